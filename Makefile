@@ -1,0 +1,38 @@
+# The commands of the README. All of them run in .venv, which the locks beside this file make up.
+
+PYTHON ?= python3
+ENVIRONMENT := .venv/.made-from-the-locks
+EMBEDDED := .venv/bin/python -m redraw.embedded
+
+export PYTHON
+export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.PHONY: help setup run status stop clean test lint
+
+help:
+	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
+	@echo "make status  what runs, and where"
+	@echo "make stop    end what 'make run' started"
+	@echo "make clean   the same, and remove its state (.redraw)"
+	@echo "make test    every gate: lint, format, types, tests"
+
+setup: $(ENVIRONMENT)
+
+run: $(ENVIRONMENT)
+	@$(EMBEDDED) up
+
+# These need no up-to-date environment, and without one nothing can run.
+status stop clean:
+	@if [ -x .venv/bin/python ]; then $(EMBEDDED) $@; else echo "Nothing is set up here, so nothing runs."; fi
+
+test: lint
+	.venv/bin/python -m pytest $(PYTEST_ARGUMENTS)
+
+lint: $(ENVIRONMENT)
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+$(ENVIRONMENT): requirements-setup.txt requirements.txt requirements-dev.txt
+	@sh .ci/setup
+	@touch $@
