@@ -1,0 +1,14 @@
+"""The path from a checkpoint to a served model, a stage a package.
+
+    train ─► checkpoint ─► export ─► validate ─► push
+      │          │            │          │         │
+      │          │            │          │         └ bucket: an immutable version, then the live pointer
+      │          │            │          └ a report: every check by name, with its evidence
+      │          │            └ SavedModel: the graph redrawn for inference, and a restore ledger
+      │          └ one explicit, verified checkpoint, recorded in the checkpoint catalogue
+      └ checkpoints and metrics (carries on where it was stopped)
+
+Every stage takes a request (`tasks.requests`), writes its result, and returns a
+record of it (`tasks.records`) that the next stage reads. Nothing here knows Airflow:
+`python -m tasks STAGE` runs any of it by hand, in a container or under an operator.
+"""

@@ -1,0 +1,177 @@
+"""The command line: `python -m tasks STAGE …` reads a request and prints one JSON record.
+
+Flags are the fields of the stage's request; `--request FILE` takes them all as one
+JSON object (`-` is standard input). Logs and progress go to standard error. Exit
+status: 0, or 1 with one line for an expected error, or 2 for usage; a bug keeps its
+traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+import types
+import typing
+from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from tasks.credentials import watch_parent
+from tasks.errors import InvalidRequest, RedrawError, UsageError
+from tasks.json_codec import json_key
+from tasks.quiet import keep_stdout, quiet_import
+from tasks.records import Record
+from tasks.registry import find_model
+from tasks.requests import (
+    CheckpointRequest,
+    ExportRequest,
+    InspectRequest,
+    LiveRequest,
+    ModelsRequest,
+    PredictRequest,
+    PushRequest,
+    ReleasesRequest,
+    Request,
+    TrainRequest,
+    ValidateRequest,
+)
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command's request, and the verb that answers it, as `module:function`.
+
+    The verb is imported only when it is called: importing TensorFlow takes seconds,
+    and half of the commands have no need of it.
+    """
+
+    request: type[Request]
+    verb: str
+    loads_definition: bool = False
+
+    def run(self, request: Request) -> Record:
+        """Call the verb; a model that nobody defines is told before the dear imports."""
+        if self.loads_definition:
+            find_model(request.to_json()["model"])
+        module, _, function = self.verb.partition(":")
+        with keep_stdout():
+            with quiet_import():
+                verb = getattr(importlib.import_module(module), function)
+            return typing.cast(Record, verb(request))
+
+
+COMMANDS = {
+    "models": Command(ModelsRequest, "tasks.describe:describe_models"),
+    "train": Command(TrainRequest, "tasks.train:train_model", loads_definition=True),
+    "checkpoint": Command(CheckpointRequest, "tasks.checkpoint:select_checkpoint"),
+    "export": Command(ExportRequest, "tasks.export:export_model", loads_definition=True),
+    "validate": Command(ValidateRequest, "tasks.validate:validate_model", loads_definition=True),
+    "push": Command(PushRequest, "tasks.push:push_model"),
+    "live": Command(LiveRequest, "tasks.live:change_live"),
+    "releases": Command(ReleasesRequest, "tasks.releases:list_releases"),
+    "predict": Command(PredictRequest, "tasks.predict:predict_golden", loads_definition=True),
+    "inspect": Command(InspectRequest, "tasks.inspect:inspect_uri"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows the program's name; the process's own by default.
+
+    Returns:
+        The exit status.
+    """
+    watch_parent()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # Absl gives records that TensorFlow logs a second handler of its own.
+    logging.getLogger("absl").propagate = False
+    parsed = _parser().parse_args(arguments)
+    command = COMMANDS[parsed.command]
+    try:
+        record = command.run(_request(command.request, parsed))
+    except RedrawError as err:
+        line = " ".join(str(err).split())
+        sys.stderr.write(f"error [{type(err).__name__}]: {line}\n")
+        return 2 if isinstance(err, UsageError) else 1
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(record.to_json(), indent=indent, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tasks", description=(__doc__ or "").partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        summary = (command.request.__doc__ or "").strip()
+        sub = commands.add_parser(name, help=summary, description=summary)
+        sub.add_argument("--request", metavar="FILE", help="all of it as one JSON object; - is stdin")
+        hints = typing.get_type_hints(command.request)
+        for declared in fields(command.request):
+            _add_flag(sub, declared, hints[declared.name])
+    return parser
+
+
+def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) -> None:
+    key, help_text = json_key(declared), declared.metadata["help"]
+    if declared.metadata.get("positional"):
+        parser.add_argument(declared.name, nargs="?", default=MISSING, help=help_text)
+        return
+    settings: dict[str, Any] = {"dest": declared.name, "default": MISSING, "help": help_text}
+    if hint is bool:
+        settings["action"] = "store_true"
+    else:
+        settings["type"] = int if int in _members(hint) else str
+        settings["metavar"] = key.upper().replace("-", "_")
+        settings["choices"] = _choices(hint)
+    parser.add_argument("--" + key.replace("_", "-"), **settings)
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+
+
+def _choices(hint: Any) -> list[str] | None:
+    for member in _members(hint):
+        if typing.get_origin(member) is typing.Literal:
+            return [str(choice) for choice in get_args(member)]
+    return None
+
+
+def _request(cls: type[Request], parsed: argparse.Namespace) -> Request:
+    given = {
+        json_key(declared): getattr(parsed, declared.name)
+        for declared in fields(cls)
+        if getattr(parsed, declared.name) is not MISSING
+    }
+    if parsed.request is None:
+        return _from_flags(cls, given)
+    if given:
+        raise UsageError(f"--request holds the whole request; got --{next(iter(given))} besides it.")
+    return cls.from_json(_read_json(parsed.request))
+
+
+def _from_flags(cls: type[Request], given: dict[str, Any]) -> Request:
+    try:
+        return cls.from_json(given)
+    except InvalidRequest as err:
+        raise UsageError(str(err)) from err
+
+
+def _read_json(source: str) -> object:
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text()
+        return json.loads(text)
+    except (OSError, ValueError) as err:
+        where = "standard input" if source == "-" else source
+        raise InvalidRequest(f"{where}: expected one JSON object, got {err}. Correct the request.") from err
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""What can go wrong, by name.
+
+    RedrawError
+    ├── UsageError                  flags that do not go together (exit 2)
+    ├── InvalidRequest              a request with a missing, unknown or wrong key
+    ├── InvalidRecord               a record of another stage, or damaged
+    ├── InvalidName                 a model, bucket or URI that could lead elsewhere
+    ├── UnknownModel                no definition of that name in REDRAW_MODELS
+    ├── InvalidDefinition           a definition that cannot be drawn or does not keep its contract
+    ├── OutputExists                an output folder that already holds something
+    ├── DiskFull                    no space left for what a stage writes
+    ├── CheckpointError
+    │   ├── CheckpointNotFound      nothing there, or not at that step
+    │   ├── CheckpointCorrupt       a file missing, truncated or with a wrong checksum
+    │   └── CheckpointMismatch      whole, but of another model or network
+    ├── ExportError                 the graph could not be drawn or written
+    ├── ValidationFailed            at least one check did not pass
+    ├── NotValidated                a push without a passing report for exactly that export
+    └── StorageError
+        ├── BucketNotFound          no such bucket
+        ├── StorageForbidden        the credentials may not do that
+        ├── ObjectConflict          another object is where this one has to go
+        ├── VersionNotFound         no such version of that model in the bucket
+        ├── OlderThanLive           an older-trained version asked to displace a newer one
+        └── StorageUnavailable      the storage did not answer (worth a retry)
+
+Only the standard library is imported here, so that the operators can name an
+error without the libraries that raised it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BucketNotFound",
+    "CheckpointCorrupt",
+    "CheckpointError",
+    "CheckpointMismatch",
+    "CheckpointNotFound",
+    "DiskFull",
+    "ExportError",
+    "InvalidDefinition",
+    "InvalidName",
+    "InvalidRecord",
+    "InvalidRequest",
+    "NotValidated",
+    "ObjectConflict",
+    "OlderThanLive",
+    "OutputExists",
+    "RedrawError",
+    "StorageError",
+    "StorageForbidden",
+    "StorageUnavailable",
+    "UnknownModel",
+    "UsageError",
+    "ValidationFailed",
+    "VersionNotFound",
+    "error_named",
+]
+
+
+class RedrawError(Exception):
+    """An expected failure: its message is one line that says what to do.
+
+    Attributes:
+        retryable: Whether the same request can succeed later without a change.
+    """
+
+    retryable = False
+
+
+class UsageError(RedrawError):
+    """The flags of a command do not go together."""
+
+
+class InvalidRequest(RedrawError):
+    """A stage's request lacks a key, has an unknown one, or one of a wrong type."""
+
+
+class InvalidRecord(RedrawError):
+    """A record is damaged, or was written by another stage than the one expected."""
+
+
+class InvalidName(RedrawError):
+    """A model name, a bucket or a URI that could lead somewhere else."""
+
+
+class UnknownModel(RedrawError):
+    """No definition of that name in the packages that REDRAW_MODELS lists."""
+
+
+class InvalidDefinition(RedrawError):
+    """A definition that cannot be loaded or drawn, or breaks its contract."""
+
+
+class OutputExists(RedrawError):
+    """The output folder already holds something that must not be overwritten."""
+
+
+class DiskFull(RedrawError):
+    """No space is left on the device that a stage writes to."""
+
+
+class CheckpointError(RedrawError):
+    """Something about a checkpoint."""
+
+
+class CheckpointNotFound(CheckpointError):
+    """No checkpoint there, or none at that step or with that metric."""
+
+
+class CheckpointCorrupt(CheckpointError):
+    """A checkpoint with a missing, truncated or altered file."""
+
+
+class CheckpointMismatch(CheckpointError):
+    """A whole checkpoint that belongs to another model or another network."""
+
+
+class ExportError(RedrawError):
+    """The inference graph could not be drawn, restored or written."""
+
+
+class ValidationFailed(RedrawError):
+    """At least one check of an export did not pass; the report says which."""
+
+
+class NotValidated(RedrawError):
+    """A push without a passing report for exactly the export's digest."""
+
+
+class StorageError(RedrawError):
+    """Something about the bucket or the folder that objects are kept in."""
+
+
+class BucketNotFound(StorageError):
+    """The bucket does not exist."""
+
+
+class StorageForbidden(StorageError):
+    """The credentials do not allow what was asked."""
+
+
+class ObjectConflict(StorageError):
+    """An object of other content stands where one has to go; it is left alone."""
+
+
+class VersionNotFound(StorageError):
+    """The model has no such published version."""
+
+
+class OlderThanLive(StorageError):
+    """A version trained before the live one was asked to take its place."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage did not answer, or asked to come back later."""
+
+    retryable = True
+
+
+def error_named(name: str) -> type[RedrawError]:
+    """The error class of that name, or `RedrawError` for a name from elsewhere."""
+    found = globals().get(name)
+    if isinstance(found, type) and issubclass(found, RedrawError):
+        return found
+    return RedrawError

@@ -1,0 +1,123 @@
+"""Dataclasses to JSON and back, strict about keys and types; standard library only.
+
+A field may carry `metadata={"key": "from"}` when its JSON key is no Python name.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+__all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key"]
+
+T = TypeVar("T")
+
+
+class JsonMismatch(ValueError):
+    """A JSON value is not what the dataclass declares; the message names the key."""
+
+
+def json_key(declared: Field[Any]) -> str:
+    """The key that a field has in JSON."""
+    return str(declared.metadata.get("key", declared.name))
+
+
+def encode_dataclass(value: Any) -> dict[str, Any]:
+    """A dataclass instance as JSON values; records inside keep their `record` key."""
+    return {json_key(f): _encode(getattr(value, f.name)) for f in fields(value)}
+
+
+def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
+    """Build `cls` from a JSON object.
+
+    Args:
+        cls: A dataclass.
+        value: The JSON object.
+
+    Returns:
+        The instance.
+
+    Raises:
+        JsonMismatch: A key is missing or unknown, or a value has a wrong type.
+    """
+    declared = {json_key(f): f for f in fields(cls)}  # type: ignore[arg-type]
+    if unknown := sorted(set(value) - set(declared)):
+        raise JsonMismatch(f"unknown key {unknown[0]!r}; expected {_listed(declared)}")
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for key, item in declared.items():
+        if key in value:
+            arguments[item.name] = _decode(hints[item.name], value[key], key)
+        elif item.default is MISSING and item.default_factory is MISSING:
+            raise JsonMismatch(f"key {key!r} is missing; expected {_listed(declared)}")
+    return cls(**arguments)
+
+
+def _listed(keys: Mapping[str, Any]) -> str:
+    return ", ".join(keys)
+
+
+def _encode(value: Any) -> Any:
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    if is_dataclass(value):
+        return encode_dataclass(value)
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _decode(hint: Any, value: Any, key: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _decode_union(arguments, value, key)
+    if origin is Literal:
+        return _expect(value in arguments, value, key, "one of " + _listed(dict.fromkeys(arguments)))
+    if origin is tuple:
+        _expect(isinstance(value, list), value, key, "a list")
+        return tuple(_decode(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
+    if origin is not None:
+        _expect(isinstance(value, Mapping), value, key, "an object")
+        return {name: _decode(arguments[1], item, f"{key}.{name}") for name, item in value.items()}
+    if is_dataclass(hint):
+        return _decode_inner(hint, value, key)
+    return _decode_scalar(hint, value, key)
+
+
+def _decode_union(members: tuple[Any, ...], value: Any, key: str) -> Any:
+    if value is None and type(None) in members:
+        return None
+    concrete = [member for member in members if member is not type(None)]
+    structured = isinstance(value, Mapping)
+    fitting = [m for m in concrete if is_dataclass(m) == structured] or concrete
+    return _decode(fitting[0], value, key)
+
+
+def _decode_inner(cls: Any, value: Any, key: str) -> Any:
+    _expect(isinstance(value, Mapping), value, key, f"a {cls.__name__}")
+    try:
+        return cls.from_json(value) if hasattr(cls, "from_json") else decode_dataclass(cls, value)
+    except JsonMismatch as err:
+        raise JsonMismatch(f"{key}: {err}") from err
+
+
+def _decode_scalar(hint: Any, value: Any, key: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    fits = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+    return _expect(fits, value, key, f"a value of type {hint.__name__}")
+
+
+def _expect(fits: bool, value: Any, key: str, expected: str) -> Any:
+    if not fits:
+        text = repr(value)
+        shown = text if len(text) <= 60 else f"{text[:57]}..."
+        raise JsonMismatch(f"key {key!r}: expected {expected}, got {shown}")
+    return value

@@ -1,0 +1,396 @@
+"""What passes from stage to stage: small frozen dataclasses in JSON, never a tensor.
+
+    TrainingRun ─► Checkpoint ─► ExportedModel ─► ValidationReport ─► Release
+
+Each record names its kind under the key `record`, so that one stage's record is
+never taken for another's. Only the standard library is imported here: the
+operators read records in an interpreter that may have no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from tasks.errors import InvalidRecord
+from tasks.json_codec import JsonMismatch, decode_dataclass, encode_dataclass
+
+__all__ = [
+    "Check",
+    "Checkpoint",
+    "CheckpointDescription",
+    "ExportedModel",
+    "LedgerSummary",
+    "LivePointer",
+    "ModelDescription",
+    "ModelList",
+    "PointerChange",
+    "Prediction",
+    "PredictionRow",
+    "Record",
+    "Release",
+    "ReleaseList",
+    "SavedModelDescription",
+    "Signature",
+    "TensorDescription",
+    "TensorSpec",
+    "TrainingRun",
+    "ValidationReport",
+    "WeightsKind",
+]
+
+WeightsKind = Literal["raw", "average"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What every record can do: become JSON, and come back from it, checked."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values, its kind under `record`."""
+        return {"record": type(self).__name__, **encode_dataclass(self)}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read a record of this kind.
+
+        Args:
+            value: What `to_json` gave: a JSON object.
+
+        Returns:
+            The record.
+
+        Raises:
+            InvalidRecord: Another kind of record, a missing or unknown key, or a
+                value of a wrong type; the message names the key.
+        """
+        if not isinstance(value, Mapping):
+            raise InvalidRecord(f"expected a {cls.__name__} record, got {_shown(value)}.")
+        kind = value.get("record")
+        if kind != cls.__name__:
+            raise InvalidRecord(
+                f"expected a {cls.__name__} record, got {_shown(kind)} under 'record'."
+                " Pass the record that the stage before this one printed."
+            )
+        fields = {key: item for key, item in value.items() if key != "record"}
+        try:
+            return decode_dataclass(cls, fields)
+        except JsonMismatch as err:
+            raise InvalidRecord(f"{cls.__name__} record: {err}.") from err
+
+    @classmethod
+    def from_text(cls, text: str | bytes, where: str) -> Self:
+        """Read a record from a file's content; `where` is named in the error."""
+        try:
+            return cls.from_json(json.loads(text))
+        except (InvalidRecord, ValueError) as err:
+            raise InvalidRecord(f"{where}: {err}") from err
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """The dtype and the shape of one tensor of a signature.
+
+    Attributes:
+        dtype: TensorFlow's name of it: `uint8`, `float32`, `string`, …
+        shape: The dimensions; None where a dimension may vary, as the batch does.
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        sizes = ", ".join("None" if size is None else str(size) for size in self.shape)
+        return f"{self.dtype} [{sizes}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What one request may ask and what it is answered.
+
+    Attributes:
+        inputs: Name to tensor, as a client names them.
+        outputs: Name to tensor, as a client reads them.
+    """
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun(Record):
+    """What `train` leaves behind: a folder with checkpoints and metrics.
+
+    Attributes:
+        model: The definition's name.
+        uri: The folder: `run.json`, `checkpoints/`, `metrics.jsonl`, `events/`.
+        run: A name for the run, unique for the model.
+        step: The last step trained.
+        metrics: The last evaluation.
+        lower_is_better: The metrics of which `--best` takes the lowest.
+        warm_start: The checkpoint that the weights came from, if any.
+    """
+
+    model: str
+    uri: str
+    run: str
+    step: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    lower_is_better: tuple[str, ...] = ()
+    warm_start: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Record):
+    """One whole, verified checkpoint in the catalogue.
+
+    Attributes:
+        model: The definition's name.
+        uri: The folder that holds its files and this record.
+        prefix: The files' common name in the folder, as TensorFlow means it.
+        format: How the files are laid out.
+        step: The training step it was saved at.
+        trained_at: When it was saved, in UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        digest: SHA-256 over every tensor's key, dtype, shape and checksum, in hex.
+        size_bytes: Of all its files.
+        metrics: The evaluation at that step.
+        run: The training run that saved it.
+        averages: Whether it holds a moving average of the weights besides the raw ones.
+    """
+
+    model: str
+    uri: str
+    prefix: str
+    format: Literal["tensor_bundle"]
+    step: int
+    trained_at: str
+    digest: str
+    size_bytes: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    run: str | None = None
+    averages: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerSummary:
+    """How many tensors went where; the ledger itself is a file beside the export.
+
+    Attributes:
+        served: Variables of the SavedModel, each with its source in the checkpoint.
+        dropped: Rule to number of checkpoint tensors that serving does not need.
+    """
+
+    served: int
+    dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModel(Record):
+    """A SavedModel on disk, and what it was made of.
+
+    Attributes:
+        model: The definition's name.
+        uri: The SavedModel's folder.
+        digest: SHA-256 over the files' names and contents, in hex.
+        size_bytes: Of all its files.
+        signatures: What it serves.
+        checkpoint: Where its weights came from.
+        weights: Which of the checkpoint's weights it serves.
+        ledger: The restore ledger's sums.
+        ledger_uri: The restore ledger, a JSON file.
+    """
+
+    model: str
+    uri: str
+    digest: str
+    size_bytes: int
+    signatures: Mapping[str, Signature]
+    checkpoint: Checkpoint
+    weights: WeightsKind
+    ledger: LedgerSummary
+    ledger_uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check of an export and its evidence.
+
+    Attributes:
+        name: What is checked, in kebab case; stable, so that a waiver can name it.
+        status: `passed`, `failed`, or `not_run` where it could not be done.
+        looked_at: What was examined.
+        expected: What a good export shows.
+        found: What this one shows.
+        advice: What to do about it; empty when it passed.
+    """
+
+    name: str
+    status: Literal["passed", "failed", "not_run"]
+    looked_at: str
+    expected: str
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationReport(Record):
+    """Every check of one export, and the verdict.
+
+    Attributes:
+        model: The definition's name.
+        digest: Of the export that was examined; a push demands the same.
+        checks: Each by name.
+        passed: Whether every check passed.
+        validated_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+    """
+
+    model: str
+    digest: str
+    checks: tuple[Check, ...]
+    passed: bool
+    validated_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release(Record):
+    """One published version: immutable once it is written.
+
+    Attributes:
+        model: The definition's name.
+        version: UTC of the weights' training as `YYYYMMDDhhmmss`, then a revision of two digits.
+        uri: The `gs://` folder that a server loads.
+        digest: As `ExportedModel.digest`.
+        size_bytes: Of all its objects.
+        signatures: What it serves.
+        checkpoint: Where its weights came from.
+        weights: Which of the checkpoint's weights it serves.
+        report: The validation that let it pass.
+        previous: The version that was live when it was published.
+        pushed_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+    """
+
+    model: str
+    version: int
+    uri: str
+    digest: str
+    size_bytes: int
+    signatures: Mapping[str, Signature]
+    checkpoint: Checkpoint
+    weights: WeightsKind
+    report: ValidationReport
+    previous: int | None
+    pushed_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointerChange:
+    """One move of the live pointer, `changed_at` in UTC as `YYYY-MM-DDTHH:MM:SSZ`."""
+
+    version: int
+    changed_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePointer(Record):
+    """Which version is live: the content of `live.json`.
+
+    Attributes:
+        model: The definition's name.
+        version: The live version; None before the first.
+        previous: The one before it.
+        history: Every move, the newest last.
+    """
+
+    model: str
+    version: int | None
+    previous: int | None
+    history: tuple[PointerChange, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseList(Record):
+    """A model's published versions, the newest weights first, and which is live."""
+
+    model: str
+    live: int | None
+    releases: tuple[Release, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """A definition that was found: its name, its first docstring line and its signatures."""
+
+    name: str
+    summary: str
+    module: str
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelList(Record):
+    """The definitions found in the packages that REDRAW_MODELS lists."""
+
+    models: tuple[ModelDescription, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionRow:
+    """One golden example: what it is labelled, and what the model answered."""
+
+    label: Any
+    answer: Any
+    correct: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction(Record):
+    """A published version's answers to the labelled golden examples of its definition."""
+
+    model: str
+    version: int
+    uri: str
+    signature: str
+    output: str
+    rows: tuple[PredictionRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorDescription:
+    """One tensor of a checkpoint: its key, dtype, shape, bytes and role."""
+
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointDescription(Record):
+    """What `inspect` finds in a checkpoint."""
+
+    uri: str
+    format: str
+    step: int | None
+    shards: int
+    size_bytes: int
+    tensors: tuple[TensorDescription, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedModelDescription(Record):
+    """What `inspect` finds in a SavedModel."""
+
+    uri: str
+    tags: tuple[str, ...]
+    signatures: Mapping[str, Signature]
+    variables: tuple[TensorDescription, ...]
+    operations: Mapping[str, int]
+    size_bytes: int

@@ -1,0 +1,169 @@
+"""What each stage is asked: one dataclass a command, the same from flags and from JSON.
+
+The field's name with hyphens is the flag, its JSON key is the name itself (or
+`metadata["key"]`), its comment in `Attributes` is the help. A record is given as a
+JSON object, or as the URI where the stage before left it. Only the standard library
+is imported here: the operators build these without TensorFlow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from tasks.errors import InvalidRequest
+from tasks.json_codec import JsonMismatch, decode_dataclass, encode_dataclass
+from tasks.records import Checkpoint, ExportedModel, TrainingRun, ValidationReport, WeightsKind
+
+__all__ = [
+    "CheckpointRequest",
+    "ExportRequest",
+    "InspectRequest",
+    "LiveRequest",
+    "ModelsRequest",
+    "PredictRequest",
+    "PushRequest",
+    "ReleasesRequest",
+    "Request",
+    "TrainRequest",
+    "ValidateRequest",
+]
+
+
+def _flag(help_text: str, **more: Any) -> Any:
+    default = {"default": more.pop("default")} if "default" in more else {}
+    return field(**default, metadata={"help": help_text, **more})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What every request can do: become JSON, and come from it, checked."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as JSON values."""
+        return encode_dataclass(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Read a request.
+
+        Raises:
+            InvalidRequest: A missing or unknown key, or a value of a wrong type.
+        """
+        command = cls.__name__.removesuffix("Request").lower()
+        if not isinstance(value, dict):
+            raise InvalidRequest(f"{command} request: expected a JSON object, got {value!r:.60}.")
+        try:
+            return decode_dataclass(cls, value)
+        except JsonMismatch as err:
+            raise InvalidRequest(f"{command} request: {err}. Correct the request.") from err
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsRequest(Request):
+    """List the definitions found and what each serves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest(Request):
+    """Train a model, or carry on where a killed training stopped."""
+
+    model: str = _flag("the definition's name")
+    out: str = _flag("folder for checkpoints and metrics; a stopped run in it carries on")
+    max_steps: int | None = _flag("steps to train in all (default: the definition's)", default=None)
+    warm_start: str | None = _flag("a checkpoint to take the first weights from", default=None)
+    run: str | None = _flag("a name for the run (default: the folder's)", default=None)
+
+    def __post_init__(self) -> None:
+        """Refuse a number of steps that trains nothing."""
+        if self.max_steps is not None and self.max_steps < 1:
+            raise InvalidRequest(
+                f"train request: max_steps: expected at least 1, got {self.max_steps}. Correct it."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRequest(Request):
+    """Choose one checkpoint of a run, verify it and put it into the catalogue."""
+
+    model: str = _flag("the definition's name")
+    source: TrainingRun | str = _flag("the training run's folder", key="from")
+    catalogue: str = _flag("folder or gs:// URI of the checkpoint catalogue")
+    step: int | None = _flag("the checkpoint of this step", default=None)
+    latest: bool = _flag("the last checkpoint", default=False)
+    best: str | None = _flag("the checkpoint with the best value of this metric", default=None)
+
+    def __post_init__(self) -> None:
+        """Demand exactly one way to choose."""
+        chosen = [self.step is not None, self.latest, self.best is not None]
+        if sum(chosen) != 1:
+            raise InvalidRequest(
+                f"checkpoint request: expected exactly one of step, latest and best, got {sum(chosen)}."
+                " Say which checkpoint to take."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest(Request):
+    """Redraw the graph for inference, restore a checkpoint under it, write a SavedModel."""
+
+    model: str = _flag("the definition's name")
+    checkpoint: Checkpoint | str = _flag("the checkpoint's URI in the catalogue")
+    out: str = _flag("folder for the SavedModel; must be absent or empty")
+    weights: WeightsKind | None = _flag("which weights to serve (default: the definition's)", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateRequest(Request):
+    """Examine an export and write a report of every check."""
+
+    model: str = _flag("the definition's name")
+    saved_model: ExportedModel | str = _flag("the SavedModel's folder")
+    report: str = _flag("file for the report")
+    checkpoint: Checkpoint | str | None = _flag(
+        "the checkpoint to compare with (default: the one that the export names)", default=None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushRequest(Request):
+    """Publish a validated export as an immutable version."""
+
+    model: str = _flag("the definition's name")
+    saved_model: ExportedModel | str = _flag("the SavedModel's folder")
+    report: ValidationReport | str = _flag("the validation's report")
+    bucket: str = _flag("gs:// URI of the model bucket")
+    make_live: bool = _flag("make the version live, unless a newer-trained one is", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveRequest(Request):
+    """Show which version is live, or change it."""
+
+    model: str = _flag("the definition's name")
+    bucket: str = _flag("gs:// URI of the model bucket")
+    set: int | None = _flag("make this version live", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasesRequest(Request):
+    """List a model's published versions."""
+
+    model: str = _flag("the definition's name")
+    bucket: str = _flag("gs:// URI of the model bucket")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictRequest(Request):
+    """Fetch a published version from its bucket and let it answer the labelled golden examples."""
+
+    model: str = _flag("the definition's name")
+    bucket: str = _flag("gs:// URI of the model bucket")
+    version: int | None = _flag("the version to ask (default: the live one)", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectRequest(Request):
+    """Show what a checkpoint or a SavedModel holds."""
+
+    uri: str = _flag("a checkpoint's prefix or folder, or a SavedModel's folder", positional=True)
