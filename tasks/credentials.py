@@ -1,0 +1,143 @@
+"""A stage's line to the operator that started it: credentials, and a sign of life.
+
+An operator that runs a stage leaves one end of a socket in `REDRAW_CONTROL_FD`. Over
+it the stage asks for short-lived access tokens, so that no key reaches its disk, its
+environment, its arguments or its log; and when it closes, the operator is dead, and
+the stage ends with everything it started. A stage run by hand has no such socket and
+takes the credentials that Google's libraries find by themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import os
+import queue
+import signal
+import socket
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import StorageUnavailable, error_named
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+__all__ = ["CONTROL_FD", "storage_credentials", "watch_parent"]
+
+CONTROL_FD = "REDRAW_CONTROL_FD"
+
+_ANSWER_SECONDS = 180.0
+
+
+def watch_parent() -> None:
+    """Watch the operator that started this process; end with it.
+
+    A daemon thread reads the socket that `REDRAW_CONTROL_FD` names. The variable is
+    removed and the socket made private, so that no child of this process holds it open.
+    Without the variable nothing happens.
+    """
+    _channel()
+
+
+def storage_credentials() -> Credentials | None:
+    """The credentials for buckets that the operator's connection grants.
+
+    Returns:
+        Credentials that ask the operator for the next token when one expires,
+        `AnonymousCredentials` for an anonymous connection, or None where Google's
+        own search is to be used: without an operator, or without a connection.
+
+    Raises:
+        StorageForbidden: The connection gives no credentials; the message says why.
+        StorageUnavailable: The token's issuer, or the operator, did not answer.
+    """
+    channel = _channel()
+    if channel is None:
+        return None
+    granted = channel.ask(renew=False)
+    if granted["kind"] == "default":
+        return None
+    if granted["kind"] == "anonymous":
+        from google.auth.credentials import AnonymousCredentials
+
+        return AnonymousCredentials()
+    return _token_credentials(channel, granted)
+
+
+def _token_credentials(channel: _Channel, granted: dict[str, Any]) -> Credentials:
+    from google.oauth2.credentials import Credentials as TokenCredentials
+
+    def renew(request: object, scopes: object) -> tuple[str, datetime]:
+        renewed = channel.ask(renew=True)
+        return renewed["token"], _expiry(renewed)
+
+    return TokenCredentials(
+        token=granted["token"],
+        expiry=_expiry(granted),
+        refresh_handler=renew,
+        quota_project_id=granted["quota_project"],
+    )
+
+
+def _expiry(granted: dict[str, Any]) -> datetime:
+    """Naive UTC, as google-auth wants it; an hour where the issuer names no end."""
+    if granted["expiry"] is None:
+        return datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
+    return datetime.fromisoformat(granted["expiry"])
+
+
+@functools.cache
+def _channel() -> _Channel | None:
+    number = os.environ.pop(CONTROL_FD, None)
+    return None if number is None else _Channel(int(number))
+
+
+class _Channel:
+    """The stage's end of the socket: questions go out, one thread reads the answers."""
+
+    def __init__(self, number: int) -> None:
+        os.set_inheritable(number, False)
+        self._socket = socket.socket(fileno=number)
+        self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._asking = threading.Lock()
+        self._numbers = itertools.count()
+        threading.Thread(target=self._read, name="redraw-control", daemon=True).start()
+
+    def ask(self, *, renew: bool) -> dict[str, Any]:
+        """Ask for credentials; `renew` refuses the token that was given before."""
+        with self._asking:
+            number = next(self._numbers)
+            self._socket.sendall(json.dumps({"id": number, "renew": renew}).encode() + b"\n")
+            answer = self._answer(number)
+        if "error" in answer:
+            raise error_named(answer["error"])(answer["message"])
+        return answer
+
+    def _answer(self, number: int) -> dict[str, Any]:
+        try:
+            while (answer := self._answers.get(timeout=_ANSWER_SECONDS))["id"] != number:
+                continue  # the late answer to a question that was given up
+        except queue.Empty as err:
+            raise StorageUnavailable(
+                f"credentials: expected an answer of the operator within {_ANSWER_SECONDS:g} s, got none."
+                " See whether the connection's token issuer can be reached, and run the task again."
+            ) from err
+        return answer
+
+    def _read(self) -> None:
+        try:
+            with self._socket.makefile("rb") as lines:
+                for line in lines:
+                    self._answers.put(json.loads(line))
+        finally:
+            _end_process_group()
+
+
+def _end_process_group() -> None:
+    """Kill this process and what it started; nobody is left who could use the result."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)

@@ -1,0 +1,199 @@
+"""Local files: a tree's digest, and writing that never leaves a half file under its name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import google_crc32c
+
+from tasks.errors import DiskFull
+
+__all__ = [
+    "PARTIAL_SUFFIX",
+    "TreeFile",
+    "TreeScan",
+    "checksum_of",
+    "digest_tree",
+    "partial_path",
+    "scan_tree",
+    "writing_to",
+]
+
+PARTIAL_SUFFIX = ".partial"
+
+_BLOCK = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeFile:
+    """One file of a folder, read once.
+
+    Attributes:
+        name: Relative to the folder, with forward slashes.
+        path: Where it lies.
+        size: In bytes.
+        crc32c: Its checksum as Cloud Storage keeps it, an unsigned 32-bit number.
+        sha256: Of its content, in hex.
+    """
+
+    name: str
+    path: Path
+    size: int
+    crc32c: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeScan:
+    """A folder's files by name, and one digest over them all.
+
+    Attributes:
+        files: Sorted by name.
+        digest: SHA-256, in hex, over the names, sizes and contents.
+        size_bytes: Of all files.
+    """
+
+    files: tuple[TreeFile, ...]
+    digest: str
+    size_bytes: int
+
+
+def scan_tree(folder: Path) -> TreeScan:
+    """Read every file of a folder once, for its digest and its checksums.
+
+    The digest is taken over the files' own digests, so that several files are read at
+    once. Empty folders do not count: a bucket has none.
+
+    Args:
+        folder: An existing folder; links in it are followed.
+
+    Returns:
+        Its files and its digest.
+
+    Raises:
+        OSError: The folder, or a file in it, cannot be read.
+    """
+    names = sorted(_names(folder))
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        files = tuple(pool.map(lambda name: scan_file(folder / name, name), names))
+    listed = json.dumps([[file.name, file.size, file.sha256] for file in files])
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    return TreeScan(files=files, digest=digest, size_bytes=sum(file.size for file in files))
+
+
+def scan_file(path: Path, name: str) -> TreeFile:
+    """Read one file once, for its checksums.
+
+    Args:
+        path: Where it lies.
+        name: What it is to be called.
+
+    Returns:
+        The file under that name.
+    """
+    sha256, crc32c, size = hashlib.sha256(), 0, 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha256.update(block)
+            crc32c = google_crc32c.extend(crc32c, block)
+            size += len(block)
+    return TreeFile(name=name, path=path, size=size, crc32c=crc32c, sha256=sha256.hexdigest())
+
+
+def digest_tree(folder: Path) -> tuple[str, int]:
+    """The digest of a folder and the bytes in it, as `scan_tree` gives them.
+
+    Args:
+        folder: An existing folder.
+
+    Returns:
+        SHA-256 in hex, and the size of all files in bytes.
+    """
+    scan = scan_tree(folder)
+    return scan.digest, scan.size_bytes
+
+
+def checksum_of(source: bytes | Path) -> int:
+    """The crc32c of bytes or of a file's content, an unsigned 32-bit number."""
+    if isinstance(source, bytes):
+        return int(google_crc32c.value(source))
+    crc32c = 0
+    with source.open("rb") as file:
+        while block := file.read(_BLOCK):
+            crc32c = google_crc32c.extend(crc32c, block)
+    return crc32c
+
+
+def partial_path(path: Path) -> Path:
+    """A name beside `path` to write under before the file gets its own."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}")
+
+
+@contextlib.contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Translate a full disk, met while writing to `path`, into a `DiskFull`.
+
+    TensorFlow's own file writers raise an error of theirs for it, told by its text.
+
+    Args:
+        path: The file or folder that is written, named in the message.
+
+    Yields:
+        Nothing; write within.
+
+    Raises:
+        DiskFull: No space, or none left of the quota.
+    """
+    try:
+        yield
+    except Exception as err:
+        if not _means_full(err):
+            raise
+        raise DiskFull(
+            f"{path}: expected room to write, got '{os.strerror(errno.ENOSPC)}'."
+            " Free some space on that file system, or write to another one."
+        ) from err
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a small file so that a reader sees all of it, or what was there before.
+
+    Raises:
+        DiskFull: No space is left; what was there before remains.
+    """
+    partial = partial_path(path)
+    with writing_to(path):
+        try:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _means_full(err: Exception) -> bool:
+    if isinstance(err, OSError) and err.errno in _FULL:
+        return True
+    from_tensorflow = type(err).__module__.partition(".")[0] == "tensorflow"
+    return from_tensorflow and any(os.strerror(number) in str(err) for number in _FULL)
+
+
+def _names(folder: Path) -> Iterator[str]:
+    for parent, _, files in os.walk(folder, followlinks=True, onerror=_raise):
+        yield from ((Path(parent) / file).relative_to(folder).as_posix() for file in files)
+
+
+def _raise(err: OSError) -> None:
+    raise err

@@ -1,0 +1,68 @@
+"""Where objects are kept: a local folder or a Cloud Storage bucket, behind one small interface.
+
+What is created is never overwritten, what is replaced is the very object that was
+read: both are decided by the storage itself, so any number of processes on any number
+of machines may work in one bucket. The client library is imported only when a gs://
+URI is opened.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.names import split_bucket_uri
+from tasks.storage.interface import Absent, AlreadyThere, Changed, Storage, StoredObject
+from tasks.storage.trees import create_or_match, download_tree, in_parallel, upload_tree
+
+__all__ = [
+    "Absent",
+    "AlreadyThere",
+    "Changed",
+    "Storage",
+    "StoredObject",
+    "create_or_match",
+    "download_tree",
+    "in_parallel",
+    "open_storage",
+    "read_uri",
+    "upload_tree",
+]
+
+
+def open_storage(uri: str) -> Storage:
+    """Open a folder or a bucket; nothing is asked of it yet.
+
+    Args:
+        uri: A local folder, `gs://BUCKET` or `gs://BUCKET/PREFIX`.
+
+    Returns:
+        Its objects, named relative to the URI.
+
+    Raises:
+        InvalidName: Another scheme, or a bucket or prefix that could lead elsewhere.
+        StorageForbidden: No credentials were found for the bucket.
+    """
+    if "://" not in uri:
+        from tasks.storage.local import LocalStorage
+
+        return LocalStorage(Path(uri))
+    bucket, prefix = split_bucket_uri(uri)
+    from tasks.storage.gcs import GcsStorage
+
+    return GcsStorage(bucket, prefix)
+
+
+def read_uri(uri: str) -> bytes | None:
+    """The content of one small file, local or in a bucket; None if it is absent.
+
+    Args:
+        uri: A path, or `gs://BUCKET/NAME`.
+
+    Raises:
+        InvalidName: As `open_storage`.
+    """
+    folder, _, name = uri.rpartition("/")
+    if "://" in uri:
+        return open_storage(folder).read(name)
+    path = Path(uri)
+    return open_storage(str(path.parent)).read(path.name)

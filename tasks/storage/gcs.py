@@ -1,0 +1,203 @@
+"""Objects in a Cloud Storage bucket, by google-cloud-storage."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import google.auth
+from google.api_core import exceptions as api
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import AuthorizedSession
+from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
+
+from tasks.credentials import storage_credentials
+from tasks.errors import StorageUnavailable
+from tasks.files import checksum_of, partial_path, writing_to
+from tasks.storage.gcs_errors import patience, translating
+from tasks.storage.gcs_upload import Upload
+from tasks.storage.interface import Absent, AlreadyThere, Changed, StoredObject, check_object_name
+
+__all__ = ["GcsStorage"]
+
+_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+_FIELDS = "items(name,size,crc32c,generation),nextPageToken"
+
+
+class GcsStorage:
+    """A bucket, or the objects below a prefix in one."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self._patience = patience()
+        self._start = f"{prefix}/" if prefix else ""
+        self._uri = f"gs://{bucket}/{prefix}".rstrip("/")
+        self._known_bucket = False
+        with translating(self._uri):
+            self._client, self._session = _connect(os.environ.get("STORAGE_EMULATOR_HOST"))
+        self._bucket = self._client.bucket(bucket)
+
+    @property
+    def uri(self) -> str:
+        """The bucket, or the prefix in it."""
+        return self._uri
+
+    def list(self, prefix: str = "") -> list[StoredObject]:
+        """The objects whose names start with `prefix`; placeholders of folders are left out."""
+        with translating(f"{self._uri}/{prefix}"):
+            found = self._client.list_blobs(
+                self._bucket, prefix=self._start + prefix, fields=_FIELDS, **self._patience
+            )
+            described = [self._described(blob) for blob in found]
+        self._known_bucket = True
+        return sorted((item for item in described if not item.name.endswith("/")), key=lambda item: item.name)
+
+    def stat(self, name: str) -> StoredObject | None:
+        """Describe one object."""
+        with translating(self._uri_of(name)):
+            blob = self._bucket.get_blob(self._start + name, **self._patience)
+        if blob is None:
+            self._demand_bucket()
+            return None
+        return self._described(blob)
+
+    def read(self, name: str) -> bytes | None:
+        """A small object's content."""
+        blob = self._bucket.blob(self._start + name)
+        with translating(self._uri_of(name)):
+            try:
+                content: bytes = blob.download_as_bytes(checksum="crc32c", **self._patience)
+                return content
+            except api.NotFound:
+                self._demand_bucket()
+                return None
+
+    def read_with_generation(self, name: str) -> tuple[bytes, int] | None:
+        """A small object's content and the generation to replace."""
+        described = self.stat(name)
+        content = self.read(name) if described else None
+        return (content, described.generation) if described and content is not None else None
+
+    def download(self, name: str, path: Path) -> StoredObject:
+        """Copy an object to a file, verified by its checksum."""
+        described = self.stat(name)
+        if described is None:
+            raise Absent(self._uri_of(name))
+        blob = self._bucket.blob(self._start + name)
+        with writing_to(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        partial = partial_path(path)
+        try:
+            with writing_to(path), translating(self._uri_of(name)), partial.open("xb") as file:
+                # Compared below with what the listing says, of the file as it was written.
+                blob.download_to_file(file, checksum=None, **self._patience)
+            self._demand_equal(described, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return described
+
+    def create(self, name: str, source: bytes | Path, crc32c: int | None = None) -> StoredObject:
+        """Write an object that is not there yet, in one request."""
+        upload = self._upload_of(name, source, crc32c)
+        return self._sent(upload, refused=AlreadyThere)
+
+    def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
+        """Write an object in place of the very one that was read."""
+        upload = replace(self._upload_of(name, data), generation=generation)
+        return self._sent(upload, refused=Changed)
+
+    def _upload_of(self, name: str, source: bytes | Path, crc32c: int | None = None) -> Upload:
+        small = isinstance(source, bytes)
+        return Upload(
+            endpoint=self._client.api_endpoint,
+            bucket=self._bucket.name,
+            name=self._start + check_object_name(name),
+            source=source,
+            size=len(source) if isinstance(source, bytes) else source.stat().st_size,
+            crc32c=checksum_of(source) if crc32c is None else crc32c,
+            generation=0,
+            # Records and the live pointer are read to learn what is so now; by default a
+            # public bucket's objects are answered from caches for an hour.
+            cache_control="no-store" if small else "",
+        )
+
+    def _sent(self, upload: Upload, refused: type[Exception]) -> StoredObject:
+        uri = f"gs://{upload.bucket}/{upload.name}"
+        send = self._patience["retry"](upload.send)
+        with translating(uri):
+            try:
+                resource = send(self._session, self._patience["timeout"])
+            except api.PreconditionFailed as err:
+                raise refused(uri) from err
+        self._known_bucket = True
+        stored = self._described_resource(resource)
+        if (stored.size, stored.crc32c) != (upload.size, upload.crc32c):
+            raise StorageUnavailable(
+                f"{uri}: expected {upload.size} bytes with crc32c {upload.crc32c:08x} to be stored, got"
+                f" {stored.size} with {stored.crc32c!r}. Remove the object and run it again."
+            )
+        return stored
+
+    def _demand_bucket(self) -> None:
+        """Tell an absent object from an absent bucket: both are answered 404.
+
+        Listing needs no other permission than the stages have anyway.
+        """
+        if not self._known_bucket:
+            with translating(self._uri):
+                list(self._client.list_blobs(self._bucket, max_results=1, **self._patience))
+            self._known_bucket = True
+
+    def _demand_equal(self, described: StoredObject, path: Path) -> None:
+        size, crc32c = path.stat().st_size, checksum_of(path)
+        if (size, crc32c) != (described.size, described.crc32c):
+            raise StorageUnavailable(
+                f"{self._uri_of(described.name)}: expected {described.size} bytes with crc32c"
+                f" {described.crc32c}, got {size} with {crc32c}. It was altered on the way: try again."
+            )
+
+    def _uri_of(self, name: str) -> str:
+        return f"{self._uri}/{name}"
+
+    def _described(self, blob: Any) -> StoredObject:
+        return StoredObject(
+            name=blob.name.removeprefix(self._start),
+            size=int(blob.size),
+            crc32c=_decoded(blob.crc32c),
+            generation=int(blob.generation),
+        )
+
+    def _described_resource(self, resource: dict[str, Any]) -> StoredObject:
+        return StoredObject(
+            name=str(resource["name"]).removeprefix(self._start),
+            size=int(resource["size"]),
+            crc32c=_decoded(resource["crc32c"]),
+            generation=int(resource["generation"]),
+        )
+
+
+def _decoded(crc32c: str) -> int:
+    return int.from_bytes(base64.b64decode(crc32c), "big")
+
+
+@functools.cache
+def _connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
+    """The client, and a session with the same credentials for the requests it cannot make.
+
+    One pair for all buckets of the process: they share connections.
+    """
+    # Otherwise each client asks in the background for the bucket's project and place, for
+    # traces: a request more, and one that needs the permission storage.buckets.get.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    credentials = storage_credentials()
+    if credentials is None and emulator:
+        credentials = AnonymousCredentials()
+    if credentials is None:
+        credentials, _ = google.auth.default(scopes=[_SCOPE])
+    # Only buckets belong to a project, objects do not: no project has to be found.
+    client = storage.Client(project=None, credentials=credentials)
+    return client, AuthorizedSession(credentials)

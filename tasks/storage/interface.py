@@ -1,0 +1,124 @@
+"""What a place for objects has to offer: a dozen calls, so that another one fits in one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from tasks.errors import InvalidName
+
+__all__ = ["Absent", "AlreadyThere", "Changed", "Storage", "StoredObject", "check_object_name"]
+
+
+class AlreadyThere(Exception):  # noqa: N818 - an answer to the caller, not an error for a user
+    """An object that was to be created has been there before; it was not touched."""
+
+
+class Changed(Exception):  # noqa: N818 - as above
+    """An object that was to be replaced is no longer the one that was read."""
+
+
+class Absent(Exception):  # noqa: N818 - as above
+    """An object that was to be downloaded is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredObject:
+    """An object as its storage describes it.
+
+    Attributes:
+        name: Relative to the storage's root, with forward slashes.
+        size: In bytes.
+        crc32c: Of its content, an unsigned 32-bit number; None where it is not known
+            without reading it (a listing of a local folder).
+        generation: A number that grows each time the object is replaced.
+    """
+
+    name: str
+    size: int
+    crc32c: int | None
+    generation: int
+
+
+class Storage(Protocol):
+    """Objects under one root, a folder or a bucket's prefix.
+
+    Every call may raise `BucketNotFound`, `StorageForbidden` or `StorageUnavailable`,
+    the last only after retries of its own. Threads may share an instance.
+    """
+
+    @property
+    def uri(self) -> str:
+        """The root, without a slash at its end."""
+        ...
+
+    def list(self, prefix: str = "") -> list[StoredObject]:
+        """The objects whose names start with `prefix`, sorted by name; a root that is absent has none."""
+        ...
+
+    def stat(self, name: str) -> StoredObject | None:
+        """Describe one object, its checksum included; None if it is absent."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """A small object's content; None if it is absent."""
+        ...
+
+    def read_with_generation(self, name: str) -> tuple[bytes, int] | None:
+        """A small object's content and the generation to replace; None if it is absent.
+
+        The content may be newer than the generation, never older: replacing with an
+        outdated generation fails.
+        """
+        ...
+
+    def download(self, name: str, path: Path) -> StoredObject:
+        """Copy an object to a file that is absent, or whole and verified.
+
+        Raises:
+            Absent: There is no such object.
+            DiskFull: No space is left for the file.
+        """
+        ...
+
+    def create(self, name: str, source: bytes | Path, crc32c: int | None = None) -> StoredObject:
+        """Write an object that is not there yet.
+
+        Args:
+            name: The object's name.
+            source: Its content, or the file that holds it.
+            crc32c: The content's checksum where it is known already, which saves reading
+                a file twice; a content that differs from it is refused.
+
+        Returns:
+            The new object.
+
+        Raises:
+            AlreadyThere: An object of that name exists; it is left as it is.
+            DiskFull: No space is left, in a local folder.
+        """
+        ...
+
+    def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
+        """Write an object in place of the very one that was read.
+
+        Raises:
+            Changed: The object has another generation by now, or is gone.
+        """
+        ...
+
+
+def check_object_name(name: str) -> str:
+    """Return an object's name unchanged, if it can be a path below a folder.
+
+    Raises:
+        InvalidName: It is empty, absolute, or would lead elsewhere.
+    """
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or path.as_posix() != name or "\0" in name:
+        raise InvalidName(
+            f"object {name!r}: expected a relative path without '..' or empty parts."
+            " Rename the object, or remove it from the bucket."
+        )
+    return name

@@ -1,0 +1,170 @@
+"""Objects as files below a local folder, with the same promises as a bucket."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import google_crc32c
+
+from tasks.errors import StorageForbidden, StorageUnavailable
+from tasks.files import PARTIAL_SUFFIX, checksum_of, partial_path, writing_to
+from tasks.storage.interface import Absent, AlreadyThere, Changed, StoredObject, check_object_name
+
+__all__ = ["LocalStorage"]
+
+_BLOCK = 1 << 20
+_LOCK_SUFFIX = ".lock"
+
+_Publish = Callable[[Path, Path], None]
+
+
+class LocalStorage:
+    """A folder that holds objects; it is made when the first one is written."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def uri(self) -> str:
+        """The folder."""
+        return os.fspath(self._root)
+
+    def list(self, prefix: str = "") -> list[StoredObject]:
+        """The files whose names start with `prefix`; their checksums are not known."""
+        folder = self._root / prefix.rpartition("/")[0]
+        names = (path.relative_to(self._root).as_posix() for path in _files(folder))
+        return [_described(self._root / name, name) for name in sorted(names) if name.startswith(prefix)]
+
+    def stat(self, name: str) -> StoredObject | None:
+        """Describe a file; reads it for its checksum."""
+        path = self._path(name)
+        with _named_errors(path), contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            return _described(path, name, checksum_of(path))
+        return None
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None if it is absent."""
+        found = self.read_with_generation(name)
+        return None if found is None else found[0]
+
+    def read_with_generation(self, name: str) -> tuple[bytes, int] | None:
+        """A file's content and the generation to replace; None if it is absent."""
+        path = self._path(name)
+        with (
+            _named_errors(path),
+            contextlib.suppress(FileNotFoundError, IsADirectoryError),
+            path.open("rb") as file,
+        ):
+            # One open file is one generation: a replacement is another file.
+            return file.read(), os.fstat(file.fileno()).st_mtime_ns
+        return None
+
+    def download(self, name: str, path: Path) -> StoredObject:
+        """Copy a file."""
+        source = self._path(name)
+        if not source.is_file():
+            raise Absent(f"{source}: no such file")
+        crc32c = _write(path, source, os.replace)
+        return _described(source, name, crc32c)
+
+    def create(self, name: str, source: bytes | Path, crc32c: int | None = None) -> StoredObject:
+        """Write a file that is not there yet."""
+        path = self._path(name)
+        try:
+            written = _write(path, source, os.link, crc32c)
+        except FileExistsError as err:
+            raise AlreadyThere(os.fspath(path)) from err
+        return _described(path, name, written)
+
+    def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
+        """Write a file in place of the very one that was read."""
+        path = self._path(name)
+        with _lock(path):
+            if not path.is_file() or path.stat().st_mtime_ns != generation:
+                raise Changed(os.fspath(path))
+            crc32c = _write(path, data, lambda partial, final: _supersede(partial, final, generation))
+        return _described(path, name, crc32c)
+
+    def _path(self, name: str) -> Path:
+        return self._root / check_object_name(name)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if not (name.startswith(".") and name.endswith((PARTIAL_SUFFIX, _LOCK_SUFFIX))):
+                yield Path(parent) / name
+
+
+def _described(path: Path, name: str, crc32c: int | None = None) -> StoredObject:
+    status = path.stat()
+    return StoredObject(name=name, size=status.st_size, crc32c=crc32c, generation=status.st_mtime_ns)
+
+
+def _write(path: Path, source: bytes | Path, publish: _Publish, expected: int | None = None) -> int:
+    """Write under another name, then give it its own at once; returns the crc32c."""
+    partial = partial_path(path)
+    with _named_errors(path), writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            crc32c = _fill(partial, source)
+            if expected is not None and crc32c != expected:
+                raise StorageUnavailable(
+                    f"{path}: expected content with crc32c {expected:08x}, got {crc32c:08x} from"
+                    f" {source!r:.80}. The file changed while it was copied; run it again."
+                )
+            publish(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return crc32c
+
+
+def _fill(path: Path, source: bytes | Path) -> int:
+    crc32c = 0
+    with path.open("xb") as file:
+        for block in _blocks(source):
+            crc32c = google_crc32c.extend(crc32c, block)
+            file.write(block)
+    return crc32c
+
+
+def _blocks(source: bytes | Path) -> Iterator[bytes]:
+    if isinstance(source, bytes):
+        yield source
+        return
+    with source.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _supersede(partial: Path, path: Path, generation: int) -> None:
+    """Put the new file in place with a later time than the old one, however coarse the clock."""
+    later = max(partial.stat().st_mtime_ns, generation + 1)
+    os.utime(partial, ns=(later, later))
+    partial.replace(path)
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Let one process at a time compare and replace; the lock ends with its process."""
+    with _named_errors(path), writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f".{path.name}{_LOCK_SUFFIX}").open("wb")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as err:
+        raise StorageForbidden(
+            f"{path}: expected permission to use it, got '{err.strerror}' for {err.filename}."
+            " Grant it, or name another folder."
+        ) from err

@@ -1,0 +1,100 @@
+"""Whole folders into a storage and back: several files at once, nothing overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from tasks.errors import ObjectConflict, StorageUnavailable
+from tasks.files import TreeFile
+from tasks.storage.interface import Absent, AlreadyThere, Storage, StoredObject, check_object_name
+
+__all__ = ["create_or_match", "download_tree", "in_parallel", "upload_tree"]
+
+# Four streams fill the link to a bucket when a model lies in shards; more only cost memory.
+_STREAMS = 4
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> list[StoredObject]:
+    """Create the objects of a folder's files, as they are or as they were created before.
+
+    Args:
+        storage: Where to.
+        prefix: The folder there, without a slash at its end.
+        files: The files of `tasks.files.scan_tree`, or some of them.
+
+    Returns:
+        The objects, in the files' order.
+
+    Raises:
+        ObjectConflict: Another content stands under one of the names; it is left alone.
+    """
+    return in_parallel(lambda file: create_or_match(storage, f"{prefix}/{file.name}", file), files)
+
+
+def create_or_match(storage: Storage, name: str, file: TreeFile) -> StoredObject:
+    """Create one object of a file; the same content there already is as good.
+
+    Raises:
+        ObjectConflict: Another content stands there; it is left alone.
+    """
+    try:
+        return storage.create(name, file.path, file.crc32c)
+    except AlreadyThere:
+        found = storage.stat(name)
+    if found is None:
+        raise StorageUnavailable(
+            f"{storage.uri}/{name}: it was there and then was gone: somebody else removes objects."
+            " Find out who, and run it again."
+        )
+    if (found.size, found.crc32c) != (file.size, file.crc32c):
+        raise ObjectConflict(
+            f"{storage.uri}/{name}: expected {file.size} bytes with crc32c {file.crc32c:08x}, got"
+            f" {found.size} bytes with {found.crc32c!r:.10}. It is left as it is: find out"
+            " who wrote it, and remove it."
+        )
+    return found
+
+
+def download_tree(storage: Storage, prefix: str, folder: Path) -> list[StoredObject]:
+    """Copy the objects of a folder into a local one, each verified by its crc32c where it is known.
+
+    Args:
+        storage: Where from.
+        prefix: The folder there, without a slash at its end; '' for the root.
+        folder: Where to; made if it is absent. Files in it of the same names are replaced.
+
+    Returns:
+        The objects, named relative to the storage's root; none where nothing is.
+
+    Raises:
+        DiskFull: No space is left.
+        StorageUnavailable: An object vanished, or arrived altered.
+    """
+    start = f"{prefix}/" if prefix else ""
+    objects = storage.list(start)
+
+    def fetch(item: StoredObject) -> StoredObject:
+        path = folder / check_object_name(item.name.removeprefix(start))
+        try:
+            return storage.download(item.name, path)
+        except Absent as err:
+            raise StorageUnavailable(
+                f"{storage.uri}/{item.name}: it was listed and then was gone. Run it again."
+            ) from err
+
+    return in_parallel(fetch, objects)
+
+
+def in_parallel(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
+    """Call for every item, a few at once; the first error ends it and leaves the rest undone."""
+    pool = ThreadPoolExecutor(_STREAMS)
+    try:
+        return [future.result() for future in [pool.submit(function, item) for item in items]]
+    finally:
+        pool.shutdown(cancel_futures=True)
