@@ -1,0 +1,264 @@
+"""Write a TensorBundle, from arrays or straight from the byte ranges of another one.
+
+The same calls give the same bytes, and the index those that TensorFlow's own writer
+gives. It is written last: until then nothing takes the data files for a checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from tasks.checkpoint.bundle_reader import TensorBundle, TensorEntry, TensorSlice
+from tasks.checkpoint.checksum import checksum_for, finish_checksum
+from tasks.checkpoint.dtypes import numpy_dtype
+from tasks.checkpoint.encoding import MalformedError
+from tasks.checkpoint.entries import check_size, encode_text
+from tasks.checkpoint.messages import BundleHeaderProto
+from tasks.checkpoint.prefix import bundle_file
+from tasks.checkpoint.shard_files import ShardFiles, sync_folder
+from tasks.checkpoint.stored_form import (
+    append_slice,
+    check_slices,
+    dtype_to_store,
+    new_entry,
+    slice_key,
+    store_array,
+)
+from tasks.checkpoint.table_writer import encode_table
+from tasks.errors import CheckpointMismatch, OutputExists
+from tasks.files import write_atomically, writing_to
+
+__all__ = ["BundleWriter"]
+
+_SHARD_BYTES = 128 * 1024 * 1024
+_LARGEST_STRING = 1 << 40
+
+
+class BundleWriter:
+    """Write a checkpoint's files, one tensor after the other.
+
+    In a `with` block it closes itself, and on an error leaves nothing behind.
+
+    Attributes:
+        prefix: The common beginning of the files' paths.
+    """
+
+    def __init__(self, prefix: Path, shard_bytes: int = _SHARD_BYTES, *, durable: bool = True) -> None:
+        """Prepare to write.
+
+        Args:
+            prefix: The common beginning of the files' paths; its folder is made.
+            shard_bytes: Size above which the next data file begins. A tensor is never
+                cut: a larger one has a file of its own.
+            durable: Whether `close` waits until everything is on the disk. Files that
+                only go on to a bucket need not.
+
+        Raises:
+            OutputExists: There is such a checkpoint already.
+        """
+        self.prefix = prefix
+        self._index = bundle_file(prefix, ".index")
+        if self._index.exists():
+            raise OutputExists(f"checkpoint {prefix}: expected no {self._index} yet, found one."
+                               " Choose another prefix, or remove it.")  # fmt: skip
+        with writing_to(prefix):
+            prefix.parent.mkdir(parents=True, exist_ok=True)
+        self._durable = durable
+        self._files = ShardFiles(prefix, shard_bytes, durable=durable)
+        self._entries: dict[bytes, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if err is not None:
+            self.discard()
+            return
+        try:
+            self.close()
+        except BaseException:
+            self.discard()
+            raise
+
+    def add_array(self, key: str, array: np.ndarray | np.generic) -> None:
+        """Add a tensor from memory.
+
+        Args:
+            key: Its name in the checkpoint.
+            array: Its value, of any shape; strings as `bytes` or `str` objects.
+
+        Raises:
+            ValueError: The key is taken.
+            CheckpointMismatch: TensorFlow has no such dtype.
+            DiskFull: There is no room for it.
+        """
+        dtype = dtype_to_store(key, array)
+        self._add(encode_text(key), dtype, array.shape, store_array(array, dtype))
+
+    def add_slice(self, key: str, shape: Sequence[int], starts: Sequence[int], array: np.ndarray) -> None:
+        """Add one part of a partitioned tensor; the parts have to make up the whole.
+
+        Args:
+            key: The whole tensor's name in the checkpoint.
+            shape: The whole tensor's dimensions.
+            starts: The part's first element in each dimension.
+            array: The part's value.
+
+        Raises:
+            ValueError: The part is there already.
+            CheckpointMismatch: TensorFlow has no such dtype, or an earlier part had
+                another dtype or whole shape.
+            DiskFull: There is no room for it.
+        """
+        if tuple(shape) == array.shape:
+            self.add_array(key, array)
+            return
+        dtype = dtype_to_store(key, array)
+        lengths = [-1 if length == size else length for length, size in zip(array.shape, shape, strict=True)]
+        whole = self._whole(key, dtype, tuple(shape))
+        self._add(slice_key(key, starts, lengths), dtype, array.shape, store_array(array, dtype))
+        append_slice(whole, starts, lengths)
+
+    def add_bytes(
+        self, key: str, dtype: str, shape: Sequence[int], chunks: Iterable[bytes], crc32c: int | None
+    ) -> None:
+        """Add a tensor from its stored bytes.
+
+        Args:
+            key: Its name in the checkpoint.
+            dtype: TensorFlow's name of it.
+            shape: Its dimensions.
+            chunks: Its bytes as `TensorBundle.chunks` gives them.
+            crc32c: Its masked checksum; None where none is known.
+
+        Raises:
+            ValueError: The key is taken.
+            CheckpointCorrupt: The bytes differ from the checksum, or from what dtype and
+                shape ask for.
+            DiskFull: There is no room for it.
+        """
+        self._add(encode_text(key), dtype, tuple(shape), chunks, crc32c)
+
+    def copy(self, entry: TensorEntry, source: TensorBundle, key: str | None = None) -> None:
+        """Add a tensor of another checkpoint: its bytes are moved, not read into memory.
+
+        Args:
+            entry: The tensor, one of `source.entries`.
+            source: The other checkpoint.
+            key: Its name here, where it differs.
+
+        Raises:
+            ValueError: The key is taken.
+            CheckpointCorrupt: Its data are missing or truncated, or what arrived differs
+                from its checksum.
+            DiskFull: There is no room for it.
+        """
+        name = entry.key if key is None else key
+        if not entry.slices:
+            self._copy(encode_text(name), entry, entry, source)
+            return
+        whole = self._whole(name, entry.dtype, entry.shape)
+        for part in entry.slices:
+            self._copy(slice_key(name, part.starts, part.lengths), entry, part, source)
+            append_slice(whole, part.starts, part.lengths)
+
+    def close(self) -> None:
+        """Name the data files, then write the index.
+
+        Raises:
+            CheckpointMismatch: The slices of a tensor do not make up the whole.
+            DiskFull: There is no room for the index.
+        """
+        for key, entry in self._entries.items():
+            if entry.slices:
+                check_slices(key, entry)
+        header = BundleHeaderProto(num_shards=self._files.finish())
+        header.version.producer = 1
+        items = [(b"", header), *sorted(self._entries.items())]
+        table = encode_table((key, entry.SerializeToString(deterministic=True)) for key, entry in items)
+        write_atomically(self._index, table)
+        if self._durable:
+            sync_folder(self._index.parent)
+
+    def discard(self) -> None:
+        """Give up: remove the data that was written."""
+        self._files.discard()
+
+    def _add(
+        self,
+        key: bytes,
+        dtype: str,
+        shape: tuple[int, ...],
+        chunks: Iterable[bytes],
+        crc32c: int | None = None,
+    ) -> None:
+        self._check_new(key)
+        held = numpy_dtype(dtype)
+        size = math.prod(shape) * held.itemsize if held is not None and dtype != "string" else 0
+        try:
+            with self._files.tensor(size):
+                start = self._files.position
+                checksum = checksum_for(dtype, shape, _LARGEST_STRING)
+                for chunk in chunks:
+                    checksum.update(chunk)
+                    self._files.write(chunk)
+                check_size(dtype, shape, self._files.position - start)
+                actual = finish_checksum(checksum, crc32c)
+        except MalformedError as err:
+            raise err.found_in(self.prefix, f"tensor {key!r}") from err
+        self._record(key, dtype, shape, start, actual)
+
+    def _copy(
+        self, key: bytes, entry: TensorEntry, piece: TensorEntry | TensorSlice, source: TensorBundle
+    ) -> None:
+        self._check_new(key)
+        descriptor = source.open_range(entry, piece)
+        try:
+            with self._files.tensor(piece.size):
+                start = self._files.position
+                checksum = checksum_for(entry.dtype, piece.shape, piece.size)
+                copied = self._files.copy(descriptor, piece.offset, piece.size, checksum)
+                if copied != piece.size:
+                    raise MalformedError(f"{piece.size} bytes", f"the end of the file after {copied}")
+                finish_checksum(checksum, piece.crc32c)
+        except MalformedError as err:
+            raise err.found_in(source.shard_paths[piece.shard], f"tensor {entry.key!r}") from err
+        finally:
+            os.close(descriptor)
+        self._record(key, entry.dtype, piece.shape, start, piece.crc32c)
+
+    def _check_new(self, key: bytes) -> None:
+        if key in self._entries or not key:
+            raise ValueError(f"expected a new key that is not empty, got {key!r}")
+
+    def _record(self, key: bytes, dtype: str, shape: tuple[int, ...], start: int, crc32c: int) -> None:
+        entry = new_entry(dtype, shape)
+        size = self._files.position - start
+        for name, value in (("shard_id", self._files.number), ("offset", start), ("size", size)):
+            if value:  # as TensorFlow's writer, which leaves zeros out
+                setattr(entry, name, value)
+        entry.crc32c = crc32c
+        self._entries[key] = entry
+
+    def _whole(self, key: str, dtype: str, shape: tuple[int, ...]) -> Any:
+        entry = new_entry(dtype, shape)
+        known = self._entries.setdefault(encode_text(key), entry)
+        if (
+            known.dtype != entry.dtype
+            or known.shape != entry.shape
+            or (known is not entry and not known.slices)
+        ):
+            raise CheckpointMismatch(
+                f"tensor {key!r}: expected a slice of what the others are slices of, got one of"
+                f" {dtype} {list(shape)}. Write slices of one tensor under one key."
+            )
+        return known

@@ -1,0 +1,245 @@
+"""The checksum of one tensor, taken while its bytes pass.
+
+A string tensor is stored as the varint lengths of its elements, a masked CRC-32C of
+those lengths, and the elements; a variant one (the state of an iterator) as the varint
+length, the bytes and a masked CRC-32C of each element in turn. The tensor's checksum
+covers the lengths as fixed-size numbers and not as they are stored, so they have to be
+read.
+
+Source:
+    https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/util/tensor_bundle/tensor_bundle.cc
+    (`WriteStringTensor`, `WriteVariantTensor`)
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import google_crc32c
+import numpy as np
+
+from tasks.checkpoint.encoding import MalformedError, mask_crc32c, read_varint
+
+__all__ = [
+    "FlatChecksum",
+    "StringChecksum",
+    "TensorChecksum",
+    "VariantChecksum",
+    "checksum_for",
+    "covered_lengths",
+]
+
+_LONGEST_VARINT = 10
+_LARGEST_SHORT_LENGTH = 0xFFFFFFFF
+
+
+class FlatChecksum:
+    """The checksum of a tensor whose stored bytes are covered as they are."""
+
+    def __init__(self) -> None:
+        """Start before the first byte."""
+        self._checksum = 0
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes of the tensor."""
+        self._checksum = google_crc32c.extend(self._checksum, chunk)
+
+    def finish(self) -> int:
+        """The masked checksum of all bytes taken."""
+        return mask_crc32c(self._checksum)
+
+
+class StringChecksum:
+    """The checksum of a string tensor; its elements' lengths fall out on the way.
+
+    Attributes:
+        lengths: The lengths read so far, in bytes, in parts, where they are kept.
+        header_size: Bytes before the first element; complete once they have passed.
+    """
+
+    def __init__(self, count: int, size: int, *, keep_lengths: bool = False) -> None:
+        """Start before the first byte of a tensor of `count` elements stored in `size` bytes."""
+        self._keep_lengths = keep_lengths
+        self.lengths: list[np.ndarray] = []
+        self.header_size = 0
+        self._missing = count
+        self._limit = size
+        self._text = 0
+        self._pending = b""
+        self._in_text = False
+        self._checksum = 0
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes of the tensor.
+
+        Raises:
+            MalformedError: A length is none, or they fail their own checksum.
+        """
+        if not self._in_text:
+            chunk = self._take_header(self._pending + chunk)
+        if self._in_text and chunk:
+            self._text -= len(chunk)
+            self._checksum = google_crc32c.extend(self._checksum, chunk)
+
+    def finish(self) -> int:
+        """The masked checksum of all bytes taken.
+
+        Raises:
+            MalformedError: The lengths do not add up to the bytes that there are.
+        """
+        if not self._in_text:
+            raise MalformedError(f"the lengths of {self._missing} more strings", "the end of the tensor")
+        if self._text:
+            raise MalformedError("string lengths that add up to the tensor's size", f"{self._text:+d}")
+        return mask_crc32c(self._checksum)
+
+    def _take_header(self, data: bytes) -> bytes:
+        """Take lengths and their checksum as far as they go; return what follows them."""
+        taken = self._take_lengths(data) if self._missing else 0
+        self.header_size += taken
+        self._pending = data[taken:]
+        if self._missing or len(self._pending) < 4:
+            return b""
+        stored, rest = self._pending[:4], self._pending[4:]
+        expected = mask_crc32c(self._checksum)
+        if struct.unpack("<I", stored)[0] != expected:
+            raise MalformedError(
+                f"the checksum {expected:#010x} of the string lengths", f"0x{stored[::-1].hex()}"
+            )
+        self._checksum = google_crc32c.extend(self._checksum, stored)
+        self.header_size += 4
+        self._pending, self._in_text = b"", True
+        return rest
+
+    def _take_lengths(self, data: bytes) -> int:
+        lengths, taken = _decode_varints(data, self._missing)
+        if lengths.size and int(lengths.max()) > self._limit:
+            raise MalformedError(f"strings of at most {self._limit} bytes", f"one of {lengths.max()}")
+        self._missing -= lengths.size
+        self._text += int(lengths.sum())
+        if self._keep_lengths:
+            self.lengths.append(lengths)
+        self._checksum = google_crc32c.extend(self._checksum, covered_lengths(lengths))
+        if self._missing and len(data) - taken >= _LONGEST_VARINT:
+            raise MalformedError(f"a length of at most {_LONGEST_VARINT} bytes", "one that goes on")
+        return taken
+
+
+class VariantChecksum:
+    """The checksum of a variant tensor."""
+
+    def __init__(self, count: int) -> None:
+        """Start before the first byte of a tensor of `count` elements."""
+        self._missing = count
+        self._left: int | None = None
+        self._pending = b""
+        self._checksum = 0
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes of the tensor.
+
+        Raises:
+            MalformedError: A length is none, an element fails its own checksum, or there
+                are more bytes than elements.
+        """
+        data, position = self._pending + chunk, 0
+        while position < len(data):
+            if self._left is None:
+                taken = self._take_length(data, position)
+            elif self._left:
+                taken = self._take_bytes(data, position)
+            else:
+                taken = self._take_checksum(data, position)
+            if not taken:
+                break
+            position += taken
+        self._pending = data[position:]
+
+    def finish(self) -> int:
+        """The masked checksum of all bytes taken.
+
+        Raises:
+            MalformedError: The last elements are missing.
+        """
+        if self._missing:
+            raise MalformedError(f"{self._missing} more variants", "the end of the tensor")
+        return mask_crc32c(self._checksum)
+
+    def _take_length(self, data: bytes, position: int) -> int:
+        if not self._missing:
+            raise MalformedError("the end of the tensor", f"{len(data) - position} bytes more")
+        head = data[position : position + _LONGEST_VARINT]
+        if len(head) < _LONGEST_VARINT and all(byte > 0x7F for byte in head):
+            return 0
+        self._left, taken = read_varint(head, 0, len(head))
+        self._checksum = google_crc32c.extend(self._checksum, struct.pack("<Q", self._left))
+        return taken
+
+    def _take_bytes(self, data: bytes, position: int) -> int:
+        part = data[position : position + (self._left or 0)]
+        self._left = (self._left or 0) - len(part)
+        self._checksum = google_crc32c.extend(self._checksum, part)
+        return len(part)
+
+    def _take_checksum(self, data: bytes, position: int) -> int:
+        stored = data[position : position + 4]
+        if len(stored) < 4:
+            return 0
+        expected = mask_crc32c(self._checksum)
+        if struct.unpack("<I", stored)[0] != expected:
+            raise MalformedError(f"the checksum {expected:#010x} of a variant", f"0x{stored[::-1].hex()}")
+        self._checksum = google_crc32c.extend(self._checksum, stored)
+        self._left, self._missing = None, self._missing - 1
+        return 4
+
+
+TensorChecksum = FlatChecksum | StringChecksum | VariantChecksum
+
+
+def checksum_for(
+    dtype: str, shape: tuple[int, ...], size: int, *, keep_lengths: bool = False
+) -> TensorChecksum:
+    """What takes the checksum of a tensor of that dtype and shape, stored in `size` bytes."""
+    if dtype == "string":
+        return StringChecksum(math.prod(shape), size, keep_lengths=keep_lengths)
+    return VariantChecksum(math.prod(shape)) if dtype == "variant" else FlatChecksum()
+
+
+def finish_checksum(checksum: TensorChecksum, expected: int | None) -> int:
+    """The masked checksum of all bytes taken, held to what it has to be (None: not known).
+
+    Raises:
+        MalformedError: It is another one, or bytes are missing.
+    """
+    actual = checksum.finish()
+    if expected is not None and actual != expected:
+        raise MalformedError(f"the checksum {expected:#010x}", f"{actual:#010x}")
+    return actual
+
+
+def covered_lengths(lengths: np.ndarray) -> bytes:
+    """The form of a string tensor's lengths that its checksum covers."""
+    if not lengths.size or int(lengths.max()) <= _LARGEST_SHORT_LENGTH:
+        return lengths.astype("<u4").tobytes()
+    return b"".join(
+        struct.pack("<I" if length <= _LARGEST_SHORT_LENGTH else "<Q", length) for length in lengths.tolist()
+    )
+
+
+def _decode_varints(data: bytes, count: int) -> tuple[np.ndarray, int]:
+    """Up to `count` whole varints from the start of `data`, and the bytes that they take."""
+    raw = np.frombuffer(data, np.uint8, count=min(len(data), count * _LONGEST_VARINT))
+    ends = np.flatnonzero(raw < 0x80)[:count]
+    starts = np.concatenate(([0], ends[:-1] + 1)) if ends.size else ends
+    widths = ends - starts + 1
+    longest = int(widths.max(initial=0))
+    if longest >= _LONGEST_VARINT:
+        # Ten bytes hold lengths from 2^63 on, which no file has.
+        raise MalformedError(f"a length of fewer than {_LONGEST_VARINT} bytes", f"{longest} bytes")
+    values = np.zeros(ends.size, np.uint64)
+    for group in range(longest):
+        here = widths > group
+        bits = raw[starts[here] + group].astype(np.uint64) & np.uint64(0x7F)
+        values[here] |= bits << np.uint64(7 * group)
+    return values, int(ends[-1]) + 1 if ends.size else 0

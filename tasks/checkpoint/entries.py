@@ -1,0 +1,238 @@
+"""What a checkpoint's index says of each tensor, decoded and held against itself.
+
+The index maps each tensor's key to a `BundleEntryProto`, and the empty key to the
+`BundleHeaderProto`. A partitioned tensor has one entry that lists its slices, and for
+each slice an entry under a key made from both.
+
+Source:
+    https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/protobuf/tensor_bundle.proto
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.checkpoint.dtypes import dtype_name, has_fixed_size, numpy_dtype
+from tasks.checkpoint.encoding import MalformedError, encode_slice_key
+from tasks.checkpoint.messages import BundleEntryProto, BundleHeaderProto, parse_message
+from tasks.checkpoint.slices import check_cover
+from tasks.checkpoint.table import read_table
+
+__all__ = [
+    "TensorEntry",
+    "TensorSlice",
+    "check_size",
+    "decode_text",
+    "digest_entries",
+    "encode_text",
+    "read_entries",
+]
+
+_FORMAT_VERSION = 1
+_MOST_SHARDS = 99_999  # five digits in a shard's name
+_HIGHEST_RANK = 254  # of a TensorShape
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorSlice:
+    """One part of a partitioned tensor, and where its bytes are.
+
+    Attributes:
+        starts: Its first element in each dimension.
+        lengths: Its elements in each dimension; -1 where it declares to take all.
+        shape: Its elements in each dimension.
+        shard: The data file, counted from 0.
+        offset: Its first byte in that file.
+        size: Its bytes.
+        crc32c: Its masked checksum.
+    """
+
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    crc32c: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorEntry:
+    """One tensor of a checkpoint.
+
+    Attributes:
+        key: Its name in the checkpoint.
+        dtype: TensorFlow's name of it.
+        shape: Its dimensions; empty for a scalar.
+        shard: The data file, counted from 0; 0 when it has slices.
+        offset: Its first byte in that file; 0 when it has slices.
+        size: Its bytes, in all slices.
+        crc32c: Its masked checksum; 0 when it has slices.
+        slices: Its parts, where it is partitioned.
+    """
+
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    crc32c: int
+    slices: tuple[TensorSlice, ...] = ()
+
+
+def decode_text(value: bytes) -> str:
+    """A name as a string that `encode_text` turns into the same bytes, whatever they are."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def encode_text(value: str) -> bytes:
+    """The bytes of a name from `decode_text`."""
+    return value.encode("utf-8", "surrogateescape")
+
+
+def read_entries(index: Path) -> tuple[int, dict[str, TensorEntry]]:
+    """Read a checkpoint's index.
+
+    Args:
+        index: The file.
+
+    Returns:
+        The number of data files, and the tensors by key, in the index's order.
+
+    Raises:
+        CheckpointCorrupt: The index is damaged or contradicts itself.
+        FileNotFoundError: There is no such file.
+    """
+    table = dict(read_table(index))
+    what = "header"
+    try:
+        shards = _shard_count(table.pop(b"", b""))
+        stored = {}
+        for key, value in table.items():
+            what = f"tensor {decode_text(key)!r}"
+            stored[key] = _parse_entry(value, shards)
+        taken: set[bytes] = set()
+        entries = {}
+        for key, entry in stored.items():
+            what = f"tensor {decode_text(key)!r}"
+            entries[key] = _tensor(key, entry, stored, taken)
+    except MalformedError as err:
+        raise err.found_in(index, what) from err
+    return shards, {decode_text(key): entry for key, entry in entries.items() if key not in taken}
+
+
+def digest_entries(entries: Mapping[str, TensorEntry]) -> str:
+    """SHA-256 over what the tensors are, in hex, wherever and in how many files they lie."""
+    digest = hashlib.sha256()
+    for key in sorted(entries):
+        entry = entries[key]
+        parts = sorted((part.starts, part.shape, part.size, part.crc32c) for part in entry.slices)
+        line = [key, entry.dtype, entry.shape, parts, entry.size, entry.crc32c]
+        digest.update(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _shard_count(value: bytes) -> int:
+    header = parse_message(BundleHeaderProto, value)
+    if header.endianness != 0:
+        raise MalformedError("little-endian tensors (0)", f"endianness {header.endianness}")
+    if header.version.min_consumer > _FORMAT_VERSION:
+        raise MalformedError(f"format version {_FORMAT_VERSION} at most", f"{header.version.min_consumer}")
+    shards = int(header.num_shards)
+    if not 1 <= shards <= _MOST_SHARDS:
+        raise MalformedError(f"1 to {_MOST_SHARDS} data files", f"{shards}")
+    return shards
+
+
+def _parse_entry(value: bytes, shards: int) -> Any:
+    entry = parse_message(BundleEntryProto, value)
+    dtype = dtype_name(entry.dtype)
+    if dtype is None:
+        raise MalformedError("a dtype of TensorFlow", f"number {entry.dtype}")
+    if entry.shape.unknown_rank or len(entry.shape.dim) > _HIGHEST_RANK:
+        raise MalformedError(f"a rank of 0 to {_HIGHEST_RANK}", f"{len(entry.shape.dim)} dimensions or none")
+    if entry.slices:
+        return entry
+    if entry.offset < 0 or entry.size < 0 or not 0 <= entry.shard_id < shards:
+        got = f"{entry.size} bytes at {entry.offset} of file {entry.shard_id}"
+        raise MalformedError(f"its data in one of {shards} files", got)
+    return entry
+
+
+def _tensor(key: bytes, entry: Any, stored: Mapping[bytes, Any], taken: set[bytes]) -> TensorEntry:
+    dtype, shape = str(dtype_name(entry.dtype)), tuple(int(dim.size) for dim in entry.shape.dim)
+    check_size(dtype, shape, None if entry.slices else entry.size)
+    if not entry.slices:
+        return TensorEntry(
+            key=decode_text(key), dtype=dtype, shape=shape,
+            shard=entry.shard_id, offset=entry.offset, size=entry.size, crc32c=entry.crc32c,
+        )  # fmt: skip
+    parts = tuple(_slice(key, proto, entry, shape, stored, taken) for proto in entry.slices)
+    check_cover(shape, [(part.starts, part.shape) for part in parts])
+    return TensorEntry(
+        key=decode_text(key), dtype=dtype, shape=shape,
+        shard=0, offset=0, size=sum(part.size for part in parts), crc32c=0, slices=parts,
+    )  # fmt: skip
+
+
+def _slice(
+    key: bytes,
+    proto: Any,
+    whole: Any,
+    shape: tuple[int, ...],
+    stored: Mapping[bytes, Any],
+    taken: set[bytes],
+) -> TensorSlice:
+    starts = tuple(int(extent.start) for extent in proto.extent)
+    lengths = tuple(int(extent.length) if extent.HasField("length") else -1 for extent in proto.extent)
+    if len(lengths) != len(shape):
+        raise MalformedError(f"slices of rank {len(shape)}", f"one of rank {len(lengths)}")
+    slice_key = encode_slice_key(key, tuple(zip(starts, lengths, strict=True)))
+    part = stored.get(slice_key)
+    sizes = tuple(size if length == -1 else length for size, length in zip(shape, lengths, strict=True))
+    where = f"the slice at {starts} of {sizes}"
+    if part is None or part.slices:
+        raise MalformedError(f"an entry for {where}", "none")
+    if slice_key in taken:
+        raise MalformedError(f"{where} once", "twice")
+    taken.add(slice_key)
+    if part.dtype != whole.dtype or tuple(dim.size for dim in part.shape.dim) != sizes:
+        raise MalformedError(f"{where} with the tensor's dtype and its own shape", "another")
+    check_size(str(dtype_name(part.dtype)), sizes, part.size)
+    return TensorSlice(
+        starts=starts, lengths=lengths, shape=sizes,
+        shard=part.shard_id, offset=part.offset, size=part.size, crc32c=part.crc32c,
+    )  # fmt: skip
+
+
+def check_size(dtype: str, shape: tuple[int, ...], size: int | None) -> None:
+    """Hold the bytes of a tensor to its dtype and its shape.
+
+    Args:
+        dtype: TensorFlow's name of it.
+        shape: Its dimensions.
+        size: Its bytes; None where it is not stored in one piece.
+
+    Raises:
+        MalformedError: The shape is absurd, or the size is not what it asks for.
+    """
+    if any(dim < 0 for dim in shape):
+        raise MalformedError("dimensions from 0 on", f"{shape}")
+    held = numpy_dtype(dtype)
+    width = held.itemsize if held is not None else 1
+    if math.prod(max(dim, 1) for dim in shape) * width >= 1 << 63:
+        raise MalformedError("a shape of fewer than 2^63 bytes", f"{shape}")
+    if size is None:
+        return
+    count = math.prod(shape)
+    if has_fixed_size(dtype) and size != count * width:
+        raise MalformedError(f"{count * width} bytes for {dtype} {list(shape)}", f"{size} bytes")
+    if dtype == "string" and size < count + 4:
+        raise MalformedError(f"at least {count + 4} bytes for {count} strings", f"{size} bytes")

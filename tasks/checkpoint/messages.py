@@ -1,0 +1,187 @@
+"""The protocol buffer messages of checkpoint files and SavedModels, without TensorFlow.
+
+The classes are made at run time in a descriptor pool of their own: TensorFlow, when it
+is imported by the same process, registers messages of the same names in the default
+pool, and the two would clash. Only the fields that Redraw reads or writes are declared;
+all others are kept as unknown fields.
+
+Source:
+    https://github.com/tensorflow/tensorflow/tree/v2.21.0/tensorflow/core/protobuf
+    (tensor_bundle.proto, trackable_object_graph.proto, saved_model.proto,
+    meta_graph.proto) and tensorflow/core/framework (tensor_shape.proto,
+    tensor_slice.proto, versions.proto, graph.proto, function.proto, node_def.proto).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from tasks.checkpoint.encoding import MalformedError
+
+__all__ = [
+    "BundleEntryProto",
+    "BundleHeaderProto",
+    "SavedModel",
+    "TensorShapeProto",
+    "TensorSliceProto",
+    "TrackableObjectGraph",
+    "parse_message",
+]
+
+# As the .proto files have them, but with every name in one package and not nested, maps
+# as the repeated entries that they are on the wire, and enums as the int32 that they are
+# there. A `string` that may hold any bytes is declared as bytes.
+_DECLARATIONS = """
+BundleHeaderProto
+    int32 num_shards = 1
+    int32 endianness = 2
+    VersionDef version = 3
+VersionDef
+    int32 producer = 1
+    int32 min_consumer = 2
+BundleEntryProto
+    int32 dtype = 1
+    TensorShapeProto shape = 2
+    int32 shard_id = 3
+    int64 offset = 4
+    int64 size = 5
+    fixed32 crc32c = 6
+    repeated TensorSliceProto slices = 7
+TensorShapeProto
+    repeated Dim dim = 2
+    bool unknown_rank = 3
+Dim
+    int64 size = 1
+TensorSliceProto
+    repeated Extent extent = 1
+Extent
+    int64 start = 1
+    int64 length = 2
+TrackableObjectGraph
+    repeated TrackableObject nodes = 1
+TrackableObject
+    repeated ObjectReference children = 1
+    repeated SerializedTensor attributes = 2
+    repeated SlotVariableReference slot_variables = 3
+ObjectReference
+    int32 node_id = 1
+    bytes local_name = 2
+SerializedTensor
+    bytes name = 1
+    bytes full_name = 2
+    bytes checkpoint_key = 3
+SlotVariableReference
+    int32 original_variable_node_id = 1
+    bytes slot_name = 2
+    int32 slot_variable_node_id = 3
+SavedModel
+    int64 saved_model_schema_version = 1
+    repeated MetaGraphDef meta_graphs = 2
+MetaGraphDef
+    MetaInfoDef meta_info_def = 1
+    GraphDef graph_def = 2
+    repeated SignatureDefEntry signature_def = 5
+MetaInfoDef
+    repeated bytes tags = 4
+SignatureDefEntry
+    bytes key = 1
+    SignatureDef value = 2
+SignatureDef
+    repeated TensorInfoEntry inputs = 1
+    repeated TensorInfoEntry outputs = 2
+    bytes method_name = 3
+TensorInfoEntry
+    bytes key = 1
+    TensorInfo value = 2
+TensorInfo
+    bytes name = 1
+    int32 dtype = 2
+    TensorShapeProto tensor_shape = 3
+    CooSparse coo_sparse = 4
+    CompositeTensor composite_tensor = 5
+CooSparse
+    bytes values_tensor_name = 1
+CompositeTensor
+    repeated TensorInfo components = 2
+GraphDef
+    repeated NodeDef node = 1
+    FunctionDefLibrary library = 2
+FunctionDefLibrary
+    repeated FunctionDef function = 1
+FunctionDef
+    repeated NodeDef node_def = 3
+NodeDef
+    bytes name = 1
+    bytes op = 2
+"""
+
+_PACKAGE = "redraw"
+_FIELD = re.compile(r" +(?P<repeated>repeated )?(?P<type>\w+) (?P<name>\w+) = (?P<number>\d+)")
+_Field = descriptor_pb2.FieldDescriptorProto
+_SCALARS = {
+    "bool": _Field.TYPE_BOOL,
+    "bytes": _Field.TYPE_BYTES,
+    "fixed32": _Field.TYPE_FIXED32,
+    "int32": _Field.TYPE_INT32,
+    "int64": _Field.TYPE_INT64,
+}
+
+
+def _declare(declarations: str) -> descriptor_pb2.FileDescriptorProto:
+    # proto2: every field knows whether it was set, which a slice's extent relies on.
+    file = descriptor_pb2.FileDescriptorProto(
+        name="redraw/checkpoint.proto", package=_PACKAGE, syntax="proto2"
+    )
+    for line in declarations.strip().splitlines():
+        match = _FIELD.fullmatch(line)
+        if match is None:
+            message = file.message_type.add(name=line)
+            continue
+        label = _Field.LABEL_REPEATED if match["repeated"] else _Field.LABEL_OPTIONAL
+        field = message.field.add(name=match["name"], number=int(match["number"]), label=label)
+        if match["type"] in _SCALARS:
+            field.type = _SCALARS[match["type"]]
+        else:
+            field.type = _Field.TYPE_MESSAGE
+            field.type_name = f".{_PACKAGE}.{match['type']}"
+    return file
+
+
+_POOL = descriptor_pool.DescriptorPool()
+_POOL.Add(_declare(_DECLARATIONS))
+
+
+def _message(name: str) -> Any:
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+BundleHeaderProto = _message("BundleHeaderProto")
+BundleEntryProto = _message("BundleEntryProto")
+TensorShapeProto = _message("TensorShapeProto")
+TensorSliceProto = _message("TensorSliceProto")
+TrackableObjectGraph = _message("TrackableObjectGraph")
+SavedModel = _message("SavedModel")
+
+
+def parse_message(message_class: Any, data: bytes) -> Any:
+    """Parse a message of one of this module's classes.
+
+    Args:
+        message_class: The class.
+        data: Its serialized form.
+
+    Returns:
+        The message.
+
+    Raises:
+        MalformedError: The bytes are no such message.
+    """
+    try:
+        return message_class.FromString(data)
+    except DecodeError as err:
+        name = message_class.DESCRIPTOR.name
+        raise MalformedError(f"a {name} message", f"{len(data)} bytes that are none") from err

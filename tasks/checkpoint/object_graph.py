@@ -1,0 +1,141 @@
+"""The object graph of a `tf.train.Checkpoint`: which key holds the value of which variable.
+
+An object-based checkpoint keeps a graph of the objects that were saved, under the key
+`_CHECKPOINTABLE_OBJECT_GRAPH`. A variable that several objects share has one key, of
+whichever path to it came first (the optimizer's may own a layer's), so a variable is
+found by walking the graph and never by guessing its key.
+
+Source:
+    https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/protobuf/trackable_object_graph.proto
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.encoding import MalformedError
+from tasks.checkpoint.entries import decode_text
+from tasks.checkpoint.messages import TrackableObjectGraph, parse_message
+from tasks.checkpoint.roles import Role, classify_tensors, objects_apart
+from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, SavedTensor
+from tasks.errors import CheckpointMismatch
+
+__all__ = [
+    "ObjectGraph",
+    "Role",
+    "classify_tensors",
+    "read_object_graph",
+    "variables_below",
+    "variables_by_path",
+]
+
+
+def read_object_graph(bundle: TensorBundle) -> ObjectGraph | None:
+    """Read a checkpoint's object graph.
+
+    Args:
+        bundle: The checkpoint.
+
+    Returns:
+        The graph; None for a checkpoint that knows variables by name alone (TF1).
+
+    Raises:
+        CheckpointCorrupt: The graph is damaged.
+    """
+    entry = bundle.entries.get(OBJECT_GRAPH_KEY)
+    if entry is None:
+        return None
+    try:
+        if entry.dtype != "string" or entry.shape:
+            raise MalformedError("one string", f"{entry.dtype} {list(entry.shape)}")
+        proto = parse_message(TrackableObjectGraph, bundle.read_array(OBJECT_GRAPH_KEY).item())
+        return ObjectGraph(nodes=tuple(_node(node, len(proto.nodes)) for node in proto.nodes))
+    except MalformedError as err:
+        raise err.found_in(bundle.index_path, f"tensor {OBJECT_GRAPH_KEY!r}") from err
+
+
+def variables_below(graph: ObjectGraph | None, child: str) -> dict[str, str]:
+    """The weights of one object of the checkpoint, by the names that they had.
+
+    What an optimizer or a random generator below it holds is not among them.
+
+    Args:
+        graph: The checkpoint's object graph.
+        child: The object, as `tf.train.Checkpoint(child=…)` named it.
+
+    Returns:
+        Full name to checkpoint key; empty where there is no such object.
+
+    Raises:
+        CheckpointMismatch: Two variables have the same name.
+    """
+    keys: dict[str, str] = {}
+    for _, variable in _variables(graph, child):
+        known = keys.setdefault(variable.full_name, variable.key)
+        if known != variable.key:
+            raise CheckpointMismatch(
+                f"variable {variable.full_name!r} below {child!r}: expected one value, got two,"
+                f" {known!r} and {variable.key!r}. Give the variables different names, or find"
+                " them by path."
+            )
+    return keys
+
+
+def variables_by_path(graph: ObjectGraph | None, child: str) -> dict[str, str]:
+    """The weights of one object of the checkpoint, by the attributes that lead to them.
+
+    What an optimizer or a random generator below it holds is not among them.
+
+    Args:
+        graph: The checkpoint's object graph.
+        child: The object, as `tf.train.Checkpoint(child=…)` named it.
+
+    Returns:
+        Path from the object, such as `layers/0/kernel`, to checkpoint key. A variable
+        that several attributes lead to is there under each.
+    """
+    return {path: variable.key for path, variable in _variables(graph, child)}
+
+
+def _variables(graph: ObjectGraph | None, child: str) -> Iterator[tuple[str, SavedTensor]]:
+    start = graph.child(0, child) if graph is not None else None
+    if graph is None or start is None:
+        return
+    yield from (("", tensor) for tensor in graph.nodes[start].variables())
+    paths, queue, apart = {start: ""}, [start], objects_apart(graph)
+    for number in queue:
+        for name, target in graph.nodes[number].children:
+            if target in apart:
+                continue
+            path = f"{paths[number]}/{name}" if paths[number] else name
+            yield from ((path, tensor) for tensor in graph.nodes[target].variables())
+            if target not in paths:
+                paths[target] = path
+                queue.append(target)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Checks that a node's number is of a node."""
+
+    count: int
+
+    def __call__(self, number: int) -> int:
+        if not 0 <= number < self.count:
+            raise MalformedError(f"an object of 0 to {self.count - 1}", f"number {number}")
+        return number
+
+
+def _node(proto: Any, count: int) -> ObjectNode:
+    number = _Numbers(count)
+    return ObjectNode(
+        children=tuple((decode_text(c.local_name), number(c.node_id)) for c in proto.children),
+        tensors=tuple(
+            SavedTensor(decode_text(a.name), decode_text(a.full_name), decode_text(a.checkpoint_key))
+            for a in proto.attributes
+        ),
+        slot_variables=tuple(number(slot.slot_variable_node_id) for slot in proto.slot_variables),
+    )

@@ -1,0 +1,76 @@
+"""Find the files of a checkpoint: what a prefix is, and what each file is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.errors import CheckpointCorrupt, CheckpointNotFound
+
+__all__ = ["bundle_file", "find_bundle_prefix", "shard_name"]
+
+_INDEX = ".index"
+
+
+def bundle_file(prefix: Path, suffix: str) -> Path:
+    """The path of one of a checkpoint's files.
+
+    Args:
+        prefix: Its prefix, or the folder where its files are called by their suffix alone.
+        suffix: `.index`, or what `shard_name` gives.
+
+    Returns:
+        The path, whether it exists or not.
+    """
+    beside = prefix.with_name(prefix.name + _INDEX) if prefix.name else None
+    if beside is None or (not beside.is_file() and (prefix / _INDEX).is_file()):
+        return prefix / suffix
+    return prefix.with_name(prefix.name + suffix)
+
+
+def shard_name(number: int, count: int) -> str:
+    """What the name of a data file adds to the prefix; `number` counts from 0."""
+    return f".data-{number:05d}-of-{count:05d}"
+
+
+def find_bundle_prefix(path: Path) -> Path:
+    """Find the one checkpoint that a path means.
+
+    Args:
+        path: A prefix, an index file, or a folder with exactly one checkpoint.
+
+    Returns:
+        The prefix; the folder itself for files that are called `.index` and `.data-…`.
+
+    Raises:
+        CheckpointNotFound: There is none, or the folder holds several.
+        CheckpointCorrupt: There is an index without any data.
+    """
+    prefix = _prefix_meant(path)
+    name = bundle_file(prefix, ".data-").name
+    folder = bundle_file(prefix, _INDEX).parent
+    if not any(file.name.startswith(name) for file in folder.iterdir()):
+        raise CheckpointCorrupt(
+            f"checkpoint {prefix}: expected data in {folder}/{name}*, found an index alone."
+            " Copy all files of the checkpoint, or choose another one."
+        )
+    return prefix
+
+
+def _prefix_meant(path: Path) -> Path:
+    if path.name.endswith(_INDEX) and path.is_file():
+        return path.parent / path.name.removesuffix(_INDEX)
+    if bundle_file(path, _INDEX).is_file():
+        return path
+    if not path.is_dir():
+        raise CheckpointNotFound(
+            f"checkpoint {path}: expected a prefix with {path.name}{_INDEX} beside it, or a folder,"
+            " found neither. Correct the path."
+        )
+    indexes = sorted(file.name for file in path.iterdir() if file.name.endswith(_INDEX))
+    if len(indexes) != 1:
+        found = ", ".join(name.removesuffix(_INDEX) for name in indexes) or "none"
+        raise CheckpointNotFound(
+            f"checkpoint folder {path}: expected one *{_INDEX} file, found {found}."
+            " Give the prefix of one checkpoint."
+        )
+    return path / indexes[0].removesuffix(_INDEX)

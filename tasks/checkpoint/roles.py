@@ -1,0 +1,163 @@
+"""What each tensor of a checkpoint is there for, by its object graph, or by its name without one."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping
+
+from tasks.checkpoint.entries import TensorEntry
+from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, SavedTensor
+
+__all__ = ["Role", "classify_tensors", "objects_apart"]
+
+
+class Role(enum.StrEnum):
+    """What a tensor is there for."""
+
+    MODEL_WEIGHT = "model weight"
+    MOVING_AVERAGE = "moving average"
+    SLOT_VARIABLE = "slot variable"
+    OPTIMIZER = "optimizer"
+    STEP = "step"
+    RANDOM_SEED = "random seed"
+    OBJECT_GRAPH = "object graph"
+    OTHER = "other"
+
+
+_STEPS = {"step", "global_step"}
+# Bookkeeping of tf.train.Checkpoint itself.
+_SAVE_COUNTER = "save_counter"
+_AVERAGES = {"average"}
+# keras.random.SeedGenerator and tf.random.Generator, as attributes and as variables.
+_SEED_ATTRIBUTES = {"seed_generator", "_seed_generators", "_state_var"}
+_SEED_VARIABLES = {"seed_generator_state", "StateVar"}
+# Attributes of keras.Optimizer (3.x) that hold something else than slot variables.
+_KERAS_OPTIMIZER = {"_variables", "_trainable_variables", "_iterations"}
+_TRAINED = "_trainable_variables"
+_OPTIMIZER_AVERAGES = "_model_variables_moving_average"
+_OPTIMIZER_STATE = {"_iterations", "_learning_rate"}
+_SLOTS = "_variables"
+
+# Names in checkpoints of TF1: the suffix that optimizers and averages add to a variable's.
+_AVERAGE_SUFFIX = "ExponentialMovingAverage"
+_SLOT_SUFFIXES = {
+    *("Adam", "Adam_1", "Momentum", "RMSProp", "RMSProp_1", "RMSProp_2", "Adagrad", "AdagradDA"),
+    *("Adadelta", "Adadelta_1", "Ftrl", "Ftrl_1", "gradient_accumulator", "gradient_squared_accumulator"),
+}
+_OPTIMIZER_NAMES = {"beta1_power", "beta2_power"}
+
+
+def classify_tensors(entries: Mapping[str, TensorEntry], graph: ObjectGraph | None) -> dict[str, Role]:
+    """Say what each tensor is there for.
+
+    A tensor that more than one object reaches is what the first of these says: random
+    seed, step, model weight, moving average, slot variable, optimizer.
+
+    Args:
+        entries: The checkpoint's tensors.
+        graph: Its object graph; None where it has none, and names have to tell.
+
+    Returns:
+        The role of every key in `entries`.
+    """
+    if graph is None:
+        return {key: _role_by_name(key, entries) for key in entries}
+    known = _roles_by_graph(graph)
+    known[OBJECT_GRAPH_KEY] = Role.OBJECT_GRAPH
+    return {key: known.get(key, Role.OTHER) for key in entries}
+
+
+def objects_apart(graph: ObjectGraph) -> set[int]:
+    """The objects that hold no weights, though a model may hold them: optimizers and random states."""
+    optimizers = _optimizers(graph)
+    slots = (slot for number in optimizers for slot in graph.nodes[number].slot_variables)
+    seeds = _targets(graph, range(len(graph.nodes)), _SEED_ATTRIBUTES)
+    return {*optimizers, *slots, *_seeded(graph), *seeds}
+
+
+def _optimizers(graph: ObjectGraph) -> list[int]:
+    found = [number for number, node in enumerate(graph.nodes) if _is_optimizer(node)]
+    return found + _targets(graph, range(len(graph.nodes)), {"optimizer", "_optimizer"})
+
+
+def _seeded(graph: ObjectGraph) -> list[int]:
+    return [number for number, node in enumerate(graph.nodes) if any(map(_is_seed, node.variables()))]
+
+
+def _is_seed(tensor: SavedTensor) -> bool:
+    return tensor.full_name.rpartition("/")[2] in _SEED_VARIABLES
+
+
+def _roles_by_graph(graph: ObjectGraph) -> dict[str, Role]:
+    roles: dict[str, Role] = {}
+    for role, numbers in _claims(graph):
+        for number in numbers:
+            for tensor in graph.nodes[number].variables():
+                roles.setdefault(tensor.key, Role.RANDOM_SEED if _is_seed(tensor) else role)
+    return roles
+
+
+def _claims(graph: ObjectGraph) -> Iterator[tuple[Role, Iterable[int]]]:
+    """Which objects have which role, the stronger claims first."""
+    roots = [0] if graph.nodes else []
+    apart = objects_apart(graph)
+    seeds = _targets(graph, range(len(graph.nodes)), _SEED_ATTRIBUTES)
+    yield Role.RANDOM_SEED, _reached(graph, [*seeds, *_seeded(graph)], set())
+    top = [target for number in roots for _, target in graph.nodes[number].children]
+    steps = _targets(graph, roots, _STEPS)
+    counters = _targets(graph, roots, {_SAVE_COUNTER})
+    averages = _targets(graph, roots, _AVERAGES)
+    yield Role.STEP, steps
+    yield Role.OTHER, counters
+    weights = [number for number in top if number not in {*steps, *counters, *averages}]
+    yield Role.MODEL_WEIGHT, _reached(graph, weights, apart)
+    yield Role.MOVING_AVERAGE, _reached(graph, averages, apart)
+    yield from _optimizer_claims(graph, _optimizers(graph))
+
+
+def _optimizer_claims(graph: ObjectGraph, optimizers: list[int]) -> Iterator[tuple[Role, Iterable[int]]]:
+    def lists(name: str) -> list[int]:
+        held = _targets(graph, optimizers, {name})
+        return [target for number in held for _, target in graph.nodes[number].children]
+
+    yield Role.MODEL_WEIGHT, lists(_TRAINED)
+    yield Role.MOVING_AVERAGE, lists(_OPTIMIZER_AVERAGES)
+    yield Role.OPTIMIZER, _targets(graph, optimizers, _OPTIMIZER_STATE)
+    yield Role.SLOT_VARIABLE, (slot for number in optimizers for slot in graph.nodes[number].slot_variables)
+    yield Role.SLOT_VARIABLE, lists(_SLOTS)
+    yield Role.OPTIMIZER, _reached(graph, optimizers, set())
+
+
+def _is_optimizer(node: ObjectNode) -> bool:
+    return bool(node.slot_variables) or {name for name, _ in node.children} >= _KERAS_OPTIMIZER
+
+
+def _targets(graph: ObjectGraph, numbers: Iterable[int], names: set[str]) -> list[int]:
+    return [target for number in numbers for name, target in graph.nodes[number].children if name in names]
+
+
+def _reached(graph: ObjectGraph, starts: Iterable[int], apart: set[int]) -> list[int]:
+    """The objects that `starts` lead to, themselves included, without entering `apart`."""
+    queue = [number for number in dict.fromkeys(starts) if number not in apart]
+    seen = set(queue)
+    for number in queue:
+        for _, target in graph.nodes[number].children:
+            if target not in seen and target not in apart:
+                seen.add(target)
+                queue.append(target)
+    return queue
+
+
+def _role_by_name(key: str, entries: Mapping[str, TensorEntry]) -> Role:
+    base, _, last = key.rpartition("/")
+    if key == OBJECT_GRAPH_KEY:
+        return Role.OBJECT_GRAPH
+    if key in _STEPS:
+        return Role.STEP
+    if last == _AVERAGE_SUFFIX:
+        return Role.MOVING_AVERAGE
+    if last in _SLOT_SUFFIXES and base in entries:
+        return Role.SLOT_VARIABLE
+    if last in _OPTIMIZER_NAMES:
+        return Role.OPTIMIZER
+    return Role.MODEL_WEIGHT

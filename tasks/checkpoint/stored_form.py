@@ -1,0 +1,106 @@
+"""Turn arrays into the bytes and the entries that a checkpoint holds them as."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+from tasks.checkpoint.checksum import covered_lengths
+from tasks.checkpoint.dtypes import dtype_number, name_of_array
+from tasks.checkpoint.encoding import MalformedError, encode_slice_key, encode_varint, mask_crc32c
+from tasks.checkpoint.entries import encode_text
+from tasks.checkpoint.messages import BundleEntryProto
+from tasks.checkpoint.slices import check_cover
+from tasks.errors import CheckpointMismatch
+
+__all__ = ["append_slice", "check_slices", "dtype_to_store", "new_entry", "slice_key", "store_array"]
+
+_CHUNK_SIZE = 512 * 1024
+_STRINGS_AT_ONCE = 4096
+
+
+def new_entry(dtype: str, shape: Sequence[int]) -> Any:
+    """An entry without its place; zeros are left out, as TensorFlow's writer does."""
+    entry = BundleEntryProto(dtype=dtype_number(dtype))
+    entry.shape.SetInParent()
+    for size in shape:
+        dim = entry.shape.dim.add()
+        if size:
+            dim.size = size
+    return entry
+
+
+def slice_key(key: str, starts: Sequence[int], lengths: Sequence[int]) -> bytes:
+    """The index key of one slice; a length of -1 takes all of its dimension."""
+    return encode_slice_key(encode_text(key), tuple(zip(starts, lengths, strict=True)))
+
+
+def append_slice(whole: Any, starts: Sequence[int], lengths: Sequence[int]) -> None:
+    """List one more slice in the whole tensor's entry."""
+    proto = whole.slices.add()
+    for start, length in zip(starts, lengths, strict=True):
+        extent = proto.extent.add()
+        if start:
+            extent.start = start
+        if length != -1:
+            extent.length = length
+
+
+def check_slices(key: bytes, entry: Any) -> None:
+    """Check that the slices that an entry lists make up the whole tensor.
+
+    Raises:
+        CheckpointMismatch: One is missing, or two overlap.
+    """
+    shape = tuple(dim.size for dim in entry.shape.dim)
+    boxes = [
+        (
+            tuple(extent.start for extent in proto.extent),
+            tuple(
+                extent.length if extent.HasField("length") else size
+                for extent, size in zip(proto.extent, shape, strict=True)
+            ),
+        )
+        for proto in entry.slices
+    ]
+    try:
+        check_cover(shape, boxes)
+    except MalformedError as err:
+        raise CheckpointMismatch(f"tensor {key!r}: {err}. Write all of its slices, each once.") from err
+
+
+def dtype_to_store(key: str, array: np.ndarray | np.generic) -> str:
+    """TensorFlow's name of an array's dtype.
+
+    Raises:
+        CheckpointMismatch: It has none.
+    """
+    dtype = name_of_array(array)
+    if dtype is None:
+        raise CheckpointMismatch(
+            f"tensor {key!r}: expected a dtype of TensorFlow, got {array.dtype}. Convert the array."
+        )
+    return dtype
+
+
+def store_array(array: np.ndarray | np.generic, dtype: str) -> Iterator[bytes]:
+    """An array's bytes as a checkpoint holds them."""
+    if dtype == "string":
+        yield from _stored_strings(array)
+        return
+    flat = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
+    for start in range(0, flat.size, _CHUNK_SIZE):
+        yield flat[start : start + _CHUNK_SIZE].tobytes()
+
+
+def _stored_strings(array: np.ndarray | np.generic) -> Iterator[bytes]:
+    texts = [encode_text(text) if isinstance(text, str) else bytes(text) for text in array.ravel().tolist()]
+    lengths = np.array([len(text) for text in texts], np.uint64)
+    checksum = google_crc32c.value(covered_lengths(lengths))
+    yield b"".join(encode_varint(len(text)) for text in texts) + struct.pack("<I", mask_crc32c(checksum))
+    for start in range(0, len(texts), _STRINGS_AT_ONCE):
+        yield b"".join(texts[start : start + _STRINGS_AT_ONCE])

@@ -1,0 +1,58 @@
+"""The objects of a `tf.train.Checkpoint` and how they hold each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["OBJECT_GRAPH_KEY", "ObjectGraph", "ObjectNode", "SavedTensor"]
+
+OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_VARIABLE = "VARIABLE_VALUE"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTensor:
+    """One tensor that an object saved.
+
+    Attributes:
+        name: Which of its tensors; `VARIABLE_VALUE` for a variable.
+        full_name: The variable's name; Keras gives its path.
+        key: The tensor's key in the checkpoint.
+    """
+
+    name: str
+    full_name: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectNode:
+    """One object.
+
+    Attributes:
+        children: Attribute and number of each object that it holds.
+        tensors: What it saved itself.
+        slot_variables: For an optimizer the numbers of its slot variables.
+    """
+
+    children: tuple[tuple[str, int], ...]
+    tensors: tuple[SavedTensor, ...]
+    slot_variables: tuple[int, ...]
+
+    def variables(self) -> Iterator[SavedTensor]:
+        """What it saved as a variable's value: at most one, as TensorFlow writes it."""
+        return (tensor for tensor in self.tensors if tensor.name == _VARIABLE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectGraph:
+    """All objects of a checkpoint; number 0 is the `tf.train.Checkpoint`."""
+
+    nodes: tuple[ObjectNode, ...]
+
+    def child(self, number: int, name: str) -> int | None:
+        """The number of the object that one holds under an attribute."""
+        if not self.nodes:
+            return None
+        return next((target for known, target in self.nodes[number].children if known == name), None)

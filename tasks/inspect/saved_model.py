@@ -1,0 +1,106 @@
+"""Describe a SavedModel: its signatures, variables and operations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.dtypes import dtype_name
+from tasks.checkpoint.encoding import MalformedError
+from tasks.checkpoint.entries import decode_text
+from tasks.checkpoint.messages import SavedModel, parse_message
+from tasks.checkpoint.object_graph import Role, classify_tensors, read_object_graph
+from tasks.inspect.checkpoint import describe_tensors
+from tasks.records import SavedModelDescription, Signature, TensorDescription, TensorSpec
+
+__all__ = ["GRAPH_FILE", "describe_saved_model"]
+
+GRAPH_FILE = "saved_model.pb"
+# TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
+_INITIALIZER = "__saved_model_init_op"
+_SERVE = "serve"
+
+
+def describe_saved_model(folder: Path, uri: str) -> SavedModelDescription:
+    """Describe a SavedModel, of several graphs the one with the tag `serve`.
+
+    Args:
+        folder: Its local folder.
+        uri: What the user calls it.
+
+    Returns:
+        Tags, signatures, variables (none where it has no `variables/`), the number of
+        operations of each kind in the graph and its functions, and the size of all files.
+
+    Raises:
+        CheckpointCorrupt: `saved_model.pb` or the variables are damaged.
+    """
+    path = folder / GRAPH_FILE
+    try:
+        graph = _serving_graph(parse_message(SavedModel, path.read_bytes()))
+    except MalformedError as err:
+        raise err.found_in(path) from err
+    return SavedModelDescription(
+        uri=uri,
+        tags=tuple(decode_text(tag) for tag in graph.meta_info_def.tags),
+        signatures=_signatures(graph, path),
+        variables=_variables(folder / "variables" / "variables"),
+        operations=_operations(graph),
+        size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+    )
+
+
+def _serving_graph(saved_model: Any) -> Any:
+    graphs = list(saved_model.meta_graphs)
+    if not graphs:
+        raise MalformedError("a SavedModel with a graph", "none")
+    tagged = (graph for graph in graphs if _SERVE.encode() in graph.meta_info_def.tags)
+    return next(tagged, graphs[0])
+
+
+def _signatures(graph: Any, path: Path) -> Mapping[str, Signature]:
+    signatures = {decode_text(entry.key): entry.value for entry in graph.signature_def}
+    return {
+        name: Signature(
+            inputs=_tensors(signature.inputs, f"signature {name!r}, input", path),
+            outputs=_tensors(signature.outputs, f"signature {name!r}, output", path),
+        )
+        for name, signature in sorted(signatures.items())
+        if name != _INITIALIZER
+    }
+
+
+def _tensors(entries: Iterable[Any], where: str, path: Path) -> dict[str, TensorSpec]:
+    described = {decode_text(entry.key): entry.value for entry in entries}
+    return {name: _spec(info, f"{where} {name!r}", path) for name, info in sorted(described.items())}
+
+
+def _spec(info: Any, where: str, path: Path) -> TensorSpec:
+    # Such tensors fit no signature of a definition, and are shown as what they are.
+    if info.HasField("composite_tensor"):
+        return TensorSpec(dtype="composite tensor", shape=())
+    dtype = dtype_name(info.dtype)
+    if dtype is None:
+        raise MalformedError("a dtype of TensorFlow", f"number {info.dtype}").found_in(path, where)
+    if info.tensor_shape.unknown_rank:
+        return TensorSpec(dtype=f"{dtype} of unknown rank", shape=())
+    sizes = (int(dim.size) for dim in info.tensor_shape.dim)
+    shape = tuple(None if size < 0 else size for size in sizes)
+    return TensorSpec(dtype=f"sparse {dtype}" if info.HasField("coo_sparse") else dtype, shape=shape)
+
+
+def _variables(prefix: Path) -> tuple[TensorDescription, ...]:
+    if not prefix.parent.is_dir():
+        return ()
+    bundle = TensorBundle(prefix)
+    roles = classify_tensors(bundle.entries, read_object_graph(bundle))
+    return describe_tensors(bundle, {k: role for k, role in roles.items() if role is not Role.OBJECT_GRAPH})
+
+
+def _operations(graph: Any) -> dict[str, int]:
+    nodes = [graph.graph_def.node, *(function.node_def for function in graph.graph_def.library.function)]
+    counts = Counter(decode_text(node.op) for group in nodes for node in group)
+    return dict(sorted(counts.items()))
