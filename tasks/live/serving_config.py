@@ -1,0 +1,58 @@
+"""The live pointer in the words of TensorFlow Serving: `--model_config_file`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tasks.errors import StorageUnavailable
+from tasks.live.pause import pauses
+from tasks.published import serving_config_name
+from tasks.storage import AlreadyThere, Changed, Storage
+
+__all__ = ["write_serving_config"]
+
+
+def write_serving_config(storage: Storage, model: str, live_version: Callable[[], int | None]) -> None:
+    """Bring `models.config` up to the live pointer.
+
+    The pointer is read after the object that will be replaced: whoever writes an older
+    version is then refused, or followed by the one who moved the pointer after it.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        live_version: Reads which version is live.
+
+    Raises:
+        StorageUnavailable: Others kept changing the object.
+    """
+    name = serving_config_name(model)
+    for pause in pauses():
+        found = storage.read_with_generation(name)
+        version = live_version()
+        if version is None:
+            return
+        content = _serving_config(f"{storage.uri}/{model}", model, version).encode()
+        try:
+            if found is None:
+                storage.create(name, content)
+            elif found[0] != content:
+                storage.replace(name, content, found[1])
+            return
+        except (AlreadyThere, Changed):
+            pause()
+    raise StorageUnavailable(
+        f"{storage.uri}/{name}: expected to change it, got a change by others each time."
+        " Find out who keeps moving the pointer, and run it again."
+    )
+
+
+def _serving_config(base_path: str, model: str, version: int) -> str:
+    # This module alone is free of TensorFlow: tensorflow_serving.apis imports it.
+    from google.protobuf import text_format
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+    config = ModelServerConfig()
+    served = config.model_config_list.config.add(name=model, base_path=base_path, model_platform="tensorflow")
+    served.model_version_policy.specific.versions.append(version)
+    return str(text_format.MessageToString(config))

@@ -1,0 +1,117 @@
+"""Networks of any kind, drawn and compared by the names of their variables.
+
+Keras models are known by their variables' paths (`conv_1/kernel`), which do not
+change when a layer without weights is left out; `tf.Module`s by the path of
+attributes that leads to each variable (`layers/0/kernel`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tasks.definition import Mode, ModelDefinition
+from tasks.errors import InvalidDefinition, RedrawError
+
+__all__ = ["copy_weights", "draw_network", "is_random_state", "known_by_own_names", "weights_by_name"]
+
+
+def draw_network(definition: ModelDefinition, mode: Mode) -> Any:
+    """Call the definition's `build`, with Keras' automatic layer names starting afresh.
+
+    Args:
+        definition: The model.
+        mode: What the graph is for.
+
+    Returns:
+        The network: callable, with `variables`.
+
+    Raises:
+        InvalidDefinition: `build` raises, or returns something that is no network.
+    """
+    # Automatic names ("dense_1") count up through a process; a network drawn twice has to
+    # come out with the same names, for names say which weights belong where.
+    keras.backend.clear_session(free_memory=False)
+    where = f"{type(definition).__module__}.{type(definition).__name__}.build({mode})"
+    try:
+        network = definition.build(mode)
+    except RedrawError:
+        raise
+    except Exception as err:
+        raise InvalidDefinition(
+            f"{where} fails with {type(err).__name__}: {err}. Mend the definition."
+        ) from err
+    if not callable(network) or not hasattr(network, "variables"):
+        raise InvalidDefinition(
+            f"{where}: expected a Keras model or a tf.Module, got {type(network).__name__}."
+            " Return a callable with variables."
+        )
+    return network
+
+
+def weights_by_name(network: Any) -> dict[str, Any]:
+    """The variables that hold weights, as `tf.Variable`s under their names.
+
+    The states of random generators (dropout keeps one) are left out: they are no weights.
+
+    Raises:
+        InvalidDefinition: Two variables have one name.
+    """
+    found: dict[str, Any] = {}
+    for name, variable in _named_variables(network):
+        if found.setdefault(name, variable) is not variable:
+            raise InvalidDefinition(
+                f"network {type(network).__name__}: two variables are called {name!r}, so a checkpoint"
+                " cannot tell them apart. Give their layers names of their own."
+            )
+    return {name: variable for name, variable in found.items() if not is_random_state(name)}
+
+
+def is_random_state(name: str) -> bool:
+    """Whether a variable of that name holds the state of a random generator."""
+    return name.rpartition("/")[2] == "seed_generator_state"
+
+
+def known_by_own_names(network: Any) -> bool:
+    """Whether a network's variables have names of their own (Keras), or only a path to them."""
+    return isinstance(network, keras.Model)
+
+
+def copy_weights(source: Any, target: Any) -> None:
+    """Assign every weight of `target` from the weight of that name in `source`.
+
+    Raises:
+        InvalidDefinition: `source` lacks one, or holds it in another shape.
+    """
+    values = weights_by_name(source)
+    for name, variable in weights_by_name(target).items():
+        if name not in values or values[name].shape != variable.shape:
+            raise InvalidDefinition(
+                f"variable {name!r} {variable.shape}: expected the same in the training network, got"
+                f" {values[name].shape if name in values else 'none'}. Give layers equal names in every mode."
+            )
+        variable.assign(values[name])
+
+
+def _named_variables(network: Any) -> Iterator[tuple[str, Any]]:
+    if known_by_own_names(network):
+        for variable in network.variables:
+            yield variable.path, variable.value
+    else:
+        yield from _variables_by_path(network)
+
+
+def _variables_by_path(root: Any) -> Iterator[tuple[str, Any]]:
+    view, seen, queue = tf.train.TrackableView(root), {id(root)}, [("", root)]
+    for path, node in queue:
+        children: Mapping[str, Any] = view.children(node)
+        for name, child in children.items():
+            if id(child) in seen:
+                continue
+            seen.add(id(child))
+            queue.append((f"{path}/{name}" if path else name, child))
+            if isinstance(child, tf.Variable):
+                yield queue[-1]

@@ -1,0 +1,90 @@
+"""Ask a published version what it makes of its definition's labelled golden examples.
+
+The version is fetched back from the bucket, as a server would fetch it.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tasks.definition import GoldenExamples, ModelDefinition
+from tasks.errors import InvalidDefinition, VersionNotFound
+from tasks.live import change_live
+from tasks.names import check_bucket
+from tasks.records import Prediction, PredictionRow
+from tasks.registry import load_definition
+from tasks.requests import LiveRequest, PredictRequest
+from tasks.storage import download_tree, open_storage
+
+__all__ = ["predict_golden"]
+
+logger = logging.getLogger(__name__)
+
+
+def predict_golden(request: PredictRequest) -> Prediction:
+    """Fetch a version, load it, and answer the golden examples that have labels.
+
+    Args:
+        request: The model, the bucket, and the version (the live one by default).
+
+    Returns:
+        A row an example: its label, the model's answer, and whether they agree.
+
+    Raises:
+        VersionNotFound: No such version, or none is live.
+        InvalidDefinition: No golden example has a label.
+        StorageError: The bucket cannot be read.
+    """
+    definition = load_definition(request.model)
+    signature, output, examples = _labelled(request.model, definition)
+    version = request.version or _live(request)
+    storage = open_storage(f"{check_bucket(request.bucket)}/{request.model}/{version}")
+    if storage.stat("saved_model.pb") is None:
+        raise VersionNotFound(
+            f"{storage.uri}: expected a published version, got none."
+            " List them with 'python -m tasks releases'."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        download_tree(storage, "", Path(folder))
+        served = tf.saved_model.load(folder).signatures[signature]
+        answers = served(**{name: tf.constant(value) for name, value in examples.inputs.items()})
+    rows = _rows(np.asarray(examples.labels[output]), answers[output].numpy())
+    logger.info("%s answers %d of %d as labelled", storage.uri, sum(row.correct for row in rows), len(rows))
+    return Prediction(
+        model=request.model, version=version, uri=storage.uri, signature=signature, output=output, rows=rows
+    )
+
+
+def _labelled(model: str, definition: ModelDefinition) -> tuple[str, str, GoldenExamples]:
+    for signature, examples in definition.golden_examples().items():
+        for output in examples.labels:
+            return signature, output, examples
+    raise InvalidDefinition(f"model {model!r}: expected golden examples with labels, got none. Add labels.")
+
+
+def _live(request: PredictRequest) -> int:
+    live = change_live(LiveRequest(model=request.model, bucket=request.bucket)).version
+    if live is None:
+        raise VersionNotFound(
+            f"{request.bucket}/{request.model}: expected a live version, got none."
+            " Name one with --version, or make one live."
+        )
+    return live
+
+
+def _rows(labels: np.ndarray, answers: np.ndarray) -> tuple[PredictionRow, ...]:
+    return tuple(
+        PredictionRow(label=_plain(label), answer=_plain(answer), correct=bool(np.array_equal(label, answer)))
+        for label, answer in zip(labels, answers, strict=True)
+    )
+
+
+def _plain(value: Any) -> Any:
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    return plain.decode(errors="replace") if isinstance(plain, bytes) else plain

@@ -1,0 +1,116 @@
+"""What a push is asked to publish, held against its records before a byte is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.errors import InvalidRecord, NotValidated
+from tasks.files import TreeScan, scan_tree
+from tasks.records import ExportedModel, ValidationReport
+from tasks.requests import PushRequest
+from tasks.storage import download_tree, open_storage, read_uri
+
+__all__ = ["demand_validated", "local_files", "read_export", "read_report"]
+
+
+def read_export(request: PushRequest) -> ExportedModel:
+    """The export's record, as given or from the file beside the SavedModel's folder.
+
+    Returns:
+        The record; its URI is the folder that was named.
+
+    Raises:
+        InvalidRecord: There is no such record, or it is of another model.
+    """
+    given = request.saved_model
+    if isinstance(given, str):
+        folder = given.rstrip("/")
+        beside = f"{folder}.json"
+        content = _demand_content(beside, "the record that export writes beside the SavedModel")
+        record = ExportedModel.from_text(content, beside)
+        given = ExportedModel.from_json({**record.to_json(), "uri": folder})
+    _demand_model(request.model, given.model, f"export {given.uri}")
+    return given
+
+
+def read_report(request: PushRequest) -> ValidationReport:
+    """The validation report, as given or from its file.
+
+    Raises:
+        InvalidRecord: There is no such report, or it is of another model.
+    """
+    given = request.report
+    where = "report"
+    if isinstance(given, str):
+        where = f"report {given}"
+        content = _demand_content(given, "the report that validate writes")
+        given = ValidationReport.from_text(content, given)
+    _demand_model(request.model, given.model, where)
+    return given
+
+
+def demand_validated(export: ExportedModel, report: ValidationReport) -> None:
+    """Demand that the report is of this export, and lets it pass.
+
+    Raises:
+        NotValidated: It is of another one, or a check did not pass.
+    """
+    if report.digest != export.digest:
+        raise NotValidated(
+            f"{export.uri}: expected a report of its digest {export.digest}, got one of {report.digest}."
+            " Validate this export."
+        )
+    failed = [check.name for check in report.checks if check.status == "failed"]
+    if failed or not report.passed:
+        names = ", ".join(failed) or "the report as a whole"
+        raise NotValidated(
+            f"{export.uri}: expected a report in which every check passed, got failures of {names}."
+            " Mend the export and validate it again."
+        )
+
+
+@contextlib.contextmanager
+def local_files(export: ExportedModel) -> Iterator[TreeScan]:
+    """The export's files on this machine, for as long as the context lasts.
+
+    Args:
+        export: A SavedModel in a local folder, or in a bucket, from which it is copied.
+
+    Yields:
+        Its files, read once.
+
+    Raises:
+        InvalidRecord: The folder is not there.
+        NotValidated: Its files were altered since it was exported.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = Path(export.uri)
+        if "://" in export.uri:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="redraw-push-")))
+            download_tree(open_storage(export.uri), "", folder)
+        if not folder.is_dir():
+            raise InvalidRecord(f"{export.uri}: expected a SavedModel's folder, got none. Export it again.")
+        scan = scan_tree(folder)
+        if scan.digest != export.digest:
+            raise NotValidated(
+                f"{export.uri}: expected files with the digest {export.digest}, as exported, got"
+                f" {scan.digest}. They were altered since: export and validate again."
+            )
+        yield scan
+
+
+def _demand_content(uri: str, what: str) -> bytes:
+    content = read_uri(uri)
+    if content is None:
+        raise InvalidRecord(f"{uri}: expected {what}, got no such file. Correct the path.")
+    return content
+
+
+def _demand_model(asked: str, found: str, where: str) -> None:
+    if asked != found:
+        raise InvalidRecord(
+            f"{where}: expected model {asked!r}, got {found!r}. Push it under its own model's name."
+        )

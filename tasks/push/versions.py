@@ -1,0 +1,81 @@
+"""A version says when its weights were trained, and is claimed before anything is written.
+
+`YYYYMMDDhhmmss` of the checkpoint in UTC, then two digits for the revision: the same
+checkpoint exported again. So a server that follows the highest number is never moved
+to older weights by a backfill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from tasks.errors import InvalidRecord, ObjectConflict
+from tasks.published import REVISIONS, Claim, claim_name, encode_record, read_claim
+from tasks.storage import AlreadyThere, Storage
+
+__all__ = ["claim_version", "version_of"]
+
+_FORM = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def version_of(trained_at: str, revision: int) -> int:
+    """The version's number.
+
+    Args:
+        trained_at: When the checkpoint was saved, in UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        revision: 0 to 99.
+
+    Returns:
+        Sixteen digits: an int64 that orders by training time, then by revision.
+
+    Raises:
+        InvalidRecord: The time has another form.
+    """
+    try:
+        moment = datetime.strptime(trained_at, _FORM)
+    except ValueError as err:
+        raise InvalidRecord(
+            f"checkpoint's trained_at: expected a time in UTC as YYYY-MM-DDTHH:MM:SSZ, got {trained_at!r}."
+            " Put the checkpoint into the catalogue again."
+        ) from err
+    return int(f"{moment.year:04d}{moment:%m%d%H%M%S}{revision:02d}")
+
+
+def claim_version(storage: Storage, claim: Claim, trained_at: str) -> Claim:
+    """Take the first revision that is free, or the one that this very export has already.
+
+    Concurrent pushes of one export meet in one claim, those of different exports of
+    one checkpoint in different ones: the storage lets only one of them create it.
+
+    Args:
+        storage: The model bucket.
+        claim: What to claim; its version is set by this function.
+        trained_at: As `version_of`.
+
+    Returns:
+        The claim as it stands in the bucket.
+
+    Raises:
+        ObjectConflict: All hundred revisions belong to other exports.
+    """
+    for revision in range(REVISIONS):
+        wanted = replace(claim, version=version_of(trained_at, revision))
+        standing = _claim_or_read(storage, wanted)
+        if standing == wanted:
+            return standing
+    raise ObjectConflict(
+        f"{storage.uri}/{claim.model}: expected one of {REVISIONS} revisions of the checkpoint trained"
+        f" at {trained_at} to be free, got all taken by other exports. Train again, or push elsewhere."
+    )
+
+
+def _claim_or_read(storage: Storage, wanted: Claim) -> Claim | None:
+    standing = read_claim(storage, wanted.model, wanted.version)
+    if standing is None:
+        try:
+            storage.create(claim_name(wanted.model, wanted.version), encode_record(wanted))
+            return wanted
+        except AlreadyThere:
+            standing = read_claim(storage, wanted.model, wanted.version)
+    return standing

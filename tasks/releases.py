@@ -1,0 +1,38 @@
+"""The published versions of a model, as their release records tell."""
+
+from __future__ import annotations
+
+from tasks.live import read_pointer
+from tasks.names import check_bucket, check_model_name
+from tasks.published import list_versions, read_release
+from tasks.records import Release, ReleaseList
+from tasks.requests import ReleasesRequest
+from tasks.storage import in_parallel, open_storage
+
+__all__ = ["list_releases"]
+
+
+def list_releases(request: ReleasesRequest) -> ReleaseList:
+    """List a model's published versions, the newest weights first.
+
+    Args:
+        request: The model and its bucket.
+
+    Returns:
+        The release records and which version is live; none for a model that was never
+        published.
+
+    Raises:
+        InvalidRecord: A release record is damaged.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    model = check_model_name(request.model)
+    storage = open_storage(check_bucket(request.bucket))
+
+    def read(version: int) -> Release | None:
+        return read_release(storage, model, version)
+
+    # A release that was removed between the listing and the reading is no longer one.
+    found = in_parallel(read, list_versions(storage, model))
+    releases = tuple(release for release in found if release is not None)
+    return ReleaseList(model=model, live=read_pointer(storage, model).version, releases=releases)

@@ -1,0 +1,95 @@
+"""The files of a training run: its record and its metrics. No TensorFlow here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks.errors import InvalidRecord
+from tasks.files import write_atomically
+from tasks.records import TrainingRun
+
+__all__ = ["Evaluation", "RunFolder"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A line of `metrics.jsonl`: the metrics of the checkpoint saved at a step.
+
+    Attributes:
+        step: The training step.
+        time: When, in UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        metrics: Name to value, of the raw weights; of averaged ones as `average_<name>`.
+    """
+
+    step: int
+    time: str
+    metrics: Mapping[str, float]
+
+
+class RunFolder:
+    """The folder of one training run.
+
+    Args:
+        path: The folder; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.events = path / "events"
+        self._record = path / "run.json"
+        self._metrics = path / "metrics.jsonl"
+
+    def read_run(self) -> TrainingRun | None:
+        """The run's record; None where the folder holds none.
+
+        Raises:
+            InvalidRecord: `run.json` is damaged.
+        """
+        if not self._record.exists():
+            return None
+        return TrainingRun.from_text(self._record.read_bytes(), str(self._record))
+
+    def write_run(self, run: TrainingRun) -> None:
+        """Put the run's record in its place."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._record, json.dumps(run.to_json(), indent=2).encode())
+
+    def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append a line to the metrics, and wait until the disk has it."""
+        line = {"step": step, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "metrics": dict(metrics)}
+        with self._metrics.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def evaluations(self) -> dict[int, Evaluation]:
+        """Step to its last evaluation; a line cut short by a kill is passed over.
+
+        Raises:
+            InvalidRecord: A line other than the last is damaged.
+        """
+        found: dict[int, Evaluation] = {}
+        lines = self._metrics.read_text().splitlines() if self._metrics.exists() else []
+        for number, line in enumerate(lines, start=1):
+            try:
+                evaluation = Evaluation(**json.loads(line))
+            except (ValueError, TypeError) as err:
+                if number == len(lines):
+                    break
+                raise InvalidRecord(
+                    f"{self._metrics}, line {number}: expected step, time and metrics, got {line!r:.60}."
+                    " Train into a new folder."
+                ) from err
+            found[evaluation.step] = evaluation
+        return found
+
+    def last_metrics(self) -> Mapping[str, float]:
+        """The newest evaluation's metrics; empty before the first."""
+        evaluations = self.evaluations()
+        return evaluations[max(evaluations)].metrics if evaluations else {}

@@ -1,0 +1,101 @@
+"""Train a model: checkpoints and metrics in a folder, carrying on where a run was stopped.
+
+<out>/run.json            the run's record
+<out>/metrics.jsonl       a line an evaluation: step, time, metrics
+<out>/checkpoints/        TensorFlow's checkpoints, `ckpt-<step>`
+<out>/events/             the same metrics for TensorBoard
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from tasks.definition import ModelDefinition
+from tasks.errors import CheckpointMismatch, OutputExists
+from tasks.files import writing_to
+from tasks.records import TrainingRun
+from tasks.registry import load_definition
+from tasks.requests import TrainRequest
+from tasks.run_folder import RunFolder
+from tasks.train.loop import Trainer
+
+__all__ = ["train_model"]
+
+logger = logging.getLogger(__name__)
+
+
+def train_model(request: TrainRequest) -> TrainingRun:
+    """Train a model up to a number of steps.
+
+    A folder that holds an unfinished run of the same model carries on from its last
+    checkpoint; a finished one is returned as it is.
+
+    Args:
+        request: The model, the folder, the number of steps, and where first weights come from.
+
+    Returns:
+        The run's record, also in `<out>/run.json`.
+
+    Raises:
+        UnknownModel: No definition of that name.
+        InvalidDefinition: The definition cannot be drawn or trained.
+        OutputExists: The folder holds something else.
+        CheckpointMismatch: The folder, or the warm start, belongs to another model.
+        DiskFull: No space for a checkpoint; the ones before it remain.
+    """
+    definition = load_definition(request.model)
+    folder = RunFolder(Path(request.out))
+    started = time.monotonic()
+    with writing_to(folder.path):
+        run = _open_run(request, folder, definition)
+        with contextlib.closing(Trainer(definition, folder, run)) as trainer:
+            first = trainer.restore(run.warm_start)
+            steps = request.max_steps or definition.training.steps
+            logger.info("training %s: run %s, steps %d to %d", request.model, run.run, first, steps)
+            trainer.train_until(steps)
+        finished = replace(run, step=trainer.step, metrics=folder.last_metrics())
+        folder.write_run(finished)
+    logger.info(
+        "trained %s: step %d in %.1f s: %s",
+        request.model,
+        finished.step,
+        time.monotonic() - started,
+        ", ".join(f"{name} {value:.4f}" for name, value in finished.metrics.items()),
+    )
+    return finished
+
+
+def _open_run(request: TrainRequest, folder: RunFolder, definition: ModelDefinition) -> TrainingRun:
+    """The record of the run in the folder, or of a new one."""
+    run = folder.read_run()
+    if run is None:
+        if folder.path.is_dir() and any(folder.path.iterdir()):
+            raise OutputExists(
+                f"{folder.path}: expected an empty folder or a training run, got other files."
+                " Choose another --out."
+            )
+        run = TrainingRun(
+            model=request.model,
+            uri=str(folder.path.absolute()),
+            run=request.run or folder.path.absolute().name,
+            step=0,
+            lower_is_better=_lower_is_better(definition),
+            warm_start=request.warm_start,
+        )
+        folder.write_run(run)
+    if run.model != request.model:
+        raise CheckpointMismatch(
+            f"{folder.path}: expected a run of model {request.model!r}, got one of {run.model!r}."
+            " Choose another --out."
+        )
+    return run
+
+
+def _lower_is_better(definition: ModelDefinition) -> tuple[str, ...]:
+    bounds = definition.thresholds.items()
+    lower = {name for name, bound in bounds if bound.at_most is not None and bound.at_least is None}
+    return tuple(sorted(lower | {"loss"}))

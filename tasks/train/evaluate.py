@@ -1,0 +1,60 @@
+"""Measure a network on the data that training never sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tasks.definition import Mode, ModelDefinition
+
+__all__ = ["Evaluator"]
+
+
+class Evaluator:
+    """Evaluates networks of one definition; each network's graph is traced once.
+
+    Args:
+        definition: The model.
+        events: Folder for TensorBoard's event files.
+    """
+
+    def __init__(self, definition: ModelDefinition, events: Path) -> None:
+        self._definition = definition
+        self._metrics = {"loss": keras.metrics.Mean(), **definition.metrics()}
+        self._traced: dict[int, Any] = {}
+        self._events = tf.summary.create_file_writer(str(events))
+
+    def __call__(self, network: Any) -> dict[str, float]:
+        """Metric name to value over the evaluation data, `loss` among them."""
+        update = self._traced.setdefault(id(network), tf.function(self._updater(network)))
+        for metric in self._metrics.values():
+            metric.reset_state()
+        for features, labels in self._definition.evaluation_data():
+            update(features, labels)
+        return {name: float(metric.result()) for name, metric in self._metrics.items()}
+
+    def write_events(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write metrics for TensorBoard."""
+        with self._events.as_default(step=step):
+            for name, value in metrics.items():
+                tf.summary.scalar(name, value)
+        self._events.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        self._events.close()
+
+    def _updater(self, network: Any) -> Any:
+        def update(features: Any, labels: Any) -> None:
+            outputs = self._definition.call(network, features, Mode.EVALUATE)
+            rows = tf.shape(tf.nest.flatten(labels)[0])[0]
+            loss, *others = self._metrics
+            self._metrics[loss].update_state(self._definition.loss(outputs, labels), sample_weight=rows)
+            for name in others:
+                self._metrics[name].update_state(labels, outputs)
+
+        return update

@@ -1,0 +1,64 @@
+"""Is every file there, whole, and the one that was exported? No TensorFlow is needed to tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.errors import CheckpointError
+from tasks.files import digest_tree
+from tasks.records import Check
+
+__all__ = ["check_digest", "check_files"]
+
+
+def check_files(folder: Path) -> Check:
+    """Whether the SavedModel has its graph and whole variables.
+
+    Args:
+        folder: The SavedModel.
+
+    Returns:
+        The check `files-whole`.
+    """
+    problem, tensors = _problem(folder)
+    return Check(
+        name="files-whole",
+        status="failed" if problem else "passed",
+        looked_at=str(folder),
+        expected="saved_model.pb, and variables whose checksums hold",
+        found=problem or f"saved_model.pb and {tensors} whole tensors",
+        advice="Export again." if problem else "",
+    )
+
+
+def _problem(folder: Path) -> tuple[str, int]:
+    if not (folder / "saved_model.pb").is_file():
+        return "no saved_model.pb", 0
+    try:
+        bundle = TensorBundle(folder / "variables" / "variables")
+        bundle.verify()
+    except CheckpointError as err:
+        return str(err), 0
+    return "", len(bundle.entries)
+
+
+def check_digest(folder: Path, digest: str) -> Check:
+    """Whether the files are those that the export's record speaks of.
+
+    Args:
+        folder: The SavedModel.
+        digest: SHA-256 in hex, from the record.
+
+    Returns:
+        The check `digest`.
+    """
+    found = digest_tree(folder)[0] if folder.is_dir() else "no folder"
+    return Check(
+        name="digest",
+        status="passed" if found == digest else "failed",
+        looked_at=f"every file below {folder}",
+        expected=digest,
+        found=found,
+        advice="" if found == digest else "The files changed after the export: export again.",
+    )
