@@ -1,0 +1,79 @@
+"""### Train a model, and publish what came of it.
+
+    train ─► checkpoint ─► export ─► validate ─► push
+      │          │            │          │         │
+      │          │            │          │         └ bucket: an immutable version, then the live pointer
+      │          │            │          └ a report: every check by name, with its evidence
+      │          │            └ SavedModel: the graph redrawn for inference
+      │          └ one verified checkpoint, in the catalogue
+      └ checkpoints and metrics; a retry carries on where it stopped
+
+Runs each week, and by hand: **Trigger** opens a form, and an API call takes the same
+values as `conf`. Each task's XCom is the record of its stage. A push updates the asset
+`redraw_releases`; the event carries the version, its URI, its digest and its metrics.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Asset, CronTriggerTimetable
+
+from redraw.forms import retrain_form
+from redraw.operators import (
+    CheckpointOperator,
+    ExportSavedModelOperator,
+    PushModelOperator,
+    TrainOperator,
+    ValidateSavedModelOperator,
+)
+
+RELEASES = Asset("redraw_releases")
+
+with DAG(
+    "retrain_and_export",
+    description="Train a model, redraw it for inference, validate it and publish it",
+    doc_md=__doc__,
+    tags=["redraw", "training", "publication"],
+    # Unpausing starts nothing by itself: the first run is the next Monday's, or one by hand.
+    schedule=CronTriggerTimetable("0 3 * * MON", timezone="UTC", run_immediately=timedelta(0)),
+    catchup=False,
+    max_active_runs=1,
+    params=retrain_form(),
+    default_args={
+        "model": "{{ params.model }}",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=30),
+        "execution_timeout": timedelta(hours=2),
+    },
+) as dag:
+    # dag.param hands over the value itself; a template would make text of it.
+    train = TrainOperator(
+        task_id="train",
+        max_steps=dag.param("steps"),
+        warm_start=dag.param("warm_start"),
+        execution_timeout=timedelta(days=1),
+    )
+    checkpoint = CheckpointOperator(
+        task_id="checkpoint",
+        training_run=train.output,
+        catalogue=dag.param("catalogue"),
+        choose=dag.param("checkpoint"),
+        metric=dag.param("metric"),
+        step=dag.param("step"),
+    )
+    export = ExportSavedModelOperator(
+        task_id="export", checkpoint=checkpoint.output, weights=dag.param("weights")
+    )
+    validate = ValidateSavedModelOperator(task_id="validate", saved_model=export.output)
+    push = PushModelOperator(
+        task_id="push",
+        saved_model=export.output,
+        report=validate.output,
+        bucket=dag.param("bucket"),
+        make_live=dag.param("make_live"),
+        outlets=[RELEASES],
+    )
+    train >> checkpoint >> export >> validate >> push

@@ -1,0 +1,8 @@
+"""What knows Airflow: one thin operator per stage, each run in a process of its own.
+
+    operators ─► stage_process ─► python -m tasks STAGE
+                      │  request on stdin, record on stdout, log lines on stderr
+                      └─ credentials: access tokens over a private socket
+
+Nothing here imports TensorFlow, Keras or a Google library until a running stage asks.
+"""

@@ -1,0 +1,154 @@
+"""The operator's end of a stage's socket: access tokens out of an Airflow connection.
+
+The stage asks, a thread answers, for as long as the stage runs: a long upload can so
+renew its token, and the key never leaves this process. The other end of the line is
+`tasks.credentials`. Airflow's own line to its supervisor is guarded by a lock, so
+connections may be looked up from this thread.
+
+Google's libraries are imported when the first token is asked for, not before: an
+anonymous or absent connection never pays for them.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.log import mask_secret
+
+from tasks.errors import RedrawError, StorageForbidden, StorageUnavailable
+
+__all__ = ["DEFAULT_CONNECTION", "answer_credentials"]
+
+DEFAULT_CONNECTION = "google_cloud_default"
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def answer_credentials(gcp_conn_id: str) -> Iterator[socket.socket]:
+    """Answer a stage's questions for credentials while the block runs.
+
+    Args:
+        gcp_conn_id: The Airflow connection that says who may write to the buckets.
+
+    Yields:
+        The stage's end of the socket; close it here once the stage has inherited it.
+    """
+    ours, theirs = socket.socketpair()
+    # A thread starts with an empty context, but Airflow keeps what it knows of the task in it.
+    serve = contextvars.copy_context().run
+    thread = threading.Thread(
+        target=serve, args=(_serve, ours, gcp_conn_id), name="redraw-credentials", daemon=True
+    )
+    thread.start()
+    try:
+        yield theirs
+    finally:
+        theirs.close()
+        with suppress(OSError):  # not connected any more: the stage has ended
+            ours.shutdown(socket.SHUT_RDWR)
+        ours.close()
+
+
+def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
+    grants = _Grants(gcp_conn_id)
+    try:
+        with ours.makefile("rb") as questions:
+            for line in questions:
+                question = json.loads(line)
+                answer = {"id": question["id"], **_answer(grants, renew=question["renew"])}
+                ours.sendall(json.dumps(answer).encode() + b"\n")
+    except OSError as err:
+        log.debug("the stage ended before it was answered: %s", err)
+
+
+def _answer(grants: _Grants, *, renew: bool) -> dict[str, Any]:
+    try:
+        return grants.grant(renew=renew)
+    except RedrawError as err:
+        return {"error": type(err).__name__, "message": str(err)}
+    except Exception as err:  # whatever a connection or a secrets backend raises, the stage has to learn
+        refused = _refusal(grants.gcp_conn_id, err)
+        return {"error": StorageForbidden.__name__, "message": refused}
+
+
+def _refusal(gcp_conn_id: str, err: Exception) -> str:
+    reason = " ".join(str(err.args[0] if err.args else err).split())[:300]
+    return (
+        f"connection {gcp_conn_id!r}: expected credentials for Cloud Storage, got {type(err).__name__}:"
+        f" {reason}. Correct the connection, or give its account access."
+    )
+
+
+class _Grants:
+    """The credentials of one connection, looked up when they are first asked for."""
+
+    def __init__(self, gcp_conn_id: str) -> None:
+        self.gcp_conn_id = gcp_conn_id
+        self._credentials: Any = None
+
+    def grant(self, *, renew: bool) -> dict[str, Any]:
+        """Answer with a token, or with where else the stage has to look."""
+        if self._credentials is None:
+            extra = self._connection_extra()
+            if extra is None:
+                return {"kind": "default"}
+            if _is_anonymous(extra):
+                return {"kind": "anonymous"}
+            self._credentials = self._connect()
+        self._refresh(renew=renew)
+        granted = self._credentials
+        mask_secret(granted.token)
+        return {
+            "kind": "token",
+            "token": granted.token,
+            "expiry": granted.expiry.isoformat() if granted.expiry else None,
+            "quota_project": getattr(granted, "quota_project_id", None),
+        }
+
+    def _connection_extra(self) -> dict[str, Any] | None:
+        """The connection's settings; None where the default connection does not exist."""
+        try:
+            return dict(BaseHook.get_connection(self.gcp_conn_id).extra_dejson)
+        except AirflowNotFoundException as err:
+            if self.gcp_conn_id == DEFAULT_CONNECTION:
+                log.info("no connection %s: the stage takes Google's default credentials", DEFAULT_CONNECTION)
+                return None
+            raise StorageForbidden(
+                f"connection {self.gcp_conn_id!r}: expected a Google Cloud connection, found none."
+                " Create it, or correct gcp_conn_id."
+            ) from err
+
+    def _connect(self) -> Any:
+        from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
+
+        return GoogleBaseHook(gcp_conn_id=self.gcp_conn_id).get_credentials()
+
+    def _refresh(self, *, renew: bool) -> None:
+        from google.auth.credentials import TokenState
+        from google.auth.exceptions import GoogleAuthError, TransportError
+        from google.auth.transport.requests import Request
+
+        if not renew and self._credentials.token_state is TokenState.FRESH:
+            return
+        try:
+            self._credentials.refresh(Request())
+        except GoogleAuthError as err:
+            passing = err.retryable or isinstance(err, TransportError)
+            kind = StorageUnavailable if passing else StorageForbidden
+            raise kind(_refusal(self.gcp_conn_id, err)) from err
+
+
+def _is_anonymous(extra: dict[str, Any]) -> bool:
+    """As the Google provider reads it; older connections carry its long prefix."""
+    value = extra.get("is_anonymous", extra.get("extra__google_cloud_platform__is_anonymous"))
+    return bool(value)

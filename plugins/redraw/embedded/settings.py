@@ -1,0 +1,153 @@
+"""Where the embedded default keeps its state and listens, and what its processes are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from redraw.embedded.errors import EmbeddedError
+
+__all__ = ["HOST", "Settings", "airflow_environment", "read_settings", "stage_environment"]
+
+HOST = "127.0.0.1"
+_AIRFLOW_PORT = 8080
+_GCS_PORT = 4443
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One instance of the embedded default.
+
+    Attributes:
+        root: The checkout.
+        state: The folder that holds everything that it writes.
+        airflow_port: Of Airflow's UI and REST API.
+        gcs_port: Of the storage server.
+        fixed: The ports that the environment asks for, by service.
+    """
+
+    root: Path
+    state: Path
+    airflow_port: int = _AIRFLOW_PORT
+    gcs_port: int = _GCS_PORT
+    fixed: frozenset[str] = frozenset()
+
+    @property
+    def airflow_url(self) -> str:
+        """Where Airflow's UI and REST API answer."""
+        return f"http://{HOST}:{self.airflow_port}"
+
+    @property
+    def gcs_url(self) -> str:
+        """Where the storage server answers."""
+        return f"http://{HOST}:{self.gcs_port}"
+
+    @property
+    def model_bucket(self) -> str:
+        """Where versions are published."""
+        return "gs://redraw-models"
+
+    @property
+    def checkpoint_bucket(self) -> str:
+        """Where the checkpoint catalogue is."""
+        return "gs://redraw-checkpoints"
+
+    @property
+    def passwords(self) -> Path:
+        """The file of Airflow's users and their passwords."""
+        return self.state / "passwords.json"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the services' logs."""
+        return self.state / "logs"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from environment variables.
+
+    Args:
+        environment: `REDRAW_STATE` (default `.redraw` in the checkout),
+            `REDRAW_AIRFLOW_PORT` (8080) and `REDRAW_GCS_PORT` (4443) count.
+
+    Returns:
+        The settings.
+
+    Raises:
+        EmbeddedError: A port that is no port.
+    """
+    root = Path(__file__).resolve().parents[3]
+    names = {"airflow": "REDRAW_AIRFLOW_PORT", "gcs": "REDRAW_GCS_PORT"}
+    return Settings(
+        root=root,
+        state=root / environment.get("REDRAW_STATE", ".redraw"),
+        airflow_port=_port(environment, names["airflow"], _AIRFLOW_PORT),
+        gcs_port=_port(environment, names["gcs"], _GCS_PORT),
+        fixed=frozenset(service for service, name in names.items() if environment.get(name)),
+    )
+
+
+def stage_environment(settings: Settings) -> dict[str, str]:
+    """The environment that a stage needs to reach this instance's buckets."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_")}
+    paths = [str(settings.root), str(settings.root / "plugins"), os.environ.get("PYTHONPATH", "")]
+    direct = [os.environ.get("NO_PROXY", ""), HOST, "localhost"]
+    return inherited | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "STORAGE_EMULATOR_HOST": settings.gcs_url,
+        # A user's proxy knows nothing of this machine's loopback.
+        "NO_PROXY": ",".join(filter(None, direct)),
+        "no_proxy": ",".join(filter(None, direct)),
+        "REDRAW_MODEL_BUCKET": settings.model_bucket,
+        "REDRAW_CHECKPOINTS": settings.checkpoint_bucket,
+        "REDRAW_WORK": str(settings.state / "work"),
+    }
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """The environment of Airflow's components; no AIRFLOW setting of the user's leaks in.
+
+    Source:
+        https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html
+    """
+    home = settings.state / "airflow"
+    connection = {
+        "conn_type": "google_cloud_platform",
+        "extra": {"is_anonymous": True, "project": "redraw"},
+    }
+    options = {
+        "CORE__DAGS_FOLDER": settings.root / "dags",
+        "CORE__PLUGINS_FOLDER": settings.root / "plugins",
+        "CORE__LOAD_EXAMPLES": False,
+        "CORE__EXECUTOR": "LocalExecutor",
+        # Each slot is a forked process: the default of 32 takes 3 GB and half a minute.
+        "CORE__PARALLELISM": 4,
+        "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": settings.passwords,
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "API__HOST": HOST,
+        "API__PORT": settings.airflow_port,
+        "API__BASE_URL": settings.airflow_url,
+        "API__WORKERS": 1,
+        "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
+        "DAG_PROCESSOR__PARSING_PROCESSES": 1,
+        "USAGE_DATA_COLLECTION__ENABLED": False,
+    }
+    return stage_environment(settings) | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
+        **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
+    }
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise EmbeddedError(f"{name}: expected a port from 1 to 65535, got {text!r}. Correct it.")
+    return int(text)

@@ -1,0 +1,110 @@
+"""What runs, written down in the state folder: the services, their ports, and one starter at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redraw.embedded.errors import EmbeddedError
+from redraw.embedded.processes import Service
+from redraw.embedded.settings import Settings
+from tasks.json_codec import JsonMismatch, decode_dataclass, encode_dataclass
+
+__all__ = ["Instance", "forget_instance", "keep_instance", "keep_ports", "lock_state", "read_instance"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """The services that were started from one state folder.
+
+    Attributes:
+        airflow_port: That Airflow was told to listen on.
+        gcs_port: That the storage server was told to listen on.
+        services: Name to service, in the order they were started.
+    """
+
+    airflow_port: int
+    gcs_port: int
+    services: Mapping[str, Service] = field(default_factory=dict)
+
+    def running(self) -> dict[str, Service]:
+        """The services that still run."""
+        return {name: service for name, service in self.services.items() if service.is_running()}
+
+
+def read_instance(state: Path) -> Instance | None:
+    """What the state folder says was started; None when nothing was.
+
+    Raises:
+        EmbeddedError: The file was damaged.
+    """
+    path = _path(state)
+    try:
+        return decode_dataclass(Instance, json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (JsonMismatch, ValueError) as err:
+        raise EmbeddedError(
+            f"{path}: expected the list of services that run, got {err}."
+            " End them by hand, then remove the file."
+        ) from err
+
+
+def keep_instance(state: Path, instance: Instance) -> None:
+    """Write the services down, so that a later command finds them."""
+    path = _path(state)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(encode_dataclass(instance), indent=2))
+    os.replace(fresh, path)
+
+
+def forget_instance(state: Path) -> None:
+    """Write down that nothing runs any more."""
+    _path(state).unlink(missing_ok=True)
+
+
+def keep_ports(settings: Settings, instance: Instance | None) -> Settings:
+    """The settings with the ports of an instance that still runs.
+
+    Raises:
+        EmbeddedError: Another port is asked for than the one it listens on.
+    """
+    if instance is None or not instance.running():
+        return settings
+    ports = {"airflow": instance.airflow_port, "gcs": instance.gcs_port}
+    asked = {"airflow": settings.airflow_port, "gcs": settings.gcs_port}
+    for service in sorted(settings.fixed):
+        if asked[service] != ports[service]:
+            raise EmbeddedError(
+                f"{settings.state}: expected port {asked[service]} for {service}, got one that runs on"
+                f" {ports[service]}. Run 'make stop' first, or leave the port out."
+            )
+    return dataclasses.replace(settings, airflow_port=ports["airflow"], gcs_port=ports["gcs"])
+
+
+@contextmanager
+def lock_state(state: Path) -> Iterator[None]:
+    """Keep other commands from starting or ending services of this folder.
+
+    Raises:
+        EmbeddedError: Another command is at it.
+    """
+    with (state / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise EmbeddedError(
+                f"{state}: expected to be alone, got another command that starts or ends its services."
+                " Wait until it is done."
+            ) from err
+        yield
+
+
+def _path(state: Path) -> Path:
+    return state / "services.json"

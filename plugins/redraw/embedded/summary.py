@@ -1,0 +1,89 @@
+"""Show what a run published, and let the published model answer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from redraw.embedded.errors import EmbeddedError
+from redraw.embedded.settings import Settings, stage_environment
+from tasks.errors import InvalidRecord
+from tasks.records import Prediction, Release, TensorSpec
+
+__all__ = ["ask_release", "show_prediction", "show_release"]
+
+_ASK_SECONDS = 300.0
+
+
+def show_release(console: Console, release: Release) -> None:
+    """Print the release: what was published where, its metrics and its signatures."""
+    say = {
+        "Published": f"{release.model} {release.version}",
+        "URI": release.uri,
+        "Digest": release.digest,
+        "Size": f"{release.size_bytes / 1e6:.2f} MB",
+        "Weights": f"{release.weights}, of step {release.checkpoint.step}",
+        "Checks": f"{sum(c.status == 'passed' for c in release.report.checks)} passed",
+        "Metrics": ", ".join(f"{name} {value:.4g}" for name, value in release.checkpoint.metrics.items()),
+    }
+    console.print()
+    for name, value in say.items():
+        console.print(Text.assemble((f"{name:<10}", "bold"), value), soft_wrap=True)
+    table = Table()
+    for column in ("Signature", "Inputs", "Outputs"):
+        table.add_column(column)
+    for name, signature in release.signatures.items():
+        table.add_row(Text(name), _tensors(signature.inputs), _tensors(signature.outputs))
+    console.print(table)
+
+
+def ask_release(settings: Settings, release: Release) -> Prediction:
+    """Fetch the published version back from its bucket and let it answer its examples.
+
+    Raises:
+        EmbeddedError: It does not answer.
+    """
+    command = [
+        *(sys.executable, "-m", "tasks", "predict", "--model", release.model),
+        *("--bucket", settings.model_bucket, "--version", str(release.version)),
+    ]
+    try:
+        done = subprocess.run(  # noqa: S603 - this program's own command line
+            command,
+            env=stage_environment(settings),
+            cwd=settings.root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_ASK_SECONDS,
+            check=False,
+        )
+        lines = done.stderr.strip().splitlines()
+        if done.returncode:
+            raise EmbeddedError(f"{release.uri}: expected an answer, got: {lines[-1]}", tuple(lines[-5:]))
+        return Prediction.from_text(done.stdout, release.uri)
+    except (subprocess.TimeoutExpired, InvalidRecord) as err:
+        raise EmbeddedError(f"{release.uri}: expected the published model's answers, got: {err}") from err
+
+
+def show_prediction(console: Console, prediction: Prediction) -> None:
+    """Print the labels of the first ten examples, and what the model answered."""
+    rows = prediction.rows[:10]
+    right = sum(row.correct for row in rows)
+    console.print(f"\nAnswers of the published model, fetched from {prediction.uri}", soft_wrap=True)
+    table = Table()
+    for heading in ("Label", *(str(row.label) for row in rows)):
+        table.add_column(heading, justify="right")
+    answers = (Text(str(row.answer), style="green" if row.correct else "red") for row in rows)
+    table.add_row(f"Answer ({prediction.output})", *answers)
+    console.print(table)
+    console.print(f"{right} of {len(rows)} right.")
+
+
+def _tensors(specs: Mapping[str, TensorSpec]) -> Text:
+    return Text("\n".join(f"{name}: {spec}" for name, spec in specs.items()))

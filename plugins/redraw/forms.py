@@ -1,0 +1,136 @@
+"""The trigger forms: what a run by hand may choose, and what it chooses if it says nothing.
+
+The defaults come from the environment of the DAG processor, so that the scheduled run,
+the form and a call of the API without `conf` all do the same.
+"""
+
+from __future__ import annotations
+
+import os
+
+from airflow.sdk import Param
+
+from tasks.errors import InvalidDefinition
+from tasks.registry import list_models
+
+__all__ = ["retrain_form"]
+
+
+def retrain_form() -> dict[str, Param]:
+    """The parameters of a run that trains a model and publishes it.
+
+    Returns:
+        Name to parameter, in the order of the form; the models are those found in the
+        packages of `REDRAW_MODELS`.
+
+    Raises:
+        InvalidDefinition: No model is found, or a package cannot be read.
+    """
+    return {**_training(), **_checkpoint(), **_publication()}
+
+
+def _training() -> dict[str, Param]:
+    models = {model.name: model.summary for model in list_models()}
+    if not models:
+        raise InvalidDefinition(
+            "REDRAW_MODELS: expected at least one definition in its packages, found none. Add one."
+        )
+    names = list(models)
+    return {
+        "model": Param(
+            "mnist" if "mnist" in models else names[0],
+            type="string",
+            section="Training",
+            title="Model",
+            enum=names,
+            values_display={name: f"{name}: {summary}" for name, summary in models.items()},
+            description="The definition that draws every graph of the model.",
+        ),
+        "steps": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            section="Training",
+            title="Steps",
+            description="Batches to train on. Empty: as many as the definition says.",
+        ),
+        "warm_start": Param(
+            None,
+            type=["null", "string"],
+            section="Training",
+            title="Warm start",
+            description="URI of a checkpoint to take the first weights from. Empty: train from scratch.",
+        ),
+    }
+
+
+def _checkpoint() -> dict[str, Param]:
+    return {
+        "checkpoint": Param(
+            "latest",
+            type="string",
+            section="Checkpoint",
+            title="Which checkpoint",
+            enum=["latest", "best", "step"],
+            values_display={
+                "latest": "the last one",
+                "best": "the one with the best value of a metric",
+                "step": "the one of a step",
+            },
+        ),
+        "metric": Param(
+            None,
+            type=["null", "string"],
+            section="Checkpoint",
+            title="Metric",
+            examples=["accuracy", "loss"],
+            description="For the best checkpoint: the metric of the evaluation that decides.",
+        ),
+        "step": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            section="Checkpoint",
+            title="Step",
+            description="For the checkpoint of a step: which one.",
+        ),
+        "catalogue": Param(
+            os.environ.get("REDRAW_CHECKPOINTS"),
+            type=["null", "string"],
+            section="Checkpoint",
+            title="Catalogue",
+            description="Where checkpoints are kept: a gs:// URI, or a folder that all workers share.",
+        ),
+    }
+
+
+def _publication() -> dict[str, Param]:
+    return {
+        "weights": Param(
+            "default",
+            type="string",
+            section="Publication",
+            title="Weights",
+            enum=["default", "raw", "average"],
+            values_display={
+                "default": "as the definition says",
+                "raw": "as they were trained",
+                "average": "their moving average",
+            },
+        ),
+        "bucket": Param(
+            os.environ.get("REDRAW_MODEL_BUCKET"),
+            type=["null", "string"],
+            pattern="^gs://[a-z0-9][^ ]*$",
+            section="Publication",
+            title="Model bucket",
+            description="Where servers load models from: gs://BUCKET or gs://BUCKET/PREFIX.",
+        ),
+        "make_live": Param(
+            True,
+            type="boolean",
+            section="Publication",
+            title="Make it live",
+            description="Let servers take the version, unless one that was trained later is live.",
+        ),
+    }

@@ -1,0 +1,236 @@
+"""One operator per stage: each builds a request, runs the stage, and returns its record.
+
+    train = TrainOperator(task_id="train", model="mnist")
+    checkpoint = CheckpointOperator(task_id="checkpoint", model="mnist", training_run=train.output)
+    export = ExportSavedModelOperator(task_id="export", model="mnist", checkpoint=checkpoint.output)
+
+What a stage reads is the record of the stage before it (its XCom, by `.output`) or a URI.
+An argument that is None or empty leaves the choice to the stage, the definition, or the
+environment: `REDRAW_WORK`, `REDRAW_CHECKPOINTS`, `REDRAW_MODEL_BUCKET`, `REDRAW_PYTHON`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
+
+from redraw.links import ReleaseLink
+from redraw.stage_operator import StageOperator
+from redraw.task_inputs import TaskFolder, optional_integer, optional_text, setting, truth
+from tasks.errors import InvalidRequest
+from tasks.records import Checkpoint, ExportedModel, Release, TrainingRun, ValidationReport
+from tasks.requests import CheckpointRequest, ExportRequest, PushRequest, TrainRequest, ValidateRequest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = [
+    "CheckpointOperator",
+    "ExportSavedModelOperator",
+    "PushModelOperator",
+    "TrainOperator",
+    "ValidateSavedModelOperator",
+]
+
+RecordOrUri = Mapping[str, Any] | str
+
+
+class TrainOperator(StageOperator):
+    """Train a model; a retry carries on from the last checkpoint of the try before it.
+
+    Args:
+        max_steps: Steps to train in all.
+        warm_start: A checkpoint to take the first weights from.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (*StageOperator.template_fields, "max_steps", "warm_start")
+    stage, request_type, record_type = "train", TrainRequest, TrainingRun
+
+    def __init__(
+        self, *, max_steps: int | str | None = None, warm_start: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_steps = max_steps
+        self.warm_start = warm_start
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `TrainRequest`."""
+        return {
+            "out": folder.for_all_tries(),
+            "max_steps": optional_integer("max_steps", self.max_steps),
+            "warm_start": optional_text(self.warm_start),
+            "run": folder.run,
+        }
+
+
+class CheckpointOperator(StageOperator):
+    """Choose one checkpoint of a training run, verify it and put it into the catalogue.
+
+    Args:
+        training_run: The record of the training, or its folder.
+        catalogue: Folder or `gs://` URI of the catalogue.
+        choose: `latest`, `best` or `step`.
+        metric: With `best`, the metric that decides.
+        step: With `step`, the step it was saved at.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (
+        *StageOperator.template_fields,
+        *("training_run", "catalogue", "choose", "metric", "step"),
+    )
+    stage, request_type, record_type = "checkpoint", CheckpointRequest, Checkpoint
+
+    def __init__(
+        self,
+        *,
+        training_run: RecordOrUri,
+        catalogue: str | None = None,
+        choose: str = "latest",
+        metric: str | None = None,
+        step: int | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.training_run = training_run
+        self.catalogue = catalogue
+        self.choose = choose
+        self.metric = metric
+        self.step = step
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `CheckpointRequest`."""
+        return {
+            "from": self.training_run,
+            "catalogue": setting("catalogue", self.catalogue, "REDRAW_CHECKPOINTS"),
+            **self._choice(),
+        }
+
+    def _choice(self) -> dict[str, Any]:
+        choices: dict[str, tuple[str, Any]] = {
+            "latest": ("latest", True),
+            "best": ("metric", optional_text(self.metric)),
+            "step": ("step", optional_integer("step", self.step)),
+        }
+        if self.choose not in choices:
+            listed = ", ".join(choices)
+            raise InvalidRequest(f"choose: expected one of {listed}, got {self.choose!r}. Correct it.")
+        argument, value = choices[self.choose]
+        if value is None:
+            raise InvalidRequest(f"{argument}: expected a value with choose={self.choose!r}. Give it.")
+        return {self.choose: value}
+
+
+class ExportSavedModelOperator(StageOperator):
+    """Redraw the graph for inference, restore a checkpoint under it, write a SavedModel.
+
+    Args:
+        checkpoint: The checkpoint's record, or its URI in the catalogue.
+        weights: `raw` or `average`; `default` leaves it to the definition.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (*StageOperator.template_fields, "checkpoint", "weights")
+    stage, request_type, record_type = "export", ExportRequest, ExportedModel
+
+    def __init__(self, *, checkpoint: RecordOrUri, weights: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.checkpoint = checkpoint
+        self.weights = weights
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `ExportRequest`; each try writes to a folder of its own."""
+        weights = optional_text(self.weights)
+        return {
+            "checkpoint": self.checkpoint,
+            "out": folder.for_this_try(),
+            "weights": None if weights == "default" else weights,
+        }
+
+
+class ValidateSavedModelOperator(StageOperator):
+    """Examine an export and write a report of every check.
+
+    Args:
+        saved_model: The export's record, or the SavedModel's folder.
+        checkpoint: The checkpoint to compare with, if not the one that the export names.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (*StageOperator.template_fields, "saved_model", "checkpoint")
+    stage, request_type, record_type = "validate", ValidateRequest, ValidationReport
+
+    def __init__(
+        self, *, saved_model: RecordOrUri, checkpoint: RecordOrUri | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.saved_model = saved_model
+        self.checkpoint = checkpoint
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `ValidateRequest`; each try writes a report of its own."""
+        return {
+            "saved_model": self.saved_model,
+            "report": f"{folder.for_this_try()}.json",
+            "checkpoint": self.checkpoint or None,
+        }
+
+
+class PushModelOperator(StageOperator):
+    """Publish a validated export as an immutable version; its assets' events say which.
+
+    Args:
+        saved_model: The export's record, or the SavedModel's folder.
+        report: The validation's report, or its file.
+        bucket: `gs://` URI of the model bucket.
+        make_live: Whether to make the version live, unless a newer-trained one is.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (*StageOperator.template_fields, "saved_model", "report", "bucket", "make_live")
+    stage, request_type, record_type = "push", PushRequest, Release
+    operator_extra_links = (ReleaseLink(),)
+
+    release: Release | None = None
+
+    def __init__(
+        self,
+        *,
+        saved_model: RecordOrUri,
+        report: RecordOrUri,
+        bucket: str | None = None,
+        make_live: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.saved_model = saved_model
+        self.report = report
+        self.bucket = bucket
+        self.make_live = make_live
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `PushRequest`."""
+        return {
+            "saved_model": self.saved_model,
+            "report": self.report,
+            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "make_live": truth("make_live", self.make_live),
+        }
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Push, and tell the assets' subscribers what was pushed; raises as `StageOperator`."""
+        record = self.run_stage(context).to_json()
+        self.release = release = Release.from_json(record)
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra = {
+                    "model": release.model,
+                    "version": release.version,
+                    "uri": release.uri,
+                    "digest": release.digest,
+                    "metrics": dict(release.checkpoint.metrics),
+                }
+        return record

@@ -1,0 +1,100 @@
+"""What the operators have in common: a stage in a process of its own.
+
+An operator assigns in its constructor and names its stage; everything else is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from redraw.credentials import DEFAULT_CONNECTION
+from redraw.stage_outcome import read_record
+from redraw.stage_process import StageProcess
+from redraw.task_inputs import TaskFolder, optional_text
+from tasks.errors import RedrawError
+from tasks.records import Record
+from tasks.requests import Request
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["StageOperator"]
+
+
+class StageOperator(BaseOperator):
+    """Runs one stage of `python -m tasks` and returns its record.
+
+    Args:
+        model: The definition's name.
+        gcp_conn_id: The Airflow connection that grants access to the buckets.
+        work_dir: The folder for scratch.
+        python: The interpreter that has TensorFlow.
+        kwargs: As every operator takes them.
+    """
+
+    template_fields: Sequence[str] = ("model", "gcp_conn_id", "work_dir", "python")
+    ui_color = "#e8f0fe"
+
+    stage: ClassVar[str]
+    request_type: ClassVar[type[Request]]
+    record_type: ClassVar[type[Record]]
+
+    _running: StageProcess | None = None
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        gcp_conn_id: str = DEFAULT_CONNECTION,
+        work_dir: str | None = None,
+        python: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.gcp_conn_id = gcp_conn_id
+        self.work_dir = work_dir
+        self.python = python
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Run the stage.
+
+        Args:
+            context: Airflow's.
+
+        Returns:
+            The stage's record, as JSON values.
+
+        Raises:
+            AirflowFailException: An expected error that a retry cannot mend.
+            AirflowException: Anything that a retry may mend.
+        """
+        return self.run_stage(context).to_json()
+
+    def run_stage(self, context: Context) -> Record:
+        """Run the stage and read its record; raises as `execute`."""
+        try:
+            folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
+            request = self.request_type.from_json({"model": self.model, **self.request_fields(folder)})
+        except RedrawError as err:
+            raise AirflowFailException(str(err)) from err
+        self._running = StageProcess(
+            stage=self.stage,
+            request=request.to_json(),
+            gcp_conn_id=self.gcp_conn_id,
+            python=optional_text(self.python),
+        )
+        return read_record(self._running.run(), self.record_type)
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """The request's JSON besides the model; `folder` is where the task may write."""
+        raise NotImplementedError
+
+    def on_kill(self) -> None:
+        """End the stage and all that it started."""
+        if self._running is not None:
+            self._running.terminate()

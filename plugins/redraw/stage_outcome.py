@@ -1,0 +1,88 @@
+"""What a stage's end means for its task: a record, a failure, or another try.
+
+exit 0, one JSON record on stdout        the record
+`error [Name]: line`, retryable          AirflowException: Airflow's retries apply
+`error [Name]: line`, any other          AirflowFailException: trying again cannot help
+stopped, or killed by a signal           AirflowException that names the signal
+anything else                            AirflowException with the end of the traceback
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from typing import TypeVar
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from redraw.stage_process import FinishedStage
+from tasks.errors import InvalidRecord, error_named
+from tasks.records import Record
+
+__all__ = ["read_record"]
+
+R = TypeVar("R", bound=Record)
+
+_NAMED_ERROR = re.compile(r"error \[(\w+)\]: (.*)")
+# A shell, or a container's runtime, reports a signal as a status above this.
+_SIGNAL_STATUS = 128
+
+
+def read_record(finished: FinishedStage, record_type: type[R]) -> R:
+    """Read the record that a stage printed, or fail the task as the stage failed.
+
+    Args:
+        finished: How the stage ended.
+        record_type: The kind of record that it owes.
+
+    Returns:
+        The record.
+
+    Raises:
+        AirflowFailException: An expected error that a retry cannot mend, or output that
+            is not one record.
+        AirflowException: Anything that a retry may mend.
+    """
+    if finished.stopped:
+        raise AirflowException(f"stage {finished.stage}: was stopped before it was done.")
+    if finished.returncode != 0:
+        raise _failure(finished)
+    text = finished.stdout.decode("utf-8", errors="replace").strip()
+    try:
+        return record_type.from_json(json.loads(text))
+    except (InvalidRecord, ValueError) as err:
+        shown = text if len(text) <= 200 else f"{text[:200]}…"
+        raise AirflowFailException(
+            f"stage {finished.stage}: expected one {record_type.__name__} record on standard output,"
+            f" got {shown!r} ({err}). Print only the record there, and logs on standard error."
+        ) from err
+
+
+def _failure(finished: FinishedStage) -> AirflowException:
+    number = _signal_of(finished.returncode)
+    if number is not None:
+        return AirflowException(f"stage {finished.stage}: was killed by {number.name}.{_hint(number)}")
+    for line in reversed(finished.last_lines):
+        if found := _NAMED_ERROR.fullmatch(line):
+            retryable = error_named(found[1]).retryable
+            return AirflowException(found[2]) if retryable else AirflowFailException(found[2])
+    lines = "\n".join(finished.last_lines) or "nothing"
+    return AirflowException(
+        f"stage {finished.stage}: ended with status {finished.returncode} and no error of its own;"
+        f" it last wrote:\n{lines}"
+    )
+
+
+def _signal_of(returncode: int) -> signal.Signals | None:
+    number = -returncode if returncode < 0 else returncode - _SIGNAL_STATUS
+    return signal.Signals(number) if number in signal.Signals.__members__.values() else None
+
+
+def _hint(number: signal.Signals) -> str:
+    if number is not signal.SIGKILL:
+        return ""
+    return (
+        " That is how the kernel or a container ends a process that exceeds its memory limit:"
+        " raise the worker's memory, or run fewer tasks at once."
+    )

@@ -1,0 +1,202 @@
+"""Run one stage in a process of its own, and leave nothing of it behind.
+
+    operator ──request as JSON──► stdin  ┐
+             ◄──one JSON record── stdout ├ python -m tasks STAGE --request -
+    task log ◄──line by line───── stderr ┘
+             ◄──REDRAW_CONTROL_FD──────►  credentials, and a sign that the operator lives
+
+The stage leads a process group, which ends as a whole: when the stage ends, when the
+task is stopped or runs out of time, and, because the socket closes, when the operator's
+process is killed. TensorFlow's memory is gone with it, and may be in another interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+import tasks
+from redraw.credentials import answer_credentials
+from redraw.stage_log import StageLog
+from tasks.credentials import CONTROL_FD
+
+__all__ = ["FinishedStage", "StageProcess"]
+
+# Airflow's supervisor kills a task that is still there 5 s after it was asked to stop.
+_GRACE_SECONDS = 3.0
+_REAP_SECONDS = 1.0
+_POLL_SECONDS = 0.2
+_DRAIN_SECONDS = 1.0
+_FOREVER = 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedStage:
+    """How a stage ended.
+
+    Attributes:
+        stage: Its name.
+        returncode: As `subprocess` gives it: negative for a signal.
+        stdout: All that it printed.
+        last_lines: The last lines of its log.
+        stopped: Whether it was told to stop.
+    """
+
+    stage: str
+    returncode: int
+    stdout: bytes
+    last_lines: tuple[str, ...]
+    stopped: bool
+
+
+class StageProcess:
+    """One stage, ready to run.
+
+    Args:
+        stage: The command of `python -m tasks`.
+        request: What it is asked, as JSON values.
+        gcp_conn_id: The Airflow connection that it may draw access tokens from.
+        python: The interpreter; `REDRAW_PYTHON`, or the one of this process, by default.
+    """
+
+    def __init__(
+        self, *, stage: str, request: Mapping[str, Any], gcp_conn_id: str, python: str | None = None
+    ) -> None:
+        self.stage = stage
+        self._request = json.dumps(request).encode()
+        self._gcp_conn_id = gcp_conn_id
+        self._python = python or os.environ.get("REDRAW_PYTHON") or sys.executable
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def run(self) -> FinishedStage:
+        """Run the stage to its end, logging what it writes.
+
+        Returns:
+            How it ended, well or not.
+
+        Raises:
+            AirflowFailException: The interpreter cannot be started.
+        """
+        log, stdout = StageLog(self.stage), bytearray()
+        with answer_credentials(self._gcp_conn_id) as control, self._start(control) as process:
+            control.close()
+            try:
+                self._forward(process, stdout.extend, log.feed)
+            finally:
+                # An execution timeout is raised in the middle of forwarding.
+                if process.poll() is None:
+                    self.terminate()
+                self._signal_group(signal.SIGKILL)
+                log.close()
+        return FinishedStage(
+            stage=self.stage,
+            returncode=process.returncode,
+            stdout=bytes(stdout),
+            last_lines=tuple(log.last_lines),
+            stopped=self._stopped,
+        )
+
+    def terminate(self) -> None:
+        """End the stage and all that it started, within seconds; safe in a signal handler."""
+        self._stopped = True
+        if self._process is None:
+            return
+        for number, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, _REAP_SECONDS)):
+            self._signal_group(number)
+            deadline = time.monotonic() + seconds
+            while self._group_lives() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def _start(self, control: socket.socket) -> subprocess.Popen[bytes]:
+        command = [self._python, "-m", "tasks", self.stage, "--request", "-"]
+        # A file instead of a pipe: a stage that never reads its request cannot block this process.
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(self._request)
+            stdin.seek(0)
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - no shell, and the operator names the program
+                    command,
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    cwd=_source_root(),
+                    env=_environment(control.fileno()),
+                    pass_fds=(control.fileno(),),
+                    start_new_session=True,
+                )
+            except OSError as err:
+                raise AirflowFailException(
+                    f"stage {self.stage}: expected a Python interpreter, got {self._python!r}"
+                    f" ({err.strerror}). Correct REDRAW_PYTHON or the operator's python."
+                ) from err
+        if self._stopped:  # the task was stopped while the process came up
+            self.terminate()
+        return self._process
+
+    def _forward(
+        self,
+        process: subprocess.Popen[bytes],
+        to_stdout: Callable[[bytes], None],
+        to_log: Callable[[bytes], None],
+    ) -> None:
+        """Read both pipes until they end, or until the stage does and a descendant holds them."""
+        deadline: float | None = None
+        with selectors.DefaultSelector() as selector:
+            for pipe, sink in ((process.stdout, to_stdout), (process.stderr, to_log)):
+                if pipe is not None:
+                    selector.register(pipe, selectors.EVENT_READ, sink)
+            while selector.get_map() and (deadline is None or time.monotonic() < deadline):
+                for key, _ in selector.select(_POLL_SECONDS):
+                    if chunk := os.read(key.fd, 65536):
+                        key.data(chunk)
+                    else:
+                        selector.unregister(key.fileobj)
+                if deadline is None and process.poll() is not None:
+                    self._signal_group(signal.SIGKILL)
+                    deadline = time.monotonic() + _DRAIN_SECONDS
+        # With a bound, wait() polls: without, it holds a lock that terminate() needs in a signal handler.
+        process.wait(timeout=_FOREVER)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._process is not None and self._group_lives():
+            with suppress(ProcessLookupError):  # it ended just now
+                os.killpg(self._process.pid, number)
+
+    def _group_lives(self) -> bool:
+        """Whether any process of the group is left; reaps the stage itself."""
+        if self._process is None:
+            return False
+        self._process.poll()
+        try:
+            os.killpg(self._process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+def _source_root() -> Path | None:
+    """The folder that `python -m tasks` is started in, so that it finds this `tasks` and no other."""
+    root = Path(tasks.__file__).resolve().parents[1]
+    # Installed, it is found without: and another interpreter must not see this one's libraries.
+    return None if root.name in {"site-packages", "dist-packages"} else root
+
+
+def _environment(control: int) -> dict[str, str]:
+    """This process's environment without Airflow's part, which may hold connections and keys."""
+    kept = {key: value for key, value in os.environ.items() if not key.lstrip("_").startswith("AIRFLOW")}
+    return {**kept, CONTROL_FD: str(control)}

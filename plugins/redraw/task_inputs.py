@@ -1,0 +1,101 @@
+"""What a task is given, in the types that a request wants, and where it may write.
+
+Templates give text, `dag.param` and XComs give values: an empty one of either means
+"the stage's default".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from typing import TYPE_CHECKING
+
+from tasks.errors import InvalidRequest
+from tasks.names import check_model_name
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+__all__ = ["TaskFolder", "optional_integer", "optional_text", "setting", "truth"]
+
+_LONGEST_NAME = 150
+
+
+def optional_text(value: str | None) -> str | None:
+    """The text, or None where it is empty; `None` is how a template writes nothing."""
+    return None if value is None or value.strip() in {"", "None"} else value
+
+
+def optional_integer(name: str, value: int | str | None) -> int | None:
+    """The whole number, or None where there is none.
+
+    Raises:
+        InvalidRequest: The text is no whole number.
+    """
+    if not isinstance(value, str):
+        return value
+    text = optional_text(value)
+    try:
+        return None if text is None else int(text)
+    except ValueError as err:
+        raise InvalidRequest(f"{name}: expected a whole number, got {value!r}. Correct it.") from err
+
+
+def truth(name: str, value: bool | str) -> bool:
+    """The truth value; a template writes it as text, and any text would count as true.
+
+    Raises:
+        InvalidRequest: The text is neither `true` nor `false`.
+    """
+    if isinstance(value, bool):
+        return value
+    if value.lower() not in {"true", "false"}:
+        raise InvalidRequest(f"{name}: expected true or false, got {value!r}. Correct it.")
+    return value.lower() == "true"
+
+
+def setting(name: str, value: str | None, variable: str) -> str:
+    """The operator's argument, or else the environment variable that stands in for it.
+
+    Raises:
+        InvalidRequest: Neither is given.
+    """
+    found = optional_text(value) or os.environ.get(variable)
+    if not found:
+        raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {variable}.")
+    return found
+
+
+class TaskFolder:
+    """Where one task of one run writes: `<work>/<model>/<run>/<task>`, and no other task does.
+
+    The run's part is made of the DAG's and the run's id, which a run has however it was
+    started; a logical date it may lack.
+
+    Args:
+        work_dir: The folder for scratch; `REDRAW_WORK` by default.
+        model: The model's name.
+        ti: The task instance.
+    """
+
+    def __init__(self, work_dir: str | None, model: str, ti: RuntimeTaskInstanceProtocol) -> None:
+        self._work_dir, self._model, self._ti = work_dir, model, ti
+        self.run = _path_name(f"{ti.dag_id}-{ti.run_id}", f"{ti.dag_id}/{ti.run_id}")
+        mapped = ti.map_index if ti.map_index is not None else -1
+        self._task = ti.task_id if mapped < 0 else f"{ti.task_id}-{mapped}"
+
+    def for_all_tries(self) -> str:
+        """The same for each try: a stage that carries on finds what the last try left."""
+        work = setting("work_dir", self._work_dir, "REDRAW_WORK").rstrip("/")
+        return f"{work}/{check_model_name(self._model)}/{self.run}/{self._task}"
+
+    def for_this_try(self) -> str:
+        """Another for each try: a stage that must start afresh finds nothing there."""
+        return f"{self.for_all_tries()}-try{self._ti.try_number}"
+
+
+def _path_name(readable: str, exact: str) -> str:
+    """A name for a path; the digest keeps two apart that read alike once they are made safe."""
+    digest = hashlib.sha256(exact.encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_.=-]+', '-', readable)[:_LONGEST_NAME]}-{digest}"
