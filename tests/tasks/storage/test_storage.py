@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import google_crc32c
+import pytest
+
+from tasks.errors import BucketNotFound, DiskFull, InvalidName, ObjectConflict
+from tasks.files import scan_tree
+from tasks.storage import (
+    Absent,
+    AlreadyThere,
+    Changed,
+    Storage,
+    download_tree,
+    open_storage,
+    read_uri,
+    upload_tree,
+)
+
+
+@pytest.fixture(params=["local", "bucket", "prefix"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "local":
+        return open_storage(str(tmp_path / "objects"))
+    uri = request.getfixturevalue("bucket")
+    return open_storage(uri if request.param == "bucket" else f"{uri}/some/prefix")
+
+
+def test_create_absent_object_is_read_back(storage: Storage, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"from a file")
+    stored = storage.create("a/b.txt", b"content")
+    filed = storage.create("a/c.txt", source)
+    assert (stored.name, stored.size, stored.crc32c) == ("a/b.txt", 7, google_crc32c.value(b"content"))
+    assert storage.stat("a/b.txt") == stored
+    assert storage.stat("a/c.txt") == filed
+    assert storage.read("a/b.txt") == b"content"
+    assert storage.read("a/c.txt") == b"from a file"
+
+
+def test_create_larger_than_a_block_arrives_whole(storage: Storage, tmp_path: Path) -> None:
+    content = os.urandom((9 << 20) + 17)
+    source, copy = tmp_path / "source", tmp_path / "deep" / "copy"
+    source.write_bytes(content)
+    stored = storage.create("large", source)
+    assert stored.crc32c == google_crc32c.value(content)
+    storage.download("large", copy)
+    assert copy.read_bytes() == content
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+
+
+def test_create_existing_object_leaves_it_alone(storage: Storage, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(bytes(12 << 20))
+    first = storage.create("a", b"first")
+    with pytest.raises(AlreadyThere):
+        storage.create("a", b"second")
+    with pytest.raises(AlreadyThere):
+        storage.create("a", large)
+    assert storage.stat("a") == first
+
+
+def test_create_by_many_threads_has_one_winner(storage: Storage) -> None:
+    def create(number: int) -> bool:
+        try:
+            storage.create("contested", str(number).encode())
+        except AlreadyThere:
+            return False
+        return storage.read("contested") == str(number).encode()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(create, range(16))) == 1
+
+
+def test_read_absent_object_returns_none(storage: Storage, tmp_path: Path) -> None:
+    assert storage.read("absent") is None
+    assert storage.stat("absent") is None
+    assert storage.read_with_generation("absent") is None
+    assert storage.list() == []
+    with pytest.raises(Absent):
+        storage.download("absent", tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()
+
+
+def test_replace_same_generation_writes_and_grows(storage: Storage) -> None:
+    first = storage.create("pointer", b"1")
+    second = storage.replace("pointer", b"2", first.generation)
+    assert second.generation > first.generation
+    assert storage.read_with_generation("pointer") == (b"2", second.generation)
+
+
+def test_replace_other_generation_is_refused(storage: Storage) -> None:
+    first = storage.create("pointer", b"1")
+    storage.replace("pointer", b"2", first.generation)
+    with pytest.raises(Changed):
+        storage.replace("pointer", b"3", first.generation)
+    with pytest.raises(Changed):
+        storage.replace("never-there", b"3", first.generation)
+    assert storage.read("pointer") == b"2"
+    assert storage.stat("never-there") is None
+
+
+def test_replace_by_many_threads_loses_no_change(storage: Storage) -> None:
+    storage.create("counter", b"0")
+
+    def add(_: int) -> None:
+        while True:
+            content, generation = storage.read_with_generation("counter") or pytest.fail("gone")
+            try:
+                storage.replace("counter", str(int(content) + 1).encode(), generation)
+            except Changed:
+                continue
+            return
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(12)))
+    assert storage.read("counter") == b"12"
+
+
+def test_list_prefix_names_what_starts_with_it(storage: Storage) -> None:
+    for name in ("m/2/b", "m/2/a", "m/20/a", "m/x", "n/2/a"):
+        storage.create(name, b"")
+    assert [item.name for item in storage.list("m/2/")] == ["m/2/a", "m/2/b"]
+    assert [item.name for item in storage.list("m/2")] == ["m/2/a", "m/2/b", "m/20/a"]
+    assert len(storage.list()) == 5
+
+
+def test_create_name_that_leads_elsewhere_is_refused(storage: Storage) -> None:
+    for name in ("../outside", "a/../../outside", "/etc/outside", "a//b", ""):
+        with pytest.raises(InvalidName, match="expected a relative path"):
+            storage.create(name, b"x")
+
+
+def test_download_tree_after_upload_tree_is_the_same(storage: Storage, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name, content in {"a": b"1", "deep/er/b": b"22", "empty": b""}.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(content)
+    scan = scan_tree(source)
+    first = upload_tree(storage, "m/1", scan.files)
+    assert upload_tree(storage, "m/1", scan.files) == first
+    fetched = download_tree(storage, "m/1", tmp_path / "copy")
+    assert [item.name for item in fetched] == ["m/1/a", "m/1/deep/er/b", "m/1/empty"]
+    assert scan_tree(tmp_path / "copy").digest == scan.digest
+    assert download_tree(storage, "m/2", tmp_path / "nothing") == []
+
+
+def test_upload_tree_other_content_in_the_way_is_named(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a").write_bytes(b"mine")
+    storage.create("m/a", b"mini")
+    with pytest.raises(ObjectConflict, match=r"/m/a: expected 4 bytes with crc32c .* got 4 bytes"):
+        upload_tree(storage, "m", scan_tree(tmp_path / "source").files)
+    assert storage.read("m/a") == b"mini"
+
+
+def test_read_uri_local_and_bucket_find_the_file(bucket: str, tmp_path: Path) -> None:
+    open_storage(f"{bucket}/a").create("b.json", b"remote")
+    (tmp_path / "b.json").write_bytes(b"local")
+    assert read_uri(f"{bucket}/a/b.json") == b"remote"
+    assert read_uri(f"{bucket}/a/c.json") is None
+    assert read_uri(str(tmp_path / "b.json")) == b"local"
+    assert read_uri(str(tmp_path / "c.json")) is None
+
+
+@pytest.mark.usefixtures("gcs_server")
+def test_open_missing_bucket_every_call_says_so(tmp_path: Path) -> None:
+    storage = open_storage("gs://no-such-bucket/models")
+    calls = (
+        lambda: storage.list(),
+        lambda: storage.stat("a"),
+        lambda: storage.read("a"),
+        lambda: storage.read_with_generation("a"),
+        lambda: storage.download("a", tmp_path / "a"),
+        lambda: storage.create("a", b"x"),
+    )
+    for call in calls:
+        with pytest.raises(BucketNotFound, match=r"gs://no-such-bucket/models.*Create the bucket"):
+            call()
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket", "gs://UPPER", "gs://a b/c", "gs://bucket/../other", "gs://"])
+def test_open_uri_of_no_known_form_is_refused(uri: str) -> None:
+    with pytest.raises(InvalidName):
+        open_storage(uri)
+
+
+def test_write_full_disk_leaves_no_file(bucket: str, tmp_path: Path, tiny_disk: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(2 << 20))
+    remote, local = open_storage(bucket), open_storage(str(tiny_disk / "objects"))
+    remote.create("large", source)
+    with pytest.raises(DiskFull, match=r"objects/large: .*Free some space"):
+        local.create("large", source)
+    with pytest.raises(DiskFull, match="copy: "):
+        remote.download("large", tiny_disk / "copy")
+    assert local.list() == []
+    assert [path for path in tiny_disk.rglob("*") if path.is_file()] == []
+
+
+def test_import_storage_leaves_the_client_library_out() -> None:
+    script = (
+        "import sys, tasks.storage; tasks.storage.open_storage('/tmp/x');"
+        " print([m for m in ('google.cloud.storage', 'google.auth', 'tensorflow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

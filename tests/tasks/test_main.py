@@ -1,0 +1,126 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tasks.__main__ as command_line
+from tasks.records import TrainingRun
+
+
+def run(*arguments: str, text: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tasks", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)} | environment,
+    )
+
+
+def assert_one_line(result: subprocess.CompletedProcess[str], error: str, *evidence: str) -> None:
+    last = result.stderr.splitlines()[-1]
+    assert result.returncode == 1, result.stderr
+    assert result.stdout == ""
+    assert last.startswith(f"error [{error}]: "), result.stderr
+    assert "Traceback" not in result.stderr
+    for piece in evidence:
+        assert piece in last
+
+
+def test_main_unknown_key_in_request_is_refused_by_its_name() -> None:
+    result = run("train", "--request", "-", text='{"model": "mnist", "out": "x", "colour": 1}')
+    assert_one_line(result, "InvalidRequest", "unknown key 'colour'", "expected model, out")
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence"),
+    [
+        ("[1]", "expected a JSON object"),
+        ("{", "standard input: expected one JSON object"),
+        ('{"model": 1, "out": "x"}', "key 'model': expected a value of type str, got 1"),
+        ('{"model": "mnist"}', "key 'out' is missing"),
+        ('{"model": "mnist", "out": "x", "max_steps": 0}', "max_steps: expected at least 1, got 0"),
+    ],
+)
+def test_main_bad_request_is_refused_by_one_line(text: str, evidence: str) -> None:
+    assert_one_line(run("train", "--request", "-", text=text), "InvalidRequest", evidence)
+
+
+def test_main_record_of_another_stage_is_refused_by_both_names(tmp_path: Path) -> None:
+    training = TrainingRun(model="mnist", uri=str(tmp_path), run="r", step=1).to_json()
+    request = {"model": "mnist", "checkpoint": training, "out": str(tmp_path / "out")}
+    result = run("export", "--request", "-", text=json.dumps(request))
+    assert_one_line(result, "InvalidRecord", "expected a Checkpoint record, got 'TrainingRun'")
+
+
+@pytest.mark.parametrize("model", ["nothing_like_it", "../mnist", "os", "tasks.models.mnist"])
+def test_main_unknown_model_is_refused_without_training(model: str, tmp_path: Path) -> None:
+    result = run("train", "--model", model, "--out", str(tmp_path / "out"))
+    assert_one_line(result, "UnknownModel" if model.isidentifier() else "InvalidName", repr(model))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fly"], ["train"], ["train", "--colour", "red"], ["export", "--weights", "heavy"]],
+)
+def test_main_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    assert run(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("checkpoint", ["--from", "nowhere", "--catalogue", "nowhere", "--latest"]),
+        ("push", ["--saved-model", "nowhere", "--report", "nowhere", "--bucket", "gs://models"]),
+        ("live", ["--bucket", "gs://models", "--set", "1"]),
+        ("releases", ["--bucket", "gs://models"]),
+    ],
+)
+def test_main_commands_that_need_no_tensorflow_do_not_import_it(
+    command: str, flags: list[str], unused_port: int
+) -> None:
+    program = f"""
+import sys
+from tasks.__main__ import main
+status = main({[command, "--model", "mnist", *flags]!r})
+heavy = sorted(m for m in ("tensorflow", "keras", "airflow") if m in sys.modules)
+assert status == 1, status
+assert not heavy, heavy
+"""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{unused_port}",
+        "REDRAW_STORAGE_SECONDS": "1",
+    }
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_main_definition_that_prints_leaves_standard_output_to_the_record(tmp_path: Path) -> None:
+    package = tmp_path / "chatty"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    source = "print('hello')\nimport os\nos.write(1, b'natively')\n"
+    (package / "talker.py").write_text(
+        source + "from tests.sample_models.line_module import *\nclass T(LineDefinition): pass\n"
+    )
+    result = run("models", REDRAW_MODELS="chatty", PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["models"][0]["name"] == "talker"
+    assert "hello" in result.stderr
+    assert "natively" in result.stderr
+
+
+def test_main_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(request: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("tasks.describe.describe_models", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        command_line.main(["models"])

@@ -1,0 +1,106 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import InvalidDefinition, UnknownModel
+from tasks.registry import list_models, load_definition
+
+GOOD = """
+from sample_models.line_module import LineDefinition
+
+class Mine(LineDefinition):
+    {body}
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty package of definitions, named in REDRAW_MODELS."""
+    folder = tmp_path / f"models_{tmp_path.name.replace('-', '_')}"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    monkeypatch.setenv("REDRAW_MODELS", folder.name)
+    return folder
+
+
+def test_list_models_shipped_package_finds_mnist_unimported() -> None:
+    sys.modules.pop("tasks.models.mnist", None)
+    (mnist,) = (model for model in list_models() if model.name == "mnist")
+    assert mnist.module == "tasks.models.mnist"
+    assert mnist.summary.startswith("Handwritten digits")
+    assert "tasks.models.mnist" not in sys.modules
+
+
+def test_list_models_broken_module_is_listed_with_its_reason(package: Path) -> None:
+    (package / "broken.py").write_text("def (")
+    (model,) = list_models()
+    assert model.summary.startswith("cannot be read")
+
+
+def test_list_models_same_name_in_two_packages_is_refused(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other_models"
+    other.mkdir()
+    (other / "__init__.py").touch()
+    for folder in (package, other):
+        (folder / "twin.py").touch()
+    monkeypatch.setenv("REDRAW_MODELS", f"{package.name}, other_models")
+    with pytest.raises(InvalidDefinition, match="'twin' is defined twice"):
+        list_models()
+
+
+@pytest.mark.parametrize("packages", ["no_such_package", "json.decoder", ""])
+def test_list_models_missing_package_is_named(packages: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAW_MODELS", packages)
+    with pytest.raises(InvalidDefinition, match="REDRAW_MODELS names"):
+        list_models()
+
+
+def test_load_definition_unknown_lists_what_there_is() -> None:
+    with pytest.raises(UnknownModel, match=r"expected one of .*mnist"):
+        load_definition("mnits")
+
+
+def test_load_definition_outside_the_packages_is_not_imported(package: Path) -> None:
+    (package / "mine.py").write_text(GOOD.format(body="pass"))
+    with pytest.raises(UnknownModel):
+        load_definition("mnist")
+    assert type(load_definition("mine")).__name__ == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import no_such_module", "fails with ModuleNotFoundError"),
+        ("1 / 0", "fails with ZeroDivisionError"),
+        ("", "expected one complete subclass of ModelDefinition, found none"),
+        ("from sample_models.line_module import LineDefinition", "found none"),
+        (GOOD.format(body="pass") + "class Other(Mine): pass", "found Mine, Other"),
+        (GOOD.format(body="signatures = {}"), "expected at least one signature"),
+        (GOOD.format(body="weights = 'average'"), "keeps none"),
+    ],
+)
+def test_load_definition_broken_module_is_refused_by_one_line(
+    package: Path, source: str, message: str, request: pytest.FixtureRequest
+) -> None:
+    name = f"broken_{abs(hash(source))}"
+    (package / f"{name}.py").write_text(source)
+    with pytest.raises(InvalidDefinition, match=message) as caught:
+        load_definition(name)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", ["()", "(3, 1)"])
+def test_load_definition_signature_without_batch_is_refused_by_its_tensor(package: Path, shape: str) -> None:
+    body = (
+        "from tasks.definition import Signature, TensorSpec\n"
+        f"    signatures = {{'serving_default': Signature(inputs={{'x': TensorSpec('float32', {shape})}},"
+        " outputs={'y': TensorSpec('float32', (None, 1))})}"
+    )
+    (package / "no_batch.py").write_text(GOOD.format(body=body))
+    with pytest.raises(InvalidDefinition, match="input 'x': expected a batch dimension"):
+        load_definition("no_batch")

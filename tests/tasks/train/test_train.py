@@ -1,0 +1,203 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tasks.checkpoint import last_whole_checkpoint
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.errors import CheckpointMismatch, DiskFull, InvalidDefinition, OutputExists
+from tasks.records import Checkpoint, TrainingRun
+from tasks.requests import TrainRequest
+from tasks.run_folder import RunFolder
+from tasks.train import train_model
+from tasks.train.average import update_average
+
+
+@pytest.fixture
+def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own definitions beside the ones that ship."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.setenv("REDRAW_MODELS", "sample_models,tasks.models")
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    paths = [str(Path(__file__).parents[2]), *(p for p in sys.path if p)]
+    environment = {"PYTHONPATH": os.pathsep.join(paths), "REDRAW_MODELS": "sample_models,tasks.models"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tasks", "train", *arguments],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def poll(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        time.sleep(0.01)
+
+
+def test_train_mnist_recognises_96_percent_of_held_out_digits(trained_mnist: TrainingRun) -> None:
+    assert trained_mnist.step == 1000
+    assert trained_mnist.metrics["average_accuracy"] >= 0.96
+
+
+def test_train_writes_record_metrics_events_and_checkpoints(trained_mnist: TrainingRun) -> None:
+    folder = RunFolder(Path(trained_mnist.uri))
+    assert folder.read_run() == trained_mnist
+    assert sorted(folder.evaluations()) == [200, 400, 600, 800, 1000]
+    assert folder.last_metrics() == trained_mnist.metrics
+    (events,) = folder.events.iterdir()
+    steps = {event.step for event in tf.compat.v1.train.summary_iterator(str(events)) if event.summary.value}
+    assert steps == {200, 400, 600, 800, 1000}
+    for step in (200, 1000):
+        TensorBundle(folder.checkpoints / f"ckpt-{step}").verify()
+
+
+def test_train_every_checkpoint_holds_its_own_values(trained_mnist: TrainingRun) -> None:
+    """Saving goes on behind the training: each checkpoint must hold the values of its step."""
+    folder = RunFolder(Path(trained_mnist.uri))
+    steps = [
+        int(TensorBundle(folder.checkpoints / f"ckpt-{step}").read_array("step/.ATTRIBUTES/VARIABLE_VALUE"))
+        for step in (200, 400, 1000)
+    ]
+    kernels = [
+        TensorBundle(folder.checkpoints / f"ckpt-{step}").read_array(
+            "average/_operations/1/_kernel/.ATTRIBUTES/VARIABLE_VALUE"
+        )
+        for step in (200, 400, 1000)
+    ]
+    assert steps == [200, 400, 1000]
+    assert not np.array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[1], kernels[2])
+
+
+def test_train_passes_over_a_torn_checkpoint(trained_mnist: TrainingRun, tmp_path: Path) -> None:
+    shutil.copytree(Path(trained_mnist.uri), tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    (data,) = folder.checkpoints.glob("ckpt-1000.data-*")
+    data.write_bytes(data.read_bytes()[:-100])
+    again = train_model(TrainRequest(model="mnist", out=str(folder.path)))
+    assert again.step == 1000
+    assert last_whole_checkpoint(folder.checkpoints) == folder.checkpoints / "ckpt-1000"
+
+
+def test_train_finished_run_again_changes_nothing(trained_mnist: TrainingRun) -> None:
+    again = train_model(TrainRequest(model="mnist", out=trained_mnist.uri))
+    assert again == trained_mnist
+
+
+def test_train_killed_and_started_again_ends_at_the_same_step(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    folder = RunFolder(out)
+    flags = ("--model", "mnist", "--out", str(out), "--max-steps", "600")
+    first = command(*flags)
+    with first:
+        poll(lambda: (folder.checkpoints / "ckpt-200.index").exists())
+        first.send_signal(signal.SIGKILL)
+        assert first.wait(timeout=30) == -signal.SIGKILL
+    saved = max(int(p.stem.removeprefix("ckpt-")) for p in folder.checkpoints.glob("ckpt-*.index"))
+    assert 200 <= saved < 600
+    second = command(*flags)
+    output, errors = second.communicate(timeout=240)
+    assert second.returncode == 0, errors
+    assert f"carrying on from {folder.checkpoints}/ckpt-{saved}" in errors
+    assert f"steps {saved} to 600" in errors
+    assert TrainingRun.from_json(json.loads(output)).step == 600
+    assert max(folder.evaluations()) == 600
+
+
+@pytest.mark.usefixtures("sample_models")
+@pytest.mark.parametrize("model", ["line_module", "line_graph"])
+def test_train_other_kinds_of_network_learn(model: str, tmp_path: Path) -> None:
+    run = train_model(TrainRequest(model=model, out=str(tmp_path / "run"), max_steps=200))
+    evaluations = RunFolder(tmp_path / "run").evaluations()
+    assert run.step == 200
+    assert evaluations[200].metrics["loss"] < evaluations[min(evaluations)].metrics["loss"]
+
+
+def test_train_warm_start_takes_the_weights(mnist_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    request = TrainRequest(
+        model="mnist", out=str(tmp_path / "run"), max_steps=1, warm_start=mnist_checkpoint.uri
+    )
+    run = train_model(request)
+    assert run.warm_start == mnist_checkpoint.uri
+    assert run.step == 1
+    assert run.metrics["accuracy"] > 0.9
+
+
+@pytest.mark.usefixtures("sample_models")
+def test_train_warm_start_of_another_model_is_refused(mnist_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    request = TrainRequest(model="line_module", out=str(tmp_path / "run"), warm_start=mnist_checkpoint.uri)
+    with pytest.raises(
+        CheckpointMismatch, match="expected a checkpoint of 'line_module', got one of 'mnist'"
+    ):
+        train_model(request)
+
+
+@pytest.mark.usefixtures("sample_models")
+def test_train_folder_of_another_model_is_refused(trained_mnist: TrainingRun) -> None:
+    with pytest.raises(CheckpointMismatch, match="expected a run of model 'line_module', got one of 'mnist'"):
+        train_model(TrainRequest(model="line_module", out=trained_mnist.uri))
+
+
+def test_train_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputExists, match="expected an empty folder or a training run"):
+        train_model(TrainRequest(model="mnist", out=str(tmp_path)))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.usefixtures("sample_models")
+@pytest.mark.parametrize(
+    ("method", "body", "message"),
+    [
+        ("build", "raise RuntimeError('no graph today')", "fails with RuntimeError: no graph today"),
+        ("build", "return 3", "expected a Keras model or a tf.Module, got int"),
+        ("training_data", "return super().training_data().take(2)", "expected endless batches, got 2"),
+        ("training_data", "raise OSError('no data')", "training_data fails with OSError: no data"),
+    ],
+)
+def test_train_definition_that_fails_is_refused_by_one_line(
+    method: str, body: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / f"package_{abs(hash(body))}"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    name = "failing"
+    arguments = "self, mode" if method == "build" else "self"
+    (package / f"{name}.py").write_text(
+        "from sample_models.line_module import LineDefinition\n"
+        f"class Failing(LineDefinition):\n    def {method}({arguments}):\n        {body}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("REDRAW_MODELS", package.name)
+    with pytest.raises(InvalidDefinition, match=message):
+        train_model(TrainRequest(model=name, out=str(tmp_path / "run")))
+
+
+def test_train_full_disk_is_one_clear_error(tiny_disk: Path) -> None:
+    with pytest.raises(DiskFull, match="Free some space"):
+        train_model(TrainRequest(model="mnist", out=str(tiny_disk / "run"), max_steps=400))
+
+
+def test_update_average_follows_the_documented_formula() -> None:
+    average, weight = tf.Variable([1.0]), tf.Variable([3.0])
+    count, counted = tf.Variable([1]), tf.Variable([5])
+    averages, weights = {"w": average, "n": count}, {"w": weight, "n": counted}
+    update_average(averages, weights, 0.9, tf.Variable(0, dtype=tf.int64))
+    np.testing.assert_allclose(average.numpy(), [0.1 * 1 + 0.9 * 3], rtol=1e-6)
+    assert count.numpy() == [5]
+    update_average(averages, weights, 0.9, tf.Variable(10**6, dtype=tf.int64))
+    np.testing.assert_allclose(average.numpy(), [0.9 * 2.8 + 0.1 * 3], rtol=1e-6)

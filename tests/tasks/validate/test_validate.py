@@ -1,0 +1,202 @@
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.errors import InvalidRecord, ValidationFailed
+from tasks.files import digest_tree
+from tasks.records import Check, Checkpoint, ExportedModel, TensorSpec, ValidationReport
+from tasks.requests import ValidateRequest
+from tasks.validate import validate_model
+from tasks.validate.answers import read_tensors, write_tensors
+
+NAMES = [
+    "files-whole",
+    "digest",
+    "signatures",
+    "metric-thresholds",
+    "loads-in-fresh-process",
+    "golden-examples",
+]
+
+Copy = Callable[[], ExportedModel]
+
+
+@pytest.fixture
+def copy_export(mnist_export: ExportedModel, tmp_path: Path) -> Copy:
+    """Copies the export so that a test may damage it."""
+
+    def copy() -> ExportedModel:
+        shutil.copytree(mnist_export.uri, tmp_path / "model")
+        return replace(mnist_export, uri=str(tmp_path / "model"))
+
+    return copy
+
+
+def sealed(exported: ExportedModel) -> ExportedModel:
+    """The record of files that were changed before anybody took their digest."""
+    return replace(exported, digest=digest_tree(Path(exported.uri))[0])
+
+
+def failed_checks(exported: ExportedModel, tmp_path: Path, **more: object) -> dict[str, Check]:
+    report = tmp_path / "report.json"
+    with pytest.raises(ValidationFailed, match="checks of mnist failed") as caught:
+        validate_model(
+            ValidateRequest(model="mnist", saved_model=exported, report=str(report), **more)  # type: ignore[arg-type]
+        )
+    written = ValidationReport.from_text(report.read_bytes(), "report")
+    assert not written.passed
+    assert sorted(check.name for check in written.checks) == sorted(NAMES)
+    failed = {check.name: check for check in written.checks if check.status == "failed"}
+    assert failed
+    for name, check in failed.items():
+        assert name in str(caught.value)
+        assert check.advice
+    return failed
+
+
+def test_validate_good_export_passes_every_check(mnist_export: ExportedModel, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "report.json"
+    report = validate_model(ValidateRequest(model="mnist", saved_model=mnist_export.uri, report=str(path)))
+    assert report.passed
+    assert report.digest == mnist_export.digest
+    assert [check.name for check in report.checks] == NAMES
+    assert {check.status for check in report.checks} == {"passed"}
+    assert ValidationReport.from_text(path.read_bytes(), "report") == report
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
+def test_validate_missing_file_fails_by_its_name(name: str, copy_export: Copy, tmp_path: Path) -> None:
+    exported = copy_export()
+    (Path(exported.uri) / name).unlink()
+    failed = failed_checks(sealed(exported), tmp_path)
+    assert list(failed) == ["files-whole"]
+    assert Path(name).name in failed["files-whole"].found
+
+
+def test_validate_flipped_bit_fails_by_its_tensor(copy_export: Copy, tmp_path: Path) -> None:
+    exported = copy_export()
+    (data,) = Path(exported.uri).glob("variables/*.data-*")
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 4
+    data.write_bytes(content)
+    failed = failed_checks(sealed(exported), tmp_path)
+    assert "weights/" in failed["files-whole"].found
+
+
+def test_validate_changed_file_fails_by_its_digest(copy_export: Copy, tmp_path: Path) -> None:
+    exported = copy_export()
+    (Path(exported.uri) / "fingerprint.pb").write_bytes(b"other")
+    assert list(failed_checks(exported, tmp_path)) == ["digest"]
+
+
+def test_validate_other_weights_fail_the_golden_examples(copy_export: Copy, tmp_path: Path) -> None:
+    """A weight put in another's place is whole for every checksum: only the answers tell."""
+    exported = copy_export()
+    prefix = Path(exported.uri) / "variables" / "variables"
+    bundle = TensorBundle(prefix)
+    values = {key: tf.constant(bundle.read_array(key)) for key in bundle.entries}
+    biases = [key for key, value in values.items() if value.shape == [32]]
+    values[biases[0]], values[biases[1]] = values[biases[1]], values[biases[0]]
+    for path in prefix.parent.iterdir():
+        path.unlink()
+    keys = sorted(values)
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=keys,
+        shape_and_slices=[""] * len(keys),
+        tensors=[values[k] for k in keys],
+    )
+    failed = failed_checks(sealed(exported), tmp_path)
+    assert list(failed) == ["golden-examples"]
+    assert "differ" in failed["golden-examples"].found
+
+
+def test_validate_other_checkpoint_fails_the_golden_examples(
+    mnist_export: ExportedModel, mnist_checkpoint: Checkpoint, trained_mnist: object, tmp_path: Path
+) -> None:
+    from tasks.checkpoint import select_checkpoint
+    from tasks.requests import CheckpointRequest
+
+    earlier = select_checkpoint(
+        CheckpointRequest(model="mnist", source=trained_mnist, catalogue=str(tmp_path / "cat"), step=200)  # type: ignore[arg-type]
+    )
+    assert earlier.digest != mnist_checkpoint.digest
+    assert list(failed_checks(mnist_export, tmp_path, checkpoint=earlier)) == ["golden-examples"]
+
+
+def test_validate_model_that_cannot_be_loaded_says_why(copy_export: Copy, tmp_path: Path) -> None:
+    exported = copy_export()
+    graph = Path(exported.uri) / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes().replace(b"StatefulPartitionedCall", b"StatefulPartitionedFall"))
+    failed = failed_checks(sealed(exported), tmp_path)
+    assert "loads-in-fresh-process" in failed
+    assert "the process ended with 1" in failed["loads-in-fresh-process"].found
+
+
+def test_validate_changed_contract_fails_by_its_tensor(
+    mnist_export: ExportedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.models.mnist import Mnist
+
+    signatures = dict(Mnist.signatures)
+    default = signatures["serving_default"]
+    signatures["serving_default"] = replace(default, inputs={"image": TensorSpec("float32", (None, 784))})
+    monkeypatch.setattr(Mnist, "signatures", signatures)
+    monkeypatch.setattr(Mnist, "golden_examples", lambda self: {})
+    found = failed_checks(mnist_export, tmp_path)["signatures"].found
+    assert (
+        "signature 'serving_default', input 'image': expected float32 [None, 784],"
+        " got uint8 [None, 28, 28]" in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("metrics", "evidence"),
+    [
+        ({"average_accuracy": 0.5, "average_loss": 0.1}, "average_accuracy 0.5"),
+        ({"average_accuracy": 0.99, "average_loss": 3.0}, "average_loss 3"),
+        ({"average_accuracy": float("nan"), "average_loss": 0.1}, "average_accuracy nan"),
+        ({"accuracy": 0.99, "loss": 0.1}, "no metric 'average_accuracy'"),
+    ],
+)
+def test_validate_poor_metrics_fail_by_their_bound(
+    metrics: dict[str, float], evidence: str, mnist_export: ExportedModel, tmp_path: Path
+) -> None:
+    poor = replace(mnist_export, checkpoint=replace(mnist_export.checkpoint, metrics=metrics))
+    failed = failed_checks(poor, tmp_path)
+    assert list(failed) == ["metric-thresholds"]
+    assert evidence in failed["metric-thresholds"].found
+    assert "accuracy at least 0.96" in failed["metric-thresholds"].expected
+
+
+def test_validate_export_without_record_is_refused(mnist_export: ExportedModel, tmp_path: Path) -> None:
+    shutil.copytree(mnist_export.uri, tmp_path / "bare")
+    request = ValidateRequest(
+        model="mnist", saved_model=str(tmp_path / "bare"), report=str(tmp_path / "report.json")
+    )
+    with pytest.raises(InvalidRecord, match="expected the record that export writes beside"):
+        validate_model(request)
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_validate_export_of_another_model_is_refused(mnist_export: ExportedModel, tmp_path: Path) -> None:
+    other = replace(mnist_export, model="other")
+    with pytest.raises(InvalidRecord, match="expected an export of model 'mnist', got one of 'other'"):
+        validate_model(ValidateRequest(model="mnist", saved_model=other, report=str(tmp_path / "r.json")))
+
+
+def test_read_tensors_bytes_of_any_content_come_back(tmp_path: Path) -> None:
+    texts = np.array([[b"", b"a\0b"], [b"\xff" * 5, b"end\0\0"]], dtype=object)
+    numbers = np.arange(6, dtype=np.float16).reshape(2, 3)
+    write_tensors(tmp_path / "t.npz", {("s", "texts"): texts, ("s", "a/b"): numbers})
+    back = read_tensors(tmp_path / "t.npz")
+    np.testing.assert_array_equal(back["s", "texts"], texts)
+    np.testing.assert_array_equal(back["s", "a/b"], numbers)
+    assert json.dumps(sorted(map(list, back))) == '[["s", "a/b"], ["s", "texts"]]'
