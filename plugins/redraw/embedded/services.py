@@ -95,7 +95,7 @@ def _start(settings: Settings, services: dict[str, Service], say: Callable[[str]
     _wait(services, lambda: _make_buckets(settings), "storage server", settings.gcs_url, _STORAGE_SECONDS)
     missing = [name for name in _COMPONENTS if name not in services]
     if missing:
-        say(f"Starting Airflow on {settings.airflow_url}: {', '.join(missing)}. This takes about a minute.")
+        say(f"Starting Airflow on {settings.airflow_url}: {', '.join(missing)}. This can take a minute.")
         read_password(settings)
         _migrate(settings)
     airflow = str(Path(sys.executable).parent / "airflow")

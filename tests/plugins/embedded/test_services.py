@@ -124,3 +124,34 @@ def test_check_services_all_running_says_nothing() -> None:
     me = psutil.Process()
 
     check_services([Service(name="me", pid=me.pid, created=me.create_time(), log="")])
+
+
+def test_up_interrupted_leaves_what_it_started_running_and_says_so(
+    tmp_path: Path, import_path: dict[str, str], until: Callable[..., None]
+) -> None:
+    settings = _settings(tmp_path)
+    ports = {"airflow": settings.airflow_port, "gcs": settings.gcs_port}
+    variables = {f"REDRAW_{name.upper()}_PORT": str(port) for name, port in ports.items()}
+    # A program that was started in the background would ignore the signal.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from redraw.embedded.__main__ import main; sys.exit(main(['up']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ | import_path | variables | {"REDRAW_STATE": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        until(lambda: read_instance(tmp_path) is not None, "the storage server's start")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+
+    instance = read_instance(tmp_path)
+    assert instance is not None
+    running = instance.running()
+    end_services(instance.services.values())
+    assert process.returncode == 130, errors
+    assert errors.strip() == "Interrupted. What was started runs on; 'make stop' ends it."
+    assert "storage server" in running
