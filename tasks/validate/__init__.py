@@ -127,7 +127,7 @@ def _dynamic(definition: ModelDefinition, subject: _Subject, answers: Answers) -
         status="failed" if answers.failure else "passed",
         looked_at=str(subject.folder),
         expected="tf.saved_model.load in a process of its own, and an answer from each signature",
-        found=answers.failure or f"answers from {len(answers.outputs)} signatures",
+        found=answers.failure or f"answers from {', '.join(sorted(answers.outputs))}",
         advice="Export again; if it fails again, mend the definition's serve." if answers.failure else "",
     )
     if answers.failure:

@@ -31,7 +31,7 @@ def check_signatures(folder: Path, expected: Mapping[str, Signature]) -> Check:
         status="failed" if differences else "passed",
         looked_at=f"the signatures in {folder / 'saved_model.pb'}",
         expected="; ".join(f"{name}: {_shown(signature)}" for name, signature in sorted(expected.items())),
-        found="; ".join(differences) or f"the same {len(expected)} signatures",
+        found="; ".join(differences) or f"just these: {', '.join(sorted(expected))}",
         advice="Export again with the current definition, or change its signature." if differences else "",
     )
 

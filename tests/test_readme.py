@@ -1,0 +1,65 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.__main__ import COMMANDS
+from tasks.errors import error_named
+from tasks.records import ValidationReport
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def block(language: str, start: str) -> str:
+    """The first fenced block of a language that begins with `start`."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return next(text for text in blocks if text.startswith(start))
+
+
+def test_readme_example_of_an_own_model_trains_exports_and_validates(tmp_path: Path) -> None:
+    package = tmp_path / "my_models"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "wine.py").write_text(block("python", '"""Which of three vineyards'))
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
+    }
+    commands = block("sh", "export REDRAW_MODELS")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
+    report = ValidationReport.from_text((tmp_path / "work" / "report.json").read_bytes(), "report")
+    assert report.passed
+    assert report.model == "wine"
+
+
+def test_readme_names_every_command() -> None:
+    for command in COMMANDS:
+        assert f"`{command}`" in README or f"python -m tasks {command} " in README, command
+
+
+@pytest.mark.parametrize("name", re.findall(r"`([A-Z]\w+)`", README.split("## The stages")[1].split("##")[0]))
+def test_readme_error_names_exist(name: str) -> None:
+    assert error_named(name).__name__ == name
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)#]+)\)", README))
+def test_readme_links_lead_somewhere(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_readme_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`?make (\w+)`?$", README, re.MULTILINE)):
+        assert re.search(rf"^{target}\b.*:", makefile, re.MULTILINE), target
