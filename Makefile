@@ -7,7 +7,7 @@ EMBEDDED := .venv/bin/python -m redraw.embedded
 export PYTHON
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test lint
+.PHONY: help setup run status stop clean test lint bench
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -15,6 +15,7 @@ help:
 	@echo "make stop    end what 'make run' started"
 	@echo "make clean   the same, and remove its state (.redraw)"
 	@echo "make test    every gate: lint, format, types, tests"
+	@echo "make bench   what it costs, beside doing without: BENCHMARKS=\"dag-parse commands\" picks some"
 
 setup: $(ENVIRONMENT)
 
@@ -27,6 +28,9 @@ status stop clean:
 
 test: lint
 	.venv/bin/python -m pytest $(PYTEST_ARGUMENTS)
+
+bench: $(ENVIRONMENT)
+	@.venv/bin/python -m tests.bench $(BENCHMARKS)
 
 lint: $(ENVIRONMENT)
 	.venv/bin/ruff check

@@ -25,7 +25,7 @@ from redraw.embedded.processes import Service, end_services, last_lines, start_s
 from redraw.embedded.settings import HOST, Settings, airflow_environment
 from redraw.embedded.state import Instance, keep_instance
 
-__all__ = ["check_services", "read_password", "start_services"]
+__all__ = ["check_services", "read_password", "start_services", "start_storage"]
 
 _STORAGE = "storage server"
 _API = "api-server"
@@ -65,6 +65,23 @@ def start_services(settings: Settings, before: Instance | None, say: Callable[[s
     return _keep(settings, services)
 
 
+def start_storage(settings: Settings, services: dict[str, Service], say: Callable[[str], None]) -> None:
+    """Start the storage server, unless it runs, and make its buckets.
+
+    Args:
+        settings: Where it listens and keeps its objects.
+        services: What runs; the server is put among them.
+        say: Told what is started.
+
+    Raises:
+        EmbeddedError: It ended, or does not answer within its bound.
+    """
+    if _STORAGE not in services:
+        say(f"Starting the storage server on {settings.gcs_url}.")
+        _launch(settings, services, _STORAGE, _storage_command(settings))
+    _wait(services, lambda: _make_buckets(settings), _STORAGE, settings.gcs_url, _STORAGE_SECONDS)
+
+
 def check_services(services: Iterable[Service]) -> None:
     """See that every service still runs.
 
@@ -89,10 +106,7 @@ def read_password(settings: Settings) -> str:
 
 
 def _start(settings: Settings, services: dict[str, Service], say: Callable[[str], None]) -> None:
-    if _STORAGE not in services:
-        say(f"Starting the storage server on {settings.gcs_url}.")
-        _launch(settings, services, _STORAGE, _storage_command(settings))
-    _wait(services, lambda: _make_buckets(settings), "storage server", settings.gcs_url, _STORAGE_SECONDS)
+    start_storage(settings, services, say)
     missing = [name for name in _COMPONENTS if name not in services]
     if missing:
         say(f"Starting Airflow on {settings.airflow_url}: {', '.join(missing)}. This can take a minute.")

@@ -1,0 +1,96 @@
+"""Measure what Redraw costs, beside doing without it: `python -m tests.bench [NAME …]`.
+
+Figures are shown and kept in `.redraw/bench.json`; none of them passes or fails. They mean
+most on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+from redraw.embedded.errors import EmbeddedError
+from tests.bench.commands import measure_commands
+from tests.bench.dag_parse import measure_dag_parse
+from tests.bench.five_stages import measure_five_stages
+from tests.bench.harness import BenchmarkFailed, Comparison
+from tests.bench.report import keep_comparisons, read_results, show_comparison
+from tests.bench.stage_process import measure_stage_process
+from tests.bench.workshop import ROOT, Workshop, open_workshop
+
+__all__ = ["main"]
+
+_BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
+    "dag-parse": measure_dag_parse,
+    "stage-process": measure_stage_process,
+    "commands": measure_commands,
+    # The last: it starts Airflow, which then runs beside whatever else is measured.
+    "five-stages": measure_five_stages,
+}
+_RESULTS = ROOT / ".redraw" / "bench.json"
+_TURNS = 5
+_PLAIN_WIDTH = 120
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run benchmarks.
+
+    Args:
+        arguments: Their names, and options; the process's own by default.
+
+    Returns:
+        The exit status: 0, 1 where something measured did not work, 130 when interrupted.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(_BENCHMARKS)}; all by default"
+    )
+    parser.add_argument(
+        "--turns", type=int, default=_TURNS, help="how often each way is measured (%(default)s)"
+    )
+    asked = parser.parse_args(arguments)
+    unknown = sorted(set(asked.names) - set(_BENCHMARKS))
+    if unknown or asked.turns < 1:
+        parser.error(f"no benchmark {unknown[0]!r}" if unknown else "--turns: expected at least 1")
+    # A user's own settings would change what is measured.
+    for name in [name for name in os.environ if name.startswith("REDRAW_")]:
+        del os.environ[name]
+    # As an interrupt does, this ends what was started on its way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _measure([name for name in _BENCHMARKS if name in (asked.names or _BENCHMARKS)], asked.turns)
+    except (BenchmarkFailed, EmbeddedError) as err:
+        details = err.details if isinstance(err, EmbeddedError) else ()
+        sys.stderr.write("\n    ".join([f"error: {err}", *details]) + "\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted; nothing is left running.\n")
+        return _INTERRUPTED
+    return 0
+
+
+def _measure(names: list[str], turns: int) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    progress = Console(stderr=True, style="dim", highlight=False)
+    read_results(_RESULTS)  # damaged, it is better known before minutes of measuring
+    with open_workshop(turns, lambda line: progress.print(line, soft_wrap=True)) as workshop:
+        for name in names:
+            workshop.say(f"Measuring {name}.")
+            comparisons = _BENCHMARKS[name](workshop)
+            for comparison in comparisons:
+                show_comparison(console, comparison)
+            keep_comparisons(_RESULTS, name, comparisons)
+    load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
+    console.print(
+        f"On {os.cpu_count()} cores with a load average of {load}. Kept in {_RESULTS.relative_to(ROOT)}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""What the commands take that have no need of TensorFlow, beside what its import alone takes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+
+from tests.bench.harness import Comparison, Run, take_turns
+from tests.bench.workshop import MODEL, Workshop
+
+__all__ = ["measure_commands"]
+
+_DEAR = ("tensorflow", "keras")
+_TELL_IMPORTS = """
+import json, runpy, sys
+try:
+    runpy.run_module("tasks", run_name="__main__", alter_sys=True)
+finally:
+    print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def measure_commands(workshop: Workshop) -> tuple[Comparison, ...]:
+    """Whole processes that do their real work on a small published model."""
+    commands = _commands(workshop)
+    ways: dict[str, Callable[[], Run]] = {
+        "import tensorflow": lambda: workshop.python("-c", "import tensorflow"),
+        **{name: partial(_run, workshop, make) for name, make in commands.items()},
+    }
+    series = take_turns(ways, workshop.turns)
+    notes = {f"{name} imports": _dear_imports(workshop, make()) for name, make in commands.items()}
+    title = "Commands without TensorFlow: whole processes, beside its import alone"
+    return (Comparison(title=title, series=series, notes=notes),)
+
+
+def _run(workshop: Workshop, make: Callable[[], list[str]]) -> Run:
+    return workshop.stage(*make())
+
+
+def _commands(workshop: Workshop) -> dict[str, Callable[[], list[str]]]:
+    """Name to what makes the command's arguments; what it writes is new each time."""
+    example, settings, count = workshop.example, workshop.settings, itertools.count()
+    bucket = ["--model", MODEL, "--bucket", f"{settings.model_bucket}/example"]
+    run = example.records["train"]["uri"]
+    prefix = f"{run}/checkpoints/ckpt-{example.records['train']['step']}"
+
+    def checkpoint() -> list[str]:
+        catalogue = os.fspath(workshop.folder / f"catalogue-{next(count)}")
+        return ["checkpoint", "--model", MODEL, "--from", run, "--catalogue", catalogue, "--latest"]
+
+    def push() -> list[str]:
+        pushed = workshop.push_arguments(example.saved_model, example.report, f"push-{next(count)}")
+        return ["push", "--model", MODEL, *pushed, "--make-live"]
+
+    return {
+        "inspect a checkpoint": lambda: ["inspect", prefix],
+        "inspect a SavedModel": lambda: ["inspect", os.fspath(example.saved_model)],
+        "checkpoint": checkpoint,
+        "push": push,
+        "live": lambda: ["live", *bucket],
+        "releases": lambda: ["releases", *bucket],
+    }
+
+
+def _dear_imports(workshop: Workshop, arguments: list[str]) -> str:
+    """Which of the dear libraries are imported once the command has done its work."""
+    run = workshop.python("-c", _TELL_IMPORTS, *arguments)
+    imported = json.loads(run.stdout.splitlines()[-1])
+    return ", ".join(name for name in _DEAR if name in imported) or "neither tensorflow nor keras"

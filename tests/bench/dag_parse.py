@@ -1,0 +1,39 @@
+"""What parsing the DAG file adds to the import that every DAG file begins with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from tests.bench.harness import Comparison, Run, take_turns
+from tests.bench.workshop import ROOT, Workshop
+
+__all__ = ["measure_dag_parse"]
+
+_SDK = "import airflow.sdk"
+# The SDK loads its names when they are first used: this much any DAG file pays for.
+_NAMES = "from airflow.sdk import DAG, Asset, BaseOperator, CronTriggerTimetable, Param"
+_DAG_FILE = f"{_SDK}; import retrain_and_export"
+_LIMIT = 0.3
+
+
+def measure_dag_parse(workshop: Workshop) -> tuple[Comparison, ...]:
+    """Import `airflow.sdk` alone, with the names that a DAG needs, and with the DAG file."""
+    variables = {
+        "AIRFLOW_HOME": os.fspath(workshop.folder / "parse"),
+        "PYTHONPATH": os.pathsep.join([workshop.environment["PYTHONPATH"], os.fspath(ROOT / "dags")]),
+    }
+
+    def program(text: str) -> Callable[[], Run]:
+        return lambda: workshop.python("-c", text, variables=variables)
+
+    series = take_turns(
+        {
+            _SDK: program(_SDK),
+            "the names that any DAG needs": program(_NAMES),
+            "dags/retrain_and_export.py": program(_DAG_FILE),
+        },
+        workshop.turns,
+    )
+    title = "DAG parse: a fresh process that imports airflow.sdk, then the DAG file"
+    return (Comparison(title=title, series=series, notes={"to be added at most": f"{_LIMIT} s"}),)

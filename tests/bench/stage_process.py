@@ -1,0 +1,44 @@
+"""What it adds to a stage that an operator runs it, and not a shell."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+from redraw.embedded.settings import airflow_environment
+from tests.bench.harness import Comparison, Run, take_turns
+from tests.bench.workshop import MODEL, ROOT, Workshop
+
+__all__ = ["measure_stage_process"]
+
+_PROGRAM = ROOT / "tests" / "bench" / "run_stage.py"
+_LIMIT = 0.3
+
+
+def measure_stage_process(workshop: Workshop) -> tuple[Comparison, ...]:
+    """Two commands that do little: one that needs no bucket, and one that asks for credentials."""
+    example = workshop.example
+    checkpoint = f"{example.records['train']['uri']}/checkpoints/ckpt-{example.records['train']['step']}"
+    bucket = f"{workshop.settings.model_bucket}/example"
+    return (
+        _compare(workshop, "inspect", {"uri": checkpoint}),
+        _compare(workshop, "releases", {"model": MODEL, "bucket": bucket}),
+    )
+
+
+def _compare(workshop: Workshop, stage: str, request: Mapping[str, str]) -> Comparison:
+    asked = json.dumps(request).encode()
+    airflow = airflow_environment(workshop.settings)
+
+    def bare() -> Run:
+        return workshop.python("-m", "tasks", stage, "--request", "-", stdin=asked)
+
+    def operated() -> Run:
+        # Its peak would be that of Airflow, in whose process the operator runs.
+        run = workshop.python(os.fspath(_PROGRAM), stage, stdin=asked, variables=airflow)
+        return Run(seconds=json.loads(run.stdout)["seconds"])
+
+    series = take_turns({f"python -m tasks {stage}": bare, "StageProcess": operated}, workshop.turns)
+    title = f"Stage process: {stage}, by a shell and by an operator"
+    return Comparison(title=title, series=series, notes={"to be added at most": f"{_LIMIT} s"})

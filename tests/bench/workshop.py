@@ -1,0 +1,156 @@
+"""What the benchmarks have in common: commands, a scratch folder, servers, one published model.
+
+All of it is made when it is first asked for, and is gone with the workshop.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redraw.embedded.preflight import prepare_state
+from redraw.embedded.processes import end_services
+from redraw.embedded.services import check_services, start_services, start_storage
+from redraw.embedded.settings import Settings, read_settings, stage_environment
+from redraw.embedded.state import read_instance
+from tests.bench.harness import Run, run_command
+
+__all__ = ["MODEL", "ROOT", "STEPS", "ByHand", "Workshop", "open_workshop"]
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = "mnist"
+# Enough for every seed to pass the definition's thresholds; training is not what is measured.
+STEPS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByHand:
+    """The five stages, run one after the other from the command line.
+
+    Attributes:
+        runs: What each stage took, in order.
+        records: What each stage printed.
+        saved_model: The folder of the export.
+        report: The file of the validation's report.
+    """
+
+    runs: Mapping[str, Run]
+    records: Mapping[str, Any]
+    saved_model: Path
+    report: Path
+
+
+@dataclass(eq=False)
+class Workshop:
+    """Where benchmarks run.
+
+    Attributes:
+        folder: Scratch of this workshop.
+        turns: How often each way is measured.
+        say: Told what is being done.
+    """
+
+    folder: Path
+    turns: int
+    say: Callable[[str], None]
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """Of an embedded instance in the scratch folder, on ports that are free."""
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+            ports = {
+                "REDRAW_AIRFLOW_PORT": str(one.getsockname()[1]),
+                "REDRAW_GCS_PORT": str(two.getsockname()[1]),
+            }
+        settings = read_settings({"REDRAW_STATE": os.fspath(self.folder / "state"), **ports})
+        prepare_state(settings.state)
+        return settings
+
+    @functools.cached_property
+    def environment(self) -> dict[str, str]:
+        """Of a stage: it reaches the storage server, and no setting of Airflow's leaks in."""
+        return stage_environment(self.settings)
+
+    def python(self, *arguments: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> Run:
+        """Run this interpreter in the checkout, with some arguments and more environment variables."""
+        environment = self.environment | dict(variables or {})
+        return run_command([sys.executable, *arguments], environment=environment, folder=ROOT, stdin=stdin)
+
+    def stage(self, *arguments: str) -> Run:
+        """Run `python -m tasks …`."""
+        return self.python("-m", "tasks", *arguments)
+
+    def start_storage(self) -> None:
+        """Start the storage server, unless it runs."""
+        instance = read_instance(self.settings.state)
+        start_storage(self.settings, instance.running() if instance else {}, self.say)
+
+    def start_airflow(self) -> None:
+        """Start Airflow and the storage server, unless they run."""
+        start_services(self.settings, read_instance(self.settings.state), self.say)
+
+    def check_services(self) -> None:
+        """See that whatever was started still runs."""
+        instance = read_instance(self.settings.state)
+        check_services(instance.services.values() if instance else ())
+
+    def end_services(self) -> None:
+        """End whatever was started, also by a call that was interrupted."""
+        # Each service is written down in the state folder as it is started.
+        instance = read_instance(self.settings.state) if "settings" in vars(self) else None
+        if instance is not None:
+            end_services(instance.services.values())
+
+    @functools.cached_property
+    def example(self) -> ByHand:
+        """One model, trained and published by hand, to ask the small commands about."""
+        self.say(f"Training and publishing {MODEL} by hand, for the commands to work on.")
+        return self.run_stages("example")
+
+    def run_stages(self, name: str) -> ByHand:
+        """Run the five stages from the command line, into a folder and a bucket's prefix of that name."""
+        self.start_storage()
+        out = self.folder / name
+        run, saved_model, report = out / "run", out / "model", out / "report.json"
+        catalogue = f"{self.settings.checkpoint_bucket}/{name}"
+        runs: dict[str, Run] = {}
+        records: dict[str, Any] = {}
+
+        def stage(command: str, *arguments: str) -> None:
+            self.say(f"  {command}")
+            runs[command] = self.stage(command, "--model", MODEL, *arguments)
+            records[command] = json.loads(runs[command].stdout)
+
+        stage("train", "--out", os.fspath(run), "--max-steps", str(STEPS))
+        stage("checkpoint", "--from", os.fspath(run), "--catalogue", catalogue, "--latest")
+        stage("export", "--checkpoint", records["checkpoint"]["uri"], "--out", os.fspath(saved_model))
+        stage("validate", "--saved-model", os.fspath(saved_model), "--report", os.fspath(report))
+        stage("push", *self.push_arguments(saved_model, report, name), "--make-live")
+        return ByHand(runs=runs, records=records, saved_model=saved_model, report=report)
+
+    def push_arguments(self, saved_model: Path, report: Path, prefix: str) -> list[str]:
+        """What a push of that export below that prefix of the model bucket is told."""
+        return [
+            *("--saved-model", os.fspath(saved_model), "--report", os.fspath(report)),
+            *("--bucket", f"{self.settings.model_bucket}/{prefix}"),
+        ]
+
+
+@contextmanager
+def open_workshop(turns: int, say: Callable[[str], None]) -> Iterator[Workshop]:
+    """A workshop in a temporary folder; what it started is ended, and the folder removed, with it."""
+    with tempfile.TemporaryDirectory(prefix="redraw-bench-") as folder:
+        workshop = Workshop(folder=Path(folder), turns=turns, say=say)
+        try:
+            yield workshop
+        finally:
+            workshop.end_services()
