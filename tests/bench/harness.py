@@ -93,10 +93,12 @@ class Difference:
     Attributes:
         added: Seconds.
         ratio: Its seconds over the baseline's.
+        added_cpu: Seconds of processor time; None where either has none.
     """
 
     added: float
     ratio: float
+    added_cpu: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +135,13 @@ def compare_with(baseline: Series, series: Series) -> Difference:
         ValueError: They are not of the same turns.
     """
     pairs = list(zip(baseline.runs, series.runs, strict=True))
+    cpu = [
+        run.cpu_seconds - base.cpu_seconds
+        for base, run in pairs
+        if base.cpu_seconds is not None and run.cpu_seconds is not None
+    ]
     return Difference(
+        added_cpu=median(cpu) if cpu else None,
         added=median(run.seconds - base.seconds for base, run in pairs),
         ratio=median(run.seconds / base.seconds for base, run in pairs),
     )

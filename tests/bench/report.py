@@ -28,7 +28,7 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     """Print a comparison: a row a way, differences to the first."""
     table = Table(title=comparison.title, title_justify="left", title_style="bold")
     table.add_column("Way")
-    for heading in ("Median", "Fastest to slowest", "Added", "Ratio", "Processor", "Peak memory"):
+    for heading in ("Median", "Fastest to slowest", "Added", "Ratio", "Processor", "Added", "Peak memory"):
         table.add_column(heading, justify="right")
     for series, difference in zip(comparison.series, comparison.differences(), strict=True):
         table.add_row(Text(series.way), *_cells(series, difference))
@@ -77,12 +77,14 @@ def keep_comparisons(path: Path, name: str, comparisons: Iterable[Comparison]) -
 def _cells(series: Series, difference: Difference | None) -> tuple[str, ...]:
     fastest, slowest = series.spread
     cpu, peak = series.cpu_seconds, series.peak_bytes
+    added_cpu = None if difference is None else difference.added_cpu
     return (
         f"{series.seconds:.2f} s",
         f"{fastest:.2f} to {slowest:.2f} s",
         "baseline" if difference is None else f"{difference.added:+.2f} s",
         "" if difference is None else f"{difference.ratio:.2f}",
         "" if cpu is None else f"{cpu:.2f} s",
+        "" if added_cpu is None else f"{added_cpu:+.2f} s",
         "" if peak is None else f"{peak / 1e6:.0f} MB",
     )
 

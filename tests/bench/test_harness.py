@@ -53,6 +53,14 @@ def test_compare_with_slow_turn_counts_pairs_and_not_medians() -> None:
     assert other.seconds - baseline.seconds == 4.0
 
 
+def test_compare_with_processor_time_counts_the_pairs_that_have_it() -> None:
+    baseline = Series(way="A", runs=tuple(Run(seconds=1.0, cpu_seconds=cpu) for cpu in (1.0, 5.0, None)))
+    other = Series(way="B", runs=tuple(Run(seconds=1.0, cpu_seconds=cpu) for cpu in (1.5, 6.5, 9.0)))
+
+    assert compare_with(baseline, other).added_cpu == 1.0
+    assert compare_with(_series("A", 1.0), _series("B", 1.0)).added_cpu is None
+
+
 def test_compare_with_even_number_of_turns_takes_the_middle_of_two() -> None:
     assert compare_with(_series("A", 1.0, 2.0), _series("B", 2.0, 8.0)) == Difference(added=3.5, ratio=3.0)
 
@@ -177,7 +185,7 @@ def test_keep_comparisons_second_benchmark_leaves_the_first_in_the_file(tmp_path
         ("A", [2.0], None),
         ("B", [3.0], 7),
     ]
-    assert ways[1]["against_the_first"] == {"added": 1.0, "ratio": 1.5}
+    assert ways[1]["against_the_first"] == {"added": 1.0, "ratio": 1.5, "added_cpu": None}
 
 
 def test_show_comparison_prints_every_way_with_its_difference() -> None:
@@ -193,7 +201,7 @@ def test_show_comparison_prints_every_way_with_its_difference() -> None:
     shown = console.export_text()
     row = next(line for line in shown.splitlines() if "[B]" in line)
     assert [cell.strip() for cell in row.strip("│ ").split("│")] == [
-        *("[B]", "3.00 s", "3.00 to 3.00 s", "+1.00 s", "1.50", "", "7 MB"),
+        *("[B]", "3.00 s", "3.00 to 3.00 s", "+1.00 s", "1.50", "", "", "7 MB"),
     ]
     assert "A title" in shown
     assert "a note: its value" in shown
