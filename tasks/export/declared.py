@@ -78,8 +78,8 @@ class Declarations:
             )
             return next_creator(**wanted)
         return _DeclaredVariable(
-            initial if callable(initial) else None,
-            self.values_missed,
+            initializer=initial if callable(initial) else None,
+            missed=self.values_missed,
             shape=value.shape if wanted.get("shape") is None else wanted["shape"],
             dtype=value.dtype,
             name=wanted.get("name"),
@@ -104,7 +104,9 @@ def _traced(initial: Any, dtype: Any) -> Any:
 class _DeclaredVariable(UninitializedVariable):
     """A variable that gets memory when its value is asked for while drawing, and not before."""
 
-    def __init__(self, initializer: Callable[[], Any] | None, missed: list[str], **declaration: Any) -> None:
+    def __init__(
+        self, *, initializer: Callable[[], Any] | None, missed: list[str], **declaration: Any
+    ) -> None:
         self._allocated = True  # until its constructor, which looks at the handle, is through
         self._declared_initializer, self._values_missed = initializer, missed
         super().__init__(**declaration)
