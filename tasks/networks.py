@@ -16,7 +16,14 @@ import tensorflow as tf
 from tasks.definition import Mode, ModelDefinition
 from tasks.errors import InvalidDefinition, RedrawError
 
-__all__ = ["copy_weights", "draw_network", "is_random_state", "known_by_own_names", "weights_by_name"]
+__all__ = [
+    "copy_weights",
+    "draw_network",
+    "is_random_state",
+    "known_by_own_names",
+    "renew_derived_constants",
+    "weights_by_name",
+]
 
 
 def draw_network(definition: ModelDefinition, mode: Mode) -> Any:
@@ -94,6 +101,20 @@ def copy_weights(source: Any, target: Any) -> None:
                 f" {values[name].shape if name in values else 'none'}. Give layers equal names in every mode."
             )
         variable.assign(values[name])
+    renew_derived_constants(target)
+
+
+def renew_derived_constants(network: Any) -> None:
+    """Make anew what layers keep as constants that they once computed from their weights.
+
+    Keras' Normalization does, of its mean and variance, when it is built; weights that come
+    later, from a checkpoint, would change nothing. In a function that is traced it reads them
+    in the graph.
+    """
+    if known_by_own_names(network):
+        for layer in network._flatten_layers():
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()
 
 
 def _named_variables(network: Any) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,9 @@
-"""Redraw the graph for inference, restore a checkpoint under it, write a SavedModel.
+"""Redraw the graph for inference, move a checkpoint's weights under it, write a SavedModel.
+
+The graph and the weights part ways: the graph is drawn with variables that are declared
+and never allocated, each is given its source in the checkpoint, and the bytes of just
+those tensors are copied from file to file. So an export costs a second or two more than
+a copy of what it serves, and no memory for it.
 
 <out>/                saved_model.pb, variables/, assets/, assets.extra/
 <out>.ledger.json     the restore ledger
@@ -9,30 +14,28 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from tasks.checkpoint.bundle_reader import TensorBundle
+import tensorflow as tf
+
 from tasks.checkpoint.catalogue import fetch_recorded_checkpoint
-from tasks.checkpoint.object_graph import (
-    classify_tensors,
-    read_object_graph,
-    variables_below,
-    variables_by_path,
-)
-from tasks.definition import Mode, ModelDefinition
+from tasks.checkpoint.object_graph import classify_tensors, variables_below, variables_by_path
+from tasks.definition import ModelDefinition
 from tasks.errors import CheckpointMismatch, OutputExists
-from tasks.export.ledger import Ledger
+from tasks.export.bundle_source import BundleSource
+from tasks.export.contract import check_answers
+from tasks.export.drawing import draw_graph
+from tasks.export.drawn import DrawnGraph
+from tasks.export.ledger import Dropped, Ledger
 from tasks.export.mapping import map_variables
-from tasks.export.saving import save_model
+from tasks.export.moving import write_saved_model
+from tasks.export.partial_folder import partial_folder
 from tasks.export.warm_up import write_warm_up
 from tasks.files import digest_tree, write_atomically, writing_to
-from tasks.networks import draw_network, is_random_state, known_by_own_names, weights_by_name
+from tasks.networks import is_random_state
 from tasks.records import Checkpoint, ExportedModel, WeightsKind
 from tasks.registry import load_definition
 from tasks.requests import ExportRequest
@@ -43,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 # Where the trainer keeps the two kinds of weights in its `tf.train.Checkpoint`.
 _SUBTREE: Mapping[WeightsKind, str] = {"raw": "model", "average": "average"}
+
+_UNREACHED = "reached by no signature"
 
 
 def export_model(request: ExportRequest) -> ExportedModel:
@@ -71,13 +76,10 @@ def export_model(request: ExportRequest) -> ExportedModel:
     with writing_to(out), tempfile.TemporaryDirectory() as scratch:
         prefix, checkpoint = fetch_recorded_checkpoint(request.checkpoint, request.model, Path(scratch))
         logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
-        partial = _fresh_neighbour(out)
-        try:
-            ledger = _draw_and_save(definition, prefix, weights, partial)
+        with partial_folder(out) as partial:
+            ledger = _draw_and_move(definition, prefix, weights, partial)
             exported = _record(definition, checkpoint, weights, ledger, partial, out)
             _put_in_place(exported, ledger, partial, out)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     logger.info(
         "exported %s: step %d, %d bytes in %.1f s, digest %.12s",
         request.model,
@@ -97,44 +99,46 @@ def _demand_absent(out: Path) -> None:
         )
 
 
-def _fresh_neighbour(out: Path) -> Path:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-
-
-def _draw_and_save(definition: ModelDefinition, prefix: Path, weights: WeightsKind, folder: Path) -> Ledger:
-    bundle = TensorBundle(prefix)
-    network = draw_network(definition, Mode.SERVE)
-    variables = weights_by_name(network)
+def _draw_and_move(definition: ModelDefinition, prefix: Path, weights: WeightsKind, folder: Path) -> Ledger:
+    source = BundleSource(prefix)
+    drawn = draw_graph(definition)
     try:
-        ledger = _map(definition, bundle, network, variables, weights)
+        ledger = _map(definition, source, drawn, weights)
     except CheckpointMismatch as err:
         raise CheckpointMismatch(f"{prefix}: {err}") from err
-    for source in ledger.served:
-        variables[source.variable].assign(bundle.read_array(source.key))
-    save_model(definition, network, variables, folder)
+    # After the weights: a network that is not the checkpoint's is told by these first.
+    check_answers(definition, drawn.meta_graph)
+    write_saved_model(drawn, ledger, source, folder)
     write_warm_up(definition, folder)
     return ledger
 
 
 def _map(
-    definition: ModelDefinition,
-    bundle: TensorBundle,
-    network: Any,
-    variables: Mapping[str, Any],
-    weights: WeightsKind,
+    definition: ModelDefinition, source: BundleSource, drawn: DrawnGraph, weights: WeightsKind
 ) -> Ledger:
-    graph = read_object_graph(bundle)
-    below = variables_below if known_by_own_names(network) else variables_by_path
-    keys = below(graph, _SUBTREE[weights])
+    below = variables_below if drawn.known_by == "name" else variables_by_path
+    keys = below(source.graph, _SUBTREE[weights])
     if not keys:
         raise CheckpointMismatch(
             f"expected {weights} weights under {_SUBTREE[weights]!r} in the checkpoint, got none."
             " Serve the other weights, or train with a moving average."
         )
-    roles = classify_tensors(bundle.entries, graph)
+    roles = classify_tensors(source.entries, source.graph)
     saved = {name: key for name, key in keys.items() if not is_random_state(name)}
-    return map_variables(variables, saved, roles, bundle.entries, definition.training_only)
+    idle = [variable for variable in drawn.unreached if variable.name in saved]
+    wanted = [variable for variable in drawn.variables if variable.value is None]
+    specs = {v.name: tf.TensorSpec(v.shape, v.dtype) for v in (*wanted, *idle)}
+    ledger = map_variables(specs, saved, roles, source.entries, definition.training_only)
+    return _without(ledger, {variable.name for variable in idle})
+
+
+def _without(ledger: Ledger, idle: set[str]) -> Ledger:
+    """The ledger with what no signature reaches among the dropped tensors."""
+    served = tuple(entry for entry in ledger.served if entry.variable not in idle)
+    needed = {entry.key for entry in served}
+    keys = {entry.key for entry in ledger.served} - needed
+    dropped = (*ledger.dropped, *(Dropped(key=key, rule=_UNREACHED) for key in keys))
+    return Ledger(served=served, dropped=tuple(sorted(dropped, key=lambda entry: entry.key)))
 
 
 def _record(
@@ -163,11 +167,4 @@ def _put_in_place(exported: ExportedModel, ledger: Ledger, partial: Path, out: P
     """The records first: a folder without them would look like an export that nothing explains."""
     write_atomically(Path(exported.ledger_uri), ledger.to_bytes())
     write_atomically(Path(f"{out.absolute()}.json"), json.dumps(exported.to_json(), indent=2).encode())
-    partial.chmod(0o777 & ~_umask())
     partial.rename(out)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tasks.checkpoint.catalogue import fetch_checkpoint
 from tasks.definition import GoldenExamples, Mode, ModelDefinition
 from tasks.errors import CheckpointMismatch
-from tasks.networks import copy_weights, draw_network
+from tasks.networks import copy_weights, draw_network, renew_derived_constants
 from tasks.records import Check, Checkpoint, WeightsKind
 
 __all__ = ["check_parity"]
@@ -82,6 +82,7 @@ def _restored(definition: ModelDefinition, prefix: Path, weights: WeightsKind) -
         ) from err
     if source is not network:
         copy_weights(source, network)
+    renew_derived_constants(network)
     return network
 
 

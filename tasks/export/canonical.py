@@ -1,0 +1,161 @@
+"""Bring a graph into one form, so that the same definition gives the same bytes.
+
+TensorFlow counts functions and tables up through a process, leaves in what only drawing
+or training needs, and names devices and files of the machine that drew. None of that is
+served: it is taken out here, and what is left is named by its place in the graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tasks.errors import InvalidDefinition
+from tasks.export.needed import drop_unneeded, functions_given
+
+__all__ = ["make_canonical"]
+
+_COUNT = re.compile(r"_(\d+)(?!\d)")
+# How a table's initializer is named (KeyValueTensorInitializer in lookup_ops.py).
+_COUNTED_INITIALIZER = re.compile(r"(key_value_init)(\d+)")
+_PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
+# Where the gradient of a call is found, by names that count up through a process; and
+# which nodes share a device.
+_DROPPED_ATTRIBUTES = ("_gradient_op_type", "forward_function_name", "backward_function_name", "_class")
+# Of the settings that a call carries only this one is about what it computes; the others
+# list the devices of the machine that drew.
+_CALL_SETTINGS = tf.compat.v1.ConfigProto(allow_soft_placement=True).SerializeToString()
+
+
+def make_canonical(meta_graph: Any) -> None:
+    """Bring a graph that TensorFlow made for a SavedModel into its one form, in place.
+
+    Args:
+        meta_graph: A `MetaGraphDef` with its object graph.
+
+    Raises:
+        InvalidDefinition: A signature reaches a Python function, which no server has.
+    """
+    order = drop_unneeded(meta_graph)
+    names = [function.signature.name for function in order]
+    rename = _Renaming({name: f"{_uncounted(name)}_{number}" for number, name in enumerate(names)})
+    nodes = list(meta_graph.graph_def.node)
+    for function in order:
+        nodes.extend(function.node_def)
+        _rename_function(function, rename)
+    for node in nodes:
+        _rename_node(node, rename)
+    _rename_objects(meta_graph.object_graph_def, rename)
+    meta_graph.graph_def.library.function.sort(key=lambda function: function.signature.name)
+    _settle(nodes)
+    operations = {node.op for node in nodes}
+    _demand_no_python(operations)
+    stripped = meta_graph.meta_info_def.stripped_op_list
+    kept = [definition for definition in stripped.op if definition.name in operations]
+    stripped.CopyFrom(type(stripped)(op=kept))
+
+
+class _Renaming:
+    """Names with a count in them, replaced wherever they occur: arguments are named after functions."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        counted: dict[str, list[str]] = {}
+        for name in sorted(names, key=len, reverse=True):
+            counted.setdefault(name.rpartition("_")[2], []).append(name)
+        self._by_count = counted
+        self._initializers: dict[str, int] = {}
+
+    def __call__(self, text: str) -> str:
+        known = self._names.get(text)
+        if known is not None:
+            return known
+        renamed, done = "", 0
+        for match in _COUNT.finditer(text):
+            found = self._name_before(text[done : match.end()], match[1])
+            if found is not None:
+                renamed += text[done : match.end() - len(found)] + self._names[found]
+                done = match.end()
+        return _COUNTED_INITIALIZER.sub(self._initializer, renamed + text[done:])
+
+    def _initializer(self, match: re.Match[str]) -> str:
+        return f"{match[1]}_{self._initializers.setdefault(match[2], len(self._initializers))}"
+
+    def _name_before(self, text: str, count: str) -> str | None:
+        return next((name for name in self._by_count.get(count, ()) if text.endswith(name)), None)
+
+
+def _uncounted(name: str) -> str:
+    return re.sub(r"_\d+$", "", name)
+
+
+def _rename_function(function: Any, rename: _Renaming) -> None:
+    signature = function.signature
+    signature.name = rename(signature.name)
+    for argument in (*signature.input_arg, *signature.output_arg):
+        argument.name = rename(argument.name)
+    signature.control_output[:] = [rename(name) for name in signature.control_output]
+    for tensors in (function.ret, function.control_ret):
+        renamed = {rename(name): rename(tensor) for name, tensor in tensors.items()}
+        tensors.clear()
+        tensors.update(renamed)
+    _settle_attributes(function.attr)
+    for argument in function.arg_attr.values():
+        # What the user called it; for a captured tensor a number, or the name of a function's argument.
+        name = argument.attr["_user_specified_name"].s if "_user_specified_name" in argument.attr else b""
+        if name.isdigit():
+            del argument.attr["_user_specified_name"]
+        elif name:
+            argument.attr["_user_specified_name"].s = rename(name.decode()).encode()
+
+
+def _rename_node(node: Any, rename: _Renaming) -> None:
+    node.name, node.op = rename(node.name), rename(node.op)
+    node.input[:] = [rename(name) for name in node.input]
+    for function in functions_given(node):
+        function.name = rename(function.name)
+
+
+def _rename_objects(graph: Any, rename: _Renaming) -> None:
+    for node in graph.nodes:
+        kind = node.WhichOneof("kind")
+        if kind == "function":
+            node.function.concrete_functions[:] = [rename(name) for name in node.function.concrete_functions]
+        elif kind == "bare_concrete_function":
+            bare = node.bare_concrete_function
+            bare.concrete_function_name = rename(bare.concrete_function_name)
+    for name in sorted(graph.concrete_functions):
+        renamed = rename(name)
+        if renamed != name:
+            graph.concrete_functions[renamed].CopyFrom(graph.concrete_functions[name])
+            del graph.concrete_functions[name]
+
+
+def _settle(nodes: Iterable[Any]) -> None:
+    shared: dict[bytes, bytes] = {}
+    for node in nodes:
+        node.ClearField("device")
+        node.ClearField("experimental_debug_info")
+        _settle_attributes(node.attr)
+        # A variable is called by its name, a table by a count or by its file's path.
+        if node.op != "VarHandleOp" and "shared_name" in node.attr:
+            name = node.attr["shared_name"]
+            name.s = shared.setdefault(name.s, b"resource_%d" % len(shared)) if name.s else b""
+
+
+def _settle_attributes(attributes: Any) -> None:
+    for name in _DROPPED_ATTRIBUTES:
+        attributes.pop(name, None)
+    if "config_proto" in attributes:
+        attributes["config_proto"].s = _CALL_SETTINGS
+
+
+def _demand_no_python(operations: set[str]) -> None:
+    if found := operations & _PYTHON_OPS:
+        raise InvalidDefinition(
+            f"a signature reaches Python code ({', '.join(sorted(found))}), which no server has;"
+            " expected TensorFlow operations alone. Write it with these, not tf.py_function."
+        )

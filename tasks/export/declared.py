@@ -1,0 +1,140 @@
+"""Variables that have a shape and a dtype and no memory: enough to draw a graph with.
+
+An initial value is traced in a graph that never runs, which tells what it would be.
+Where that is not enough, just that variable is made the ordinary way, and the log says
+why: its initializer cannot be traced, or its value is read while the network is drawn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+# TensorFlow's own variable without a value, of which it makes the copies in the graphs that
+# it saves. The public tf.Variable cannot be had without an initial value.
+from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
+
+from tasks.errors import InvalidDefinition
+
+__all__ = ["Declarations", "is_declared"]
+
+logger = logging.getLogger(__name__)
+
+_drawing = contextvars.ContextVar("drawing", default=False)
+
+
+class Declarations:
+    """How variables are made while one network is drawn.
+
+    Args:
+        keep_values: Whether variables that are given a value, and no initializer, get memory
+            for it. Without, one that is read while the network is drawn cannot be had.
+
+    Attributes:
+        values_missed: The names of variables whose dropped value was asked for.
+    """
+
+    def __init__(self, *, keep_values: bool) -> None:
+        self._keep_values = keep_values
+        self.values_missed: list[str] = []
+
+    @contextlib.contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Within, whatever makes a `tf.Variable` declares it.
+
+        To be entered again inside of a function that is traced: that makes variables
+        in its own way otherwise.
+
+        Yields:
+            Nothing; draw within.
+        """
+        token = _drawing.set(True)
+        try:
+            with tf.variable_creator_scope(self._declare):
+                yield
+        finally:
+            _drawing.reset(token)
+
+    def _declare(self, next_creator: Callable[..., Any], **wanted: Any) -> Any:
+        initial, name = wanted["initial_value"], wanted.get("name") or "Variable"
+        if self._keep_values and not callable(initial):
+            logger.warning("variable %s: allocated, for the value of one like it is read while drawing", name)
+            return next_creator(**wanted)
+        try:
+            value = _traced(initial, wanted.get("dtype"))
+        # An initializer is anybody's code, and may fail in any way when it is given no values.
+        except Exception as err:
+            logger.warning(
+                "variable %s: allocated, for its initial value cannot be traced (%s: %s)",
+                name,
+                type(err).__name__,
+                str(err).partition("\n")[0],
+            )
+            return next_creator(**wanted)
+        return _DeclaredVariable(
+            initializer=initial if callable(initial) else None,
+            missed=self.values_missed,
+            shape=value.shape if wanted.get("shape") is None else wanted["shape"],
+            dtype=value.dtype,
+            name=wanted.get("name"),
+            **{key: wanted.get(key) for key in ("trainable", "constraint", "synchronization", "aggregation")},
+        )
+
+
+def is_declared(variable: Any) -> bool:
+    """Whether a variable was declared while a network was drawn."""
+    return isinstance(variable, _DeclaredVariable)
+
+
+def _traced(initial: Any, dtype: Any) -> Any:
+    """What has the shape and the dtype of an initial value; its own value is not computed."""
+    if isinstance(initial, (tf.Tensor, np.ndarray)) and dtype is None:
+        return tf.TensorSpec(initial.shape, initial.dtype)
+    # A function's graph and not a plain one: an initializer may use tensors from outside.
+    with tf.__internal__.FuncGraph("initializer").as_default():
+        return tf.convert_to_tensor(initial() if callable(initial) else initial, dtype)
+
+
+class _DeclaredVariable(UninitializedVariable):
+    """A variable that gets memory when its value is asked for while drawing, and not before."""
+
+    def __init__(
+        self, *, initializer: Callable[[], Any] | None, missed: list[str], **declaration: Any
+    ) -> None:
+        self._allocated = True  # until its constructor, which looks at the handle, is through
+        self._declared_initializer, self._values_missed = initializer, missed
+        super().__init__(**declaration)
+        self._allocated = False
+
+    @property
+    def handle(self) -> Any:
+        """The resource; whatever reads or changes the value, and not only captures it, asks here."""
+        if not self._allocated and _drawing.get() and tf.executing_eagerly():
+            self._allocate()
+        return self._handle
+
+    def assign(self, value: Any, *arguments: Any, **options: Any) -> Any:
+        """Change the value, which needs none before."""
+        if tf.executing_eagerly():
+            self._allocated = True
+        return super().assign(value, *arguments, **options)
+
+    def _allocate(self) -> None:
+        if self._declared_initializer is None:
+            self._values_missed.append(self.name)
+            raise InvalidDefinition(
+                f"variable {self.name!r}: expected that only serve reads it, got a read while the network"
+                " is drawn. Give it an initializer instead of a value, or read it in serve."
+            )
+        logger.warning(
+            "variable %s: allocated at its initial value, for that is read while drawing; what is made of"
+            " it there and never read again is not the checkpoint's",
+            self.name,
+        )
+        self.assign(self._declared_initializer())

@@ -1,0 +1,138 @@
+"""Draw the graph that serves: every signature of a definition, and no value of any variable."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+# tf.saved_model.save in all but its last step, which reads the variables to write a checkpoint:
+# the public function cannot be had without it.
+from tensorflow.python.saved_model import save
+
+from tasks.definition import Mode, ModelDefinition
+from tasks.errors import InvalidDefinition
+from tasks.export.canonical import make_canonical
+from tasks.export.declared import Declarations
+from tasks.export.drawn import DrawnGraph, DrawnVariable
+from tasks.export.reached import Reached, find_reached
+from tasks.export.tracing import trace_signature
+from tasks.networks import draw_network, known_by_own_names
+
+__all__ = ["draw_graph"]
+
+logger = logging.getLogger(__name__)
+
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+def draw_graph(definition: ModelDefinition) -> DrawnGraph:
+    """Draw a definition for serving, with variables that are declared and not allocated.
+
+    Args:
+        definition: The model.
+
+    Returns:
+        The graph with every signature, the same for the same definition down to the last
+        name, and the variables that a signature reaches.
+
+    Raises:
+        InvalidDefinition: It cannot be drawn, or serves what no server can have: Python
+            functions, tables that change, variables that the network does not hold.
+    """
+    started = time.monotonic()
+    declarations = Declarations(keep_values=False)
+    try:
+        drawn = _draw(definition, declarations)
+    except InvalidDefinition:
+        if not declarations.values_missed:
+            raise
+        drawn = _draw(definition, Declarations(keep_values=True))
+    logger.info("drew %d variables in %.1f s", len(drawn.variables), time.monotonic() - started)
+    return drawn
+
+
+def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph:
+    with declarations.in_force():
+        network = draw_network(definition, Mode.SERVE)
+    functions = {
+        name: trace_signature(definition, network, name, signature, declarations)
+        for name, signature in sorted(definition.signatures.items())
+    }
+    reached = find_reached(network, functions.values())
+    root = tf.Module()
+    root.weights = list(reached.variables.values())
+    root.constants = list(reached.constants.values())
+    # Lookup tables and assets are no variables, but a server has to find them as well.
+    root.resources = reached.resources
+    meta_graph, _, _, assets, _, _ = save._build_meta_graph(root, functions, _save_options())
+    meta_graph.meta_info_def.tags[:] = [tf.saved_model.SERVING]
+    text = _object_graph_text(meta_graph)
+    drawn = DrawnGraph(
+        meta_graph=meta_graph,
+        variables=tuple(_variables(reached, text)),
+        texts={_OBJECT_GRAPH: text},
+        assets={_text(name): Path(_text(path)) for name, path in assets.asset_filename_map.items()},
+        known_by="name" if known_by_own_names(network) else "path",
+        unreached=tuple(_described(name, "", v) for name, v in sorted(reached.others.items())),
+    )
+    make_canonical(meta_graph)
+    return drawn
+
+
+def _save_options() -> Any:
+    # Gradients are for training on, and their names count up through a process.
+    return tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+
+
+def _object_graph_text(meta_graph: Any) -> bytes:
+    """The object graph of the SavedModel's variables, which its save operation has as a constant."""
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    save_call = nodes[meta_graph.saver_def.save_tensor_name.partition(":")[0]]
+    constants = [nodes[name] for name in save_call.input if nodes[name].op == "Const"]
+    (text,) = (node.attr["value"].tensor.string_val[0] for node in constants)
+    return text
+
+
+def _variables(reached: Reached, text: bytes) -> Iterator[DrawnVariable]:
+    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(text)
+    keys = set()
+    for attribute, variables in (("weights", reached.variables), ("constants", reached.constants)):
+        holder = graph.nodes[_children(graph, 0)[attribute]]
+        for child, (name, variable) in zip(holder.children, variables.items(), strict=True):
+            (saved,) = graph.nodes[child.node_id].attributes
+            keys.add(saved.checkpoint_key)
+            value = variable.numpy() if attribute == "constants" else None
+            yield _described(name, saved.checkpoint_key, variable, value)
+    others = [
+        a.full_name or a.name for node in graph.nodes for a in node.attributes if a.checkpoint_key not in keys
+    ]
+    if others:
+        raise InvalidDefinition(
+            f"the signatures reach state that is no variable: {', '.join(sorted(others))}; expected tables"
+            " that are filled once, by an initializer (tf.lookup.StaticHashTable). Use these."
+        )
+
+
+def _children(graph: Any, number: int) -> Mapping[str, int]:
+    return {child.local_name: child.node_id for child in graph.nodes[number].children}
+
+
+def _described(name: str, key: str, variable: Any, value: Any = None) -> DrawnVariable:
+    if not variable.shape.is_fully_defined():
+        raise InvalidDefinition(
+            f"variable {name!r}: expected a shape without unknown dimensions, got {variable.shape}."
+            " Give it its whole shape."
+        )
+    return DrawnVariable(
+        name=name, key=key, dtype=variable.dtype.name, shape=tuple(variable.shape), value=value
+    )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

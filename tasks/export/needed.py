@@ -1,0 +1,104 @@
+"""Leave in a graph only what its signatures, its tables and its restoring need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+__all__ = ["drop_unneeded", "functions_given"]
+
+
+def drop_unneeded(meta_graph: Any) -> list[Any]:
+    """Drop the nodes and functions that nothing of a SavedModel leads to, in place.
+
+    Args:
+        meta_graph: A `MetaGraphDef` with its object graph.
+
+    Returns:
+        The functions that stay, in the order in which they are met.
+    """
+    graph = meta_graph.graph_def
+    nodes = {node.name: node for node in graph.node}
+    needed = _reached(nodes, _roots(meta_graph))
+    _keep(graph.node, lambda node: node.name in needed)
+    functions = {function.signature.name: function for function in graph.library.function}
+    order = _called(functions, [*_calls(graph.node), *_known_to_objects(meta_graph.object_graph_def)])
+    _keep(graph.library.function, lambda function: function.signature.name in order)
+    # Gradients are for training on.
+    del graph.library.gradient[:]
+    del graph.library.registered_gradients[:]
+    functions = {function.signature.name: function for function in graph.library.function}
+    return [functions[name] for name in order]
+
+
+def _keep(items: Any, wanted: Any) -> None:
+    for number in reversed(range(len(items))):
+        if not wanted(items[number]):
+            del items[number]
+
+
+def _roots(meta_graph: Any) -> Iterator[str]:
+    for signature in meta_graph.signature_def.values():
+        for tensor in (*signature.inputs.values(), *signature.outputs.values()):
+            yield tensor.name
+    saver = meta_graph.saver_def
+    yield from (saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name)
+    yield from (asset.tensor_info.name for asset in meta_graph.asset_file_def)
+    yield from (
+        node.constant.operation
+        for node in meta_graph.object_graph_def.nodes
+        if node.WhichOneof("kind") == "constant"
+    )
+
+
+def _reached(nodes: dict[str, Any], roots: Iterable[str]) -> set[str]:
+    queue = list(dict.fromkeys(_node_name(name) for name in roots if name))
+    seen = set(queue)
+    for name in queue:
+        for tensor in nodes[name].input:
+            source = _node_name(tensor)
+            if source not in seen:
+                seen.add(source)
+                queue.append(source)
+    return seen
+
+
+def _node_name(tensor: str) -> str:
+    return tensor.lstrip("^").partition(":")[0]
+
+
+def _called(functions: dict[str, Any], roots: Iterable[str]) -> dict[str, None]:
+    """The functions that are called, each once, in the order in which they are met."""
+    queue = [name for name in dict.fromkeys(roots) if name in functions]
+    order = dict.fromkeys(queue)
+    for name in queue:
+        for called in _calls(functions[name].node_def):
+            if called in functions and called not in order:
+                order[called] = None
+                queue.append(called)
+    return order
+
+
+def _calls(nodes: Iterable[Any]) -> Iterator[str]:
+    for node in nodes:
+        yield node.op
+        yield from (function.name for function in functions_given(node))
+
+
+def functions_given(node: Any) -> Iterator[Any]:
+    """The functions that a node has as attributes, each a `NameAttrList`, in a fixed order."""
+    for _, value in sorted(node.attr.items()):
+        kind = value.WhichOneof("value")
+        if kind == "func":
+            yield value.func
+        elif kind == "list":
+            yield from value.list.func
+
+
+def _known_to_objects(graph: Any) -> Iterator[str]:
+    for node in graph.nodes:
+        kind = node.WhichOneof("kind")
+        if kind == "function":
+            yield from node.function.concrete_functions
+        elif kind == "bare_concrete_function":
+            yield node.bare_concrete_function.concrete_function_name

@@ -1,0 +1,96 @@
+"""What the signatures of a network reach: its variables, tables and assets, and no others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from tasks.errors import InvalidDefinition
+from tasks.export.declared import is_declared
+from tasks.networks import weights_by_name
+
+__all__ = ["Reached", "find_reached"]
+
+logger = logging.getLogger(__name__)
+
+_Table = tf.saved_model.experimental.TrackableResource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """What functions capture.
+
+    Attributes:
+        variables: Name to variable of the network, those that are reached, by name.
+        others: Name to variable of the network, those that are not.
+        constants: Name to variable that is reached and that the network does not hold:
+            no checkpoint knows it, and it never changes.
+        resources: Tables and assets.
+    """
+
+    variables: Mapping[str, Any]
+    others: Mapping[str, Any]
+    constants: Mapping[str, Any]
+    resources: list[Any]
+
+
+def find_reached(network: Any, functions: Iterable[Any]) -> Reached:
+    """Find what functions capture.
+
+    Args:
+        network: What the definition drew; called at least once, so that it is complete.
+        functions: Concrete functions of it.
+
+    Returns:
+        What they reach.
+
+    Raises:
+        InvalidDefinition: A function reaches a variable that the network does not hold and
+            that training may change.
+    """
+    traced = list(functions)
+    captured = {id(tensor) for function in traced for tensor in function.captured_inputs}
+    weights = weights_by_name(network)
+    held = {id(variable.handle) for variable in weights.values()}
+    strangers = {
+        id(v.handle): v
+        for function in traced
+        for v in function.graph.variables
+        if id(v.handle) in captured - held
+    }
+    return Reached(
+        variables={n: v for n, v in sorted(weights.items()) if id(v.handle) in captured},
+        others={n: v for n, v in weights.items() if id(v.handle) not in captured},
+        constants=dict(_constants(strangers.values())),
+        resources=[r for r in _resources(network) if id(_captured_tensor(r)) in captured],
+    )
+
+
+def _constants(variables: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    for number, variable in enumerate(variables):
+        if variable.trainable or is_declared(variable):
+            raise InvalidDefinition(
+                f"serve reads the variable {variable.name!r}, which the network does not hold, so no"
+                " checkpoint has its value. Make it an attribute of the network."
+            )
+        logger.warning(
+            "variable %s: the network does not hold it; it is served with the value that the definition"
+            " gives it",
+            variable.name,
+        )
+        yield f"constants/{number}", variable
+
+
+def _resources(network: Any) -> list[Any]:
+    if not hasattr(network, "_trackable_children"):
+        return []
+    kinds = (_Table, tf.saved_model.Asset)
+    return [child for child in tf.train.TrackableView(network).descendants() if isinstance(child, kinds)]
+
+
+def _captured_tensor(resource: Any) -> Any:
+    return resource.resource_handle if isinstance(resource, _Table) else resource.asset_path

@@ -1,0 +1,149 @@
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.records import Checkpoint, ExportedModel
+from tasks.registry import load_definition
+
+MODELS = ["every_layer", "every_module"]
+
+MakeCheckpoint = Callable[[str], Checkpoint]
+Exporter = Callable[..., ExportedModel]
+
+
+def read_graph(exported: ExportedModel) -> Any:
+    content = (Path(exported.uri) / "saved_model.pb").read_bytes()
+    (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("model", "signature"),
+    [("every_layer", "serving_default"), ("every_layer", "sums"), ("every_module", "serving_default")],
+)
+def test_export_loaded_anywhere_answers_bit_for_bit_as_restored(
+    model: str,
+    signature: str,
+    make_checkpoint: MakeCheckpoint,
+    export: Exporter,
+    load: Callable[..., Any],
+    restore: Callable[..., Any],
+    ask: Callable[..., Any],
+) -> None:
+    checkpoint = make_checkpoint(model)
+    exported = export(checkpoint)
+    answered = load(exported.uri, signature, ask(load_definition(model), signature))
+    expected = restore(checkpoint, signature)
+    assert set(answered) == set(expected)
+    for name, want in expected.items():
+        np.testing.assert_array_equal(answered[name], want)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_export_as_a_keras_layer_answers_bit_for_bit_as_restored(
+    model: str,
+    make_checkpoint: MakeCheckpoint,
+    export: Exporter,
+    restore: Callable[..., Any],
+    ask: Callable[..., Any],
+) -> None:
+    checkpoint = make_checkpoint(model)
+    layer = keras.layers.TFSMLayer(export(checkpoint).uri, call_endpoint="serving_default")
+    (given,) = ask(load_definition(model), "serving_default").values()
+    expected = restore(checkpoint, "serving_default")
+    np.testing.assert_array_equal(layer(given)["y"], expected["y"])
+
+
+def test_export_assets_are_found_when_the_original_is_gone(
+    make_checkpoint: MakeCheckpoint, export: Exporter, samples: Path, load: Callable[..., Any]
+) -> None:
+    exported = export(make_checkpoint("every_module"))
+    known = load(exported.uri, "serving_default", {"word": tf.constant(["red", "blue"])})
+    moved = Path(exported.uri).rename(samples.parent / "elsewhere")
+    content = samples.read_text()
+    samples.unlink()
+    assert (moved / "assets" / samples.name).read_text() == content
+    again = load(str(moved), "serving_default", {"word": tf.constant(["red", "blue"])})
+    np.testing.assert_array_equal(again["y"], known["y"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_export_holds_what_signatures_reach_and_nothing_else(
+    model: str, make_checkpoint: MakeCheckpoint, export: Exporter
+) -> None:
+    exported = export(make_checkpoint(model))
+    graph = read_graph(exported)
+    variables = [
+        node.variable for node in graph.object_graph_def.nodes if node.WhichOneof("kind") == "variable"
+    ]
+    bundle = TensorBundle(Path(exported.uri) / "variables" / "variables")
+    constants = 1 if model == "every_module" else 0
+    assert len(variables) == exported.ledger.served + constants == len(bundle.entries) - 1
+    names = " ".join(variable.name for variable in variables)
+    assert not any(word in names for word in ("seed", "adam", "unused", "steps", "normal/count"))
+    assert exported.ledger.dropped["reached by no signature"] == (2 if model == "every_layer" else 1)
+    called = called_functions(graph)
+    assert {function.signature.name for function in graph.graph_def.library.function} == called
+
+
+def called_functions(graph: Any) -> set[str]:
+    functions = {function.signature.name: function for function in graph.graph_def.library.function}
+    found = set(graph.object_graph_def.concrete_functions)
+    groups = [graph.graph_def.node, *(functions[name].node_def for name in found)]
+    for nodes in groups:
+        for node in nodes:
+            for value in node.attr.values():
+                for name in {value.func.name, *(function.name for function in value.list.func)} & set(
+                    functions
+                ):
+                    if name not in found:
+                        found.add(name)
+                        groups.append(functions[name].node_def)
+    return found
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_export_tells_nothing_of_the_machine(
+    model: str, make_checkpoint: MakeCheckpoint, export: Exporter, samples: Path
+) -> None:
+    exported = export(make_checkpoint(model))
+    for path in Path(exported.uri).rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        for word in (
+            str(samples.parent),
+            str(Path.home()),
+            str(Path.cwd()),
+            "/device:",
+            "/job:",
+            "CPU",
+            "GPU",
+        ):
+            assert word.encode() not in content, (path.name, word)
+
+
+def test_export_says_what_it_had_to_allocate_and_why(
+    make_checkpoint: MakeCheckpoint, export: Exporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="tasks.export"):
+        export(make_checkpoint("every_layer"))
+    told = [record.getMessage() for record in caplog.records if "allocated" in record.getMessage()]
+    assert any("wave: allocated, for its initial value cannot be traced" in line for line in told)
+    assert not any("kernel" in line or "embeddings" in line for line in told)
+
+
+def test_export_fingerprint_is_one_that_tensorflow_reads(
+    make_checkpoint: MakeCheckpoint, export: Exporter
+) -> None:
+    exported = export(make_checkpoint("every_module"))
+    fingerprint = tf.saved_model.experimental.read_fingerprint(exported.uri)
+    assert fingerprint.saved_model_checksum
+    assert fingerprint.checkpoint_hash
+    assert fingerprint.singleprint()
