@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.bundle_tensors import BundleTensors
 from tasks.checkpoint.encoding import MalformedError
 from tasks.checkpoint.entries import decode_text
 from tasks.checkpoint.messages import TrackableObjectGraph, parse_message
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def read_object_graph(bundle: TensorBundle) -> ObjectGraph | None:
+def read_object_graph(bundle: BundleTensors) -> ObjectGraph | None:
     """Read a checkpoint's object graph.
 
     Args:
@@ -54,7 +54,7 @@ def read_object_graph(bundle: TensorBundle) -> ObjectGraph | None:
         proto = parse_message(TrackableObjectGraph, bundle.read_array(OBJECT_GRAPH_KEY).item())
         return ObjectGraph(nodes=tuple(_node(node, len(proto.nodes)) for node in proto.nodes))
     except MalformedError as err:
-        raise err.found_in(bundle.index_path, f"tensor {OBJECT_GRAPH_KEY!r}") from err
+        raise err.found_in(bundle.index_name, f"tensor {OBJECT_GRAPH_KEY!r}") from err
 
 
 def variables_below(graph: ObjectGraph | None, child: str) -> dict[str, str]:
