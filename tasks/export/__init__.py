@@ -14,25 +14,24 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.catalogue import fetch_recorded_checkpoint
-from tasks.checkpoint.object_graph import (
-    classify_tensors,
-    read_object_graph,
-    variables_below,
-    variables_by_path,
-)
+import numpy as np
+
+from tasks.checkpoint.finite import FiniteScan
+from tasks.checkpoint.source import CheckpointSource
 from tasks.definition import Mode, ModelDefinition
-from tasks.errors import CheckpointMismatch, OutputExists
-from tasks.export.ledger import Ledger
-from tasks.export.mapping import map_variables
+from tasks.errors import OutputExists
+from tasks.export.ledger import Ledger, note_non_finite
+from tasks.export.mapping import Wanted, map_checkpoint
+from tasks.export.origin import open_origin
+from tasks.export.places import find_places
 from tasks.export.saving import save_model
 from tasks.export.warm_up import write_warm_up
 from tasks.files import digest_tree, write_atomically, writing_to
-from tasks.networks import draw_network, is_random_state, known_by_own_names, weights_by_name
+from tasks.networks import draw_network, known_by_own_names, weights_by_name
 from tasks.records import Checkpoint, ExportedModel, WeightsKind
 from tasks.registry import load_definition
 from tasks.requests import ExportRequest
@@ -40,9 +39,6 @@ from tasks.requests import ExportRequest
 __all__ = ["export_model"]
 
 logger = logging.getLogger(__name__)
-
-# Where the trainer keeps the two kinds of weights in its `tf.train.Checkpoint`.
-_SUBTREE: Mapping[WeightsKind, str] = {"raw": "model", "average": "average"}
 
 
 def export_model(request: ExportRequest) -> ExportedModel:
@@ -60,20 +56,22 @@ def export_model(request: ExportRequest) -> ExportedModel:
         UnknownModel: No definition of that name.
         InvalidDefinition: The definition cannot be drawn.
         OutputExists: The output folder holds something.
+        CheckpointNotFound: There is no checkpoint.
         CheckpointCorrupt: The checkpoint is not whole.
         CheckpointMismatch: It is of another model, or a served variable is not in it.
+        NonFiniteWeights: A served variable holds NaN or infinity, which was not allowed.
         DiskFull: No space for the SavedModel.
     """
     definition, out = load_definition(request.model), Path(request.out)
     _demand_absent(out)
     weights = request.weights or definition.weights
     started = time.monotonic()
-    with writing_to(out), tempfile.TemporaryDirectory() as scratch:
-        prefix, checkpoint = fetch_recorded_checkpoint(request.checkpoint, request.model, Path(scratch))
+    with writing_to(out):
+        source, checkpoint = open_origin(request)
         logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
         partial = _fresh_neighbour(out)
         try:
-            ledger = _draw_and_save(definition, prefix, weights, partial)
+            ledger = _draw_and_save(definition, source, weights, request, partial)
             exported = _record(definition, checkpoint, weights, ledger, partial, out)
             _put_in_place(exported, ledger, partial, out)
         finally:
@@ -102,39 +100,61 @@ def _fresh_neighbour(out: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
 
 
-def _draw_and_save(definition: ModelDefinition, prefix: Path, weights: WeightsKind, folder: Path) -> Ledger:
-    bundle = TensorBundle(prefix)
+@dataclass(frozen=True, kw_only=True)
+class _Declared:
+    """A variable of the drawn network, as the mapping wants it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def _draw_and_save(
+    definition: ModelDefinition,
+    source: CheckpointSource,
+    weights: WeightsKind,
+    request: ExportRequest,
+    folder: Path,
+) -> Ledger:
     network = draw_network(definition, Mode.SERVE)
     variables = weights_by_name(network)
-    try:
-        ledger = _map(definition, bundle, network, variables, weights)
-    except CheckpointMismatch as err:
-        raise CheckpointMismatch(f"{prefix}: {err}") from err
-    for source in ledger.served:
-        variables[source.variable].assign(bundle.read_array(source.key))
+    ledger = map_checkpoint(_wanted(definition, network, variables, weights), source)
+    counts = {}
+    for served in ledger.served:
+        value = source.read_array(served.key)
+        counts[served.variable] = _count_non_finite(served.dtype, value)
+        variables[served.variable].assign(value)
+    ledger = note_non_finite(ledger, counts, allowed=request.allow_non_finite)
     save_model(definition, network, variables, folder)
     write_warm_up(definition, folder)
     return ledger
 
 
-def _map(
-    definition: ModelDefinition,
-    bundle: TensorBundle,
-    network: Any,
-    variables: Mapping[str, Any],
-    weights: WeightsKind,
-) -> Ledger:
-    graph = read_object_graph(bundle)
-    below = variables_below if known_by_own_names(network) else variables_by_path
-    keys = below(graph, _SUBTREE[weights])
-    if not keys:
-        raise CheckpointMismatch(
-            f"expected {weights} weights under {_SUBTREE[weights]!r} in the checkpoint, got none."
-            " Serve the other weights, or train with a moving average."
-        )
-    roles = classify_tensors(bundle.entries, graph)
-    saved = {name: key for name, key in keys.items() if not is_random_state(name)}
-    return map_variables(variables, saved, roles, bundle.entries, definition.training_only)
+def _wanted(
+    definition: ModelDefinition, network: Any, variables: Mapping[str, Any], weights: WeightsKind
+) -> Wanted:
+    places = find_places(network, variables)
+    return Wanted(
+        variables=[
+            _Declared(name=name, dtype=variable.dtype.name, shape=tuple(variable.shape))
+            for name, variable in sorted(variables.items())
+        ],
+        weights=weights,
+        known_by="name" if known_by_own_names(network) else "path",
+        structure_places=places.by_structure,
+        saved_places=places.in_keras_files,
+        renames=definition.renames,
+        training_only=definition.training_only,
+        roots=definition.checkpoint_roots,
+    )
+
+
+def _count_non_finite(dtype: str, value: np.ndarray) -> int:
+    if not FiniteScan.can_scan(dtype):
+        return 0
+    scan = FiniteScan(dtype)
+    scan.update(value.tobytes())
+    return scan.count
 
 
 def _record(

@@ -41,6 +41,7 @@ class BundleSource:
         """
         self.uri = located.uri
         self.files = located.files
+        self._name = located.name
         local = located.folder.local
         self.bundle: BundleTensors = (
             RemoteBundle(located)
@@ -48,6 +49,12 @@ class BundleSource:
             else TensorBundle(find_bundle_prefix(local / located.name if located.name else local))
         )
         self.entries = self.bundle.entries
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """What its files have to be called, whether they are there or not."""
+        count = self.bundle.num_shards
+        return f"{self._name}.index", *(f"{self._name}{shard_name(n, count)}" for n in range(count))
 
     @cached_property
     def graph(self) -> ObjectGraph | None:

@@ -14,6 +14,8 @@ _MODEL, _OPTIMIZER = "model", "optimizer"
 _AVERAGES = "_model_variables_moving_average"
 # Before Keras 3 was released its layers lay below another name.
 _EARLY_LAYERS = "_layer_checkpoint_dependencies"
+# Earlier versions of Keras 3 left the layers' names out.
+_UNNAMED = "vars"
 _MODEL_GROUP, _OPTIMIZER_GROUP = "model_weights", "optimizer_weights"
 # Keras 2 calls the average of dense/kernel `SGD/average/dense/kernel`, Keras 3
 # `sgd/dense_kernel_average`.
@@ -35,7 +37,7 @@ def graph_of_keras_3(file: Any, keys: Sequence[str]) -> ObjectGraph:
     tensors: dict[Path, SavedTensor] = {}
     for key in keys:
         group, _, number = key.rpartition("/")
-        layer = file[group].attrs.get("name", group.rpartition("/vars")[0]) if group else "model"
+        layer = file[group].attrs.get("name", _UNNAMED) if group else _UNNAMED
         path = ["layers" if part == _EARLY_LAYERS else part for part in key.split("/")]
         tensors[_MODEL, *path] = SavedTensor(VARIABLE_VALUE, f"{layer}/{number}", key)
     return _graph(tensors)

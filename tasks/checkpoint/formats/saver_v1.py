@@ -7,6 +7,7 @@ does. TensorFlow is imported only when such a checkpoint is opened.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from tasks.checkpoint.formats.locate import Located
 from tasks.checkpoint.formats.streamed import StreamedSource, entry_of
 
 __all__ = ["SaverV1Source"]
+
+_SHARDS = "-?????-of-?????"
 
 
 class SaverV1Source(StreamedSource):
@@ -36,7 +39,8 @@ class SaverV1Source(StreamedSource):
         self.files = located.files
         self._folder = located.folder
         folder = located.folder.fetch(file.name for file in located.files)
-        self._reader = self._open(folder / located.name)
+        sharded = all(file.name != located.name for file in located.files)
+        self._reader = self._open(folder / located.name, _SHARDS if sharded else "")
         shapes = self._reader.get_variable_to_shape_map()
         dtypes = self._reader.get_variable_to_dtype_map()
         self.entries = {
@@ -54,11 +58,13 @@ class SaverV1Source(StreamedSource):
             raise self._damage(err).found_in(self.uri, f"tensor {key!r}") from err
         yield np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
 
-    def _open(self, path: Path) -> Any:
+    def _open(self, path: Path, shards: str) -> Any:
         import tensorflow as tf
 
+        # The reader takes the path for a pattern, whatever is in it.
+        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", os.fspath(path)) + shards
         try:
-            return tf.compat.v1.train.NewCheckpointReader(os.fspath(path))
+            return tf.compat.v1.train.NewCheckpointReader(pattern)
         except (tf.errors.OpError, RuntimeError, ValueError) as err:
             raise self._damage(err).found_in(self.uri) from err
 

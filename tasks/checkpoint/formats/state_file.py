@@ -45,4 +45,5 @@ def newest_in_state_file(folder: Folder) -> str:
     path = decode_text(state.model_checkpoint_path)
     if not path:
         raise MalformedError("model_checkpoint_path", "none").found_in(folder.uri_of(STATE_FILE))
-    return re.split(r"[/\\]", path)[-1]
+    # The shards of a Saver V1 are noted as a pattern for their names.
+    return re.sub(r"-\?{5}-of-\d{5}$", "", re.split(r"[/\\]", path)[-1])
