@@ -50,7 +50,7 @@ def explain_rest(
             rules[key] = _TRAINING_ONLY
         else:
             unexplained.append(names.get(key, [key])[0])
-    _demand_none(unexplained)
+    _demand_none(sorted(unexplained))
     return tuple(Dropped(key=key, rule=rule) for key, rule in rules.items())
 
 

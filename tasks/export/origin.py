@@ -41,7 +41,9 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
         _refuse_code(source)
         return source, describe_bare(source, request.model)
     demand_model(record, request.model)
-    source = open_checkpoint(f"{record.uri.rstrip('/')}/{record.prefix}" if record.prefix else record.uri)
+    # A catalogue that was moved as a whole is read where it is now.
+    folder = (record.uri if isinstance(given, Checkpoint) else given).rstrip("/")
+    source = open_checkpoint(f"{folder}/{record.prefix}" if record.prefix else folder)
     _refuse_code(source)
     if source.digest() != record.digest:
         raise CheckpointCorrupt(

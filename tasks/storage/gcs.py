@@ -85,7 +85,7 @@ class GcsStorage:
         """A part of an object's content, in one request; its bytes as they are stored."""
         if not size:
             return b""
-        blob = self._bucket.blob(self._start + name)
+        blob = self._bucket.blob(self._start + name, generation=generation)
         with translating(self._uri_of(name)):
             try:
                 part: bytes = blob.download_as_bytes(
@@ -93,14 +93,12 @@ class GcsStorage:
                     end=offset + size - 1,
                     raw_download=True,
                     checksum=None,  # the service knows that of the whole object alone
-                    if_generation_match=generation,
                     **self._patience,
                 )
             except api.NotFound as err:
+                known = generation is not None and self.stat(name) is not None
                 self._demand_bucket()
-                raise Absent(self._uri_of(name)) from err
-            except api.PreconditionFailed as err:
-                raise Changed(self._uri_of(name)) from err
+                raise (Changed if known else Absent)(self._uri_of(name)) from err
             except api.RequestRangeNotSatisfiable:
                 return b""
         return part

@@ -89,7 +89,7 @@ class Storage(Protocol):
 
         Raises:
             Absent: There is no such object.
-            Changed: It has another generation by now.
+            Changed: It has another generation by now, and the one asked for is gone.
         """
         ...
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tempfile
 import weakref
 import zipfile
@@ -30,8 +31,13 @@ _LARGEST_CONFIG = 64 * 1024 * 1024
 _BUFFER = 64 * 1024
 # A local file header: its fixed part, and where it says how long the rest is.
 _HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28
-# What Keras itself registers carries a module of its own.
-_OWN_MODULES = ("keras", "builtins")
+_OWN_MODULES = ("keras", "tf_keras", "builtins")
+# Code in Python's own form. Other classes between underscores are values of Keras' own:
+# `__tensor__`, `__keras_tensor__`, `__bytes__`.
+_CODE = ("Lambda", "__lambda__", "function")
+_VALUE = re.compile(r"__\w+__")
+# How it was trained is not served, whatever losses and metrics that took.
+_TRAINING = "compile_config"
 
 
 class ArchiveSource(Hdf5Source):
@@ -119,7 +125,8 @@ def _foreign(config: Any) -> Iterator[str]:
     name, module = config.get("class_name"), config.get("module")
     if isinstance(name, str) and "config" in config:
         own = isinstance(module, str) and module.partition(".")[0] in _OWN_MODULES
-        if name in ("Lambda", "__lambda__", "function") or not own:
+        if name in _CODE or not (own or _VALUE.fullmatch(name)):
             yield str(config.get("registered_name") or name)
-    for item in config.values():
-        yield from _foreign(item)
+    for key, item in config.items():
+        if key != _TRAINING:
+            yield from _foreign(item)
