@@ -15,6 +15,7 @@ which value of the checkpoint belongs where. A layer that is drawn in one mode o
 from __future__ import annotations
 
 import enum
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -100,7 +101,7 @@ class GoldenExamples:
 
 
 class ModelDefinition(ABC):
-    """One model: its data, its network in every mode, and what it serves.
+    r"""One model: its data, its network in every mode, and what it serves.
 
     Attributes:
         signatures: Name to signature; the contract that the export is built from and
@@ -110,6 +111,11 @@ class ModelDefinition(ABC):
         training: How long to train.
         training_only: Patterns (`fnmatch`) of variables that the training network has and the
             serving network has not, such as an auxiliary head's.
+        renames: Pairs of a served variable's name and what the checkpoint calls it: strings as
+            they are, or a compiled pattern for the whole name and a template (`\1`).
+        checkpoint_roots: Kind of weights to the object of a `tf.train.Checkpoint` that holds
+            them, as a path of attributes, where it is not `model`, a shadow model of a usual
+            name, or the only one that fits.
         tolerance: The largest difference, absolute and relative, allowed between a float
             that the SavedModel answers and the same from the checkpoint in evaluation mode.
     """
@@ -119,6 +125,8 @@ class ModelDefinition(ABC):
     weights: ClassVar[WeightsKind] = "raw"
     training: ClassVar[TrainingPlan] = TrainingPlan()
     training_only: ClassVar[tuple[str, ...]] = ()
+    renames: ClassVar[tuple[tuple[str | re.Pattern[str], str], ...]] = ()
+    checkpoint_roots: ClassVar[Mapping[WeightsKind, str]] = {}
     tolerance: ClassVar[float] = 1e-5
 
     @abstractmethod

@@ -12,7 +12,8 @@
     ├── CheckpointError
     │   ├── CheckpointNotFound      nothing there, or not at that step
     │   ├── CheckpointCorrupt       a file missing, truncated or with a wrong checksum
-    │   └── CheckpointMismatch      whole, but of another model or network
+    │   ├── CheckpointMismatch      whole, but of another model or network
+    │   └── NonFiniteWeights        weights to serve that are NaN or infinite
     ├── ExportError                 the graph could not be drawn or written
     ├── ValidationFailed            at least one check did not pass
     ├── NotValidated                a push without a passing report for exactly that export
@@ -42,6 +43,7 @@ __all__ = [
     "InvalidName",
     "InvalidRecord",
     "InvalidRequest",
+    "NonFiniteWeights",
     "NotValidated",
     "ObjectConflict",
     "OlderThanLive",
@@ -114,6 +116,10 @@ class CheckpointCorrupt(CheckpointError):
 
 class CheckpointMismatch(CheckpointError):
     """A whole checkpoint that belongs to another model or another network."""
+
+
+class NonFiniteWeights(CheckpointError):
+    """Weights that are to be served hold NaN or infinity, and the request does not allow it."""
 
 
 class ExportError(RedrawError):

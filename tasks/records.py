@@ -21,6 +21,7 @@ __all__ = [
     "Check",
     "Checkpoint",
     "CheckpointDescription",
+    "CheckpointFormat",
     "ExportedModel",
     "LedgerSummary",
     "LivePointer",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 WeightsKind = Literal["raw", "average"]
+CheckpointFormat = Literal["tensor_bundle", "saver_v1", "keras", "keras_weights", "keras_h5"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,12 +151,14 @@ class TrainingRun(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint(Record):
-    """One whole, verified checkpoint in the catalogue.
+    """One whole checkpoint, in the catalogue or wherever it was found.
 
     Attributes:
         model: The definition's name.
-        uri: The folder that holds its files and this record.
-        prefix: The files' common name in the folder, as TensorFlow means it.
+        uri: The folder that holds its files and this record; of one that is in no catalogue
+            its file, or the prefix of its files.
+        prefix: The files' common name in the folder, as TensorFlow means it; empty where
+            `uri` says it all.
         format: How the files are laid out.
         step: The training step it was saved at.
         trained_at: When it was saved, in UTC, `YYYY-MM-DDTHH:MM:SSZ`.
@@ -168,7 +172,7 @@ class Checkpoint(Record):
     model: str
     uri: str
     prefix: str
-    format: Literal["tensor_bundle"]
+    format: CheckpointFormat
     step: int
     trained_at: str
     digest: str

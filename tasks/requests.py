@@ -108,9 +108,13 @@ class ExportRequest(Request):
     """Redraw the graph for inference, restore a checkpoint under it, write a SavedModel."""
 
     model: str = _flag("the definition's name")
-    checkpoint: Checkpoint | str = _flag("the checkpoint's URI in the catalogue")
+    checkpoint: Checkpoint | str = _flag(
+        "the checkpoint's URI: in the catalogue, or any file, prefix or folder that holds one"
+    )
     out: str = _flag("folder for the SavedModel; must be absent or empty")
     weights: WeightsKind | None = _flag("which weights to serve (default: the definition's)", default=None)
+    step: int | None = _flag("of a folder with several checkpoints the one of this step", default=None)
+    allow_non_finite: bool = _flag("export weights that are NaN or infinite all the same", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,4 +170,5 @@ class PredictRequest(Request):
 class InspectRequest(Request):
     """Show what a checkpoint or a SavedModel holds."""
 
-    uri: str = _flag("a checkpoint's prefix or folder, or a SavedModel's folder", positional=True)
+    uri: str = _flag("a checkpoint's file, prefix or folder, or a SavedModel's folder", positional=True)
+    step: int | None = _flag("of a folder with several checkpoints the one of this step", default=None)

@@ -16,10 +16,12 @@ from typing import Any, Self
 import numpy as np
 
 from tasks.checkpoint.bundle_reader import TensorBundle, TensorEntry, TensorSlice
-from tasks.checkpoint.checksum import checksum_for, finish_checksum
+from tasks.checkpoint.bundle_tensors import BundleTensors
+from tasks.checkpoint.checksum import TensorChecksum, finish_checksum
 from tasks.checkpoint.dtypes import numpy_dtype
 from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.entries import check_size, encode_text
+from tasks.checkpoint.entries import check_size, decode_text, encode_text
+from tasks.checkpoint.finite import ScanningChecksum, scanning_checksum_for
 from tasks.checkpoint.messages import BundleHeaderProto
 from tasks.checkpoint.prefix import bundle_file
 from tasks.checkpoint.shard_files import ShardFiles, sync_folder
@@ -48,6 +50,8 @@ class BundleWriter:
 
     Attributes:
         prefix: The common beginning of the files' paths.
+        non_finite: Key to number of elements that are NaN or infinite, for the tensors
+            that have some.
     """
 
     def __init__(self, prefix: Path, shard_bytes: int = _SHARD_BYTES, *, durable: bool = True) -> None:
@@ -73,6 +77,7 @@ class BundleWriter:
         self._durable = durable
         self._files = ShardFiles(prefix, shard_bytes, durable=durable)
         self._entries: dict[bytes, Any] = {}
+        self.non_finite: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -125,7 +130,8 @@ class BundleWriter:
         dtype = dtype_to_store(key, array)
         lengths = [-1 if length == size else length for length, size in zip(array.shape, shape, strict=True)]
         whole = self._whole(key, dtype, tuple(shape))
-        self._add(slice_key(key, starts, lengths), dtype, array.shape, store_array(array, dtype))
+        part = slice_key(key, starts, lengths)
+        self._add(part, dtype, array.shape, store_array(array, dtype), name=key)
         append_slice(whole, starts, lengths)
 
     def add_bytes(
@@ -148,7 +154,7 @@ class BundleWriter:
         """
         self._add(encode_text(key), dtype, tuple(shape), chunks, crc32c)
 
-    def copy(self, entry: TensorEntry, source: TensorBundle, key: str | None = None) -> None:
+    def copy(self, entry: TensorEntry, source: BundleTensors, key: str | None = None) -> None:
         """Add a tensor of another checkpoint: its bytes are moved, not read into memory.
 
         Args:
@@ -164,11 +170,11 @@ class BundleWriter:
         """
         name = entry.key if key is None else key
         if not entry.slices:
-            self._copy(encode_text(name), entry, entry, source)
+            self._copy(encode_text(name), entry, entry, source, name)
             return
         whole = self._whole(name, entry.dtype, entry.shape)
         for part in entry.slices:
-            self._copy(slice_key(name, part.starts, part.lengths), entry, part, source)
+            self._copy(slice_key(name, part.starts, part.lengths), entry, part, source, name)
             append_slice(whole, part.starts, part.lengths)
 
     def close(self) -> None:
@@ -200,6 +206,7 @@ class BundleWriter:
         shape: tuple[int, ...],
         chunks: Iterable[bytes],
         crc32c: int | None = None,
+        name: str = "",
     ) -> None:
         self._check_new(key)
         held = numpy_dtype(dtype)
@@ -207,7 +214,7 @@ class BundleWriter:
         try:
             with self._files.tensor(size):
                 start = self._files.position
-                checksum = checksum_for(dtype, shape, _LARGEST_STRING)
+                checksum = scanning_checksum_for(dtype, shape, _LARGEST_STRING)
                 for chunk in chunks:
                     checksum.update(chunk)
                     self._files.write(chunk)
@@ -216,16 +223,26 @@ class BundleWriter:
         except MalformedError as err:
             raise err.found_in(self.prefix, f"tensor {key!r}") from err
         self._record(key, dtype, shape, start, actual)
+        self._note(name or decode_text(key), checksum)
 
     def _copy(
-        self, key: bytes, entry: TensorEntry, piece: TensorEntry | TensorSlice, source: TensorBundle
+        self,
+        key: bytes,
+        entry: TensorEntry,
+        piece: TensorEntry | TensorSlice,
+        source: BundleTensors,
+        name: str,
     ) -> None:
+        if not isinstance(source, TensorBundle):
+            chunks = source.chunks(entry, piece)
+            self._add(key, entry.dtype, piece.shape, chunks, piece.crc32c, name)
+            return
         self._check_new(key)
         descriptor = source.open_range(entry, piece)
         try:
             with self._files.tensor(piece.size):
                 start = self._files.position
-                checksum = checksum_for(entry.dtype, piece.shape, piece.size)
+                checksum = scanning_checksum_for(entry.dtype, piece.shape, piece.size)
                 copied = self._files.copy(descriptor, piece.offset, piece.size, checksum)
                 if copied != piece.size:
                     raise MalformedError(f"{piece.size} bytes", f"the end of the file after {copied}")
@@ -235,6 +252,11 @@ class BundleWriter:
         finally:
             os.close(descriptor)
         self._record(key, entry.dtype, piece.shape, start, piece.crc32c)
+        self._note(name, checksum)
+
+    def _note(self, name: str, checksum: TensorChecksum) -> None:
+        if isinstance(checksum, ScanningChecksum) and checksum.scan.count:
+            self.non_finite[name] = self.non_finite.get(name, 0) + checksum.scan.count
 
     def _check_new(self, key: bytes) -> None:
         if key in self._entries or not key:

@@ -16,7 +16,7 @@ from tasks.files import scan_file
 from tasks.records import Checkpoint
 from tasks.storage import AlreadyThere, Storage, create_or_match, download_tree, open_storage
 
-__all__ = ["PREFIX", "add_checkpoint", "fetch_checkpoint", "fetch_recorded_checkpoint", "folder_name"]
+__all__ = ["PREFIX", "add_checkpoint", "demand_model", "fetch_checkpoint", "find_record", "folder_name"]
 
 PREFIX = "weights"
 _RECORD = "record.json"
@@ -84,28 +84,30 @@ def fetch_checkpoint(reference: Checkpoint | str, scratch: Path) -> tuple[Path, 
     return prefix, reference if isinstance(reference, Checkpoint) else record
 
 
-def fetch_recorded_checkpoint(
-    reference: Checkpoint | str, model: str, scratch: Path
-) -> tuple[Path, Checkpoint]:
-    """As `fetch_checkpoint`, for a checkpoint that must have a record, and be of a model.
+def find_record(uri: str) -> Checkpoint | None:
+    """The record of a checkpoint in the catalogue.
+
+    Args:
+        uri: Its folder, local or `gs://`.
+
+    Returns:
+        The record; None for what is no folder of the catalogue.
 
     Raises:
-        CheckpointNotFound: Nothing is there, or no record.
+        InvalidRecord: The record is damaged.
+        StorageError: The bucket cannot be read.
+    """
+    if not uri.startswith("gs://") and not Path(uri).is_dir():
+        return None
+    return _read_record(open_storage(uri))
+
+
+def demand_model(record: Checkpoint, model: str) -> None:
+    """Refuse a checkpoint of another model.
+
+    Raises:
         CheckpointMismatch: It is of another model.
     """
-    if isinstance(reference, Checkpoint):
-        _demand_model(reference, model)
-    prefix, record = fetch_checkpoint(reference, scratch)
-    if record is None:
-        raise CheckpointNotFound(
-            f"{reference}: expected a checkpoint with its record, got files alone."
-            " Put it into the catalogue first: python -m tasks checkpoint."
-        )
-    _demand_model(record, model)
-    return prefix, record
-
-
-def _demand_model(record: Checkpoint, model: str) -> None:
     if record.model != model:
         raise CheckpointMismatch(
             f"{record.uri}: expected a checkpoint of model {model!r}, got one of {record.model!r}."

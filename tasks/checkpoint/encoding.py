@@ -39,7 +39,7 @@ class MalformedError(ValueError):
         self.expected = expected
         self.got = got
 
-    def found_in(self, path: Path, what: str = "") -> CheckpointCorrupt:
+    def found_in(self, path: Path | str, what: str = "") -> CheckpointCorrupt:
         """The error for a user: what of which file is damaged, and what to do."""
         subject = f"{what}: " if what else ""
         return CheckpointCorrupt(

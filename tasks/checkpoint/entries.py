@@ -97,11 +97,12 @@ def encode_text(value: str) -> bytes:
     return value.encode("utf-8", "surrogateescape")
 
 
-def read_entries(index: Path) -> tuple[int, dict[str, TensorEntry]]:
+def read_entries(index: Path, name: str = "") -> tuple[int, dict[str, TensorEntry]]:
     """Read a checkpoint's index.
 
     Args:
         index: The file.
+        name: What it is called in messages, where that is not its path.
 
     Returns:
         The number of data files, and the tensors by key, in the index's order.
@@ -110,7 +111,7 @@ def read_entries(index: Path) -> tuple[int, dict[str, TensorEntry]]:
         CheckpointCorrupt: The index is damaged or contradicts itself.
         FileNotFoundError: There is no such file.
     """
-    table = dict(read_table(index))
+    table = dict(read_table(index, name))
     what = "header"
     try:
         shards = _shard_count(table.pop(b"", b""))
@@ -124,7 +125,7 @@ def read_entries(index: Path) -> tuple[int, dict[str, TensorEntry]]:
             what = f"tensor {decode_text(key)!r}"
             entries[key] = _tensor(key, entry, stored, taken)
     except MalformedError as err:
-        raise err.found_in(index, what) from err
+        raise err.found_in(name or index, what) from err
     return shards, {decode_text(key): entry for key, entry in entries.items() if key not in taken}
 
 

@@ -8,7 +8,8 @@ all others are kept as unknown fields.
 Source:
     https://github.com/tensorflow/tensorflow/tree/v2.21.0/tensorflow/core/protobuf
     (tensor_bundle.proto, trackable_object_graph.proto, saved_model.proto,
-    meta_graph.proto) and tensorflow/core/framework (tensor_shape.proto,
+    meta_graph.proto), tensorflow/python/training (checkpoint_state.proto) and
+    tensorflow/core/framework (tensor_shape.proto,
     tensor_slice.proto, versions.proto, graph.proto, function.proto, node_def.proto).
 """
 
@@ -25,6 +26,7 @@ from tasks.checkpoint.encoding import MalformedError
 __all__ = [
     "BundleEntryProto",
     "BundleHeaderProto",
+    "CheckpointState",
     "SavedModel",
     "TensorShapeProto",
     "TensorSliceProto",
@@ -78,6 +80,9 @@ SlotVariableReference
     int32 original_variable_node_id = 1
     bytes slot_name = 2
     int32 slot_variable_node_id = 3
+CheckpointState
+    bytes model_checkpoint_path = 1
+    repeated bytes all_model_checkpoint_paths = 2
 SavedModel
     int64 saved_model_schema_version = 1
     repeated MetaGraphDef meta_graphs = 2
@@ -164,6 +169,7 @@ BundleEntryProto = _message("BundleEntryProto")
 TensorShapeProto = _message("TensorShapeProto")
 TensorSliceProto = _message("TensorSliceProto")
 TrackableObjectGraph = _message("TrackableObjectGraph")
+CheckpointState = _message("CheckpointState")
 SavedModel = _message("SavedModel")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.bundle_tensors import BundleTensors
 from tasks.checkpoint.encoding import MalformedError
 from tasks.checkpoint.entries import decode_text
 from tasks.checkpoint.messages import TrackableObjectGraph, parse_message
@@ -27,13 +27,15 @@ __all__ = [
     "ObjectGraph",
     "Role",
     "classify_tensors",
+    "object_at",
     "read_object_graph",
     "variables_below",
     "variables_by_path",
+    "variables_from",
 ]
 
 
-def read_object_graph(bundle: TensorBundle) -> ObjectGraph | None:
+def read_object_graph(bundle: BundleTensors) -> ObjectGraph | None:
     """Read a checkpoint's object graph.
 
     Args:
@@ -54,7 +56,7 @@ def read_object_graph(bundle: TensorBundle) -> ObjectGraph | None:
         proto = parse_message(TrackableObjectGraph, bundle.read_array(OBJECT_GRAPH_KEY).item())
         return ObjectGraph(nodes=tuple(_node(node, len(proto.nodes)) for node in proto.nodes))
     except MalformedError as err:
-        raise err.found_in(bundle.index_path, f"tensor {OBJECT_GRAPH_KEY!r}") from err
+        raise err.found_in(bundle.index_name, f"tensor {OBJECT_GRAPH_KEY!r}") from err
 
 
 def variables_below(graph: ObjectGraph | None, child: str) -> dict[str, str]:
@@ -102,8 +104,28 @@ def variables_by_path(graph: ObjectGraph | None, child: str) -> dict[str, str]:
 
 def _variables(graph: ObjectGraph | None, child: str) -> Iterator[tuple[str, SavedTensor]]:
     start = graph.child(0, child) if graph is not None else None
-    if graph is None or start is None:
-        return
+    if graph is not None and start is not None:
+        yield from variables_from(graph, start)
+
+
+def object_at(graph: ObjectGraph, path: str) -> int | None:
+    """The number of the object that a path of attributes leads to from the root, '' the root itself."""
+    number: int | None = 0 if graph.nodes else None
+    for name in filter(None, path.split("/")):
+        number = graph.child(number, name) if number is not None else None
+    return number
+
+
+def variables_from(graph: ObjectGraph, start: int) -> Iterator[tuple[str, SavedTensor]]:
+    """The weights of an object, each by every path that leads to it the shortest way.
+
+    Args:
+        graph: The checkpoint's object graph.
+        start: The object's number.
+
+    Yields:
+        Path and tensor; what an optimizer, a random generator or a metric holds is left out.
+    """
     yield from (("", tensor) for tensor in graph.nodes[start].variables())
     paths, queue, apart = {start: ""}, [start], objects_apart(graph)
     for number in queue:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 
+from tasks.checkpoint.averages import AVERAGE_SUFFIX, SHADOW_MODELS
 from tasks.checkpoint.entries import TensorEntry
 from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, SavedTensor
 
@@ -19,6 +20,7 @@ class Role(enum.StrEnum):
     SLOT_VARIABLE = "slot variable"
     OPTIMIZER = "optimizer"
     STEP = "step"
+    METRIC = "metric"
     RANDOM_SEED = "random seed"
     OBJECT_GRAPH = "object graph"
     OTHER = "other"
@@ -27,7 +29,9 @@ class Role(enum.StrEnum):
 _STEPS = {"step", "global_step"}
 # Bookkeeping of tf.train.Checkpoint itself.
 _SAVE_COUNTER = "save_counter"
-_AVERAGES = {"average"}
+_AVERAGES = set(SHADOW_MODELS)
+# What Keras keeps of metrics, in checkpoints of compiled models and in SavedModels.
+_METRICS = {"metrics", "_metrics", "_compile_metrics", "_loss_tracker", "keras_api"}
 # keras.random.SeedGenerator and tf.random.Generator, as attributes and as variables.
 _SEED_ATTRIBUTES = {"seed_generator", "_seed_generators", "_state_var"}
 _SEED_VARIABLES = {"seed_generator_state", "StateVar"}
@@ -39,10 +43,12 @@ _OPTIMIZER_STATE = {"_iterations", "_learning_rate"}
 _SLOTS = "_variables"
 
 # Names in checkpoints of TF1: the suffix that optimizers and averages add to a variable's.
-_AVERAGE_SUFFIX = "ExponentialMovingAverage"
+# What an average without bias keeps besides itself.
+_DEBIASING = {f"{AVERAGE_SUFFIX}/biased", f"{AVERAGE_SUFFIX}/local_step"}
 _SLOT_SUFFIXES = {
     *("Adam", "Adam_1", "Momentum", "RMSProp", "RMSProp_1", "RMSProp_2", "Adagrad", "AdagradDA"),
     *("Adadelta", "Adadelta_1", "Ftrl", "Ftrl_1", "gradient_accumulator", "gradient_squared_accumulator"),
+    *("adam_m", "adam_v", "lamb_m", "lamb_v"),
 }
 _OPTIMIZER_NAMES = {"beta1_power", "beta2_power"}
 
@@ -68,11 +74,12 @@ def classify_tensors(entries: Mapping[str, TensorEntry], graph: ObjectGraph | No
 
 
 def objects_apart(graph: ObjectGraph) -> set[int]:
-    """The objects that hold no weights, though a model may hold them: optimizers and random states."""
+    """The objects without weights that a model may hold: optimizers, random states, metrics."""
     optimizers = _optimizers(graph)
     slots = (slot for number in optimizers for slot in graph.nodes[number].slot_variables)
     seeds = _targets(graph, range(len(graph.nodes)), _SEED_ATTRIBUTES)
-    return {*optimizers, *slots, *_seeded(graph), *seeds}
+    metrics = _targets(graph, range(len(graph.nodes)), _METRICS)
+    return {*optimizers, *slots, *_seeded(graph), *seeds, *metrics}
 
 
 def _optimizers(graph: ObjectGraph) -> list[int]:
@@ -93,8 +100,14 @@ def _roles_by_graph(graph: ObjectGraph) -> dict[str, Role]:
     for role, numbers in _claims(graph):
         for number in numbers:
             for tensor in graph.nodes[number].variables():
-                roles.setdefault(tensor.key, Role.RANDOM_SEED if _is_seed(tensor) else role)
+                roles.setdefault(tensor.key, _role_by_own_name(tensor) or role)
     return roles
+
+
+def _role_by_own_name(tensor: SavedTensor) -> Role | None:
+    if _is_seed(tensor):
+        return Role.RANDOM_SEED
+    return Role.MOVING_AVERAGE if tensor.full_name.endswith(AVERAGE_SUFFIX) else None
 
 
 def _claims(graph: ObjectGraph) -> Iterator[tuple[Role, Iterable[int]]]:
@@ -113,6 +126,8 @@ def _claims(graph: ObjectGraph) -> Iterator[tuple[Role, Iterable[int]]]:
     yield Role.MODEL_WEIGHT, _reached(graph, weights, apart)
     yield Role.MOVING_AVERAGE, _reached(graph, averages, apart)
     yield from _optimizer_claims(graph, _optimizers(graph))
+    metrics = _targets(graph, range(len(graph.nodes)), _METRICS)
+    yield Role.METRIC, _reached(graph, metrics, apart - set(metrics))
 
 
 def _optimizer_claims(graph: ObjectGraph, optimizers: list[int]) -> Iterator[tuple[Role, Iterable[int]]]:
@@ -154,10 +169,17 @@ def _role_by_name(key: str, entries: Mapping[str, TensorEntry]) -> Role:
         return Role.OBJECT_GRAPH
     if key in _STEPS:
         return Role.STEP
-    if last == _AVERAGE_SUFFIX:
+    if key.endswith(AVERAGE_SUFFIX):
         return Role.MOVING_AVERAGE
-    if last in _SLOT_SUFFIXES and base in entries:
+    if last in _SLOT_SUFFIXES and _is_variable(base, entries):
         return Role.SLOT_VARIABLE
-    if last in _OPTIMIZER_NAMES:
+    if last in _OPTIMIZER_NAMES or key.endswith(tuple(_DEBIASING)):
         return Role.OPTIMIZER
     return Role.MODEL_WEIGHT
+
+
+def _is_variable(name: str, entries: Mapping[str, TensorEntry]) -> bool:
+    """Whether a variable has that name, perhaps without the scope in which an optimizer was made."""
+    while name and name not in entries:
+        _, _, name = name.partition("/")
+    return bool(name)

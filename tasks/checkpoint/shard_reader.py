@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from tasks.checkpoint.checksum import StringChecksum, TensorChecksum, checksum_f
 from tasks.checkpoint.encoding import MalformedError
 from tasks.checkpoint.entries import TensorEntry, TensorSlice
 
-__all__ = ["OpenShards", "Piece"]
+__all__ = ["LocalShard", "OpenShards", "Piece", "ShardFile"]
 
 # Large enough that the calls cost nothing, small enough to stay in the processor's cache
 # between the read and the checksum.
@@ -25,14 +25,67 @@ _CHUNK_SIZE = 512 * 1024
 Piece = TensorEntry | TensorSlice
 
 
-class OpenShards:
+class ShardFile(Protocol):
+    """One data file, wherever it lies.
+
+    Attributes:
+        name: Its path or URI, for messages.
+        size: Its bytes.
+    """
+
+    name: str
+    size: int
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Some bytes: fewer than `size` only at the end of the file."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class LocalShard:
+    """A data file on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        self.name = os.fspath(path)
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size = os.fstat(self.descriptor).st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Some of its bytes."""
+        return os.pread(self.descriptor, size, offset)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self.descriptor)
+
+
+ShardT = TypeVar("ShardT", bound=ShardFile)
+
+
+class OpenShards(Generic[ShardT]):
     """The data files of a bundle, each opened once and all closed at the end."""
 
-    def __init__(self, index_path: Path, shard_path: Callable[[int], Path]) -> None:
+    def __init__(
+        self,
+        index_name: Path | str,
+        shard_name: Callable[[int], Path | str],
+        open_shard: Callable[[int], ShardT],
+        chunk_size: int = _CHUNK_SIZE,
+    ) -> None:
         """Prepare to read; a file is opened when a tensor in it is asked for."""
-        self._index_path = index_path
-        self._shard_path = shard_path
-        self._descriptors: dict[int, tuple[int, int]] = {}
+        self._index_name = index_name
+        self._shard_name = shard_name
+        self._open_shard = open_shard
+        self._chunk_size = chunk_size
+        self._files: dict[int, ShardT] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -43,37 +96,37 @@ class OpenShards:
     ) -> None:
         self._stack.close()
 
-    def descriptor(self, number: int, what: str) -> tuple[int, int]:
-        """The descriptor and the size of a data file."""
-        if number not in self._descriptors:
-            path = self._shard_path(number)
+    def file(self, number: int, what: str) -> ShardT:
+        """A data file, opened."""
+        if number not in self._files:
             try:
-                file = self._stack.enter_context(path.open("rb", buffering=0))
+                file = self._open_shard(number)
             except (FileNotFoundError, IsADirectoryError) as err:
-                raise MalformedError("a data file", "none").found_in(path, what) from err
-            self._descriptors[number] = (file.fileno(), os.fstat(file.fileno()).st_size)
-        return self._descriptors[number]
+                raise MalformedError("a data file", "none").found_in(self._shard_name(number), what) from err
+            self._stack.callback(file.close)
+            self._files[number] = file
+        return self._files[number]
 
-    def locate(self, entry: TensorEntry, piece: Piece) -> int:
-        """The descriptor of the file that holds a range, which is known to be within it."""
+    def locate(self, entry: TensorEntry, piece: Piece) -> ShardT:
+        """The file that holds a range, which is known to be within it."""
         what = f"tensor {entry.key!r}"
-        descriptor, file_size = self.descriptor(piece.shard, what)
-        if piece.offset + piece.size > file_size:
-            damage = MalformedError(f"{piece.size} bytes at {piece.offset}", f"a file of {file_size} bytes")
-            raise damage.found_in(self._shard_path(piece.shard), what)
-        return descriptor
+        file = self.file(piece.shard, what)
+        if piece.offset + piece.size > file.size:
+            damage = MalformedError(f"{piece.size} bytes at {piece.offset}", f"a file of {file.size} bytes")
+            raise damage.found_in(self._shard_name(piece.shard), what)
+        return file
 
     def read(
         self, entry: TensorEntry, piece: Piece, checksum: TensorChecksum | None = None
     ) -> Iterator[bytes]:
         """The bytes of a range, in chunks, with the verdict on its checksum after the last."""
-        descriptor = self.locate(entry, piece)
+        file = self.locate(entry, piece)
         checksum = checksum or checksum_for(entry.dtype, piece.shape, piece.size)
         done = 0
         try:
             while done < piece.size:
-                wanted = min(_CHUNK_SIZE, piece.size - done)
-                chunk = os.pread(descriptor, wanted, piece.offset + done)
+                wanted = min(self._chunk_size, piece.size - done)
+                chunk = file.read(piece.offset + done, wanted)
                 if not chunk:
                     raise MalformedError(f"{piece.size} bytes", f"the end of the file after {done}")
                 checksum.update(chunk)
@@ -81,8 +134,7 @@ class OpenShards:
                 yield chunk
             finish_checksum(checksum, piece.crc32c)
         except MalformedError as err:
-            path = self._shard_path(piece.shard)
-            raise err.found_in(path, f"tensor {entry.key!r}") from err
+            raise err.found_in(self._shard_name(piece.shard), f"tensor {entry.key!r}") from err
 
     def check_parts(self, entry: TensorEntry) -> None:
         """Check that slices have bytes of their own, so that the whole is no larger than its files."""
@@ -94,7 +146,7 @@ class OpenShards:
                 damage = MalformedError(
                     "slices with bytes of their own", f"two that share those at {next_offset}"
                 )
-                raise damage.found_in(self._index_path, f"tensor {entry.key!r}")
+                raise damage.found_in(self._index_name, f"tensor {entry.key!r}")
 
     def assemble(self, entry: TensorEntry, piece: Piece, dtype: np.dtype) -> np.ndarray:
         """The value of a tensor in one piece, or of one slice, checked."""

@@ -41,11 +41,12 @@ _MOST_KEY_EXPANSION = 64
 _Handle = tuple[int, int]
 
 
-def read_table(path: Path) -> Iterator[tuple[bytes, bytes]]:
+def read_table(path: Path, name: str = "") -> Iterator[tuple[bytes, bytes]]:
     """Read a table's entries in order, checking every block on the way.
 
     Args:
         path: The file.
+        name: What it is called in messages, where that is not its path.
 
     Yields:
         Each key, greater than the one before it, and its value.
@@ -58,7 +59,7 @@ def read_table(path: Path) -> Iterator[tuple[bytes, bytes]]:
         try:
             yield from _Table(file).items()
         except MalformedError as err:
-            raise err.found_in(path) from err
+            raise err.found_in(name or path) from err
 
 
 class _Table:

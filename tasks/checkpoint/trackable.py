@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["OBJECT_GRAPH_KEY", "ObjectGraph", "ObjectNode", "SavedTensor"]
+__all__ = ["OBJECT_GRAPH_KEY", "VARIABLE_VALUE", "ObjectGraph", "ObjectNode", "SavedTensor"]
 
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
-_VARIABLE = "VARIABLE_VALUE"
+VARIABLE_VALUE = "VARIABLE_VALUE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ObjectNode:
 
     def variables(self) -> Iterator[SavedTensor]:
         """What it saved as a variable's value: at most one, as TensorFlow writes it."""
-        return (tensor for tensor in self.tensors if tensor.name == _VARIABLE)
+        return (tensor for tensor in self.tensors if tensor.name == VARIABLE_VALUE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,28 +14,22 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-import tensorflow as tf
-
-from tasks.checkpoint.catalogue import fetch_recorded_checkpoint
-from tasks.checkpoint.object_graph import classify_tensors, variables_below, variables_by_path
+from tasks.checkpoint.source import CheckpointSource
 from tasks.definition import ModelDefinition
-from tasks.errors import CheckpointMismatch, OutputExists
-from tasks.export.bundle_source import BundleSource
+from tasks.errors import OutputExists
 from tasks.export.contract import check_answers
 from tasks.export.drawing import draw_graph
 from tasks.export.drawn import DrawnGraph
-from tasks.export.ledger import Dropped, Ledger
-from tasks.export.mapping import map_variables
+from tasks.export.ledger import Ledger, note_non_finite
+from tasks.export.mapping import Wanted, map_checkpoint
 from tasks.export.moving import write_saved_model
+from tasks.export.origin import open_origin
 from tasks.export.partial_folder import partial_folder
 from tasks.export.warm_up import write_warm_up
 from tasks.files import digest_tree, write_atomically, writing_to
-from tasks.networks import is_random_state
 from tasks.records import Checkpoint, ExportedModel, WeightsKind
 from tasks.registry import load_definition
 from tasks.requests import ExportRequest
@@ -43,11 +37,6 @@ from tasks.requests import ExportRequest
 __all__ = ["export_model"]
 
 logger = logging.getLogger(__name__)
-
-# Where the trainer keeps the two kinds of weights in its `tf.train.Checkpoint`.
-_SUBTREE: Mapping[WeightsKind, str] = {"raw": "model", "average": "average"}
-
-_UNREACHED = "reached by no signature"
 
 
 def export_model(request: ExportRequest) -> ExportedModel:
@@ -65,19 +54,21 @@ def export_model(request: ExportRequest) -> ExportedModel:
         UnknownModel: No definition of that name.
         InvalidDefinition: The definition cannot be drawn.
         OutputExists: The output folder holds something.
+        CheckpointNotFound: There is no checkpoint.
         CheckpointCorrupt: The checkpoint is not whole.
         CheckpointMismatch: It is of another model, or a served variable is not in it.
+        NonFiniteWeights: A served variable holds NaN or infinity, which was not allowed.
         DiskFull: No space for the SavedModel.
     """
     definition, out = load_definition(request.model), Path(request.out)
     _demand_absent(out)
     weights = request.weights or definition.weights
     started = time.monotonic()
-    with writing_to(out), tempfile.TemporaryDirectory() as scratch:
-        prefix, checkpoint = fetch_recorded_checkpoint(request.checkpoint, request.model, Path(scratch))
+    with writing_to(out):
+        source, checkpoint = open_origin(request)
         logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
         with partial_folder(out) as partial:
-            ledger = _draw_and_move(definition, prefix, weights, partial)
+            ledger = _draw_and_move(definition, source, weights, partial, request.allow_non_finite)
             exported = _record(definition, checkpoint, weights, ledger, partial, out)
             _put_in_place(exported, ledger, partial, out)
     logger.info(
@@ -99,46 +90,35 @@ def _demand_absent(out: Path) -> None:
         )
 
 
-def _draw_and_move(definition: ModelDefinition, prefix: Path, weights: WeightsKind, folder: Path) -> Ledger:
-    source = BundleSource(prefix)
+def _draw_and_move(
+    definition: ModelDefinition,
+    source: CheckpointSource,
+    weights: WeightsKind,
+    folder: Path,
+    allow_non_finite: bool,
+) -> Ledger:
     drawn = draw_graph(definition)
-    try:
-        ledger = _map(definition, source, drawn, weights)
-    except CheckpointMismatch as err:
-        raise CheckpointMismatch(f"{prefix}: {err}") from err
+    ledger = map_checkpoint(_wanted(definition, drawn, weights), source)
     # After the weights: a network that is not the checkpoint's is told by these first.
     check_answers(definition, drawn.meta_graph)
-    write_saved_model(drawn, ledger, source, folder)
+    non_finite = write_saved_model(drawn, ledger, source, folder)
+    ledger = note_non_finite(ledger, non_finite, allowed=allow_non_finite)
     write_warm_up(definition, folder)
     return ledger
 
 
-def _map(
-    definition: ModelDefinition, source: BundleSource, drawn: DrawnGraph, weights: WeightsKind
-) -> Ledger:
-    below = variables_below if drawn.known_by == "name" else variables_by_path
-    keys = below(source.graph, _SUBTREE[weights])
-    if not keys:
-        raise CheckpointMismatch(
-            f"expected {weights} weights under {_SUBTREE[weights]!r} in the checkpoint, got none."
-            " Serve the other weights, or train with a moving average."
-        )
-    roles = classify_tensors(source.entries, source.graph)
-    saved = {name: key for name, key in keys.items() if not is_random_state(name)}
-    idle = [variable for variable in drawn.unreached if variable.name in saved]
-    wanted = [variable for variable in drawn.variables if variable.value is None]
-    specs = {v.name: tf.TensorSpec(v.shape, v.dtype) for v in (*wanted, *idle)}
-    ledger = map_variables(specs, saved, roles, source.entries, definition.training_only)
-    return _without(ledger, {variable.name for variable in idle})
-
-
-def _without(ledger: Ledger, idle: set[str]) -> Ledger:
-    """The ledger with what no signature reaches among the dropped tensors."""
-    served = tuple(entry for entry in ledger.served if entry.variable not in idle)
-    needed = {entry.key for entry in served}
-    keys = {entry.key for entry in ledger.served} - needed
-    dropped = (*ledger.dropped, *(Dropped(key=key, rule=_UNREACHED) for key in keys))
-    return Ledger(served=served, dropped=tuple(sorted(dropped, key=lambda entry: entry.key)))
+def _wanted(definition: ModelDefinition, drawn: DrawnGraph, weights: WeightsKind) -> Wanted:
+    return Wanted(
+        variables=[variable for variable in drawn.variables if variable.value is None],
+        unreached=drawn.unreached,
+        weights=weights,
+        known_by=drawn.known_by,
+        structure_places=drawn.structure_places,
+        saved_places=drawn.saved_places,
+        renames=definition.renames,
+        training_only=definition.training_only,
+        roots=definition.checkpoint_roots,
+    )
 
 
 def _record(

@@ -20,6 +20,7 @@ from tasks.errors import InvalidDefinition
 from tasks.export.canonical import make_canonical
 from tasks.export.declared import Declarations
 from tasks.export.drawn import DrawnGraph, DrawnVariable
+from tasks.export.places import find_places
 from tasks.export.reached import Reached, find_reached
 from tasks.export.tracing import trace_signature
 from tasks.networks import draw_network, known_by_own_names
@@ -73,6 +74,7 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
     meta_graph, _, _, assets, _, _ = save._build_meta_graph(root, functions, _save_options())
     meta_graph.meta_info_def.tags[:] = [tf.saved_model.SERVING]
     text = _object_graph_text(meta_graph)
+    places = find_places(network, {**reached.variables, **reached.others})
     drawn = DrawnGraph(
         meta_graph=meta_graph,
         variables=tuple(_variables(reached, text)),
@@ -80,6 +82,8 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         assets={_text(name): Path(_text(path)) for name, path in assets.asset_filename_map.items()},
         known_by="name" if known_by_own_names(network) else "path",
         unreached=tuple(_described(name, "", v) for name, v in sorted(reached.others.items())),
+        structure_places=places.by_structure,
+        saved_places=places.in_keras_files,
     )
     make_canonical(meta_graph)
     return drawn

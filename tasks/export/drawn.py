@@ -42,6 +42,9 @@ class DrawnGraph:
         known_by: Whether variables are known by names of their own (Keras, TF1), or by the
             path of attributes that leads to them.
         unreached: Variables of the network that no signature reaches, and no server needs.
+        structure_places: Variable's name to its places by the order of layers
+            (`tasks.export.places`).
+        saved_places: Variable's name to its place in Keras 3's files.
     """
 
     meta_graph: Any
@@ -50,3 +53,5 @@ class DrawnGraph:
     assets: Mapping[str, Path] = field(default_factory=dict)
     known_by: Literal["name", "path"] = "name"
     unreached: tuple[DrawnVariable, ...] = ()
+    structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    saved_places: Mapping[str, str] = field(default_factory=dict)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from tasks.errors import NonFiniteWeights
 from tasks.json_codec import encode_dataclass
 from tasks.records import LedgerSummary
 
-__all__ = ["Dropped", "Ledger", "Served"]
+__all__ = ["Dropped", "Ledger", "NonFinite", "Served", "note_non_finite"]
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +35,28 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NonFinite:
+    """A served variable with `count` elements that are NaN or infinite."""
+
+    variable: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """Every served variable with its source, and every other tensor of the checkpoint."""
+    """Every served variable with its source, and every other tensor of the checkpoint.
+
+    Attributes:
+        served: Each with its source.
+        dropped: Each with its rule.
+        found_by: In which way the served variables were found: by name, path or structure.
+        non_finite: The served variables that hold NaN or infinity.
+    """
 
     served: tuple[Served, ...]
     dropped: tuple[Dropped, ...]
+    found_by: str = "name"
+    non_finite: tuple[NonFinite, ...] = ()
 
     def summary(self) -> LedgerSummary:
         """The ledger's sums."""
@@ -45,3 +66,32 @@ class Ledger:
     def to_bytes(self) -> bytes:
         """The ledger as a JSON file."""
         return json.dumps(encode_dataclass(self), indent=1).encode()
+
+
+def note_non_finite(ledger: Ledger, counts: Mapping[str, int], *, allowed: bool) -> Ledger:
+    """Put what is not finite into the ledger.
+
+    Args:
+        ledger: The ledger.
+        counts: Served variable to its number of elements that are NaN or infinite.
+        allowed: Whether such a model may be exported.
+
+    Returns:
+        The ledger with the findings.
+
+    Raises:
+        NonFiniteWeights: There are some, and they are not allowed.
+    """
+    found = tuple(NonFinite(variable=name, count=counts[name]) for name in sorted(counts) if counts[name])
+    if found and not allowed:
+        sources = {entry.variable: entry for entry in ledger.served}
+        shown = ", ".join(
+            f"{finding.count} in {finding.variable!r} (checkpoint key {sources[finding.variable].key!r})"
+            for finding in found[:_SHOWN]
+        )
+        more = " …" if len(found) > _SHOWN else ""
+        raise NonFiniteWeights(
+            f"served weights: expected finite numbers, got NaN or infinity: {shown}{more}, {len(found)} of"
+            f" {len(ledger.served)} variables. Export an earlier checkpoint, or allow it (allow_non_finite)."
+        )
+    return replace(ledger, non_finite=found)

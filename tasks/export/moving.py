@@ -31,7 +31,9 @@ class MovableTensors(Protocol):
         """Add one of its tensors to another bundle, checked on the way."""
 
 
-def write_saved_model(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, folder: Path) -> None:
+def write_saved_model(
+    drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, folder: Path
+) -> dict[str, int]:
     """Write a SavedModel; the same arguments give the same bytes in every file.
 
     Nothing waits for the disk: whoever reads the files later holds them to the digest in
@@ -43,12 +45,15 @@ def write_saved_model(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors,
         source: The checkpoint.
         folder: Where it goes; it exists.
 
+    Returns:
+        Variable to its number of elements that are NaN or infinite, where it has some.
+
     Raises:
         CheckpointCorrupt: A tensor differs from its checksum, or its file ends too early.
         DiskFull: There is no room.
     """
     started = time.monotonic()
-    _write_variables(drawn, ledger, source, folder / "variables" / "variables")
+    non_finite = _write_variables(drawn, ledger, source, folder / "variables" / "variables")
     with writing_to(folder):
         for name, path in sorted(drawn.assets.items()):
             target = folder / "assets" / name
@@ -60,9 +65,14 @@ def write_saved_model(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors,
         (folder / "saved_model.pb").write_bytes(model.SerializeToString(deterministic=True))
         write_fingerprint(folder)
     logger.info("wrote %d variables in %.1f s", len(drawn.variables), time.monotonic() - started)
+    return {
+        variable.name: non_finite[variable.key] for variable in drawn.variables if variable.key in non_finite
+    }
 
 
-def _write_variables(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, prefix: Path) -> None:
+def _write_variables(
+    drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, prefix: Path
+) -> dict[str, int]:
     keys = {served.variable: served.key for served in ledger.served}
     with BundleWriter(prefix, durable=False) as writer:
         for variable in sorted(drawn.variables, key=lambda variable: variable.key):
@@ -72,3 +82,4 @@ def _write_variables(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, 
                 writer.add_array(variable.key, np.asarray(variable.value))
         for key, text in sorted(drawn.texts.items()):
             writer.add_array(key, np.array(text, object))
+    return writer.non_finite

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.object_graph import Role, classify_tensors, read_object_graph
+from tasks.checkpoint.bare import find_step
+from tasks.checkpoint.entries import TensorEntry
+from tasks.checkpoint.formats.bundle import BundleSource
+from tasks.checkpoint.object_graph import Role, classify_tensors
+from tasks.checkpoint.source import CheckpointSource
 from tasks.errors import CheckpointCorrupt
 from tasks.records import CheckpointDescription, TensorDescription
 
-__all__ = ["bundle_size", "describe_checkpoint", "describe_tensors"]
+__all__ = ["describe_checkpoint", "describe_tensors"]
 
-_STEP_IN_NAME = re.compile(r"-(\d+)$")
+_INDEX = ".index"
 
 
-def describe_checkpoint(prefix: Path, uri: str) -> CheckpointDescription:
+def describe_checkpoint(source: CheckpointSource, uri: str) -> CheckpointDescription:
     """Describe a checkpoint.
 
     Args:
-        prefix: Its local prefix.
+        source: The checkpoint.
         uri: What the user calls it.
 
     Returns:
@@ -31,54 +32,40 @@ def describe_checkpoint(prefix: Path, uri: str) -> CheckpointDescription:
         CheckpointCorrupt: A file is missing, truncated or altered, as far as it is read:
             the index, the object graph and the step.
     """
-    bundle = TensorBundle(prefix)
-    roles = classify_tensors(bundle.entries, read_object_graph(bundle))
+    _demand_all_files(source)
     return CheckpointDescription(
         uri=uri,
-        format="tensor_bundle",
-        step=_step(bundle, roles),
-        shards=bundle.num_shards,
-        size_bytes=bundle_size(bundle),
-        tensors=describe_tensors(bundle, roles),
+        format=source.format,
+        step=find_step(source),
+        shards=sum(not file.name.endswith(_INDEX) for file in source.files),
+        size_bytes=sum(file.size for file in source.files),
+        tensors=describe_tensors(source.entries, classify_tensors(source.entries, source.graph)),
     )
 
 
-def describe_tensors(bundle: TensorBundle, roles: Mapping[str, Role]) -> tuple[TensorDescription, ...]:
+def describe_tensors(
+    entries: Mapping[str, TensorEntry], roles: Mapping[str, Role]
+) -> tuple[TensorDescription, ...]:
     """Describe the tensors that `roles` names, by key."""
-    entries = (bundle.entries[key] for key in sorted(roles))
     return tuple(
         TensorDescription(
-            key=entry.key,
-            dtype=entry.dtype,
-            shape=entry.shape,
-            size_bytes=entry.size,
-            role=roles[entry.key].value,
+            key=key,
+            dtype=entries[key].dtype,
+            shape=entries[key].shape,
+            size_bytes=entries[key].size,
+            role=roles[key].value,
         )
-        for entry in entries
+        for key in sorted(roles)
     )
 
 
-def bundle_size(bundle: TensorBundle) -> int:
-    """The bytes of all files of a checkpoint.
-
-    Raises:
-        CheckpointCorrupt: A data file is missing.
-    """
-    size = bundle.index_path.stat().st_size
-    for path in bundle.shard_paths:
-        if not path.is_file():
+def _demand_all_files(source: CheckpointSource) -> None:
+    if not isinstance(source, BundleSource):
+        return
+    found = {file.name for file in source.files}
+    for name in source.file_names:
+        if name not in found:
             raise CheckpointCorrupt(
-                f"checkpoint {bundle.prefix}: expected {path}, found no such file."
+                f"checkpoint {source.uri}: expected {name}, found no such file."
                 " Copy all files of the checkpoint, or choose another one."
             )
-        size += path.stat().st_size
-    return size
-
-
-def _step(bundle: TensorBundle, roles: Mapping[str, Role]) -> int | None:
-    for key, role in roles.items():
-        entry = bundle.entries[key]
-        if role is Role.STEP and entry.shape == () and entry.dtype in {"int32", "int64"}:
-            return int(bundle.read_array(key).item())
-    named = _STEP_IN_NAME.search(bundle.prefix.name)
-    return int(named[1]) if named else None

@@ -97,7 +97,9 @@ def _variables(prefix: Path) -> tuple[TensorDescription, ...]:
         return ()
     bundle = TensorBundle(prefix)
     roles = classify_tensors(bundle.entries, read_object_graph(bundle))
-    return describe_tensors(bundle, {k: role for k, role in roles.items() if role is not Role.OBJECT_GRAPH})
+    return describe_tensors(
+        bundle.entries, {k: role for k, role in roles.items() if role is not Role.OBJECT_GRAPH}
+    )
 
 
 def _operations(graph: Any) -> dict[str, int]:

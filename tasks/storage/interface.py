@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -33,12 +33,14 @@ class StoredObject:
         crc32c: Of its content, an unsigned 32-bit number; None where it is not known
             without reading it (a listing of a local folder).
         generation: A number that grows each time the object is replaced.
+        written_at: When this generation was written, in seconds since 1970 UTC.
     """
 
     name: str
     size: int
     crc32c: int | None
     generation: int
+    written_at: float = field(default=0.0, compare=False)
 
 
 class Storage(Protocol):
@@ -70,6 +72,24 @@ class Storage(Protocol):
 
         The content may be newer than the generation, never older: replacing with an
         outdated generation fails.
+        """
+        ...
+
+    def read_range(self, name: str, offset: int, size: int, generation: int | None = None) -> bytes:
+        """A part of an object's content, which need not be small.
+
+        Args:
+            name: The object's name.
+            offset: The first byte.
+            size: The number of bytes, in one piece in memory.
+            generation: The one to read, so that several parts are of one content.
+
+        Returns:
+            The bytes: fewer than `size` where the object ends before.
+
+        Raises:
+            Absent: There is no such object.
+            Changed: It has another generation by now, and the one asked for is gone.
         """
         ...
 

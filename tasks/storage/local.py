@@ -63,6 +63,19 @@ class LocalStorage:
             return file.read(), os.fstat(file.fileno()).st_mtime_ns
         return None
 
+    def read_range(self, name: str, offset: int, size: int, generation: int | None = None) -> bytes:
+        """A part of a file's content."""
+        path = self._path(name)
+        with _named_errors(path):
+            try:
+                file = path.open("rb", buffering=0)
+            except (FileNotFoundError, IsADirectoryError) as err:
+                raise Absent(f"{path}: no such file") from err
+        with file:
+            if generation is not None and os.fstat(file.fileno()).st_mtime_ns != generation:
+                raise Changed(os.fspath(path))
+            return os.pread(file.fileno(), size, offset)
+
     def download(self, name: str, path: Path) -> StoredObject:
         """Copy a file."""
         source = self._path(name)
@@ -102,7 +115,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _described(path: Path, name: str, crc32c: int | None = None) -> StoredObject:
     status = path.stat()
-    return StoredObject(name=name, size=status.st_size, crc32c=crc32c, generation=status.st_mtime_ns)
+    return StoredObject(
+        name=name,
+        size=status.st_size,
+        crc32c=crc32c,
+        generation=status.st_mtime_ns,
+        written_at=status.st_mtime,
+    )
 
 
 def _write(path: Path, source: bytes | Path, publish: _Publish, expected: int | None = None) -> int:

@@ -1,13 +1,16 @@
-"""Small exports with true records: a push reads files and records, never the graph in them."""
+"""Small exports with true records, and checkpoint files of every format, each written by its own program."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tasks.files import digest_tree
@@ -127,3 +130,115 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+# Keras 2 and Keras 3 take each other's environment in one process: Keras 2 writes in its own.
+_KERAS_2 = """
+import sys, numpy as np, tf_keras as keras
+out = sys.argv[1]
+model = keras.Sequential([
+    keras.layers.Input((4,)), keras.layers.Dense(3, name="hidden"), keras.layers.Dropout(0.5),
+    keras.layers.BatchNormalization(), keras.layers.Dense(2, name="answer")])
+model.compile(keras.optimizers.SGD(use_ema=True, momentum=0.9), "mse")
+model.train_on_batch(np.random.rand(4, 4), np.ones((4, 2)))
+model.save_weights(f"{out}/ckpt")
+model.save(f"{out}/model.h5")
+model.save_weights(f"{out}/weights.h5")
+model.save(f"{out}/saved_model")
+np.savez(f"{out}/values.npz", **{w.name.removesuffix(":0"): w.numpy() for w in model.weights})
+averages = model.optimizer._model_variables_moving_average
+names = [v.name.partition("average/")[2].removesuffix(":0") for v in averages]
+np.savez(f"{out}/averages.npz", **dict(zip(names, [v.numpy() for v in averages])))
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A folder of files, and the values that they hold by variable name."""
+
+    folder: Path
+    values: Mapping[str, np.ndarray]
+    averages: Mapping[str, np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def keras_2_files(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """`ckpt`, `model.h5`, `weights.h5` and `saved_model/` of one model, by Keras 2."""
+    folder = tmp_path_factory.mktemp("keras-2")
+    written = subprocess.run(
+        [sys.executable, "-c", _KERAS_2, str(folder)], capture_output=True, text=True, timeout=120
+    )
+    assert written.returncode == 0, written.stderr
+    return Written(folder, dict(np.load(folder / "values.npz")), dict(np.load(folder / "averages.npz")))
+
+
+@pytest.fixture(scope="session")
+def keras_3_files(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """`model.keras`, `model.weights.h5`, `legacy.h5` and `ckpt` of one model, by Keras 3."""
+    import keras
+    import tensorflow as tf
+
+    folder = tmp_path_factory.mktemp("keras-3")
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(3, name="hidden"),
+            keras.layers.Dropout(0.5),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dense(2, name="answer"),
+        ],
+        name="net",
+    )
+    optimizer = keras.optimizers.SGD(use_ema=True, momentum=0.9)
+    model.compile(optimizer, "mse")
+    model.train_on_batch(np.random.rand(4, 4), np.ones((4, 2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' own, of NumPy 2 and of the old format
+        model.save(folder / "model.keras")
+        model.save_weights(folder / "model.weights.h5")
+        model.save(folder / "legacy.h5")
+    tf.train.Checkpoint(model=model, optimizer=optimizer).write(str(folder / "ckpt"))
+    averages = zip(model.trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    return Written(
+        folder,
+        {v.path: v.numpy() for v in model.variables if "seed_generator" not in v.path},
+        {weight.path: average.numpy() for weight, average in averages},
+    )
+
+
+@pytest.fixture(scope="session")
+def estimator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an Estimator left on another machine: three steps, V2, and a `checkpoint` file."""
+    import tensorflow as tf
+
+    folder = tmp_path_factory.mktemp("estimator")
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        weight = tf.compat.v1.get_variable("dense/kernel", initializer=np.zeros((3, 2), np.float32))
+        step = tf.compat.v1.train.get_or_create_global_step()
+        saver = tf.compat.v1.train.Saver()
+        session.run(tf.compat.v1.global_variables_initializer())
+        for number in (100, 200, 300):
+            session.run([weight.assign(np.full((3, 2), number, np.float32)), step.assign(number)])
+            saver.save(session, str(folder / "model.ckpt"), number)
+    state = folder / "checkpoint"
+    state.write_text(state.read_text().replace(str(folder), "/mnt/elsewhere/run"))
+    assert "/mnt/elsewhere/run/model.ckpt-300" in state.read_text()
+    return folder
+
+
+@pytest.fixture(scope="session", params=["one_file", "sharded"])
+def v1_prefix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prefix of a checkpoint that TF1's Saver V1 wrote, in one file or in shards."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    folder = tmp_path_factory.mktemp("v1")
+    with tf.Graph().as_default(), v1.Session() as session:
+        kernel = np.arange(6, dtype=np.float32).reshape(3, 2)
+        v1.get_variable("dense/kernel", initializer=kernel, use_resource=False)
+        v1.get_variable("flags", initializer=np.array([True, False]), use_resource=False)
+        v1.get_variable("global_step", initializer=np.int64(42), use_resource=False)
+        saver = v1.train.Saver(write_version=v1.train.SaverDef.V1, sharded=request.param == "sharded")
+        session.run(v1.global_variables_initializer())
+        saver.save(session, str(folder / "old.ckpt"), 42)
+    return folder / "old.ckpt-42"

@@ -207,13 +207,6 @@ def test_export_checkpoint_of_another_model_is_refused(mnist_checkpoint: Checkpo
         export(other, tmp_path / "out")
 
 
-def test_export_files_without_a_record_are_refused(mnist_checkpoint: Checkpoint, tmp_path: Path) -> None:
-    bare = tmp_path / "bare"
-    shutil.copytree(mnist_checkpoint.uri, bare, ignore=shutil.ignore_patterns("record.json"))
-    with pytest.raises(CheckpointNotFound, match="expected a checkpoint with its record, got files alone"):
-        export(str(bare), tmp_path / "out")
-
-
 @pytest.mark.parametrize("kind", ["absent", "empty"])
 def test_export_checkpoint_folder_without_one_is_refused(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / kind

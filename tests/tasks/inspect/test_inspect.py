@@ -176,10 +176,41 @@ def test_inspect_in_fresh_process_imports_no_tensorflow(
     assert run.stdout.splitlines() == [kinds[kind], "[]"]
 
 
+@pytest.mark.parametrize("name", ["ckpt", "model.h5", "weights.h5"])
+def test_inspect_files_of_keras_2_shows_weights_averages_and_step(name: str, keras_2_files: Any) -> None:
+    described = inspect_checkpoint(keras_2_files.folder / name)
+    roles = [tensor.role for tensor in described.tensors]
+    assert roles.count("model weight") == 8
+    assert roles.count("moving average") == (0 if name == "weights.h5" else 6)
+    assert described.step == (None if name == "weights.h5" else 1)
+    assert described.shards == 1
+    assert described.format == ("tensor_bundle" if name == "ckpt" else "keras_h5")
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
+def test_inspect_files_of_keras_3_shows_weights_and_step(name: str, keras_3_files: Any) -> None:
+    described = inspect_checkpoint(keras_3_files.folder / name)
+    assert [tensor.role for tensor in described.tensors].count("model weight") == 8
+    assert described.step == 1
+    assert described.size_bytes == (keras_3_files.folder / name).stat().st_size
+
+
+def test_inspect_v1_and_a_step_of_an_estimator_folder(v1_prefix: Path, estimator_folder: Path) -> None:
+    old = inspect_checkpoint(v1_prefix)
+    assert (old.format, old.step, [tensor.key for tensor in old.tensors]) == (
+        "saver_v1",
+        42,
+        ["dense/kernel", "flags", "global_step"],
+    )
+    chosen = inspect_uri(InspectRequest(uri=str(estimator_folder), step=100))
+    assert isinstance(chosen, CheckpointDescription)
+    assert chosen.step == 100
+
+
 def test_inspect_nothing_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(CheckpointNotFound, match="found none"):
         inspect_uri(InspectRequest(uri=str(tmp_path)))
-    with pytest.raises(CheckpointNotFound, match="found neither"):
+    with pytest.raises(CheckpointNotFound, match="found none"):
         inspect_uri(InspectRequest(uri=str(tmp_path / "nowhere")))
 
 
@@ -238,7 +269,7 @@ def test_inspect_in_a_bucket_describes_folder_and_prefix(
         described = inspect_checkpoint(uri)
         assert (described.uri, described.step, described.tensors) == (uri, 41, local.tensors)
     assert inspect_saved_model(f"{bucket}/model/").signatures == inspect_saved_model(saved_model).signatures
-    with pytest.raises(CheckpointNotFound, match="nothing"):
+    with pytest.raises(CheckpointNotFound, match="found none"):
         inspect_uri(InspectRequest(uri=f"{bucket}/runs/none"))
-    with pytest.raises(CheckpointNotFound, match="nothing"):
+    with pytest.raises(CheckpointNotFound, match="found none"):
         inspect_uri(InspectRequest(uri=f"{bucket}/empty"))

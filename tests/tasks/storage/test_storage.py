@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -75,6 +76,27 @@ def test_create_by_many_threads_has_one_winner(storage: Storage) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(create, range(16))) == 1
+
+
+def test_read_range_gives_that_part_of_that_generation(storage: Storage) -> None:
+    stored = storage.create("a", b"0123456789")
+    assert storage.read_range("a", 2, 3) == b"234"
+    assert storage.read_range("a", 8, 5, stored.generation) == b"89"
+    assert storage.read_range("a", 10, 5) == b""
+    assert storage.read_range("a", 3, 0) == b""
+    storage.replace("a", b"abc", stored.generation)
+    assert storage.read_range("a", 0, 3) == b"abc"
+    with pytest.raises(Changed):
+        storage.read_range("a", 0, 3, stored.generation)
+    with pytest.raises(Absent):
+        storage.read_range("b", 0, 3)
+
+
+def test_list_says_when_objects_were_written(storage: Storage) -> None:
+    before = time.time()
+    storage.create("a", b"content")
+    (found,) = storage.list()
+    assert before - 2 <= found.written_at <= time.time() + 2
 
 
 def test_read_absent_object_returns_none(storage: Storage, tmp_path: Path) -> None:

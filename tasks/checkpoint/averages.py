@@ -1,0 +1,79 @@
+"""Which tensor is the moving average of which, for every usual way of keeping one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from tasks.checkpoint.entries import TensorEntry
+from tasks.checkpoint.trackable import ObjectGraph, SavedTensor
+
+__all__ = ["AVERAGE_SUFFIX", "SHADOW_MODELS", "find_averages"]
+
+AVERAGE_SUFFIX = "/ExponentialMovingAverage"
+# What people call a second model that holds the averages, as `tf.train.Checkpoint(NAME=…)`.
+SHADOW_MODELS = ("average", "averages", "ema", "ema_model", "model_ema", "shadow", "shadow_model")
+
+_TRAINED, _AVERAGES = "_trainable_variables", "_model_variables_moving_average"
+
+
+def find_averages(entries: Mapping[str, TensorEntry], graph: ObjectGraph | None) -> dict[str, str]:
+    """Find the averages that stand beside the weights: TF1's, and those of Keras' optimizers.
+
+    Args:
+        entries: The checkpoint's tensors.
+        graph: Its object graph; None where names have to tell.
+
+    Returns:
+        Key of a weight to key of its average; none for a shadow model, which is found as
+        an object of its own.
+    """
+    if graph is None:
+        return {key: f"{key}{AVERAGE_SUFFIX}" for key in entries if f"{key}{AVERAGE_SUFFIX}" in entries}
+    found = dict(_by_suffix(graph))
+    for number, node in enumerate(graph.nodes):
+        if any(name == _AVERAGES for name, _ in node.children):
+            found.update(_of_optimizer(graph, number))
+    return found
+
+
+def _by_suffix(graph: ObjectGraph) -> Iterator[tuple[str, str]]:
+    tensors = list(chain.from_iterable(node.variables() for node in graph.nodes))
+    keys = {tensor.full_name: tensor.key for tensor in tensors}
+    for tensor in tensors:
+        average = keys.get(f"{tensor.full_name}{AVERAGE_SUFFIX}")
+        if average is not None:
+            yield tensor.key, average
+
+
+def _of_optimizer(graph: ObjectGraph, number: int) -> dict[str, str]:
+    """The averages of a Keras optimizer: beside its list of weights, or by their names."""
+    averages, trained = _listed(graph, number, _AVERAGES), _listed(graph, number, _TRAINED)
+    if len(averages) == len(trained):
+        return {weight.key: average.key for weight, average in zip(trained, averages, strict=True)}
+    names: dict[str, set[str]] = {}
+    for node in graph.nodes:
+        for tensor in node.variables():
+            for name in (f"average/{tensor.full_name}", f"{tensor.full_name.replace('/', '_')}_average"):
+                names.setdefault(name, set()).add(tensor.key)
+    found = {}
+    for average in averages:
+        own = average.full_name
+        weights = names.get(own) or names.get(own.partition("/")[2]) or set()
+        if len(weights) == 1:
+            found[next(iter(weights))] = average.key
+    return found
+
+
+def _listed(graph: ObjectGraph, number: int, attribute: str) -> list[SavedTensor]:
+    """The variables of a list, in its order."""
+    held = graph.child(number, attribute)
+    if held is None:
+        return []
+    children = graph.nodes[held].children
+    ordered = (
+        sorted(children, key=lambda child: int(child[0]))
+        if all(n.isdigit() for n, _ in children)
+        else children
+    )
+    return [tensor for _, target in ordered for tensor in graph.nodes[target].variables()]

@@ -1,0 +1,83 @@
+"""Describe a checkpoint that no catalogue knows, from its own files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import get_args
+
+from tasks.checkpoint.averages import find_averages
+from tasks.checkpoint.formats.locate import step_in_name
+from tasks.checkpoint.object_graph import classify_tensors
+from tasks.checkpoint.roles import Role
+from tasks.checkpoint.source import CheckpointSource
+from tasks.records import Checkpoint, CheckpointFormat
+
+__all__ = ["describe_bare", "find_step"]
+
+_INTEGERS = {"int32", "int64"}
+# The optimizer's own count, by the names that Keras 2 and 3 give it, and its place in a file.
+_ITERATIONS = {"iteration", "iter"}
+_ITERATION_KEYS = {"optimizer/vars/0"}
+
+
+def describe_bare(source: CheckpointSource, model: str) -> Checkpoint:
+    """Make the record that the catalogue would hold.
+
+    Args:
+        source: The checkpoint.
+        model: The model that it is to be of; that it fits is for the mapping to find out.
+
+    Returns:
+        The record: the step from the tensors or the name, 0 where neither tells; the time
+        from the files; the digest from the tensors.
+
+    Raises:
+        CheckpointCorrupt: A tensor cannot be read.
+    """
+    format_name = next(name for name in get_args(CheckpointFormat) if name == source.format)
+    written = max(file.written_at for file in source.files)
+    roles = classify_tensors(source.entries, source.graph).values()
+    return Checkpoint(
+        model=model,
+        uri=source.uri,
+        prefix="",
+        format=format_name,
+        step=find_step(source) or 0,
+        trained_at=f"{datetime.fromtimestamp(written, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        digest=source.digest(),
+        size_bytes=sum(file.size for file in source.files),
+        averages=Role.MOVING_AVERAGE in roles or bool(find_averages(source.entries, source.graph)),
+    )
+
+
+def find_step(source: CheckpointSource) -> int | None:
+    """The training step of a checkpoint.
+
+    Args:
+        source: The checkpoint.
+
+    Returns:
+        What its step variable says, else its optimizer's count, else the number that its
+        name ends with; None where nothing tells.
+
+    Raises:
+        CheckpointCorrupt: The variable cannot be read.
+    """
+    roles = classify_tensors(source.entries, source.graph)
+    steps = [key for key, role in roles.items() if role is Role.STEP]
+    for key in [*steps, *_iterations(source)]:
+        entry = source.entries[key]
+        if entry.shape == () and entry.dtype in _INTEGERS:
+            return int(source.read_array(key).item())
+    return step_in_name(source.uri)
+
+
+def _iterations(source: CheckpointSource) -> list[str]:
+    nodes = source.graph.nodes if source.graph is not None else ()
+    named = [
+        tensor.key
+        for node in nodes
+        for tensor in node.variables()
+        if tensor.full_name.rpartition("/")[2] in _ITERATIONS
+    ]
+    return [*named, *(key for key in _ITERATION_KEYS if key in source.entries)]

@@ -1,0 +1,135 @@
+"""What can be done with the tensors of a TensorBundle, wherever its data files lie."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tasks.checkpoint.dtypes import numpy_dtype
+from tasks.checkpoint.entries import TensorEntry, digest_entries
+from tasks.checkpoint.shard_reader import OpenShards, Piece
+from tasks.errors import CheckpointMismatch
+
+__all__ = ["BundleTensors"]
+
+_MOST_NUMPY_DIMENSIONS = 64
+
+
+class BundleTensors(ABC):
+    """The tensors of one checkpoint, to verify and to read.
+
+    Attributes:
+        name: What the checkpoint is called in messages.
+        index_name: What its index is called in messages.
+        num_shards: How many data files it has.
+        entries: Its tensors by key, in the index's order.
+    """
+
+    name: str
+    index_name: str
+    num_shards: int
+    entries: Mapping[str, TensorEntry]
+
+    @property
+    def tensor_bytes(self) -> int:
+        """What `verify` reads: the bytes of all tensors."""
+        return sum(entry.size for entry in self.entries.values())
+
+    def digest(self) -> str:
+        """SHA-256 in hex over each tensor's key, dtype, shape, slices, size and checksum.
+
+        It is the same for the same tensors under other file names, or in more or fewer
+        files. It speaks of the index: that the data agree with it is for `verify` to say.
+        """
+        return digest_entries(self.entries)
+
+    def verify(self, progress: Callable[[int], None] | None = None) -> None:
+        """Read every tensor and compare its checksum.
+
+        Args:
+            progress: Called with the bytes read since the last call.
+
+        Raises:
+            CheckpointCorrupt: A data file is missing or truncated, or a tensor differs
+                from its checksum; the message names both.
+        """
+        with self._open() as shards:
+            for number in range(self.num_shards):
+                shards.file(number, "checkpoint")
+            ranges = (piece for entry in self.entries.values() for piece in _pieces(entry))
+            for entry, piece in sorted(ranges, key=lambda pair: (pair[1].shard, pair[1].offset)):
+                for chunk in shards.read(entry, piece):
+                    if progress is not None:
+                        progress(len(chunk))
+
+    def read_bytes(self, key: str) -> bytes:
+        """A tensor's bytes as they are stored, checked; slices are put together.
+
+        Raises:
+            KeyError: There is no such tensor.
+            CheckpointCorrupt: Its data are missing, truncated or altered.
+            CheckpointMismatch: It is partitioned, and not of numbers.
+        """
+        entry = self.entries[key]
+        if not entry.slices:
+            return b"".join(self.chunks(entry))
+        if entry.dtype == "string":
+            raise CheckpointMismatch(f"{self._name(entry)}: expected one piece, got slices of strings."
+                                     " Read it with read_array.")  # fmt: skip
+        return self.read_array(key).tobytes()
+
+    def read_array(self, key: str) -> np.ndarray:
+        """A tensor's value, checked; strings as an array of `bytes` objects.
+
+        Raises:
+            KeyError: There is no such tensor.
+            CheckpointCorrupt: Its data are missing, truncated or altered.
+            CheckpointMismatch: NumPy cannot hold it: a resource, a variant, or more than
+                64 dimensions.
+        """
+        entry = self.entries[key]
+        dtype = numpy_dtype(entry.dtype)
+        if dtype is None or len(entry.shape) > _MOST_NUMPY_DIMENSIONS:
+            raise CheckpointMismatch(
+                f"{self._name(entry)}: expected a tensor that NumPy can hold, got"
+                f" {entry.dtype} of rank {len(entry.shape)}. Leave it out."
+            )
+        with self._open() as shards:
+            if not entry.slices:
+                return shards.assemble(entry, entry, dtype)
+            shards.check_parts(entry)
+            array = np.empty(entry.shape, dtype)
+            for part in entry.slices:
+                where = tuple(slice(a, a + n) for a, n in zip(part.starts, part.shape, strict=True))
+                array[where] = shards.assemble(entry, part, dtype)
+            return array
+
+    def chunks(self, entry: TensorEntry, part: Piece | None = None) -> Iterator[bytes]:
+        """A tensor's stored bytes, a chunk at a time; the last one comes before the verdict.
+
+        Args:
+            entry: One of `entries`.
+            part: Which of its slices, where it has some.
+
+        Yields:
+            At most 512 KiB at a time.
+
+        Raises:
+            CheckpointCorrupt: Its data are missing, truncated or altered.
+        """
+        with self._open() as shards:
+            yield from shards.read(entry, part or entry)
+
+    @abstractmethod
+    def _open(self) -> OpenShards[Any]:
+        """Its data files, for a `with` block."""
+
+    def _name(self, entry: TensorEntry) -> str:
+        return f"tensor {entry.key!r} of checkpoint {self.name}"
+
+
+def _pieces(entry: TensorEntry) -> Iterator[tuple[TensorEntry, Piece]]:
+    yield from ((entry, part) for part in entry.slices or (entry,))

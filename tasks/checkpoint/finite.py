@@ -1,0 +1,83 @@
+"""Find NaN and infinity in weights while their bytes pass, at many times the speed of the copy."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import ml_dtypes
+import numpy as np
+
+from tasks.checkpoint.checksum import FlatChecksum, TensorChecksum, checksum_for
+from tasks.checkpoint.dtypes import numpy_dtype
+
+__all__ = ["FiniteScan", "ScanningChecksum", "scanning_checksum_for"]
+
+# The exponent bits of the 16-bit floats; all of them set means infinite or NaN. As integers
+# they are compared twenty times faster than as the floats that NumPy has no code for.
+_EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80}
+_PARTS = {"complex64": "float32", "complex128": "float64"}
+
+
+class FiniteScan:
+    """Counts the elements of one tensor that are NaN or infinite.
+
+    Attributes:
+        count: Those among the whole elements taken so far (of a complex number each part).
+    """
+
+    def __init__(self, dtype: str) -> None:
+        """Start before the first byte of a tensor of a dtype that `can_scan`."""
+        self.count = 0
+        self._dtype = _PARTS.get(dtype, dtype)
+        held = numpy_dtype(self._dtype)
+        self._width = held.itemsize if held is not None else 1
+        self._held = held
+        self._rest = b""
+
+    @staticmethod
+    def can_scan(dtype: str) -> bool:
+        """Whether values of a dtype can be anything else than finite."""
+        return dtype in _PARTS or dtype.startswith(("float", "bfloat"))
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes of the tensor, however they are cut."""
+        if self._rest or len(chunk) % self._width:
+            chunk = self._rest + chunk
+            whole = len(chunk) - len(chunk) % self._width
+            chunk, self._rest = chunk[:whole], chunk[whole:]
+        self.count += self._count(chunk)
+
+    def _count(self, chunk: bytes) -> int:
+        exponent = _EXPONENTS.get(self._dtype)
+        if exponent is not None:
+            return int(np.count_nonzero((np.frombuffer(chunk, "<u2") & exponent) == exponent))
+        if self._width == 1:
+            return int(np.count_nonzero(_not_finite(self._dtype)[np.frombuffer(chunk, np.uint8)]))
+        finite = np.isfinite(np.frombuffer(chunk, self._held))
+        return int(finite.size - np.count_nonzero(finite))
+
+
+class ScanningChecksum(FlatChecksum):
+    """The checksum of a tensor of floats, and what is not finite in it."""
+
+    def __init__(self, dtype: str) -> None:
+        """Start before the first byte."""
+        super().__init__()
+        self.scan = FiniteScan(dtype)
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes of the tensor."""
+        super().update(chunk)
+        self.scan.update(chunk)
+
+
+def scanning_checksum_for(dtype: str, shape: tuple[int, ...], size: int) -> TensorChecksum:
+    """As `checksum_for`; of floats one that scans them as well."""
+    return ScanningChecksum(dtype) if FiniteScan.can_scan(dtype) else checksum_for(dtype, shape, size)
+
+
+@cache
+def _not_finite(dtype: str) -> np.ndarray:
+    """For each byte whether a float of eight bits or fewer in it is NaN or infinite: bool [256]."""
+    every = np.arange(256, dtype=np.uint8).view(getattr(ml_dtypes, dtype))
+    return np.asarray(~np.isfinite(every.astype(np.float32)))

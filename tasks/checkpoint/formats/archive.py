@@ -1,0 +1,132 @@
+"""Keras 3's `.keras`: an archive of the model's configuration and its weights.
+
+The configuration may ask for code (a `Lambda` layer holds compiled Python), so no model
+is ever built from it. The network is drawn by the definition; of the archive only the
+weights are read, and the configuration is looked at for what it would have run.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import tempfile
+import weakref
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tasks.checkpoint.encoding import MalformedError
+from tasks.checkpoint.formats.file_ranges import FileRange
+from tasks.checkpoint.formats.hdf5 import Hdf5Source
+from tasks.checkpoint.formats.locate import Located
+from tasks.files import writing_to
+
+__all__ = ["ArchiveSource"]
+
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_LARGEST_CONFIG = 64 * 1024 * 1024
+_BUFFER = 64 * 1024
+# A local file header: its fixed part, and where it says how long the rest is.
+_HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28
+_OWN_MODULES = ("keras", "tf_keras", "builtins")
+# Code in Python's own form. Other classes between underscores are values of Keras' own:
+# `__tensor__`, `__keras_tensor__`, `__bytes__`.
+_CODE = ("Lambda", "__lambda__", "function")
+_VALUE = re.compile(r"__\w+__")
+# How it was trained is not served, whatever losses and metrics that took.
+_TRAINING = "compile_config"
+
+
+class ArchiveSource(Hdf5Source):
+    """A `.keras` file.
+
+    Attributes:
+        foreign_classes: The classes in its configuration that are not Keras' own, with
+            their packages, and `Lambda`: what loading the model would run.
+    """
+
+    def __init__(self, located: Located) -> None:
+        """Read the configuration, and what tensors there are.
+
+        Raises:
+            CheckpointCorrupt: It is damaged, or lacks one of its parts.
+            CheckpointMismatch: Its weights point to other files.
+            StorageError: The bucket cannot be read.
+        """
+        (file,) = located.files
+        whole = _Whole(located)
+        try:
+            with zipfile.ZipFile(whole.file()) as archive:
+                config = _read_config(archive)
+                weights = _weights(archive, whole)
+        except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as err:
+            damage = MalformedError(f"an archive with {_CONFIG} and {_WEIGHTS}", str(err)[:200])
+            raise damage.found_in(located.uri) from err
+        self.foreign_classes = tuple(sorted(set(_foreign(config))))
+        self._open(located.uri, (file,), weights)
+        self.format = "keras"
+
+
+class _Whole:
+    """The archive's bytes, wherever it lies."""
+
+    def __init__(self, located: Located) -> None:
+        (self._file,) = located.files
+        self._folder = located.folder
+
+    def read(self, offset: int, size: int) -> bytes:
+        return self._folder.read(self._file, offset, size)
+
+    def file(self) -> BinaryIO:
+        return io.BufferedReader(FileRange(self.read, 0, self._file.size), _BUFFER)
+
+
+def _read_config(archive: zipfile.ZipFile) -> Any:
+    if archive.getinfo(_CONFIG).file_size > _LARGEST_CONFIG:
+        raise ValueError(f"{_CONFIG} of {archive.getinfo(_CONFIG).file_size} bytes")
+    return json.loads(archive.read(_CONFIG))
+
+
+def _weights(archive: zipfile.ZipFile, whole: _Whole) -> io.BufferedIOBase:
+    """The weights inside the archive, without taking them out of it where they are stored plain."""
+    info = archive.getinfo(_WEIGHTS)
+    if info.compress_type != zipfile.ZIP_STORED:
+        return _unpacked(archive)
+    header = whole.read(info.header_offset, _HEADER)
+    lengths = (int.from_bytes(header[at : at + 2], "little") for at in (_NAME_LENGTH, _EXTRA_LENGTH))
+    start = info.header_offset + _HEADER + sum(lengths)
+    return io.BufferedReader(FileRange(whole.read, start, info.file_size), _BUFFER)
+
+
+def _unpacked(archive: zipfile.ZipFile) -> io.BufferedIOBase:
+    """The weights of an archive that somebody packed again, in a file that has no name any more."""
+    descriptor, name = tempfile.mkstemp(prefix="redraw-weights-")
+    os.unlink(name)
+    with archive.open(_WEIGHTS) as packed:
+        while part := packed.read(1 << 20):
+            with writing_to(Path(name)):
+                os.write(descriptor, part)
+    size = os.fstat(descriptor).st_size
+    file = FileRange(lambda offset, wanted: os.pread(descriptor, wanted, offset), 0, size)
+    weakref.finalize(file, os.close, descriptor)
+    return io.BufferedReader(file, _BUFFER)
+
+
+def _foreign(config: Any) -> Iterator[str]:
+    """The classes that a configuration asks for and Keras does not have, and `Lambda`."""
+    if isinstance(config, list):
+        for item in config:
+            yield from _foreign(item)
+    if not isinstance(config, dict):
+        return
+    name, module = config.get("class_name"), config.get("module")
+    if isinstance(name, str) and "config" in config:
+        own = isinstance(module, str) and module.partition(".")[0] in _OWN_MODULES
+        if name in _CODE or not (own or _VALUE.fullmatch(name)):
+            yield str(config.get("registered_name") or name)
+    for key, item in config.items():
+        if key != _TRAINING:
+            yield from _foreign(item)

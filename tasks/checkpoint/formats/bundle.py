@@ -1,0 +1,132 @@
+"""A TensorBundle as a source: its byte ranges move, from a bucket only those that are asked for."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.bundle_tensors import BundleTensors
+from tasks.checkpoint.bundle_writer import BundleWriter
+from tasks.checkpoint.entries import TensorEntry, read_entries
+from tasks.checkpoint.formats.folder import Folder, FoundFile
+from tasks.checkpoint.formats.locate import Located
+from tasks.checkpoint.object_graph import read_object_graph
+from tasks.checkpoint.prefix import find_bundle_prefix, shard_name
+from tasks.checkpoint.shard_reader import OpenShards
+from tasks.checkpoint.trackable import ObjectGraph
+
+__all__ = ["BundleSource", "RemoteBundle"]
+
+# A request to a bucket takes some 50 ms before the first byte comes.
+_REMOTE_CHUNK = 8 * 1024 * 1024
+
+
+class BundleSource:
+    """A TensorBundle on this machine or in a bucket."""
+
+    format = "tensor_bundle"
+
+    def __init__(self, located: Located) -> None:
+        """Read the index.
+
+        Raises:
+            CheckpointCorrupt: The index is damaged, or there are no data.
+            StorageError: The bucket cannot be read.
+        """
+        self.uri = located.uri
+        self.files = located.files
+        self._name = located.name
+        local = located.folder.local
+        self.bundle: BundleTensors = (
+            RemoteBundle(located)
+            if local is None
+            else TensorBundle(find_bundle_prefix(local / located.name if located.name else local))
+        )
+        self.entries = self.bundle.entries
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """What its files have to be called, whether they are there or not."""
+        count = self.bundle.num_shards
+        return f"{self._name}.index", *(f"{self._name}{shard_name(n, count)}" for n in range(count))
+
+    @cached_property
+    def graph(self) -> ObjectGraph | None:
+        """Its object graph; None where it knows variables by name alone."""
+        return read_object_graph(self.bundle)
+
+    def verify(self) -> None:
+        """Read every tensor and compare its checksum."""
+        self.bundle.verify()
+
+    def digest(self) -> str:
+        """SHA-256 over what the index says of each tensor, in hex."""
+        return self.bundle.digest()
+
+    def read_array(self, key: str) -> np.ndarray:
+        """A tensor's value, checked."""
+        return self.bundle.read_array(key)
+
+    def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
+        """Copy a tensor's byte range, checked on the way."""
+        writer.copy(self.entries[key], self.bundle, to_key)
+
+
+class RemoteBundle(BundleTensors):
+    """A TensorBundle in a bucket: the index is read whole, of the data only what is asked for."""
+
+    def __init__(self, located: Located) -> None:
+        """Read the index.
+
+        Raises:
+            CheckpointCorrupt: It is damaged.
+            StorageError: The bucket cannot be read.
+        """
+        self.name = located.uri
+        self._folder, self._prefix = located.folder, located.name
+        index = self._folder.files[f"{self._prefix}.index"]
+        self.index_name = self._folder.uri_of(index.name)
+        with tempfile.NamedTemporaryFile() as file:
+            for offset in range(0, index.size, _REMOTE_CHUNK):
+                file.write(self._folder.read(index, offset, _REMOTE_CHUNK))
+            file.flush()
+            self.num_shards, entries = read_entries(Path(file.name), self.index_name)
+        self.entries: Mapping[str, TensorEntry] = MappingProxyType(entries)
+
+    def _open(self) -> OpenShards[RemoteShard]:
+        return OpenShards(self.index_name, self._shard_uri, self._open_shard, _REMOTE_CHUNK)
+
+    def _shard_uri(self, number: int) -> str:
+        return self._folder.uri_of(self._shard_name(number))
+
+    def _shard_name(self, number: int) -> str:
+        return f"{self._prefix}{shard_name(number, self.num_shards)}"
+
+    def _open_shard(self, number: int) -> RemoteShard:
+        file = self._folder.files.get(self._shard_name(number))
+        if file is None:
+            raise FileNotFoundError(self._shard_uri(number))
+        return RemoteShard(self._folder, file)
+
+
+class RemoteShard:
+    """A data file in a bucket."""
+
+    def __init__(self, folder: Folder, file: FoundFile) -> None:
+        """Note where it is."""
+        self.name = folder.uri_of(file.name)
+        self.size = file.size
+        self._folder, self._file = folder, file
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Some of its bytes, in one request."""
+        return self._folder.read(self._file, offset, size)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""

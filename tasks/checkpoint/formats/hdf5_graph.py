@@ -1,0 +1,93 @@
+"""Give the variables of Keras' HDF5 files an object graph like that of a `tf.train.Checkpoint`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tasks.checkpoint.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
+
+__all__ = ["graph_of_keras_2", "graph_of_keras_3"]
+
+_MODEL, _OPTIMIZER = "model", "optimizer"
+_AVERAGES = "_model_variables_moving_average"
+# Before Keras 3 was released its layers lay below another name.
+_EARLY_LAYERS = "_layer_checkpoint_dependencies"
+# Earlier versions of Keras 3 left the layers' names out.
+_UNNAMED = "vars"
+_MODEL_GROUP, _OPTIMIZER_GROUP = "model_weights", "optimizer_weights"
+# Keras 2 calls the average of dense/kernel `SGD/average/dense/kernel`, Keras 3
+# `sgd/dense_kernel_average`.
+_AVERAGE_NAME = re.compile(r"([^/]+/)?average/.+|([^/]+/)?[^/]+_average")
+
+Path = tuple[str, ...]
+
+
+def graph_of_keras_3(file: Any, keys: Sequence[str]) -> ObjectGraph:
+    """The groups of a `.weights.h5` as objects below `model`.
+
+    Args:
+        file: The open file.
+        keys: The paths of its datasets: `layers/dense/vars/0`.
+
+    Returns:
+        The graph; a variable's name is that of its layer and its number there.
+    """
+    tensors: dict[Path, SavedTensor] = {}
+    for key in keys:
+        group, _, number = key.rpartition("/")
+        layer = file[group].attrs.get("name", _UNNAMED) if group else _UNNAMED
+        path = ["layers" if part == _EARLY_LAYERS else part for part in key.split("/")]
+        tensors[_MODEL, *path] = SavedTensor(VARIABLE_VALUE, f"{layer}/{number}", key)
+    return _graph(tensors)
+
+
+def graph_of_keras_2(file: Any, keys: Sequence[str]) -> ObjectGraph:
+    """The layers of a Keras 2 file as objects below `model`, its optimizer's variables below `optimizer`.
+
+    Args:
+        file: The open file.
+        keys: The paths of its datasets: `dense/dense/kernel:0`.
+
+    Returns:
+        The graph; a variable's name is that which its layer lists: `dense/kernel`.
+    """
+    tensors: dict[Path, SavedTensor] = {}
+    weights = f"{_MODEL_GROUP}/" if _MODEL_GROUP in file else ""
+    for key in keys:
+        if key.startswith(f"{_OPTIMIZER_GROUP}/"):
+            name = _plain(key.removeprefix(f"{_OPTIMIZER_GROUP}/"))
+            held_as = _AVERAGES if _AVERAGE_NAME.fullmatch(name) else "variables"
+            tensors[_OPTIMIZER, held_as, name] = SavedTensor(VARIABLE_VALUE, name, key)
+            continue
+        layer, _, name = key.removeprefix(weights).partition("/")
+        tensors[_MODEL, layer, _plain(name)] = SavedTensor(VARIABLE_VALUE, _plain(name), key)
+    return _graph(tensors)
+
+
+def _plain(name: str) -> str:
+    """A variable's name without the output number that Keras 2 writes behind it."""
+    return re.sub(r":\d+$", "", name)
+
+
+def _graph(tensors: dict[Path, SavedTensor]) -> ObjectGraph:
+    children: dict[Path, dict[str, Path]] = {(): {}}
+    for path in tensors:
+        for inner in _beginnings(path):
+            children.setdefault(inner, {})
+            children[inner[:-1]][inner[-1]] = inner
+    numbers = {path: number for number, path in enumerate(children)}
+    nodes = (
+        ObjectNode(
+            children=tuple((name, numbers[target]) for name, target in held.items()),
+            tensors=(tensors[path],) if path in tensors else (),
+            slot_variables=(),
+        )
+        for path, held in children.items()
+    )
+    return ObjectGraph(nodes=tuple(nodes))
+
+
+def _beginnings(path: Path) -> Iterator[Path]:
+    yield from (path[:length] for length in range(1, len(path) + 1))

@@ -1,0 +1,110 @@
+"""What sources have in common whose tensors are read one by one, as values."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from tasks.checkpoint.bundle_writer import BundleWriter
+from tasks.checkpoint.checksum import checksum_for
+from tasks.checkpoint.dtypes import name_of_array, numpy_dtype
+from tasks.checkpoint.entries import TensorEntry, digest_entries
+from tasks.checkpoint.formats.folder import FoundFile
+from tasks.checkpoint.stored_form import store_array
+from tasks.checkpoint.trackable import ObjectGraph
+from tasks.errors import CheckpointMismatch
+
+__all__ = ["StreamedSource", "entry_of"]
+
+
+class StreamedSource(ABC):
+    """A checkpoint whose tensors are read in slabs along their first dimension.
+
+    Attributes:
+        uri: What it is called.
+        format: One of those that `tasks.checkpoint.formats` lists.
+        files: Its files.
+        entries: Its tensors by key; where their bytes lie is not known.
+        graph: Its object graph, or what stands for it; None where there are only names.
+    """
+
+    uri: str
+    format: str
+    files: tuple[FoundFile, ...]
+    entries: Mapping[str, TensorEntry]
+    graph: ObjectGraph | None = None
+
+    @abstractmethod
+    def slabs(self, key: str) -> Iterator[np.ndarray]:
+        """A tensor's value in parts along its first dimension, in order.
+
+        Raises:
+            KeyError: There is no such tensor.
+            CheckpointCorrupt: It cannot be read.
+        """
+
+    def verify(self) -> None:
+        """Read every tensor; whatever checksums the format has are compared by its reader."""
+        for key in self.entries:
+            for _ in self.slabs(key):
+                pass
+
+    def digest(self) -> str:
+        """SHA-256 over each tensor's key, dtype, shape and content, in hex."""
+        return digest_entries({key: self._with_checksum(entry) for key, entry in self.entries.items()})
+
+    def read_array(self, key: str) -> np.ndarray:
+        """A tensor's value; strings as an array of `bytes` objects."""
+        entry = self.entries[key]
+        array = np.empty(entry.shape, numpy_dtype(entry.dtype))
+        if not entry.shape:
+            array[...] = next(self.slabs(key))
+            return array
+        start = 0
+        for slab in self.slabs(key):
+            array[start : start + len(slab)] = slab
+            start += len(slab)
+        return array
+
+    def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
+        """Write a tensor slab by slab; strings are held as a whole."""
+        entry = self.entries[key]
+        if entry.dtype == "string":
+            writer.add_array(to_key, self.read_array(key))
+            return
+        writer.add_bytes(to_key, entry.dtype, entry.shape, self._chunks(entry), None)
+
+    def _chunks(self, entry: TensorEntry) -> Iterator[bytes]:
+        for slab in self.slabs(entry.key):
+            yield from store_array(slab, entry.dtype)
+
+    def _with_checksum(self, entry: TensorEntry) -> TensorEntry:
+        checksum = checksum_for(entry.dtype, entry.shape, 1 << 62)
+        if entry.dtype == "string":
+            for chunk in store_array(self.read_array(entry.key), entry.dtype):
+                checksum.update(chunk)
+        else:
+            for chunk in self._chunks(entry):
+                checksum.update(chunk)
+        return replace(entry, crc32c=checksum.finish())
+
+
+def entry_of(key: str, dtype: np.dtype | str, shape: tuple[int, ...], uri: str) -> TensorEntry:
+    """The entry of a tensor whose bytes lie nowhere in particular.
+
+    Raises:
+        CheckpointMismatch: TensorFlow has no such dtype.
+    """
+    name = dtype if isinstance(dtype, str) else name_of_array(np.empty(0, dtype))
+    if name is None:
+        raise CheckpointMismatch(
+            f"tensor {key!r}: expected a dtype of TensorFlow, got {dtype}, in {uri}."
+            " Choose a checkpoint of a model."
+        )
+    held = numpy_dtype(name)
+    width = 0 if held is None or name == "string" else held.itemsize
+    size = int(np.prod(shape, dtype=np.int64)) * width
+    return TensorEntry(key=key, dtype=name, shape=shape, shard=0, offset=0, size=size, crc32c=0)

@@ -1,0 +1,122 @@
+"""Open a checkpoint of any format, wherever it lies, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tasks.checkpoint.bundle_writer import BundleWriter
+from tasks.checkpoint.entries import TensorEntry
+from tasks.checkpoint.formats.folder import FoundFile
+from tasks.checkpoint.formats.locate import Located, locate_checkpoint
+from tasks.checkpoint.trackable import ObjectGraph
+
+__all__ = ["CheckpointSource", "open_checkpoint"]
+
+
+class CheckpointSource(Protocol):
+    """One checkpoint: what it holds is known, its values are read when they are asked for."""
+
+    @property
+    def uri(self) -> str:
+        """Its file, or the prefix of its files."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """One of those that `tasks.checkpoint.formats` lists."""
+        ...
+
+    @property
+    def files(self) -> tuple[FoundFile, ...]:
+        """Its files, as they were listed."""
+        ...
+
+    @property
+    def entries(self) -> Mapping[str, TensorEntry]:
+        """Its tensors by key; where their bytes lie is known for a TensorBundle alone."""
+        ...
+
+    @property
+    def graph(self) -> ObjectGraph | None:
+        """Its object graph, or what stands for it; None where variables are known by name alone."""
+        ...
+
+    def verify(self) -> None:
+        """Read every tensor and compare the checksums that the format has.
+
+        Raises:
+            CheckpointCorrupt: Something is missing, truncated or altered.
+        """
+        ...
+
+    def digest(self) -> str:
+        """SHA-256 in hex over what the tensors are; of a TensorBundle the index is enough."""
+        ...
+
+    def read_array(self, key: str) -> np.ndarray:
+        """A tensor's value, checked; strings as an array of `bytes` objects.
+
+        Raises:
+            KeyError: There is no such tensor.
+            CheckpointCorrupt: It is missing, truncated or altered.
+        """
+        ...
+
+    def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
+        """Write a tensor into a TensorBundle, checked on the way, never more than it in memory.
+
+        Args:
+            key: The tensor.
+            writer: Where to.
+            to_key: Its key there.
+
+        Raises:
+            KeyError: There is no such tensor.
+            CheckpointCorrupt: It is missing, truncated or altered.
+            DiskFull: There is no room for it.
+        """
+        ...
+
+
+def open_checkpoint(uri: str | Path, step: int | None = None) -> CheckpointSource:
+    """Open a checkpoint; its format is told by its files.
+
+    Args:
+        uri: A file, a prefix, an Estimator's folder (whose `checkpoint` file may speak of
+            another machine's paths), a SavedModel, or a folder with one checkpoint; local or
+            `gs://`.
+        step: Which one of a folder with several.
+
+    Returns:
+        The checkpoint; of its values nothing is read yet.
+
+    Raises:
+        CheckpointNotFound: There is none, not that step's, or several.
+        CheckpointCorrupt: What says which tensors there are is damaged.
+        CheckpointMismatch: It is none of the formats.
+        StorageError: The bucket cannot be read.
+    """
+    return _open(locate_checkpoint(str(uri), step))
+
+
+def _open(located: Located) -> CheckpointSource:
+    # Each brings libraries of its own, which the others need not wait for.
+    if located.kind == "bundle":
+        from tasks.checkpoint.formats.bundle import BundleSource
+
+        return BundleSource(located)
+    if located.kind == "hdf5":
+        from tasks.checkpoint.formats.hdf5 import Hdf5Source
+
+        return Hdf5Source(located)
+    if located.kind == "archive":
+        from tasks.checkpoint.formats.archive import ArchiveSource
+
+        return ArchiveSource(located)
+    from tasks.checkpoint.formats.saver_v1 import SaverV1Source
+
+    return SaverV1Source(located)

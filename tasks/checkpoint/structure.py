@@ -1,0 +1,89 @@
+"""Where a variable is in a model, told by the order of layers instead of their names.
+
+Keras 2 keeps the layers with weights as `layer_with_weights-3`, Keras 3 every operation as
+`_operations/7`, dropout included, and both name layers by counters that a second model in
+the process shifts. What stays the same is which layer with weights it is, counted from
+the input, and the attribute there: `#3/kernel`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tasks.checkpoint.roles import objects_apart
+from tasks.checkpoint.trackable import ObjectGraph
+
+__all__ = ["variables_by_structure"]
+
+_KERAS_2_LAYER = re.compile(r"layer_with_weights-(\d+)")
+# The same layers again, or lists of the variables in them.
+_KERAS_2_REPEATS = re.compile(r"layer-\d+|layers|keras_api|(non_)?(trainable_)?variables")
+_OPERATIONS, _WRAPPED = "_operations", "_functional"
+
+
+def variables_by_structure(graph: ObjectGraph, start: int) -> dict[str, str]:
+    """The variables below an object by their places.
+
+    Args:
+        graph: The objects.
+        start: The number of the model.
+
+    Returns:
+        Place to the variable's key; a variable in several places is there under each.
+    """
+    return _Walk(graph).places(start)
+
+
+class _Walk:
+    def __init__(self, graph: ObjectGraph) -> None:
+        self._graph = graph
+        self._apart = objects_apart(graph)
+        self._weighty: dict[int, bool] = {}
+
+    def places(self, start: int) -> dict[str, str]:
+        found: dict[str, str] = {}
+        paths, queue = {start: ""}, [start]
+        for number in queue:
+            for name, target in self._children(number):
+                path = f"{paths[number]}/{name}" if paths[number] and name else paths[number] or name
+                for tensor in self._graph.nodes[target].variables():
+                    found.setdefault(path, tensor.key)
+                if target not in paths:
+                    paths[target] = path
+                    queue.append(target)
+        return found
+
+    def _children(self, number: int) -> Iterator[tuple[str, int]]:
+        node = self._graph.nodes[number]
+        children = [(name, target) for name, target in node.children if target not in self._apart]
+        numbered = [
+            (int(found[1]), target)
+            for name, target in children
+            if (found := _KERAS_2_LAYER.fullmatch(name)) is not None
+        ]
+        for name, target in children:
+            if name == _OPERATIONS:
+                numbered.extend(self._operations(target))
+            elif name == _WRAPPED:
+                yield "", target
+            elif not _KERAS_2_LAYER.fullmatch(name) and not _KERAS_2_REPEATS.fullmatch(name):
+                yield name.lstrip("_"), target
+        for rank, (_, target) in enumerate(sorted(numbered)):
+            yield f"#{rank}", target
+
+    def _operations(self, container: int) -> Iterator[tuple[int, int]]:
+        for name, target in self._graph.nodes[container].children:
+            if name.isdigit() and self._holds_weights(target):
+                yield int(name), target
+
+    def _holds_weights(self, start: int) -> bool:
+        """Whether an object, or one below it, is a weight."""
+        if start not in self._weighty:
+            seen, queue = {start}, [start]
+            for number in queue:
+                targets = {target for _, target in self._graph.nodes[number].children}
+                queue.extend(targets - seen - self._apart)
+                seen |= targets
+            self._weighty[start] = any(any(self._graph.nodes[number].variables()) for number in queue)
+        return self._weighty[start]

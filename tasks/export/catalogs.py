@@ -1,0 +1,183 @@
+"""The ways in which a checkpoint may name what is served: by name, by path, or by structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tasks.checkpoint.averages import AVERAGE_SUFFIX, SHADOW_MODELS, find_averages
+from tasks.checkpoint.object_graph import object_at, variables_from
+from tasks.checkpoint.roles import Role
+from tasks.checkpoint.source import CheckpointSource
+from tasks.checkpoint.structure import variables_by_structure
+from tasks.checkpoint.trackable import ObjectGraph, SavedTensor
+from tasks.errors import CheckpointMismatch
+from tasks.export.renaming import of_same_layer, of_same_name
+
+if TYPE_CHECKING:
+    from tasks.export.mapping import Wanted
+
+__all__ = ["Catalog", "list_catalogs"]
+
+_MODEL = "model"
+_KERAS_3_FILES = ("keras", "keras_weights")
+_SHORTEST_BELOW_A_MODEL = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """One way to look variables up.
+
+    Attributes:
+        rule: What the way is called in the ledger.
+        keys: Name, path or place to the key of the tensor that may be served.
+        asks: Served variable to what it is called in `keys`; itself where it is absent.
+        tier: The catalogs of a lower tier are asked first, and decide if they know all.
+        averaged: Keys of raw weights in place of which `keys` has averages.
+    """
+
+    rule: str
+    keys: Mapping[str, str]
+    asks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tier: int = 0
+    averaged: frozenset[str] = frozenset()
+
+    def find(self, name: str) -> str | None:
+        """The key for a served variable."""
+        return next((self.keys[asked] for asked in self.asks.get(name, (name,)) if asked in self.keys), None)
+
+
+def list_catalogs(wanted: Wanted, source: CheckpointSource, roles: Mapping[str, Role]) -> list[Catalog]:
+    """List the ways in which the wanted kind of weights can be looked up in a checkpoint.
+
+    Args:
+        wanted: What is served, and whether raw or averaged.
+        source: The checkpoint.
+        roles: What each of its tensors is there for.
+
+    Returns:
+        The catalogs, those of a lower tier first.
+
+    Raises:
+        CheckpointMismatch: The checkpoint holds no weights of that kind.
+    """
+    averages = find_averages(source.entries, source.graph)
+    raw = list(_catalogs(wanted, source, roles, Role.MODEL_WEIGHT))
+    found = raw
+    if wanted.weights == "average":
+        shadows = list(_catalogs(wanted, source, roles, Role.MOVING_AVERAGE))
+        found = [*shadows, *(_averaged(catalog, averages) for catalog in raw if averages)]
+    found = [catalog for catalog in found if catalog.keys]
+    if not found:
+        raise CheckpointMismatch(
+            f"expected {wanted.weights} weights in the checkpoint, got none{_roots_asked(wanted)}."
+            " Serve the other weights, train with a moving average, or name the object that holds them"
+            " in the definition's checkpoint_roots."
+        )
+    return sorted(found, key=lambda catalog: catalog.tier)
+
+
+def _roots_asked(wanted: Wanted) -> str:
+    root = wanted.roots.get(wanted.weights)
+    return f" under {root!r}" if root else ""
+
+
+def _averaged(catalog: Catalog, averages: Mapping[str, str]) -> Catalog:
+    """The same names, with averages where there are some: batch statistics have none."""
+    return Catalog(
+        rule=f"moving average by {catalog.rule}",
+        keys={name: averages.get(key, key) for name, key in catalog.keys.items()},
+        asks=catalog.asks,
+        tier=catalog.tier,
+        averaged=frozenset(key for key in catalog.keys.values() if key in averages),
+    )
+
+
+def _catalogs(
+    wanted: Wanted, source: CheckpointSource, roles: Mapping[str, Role], role: Role
+) -> Iterator[Catalog]:
+    def of_role(keys: Mapping[str, str]) -> dict[str, str]:
+        return {name: key for name, key in keys.items() if roles[key] is role}
+
+    if source.graph is None:
+        names = of_role(
+            {key.removesuffix(AVERAGE_SUFFIX): key for key in source.entries if roles[key] is role}
+        )
+        yield from _by_names("name", names, wanted)
+        return
+    for root in _roots(wanted, source.graph, role):
+        number = object_at(source.graph, root)
+        if number is None:
+            continue
+        below = f" below {root!r}" if root else ""
+        tensors = list(variables_from(source.graph, number))
+        names_of = {tensor.key: tensor.full_name for _, tensor in tensors}
+        by_path = of_role({path: tensor.key for path, tensor in reversed(tensors)})
+        if source.format in _KERAS_3_FILES:
+            asked = {name: (place,) for name, place in wanted.saved_places.items()}
+            asks = _agreeing(asked, by_path, names_of, of_same_layer)
+            yield Catalog(rule=f"place in the file{below}", keys=by_path, asks=asks)
+            continue
+        if wanted.known_by == "path":
+            yield Catalog(rule=f"path{below}", keys=by_path)
+        else:
+            yield from _by_names(f"name{below}", of_role(_unambiguous(tensors)), wanted)
+        places = of_role(variables_by_structure(source.graph, number))
+        if wanted.structure_places and wanted.known_by == "name":
+            asks = _agreeing(wanted.structure_places, places, names_of, of_same_name)
+            yield Catalog(rule=f"structure{below}", keys=places, asks=asks, tier=2)
+
+
+def _agreeing(
+    asked: Mapping[str, tuple[str, ...]],
+    keys: Mapping[str, str],
+    names_of: Mapping[str, str],
+    agree: Callable[[str, str], bool],
+) -> dict[str, tuple[str, ...]]:
+    """Of the places that are asked for those whose variable has the same name but for counters.
+
+    A place alone would give a layer the weights of another one that stands where it stood.
+    """
+    return {
+        name: tuple(place for place in places if place in keys and agree(name, names_of[keys[place]]))
+        for name, places in asked.items()
+    }
+
+
+def _by_names(rule: str, keys: Mapping[str, str], wanted: Wanted) -> Iterator[Catalog]:
+    """Whole names, and names below the model's own, which Keras 3 puts before them and Keras 2 does not."""
+    yield Catalog(rule=rule, keys=keys)
+    names = {variable.name: variable.name for variable in wanted.variables}
+    short, asked = _below_the_model(keys), _below_the_model(names)
+    if len(short) == len(keys) and (short.keys() != keys.keys() or asked.keys() != names.keys()):
+        asks = {name: (inner,) for inner, name in asked.items()}
+        yield Catalog(rule=f"{rule} without the model's", keys=short, asks=asks, tier=1)
+
+
+def _below_the_model(names: Mapping[str, str]) -> Mapping[str, str]:
+    """Names without their first part, where all have that in common and it is no layer's."""
+    firsts = {name.partition("/")[0] for name in names}
+    shortest = min((name.count("/") + 1 for name in names), default=0)
+    if len(firsts) != 1 or shortest < _SHORTEST_BELOW_A_MODEL:
+        return names
+    return {name.partition("/")[2]: key for name, key in names.items()}
+
+
+def _unambiguous(tensors: Iterable[tuple[str, SavedTensor]]) -> dict[str, str]:
+    """The variables by name; a name that several have is no one's."""
+    keys: dict[str, set[str]] = {}
+    for _, tensor in tensors:
+        keys.setdefault(tensor.full_name, set()).add(tensor.key)
+    return {name: next(iter(found)) for name, found in keys.items() if len(found) == 1}
+
+
+def _roots(wanted: Wanted, graph: ObjectGraph, role: Role) -> Iterable[str]:
+    """The objects that may be the model, as `tf.train.Checkpoint(NAME=…)` called them; '' is the root."""
+    told = wanted.roots.get("average" if role is Role.MOVING_AVERAGE else "raw")
+    if told is not None:
+        return (told,)
+    if role is Role.MOVING_AVERAGE:
+        return SHADOW_MODELS
+    children = [name for name, _ in graph.nodes[0].children] if graph.nodes else []
+    return (_MODEL,) if _MODEL in children else ("", *children)

@@ -1,0 +1,79 @@
+"""Why each tensor of a checkpoint that is not served is left behind."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tasks.checkpoint.roles import Role
+from tasks.errors import CheckpointMismatch
+from tasks.export.ledger import Dropped, Served
+
+if TYPE_CHECKING:
+    from tasks.export.mapping import Lookup, Wanted
+
+__all__ = ["explain_rest"]
+
+_SHOWN = 5
+_TRAINING_ONLY, _UNREACHED = "training only", "reached by no signature"
+
+
+def explain_rest(
+    lookup: Lookup, served: Sequence[Served], roles: Mapping[str, Role], wanted: Wanted
+) -> tuple[Dropped, ...]:
+    """Name the rule for every tensor that is not served.
+
+    Args:
+        lookup: Where the served variables were found.
+        served: What is served.
+        roles: What each tensor of the checkpoint is there for.
+        wanted: What was asked for.
+
+    Returns:
+        Every other tensor, by key.
+
+    Raises:
+        CheckpointMismatch: A weight is claimed by nothing.
+    """
+    claimed = {entry.key for entry in served}
+    unreached = {lookup.key_of(variable.name) for variable in wanted.unreached}
+    names = _names_by_key(lookup.catalog.keys)
+    rules: dict[str, str] = {}
+    unexplained = []
+    for key in sorted(set(roles) - claimed):
+        if key in unreached:
+            rules[key] = _UNREACHED
+        elif key not in names and not _is_unclaimed_weight(roles[key], wanted):
+            rules[key] = str(roles[key])
+        elif _matches([*names.get(key, ()), key], wanted.training_only):
+            rules[key] = _TRAINING_ONLY
+        else:
+            unexplained.append(names.get(key, [key])[0])
+    _demand_none(sorted(unexplained))
+    return tuple(Dropped(key=key, rule=rule) for key, rule in rules.items())
+
+
+def _is_unclaimed_weight(role: Role, wanted: Wanted) -> bool:
+    """Whether a tensor outside of the catalog is a weight all the same; raw ones beside averages are not."""
+    return role is Role.MODEL_WEIGHT and wanted.weights == "raw"
+
+
+def _names_by_key(keys: Mapping[str, str]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for name, key in keys.items():
+        names.setdefault(key, []).append(name)
+    return names
+
+
+def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _demand_none(unexplained: Sequence[str]) -> None:
+    if unexplained:
+        raise CheckpointMismatch(
+            f"the checkpoint holds weights that no served variable takes: {', '.join(unexplained[:_SHOWN])}"
+            f"{' …' if len(unexplained) > _SHOWN else ''} ({len(unexplained)} in all). Serve them, or name"
+            " them in the definition's training_only."
+        )

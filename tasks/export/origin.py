@@ -1,0 +1,74 @@
+"""The checkpoint that an export is made of: from the catalogue, or files that nobody recorded."""
+
+from __future__ import annotations
+
+import keras
+
+from tasks.checkpoint.bare import describe_bare
+from tasks.checkpoint.catalogue import demand_model, find_record
+from tasks.checkpoint.formats.archive import ArchiveSource
+from tasks.checkpoint.source import CheckpointSource, open_checkpoint
+from tasks.errors import CheckpointCorrupt, CheckpointMismatch
+from tasks.records import Checkpoint
+from tasks.requests import ExportRequest
+
+__all__ = ["open_origin"]
+
+# Their code is in the archive itself, as Python's byte code or as a name to import.
+_CODE = {"Lambda", "__lambda__", "function"}
+
+
+def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
+    """Open the checkpoint that a request names.
+
+    Args:
+        request: Its `checkpoint` is a record, a folder of the catalogue, or any checkpoint's
+            URI, of whose several its `step` chooses.
+
+    Returns:
+        The checkpoint, and its record: the catalogue's, or one made from the files.
+
+    Raises:
+        CheckpointNotFound: There is none.
+        CheckpointCorrupt: It is damaged, or not the one that its record speaks of.
+        CheckpointMismatch: It is of another model, or an archive that asks for code.
+        StorageError: The bucket cannot be read.
+    """
+    given = request.checkpoint
+    record = given if isinstance(given, Checkpoint) else find_record(given)
+    if record is None:
+        source = open_checkpoint(str(given), request.step)
+        _refuse_code(source)
+        return source, describe_bare(source, request.model)
+    demand_model(record, request.model)
+    # A catalogue that was moved as a whole is read where it is now.
+    folder = (record.uri if isinstance(given, Checkpoint) else given).rstrip("/")
+    source = open_checkpoint(f"{folder}/{record.prefix}" if record.prefix else folder)
+    _refuse_code(source)
+    if source.digest() != record.digest:
+        raise CheckpointCorrupt(
+            f"{source.uri}: expected the tensors with digest {record.digest:.12}… of its record, got others"
+            f" with {source.digest():.12}…. Its files were replaced: choose another checkpoint."
+        )
+    return source, record
+
+
+def _refuse_code(source: CheckpointSource) -> None:
+    """Refuse an archive whose model needs code that this process does not have by other ways.
+
+    Nothing of it would run here; but the network that the definition draws is then not
+    the one that was saved, and nobody has said that it computes the same.
+    """
+    if not isinstance(source, ArchiveSource):
+        return
+    unknown = [
+        name
+        for name in source.foreign_classes
+        if name in _CODE or keras.saving.get_registered_object(name) is None
+    ]
+    if unknown:
+        raise CheckpointMismatch(
+            f"{source.uri}: expected a model of Keras' own layers, got {', '.join(unknown)}: code that is"
+            " never loaded from a checkpoint. Register the class where the definition is"
+            " (keras.saving.register_keras_serializable), or save the weights alone (.weights.h5)."
+        )

@@ -1,0 +1,63 @@
+"""Say what may have been meant by a variable that a checkpoint does not name; apply nothing."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from tasks.checkpoint.entries import TensorEntry
+
+__all__ = ["describe_missing"]
+
+_SHOWN = 5
+_HOW_CLOSE = 0.4
+
+
+class _Variable(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) -> str:
+    """The message for served variables without a source.
+
+    Args:
+        missing: Those, at least one.
+        free: Name to tensor of the checkpoint's weights that no other variable takes.
+
+    Returns:
+        What is missing, the nearest names, and the renames of which each is the only one
+        with that shape, dtype and last part of the name.
+    """
+    first, more = missing[0], len(missing) - 1
+    close = difflib.get_close_matches(first.name, free, n=3, cutoff=_HOW_CLOSE)
+    others = f", and {more} more have none" if more else ""
+    message = (
+        f"served variable {first.name!r}: expected its value in the checkpoint, got none;"
+        f" the nearest names are {', '.join(close) or 'none'}{others}."
+    )
+    proposals = _proposals(missing, free)
+    if not proposals:
+        return f"{message} Give the layer the name it was trained under, or the definition renames."
+    shown = ", ".join(f"({served!r}, {stored!r})" for served, stored in proposals[:_SHOWN])
+    cut = ", …" if len(proposals) > _SHOWN else ""
+    return f"{message} If it is the same weight, say so in the definition: renames = ({shown}{cut},)."
+
+
+def _proposals(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) -> list[tuple[str, str]]:
+    fitting = {variable.name: [name for name in free if _fits(variable, name, free)] for variable in missing}
+    single = {served: names[0] for served, names in fitting.items() if len(names) == 1}
+    times = Counter(name for names in fitting.values() for name in names)
+    return [(served, stored) for served, stored in single.items() if times[stored] == 1]
+
+
+def _fits(variable: _Variable, name: str, free: Mapping[str, TensorEntry]) -> bool:
+    entry = free[name]
+    same_kind = (tuple(variable.shape), variable.dtype) == (entry.shape, entry.dtype)
+    return same_kind and variable.name.rpartition("/")[2] == name.rpartition("/")[2]
