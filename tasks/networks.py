@@ -7,7 +7,9 @@ attributes that leads to each variable (`layers/0/kernel`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -26,12 +28,16 @@ __all__ = [
 ]
 
 
-def draw_network(definition: ModelDefinition, mode: Mode) -> Any:
+def draw_network(
+    definition: ModelDefinition, mode: Mode, scope: AbstractContextManager[None] | None = None
+) -> Any:
     """Call the definition's `build`, with Keras' automatic layer names starting afresh.
 
     Args:
         definition: The model.
         mode: What the graph is for.
+        scope: What `build` runs in, such as a variable creator scope. It is entered here, for
+            starting afresh ends those that are entered before.
 
     Returns:
         The network: callable, with `variables`.
@@ -44,7 +50,8 @@ def draw_network(definition: ModelDefinition, mode: Mode) -> Any:
     keras.backend.clear_session(free_memory=False)
     where = f"{type(definition).__module__}.{type(definition).__name__}.build({mode})"
     try:
-        network = definition.build(mode)
+        with scope or contextlib.nullcontext():
+            network = definition.build(mode)
     except RedrawError:
         raise
     except Exception as err:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ __all__ = ["Declarations", "is_declared"]
 
 logger = logging.getLogger(__name__)
 
+_KEPT_BYTES = 64 * 1024
+
 _drawing = contextvars.ContextVar("drawing", default=False)
 
 
@@ -33,16 +36,17 @@ class Declarations:
     """How variables are made while one network is drawn.
 
     Args:
-        keep_values: Whether variables that are given a value, and no initializer, get memory
-            for it. Without, one that is read while the network is drawn cannot be had.
+        allocated: Which variables get memory, counted from 0 as they are made.
 
     Attributes:
-        values_missed: The names of variables whose dropped value was asked for.
+        missed: Further ones that would have needed it: they were made with a value instead of an
+            initializer, it was large and not kept, and then it was read.
     """
 
-    def __init__(self, *, keep_values: bool) -> None:
-        self._keep_values = keep_values
-        self.values_missed: list[str] = []
+    def __init__(self, allocated: Collection[int] = ()) -> None:
+        self._allocated = allocated
+        self._made = 0
+        self.missed: set[int] = set()
 
     @contextlib.contextmanager
     def in_force(self) -> Iterator[None]:
@@ -63,8 +67,9 @@ class Declarations:
 
     def _declare(self, next_creator: Callable[..., Any], **wanted: Any) -> Any:
         initial, name = wanted["initial_value"], wanted.get("name") or "Variable"
-        if self._keep_values and not callable(initial):
-            logger.warning("variable %s: allocated, for the value of one like it is read while drawing", name)
+        number, self._made = self._made, self._made + 1
+        if number in self._allocated:
+            logger.warning("variable %s: allocated, for its value is read while drawing", name)
             return next_creator(**wanted)
         try:
             value = _traced(initial, wanted.get("dtype"))
@@ -78,8 +83,8 @@ class Declarations:
             )
             return next_creator(**wanted)
         return _DeclaredVariable(
-            initializer=initial if callable(initial) else None,
-            missed=self.values_missed,
+            initializer=_initializer(initial),
+            miss=functools.partial(self.missed.add, number),
             shape=value.shape if wanted.get("shape") is None else wanted["shape"],
             dtype=value.dtype,
             name=wanted.get("name"),
@@ -90,6 +95,14 @@ class Declarations:
 def is_declared(variable: Any) -> bool:
     """Whether a variable was declared while a network was drawn."""
     return isinstance(variable, _DeclaredVariable)
+
+
+def _initializer(initial: Any) -> Callable[[], Any] | None:
+    """What gives the value later; a large one is not kept, for that would be memory as well."""
+    if callable(initial):
+        return initial
+    kept = not tf.is_symbolic_tensor(initial) and np.asarray(initial).nbytes <= _KEPT_BYTES
+    return (lambda: initial) if kept else None
 
 
 def _traced(initial: Any, dtype: Any) -> Any:
@@ -105,10 +118,10 @@ class _DeclaredVariable(UninitializedVariable):
     """A variable that gets memory when its value is asked for while drawing, and not before."""
 
     def __init__(
-        self, *, initializer: Callable[[], Any] | None, missed: list[str], **declaration: Any
+        self, *, initializer: Callable[[], Any] | None, miss: Callable[[], None], **declaration: Any
     ) -> None:
         self._allocated = True  # until its constructor, which looks at the handle, is through
-        self._declared_initializer, self._values_missed = initializer, missed
+        self._declared_initializer, self._miss = initializer, miss
         super().__init__(**declaration)
         self._allocated = False
 
@@ -127,7 +140,7 @@ class _DeclaredVariable(UninitializedVariable):
 
     def _allocate(self) -> None:
         if self._declared_initializer is None:
-            self._values_missed.append(self.name)
+            self._miss()
             raise InvalidDefinition(
                 f"variable {self.name!r}: expected that only serve reads it, got a read while the network"
                 " is drawn. Give it an initializer instead of a value, or read it in serve."

@@ -47,20 +47,21 @@ def draw_graph(definition: ModelDefinition) -> DrawnGraph:
             functions, tables that change, variables that the network does not hold.
     """
     started = time.monotonic()
-    declarations = Declarations(keep_values=False)
-    try:
-        drawn = _draw(definition, declarations)
-    except InvalidDefinition:
-        if not declarations.values_missed:
-            raise
-        drawn = _draw(definition, Declarations(keep_values=True))
+    drawn, allocated = None, set[int]()
+    while drawn is None:
+        declarations = Declarations(allocated)
+        try:
+            drawn = _draw(definition, declarations)
+        except InvalidDefinition:
+            if not declarations.missed:
+                raise
+            allocated |= declarations.missed
     logger.info("drew %d variables in %.1f s", len(drawn.variables), time.monotonic() - started)
     return drawn
 
 
 def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph:
-    with declarations.in_force():
-        network = draw_network(definition, Mode.SERVE)
+    network = draw_network(definition, Mode.SERVE, declarations.in_force())
     functions = {
         name: trace_signature(definition, network, name, signature, declarations)
         for name, signature in sorted(definition.signatures.items())

@@ -43,6 +43,9 @@ class Network(tf.Module):
             num_oov_buckets=2,
         )
         self.vectors = tf.Variable(tf.random.normal([6, 2]), dtype=tf.float32, name="vectors")
+        # Too large a value to keep for somebody to read it, as the next line does.
+        self.large = tf.Variable(tf.eye(160))
+        self.share = tf.Variable(tf.reduce_mean(self.large))
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     @tf.function
@@ -50,7 +53,7 @@ class Network(tf.Module):
         x = tf.gather(self.vectors, self.table.lookup(word))
         for part in self.parts:
             x = part(x)
-        return x + OFFSET
+        return x * self.share + OFFSET
 
 
 class EveryModule(LineDefinition):
