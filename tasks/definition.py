@@ -191,14 +191,15 @@ class ModelDefinition(ABC):
         """Hold the definition to the contract, as far as that needs no graph.
 
         Raises:
-            InvalidDefinition: No signature, a tensor without a batch dimension, or a
-                plan that cannot be followed.
+            InvalidDefinition: No signature, a tensor without a batch dimension, renames that
+                are no pairs, or a plan that cannot be followed.
         """
         where = f"definition {type(self).__module__}.{type(self).__name__}"
         if not getattr(self, "signatures", None):
             raise InvalidDefinition(f"{where}: expected at least one signature, got none. Add one.")
         for name, signature in self.signatures.items():
             _check_signature(f"{where}, signature {name!r}", signature)
+        _check_renames(where, self.renames)
         plan = self.training
         if min(plan.steps, plan.evaluate_every, plan.keep_checkpoints) < 1:
             raise InvalidDefinition(f"{where}: expected positive numbers in its TrainingPlan, got {plan}.")
@@ -206,6 +207,17 @@ class ModelDefinition(ABC):
             raise InvalidDefinition(
                 f"{where}: serves averaged weights, but its TrainingPlan keeps none."
                 " Set average_decay, or serve the raw weights."
+            )
+
+
+def _check_renames(where: str, renames: object) -> None:
+    pairs = renames if isinstance(renames, tuple) else (renames,)
+    for pair in pairs:
+        fits = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], str)
+        if not fits or not isinstance(pair[0], str | re.Pattern):
+            raise InvalidDefinition(
+                f"{where}, renames: expected pairs of a name or a compiled pattern and the checkpoint's name,"
+                f" got {pair!r:.80}. Write them as a tuple of tuples."
             )
 
 

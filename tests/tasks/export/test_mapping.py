@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -100,6 +102,17 @@ def test_map_keras_3_file_finds_every_weight(name: str, model_name: str, keras_3
     ledger = map_checkpoint(ask(network), open_checkpoint(keras_3_files.folder / name))
     path = keras_3_files.folder / name
     assert_values(ledger, path, keras_3_files.values, lambda n: f"net/{below_model(n)}")
+
+
+def test_map_early_keras_3_file_without_layer_names_goes_by_place(keras_3_files: Any, tmp_path: Path) -> None:
+    path = tmp_path / "early.weights.h5"
+    shutil.copy(keras_3_files.folder / "model.weights.h5", path)
+    with h5py.File(path, "r+") as file:
+        file.move("layers", "_layer_checkpoint_dependencies")
+        for layer in file["_layer_checkpoint_dependencies"].values():
+            del layer["vars"].attrs["name"]
+    ledger = map_checkpoint(ask(serving_network(hidden="unknown_then")), open_checkpoint(path))
+    assert_values(ledger, path, keras_3_files.values, lambda n: n.replace("unknown_then", "hidden"))
 
 
 def test_map_keras_3_checkpoint_of_other_counters_goes_by_structure(tmp_path: Path) -> None:
