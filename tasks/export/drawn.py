@@ -1,0 +1,47 @@
+"""What drawing gives: a graph for serving, and which values have to be put under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["DrawnGraph", "DrawnVariable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnVariable:
+    """A variable that a signature reaches; it has no memory of its own.
+
+    Attributes:
+        name: The identity by which the checkpoint is searched.
+        key: The name of its tensor in the SavedModel's own bundle.
+        dtype: TensorFlow's name of it.
+        shape: Its dimensions.
+        value: Its value, a numpy array, only where it had to be allocated because its
+            initial value is a constant that no checkpoint holds.
+    """
+
+    name: str
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    value: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnGraph:
+    """A graph drawn for serving.
+
+    Attributes:
+        meta_graph: A `MetaGraphDef` with its signatures.
+        variables: What has to be in the SavedModel's bundle, without its texts.
+        texts: Key to content of the scalar string tensors of the bundle.
+        assets: Name below `assets/` to the file that goes there.
+    """
+
+    meta_graph: Any
+    variables: tuple[DrawnVariable, ...]
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+    assets: Mapping[str, Path] = field(default_factory=dict)
