@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["DrawnGraph", "DrawnVariable"]
 
@@ -39,9 +39,14 @@ class DrawnGraph:
         variables: What has to be in the SavedModel's bundle, without its texts.
         texts: Key to content of the scalar string tensors of the bundle.
         assets: Name below `assets/` to the file that goes there.
+        known_by: Whether variables are known by names of their own (Keras, TF1), or by the
+            path of attributes that leads to them.
+        unreached: Variables of the network that no signature reaches, and no server needs.
     """
 
     meta_graph: Any
     variables: tuple[DrawnVariable, ...]
     texts: Mapping[str, bytes] = field(default_factory=dict)
     assets: Mapping[str, Path] = field(default_factory=dict)
+    known_by: Literal["name", "path"] = "name"
+    unreached: tuple[DrawnVariable, ...] = ()

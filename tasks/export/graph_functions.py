@@ -49,19 +49,26 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
         ends = [t.op.name for s in signatures.values() for t in (*s.inputs.values(), *s.outputs.values())]
         initializer = _drawn_initializer(graph, reached_nodes(graph.as_graph_def(), ends))
         reached = reached_nodes(graph.as_graph_def(), [*ends, initializer.name])
+        drawn_variables = tf.compat.v1.global_variables()
         variables = _variables(definition, graph, reached)
         saver = tf.compat.v1.train.Saver(variables, allow_empty=True) if variables else None
         meta_graph = _meta_graph(graph, [*ends, initializer.name], variables, saver)
         _describe(meta_graph, signatures, initializer if initializer.control_inputs else None)
         assets = name_assets(graph, reached)
+        idle = [v for v in drawn_variables if v.op.name not in reached]
     put_asset_names(meta_graph, assets)
     return DrawnGraph(
         meta_graph=meta_graph,
-        variables=tuple(
-            DrawnVariable(name=n, key=n, dtype=v[0].dtype.base_dtype.name, shape=whole_shape(v))
-            for n, v in sorted(group_by_saved_name(variables).items())
-        ),
+        variables=_described(variables),
+        unreached=_described(idle),
         assets={asset.name: asset.path for asset in assets},
+    )
+
+
+def _described(variables: Iterable[Any]) -> tuple[DrawnVariable, ...]:
+    return tuple(
+        DrawnVariable(name=name, key=name, dtype=parts[0].dtype.base_dtype.name, shape=whole_shape(parts))
+        for name, parts in sorted(group_by_saved_name(variables).items())
     )
 
 

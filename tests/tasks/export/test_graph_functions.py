@@ -150,6 +150,21 @@ def test_draw_graph_function_keeps_what_signatures_reach_and_no_more() -> None:
     assert [asset.filename for asset in drawn.meta_graph.asset_file_def] == ["words.txt"] * 2
 
 
+def test_draw_graph_function_lists_apart_what_no_signature_reaches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = """
+signatures = {"serving_default": WordGraphDefinition.signatures["serving_default"]}
+def graph(self, mode, features):
+    tf.compat.v1.get_variable("idle", [3], tf.float16)
+    return super().graph(mode, features)
+"""
+    drawn = draw_graph_function(definition_of(tmp_path, monkeypatch, body))
+    assert [(v.name, v.dtype, v.shape) for v in drawn.unreached] == [("idle", "float16", (3,))]
+    assert "idle" not in {variable.name for variable in drawn.variables}
+    assert "idle" not in {node.name for node in drawn.meta_graph.graph_def.node}
+
+
 def test_draw_graph_function_table_of_3_terabytes_costs_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
