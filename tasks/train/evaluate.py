@@ -30,7 +30,7 @@ class Evaluator:
 
     def __call__(self, network: Any) -> dict[str, float]:
         """Metric name to value over the evaluation data, `loss` among them."""
-        update = self._traced.setdefault(id(network), tf.function(self._updater(network)))
+        update = self._traced.setdefault(id(network), self._updater(network))
         for metric in self._metrics.values():
             metric.reset_state()
         for features, labels in self._definition.evaluation_data():
@@ -57,4 +57,4 @@ class Evaluator:
             for name in others:
                 self._metrics[name].update_state(labels, outputs)
 
-        return update
+        return tf.function(update)

@@ -1,12 +1,10 @@
-"""The training loop: steps, evaluations, checkpoints, in this order, again and again."""
+"""Training of Keras models and modules, with object-based checkpoints."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
-import time
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +12,22 @@ import keras
 import tensorflow as tf
 
 from tasks.checkpoint import last_whole_checkpoint
-from tasks.checkpoint.catalogue import fetch_checkpoint
 from tasks.definition import Mode, ModelDefinition
-from tasks.errors import CheckpointMismatch, InvalidDefinition, RedrawError
+from tasks.errors import CheckpointMismatch
 from tasks.networks import copy_weights, draw_network, is_random_state, weights_by_name
 from tasks.records import TrainingRun
 from tasks.run_folder import RunFolder
 from tasks.train.async_saving import enable_async_saving
 from tasks.train.average import update_average
 from tasks.train.evaluate import Evaluator
+from tasks.train.steps import StepLoop
 
 __all__ = ["Trainer"]
 
 logger = logging.getLogger(__name__)
 
-_PROGRESS_SECONDS = 2.0
 
-
-class Trainer:
+class Trainer(StepLoop):
     """One run's networks, optimizer and checkpoints.
 
     A checkpoint is a `tf.train.Checkpoint` of `step`, `model` (the network as drawn for
@@ -49,7 +45,7 @@ class Trainer:
 
     def __init__(self, definition: ModelDefinition, folder: RunFolder, run: TrainingRun) -> None:
         keras.utils.set_random_seed(zlib.crc32(run.run.encode()))
-        self._definition, self._folder = definition, folder
+        super().__init__(definition, folder)
         self._network = draw_network(definition, Mode.TRAIN)
         self._evaluated = draw_network(definition, Mode.EVALUATE)
         self._average = self._drawn_average()
@@ -62,7 +58,7 @@ class Trainer:
             self._checkpoint, str(folder.checkpoints), max_to_keep=definition.training.keep_checkpoints
         )
         self._evaluate = Evaluator(definition, folder.events)
-        self._train_step = tf.function(self._one_step)
+        self._traced_step = tf.function(self._one_step)
 
     @property
     def step(self) -> int:
@@ -70,18 +66,7 @@ class Trainer:
         return int(self._step.numpy())
 
     def restore(self, warm_start: str | None) -> int:
-        """Take the weights of the folder's last checkpoint, or else of the warm start.
-
-        Args:
-            warm_start: A checkpoint's URI; only weights are taken from it, no step and no
-                optimizer state.
-
-        Returns:
-            The step to carry on from.
-
-        Raises:
-            CheckpointMismatch: The checkpoint is of another network.
-        """
+        """As `StepLoop.restore`."""
         if latest := last_whole_checkpoint(self._folder.checkpoints):
             _read(self._checkpoint, str(latest))
             logger.info("carrying on from %s", latest)
@@ -90,18 +75,9 @@ class Trainer:
         return self.step
 
     def train_until(self, steps: int) -> None:
-        """Train up to a step, with an evaluation and a checkpoint at each interval and at the end."""
-        every = self._definition.training.evaluate_every
-        batches = self._batches() if self.step < steps else iter(())
-        while self.step < steps:
-            goal = min(steps, (self.step // every + 1) * every)
-            loss = self._train_to(goal, steps, batches)
-            self._evaluate_and_save(loss)
+        """Train up to a step; the last checkpoint is on the disk when this returns."""
+        super().train_until(steps)
         self._checkpoint.sync()
-
-    def close(self) -> None:
-        """Close the event files."""
-        self._evaluate.close()
 
     def _drawn_average(self) -> Any:
         if self._definition.training.average_decay is None:
@@ -118,48 +94,11 @@ class Trainer:
 
     def _take_weights(self, uri: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
-            prefix, record = fetch_checkpoint(uri, Path(scratch))
-            if record is not None and record.model != self._definition_name():
-                raise CheckpointMismatch(
-                    f"warm start {uri}: expected a checkpoint of {self._definition_name()!r}, got one"
-                    f" of {record.model!r}. Name one of this model."
-                )
+            prefix = self._fetch_warm_start(uri, Path(scratch))
             _read(tf.train.Checkpoint(model=self._network), str(prefix), partial=True)
         if self._average is not None:
             copy_weights(self._network, self._average)
         logger.info("weights taken from %s", uri)
-
-    def _definition_name(self) -> str:
-        return type(self._definition).__module__.rpartition(".")[2]
-
-    def _batches(self) -> Iterator[Any]:
-        try:
-            return iter(self._definition.training_data().skip(self.step))
-        except RedrawError:
-            raise
-        except Exception as err:
-            raise InvalidDefinition(
-                f"{self._definition_name()}.training_data fails with {type(err).__name__}: {err}."
-                " Mend the definition."
-            ) from err
-
-    def _train_to(self, goal: int, steps: int, batches: Iterator[Any]) -> float:
-        loss, shown, since = float("nan"), time.monotonic(), self.step
-        while self.step < goal:
-            try:
-                features, labels = next(batches)
-            except StopIteration as err:
-                raise InvalidDefinition(
-                    f"{self._definition_name()}.training_data: expected endless batches, got"
-                    f" {self.step}. Call repeat() on the dataset."
-                ) from err
-            loss = self._train_step(features, labels)
-            now = time.monotonic()
-            if now - shown >= _PROGRESS_SECONDS:
-                rate = (self.step - since) / (now - shown)
-                logger.info("step %d/%d, %.0f steps/s, loss %.4f", self.step, steps, rate, float(loss))
-                shown, since = now, self.step
-        return float(loss)
 
     def _one_step(self, features: Any, labels: Any) -> tf.Tensor:
         with tf.GradientTape() as tape:
@@ -174,20 +113,19 @@ class Trainer:
             update_average(weights_by_name(self._average), weights_by_name(self._network), decay, self._step)
         return loss
 
-    def _evaluate_and_save(self, loss: float) -> None:
+    def _train_step(self, features: Any, labels: Any) -> Any:
+        return self._traced_step(features, labels)
+
+    def _measure(self) -> dict[str, float]:
         copy_weights(self._network, self._evaluated)
-        metrics = {"training_loss": loss, **self._evaluate(self._evaluated)}
+        metrics = self._evaluate(self._evaluated)
         if self._average is not None:
             averaged = self._evaluate(self._average)
             metrics |= {f"average_{name}": value for name, value in averaged.items()}
-        step = self.step
-        self._evaluate.write_events(step, metrics)
-        # The metrics come first: a checkpoint without them could not be chosen by them, while a
-        # line whose checkpoint was never finished is written again by the run that carries on.
-        self._folder.add_evaluation(step, metrics)
+        return metrics
+
+    def _save(self, step: int) -> None:
         self._manager.save(step, options=tf.train.CheckpointOptions(enable_async=True))
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        logger.info("step %d: %s", step, shown)
 
 
 def _is_seed(variable: Any) -> bool:

@@ -1,9 +1,9 @@
 """Does the SavedModel answer as the checkpoint itself does?
 
-The checkpoint is restored here by TensorFlow's own `tf.train.Checkpoint`, under the
-networks as training drew them, and asked in evaluation mode: a way that shares
-nothing with the export's. So weights that the export forgot, swapped or took from
-elsewhere show up as different answers.
+The checkpoint is restored here by TensorFlow's own `tf.train.Checkpoint` (of a TF1 graph
+function: by its Saver), under the networks as training drew them, and asked in evaluation
+mode: a way that shares nothing with the export's. So weights that the export forgot,
+swapped or took from elsewhere show up as different answers.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import numpy as np
 import tensorflow as tf
 
 from tasks.checkpoint.catalogue import fetch_checkpoint
-from tasks.definition import GoldenExamples, Mode, ModelDefinition
+from tasks.definition import GoldenExamples, GraphFunctionDefinition, Mode, ModelDefinition
 from tasks.errors import CheckpointMismatch
 from tasks.networks import copy_weights, draw_network, renew_derived_constants
 from tasks.records import Check, Checkpoint, WeightsKind
+from tasks.validate.graph_answers import answer_in_session
 
 __all__ = ["check_parity"]
 
@@ -48,11 +49,7 @@ def check_parity(
     """
     with tempfile.TemporaryDirectory() as scratch:
         prefix, _ = fetch_checkpoint(reference, Path(scratch))
-        network = _restored(definition, prefix, weights)
-        expected = {
-            name: _answer(definition, network, name, examples)
-            for name, examples in definition.golden_examples().items()
-        }
+        expected = _expected(definition, prefix, weights)
     differences = list(_differences(expected, answers, definition.tolerance))
     return Check(
         name="golden-examples",
@@ -66,6 +63,16 @@ def check_parity(
             else ""
         ),
     )
+
+
+def _expected(
+    definition: ModelDefinition, prefix: Path, weights: WeightsKind
+) -> dict[str, dict[str, np.ndarray]]:
+    examples = definition.golden_examples()
+    if isinstance(definition, GraphFunctionDefinition):
+        return answer_in_session(definition, prefix, weights, examples)
+    network = _restored(definition, prefix, weights)
+    return {name: _answer(definition, network, name, examples[name]) for name in examples}
 
 
 def _restored(definition: ModelDefinition, prefix: Path, weights: WeightsKind) -> Any:

@@ -31,7 +31,7 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
     assert {"redraw", "training", "publication"} == set(dag["tags"])
 
     form = {name: param["schema"]["__var"] | {"default": param["default"]} for name, param in dag["params"]}
-    assert form["model"]["enum"] == ["mnist"]
+    assert form["model"]["enum"] == ["digits_graph", "mnist", "recommender", "text_classifier"]
     assert form["model"]["values_display"]["__var"]["mnist"].startswith("mnist: Handwritten digits")
     assert (form["bucket"]["default"], form["catalogue"]["default"]) == ("gs://models", "/catalogue")
     assert {field["section"] for field in form.values()} == {"Training", "Checkpoint", "Publication"}

@@ -1,7 +1,8 @@
-"""Small exports with true records, and checkpoint files of every format, each written by its own program."""
+"""Small exports with true records, checkpoint files of every format, and the C++ loader."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from tasks.records import (
     Signature,
     TensorSpec,
     ValidationReport,
+    WeightsKind,
 )
-from tasks.requests import PushRequest
+from tasks.requests import ExportRequest, PushRequest
 
 TRAINED_AT = "2024-05-06T07:08:09Z"
 
@@ -242,3 +244,75 @@ def v1_prefix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         session.run(v1.global_variables_initializer())
         saver.save(session, str(folder / "old.ckpt"), 42)
     return folder / "old.ckpt-42"
+
+
+@pytest.fixture
+def export_graph_function() -> Callable[..., ExportedModel]:
+    """Exports a TF1 graph function: `export_graph_function(checkpoint, out)` gives the record."""
+
+    def export(checkpoint: Checkpoint, out: Path, weights: WeightsKind | None = None) -> ExportedModel:
+        from tasks.export import export_model
+
+        return export_model(
+            ExportRequest(model=checkpoint.model, checkpoint=checkpoint, out=str(out), weights=weights)
+        )
+
+    return export
+
+
+@pytest.fixture
+def ask_cpp_loader() -> Callable[..., np.ndarray]:
+    """Loads a SavedModel by the C++ loader, as a server does: `ask(folder, 'in:0', array, 'out:0')`."""
+    from ctypes import CDLL, POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_void_p, cast, memmove
+
+    import tensorflow as tf
+
+    class Output(ctypes.Structure):
+        _fields_ = [("operation", c_void_p), ("index", c_int)]
+
+    library = CDLL(str(Path(tf.__file__).parent / "libtensorflow_cc.so.2"))
+    for name in (
+        *("TF_NewStatus", "TF_NewGraph", "TF_NewSessionOptions", "TF_LoadSessionFromSavedModel"),
+        *("TF_GraphOperationByName", "TF_AllocateTensor", "TF_TensorData"),
+    ):
+        getattr(library, name).restype = c_void_p
+    library.TF_Message.restype = c_char_p
+    library.TF_TensorByteSize.restype = c_size_t
+    library.TF_Dim.restype = c_int64
+
+    def ask(folder: Path, source: str, value: np.ndarray, target: str) -> np.ndarray:
+        status, graph = c_void_p(library.TF_NewStatus()), c_void_p(library.TF_NewGraph())
+        options = c_void_p(library.TF_NewSessionOptions())
+        tags = (c_char_p * 1)(b"serve")
+        session = c_void_p(library.TF_LoadSessionFromSavedModel(
+            options, None, str(folder).encode(), tags, 1, graph, None, status
+        ))  # fmt: skip
+        assert library.TF_GetCode(status) == 0, library.TF_Message(status)
+
+        def end(name: str) -> Output:
+            operation, _, index = name.partition(":")
+            return Output(library.TF_GraphOperationByName(graph, operation.encode()), int(index))
+
+        dims = (c_int64 * value.ndim)(*value.shape)
+        dtype = tf.as_dtype(value.dtype).as_datatype_enum
+        given = c_void_p(library.TF_AllocateTensor(dtype, dims, value.ndim, c_size_t(value.nbytes)))
+        memmove(library.TF_TensorData(given), value.tobytes(), value.nbytes)
+        answered = c_void_p()
+        library.TF_SessionRun(
+            session, None, byref(end(source)), byref(given), 1, byref(end(target)), byref(answered), 1,
+            None, 0, None, status,
+        )  # fmt: skip
+        assert library.TF_GetCode(status) == 0, library.TF_Message(status)
+        shape = [library.TF_Dim(answered, n) for n in range(library.TF_NumDims(answered))]
+        size, data = library.TF_TensorByteSize(answered), c_void_p(library.TF_TensorData(answered))
+        raw = bytes(cast(data, POINTER(ctypes.c_ubyte * size)).contents)
+        kind = tf.as_dtype(library.TF_TensorType(answered))
+        library.TF_CloseSession(session, status)
+        library.TF_DeleteSession(session, status)
+        if kind != tf.string:
+            return np.frombuffer(raw, kind.as_numpy_dtype).reshape(shape)
+        # Short strings lie within their 24 bytes: the length times four, then the text.
+        texts = [raw[n + 1 : n + 1 + raw[n] // 4] for n in range(0, len(raw), 24)]
+        return np.array(texts, dtype=object).reshape(shape)
+
+    return ask

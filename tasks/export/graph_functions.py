@@ -1,0 +1,180 @@
+"""Draw a TF1 graph function for serving: a v1 MetaGraph, and no value of any variable.
+
+A graph never holds its variables' values, so that drawing costs the same for every
+size. The values reach a server as they always did with TF1: by the `SaverDef`, whose
+restore operation reads the bundle by the variables' names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tasks.definition import GraphFunctionDefinition, Mode
+from tasks.errors import InvalidDefinition
+from tasks.export.drawn import DrawnGraph, DrawnVariable
+from tasks.export.graph_assets import name_assets, put_asset_names
+from tasks.export.graph_def import reached_nodes, reduce_graph
+from tasks.graphs import DrawnSignature, draw_signature, group_by_saved_name, whole_shape
+
+__all__ = ["draw_graph_function"]
+
+_INITIALIZER = "__saved_model_init_op"
+_KEYS = tf.compat.v1.GraphKeys
+_VARIABLES = (_KEYS.GLOBAL_VARIABLES, _KEYS.TRAINABLE_VARIABLES)
+_VARIABLE_OPERATIONS = {"VarHandleOp", "VariableV2", "Variable"}
+
+
+def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
+    """Draw every signature for SERVE, share the variables, and keep what the signatures reach.
+
+    Args:
+        definition: The model.
+
+    Returns:
+        The graph, tagged `serve`; the same bytes each time the same definition is drawn.
+
+    Raises:
+        InvalidDefinition: The definition fails, answers something else than its
+            signatures say, or uses a variable that no checkpoint could restore.
+    """
+    with tf.Graph().as_default() as graph:
+        with tf.compat.v1.variable_creator_scope(_create_without_value):
+            network = definition.build(Mode.SERVE)
+            signatures = {n: draw_signature(definition, network, n) for n in sorted(definition.signatures)}
+        ends = [t.op.name for s in signatures.values() for t in (*s.inputs.values(), *s.outputs.values())]
+        initializer = _drawn_initializer(graph, reached_nodes(graph.as_graph_def(), ends))
+        reached = reached_nodes(graph.as_graph_def(), [*ends, initializer.name])
+        drawn_variables = tf.compat.v1.global_variables()
+        variables = _variables(definition, graph, reached)
+        saver = tf.compat.v1.train.Saver(variables, allow_empty=True) if variables else None
+        meta_graph = _meta_graph(graph, [*ends, initializer.name], variables, saver)
+        _describe(meta_graph, signatures, initializer if initializer.control_inputs else None)
+        assets = name_assets(graph, reached)
+        idle = [v for v in drawn_variables if v.op.name not in reached]
+    put_asset_names(meta_graph, assets)
+    return DrawnGraph(
+        meta_graph=meta_graph,
+        variables=_described(variables),
+        unreached=_described(idle),
+        assets={asset.name: asset.path for asset in assets},
+    )
+
+
+def _described(variables: Iterable[Any]) -> tuple[DrawnVariable, ...]:
+    return tuple(
+        DrawnVariable(name=name, key=name, dtype=parts[0].dtype.base_dtype.name, shape=whole_shape(parts))
+        for name, parts in sorted(group_by_saved_name(variables).items())
+    )
+
+
+def _create_without_value(next_creator: Any, **arguments: Any) -> Any:
+    """Create a variable whose initial value is zeros: nobody asks for it, and the graph stays small.
+
+    Random initializers and constants of any size would be part of the graph otherwise.
+    What is local is no part of a checkpoint, and keeps its value.
+    """
+    if _KEYS.LOCAL_VARIABLES in (arguments.get("collections") or ()):
+        return next_creator(**arguments)
+    shape, dtype = _traced(arguments["initial_value"], arguments.get("dtype"))
+    if shape.is_fully_defined():
+        arguments["initial_value"] = partial(tf.zeros, shape.as_list(), dtype)
+    return next_creator(**arguments)
+
+
+def _traced(initial: Any, dtype: Any) -> tuple[tf.TensorShape, tf.DType]:
+    """The shape and dtype of an initial value, without leaving it in the graph that is drawn."""
+    with tf.Graph().as_default():
+        try:
+            value = initial() if callable(initial) else initial
+        except ValueError:
+            # It is computed from other tensors of the graph: it has to stay there.
+            return tf.TensorShape(None), dtype
+        if not tf.is_tensor(value) and not isinstance(value, np.ndarray):
+            value = tf.convert_to_tensor(value, dtype)
+    return tf.TensorShape(value.shape), tf.as_dtype(dtype or value.dtype)
+
+
+def _drawn_initializer(graph: tf.Graph, reached: set[str]) -> Any:
+    """One operation that fills the tables and local variables that are used."""
+    definition = graph.as_graph_def()
+    used = []
+    for operation in tf.compat.v1.get_collection(_KEYS.TABLE_INITIALIZERS):
+        tables = reached_nodes(definition, [operation.name]) & reached
+        if any(_is_table(graph.get_operation_by_name(name)) for name in tables):
+            used.append(operation)
+    local = [v.initializer for v in tf.compat.v1.local_variables() if v.op.name in reached]
+    return tf.group(*used, *local, name="initialize")
+
+
+def _is_table(operation: Any) -> bool:
+    return any(out.dtype == tf.resource or out.dtype._is_ref_dtype for out in operation.outputs)
+
+
+def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reached: set[str]) -> list[Any]:
+    """The variables that signatures reach; each of them is one that a Saver knows."""
+    found = [v for v in tf.compat.v1.global_variables() if v.op.name in reached]
+    known = {v.op.name for v in (*found, *tf.compat.v1.local_variables())}
+    strays = [
+        op.name
+        for op in graph.get_operations()
+        if op.type in _VARIABLE_OPERATIONS and op.name in reached and op.name not in known
+    ]
+    if strays:
+        raise InvalidDefinition(
+            f"{type(definition).__module__}.{type(definition).__name__}.graph: expected served variables in"
+            f" the collection 'variables', got {', '.join(strays[:5])} outside of it. Make variables by"
+            " tf.compat.v1.get_variable, without collections of their own."
+        )
+    return found
+
+
+def _meta_graph(graph: tf.Graph, ends: Iterable[str], variables: list[Any], saver: Any) -> Any:
+    keep = {*ends}
+    for key in _VARIABLES:
+        kept = [v for v in graph.get_collection(key) if any(v is one for one in variables)]
+        graph.clear_collection(key)
+        for variable in kept:
+            graph.add_to_collection(key, variable)
+            keep.update(_nodes_of(variable))
+    saver_def = saver.as_saver_def() if saver is not None else None
+    if saver_def is not None:
+        names = (saver_def.filename_tensor_name, saver_def.save_tensor_name, saver_def.restore_op_name)
+        keep.update(name.partition(":")[0] for name in names)
+    meta_graph = tf.compat.v1.train.export_meta_graph(
+        graph=graph,
+        graph_def=reduce_graph(graph.as_graph_def(), sorted(keep)),
+        saver_def=saver_def,
+        collection_list=list(_VARIABLES),
+        strip_default_attrs=True,
+    )
+    meta_graph.meta_info_def.tags.append(tf.saved_model.SERVING)
+    return meta_graph
+
+
+def _nodes_of(variable: Any) -> set[str]:
+    """The nodes that a variable is described by in the graph's collections."""
+    proto = variable.to_proto()
+    named = (proto.variable_name, proto.initializer_name, proto.initial_value_name, proto.snapshot_name)
+    return {name.partition(":")[0] for name in named if name}
+
+
+def _describe(meta_graph: Any, signatures: Mapping[str, DrawnSignature], initializer: Any) -> None:
+    """Write the signatures, under the names of the definition."""
+    for name, drawn in signatures.items():
+        signature = meta_graph.signature_def[name]
+        signature.method_name = tf.saved_model.PREDICT_METHOD_NAME
+        for described, tensors in ((signature.inputs, drawn.inputs), (signature.outputs, drawn.outputs)):
+            for key, tensor in tensors.items():
+                described[key].name = tensor.name
+                described[key].dtype = tensor.dtype.as_datatype_enum
+                described[key].tensor_shape.CopyFrom(tensor.shape.as_proto())
+    if initializer is not None:
+        # As every loader expects the operation to run first: as the output of a signature.
+        described = meta_graph.signature_def[_INITIALIZER].outputs[_INITIALIZER]
+        described.name = initializer.name
+        described.tensor_shape.unknown_rank = True

@@ -1,0 +1,207 @@
+"""TF1 graph functions: what training, export and validation of them share.
+
+Variables are resource variables: what reads them before or after an update is defined,
+where with reference variables it is a race. In their place `Saver.restore` puts a tensor
+of any shape without a word, so that every restore goes through `restore_by_name`, which
+holds shapes and dtypes to the checkpoint's first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.definition import ModelDefinition
+from tasks.errors import CheckpointMismatch, InvalidDefinition, RedrawError
+from tasks.records import TensorSpec
+
+__all__ = [
+    "DrawnSignature",
+    "check_fit",
+    "draw_signature",
+    "group_by_saved_name",
+    "restore_by_name",
+    "sharing_variables",
+    "whole_shape",
+    "with_averages",
+]
+
+_AVERAGE = "/ExponentialMovingAverage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnSignature:
+    """A signature in a graph.
+
+    Attributes:
+        inputs: Input name to placeholder.
+        outputs: Output name to tensor.
+    """
+
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+
+def sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A network that creates its variables when it is first called in a graph, and then shares them.
+
+    Args:
+        draw: Features to outputs, by `tf.compat.v1`.
+
+    Returns:
+        The same, under a scope that reuses variables.
+    """
+
+    def network(features: Any) -> Any:
+        # Entering the scope by its object counts scopes without a name of their own
+        # (default_name) from the start again, so that these are shared too.
+        scope = tf.compat.v1.get_variable_scope()
+        with tf.compat.v1.variable_scope(scope, reuse=tf.compat.v1.AUTO_REUSE, use_resource=True):
+            return draw(features)
+
+    return network
+
+
+def draw_signature(definition: ModelDefinition, network: Any, name: str) -> DrawnSignature:
+    """Draw what answers one signature into the graph that is being built.
+
+    Args:
+        definition: The model.
+        network: What its `build` gave.
+        name: The signature.
+
+    Returns:
+        Its placeholders and its answers.
+
+    Raises:
+        InvalidDefinition: `serve` raises, or answers something else than the signature says.
+    """
+    signature = definition.signatures[name]
+    where = f"{type(definition).__module__}.{type(definition).__name__}.serve, signature {name!r}"
+    inputs = {
+        key: tf.compat.v1.placeholder(spec.dtype, spec.shape, name=_operation_name(f"{name}_{key}"))
+        for key, spec in signature.inputs.items()
+    }
+    try:
+        answered = {**definition.serve(network, name, inputs)}
+    except RedrawError:
+        raise
+    except Exception as err:
+        raise InvalidDefinition(
+            f"{where}: fails with {type(err).__name__}: {err}. Mend the definition."
+        ) from err
+    _check_outputs(where, signature.outputs, answered)
+    # An identity each, for one tensor may answer under two names, or be an input.
+    outputs = {
+        key: tf.identity(answered[key], name=_operation_name(f"{name}_{key}_answer"))
+        for key in signature.outputs
+    }
+    return DrawnSignature(inputs=inputs, outputs=outputs)
+
+
+def group_by_saved_name(variables: Iterable[Any]) -> dict[str, list[Any]]:
+    """Variables under the names that a Saver gives them in a checkpoint.
+
+    Args:
+        variables: Variables of one graph; of a partitioned one, its parts.
+
+    Returns:
+        Name to the variable, or to all parts of a partitioned one.
+    """
+    groups: dict[str, list[Any]] = {}
+    for variable in variables:
+        part = variable._get_save_slice_info()  # what a Saver asks; there is no public way
+        groups.setdefault(part.full_name if part else variable.op.name, []).append(variable)
+    return groups
+
+
+def whole_shape(parts: Sequence[Any]) -> tuple[int, ...]:
+    """The shape of the whole that a group of `group_by_saved_name` makes up."""
+    part = parts[0]._get_save_slice_info()
+    return tuple(part.full_shape if part else parts[0].shape.as_list())
+
+
+def with_averages(names: Iterable[str], held: Iterable[str]) -> dict[str, str]:
+    """Which tensor of a checkpoint to serve for each variable, if averages are to be served.
+
+    As `tf.train.ExponentialMovingAverage.variables_to_restore` has it: what has no average,
+    such as batch statistics, is served as it is.
+
+    Args:
+        names: The variables, as a Saver names them.
+        held: The checkpoint's tensors.
+
+    Returns:
+        Variable name to tensor name.
+
+    Raises:
+        CheckpointMismatch: The checkpoint holds no average of any of them.
+    """
+    averages = {name for name in held if name.endswith(_AVERAGE)}
+    chosen = {name: name + _AVERAGE if name + _AVERAGE in averages else name for name in names}
+    if not averages.intersection(chosen.values()):
+        raise CheckpointMismatch(
+            f"expected average weights (NAME{_AVERAGE}) in the checkpoint, got none."
+            " Serve the raw weights, or train with a moving average."
+        )
+    return chosen
+
+
+def restore_by_name(session: Any, prefix: Path, sources: Mapping[str, Sequence[Any]]) -> None:
+    """Restore variables from a checkpoint by TensorFlow's own Saver, in the default graph.
+
+    Args:
+        session: A session of that graph.
+        prefix: The checkpoint.
+        sources: Tensor name in the checkpoint to the variable, or to its parts.
+
+    Raises:
+        CheckpointCorrupt: The checkpoint is not whole.
+        CheckpointMismatch: It lacks one of the tensors, or holds it in another shape or dtype.
+    """
+    check_fit(prefix, sources)
+    named = {key: parts[0] if len(parts) == 1 else list(parts) for key, parts in sources.items()}
+    tf.compat.v1.train.Saver(named).restore(session, str(prefix))
+
+
+def check_fit(prefix: Path, sources: Mapping[str, Sequence[Any]]) -> None:
+    """Hold the variables that are to be restored to what a checkpoint has for them.
+
+    Raises:
+        CheckpointMismatch: As `restore_by_name`.
+    """
+    entries = TensorBundle(prefix).entries
+    for key, parts in sorted(sources.items()):
+        want = f"{parts[0].dtype.base_dtype.name} {list(whole_shape(parts))}"
+        got = f"{entries[key].dtype} {list(entries[key].shape)}" if key in entries else "none"
+        if want != got:
+            raise CheckpointMismatch(
+                f"{prefix}, tensor {key!r}: expected {want}, got {got}."
+                " Use the definition that trained it, or name another checkpoint."
+            )
+
+
+def _operation_name(text: str) -> str:
+    """The nearest that TensorFlow allows for an operation's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", re.sub(r"^[^A-Za-z0-9.]", "x", text))
+
+
+def _check_outputs(where: str, expected: Mapping[str, TensorSpec], answered: Mapping[str, Any]) -> None:
+    if set(answered) != set(expected):
+        raise InvalidDefinition(
+            f"{where}: expected outputs {sorted(expected)}, got {sorted(answered)}."
+            " Answer what the signature names."
+        )
+    for name, spec in expected.items():
+        got = answered[name]
+        if got.dtype.name != spec.dtype or not got.shape.is_compatible_with(spec.shape):
+            raise InvalidDefinition(
+                f"{where}, output {name!r}: expected {spec}, got {got.dtype.name} {got.shape}."
+                " Change the signature or the answer."
+            )

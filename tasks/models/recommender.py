@@ -1,0 +1,133 @@
+"""Whether a user will like an item: one wide embedding table, of any number of rows.
+
+Users and items are hashed into rows of the same table, as it is done where there are too
+many of them to list. `REDRAW_RECOMMENDER_ROWS` sets the number of rows (default 20,000,
+at least 1,000): a row has 16 float32, so a million rows are 64 MB, and 192 MB in a
+checkpoint with Adam's slots. Every stage of a run needs the same number.
+
+The likings are synthetic, from a fixed seed: 300 users and 200 items have three hidden
+traits each, and a user likes an item whose traits agree with the user's.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tasks.definition import (
+    GoldenExamples,
+    Mode,
+    ModelDefinition,
+    Signature,
+    TensorSpec,
+    Threshold,
+    TrainingPlan,
+)
+from tasks.errors import InvalidDefinition
+
+__all__ = ["Recommender"]
+
+_ROWS = "REDRAW_RECOMMENDER_ROWS"
+_DEFAULT_ROWS = 20_000
+_FEWEST_ROWS = 1_000  # with fewer, half of the users share a row with somebody
+_WIDTH = 16
+_USERS, _ITEMS, _TRAITS = 300, 200, 3
+_SEED = 3
+
+
+class Recommender(ModelDefinition):
+    """The chance that a user likes an item."""
+
+    signatures: ClassVar[Mapping[str, Signature]] = {
+        "serving_default": Signature(
+            inputs={"user": TensorSpec("int64", (None,)), "item": TensorSpec("int64", (None,))},
+            outputs={"chance": TensorSpec("float32", (None,)), "likes": TensorSpec("bool", (None,))},
+        )
+    }
+    thresholds: ClassVar[Mapping[str, Threshold]] = {"accuracy": Threshold(at_least=0.9)}
+    training = TrainingPlan(steps=500, evaluate_every=250)
+
+    def training_data(self) -> tf.data.Dataset:
+        """48,000 pairs in batches of 256, shuffled anew in every round: int64 [256] each."""
+        (pairs, likes), _ = _likings()
+        rounds = tf.data.Dataset.from_tensor_slices((pairs, likes)).shuffle(len(likes), seed=_SEED)
+        return rounds.repeat().batch(256).prefetch(tf.data.AUTOTUNE)
+
+    def evaluation_data(self) -> tf.data.Dataset:
+        """The other 12,000 pairs, in batches of 2,000."""
+        _, (pairs, likes) = _likings()
+        return tf.data.Dataset.from_tensor_slices((pairs, likes)).batch(2000)
+
+    def build(self, mode: Mode) -> keras.Model:
+        """A row for the user and one for the item, and two dense layers over both and their product."""
+        rows = _rows()
+        table = keras.layers.Embedding(rows, _WIDTH, name="table")
+        user, item = (keras.Input([], dtype="int64", name=name) for name in ("user", "item"))
+        # The salts keep user 7 and item 7 apart.
+        of_user = table(keras.layers.Hashing(rows, salt=1, name="hashed_user")(user))
+        of_item = table(keras.layers.Hashing(rows, salt=2, name="hashed_item")(item))
+        product = keras.layers.Multiply(name="product")([of_user, of_item])
+        hidden = keras.layers.Concatenate(name="pair")([of_user, of_item, product])
+        hidden = keras.layers.Dense(32, activation="relu", name="dense")(hidden)
+        if mode is Mode.TRAIN:
+            hidden = keras.layers.Dropout(0.1, name="dropout")(hidden)
+        logit = keras.layers.Dense(1, name="logit")(hidden)
+        return keras.Model({"user": user, "item": item}, logit, name="recommender")
+
+    def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        """Turn the logit into a chance and a verdict."""
+        logit = network({"user": inputs["user"], "item": inputs["item"]}, training=False)[:, 0]
+        return {"chance": tf.sigmoid(logit), "likes": logit > 0}
+
+    def loss(self, outputs: Any, labels: Any) -> tf.Tensor:
+        """Cross-entropy of the logit."""
+        likes = tf.cast(labels, tf.float32)
+        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(likes, outputs[:, 0]))
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """Adam, faster than by default: a batch touches few rows."""
+        return keras.optimizers.Adam(5e-3)
+
+    def metrics(self) -> Mapping[str, keras.metrics.Metric]:
+        """The share of pairs that are judged rightly."""
+        return {"accuracy": keras.metrics.BinaryAccuracy(threshold=0.0)}
+
+    def golden_examples(self) -> Mapping[str, GoldenExamples]:
+        """Ten held-out pairs."""
+        _, (pairs, likes) = _likings()
+        inputs = {name: ids[:10] for name, ids in pairs.items()}
+        return {"serving_default": GoldenExamples(inputs=inputs, labels={"likes": likes[:10] == 1})}
+
+
+def _rows() -> int:
+    text = os.environ.get(_ROWS, str(_DEFAULT_ROWS))
+    if not text.isdecimal() or int(text) < _FEWEST_ROWS:
+        raise InvalidDefinition(
+            f"{_ROWS}: expected a whole number of at least {_FEWEST_ROWS}, got {text!r}."
+            " Set another, or none for the default."
+        )
+    return int(text)
+
+
+@functools.cache
+def _likings() -> tuple[tuple[dict[str, np.ndarray], np.ndarray], tuple[dict[str, np.ndarray], np.ndarray]]:
+    """Every pair of a user and an item, once: 48,000 to train on and 12,000 held out.
+
+    Returns:
+        Twice int64 ids `user` and `item` [n], and int64 [n] with 1 for liked.
+    """
+    generator = np.random.default_rng(_SEED)
+    users = generator.normal(size=(_USERS, _TRAITS))
+    items = generator.normal(size=(_ITEMS, _TRAITS))
+    order = generator.permutation(_USERS * _ITEMS)
+    user, item = order // _ITEMS, order % _ITEMS
+    likes = (np.sum(users[user] * items[item], axis=1) > 0).astype(np.int64)
+    cut = len(order) * 4 // 5
+    learned, held_out = ({"user": user[part], "item": item[part]} for part in (slice(cut), slice(cut, None)))
+    return (learned, likes[:cut]), (held_out, likes[cut:])

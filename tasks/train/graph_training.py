@@ -1,0 +1,168 @@
+"""The graph that trains and measures a TF1 graph function: one set of variables, drawn up to three times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from tasks.definition import GraphFunctionDefinition, Mode
+from tasks.errors import InvalidDefinition, RedrawError
+
+__all__ = ["Drawing", "TrainingGraph", "draw_training"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawing:
+    """The network in one mode, between what is fed and what is asked of it.
+
+    Attributes:
+        features: Placeholders in the structure of a batch's features.
+        labels: The same of its labels.
+        outputs: What the network makes of the features.
+        loss: The batch's mean loss, a scalar.
+    """
+
+    features: Any
+    labels: Any
+    outputs: Any
+    loss: Any
+
+    def feed(self, features: Any, labels: Any) -> dict[Any, Any]:
+        """What a session is to be fed for one batch of eager tensors."""
+        placeholders = tf.nest.flatten((self.features, self.labels))
+        values = tf.nest.flatten((features, labels))
+        return {p: value.numpy() for p, value in zip(placeholders, values, strict=True)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingGraph:
+    """What a training session runs.
+
+    Attributes:
+        step: The variable `global_step`, int64.
+        weights: The network's variables, without optimizer and averages.
+        train: The network in TRAIN mode.
+        train_step: The operation of one step: gradients, update operations, averages.
+        evaluated: The network in EVALUATE mode.
+        averaged: The same with the averages for weights; None where none are kept.
+        start_averages: Sets every average to its weight.
+    """
+
+    step: Any
+    weights: tuple[Any, ...]
+    train: Drawing
+    train_step: Any
+    evaluated: Drawing
+    averaged: Drawing | None
+    start_averages: Any
+
+
+def draw_training(
+    definition: GraphFunctionDefinition, training_spec: Any, evaluation_spec: Any
+) -> TrainingGraph:
+    """Draw everything that training needs into the default graph.
+
+    Args:
+        definition: The model.
+        training_spec: `element_spec` of the training data: (features, labels).
+        evaluation_spec: The same of the evaluation data.
+
+    Returns:
+        The graph's handles.
+
+    Raises:
+        InvalidDefinition: The definition fails, or draws for evaluation a variable that
+            training does not have.
+    """
+    where = f"{type(definition).__module__}.{type(definition).__name__}"
+    try:
+        step = tf.compat.v1.train.get_or_create_global_step()
+        train = _draw(definition, Mode.TRAIN, training_spec)
+        weights = tuple(v for v in tf.compat.v1.global_variables() if v is not step)
+        train_step, average = _drawn_step(definition, train.loss, step)
+        known = tf.compat.v1.global_variables()
+        evaluated, averaged = _drawn_evaluations(definition, evaluation_spec, average)
+    except RedrawError:
+        raise
+    except Exception as err:
+        raise InvalidDefinition(
+            f"{where} fails in a graph with {type(err).__name__}: {err}. Mend the definition."
+        ) from err
+    _demand_shared(where, known)
+    return TrainingGraph(
+        step=step, weights=weights, train=train, train_step=train_step,
+        evaluated=evaluated, averaged=averaged, start_averages=_started(average, weights),
+    )  # fmt: skip
+
+
+def _draw(definition: GraphFunctionDefinition, mode: Mode, spec: Any) -> Drawing:
+    features, labels = tf.nest.map_structure(
+        lambda one: tf.compat.v1.placeholder(one.dtype, one.shape), tuple(spec)
+    )
+    outputs = definition.call(definition.build(mode), features, mode)
+    return Drawing(features=features, labels=labels, outputs=outputs, loss=definition.loss(outputs, labels))
+
+
+def _drawn_step(definition: GraphFunctionDefinition, loss: Any, step: Any) -> tuple[Any, Any]:
+    """The operation of one training step, and what keeps the averages (None for nothing)."""
+    updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
+    trained = tf.compat.v1.trainable_variables()
+    with tf.control_dependencies(updates):
+        one_step = definition.optimizer().minimize(loss, global_step=step)
+    decay = definition.training.average_decay
+    if decay is None:
+        return one_step, None
+    average = tf.compat.v1.train.ExponentialMovingAverage(decay, num_updates=step)
+    with tf.control_dependencies([one_step]):
+        return average.apply(trained), average
+
+
+def _drawn_evaluations(
+    definition: GraphFunctionDefinition, spec: Any, average: Any
+) -> tuple[Drawing, Drawing | None]:
+    evaluated = _draw(definition, Mode.EVALUATE, spec)
+    if average is None:
+        return evaluated, None
+
+    def averaged_variable(getter: Any, *args: Any, **kwargs: Any) -> Any:
+        return _averaged(average, getter(*args, **kwargs))
+
+    scope = tf.compat.v1.get_variable_scope()
+    with tf.compat.v1.variable_scope(scope, custom_getter=averaged_variable):
+        return evaluated, _draw(definition, Mode.EVALUATE, spec)
+
+
+def _averaged(average: Any, variable: Any) -> Any:
+    """The average of a variable, or the variable where it has none."""
+    if not hasattr(variable, "_get_partitions"):
+        found = average.average(variable)
+        return variable if found is None else found
+    if any(average.average(part) is None for part in variable):
+        return variable
+    # The averages of a partitioned variable's parts, as what the variable itself is.
+    return type(variable)(
+        name=variable.name,
+        shape=variable.get_shape(),
+        dtype=variable.dtype,
+        variable_list=[average.average(part) for part in variable],
+        partitions=variable._get_partitions(),
+    )
+
+
+def _started(average: Any, weights: Iterable[Any]) -> Any:
+    pairs = [(average.average(weight), weight) for weight in weights] if average is not None else []
+    return tf.group(*(mean.assign(weight) for mean, weight in pairs if mean is not None))
+
+
+def _demand_shared(where: str, known: list[Any]) -> None:
+    names = {variable.name for variable in known}
+    fresh = [v.op.name for v in tf.compat.v1.global_variables() if v.name not in names]
+    if fresh:
+        raise InvalidDefinition(
+            f"{where}: expected the variables of training when it draws for evaluation, got new ones:"
+            f" {', '.join(fresh[:5])}. Make variables by tf.compat.v1.get_variable, with equal names in"
+            " every mode."
+        )

@@ -1,0 +1,134 @@
+"""From one checkpoint to the next: steps, an evaluation, a checkpoint, in this order, again and again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.checkpoint.catalogue import fetch_checkpoint
+from tasks.definition import ModelDefinition
+from tasks.errors import CheckpointMismatch, InvalidDefinition, RedrawError
+from tasks.run_folder import RunFolder
+from tasks.train.evaluate import Evaluator
+
+__all__ = ["StepLoop"]
+
+logger = logging.getLogger(__name__)
+
+_PROGRESS_SECONDS = 2.0
+
+
+class StepLoop(ABC):
+    """What training is, whatever the kind of network.
+
+    Args:
+        definition: The model.
+        folder: Where checkpoints and metrics go.
+    """
+
+    _evaluate: Evaluator
+
+    def __init__(self, definition: ModelDefinition, folder: RunFolder) -> None:
+        self._definition, self._folder = definition, folder
+
+    @property
+    @abstractmethod
+    def step(self) -> int:
+        """The last step trained."""
+
+    @abstractmethod
+    def restore(self, warm_start: str | None) -> int:
+        """Take the weights of the folder's last checkpoint, or else of the warm start.
+
+        Args:
+            warm_start: A checkpoint's URI; only weights are taken from it, no step and no
+                optimizer state.
+
+        Returns:
+            The step to carry on from.
+
+        Raises:
+            CheckpointMismatch: The checkpoint is of another network.
+        """
+
+    def train_until(self, steps: int) -> None:
+        """Train up to a step, with an evaluation and a checkpoint at each interval and at the end."""
+        every = self._definition.training.evaluate_every
+        batches = self._batches() if self.step < steps else iter(())
+        while self.step < steps:
+            goal = min(steps, (self.step // every + 1) * every)
+            loss = self._train_to(goal, steps, batches)
+            self._evaluate_and_save(loss)
+
+    def close(self) -> None:
+        """Close the event files."""
+        self._evaluate.close()
+
+    @abstractmethod
+    def _train_step(self, features: Any, labels: Any) -> Any:
+        """Train on one batch and give its loss."""
+
+    @abstractmethod
+    def _measure(self) -> Mapping[str, float]:
+        """The metrics of the raw weights, and of averaged ones as `average_<name>`."""
+
+    @abstractmethod
+    def _save(self, step: int) -> None:
+        """Save a checkpoint."""
+
+    def _definition_name(self) -> str:
+        return type(self._definition).__module__.rpartition(".")[2]
+
+    def _fetch_warm_start(self, uri: str, scratch: Path) -> Path:
+        """The local prefix of a checkpoint that this model's first weights come from."""
+        prefix, record = fetch_checkpoint(uri, scratch)
+        if record is not None and record.model != self._definition_name():
+            raise CheckpointMismatch(
+                f"warm start {uri}: expected a checkpoint of {self._definition_name()!r}, got one"
+                f" of {record.model!r}. Name one of this model."
+            )
+        return prefix
+
+    def _batches(self) -> Iterator[Any]:
+        try:
+            return iter(self._definition.training_data().skip(self.step))
+        except RedrawError:
+            raise
+        except Exception as err:
+            raise InvalidDefinition(
+                f"{self._definition_name()}.training_data fails with {type(err).__name__}: {err}."
+                " Mend the definition."
+            ) from err
+
+    def _train_to(self, goal: int, steps: int, batches: Iterator[Any]) -> float:
+        loss, shown, since = float("nan"), time.monotonic(), self.step
+        while self.step < goal:
+            try:
+                features, labels = next(batches)
+            except StopIteration as err:
+                raise InvalidDefinition(
+                    f"{self._definition_name()}.training_data: expected endless batches, got"
+                    f" {self.step}. Call repeat() on the dataset."
+                ) from err
+            loss = self._train_step(features, labels)
+            now = time.monotonic()
+            if now - shown >= _PROGRESS_SECONDS:
+                rate = (self.step - since) / (now - shown)
+                logger.info("step %d/%d, %.0f steps/s, loss %.4f", self.step, steps, rate, float(loss))
+                shown, since = now, self.step
+        return float(loss)
+
+    def _evaluate_and_save(self, loss: float) -> None:
+        metrics = {"training_loss": loss, **self._measure()}
+        step = self.step
+        self._evaluate.write_events(step, metrics)
+        # The metrics come first: a checkpoint without them could not be chosen by them, while a
+        # line whose checkpoint was never finished is written again by the run that carries on.
+        self._folder.add_evaluation(step, metrics)
+        self._save(step)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        logger.info("step %d: %s", step, shown)
