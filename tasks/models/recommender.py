@@ -2,7 +2,7 @@
 
 Users and items are hashed into rows of the same table, as it is done where there are too
 many of them to list. `REDRAW_RECOMMENDER_ROWS` sets the number of rows (default 20,000,
-at least 1,000): a row has 16 float32, so a million rows are 64 MB, and 192 MB in a
+at least 10,000): a row has 16 float32, so a million rows are 64 MB, and 192 MB in a
 checkpoint with Adam's slots. Every stage of a run needs the same number.
 
 The likings are synthetic, from a fixed seed: 300 users and 200 items have three hidden
@@ -35,7 +35,7 @@ __all__ = ["Recommender"]
 
 _ROWS = "REDRAW_RECOMMENDER_ROWS"
 _DEFAULT_ROWS = 20_000
-_FEWEST_ROWS = 1_000  # with fewer, half of the users share a row with somebody
+_FEWEST_ROWS = 10_000  # with fewer, too many users share a row for the threshold to be kept
 _WIDTH = 16
 _USERS, _ITEMS, _TRAITS = 300, 200, 3
 _SEED = 3

@@ -124,10 +124,10 @@ def test_train_recommender_table_has_the_rows_that_are_asked_for(
     assert sum(entry.shape == (123456, 16) for entry in entries.values()) == 3
 
 
-@pytest.mark.parametrize("rows", ["many", "-5", "999", "1e6", ""])
+@pytest.mark.parametrize("rows", ["many", "-5", "9999", "1e6", ""])
 def test_build_recommender_with_absurd_rows_is_refused(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks.definition import Mode
 
     monkeypatch.setenv("REDRAW_RECOMMENDER_ROWS", rows)
-    with pytest.raises(InvalidDefinition, match=f"expected a whole number of at least 1000, got '{rows}'"):
+    with pytest.raises(InvalidDefinition, match=f"expected a whole number of at least 10000, got '{rows}'"):
         Recommender().build(Mode.SERVE)
