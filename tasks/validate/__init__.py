@@ -132,9 +132,8 @@ def _dynamic(definition: ModelDefinition, subject: _Subject, answers: Answers) -
     )
     if answers.failure:
         return (loads, _skipped("golden-examples", "the model did not load and answer"))
-    weights = subject.exported.weights
     try:
-        parity = check_parity(definition, subject.checkpoint, weights, answers.outputs)
+        parity = check_parity(definition, subject.checkpoint, subject.exported, answers.outputs)
     except CheckpointMismatch as err:
         parity = Check(
             name="golden-examples",

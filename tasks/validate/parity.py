@@ -1,27 +1,18 @@
 """Does the SavedModel answer as the checkpoint itself does?
 
-The checkpoint is restored here by TensorFlow's own `tf.train.Checkpoint` (of a TF1 graph
-function: by its Saver), under the networks as training drew them, and asked in evaluation
-mode: a way that shares nothing with the export's. So weights that the export forgot,
-swapped or took from elsewhere show up as different answers.
+Weights that the export forgot, swapped or took from elsewhere show up as different
+answers, and so does a layer that serves as if it were trained.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from tasks.checkpoint.catalogue import fetch_checkpoint
-from tasks.definition import GoldenExamples, GraphFunctionDefinition, Mode, ModelDefinition
-from tasks.errors import CheckpointMismatch
-from tasks.networks import copy_weights, draw_network, renew_derived_constants
-from tasks.records import Check, Checkpoint, WeightsKind
-from tasks.validate.graph_answers import answer_in_session
+from tasks.definition import ModelDefinition
+from tasks.records import Check, Checkpoint, ExportedModel
+from tasks.validate.reference import answer_from_checkpoint
 
 __all__ = ["check_parity"]
 
@@ -29,7 +20,7 @@ __all__ = ["check_parity"]
 def check_parity(
     definition: ModelDefinition,
     reference: Checkpoint | str,
-    weights: WeightsKind,
+    exported: ExportedModel,
     answers: Mapping[str, Mapping[str, np.ndarray]],
 ) -> Check:
     """Compare the SavedModel's answers to the golden examples with the checkpoint's.
@@ -37,7 +28,7 @@ def check_parity(
     Args:
         definition: The model.
         reference: The checkpoint.
-        weights: Which of its weights the export serves.
+        exported: The export; it says which of the checkpoint's weights it serves.
         answers: Signature name to output name to what the SavedModel answered.
 
     Returns:
@@ -47,14 +38,12 @@ def check_parity(
     Raises:
         CheckpointMismatch: The checkpoint does not fit the definition.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        prefix, _ = fetch_checkpoint(reference, Path(scratch))
-        expected = _expected(definition, prefix, weights)
+    expected, restored = answer_from_checkpoint(definition, reference, exported)
     differences = list(_differences(expected, answers, definition.tolerance))
     return Check(
         name="golden-examples",
         status="failed" if differences else "passed",
-        looked_at=f"the SavedModel's and {prefix.name}'s answers to {_rows(definition)} golden examples",
+        looked_at=f"the answers to {_rows(definition)} golden examples, and those of {restored}",
         expected=f"the same answers, floats within {definition.tolerance:g}",
         found="; ".join(differences) or f"the same; {_largest(expected, answers)}",
         advice=(
@@ -63,43 +52,6 @@ def check_parity(
             else ""
         ),
     )
-
-
-def _expected(
-    definition: ModelDefinition, prefix: Path, weights: WeightsKind
-) -> dict[str, dict[str, np.ndarray]]:
-    examples = definition.golden_examples()
-    if isinstance(definition, GraphFunctionDefinition):
-        return answer_in_session(definition, prefix, weights, examples)
-    network = _restored(definition, prefix, weights)
-    return {name: _answer(definition, network, name, examples[name]) for name in examples}
-
-
-def _restored(definition: ModelDefinition, prefix: Path, weights: WeightsKind) -> Any:
-    network = draw_network(definition, Mode.EVALUATE)
-    source = network if weights == "average" else draw_network(definition, Mode.TRAIN)
-    tracked = {"average": source} if weights == "average" else {"model": source}
-    try:
-        status = tf.train.Checkpoint(**tracked).read(str(prefix))
-        status.expect_partial().assert_existing_objects_matched()
-    except (AssertionError, ValueError) as err:
-        first_line = str(err).partition("\n")[0]
-        raise CheckpointMismatch(
-            f"{prefix}: expected {weights} weights of this definition's network, got: {first_line}."
-        ) from err
-    if source is not network:
-        copy_weights(source, network)
-    renew_derived_constants(network)
-    return network
-
-
-def _answer(
-    definition: ModelDefinition, network: Any, name: str, examples: GoldenExamples
-) -> dict[str, np.ndarray]:
-    specs = definition.signatures[name].inputs
-    inputs = {key: tf.constant(value, specs[key].dtype) for key, value in examples.inputs.items()}
-    outputs = tf.function(lambda given: definition.serve(network, name, given))(inputs)
-    return {key: value.numpy() for key, value in outputs.items()}
 
 
 def _differences(

@@ -23,11 +23,11 @@ sys.path.append(os.fspath(_TESTS))
 import keras  # noqa: E402 - found, and quiet, only after what stands above
 import tensorflow as tf  # noqa: E402
 from sample_models.dense_stack import WIDTH, DenseStack  # noqa: E402
+from tasks.export.bundle_source import BundleSource  # noqa: E402
 
 from tasks.checkpoint.object_graph import variables_below  # noqa: E402
 from tasks.definition import Mode  # noqa: E402
 from tasks.export import export_model  # noqa: E402
-from tasks.export.bundle_source import BundleSource  # noqa: E402
 from tasks.records import Checkpoint  # noqa: E402
 from tasks.requests import ExportRequest  # noqa: E402
 

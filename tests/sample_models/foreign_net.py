@@ -18,6 +18,8 @@ class ForeignNet(_Line):
         )
     }
 
+    thresholds = {}  # nobody has measured what other programs trained
+
     def build(self, mode: Mode) -> Any:
         return keras.Sequential(
             [

@@ -19,8 +19,9 @@ from tasks.errors import CheckpointCorrupt, CheckpointMismatch, NonFiniteWeights
 from tasks.export import export_model
 from tasks.files import digest_tree
 from tasks.records import Checkpoint, ExportedModel
-from tasks.requests import ExportRequest
+from tasks.requests import ExportRequest, ValidateRequest
 from tasks.storage import open_storage
+from tasks.validate import validate_model
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +73,16 @@ def test_export_bare_file_of_keras_2_answers_like_its_weights(
     assert exported.checkpoint.format == format_name
     expected = computed(X, values, "batch_normalization")
     np.testing.assert_allclose(answer(exported.uri, X), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ckpt", "model.h5"])
+def test_validate_export_of_a_bare_file_compares_with_its_tensors(
+    name: str, keras_2_files: Any, tmp_path: Path
+) -> None:
+    exported = export(keras_2_files.folder / name, tmp_path / "out")
+    request = ValidateRequest(model="foreign_net", saved_model=exported, report=str(tmp_path / "report.json"))
+    checks = {check.name: check for check in validate_model(request).checks}
+    assert "assigned by the restore ledger" in checks["golden-examples"].looked_at
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])

@@ -40,14 +40,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 @pytest.fixture
-def export(
-    export_graph_function: Callable[..., ExportedModel],
-) -> Callable[[Checkpoint, Path], ExportedModel]:
-    """Exports a checkpoint of any kind of definition."""
+def export() -> Callable[[Checkpoint, Path], ExportedModel]:
+    """Exports a checkpoint."""
 
     def exported(checkpoint: Checkpoint, out: Path) -> ExportedModel:
-        if checkpoint.model == "digits_graph":
-            return export_graph_function(checkpoint, out)
         return export_model(ExportRequest(model=checkpoint.model, checkpoint=checkpoint, out=str(out)))
 
     return exported
