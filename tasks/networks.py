@@ -119,6 +119,7 @@ def renew_derived_constants(network: Any) -> None:
     in the graph.
     """
     if known_by_own_names(network):
+        # Keras has no public way to the layers inside of layers.
         for layer in network._flatten_layers():
             if isinstance(layer, keras.layers.Normalization):
                 layer.finalize_state()

@@ -102,7 +102,8 @@ def _object_graph_text(meta_graph: Any) -> bytes:
     """The object graph of the SavedModel's variables, which its save operation has as a constant."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     save_call = nodes[meta_graph.saver_def.save_tensor_name.partition(":")[0]]
-    constants = [nodes[name] for name in save_call.input if nodes[name].op == "Const"]
+    inputs = (nodes[tensor.partition(":")[0]] for tensor in save_call.input if not tensor.startswith("^"))
+    constants = [node for node in inputs if node.op == "Const"]
     (text,) = (node.attr["value"].tensor.string_val[0] for node in constants)
     return text
 

@@ -11,6 +11,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.definition import Mode
+from tasks.errors import InvalidDefinition
 from tasks.export.drawing import draw_graph
 from tasks.records import Checkpoint, ExportedModel
 from tasks.registry import load_definition
@@ -179,3 +180,41 @@ def test_export_fingerprint_is_one_that_tensorflow_reads(
     assert fingerprint.saved_model_checksum
     assert fingerprint.checkpoint_hash
     assert fingerprint.singleprint()
+
+
+class Unservable(tf.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        hidden = tf.Variable([[1.0]])
+        self.hidden = lambda: hidden
+        self.table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.float32, 0.0)
+        if kind == "shape":
+            self.rows = tf.Variable([[1.0]], shape=[None, 1])
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        if self.kind == "python":
+            return tf.ensure_shape(tf.numpy_function(lambda given: given, [x], tf.float32), [None, 1])
+        if self.kind == "table":
+            return self.table.lookup(tf.cast(x, tf.int64))
+        return x @ (self.rows if self.kind == "shape" else self.hidden())
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("python", "a signature reaches Python code"),
+        ("table", "the signatures reach state that is no variable"),
+        ("hidden", "which the network does not hold"),
+        ("shape", "expected a shape without unknown dimensions"),
+    ],
+)
+def test_draw_what_no_server_can_have_is_refused(kind: str, message: str, samples: Path) -> None:
+    from sample_models.line_module import LineDefinition
+
+    class Refused(LineDefinition):
+        def build(self, mode: Mode) -> Any:
+            return Unservable(kind)
+
+    with pytest.raises(InvalidDefinition, match=message):
+        draw_graph(Refused())
