@@ -17,6 +17,7 @@ from rich.console import Console
 from redraw.embedded.errors import EmbeddedError
 from tests.bench.commands import measure_commands
 from tests.bench.dag_parse import measure_dag_parse
+from tests.bench.export import measure_export
 from tests.bench.five_stages import measure_five_stages
 from tests.bench.harness import BenchmarkFailed, Comparison
 from tests.bench.report import keep_comparisons, read_results, show_comparison
@@ -29,6 +30,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "dag-parse": measure_dag_parse,
     "stage-process": measure_stage_process,
     "commands": measure_commands,
+    "export": measure_export,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
 }
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown or asked.turns < 1:
         parser.error(f"no benchmark {unknown[0]!r}" if unknown else "--turns: expected at least 1")
     # A user's own settings would change what is measured.
-    for name in [name for name in os.environ if name.startswith("REDRAW_")]:
+    for name in [name for name in os.environ if name.startswith("REDRAW_") and "BENCH" not in name]:
         del os.environ[name]
     # As an interrupt does, this ends what was started on its way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

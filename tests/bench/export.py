@@ -3,135 +3,97 @@
 Each way runs in a process of its own on the same checkpoint, one after the other in every
 round, with a warm page cache and the imports left out:
 
-- redraw: the export stage;
-- cp: a copy of the SavedModel that it writes;
+- cp: a copy of the SavedModel that redraw writes;
+- redraw: the export stage, with digest, ledger and records;
 - keras: build, restore, `model.export`;
 - session: graph, `Saver.restore`, SavedModelBuilder.
-
-    python tests/bench/export.py [--gigabytes 0.25 1 4] [--rounds 3]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 
-__all__ = ["Row", "run"]
+from tests.bench.harness import BenchmarkFailed, Comparison, Run, Series
+from tests.bench.workshop import Workshop
+
+__all__ = ["measure_export"]
 
 _WORKER = Path(__file__).with_name("export_worker.py")
+_GIGABYTES = "REDRAW_BENCH_GIGABYTES"
 _LAYER_BYTES = 4096 * 4096 * 4 + 4096 * 4
-_PEERS = ("keras", "session")
-_MIB = 1 << 20
+_WAYS = ("cp", "redraw", "keras", "session")
+_MOST_TURNS = 3
 
-Figures = dict[str, dict[str, float]]
+Figures = Mapping[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One figure.
+def measure_export(workshop: Workshop) -> tuple[Comparison, ...]:
+    """Export models of the sizes in `REDRAW_BENCH_GIGABYTES` (of served weights; 0.25 and 1 by default).
 
-    Attributes:
-        name: What was measured.
-        value: The median over the rounds.
-        unit: Of the value.
-        peer: What it is compared with; empty for nothing.
-        ratio: The median over the rounds of this figure divided by the peer's.
+    A checkpoint has three times as many bytes, for it holds Adam's slots as well.
     """
-
-    name: str
-    value: float
-    unit: str
-    peer: str = ""
-    ratio: float | None = None
+    sizes = os.environ.get(_GIGABYTES, "0.25 1").split()
+    return tuple(_measure(workshop, max(1, round(float(size) * 1e9 / _LAYER_BYTES))) for size in sizes)
 
 
-def run(gigabytes: tuple[float, ...] = (0.25,), rounds: int = 3) -> list[Row]:
-    """Measure models of these sizes.
-
-    Args:
-        gigabytes: Of the served weights, 10^9 bytes each; the checkpoint has three times as much.
-        rounds: How often every way is measured.
-
-    Returns:
-        The rows of every size.
-    """
-    return [row for size in gigabytes for row in _measure(max(1, round(size * 1e9 / _LAYER_BYTES)), rounds)]
-
-
-def _measure(layers: int, rounds: int) -> list[Row]:
-    with tempfile.TemporaryDirectory(prefix="redraw-bench-") as scratch:
-        folder = Path(scratch)
-        for way in ("checkpoint", "redraw"):  # the first export finds the cache cold: not counted
-            _work(way, layers, folder)
-        measured = [_one_round(layers, folder) for _ in range(rounds)]
+def _measure(workshop: Workshop, layers: int) -> Comparison:
+    folder = workshop.folder / f"export-{layers}"
+    folder.mkdir()
+    for way in ("checkpoint", "redraw"):  # the first export finds the cache cold: not counted
+        _work(way, layers, folder)
+    rounds = []
+    for number in range(min(workshop.turns, _MOST_TURNS)):
+        workshop.say(f"Export, {layers} layers, round {number + 1}.")
+        rounds.append(_one_round(layers, folder))
+    shutil.rmtree(folder)
     served = layers * _LAYER_BYTES
-    return list(_rows(f"{served / 1e9:.2f} GB", measured, served))
+    ways = tuple(Series(way=way, runs=tuple(_run(figures[way]) for figures in rounds)) for way in _WAYS)
+    notes = {
+        f"{way}: bytes written for each byte served": f"{_median(rounds, way, 'written_bytes') / served:.3f}"
+        for way in _WAYS[1:]
+    }
+    for peer in ("keras", "session"):
+        ratio = median(figures[peer]["seconds"] / figures["redraw"]["seconds"] for figures in rounds)
+        notes[f"{peer} / redraw, pair by pair"] = f"{ratio:.1f}"
+    title = f"Export of {served / 1e9:.2f} GB of weights; memory is above that of the imports"
+    return Comparison(title=title, series=ways, notes=notes)
 
 
-def _one_round(layers: int, folder: Path) -> Figures:
+def _run(figures: Figures) -> Run:
+    peak = figures.get("peak_bytes")
+    return Run(seconds=figures["seconds"], peak_bytes=None if peak is None else int(peak))
+
+
+def _median(rounds: list[dict[str, Figures]], way: str, figure: str) -> float:
+    return median(figures[way][figure] for figures in rounds)
+
+
+def _one_round(layers: int, folder: Path) -> dict[str, Figures]:
     shutil.rmtree(folder / "redraw")
-    figures = {"redraw": _work("redraw", layers, folder)}
+    figures: dict[str, Figures] = {"redraw": _work("redraw", layers, folder)}
     started = time.perf_counter()
     subprocess.run(["cp", "-r", "redraw", "cp"], cwd=folder, check=True)
     figures["cp"] = {"seconds": time.perf_counter() - started}
     shutil.rmtree(folder / "cp")
-    for peer in _PEERS:
+    for peer in ("keras", "session"):
         figures[peer] = _work(peer, layers, folder)
         shutil.rmtree(folder / peer)
     return figures
 
 
-def _work(way: str, layers: int, folder: Path) -> dict[str, float]:
+def _work(way: str, layers: int, folder: Path) -> Figures:
     environment = {**os.environ, "DENSE_STACK_LAYERS": str(layers)}
     command = [sys.executable, os.fspath(_WORKER), way, os.fspath(folder)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise BenchmarkFailed(f"export by {way}: ended with {done.returncode}: {done.stderr[-500:]}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
-
-
-def _rows(size: str, rounds: list[Figures], served: int) -> Iterator[Row]:
-    def median(way: str, figure: str) -> float:
-        return statistics.median(figures[way][figure] for figures in rounds)
-
-    for way in ("redraw", "cp", *_PEERS):
-        yield Row(name=f"export {size}, {way}", value=median(way, "seconds"), unit="s")
-    for peer in ("cp", *_PEERS):
-        ratios = [figures["redraw"]["seconds"] / figures[peer]["seconds"] for figures in rounds]
-        yield Row(
-            name=f"export {size}",
-            value=median("redraw", "seconds"),
-            unit="s",
-            peer=peer,
-            ratio=statistics.median(ratios),
-        )
-    for way in ("redraw", *_PEERS):
-        peak = median(way, "peak_bytes") / _MIB
-        yield Row(name=f"export {size}, {way}, memory above imports", value=peak, unit="MiB")
-        written = median(way, "written_bytes")
-        name = f"export {size}, {way}, written"
-        yield Row(name=name, value=written, unit="bytes", peer="weights", ratio=written / served)
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.25], help="of served weights")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of every way (%(default)s)")
-    asked = parser.parse_args()
-    for row in run(tuple(asked.gigabytes), asked.rounds):
-        compared = f"{row.ratio:8.3f} x {row.peer}" if row.ratio is not None else ""
-        sys.stdout.write(f"{row.name:55} {row.value:16.3f} {row.unit:6}{compared}\n")
-
-
-if __name__ == "__main__":
-    main()

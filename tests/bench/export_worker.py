@@ -23,12 +23,11 @@ sys.path.append(os.fspath(_TESTS))
 import keras  # noqa: E402 - found, and quiet, only after what stands above
 import tensorflow as tf  # noqa: E402
 from sample_models.dense_stack import WIDTH, DenseStack  # noqa: E402
-from tasks.export.bundle_source import BundleSource  # noqa: E402
 
 from tasks.checkpoint.object_graph import variables_below  # noqa: E402
+from tasks.checkpoint.source import open_checkpoint  # noqa: E402
 from tasks.definition import Mode  # noqa: E402
 from tasks.export import export_model  # noqa: E402
-from tasks.records import Checkpoint  # noqa: E402
 from tasks.requests import ExportRequest  # noqa: E402
 
 _CHECKPOINT = Path("checkpoint/weights")
@@ -44,17 +43,7 @@ def write_checkpoint() -> None:
 
 def export_redraw() -> None:
     """The whole stage, as a user runs it: records, ledger, warm-up requests and digest included."""
-    checkpoint = Checkpoint(
-        model="dense_stack",
-        uri=str(_CHECKPOINT.parent.absolute()),
-        prefix=_CHECKPOINT.name,
-        format="tensor_bundle",
-        step=1,
-        trained_at="2024-05-06T07:08:09Z",
-        digest="0" * 64,
-        size_bytes=1,
-    )
-    export_model(ExportRequest(model="dense_stack", checkpoint=checkpoint, out="redraw"))
+    export_model(ExportRequest(model="dense_stack", checkpoint=str(_CHECKPOINT), out="redraw"))
 
 
 def export_keras() -> None:
@@ -66,7 +55,7 @@ def export_keras() -> None:
 
 def export_session() -> None:
     """The classic way of TensorFlow 1."""
-    keys = variables_below(BundleSource(_CHECKPOINT).graph, "model")
+    keys = variables_below(open_checkpoint(_CHECKPOINT).graph, "model")
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         x = y = tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x")
         variables = {}
