@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.records import ModelDescription, ModelList
+from tasks.descriptions import ModelDescription, ModelList
 from tasks.registry import list_models, load_definition
 from tasks.requests import ModelsRequest
 

@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from tasks.definition import GoldenExamples, ModelDefinition
+from tasks.descriptions import Prediction, PredictionRow
 from tasks.errors import InvalidDefinition, VersionNotFound
 from tasks.live import change_live
 from tasks.names import check_bucket
-from tasks.records import Prediction, PredictionRow
 from tasks.registry import load_definition
 from tasks.requests import LiveRequest, PredictRequest
 from tasks.storage import download_tree, open_storage

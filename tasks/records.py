@@ -16,26 +16,20 @@ from typing import Any, Literal, Self
 
 from tasks.errors import InvalidRecord
 from tasks.json_codec import JsonMismatch, decode_dataclass, encode_dataclass
+from tasks.signature import Signature, TensorSpec
 
 __all__ = [
     "Check",
     "Checkpoint",
-    "CheckpointDescription",
     "CheckpointFormat",
     "ExportedModel",
     "LedgerSummary",
     "LivePointer",
-    "ModelDescription",
-    "ModelList",
     "PointerChange",
-    "Prediction",
-    "PredictionRow",
     "Record",
     "Release",
     "ReleaseList",
-    "SavedModelDescription",
     "Signature",
-    "TensorDescription",
     "TensorSpec",
     "TrainingRun",
     "ValidationReport",
@@ -94,36 +88,6 @@ class Record:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """The dtype and the shape of one tensor of a signature.
-
-    Attributes:
-        dtype: TensorFlow's name of it: `uint8`, `float32`, `string`, …
-        shape: The dimensions; None where a dimension may vary, as the batch does.
-    """
-
-    dtype: str
-    shape: tuple[int | None, ...]
-
-    def __str__(self) -> str:
-        sizes = ", ".join("None" if size is None else str(size) for size in self.shape)
-        return f"{self.dtype} [{sizes}]"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Signature:
-    """What one request may ask and what it is answered.
-
-    Attributes:
-        inputs: Name to tensor, as a client names them.
-        outputs: Name to tensor, as a client reads them.
-    """
-
-    inputs: Mapping[str, TensorSpec]
-    outputs: Mapping[str, TensorSpec]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,76 +289,3 @@ class ReleaseList(Record):
     model: str
     live: int | None
     releases: tuple[Release, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelDescription:
-    """A definition that was found: its name, its first docstring line and its signatures."""
-
-    name: str
-    summary: str
-    module: str
-    signatures: Mapping[str, Signature] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelList(Record):
-    """The definitions found in the packages that REDRAW_MODELS lists."""
-
-    models: tuple[ModelDescription, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictionRow:
-    """One golden example: what it is labelled, and what the model answered."""
-
-    label: Any
-    answer: Any
-    correct: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction(Record):
-    """A published version's answers to the labelled golden examples of its definition."""
-
-    model: str
-    version: int
-    uri: str
-    signature: str
-    output: str
-    rows: tuple[PredictionRow, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TensorDescription:
-    """One tensor of a checkpoint: its key, dtype, shape, bytes and role."""
-
-    key: str
-    dtype: str
-    shape: tuple[int, ...]
-    size_bytes: int
-    role: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckpointDescription(Record):
-    """What `inspect` finds in a checkpoint."""
-
-    uri: str
-    format: str
-    step: int | None
-    shards: int
-    size_bytes: int
-    tensors: tuple[TensorDescription, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SavedModelDescription(Record):
-    """What `inspect` finds in a SavedModel."""
-
-    uri: str
-    tags: tuple[str, ...]
-    signatures: Mapping[str, Signature]
-    variables: tuple[TensorDescription, ...]
-    operations: Mapping[str, int]
-    size_bytes: int

@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 
 from tasks.checkpoint.source import open_checkpoint
+from tasks.descriptions import CheckpointDescription, SavedModelDescription
 from tasks.inspect.checkpoint import describe_checkpoint
 from tasks.inspect.saved_model import GRAPH_FILE, describe_saved_model
-from tasks.records import CheckpointDescription, SavedModelDescription
 from tasks.requests import InspectRequest
 from tasks.storage import download_tree, open_storage
 

@@ -9,8 +9,8 @@ from tasks.checkpoint.entries import TensorEntry
 from tasks.checkpoint.formats.bundle import BundleSource
 from tasks.checkpoint.object_graph import Role, classify_tensors
 from tasks.checkpoint.source import CheckpointSource
+from tasks.descriptions import CheckpointDescription, TensorDescription
 from tasks.errors import CheckpointCorrupt
-from tasks.records import CheckpointDescription, TensorDescription
 
 __all__ = ["describe_checkpoint", "describe_tensors"]
 

@@ -13,8 +13,9 @@ from tasks.checkpoint.encoding import MalformedError
 from tasks.checkpoint.entries import decode_text
 from tasks.checkpoint.messages import SavedModel, parse_message
 from tasks.checkpoint.object_graph import Role, classify_tensors, read_object_graph
+from tasks.descriptions import SavedModelDescription, TensorDescription
 from tasks.inspect.checkpoint import describe_tensors
-from tasks.records import SavedModelDescription, Signature, TensorDescription, TensorSpec
+from tasks.records import Signature, TensorSpec
 
 __all__ = ["GRAPH_FILE", "describe_saved_model"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tasks.descriptions import SavedModelDescription
 from tasks.inspect import inspect_uri
-from tasks.records import Check, SavedModelDescription, Signature, TensorSpec
+from tasks.records import Check, Signature, TensorSpec
 from tasks.requests import InspectRequest
 
 __all__ = ["check_signatures"]

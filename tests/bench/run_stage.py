@@ -12,7 +12,8 @@ import time
 
 from redraw.stage_outcome import read_record
 from redraw.stage_process import StageProcess
-from tasks.records import CheckpointDescription, ReleaseList
+from tasks.descriptions import CheckpointDescription
+from tasks.records import ReleaseList
 
 _RECORDS = {"inspect": CheckpointDescription, "releases": ReleaseList}
 

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from redraw.embedded.errors import EmbeddedError
 from redraw.embedded.settings import Settings, stage_environment
+from tasks.descriptions import Prediction
 from tasks.errors import InvalidRecord
-from tasks.records import Prediction, Release, TensorSpec
+from tasks.records import Release, TensorSpec
 
 __all__ = ["ask_release", "show_prediction", "show_release"]
 

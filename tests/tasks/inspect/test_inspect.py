@@ -12,15 +12,10 @@ import numpy as np
 import pytest
 
 from tasks.checkpoint.bundle_writer import BundleWriter
+from tasks.descriptions import CheckpointDescription, SavedModelDescription, TensorDescription
 from tasks.errors import CheckpointCorrupt, CheckpointNotFound
 from tasks.inspect import inspect_uri
-from tasks.records import (
-    CheckpointDescription,
-    SavedModelDescription,
-    Signature,
-    TensorDescription,
-    TensorSpec,
-)
+from tasks.records import Signature, TensorSpec
 from tasks.requests import InspectRequest
 from tasks.storage import open_storage
 

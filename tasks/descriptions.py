@@ -1,0 +1,95 @@
+"""What the commands that only look print: records of what they found.
+
+As `tasks.records`, these are JSON, and need the standard library alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.records import Record, Signature
+
+__all__ = [
+    "CheckpointDescription",
+    "ModelDescription",
+    "ModelList",
+    "Prediction",
+    "PredictionRow",
+    "SavedModelDescription",
+    "TensorDescription",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """A definition that was found: its name, its first docstring line and its signatures."""
+
+    name: str
+    summary: str
+    module: str
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelList(Record):
+    """The definitions found in the packages that REDRAW_MODELS lists."""
+
+    models: tuple[ModelDescription, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionRow:
+    """One golden example: what it is labelled, and what the model answered."""
+
+    label: Any
+    answer: Any
+    correct: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction(Record):
+    """A published version's answers to the labelled golden examples of its definition."""
+
+    model: str
+    version: int
+    uri: str
+    signature: str
+    output: str
+    rows: tuple[PredictionRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorDescription:
+    """One tensor of a checkpoint: its key, dtype, shape, bytes and role."""
+
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointDescription(Record):
+    """What `inspect` finds in a checkpoint."""
+
+    uri: str
+    format: str
+    step: int | None
+    shards: int
+    size_bytes: int
+    tensors: tuple[TensorDescription, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedModelDescription(Record):
+    """What `inspect` finds in a SavedModel."""
+
+    uri: str
+    tags: tuple[str, ...]
+    signatures: Mapping[str, Signature]
+    variables: tuple[TensorDescription, ...]
+    operations: Mapping[str, int]
+    size_bytes: int
