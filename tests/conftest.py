@@ -160,6 +160,12 @@ def unused_port() -> int:
     return free_port()
 
 
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """Polls until a condition holds, or fails: `until(condition, what, seconds)`."""
+    return wait_until
+
+
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = _START_BOUND) -> None:
     """Poll a condition until it holds; fail, saying what was awaited, when it does not in time."""
     deadline = time.monotonic() + seconds

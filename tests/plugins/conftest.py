@@ -8,7 +8,6 @@ import shutil
 import sys
 import tempfile
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,20 +34,6 @@ def program(tmp_path: Path) -> Callable[[str], str]:
         return os.fspath(path)
 
     return write
-
-
-@pytest.fixture
-def until() -> Callable[..., None]:
-    """Polls a condition until it holds; fails when it does not within the bound."""
-
-    def poll(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"{what} did not come within {seconds:g} s")
-            time.sleep(0.01)
-
-    return poll
 
 
 @pytest.fixture

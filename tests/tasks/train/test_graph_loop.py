@@ -3,7 +3,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,13 +41,6 @@ def trained_words(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
 
 def bundle(run: Path, step: int) -> TensorBundle:
     return TensorBundle(run / "checkpoints" / f"ckpt-{step}")
-
-
-def poll(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s"
-        time.sleep(0.01)
 
 
 def write_definition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> str:
@@ -142,7 +134,9 @@ def test_train_graph_function_again_carries_on_exactly_where_it_stopped(
     assert sorted(p.stem for p in (out / "checkpoints").glob("*.index")) == ["ckpt-60", "ckpt-61"]
 
 
-def test_train_graph_function_killed_and_started_again_ends_at_the_same_step(tmp_path: Path) -> None:
+def test_train_graph_function_killed_and_started_again_ends_at_the_same_step(
+    until: Callable[..., None], tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     folder = RunFolder(out)
     paths = os.pathsep.join([str(TESTS), *(p for p in sys.path if p)])
@@ -154,7 +148,7 @@ def test_train_graph_function_killed_and_started_again_ends_at_the_same_step(tmp
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as first:
-        poll(lambda: (folder.checkpoints / "ckpt-150.index").exists())
+        until((folder.checkpoints / "ckpt-150.index").exists, "the checkpoint of step 150", 120.0)
         first.send_signal(signal.SIGKILL)
         assert first.wait(timeout=30) == -signal.SIGKILL
     second = subprocess.run(

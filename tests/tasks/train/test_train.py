@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,13 +38,6 @@ def command(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def poll(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s"
-        time.sleep(0.01)
 
 
 def test_train_mnist_recognises_96_percent_of_held_out_digits(trained_mnist: TrainingRun) -> None:
@@ -98,13 +90,15 @@ def test_train_finished_run_again_changes_nothing(trained_mnist: TrainingRun) ->
     assert again == trained_mnist
 
 
-def test_train_killed_and_started_again_ends_at_the_same_step(tmp_path: Path) -> None:
+def test_train_killed_and_started_again_ends_at_the_same_step(
+    until: Callable[..., None], tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     folder = RunFolder(out)
     flags = ("--model", "mnist", "--out", str(out), "--max-steps", "600")
     first = command(*flags)
     with first:
-        poll(lambda: (folder.checkpoints / "ckpt-200.index").exists())
+        until((folder.checkpoints / "ckpt-200.index").exists, "the checkpoint of step 200", 120.0)
         first.send_signal(signal.SIGKILL)
         assert first.wait(timeout=30) == -signal.SIGKILL
     saved = max(int(p.stem.removeprefix("ckpt-")) for p in folder.checkpoints.glob("ckpt-*.index"))
