@@ -1,107 +1,21 @@
-"""What a user writes: one class that draws every graph of a model from the same code.
-
-A definition is a module in one of the packages that `REDRAW_MODELS` lists. The
-module's name is the model's name, its docstring's first line describes it, and it
-holds one subclass of `ModelDefinition` (imports may stand at its top: the module is
-only imported by stages that need TensorFlow).
-
-Three kinds of network fit: a Keras model, a `tf.Module`, and a TF1 graph function. A
-`ModelDefinition` builds one of the first two; all that is asked of it is that it is
-callable and has `variables`. A `GraphFunctionDefinition` draws with `tf.compat.v1`
-instead, for models whose checkpoints know variables by name alone. In each kind names
-say which value of the checkpoint belongs where (Keras: variables' paths), so a layer
-that is drawn in one mode only (dropout, augmentation) must not change the names of
-the others.
-"""
+"""The definition of a model that Keras or a `tf.Module` draws, and what is demanded of any."""
 
 from __future__ import annotations
 
-import enum
-import functools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tasks.definition.parts import GoldenExamples, Mode, Threshold, TrainingPlan
 from tasks.errors import InvalidDefinition
-from tasks.records import Signature, TensorSpec, WeightsKind
+from tasks.records import Signature, WeightsKind
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
     import tensorflow as tf
 
-__all__ = [
-    "GoldenExamples",
-    "GraphFunctionDefinition",
-    "Mode",
-    "ModelDefinition",
-    "Signature",
-    "TensorSpec",
-    "Threshold",
-    "TrainingPlan",
-]
-
-
-class Mode(enum.Enum):
-    """What a graph is drawn for."""
-
-    TRAIN = "train"
-    EVALUATE = "evaluate"
-    SERVE = "serve"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Threshold:
-    """The bound that a metric has to keep before a model may be published.
-
-    Attributes:
-        at_least: The lowest value that passes; None for no bound.
-        at_most: The highest value that passes; None for no bound. A metric with this
-            bound alone is one of which lower is better.
-    """
-
-    at_least: float | None = None
-    at_most: float | None = None
-
-    def admits(self, value: float) -> bool:
-        """Whether the value keeps the bound; NaN never does."""
-        above = self.at_least is None or value >= self.at_least
-        below = self.at_most is None or value <= self.at_most
-        return above and below and value == value
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """How long to train, and how often to look.
-
-    Attributes:
-        steps: Batches to train on, unless a run asks for another number.
-        evaluate_every: Steps from one evaluation and checkpoint to the next.
-        keep_checkpoints: How many checkpoints of a run to keep, the newest.
-        average_decay: Decay of the exponential moving average of the weights, in
-            [0, 1); None to keep none.
-    """
-
-    steps: int = 1000
-    evaluate_every: int = 100
-    keep_checkpoints: int = 20
-    average_decay: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class GoldenExamples:
-    """Requests whose answers are compared before every publication.
-
-    Attributes:
-        inputs: Input name to a batch of values, shape [batch, …], as the signature says.
-        labels: Output name to the true answers, shape [batch, …], where they are known;
-            shown beside the published model's answers, not demanded of it.
-    """
-
-    inputs: Mapping[str, np.ndarray]
-    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+__all__ = ["ModelDefinition"]
 
 
 class ModelDefinition(ABC):
@@ -223,64 +137,6 @@ def _check_renames(where: str, renames: object) -> None:
                 f"{where}, renames: expected pairs of a name or a compiled pattern and the checkpoint's name,"
                 f" got {pair!r:.80}. Write them as a tuple of tuples."
             )
-
-
-class GraphFunctionDefinition(ModelDefinition):
-    """A model as a TF1 graph function, for checkpoints that know variables by name alone.
-
-    `graph` takes the place of `build`; everything else is as for the other kinds, with
-    these differences:
-
-    - `graph`, `serve` and `loss` run while a `tf.Graph` is being built. Their tensors come
-      from placeholders: of the signature when serving, of the batches' dtypes and shapes
-      otherwise. `training_data` and `evaluation_data` stay outside of the graph.
-    - Variables come from `tf.compat.v1.get_variable` under variable scopes, which is how two
-      drawings in one graph (two signatures; training and evaluation) share them.
-      `tf.compat.v1.layers` does not work beside Keras 3; `tf.nn` does.
-    - What `graph` adds to the collection `UPDATE_OPS` for TRAIN runs with each step.
-    - Tables are initialized before the first step and the first request. A file that
-      initializes one becomes an asset of the SavedModel.
-    - `optimizer` gives a `tf.compat.v1.train.Optimizer`.
-    - `metrics` are updated with arrays, outside of the graph.
-    - Averages (`TrainingPlan.average_decay`) are those of
-      `tf.compat.v1.train.ExponentialMovingAverage` over the trainable variables; what is not
-      trainable, such as batch statistics, is served as it is.
-    """
-
-    @abstractmethod
-    def graph(self, mode: Mode, features: Any) -> Any:
-        """Draw the network in the graph that is being built.
-
-        Args:
-            mode: What the graph is for; dropout's `keep_prob` and the like follow from it.
-            features: A batch of features: a tensor, or a structure of tensors.
-
-        Returns:
-            The outputs, a tensor or a structure of tensors, for `loss`, `metrics` and `serve`.
-        """
-
-    def build(self, mode: Mode) -> Callable[[Any], Any]:
-        """The network that `call` and `serve` are given: `graph`, sharing its variables.
-
-        Args:
-            mode: What the graph is for.
-
-        Returns:
-            Features to outputs; it may be called any number of times in any graph.
-        """
-        from tasks.graphs import sharing_variables
-
-        return sharing_variables(functools.partial(self.graph, mode))
-
-    def call(self, network: Any, features: Any, mode: Mode) -> Any:
-        """The network's outputs for a batch of features; it was built for its mode."""
-        return network(features)
-
-    def optimizer(self) -> tf.compat.v1.train.Optimizer:
-        """The optimizer that trains the network; Adam unless overridden."""
-        import tensorflow as tf
-
-        return tf.compat.v1.train.AdamOptimizer()
 
 
 def _check_signature(where: str, signature: Signature) -> None:

@@ -1,0 +1,31 @@
+"""What a user writes: one class that draws every graph of a model from the same code.
+
+A definition is a module in one of the packages that `REDRAW_MODELS` lists. The
+module's name is the model's name, its docstring's first line describes it, and it
+holds one subclass of `ModelDefinition` (imports may stand at its top: the module is
+only imported by stages that need TensorFlow).
+
+Three kinds of network fit: a Keras model, a `tf.Module`, and a TF1 graph function. A
+`ModelDefinition` builds one of the first two; all that is asked of it is that it is
+callable and has `variables`. A `GraphFunctionDefinition` draws with `tf.compat.v1`
+instead, for models whose checkpoints know variables by name alone. In each kind names
+say which value of the checkpoint belongs where (Keras: variables' paths), so a layer
+that is drawn in one mode only (dropout, augmentation) must not change the names of
+the others.
+"""
+
+from tasks.definition.graph_function import GraphFunctionDefinition
+from tasks.definition.model import ModelDefinition
+from tasks.definition.parts import GoldenExamples, Mode, Threshold, TrainingPlan
+from tasks.records import Signature, TensorSpec
+
+__all__ = [
+    "GoldenExamples",
+    "GraphFunctionDefinition",
+    "Mode",
+    "ModelDefinition",
+    "Signature",
+    "TensorSpec",
+    "Threshold",
+    "TrainingPlan",
+]

@@ -1,0 +1,73 @@
+"""What a definition is put together from: modes, thresholds, a training plan, examples."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["GoldenExamples", "Mode", "Threshold", "TrainingPlan"]
+
+
+class Mode(enum.Enum):
+    """What a graph is drawn for."""
+
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    SERVE = "serve"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """The bound that a metric has to keep before a model may be published.
+
+    Attributes:
+        at_least: The lowest value that passes; None for no bound.
+        at_most: The highest value that passes; None for no bound. A metric with this
+            bound alone is one of which lower is better.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def admits(self, value: float) -> bool:
+        """Whether the value keeps the bound; NaN never does."""
+        above = self.at_least is None or value >= self.at_least
+        below = self.at_most is None or value <= self.at_most
+        return above and below and value == value
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """How long to train, and how often to look.
+
+    Attributes:
+        steps: Batches to train on, unless a run asks for another number.
+        evaluate_every: Steps from one evaluation and checkpoint to the next.
+        keep_checkpoints: How many checkpoints of a run to keep, the newest.
+        average_decay: Decay of the exponential moving average of the weights, in
+            [0, 1); None to keep none.
+    """
+
+    steps: int = 1000
+    evaluate_every: int = 100
+    keep_checkpoints: int = 20
+    average_decay: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenExamples:
+    """Requests whose answers are compared before every publication.
+
+    Attributes:
+        inputs: Input name to a batch of values, shape [batch, …], as the signature says.
+        labels: Output name to the true answers, shape [batch, …], where they are known;
+            shown beside the published model's answers, not demanded of it.
+    """
+
+    inputs: Mapping[str, np.ndarray]
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
