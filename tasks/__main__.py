@@ -3,7 +3,8 @@
 Flags are the fields of the stage's request; `--request FILE` takes them all as one
 JSON object (`-` is standard input). Logs and progress go to standard error. Exit
 status: 0, or 1 with one line for an expected error, or 2 for usage; a bug keeps its
-traceback.
+traceback. A command whose record people read shows it as tables where standard output
+is a terminal.
 """
 
 from __future__ import annotations
@@ -47,22 +48,32 @@ class Command:
     """A command's request, and the verb that answers it, as `module:function`.
 
     The verb is imported only when it is called: importing TensorFlow takes seconds,
-    and half of the commands have no need of it.
+    and half of the commands have no need of it. So is what shows its record as tables.
     """
 
     request: type[Request]
     verb: str
     loads_definition: bool = False
+    tables: str | None = None
 
     def run(self, request: Request) -> Record:
         """Call the verb; a model that nobody defines is told before the dear imports."""
         if self.loads_definition:
             find_model(request.to_json()["model"])
-        module, _, function = self.verb.partition(":")
         with keep_stdout():
             with quiet_import():
-                verb = getattr(importlib.import_module(module), function)
+                verb = _imported(self.verb)
             return typing.cast(Record, verb(request))
+
+    def show(self, record: Record, form: str) -> None:
+        """Print the record: as tables, as JSON, or as whatever reads standard output wants it."""
+        terminal = sys.stdout.isatty()
+        if self.tables and (form == "table" or (form == "auto" and terminal)):
+            _imported(self.tables)(record)
+            return
+        text = json.dumps(record.to_json(), indent=2 if terminal else None, ensure_ascii=False)
+        # A name that is no UTF-8 is there as lone surrogates, which JSON can only have escaped.
+        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
 COMMANDS = {
@@ -75,8 +86,11 @@ COMMANDS = {
     "live": Command(LiveRequest, "tasks.live:change_live"),
     "releases": Command(ReleasesRequest, "tasks.releases:list_releases"),
     "predict": Command(PredictRequest, "tasks.predict:predict_golden", loads_definition=True),
-    "inspect": Command(InspectRequest, "tasks.inspect:inspect_uri"),
+    "inspect": Command(
+        InspectRequest, "tasks.inspect:inspect_uri", tables="tasks.inspect.tables:print_tables"
+    ),
 }
+_FORMS = ("auto", "table", "json")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -100,9 +114,14 @@ def main(arguments: list[str] | None = None) -> int:
         line = " ".join(str(err).split())
         sys.stderr.write(f"error [{type(err).__name__}]: {line}\n")
         return 2 if isinstance(err, UsageError) else 1
-    indent = 2 if sys.stdout.isatty() else None
-    sys.stdout.write(json.dumps(record.to_json(), indent=indent, ensure_ascii=False) + "\n")
+    command.show(record, getattr(parsed, "format", "auto"))
     return 0
+
+
+def _imported(name: str) -> Any:
+    """What `module:function` names."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,6 +134,9 @@ def _parser() -> argparse.ArgumentParser:
         hints = typing.get_type_hints(command.request)
         for declared in fields(command.request):
             _add_flag(sub, declared, hints[declared.name])
+        if command.tables:
+            text = "how to show it (default: a table on a terminal, else JSON)"
+            sub.add_argument("--format", choices=_FORMS, default="auto", help=text)
     return parser
 
 

@@ -5,7 +5,6 @@ Only a checkpoint of TF1's Saver V1 needs TensorFlow for it.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from tasks.checkpoint.source import open_checkpoint
@@ -13,7 +12,7 @@ from tasks.descriptions import CheckpointDescription, SavedModelDescription
 from tasks.inspect.checkpoint import describe_checkpoint
 from tasks.inspect.saved_model import GRAPH_FILE, describe_saved_model
 from tasks.requests import InspectRequest
-from tasks.storage import download_tree, open_storage
+from tasks.storage import open_storage
 
 __all__ = ["inspect_uri"]
 
@@ -23,8 +22,7 @@ def inspect_uri(request: InspectRequest) -> CheckpointDescription | SavedModelDe
 
     Args:
         request: The folder of either, or a checkpoint's file or prefix; local, or in a
-            bucket, from where a SavedModel is fetched first, and of a checkpoint the parts
-            that say what it holds.
+            bucket, of which the graph and the indexes are read, and no weights.
 
     Returns:
         The tensors of a checkpoint, or the signatures, variables and operations of a
@@ -38,11 +36,7 @@ def inspect_uri(request: InspectRequest) -> CheckpointDescription | SavedModelDe
     uri = request.uri.rstrip("/") or request.uri
     if not _is_saved_model(uri):
         return describe_checkpoint(open_checkpoint(uri, request.step), request.uri)
-    if not uri.startswith("gs://"):
-        return describe_saved_model(Path(uri), request.uri)
-    with tempfile.TemporaryDirectory(prefix="redraw-inspect-") as scratch:
-        download_tree(open_storage(uri), "", Path(scratch))
-        return describe_saved_model(Path(scratch), request.uri)
+    return describe_saved_model(uri, request.uri)
 
 
 def _is_saved_model(uri: str) -> bool:

@@ -4,53 +4,63 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.checkpoint.dtypes import dtype_name
 from tasks.checkpoint.encoding import MalformedError
 from tasks.checkpoint.entries import decode_text
 from tasks.checkpoint.messages import SavedModel, parse_message
-from tasks.checkpoint.object_graph import Role, classify_tensors, read_object_graph
+from tasks.checkpoint.object_graph import Role, classify_tensors
+from tasks.checkpoint.source import open_checkpoint
 from tasks.descriptions import SavedModelDescription, TensorDescription
+from tasks.errors import CheckpointNotFound
 from tasks.inspect.checkpoint import describe_tensors
 from tasks.records import Signature, TensorSpec
+from tasks.storage import open_storage
 
 __all__ = ["GRAPH_FILE", "describe_saved_model"]
 
 GRAPH_FILE = "saved_model.pb"
+_VARIABLES = "variables/"
 # TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
 _INITIALIZER = "__saved_model_init_op"
 _SERVE = "serve"
 
 
-def describe_saved_model(folder: Path, uri: str) -> SavedModelDescription:
+def describe_saved_model(uri: str, called: str) -> SavedModelDescription:
     """Describe a SavedModel, of several graphs the one with the tag `serve`.
 
+    Of the variables' data only their object graph is read.
+
     Args:
-        folder: Its local folder.
-        uri: What the user calls it.
+        uri: Its folder, local or in a bucket.
+        called: What the user calls it.
 
     Returns:
         Tags, signatures, variables (none where it has no `variables/`), the number of
         operations of each kind in the graph and its functions, and the size of all files.
 
     Raises:
+        CheckpointNotFound: `saved_model.pb` or the variables' index is gone.
         CheckpointCorrupt: `saved_model.pb` or the variables are damaged.
+        StorageError: The bucket cannot be read.
     """
-    path = folder / GRAPH_FILE
+    storage = open_storage(uri)
+    files, path = storage.list(), f"{uri}/{GRAPH_FILE}"
+    content = storage.read(GRAPH_FILE)
+    if content is None:
+        raise CheckpointNotFound(f"{uri}: expected {GRAPH_FILE}, got none any more. Check the URI.")
     try:
-        graph = _serving_graph(parse_message(SavedModel, path.read_bytes()))
+        graph = _serving_graph(parse_message(SavedModel, content))
     except MalformedError as err:
         raise err.found_in(path) from err
     return SavedModelDescription(
-        uri=uri,
+        uri=called,
         tags=tuple(decode_text(tag) for tag in graph.meta_info_def.tags),
         signatures=_signatures(graph, path),
-        variables=_variables(folder / "variables" / "variables"),
+        variables=_variables(uri) if any(file.name.startswith(_VARIABLES) for file in files) else (),
         operations=_operations(graph),
-        size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        size_bytes=sum(file.size for file in files),
     )
 
 
@@ -62,7 +72,7 @@ def _serving_graph(saved_model: Any) -> Any:
     return next(tagged, graphs[0])
 
 
-def _signatures(graph: Any, path: Path) -> Mapping[str, Signature]:
+def _signatures(graph: Any, path: str) -> Mapping[str, Signature]:
     signatures = {decode_text(entry.key): entry.value for entry in graph.signature_def}
     return {
         name: Signature(
@@ -74,12 +84,12 @@ def _signatures(graph: Any, path: Path) -> Mapping[str, Signature]:
     }
 
 
-def _tensors(entries: Iterable[Any], where: str, path: Path) -> dict[str, TensorSpec]:
+def _tensors(entries: Iterable[Any], where: str, path: str) -> dict[str, TensorSpec]:
     described = {decode_text(entry.key): entry.value for entry in entries}
     return {name: _spec(info, f"{where} {name!r}", path) for name, info in sorted(described.items())}
 
 
-def _spec(info: Any, where: str, path: Path) -> TensorSpec:
+def _spec(info: Any, where: str, path: str) -> TensorSpec:
     # Such tensors fit no signature of a definition, and are shown as what they are.
     if info.HasField("composite_tensor"):
         return TensorSpec(dtype="composite tensor", shape=())
@@ -93,14 +103,11 @@ def _spec(info: Any, where: str, path: Path) -> TensorSpec:
     return TensorSpec(dtype=f"sparse {dtype}" if info.HasField("coo_sparse") else dtype, shape=shape)
 
 
-def _variables(prefix: Path) -> tuple[TensorDescription, ...]:
-    if not prefix.parent.is_dir():
-        return ()
-    bundle = TensorBundle(prefix)
-    roles = classify_tensors(bundle.entries, read_object_graph(bundle))
-    return describe_tensors(
-        bundle.entries, {k: role for k, role in roles.items() if role is not Role.OBJECT_GRAPH}
-    )
+def _variables(uri: str) -> tuple[TensorDescription, ...]:
+    source = open_checkpoint(f"{uri}/{_VARIABLES}variables")
+    roles = classify_tensors(source.entries, source.graph)
+    shown = {key: role for key, role in roles.items() if role is not Role.OBJECT_GRAPH}
+    return describe_tensors(source.entries, shown)
 
 
 def _operations(graph: Any) -> dict[str, int]:

@@ -10,9 +10,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import requests
 
 from tasks.files import digest_tree
 from tasks.records import (
@@ -316,3 +318,20 @@ def ask_cpp_loader() -> Callable[..., np.ndarray]:
         return np.array(texts, dtype=object).reshape(shape)
 
     return ask
+
+
+@pytest.fixture
+def bytes_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many bytes the answers of the bucket have held since the test began."""
+    sizes: list[int] = []
+    send = requests.Session.send
+
+    def counting(self: requests.Session, request: Any, **more: Any) -> requests.Response:
+        response = send(self, request, **more)
+        if request.method == "GET":
+            # Known for every download; a listing is sent in chunks, and is read already.
+            sizes.append(int(response.headers.get("Content-Length") or len(response.content)))
+        return response
+
+    monkeypatch.setattr(requests.Session, "send", counting)
+    return lambda: sum(sizes)

@@ -202,6 +202,20 @@ def test_inspect_v1_and_a_step_of_an_estimator_folder(v1_prefix: Path, estimator
     assert chosen.step == 100
 
 
+def test_inspect_saved_model_in_a_bucket_reads_no_weights(
+    tf: Any, tmp_path: Path, bucket: str, bytes_read: Callable[[], int]
+) -> None:
+    module = tf.Module()
+    module.kernel = tf.Variable(np.ones((1000, 1000), np.float32))
+    tf.saved_model.save(module, str(tmp_path / "model"))
+    for path in (path for path in (tmp_path / "model").rglob("*") if path.is_file()):
+        open_storage(bucket).create(f"model/{path.relative_to(tmp_path / 'model').as_posix()}", path)
+    described = inspect_saved_model(f"{bucket}/model")
+    assert [(tensor.shape, tensor.role) for tensor in described.variables] == [((1000, 1000), "model weight")]
+    assert described.size_bytes > 4_000_000
+    assert 0 < bytes_read() < 200_000
+
+
 def test_inspect_nothing_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(CheckpointNotFound, match="found none"):
         inspect_uri(InspectRequest(uri=str(tmp_path)))

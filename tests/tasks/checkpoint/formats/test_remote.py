@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import requests
 
 from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.checkpoint.bundle_writer import BundleWriter
@@ -17,23 +16,6 @@ from tasks.errors import BucketNotFound, CheckpointCorrupt, CheckpointNotFound
 from tasks.storage import open_storage
 
 BytesRead = Callable[[], int]
-
-
-@pytest.fixture
-def bytes_read(monkeypatch: pytest.MonkeyPatch) -> BytesRead:
-    """How many bytes the answers of the bucket have held since the test began."""
-    sizes: list[int] = []
-    send = requests.Session.send
-
-    def counting(self: requests.Session, request: Any, **more: Any) -> requests.Response:
-        response = send(self, request, **more)
-        if request.method == "GET":
-            # Known for every download; a listing is sent in chunks, and is read already.
-            sizes.append(int(response.headers.get("Content-Length") or len(response.content)))
-        return response
-
-    monkeypatch.setattr(requests.Session, "send", counting)
-    return lambda: sum(sizes)
 
 
 def upload(folder: Path, uri: str) -> None:

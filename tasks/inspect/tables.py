@@ -1,0 +1,118 @@
+"""Show people what `inspect` found."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.descriptions import CheckpointDescription, SavedModelDescription, TensorDescription
+from tasks.records import Signature, TensorSpec
+
+__all__ = ["print_tables"]
+
+_NAMES_WIDTH = 11
+# Where no terminal says how wide it is.
+_WIDTH = 160
+
+
+def print_tables(described: CheckpointDescription | SavedModelDescription) -> None:
+    """Print tables to standard output.
+
+    Args:
+        described: What `inspect` found.
+    """
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
+    if isinstance(described, CheckpointDescription):
+        _print_checkpoint(console, described)
+    else:
+        _print_saved_model(console, described)
+
+
+def _print_checkpoint(console: Console, described: CheckpointDescription) -> None:
+    step = "unknown" if described.step is None else str(described.step)
+    _print_facts(
+        console,
+        {
+            "Checkpoint": described.uri,
+            "Format": described.format,
+            "Step": step,
+            "Data files": f"{described.shards:,}",
+            "Size": _size(described.size_bytes),
+        },
+    )
+    console.print(_roles(described.tensors))
+    console.print(_tensors("Tensor", described.tensors))
+
+
+def _print_saved_model(console: Console, described: SavedModelDescription) -> None:
+    facts = {"SavedModel": described.uri, "Tags": ", ".join(described.tags)}
+    _print_facts(console, facts | {"Size": _size(described.size_bytes)})
+    console.print(_signatures(described.signatures))
+    console.print(_tensors("Variable", described.variables))
+    operations = _table("Operation", "Nodes")
+    for name, count in described.operations.items():
+        operations.add_row(_text(name), f"{count:,}")
+    console.print(operations)
+
+
+def _print_facts(console: Console, facts: Mapping[str, str]) -> None:
+    for name, value in facts.items():
+        console.print(Text.assemble((f"{name:<{_NAMES_WIDTH}}", "bold"), _text(value)), soft_wrap=True)
+
+
+def _roles(tensors: Iterable[TensorDescription]) -> Table:
+    """What the tensors are there for: how many and how large, weights, slots and averages apart."""
+    counts, sizes = Counter[str](), Counter[str]()
+    for tensor in tensors:
+        counts[tensor.role] += 1
+        sizes[tensor.role] += tensor.size_bytes
+    table = _table("Role", "Tensors", "Size")
+    for role, size in sizes.most_common():
+        table.add_row(_text(role), f"{counts[role]:,}", _size(size))
+    return table
+
+
+def _tensors(heading: str, tensors: Iterable[TensorDescription]) -> Table:
+    table = _table(heading, "Size", texts=("Dtype", "Shape", "Role"))
+    for tensor in tensors:
+        shape = _text(str(list(tensor.shape)))
+        table.add_row(
+            _text(tensor.key), _size(tensor.size_bytes), _text(tensor.dtype), shape, _text(tensor.role)
+        )
+    return table
+
+
+def _signatures(signatures: Mapping[str, Signature]) -> Table:
+    table = _table("Signature", texts=("Inputs", "Outputs"))
+    for name, signature in signatures.items():
+        table.add_row(_text(name), _specs(signature.inputs), _specs(signature.outputs))
+    return table
+
+
+def _specs(specs: Mapping[str, TensorSpec]) -> Text:
+    return Text("\n").join(_text(f"{name}: {spec}") for name, spec in specs.items())
+
+
+def _table(name: str, *numbers: str, texts: Iterable[str] = ()) -> Table:
+    table = Table()
+    # A name that is too long goes on in the next line: cut off it could not be copied.
+    table.add_column(name, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in texts:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _size(size: int) -> str:
+    return f"{size:,} B" if size < 1_000_000 else f"{size / 1e6:,.1f} MB"
+
+
+def _text(value: str) -> Text:
+    """Text as it is, and no markup; what could command a terminal is shown, not sent to it."""
+    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value))
