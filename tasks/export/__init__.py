@@ -26,6 +26,7 @@ from tasks.export.drawn import DrawnGraph
 from tasks.export.ledger import Ledger, note_non_finite
 from tasks.export.mapping import Wanted, map_checkpoint
 from tasks.export.moving import write_saved_model
+from tasks.export.numbered_averages import find_numbered_averages
 from tasks.export.origin import open_origin
 from tasks.export.partial_folder import partial_folder
 from tasks.export.warm_up import write_warm_up
@@ -98,7 +99,7 @@ def _draw_and_move(
     allow_non_finite: bool,
 ) -> Ledger:
     drawn = draw_graph(definition)
-    ledger = map_checkpoint(_wanted(definition, drawn, weights), source)
+    ledger = map_checkpoint(_wanted(definition, drawn, weights, source), source)
     # After the weights: a network that is not the checkpoint's is told by these first.
     check_answers(definition, drawn.meta_graph)
     non_finite = write_saved_model(drawn, ledger, source, folder)
@@ -107,7 +108,9 @@ def _draw_and_move(
     return ledger
 
 
-def _wanted(definition: ModelDefinition, drawn: DrawnGraph, weights: WeightsKind) -> Wanted:
+def _wanted(
+    definition: ModelDefinition, drawn: DrawnGraph, weights: WeightsKind, source: CheckpointSource
+) -> Wanted:
     return Wanted(
         variables=[variable for variable in drawn.variables if variable.value is None],
         unreached=drawn.unreached,
@@ -115,6 +118,7 @@ def _wanted(definition: ModelDefinition, drawn: DrawnGraph, weights: WeightsKind
         known_by=drawn.known_by,
         structure_places=drawn.structure_places,
         saved_places=drawn.saved_places,
+        averages=find_numbered_averages(drawn, source) if weights == "average" else {},
         renames=definition.renames,
         training_only=definition.training_only,
         roots=definition.checkpoint_roots,

@@ -62,7 +62,7 @@ def list_catalogs(wanted: Wanted, source: CheckpointSource, roles: Mapping[str, 
     Raises:
         CheckpointMismatch: The checkpoint holds no weights of that kind.
     """
-    averages = find_averages(source.entries, source.graph)
+    averages = {**find_averages(source.entries, source.graph), **wanted.averages}
     raw = list(_catalogs(wanted, source, roles, Role.MODEL_WEIGHT))
     found = raw
     if wanted.weights == "average":

@@ -88,6 +88,7 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         unreached=tuple(_described(name, "", v) for name, v in sorted(reached.others.items())),
         structure_places=places.by_structure,
         saved_places=places.in_keras_files,
+        trained=places.trained,
     )
     make_canonical(meta_graph)
     return drawn

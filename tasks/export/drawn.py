@@ -45,6 +45,7 @@ class DrawnGraph:
         structure_places: Variable's name to its places by the order of layers
             (`tasks.export.places`).
         saved_places: Variable's name to its place in Keras 3's files.
+        trained: Names of what an optimizer of Keras trains, in its order.
     """
 
     meta_graph: Any
@@ -55,3 +56,4 @@ class DrawnGraph:
     unreached: tuple[DrawnVariable, ...] = ()
     structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved_places: Mapping[str, str] = field(default_factory=dict)
+    trained: tuple[str, ...] = ()

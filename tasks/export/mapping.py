@@ -60,6 +60,7 @@ class Wanted:
         structure_places: Name to places by structure (`tasks.export.places`); none where the
             order of layers says nothing.
         saved_places: Name to place in Keras 3's files.
+        averages: Key of a weight to key of its average, where the checkpoint itself does not say so.
         renames: The definition's.
         training_only: The definition's.
         roots: The definition's `checkpoint_roots`.
@@ -71,6 +72,7 @@ class Wanted:
     known_by: Literal["name", "path"] = "name"
     structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved_places: Mapping[str, str] = field(default_factory=dict)
+    averages: Mapping[str, str] = field(default_factory=dict)
     renames: Renames = ()
     training_only: Sequence[str] = ()
     roots: Mapping[WeightsKind, str] = field(default_factory=dict)

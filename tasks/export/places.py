@@ -27,10 +27,13 @@ class Places:
             attribute there (`tasks.checkpoint.structure`).
         in_keras_files: Name to place in Keras 3's `.weights.h5`, like `layers/dense/vars/0`;
             none for what is no Keras model.
+        trained: Names of what an optimizer trains, in Keras' order; none for what is no Keras
+            model.
     """
 
     by_structure: Mapping[str, tuple[str, ...]]
     in_keras_files: Mapping[str, str]
+    trained: tuple[str, ...]
 
 
 def find_places(network: Any, variables: Mapping[str, Any]) -> Places:
@@ -47,9 +50,11 @@ def find_places(network: Any, variables: Mapping[str, Any]) -> Places:
     by_structure: dict[str, list[str]] = {}
     for place, name in variables_by_structure(_live_graph(network, names), 0).items():
         by_structure.setdefault(name, []).append(place)
+    known = isinstance(network, keras.Model)
     return Places(
         by_structure={name: tuple(places) for name, places in by_structure.items()},
-        in_keras_files=_saved_places(network, names) if isinstance(network, keras.Model) else {},
+        in_keras_files=_saved_places(network, names) if known else {},
+        trained=tuple(variable.path for variable in network.trainable_variables) if known else (),
     )
 
 

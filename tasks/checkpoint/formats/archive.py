@@ -14,7 +14,7 @@ import re
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -44,6 +44,8 @@ class ArchiveSource(Hdf5Source):
     """A `.keras` file.
 
     Attributes:
+        config: Its configuration, as JSON has it.
+        optimizer: The optimizer's part of that; None of a model that was not compiled.
         foreign_classes: The classes in its configuration that are not Keras' own, with
             their packages, and `Lambda`: what loading the model would run.
     """
@@ -60,12 +62,13 @@ class ArchiveSource(Hdf5Source):
         whole = _Whole(located)
         try:
             with zipfile.ZipFile(whole.file()) as archive:
-                config = _read_config(archive)
+                self.config = _read_config(archive)
                 weights = _weights(archive, whole)
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as err:
             damage = MalformedError(f"an archive with {_CONFIG} and {_WEIGHTS}", str(err)[:200])
             raise damage.found_in(located.uri) from err
-        self.foreign_classes = tuple(sorted(set(_foreign(config))))
+        self.foreign_classes = tuple(sorted(set(_foreign(self.config))))
+        self.optimizer = _optimizer(self.config)
         self._open(located.uri, (file,), weights)
         self.format = "keras"
 
@@ -88,6 +91,12 @@ def _read_config(archive: zipfile.ZipFile) -> Any:
     if archive.getinfo(_CONFIG).file_size > _LARGEST_CONFIG:
         raise ValueError(f"{_CONFIG} of {archive.getinfo(_CONFIG).file_size} bytes")
     return json.loads(archive.read(_CONFIG))
+
+
+def _optimizer(config: Any) -> Mapping[str, Any] | None:
+    compiled = config.get(_TRAINING) if isinstance(config, dict) else None
+    optimizer = compiled.get("optimizer") if isinstance(compiled, dict) else None
+    return optimizer if isinstance(optimizer, dict) and isinstance(optimizer.get("config"), dict) else None
 
 
 def _weights(archive: zipfile.ZipFile, whole: _Whole) -> io.BufferedIOBase:

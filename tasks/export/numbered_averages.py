@@ -1,0 +1,140 @@
+"""The averages that Keras' optimizers keep in a `.keras` file, where their variables have numbers only.
+
+An optimizer saves a list: its count, its learning rate if that is a number, one average
+for each trained variable, then its slots. The file says neither which is which nor what
+was trained. So the optimizer that its configuration names is built again, over the
+definition's network and without memory for its variables. Only where everything about
+its list is as in the file, and the network's layers come in the order of the file's
+configuration, is it certain which number is whose average.
+
+Source:
+    https://github.com/keras-team/keras/blob/v3.15.1/keras/src/optimizers/base_optimizer.py
+    (`build`, `save_own_variables`)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from tasks.checkpoint.formats.archive import ArchiveSource
+from tasks.checkpoint.source import CheckpointSource
+from tasks.export.declared import Declarations
+from tasks.export.drawn import DrawnGraph
+
+__all__ = ["find_numbered_averages"]
+
+logger = logging.getLogger(__name__)
+
+_NUMBERED = "optimizer/vars/"
+_OWN_MODULE = "keras.optimizers"
+
+
+class _UncertainError(Exception):
+    """What makes it uncertain which average is whose."""
+
+
+def find_numbered_averages(drawn: DrawnGraph, source: CheckpointSource) -> dict[str, str]:
+    """Find the averages in a `.keras` file.
+
+    Args:
+        drawn: The definition's graph.
+        source: The checkpoint.
+
+    Returns:
+        Key of a weight to key of its average; none for other files, and where anything
+        leaves a doubt, which the log names.
+    """
+    if not isinstance(source, ArchiveSource) or source.optimizer is None:
+        return {}
+    try:
+        keys = _trained_keys(drawn, source)
+        numbers = _numbers_of_averages(source.optimizer, [source.entries[key] for key in keys], source)
+    except _UncertainError as err:
+        logger.warning("%s: its optimizer's averages, if any, are not used: %s", source.uri, err)
+        return {}
+    return {key: f"{_NUMBERED}{number}" for key, number in zip(keys, numbers, strict=True)}
+
+
+def _trained_keys(drawn: DrawnGraph, source: ArchiveSource) -> list[str]:
+    """The keys of the trained variables, in the order in which the optimizer was given them."""
+    if source.foreign_classes:
+        raise _UncertainError(f"only {source.foreign_classes[0]} knows the order of its variables")
+    names = list(_names_of_layers(source.config))
+    times = Counter(names)
+    order = {name: number for number, name in enumerate(names) if times[name] == 1}
+    keys, last = [], -1
+    for name in drawn.trained:
+        place = next((order[part] for part in reversed(name.split("/")[:-1]) if part in order), -1)
+        if place <= 0 or place < last:
+            raise _UncertainError(f"{name} is not in the order of the file's layers")
+        key = drawn.saved_places.get(name)
+        if key is None or key not in source.entries:
+            raise _UncertainError(f"{name} is not in the file")
+        last = place
+        keys.append(key)
+    return keys
+
+
+def _names_of_layers(config: Any) -> Iterator[str]:
+    """The names in a model's configuration, in its order: the model's, then its layers'."""
+    if isinstance(config, list):
+        for item in config:
+            yield from _names_of_layers(item)
+    if not isinstance(config, dict):
+        return
+    settings = config.get("config")
+    if "class_name" in config and isinstance(settings, dict):
+        if settings.get("trainable") is False:
+            raise _UncertainError("a layer was frozen")
+        if isinstance(settings.get("name"), str):
+            yield settings["name"]
+    for key, item in config.items():
+        if key != "compile_config":
+            yield from _names_of_layers(item)
+
+
+def _numbers_of_averages(
+    described: Mapping[str, Any], trained: Sequence[Any], source: ArchiveSource
+) -> list[int]:
+    """The number of the average of each trained variable among the optimizer's variables."""
+    with Declarations().in_force():
+        optimizer = _optimizer(described)
+        optimizer.build([keras.Variable("zeros", entry.shape, entry.dtype) for entry in trained])
+    held = [(tuple(v.shape), keras.backend.standardize_dtype(v.dtype)) for v in optimizer.variables]
+    saved = {key.removeprefix(_NUMBERED): e for key, e in source.entries.items() if key.startswith(_NUMBERED)}
+    if {str(n): form for n, form in enumerate(held)} != {n: (e.shape, e.dtype) for n, e in saved.items()}:
+        raise _UncertainError(
+            f"over this network {type(optimizer).__name__} has {len(held)} variables, and the file"
+            f" {len(saved)} or others"
+        )
+    numbers = {id(variable): number for number, variable in enumerate(optimizer.variables)}
+    return [numbers[id(average)] for average in optimizer._model_variables_moving_average]
+
+
+def _optimizer(described: Mapping[str, Any]) -> Any:
+    """Keras' own optimizer, built from its settings; nothing that these may name is loaded."""
+    settings, name = dict(described["config"]), described.get("class_name")
+    own = described.get("module") == _OWN_MODULE and described.get("registered_name") is None
+    kinds = {kind.__name__: kind for kind in vars(keras.optimizers).values() if _is_optimizer(kind)}
+    rate = settings.pop("learning_rate", None)
+    if not own or name not in kinds or any(isinstance(value, dict) for value in settings.values()):
+        raise _UncertainError(f"{name} is no optimizer of Keras, or holds another one")
+    if settings.get("use_ema") is not True:
+        raise _UncertainError("its configuration keeps none")
+    if settings.get("gradient_accumulation_steps"):
+        raise _UncertainError("accumulated gradients lay between them in some versions of Keras")
+    # A schedule is no variable, whatever it computes.
+    known = rate if isinstance(rate, float) else lambda: 0.0
+    try:
+        return kinds[name].from_config({**settings, "learning_rate": known})
+    except (TypeError, ValueError) as err:
+        raise _UncertainError(f"this version of Keras cannot build {name} ({err})") from err
+
+
+def _is_optimizer(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, keras.optimizers.Optimizer)
