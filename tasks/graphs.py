@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from tasks.checkpoint.averages import AVERAGE_SUFFIX, find_averages
 from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.parts import Joined, find_joined, names_of_wholes
 from tasks.definition import ModelDefinition
 from tasks.errors import CheckpointMismatch, InvalidDefinition, RedrawError
 from tasks.records import TensorSpec
@@ -31,8 +34,6 @@ __all__ = [
     "whole_shape",
     "with_averages",
 ]
-
-_AVERAGE = "/ExponentialMovingAverage"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +144,12 @@ def with_averages(names: Iterable[str], held: Iterable[str]) -> dict[str, str]:
     Raises:
         CheckpointMismatch: The checkpoint holds no average of any of them.
     """
-    averages = {name for name in held if name.endswith(_AVERAGE)}
-    chosen = {name: name + _AVERAGE if name + _AVERAGE in averages else name for name in names}
-    if not averages.intersection(chosen.values()):
+    known = set(held)
+    averages = find_averages(known | names_of_wholes(known), None)
+    chosen = {name: averages.get(name, name) for name in names}
+    if not averages.keys() & chosen.keys():
         raise CheckpointMismatch(
-            f"expected average weights (NAME{_AVERAGE}) in the checkpoint, got none."
+            f"expected average weights (NAME{AVERAGE_SUFFIX}) in the checkpoint, got none."
             " Serve the raw weights, or train with a moving average."
         )
     return chosen
@@ -165,18 +167,37 @@ def restore_by_name(session: Any, prefix: Path, sources: Mapping[str, Sequence[A
         CheckpointCorrupt: The checkpoint is not whole.
         CheckpointMismatch: It lacks one of the tensors, or holds it in another shape or dtype.
     """
-    check_fit(prefix, sources)
+    joined = check_fit(prefix, sources)
     named = {key: parts[0] if len(parts) == 1 else list(parts) for key, parts in sources.items()}
-    tf.compat.v1.train.Saver(named).restore(session, str(prefix))
+    whole = {key: variables for key, variables in named.items() if key not in joined}
+    tf.compat.v1.train.Saver(whole, allow_empty=True).restore(session, str(prefix))
+    # A Saver knows no variable under the names of its parts.
+    reader = tf.train.load_checkpoint(str(prefix))
+    for key in joined.keys() & sources.keys():
+        values = [reader.get_tensor(part) for part in joined[key].parts]
+        for variable in sources[key]:
+            variable.load(_own_part(variable, np.concatenate(values, joined[key].axis)), session)
 
 
-def check_fit(prefix: Path, sources: Mapping[str, Sequence[Any]]) -> None:
+def _own_part(variable: Any, whole: np.ndarray) -> np.ndarray:
+    part = variable._get_save_slice_info()
+    if part is None:
+        return whole
+    return whole[tuple(slice(a, a + n) for a, n in zip(part.var_offset, part.var_shape, strict=True))]
+
+
+def check_fit(prefix: Path, sources: Mapping[str, Sequence[Any]]) -> Mapping[str, Joined]:
     """Hold the variables that are to be restored to what a checkpoint has for them.
+
+    Returns:
+        What of it is stored in parts with names of their own.
 
     Raises:
         CheckpointMismatch: As `restore_by_name`.
     """
-    entries = TensorBundle(prefix).entries
+    held = TensorBundle(prefix).entries
+    joined = find_joined(held, {key: whole_shape(parts) for key, parts in sources.items()})
+    entries = {**held, **{key: whole.entry for key, whole in joined.items()}}
     for key, parts in sorted(sources.items()):
         want = f"{parts[0].dtype.base_dtype.name} {list(whole_shape(parts))}"
         got = f"{entries[key].dtype} {list(entries[key].shape)}" if key in entries else "none"
@@ -185,6 +206,7 @@ def check_fit(prefix: Path, sources: Mapping[str, Sequence[Any]]) -> None:
                 f"{prefix}, tensor {key!r}: expected {want}, got {got}."
                 " Use the definition that trained it, or name another checkpoint."
             )
+    return joined
 
 
 def _operation_name(text: str) -> str:

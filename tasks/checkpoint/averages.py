@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from tasks.checkpoint.entries import TensorEntry
 from tasks.checkpoint.trackable import ObjectGraph, SavedTensor
 
 __all__ = ["AVERAGE_SUFFIX", "SHADOW_MODELS", "find_averages"]
@@ -17,11 +16,11 @@ SHADOW_MODELS = ("average", "averages", "ema", "ema_model", "model_ema", "shadow
 _TRAINED, _AVERAGES = "_trainable_variables", "_model_variables_moving_average"
 
 
-def find_averages(entries: Mapping[str, TensorEntry], graph: ObjectGraph | None) -> dict[str, str]:
+def find_averages(keys: Iterable[str], graph: ObjectGraph | None) -> dict[str, str]:
     """Find the averages that stand beside the weights: TF1's, and those of Keras' optimizers.
 
     Args:
-        entries: The checkpoint's tensors.
+        keys: The checkpoint's tensors.
         graph: Its object graph; None where names have to tell.
 
     Returns:
@@ -29,7 +28,7 @@ def find_averages(entries: Mapping[str, TensorEntry], graph: ObjectGraph | None)
         an object of its own.
     """
     if graph is None:
-        return {key: f"{key}{AVERAGE_SUFFIX}" for key in entries if f"{key}{AVERAGE_SUFFIX}" in entries}
+        return {key.removesuffix(AVERAGE_SUFFIX): key for key in keys if key.endswith(AVERAGE_SUFFIX)}
     found = dict(_by_suffix(graph))
     for number, node in enumerate(graph.nodes):
         if any(name == _AVERAGES for name, _ in node.children):

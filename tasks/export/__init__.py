@@ -17,6 +17,7 @@ import logging
 import time
 from pathlib import Path
 
+from tasks.checkpoint.parts import join_parts
 from tasks.checkpoint.source import CheckpointSource
 from tasks.definition import ModelDefinition
 from tasks.errors import OutputExists
@@ -29,6 +30,7 @@ from tasks.export.moving import write_saved_model
 from tasks.export.numbered_averages import find_numbered_averages
 from tasks.export.origin import open_origin
 from tasks.export.partial_folder import partial_folder
+from tasks.export.renaming import rename
 from tasks.export.warm_up import write_warm_up
 from tasks.files import digest_tree, write_atomically, writing_to
 from tasks.records import Checkpoint, ExportedModel, WeightsKind
@@ -99,6 +101,7 @@ def _draw_and_move(
     allow_non_finite: bool,
 ) -> Ledger:
     drawn = draw_graph(definition)
+    source = join_parts(source, _asked_for(definition, drawn))
     ledger = map_checkpoint(_wanted(definition, drawn, weights, source), source)
     # After the weights: a network that is not the checkpoint's is told by these first.
     check_answers(definition, drawn.meta_graph)
@@ -106,6 +109,12 @@ def _draw_and_move(
     ledger = note_non_finite(ledger, non_finite, allowed=allow_non_finite)
     write_warm_up(definition, folder)
     return ledger
+
+
+def _asked_for(definition: ModelDefinition, drawn: DrawnGraph) -> dict[str, tuple[int, ...]]:
+    """What the checkpoint calls the network's variables if it knows them by name, and their shapes."""
+    variables = (*drawn.variables, *drawn.unreached)
+    return {rename(v.name, definition.renames) or v.name: v.shape for v in variables}
 
 
 def _wanted(
