@@ -128,18 +128,34 @@ class ExportSavedModelOperator(StageOperator):
     """Redraw the graph for inference, restore a checkpoint under it, write a SavedModel.
 
     Args:
-        checkpoint: The checkpoint's record, or its URI in the catalogue.
+        checkpoint: The checkpoint's record, its URI in the catalogue, or any other file, prefix
+            or folder that holds one.
         weights: `raw` or `average`; `default` leaves it to the definition.
+        step: Of a folder with several checkpoints the one of this step.
+        allow_non_finite: Whether to export weights that are NaN or infinite all the same.
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "checkpoint", "weights")
+    template_fields = (
+        *StageOperator.template_fields,
+        *("checkpoint", "weights", "step", "allow_non_finite"),
+    )
     stage, request_type, record_type = "export", ExportRequest, ExportedModel
 
-    def __init__(self, *, checkpoint: RecordOrUri, weights: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        checkpoint: RecordOrUri,
+        weights: str | None = None,
+        step: int | str | None = None,
+        allow_non_finite: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.checkpoint = checkpoint
         self.weights = weights
+        self.step = step
+        self.allow_non_finite = allow_non_finite
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ExportRequest`; each try writes to a folder of its own."""
@@ -148,6 +164,8 @@ class ExportSavedModelOperator(StageOperator):
             "checkpoint": self.checkpoint,
             "out": folder.for_this_try(),
             "weights": None if weights == "default" else weights,
+            "step": optional_integer("step", self.step),
+            "allow_non_finite": truth("allow_non_finite", self.allow_non_finite),
         }
 
 

@@ -89,6 +89,17 @@ def test_export_of_second_try_writes_to_a_folder_of_its_own(context: dict[str, A
     assert asked["weights"] is None
 
 
+def test_export_given_step_and_leave_as_text_asks_for_what_they_say(context: dict[str, Any]) -> None:
+    arguments = {"model": "mnist", "checkpoint": "gs://runs/estimator"}
+    asked = fields(
+        ExportSavedModelOperator(task_id="export", step="300", allow_non_finite="True", **arguments), context
+    )
+    assert (asked["step"], asked["allow_non_finite"]) == (300, True)
+    asked = fields(ExportSavedModelOperator(task_id="export2", step="", **arguments), context)
+    assert (asked["step"], asked["allow_non_finite"]) == (None, False)
+    assert {"step", "allow_non_finite"} <= set(ExportSavedModelOperator.template_fields)
+
+
 def test_validate_of_second_try_writes_a_report_of_its_own(context: dict[str, Any]) -> None:
     operator = ValidateSavedModelOperator(task_id="validate", model="mnist", saved_model="s")
 
