@@ -34,7 +34,8 @@ _HEADER, _NAME_LENGTH, _EXTRA_LENGTH = 30, 26, 28
 _OWN_MODULES = ("keras", "tf_keras", "builtins")
 # Code in Python's own form. Other classes between underscores are values of Keras' own:
 # `__tensor__`, `__keras_tensor__`, `__bytes__`.
-_CODE = ("Lambda", "__lambda__", "function")
+_LAMBDA = "__lambda__"
+_CODE = ("Lambda", _LAMBDA, "function")
 _VALUE = re.compile(r"__\w+__")
 # How it was trained is not served, whatever losses and metrics that took.
 _TRAINING = "compile_config"
@@ -136,6 +137,13 @@ def _foreign(config: Any) -> Iterator[str]:
         own = isinstance(module, str) and module.partition(".")[0] in _OWN_MODULES
         if name in _CODE or not (own or _VALUE.fullmatch(name)):
             yield str(config.get("registered_name") or name)
+    if name is None and _is_byte_code(config.get("value")):
+        yield _LAMBDA
     for key, item in config.items():
         if key != _TRAINING:
             yield from _foreign(item)
+
+
+def _is_byte_code(value: Any) -> bool:
+    """Whether it is a function as Keras writes a layer's activation: code, defaults, and closure."""
+    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,6 +167,45 @@ def test_export_archive_with_a_lambda_or_an_unknown_class_is_refused(tmp_path: P
         keras.Model(x, layer(x)).save(tmp_path / f"{name}.keras")
         with pytest.raises(CheckpointMismatch, match=rf"got .*{name}.*: code that is never loaded"):
             export(tmp_path / f"{name}.keras", tmp_path / "out")
+
+
+def test_export_archive_with_code_inside_of_its_layers_is_refused(tmp_path: Path) -> None:
+    import keras
+
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda y: y)], name="inner")
+    wrapped = keras.Sequential([keras.Input((2, 4)), keras.layers.TimeDistributed(inner)])
+    wrapped.save(tmp_path / "nested.keras")
+    with pytest.raises(CheckpointMismatch, match="got .*Lambda.*: code that is never loaded"):
+        export(tmp_path / "nested.keras", tmp_path / "out")
+    activated = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation=lambda y: y)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' own, of the lambda and of NumPy 2
+        activated.save(tmp_path / "function.keras")
+    with pytest.raises(CheckpointMismatch, match="__lambda__.*: code that is never loaded"):
+        export(tmp_path / "function.keras", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_archive_with_a_class_that_the_definition_registers_is_served(tmp_path: Path) -> None:
+    import keras
+
+    @keras.saving.register_keras_serializable(package="gaps")
+    class Same(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x
+
+    layers = [
+        keras.layers.Dense(3, name="hidden"),
+        Same(),
+        keras.layers.BatchNormalization(name="norm"),
+        keras.layers.Dense(2, name="answer"),
+    ]
+    model = keras.Sequential([keras.Input((4,)), *layers], name="net")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' own, of NumPy 2
+        model.save(tmp_path / "model.keras")
+    exported = export(tmp_path / "model.keras", tmp_path / "out", model="named_net")
+    np.testing.assert_allclose(answer(exported.uri, X), model(X), rtol=1e-5, atol=1e-6)
 
 
 def test_export_files_that_are_not_those_of_the_record_is_refused(
