@@ -115,9 +115,11 @@ def _catalogs(
         names_of = {tensor.key: tensor.full_name for _, tensor in tensors}
         by_path = of_role({path: tensor.key for path, tensor in reversed(tensors)})
         if source.format in _KERAS_3_FILES:
+            layers = of_role(_unambiguous(tensors))
+            yield Catalog(rule=f"layer's name{below}", keys=layers, asks=_by_layer(wanted.saved_places))
             asked = {name: (place,) for name, place in wanted.saved_places.items()}
             asks = _agreeing(asked, by_path, names_of, of_same_layer)
-            yield Catalog(rule=f"place in the file{below}", keys=by_path, asks=asks)
+            yield Catalog(rule=f"place in the file{below}", keys=by_path, asks=asks, tier=1)
             continue
         if wanted.known_by == "path":
             yield Catalog(rule=f"path{below}", keys=by_path)
@@ -127,6 +129,16 @@ def _catalogs(
         if wanted.structure_places and wanted.known_by == "name":
             asks = _agreeing(wanted.structure_places, places, names_of, of_same_name)
             yield Catalog(rule=f"structure{below}", keys=places, asks=asks, tier=2)
+
+
+def _by_layer(places: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """What Keras 3's files call variables: by their layer's name and their number in it.
+
+    Places alone say which layer of its class it is in the model's order, which is another
+    one where a definition lists branches the other way round.
+    """
+    pairs = ((name, name.split("/"), place.rpartition("/")[2]) for name, place in places.items())
+    return {name: (f"{parts[-2]}/{number}",) for name, parts, number in pairs if len(parts) > 1}
 
 
 def _agreeing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,26 @@ def test_map_early_keras_3_file_without_layer_names_goes_by_place(keras_3_files:
             del layer["vars"].attrs["name"]
     ledger = map_checkpoint(ask(serving_network(hidden="unknown_then")), open_checkpoint(path))
     assert_values(ledger, path, keras_3_files.values, lambda n: n.replace("unknown_then", "hidden"))
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
+def test_map_layers_that_the_definition_lists_in_another_order_go_by_name(name: str, tmp_path: Path) -> None:
+    def build(order: tuple[str, str]) -> keras.Model:
+        x = keras.Input((3,))
+        branches = {number: keras.layers.Dense(3, name=f"branch_{number}") for number in order}
+        return keras.Model(x, keras.layers.Add()([branches[number](x) for number in order]))
+
+    trained = build(("2", "1"))
+    for value, layer in enumerate(("branch_1", "branch_2"), 1):
+        trained.get_layer(layer).kernel.assign(np.full((3, 3), value))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' own, of NumPy 2
+        trained.save(tmp_path / name) if name.endswith("keras") else trained.save_weights(tmp_path / name)
+    source = open_checkpoint(tmp_path / name)
+    ledger = map_checkpoint(ask(build(("1", "2"))), source)
+    values = {entry.variable: source.read_array(entry.key).flat[0] for entry in ledger.served}
+    assert (values["branch_1/kernel"], values["branch_2/kernel"]) == (1, 2)
+    assert ledger.found_by == "layer's name below 'model'"
 
 
 def test_map_keras_3_checkpoint_of_other_counters_goes_by_structure(tmp_path: Path) -> None:
