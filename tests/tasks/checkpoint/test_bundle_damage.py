@@ -16,7 +16,7 @@ from tasks.checkpoint.encoding import mask_crc32c
 from tasks.checkpoint.messages import BundleEntryProto, BundleHeaderProto
 from tasks.checkpoint.table import read_table
 from tasks.checkpoint.table_writer import encode_table
-from tasks.errors import CheckpointCorrupt
+from tasks.errors import CheckpointCorrupt, CheckpointMismatch
 
 SaveTensors = Callable[..., Path]
 
@@ -127,6 +127,15 @@ def test_open_index_that_lies_fails_and_says_how(
     with pytest.raises(CheckpointCorrupt, match=message) as caught:
         TensorBundle(prefix)
     assert str(bundle.index_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("number", "dtype"), [(20, "resource"), (21, "variant")])
+def test_read_what_no_array_holds_is_refused_by_its_name(
+    bundle: TensorBundle, number: int, dtype: str
+) -> None:
+    held = TensorBundle(rewrite(bundle, alter(KERNEL, dtype=number)))
+    with pytest.raises(CheckpointMismatch, match=f"'layer_0/kernel'.*got {dtype} of rank 1"):
+        held.read_array("layer_0/kernel")
 
 
 @pytest.mark.parametrize("offset", [1, 1 << 40])

@@ -102,6 +102,28 @@ def test_read_snappy_block_gives_its_items(file: Path) -> None:
     ]
 
 
+def test_read_snappy_block_of_every_element_gives_its_value(file: Path) -> None:
+    """Literals of each length's form and copies of each offset's width, as the format describes them.
+
+    Source: https://github.com/google/snappy/blob/1.2.2/format_description.txt
+    """
+    value = bytes(range(33)) * 3
+    data = block(entry(0, b"k", value))
+    head, end = data.index(value), data.index(value) + len(value)
+    compressed = b"".join(
+        (
+            encode_varint(len(data)),
+            bytes([(head - 1) << 2]) + data[:head],
+            bytes([60 << 2, 33 - 1]) + value[:33],
+            bytes([(11 - 4) << 2 | 1, 33]),
+            bytes([(22 - 1) << 2 | 2]) + struct.pack("<H", 33),
+            bytes([(33 - 1) << 2 | 3]) + struct.pack("<I", 33),
+            bytes([61 << 2]) + struct.pack("<H", len(data) - end - 1) + data[end:],
+        )
+    )
+    assert read(file, table(compressed, kind=1)) == [(b"k", value)]
+
+
 def test_read_prefixes_and_blocks_gives_whole_keys(file: Path) -> None:
     first = block(entry(0, b"abc"), entry(2, b"d"))
     second = block(entry(0, b"x"), entry(1, b"y", b""))
