@@ -22,7 +22,7 @@ from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.checkpoint.parts import Joined, find_joined, names_of_wholes
 from tasks.definition import ModelDefinition
 from tasks.errors import CheckpointMismatch, InvalidDefinition, RedrawError
-from tasks.records import TensorSpec
+from tasks.outputs import check_outputs
 
 __all__ = [
     "DrawnSignature",
@@ -97,7 +97,7 @@ def draw_signature(definition: ModelDefinition, network: Any, name: str) -> Draw
         raise InvalidDefinition(
             f"{where}: fails with {type(err).__name__}: {err}. Mend the definition."
         ) from err
-    _check_outputs(where, signature.outputs, answered)
+    check_outputs(where, signature.outputs, {key: (t.dtype, t.shape) for key, t in answered.items()})
     # An identity each, for one tensor may answer under two names, or be an input.
     outputs = {
         key: tf.identity(answered[key], name=_operation_name(f"{name}_{key}_answer"))
@@ -212,18 +212,3 @@ def check_fit(prefix: Path, sources: Mapping[str, Sequence[Any]]) -> Mapping[str
 def _operation_name(text: str) -> str:
     """The nearest that TensorFlow allows for an operation's name."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", re.sub(r"^[^A-Za-z0-9.]", "x", text))
-
-
-def _check_outputs(where: str, expected: Mapping[str, TensorSpec], answered: Mapping[str, Any]) -> None:
-    if set(answered) != set(expected):
-        raise InvalidDefinition(
-            f"{where}: expected outputs {sorted(expected)}, got {sorted(answered)}."
-            " Answer what the signature names."
-        )
-    for name, spec in expected.items():
-        got = answered[name]
-        if got.dtype.name != spec.dtype or not got.shape.is_compatible_with(spec.shape):
-            raise InvalidDefinition(
-                f"{where}, output {name!r}: expected {spec}, got {got.dtype.name} {got.shape}."
-                " Change the signature or the answer."
-            )

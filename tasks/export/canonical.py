@@ -21,6 +21,7 @@ __all__ = ["make_canonical"]
 _COUNT = re.compile(r"_(\d+)(?!\d)")
 # How a table's initializer is named (KeyValueTensorInitializer in lookup_ops.py).
 _COUNTED_INITIALIZER = re.compile(r"(key_value_init)(\d+)")
+_VARIABLE_OPS = {"VarHandleOp", "VariableV2", "Variable"}
 _PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 # Where the gradient of a call is found, by names that count up through a process; and
 # which nodes share a device.
@@ -34,7 +35,8 @@ def make_canonical(meta_graph: Any) -> None:
     """Bring a graph that TensorFlow made for a SavedModel into its one form, in place.
 
     Args:
-        meta_graph: A `MetaGraphDef` with its object graph.
+        meta_graph: A `MetaGraphDef` with its object graph, or of TF1 with its collections of
+            variables.
 
     Raises:
         InvalidDefinition: A signature reaches a Python function, which no server has.
@@ -51,8 +53,8 @@ def make_canonical(meta_graph: Any) -> None:
     _rename_objects(meta_graph.object_graph_def, rename)
     meta_graph.graph_def.library.function.sort(key=lambda function: function.signature.name)
     _settle(nodes)
+    _demand_no_python(nodes)
     operations = {node.op for node in nodes}
-    _demand_no_python(operations)
     stripped = meta_graph.meta_info_def.stripped_op_list
     kept = [definition for definition in stripped.op if definition.name in operations]
     stripped.CopyFrom(type(stripped)(op=kept))
@@ -141,7 +143,7 @@ def _settle(nodes: Iterable[Any]) -> None:
         node.ClearField("experimental_debug_info")
         _settle_attributes(node.attr)
         # A variable is called by its name, a table by a count or by its file's path.
-        if node.op != "VarHandleOp" and "shared_name" in node.attr:
+        if node.op not in _VARIABLE_OPS and "shared_name" in node.attr:
             name = node.attr["shared_name"]
             name.s = shared.setdefault(name.s, b"resource_%d" % len(shared)) if name.s else b""
 
@@ -153,9 +155,11 @@ def _settle_attributes(attributes: Any) -> None:
         attributes["config_proto"].s = _CALL_SETTINGS
 
 
-def _demand_no_python(operations: set[str]) -> None:
-    if found := operations & _PYTHON_OPS:
-        raise InvalidDefinition(
-            f"a signature reaches Python code ({', '.join(sorted(found))}), which no server has;"
-            " expected TensorFlow operations alone. Write it with these, not tf.py_function."
-        )
+def _demand_no_python(nodes: Iterable[Any]) -> None:
+    for node in nodes:
+        if node.op in _PYTHON_OPS:
+            raise InvalidDefinition(
+                f"operation {node.name!r}, which a signature reaches: expected TensorFlow's own operations,"
+                f" got a call of Python ({node.op}), which no server has. Write it without tf.py_function"
+                " and tf.numpy_function."
+            )

@@ -16,9 +16,10 @@ import tensorflow as tf
 
 from tasks.definition import GraphFunctionDefinition, Mode
 from tasks.errors import InvalidDefinition
+from tasks.export.canonical import make_canonical
 from tasks.export.drawn import DrawnGraph, DrawnVariable
 from tasks.export.graph_assets import name_assets, put_asset_names
-from tasks.export.graph_def import reached_nodes, reduce_graph
+from tasks.export.needed import reached_nodes
 from tasks.graphs import DrawnSignature, draw_signature, group_by_saved_name, whole_shape
 
 __all__ = ["draw_graph_function"]
@@ -52,11 +53,12 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
         drawn_variables = tf.compat.v1.global_variables()
         variables = _variables(definition, graph, reached)
         saver = tf.compat.v1.train.Saver(variables, allow_empty=True) if variables else None
-        meta_graph = _meta_graph(graph, [*ends, initializer.name], variables, saver)
+        meta_graph = _meta_graph(graph, variables, saver)
         _describe(meta_graph, signatures, initializer if initializer.control_inputs else None)
         assets = name_assets(graph, reached)
         idle = [v for v in drawn_variables if v.op.name not in reached]
     put_asset_names(meta_graph, assets)
+    make_canonical(meta_graph)
     return DrawnGraph(
         meta_graph=meta_graph,
         variables=_described(variables),
@@ -133,34 +135,20 @@ def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reached: se
     return found
 
 
-def _meta_graph(graph: tf.Graph, ends: Iterable[str], variables: list[Any], saver: Any) -> Any:
-    keep = {*ends}
+def _meta_graph(graph: tf.Graph, variables: list[Any], saver: Any) -> Any:
     for key in _VARIABLES:
         kept = [v for v in graph.get_collection(key) if any(v is one for one in variables)]
         graph.clear_collection(key)
         for variable in kept:
             graph.add_to_collection(key, variable)
-            keep.update(_nodes_of(variable))
-    saver_def = saver.as_saver_def() if saver is not None else None
-    if saver_def is not None:
-        names = (saver_def.filename_tensor_name, saver_def.save_tensor_name, saver_def.restore_op_name)
-        keep.update(name.partition(":")[0] for name in names)
     meta_graph = tf.compat.v1.train.export_meta_graph(
         graph=graph,
-        graph_def=reduce_graph(graph.as_graph_def(), sorted(keep)),
-        saver_def=saver_def,
+        saver_def=saver.as_saver_def() if saver is not None else None,
         collection_list=list(_VARIABLES),
         strip_default_attrs=True,
     )
     meta_graph.meta_info_def.tags.append(tf.saved_model.SERVING)
     return meta_graph
-
-
-def _nodes_of(variable: Any) -> set[str]:
-    """The nodes that a variable is described by in the graph's collections."""
-    proto = variable.to_proto()
-    named = (proto.variable_name, proto.initializer_name, proto.initial_value_name, proto.snapshot_name)
-    return {name.partition(":")[0] for name in named if name}
 
 
 def _describe(meta_graph: Any, signatures: Mapping[str, DrawnSignature], initializer: Any) -> None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-__all__ = ["drop_unneeded", "functions_given"]
+from tensorflow.core.framework import variable_pb2
+
+__all__ = ["drop_unneeded", "functions_given", "reached_nodes"]
 
 
 def drop_unneeded(meta_graph: Any) -> list[Any]:
     """Drop the nodes and functions that nothing of a SavedModel leads to, in place.
 
     Args:
-        meta_graph: A `MetaGraphDef` with its object graph.
+        meta_graph: A `MetaGraphDef` with its object graph, or of TF1 with its collections of
+            variables.
 
     Returns:
         The functions that stay, in the order in which they are met.
     """
     graph = meta_graph.graph_def
-    nodes = {node.name: node for node in graph.node}
-    needed = _reached(nodes, _roots(meta_graph))
+    needed = reached_nodes(graph, _roots(meta_graph))
     _keep(graph.node, lambda node: node.name in needed)
     functions = {function.signature.name: function for function in graph.library.function}
     order = _called(functions, [*_calls(graph.node), *_known_to_objects(meta_graph.object_graph_def)])
@@ -29,6 +31,28 @@ def drop_unneeded(meta_graph: Any) -> list[Any]:
     del graph.library.registered_gradients[:]
     functions = {function.signature.name: function for function in graph.library.function}
     return [functions[name] for name in order]
+
+
+def reached_nodes(graph: Any, starts: Iterable[str]) -> set[str]:
+    """The names of all nodes that some nodes or tensors need, these included.
+
+    Args:
+        graph: A `GraphDef`.
+        starts: Names of nodes or tensors; empty ones count for nothing.
+
+    Returns:
+        Names of nodes.
+    """
+    nodes = {node.name: node for node in graph.node}
+    queue = list(dict.fromkeys(_node_name(name) for name in starts if name))
+    seen = set(queue)
+    for name in queue:
+        for tensor in nodes[name].input:
+            source = _node_name(tensor)
+            if source not in seen:
+                seen.add(source)
+                queue.append(source)
+    return seen
 
 
 def _keep(items: Any, wanted: Any) -> None:
@@ -49,18 +73,10 @@ def _roots(meta_graph: Any) -> Iterator[str]:
         for node in meta_graph.object_graph_def.nodes
         if node.WhichOneof("kind") == "constant"
     )
-
-
-def _reached(nodes: dict[str, Any], roots: Iterable[str]) -> set[str]:
-    queue = list(dict.fromkeys(_node_name(name) for name in roots if name))
-    seen = set(queue)
-    for name in queue:
-        for tensor in nodes[name].input:
-            source = _node_name(tensor)
-            if source not in seen:
-                seen.add(source)
-                queue.append(source)
-    return seen
+    for collection in meta_graph.collection_def.values():
+        for described in map(variable_pb2.VariableDef.FromString, collection.bytes_list.value):
+            yield from (described.variable_name, described.initializer_name)
+            yield from (described.initial_value_name, described.snapshot_name)
 
 
 def _node_name(tensor: str) -> str:

@@ -160,6 +160,27 @@ def test_draw_model_larger_than_any_memory_allocates_nothing(model: str, samples
     assert [variable.shape for variable in drawn.variables] == [(10**11, 64)]
 
 
+def test_draw_layers_with_a_random_state_leaves_it_out(samples: Path) -> None:
+    from sample_models.line_module import LineDefinition
+
+    class Noisy(LineDefinition):
+        def build(self, mode: Mode) -> Any:
+            x = keras.Input([1])
+            y = keras.layers.Dropout(0.5, name="drop")(keras.layers.GaussianNoise(0.1, name="noise")(x))
+            return keras.Model(x, keras.layers.Dense(1, name="answer")(y))
+
+        def serve(self, network: Any, signature: str, inputs: Any) -> Any:
+            return {"y": network(inputs["x"], training=False)}
+
+    drawn = draw_graph(Noisy())
+    assert [variable.name for variable in drawn.variables] == ["answer/bias", "answer/kernel"]
+    assert drawn.unreached == ()
+    functions = drawn.meta_graph.graph_def.library.function
+    operations = {node.op for function in functions for node in function.node_def}
+    assert "MatMul" in operations
+    assert not [name for name in operations if "Random" in name]
+
+
 def test_export_says_what_it_had_to_allocate_and_why(
     make_checkpoint: MakeCheckpoint, export: Exporter, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -203,7 +224,7 @@ class Unservable(tf.Module):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("python", "a signature reaches Python code"),
+        ("python", "got a call of Python"),
         ("table", "the signatures reach state that is no variable"),
         ("hidden", "which the network does not hold"),
         ("shape", "expected a shape without unknown dimensions"),
