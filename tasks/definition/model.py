@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tasks.definition.parts import GoldenExamples, Mode, Threshold, TrainingPlan
+from tasks.definition.parts import Budget, GoldenExamples, Mode, Threshold, TrainingPlan
 from tasks.errors import InvalidDefinition
 from tasks.records import Signature, WeightsKind
 
@@ -36,6 +36,12 @@ class ModelDefinition(ABC):
             name, or the only one that fits.
         tolerance: The largest difference, absolute and relative, allowed between a float
             that the SavedModel answers and the same from the checkpoint in evaluation mode.
+        serving_runtime: The oldest TensorFlow release whose server has to load the export.
+        stateful_ops: Kinds of operations that a signature may reach although they are random
+            or keep a state, such as a sampling decoder's.
+        budget: What the model may cost where it is served.
+        max_regression: Metric name to how much worse than the live version's it may be,
+            on the same held-out data.
     """
 
     signatures: ClassVar[Mapping[str, Signature]]
@@ -46,6 +52,10 @@ class ModelDefinition(ABC):
     renames: ClassVar[tuple[tuple[str | re.Pattern[str], str], ...]] = ()
     checkpoint_roots: ClassVar[Mapping[WeightsKind, str]] = {}
     tolerance: ClassVar[float] = 1e-5
+    serving_runtime: ClassVar[str] = "2.21"
+    stateful_ops: ClassVar[tuple[str, ...]] = ()
+    budget: ClassVar[Budget] = Budget()
+    max_regression: ClassVar[Mapping[str, float]] = {}
 
     @abstractmethod
     def training_data(self) -> tf.data.Dataset:

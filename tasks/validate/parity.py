@@ -7,38 +7,31 @@ answers, and so does a layer that serves as if it were trained.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tasks.definition import ModelDefinition
-from tasks.records import Check, Checkpoint, ExportedModel
+from tasks.errors import CheckpointMismatch
+from tasks.records import Check
 from tasks.validate.reference import answer_from_checkpoint
 
-__all__ = ["check_parity"]
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
+__all__ = ["check_golden_examples"]
 
 
-def check_parity(
-    definition: ModelDefinition,
-    reference: Checkpoint | str,
-    exported: ExportedModel,
-    answers: Mapping[str, Mapping[str, np.ndarray]],
-) -> Check:
-    """Compare the SavedModel's answers to the golden examples with the checkpoint's.
+def check_golden_examples(subject: Subject) -> Check:
+    """Compare the server's answers to the golden examples with the checkpoint's: `golden-examples`.
 
-    Args:
-        definition: The model.
-        reference: The checkpoint.
-        exported: The export; it says which of the checkpoint's weights it serves.
-        answers: Signature name to output name to what the SavedModel answered.
-
-    Returns:
-        The check `golden-examples`: equal integers and strings, and floats within the
-        definition's tolerance.
-
-    Raises:
-        CheckpointMismatch: The checkpoint does not fit the definition.
+    Integers and strings have to be equal, and floats within the definition's tolerance.
     """
-    expected, restored = answer_from_checkpoint(definition, reference, exported)
+    definition, answers = subject.definition, subject.golden_answers
+    try:
+        expected, restored = answer_from_checkpoint(definition, subject.checkpoint, subject.exported)
+    except CheckpointMismatch as err:
+        return _unlike(subject, err)
     differences = list(_differences(expected, answers, definition.tolerance))
     return Check(
         name="golden-examples",
@@ -51,6 +44,17 @@ def check_parity(
             if differences
             else ""
         ),
+    )
+
+
+def _unlike(subject: Subject, error: CheckpointMismatch) -> Check:
+    return Check(
+        name="golden-examples",
+        status="failed",
+        looked_at=str(subject.folder),
+        expected="the checkpoint's own answers to compare with",
+        found=str(error),
+        advice="Validate with the definition and the checkpoint that the export was made of.",
     )
 
 

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.descriptions import SavedModelDescription
 from tasks.inspect import inspect_uri
 from tasks.records import Check, Signature, TensorSpec
 from tasks.requests import InspectRequest
 
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
 __all__ = ["check_signatures"]
 
 
-def check_signatures(folder: Path, expected: Mapping[str, Signature]) -> Check:
-    """Compare names, dtypes and shapes of every signature, both ways.
-
-    Args:
-        folder: The SavedModel.
-        expected: The definition's signatures.
-
-    Returns:
-        The check `signatures`; it lists every difference.
-    """
+def check_signatures(subject: Subject) -> Check:
+    """Compare names, dtypes and shapes of every signature, both ways: the check `signatures`."""
+    folder, expected = subject.folder, subject.definition.signatures
     described = inspect_uri(InspectRequest(uri=str(folder)))
     if not isinstance(described, SavedModelDescription):
         raise TypeError(f"{folder} is described as {type(described).__name__}")

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from tasks.definition import Threshold
-from tasks.records import Check, ExportedModel
+from tasks.records import Check
+
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
 
 __all__ = ["check_thresholds"]
 
 
-def check_thresholds(exported: ExportedModel, thresholds: Mapping[str, Threshold]) -> Check:
-    """Compare the checkpoint's metrics with the definition's thresholds.
-
-    Args:
-        exported: The export; its checkpoint carries the metrics.
-        thresholds: Metric name to bound, for whichever weights are served.
-
-    Returns:
-        The check `metric-thresholds`.
-    """
+def check_thresholds(subject: Subject) -> Check:
+    """Compare the checkpoint's metrics with the definition's thresholds: the check `metric-thresholds`."""
+    exported, thresholds = subject.exported, subject.definition.thresholds
     prefix = "average_" if exported.weights == "average" else ""
     metrics = exported.checkpoint.metrics
     broken = []

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.errors import CheckpointError
 from tasks.files import digest_tree
 from tasks.records import Check
 
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
 __all__ = ["check_digest", "check_files"]
 
 
-def check_files(folder: Path) -> Check:
-    """Whether the SavedModel has its graph and whole variables.
-
-    Args:
-        folder: The SavedModel.
-
-    Returns:
-        The check `files-whole`.
-    """
+def check_files(subject: Subject) -> Check:
+    """Whether the SavedModel has its graph and whole variables: the check `files-whole`."""
+    folder = subject.folder
     problem, tensors = _problem(folder)
     return Check(
         name="files-whole",
@@ -43,16 +41,9 @@ def _problem(folder: Path) -> tuple[str, int]:
     return "", len(bundle.entries)
 
 
-def check_digest(folder: Path, digest: str) -> Check:
-    """Whether the files are those that the export's record speaks of.
-
-    Args:
-        folder: The SavedModel.
-        digest: SHA-256 in hex, from the record.
-
-    Returns:
-        The check `digest`.
-    """
+def check_digest(subject: Subject) -> Check:
+    """Whether the files are those that the export's record speaks of: the check `digest`."""
+    folder, digest = subject.folder, subject.exported.digest
     found = digest_tree(folder)[0] if folder.is_dir() else "no folder"
     return Check(
         name="digest",
