@@ -56,7 +56,10 @@ def validate_model(request: ValidateRequest) -> ValidationReport:
     with tempfile.TemporaryDirectory(prefix="redraw-validate-") as scratch, ServingProcess() as serving:
         subject = _subject(request, serving, Path(scratch))
         logger.info("validating %s in %s", request.model, subject.folder)
-        report = examine(subject, request.waivers)
+        try:
+            report = examine(subject, request.waivers)
+        finally:
+            subject.close()
     path = Path(request.report)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(report.to_json(), indent=2).encode())
