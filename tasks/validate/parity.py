@@ -47,7 +47,7 @@ def _compared(name: str, subject: Subject, examples: Mapping[str, GoldenExamples
     rows = sum(len(next(iter(example.inputs.values()))) for example in examples.values())
     expected = f"the same answers, floats within {tolerance:g}"
     try:
-        reference = subject.reference
+        reference, how = subject.reference
         wanted = {key: reference.answer(key, example.inputs) for key, example in examples.items()}
     except CheckpointMismatch as err:
         return conclude(
@@ -60,7 +60,7 @@ def _compared(name: str, subject: Subject, examples: Mapping[str, GoldenExamples
         )
     return conclude(
         name,
-        looked_at=f"the answers to {rows} requests, and those of {reference.how}",
+        looked_at=f"the answers to {rows} requests, and those of {how}",
         expected=expected,
         found=f"the same; floats differ by {largest_error(wanted, answers):.3g} at most",
         problems=_differences(wanted, answers, tolerance),

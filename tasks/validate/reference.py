@@ -10,13 +10,13 @@ to the network one by one, which still holds the drawing and the moving to accou
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from tasks.checkpoint.catalogue import find_record
+from tasks.checkpoint.catalogue import fetch_checkpoint, find_record
 from tasks.checkpoint.source import open_checkpoint
-from tasks.definition import GraphFunctionDefinition
 from tasks.errors import CheckpointMismatch
 from tasks.records import Checkpoint
 
@@ -27,12 +27,23 @@ __all__ = ["LedgerTensors", "Reference", "restore_reference"]
 
 
 class Reference(Protocol):
-    """A checkpoint, restored; `how` says in which way.
+    """Networks in evaluation mode, and the checkpoint that was last restored under them."""
 
-    All its methods raise `CheckpointMismatch` where the checkpoint does not fit the definition.
-    """
+    def restore(self, prefix: Path) -> str:
+        """Restore a checkpoint of our own training by TensorFlow's own means; says by which.
 
-    how: str
+        Raises:
+            CheckpointMismatch: It does not fit the definition.
+        """
+        ...
+
+    def assign(self, tensors: LedgerTensors) -> None:
+        """Assign the tensors of any checkpoint, as the restore ledger says.
+
+        Raises:
+            CheckpointMismatch: The checkpoint lacks one of them, or it does not fit.
+        """
+        ...
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Output name to answers; `inputs` are as the signature says."""
@@ -74,29 +85,26 @@ class LedgerTensors:
         return self._source.read_array(key)
 
 
-def restore_reference(subject: Subject) -> Reference:
+def restore_reference(subject: Subject) -> tuple[Reference, str]:
     """Restore the checkpoint that an export is held to.
 
     Args:
         subject: The export.
 
     Returns:
-        The checkpoint under the definition's networks.
+        The checkpoint under the definition's networks, and how it was restored.
 
     Raises:
         CheckpointMismatch: The checkpoint does not fit the definition.
         CheckpointNotFound: It is gone.
         CannotRun: It can be restored by the ledger alone, and there is none.
     """
-    definition, foreign = subject.definition, _is_foreign(subject.checkpoint)
-    # Imported here: each imports TensorFlow, and a subject is made before that is needed.
-    if isinstance(definition, GraphFunctionDefinition):
-        from tasks.validate.session_reference import SessionReference
-
-        return SessionReference(definition, subject, foreign)
-    from tasks.validate.network_reference import NetworkReference
-
-    return NetworkReference(subject, foreign)
+    reference = subject.standard.reference(subject.exported.weights)
+    if _is_foreign(subject.checkpoint):
+        reference.assign(LedgerTensors(subject))
+        return reference, "the checkpoint's tensors, assigned by the restore ledger"
+    prefix, _ = fetch_checkpoint(subject.checkpoint, subject.scratch / "reference")
+    return reference, f"{prefix.name}, restored by {reference.restore(prefix)}"
 
 
 def _is_foreign(reference: Checkpoint | str) -> bool:

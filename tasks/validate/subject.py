@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tasks.definition import GoldenExamples, ModelDefinition
     from tasks.validate.reference import Reference
     from tasks.validate.serving import LoadedModel, ServingProcess
+    from tasks.validate.standard import Standard
 
 __all__ = ["Answers", "LiveVersion", "Subject"]
 
@@ -59,7 +60,8 @@ class Subject:
         checkpoint: The checkpoint that it is held to.
         live: The version that it would replace; None where it is compared with none.
         allow_breaking: Why a breaking change of signatures is wanted; empty where it is not.
-        serving: The process that answers as a server does; it outlives the subject.
+        standard: What exports of its model are held to; it outlives the subject.
+        serving: The process that answers as a server does; it outlives the subject as well.
         scratch: An empty folder.
     """
 
@@ -68,6 +70,7 @@ class Subject:
     checkpoint: Checkpoint | str
     live: LiveVersion | None
     allow_breaking: str
+    standard: Standard
     serving: ServingProcess
     scratch: Path
 
@@ -114,25 +117,20 @@ class Subject:
         ledger: Mapping[str, Any] = json.loads(text)
         return ledger
 
-    @cached_property
+    @property
     def definition(self) -> ModelDefinition:
-        """The model's definition; imports TensorFlow."""
-        from tasks.quiet import quiet_import
-        from tasks.registry import load_definition
+        """The model's definition; the first call imports TensorFlow."""
+        return self.standard.definition
 
-        with quiet_import():
-            import tensorflow  # noqa: F401 - imported by the definition; here without its chatter
-        return load_definition(self.exported.model)
-
-    @cached_property
+    @property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to the definition's examples."""
-        return self.definition.golden_examples()
+        return self.standard.golden_examples
 
-    @cached_property
+    @property
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to requests that training never saw."""
-        return self.definition.held_out_examples()
+        return self.standard.held_out_examples
 
     @cached_property
     def served(self) -> LoadedModel:
@@ -181,8 +179,8 @@ class Subject:
         return self._metrics(_ask(self.live_served, self.held_out_examples))
 
     @cached_property
-    def reference(self) -> Reference:
-        """The checkpoint itself, restored in evaluation mode.
+    def reference(self) -> tuple[Reference, str]:
+        """The checkpoint itself, restored in evaluation mode, and how.
 
         Raises:
             CheckpointMismatch: It does not fit the definition.
@@ -193,7 +191,7 @@ class Subject:
 
     def close(self) -> None:
         """Let go of what was loaded, before the next subject comes."""
-        for name in ("reference", "served", "live_served"):
+        for name in ("served", "live_served"):
             opened = self.__dict__.pop(name, None)
             if opened is not None:
                 opened.close()

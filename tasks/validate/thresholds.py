@@ -66,7 +66,7 @@ def _recorded(subject: Subject) -> Mapping[str, float]:
     if not missing:
         return recorded
     try:
-        return {**subject.reference.evaluate(), **recorded}
+        return {**subject.reference[0].evaluate(), **recorded}
     except CheckpointMismatch as err:
         raise CannotRun(
             f"there is no metric {', '.join(sorted(missing))}, and the checkpoint cannot be evaluated: {err}",
