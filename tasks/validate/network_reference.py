@@ -56,6 +56,7 @@ class NetworkReference:
         for name, variable in weights_by_name(self._network).items():
             value = tensors.read(name)
             if value is not None:
+                _demand_fit(name, variable, value)
                 variable.assign(value)
         renew_derived_constants(self._network)
 
@@ -82,6 +83,16 @@ class NetworkReference:
         """Let go of the weights."""
         self._network = self._trained = None
         self._serving.clear()
+
+
+def _demand_fit(name: str, variable: Any, value: np.ndarray) -> None:
+    want = f"{variable.dtype.base_dtype.name} {variable.shape.as_list()}"
+    got = f"{value.dtype.name} {list(value.shape)}"
+    if want.replace("string", "object") != got:
+        raise CheckpointMismatch(
+            f"variable {name!r}: expected its ledger's tensor to be {want}, got {got}."
+            " Validate with the definition that the export was made of."
+        )
 
 
 def _drawn(definition: ModelDefinition, mode: Mode) -> Any:
