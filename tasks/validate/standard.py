@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.definition import GraphFunctionDefinition
@@ -49,6 +50,13 @@ class Standard:
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to requests that training never saw."""
         return self.definition.held_out_examples()
+
+    @cached_property
+    def assets(self) -> Mapping[str, Path]:
+        """Name below `assets/` to the file that the definition would put there."""
+        from tasks.export.drawing import draw_graph
+
+        return draw_graph(self.definition).assets
 
     def reference(self, weights: WeightsKind) -> Reference:
         """The definition's networks, drawn for evaluation; a checkpoint has yet to be restored under them."""

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.messages import SavedModel, parse_message
-from tasks.records import Checkpoint, ExportedModel, Release
-from tasks.storage import read_uri
+from tasks.records import Release
 from tasks.validate.behaviour.requests import cast_request
+from tasks.validate.export_files import ExportFiles
 from tasks.validate.outcome import CannotRun
 
 if TYPE_CHECKING:
     import numpy as np
-    from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
     from tasks.definition import GoldenExamples, ModelDefinition
     from tasks.validate.reference import Reference
@@ -29,8 +25,6 @@ __all__ = ["Answers", "LiveVersion", "Subject"]
 
 # Signature name to output name to values.
 Answers = Mapping[str, Mapping[str, "np.ndarray"]]
-
-_SERVE = "serve"
 
 
 @dataclass(kw_only=True)
@@ -52,13 +46,10 @@ class LiveVersion:
 
 
 @dataclass(kw_only=True)
-class Subject:
+class Subject(ExportFiles):
     """An export under examination.
 
     Attributes:
-        exported: Its record.
-        folder: Its files.
-        checkpoint: The checkpoint that it is held to.
         live: The version that it would replace; None where it is compared with none.
         allow_breaking: Why a breaking change of signatures is wanted; empty where it is not.
         standard: What exports of its model are held to; it outlives the subject.
@@ -66,57 +57,11 @@ class Subject:
         scratch: An empty folder.
     """
 
-    exported: ExportedModel
-    folder: Path
-    checkpoint: Checkpoint | str
     live: LiveVersion | None
     allow_breaking: str
     standard: Standard
     serving: ServingProcess
     scratch: Path
-
-    @cached_property
-    def meta_graphs(self) -> list[MetaGraphDef]:
-        """Every graph of `saved_model.pb`, as tensorboard's messages: no TensorFlow is imported.
-
-        Raises:
-            MalformedError: The file is damaged.
-        """
-        from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
-
-        path = self.folder / "saved_model.pb"
-        parsed = parse_message(SavedModel, path.read_bytes())
-        return [MetaGraphDef.FromString(graph.SerializeToString()) for graph in parsed.meta_graphs]
-
-    @cached_property
-    def meta_graph(self) -> MetaGraphDef:
-        """The graph with the tag that servers load.
-
-        Raises:
-            CannotRun: There is none.
-        """
-        for graph in self.meta_graphs:
-            if set(graph.meta_info_def.tags) == {_SERVE}:
-                return graph
-        raise CannotRun(f"no graph has the tag {_SERVE!r} alone", "Export again.")
-
-    @cached_property
-    def bundle(self) -> TensorBundle:
-        """The SavedModel's variables."""
-        return TensorBundle(self.folder / "variables" / "variables")
-
-    @cached_property
-    def ledger(self) -> Mapping[str, Any]:
-        """The restore ledger: `served` and `dropped` rows, as `tasks.export.ledger` writes them.
-
-        Raises:
-            CannotRun: It is gone.
-        """
-        text = read_uri(self.exported.ledger_uri)
-        if text is None:
-            raise CannotRun(f"there is no restore ledger at {self.exported.ledger_uri}", "Export again.")
-        ledger: Mapping[str, Any] = json.loads(text)
-        return ledger
 
     @property
     def definition(self) -> ModelDefinition:
