@@ -63,8 +63,11 @@ PLAN = (
     PlannedCheck("serving-runtime", "known_ops:check_serving_runtime", _GRAPH),
     PlannedCheck("size-budget", "size_budget:check_size_budget", _FILES),
     PlannedCheck("assets", "assets:check_assets", _GRAPH),
-    PlannedCheck("metric-thresholds", "thresholds:check_thresholds"),
     # What the server says.
     PlannedCheck("loads", "loads:check_loads", _FILES),
+    # What the checkpoint itself says.
     PlannedCheck("golden-examples", "parity:check_golden_examples", _SERVED),
+    PlannedCheck("held-out-examples", "parity:check_held_out_examples", _SERVED),
+    PlannedCheck("metric-thresholds", "thresholds:check_thresholds", _SERVED),
+    PlannedCheck("live-metrics", "live_metrics:check_live_metrics", _SERVED),
 )
