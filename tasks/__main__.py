@@ -148,6 +148,8 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
     settings: dict[str, Any] = {"dest": declared.name, "default": MISSING, "help": help_text}
     if hint is bool:
         settings["action"] = "store_true"
+    elif typing.get_origin(hint) is tuple:
+        settings |= {"action": "append", "metavar": key.upper()}
     else:
         settings["type"] = int if int in _members(hint) else str
         settings["metavar"] = key.upper().replace("-", "_")

@@ -197,6 +197,8 @@ class Check:
         expected: What a good export shows.
         found: What this one shows.
         advice: What to do about it; empty when it passed.
+        waived: Why publication goes ahead although the check was not run; empty where it was not waived.
+        seconds: How long it took.
     """
 
     name: str
@@ -205,6 +207,13 @@ class Check:
     expected: str
     found: str
     advice: str = ""
+    waived: str = ""
+    seconds: float = 0.0
+
+    @property
+    def admits(self) -> bool:
+        """Whether it lets the export pass: it passed, or it was not run and that was waived."""
+        return self.status == "passed" or (self.status == "not_run" and bool(self.waived))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,8 +224,12 @@ class ValidationReport(Record):
         model: The definition's name.
         digest: Of the export that was examined; a push demands the same.
         checks: Each by name.
-        passed: Whether every check passed.
+        passed: Whether every check passed, or was waived.
         validated_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        waivers: Check to the reason why it may be `not_run`, as they were asked for.
+        allow_breaking: Why a breaking change of signatures was wanted; empty where none was.
+        against: The live version that it was compared with.
+        attachments: Name to URI of what is to be looked at: `report.html`, `graphs.svg`, `graphs.json`.
     """
 
     model: str
@@ -224,6 +237,10 @@ class ValidationReport(Record):
     checks: tuple[Check, ...]
     passed: bool
     validated_at: str
+    waivers: Mapping[str, str] = field(default_factory=dict)
+    allow_breaking: str = ""
+    against: int | None = None
+    attachments: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,6 +127,29 @@ class ValidateRequest(Request):
     checkpoint: Checkpoint | str | None = _flag(
         "the checkpoint to compare with (default: the one that the export names)", default=None
     )
+    against: str | None = _flag(
+        "gs:// URI of the model bucket whose live version to compare with", default=None
+    )
+    allow_breaking: str | None = _flag("why signatures may break the live version's; recorded", default=None)
+    waive: tuple[str, ...] = _flag(
+        "CHECK=REASON: publish although this check cannot be run; may be repeated", default=()
+    )
+
+    @property
+    def waivers(self) -> dict[str, str]:
+        """Check to reason."""
+        return {
+            name.strip(): reason.strip() for name, _, reason in (item.partition("=") for item in self.waive)
+        }
+
+    def __post_init__(self) -> None:
+        """Refuse a waiver without a reason."""
+        for item in self.waive:
+            name, _, reason = item.partition("=")
+            if not name.strip() or not reason.strip():
+                raise InvalidRequest(
+                    f"validate request: waive: expected CHECK=REASON, got {item!r}. Say which check, and why."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

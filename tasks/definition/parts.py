@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["GoldenExamples", "Mode", "Threshold", "TrainingPlan"]
+__all__ = ["Budget", "GoldenExamples", "Mode", "Threshold", "TrainingPlan"]
 
 
 class Mode(enum.Enum):
@@ -57,6 +57,25 @@ class TrainingPlan:
     evaluate_every: int = 100
     keep_checkpoints: int = 20
     average_decay: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a model may cost where it is served; None for no bound.
+
+    Attributes:
+        size_bytes: Of all files.
+        variables: Values in all variables.
+        p50_ms: Half of the requests of one row are answered within this, in milliseconds.
+        p99_ms: 99 of 100 requests of one row are answered within this, in milliseconds.
+        rows_per_second: The rows that it answers at the least, in requests of 32.
+    """
+
+    size_bytes: int | None = None
+    variables: int | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    rows_per_second: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

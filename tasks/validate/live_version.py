@@ -1,0 +1,43 @@
+"""The version that an export would replace, fetched when a check first asks for its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.live import read_pointer
+from tasks.names import check_bucket
+from tasks.published import demand_published, version_folder
+from tasks.storage import download_tree, open_storage
+from tasks.validate.subject import LiveVersion
+
+__all__ = ["find_live_version"]
+
+
+def find_live_version(model: str, bucket: str | None, scratch: Path) -> LiveVersion | None:
+    """Find a model's live version.
+
+    Args:
+        model: The definition's name.
+        bucket: `gs://` URI of the model bucket; None to compare with none.
+        scratch: Where its files may go.
+
+    Returns:
+        The live version; None where none is asked for, or none is live yet.
+
+    Raises:
+        VersionNotFound: The pointer names a version that is not published.
+        ObjectConflict: Its objects are no longer what was published.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    if bucket is None:
+        return None
+    storage = open_storage(check_bucket(bucket))
+    version = read_pointer(storage, model).version
+    if version is None:
+        return None
+
+    def fetch() -> Path:
+        download_tree(storage, version_folder(model, version), scratch / "live")
+        return scratch / "live"
+
+    return LiveVersion(release=demand_published(storage, model, version), fetch=fetch)

@@ -1,0 +1,80 @@
+"""Every check by name, in the order in which they run: the cheap and TensorFlow-free ones first."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from tasks.records import Check
+
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
+__all__ = ["PLAN", "PlannedCheck"]
+
+
+@dataclass(frozen=True)
+class PlannedCheck:
+    """One check of the plan.
+
+    Attributes:
+        name: Its name in the report, which a waiver may give.
+        function: `module:function` below `tasks.validate`; imported when its turn comes, so that
+            an export that fails early costs no import of TensorFlow. It takes the subject and
+            the name, and returns the check.
+        needs: The checks that have to have passed, or it is not run.
+    """
+
+    name: str
+    function: str
+    needs: tuple[str, ...] = ()
+
+    def run(self, subject: Subject) -> Check:
+        """Do the check; raises `CannotRun` where it lacks something."""
+        module, _, function = self.function.partition(":")
+        loaded = importlib.import_module(f"tasks.validate.{module}")
+        return cast("Callable[[Subject], Check]", getattr(loaded, function))(subject)
+
+
+_FILES = ("files-whole", "digest")
+_GRAPH = (*_FILES, "graph-size", "serve-tag")
+_SERVED = (*_FILES, "signatures", "loads")
+
+PLAN = (
+    # What the files say, without TensorFlow.
+    PlannedCheck("files-whole", "whole:check_files"),
+    PlannedCheck("digest", "whole:check_digest"),
+    PlannedCheck("graph-size", "graph_file:check_graph_size", _FILES),
+    PlannedCheck("serve-tag", "graph_file:check_serve_tag", (*_FILES, "graph-size")),
+    PlannedCheck("finite-weights", "finite_weights:check_finite_weights", _FILES),
+    # What the graph says, without TensorFlow as long as nothing is wrong.
+    PlannedCheck("method-names", "method_names:check_method_names", _GRAPH),
+    PlannedCheck("live-signatures", "live_signatures:check_live_signatures", _GRAPH),
+    PlannedCheck("custom-ops", "known_ops:check_custom_ops", _GRAPH),
+    PlannedCheck("host-code", "host_code:check_host_code", _GRAPH),
+    PlannedCheck("unreached-functions", "graph_file:check_unreached_functions", _GRAPH),
+    PlannedCheck("single-copy", "single_copy:check_single_copy", _GRAPH),
+    PlannedCheck("inference-ops", "inference_ops:check_inference_ops", _GRAPH),
+    # Both, held to the definition.
+    PlannedCheck("weights-source", "weights_source:check_weights_source", _GRAPH),
+    PlannedCheck("signatures", "signatures:check_signatures", _GRAPH),
+    PlannedCheck("serving-runtime", "known_ops:check_serving_runtime", _GRAPH),
+    PlannedCheck("size-budget", "size_budget:check_size_budget", _FILES),
+    PlannedCheck("assets", "assets:check_assets", _GRAPH),
+    # What the server says.
+    PlannedCheck("loads", "loads:check_loads", _FILES),
+    PlannedCheck("warm-up", "warm_up:check_warm_up", _SERVED),
+    PlannedCheck("repeatable", "behaviour.repeatable:check_repeatable", _SERVED),
+    PlannedCheck("row-independence", "behaviour.row_independence:check_row_independence", _SERVED),
+    PlannedCheck("request-edges", "behaviour.request_edges:check_request_edges", _SERVED),
+    PlannedCheck("latency-budget", "latency:check_latency", _SERVED),
+    # What the checkpoint itself says.
+    PlannedCheck("golden-examples", "parity:check_golden_examples", _SERVED),
+    PlannedCheck("held-out-examples", "parity:check_held_out_examples", _SERVED),
+    PlannedCheck("metric-thresholds", "thresholds:check_thresholds", _SERVED),
+    PlannedCheck("live-metrics", "live_metrics:check_live_metrics", _SERVED),
+    # After all other requests, for it tells what they have changed.
+    PlannedCheck("variables-unchanged", "behaviour.variables_unchanged:check_variables_unchanged", _SERVED),
+)

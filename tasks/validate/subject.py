@@ -1,0 +1,169 @@
+"""What is examined: an export, and all that it is held to, each part read when a check first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.records import Release
+from tasks.validate.behaviour.requests import cast_request
+from tasks.validate.export_files import ExportFiles
+from tasks.validate.outcome import CannotRun
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tasks.definition import GoldenExamples, ModelDefinition
+    from tasks.validate.reference import Reference
+    from tasks.validate.serving import LoadedModel, ServingProcess
+    from tasks.validate.standard import Standard
+
+__all__ = ["Answers", "LiveVersion", "Subject"]
+
+# Signature name to output name to values.
+Answers = Mapping[str, Mapping[str, "np.ndarray"]]
+
+
+@dataclass(kw_only=True)
+class LiveVersion:
+    """The version that the bucket serves now.
+
+    Attributes:
+        release: Its record.
+        fetch: Copies its files to a local folder, and says where.
+    """
+
+    release: Release
+    fetch: Callable[[], Path]
+
+    @cached_property
+    def folder(self) -> Path:
+        """Its files, fetched when a check first asks for them."""
+        return self.fetch()
+
+
+@dataclass(kw_only=True)
+class Subject(ExportFiles):
+    """An export under examination.
+
+    Attributes:
+        live: The version that it would replace; None where it is compared with none.
+        allow_breaking: Why a breaking change of signatures is wanted; empty where it is not.
+        standard: What exports of its model are held to; it outlives the subject.
+        serving: The process that answers as a server does; it outlives the subject as well.
+        scratch: An empty folder.
+    """
+
+    live: LiveVersion | None
+    allow_breaking: str
+    standard: Standard
+    serving: ServingProcess
+    scratch: Path
+
+    @property
+    def definition(self) -> ModelDefinition:
+        """The model's definition; the first call imports TensorFlow."""
+        return self.standard.definition
+
+    @property
+    def golden_examples(self) -> Mapping[str, GoldenExamples]:
+        """Signature name to the definition's examples."""
+        return self.standard.golden_examples
+
+    @property
+    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
+        """Signature name to requests that training never saw."""
+        return self.standard.held_out_examples
+
+    @property
+    def served(self) -> LoadedModel:
+        """The export, loaded in the serving process.
+
+        Raises:
+            LoadFailed: The C++ loader refuses it.
+            ServingCrashed: The process died of it.
+        """
+        return self._loaded[0]
+
+    @property
+    def variables_at_load(self) -> Mapping[str, str]:
+        """Variable name to a digest of its value before the first request; raises as `served`."""
+        return self._loaded[1]
+
+    @cached_property
+    def _loaded(self) -> tuple[LoadedModel, Mapping[str, str]]:
+        model = self.serving.load(self.folder)
+        return model, model.digest_variables()
+
+    @cached_property
+    def golden_answers(self) -> Answers:
+        """What the server answers to the golden examples.
+
+        Raises:
+            RequestRefused: It answers one of them with an error.
+            ServingCrashed: The process died of it.
+        """
+        return self._ask(self.served, self.golden_examples)
+
+    @cached_property
+    def held_out_answers(self) -> Answers:
+        """What the server answers to the held-out examples; raises as `golden_answers`."""
+        return self._ask(self.served, self.held_out_examples)
+
+    @cached_property
+    def served_metrics(self) -> Mapping[str, float]:
+        """Metric name to value, of the server's answers to the labelled held-out examples."""
+        return self._metrics(self.held_out_answers)
+
+    @cached_property
+    def live_served(self) -> LoadedModel | None:
+        """The live version, loaded beside the export; None where there is none.
+
+        Raises:
+            LoadFailed: The C++ loader refuses it.
+        """
+        return None if self.live is None else self.serving.load(self.live.folder)
+
+    @cached_property
+    def live_metrics(self) -> Mapping[str, float]:
+        """As `served_metrics`, of the live version; raises as `golden_answers`."""
+        if self.live_served is None:
+            raise CannotRun("there is no live version", "Compare with one: --against gs://BUCKET.")
+        return self._metrics(self._ask(self.live_served, self.held_out_examples))
+
+    @cached_property
+    def reference(self) -> tuple[Reference, str]:
+        """The checkpoint itself, restored in evaluation mode, and how.
+
+        Raises:
+            CheckpointMismatch: It does not fit the definition.
+        """
+        from tasks.validate.reference import restore_reference
+
+        return restore_reference(self)
+
+    def close(self) -> None:
+        """Let go of what was loaded, before the next subject comes."""
+        loaded, live = self.__dict__.pop("_loaded", None), self.__dict__.pop("live_served", None)
+        for model in (loaded and loaded[0], live):
+            if model is not None:
+                model.close()
+
+    def _metrics(self, answers: Answers) -> Mapping[str, float]:
+        """Several signatures with one metric: the first by name tells it."""
+        measured: dict[str, float] = {}
+        for signature, examples in sorted(self.held_out_examples.items()):
+            if examples.labels:
+                metrics = self.definition.served_metrics(signature, answers[signature], examples.labels)
+                measured = {**metrics, **measured}
+        return measured
+
+    def _ask(self, model: LoadedModel, examples: Mapping[str, GoldenExamples]) -> Answers:
+        signatures = self.definition.signatures
+        return {
+            name: model.answer(name, cast_request(example.inputs, signatures[name].inputs))
+            for name, example in examples.items()
+        }
