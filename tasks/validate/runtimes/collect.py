@@ -27,7 +27,7 @@ from tensorboard.compat.proto.op_def_pb2 import OpDef, OpList
 
 from tasks.validate.runtimes import OP_LISTS
 
-__all__ = ["collect_op_lists", "merge_op_lists", "read_library"]
+__all__ = ["ask_library", "collect_op_lists", "merge_op_lists"]
 
 _LIBRARIES = ("tensorflow/libtensorflow_framework.so.2", "tensorflow/libtensorflow_cc.so.2")
 # A wheel of tensorflow-cpu is half of tensorflow's, and has the same operations.
@@ -109,9 +109,23 @@ def _ask(release: str) -> tuple[OpList, GraphDef]:
         (wheel,) = Path(scratch).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             libraries = [archive.extract(name, scratch) for name in _LIBRARIES]
-        # Two releases in one process would take each other's symbols.
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            op_list, graph = process.submit(read_library, libraries[-1]).result()
+        return ask_library(libraries[-1])
+
+
+def ask_library(path: str) -> tuple[OpList, GraphDef]:
+    """Ask a C library of TensorFlow, in a process of its own: two releases would take each other's symbols.
+
+    Args:
+        path: `libtensorflow_cc.so.2`.
+
+    Returns:
+        Its operations, and an empty graph of the version that it writes.
+
+    Raises:
+        OSError: It cannot be loaded here.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        op_list, graph = process.submit(_read_library, path).result()
     return OpList.FromString(op_list), GraphDef.FromString(graph)
 
 
@@ -125,15 +139,7 @@ class _Buffer(ctypes.Structure):
     ]
 
 
-def read_library(path: str) -> tuple[bytes, bytes]:
-    """Load a C library of TensorFlow into this process.
-
-    Args:
-        path: `libtensorflow_cc.so.2`.
-
-    Returns:
-        Its `OpList`, and an empty `GraphDef` with the version that it writes, serialized.
-    """
+def _read_library(path: str) -> tuple[bytes, bytes]:
     library = ctypes.CDLL(path)
     for name in ("TF_GetAllOpList", "TF_NewGraph", "TF_NewStatus", "TF_NewBuffer"):
         getattr(library, name).restype = ctypes.c_void_p

@@ -203,7 +203,7 @@ def test_custom_ops_unknown_type_is_named(hand_made, run_check: RunCheck) -> Non
         ('name: "n" op: "FFTND"', "2.12 does not know FFTND, as node 'n'; the first that does is 2.15"),
         ('name: "n" op: "RelayoutGrad"', "the first that does is 2.13"),
         (
-            'name: "n" op: "MatMul" attr { key: "grad_x" value { b: true } }',
+            'name: "n" op: "BatchMatMulV2" attr { key: "grad_x" value { b: true } }',
             "does not know the attribute 'grad_x'; the first that does is 2.16",
         ),
         (
@@ -231,7 +231,7 @@ def test_serving_runtime_unknown_use_is_named(
     ("node", "release"),
     [
         ('name: "n" op: "FFTND"', "2.15.0"),
-        ('name: "n" op: "MatMul" attr { key: "grad_x" value { b: false } }', "2.12"),
+        ('name: "n" op: "BatchMatMulV2" attr { key: "grad_x" value { b: false } }', "2.12"),
         ('name: "n" op: "MatMul" attr { key: "_made_by" value { b: true } }', "2.12"),
         ('name: "n" op: "AsString" attr { key: "T" value { type: DT_STRING } }', "2.13"),
     ],
