@@ -150,7 +150,7 @@ TABLE = (
 
 
 def with_table(hand_made, *, declared: bool) -> Subject:
-    """A table that a function fills from a file, whose path is kept in a variable, as TensorFlow 2 does it."""
+    """A table that a function fills from a file, whose path a variable keeps, as TensorFlow 2 does it."""
     hand_made.add(*(node.format(path="Placeholder" if declared else "Const") for node in TABLE))
     fill = 'name: "f" op: "InitializeTableFromTextFileV2" input: "t" input: "p"'
     hand_made.add_function("fill", "t p", "t", fill)
