@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tasks.definition.held_out import measure_answers, requests_of_features
 from tasks.definition.parts import Budget, GoldenExamples, Mode, Threshold, TrainingPlan
 from tasks.errors import InvalidDefinition
 from tasks.records import Signature, WeightsKind
@@ -113,6 +112,8 @@ class ModelDefinition(ABC):
         thresholds. By default the first rows of the evaluation data, for the signatures that
         take features as they are; a model whose requests look otherwise overrides it.
         """
+        from tasks.definition.held_out import requests_of_features
+
         return requests_of_features(self.evaluation_data(), self.signatures, HELD_OUT_ROWS)
 
     def served_metrics(
@@ -129,6 +130,8 @@ class ModelDefinition(ABC):
             By default `accuracy` where the labelled output is discrete, else
             `mean_absolute_error`. A name that `thresholds` knows is held to them.
         """
+        from tasks.definition.held_out import measure_answers
+
         return measure_answers(outputs, labels)
 
     def call(self, network: Any, features: Any, mode: Mode) -> Any:

@@ -93,7 +93,7 @@ class ExportFiles:
     @cached_property
     def served_signatures(self) -> Mapping[str, Signature]:
         """Signature name to what the file says of it, as clients see it."""
-        description = describe_saved_model(self.folder, str(self.folder))
+        description = describe_saved_model(str(self.folder), str(self.folder))
         return description.signatures
 
     @cached_property
