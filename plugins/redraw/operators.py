@@ -159,7 +159,8 @@ class ValidateSavedModelOperator(StageOperator):
         checkpoint: The checkpoint to compare with, if not the one that the export names.
         against: `gs://` URI of the model bucket whose live version to compare with; none by default.
         allow_breaking: Why signatures may break the live version's; the release records it.
-        waive: Checks that may be left undone, each as `CHECK=REASON`: a list, or text with commas or line breaks between.
+        waive: Checks that may be left undone, each as `CHECK=REASON`: a list, or text with commas
+            or line breaks between.
         kwargs: As `StageOperator`.
     """
 
