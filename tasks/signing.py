@@ -102,7 +102,7 @@ def _known_hashes(claim: Claim) -> Any:
 
     class KnownHashes(hashing.Config):
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
 
         def hash(self, *_: Any, **__: Any) -> Manifest:
             return _manifest(claim)

@@ -29,8 +29,8 @@ from tasks.export.mapping import Wanted, map_checkpoint
 from tasks.export.moving import write_saved_model
 from tasks.export.origin import open_origin
 from tasks.export.partial_folder import partial_folder
-from tasks.export.warm_up import write_warm_up
 from tasks.export.provenance import describe_maker
+from tasks.export.warm_up import write_warm_up
 from tasks.file_list import encode_files
 from tasks.files import TreeScan, scan_tree, write_atomically, writing_to
 from tasks.records import Checkpoint, ExportedModel, WeightsKind
