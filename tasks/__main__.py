@@ -32,12 +32,15 @@ from tasks.requests import (
     InspectRequest,
     LiveRequest,
     ModelsRequest,
+    PinRequest,
     PredictRequest,
+    PruneRequest,
     PushRequest,
     ReleasesRequest,
     Request,
     TrainRequest,
     ValidateRequest,
+    VerifyRequest,
 )
 
 __all__ = ["main"]
@@ -85,6 +88,9 @@ COMMANDS = {
     "push": Command(PushRequest, "tasks.push:push_model"),
     "live": Command(LiveRequest, "tasks.live:change_live"),
     "releases": Command(ReleasesRequest, "tasks.releases:list_releases"),
+    "prune": Command(PruneRequest, "tasks.prune:prune_versions"),
+    "pin": Command(PinRequest, "tasks.live.pin:pin_version"),
+    "verify": Command(VerifyRequest, "tasks.verify:verify_version"),
     "predict": Command(PredictRequest, "tasks.predict:predict_golden", loads_definition=True),
     "inspect": Command(
         InspectRequest, "tasks.inspect:inspect_uri", tables="tasks.inspect.tables:print_tables"
@@ -151,7 +157,7 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
     elif typing.get_origin(hint) is tuple:
         settings |= {"action": "append", "metavar": key.upper()}
     else:
-        settings["type"] = int if int in _members(hint) else str
+        settings["type"] = next((kind for kind in (int, float) if kind in _members(hint)), str)
         settings["metavar"] = key.upper().replace("-", "_")
         settings["choices"] = _choices(hint)
     parser.add_argument("--" + key.replace("_", "-"), **settings)

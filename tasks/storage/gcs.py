@@ -12,19 +12,24 @@ from typing import Any
 import google.auth
 from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
-from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
 
 from tasks.credentials import storage_credentials
 from tasks.errors import StorageUnavailable
 from tasks.files import checksum_of, partial_path, writing_to
 from tasks.storage.gcs_errors import patience, translating
-from tasks.storage.gcs_upload import Upload
+from tasks.storage.gcs_session import open_session
+from tasks.storage.gcs_upload import Session, Upload
 from tasks.storage.interface import Absent, AlreadyThere, Changed, StoredObject, check_object_name
 
 __all__ = ["GcsStorage"]
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+_LIST = "storage.objects.list"
+_GET = "storage.objects.get"
+_CREATE = "storage.objects.create"
+_DELETE = "storage.objects.delete"
+_REPLACE = f"{_CREATE} and {_DELETE}"
 _FIELDS = "items(name,size,crc32c,generation,timeCreated),nextPageToken"
 
 
@@ -36,7 +41,7 @@ class GcsStorage:
         self._start = f"{prefix}/" if prefix else ""
         self._uri = f"gs://{bucket}/{prefix}".rstrip("/")
         self._known_bucket = False
-        with translating(self._uri):
+        with translating(self._uri, "credentials"):
             self._client, self._session = _connect(os.environ.get("STORAGE_EMULATOR_HOST"))
         self._bucket = self._client.bucket(bucket)
 
@@ -47,7 +52,7 @@ class GcsStorage:
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         """The objects whose names start with `prefix`; placeholders of folders are left out."""
-        with translating(f"{self._uri}/{prefix}"):
+        with translating(f"{self._uri}/{prefix}", _LIST):
             found = self._client.list_blobs(
                 self._bucket, prefix=self._start + prefix, fields=_FIELDS, **self._patience
             )
@@ -57,7 +62,7 @@ class GcsStorage:
 
     def stat(self, name: str) -> StoredObject | None:
         """Describe one object."""
-        with translating(self._uri_of(name)):
+        with translating(self._uri_of(name), _GET):
             blob = self._bucket.get_blob(self._start + name, **self._patience)
         if blob is None:
             self._demand_bucket()
@@ -67,7 +72,7 @@ class GcsStorage:
     def read(self, name: str) -> bytes | None:
         """A small object's content."""
         blob = self._bucket.blob(self._start + name)
-        with translating(self._uri_of(name)):
+        with translating(self._uri_of(name), _GET):
             try:
                 content: bytes = blob.download_as_bytes(checksum="crc32c", **self._patience)
                 return content
@@ -86,7 +91,7 @@ class GcsStorage:
         if not size:
             return b""
         blob = self._bucket.blob(self._start + name, generation=generation)
-        with translating(self._uri_of(name)):
+        with translating(self._uri_of(name), _GET):
             try:
                 part: bytes = blob.download_as_bytes(
                     start=offset,
@@ -113,7 +118,7 @@ class GcsStorage:
             path.parent.mkdir(parents=True, exist_ok=True)
         partial = partial_path(path)
         try:
-            with writing_to(path), translating(self._uri_of(name)), partial.open("xb") as file:
+            with writing_to(path), translating(self._uri_of(name), _GET), partial.open("xb") as file:
                 # Compared below with what the listing says, of the file as it was written.
                 blob.download_to_file(file, checksum=None, **self._patience)
             self._demand_equal(described, partial)
@@ -122,15 +127,28 @@ class GcsStorage:
             partial.unlink(missing_ok=True)
         return described
 
-    def create(self, name: str, source: bytes | Path, crc32c: int | None = None) -> StoredObject:
+    def create(
+        self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
+    ) -> StoredObject:
         """Write an object that is not there yet, in one request."""
-        upload = self._upload_of(name, source, crc32c)
+        upload = replace(self._upload_of(name, source, crc32c), sha256=sha256)
         return self._sent(upload, refused=AlreadyThere)
 
     def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
         """Write an object in place of the very one that was read."""
         upload = replace(self._upload_of(name, data), generation=generation)
         return self._sent(upload, refused=Changed)
+
+    def delete(self, name: str, generation: int) -> None:
+        """Remove the very object that was read or listed."""
+        blob = self._bucket.blob(self._start + check_object_name(name))
+        with translating(self._uri_of(name), _DELETE):
+            try:
+                blob.delete(if_generation_match=generation, **self._patience)
+            except api.PreconditionFailed as err:
+                raise Changed(self._uri_of(name)) from err
+            except api.NotFound:
+                self._demand_bucket()
 
     def _upload_of(self, name: str, source: bytes | Path, crc32c: int | None = None) -> Upload:
         small = isinstance(source, bytes)
@@ -150,7 +168,7 @@ class GcsStorage:
     def _sent(self, upload: Upload, refused: type[Exception]) -> StoredObject:
         uri = f"gs://{upload.bucket}/{upload.name}"
         send = self._patience["retry"](upload.send)
-        with translating(uri):
+        with translating(uri, _REPLACE if upload.generation else _CREATE):
             try:
                 resource = send(self._session, self._patience["timeout"])
             except api.PreconditionFailed as err:
@@ -170,7 +188,7 @@ class GcsStorage:
         Listing needs no other permission than the stages have anyway.
         """
         if not self._known_bucket:
-            with translating(self._uri):
+            with translating(self._uri, _LIST):
                 list(self._client.list_blobs(self._bucket, max_results=1, **self._patience))
             self._known_bucket = True
 
@@ -208,10 +226,10 @@ def _decoded(crc32c: str) -> int:
 
 
 @functools.cache
-def _connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
+def _connect(emulator: str | None) -> tuple[storage.Client, Session]:
     """The client, and a session with the same credentials for the requests it cannot make.
 
-    One pair for all buckets of the process: they share connections.
+    One pair for all buckets of the process: they share connections, which are kept open.
     """
     # Otherwise each client asks in the background for the bucket's project and place, for
     # traces: a request more, and one that needs the permission storage.buckets.get.
@@ -221,6 +239,6 @@ def _connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
         credentials = AnonymousCredentials()
     if credentials is None:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
+    session = open_session(credentials)
     # Only buckets belong to a project, objects do not: no project has to be found.
-    client = storage.Client(project=None, credentials=credentials)
-    return client, AuthorizedSession(credentials)
+    return storage.Client(project=None, credentials=credentials, _http=session), session

@@ -9,12 +9,23 @@ from typing import TypeVar
 
 from tasks.errors import ObjectConflict, StorageUnavailable
 from tasks.files import TreeFile
-from tasks.storage.interface import Absent, AlreadyThere, Storage, StoredObject, check_object_name
+from tasks.storage.interface import (
+    Absent,
+    AlreadyThere,
+    FileAltered,
+    Storage,
+    StoredObject,
+    check_object_name,
+)
 
-__all__ = ["create_or_match", "download_tree", "in_parallel", "upload_tree"]
+__all__ = ["create_or_match", "download_tree", "in_parallel", "streams_for", "upload_tree"]
 
-# Four streams fill the link to a bucket when a model lies in shards; more only cost memory.
-_STREAMS = 4
+# Small objects wait for the answer, not for the link: sixteen requests hide the latency of a bucket
+# near by, and more wait for each other in Python.
+_SMALL_STREAMS = 16
+# Four streams fill the link when a model lies in shards; more only cost memory.
+_LARGE_STREAMS = 4
+_LARGE = 4 << 20
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -33,8 +44,20 @@ def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> lis
 
     Raises:
         ObjectConflict: Another content stands under one of the names; it is left alone.
+        StorageUnavailable: A file changed while it was copied.
     """
-    return in_parallel(lambda file: create_or_match(storage, f"{prefix}/{file.name}", file), files)
+    files = list(files)
+    try:
+        return in_parallel(
+            lambda file: create_or_match(storage, f"{prefix}/{file.name}", file),
+            files,
+            streams_for(file.size for file in files),
+        )
+    except FileAltered as err:
+        raise StorageUnavailable(
+            f"{storage.uri}/{prefix}: expected the files that were read before, got {err}. One of them"
+            " changed while it was copied: run it again."
+        ) from err
 
 
 def create_or_match(storage: Storage, name: str, file: TreeFile) -> StoredObject:
@@ -42,9 +65,10 @@ def create_or_match(storage: Storage, name: str, file: TreeFile) -> StoredObject
 
     Raises:
         ObjectConflict: Another content stands there; it is left alone.
+        FileAltered: The file is not what was read before; no object is made of it.
     """
     try:
-        return storage.create(name, file.path, file.crc32c)
+        return storage.create(name, file.path, file.crc32c, file.sha256)
     except AlreadyThere:
         found = storage.stat(name)
     if found is None:
@@ -88,12 +112,18 @@ def download_tree(storage: Storage, prefix: str, folder: Path) -> list[StoredObj
                 f"{storage.uri}/{item.name}: it was listed and then was gone. Run it again."
             ) from err
 
-    return in_parallel(fetch, objects)
+    return in_parallel(fetch, objects, streams_for(item.size for item in objects))
 
 
-def in_parallel(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
+def streams_for(sizes: Iterable[int]) -> int:
+    """How many objects of these sizes, in bytes, to move at once."""
+    known = list(sizes)
+    return _LARGE_STREAMS if known and sum(known) / len(known) > _LARGE else _SMALL_STREAMS
+
+
+def in_parallel(function: Callable[[T], U], items: Iterable[T], streams: int = _SMALL_STREAMS) -> list[U]:
     """Call for every item, a few at once; the first error ends it and leaves the rest undone."""
-    pool = ThreadPoolExecutor(_STREAMS)
+    pool = ThreadPoolExecutor(streams)
     try:
         return [future.result() for future in [pool.submit(function, item) for item in items]]
     finally:

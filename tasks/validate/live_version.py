@@ -6,9 +6,10 @@ from pathlib import Path
 
 from tasks.live import read_pointer
 from tasks.names import check_bucket
-from tasks.published import demand_published, version_folder
+from tasks.published import version_folder
 from tasks.storage import download_tree, open_storage
 from tasks.validate.subject import LiveVersion
+from tasks.whole import demand_published
 
 __all__ = ["find_live_version"]
 
@@ -40,4 +41,5 @@ def find_live_version(model: str, bucket: str | None, scratch: Path) -> LiveVers
         download_tree(storage, version_folder(model, version), scratch / "live")
         return scratch / "live"
 
-    return LiveVersion(release=demand_published(storage, model, version), fetch=fetch)
+    release, _ = demand_published(storage, model, version)
+    return LiveVersion(release=release, fetch=fetch)
