@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +86,7 @@ def scan_tree(folder: Path) -> TreeScan:
     names = sorted(_names(folder))
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         files = tuple(pool.map(lambda name: scan_file(folder / name, name), names))
-    listed = json.dumps([[file.name, file.size, file.sha256] for file in files])
-    digest = hashlib.sha256(listed.encode()).hexdigest()
+    digest = _digest_of((file.name, file.size, file.sha256) for file in files)
     return TreeScan(files=files, digest=digest, size_bytes=sum(file.size for file in files))
 
 
@@ -110,17 +109,27 @@ def scan_file(path: Path, name: str) -> TreeFile:
     return TreeFile(name=name, path=path, size=size, crc32c=crc32c, sha256=sha256.hexdigest())
 
 
-def digest_tree(folder: Path) -> tuple[str, int]:
+def digest_tree(folder: Path, known: Mapping[Path, str] | None = None) -> tuple[str, int]:
     """The digest of a folder and the bytes in it, as `scan_tree` gives them.
 
     Args:
         folder: An existing folder.
+        known: Path to SHA-256 in hex of files in it that need not be read again.
 
     Returns:
         SHA-256 in hex, and the size of all files in bytes.
+
+    Raises:
+        OSError: The folder, or a file in it, cannot be read.
     """
-    scan = scan_tree(folder)
-    return scan.digest, scan.size_bytes
+    if not known:
+        scan = scan_tree(folder)
+        return scan.digest, scan.size_bytes
+    files = []
+    for name in sorted(_names(folder)):
+        path = folder / name
+        files.append((name, path.stat().st_size, known.get(path) or scan_file(path, name).sha256))
+    return _digest_of(files), sum(size for _, size, _ in files)
 
 
 def checksum_of(source: bytes | Path) -> int:
@@ -181,6 +190,11 @@ def write_atomically(path: Path, data: bytes) -> None:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _digest_of(files: Iterable[tuple[str, int, str]]) -> str:
+    """SHA-256 in hex over names, sizes and digests, which are sorted by name."""
+    return hashlib.sha256(json.dumps(list(files)).encode()).hexdigest()
 
 
 def _means_full(err: Exception) -> bool:

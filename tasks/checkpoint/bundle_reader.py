@@ -10,7 +10,6 @@ Source:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -61,15 +60,6 @@ class TensorBundle(BundleTensors):
     def shard_paths(self) -> tuple[Path, ...]:
         """The data files, whether they exist or not."""
         return tuple(self._shard_path(number) for number in range(self.num_shards))
-
-    def open_range(self, entry: TensorEntry, piece: TensorEntry | TensorSlice) -> int:
-        """A file descriptor, for the caller to close, of the data file that holds a range.
-
-        Raises:
-            CheckpointCorrupt: The file is missing, or ends before the range does.
-        """
-        with self._open() as shards:
-            return os.dup(shards.locate(entry, piece).descriptor)
 
     def _open(self) -> OpenShards[LocalShard]:
         return OpenShards(self.index_path, self._shard_path, lambda n: LocalShard(self._shard_path(n)))

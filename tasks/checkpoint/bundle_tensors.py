@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.checkpoint.checksum import TensorChecksum
 from tasks.checkpoint.dtypes import numpy_dtype
 from tasks.checkpoint.entries import TensorEntry, digest_entries
 from tasks.checkpoint.shard_reader import OpenShards, Piece
@@ -107,21 +108,24 @@ class BundleTensors(ABC):
                 array[where] = shards.assemble(entry, part, dtype)
             return array
 
-    def chunks(self, entry: TensorEntry, part: Piece | None = None) -> Iterator[bytes]:
+    def chunks(
+        self, entry: TensorEntry, part: Piece | None = None, checksum: TensorChecksum | None = None
+    ) -> Iterator[bytes]:
         """A tensor's stored bytes, a chunk at a time; the last one comes before the verdict.
 
         Args:
             entry: One of `entries`.
             part: Which of its slices, where it has some.
+            checksum: What takes the bytes before they are given; one of its own by default.
 
         Yields:
-            At most 512 KiB at a time.
+            At most 1 MiB at a time, from a bucket 4 MiB.
 
         Raises:
             CheckpointCorrupt: Its data are missing, truncated or altered.
         """
         with self._open() as shards:
-            yield from shards.read(entry, part or entry)
+            yield from shards.read(entry, part or entry, checksum)
 
     @abstractmethod
     def _open(self) -> OpenShards[Any]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.checkpoint.source import CheckpointSource
@@ -30,7 +31,7 @@ from tasks.export.origin import open_origin
 from tasks.export.partial_folder import partial_folder
 from tasks.export.warm_up import write_warm_up
 from tasks.files import digest_tree, write_atomically, writing_to
-from tasks.records import Checkpoint, ExportedModel, WeightsKind
+from tasks.records import ExportedModel, WeightsKind
 from tasks.registry import load_definition
 from tasks.requests import ExportRequest
 
@@ -68,8 +69,19 @@ def export_model(request: ExportRequest) -> ExportedModel:
         source, checkpoint = open_origin(request)
         logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
         with partial_folder(out) as partial:
-            ledger = _draw_and_move(definition, source, weights, partial, request.allow_non_finite)
-            exported = _record(definition, checkpoint, weights, ledger, partial, out)
+            ledger, digests = _draw_and_move(definition, source, weights, partial, request.allow_non_finite)
+            digest, size = digest_tree(partial, digests)
+            exported = ExportedModel(
+                model=checkpoint.model,
+                uri=str(out.absolute()),
+                digest=digest,
+                size_bytes=size,
+                signatures=definition.signatures,
+                checkpoint=checkpoint,
+                weights=weights,
+                ledger=ledger.summary(),
+                ledger_uri=f"{out.absolute()}.ledger.json",
+            )
             _put_in_place(exported, ledger, partial, out)
     logger.info(
         "exported %s: step %d, %d bytes in %.1f s, digest %.12s",
@@ -96,15 +108,15 @@ def _draw_and_move(
     weights: WeightsKind,
     folder: Path,
     allow_non_finite: bool,
-) -> Ledger:
+) -> tuple[Ledger, Mapping[Path, str]]:
     drawn = draw_graph(definition)
     ledger = map_checkpoint(_wanted(definition, drawn, weights), source)
     # After the weights: a network that is not the checkpoint's is told by these first.
     check_answers(definition, drawn.meta_graph)
-    non_finite = write_saved_model(drawn, ledger, source, folder)
-    ledger = note_non_finite(ledger, non_finite, allowed=allow_non_finite)
+    written = write_saved_model(drawn, ledger, source, folder)
+    ledger = note_non_finite(ledger, written.non_finite, allowed=allow_non_finite)
     write_warm_up(definition, folder)
-    return ledger
+    return ledger, written.digests
 
 
 def _wanted(definition: ModelDefinition, drawn: DrawnGraph, weights: WeightsKind) -> Wanted:
@@ -118,28 +130,6 @@ def _wanted(definition: ModelDefinition, drawn: DrawnGraph, weights: WeightsKind
         renames=definition.renames,
         training_only=definition.training_only,
         roots=definition.checkpoint_roots,
-    )
-
-
-def _record(
-    definition: ModelDefinition,
-    checkpoint: Checkpoint,
-    weights: WeightsKind,
-    ledger: Ledger,
-    folder: Path,
-    out: Path,
-) -> ExportedModel:
-    digest, size = digest_tree(folder)
-    return ExportedModel(
-        model=checkpoint.model,
-        uri=str(out.absolute()),
-        digest=digest,
-        size_bytes=size,
-        signatures=definition.signatures,
-        checkpoint=checkpoint,
-        weights=weights,
-        ledger=ledger.summary(),
-        ledger_uri=f"{out.absolute()}.ledger.json",
     )
 
 

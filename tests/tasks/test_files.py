@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,15 @@ def test_digest_tree_same_files_elsewhere_is_the_same(tmp_path: Path) -> None:
 def test_digest_tree_other_files_is_another(tmp_path: Path, other: dict[str, bytes]) -> None:
     first = _tree(tmp_path / "one", {"a": b"12", "b": b"3"})
     assert digest_tree(first)[0] != digest_tree(_tree(tmp_path / "two", other))[0]
+
+
+def test_digest_tree_with_digests_known_reads_only_the_others(tmp_path: Path) -> None:
+    folder = _tree(tmp_path, {"a": b"12", "b/c": b"3"})
+    digest = digest_tree(folder)
+    known = {folder / "b/c": hashlib.sha256(b"3").hexdigest()}
+    (folder / "b/c").write_bytes(b"4")
+    assert digest_tree(folder, known) == digest
+    assert digest_tree(folder, {}) != digest
 
 
 def test_digest_tree_folder_behind_a_link_is_read(tmp_path: Path) -> None:
