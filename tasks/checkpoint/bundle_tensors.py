@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,13 @@ class BundleTensors(ABC):
             CheckpointCorrupt: A data file is missing or truncated, or a tensor differs
                 from its checksum; the message names both.
         """
+        ranges = [(entry, piece) for entry in self.entries.values() for piece in entry.pieces]
+        ranges.sort(key=lambda pair: (pair[1].shard, pair[1].offset))
         with self._open() as shards:
             for number in range(self.num_shards):
                 shards.file(number, "checkpoint")
-            ranges = (piece for entry in self.entries.values() for piece in _pieces(entry))
-            for entry, piece in sorted(ranges, key=lambda pair: (pair[1].shard, pair[1].offset)):
+            self.expect(piece for _, piece in ranges)
+            for entry, piece in ranges:
                 for chunk in shards.read(entry, piece):
                     if progress is not None:
                         progress(len(chunk))
@@ -128,12 +130,12 @@ class BundleTensors(ABC):
             yield from shards.read(entry, part or entry, checksum)
 
     @abstractmethod
+    def expect(self, pieces: Iterable[Piece]) -> None:
+        """Hear which ranges will be read next, and in which order."""
+
+    @abstractmethod
     def _open(self) -> OpenShards[Any]:
         """Its data files, for a `with` block."""
 
     def _name(self, entry: TensorEntry) -> str:
         return f"tensor {entry.key!r} of checkpoint {self.name}"
-
-
-def _pieces(entry: TensorEntry) -> Iterator[tuple[TensorEntry, Piece]]:
-    yield from ((entry, part) for part in entry.slices or (entry,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,10 @@ _SCHEMA_VERSION = 1
 
 
 class MovableTensors(Protocol):
-    """The one thing that is asked of a checkpoint here."""
+    """What is asked of a checkpoint here."""
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """Hear which of its tensors are moved next, and in which order."""
 
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
         """Add one of its tensors to another bundle, checked on the way."""
@@ -84,8 +87,10 @@ def write_saved_model(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors,
 
 def _write_variables(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, prefix: Path) -> BundleWriter:
     keys = {served.variable: served.key for served in ledger.served}
+    variables = sorted(drawn.variables, key=lambda variable: variable.key)
+    source.expect(keys[variable.name] for variable in variables if variable.value is None)
     with BundleWriter(prefix, durable=False, digested=True) as writer:
-        for variable in sorted(drawn.variables, key=lambda variable: variable.key):
+        for variable in variables:
             if variable.value is None:
                 source.move(keys[variable.name], writer, variable.key)
             else:
