@@ -21,7 +21,7 @@ from tests.bench.workshop import Workshop
 __all__ = ["measure_bucket", "measure_formats", "measure_verify"]
 
 _WORKER = Path(__file__).with_name("source_worker.py")
-_LARGE, _SMALL = 15, 4
+_LARGE, _SMALL, _IN_BUCKET = 15, 4, 2
 # What a request waits for the first byte from a bucket in the same region.
 _FAR_MILLISECONDS = 50
 _UPLOAD = """
@@ -87,7 +87,7 @@ def measure_bucket(workshop: Workshop) -> tuple[Comparison, ...]:
     """What is served out of a checkpoint in a bucket, near and far."""
     folder = workshop.folder / "bucket"
     folder.mkdir()
-    work("dense_graph", "checkpoint", _SMALL, folder)
+    work("dense_graph", "checkpoint", _IN_BUCKET, folder)
     workshop.start_storage()
     uri = f"{workshop.settings.checkpoint_bucket}/bench"
     workshop.python("-c", _UPLOAD, os.fspath(folder / "checkpoint"), uri)
@@ -103,7 +103,7 @@ def measure_bucket(workshop: Workshop) -> tuple[Comparison, ...]:
         f"{way}: bytes read for each byte served": f"{figures['read_bytes'] / figures['served_bytes']:.4f}"
         for way, figures in last.items()
     }
-    title = f"Moving {_SMALL * LAYER_BYTES / 1e9:.2f} GB of weights out of a bucket"
+    title = f"Moving {_IN_BUCKET * LAYER_BYTES / 1e9:.2f} GB of weights out of a bucket"
     return (Comparison(title=title, series=series, notes=notes),)
 
 
