@@ -7,7 +7,7 @@ EMBEDDED := .venv/bin/python -m redraw.embedded
 export PYTHON
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test lint bench
+.PHONY: help setup run status stop clean test lint bench fuzz
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -16,6 +16,7 @@ help:
 	@echo "make clean   the same, and remove its state (.redraw)"
 	@echo "make test    every gate: lint, format, types, tests"
 	@echo "make bench   what it costs, beside doing without: BENCHMARKS=\"dag-parse commands\" picks some"
+	@echo "make fuzz    damage checkpoints at random for as long as is asked: CASES=1000000 a test, from SEED=1"
 
 setup: $(ENVIRONMENT)
 
@@ -31,6 +32,12 @@ test: lint
 
 bench: $(ENVIRONMENT)
 	@.venv/bin/python -m tests.bench $(BENCHMARKS)
+
+fuzz: CASES := 100000
+fuzz: SEED := 1
+fuzz: $(ENVIRONMENT)
+	REDRAW_FUZZ_CASES=$(CASES) REDRAW_FUZZ_SEED=$(SEED) \
+		.venv/bin/python -m pytest --timeout=0 -q tests/tasks/checkpoint/test_fuzz.py
 
 lint: $(ENVIRONMENT)
 	.venv/bin/ruff check

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from tasks.errors import DiskFull
 
 __all__ = [
     "PARTIAL_SUFFIX",
+    "Checksums",
     "ListedFile",
     "TreeFile",
     "TreeScan",
@@ -38,6 +39,14 @@ PARTIAL_SUFFIX = ".partial"
 
 _BLOCK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checksums:
+    """Of one file's content: crc32c as Cloud Storage keeps it, and SHA-256 in hex."""
+
+    crc32c: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +88,7 @@ class TreeScan:
     size_bytes: int
 
 
-def scan_tree(folder: Path) -> TreeScan:
+def scan_tree(folder: Path, known: Mapping[Path, Checksums] | None = None) -> TreeScan:
     """Read every file of a folder once, for its digest and its checksums.
 
     The digest is taken over the files' own digests, so that several files are read at
@@ -87,6 +96,7 @@ def scan_tree(folder: Path) -> TreeScan:
 
     Args:
         folder: An existing folder; links in it are followed.
+        known: Path to checksums of files in it that need not be read again.
 
     Returns:
         Its files and its digest.
@@ -96,7 +106,7 @@ def scan_tree(folder: Path) -> TreeScan:
     """
     names = tree_names(folder)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        files = tuple(pool.map(lambda name: scan_file(folder / name, name), names))
+        files = tuple(pool.map(lambda name: _scanned(folder / name, name, known or {}), names))
     return TreeScan(files=files, digest=digest_of(files), size_bytes=sum(file.size for file in files))
 
 
@@ -147,16 +157,16 @@ def scan_file(path: Path, name: str) -> TreeFile:
 
 
 def digest_tree(folder: Path) -> tuple[str, int]:
-    """The digest of a folder and the bytes in it, as `scan_tree` gives them.
-
-    Args:
-        folder: An existing folder.
-
-    Returns:
-        SHA-256 in hex, and the size of all files in bytes.
-    """
+    """The digest of a folder and the bytes in it, as `scan_tree` gives them."""
     scan = scan_tree(folder)
     return scan.digest, scan.size_bytes
+
+
+def _scanned(path: Path, name: str, known: Mapping[Path, Checksums]) -> TreeFile:
+    sums = known.get(path)
+    if sums is None:
+        return scan_file(path, name)
+    return TreeFile(name=name, path=path, size=path.stat().st_size, crc32c=sums.crc32c, sha256=sums.sha256)
 
 
 def checksum_of(source: bytes | Path) -> int:

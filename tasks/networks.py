@@ -111,6 +111,8 @@ def copy_weights(source: Any, target: Any) -> None:
     renew_derived_constants(target)
 
 
+# Converting it for every function that is traced takes longer than running it.
+@tf.autograph.experimental.do_not_convert
 def renew_derived_constants(network: Any) -> None:
     """Make anew what layers keep as constants that they once computed from their weights.
 

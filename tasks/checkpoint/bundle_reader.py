@@ -10,15 +10,14 @@ Source:
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from tasks.checkpoint.bundle_tensors import BundleTensors
 from tasks.checkpoint.entries import TensorEntry, TensorSlice, read_entries
 from tasks.checkpoint.prefix import bundle_file, find_bundle_prefix, shard_name
-from tasks.checkpoint.shard_reader import LocalShard, OpenShards
+from tasks.checkpoint.shard_reader import LocalShard, OpenShards, Piece
 from tasks.errors import CheckpointNotFound
 
 __all__ = ["TensorBundle", "TensorEntry", "TensorSlice", "find_bundle_prefix"]
@@ -62,14 +61,8 @@ class TensorBundle(BundleTensors):
         """The data files, whether they exist or not."""
         return tuple(self._shard_path(number) for number in range(self.num_shards))
 
-    def open_range(self, entry: TensorEntry, piece: TensorEntry | TensorSlice) -> int:
-        """A file descriptor, for the caller to close, of the data file that holds a range.
-
-        Raises:
-            CheckpointCorrupt: The file is missing, or ends before the range does.
-        """
-        with self._open() as shards:
-            return os.dup(shards.locate(entry, piece).descriptor)
+    def expect(self, pieces: Iterable[Piece]) -> None:
+        """Nothing is to be done: the system reads ahead by itself."""
 
     def _open(self) -> OpenShards[LocalShard]:
         return OpenShards(self.index_path, self._shard_path, lambda n: LocalShard(self._shard_path(n)))

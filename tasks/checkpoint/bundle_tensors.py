@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from tasks.checkpoint.checksum import TensorChecksum
 from tasks.checkpoint.dtypes import numpy_dtype
 from tasks.checkpoint.entries import TensorEntry, digest_entries
 from tasks.checkpoint.shard_reader import OpenShards, Piece
@@ -56,11 +57,13 @@ class BundleTensors(ABC):
             CheckpointCorrupt: A data file is missing or truncated, or a tensor differs
                 from its checksum; the message names both.
         """
+        ranges = [(entry, piece) for entry in self.entries.values() for piece in entry.pieces]
+        ranges.sort(key=lambda pair: (pair[1].shard, pair[1].offset))
         with self._open() as shards:
             for number in range(self.num_shards):
                 shards.file(number, "checkpoint")
-            ranges = (piece for entry in self.entries.values() for piece in _pieces(entry))
-            for entry, piece in sorted(ranges, key=lambda pair: (pair[1].shard, pair[1].offset)):
+            self.expect(piece for _, piece in ranges)
+            for entry, piece in ranges:
                 for chunk in shards.read(entry, piece):
                     if progress is not None:
                         progress(len(chunk))
@@ -107,21 +110,28 @@ class BundleTensors(ABC):
                 array[where] = shards.assemble(entry, part, dtype)
             return array
 
-    def chunks(self, entry: TensorEntry, part: Piece | None = None) -> Iterator[bytes]:
+    def chunks(
+        self, entry: TensorEntry, part: Piece | None = None, checksum: TensorChecksum | None = None
+    ) -> Iterator[bytes]:
         """A tensor's stored bytes, a chunk at a time; the last one comes before the verdict.
 
         Args:
             entry: One of `entries`.
             part: Which of its slices, where it has some.
+            checksum: What takes the bytes before they are given; one of its own by default.
 
         Yields:
-            At most 512 KiB at a time.
+            At most 1 MiB at a time, from a bucket 4 MiB.
 
         Raises:
             CheckpointCorrupt: Its data are missing, truncated or altered.
         """
         with self._open() as shards:
-            yield from shards.read(entry, part or entry)
+            yield from shards.read(entry, part or entry, checksum)
+
+    @abstractmethod
+    def expect(self, pieces: Iterable[Piece]) -> None:
+        """Hear which ranges will be read next, and in which order."""
 
     @abstractmethod
     def _open(self) -> OpenShards[Any]:
@@ -129,7 +139,3 @@ class BundleTensors(ABC):
 
     def _name(self, entry: TensorEntry) -> str:
         return f"tensor {entry.key!r} of checkpoint {self.name}"
-
-
-def _pieces(entry: TensorEntry) -> Iterator[tuple[TensorEntry, Piece]]:
-    yield from ((entry, part) for part in entry.slices or (entry,))

@@ -7,24 +7,24 @@ gives. It is written last: until then nothing takes the data files for a checkpo
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from tasks.checkpoint.bundle_reader import TensorBundle, TensorEntry, TensorSlice
 from tasks.checkpoint.bundle_tensors import BundleTensors
 from tasks.checkpoint.checksum import TensorChecksum, finish_checksum
 from tasks.checkpoint.dtypes import numpy_dtype
 from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.entries import check_size, decode_text, encode_text
+from tasks.checkpoint.entries import TensorEntry, check_size, encode_text
 from tasks.checkpoint.finite import ScanningChecksum, scanning_checksum_for
 from tasks.checkpoint.messages import BundleHeaderProto
 from tasks.checkpoint.prefix import bundle_file
 from tasks.checkpoint.shard_files import ShardFiles, sync_folder
+from tasks.checkpoint.shard_reader import Piece
 from tasks.checkpoint.stored_form import (
     append_slice,
     check_slices,
@@ -35,12 +35,22 @@ from tasks.checkpoint.stored_form import (
 )
 from tasks.checkpoint.table_writer import encode_table
 from tasks.errors import CheckpointMismatch, OutputExists
-from tasks.files import write_atomically, writing_to
+from tasks.files import Checksums, write_atomically, writing_to
 
 __all__ = ["BundleWriter"]
 
 _SHARD_BYTES = 128 * 1024 * 1024
 _LARGEST_STRING = 1 << 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """What is written under one key of the index: a tensor, or a slice of one."""
+
+    key: bytes
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
 
 
 class BundleWriter:
@@ -54,7 +64,9 @@ class BundleWriter:
             that have some.
     """
 
-    def __init__(self, prefix: Path, shard_bytes: int = _SHARD_BYTES, *, durable: bool = True) -> None:
+    def __init__(
+        self, prefix: Path, shard_bytes: int = _SHARD_BYTES, *, durable: bool = True, digested: bool = False
+    ) -> None:
         """Prepare to write.
 
         Args:
@@ -63,6 +75,7 @@ class BundleWriter:
                 cut: a larger one has a file of its own.
             durable: Whether `close` waits until everything is on the disk. Files that
                 only go on to a bucket need not.
+            digested: Whether to take the data files' checksums while they are written.
 
         Raises:
             OutputExists: There is such a checkpoint already.
@@ -75,9 +88,14 @@ class BundleWriter:
         with writing_to(prefix):
             prefix.parent.mkdir(parents=True, exist_ok=True)
         self._durable = durable
-        self._files = ShardFiles(prefix, shard_bytes, durable=durable)
+        self._files = ShardFiles(prefix, shard_bytes, durable=durable, digested=digested)
         self._entries: dict[bytes, Any] = {}
         self.non_finite: dict[str, int] = {}
+
+    @property
+    def digests(self) -> Mapping[Path, Checksums]:
+        """After `close`, path to checksums of the data files that have been digested."""
+        return self._files.digests
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +125,8 @@ class BundleWriter:
             DiskFull: There is no room for it.
         """
         dtype = dtype_to_store(key, array)
-        self._add(encode_text(key), dtype, array.shape, store_array(array, dtype))
+        place = _Place(key=encode_text(key), name=key, dtype=dtype, shape=array.shape)
+        self._add(place, store_array(array, dtype))
 
     def add_slice(self, key: str, shape: Sequence[int], starts: Sequence[int], array: np.ndarray) -> None:
         """Add one part of a partitioned tensor; the parts have to make up the whole.
@@ -130,8 +149,8 @@ class BundleWriter:
         dtype = dtype_to_store(key, array)
         lengths = [-1 if length == size else length for length, size in zip(array.shape, shape, strict=True)]
         whole = self._whole(key, dtype, tuple(shape))
-        part = slice_key(key, starts, lengths)
-        self._add(part, dtype, array.shape, store_array(array, dtype), name=key)
+        place = _Place(key=slice_key(key, starts, lengths), name=key, dtype=dtype, shape=array.shape)
+        self._add(place, store_array(array, dtype))
         append_slice(whole, starts, lengths)
 
     def add_bytes(
@@ -152,10 +171,10 @@ class BundleWriter:
                 shape ask for.
             DiskFull: There is no room for it.
         """
-        self._add(encode_text(key), dtype, tuple(shape), chunks, crc32c)
+        self._add(_Place(key=encode_text(key), name=key, dtype=dtype, shape=tuple(shape)), chunks, crc32c)
 
     def copy(self, entry: TensorEntry, source: BundleTensors, key: str | None = None) -> None:
-        """Add a tensor of another checkpoint: its bytes are moved, not read into memory.
+        """Add a tensor of another checkpoint: its bytes are moved, a chunk at a time.
 
         Args:
             entry: The tensor, one of `source.entries`.
@@ -170,11 +189,11 @@ class BundleWriter:
         """
         name = entry.key if key is None else key
         if not entry.slices:
-            self._copy(encode_text(name), entry, entry, source, name)
+            self._copy(encode_text(name), name, source, entry, entry)
             return
         whole = self._whole(name, entry.dtype, entry.shape)
         for part in entry.slices:
-            self._copy(slice_key(name, part.starts, part.lengths), entry, part, source, name)
+            self._copy(slice_key(name, part.starts, part.lengths), name, source, entry, part)
             append_slice(whole, part.starts, part.lengths)
 
     def close(self) -> None:
@@ -199,77 +218,49 @@ class BundleWriter:
         """Give up: remove the data that was written."""
         self._files.discard()
 
-    def _add(
+    def _add(self, place: _Place, chunks: Iterable[bytes], crc32c: int | None = None) -> None:
+        held = numpy_dtype(place.dtype)
+        width = 0 if held is None or place.dtype == "string" else held.itemsize
+        checksum = scanning_checksum_for(place.dtype, place.shape, _LARGEST_STRING)
+        self._write(place, math.prod(place.shape) * width, _passing(chunks, checksum), checksum, crc32c)
+
+    def _copy(self, key: bytes, name: str, source: BundleTensors, entry: TensorEntry, piece: Piece) -> None:
+        place = _Place(key=key, name=name, dtype=entry.dtype, shape=piece.shape)
+        checksum = scanning_checksum_for(entry.dtype, piece.shape, piece.size)
+        self._write(place, piece.size, source.chunks(entry, piece, checksum), checksum, piece.crc32c)
+
+    def _write(
         self,
-        key: bytes,
-        dtype: str,
-        shape: tuple[int, ...],
+        place: _Place,
+        size: int,
         chunks: Iterable[bytes],
-        crc32c: int | None = None,
-        name: str = "",
+        checksum: TensorChecksum,
+        crc32c: int | None,
     ) -> None:
-        self._check_new(key)
-        held = numpy_dtype(dtype)
-        size = math.prod(shape) * held.itemsize if held is not None and dtype != "string" else 0
+        """Write chunks of about `size` bytes that the checksum has taken."""
+        if place.key in self._entries or not place.key:
+            raise ValueError(f"expected a new key that is not empty, got {place.key!r}")
         try:
             with self._files.tensor(size):
                 start = self._files.position
-                checksum = scanning_checksum_for(dtype, shape, _LARGEST_STRING)
                 for chunk in chunks:
-                    checksum.update(chunk)
                     self._files.write(chunk)
-                check_size(dtype, shape, self._files.position - start)
+                check_size(place.dtype, place.shape, self._files.position - start)
                 actual = finish_checksum(checksum, crc32c)
         except MalformedError as err:
-            raise err.found_in(self.prefix, f"tensor {key!r}") from err
-        self._record(key, dtype, shape, start, actual)
-        self._note(name or decode_text(key), checksum)
-
-    def _copy(
-        self,
-        key: bytes,
-        entry: TensorEntry,
-        piece: TensorEntry | TensorSlice,
-        source: BundleTensors,
-        name: str,
-    ) -> None:
-        if not isinstance(source, TensorBundle):
-            chunks = source.chunks(entry, piece)
-            self._add(key, entry.dtype, piece.shape, chunks, piece.crc32c, name)
-            return
-        self._check_new(key)
-        descriptor = source.open_range(entry, piece)
-        try:
-            with self._files.tensor(piece.size):
-                start = self._files.position
-                checksum = scanning_checksum_for(entry.dtype, piece.shape, piece.size)
-                copied = self._files.copy(descriptor, piece.offset, piece.size, checksum)
-                if copied != piece.size:
-                    raise MalformedError(f"{piece.size} bytes", f"the end of the file after {copied}")
-                finish_checksum(checksum, piece.crc32c)
-        except MalformedError as err:
-            raise err.found_in(source.shard_paths[piece.shard], f"tensor {entry.key!r}") from err
-        finally:
-            os.close(descriptor)
-        self._record(key, entry.dtype, piece.shape, start, piece.crc32c)
-        self._note(name, checksum)
-
-    def _note(self, name: str, checksum: TensorChecksum) -> None:
+            raise err.found_in(self.prefix, f"tensor {place.key!r}") from err
+        self._record(place, start, actual)
         if isinstance(checksum, ScanningChecksum) and checksum.scan.count:
-            self.non_finite[name] = self.non_finite.get(name, 0) + checksum.scan.count
+            self.non_finite[place.name] = self.non_finite.get(place.name, 0) + checksum.scan.count
 
-    def _check_new(self, key: bytes) -> None:
-        if key in self._entries or not key:
-            raise ValueError(f"expected a new key that is not empty, got {key!r}")
-
-    def _record(self, key: bytes, dtype: str, shape: tuple[int, ...], start: int, crc32c: int) -> None:
-        entry = new_entry(dtype, shape)
+    def _record(self, place: _Place, start: int, crc32c: int) -> None:
+        entry = new_entry(place.dtype, place.shape)
         size = self._files.position - start
         for name, value in (("shard_id", self._files.number), ("offset", start), ("size", size)):
             if value:  # as TensorFlow's writer, which leaves zeros out
                 setattr(entry, name, value)
         entry.crc32c = crc32c
-        self._entries[key] = entry
+        self._entries[place.key] = entry
 
     def _whole(self, key: str, dtype: str, shape: tuple[int, ...]) -> Any:
         entry = new_entry(dtype, shape)
@@ -284,3 +275,9 @@ class BundleWriter:
                 f" {dtype} {list(shape)}. Write slices of one tensor under one key."
             )
         return known
+
+
+def _passing(chunks: Iterable[bytes], checksum: TensorChecksum) -> Iterator[bytes]:
+    for chunk in chunks:
+        checksum.update(chunk)
+        yield chunk

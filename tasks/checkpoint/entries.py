@@ -86,6 +86,11 @@ class TensorEntry:
     crc32c: int
     slices: tuple[TensorSlice, ...] = ()
 
+    @property
+    def pieces(self) -> tuple[TensorEntry, ...] | tuple[TensorSlice, ...]:
+        """What has bytes of its own: the tensor, or each of its slices."""
+        return self.slices or (self,)
+
 
 def decode_text(value: bytes) -> str:
     """A name as a string that `encode_text` turns into the same bytes, whatever they are."""

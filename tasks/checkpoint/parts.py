@@ -162,6 +162,11 @@ class _JoinedSource:
             return self._source.read_array(key)
         return np.concatenate([self._source.read_array(part) for part in whole.parts], whole.axis)
 
+    def expect(self, keys: Iterable[str]) -> None:
+        """From a bucket, read ahead; of a tensor in parts its parts."""
+        parts = ((key, self._joined.get(key)) for key in keys)
+        self._source.expect([part for key, whole in parts for part in (whole.parts if whole else (key,))])
+
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
         """Write a tensor into a TensorBundle; one in parts as slices."""
         whole = self._joined.get(key)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.checkpoint.checksum import TensorChecksum
 from tasks.checkpoint.prefix import bundle_file, shard_name
-from tasks.files import PARTIAL_SUFFIX, writing_to
+from tasks.checkpoint.written_digests import WrittenDigests
+from tasks.files import PARTIAL_SUFFIX, Checksums, writing_to
 
 __all__ = ["ShardFiles", "sync_folder"]
-
-_CHUNK_SIZE = 4 * 1024 * 1024
-# What copy_file_range answers where a file system or a kernel cannot do it.
-_CANNOT_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 
 
 class ShardFiles:
@@ -26,17 +21,20 @@ class ShardFiles:
     Attributes:
         number: The file that is open, counted from 0; -1 before the first.
         position: Where the next byte goes in it.
+        digests: Path to SHA-256 in hex of the files, once they are finished and where digests were
+            asked for; a file from which bytes were taken back has none.
     """
 
-    def __init__(self, prefix: Path, shard_bytes: int, *, durable: bool) -> None:
+    def __init__(self, prefix: Path, shard_bytes: int, *, durable: bool, digested: bool = False) -> None:
         """Prepare to write; no file is made yet."""
         self.number = -1
         self.position = 0
+        self.digests: dict[Path, Checksums] = {}
         self._prefix = prefix
         self._shard_bytes = shard_bytes
         self._durable = durable
         self._descriptor = -1
-        self._can_copy_ranges = True
+        self._written = WrittenDigests() if digested else None
 
     @contextmanager
     def tensor(self, size: int) -> Iterator[None]:
@@ -49,6 +47,8 @@ class ShardFiles:
         except BaseException:
             os.ftruncate(self._descriptor, start)
             self.position = start
+            if self._written:
+                self._written.spoil()
             raise
 
     def write(self, chunk: bytes) -> None:
@@ -63,46 +63,8 @@ class ShardFiles:
                 written = os.pwrite(self._descriptor, rest, self.position)
                 self.position += written
                 rest = rest[written:]
-
-    def copy(self, source: int, offset: int, size: int, checksum: TensorChecksum) -> int:
-        """Append a range of another file, inside the kernel where it can do that.
-
-        Args:
-            source: The other file's descriptor.
-            offset: The range's first byte.
-            size: Its bytes.
-            checksum: Takes what arrived here, not what was sent.
-
-        Returns:
-            The bytes copied: fewer than `size` when the other file ends before.
-
-        Raises:
-            DiskFull: There is no room for them.
-        """
-        done = 0
-        while done < size:
-            wanted = min(_CHUNK_SIZE, size - done)
-            copied = self._copy_some(source, offset + done, wanted)
-            if not copied:
-                break
-            checksum.update(os.pread(self._descriptor, copied, self.position))
-            self.position += copied
-            done += copied
-        return done
-
-    def _copy_some(self, source: int, offset: int, size: int) -> int:
-        with writing_to(self._path()):
-            if self._can_copy_ranges:
-                try:
-                    copied = os.copy_file_range(source, self._descriptor, size, offset, self.position)
-                    # 0 is the end of the file, or a file system that cannot: reading tells.
-                    if copied:
-                        return copied
-                except OSError as err:
-                    if err.errno not in _CANNOT_COPY:
-                        raise
-                    self._can_copy_ranges = False
-            return os.pwrite(self._descriptor, os.pread(source, size, offset), self.position)
+        if self._written:
+            self._written.grow(len(chunk))
 
     def finish(self) -> int:
         """Give the files their names, which say how many there are.
@@ -114,9 +76,13 @@ class ShardFiles:
             self._next_file()
         self._end_file()
         count = self.number + 1
-        for number in range(count):
-            name = shard_name(number, count)
-            self._path(number).replace(bundle_file(self._prefix, name))
+        digests = self._written.finish() if self._written else [None] * count
+        self._stop_digests()
+        for number, digest in enumerate(digests):
+            path = bundle_file(self._prefix, shard_name(number, count))
+            self._path(number).replace(path)
+            if digest:
+                self.digests[path] = digest
         return count
 
     def discard(self) -> None:
@@ -124,6 +90,7 @@ class ShardFiles:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+        self._stop_digests()
         for number in range(self.number + 1):
             self._path(number).unlink(missing_ok=True)
 
@@ -134,6 +101,8 @@ class ShardFiles:
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         with writing_to(self._path()):
             self._descriptor = os.open(self._path(), flags, 0o666)
+        if self._written:
+            self._written.begin(self._path())
 
     def _end_file(self) -> None:
         if self._descriptor < 0:
@@ -143,6 +112,10 @@ class ShardFiles:
                 os.fsync(self._descriptor)
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+    def _stop_digests(self) -> None:
+        if self._written:
+            self._written.stop()
 
     def _path(self, number: int | None = None) -> Path:
         shown = self.number if number is None else number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -63,6 +63,14 @@ class CheckpointSource(Protocol):
         Raises:
             KeyError: There is no such tensor.
             CheckpointCorrupt: It is missing, truncated or altered.
+        """
+        ...
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """Hear which tensors are moved next, and in which order, to read ahead in a bucket.
+
+        Raises:
+            KeyError: There is no such tensor.
         """
         ...
 

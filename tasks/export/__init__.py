@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.checkpoint.parts import join_parts
@@ -35,7 +36,7 @@ from tasks.export.provenance import describe_maker
 from tasks.export.renaming import rename
 from tasks.export.warm_up import write_warm_up
 from tasks.file_list import encode_files
-from tasks.files import TreeScan, scan_tree, write_atomically, writing_to
+from tasks.files import Checksums, TreeScan, scan_tree, write_atomically, writing_to
 from tasks.records import Checkpoint, ExportedModel, WeightsKind
 from tasks.registry import load_definition
 from tasks.requests import ExportRequest
@@ -74,8 +75,8 @@ def export_model(request: ExportRequest) -> ExportedModel:
         source, checkpoint = open_origin(request)
         logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
         with partial_folder(out) as partial:
-            ledger = _draw_and_move(definition, source, weights, partial, request.allow_non_finite)
-            scan = scan_tree(partial)
+            ledger, digests = _draw_and_move(definition, source, weights, partial, request.allow_non_finite)
+            scan = scan_tree(partial, digests)
             exported = _record(definition, checkpoint, weights, ledger, scan, out)
             write_atomically(Path(f"{exported.uri}.files.json"), encode_files(scan.files))
             _put_in_place(exported, ledger, partial, out)
@@ -104,17 +105,17 @@ def _draw_and_move(
     weights: WeightsKind,
     folder: Path,
     allow_non_finite: bool,
-) -> Ledger:
+) -> tuple[Ledger, Mapping[Path, Checksums]]:
     drawn = draw_graph(definition)
     source = join_parts(source, _asked_for(definition, drawn))
     ledger = map_checkpoint(_wanted(definition, drawn, weights, source), source)
     ledger = note_saved_keys(ledger, {variable.name: variable.key for variable in drawn.variables})
     # After the weights: a network that is not the checkpoint's is told by these first.
     check_answers(definition, drawn.meta_graph)
-    non_finite = write_saved_model(drawn, ledger, source, folder)
-    ledger = note_non_finite(ledger, non_finite, allowed=allow_non_finite)
+    written = write_saved_model(drawn, ledger, source, folder)
+    ledger = note_non_finite(ledger, written.non_finite, allowed=allow_non_finite)
     write_warm_up(definition, folder)
-    return ledger
+    return ledger, written.digests
 
 
 def _asked_for(definition: ModelDefinition, drawn: DrawnGraph) -> dict[str, tuple[int, ...]]:

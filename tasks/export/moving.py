@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +17,9 @@ from tasks.checkpoint.bundle_writer import BundleWriter
 from tasks.export.drawn import DrawnGraph
 from tasks.export.fingerprint import write_fingerprint
 from tasks.export.ledger import Ledger
-from tasks.files import writing_to
+from tasks.files import Checksums, writing_to
 
-__all__ = ["MovableTensors", "write_saved_model"]
+__all__ = ["MovableTensors", "Written", "write_saved_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +27,29 @@ _SCHEMA_VERSION = 1
 
 
 class MovableTensors(Protocol):
-    """The one thing that is asked of a checkpoint here."""
+    """What is asked of a checkpoint here."""
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """Hear which of its tensors are moved next, and in which order."""
 
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
         """Add one of its tensors to another bundle, checked on the way."""
 
 
-def write_saved_model(
-    drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, folder: Path
-) -> dict[str, int]:
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What was learned while the values passed.
+
+    Attributes:
+        non_finite: Variable to its number of elements that are NaN or infinite, where it has some.
+        digests: Path to checksums of the files that hold them.
+    """
+
+    non_finite: Mapping[str, int]
+    digests: Mapping[Path, Checksums]
+
+
+def write_saved_model(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, folder: Path) -> Written:
     """Write a SavedModel; the same arguments give the same bytes in every file.
 
     Nothing waits for the disk: whoever reads the files later holds them to the digest in
@@ -46,14 +62,14 @@ def write_saved_model(
         folder: Where it goes; it exists.
 
     Returns:
-        Variable to its number of elements that are NaN or infinite, where it has some.
+        What is not finite in them, and digests.
 
     Raises:
         CheckpointCorrupt: A tensor differs from its checksum, or its file ends too early.
         DiskFull: There is no room.
     """
     started = time.monotonic()
-    non_finite = _write_variables(drawn, ledger, source, folder / "variables" / "variables")
+    writer = _write_variables(drawn, ledger, source, folder / "variables" / "variables")
     with writing_to(folder):
         for name, path in sorted(drawn.assets.items()):
             target = folder / "assets" / name
@@ -65,21 +81,20 @@ def write_saved_model(
         (folder / "saved_model.pb").write_bytes(model.SerializeToString(deterministic=True))
         write_fingerprint(folder)
     logger.info("wrote %d variables in %.1f s", len(drawn.variables), time.monotonic() - started)
-    return {
-        variable.name: non_finite[variable.key] for variable in drawn.variables if variable.key in non_finite
-    }
+    found = ((variable.name, writer.non_finite.get(variable.key)) for variable in drawn.variables)
+    return Written(non_finite={name: count for name, count in found if count}, digests=writer.digests)
 
 
-def _write_variables(
-    drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, prefix: Path
-) -> dict[str, int]:
+def _write_variables(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, prefix: Path) -> BundleWriter:
     keys = {served.variable: served.key for served in ledger.served}
-    with BundleWriter(prefix, durable=False) as writer:
-        for variable in sorted(drawn.variables, key=lambda variable: variable.key):
+    variables = sorted(drawn.variables, key=lambda variable: variable.key)
+    source.expect(keys[variable.name] for variable in variables if variable.value is None)
+    with BundleWriter(prefix, durable=False, digested=True) as writer:
+        for variable in variables:
             if variable.value is None:
                 source.move(keys[variable.name], writer, variable.key)
             else:
                 writer.add_array(variable.key, np.asarray(variable.value))
         for key, text in sorted(drawn.texts.items()):
             writer.add_array(key, np.array(text, object))
-    return writer.non_finite
+    return writer

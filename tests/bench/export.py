@@ -1,12 +1,14 @@
-"""Measure the export of a Keras model: time, memory and bytes, side by side with its peers.
+"""Measure the export of a Keras model and of a TF1 graph: time, memory and bytes, beside their peers.
 
 Each way runs in a process of its own on the same checkpoint, one after the other in every
 round, with a warm page cache and the imports left out:
 
 - cp: a copy of the SavedModel that redraw writes;
 - redraw: the export stage, with digest, ledger and records;
-- keras: build, restore, `model.export`;
-- session: graph, `Saver.restore`, SavedModelBuilder.
+- keras, for the Keras model: build, restore, `model.export`;
+- session: graph, `Saver.restore`, SavedModelBuilder; neither digest nor ledger;
+- sha256: `hashlib` over the files that redraw writes, by as many threads as there are cores: with cp
+  the floor of what has to be done.
 """
 
 from __future__ import annotations
@@ -21,15 +23,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
+from tasks.files import digest_tree
 from tests.bench.harness import BenchmarkFailed, Comparison, Run, Series
 from tests.bench.workshop import Workshop
 
-__all__ = ["measure_export"]
+__all__ = ["LAYER_BYTES", "Figures", "measure_export", "work"]
 
 _WORKER = Path(__file__).with_name("export_worker.py")
 _GIGABYTES = "REDRAW_BENCH_GIGABYTES"
-_LAYER_BYTES = 4096 * 4096 * 4 + 4096 * 4
-_WAYS = ("cp", "redraw", "keras", "session")
+LAYER_BYTES = 4096 * 4096 * 4 + 4096 * 4
+_PEERS = {"dense_stack": ("keras", "session"), "dense_graph": ("session",)}
 _MOST_TURNS = 3
 
 Figures = Mapping[str, float]
@@ -41,29 +44,33 @@ def measure_export(workshop: Workshop) -> tuple[Comparison, ...]:
     A checkpoint has three times as many bytes, for it holds Adam's slots as well.
     """
     sizes = os.environ.get(_GIGABYTES, "0.25 1").split()
-    return tuple(_measure(workshop, max(1, round(float(size) * 1e9 / _LAYER_BYTES))) for size in sizes)
+    layers = [max(1, round(float(size) * 1e9 / LAYER_BYTES)) for size in sizes]
+    return tuple(_measure(workshop, model, count) for model in _PEERS for count in layers)
 
 
-def _measure(workshop: Workshop, layers: int) -> Comparison:
-    folder = workshop.folder / f"export-{layers}"
+def _measure(workshop: Workshop, model: str, layers: int) -> Comparison:
+    folder = workshop.folder / f"export-{model}-{layers}"
     folder.mkdir()
     for way in ("checkpoint", "redraw"):  # the first export finds the cache cold: not counted
-        _work(way, layers, folder)
+        work(model, way, layers, folder)
     rounds = []
     for number in range(min(workshop.turns, _MOST_TURNS)):
-        workshop.say(f"Export, {layers} layers, round {number + 1}.")
-        rounds.append(_one_round(layers, folder))
+        workshop.say(f"Export of {model}, {layers} layers, round {number + 1}.")
+        rounds.append(_one_round(model, layers, folder))
     shutil.rmtree(folder)
-    served = layers * _LAYER_BYTES
-    ways = tuple(Series(way=way, runs=tuple(_run(figures[way]) for figures in rounds)) for way in _WAYS)
+    served, peers = layers * LAYER_BYTES, _PEERS[model]
+    ways = tuple(
+        Series(way=way, runs=tuple(_run(figures[way]) for figures in rounds))
+        for way in ("cp", "sha256", "redraw", *peers)
+    )
     notes = {
         f"{way}: bytes written for each byte served": f"{_median(rounds, way, 'written_bytes') / served:.3f}"
-        for way in _WAYS[1:]
+        for way in ("redraw", *peers)
     }
-    for peer in ("keras", "session"):
+    for peer in peers:
         ratio = median(figures[peer]["seconds"] / figures["redraw"]["seconds"] for figures in rounds)
         notes[f"{peer} / redraw, pair by pair"] = f"{ratio:.1f}"
-    title = f"Export of {served / 1e9:.2f} GB of weights; memory is above that of the imports"
+    title = f"Export of {model}, {served / 1e9:.2f} GB of weights; memory is above that of the imports"
     return Comparison(title=title, series=ways, notes=notes)
 
 
@@ -76,22 +83,30 @@ def _median(rounds: list[dict[str, Figures]], way: str, figure: str) -> float:
     return median(figures[way][figure] for figures in rounds)
 
 
-def _one_round(layers: int, folder: Path) -> dict[str, Figures]:
+def _one_round(model: str, layers: int, folder: Path) -> dict[str, Figures]:
     shutil.rmtree(folder / "redraw")
-    figures: dict[str, Figures] = {"redraw": _work("redraw", layers, folder)}
+    figures: dict[str, Figures] = {"redraw": work(model, "redraw", layers, folder)}
     started = time.perf_counter()
     subprocess.run(["cp", "-r", "redraw", "cp"], cwd=folder, check=True)
     figures["cp"] = {"seconds": time.perf_counter() - started}
     shutil.rmtree(folder / "cp")
-    for peer in ("keras", "session"):
-        figures[peer] = _work(peer, layers, folder)
+    started = time.perf_counter()
+    digest_tree(folder / "redraw")
+    figures["sha256"] = {"seconds": time.perf_counter() - started}
+    for peer in _PEERS[model]:
+        figures[peer] = work(model, peer, layers, folder)
         shutil.rmtree(folder / peer)
     return figures
 
 
-def _work(way: str, layers: int, folder: Path) -> Figures:
+def work(model: str, way: str, layers: int, folder: Path) -> Figures:
+    """Go one way of `export_worker.py`, in a process of its own.
+
+    Raises:
+        BenchmarkFailed: It ended with another status than 0.
+    """
     environment = {**os.environ, "DENSE_STACK_LAYERS": str(layers)}
-    command = [sys.executable, os.fspath(_WORKER), way, os.fspath(folder)]
+    command = [sys.executable, os.fspath(_WORKER), model, way, os.fspath(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise BenchmarkFailed(f"export by {way}: ended with {done.returncode}: {done.stderr[-500:]}")

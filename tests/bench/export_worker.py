@@ -1,7 +1,7 @@
-"""One process that is measured: `python export_worker.py WAY FOLDER`, figures as JSON on standard output.
+"""One process that is measured: `python export_worker.py MODEL WAY FOLDER`, figures as JSON at its end.
 
-It works in FOLDER, on `checkpoint/`, and writes `WAY/`. What it imports is left out of time
-and memory.
+It works in FOLDER, on `checkpoint/` of that sample model, and writes `WAY/`. What it imports is
+left out of time and memory.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ sys.path.append(os.fspath(_TESTS))
 
 import keras  # noqa: E402 - found, and quiet, only after what stands above
 import tensorflow as tf  # noqa: E402
+from sample_models.dense_graph import DenseGraph  # noqa: E402
 from sample_models.dense_stack import WIDTH, DenseStack  # noqa: E402
 
 from tasks.checkpoint.object_graph import variables_below  # noqa: E402
@@ -31,19 +32,48 @@ from tasks.export import export_model  # noqa: E402
 from tasks.requests import ExportRequest  # noqa: E402
 
 _CHECKPOINT = Path("checkpoint/weights")
+# A server has neither these devices nor a training's time.
+_PORTABLE = {"clear_devices": True, "strip_default_attrs": True}
 
 
-def write_checkpoint() -> None:
-    """The model's weights and Adam's slots."""
+def write_keras_checkpoint() -> None:
+    """The model's weights and Adam's slots, known by the paths of objects."""
     network = DenseStack().build(Mode.TRAIN)
     optimizer = keras.optimizers.Adam()
     optimizer.build(network.trainable_variables)
     tf.train.Checkpoint(model=network, optimizer=optimizer).write(str(_CHECKPOINT))
 
 
-def export_redraw() -> None:
+def write_keras_files() -> None:
+    """The weights in the formats of Keras' own."""
+    network = DenseStack().build(Mode.SERVE)
+    network.save("checkpoint/model.keras")
+    network.save_weights("checkpoint/model.weights.h5")
+    network.save("checkpoint/model.h5")
+
+
+def write_v1_checkpoint() -> None:
+    """The weights as TensorFlow wrote them until 2016."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        DenseGraph().graph(Mode.SERVE, tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x"))
+        session.run(tf.compat.v1.global_variables_initializer())
+        saver = tf.compat.v1.train.Saver(write_version=tf.compat.v1.train.SaverDef.V1)
+        saver.save(session, "checkpoint/model.ckpt", write_meta_graph=False)
+
+
+def write_graph_checkpoint() -> None:
+    """The same as `write_keras_checkpoint`, known by the names of variables."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        x = tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x")
+        loss = DenseGraph().loss(DenseGraph().graph(Mode.TRAIN, x), x)
+        tf.compat.v1.train.AdamOptimizer().minimize(loss, tf.compat.v1.train.create_global_step())
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, str(_CHECKPOINT))
+
+
+def export_redraw(model: str) -> None:
     """The whole stage, as a user runs it: records, ledger, warm-up requests and digest included."""
-    export_model(ExportRequest(model="dense_stack", checkpoint=str(_CHECKPOINT), out="redraw"))
+    export_model(ExportRequest(model=model, checkpoint=str(_CHECKPOINT), out="redraw"))
 
 
 def export_keras() -> None:
@@ -53,8 +83,8 @@ def export_keras() -> None:
     network.export("keras", verbose=False)
 
 
-def export_session() -> None:
-    """The classic way of TensorFlow 1."""
+def export_keras_by_session() -> None:
+    """The classic way of TensorFlow 1, from a checkpoint of TensorFlow 2."""
     keys = variables_below(open_checkpoint(_CHECKPOINT).graph, "model")
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         x = y = tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x")
@@ -66,29 +96,52 @@ def export_session() -> None:
             variables |= {keys[f"dense_{number}/kernel"]: kernel, keys[f"dense_{number}/bias"]: bias}
             y = tf.nn.relu(x @ kernel + bias if number == 0 else y @ kernel + bias)
         tf.compat.v1.train.Saver(variables).restore(session, str(_CHECKPOINT))
-        builder = tf.compat.v1.saved_model.Builder("session")
-        signature = tf.compat.v1.saved_model.predict_signature_def({"x": x}, {"y": y})
-        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
-        builder.save()
+        _save(session, x, y)
 
 
-WAYS: dict[str, Callable[[], None]] = {
-    "checkpoint": write_checkpoint,
-    "redraw": export_redraw,
-    "keras": export_keras,
-    "session": export_session,
+def export_graph_by_session() -> None:
+    """The classic way of TensorFlow 1: the graph for inference, drawn anew, and its Saver."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        x = tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x")
+        y = DenseGraph().graph(Mode.SERVE, x)
+        tf.compat.v1.train.Saver().restore(session, str(_CHECKPOINT))
+        _save(session, x, y)
+
+
+def _save(session: Any, x: Any, y: Any) -> None:
+    builder = tf.compat.v1.saved_model.Builder("session")
+    signature = tf.compat.v1.saved_model.predict_signature_def({"x": x}, {"y": y})
+    builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature}, **_PORTABLE)
+    builder.save()
+
+
+WAYS: dict[str, dict[str, Callable[[], None]]] = {
+    "dense_stack": {
+        "checkpoint": write_keras_checkpoint,
+        "files": write_keras_files,
+        "redraw": lambda: export_redraw("dense_stack"),
+        "keras": export_keras,
+        "session": export_keras_by_session,
+    },
+    "dense_graph": {
+        "checkpoint": write_graph_checkpoint,
+        "files": write_v1_checkpoint,
+        "redraw": lambda: export_redraw("dense_graph"),
+        "session": export_graph_by_session,
+    },
 }
 
 
 def main() -> None:
     """Go one way and say what it took."""
-    way, folder = sys.argv[1:]
+    model, way, folder = sys.argv[1:]
     os.chdir(folder)
+    _CHECKPOINT.parent.mkdir(exist_ok=True)
     # TensorFlow starts its threads and devices at the first operation: part of its import.
     tf.constant(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
     before, started = _memory("VmRSS"), time.perf_counter()
-    WAYS[way]()
+    WAYS[model][way]()
     figures: dict[str, Any] = {
         "seconds": time.perf_counter() - started,
         "peak_bytes": _memory("VmHWM") - before,

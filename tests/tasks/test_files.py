@@ -8,7 +8,7 @@ import google_crc32c
 import pytest
 
 from tasks.errors import DiskFull
-from tasks.files import digest_tree, scan_tree, write_atomically, writing_to
+from tasks.files import Checksums, digest_tree, scan_tree, write_atomically, writing_to
 
 
 def _tree(folder: Path, files: dict[str, bytes]) -> Path:
@@ -53,6 +53,15 @@ def test_digest_tree_same_files_elsewhere_is_the_same(tmp_path: Path) -> None:
 def test_digest_tree_other_files_is_another(tmp_path: Path, other: dict[str, bytes]) -> None:
     first = _tree(tmp_path / "one", {"a": b"12", "b": b"3"})
     assert digest_tree(first)[0] != digest_tree(_tree(tmp_path / "two", other))[0]
+
+
+def test_scan_tree_with_checksums_known_reads_only_the_others(tmp_path: Path) -> None:
+    folder = _tree(tmp_path, {"a": b"12", "b/c": b"3"})
+    scan = scan_tree(folder)
+    known = {folder / "b/c": Checksums(crc32c=scan.files[1].crc32c, sha256=scan.files[1].sha256)}
+    (folder / "b/c").write_bytes(b"4")
+    assert scan_tree(folder, known) == scan
+    assert scan_tree(folder) != scan
 
 
 def test_digest_tree_folder_behind_a_link_is_read(tmp_path: Path) -> None:

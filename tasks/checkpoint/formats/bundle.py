@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -14,17 +14,15 @@ from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.checkpoint.bundle_tensors import BundleTensors
 from tasks.checkpoint.bundle_writer import BundleWriter
 from tasks.checkpoint.entries import TensorEntry, read_entries
-from tasks.checkpoint.formats.folder import Folder, FoundFile
+from tasks.checkpoint.formats.folder import FoundFile
 from tasks.checkpoint.formats.locate import Located
+from tasks.checkpoint.formats.read_ahead import LARGEST_PART, FilePart, ReadAhead
 from tasks.checkpoint.object_graph import read_object_graph
 from tasks.checkpoint.prefix import find_bundle_prefix, shard_name
-from tasks.checkpoint.shard_reader import OpenShards
+from tasks.checkpoint.shard_reader import OpenShards, Piece
 from tasks.checkpoint.trackable import ObjectGraph
 
 __all__ = ["BundleSource", "RemoteBundle"]
-
-# A request to a bucket takes some 50 ms before the first byte comes.
-_REMOTE_CHUNK = 8 * 1024 * 1024
 
 
 class BundleSource:
@@ -73,6 +71,10 @@ class BundleSource:
         """A tensor's value, checked."""
         return self.bundle.read_array(key)
 
+    def expect(self, keys: Iterable[str]) -> None:
+        """From a bucket, read ahead."""
+        self.bundle.expect(piece for key in keys for piece in self.entries[key].pieces)
+
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
         """Copy a tensor's byte range, checked on the way."""
         writer.copy(self.entries[key], self.bundle, to_key)
@@ -90,17 +92,31 @@ class RemoteBundle(BundleTensors):
         """
         self.name = located.uri
         self._folder, self._prefix = located.folder, located.name
+        self._ahead = ReadAhead(self._read)
         index = self._folder.files[f"{self._prefix}.index"]
         self.index_name = self._folder.uri_of(index.name)
         with tempfile.NamedTemporaryFile() as file:
-            for offset in range(0, index.size, _REMOTE_CHUNK):
-                file.write(self._folder.read(index, offset, _REMOTE_CHUNK))
+            for offset in range(0, index.size, LARGEST_PART):
+                file.write(self._folder.read(index, offset, LARGEST_PART))
             file.flush()
             self.num_shards, entries = read_entries(Path(file.name), self.index_name)
         self.entries: Mapping[str, TensorEntry] = MappingProxyType(entries)
 
+    def expect(self, pieces: Iterable[Piece]) -> None:
+        """Begin to read what will be read next, a few parts ahead."""
+        self._ahead = ReadAhead(self._read, (part for piece in pieces for part in self._parts(piece)))
+
+    def _parts(self, piece: Piece) -> Iterable[FilePart]:
+        name, end = self._shard_name(piece.shard), piece.offset + piece.size
+        for offset in range(piece.offset, end, LARGEST_PART):
+            yield name, offset, min(LARGEST_PART, end - offset)
+
+    def _read(self, part: FilePart) -> bytes:
+        name, offset, size = part
+        return self._folder.read(self._folder.files[name], offset, size)
+
     def _open(self) -> OpenShards[RemoteShard]:
-        return OpenShards(self.index_name, self._shard_uri, self._open_shard, _REMOTE_CHUNK)
+        return OpenShards(self.index_name, self._shard_uri, self._open_shard, LARGEST_PART)
 
     def _shard_uri(self, number: int) -> str:
         return self._folder.uri_of(self._shard_name(number))
@@ -112,21 +128,21 @@ class RemoteBundle(BundleTensors):
         file = self._folder.files.get(self._shard_name(number))
         if file is None:
             raise FileNotFoundError(self._shard_uri(number))
-        return RemoteShard(self._folder, file)
+        return RemoteShard(self._shard_uri(number), file, self._ahead.read)
 
 
 class RemoteShard:
     """A data file in a bucket."""
 
-    def __init__(self, folder: Folder, file: FoundFile) -> None:
-        """Note where it is."""
-        self.name = folder.uri_of(file.name)
+    def __init__(self, name: str, file: FoundFile, read: Callable[[FilePart], bytes]) -> None:
+        """Note where it is, and how parts of it are read."""
+        self.name = name
         self.size = file.size
-        self._folder, self._file = folder, file
+        self._file, self._read = file, read
 
     def read(self, offset: int, size: int) -> bytes:
         """Some of its bytes, in one request."""
-        return self._folder.read(self._file, offset, size)
+        return self._read((self._file.name, offset, size))
 
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +68,9 @@ class StreamedSource(ABC):
             array[start : start + len(slab)] = slab
             start += len(slab)
         return array
+
+    def expect(self, keys: Iterable[str]) -> None:  # noqa: B027 - and no format has to add to it
+        """Nothing is to be done: the format's reader goes its own way through the file."""
 
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
         """Write a tensor slab by slab; strings are held as a whole."""

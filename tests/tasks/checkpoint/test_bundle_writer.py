@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-import errno
+import hashlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.checkpoint.bundle_writer import BundleWriter
 from tasks.checkpoint.dtypes import numpy_dtype
 from tasks.errors import CheckpointCorrupt, CheckpointMismatch, DiskFull, OutputExists
+from tasks.files import Checksums
 
 SaveTensors = Callable[..., Path]
 RestoreTensor = Callable[..., np.ndarray]
@@ -130,28 +133,12 @@ def source(tmp_path: Path, save_tensors: SaveTensors) -> TensorBundle:
     return TensorBundle(prefix)
 
 
-@pytest.mark.parametrize("within_kernel", [True, False])
 def test_copy_of_every_tensor_is_the_same_checkpoint(
-    tmp_path: Path,
-    source: TensorBundle,
-    restore_tensor: RestoreTensor,
-    monkeypatch: pytest.MonkeyPatch,
-    within_kernel: bool,
+    tmp_path: Path, source: TensorBundle, restore_tensor: RestoreTensor
 ) -> None:
-    calls = []
-    real = os.copy_file_range
-
-    def copy_file_range(*arguments: Any) -> int:
-        calls.append(arguments)
-        if not within_kernel:
-            raise OSError(errno.EXDEV, "as between two file systems on an older kernel")
-        return real(*arguments)
-
-    monkeypatch.setattr(os, "copy_file_range", copy_file_range)
     with BundleWriter(tmp_path / "copy", 3_000) as writer:
         for entry in source.entries.values():
             writer.copy(entry, source)
-    assert len(calls) == (4 if within_kernel else 1)
     copied = TensorBundle(tmp_path / "copy")
     copied.verify()
     assert copied.digest() == source.digest()
@@ -290,6 +277,57 @@ def test_write_that_fails_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="halfway"):
         write_half()
     assert list(tmp_path.iterdir()) == []
+
+
+def checksums(content: bytes) -> Checksums:
+    return Checksums(crc32c=google_crc32c.value(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def test_write_with_digests_gives_those_of_the_files(tmp_path: Path, source: TensorBundle) -> None:
+    with BundleWriter(tmp_path / "ckpt", 1 << 20, digested=True) as writer:
+        for number in range(3):
+            writer.add_array(f"w{number}", np.full(400_000, number, np.float32))
+        writer.copy(source.entries["kernel"], source)
+    bundle = TensorBundle(tmp_path / "ckpt")
+    found = {path: checksums(path.read_bytes()) for path in bundle.shard_paths}
+    assert len(found) == 4
+    assert writer.digests == found
+
+
+def test_write_with_digests_of_nothing_gives_that_of_an_empty_file(tmp_path: Path) -> None:
+    with BundleWriter(tmp_path / "ckpt", digested=True) as writer:
+        pass
+    assert list(writer.digests.values()) == [checksums(b"")]
+
+
+def test_write_with_digests_after_an_altered_tensor_leaves_its_file_without(
+    tmp_path: Path, source: TensorBundle
+) -> None:
+    (path,) = source.shard_paths
+    content = bytearray(path.read_bytes())
+    content[source.entries["kernel"].offset] ^= 1
+    path.write_bytes(content)
+    with BundleWriter(tmp_path / "copy", 16, digested=True) as writer:
+        writer.add_array("first", np.zeros(4, np.float32))
+        with pytest.raises(CheckpointCorrupt, match="kernel"):
+            writer.copy(source.entries["kernel"], source)
+        writer.add_array("second", np.zeros(4, np.float32))
+    first, _ = TensorBundle(tmp_path / "copy").shard_paths
+    assert writer.digests == {first: checksums(bytes(16))}
+
+
+def test_write_with_digests_that_fails_ends_their_threads(tmp_path: Path) -> None:
+    before = threading.active_count()
+
+    def write_half() -> None:
+        with BundleWriter(tmp_path / "ckpt", 100, digested=True) as writer:
+            for number in range(9):
+                writer.add_array(f"w{number}", np.zeros(100))
+            raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError, match="halfway"):
+        write_half()
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("way", ["array", "copy"])

@@ -43,6 +43,7 @@ def test_move_from_a_bucket_reads_only_what_is_moved(
     source = open_checkpoint(large)
     moved = ["table", "w", "words"]
     with BundleWriter(tmp_path / "moved") as writer:
+        source.expect(moved)
         for key in moved:
             source.move(key, writer, f"served/{key}")
     weights = sum(source.entries[key].size for key in moved)

@@ -1,0 +1,128 @@
+"""Measure how checkpoints are read: verified, from every format, from a bucket; without Airflow.
+
+Each way runs in a process of its own (`source_worker.py`), with a warm page cache and the
+imports left out. The weights are those of the export's benchmark.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from tests.bench.export import LAYER_BYTES, work
+from tests.bench.harness import Comparison, Run, compare_with, take_turns
+from tests.bench.workshop import Workshop
+
+__all__ = ["measure_bucket", "measure_formats", "measure_verify"]
+
+_WORKER = Path(__file__).with_name("source_worker.py")
+_LARGE, _SMALL, _IN_BUCKET = 15, 4, 2
+# What a request waits for the first byte from a bucket in the same region.
+_FAR_MILLISECONDS = 50
+_UPLOAD = """
+import sys
+from pathlib import Path
+from tasks.storage import open_storage
+for path in Path(sys.argv[1]).iterdir():
+    open_storage(sys.argv[2]).create(path.name, path)
+"""
+
+
+def measure_verify(workshop: Workshop) -> tuple[Comparison, ...]:
+    """A checkpoint of 3 GB held to its checksums, beside `cat` of its files into nothing."""
+    folder = workshop.folder / "verify"
+    folder.mkdir()
+    work("dense_stack", "checkpoint", _LARGE, folder)
+    last: dict[str, Mapping[str, float]] = {}
+    ways = {
+        "cat": partial(_cat, folder / "checkpoint"),
+        "verify": partial(_read, workshop, last, "verify", folder / "checkpoint" / "weights"),
+    }
+    series = take_turns(ways, workshop.turns)
+    figures = last["verify"]
+    notes = {
+        "speed of verify / speed of cat, pair by pair": f"{1 / compare_with(*series).ratio:.2f}",
+        "memory of the whole process": f"{figures['total_peak_bytes'] / 1e6:.0f} MB",
+        "imports tensorflow": "yes" if figures["tensorflow"] else "no",
+    }
+    title = f"Verification of a checkpoint of {3 * _LARGE * LAYER_BYTES / 1e9:.2f} GB"
+    return (Comparison(title=title, series=series, notes=notes),)
+
+
+def measure_formats(workshop: Workshop) -> tuple[Comparison, ...]:
+    """The same weights out of every format's file, into a SavedModel's."""
+    folder = workshop.folder / "formats"
+    folder.mkdir()
+    for model, way in (("dense_stack", "checkpoint"), ("dense_stack", "files"), ("dense_graph", "files")):
+        work(model, way, _SMALL, folder)
+    last: dict[str, Mapping[str, float]] = {}
+    files = {
+        "TensorBundle": "weights",
+        "Keras 3 .keras": "model.keras",
+        "Keras 3 .weights.h5": "model.weights.h5",
+        "Keras 2 .h5": "model.h5",
+        "TF1 V1": "model.ckpt",
+    }
+    ways: dict[str, Callable[[], Run]] = {
+        way: partial(_read, workshop, last, "move", folder / "checkpoint" / name, name=way)
+        for way, name in files.items()
+    }
+    series = take_turns(ways, workshop.turns)
+    notes = {
+        f"{way}: memory above the largest tensor": (
+            f"{(figures['peak_bytes'] - figures['largest_bytes']) / 1e6:+.0f} MB"
+        )
+        for way, figures in last.items()
+    }
+    title = f"Moving {_SMALL * LAYER_BYTES / 1e9:.2f} GB of weights; memory is above that of the imports"
+    return (Comparison(title=title, series=series, notes=notes),)
+
+
+def measure_bucket(workshop: Workshop) -> tuple[Comparison, ...]:
+    """What is served out of a checkpoint in a bucket, near and far."""
+    folder = workshop.folder / "bucket"
+    folder.mkdir()
+    work("dense_graph", "checkpoint", _IN_BUCKET, folder)
+    workshop.start_storage()
+    uri = f"{workshop.settings.checkpoint_bucket}/bench"
+    workshop.python("-c", _UPLOAD, os.fspath(folder / "checkpoint"), uri)
+    last: dict[str, Mapping[str, float]] = {}
+    ways: dict[str, Callable[[], Run]] = {}
+    for wait, place in ((0, "near"), (_FAR_MILLISECONDS, f"{_FAR_MILLISECONDS} ms away")):
+        for way, name in (("move-one-by-one", "one by one"), ("move", "read ahead")):
+            ways[f"{name}, {place}"] = partial(
+                _read, workshop, last, way, f"{uri}/weights", f"{wait}", name=f"{name}, {place}"
+            )
+    series = take_turns(ways, workshop.turns)
+    notes = {
+        f"{way}: bytes read for each byte served": f"{figures['read_bytes'] / figures['served_bytes']:.4f}"
+        for way, figures in last.items()
+    }
+    title = f"Moving {_IN_BUCKET * LAYER_BYTES / 1e9:.2f} GB of weights out of a bucket"
+    return (Comparison(title=title, series=series, notes=notes),)
+
+
+def _cat(folder: Path) -> Run:
+    started = time.perf_counter()
+    subprocess.run(["sh", "-c", 'exec cat "$@" > /dev/null', "cat", *folder.iterdir()], check=True)
+    return Run(seconds=time.perf_counter() - started)
+
+
+def _read(
+    workshop: Workshop,
+    last: dict[str, Mapping[str, float]],
+    way: str,
+    checkpoint: Path | str,
+    *more: str,
+    name: str = "",
+) -> Run:
+    """Run the worker; its own figures, which leave the imports out, also go to `last`."""
+    run = workshop.python(os.fspath(_WORKER), way, os.fspath(checkpoint), *more)
+    figures = json.loads(run.stdout.splitlines()[-1])
+    last[name or way] = figures
+    return Run(seconds=figures["seconds"], peak_bytes=int(figures["peak_bytes"]))

@@ -1,0 +1,107 @@
+"""One process that is measured: `python source_worker.py WAY CHECKPOINT [MILLISECONDS]`, figures as JSON.
+
+WAYs:
+
+- verify: read every tensor and compare its checksum;
+- move: write the weights, or all there is where nothing tells them apart, into another one;
+- move-one-by-one: the same, without being told what is moved next.
+
+What it imports is left out of time and memory. Each request to a bucket waits so many
+milliseconds before it is sent, as if the bucket were that far away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+sys.path[0] = os.fspath(Path(__file__).parents[2])
+
+import requests  # noqa: E402 - the path comes first, as everywhere below
+
+from tasks.checkpoint.bundle_writer import BundleWriter  # noqa: E402
+from tasks.checkpoint.roles import Role, classify_tensors  # noqa: E402
+from tasks.checkpoint.source import CheckpointSource, open_checkpoint  # noqa: E402
+
+
+class Requests:
+    """What is read from a bucket."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        """Count from now on, and wait before each request."""
+        self.read_bytes = 0
+        self._wait_seconds, self._send = wait_seconds, requests.Session.send
+        requests.Session.send = lambda *arguments, **more: self._counted(*arguments, **more)
+
+    def _counted(self, *arguments: Any, **more: Any) -> requests.Response:
+        time.sleep(self._wait_seconds)
+        answer = self._send(*arguments, **more)
+        self.read_bytes += int(answer.headers.get("Content-Length") or len(answer.content))
+        return answer
+
+
+def main() -> None:
+    """Go one way and say what it took."""
+    way, uri, *wait = sys.argv[1:]
+    import_reader(uri)
+    sent = Requests(int(wait[0]) / 1000 if wait else 0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
+    before, started = memory("VmRSS"), time.perf_counter()
+    source = open_checkpoint(uri)
+    if way == "verify":
+        source.verify()
+        keys = list(source.entries)
+    else:
+        keys = move(source, told=way == "move")
+    sizes = [source.entries[key].size for key in keys]
+    figures = {
+        "seconds": time.perf_counter() - started,
+        "peak_bytes": memory("VmHWM") - before,
+        "total_peak_bytes": memory("VmHWM"),
+        "read_bytes": sent.read_bytes,
+        "served_bytes": sum(sizes),
+        "largest_bytes": max(sizes),
+        "tensorflow": "tensorflow" in sys.modules,
+    }
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+def import_reader(uri: str) -> None:
+    """Import what a checkpoint's format or place is read by."""
+    if uri.startswith("gs://"):
+        import tasks.storage.gcs  # noqa: F401
+    elif uri.endswith((".keras", ".h5")):
+        import tasks.checkpoint.formats.archive  # noqa: F401
+    elif Path(uri).is_file():
+        import tensorflow  # noqa: F401, ICN001
+
+
+def move(source: CheckpointSource, *, told: bool) -> list[str]:
+    """Write what is served; gives the tensors' keys."""
+    roles = classify_tensors(source.entries, source.graph)
+    keys = [key for key, role in roles.items() if role is Role.MODEL_WEIGHT] or list(source.entries)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        BundleWriter(Path(folder, "variables"), durable=False, digested=True) as writer,
+    ):
+        if told:
+            source.expect(keys)
+        for key in keys:
+            source.move(key, writer, key)
+    return keys
+
+
+def memory(name: str) -> int:
+    """A figure of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tasks.checkpoint.formats.read_ahead import FilePart, ReadAhead
+
+PARTS = [("shard", number, 1) for number in range(40)]
+
+
+class Reader:
+    """Reads parts as their own text, and notes how many it read at a time."""
+
+    def __init__(self, wait_for: int = 1) -> None:
+        self.read_parts: list[FilePart] = []
+        self._together = threading.Barrier(wait_for)
+        self._lock = threading.Lock()
+
+    def __call__(self, part: FilePart) -> bytes:
+        with self._lock:
+            self.read_parts.append(part)
+        self._together.wait(timeout=20)
+        if part[1] < 0:
+            raise FileNotFoundError(part)
+        return repr(part).encode()
+
+
+def test_read_in_the_order_that_was_told_reads_several_parts_at_once() -> None:
+    reader = Reader(wait_for=4)  # which fails unless four reads meet
+    ahead = ReadAhead(reader, PARTS)
+    assert [ahead.read(part) for part in PARTS] == [repr(part).encode() for part in PARTS]
+    assert sorted(reader.read_parts) == PARTS
+
+
+def test_read_nothing_yet_has_few_parts_in_memory() -> None:
+    asked: list[FilePart] = []
+
+    def parts():
+        for part in PARTS:
+            asked.append(part)
+            yield part
+
+    ahead = ReadAhead(Reader(), parts())
+    assert len(asked) == 6
+    ahead.read(PARTS[0])
+    assert len(asked) == 7
+
+
+def test_read_out_of_order_gives_what_is_asked_for() -> None:
+    reader = Reader()
+    ahead = ReadAhead(reader, PARTS)
+    other = ("another", 7, 1)
+    for part in (other, PARTS[3], PARTS[1], PARTS[5], PARTS[39]):
+        assert ahead.read(part) == repr(part).encode()
+    assert ReadAhead(reader).read(other) == repr(other).encode()
+
+
+def test_read_that_fails_fails_where_it_is_asked_for() -> None:
+    bad = ("shard", -1, 1)
+    ahead = ReadAhead(Reader(), [PARTS[0], bad, PARTS[1]])
+    assert ahead.read(PARTS[0]) == repr(PARTS[0]).encode()
+    with pytest.raises(FileNotFoundError):
+        ahead.read(bad)
+    assert ahead.read(PARTS[1]) == repr(PARTS[1]).encode()
