@@ -66,17 +66,17 @@ class WrittenDigests:
 
 
 def _follow(path: Path, sizes: SimpleQueue[int]) -> Checksums | None:
-    digest, crc32c, missing, block = hashlib.sha256(), 0, 0, memoryview(bytearray(_BLOCK))
+    digest, crc32c, missing = hashlib.sha256(), 0, 0
     with path.open("rb", buffering=0) as file:
         while size := sizes.get():
             if size == _SPOILED:
                 return None
             missing += size
             while missing:
-                count = file.readinto(block[:missing])
-                if not count:
+                block = file.read(min(missing, _BLOCK))
+                if not block:
                     return None  # taken back already
-                digest.update(block[:count])
-                crc32c = google_crc32c.extend(crc32c, block[:count])
-                missing -= count
+                digest.update(block)
+                crc32c = google_crc32c.extend(crc32c, block)
+                missing -= len(block)
     return Checksums(crc32c=crc32c, sha256=digest.hexdigest())
