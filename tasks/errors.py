@@ -18,6 +18,7 @@
     ├── ValidationFailed            at least one check did not pass
     ├── NotValidated                a push without a passing report for exactly that export
     ├── VerificationFailed          a published version that is not what its record says
+    ├── NotLoadable                 a published version that a server would not load
     ├── SignatureInvalid            a version without a signature that the public key confirms
     └── StorageError
         ├── BucketNotFound          no such bucket
@@ -46,6 +47,7 @@ __all__ = [
     "InvalidRecord",
     "InvalidRequest",
     "NonFiniteWeights",
+    "NotLoadable",
     "NotValidated",
     "ObjectConflict",
     "OlderThanLive",
@@ -140,6 +142,10 @@ class NotValidated(RedrawError):
 
 class VerificationFailed(RedrawError):
     """A published version is not what its release record says; the message names each difference."""
+
+
+class NotLoadable(RedrawError):
+    """A published version is not what a server can load."""
 
 
 class SignatureInvalid(RedrawError):

@@ -14,6 +14,7 @@ from tasks.asking import now, who_asks
 from tasks.content import demand_content
 from tasks.errors import VersionNotFound
 from tasks.live.changes import apply_change
+from tasks.live.loading import demand_loadable
 from tasks.live.pointer import change_pointer, read_pointer
 from tasks.live.serving_config import write_serving_config
 from tasks.names import check_bucket, check_model_name
@@ -28,10 +29,10 @@ __all__ = ["change_live", "move_pointer", "read_pointer"]
 
 _logger = logging.getLogger(__name__)
 
-DemandLoadable = Callable[[Release], None]
 
-
-def change_live(request: LiveRequest, demand_loadable: DemandLoadable | None = None) -> LivePointer:
+def change_live(
+    request: LiveRequest, demand_loadable: Callable[[Release], None] = demand_loadable
+) -> LivePointer:
     """Show which version is live, make another one live, or move a label.
 
     A version is taken only if it is whole, signed where a public key is given, and loadable.
@@ -39,7 +40,7 @@ def change_live(request: LiveRequest, demand_loadable: DemandLoadable | None = N
 
     Args:
         request: The model, its bucket, and what to change, if anything.
-        demand_loadable: Raises where a server could not load the release.
+        demand_loadable: Raises `NotLoadable` where a server could not load the release.
 
     Returns:
         The pointer as it stands.
@@ -48,6 +49,7 @@ def change_live(request: LiveRequest, demand_loadable: DemandLoadable | None = N
         VersionNotFound: The version was never published, not to its end, or is pruned; or
             there is none to go back to.
         ObjectConflict: The version's objects are no longer what was published.
+        NotLoadable: A server would not load it.
         SignatureInvalid: A public key is given, and the version is not signed with its private one.
         OlderThanLive: The version was trained before the live one, and no reason says why.
         StorageError: The bucket is missing, forbidden or does not answer.
@@ -57,7 +59,7 @@ def change_live(request: LiveRequest, demand_loadable: DemandLoadable | None = N
     change = _asked(request, storage, model)
     if change is None:
         return read_pointer(storage, model)
-    if change.kind != "unlabel" and demand_loadable is not None:
+    if change.kind != "unlabel":
         demand_loadable(demand_published(storage, model, change.version)[0])
     return move_pointer(storage, model, change, request.public_key)
 

@@ -1,0 +1,43 @@
+"""Would a server load a published version? Asked of TensorFlow's C++ loader before a switch."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+from tasks.errors import NotLoadable
+from tasks.records import Release
+from tasks.storage import download_tree, open_storage
+
+__all__ = ["demand_loadable"]
+
+_logger = logging.getLogger(__name__)
+
+
+def demand_loadable(release: Release) -> None:
+    """Fetch a version and load it as a server does, in a process of its own.
+
+    Args:
+        release: Its record.
+
+    Raises:
+        NotLoadable: The C++ loader refuses it, or dies of it.
+        StorageError: The bucket cannot be read.
+        DiskFull: There is no room for its files.
+    """
+    # Imported here: a push that makes its version live has loaded it when it was validated.
+    from tasks.validate.serving import LoadFailed, ServingCrashed, ServingProcess
+
+    started = time.monotonic()
+    with ServingProcess() as serving, tempfile.TemporaryDirectory(prefix="redraw-live-") as scratch:
+        download_tree(open_storage(release.uri), "", Path(scratch))
+        try:
+            serving.load(Path(scratch)).close()
+        except (LoadFailed, ServingCrashed) as err:
+            raise NotLoadable(
+                f"{release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."
+                " It was not made live: choose another version."
+            ) from err
+    _logger.info("%s loads, seen in %.1f s", release.uri, time.monotonic() - started)
