@@ -127,7 +127,7 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
     if hint is bool:
         settings["action"] = "store_true"
     else:
-        settings["type"] = int if int in _members(hint) else str
+        settings["type"] = next((kind for kind in (int, float) if kind in _members(hint)), str)
         settings["metavar"] = key.upper().replace("-", "_")
         settings["choices"] = _choices(hint)
     parser.add_argument("--" + key.replace("_", "-"), **settings)

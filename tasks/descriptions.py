@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.records import Record, Signature
+from tasks.records import Check, Record, Signature
 
 __all__ = [
     "CheckpointDescription",
@@ -17,8 +17,11 @@ __all__ = [
     "ModelList",
     "Prediction",
     "PredictionRow",
+    "PruneReport",
+    "PrunedVersion",
     "SavedModelDescription",
     "TensorDescription",
+    "VerifyReport",
 ]
 
 
@@ -93,3 +96,42 @@ class SavedModelDescription(Record):
     variables: tuple[TensorDescription, ...]
     operations: Mapping[str, int]
     size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunedVersion:
+    """A version that `prune` removes: the bytes of its objects, and the rule that lets it go."""
+
+    version: int
+    size_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneReport(Record):
+    """What `prune` keeps and removes.
+
+    Attributes:
+        model: The definition's name.
+        kept: Version, in decimal digits, to the reasons why it stays.
+        removed: What goes, or would go.
+        bytes: Of all objects that go, or would go.
+        applied: Whether it was done; otherwise this is what would be done.
+    """
+
+    model: str
+    kept: Mapping[str, str]
+    removed: tuple[PrunedVersion, ...]
+    bytes: int
+    applied: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport(Record):
+    """A published version that is what its record says: every check by name, with its evidence."""
+
+    model: str
+    version: int
+    uri: str
+    checks: tuple[Check, ...]
+    passed: bool

@@ -17,6 +17,8 @@
     ├── ExportError                 the graph could not be drawn or written
     ├── ValidationFailed            at least one check did not pass
     ├── NotValidated                a push without a passing report for exactly that export
+    ├── VerificationFailed          a published version that is not what its record says
+    ├── SignatureInvalid            a version without a signature that the public key confirms
     └── StorageError
         ├── BucketNotFound          no such bucket
         ├── StorageForbidden        the credentials may not do that
@@ -49,12 +51,14 @@ __all__ = [
     "OlderThanLive",
     "OutputExists",
     "RedrawError",
+    "SignatureInvalid",
     "StorageError",
     "StorageForbidden",
     "StorageUnavailable",
     "UnknownModel",
     "UsageError",
     "ValidationFailed",
+    "VerificationFailed",
     "VersionNotFound",
     "error_named",
 ]
@@ -132,6 +136,14 @@ class ValidationFailed(RedrawError):
 
 class NotValidated(RedrawError):
     """A push without a passing report for exactly the export's digest."""
+
+
+class VerificationFailed(RedrawError):
+    """A published version is not what its release record says; the message names each difference."""
+
+
+class SignatureInvalid(RedrawError):
+    """A version has no signature, or none that the public key confirms."""
 
 
 class StorageError(RedrawError):

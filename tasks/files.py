@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,17 @@ from tasks.errors import DiskFull
 
 __all__ = [
     "PARTIAL_SUFFIX",
+    "ListedFile",
     "TreeFile",
     "TreeScan",
     "checksum_of",
+    "digest_of",
     "digest_tree",
     "partial_path",
+    "scan_file",
     "scan_tree",
+    "tree_names",
+    "write_atomically",
     "writing_to",
 ]
 
@@ -35,22 +40,27 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TreeFile:
-    """One file of a folder, read once.
+class ListedFile:
+    """One file of a tree, as it was read once.
 
     Attributes:
-        name: Relative to the folder, with forward slashes.
-        path: Where it lies.
+        name: Relative to the tree's root, with forward slashes.
         size: In bytes.
         crc32c: Its checksum as Cloud Storage keeps it, an unsigned 32-bit number.
         sha256: Of its content, in hex.
     """
 
     name: str
-    path: Path
     size: int
     crc32c: int
     sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeFile(ListedFile):
+    """The same, and `path`, where it lies."""
+
+    path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +93,25 @@ def scan_tree(folder: Path) -> TreeScan:
     Raises:
         OSError: The folder, or a file in it, cannot be read.
     """
-    names = sorted(_names(folder))
+    names = tree_names(folder)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         files = tuple(pool.map(lambda name: scan_file(folder / name, name), names))
+    return TreeScan(files=files, digest=digest_of(files), size_bytes=sum(file.size for file in files))
+
+
+def digest_of(files: Iterable[ListedFile]) -> str:
+    """The digest of a tree: SHA-256, in hex, over its files' names, sizes and own digests, in their order."""
     listed = json.dumps([[file.name, file.size, file.sha256] for file in files])
-    digest = hashlib.sha256(listed.encode()).hexdigest()
-    return TreeScan(files=files, digest=digest, size_bytes=sum(file.size for file in files))
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def tree_names(folder: Path) -> list[str]:
+    """The names of a folder's files relative to it, sorted; links in it are followed."""
+    return sorted(
+        (Path(parent) / file).relative_to(folder).as_posix()
+        for parent, _, files in os.walk(folder, followlinks=True, onerror=_raise)
+        for file in files
+    )
 
 
 def scan_file(path: Path, name: str) -> TreeFile:
@@ -188,11 +211,6 @@ def _means_full(err: Exception) -> bool:
         return True
     from_tensorflow = type(err).__module__.partition(".")[0] == "tensorflow"
     return from_tensorflow and any(os.strerror(number) in str(err) for number in _FULL)
-
-
-def _names(folder: Path) -> Iterator[str]:
-    for parent, _, files in os.walk(folder, followlinks=True, onerror=_raise):
-        yield from ((Path(parent) / file).relative_to(folder).as_posix() for file in files)
 
 
 def _raise(err: OSError) -> None:

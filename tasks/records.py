@@ -2,20 +2,18 @@
 
     TrainingRun ─► Checkpoint ─► ExportedModel ─► ValidationReport ─► Release
 
-Each record names its kind under the key `record`, so that one stage's record is
-never taken for another's. Only the standard library is imported here: the
-operators read records in an interpreter that may have no TensorFlow.
+Only the standard library is imported here: the operators read records in an
+interpreter that may have no TensorFlow.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Literal
 
-from tasks.errors import InvalidRecord
-from tasks.json_codec import JsonMismatch, decode_dataclass, encode_dataclass
+from tasks.provenance import MadeBy, Provenance
+from tasks.record import Record
 from tasks.signature import Signature, TensorSpec
 
 __all__ = [
@@ -25,7 +23,11 @@ __all__ = [
     "ExportedModel",
     "LedgerSummary",
     "LivePointer",
+    "MadeBy",
     "PointerChange",
+    "PointerChangeKind",
+    "Provenance",
+    "Pruned",
     "Record",
     "Release",
     "ReleaseList",
@@ -37,57 +39,8 @@ __all__ = [
 ]
 
 WeightsKind = Literal["raw", "average"]
+PointerChangeKind = Literal["live", "rollback", "label", "unlabel", "pin", "unpin"]
 CheckpointFormat = Literal["tensor_bundle", "saver_v1", "keras", "keras_weights", "keras_h5"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """What every record can do: become JSON, and come back from it, checked."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The record as JSON values, its kind under `record`."""
-        return {"record": type(self).__name__, **encode_dataclass(self)}
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read a record of this kind.
-
-        Args:
-            value: What `to_json` gave: a JSON object.
-
-        Returns:
-            The record.
-
-        Raises:
-            InvalidRecord: Another kind of record, a missing or unknown key, or a
-                value of a wrong type; the message names the key.
-        """
-        if not isinstance(value, Mapping):
-            raise InvalidRecord(f"expected a {cls.__name__} record, got {_shown(value)}.")
-        kind = value.get("record")
-        if kind != cls.__name__:
-            raise InvalidRecord(
-                f"expected a {cls.__name__} record, got {_shown(kind)} under 'record'."
-                " Pass the record that the stage before this one printed."
-            )
-        fields = {key: item for key, item in value.items() if key != "record"}
-        try:
-            return decode_dataclass(cls, fields)
-        except JsonMismatch as err:
-            raise InvalidRecord(f"{cls.__name__} record: {err}.") from err
-
-    @classmethod
-    def from_text(cls, text: str | bytes, where: str) -> Self:
-        """Read a record from a file's content; `where` is named in the error."""
-        try:
-            return cls.from_json(json.loads(text))
-        except (InvalidRecord, ValueError) as err:
-            raise InvalidRecord(f"{where}: {err}") from err
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +126,7 @@ class ExportedModel(Record):
         weights: Which of the checkpoint's weights it serves.
         ledger: The restore ledger's sums.
         ledger_uri: The restore ledger, a JSON file.
+        made_by: The code that made it; None in records of exports that did not say so.
     """
 
     model: str
@@ -184,6 +138,7 @@ class ExportedModel(Record):
     weights: WeightsKind
     ledger: LedgerSummary
     ledger_uri: str
+    made_by: MadeBy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +152,7 @@ class Check:
         expected: What a good export shows.
         found: What this one shows.
         advice: What to do about it; empty when it passed.
+        waived: Why its failure was allowed; empty where it was not.
     """
 
     name: str
@@ -205,6 +161,7 @@ class Check:
     expected: str
     found: str
     advice: str = ""
+    waived: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +174,7 @@ class ValidationReport(Record):
         checks: Each by name.
         passed: Whether every check passed.
         validated_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        waivers: Check to the reason why its failure was allowed.
     """
 
     model: str
@@ -224,11 +182,21 @@ class ValidationReport(Record):
     checks: tuple[Check, ...]
     passed: bool
     validated_at: str
+    waivers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """That a version's objects were removed: when in UTC, by whom, and by which rule."""
+
+    pruned_at: str
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release(Record):
-    """One published version: immutable once it is written.
+    """One published version: immutable once it is written, until it is pruned.
 
     Attributes:
         model: The definition's name.
@@ -242,6 +210,10 @@ class Release(Record):
         report: The validation that let it pass.
         previous: The version that was live when it was published.
         pushed_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        ledger: The restore ledger's sums.
+        provenance: The code that made it, and who asked for it.
+        generations: Each object's, by its name below the folder: which write of it this is.
+        pruned: That its objects are gone. The record stays, so that nothing else takes its number.
     """
 
     model: str
@@ -255,14 +227,33 @@ class Release(Record):
     report: ValidationReport
     previous: int | None
     pushed_at: str
+    ledger: LedgerSummary
+    provenance: Provenance
+    generations: Mapping[str, int]
+    pruned: Pruned | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointerChange:
-    """One move of the live pointer, `changed_at` in UTC as `YYYY-MM-DDTHH:MM:SSZ`."""
+    """One change of the live pointer.
+
+    Attributes:
+        version: Which version was made live, labelled or pinned.
+        changed_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        by: Who asked for it.
+        reason: Why; empty where nobody said.
+        kind: What was done.
+        label: Of `label` and `unlabel`: which.
+        allow_older: Why a version with older weights than the live one was let in; empty for the others.
+    """
 
     version: int
     changed_at: str
+    by: str = ""
+    reason: str = ""
+    kind: PointerChangeKind = "live"
+    label: str = ""
+    allow_older: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,18 +264,24 @@ class LivePointer(Record):
         model: The definition's name.
         version: The live version; None before the first.
         previous: The one before it.
-        history: Every move, the newest last.
+        labels: Label to version; `stable` is the live one.
+        pinned: Version, in decimal digits, to the reason why it must not be pruned.
+        pruning: Versions whose objects are being removed; none of them can become live again.
+        history: Every change, the newest last.
     """
 
     model: str
     version: int | None
     previous: int | None
+    labels: Mapping[str, int] = field(default_factory=dict)
+    pinned: Mapping[str, str] = field(default_factory=dict)
+    pruning: tuple[int, ...] = ()
     history: tuple[PointerChange, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseList(Record):
-    """A model's published versions, the newest weights first, and which is live."""
+    """A model's versions, the newest weights first, and which is live; those that were pruned say so."""
 
     model: str
     live: int | None

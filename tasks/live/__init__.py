@@ -13,10 +13,11 @@ from tasks.errors import OlderThanLive, StorageUnavailable
 from tasks.live.pause import pauses
 from tasks.live.serving_config import write_serving_config
 from tasks.names import check_bucket, check_model_name
-from tasks.published import demand_published, encode_record, live_name, trained_before
+from tasks.published import encode_record, live_name, trained_before
 from tasks.records import LivePointer, PointerChange
 from tasks.requests import LiveRequest
 from tasks.storage import AlreadyThere, Changed, Storage, open_storage
+from tasks.whole import demand_published
 
 __all__ = ["change_live", "move_pointer", "read_pointer"]
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
-from tasks.files import TreeFile, TreeScan
-from tasks.published import Claim, demand_no_conflict, demand_whole, version_folder
-from tasks.storage import Storage, create_or_match, in_parallel
+from tasks.errors import NotValidated, ObjectConflict
+from tasks.files import TreeFile
+from tasks.published import Claim, read_release, version_folder
+from tasks.storage import FileAltered, Storage, create_or_match, in_parallel
+from tasks.whole import demand_no_conflict, demand_whole
 
 __all__ = ["publish_objects"]
 
@@ -21,33 +24,60 @@ _logger = logging.getLogger(__name__)
 _DATA, _INDEX, _ASSETS, _EXTRA, _OTHER, _MODEL = range(6)
 
 
-def publish_objects(storage: Storage, claim: Claim, scan: TreeScan) -> None:
+def publish_objects(storage: Storage, claim: Claim, files: Sequence[TreeFile]) -> dict[str, int]:
     """Bring the version's folder to exactly what its claim lists; what is there is not sent again.
 
     Args:
         storage: The model bucket.
         claim: The version's, in the bucket already.
-        scan: The export's files, of the same digest.
+        files: The export's, as the claim's manifest lists them.
+
+    Returns:
+        Each object's generation, by its name in the manifest.
 
     Raises:
-        ObjectConflict: Another object is in the way; it is left alone.
+        ObjectConflict: Another object is in the way, and is left alone; or the version was
+            pruned in the meantime.
+        NotValidated: A file is not the one that was validated; no object was made of it,
+            nor of `saved_model.pb`.
     """
     present = demand_no_conflict(storage, claim)
-    missing = [file for file in scan.files if file.name not in present]
-    if not missing:
-        return
+    missing = [file for file in files if file.name not in present]
+    if missing:
+        _demand_not_pruned(storage, claim)
+        _publish_waves(storage, version_folder(claim.model, claim.version), missing)
+        return demand_whole(storage, claim)
+    return {name: item.generation for name, item in sorted(present.items())}
+
+
+def _demand_not_pruned(storage: Storage, claim: Claim) -> None:
+    """Pruning says so in the release record before it removes anything, so this is read after the listing."""
+    release = read_release(storage, claim.model, claim.version)
+    if release is not None and release.pruned is not None:
+        raise ObjectConflict(
+            f"{release.uri}: expected a version to complete, got one that {release.pruned.by} pruned while it"
+            " was pushed. Push it again: it gets the next revision."
+        )
+
+
+def _publish_waves(storage: Storage, folder: str, files: Iterable[TreeFile]) -> None:
     waves: dict[int, list[TreeFile]] = defaultdict(list)
-    for file in missing:
+    for file in files:
         waves[_wave(file.name)].append(file)
     for number in sorted(waves):
-        _publish_wave(storage, version_folder(claim.model, claim.version), waves[number])
-    demand_whole(storage, claim)
+        _publish_wave(storage, folder, waves[number])
 
 
 def _publish_wave(storage: Storage, folder: str, files: list[TreeFile]) -> None:
     def publish(file: TreeFile) -> None:
         started = time.monotonic()
-        create_or_match(storage, f"{folder}/{file.name}", file)
+        try:
+            create_or_match(storage, f"{folder}/{file.name}", file)
+        except FileAltered as err:
+            raise NotValidated(
+                f"{file.path}: expected {file.size} bytes with SHA-256 {file.sha256}, as exported and"
+                f" validated, got {err}. It was altered since: export and validate again."
+            ) from err
         _logger.info("sent %s: %d bytes in %.2f s", file.name, file.size, time.monotonic() - started)
 
     in_parallel(publish, files)

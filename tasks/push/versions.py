@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from tasks.errors import InvalidRecord, ObjectConflict
-from tasks.published import REVISIONS, Claim, claim_name, encode_record, read_claim
+from tasks.published import REVISIONS, Claim, claim_name, encode_record, read_claim, read_release
 from tasks.storage import AlreadyThere, Storage
 
 __all__ = ["claim_version", "version_of"]
@@ -46,7 +46,8 @@ def claim_version(storage: Storage, claim: Claim, trained_at: str) -> Claim:
     """Take the first revision that is free, or the one that this very export has already.
 
     Concurrent pushes of one export meet in one claim, those of different exports of
-    one checkpoint in different ones: the storage lets only one of them create it.
+    one checkpoint in different ones: the storage lets only one of them create it. The
+    number of a version that was pruned is never used again, not for the same bytes either.
 
     Args:
         storage: The model bucket.
@@ -61,21 +62,24 @@ def claim_version(storage: Storage, claim: Claim, trained_at: str) -> Claim:
     """
     for revision in range(REVISIONS):
         wanted = replace(claim, version=version_of(trained_at, revision))
-        standing = _claim_or_read(storage, wanted)
-        if standing == wanted:
-            return standing
+        if _claimed(storage, wanted):
+            return wanted
     raise ObjectConflict(
         f"{storage.uri}/{claim.model}: expected one of {REVISIONS} revisions of the checkpoint trained"
         f" at {trained_at} to be free, got all taken by other exports. Train again, or push elsewhere."
     )
 
 
-def _claim_or_read(storage: Storage, wanted: Claim) -> Claim | None:
+def _claimed(storage: Storage, wanted: Claim) -> bool:
+    """Whether the version is this export's, from now on or from before, and not pruned."""
     standing = read_claim(storage, wanted.model, wanted.version)
     if standing is None:
         try:
             storage.create(claim_name(wanted.model, wanted.version), encode_record(wanted))
-            return wanted
+            return True
         except AlreadyThere:
             standing = read_claim(storage, wanted.model, wanted.version)
-    return standing
+    if standing != wanted:
+        return False
+    release = read_release(storage, wanted.model, wanted.version)
+    return release is None or release.pruned is None

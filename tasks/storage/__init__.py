@@ -11,13 +11,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.names import split_bucket_uri
-from tasks.storage.interface import Absent, AlreadyThere, Changed, Storage, StoredObject
+from tasks.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
 from tasks.storage.trees import create_or_match, download_tree, in_parallel, upload_tree
 
 __all__ = [
     "Absent",
     "AlreadyThere",
     "Changed",
+    "FileAltered",
     "Storage",
     "StoredObject",
     "create_or_match",

@@ -122,15 +122,28 @@ class GcsStorage:
             partial.unlink(missing_ok=True)
         return described
 
-    def create(self, name: str, source: bytes | Path, crc32c: int | None = None) -> StoredObject:
+    def create(
+        self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
+    ) -> StoredObject:
         """Write an object that is not there yet, in one request."""
-        upload = self._upload_of(name, source, crc32c)
+        upload = replace(self._upload_of(name, source, crc32c), sha256=sha256)
         return self._sent(upload, refused=AlreadyThere)
 
     def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
         """Write an object in place of the very one that was read."""
         upload = replace(self._upload_of(name, data), generation=generation)
         return self._sent(upload, refused=Changed)
+
+    def delete(self, name: str, generation: int) -> None:
+        """Remove the very object that was read or listed."""
+        blob = self._bucket.blob(self._start + check_object_name(name))
+        with translating(self._uri_of(name)):
+            try:
+                blob.delete(if_generation_match=generation, **self._patience)
+            except api.PreconditionFailed as err:
+                raise Changed(self._uri_of(name)) from err
+            except api.NotFound:
+                self._demand_bucket()
 
     def _upload_of(self, name: str, source: bytes | Path, crc32c: int | None = None) -> Upload:
         small = isinstance(source, bytes)

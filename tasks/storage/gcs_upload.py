@@ -12,6 +12,7 @@ Source: https://cloud.google.com/storage/docs/json_api/v1/objects/insert
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from google.api_core import exceptions as api
+
+from tasks.storage.interface import FileAltered
 
 __all__ = ["MultipartBody", "Session", "Upload"]
 
@@ -37,10 +40,11 @@ class Session(Protocol):
 class MultipartBody:
     """The request's content: metadata, then the object, read anew each time it is iterated."""
 
-    def __init__(self, metadata: dict[str, str], source: bytes | Path, size: int) -> None:
+    def __init__(self, metadata: dict[str, str], source: bytes | Path, size: int, sha256: str | None) -> None:
         self.boundary = uuid.uuid4().hex
         self._source = source
         self._size = size
+        self._sha256 = sha256
         self._head = (
             f"--{self.boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
             f"{json.dumps(metadata)}\r\n--{self.boundary}\r\nContent-Type: application/octet-stream\r\n\r\n"
@@ -55,10 +59,21 @@ class MultipartBody:
         if isinstance(self._source, bytes):
             yield self._source
         else:
-            with self._source.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    yield block
+            yield from self._blocks(self._source)
         yield self._tail
+
+    def _blocks(self, path: Path) -> Iterator[bytes]:
+        """The file's content. Of another file the end is never sent, so no object is made of it."""
+        digest, size = hashlib.sha256(), 0
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(_BLOCK):
+                if self._sha256 is not None:
+                    digest.update(block)
+                size += len(block)
+                yield block
+        found = digest.hexdigest()
+        if size != self._size or self._sha256 not in (None, found):
+            raise FileAltered(f"{path}: {size} bytes with SHA-256 {found}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +87,7 @@ class Upload:
         source: Its content, or the file that holds it.
         size: Of the content, in bytes.
         crc32c: Of the content; the service refuses another one.
+        sha256: Of the content, in hex, where the file is to be held to it while it is read.
         generation: The generation to replace; 0 to write only where no object is.
         cache_control: Whether and how long others may keep it.
     """
@@ -83,6 +99,7 @@ class Upload:
     size: int
     crc32c: int
     generation: int
+    sha256: str | None = None
     cache_control: str = ""
 
     def send(self, session: Session, timeout: tuple[float, float]) -> dict[str, Any]:
@@ -94,13 +111,14 @@ class Upload:
         Raises:
             google.api_core.exceptions.GoogleAPICallError: The service refused; 412 where
                 another generation is there.
+            FileAltered: The file is not what its size or digest says.
             requests.RequestException: The connection failed.
         """
         checksum = base64.b64encode(self.crc32c.to_bytes(4, "big")).decode()
         metadata = {"name": self.name, "crc32c": checksum}
         if self.cache_control:
             metadata["cacheControl"] = self.cache_control
-        body = MultipartBody(metadata, self.source, self.size)
+        body = MultipartBody(metadata, self.source, self.size, self.sha256)
         response = session.request(
             "POST",
             f"{self.endpoint}/upload/storage/v1/b/{self.bucket}/o",

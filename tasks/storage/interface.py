@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tasks.errors import InvalidName
 
-__all__ = ["Absent", "AlreadyThere", "Changed", "Storage", "StoredObject", "check_object_name"]
+__all__ = ["Absent", "AlreadyThere", "Changed", "FileAltered", "Storage", "StoredObject", "check_object_name"]
 
 
 class AlreadyThere(Exception):  # noqa: N818 - an answer to the caller, not an error for a user
@@ -17,6 +17,10 @@ class AlreadyThere(Exception):  # noqa: N818 - an answer to the caller, not an e
 
 class Changed(Exception):  # noqa: N818 - as above
     """An object that was to be replaced is no longer the one that was read."""
+
+
+class FileAltered(Exception):  # noqa: N818 - as above
+    """A file that was to be sent is not the one whose checksums were given."""
 
 
 class Absent(Exception):  # noqa: N818 - as above
@@ -102,7 +106,9 @@ class Storage(Protocol):
         """
         ...
 
-    def create(self, name: str, source: bytes | Path, crc32c: int | None = None) -> StoredObject:
+    def create(
+        self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
+    ) -> StoredObject:
         """Write an object that is not there yet.
 
         Args:
@@ -110,12 +116,15 @@ class Storage(Protocol):
             source: Its content, or the file that holds it.
             crc32c: The content's checksum where it is known already, which saves reading
                 a file twice; a content that differs from it is refused.
+            sha256: The content's digest, in hex, where it is known: held against the bytes as
+                they are read to be sent.
 
         Returns:
             The new object.
 
         Raises:
             AlreadyThere: An object of that name exists; it is left as it is.
+            FileAltered: The file is not what its size or digest says; no object is made of it.
             DiskFull: No space is left, in a local folder.
         """
         ...
@@ -125,6 +134,14 @@ class Storage(Protocol):
 
         Raises:
             Changed: The object has another generation by now, or is gone.
+        """
+        ...
+
+    def delete(self, name: str, generation: int) -> None:
+        """Remove the very object that was read or listed; one that is gone already is as good.
+
+        Raises:
+            Changed: The object has another generation by now; it is left as it is.
         """
         ...
 

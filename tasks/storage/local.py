@@ -10,9 +10,16 @@ from pathlib import Path
 
 import google_crc32c
 
-from tasks.errors import StorageForbidden, StorageUnavailable
-from tasks.files import PARTIAL_SUFFIX, checksum_of, partial_path, writing_to
-from tasks.storage.interface import Absent, AlreadyThere, Changed, StoredObject, check_object_name
+from tasks.errors import StorageForbidden
+from tasks.files import PARTIAL_SUFFIX, checksum_of, partial_path, scan_file, writing_to
+from tasks.storage.interface import (
+    Absent,
+    AlreadyThere,
+    Changed,
+    FileAltered,
+    StoredObject,
+    check_object_name,
+)
 
 __all__ = ["LocalStorage"]
 
@@ -20,6 +27,7 @@ _BLOCK = 1 << 20
 _LOCK_SUFFIX = ".lock"
 
 _Publish = Callable[[Path, Path], None]
+_Expected = tuple[int | None, str | None]
 
 
 class LocalStorage:
@@ -84,11 +92,13 @@ class LocalStorage:
         crc32c = _write(path, source, os.replace)
         return _described(source, name, crc32c)
 
-    def create(self, name: str, source: bytes | Path, crc32c: int | None = None) -> StoredObject:
-        """Write a file that is not there yet."""
+    def create(
+        self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
+    ) -> StoredObject:
+        """Write a file that is not there yet; its checksum is taken of what was copied."""
         path = self._path(name)
         try:
-            written = _write(path, source, os.link, crc32c)
+            written = _write(path, source, os.link, (crc32c, sha256))
         except FileExistsError as err:
             raise AlreadyThere(os.fspath(path)) from err
         return _described(path, name, written)
@@ -101,6 +111,16 @@ class LocalStorage:
                 raise Changed(os.fspath(path))
             crc32c = _write(path, data, lambda partial, final: _supersede(partial, final, generation))
         return _described(path, name, crc32c)
+
+    def delete(self, name: str, generation: int) -> None:
+        """Remove the very file that was read or listed."""
+        path = self._path(name)
+        with _lock(path):
+            if not path.is_file():
+                return
+            if path.stat().st_mtime_ns != generation:
+                raise Changed(os.fspath(path))
+            path.unlink()
 
     def _path(self, name: str) -> Path:
         return self._root / check_object_name(name)
@@ -124,18 +144,16 @@ def _described(path: Path, name: str, crc32c: int | None = None) -> StoredObject
     )
 
 
-def _write(path: Path, source: bytes | Path, publish: _Publish, expected: int | None = None) -> int:
+def _write(path: Path, source: bytes | Path, publish: _Publish, expected: _Expected = (None, None)) -> int:
     """Write under another name, then give it its own at once; returns the crc32c."""
     partial = partial_path(path)
     with _named_errors(path), writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             crc32c = _fill(partial, source)
-            if expected is not None and crc32c != expected:
-                raise StorageUnavailable(
-                    f"{path}: expected content with crc32c {expected:08x}, got {crc32c:08x} from"
-                    f" {source!r:.80}. The file changed while it was copied; run it again."
-                )
+            sha256 = None if expected[1] is None else scan_file(partial, path.name).sha256
+            if expected[0] not in (None, crc32c) or expected[1] != sha256:
+                raise FileAltered(f"{source!r:.80}: crc32c {crc32c:08x}, SHA-256 {sha256}")
             publish(partial, path)
         finally:
             partial.unlink(missing_ok=True)

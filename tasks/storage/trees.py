@@ -9,7 +9,14 @@ from typing import TypeVar
 
 from tasks.errors import ObjectConflict, StorageUnavailable
 from tasks.files import TreeFile
-from tasks.storage.interface import Absent, AlreadyThere, Storage, StoredObject, check_object_name
+from tasks.storage.interface import (
+    Absent,
+    AlreadyThere,
+    FileAltered,
+    Storage,
+    StoredObject,
+    check_object_name,
+)
 
 __all__ = ["create_or_match", "download_tree", "in_parallel", "upload_tree"]
 
@@ -33,8 +40,15 @@ def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> lis
 
     Raises:
         ObjectConflict: Another content stands under one of the names; it is left alone.
+        StorageUnavailable: A file changed while it was copied.
     """
-    return in_parallel(lambda file: create_or_match(storage, f"{prefix}/{file.name}", file), files)
+    try:
+        return in_parallel(lambda file: create_or_match(storage, f"{prefix}/{file.name}", file), files)
+    except FileAltered as err:
+        raise StorageUnavailable(
+            f"{storage.uri}/{prefix}: expected the files that were read before, got {err}. One of them"
+            " changed while it was copied: run it again."
+        ) from err
 
 
 def create_or_match(storage: Storage, name: str, file: TreeFile) -> StoredObject:
@@ -42,9 +56,10 @@ def create_or_match(storage: Storage, name: str, file: TreeFile) -> StoredObject
 
     Raises:
         ObjectConflict: Another content stands there; it is left alone.
+        FileAltered: The file is not what was read before; no object is made of it.
     """
     try:
-        return storage.create(name, file.path, file.crc32c)
+        return storage.create(name, file.path, file.crc32c, file.sha256)
     except AlreadyThere:
         found = storage.stat(name)
     if found is None:

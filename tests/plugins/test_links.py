@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from redraw.links import release_url
-from tasks.records import Checkpoint, Release, ValidationReport
+from tasks.records import Checkpoint, LedgerSummary, Provenance, Release, ValidationReport
 
 CHECKPOINT = Checkpoint(
     model="mnist",
@@ -29,6 +29,9 @@ RELEASE = Release(
     ),
     previous=None,
     pushed_at="2026-01-01T00:00:00Z",
+    ledger=LedgerSummary(served=1, dropped={}),
+    provenance=Provenance(made_by=None, report_digest="0", asked_by="ada"),
+    generations={"saved_model.pb": 1},
 )
 
 

@@ -1,0 +1,33 @@
+"""Who asks for a change, and when."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from datetime import UTC, datetime
+
+__all__ = ["now", "who_asks"]
+
+
+def who_asks(named: str | None) -> str:
+    """Who is to stand in a record: as named, or else this process's user and machine.
+
+    Args:
+        named: What the request says.
+
+    Returns:
+        That, or `user@machine`; a user without a name, as containers have them, by number.
+    """
+    if named:
+        return named
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def now() -> str:
+    """The time in UTC, `YYYY-MM-DDTHH:MM:SSZ`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

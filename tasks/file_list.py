@@ -1,0 +1,29 @@
+"""The list of an export's files with their checksums, kept beside its folder.
+
+Export reads each file for its digest anyway. With the list a push need not read them
+again before it knows where they go: it holds each one to its digest while it sends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tasks.files import ListedFile, TreeFile
+from tasks.record import Record
+
+__all__ = ["FileList", "list_files"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileList(Record):
+    """Every file of an export, sorted by name: the content of `<export>.files.json`."""
+
+    files: tuple[ListedFile, ...]
+
+
+def list_files(files: Iterable[TreeFile]) -> tuple[ListedFile, ...]:
+    """The files without the place where they lie: what the list and a version's manifest hold."""
+    return tuple(
+        ListedFile(name=file.name, size=file.size, crc32c=file.crc32c, sha256=file.sha256) for file in files
+    )

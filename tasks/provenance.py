@@ -1,0 +1,51 @@
+"""Where a model came from: the code that made it, and who asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["MadeBy", "Provenance"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeBy:
+    """The code that made an export.
+
+    Attributes:
+        definition_digest: SHA-256, in hex, of the sources that the definition is written in.
+        git_revision: The commit that they were checked out at; None where they are in no repository.
+        git_dirty: Whether that repository had changes besides; None as before.
+        tensorflow: Its version.
+        keras: Its version.
+        python: Its version.
+        redraw: Its version.
+        exported_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+    """
+
+    definition_digest: str
+    git_revision: str | None
+    git_dirty: bool | None
+    tensorflow: str
+    keras: str
+    python: str
+    redraw: str
+    exported_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What stands behind a release besides its checkpoint and its report.
+
+    Attributes:
+        made_by: The code that made the export; None where the export's record did not say so.
+        report_digest: SHA-256, in hex, of the validation report's JSON.
+        asked_by: The Airflow user, or the user and machine of a push by hand.
+        dag_run: `<dag>/<run>` of the push; None for one by hand.
+        try_number: Which try of its task it was.
+    """
+
+    made_by: MadeBy | None
+    report_digest: str
+    asked_by: str
+    dag_run: str | None = None
+    try_number: int | None = None

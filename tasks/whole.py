@@ -1,0 +1,124 @@
+"""Whether all of a version is there, and is what was published."""
+
+from __future__ import annotations
+
+from tasks.errors import ObjectConflict, VersionNotFound
+from tasks.files import ListedFile
+from tasks.published import (
+    Claim,
+    list_versions,
+    read_claim,
+    read_release,
+    release_name,
+    version_folder,
+)
+from tasks.records import Release
+from tasks.storage import Storage, StoredObject
+
+__all__ = ["demand_no_conflict", "demand_published", "demand_whole"]
+
+
+def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject]:
+    """Compare what lies in a version's folder with the claim's manifest.
+
+    Args:
+        storage: The model bucket.
+        claim: The version's.
+
+    Returns:
+        The objects of the manifest that are there, whole, by their names in it; the others
+        are absent.
+
+    Raises:
+        ObjectConflict: An object is there that the manifest does not know, or knows
+            with another content; the message names it.
+    """
+    start = version_folder(claim.model, claim.version) + "/"
+    expected = {entry.name: entry for entry in claim.manifest}
+    present = {}
+    for item in storage.list(start):
+        name = item.name.removeprefix(start)
+        if name not in expected:
+            raise ObjectConflict(
+                f"{storage.uri}/{item.name}: expected only the {len(expected)} objects of the version's"
+                " manifest below its folder, got another one. Find out who wrote it, and remove it."
+            )
+        _demand_equal(storage, item, expected[name])
+        present[name] = item
+    return present
+
+
+def demand_whole(storage: Storage, claim: Claim) -> dict[str, int]:
+    """Demand that a version's folder holds exactly what its manifest lists.
+
+    Returns:
+        Each object's generation, by its name in the manifest.
+
+    Raises:
+        ObjectConflict: An object is missing, of other content, or not of the version.
+    """
+    present = demand_no_conflict(storage, claim)
+    missing = sorted({entry.name for entry in claim.manifest} - set(present))
+    if missing:
+        folder = version_folder(claim.model, claim.version)
+        raise ObjectConflict(
+            f"{storage.uri}/{folder}/{missing[0]}: expected the {len(claim.manifest)} objects of the"
+            f" manifest, got {len(missing)} fewer. Push the same export again to complete the version."
+        )
+    return {name: item.generation for name, item in sorted(present.items())}
+
+
+def demand_published(storage: Storage, model: str, version: int) -> tuple[Release, Claim]:
+    """The records of a version that is published and whole.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        version: The version.
+
+    Returns:
+        Its release record and its claim.
+
+    Raises:
+        VersionNotFound: It was never published, or not to its end, or has been pruned.
+        ObjectConflict: Its objects are no longer what was published.
+    """
+    release = read_release(storage, model, version)
+    claim = read_claim(storage, model, version)
+    where = f"{storage.uri}/{version_folder(model, version)}"
+    if release is None or claim is None:
+        known = ", ".join(map(str, list_versions(storage, model)[:5])) or "none"
+        raise VersionNotFound(
+            f"{where}: expected a published version, got none"
+            f" of that number; the newest are {known}. Choose one of them."
+        )
+    if release.pruned is not None:
+        raise VersionNotFound(
+            f"{where}: expected a published version, got one that {release.pruned.by} pruned at"
+            f" {release.pruned.pruned_at}. Choose another one, or push its export again as a new revision."
+        )
+    if release.digest != claim.digest:
+        raise ObjectConflict(
+            f"{storage.uri}/{release_name(model, version)}: expected the digest of its claim,"
+            f" {claim.digest}, got {release.digest}. One of the two was altered: publish it again."
+        )
+    _demand_same_writes(where, demand_whole(storage, claim), release)
+    return release, claim
+
+
+def _demand_equal(storage: Storage, found: StoredObject, expected: ListedFile) -> None:
+    if (found.size, found.crc32c) != (expected.size, expected.crc32c):
+        raise ObjectConflict(
+            f"{storage.uri}/{found.name}: expected {expected.size} bytes with crc32c"
+            f" {expected.crc32c:08x}, got {found.size} with {found.crc32c!r}. It is left as it is:"
+            " find out who wrote it, and remove it."
+        )
+
+
+def _demand_same_writes(where: str, found: dict[str, int], release: Release) -> None:
+    for name, generation in found.items():
+        if generation != release.generations.get(name):
+            raise ObjectConflict(
+                f"{where}/{name}: expected generation {release.generations.get(name)}, as published, got"
+                f" {generation}: somebody wrote it again. Find out who; to accept it, push the same export."
+            )
