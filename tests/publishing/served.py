@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from tasks.published import read_claim
+from tasks.published import Claim, read_claim, read_release
 from tasks.storage import open_storage
 
 __all__ = ["demand_servable"]
+
+_GRAPH = "saved_model.pb"
 
 
 def demand_servable(place: str, model: str = "digits") -> None:
     """Demand that what a server could load is there to the last byte, and was claimed before."""
     storage = open_storage(place)
     objects = {item.name: item for item in storage.list(f"{model}/")}
-    versions = {name.split("/")[1] for name in objects if name.split("/")[1].isdecimal()}
-    released = {name for name in objects if name.startswith(f"{model}/releases/") and "claim" not in name}
-    for version in versions:
-        claim = read_claim(storage, model, int(version))
-        assert claim is not None, f"{place}: version {version} has objects and no claim"
-        folder = f"{model}/{version}"
-        if f"{folder}/saved_model.pb" not in objects:
-            assert f"{model}/releases/{version}.json" not in released
+    for version in {name.split("/")[1] for name in objects if name.split("/")[1].isdecimal()}:
+        claim, release = (read(storage, model, int(version)) for read in (read_claim, read_release))
+        assert isinstance(claim, Claim), f"{place}: version {version} has objects and no claim"
+        folder = f"{model}/{version}/"
+        if f"{folder}{_GRAPH}" not in objects:
+            assert release is None or release.pruned, (
+                f"{place}: version {version} is released without its graph"
+            )
             continue
         for entry in claim.manifest:
-            found = objects[f"{folder}/{entry.name}"]
+            found = objects[folder + entry.name]
             assert (found.size, found.crc32c) == (entry.size, entry.crc32c), found
+            assert release is None or release.generations[entry.name] == found.generation
