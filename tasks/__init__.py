@@ -12,3 +12,5 @@ Every stage takes a request (`tasks.requests`), writes its result, and returns a
 record of it (`tasks.records`) that the next stage reads. Nothing here knows Airflow:
 `python -m tasks STAGE` runs any of it by hand, in a container or under an operator.
 """
+
+__version__ = "0.1.0"

@@ -31,12 +31,15 @@ from tasks.requests import (
     InspectRequest,
     LiveRequest,
     ModelsRequest,
+    PinRequest,
     PredictRequest,
+    PruneRequest,
     PushRequest,
     ReleasesRequest,
     Request,
     TrainRequest,
     ValidateRequest,
+    VerifyRequest,
 )
 
 __all__ = ["main"]
@@ -74,6 +77,9 @@ COMMANDS = {
     "push": Command(PushRequest, "tasks.push:push_model"),
     "live": Command(LiveRequest, "tasks.live:change_live"),
     "releases": Command(ReleasesRequest, "tasks.releases:list_releases"),
+    "prune": Command(PruneRequest, "tasks.prune:prune_versions"),
+    "pin": Command(PinRequest, "tasks.live.pin:pin_version"),
+    "verify": Command(VerifyRequest, "tasks.verify:verify_version"),
     "predict": Command(PredictRequest, "tasks.predict:predict_golden", loads_definition=True),
     "inspect": Command(InspectRequest, "tasks.inspect:inspect_uri"),
 }

@@ -6,13 +6,14 @@ again before it knows where they go: it holds each one to its digest while it se
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tasks.files import ListedFile, TreeFile
 from tasks.record import Record
 
-__all__ = ["FileList", "list_files"]
+__all__ = ["FileList", "encode_files", "list_files"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,3 +28,8 @@ def list_files(files: Iterable[TreeFile]) -> tuple[ListedFile, ...]:
     return tuple(
         ListedFile(name=file.name, size=file.size, crc32c=file.crc32c, sha256=file.sha256) for file in files
     )
+
+
+def encode_files(files: Iterable[TreeFile]) -> bytes:
+    """The content of `<export>.files.json`."""
+    return json.dumps(FileList(files=list_files(files)).to_json(), indent=1).encode()

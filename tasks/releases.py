@@ -7,9 +7,9 @@ from tasks.names import check_bucket, check_model_name
 from tasks.published import list_versions, read_release
 from tasks.records import Release, ReleaseList
 from tasks.requests import ReleasesRequest
-from tasks.storage import in_parallel, open_storage
+from tasks.storage import Storage, in_parallel, open_storage
 
-__all__ = ["list_releases"]
+__all__ = ["list_releases", "read_releases"]
 
 
 def list_releases(request: ReleasesRequest) -> ReleaseList:
@@ -19,8 +19,8 @@ def list_releases(request: ReleasesRequest) -> ReleaseList:
         request: The model and its bucket.
 
     Returns:
-        The release records and which version is live; none for a model that was never
-        published.
+        The release records, those of pruned versions too, and which version is live; none for a
+        model that was never published.
 
     Raises:
         InvalidRecord: A release record is damaged.
@@ -28,11 +28,16 @@ def list_releases(request: ReleasesRequest) -> ReleaseList:
     """
     model = check_model_name(request.model)
     storage = open_storage(check_bucket(request.bucket))
+    releases = read_releases(storage, model)
+    return ReleaseList(model=model, live=read_pointer(storage, model).version, releases=releases)
+
+
+def read_releases(storage: Storage, model: str) -> tuple[Release, ...]:
+    """Every release record of a model, those of pruned versions too, the newest weights first."""
 
     def read(version: int) -> Release | None:
         return read_release(storage, model, version)
 
     # A release that was removed between the listing and the reading is no longer one.
     found = in_parallel(read, list_versions(storage, model))
-    releases = tuple(release for release in found if release is not None)
-    return ReleaseList(model=model, live=read_pointer(storage, model).version, releases=releases)
+    return tuple(release for release in found if release is not None)

@@ -15,7 +15,7 @@ from tasks.published import (
 from tasks.records import Release
 from tasks.storage import Storage, StoredObject
 
-__all__ = ["demand_no_conflict", "demand_published", "demand_whole"]
+__all__ = ["demand_no_conflict", "demand_published", "demand_whole", "read_published"]
 
 
 def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject]:
@@ -68,20 +68,14 @@ def demand_whole(storage: Storage, claim: Claim) -> dict[str, int]:
     return {name: item.generation for name, item in sorted(present.items())}
 
 
-def demand_published(storage: Storage, model: str, version: int) -> tuple[Release, Claim]:
-    """The records of a version that is published and whole.
-
-    Args:
-        storage: The model bucket.
-        model: The definition's name.
-        version: The version.
+def read_published(storage: Storage, model: str, version: int) -> tuple[Release, Claim]:
+    """The records of a published version, whatever became of its objects.
 
     Returns:
         Its release record and its claim.
 
     Raises:
         VersionNotFound: It was never published, or not to its end, or has been pruned.
-        ObjectConflict: Its objects are no longer what was published.
     """
     release = read_release(storage, model, version)
     claim = read_claim(storage, model, version)
@@ -97,12 +91,31 @@ def demand_published(storage: Storage, model: str, version: int) -> tuple[Releas
             f"{where}: expected a published version, got one that {release.pruned.by} pruned at"
             f" {release.pruned.pruned_at}. Choose another one, or push its export again as a new revision."
         )
+    return release, claim
+
+
+def demand_published(storage: Storage, model: str, version: int) -> tuple[Release, Claim]:
+    """The records of a version that is published and whole.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        version: The version.
+
+    Returns:
+        Its release record and its claim.
+
+    Raises:
+        VersionNotFound: As `read_published`.
+        ObjectConflict: Its objects are no longer what was published.
+    """
+    release, claim = read_published(storage, model, version)
     if release.digest != claim.digest:
         raise ObjectConflict(
             f"{storage.uri}/{release_name(model, version)}: expected the digest of its claim,"
             f" {claim.digest}, got {release.digest}. One of the two was altered: publish it again."
         )
-    _demand_same_writes(where, demand_whole(storage, claim), release)
+    _demand_same_writes(release, demand_whole(storage, claim))
     return release, claim
 
 
@@ -115,10 +128,11 @@ def _demand_equal(storage: Storage, found: StoredObject, expected: ListedFile) -
         )
 
 
-def _demand_same_writes(where: str, found: dict[str, int], release: Release) -> None:
+def _demand_same_writes(release: Release, found: dict[str, int]) -> None:
     for name, generation in found.items():
-        if generation != release.generations.get(name):
+        expected = release.generations.get(name)
+        if generation != expected:
             raise ObjectConflict(
-                f"{where}/{name}: expected generation {release.generations.get(name)}, as published, got"
-                f" {generation}: somebody wrote it again. Find out who; to accept it, push the same export."
+                f"{release.uri}/{name}: expected generation {expected}, as published, got {generation}:"
+                " somebody wrote it again. Find out who; to accept it, push the same export."
             )

@@ -7,6 +7,7 @@ a copy of what it serves, and no memory for it.
 
 <out>/                saved_model.pb, variables/, assets/, assets.extra/
 <out>.ledger.json     the restore ledger
+<out>.files.json      every file with its checksums
 <out>.json            the export's record
 """
 
@@ -28,8 +29,10 @@ from tasks.export.mapping import Wanted, map_checkpoint
 from tasks.export.moving import write_saved_model
 from tasks.export.origin import open_origin
 from tasks.export.partial_folder import partial_folder
+from tasks.export.provenance import describe_maker
 from tasks.export.warm_up import write_warm_up
-from tasks.files import digest_tree, write_atomically, writing_to
+from tasks.file_list import encode_files
+from tasks.files import TreeScan, scan_tree, write_atomically, writing_to
 from tasks.records import Checkpoint, ExportedModel, WeightsKind
 from tasks.registry import load_definition
 from tasks.requests import ExportRequest
@@ -69,7 +72,9 @@ def export_model(request: ExportRequest) -> ExportedModel:
         logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
         with partial_folder(out) as partial:
             ledger = _draw_and_move(definition, source, weights, partial, request.allow_non_finite)
-            exported = _record(definition, checkpoint, weights, ledger, partial, out)
+            scan = scan_tree(partial)
+            exported = _record(definition, checkpoint, weights, ledger, scan, out)
+            write_atomically(Path(f"{exported.uri}.files.json"), encode_files(scan.files))
             _put_in_place(exported, ledger, partial, out)
     logger.info(
         "exported %s: step %d, %d bytes in %.1f s, digest %.12s",
@@ -126,20 +131,20 @@ def _record(
     checkpoint: Checkpoint,
     weights: WeightsKind,
     ledger: Ledger,
-    folder: Path,
+    scan: TreeScan,
     out: Path,
 ) -> ExportedModel:
-    digest, size = digest_tree(folder)
     return ExportedModel(
         model=checkpoint.model,
         uri=str(out.absolute()),
-        digest=digest,
-        size_bytes=size,
+        digest=scan.digest,
+        size_bytes=scan.size_bytes,
         signatures=definition.signatures,
         checkpoint=checkpoint,
         weights=weights,
         ledger=ledger.summary(),
         ledger_uri=f"{out.absolute()}.ledger.json",
+        made_by=describe_maker(definition),
     )
 
 

@@ -1,121 +1,136 @@
 """Which version is live: one object, changed by compare-and-set.
 
-live.json      the live version, the one before, and every move
+live.json      the live version, the one before, labels, pins, and every change
 models.config  the same for TensorFlow Serving, always derived from live.json
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+import os
+from collections.abc import Callable
 
-from tasks.errors import OlderThanLive, StorageUnavailable
-from tasks.live.pause import pauses
+from tasks.asking import now, who_asks
+from tasks.content import demand_content
+from tasks.errors import VersionNotFound
+from tasks.live.changes import apply_change
+from tasks.live.pointer import change_pointer, read_pointer
 from tasks.live.serving_config import write_serving_config
 from tasks.names import check_bucket, check_model_name
-from tasks.published import encode_record, live_name, trained_before
-from tasks.records import LivePointer, PointerChange
+from tasks.published import live_name
+from tasks.records import LivePointer, PointerChange, PointerChangeKind, Release
 from tasks.requests import LiveRequest
-from tasks.storage import AlreadyThere, Changed, Storage, open_storage
+from tasks.signing import VERIFY_KEY_VARIABLE, demand_signed
+from tasks.storage import Storage, open_storage
 from tasks.whole import demand_published
 
 __all__ = ["change_live", "move_pointer", "read_pointer"]
 
 _logger = logging.getLogger(__name__)
 
+DemandLoadable = Callable[[Release], None]
 
-def change_live(request: LiveRequest) -> LivePointer:
-    """Show which version is live, or make another one live.
+
+def change_live(request: LiveRequest, demand_loadable: DemandLoadable | None = None) -> LivePointer:
+    """Show which version is live, make another one live, or move a label.
+
+    A version is taken only if it is whole, signed where a public key is given, and loadable.
+    Nothing is ever deleted, so each move can be taken back.
 
     Args:
-        request: The model, its bucket, and the version to make live, if any.
+        request: The model, its bucket, and what to change, if anything.
+        demand_loadable: Raises where a server could not load the release.
 
     Returns:
         The pointer as it stands.
 
     Raises:
-        VersionNotFound: The version was never published, or not to its end.
+        VersionNotFound: The version was never published, not to its end, or is pruned; or
+            there is none to go back to.
         ObjectConflict: The version's objects are no longer what was published.
-        OlderThanLive: The version was trained before the live one.
+        SignatureInvalid: A public key is given, and the version is not signed with its private one.
+        OlderThanLive: The version was trained before the live one, and no reason says why.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     model = check_model_name(request.model)
     storage = open_storage(check_bucket(request.bucket))
-    if request.set is None:
+    change = _asked(request, storage, model)
+    if change is None:
         return read_pointer(storage, model)
-    demand_published(storage, model, request.set)
-    return move_pointer(storage, model, request.set)
+    if change.kind != "unlabel" and demand_loadable is not None:
+        demand_loadable(demand_published(storage, model, change.version)[0])
+    return move_pointer(storage, model, change, request.public_key)
 
 
-def read_pointer(storage: Storage, model: str) -> LivePointer:
-    """The live pointer of a model; its version is None before the first."""
-    return _read(storage, model)[0]
-
-
-def move_pointer(storage: Storage, model: str, version: int) -> LivePointer:
-    """Make a version live that is known to be published and whole.
+def move_pointer(
+    storage: Storage, model: str, change: PointerChange, public_key: str | None = None
+) -> LivePointer:
+    """Change which version is live, or a label, where the version is published and whole.
 
     Args:
         storage: The model bucket.
         model: The definition's name.
-        version: What to make live; nothing moves where it is live already.
+        change: What is asked for; nothing moves where it is so already.
+        public_key: File of the key that must confirm the version's signature; by default
+            the one that REDRAW_VERIFY_KEY names. With one, every byte is read.
 
     Returns:
         The pointer as it stands.
 
     Raises:
-        OlderThanLive: The version was trained before the live one.
         StorageUnavailable: Others kept changing the pointer.
+        RedrawError: As `change_live`.
     """
-    for pause in pauses():
-        pointer, generation = _read(storage, model)
-        moved = _moved(storage, pointer, version)
-        if moved is pointer or _written(storage, moved, generation):
-            write_serving_config(storage, model, lambda: read_pointer(storage, model).version)
-            _logger.info(
-                "%s/%s: version %d is live, before it %s", storage.uri, model, version, moved.previous
-            )
-            return moved
-        pause()
-    raise StorageUnavailable(
-        f"{storage.uri}/{live_name(model)}: expected to change it, got a change by others each time."
-        " Find out who keeps moving the pointer, and run it again."
-    )
+    key = public_key or os.environ.get(VERIFY_KEY_VARIABLE)
+    if key and change.kind != "unlabel":
+        _, claim = demand_published(storage, model, change.version)
+        demand_signed(storage, claim, key)
+        demand_content(storage, claim)
+
+    def verified(pointer: LivePointer) -> LivePointer:
+        changed = apply_change(pointer, change)
+        if changed is not pointer and change.kind != "unlabel":
+            demand_published(storage, model, change.version)
+        return changed
+
+    pointer = change_pointer(storage, model, verified)
+    write_serving_config(storage, model, lambda: read_pointer(storage, model))
+    _logger.info("%s/%s: %s; before it %s", storage.uri, model, _shown(pointer), pointer.previous)
+    return pointer
 
 
-def _read(storage: Storage, model: str) -> tuple[LivePointer, int]:
-    found = storage.read_with_generation(live_name(model))
-    if found is None:
-        return LivePointer(model=model, version=None, previous=None), 0
-    pointer = LivePointer.from_text(found[0], f"{storage.uri}/{live_name(model)}")
-    return pointer, found[1]
-
-
-def _moved(storage: Storage, pointer: LivePointer, version: int) -> LivePointer:
-    if pointer.version == version:
-        return pointer
-    if pointer.version is not None and trained_before(version, pointer.version):
-        raise OlderThanLive(
-            f"{storage.uri}/{live_name(pointer.model)}: expected a version trained no earlier than the live"
-            f" {pointer.version}, got {version}. Choose a newer one, or train again."
-        )
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return LivePointer(
-        model=pointer.model,
+def _asked(request: LiveRequest, storage: Storage, model: str) -> PointerChange | None:
+    """The change that is asked for; which version it means is settled once, however often it is tried."""
+    kind: PointerChangeKind = "live"
+    version = request.set
+    if request.previous:
+        kind, version = "rollback", _previous(storage, model)
+    elif request.remove_label:
+        kind, version = "unlabel", read_pointer(storage, model).labels.get(request.label or "")
+    elif request.label == "canary":
+        kind = "label"
+    if version is None:
+        return None
+    return PointerChange(
+        kind=kind,
         version=version,
-        previous=pointer.version,
-        history=(*pointer.history, PointerChange(version=version, changed_at=now)),
+        changed_at=now(),
+        by=who_asks(request.by),
+        reason=request.reason or "",
+        label=request.label or "" if kind in {"label", "unlabel"} else "",
+        allow_older=request.allow_older or "",
     )
 
 
-def _written(storage: Storage, pointer: LivePointer, generation: int) -> bool:
-    """Write it where nobody else has in the meantime."""
-    name = live_name(pointer.model)
-    try:
-        if generation:
-            storage.replace(name, encode_record(pointer), generation)
-        else:
-            storage.create(name, encode_record(pointer))
-    except (AlreadyThere, Changed):
-        return False
-    return True
+def _previous(storage: Storage, model: str) -> int:
+    previous = read_pointer(storage, model).previous
+    if previous is None:
+        raise VersionNotFound(
+            f"{storage.uri}/{live_name(model)}: expected a version that was live before, got none."
+            " Name the version with --set."
+        )
+    return previous
+
+
+def _shown(pointer: LivePointer) -> str:
+    return ", ".join(f"{label} is {version}" for label, version in sorted(pointer.labels.items()))

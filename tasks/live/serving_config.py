@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tasks.errors import StorageUnavailable
 from tasks.live.pause import pauses
 from tasks.published import serving_config_name
+from tasks.records import LivePointer
 from tasks.storage import AlreadyThere, Changed, Storage
 
 __all__ = ["write_serving_config"]
 
 
-def write_serving_config(storage: Storage, model: str, live_version: Callable[[], int | None]) -> None:
+def write_serving_config(storage: Storage, model: str, pointer: Callable[[], LivePointer]) -> None:
     """Bring `models.config` up to the live pointer.
 
     The pointer is read after the object that will be replaced: whoever writes an older
@@ -21,7 +22,7 @@ def write_serving_config(storage: Storage, model: str, live_version: Callable[[]
     Args:
         storage: The model bucket.
         model: The definition's name.
-        live_version: Reads which version is live.
+        pointer: Reads the live pointer.
 
     Raises:
         StorageUnavailable: Others kept changing the object.
@@ -29,10 +30,10 @@ def write_serving_config(storage: Storage, model: str, live_version: Callable[[]
     name = serving_config_name(model)
     for pause in pauses():
         found = storage.read_with_generation(name)
-        version = live_version()
-        if version is None:
+        labels = pointer().labels
+        if not labels:
             return
-        content = _serving_config(f"{storage.uri}/{model}", model, version).encode()
+        content = _serving_config(f"{storage.uri}/{model}", model, labels).encode()
         try:
             if found is None:
                 storage.create(name, content)
@@ -47,12 +48,19 @@ def write_serving_config(storage: Storage, model: str, live_version: Callable[[]
     )
 
 
-def _serving_config(base_path: str, model: str, version: int) -> str:
+def _serving_config(base_path: str, model: str, labels: Mapping[str, int]) -> str:
+    """Just the labelled versions are loaded, and can be asked for by their labels.
+
+    Source:
+        https://www.tensorflow.org/tfx/serving/serving_config#assigning_string_labels_to_model_versions_to_simplify_canary_and_rollback
+    """
     # This module alone is free of TensorFlow: tensorflow_serving.apis imports it.
     from google.protobuf import text_format
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
     config = ModelServerConfig()
     served = config.model_config_list.config.add(name=model, base_path=base_path, model_platform="tensorflow")
-    served.model_version_policy.specific.versions.append(version)
+    served.model_version_policy.specific.versions.extend(sorted(set(labels.values())))
+    for label, version in sorted(labels.items()):
+        served.version_labels[label] = version
     return str(text_format.MessageToString(config))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 
-from tasks.asking import who_asks
+from tasks.asking import now, who_asks
 from tasks.errors import OlderThanLive
 from tasks.file_list import list_files
 from tasks.live import move_pointer
@@ -22,8 +22,9 @@ from tasks.push.exports import demand_validated, local_files, read_export, read_
 from tasks.push.objects import publish_objects
 from tasks.push.release import Candidate, write_release
 from tasks.push.versions import claim_version
-from tasks.records import Release
+from tasks.records import PointerChange, Release
 from tasks.requests import PushRequest
+from tasks.signing import sign_version
 from tasks.storage import Storage, open_storage
 
 __all__ = ["push_model"]
@@ -74,12 +75,15 @@ def _publish(storage: Storage, candidate: Candidate) -> Release:
         )
         claim = claim_version(storage, wanted, export.checkpoint.trained_at)
         generations = publish_objects(storage, claim, files)
+    if candidate.request.signing_key:
+        sign_version(storage, claim, candidate.request.signing_key)
     return write_release(storage, claim, candidate, generations)
 
 
 def _make_live(storage: Storage, release: Release, by: str) -> None:
     try:
-        move_pointer(storage, release.model, release.version)
+        change = PointerChange(version=release.version, changed_at=now(), by=by, reason="pushed")
+        move_pointer(storage, release.model, change)
     except OlderThanLive as err:
         # A backfill publishes old weights; it must not displace newer ones.
         _logger.warning("published, but not made live: %s", err)

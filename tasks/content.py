@@ -1,0 +1,56 @@
+"""The bytes of a version, read back and held against its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+
+from tasks.errors import ObjectConflict, StorageUnavailable
+from tasks.files import ListedFile
+from tasks.published import Claim, version_folder
+from tasks.storage import Absent, Changed, Storage, in_parallel
+
+__all__ = ["demand_content"]
+
+# A few of these are in memory at once, and a model that lies in shards is a few hundred requests.
+_BLOCK = 8 << 20
+
+
+def demand_content(storage: Storage, claim: Claim) -> int:
+    """Read every object of a version and demand that its SHA-256 is the manifest's.
+
+    A checksum of 32 bits tells damage, not intent: whoever may write to the bucket can make
+    other bytes of the same crc32c.
+
+    Args:
+        storage: The model bucket.
+        claim: The version's.
+
+    Returns:
+        The number of bytes read.
+
+    Raises:
+        ObjectConflict: An object has other bytes.
+        StorageUnavailable: An object changed while it was read.
+    """
+    folder = version_folder(claim.model, claim.version)
+    return sum(in_parallel(lambda entry: _read(storage, f"{folder}/{entry.name}", entry), claim.manifest))
+
+
+def _read(storage: Storage, name: str, entry: ListedFile) -> int:
+    found = storage.stat(name)
+    digest, size = hashlib.sha256(), 0
+    try:
+        while found and (block := storage.read_range(name, size, _BLOCK, found.generation)):
+            digest.update(block)
+            size += len(block)
+    except (Absent, Changed) as err:
+        raise StorageUnavailable(
+            f"{storage.uri}/{name}: expected it to stay while it was read, got a change. Find out who"
+            " writes there, and run it again."
+        ) from err
+    if found is None or (size, digest.hexdigest()) != (entry.size, entry.sha256):
+        raise ObjectConflict(
+            f"{storage.uri}/{name}: expected {entry.size} bytes with SHA-256 {entry.sha256}, got {size} with"
+            f" {digest.hexdigest()}. Find out who wrote it; do not serve it."
+        )
+    return size

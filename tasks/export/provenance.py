@@ -1,0 +1,83 @@
+"""The code that makes an export: its digest, its commit, and the versions of what it runs on."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import pkgutil
+import platform
+import subprocess
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tasks import __version__
+from tasks.asking import now
+from tasks.definition import ModelDefinition
+from tasks.records import MadeBy
+
+__all__ = ["describe_maker", "digest_sources"]
+
+_GIT_SECONDS = 20
+
+
+def describe_maker(definition: ModelDefinition) -> MadeBy:
+    """Say which code makes an export.
+
+    Args:
+        definition: The model's.
+
+    Returns:
+        The digest of its sources, where they were checked out, and the versions that matter.
+    """
+    module = Path(inspect.getfile(type(definition)))
+    revision = _git(module.parent, "rev-parse", "HEAD")
+    changes = None if revision is None else _git(module.parent, "status", "--porcelain")
+    return MadeBy(
+        definition_digest=digest_sources(module),
+        git_revision=revision,
+        git_dirty=None if changes is None else bool(changes),
+        tensorflow=tf.__version__,
+        keras=keras.__version__,
+        python=platform.python_version(),
+        redraw=__version__,
+        exported_at=now(),
+    )
+
+
+def digest_sources(module: Path) -> str:
+    """SHA-256, in hex, of what a definition is written in.
+
+    That is its module, and of its package what is no model of its own: `__init__`, the
+    modules with a leading underscore, and inner packages. So a change of another model in
+    the package alters nothing.
+
+    Args:
+        module: The definition's file.
+
+    Returns:
+        The digest over the files' names in the package and their contents.
+    """
+    package = module.parent
+    models = {
+        package / f"{info.name}.py"
+        for info in pkgutil.iter_modules([str(package)])
+        if not info.ispkg and not info.name.startswith("_")
+    }
+    digest = hashlib.sha256()
+    for path in sorted({module, *package.rglob("*.py")} - (models - {module})):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says of a folder; None where it is no repository, or there is no git."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,92 @@
+"""What a change makes of the live pointer: no storage, no clock, only the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tasks.errors import OlderThanLive, VersionNotFound
+from tasks.published import live_name, trained_before
+from tasks.records import LivePointer, PointerChange, PointerChangeKind
+
+__all__ = ["apply_change"]
+
+_Fields = dict[str, Any]
+
+
+def apply_change(pointer: LivePointer, change: PointerChange) -> LivePointer:
+    """Apply one change, and add it to the history.
+
+    Args:
+        pointer: As it stands.
+        change: What is asked for.
+
+    Returns:
+        The new pointer; the same one where the change alters nothing.
+
+    Raises:
+        OlderThanLive: The version has older weights than the live one, and no reason was given;
+            going back to the version before needs none.
+        VersionNotFound: The version is being pruned, or there is none for the label to stand beside.
+    """
+    if change.version in pointer.pruning and change.kind not in {"unlabel", "unpin"}:
+        raise VersionNotFound(
+            f"{live_name(pointer.model)}: expected a version that stays, got {change.version}, which is being"
+            " pruned. Choose another one."
+        )
+    fields = _EFFECTS[change.kind](pointer, change)
+    if all(getattr(pointer, name) == value for name, value in fields.items()):
+        return pointer
+    return replace(pointer, **fields, history=(*pointer.history, change))
+
+
+def _live(pointer: LivePointer, change: PointerChange) -> _Fields:
+    if pointer.version == change.version:
+        return {}
+    older = pointer.version is not None and trained_before(change.version, pointer.version)
+    if older and change.kind != "rollback" and not change.allow_older:
+        raise OlderThanLive(
+            f"{live_name(pointer.model)}: expected a version trained no earlier than the live"
+            f" {pointer.version}, got {change.version}. Choose a newer one, or say why with --allow-older."
+        )
+    return {
+        "version": change.version,
+        "previous": pointer.version,
+        "labels": {**pointer.labels, "stable": change.version},
+    }
+
+
+def _label(pointer: LivePointer, change: PointerChange) -> _Fields:
+    if pointer.version is None:
+        raise VersionNotFound(
+            f"{live_name(pointer.model)}: expected a live version for {change.label} to stand beside, got"
+            " none. Make a version live first."
+        )
+    return {"labels": {**pointer.labels, change.label: change.version}}
+
+
+def _unlabel(pointer: LivePointer, change: PointerChange) -> _Fields:
+    return {"labels": _without(pointer.labels, change.label)}
+
+
+def _pin(pointer: LivePointer, change: PointerChange) -> _Fields:
+    return {"pinned": {**pointer.pinned, str(change.version): change.reason}}
+
+
+def _unpin(pointer: LivePointer, change: PointerChange) -> _Fields:
+    return {"pinned": _without(pointer.pinned, str(change.version))}
+
+
+def _without(entries: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in entries.items() if key != name}
+
+
+_EFFECTS: Mapping[PointerChangeKind, Callable[[LivePointer, PointerChange], _Fields]] = {
+    "live": _live,
+    "rollback": _live,
+    "label": _label,
+    "unlabel": _unlabel,
+    "pin": _pin,
+    "unpin": _unpin,
+}

@@ -1,0 +1,67 @@
+"""The object that says which version is live: read, and changed by compare-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tasks.errors import StorageUnavailable
+from tasks.live.pause import pauses
+from tasks.published import encode_record, live_name
+from tasks.records import LivePointer
+from tasks.storage import AlreadyThere, Changed, Storage
+
+__all__ = ["change_pointer", "read_pointer"]
+
+
+def read_pointer(storage: Storage, model: str) -> LivePointer:
+    """The live pointer of a model; its version is None before the first."""
+    return _read(storage, model)[0]
+
+
+def change_pointer(storage: Storage, model: str, change: Callable[[LivePointer], LivePointer]) -> LivePointer:
+    """Change the pointer where nobody else has changed it since it was read, or else try again.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        change: Makes the new pointer of the one that stands, or gives that one back to leave it.
+            What it looks at in the bucket it sees after the pointer was read: whatever a prune
+            does later has changed the pointer, so that this change is refused and made again.
+
+    Returns:
+        The pointer as it stands.
+
+    Raises:
+        StorageUnavailable: Others kept changing it.
+    """
+    for pause in pauses():
+        pointer, generation = _read(storage, model)
+        changed = change(pointer)
+        if changed is pointer or _written(storage, changed, generation):
+            return changed
+        pause()
+    raise StorageUnavailable(
+        f"{storage.uri}/{live_name(model)}: expected to change it, got a change by others each time."
+        " Find out who keeps moving the pointer, and run it again."
+    )
+
+
+def _read(storage: Storage, model: str) -> tuple[LivePointer, int]:
+    found = storage.read_with_generation(live_name(model))
+    if found is None:
+        return LivePointer(model=model, version=None, previous=None), 0
+    pointer = LivePointer.from_text(found[0], f"{storage.uri}/{live_name(model)}")
+    return pointer, found[1]
+
+
+def _written(storage: Storage, pointer: LivePointer, generation: int) -> bool:
+    """Write it where nobody else has in the meantime."""
+    name = live_name(pointer.model)
+    try:
+        if generation:
+            storage.replace(name, encode_record(pointer), generation)
+        else:
+            storage.create(name, encode_record(pointer))
+    except (AlreadyThere, Changed):
+        return False
+    return True

@@ -1,0 +1,87 @@
+"""Which versions the rules of retention let go: no storage, only the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tasks.descriptions import PrunedVersion
+from tasks.records import LivePointer, Release
+from tasks.requests import PruneRequest
+
+__all__ = ["Plan", "plan_prune"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What stays, version in decimal digits to the reasons, and what goes."""
+
+    kept: dict[str, str]
+    removed: tuple[PrunedVersion, ...]
+
+
+def plan_prune(pointer: LivePointer, releases: Sequence[Release], request: PruneRequest) -> Plan:
+    """Apply the rules.
+
+    Args:
+        pointer: The live pointer, read before the releases.
+        releases: The model's, the newest weights first; those that are pruned do not count.
+        request: How many, or how long, to keep.
+
+    Returns:
+        What stays and what goes. What a stopped prune was about goes, whatever the rules say.
+    """
+    kept: dict[str, str] = {}
+    removed: list[PrunedVersion] = []
+    standing = [release for release in releases if release.pruned is None]
+    for place, release in enumerate(standing):
+        reasons = list(_reasons(pointer, release, place, request))
+        unfinished = release.version in pointer.pruning
+        if reasons and not unfinished:
+            kept[str(release.version)] = "; ".join(reasons)
+        else:
+            why = "a prune of it was stopped" if unfinished else _rule(request)
+            removed.append(PrunedVersion(version=release.version, size_bytes=release.size_bytes, reason=why))
+    removed.extend(_tombstoned(pointer, releases))
+    return Plan(kept=kept, removed=tuple(removed))
+
+
+def _tombstoned(pointer: LivePointer, releases: Sequence[Release]) -> Iterator[PrunedVersion]:
+    """Versions whose record says that they are pruned, and whose objects may still be there."""
+    for release in releases:
+        if release.pruned is not None and release.version in pointer.pruning:
+            yield PrunedVersion(
+                version=release.version, size_bytes=release.size_bytes, reason=release.pruned.reason
+            )
+
+
+def _reasons(pointer: LivePointer, release: Release, place: int, request: PruneRequest) -> Iterator[str]:
+    version = release.version
+    if version == pointer.version:
+        yield "live"
+    if version == pointer.previous:
+        yield "live before"
+    for label in sorted(label for label, labelled in pointer.labels.items() if labelled == version):
+        yield f"labelled {label}"
+    if (why := pointer.pinned.get(str(version))) is not None:
+        yield f"pinned: {why}"
+    if place == 0:
+        yield "the newest, which servers that follow the highest number load"
+    if request.keep is not None and place < request.keep:
+        yield f"one of the {request.keep} newest"
+    if request.keep_days is not None and _age(release) <= timedelta(days=request.keep_days):
+        yield f"pushed in the last {request.keep_days:g} days"
+
+
+def _age(release: Release) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(release.pushed_at)
+
+
+def _rule(request: PruneRequest) -> str:
+    rules = []
+    if request.keep is not None:
+        rules.append(f"not one of the {request.keep} newest")
+    if request.keep_days is not None:
+        rules.append(f"not pushed in the last {request.keep_days:g} days")
+    return ", ".join(rules)

@@ -1,0 +1,76 @@
+"""The removal of one version, in an order in which no reader meets half a model."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from tasks.asking import now
+from tasks.descriptions import PrunedVersion
+from tasks.errors import ObjectConflict, StorageUnavailable
+from tasks.live.pause import pauses
+from tasks.published import encode_record, release_name, version_folder
+from tasks.records import Pruned, Release
+from tasks.storage import Changed, Storage, StoredObject, in_parallel
+
+__all__ = ["remove_version"]
+
+_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
+# The second listing finds nothing, unless a push of the same version was under way.
+_ROUNDS = 5
+
+
+def remove_version(storage: Storage, model: str, going: PrunedVersion, by: str) -> None:
+    """Remove all that lies in a version's folder; its release record and its claim stay.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        going: The version, which the live pointer names as being pruned, and why it goes.
+        by: Who asks for it.
+
+    Raises:
+        ObjectConflict: Somebody keeps writing into the folder.
+        StorageUnavailable: Others keep changing the release record.
+    """
+    _bury(storage, release_name(model, going.version), Pruned(pruned_at=now(), by=by, reason=going.reason))
+    folder = f"{version_folder(model, going.version)}/"
+    for _ in range(_ROUNDS):
+        found = storage.list(folder)
+        if not found:
+            return
+        graphs = [item for item in found if item.name.removeprefix(folder) in _GRAPHS]
+        _delete(storage, graphs)
+        _delete(storage, [item for item in found if item not in graphs])
+    raise ObjectConflict(
+        f"{storage.uri}/{folder}: expected an empty folder after {_ROUNDS} removals, got"
+        " objects again each time. Find out who writes them, and run it again."
+    )
+
+
+def _bury(storage: Storage, name: str, pruned: Pruned) -> None:
+    """Say in the release record that the version is pruned, before anything of it is removed."""
+    for pause in pauses():
+        found = storage.read_with_generation(name)
+        if found is None:
+            return
+        release = Release.from_text(found[0], f"{storage.uri}/{name}")
+        if release.pruned is not None:
+            return
+        with contextlib.suppress(Changed):
+            storage.replace(name, encode_record(replace(release, pruned=pruned)), found[1])
+            return
+        pause()
+    raise StorageUnavailable(
+        f"{storage.uri}/{name}: expected to change it, got a change by others each time."
+        " Find out who changes it, and run it again."
+    )
+
+
+def _delete(storage: Storage, objects: list[StoredObject]) -> None:
+    def delete(item: StoredObject) -> None:
+        # Written again since it was listed: the next listing shows it as it is.
+        with contextlib.suppress(Changed):
+            storage.delete(item.name, item.generation)
+
+    in_parallel(delete, objects)

@@ -1,0 +1,140 @@
+"""Check a published version against its record, from the objects to the signature."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from tasks.content import demand_content
+from tasks.descriptions import VerifyReport
+from tasks.errors import InvalidName, RedrawError, StorageUnavailable, VerificationFailed
+from tasks.files import digest_of
+from tasks.names import check_bucket, check_model_name
+from tasks.published import Claim
+from tasks.push.release import digest_report
+from tasks.records import Check, Release
+from tasks.requests import VerifyRequest
+from tasks.signing import VERIFY_KEY_VARIABLE, demand_signed
+from tasks.storage import Storage, open_storage
+from tasks.whole import demand_published, read_published
+
+__all__ = ["verify_version"]
+
+
+def verify_version(request: VerifyRequest) -> VerifyReport:
+    """Check a published version from end to end; every byte of it is read.
+
+    Args:
+        request: The version's URI, and the public key that must confirm its signature.
+
+    Returns:
+        Every check by name, with its evidence. The signature's is not run without a key.
+
+    Raises:
+        VerificationFailed: Something is not what the record says; the message names each.
+        VersionNotFound: There is no such version.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    bucket, model, version = _parts(request.uri)
+    storage = open_storage(bucket)
+    release, claim = read_published(storage, model, version)
+    checks = tuple(_checks(storage, release, claim, request.public_key))
+    failed = [check for check in checks if check.status == "failed"]
+    if failed:
+        found = "; ".join(f"{check.name}: {check.found}" for check in failed)
+        raise VerificationFailed(f"{release.uri}: {len(failed)} of {len(checks)} checks failed. {found}")
+    return VerifyReport(model=model, version=version, uri=release.uri, checks=checks, passed=True)
+
+
+def _parts(uri: str) -> tuple[str, str, int]:
+    folder, _, version = uri.rstrip("/").rpartition("/")
+    bucket, _, model = folder.rpartition("/")
+    if not (version.isdecimal() and version.isascii()):
+        raise InvalidName(f"{uri!r}: expected gs://…/MODEL/VERSION, got another form. Correct the URI.")
+    return check_bucket(bucket), check_model_name(model), int(version)
+
+
+def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | None) -> Iterator[Check]:
+    yield _check("records", release.uri, lambda: _demand_consistent(storage, release, claim))
+    yield _check("report", "the release record", lambda: _demand_report(release))
+    yield _check("objects", release.uri, lambda: _demand_objects(storage, release))
+    yield _check(
+        "content", release.uri, lambda: f"{demand_content(storage, claim)} bytes as they were exported"
+    )
+    key = public_key or os.environ.get(VERIFY_KEY_VARIABLE)
+    if key:
+        yield _check("signature", f"signature and {key}", lambda: _demand_signature(storage, claim, key))
+    else:
+        yield Check(
+            name="signature",
+            status="not_run",
+            looked_at="the signature",
+            expected=_EXPECTED["signature"],
+            found="no public key was given",
+            advice=f"Give one with --public-key or {VERIFY_KEY_VARIABLE}.",
+        )
+
+
+_EXPECTED = {
+    "records": "release record and claim of one model, version, digest, size and checkpoint",
+    "report": "a passing report of the release's digest, with the digest that the release names",
+    "objects": "the manifest's names, sizes and crc32c, in the generations that the release names",
+    "content": "SHA-256 of every object as in the manifest",
+    "signature": "a signature of the manifest that the public key confirms",
+}
+
+
+def _check(name: str, looked_at: str, demand: Callable[[], str]) -> Check:
+    """Run one check; storage that does not answer is no verdict, so it ends the command."""
+    try:
+        found, passed = demand(), True
+    except StorageUnavailable:
+        raise
+    except RedrawError as err:
+        found, passed = str(err), False
+    return Check(
+        name=name,
+        status="passed" if passed else "failed",
+        looked_at=looked_at,
+        expected=_EXPECTED[name],
+        found=found,
+        advice="" if passed else "Do not serve it: make another version live.",
+    )
+
+
+def _demand_consistent(storage: Storage, release: Release, claim: Claim) -> str:
+    pairs = {
+        "model": (release.model, claim.model),
+        "version": (release.version, claim.version),
+        "uri": (release.uri, f"{storage.uri}/{claim.model}/{claim.version}"),
+        "digest": (release.digest, claim.digest),
+        "digest of the manifest": (digest_of(claim.manifest), claim.digest),
+        "checkpoint's digest": (release.checkpoint.digest, claim.checkpoint_digest),
+        "size": (release.size_bytes, sum(entry.size for entry in claim.manifest)),
+    }
+    for name, (found, expected) in pairs.items():
+        if found != expected:
+            raise VerificationFailed(f"{name}: expected {expected}, got {found}.")
+    return f"{len(pairs)} facts that agree"
+
+
+def _demand_report(release: Release) -> str:
+    report, named = release.report, release.provenance.report_digest
+    if digest_report(report) != named:
+        raise VerificationFailed(f"expected a report with SHA-256 {named}, got {digest_report(report)}.")
+    if not report.passed or report.digest != release.digest:
+        verdict = "passed" if report.passed else "failed"
+        raise VerificationFailed(
+            f"expected a passing report of {release.digest}, got a {verdict} one of {report.digest}."
+        )
+    return f"{len(report.checks)} checks at {report.validated_at}"
+
+
+def _demand_objects(storage: Storage, release: Release) -> str:
+    demand_published(storage, release.model, release.version)
+    return f"{len(release.generations)} objects"
+
+
+def _demand_signature(storage: Storage, claim: Claim, key: str) -> str:
+    demand_signed(storage, claim, key)
+    return "confirmed"
