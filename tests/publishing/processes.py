@@ -20,7 +20,7 @@ __all__ = ["Command", "Ended", "Starter"]
 
 _NEEDED = [
     *("__main__", "tests.publishing.processes"),
-    *("tasks.push", "tasks.live", "tasks.releases", "tasks.storage.gcs"),
+    *("tasks.push", "tasks.live", "tasks.prune", "tasks.releases", "tasks.storage.gcs"),
     *("google.protobuf.text_format", "tensorflow_serving.config.model_server_config_pb2"),
 ]
 _LONGEST_SECONDS = 120.0

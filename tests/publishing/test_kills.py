@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tasks.storage import open_storage
-from tests.publishing.exports import Export, small_files, write_export
+from tests.publishing.exports import Export, write_export
 from tests.publishing.faults import Moment
 from tests.publishing.kills import Killer, contents
 from tests.publishing.served import demand_servable
 
-_MOMENTS = (Moment.ARRIVED, Moment.SENDING, Moment.ACTED)
+_GRAPH = "saved_model.pb"
 
 Prepare = Callable[[str], Sequence[str]]
 
@@ -25,20 +25,51 @@ def push(export: Export) -> Prepare:
 
 
 @pytest.fixture
-def live(export: Export, killer: Killer, tmp_path: Path) -> Prepare:
-    """Two versions are published, the older one is live; the command makes the newer one live."""
-    newer = write_export(tmp_path / "newer", small_files(), trained_at="2024-05-07T00:00:00Z")
+def publish(killer: Killer, tmp_path: Path) -> Callable[[str, int], None]:
+    """Publishes small versions and makes each live: `publish(place, how_many)`."""
+    exports = [
+        write_export(tmp_path / f"{day}", {_GRAPH: b"the graph"}, trained_at=f"2024-05-0{day}T00:00:00Z")
+        for day in (1, 2, 3)
+    ]
+
+    def publish(place: str, count: int) -> None:
+        for export in exports[:count]:
+            assert killer.run([*export.push_arguments(place), "--make-live"]).status == 0
+
+    return publish
+
+
+@pytest.fixture
+def roll_back(publish: Callable[[str, int], None]) -> Prepare:
+    """The second version is live; the command makes the first one live again."""
 
     def prepare(place: str) -> Sequence[str]:
-        for arguments in ([*export.push_arguments(place), "--make-live"], newer.push_arguments(place)):
-            assert killer.run(arguments).status == 0
-        return ["live", "--model", "digits", "--bucket", place, "--set", "2024050700000000"]
+        publish(place, 2)
+        bucket = ["--model", "digits", "--bucket", place]
+        return ["live", *bucket, "--set", "2024050100000000", "--allow-older", "worse answers"]
 
     return prepare
 
 
-@pytest.mark.parametrize("moment", _MOMENTS)
-@pytest.mark.parametrize("command", ["push", "live"])
+@pytest.fixture
+def prune(publish: Callable[[str, int], None]) -> Prepare:
+    """The third version is live, the second was before; the command removes the first."""
+
+    def prepare(place: str) -> Sequence[str]:
+        publish(place, 3)
+        return ["prune", "--model", "digits", "--bucket", place, "--keep", "1", "--apply"]
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("command", "moment"),
+    [
+        *(("push", moment) for moment in (Moment.ARRIVED, Moment.SENDING, Moment.ACTED)),
+        *(("roll_back", moment) for moment in (Moment.ARRIVED, Moment.ACTED)),
+        *(("prune", moment) for moment in (Moment.ARRIVED, Moment.ACTED)),
+    ],
+)
 def test_run_killed_at_any_request_carries_on(
     request: pytest.FixtureRequest, killer: Killer, bucket: str, command: str, moment: Moment
 ) -> None:
