@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from tests.publishing.requests import Operation, StorageRequest
 
-__all__ = ["Action", "Fault", "Flip", "Hang", "HangUp", "Kill", "Moment", "Refuse"]
+__all__ = ["Action", "Fault", "Flip", "Hang", "HangUp", "Kill", "Moment", "Refuse", "Wait"]
 
 
 class Moment(Enum):
@@ -57,7 +57,14 @@ class Kill:
     function: Callable[[], object]
 
 
-Action = Refuse | HangUp | Hang | Flip | Kill
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Call what returns when the request may go on."""
+
+    function: Callable[[], object]
+
+
+Action = Refuse | HangUp | Hang | Flip | Kill | Wait
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ class FaultyProxy(ThreadingHTTPServer):
         self.latency = 0.0
         self.granted: frozenset[str] | None = None
         self.requests: list[StorageRequest] = []
-        self.errors: list[BaseException] = []
+        self.errors: list[Exception] = []
         self.stopping = threading.Event()
         self._lock = threading.Lock()
 
@@ -65,7 +65,7 @@ class FaultyProxy(ThreadingHTTPServer):
         """Keep what a request's thread raised, to be shown in the end."""
         error = sys.exception()
         # Clients that leave are what the tests are about.
-        if error is not None and not isinstance(error, ConnectionError):
+        if isinstance(error, Exception) and not isinstance(error, ConnectionError):
             self.errors.append(error)
 
 
@@ -81,4 +81,5 @@ def run_proxy(upstream: str) -> Iterator[FaultyProxy]:
             proxy.stopping.set()
             proxy.shutdown()
             thread.join()
-    assert proxy.errors == []
+    if proxy.errors:
+        raise ExceptionGroup("in the proxy", proxy.errors)

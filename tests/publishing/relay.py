@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
-from tests.publishing.faults import Fault, Flip, Hang, HangUp, Kill, Moment, Refuse
+from tests.publishing.faults import Fault, Flip, Hang, HangUp, Kill, Moment, Refuse, Wait
 from tests.publishing.requests import StorageRequest, permissions_of, read_request
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Relay(BaseHTTPRequestHandler):
         self.end_headers()
         for block in self._in_halves(body, size, Moment.ANSWERING):
             self.wfile.write(block)
+        answer.read()  # nothing is left; the connection is free for the next request
 
     def _in_halves(self, source: BinaryIO, size: int, moment: Moment) -> Iterator[bytes]:
         """A body block by block; half-way, what is to happen then happens."""
@@ -147,6 +148,8 @@ class Relay(BaseHTTPRequestHandler):
             case Kill(function=kill):
                 kill()
                 self._wait_until_alone()
+            case Wait(function=wait):
+                wait()
             case Flip():
                 self._flip = True
 
