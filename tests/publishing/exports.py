@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.files import digest_tree
+from tasks.file_list import encode_files
+from tasks.files import scan_tree
 from tasks.records import (
     Check,
     Checkpoint,
@@ -66,11 +67,13 @@ def write_export(folder: Path, files: Mapping[str, bytes], trained_at: str = TRA
 
 def describe_export(folder: Path, trained_at: str = TRAINED_AT) -> Export:
     """Write the records of an export beside its folder: exported, and validated."""
-    digest, size = digest_tree(folder)
+    scan = scan_tree(folder)
+    digest, size = scan.digest, scan.size_bytes
     check = Check(name="whole", status="passed", looked_at="the files", expected="all", found="all")
     report = ValidationReport(
         model="digits", digest=digest, checks=(check,), passed=True, validated_at="2024-05-06T08:00:00Z"
     )
+    Path(f"{folder}.files.json").write_bytes(encode_files(scan.files))
     Path(f"{folder}.json").write_text(json.dumps(_record(folder, digest, size, trained_at).to_json()))
     Path(f"{folder}.report.json").write_text(json.dumps(report.to_json()))
     return Export(folder, digest)
