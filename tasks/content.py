@@ -7,7 +7,7 @@ import hashlib
 from tasks.errors import ObjectConflict, StorageUnavailable
 from tasks.files import ListedFile
 from tasks.published import Claim, version_folder
-from tasks.storage import Absent, Changed, Storage, in_parallel
+from tasks.storage import Absent, Changed, Storage, in_parallel, streams_for
 
 __all__ = ["demand_content"]
 
@@ -33,7 +33,13 @@ def demand_content(storage: Storage, claim: Claim) -> int:
         StorageUnavailable: An object changed while it was read.
     """
     folder = version_folder(claim.model, claim.version)
-    return sum(in_parallel(lambda entry: _read(storage, f"{folder}/{entry.name}", entry), claim.manifest))
+    return sum(
+        in_parallel(
+            lambda entry: _read(storage, f"{folder}/{entry.name}", entry),
+            claim.manifest,
+            streams_for(entry.size for entry in claim.manifest),
+        )
+    )
 
 
 def _read(storage: Storage, name: str, entry: ListedFile) -> int:

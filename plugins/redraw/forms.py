@@ -13,7 +13,7 @@ from airflow.sdk import Param
 from tasks.errors import InvalidDefinition
 from tasks.registry import list_models
 
-__all__ = ["retrain_form"]
+__all__ = ["retrain_form", "roll_back_form"]
 
 
 def retrain_form() -> dict[str, Param]:
@@ -29,23 +29,75 @@ def retrain_form() -> dict[str, Param]:
     return {**_training(), **_checkpoint(), **_publication()}
 
 
-def _training() -> dict[str, Param]:
+def roll_back_form() -> dict[str, Param]:
+    """The parameters of a run that makes a version live that was live before.
+
+    Returns:
+        Name to parameter, in the order of the form.
+
+    Raises:
+        InvalidDefinition: As `retrain_form`.
+    """
+    return {
+        "model": _model("Roll back", "Whose live version changes."),
+        "version": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            section="Roll back",
+            title="Version",
+            description="Which version to make live. Empty: the one that was live before.",
+        ),
+        "reason": Param(
+            None,
+            type=["null", "string"],
+            section="Roll back",
+            title="Reason",
+            description="Why; it is kept in the history of the live pointer.",
+        ),
+        "allow_older": Param(
+            None,
+            type=["null", "string"],
+            section="Roll back",
+            title="Why older weights may be live",
+            description="Needed where a version is named that was trained before the live one.",
+        ),
+        "bucket": _bucket("Roll back"),
+    }
+
+
+def _model(section: str, description: str) -> Param:
     models = {model.name: model.summary for model in list_models()}
     if not models:
         raise InvalidDefinition(
             "REDRAW_MODELS: expected at least one definition in its packages, found none. Add one."
         )
     names = list(models)
+    return Param(
+        "mnist" if "mnist" in models else names[0],
+        type="string",
+        section=section,
+        title="Model",
+        enum=names,
+        values_display={name: f"{name}: {summary}" for name, summary in models.items()},
+        description=description,
+    )
+
+
+def _bucket(section: str) -> Param:
+    return Param(
+        os.environ.get("REDRAW_MODEL_BUCKET"),
+        type=["null", "string"],
+        pattern="^gs://[a-z0-9][^ ]*$",
+        section=section,
+        title="Model bucket",
+        description="Where servers load models from: gs://BUCKET or gs://BUCKET/PREFIX.",
+    )
+
+
+def _training() -> dict[str, Param]:
     return {
-        "model": Param(
-            "mnist" if "mnist" in models else names[0],
-            type="string",
-            section="Training",
-            title="Model",
-            enum=names,
-            values_display={name: f"{name}: {summary}" for name, summary in models.items()},
-            description="The definition that draws every graph of the model.",
-        ),
+        "model": _model("Training", "The definition that draws every graph of the model."),
         "steps": Param(
             None,
             type=["null", "integer"],
@@ -118,14 +170,7 @@ def _publication() -> dict[str, Param]:
                 "average": "their moving average",
             },
         ),
-        "bucket": Param(
-            os.environ.get("REDRAW_MODEL_BUCKET"),
-            type=["null", "string"],
-            pattern="^gs://[a-z0-9][^ ]*$",
-            section="Publication",
-            title="Model bucket",
-            description="Where servers load models from: gs://BUCKET or gs://BUCKET/PREFIX.",
-        ),
+        "bucket": _bucket("Publication"),
         "make_live": Param(
             True,
             type="boolean",

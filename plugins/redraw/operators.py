@@ -11,30 +11,30 @@ environment: `REDRAW_WORK`, `REDRAW_CHECKPOINTS`, `REDRAW_MODEL_BUCKET`, `REDRAW
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import Asset
-
-from redraw.links import ReleaseLink
+from redraw.publishing_operators import (
+    PruneOperator,
+    PushModelOperator,
+    RollBackOperator,
+    SetLiveOperator,
+)
 from redraw.stage_operator import StageOperator
-from redraw.task_inputs import TaskFolder, optional_integer, optional_text, setting, truth
+from redraw.task_inputs import RecordOrUri, TaskFolder, optional_integer, optional_text, setting
 from tasks.errors import InvalidRequest
-from tasks.records import Checkpoint, ExportedModel, Release, TrainingRun, ValidationReport
-from tasks.requests import CheckpointRequest, ExportRequest, PushRequest, TrainRequest, ValidateRequest
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+from tasks.records import Checkpoint, ExportedModel, TrainingRun, ValidationReport
+from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest, ValidateRequest
 
 __all__ = [
     "CheckpointOperator",
     "ExportSavedModelOperator",
+    "PruneOperator",
     "PushModelOperator",
+    "RollBackOperator",
+    "SetLiveOperator",
     "TrainOperator",
     "ValidateSavedModelOperator",
 ]
-
-RecordOrUri = Mapping[str, Any] | str
 
 
 class TrainOperator(StageOperator):
@@ -177,60 +177,3 @@ class ValidateSavedModelOperator(StageOperator):
             "report": f"{folder.for_this_try()}.json",
             "checkpoint": self.checkpoint or None,
         }
-
-
-class PushModelOperator(StageOperator):
-    """Publish a validated export as an immutable version; its assets' events say which.
-
-    Args:
-        saved_model: The export's record, or the SavedModel's folder.
-        report: The validation's report, or its file.
-        bucket: `gs://` URI of the model bucket.
-        make_live: Whether to make the version live, unless a newer-trained one is.
-        kwargs: As `StageOperator`.
-    """
-
-    template_fields = (*StageOperator.template_fields, "saved_model", "report", "bucket", "make_live")
-    stage, request_type, record_type = "push", PushRequest, Release
-    operator_extra_links = (ReleaseLink(),)
-
-    release: Release | None = None
-
-    def __init__(
-        self,
-        *,
-        saved_model: RecordOrUri,
-        report: RecordOrUri,
-        bucket: str | None = None,
-        make_live: bool | str = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.saved_model = saved_model
-        self.report = report
-        self.bucket = bucket
-        self.make_live = make_live
-
-    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `PushRequest`."""
-        return {
-            "saved_model": self.saved_model,
-            "report": self.report,
-            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
-            "make_live": truth("make_live", self.make_live),
-        }
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Push, and tell the assets' subscribers what was pushed; raises as `StageOperator`."""
-        record = self.run_stage(context).to_json()
-        self.release = release = Release.from_json(record)
-        for outlet in self.outlets:
-            if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra = {
-                    "model": release.model,
-                    "version": release.version,
-                    "uri": release.uri,
-                    "digest": release.digest,
-                    "metrics": dict(release.checkpoint.metrics),
-                }
-        return record

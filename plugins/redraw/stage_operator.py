@@ -79,7 +79,8 @@ class StageOperator(BaseOperator):
         """Run the stage and read its record; raises as `execute`."""
         try:
             folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
-            request = self.request_type.from_json({"model": self.model, **self.request_fields(folder)})
+            fields = {**self.request_fields(folder), **self.asking_fields(context)}
+            request = self.request_type.from_json({"model": self.model, **fields})
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err
         self._running = StageProcess(
@@ -93,6 +94,10 @@ class StageOperator(BaseOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The request's JSON besides the model; `folder` is where the task may write."""
         raise NotImplementedError
+
+    def asking_fields(self, context: Context) -> dict[str, Any]:
+        """The request's JSON that says who asks, for stages that keep it."""
+        return {}
 
     def on_kill(self) -> None:
         """End the stage and all that it started."""

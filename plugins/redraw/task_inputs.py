@@ -9,15 +9,29 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import InvalidRequest
 from tasks.names import check_model_name
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-__all__ = ["TaskFolder", "optional_integer", "optional_text", "setting", "truth"]
+__all__ = [
+    "RecordOrUri",
+    "TaskFolder",
+    "asked_by",
+    "optional_integer",
+    "optional_number",
+    "optional_text",
+    "setting",
+    "truth",
+]
+
+# What a stage reads: the XCom of the stage before it, or where that left its record.
+RecordOrUri = Mapping[str, Any] | str
 
 _LONGEST_NAME = 150
 
@@ -40,6 +54,26 @@ def optional_integer(name: str, value: int | str | None) -> int | None:
         return None if text is None else int(text)
     except ValueError as err:
         raise InvalidRequest(f"{name}: expected a whole number, got {value!r}. Correct it.") from err
+
+
+def optional_number(name: str, value: float | str | None) -> float | None:
+    """The number, or None where there is none.
+
+    Raises:
+        InvalidRequest: The text is no number.
+    """
+    if not isinstance(value, str):
+        return value
+    text = optional_text(value)
+    try:
+        return None if text is None else float(text)
+    except ValueError as err:
+        raise InvalidRequest(f"{name}: expected a number, got {value!r}. Correct it.") from err
+
+
+def asked_by(context: Context) -> str:
+    """The Airflow user who started the run, or `scheduler` where none did."""
+    return context["dag_run"].triggering_user_name or "scheduler"
 
 
 def truth(name: str, value: bool | str) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from tasks.errors import NotValidated, ObjectConflict
 from tasks.files import TreeFile
 from tasks.published import Claim, read_release, version_folder
-from tasks.storage import FileAltered, Storage, create_or_match, in_parallel
+from tasks.storage import FileAltered, Storage, create_or_match, in_parallel, streams_for
 from tasks.whole import demand_no_conflict, demand_whole
 
 __all__ = ["publish_objects"]
@@ -80,7 +80,7 @@ def _publish_wave(storage: Storage, folder: str, files: list[TreeFile]) -> None:
             ) from err
         _logger.info("sent %s: %d bytes in %.2f s", file.name, file.size, time.monotonic() - started)
 
-    in_parallel(publish, files)
+    in_parallel(publish, files, streams_for(file.size for file in files))
 
 
 def _wave(name: str) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tasks.names import split_bucket_uri
 from tasks.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
-from tasks.storage.trees import create_or_match, download_tree, in_parallel, upload_tree
+from tasks.storage.trees import create_or_match, download_tree, in_parallel, streams_for, upload_tree
 
 __all__ = [
     "Absent",
@@ -26,6 +26,7 @@ __all__ = [
     "in_parallel",
     "open_storage",
     "read_uri",
+    "streams_for",
     "upload_tree",
 ]
 

@@ -12,14 +12,14 @@ from typing import Any
 import google.auth
 from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
-from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
 
 from tasks.credentials import storage_credentials
 from tasks.errors import StorageUnavailable
 from tasks.files import checksum_of, partial_path, writing_to
 from tasks.storage.gcs_errors import patience, translating
-from tasks.storage.gcs_upload import Upload
+from tasks.storage.gcs_session import open_session
+from tasks.storage.gcs_upload import Session, Upload
 from tasks.storage.interface import Absent, AlreadyThere, Changed, StoredObject, check_object_name
 
 __all__ = ["GcsStorage"]
@@ -231,10 +231,10 @@ def _decoded(crc32c: str) -> int:
 
 
 @functools.cache
-def _connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
+def _connect(emulator: str | None) -> tuple[storage.Client, Session]:
     """The client, and a session with the same credentials for the requests it cannot make.
 
-    One pair for all buckets of the process: they share connections.
+    One pair for all buckets of the process: they share connections, which are kept open.
     """
     # Otherwise each client asks in the background for the bucket's project and place, for
     # traces: a request more, and one that needs the permission storage.buckets.get.
@@ -244,6 +244,6 @@ def _connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
         credentials = AnonymousCredentials()
     if credentials is None:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
+    session = open_session(credentials)
     # Only buckets belong to a project, objects do not: no project has to be found.
-    client = storage.Client(project=None, credentials=credentials)
-    return client, AuthorizedSession(credentials)
+    return storage.Client(project=None, credentials=credentials, _http=session), session

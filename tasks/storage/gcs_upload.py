@@ -56,11 +56,12 @@ class MultipartBody:
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._head
-        if isinstance(self._source, bytes):
-            yield self._source
-        else:
-            yield from self._blocks(self._source)
+        yield from [self._source] if isinstance(self._source, bytes) else self._blocks(self._source)
         yield self._tail
+
+    def in_one_piece(self) -> bytes | MultipartBody:
+        """The content as bytes where it is small: then it is sent in one call, not in three."""
+        return b"".join(self) if self._size <= _BLOCK else self
 
     def _blocks(self, path: Path) -> Iterator[bytes]:
         """The file's content. Of another file the end is never sent, so no object is made of it."""
@@ -124,7 +125,7 @@ class Upload:
             f"{self.endpoint}/upload/storage/v1/b/{self.bucket}/o",
             params={"uploadType": "multipart", "ifGenerationMatch": str(self.generation)},
             headers={"Content-Type": f"multipart/related; boundary={body.boundary}"},
-            data=body,
+            data=body.in_one_piece(),
             timeout=timeout,
         )
         if not response.ok:

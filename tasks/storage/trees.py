@@ -18,10 +18,14 @@ from tasks.storage.interface import (
     check_object_name,
 )
 
-__all__ = ["create_or_match", "download_tree", "in_parallel", "upload_tree"]
+__all__ = ["create_or_match", "download_tree", "in_parallel", "streams_for", "upload_tree"]
 
-# Four streams fill the link to a bucket when a model lies in shards; more only cost memory.
-_STREAMS = 4
+# Small objects wait for the answer, not for the link: sixteen requests hide the latency of a bucket
+# near by, and more wait for each other in Python.
+_SMALL_STREAMS = 16
+# Four streams fill the link when a model lies in shards; more only cost memory.
+_LARGE_STREAMS = 4
+_LARGE = 4 << 20
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -42,8 +46,13 @@ def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> lis
         ObjectConflict: Another content stands under one of the names; it is left alone.
         StorageUnavailable: A file changed while it was copied.
     """
+    files = list(files)
     try:
-        return in_parallel(lambda file: create_or_match(storage, f"{prefix}/{file.name}", file), files)
+        return in_parallel(
+            lambda file: create_or_match(storage, f"{prefix}/{file.name}", file),
+            files,
+            streams_for(file.size for file in files),
+        )
     except FileAltered as err:
         raise StorageUnavailable(
             f"{storage.uri}/{prefix}: expected the files that were read before, got {err}. One of them"
@@ -103,12 +112,18 @@ def download_tree(storage: Storage, prefix: str, folder: Path) -> list[StoredObj
                 f"{storage.uri}/{item.name}: it was listed and then was gone. Run it again."
             ) from err
 
-    return in_parallel(fetch, objects)
+    return in_parallel(fetch, objects, streams_for(item.size for item in objects))
 
 
-def in_parallel(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
+def streams_for(sizes: Iterable[int]) -> int:
+    """How many objects of these sizes, in bytes, to move at once."""
+    known = list(sizes)
+    return _LARGE_STREAMS if known and sum(known) / len(known) > _LARGE else _SMALL_STREAMS
+
+
+def in_parallel(function: Callable[[T], U], items: Iterable[T], streams: int = _SMALL_STREAMS) -> list[U]:
     """Call for every item, a few at once; the first error ends it and leaves the rest undone."""
-    pool = ThreadPoolExecutor(_STREAMS)
+    pool = ThreadPoolExecutor(streams)
     try:
         return [future.result() for future in [pool.submit(function, item) for item in items]]
     finally:

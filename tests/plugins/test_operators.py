@@ -12,13 +12,17 @@ from airflow.sdk.exceptions import AirflowFailException
 from redraw.operators import (
     CheckpointOperator,
     ExportSavedModelOperator,
+    PruneOperator,
     PushModelOperator,
+    RollBackOperator,
+    SetLiveOperator,
     TrainOperator,
     ValidateSavedModelOperator,
 )
 from redraw.stage_operator import StageOperator
 from redraw.task_inputs import TaskFolder
 from tasks.records import TrainingRun
+from tasks.requests import LiveRequest, PruneRequest
 
 RUN = TrainingRun(model="mnist", uri="/work/run", run="run", step=100).to_json()
 
@@ -29,7 +33,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("REDRAW_CHECKPOINTS", str(tmp_path / "catalogue"))
     monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
     ti = SimpleNamespace(dag_id="dag", run_id="manual__1", task_id="task", map_index=-1, try_number=2)
-    return {"ti": ti}
+    return {"ti": ti, "dag_run": SimpleNamespace(triggering_user_name="ada")}
 
 
 def execute(operator: StageOperator, context: dict[str, Any]) -> dict[str, Any]:
@@ -148,4 +152,62 @@ def test_push_with_blank_bucket_and_no_environment_fails_and_names_both(
     operator = PushModelOperator(task_id="push", model="mnist", saved_model="s", report="r", bucket="")
 
     with pytest.raises(AirflowFailException, match="^bucket: .* set REDRAW_MODEL_BUCKET"):
+        execute(operator, context)
+
+
+def test_push_of_a_run_by_hand_names_the_user_and_of_a_schedule_the_scheduler(
+    context: dict[str, Any],
+) -> None:
+    operator = PushModelOperator(task_id="push", model="mnist", saved_model="s", report="r")
+
+    by_hand = operator.asking_fields(cast(Any, context))
+    context["dag_run"].triggering_user_name = None
+
+    assert by_hand == {"by": "ada", "dag_run": "dag/manual__1", "try_number": 2}
+    assert operator.asking_fields(cast(Any, context))["by"] == "scheduler"
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [("2026010100000000", {"set": 2026010100000000}), ("", {"previous": True})]
+)
+def test_roll_back_asks_for_the_version_or_else_for_the_one_before(
+    version: str, expected: dict[str, Any], context: dict[str, Any]
+) -> None:
+    operator = RollBackOperator(
+        task_id="back", model="mnist", version=version, reason="wrong", allow_older=""
+    )
+
+    asked = LiveRequest.from_json({"model": "mnist", **fields(operator, context)})
+
+    assert {name: getattr(asked, name) for name in expected} == expected
+    assert (asked.reason, asked.allow_older, asked.bucket) == ("wrong", None, "gs://models")
+
+
+def test_set_live_without_a_version_fails_and_says_so(context: dict[str, Any]) -> None:
+    operator = SetLiveOperator(task_id="live", model="mnist", version="")
+
+    with pytest.raises(AirflowFailException, match="^version: expected a version to make live, got none"):
+        execute(operator, context)
+
+
+def test_set_live_canary_of_an_unlabelled_version_asks_for_the_label(context: dict[str, Any]) -> None:
+    operator = SetLiveOperator(task_id="live", model="mnist", version="7", version_label="canary")
+
+    asked = LiveRequest.from_json({"model": "mnist", **fields(operator, context)})
+
+    assert (asked.set, asked.label) == (7, "canary")
+
+
+def test_prune_given_text_asks_in_numbers_and_does_nothing_by_default(context: dict[str, Any]) -> None:
+    operator = PruneOperator(task_id="prune", model="mnist", keep="3", keep_days="1.5")
+
+    asked = PruneRequest.from_json({"model": "mnist", **fields(operator, context)})
+
+    assert (asked.keep, asked.keep_days, asked.apply) == (3, 1.5, False)
+
+
+def test_prune_for_days_that_are_no_number_fails_and_says_so(context: dict[str, Any]) -> None:
+    operator = PruneOperator(task_id="prune", model="mnist", keep_days="a week")
+
+    with pytest.raises(AirflowFailException, match="^keep_days: expected a number, got 'a week'"):
         execute(operator, context)

@@ -9,10 +9,18 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from tasks.errors import BucketNotFound, InvalidRecord, ObjectConflict, OlderThanLive, VersionNotFound
+from tasks.errors import (
+    BucketNotFound,
+    InvalidRecord,
+    InvalidRequest,
+    ObjectConflict,
+    OlderThanLive,
+    ValidationFailed,
+    VersionNotFound,
+)
 from tasks.live import change_live
 from tasks.push import push_model
-from tasks.records import LivePointer
+from tasks.records import LivePointer, Release
 from tasks.releases import list_releases
 from tasks.requests import LiveRequest, ReleasesRequest
 from tasks.storage import open_storage
@@ -20,14 +28,19 @@ from tasks.storage import open_storage
 pytestmark = pytest.mark.usefixtures("gcs_server")
 
 
-def _live(bucket: str, version: int | None = None) -> LivePointer:
-    return change_live(LiveRequest(model="digits", bucket=bucket, set=version))
+def _live(bucket: str, version: int | None = None, **fields: Any) -> LivePointer:
+    return change_live(LiveRequest(model="digits", bucket=bucket, set=version, **fields))
 
 
-def _served(bucket: str) -> tuple[str, str, list[int]]:
+def _config(bucket: str) -> Any:
     content = open_storage(bucket).read("digits/models.config")
     assert content is not None
     (config,) = text_format.Parse(content.decode(), ModelServerConfig()).model_config_list.config
+    return config
+
+
+def _served(bucket: str) -> tuple[str, str, list[int]]:
+    config = _config(bucket)
     assert config.model_platform == "tensorflow"
     return config.name, config.base_path, list(config.model_version_policy.specific.versions)
 
@@ -88,6 +101,108 @@ def test_live_set_older_weights_is_refused(bucket: str, versions: list[int]) -> 
     with pytest.raises(OlderThanLive, match=f"{versions[1]}, got {versions[0]}"):
         _live(bucket, versions[0])
     assert _live(bucket).version == versions[1]
+
+
+def test_live_set_older_weights_with_a_reason_keeps_the_reason(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[1])
+    pointer = _live(bucket, versions[0], allow_older="newer ones are biased", reason="complaint", by="ada")
+    assert (pointer.version, pointer.previous) == (versions[0], versions[1])
+    change = pointer.history[-1]
+    assert (change.allow_older, change.reason, change.by) == ("newer ones are biased", "complaint", "ada")
+
+
+def test_live_previous_goes_back_and_deletes_nothing(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[0])
+    _live(bucket, versions[2])
+    before = {item.name for item in open_storage(bucket).list()}
+    pointer = _live(bucket, previous=True)
+    assert (pointer.version, pointer.previous) == (versions[0], versions[2])
+    assert [change.kind for change in pointer.history] == ["live", "live", "rollback"]
+    assert "@" in pointer.history[-1].by
+    assert {item.name for item in open_storage(bucket).list()} == before
+    assert _served(bucket)[2] == [versions[0]]
+
+
+def test_live_previous_before_any_says_so(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[0])
+    with pytest.raises(VersionNotFound, match="expected a version that was live before, got none"):
+        _live(bucket, previous=True)
+
+
+def test_live_previous_that_lost_an_object_is_refused(
+    gcs_server: str, bucket: str, versions: list[int]
+) -> None:
+    _live(bucket, versions[0])
+    _live(bucket, versions[1])
+    _bucket_request(gcs_server, bucket, f"digits/{versions[0]}/saved_model.pb", "-X", "DELETE")
+    with pytest.raises(ObjectConflict, match=r"saved_model\.pb: expected the 11 objects .* 1 fewer"):
+        _live(bucket, previous=True)
+    assert _live(bucket).version == versions[1]
+
+
+def test_live_of_a_version_that_does_not_load_moves_nothing(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[0])
+
+    def refuse(release: Release) -> None:
+        assert release.version == versions[1]
+        raise ValidationFailed("it does not load")
+
+    with pytest.raises(ValidationFailed):
+        change_live(LiveRequest(model="digits", bucket=bucket, set=versions[1]), refuse)
+    assert _live(bucket).version == versions[0]
+
+
+def test_live_label_canary_is_loaded_beside_the_live_version(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[0])
+    pointer = _live(bucket, versions[2], label="canary")
+    assert (pointer.version, pointer.previous) == (versions[0], None)
+    assert pointer.labels == {"stable": versions[0], "canary": versions[2]}
+    config = _config(bucket)
+    assert dict(config.version_labels) == {"stable": versions[0], "canary": versions[2]}
+    assert list(config.model_version_policy.specific.versions) == [versions[0], versions[2]]
+
+    pointer = _live(bucket, label="canary", remove_label=True)
+    assert pointer.labels == {"stable": versions[0]}
+    assert dict(_config(bucket).version_labels) == {"stable": versions[0]}
+    assert [(change.kind, change.label) for change in pointer.history[1:]] == [
+        ("label", "canary"),
+        ("unlabel", "canary"),
+    ]
+    assert _live(bucket, label="canary", remove_label=True) == pointer
+
+
+def test_live_label_canary_with_nothing_live_is_refused(bucket: str, versions: list[int]) -> None:
+    with pytest.raises(VersionNotFound, match="expected a live version for canary to stand beside"):
+        _live(bucket, versions[0], label="canary")
+
+
+def test_live_set_version_written_again_is_refused_until_it_is_pushed(
+    gcs_server: str, bucket: str, make_export: Any
+) -> None:
+    export = make_export()
+    version = push_model(export.request(bucket)).version
+    name = f"digits/{version}/variables/variables.index"
+    _bucket_request(gcs_server, bucket, name, "-X", "DELETE")
+    open_storage(bucket).create(name, b"index")
+    with pytest.raises(ObjectConflict, match=r"variables\.index: expected generation \d+, as published"):
+        _live(bucket, version)
+    push_model(export.request(bucket))
+    assert _live(bucket, version).version == version
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"set": 1, "previous": True}, "at most one of set, previous and remove_label, got 2"),
+        ({"label": "canary"}, "expected a label with set or with remove_label"),
+        ({"remove_label": True}, "expected a label with set or with remove_label"),
+        ({"label": "stable", "remove_label": True}, "expected canary, got stable"),
+        ({"set": 1, "label": "gold"}, "key 'label': expected one of stable, canary, got 'gold'"),
+    ],
+)
+def test_live_request_that_contradicts_itself_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        LiveRequest.from_json({"model": "digits", "bucket": "gs://b", **fields})
 
 
 def test_live_set_earlier_revision_of_the_same_weights_is_allowed(bucket: str, make_export: Any) -> None:

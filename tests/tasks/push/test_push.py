@@ -15,6 +15,7 @@ import pytest
 
 import tasks.push
 from tasks.errors import BucketNotFound, InvalidName, InvalidRecord, NotValidated, ObjectConflict
+from tasks.file_list import encode_files
 from tasks.files import scan_tree
 from tasks.live import change_live
 from tasks.published import read_claim
@@ -179,6 +180,93 @@ def test_push_file_altered_after_validation_is_refused(bucket: str, make_export:
     assert export.record.digest in str(refused.value)
     assert scan_tree(export.folder).digest in str(refused.value)
     assert _generations(bucket) == {}
+
+
+def _list_files(export: Any) -> None:
+    """Write the list that export writes beside the folder."""
+    Path(f"{export.folder}.files.json").write_bytes(encode_files(scan_tree(export.folder).files))
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00002-of-00006"])
+def test_push_listed_file_altered_after_validation_is_never_loadable(
+    bucket: str, make_export: Any, name: str
+) -> None:
+    export = make_export()
+    _list_files(export)
+    whole = (export.folder / name).read_bytes()
+    (export.folder / name).write_bytes(whole[:-1] + b"~")
+    with pytest.raises(NotValidated, match=rf"{name}: expected {len(whole)} bytes with SHA-256"):
+        push_model(export.request(bucket))
+    found = _generations(bucket)
+    assert not {f"digits/{VERSION}/{name}", f"digits/{VERSION}/saved_model.pb"} & set(found)
+    assert f"digits/releases/{VERSION}.json" not in found
+
+    (export.folder / name).write_bytes(whole)
+    assert push_model(export.request(bucket)).version == VERSION
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda folder: (folder / "assets/vocabulary.txt").write_bytes(b"a"),
+            "expected 4 bytes.* got 1 bytes",
+        ),
+        (lambda folder: (folder / "assets/vocabulary.txt").unlink(), "expected 4 bytes.* got no such file"),
+        (lambda folder: (folder / "more").write_bytes(b"a"), "more: expected no such file.* got 1 bytes"),
+    ],
+)
+def test_push_folder_that_is_not_the_list_is_refused_at_once(
+    bucket: str, make_export: Any, spoil: Callable[[Path], object], message: str
+) -> None:
+    export = make_export()
+    _list_files(export)
+    spoil(export.folder)
+    with pytest.raises(NotValidated, match=message):
+        push_model(export.request(bucket))
+    assert _generations(bucket) == {}
+
+
+def test_push_list_of_another_export_is_refused(bucket: str, make_export: Any) -> None:
+    export, other = make_export(), make_export(graph=b"other")
+    _list_files(other)
+    Path(f"{other.folder}.files.json").rename(f"{export.folder}.files.json")
+    with pytest.raises(NotValidated, match=r"saved_model\.pb: expected 5 bytes"):
+        push_model(export.request(bucket))
+
+
+def test_push_published_export_again_reads_none_of_its_files(
+    bucket: str, make_export: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = make_export()
+    _list_files(export)
+    first = push_model(export.request(bucket))
+    opened: list[Path] = []
+    open_path = Path.open
+
+    def note(path: Path, *arguments: Any, **options: Any) -> Any:
+        opened.append(path)
+        return open_path(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", note)
+    assert push_model(export.request(bucket)) == first
+    assert [path for path in opened if export.folder in path.parents] == []
+
+
+def test_push_again_puts_back_what_was_lost(gcs_server: str, bucket: str, make_export: Any) -> None:
+    export = make_export()
+    first = push_model(export.request(bucket, make_live=True))
+    storage = open_storage(bucket)
+    lost = storage.stat(f"digits/{VERSION}/assets/vocabulary.txt")
+    assert lost is not None
+    storage.delete(lost.name, lost.generation)
+
+    again = push_model(export.request(bucket))
+
+    assert again == replace(first, generations=again.generations)
+    changed = {name for name, number in again.generations.items() if first.generations[name] != number}
+    assert changed == {"assets/vocabulary.txt"}
+    assert change_live(LiveRequest(model="digits", bucket=bucket, set=VERSION)).version == VERSION
 
 
 def _other_model(request: PushRequest) -> PushRequest:

@@ -11,11 +11,12 @@ import google_crc32c
 import pytest
 
 from tasks.errors import BucketNotFound, DiskFull, InvalidName, ObjectConflict
-from tasks.files import scan_tree
+from tasks.files import scan_file, scan_tree
 from tasks.storage import (
     Absent,
     AlreadyThere,
     Changed,
+    FileAltered,
     Storage,
     download_tree,
     open_storage,
@@ -90,6 +91,42 @@ def test_read_range_gives_that_part_of_that_generation(storage: Storage) -> None
         storage.read_range("a", 0, 3, stored.generation)
     with pytest.raises(Absent):
         storage.read_range("b", 0, 3)
+
+
+def test_delete_takes_the_very_object_and_may_be_repeated(storage: Storage) -> None:
+    stored = storage.create("a/b", b"content")
+    storage.delete("a/b", stored.generation)
+    assert storage.stat("a/b") is None
+    assert storage.list() == []
+    storage.delete("a/b", stored.generation)
+    storage.create("a/b", b"again")
+    assert storage.read("a/b") == b"again"
+
+
+def test_delete_of_another_generation_leaves_the_file(tmp_path: Path) -> None:
+    """Of a folder alone: the server that stands in for the bucket ignores the precondition."""
+    storage = open_storage(str(tmp_path))
+    stored = storage.create("a", b"content")
+    current = storage.replace("a", b"other", stored.generation)
+    with pytest.raises(Changed):
+        storage.delete("a", stored.generation)
+    assert storage.stat("a") == current
+
+
+@pytest.mark.parametrize("size", [10, (3 << 20) + 5])
+def test_create_of_a_file_that_is_not_its_digest_makes_no_object(
+    storage: Storage, tmp_path: Path, size: int
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(size))
+    scanned = scan_file(source, "source")
+    source.write_bytes(bytes(size - 1) + b"x")
+    altered = google_crc32c.value(source.read_bytes())
+    with pytest.raises(FileAltered):
+        storage.create("a", source, altered, scanned.sha256)
+    assert storage.stat("a") is None
+    source.write_bytes(bytes(size))
+    assert storage.create("a", source, scanned.crc32c, scanned.sha256).size == size
 
 
 def test_list_says_when_objects_were_written(storage: Storage) -> None:

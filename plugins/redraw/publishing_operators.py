@@ -1,0 +1,224 @@
+"""Operators of what is published: publish it, make it live, go back, and remove what is old."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
+
+from redraw.links import ReleaseLink
+from redraw.stage_operator import StageOperator
+from redraw.task_inputs import (
+    RecordOrUri,
+    TaskFolder,
+    asked_by,
+    optional_integer,
+    optional_number,
+    optional_text,
+    setting,
+    truth,
+)
+from tasks.descriptions import PruneReport
+from tasks.errors import InvalidRequest
+from tasks.records import LivePointer, Release
+from tasks.requests import LiveRequest, PruneRequest, PushRequest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["PruneOperator", "PushModelOperator", "RollBackOperator", "SetLiveOperator"]
+
+
+class PushModelOperator(StageOperator):
+    """Publish a validated export as an immutable version; its assets' events say which.
+
+    Args:
+        saved_model: The export's record, or the SavedModel's folder.
+        report: The validation's report, or its file.
+        bucket: `gs://` URI of the model bucket.
+        make_live: Whether to make the version live, unless a newer-trained one is.
+        signing_key: File of the private key to sign the version with, on the worker.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (
+        *StageOperator.template_fields,
+        *("saved_model", "report", "bucket", "make_live", "signing_key"),
+    )
+    stage, request_type, record_type = "push", PushRequest, Release
+    operator_extra_links = (ReleaseLink(),)
+
+    release: Release | None = None
+
+    def __init__(
+        self,
+        *,
+        saved_model: RecordOrUri,
+        report: RecordOrUri,
+        bucket: str | None = None,
+        make_live: bool | str = False,
+        signing_key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.saved_model = saved_model
+        self.report = report
+        self.bucket = bucket
+        self.make_live = make_live
+        self.signing_key = signing_key
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `PushRequest`."""
+        return {
+            "saved_model": self.saved_model,
+            "report": self.report,
+            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "make_live": truth("make_live", self.make_live),
+            "signing_key": optional_text(self.signing_key),
+        }
+
+    def asking_fields(self, context: Context) -> dict[str, Any]:
+        """Who asks, in which run, and in which try."""
+        ti = context["ti"]
+        return {
+            "by": asked_by(context),
+            "dag_run": f"{ti.dag_id}/{ti.run_id}",
+            "try_number": ti.try_number,
+        }
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Push, and tell the assets' subscribers what was pushed; raises as `StageOperator`."""
+        record = self.run_stage(context).to_json()
+        self.release = release = Release.from_json(record)
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra = {
+                    "model": release.model,
+                    "version": release.version,
+                    "uri": release.uri,
+                    "digest": release.digest,
+                    "metrics": dict(release.checkpoint.metrics),
+                }
+        return record
+
+
+class SetLiveOperator(StageOperator):
+    """Make a published version live, or put the label `canary` on it.
+
+    Args:
+        version: The version.
+        bucket: `gs://` URI of the model bucket.
+        version_label: `stable`, which is the live version's, or `canary`, which moves nothing else.
+        allow_older: Why a version of older weights than the live one may take its place.
+        reason: Why, for the history.
+        public_key: File of the public key that must confirm the signature, on the worker.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (
+        *StageOperator.template_fields,
+        *("version", "bucket", "version_label", "allow_older", "reason", "public_key"),
+    )
+    stage, request_type, record_type = "live", LiveRequest, LivePointer
+
+    def __init__(
+        self,
+        *,
+        version: int | str | None,
+        bucket: str | None = None,
+        version_label: str | None = None,
+        allow_older: str | None = None,
+        reason: str | None = None,
+        public_key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.version = version
+        self.bucket = bucket
+        self.version_label = version_label
+        self.allow_older = allow_older
+        self.reason = reason
+        self.public_key = public_key
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `LiveRequest`."""
+        version = optional_integer("version", self.version)
+        if version is None:
+            raise InvalidRequest("version: expected a version to make live, got none. Give it.")
+        return {"set": version, "label": optional_text(self.version_label), **self._why()}
+
+    def _why(self) -> dict[str, Any]:
+        return {
+            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "allow_older": optional_text(self.allow_older),
+            "reason": optional_text(self.reason),
+            "public_key": optional_text(self.public_key),
+        }
+
+    def asking_fields(self, context: Context) -> dict[str, Any]:
+        """Who asks."""
+        return {"by": asked_by(context)}
+
+
+class RollBackOperator(SetLiveOperator):
+    """Make a version live that was live before; without `version` the one before the live one.
+
+    A second try without `version` would go forward again, to the version that the first one
+    left: give such a task no retries, as `dags/roll_back_model.py` does.
+
+    Args:
+        version: The version; None or empty for the one before.
+        kwargs: As `SetLiveOperator`.
+    """
+
+    def __init__(self, *, version: int | str | None = None, **kwargs: Any) -> None:
+        super().__init__(version=version, **kwargs)
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `LiveRequest`."""
+        if optional_integer("version", self.version) is None:
+            return {"previous": True, **self._why()}
+        return super().request_fields(folder)
+
+
+class PruneOperator(StageOperator):
+    """Remove old versions: never what is live, was live before, is labelled or pinned.
+
+    Args:
+        bucket: `gs://` URI of the model bucket.
+        keep: How many of the newest weights stay.
+        keep_days: For how many days after its push a version stays.
+        apply: Whether to do it; otherwise the record says what would go.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (*StageOperator.template_fields, "bucket", "keep", "keep_days", "apply")
+    stage, request_type, record_type = "prune", PruneRequest, PruneReport
+
+    def __init__(
+        self,
+        *,
+        bucket: str | None = None,
+        keep: int | str | None = None,
+        keep_days: float | str | None = None,
+        apply: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.bucket = bucket
+        self.keep = keep
+        self.keep_days = keep_days
+        self.apply = apply
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `PruneRequest`."""
+        return {
+            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "keep": optional_integer("keep", self.keep),
+            "keep_days": optional_number("keep_days", self.keep_days),
+            "apply": truth("apply", self.apply),
+        }
+
+    def asking_fields(self, context: Context) -> dict[str, Any]:
+        """Who asks."""
+        return {"by": asked_by(context)}

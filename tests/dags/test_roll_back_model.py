@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.files import digest_tree
+from tasks.live import change_live
+from tasks.push import push_model
+from tasks.records import Checkpoint, ExportedModel, LedgerSummary, ValidationReport
+from tasks.requests import LiveRequest, PushRequest
+
+Python = Callable[..., Any]
+
+
+def _publish(bucket: str, folder: Path, trained_at: str) -> int:
+    """Publish a model of one file and make it live."""
+    folder.mkdir()
+    (folder / "saved_model.pb").write_text(trained_at)
+    digest, size = digest_tree(folder)
+    checkpoint = Checkpoint(
+        model="mnist",
+        uri="/catalogue/mnist/1-0",
+        prefix="weights",
+        format="tensor_bundle",
+        step=1,
+        trained_at=trained_at,
+        digest="0" * 64,
+        size_bytes=1,
+    )
+    export = ExportedModel(
+        model="mnist",
+        uri=str(folder),
+        digest=digest,
+        size_bytes=size,
+        signatures={},
+        checkpoint=checkpoint,
+        weights="raw",
+        ledger=LedgerSummary(served=0, dropped={}),
+        ledger_uri=f"{folder}.ledger.json",
+    )
+    report = ValidationReport(model="mnist", digest=digest, checks=(), passed=True, validated_at=trained_at)
+    request = PushRequest(model="mnist", saved_model=export, report=report, bucket=bucket, make_live=True)
+    return push_model(request).version
+
+
+def test_run_without_a_version_goes_back_to_the_one_before(
+    python: Python, gcs_server: str, bucket: str, tmp_path: Path
+) -> None:
+    older = _publish(bucket, tmp_path / "older", "2026-01-01T00:00:00Z")
+    newer = _publish(bucket, tmp_path / "newer", "2026-02-01T00:00:00Z")
+    conf = {"model": "mnist", "bucket": bucket, "reason": "wrong digits"}
+
+    run = python(
+        *("run_dag.py", "roll_back_model", "null", json.dumps(conf)), STORAGE_EMULATOR_HOST=gcs_server
+    )
+
+    assert run["tasks"] == {"roll_back": {"state": "success", "tries": 1}}, run["log"][-6000:]
+    pointer = change_live(LiveRequest(model="mnist", bucket=bucket))
+    assert run["xcoms"]["roll_back.return_value"] == json.loads(json.dumps(pointer.to_json()))
+    assert (pointer.version, pointer.previous) == (older, newer)
+    change = pointer.history[-1]
+    assert (change.kind, change.reason, change.by) == ("rollback", "wrong digits", "dag_test")
+
+
+@pytest.mark.parametrize("variables", [{}, {"REDRAW_MODEL_BUCKET": "gs://models"}])
+def test_parse_offers_the_model_and_the_version(python: Python, variables: dict[str, str]) -> None:
+    parsed = python("parse_dags.py", **variables)
+
+    assert parsed["import_errors"] == {}
+    dag = parsed["dags"]["roll_back_model"]
+    form = {name: param["schema"]["__var"] | {"default": param["default"]} for name, param in dag["params"]}
+    assert list(form) == ["model", "version", "reason", "allow_older", "bucket"]
+    assert "mnist" in form["model"]["enum"]
+    assert form["bucket"]["default"] == variables.get("REDRAW_MODEL_BUCKET")
+    (task,) = dag["tasks"]
+    assert task["__var"].get("retries", 0) == 0

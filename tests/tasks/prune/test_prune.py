@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import tasks.prune
+from tasks.descriptions import PruneReport
+from tasks.errors import InvalidRequest, ObjectConflict, VersionNotFound
+from tasks.live import change_live
+from tasks.live.pin import pin_version
+from tasks.prune import prune_versions
+from tasks.push import push_model
+from tasks.releases import list_releases
+from tasks.requests import LiveRequest, PinRequest, PruneRequest, ReleasesRequest
+from tasks.storage import Storage, open_storage
+from tasks.verify import verify_version
+
+pytestmark = pytest.mark.usefixtures("gcs_server")
+
+
+def _prune(bucket: str, **fields: Any) -> PruneReport:
+    return prune_versions(PruneRequest(model="digits", bucket=bucket, **fields))
+
+
+def _live(bucket: str, version: int | None = None, **fields: Any) -> Any:
+    return change_live(LiveRequest(model="digits", bucket=bucket, set=version, **fields))
+
+
+def _pin(bucket: str, version: int, **fields: Any) -> Any:
+    return pin_version(PinRequest(model="digits", bucket=bucket, version=version, **fields))
+
+
+def _loadable(bucket: str) -> set[int]:
+    names = [item.name for item in open_storage(bucket).list("digits/")]
+    return {int(name.split("/")[1]) for name in names if name.endswith("/saved_model.pb")}
+
+
+def _objects(bucket: str, version: int) -> list[str]:
+    return [item.name for item in open_storage(bucket).list(f"digits/{version}/")]
+
+
+@pytest.fixture
+def versions(bucket: str, make_export: Any) -> list[int]:
+    """Seven published versions, the oldest weights first; none is live."""
+    times = (f"2024-0{month}-01T00:00:00Z" for month in range(1, 8))
+    return [push_model(make_export(trained_at=time).request(bucket)).version for time in times]
+
+
+def test_prune_by_default_shows_what_would_go(bucket: str, versions: list[int]) -> None:
+    before = open_storage(bucket).list()
+    report = _prune(bucket, keep=2)
+    assert open_storage(bucket).list() == before
+    assert report.applied is False
+    assert [gone.version for gone in report.removed] == versions[4::-1]
+    assert report.bytes == sum(gone.size_bytes for gone in report.removed) > 0
+    assert set(report.kept) == {str(version) for version in versions[5:]}
+
+
+def test_prune_applied_spares_what_is_in_use(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[0])
+    _live(bucket, versions[2])
+    _live(bucket, versions[3], label="canary")
+    _pin(bucket, versions[4], reason="audit", by="ada")
+
+    report = _prune(bucket, keep=1, apply=True, by="grace")
+
+    assert [gone.version for gone in report.removed] == [versions[5], versions[1]]
+    assert report.kept == {
+        str(versions[0]): "live before",
+        str(versions[2]): "live; labelled stable",
+        str(versions[3]): "labelled canary",
+        str(versions[4]): "pinned: audit",
+        str(
+            versions[6]
+        ): "the newest, which servers that follow the highest number load; one of the 1 newest",
+    }
+    assert _loadable(bucket) == {int(version) for version in report.kept}
+    assert _objects(bucket, versions[1]) == _objects(bucket, versions[5]) == []
+    assert _live(bucket).pruning == ()
+    listed = list_releases(ReleasesRequest(model="digits", bucket=bucket)).releases
+    pruned = {release.version: release.pruned for release in listed if release.pruned}
+    assert set(pruned) == {versions[1], versions[5]}
+    assert {gone.by for gone in pruned.values()} == {"grace"}
+    assert _prune(bucket, keep=1, apply=True).removed == ()
+
+
+def test_prune_by_days_keeps_what_was_pushed_lately(bucket: str, versions: list[int]) -> None:
+    assert _prune(bucket, keep=1, keep_days=1).removed == ()
+    assert len(_prune(bucket, keep_days=0).removed) == len(versions) - 1
+
+
+def test_prune_after_unpin_lets_it_go(bucket: str, versions: list[int]) -> None:
+    _pin(bucket, versions[0], reason="audit")
+    assert _pin(bucket, versions[0], unpin=True).pinned == {}
+    assert versions[0] in [gone.version for gone in _prune(bucket, keep=1).removed]
+
+
+def test_pruned_version_is_gone_for_live_pin_and_verify(bucket: str, versions: list[int]) -> None:
+    _prune(bucket, keep=1, apply=True, by="grace")
+    for ask in (
+        lambda: _live(bucket, versions[0]),
+        lambda: _pin(bucket, versions[0], reason="audit"),
+        lambda: verify_version_of(bucket, versions[0]),
+    ):
+        with pytest.raises(VersionNotFound, match="that grace pruned at"):
+            ask()
+
+
+def verify_version_of(bucket: str, version: int) -> Any:
+    from tasks.requests import VerifyRequest
+
+    return verify_version(VerifyRequest(uri=f"{bucket}/digits/{version}"))
+
+
+def test_push_of_a_pruned_export_gets_the_next_revision(bucket: str, make_export: Any) -> None:
+    export = make_export()
+    first = push_model(export.request(bucket)).version
+    push_model(make_export(trained_at="2025-01-01T00:00:00Z").request(bucket))
+    _prune(bucket, keep=1, apply=True)
+
+    again = push_model(export.request(bucket))
+
+    assert again.version == first + 1
+    assert _objects(bucket, first) == []
+    assert push_model(export.request(bucket)) == again
+
+
+class _Stopped(BaseException):
+    """The process ends here, whatever would have caught an error."""
+
+
+class _StoppingStorage:
+    """The real storage, until the write of a number: that one is made, and nothing after it."""
+
+    def __init__(self, storage: Storage, writes: int) -> None:
+        self._storage = storage
+        self._left = writes
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._storage, name)
+        if name not in {"create", "replace", "delete"}:
+            return found
+
+        def call(*arguments: Any) -> Any:
+            if self._left <= 0:
+                raise _Stopped
+            self._left -= 1
+            return found(*arguments)
+
+        return call
+
+
+def test_prune_stopped_after_any_write_carries_on(
+    bucket: str, make_export: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = [make_export(trained_at=f"2024-0{month}-01T00:00:00Z") for month in (1, 2)]
+    writes, finished = 0, False
+    while not finished:
+        place = f"{bucket}/{writes}"
+        old, new = (push_model(export.request(place)).version for export in exports)
+        with monkeypatch.context() as patch:
+            stopping = _StoppingStorage(open_storage(place), writes)
+            patch.setattr(tasks.prune, "open_storage", lambda uri, stopping=stopping: stopping)
+            try:
+                _prune(place, keep=1, apply=True)
+                finished = True
+            except _Stopped:
+                writes += 1
+        assert old not in _loadable(place) or len(_objects(place, old)) == 11
+        if not finished and writes > 1:
+            with pytest.raises(VersionNotFound):
+                _live(place, old)
+        _prune(place, keep=1, apply=True)
+        assert (_objects(place, old), len(_objects(place, new))) == ([], 11)
+        assert _live(place).pruning == ()
+    assert writes > 12
+
+
+def test_live_during_a_prune_is_refused_or_spares_the_version(
+    bucket: str, versions: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version is made live between the plan and the mark: the plan has to be made again."""
+    planned = tasks.prune.plan_prune
+    moves = iter([versions[0]])
+
+    def plan_then_move(*arguments: Any) -> Any:
+        plan = planned(*arguments)
+        for version in moves:
+            _live(bucket, version)
+        return plan
+
+    monkeypatch.setattr(tasks.prune, "plan_prune", plan_then_move)
+    report = _prune(bucket, keep=1, apply=True)
+    assert report.kept[str(versions[0])] == "live; labelled stable"
+    assert len(_objects(bucket, versions[0])) == 11
+
+
+def test_prune_of_a_folder_that_somebody_writes_to_says_so(
+    bucket: str, versions: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted = tasks.prune.removal._delete
+
+    def delete_and_write(storage: Storage, objects: list[Any]) -> None:
+        deleted(storage, objects)
+        if objects:
+            storage.create(f"digits/{versions[0]}/late-{len(storage.list())}", b"x")
+
+    monkeypatch.setattr(tasks.prune.removal, "_delete", delete_and_write)
+    with pytest.raises(ObjectConflict, match="expected an empty folder"):
+        _prune(bucket, keep=6, apply=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "expected keep, keep_days or both, got none"),
+        ({"keep": -1}, "keep: expected 0 or more, got -1"),
+        ({"keep_days": -0.5}, "keep_days: expected 0 or more, got -0.5"),
+    ],
+)
+def test_prune_request_without_a_rule_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        PruneRequest(model="digits", bucket="gs://b", **fields)
+
+
+def test_prune_and_pin_commands_print_their_records(bucket: str, versions: list[int]) -> None:
+    def run(*arguments: str) -> bytes:
+        command = [sys.executable, "-m", "tasks", *arguments, "--model", "digits", "--bucket", bucket]
+        done = subprocess.run(command, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("pin", "--version", str(versions[0]), "--reason", "audit")
+    report = PruneReport.from_text(run("prune", "--keep", "1", "--keep-days", "0.0"), "prune")
+    assert report.kept[str(versions[0])] == "pinned: audit"
