@@ -25,6 +25,11 @@ from tasks.storage.interface import Absent, AlreadyThere, Changed, StoredObject,
 __all__ = ["GcsStorage"]
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+_LIST = "storage.objects.list"
+_GET = "storage.objects.get"
+_CREATE = "storage.objects.create"
+_DELETE = "storage.objects.delete"
+_REPLACE = f"{_CREATE} and {_DELETE}"
 _FIELDS = "items(name,size,crc32c,generation,timeCreated),nextPageToken"
 
 
@@ -36,7 +41,7 @@ class GcsStorage:
         self._start = f"{prefix}/" if prefix else ""
         self._uri = f"gs://{bucket}/{prefix}".rstrip("/")
         self._known_bucket = False
-        with translating(self._uri):
+        with translating(self._uri, "credentials"):
             self._client, self._session = _connect(os.environ.get("STORAGE_EMULATOR_HOST"))
         self._bucket = self._client.bucket(bucket)
 
@@ -47,7 +52,7 @@ class GcsStorage:
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         """The objects whose names start with `prefix`; placeholders of folders are left out."""
-        with translating(f"{self._uri}/{prefix}"):
+        with translating(f"{self._uri}/{prefix}", _LIST):
             found = self._client.list_blobs(
                 self._bucket, prefix=self._start + prefix, fields=_FIELDS, **self._patience
             )
@@ -57,7 +62,7 @@ class GcsStorage:
 
     def stat(self, name: str) -> StoredObject | None:
         """Describe one object."""
-        with translating(self._uri_of(name)):
+        with translating(self._uri_of(name), _GET):
             blob = self._bucket.get_blob(self._start + name, **self._patience)
         if blob is None:
             self._demand_bucket()
@@ -67,7 +72,7 @@ class GcsStorage:
     def read(self, name: str) -> bytes | None:
         """A small object's content."""
         blob = self._bucket.blob(self._start + name)
-        with translating(self._uri_of(name)):
+        with translating(self._uri_of(name), _GET):
             try:
                 content: bytes = self._fetched(blob, checksum="crc32c")
                 return content
@@ -86,7 +91,7 @@ class GcsStorage:
         if not size:
             return b""
         blob = self._bucket.blob(self._start + name, generation=generation)
-        with translating(self._uri_of(name)):
+        with translating(self._uri_of(name), _GET):
             try:
                 part: bytes = self._fetched(
                     blob,
@@ -123,7 +128,7 @@ class GcsStorage:
             path.parent.mkdir(parents=True, exist_ok=True)
         partial = partial_path(path)
         try:
-            with writing_to(path), translating(self._uri_of(name)), partial.open("xb") as file:
+            with writing_to(path), translating(self._uri_of(name), _GET), partial.open("xb") as file:
                 # Compared below with what the listing says, of the file as it was written.
                 blob.download_to_file(file, checksum=None, **self._patience)
             self._demand_equal(described, partial)
@@ -147,7 +152,7 @@ class GcsStorage:
     def delete(self, name: str, generation: int) -> None:
         """Remove the very object that was read or listed."""
         blob = self._bucket.blob(self._start + check_object_name(name))
-        with translating(self._uri_of(name)):
+        with translating(self._uri_of(name), _DELETE):
             try:
                 blob.delete(if_generation_match=generation, **self._patience)
             except api.PreconditionFailed as err:
@@ -173,7 +178,7 @@ class GcsStorage:
     def _sent(self, upload: Upload, refused: type[Exception]) -> StoredObject:
         uri = f"gs://{upload.bucket}/{upload.name}"
         send = self._patience["retry"](upload.send)
-        with translating(uri):
+        with translating(uri, _REPLACE if upload.generation else _CREATE):
             try:
                 resource = send(self._session, self._patience["timeout"])
             except api.PreconditionFailed as err:
@@ -193,7 +198,7 @@ class GcsStorage:
         Listing needs no other permission than the stages have anyway.
         """
         if not self._known_bucket:
-            with translating(self._uri):
+            with translating(self._uri, _LIST):
                 list(self._client.list_blobs(self._bucket, max_results=1, **self._patience))
             self._known_bucket = True
 

@@ -52,7 +52,7 @@ def patience() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def translating(uri: str) -> Iterator[None]:
+def translating(uri: str, permission: str) -> Iterator[None]:
     """Raise a `StorageError` in place of what the client raises.
 
     An object that is absent or was changed is an answer, for the caller to take first:
@@ -60,6 +60,7 @@ def translating(uri: str) -> Iterator[None]:
 
     Args:
         uri: What was read or written, named in the message.
+        permission: What the call within needs.
 
     Yields:
         Nothing; call the client within.
@@ -74,10 +75,10 @@ def translating(uri: str) -> Iterator[None]:
     try:
         yield
     except (api.GoogleAPIError, auth.GoogleAuthError, requests.RequestException, DataCorruption) as err:
-        raise _translated(uri, err) from err
+        raise _translated(uri, permission, err) from err
 
 
-def _translated(uri: str, err: Exception) -> StorageError:
+def _translated(uri: str, permission: str, err: Exception) -> StorageError:
     if isinstance(err, api.NotFound):
         return BucketNotFound(
             f"{uri}: expected an existing bucket, got 404 {_reason(err)}."
@@ -85,7 +86,7 @@ def _translated(uri: str, err: Exception) -> StorageError:
         )
     if isinstance(err, api.Forbidden | api.Unauthorized):
         return StorageForbidden(
-            f"{uri}: expected permission, got {err.code} {_reason(err)}."
+            f"{uri}: expected permission ({permission}), got {err.code} {_reason(err)}."
             " Grant the service account what it lacks, or use other credentials."
         )
     if isinstance(err, _UNAVAILABLE) or getattr(err, "code", None) == _REQUEST_TIMEOUT:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InvalidName, InvalidRequest, StorageError, StorageForbidden, StorageUnavailable
-from tasks.storage import Storage, download_tree, open_storage
+from tasks.storage import Changed, Storage, download_tree, open_storage
 
 # google-cloud-storage leaves the answer to a refused download unread, and its socket to the
 # garbage collector.
@@ -50,6 +50,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
             self.wfile.write(body)
 
         do_POST = do_GET  # noqa: N815 - the handler's interface names it
+        do_DELETE = do_GET  # noqa: N815 - as above
 
         def log_message(self, format: str, *arguments: object) -> None:
             """Keep the test's output clean."""
@@ -74,6 +75,7 @@ def _calls(storage: Storage, folder: Path) -> list[Callable[[], object]]:
         lambda: storage.download("a", folder / "a"),
         lambda: storage.create("a", b"x"),
         lambda: storage.replace("a", b"x", 5),
+        lambda: storage.delete("a", 5),
     ]
 
 
@@ -88,10 +90,25 @@ def test_call_forbidden_names_the_permission_and_is_not_retried(stand_in: StandI
     message = "robot@project does not have storage.objects access to the bucket."
     stand_in.answer = lambda count: (403, {"error": {"code": 403, "message": message}})
     calls = _calls(open_storage("gs://bucket/models"), tmp_path)
-    for call in calls:
-        with pytest.raises(StorageForbidden, match=r"gs://bucket/models.*403.*storage\.objects access"):
+    needed = ["list", "get", "get", "get", "create", "create and storage.objects.delete", "delete"]
+    for call, permission in zip(calls, needed, strict=True):
+        expected = (
+            rf"gs://bucket/models.*\(storage\.objects\.{permission}\), got 403.*storage\.objects access"
+        )
+        with pytest.raises(StorageForbidden, match=expected):
             call()
     assert len(stand_in.requests) == len(calls)
+
+
+def test_delete_sends_the_generation_and_takes_the_answer(stand_in: StandIn) -> None:
+    storage = open_storage("gs://bucket/models")
+    stand_in.answer = lambda count: (412, {"error": {"message": "conditionNotMet"}})
+    with pytest.raises(Changed):
+        storage.delete("a", 5)
+    assert "ifGenerationMatch=5" in stand_in.requests[0]
+    # An absent object is as good as a removed one; the bucket's listing tells that it exists.
+    stand_in.answer = lambda count: (200, {}) if "/o?" in stand_in.requests[-1] else (404, {})
+    storage.delete("a", 5)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
