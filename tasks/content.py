@@ -46,7 +46,11 @@ def _read(storage: Storage, name: str, entry: ListedFile) -> int:
     found = storage.stat(name)
     digest, size = hashlib.sha256(), 0
     try:
-        while found and (block := storage.read_range(name, size, _BLOCK, found.generation)):
+        while (
+            found
+            and size < found.size
+            and (block := storage.read_range(name, size, _BLOCK, found.generation))
+        ):
             digest.update(block)
             size += len(block)
     except (Absent, Changed) as err:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tasks.asking import now, who_asks
 from tasks.errors import StorageUnavailable
 from tasks.live import read_pointer
-from tasks.published import Claim, encode_record, release_name, version_folder
+from tasks.published import Claim, encode_record, read_release, release_name, version_folder
 from tasks.records import ExportedModel, Provenance, Release, ValidationReport
 from tasks.requests import PushRequest
 from tasks.storage import AlreadyThere, Changed, Storage
@@ -44,6 +44,9 @@ def write_release(
         StorageUnavailable: Others keep changing it.
     """
     name = release_name(claim.model, claim.version)
+    published = read_release(storage, claim.model, claim.version)
+    if published is not None and published.generations == generations:
+        return published
     release = _release_of(storage, claim, candidate, generations)
     try:
         storage.create(name, encode_record(release))

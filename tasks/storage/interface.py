@@ -1,4 +1,10 @@
-"""What a place for objects has to offer: a dozen calls, so that another one fits in one file."""
+"""What a place for objects has to offer: ten calls, so that another one fits in one file.
+
+Another place is a class with these calls, in a module beside `gcs.py` and `local.py`, and a
+line in `open_storage`. What it has to decide by itself, for nothing else here locks anything:
+to create an object only where none is, and to replace or delete only the very one that was
+read (of S3: `If-None-Match: *`, and `If-Match` with an entity tag as the generation).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +42,7 @@ class StoredObject:
         size: In bytes.
         crc32c: Of its content, an unsigned 32-bit number; None where it is not known
             without reading it (a listing of a local folder).
-        generation: A number that grows each time the object is replaced.
+        generation: A number that is another one each time the object is written.
         written_at: When this generation was written, in seconds since 1970 UTC.
     """
 

@@ -82,6 +82,10 @@ def test_run_with_null_logical_date_publishes_a_version_from_real_digits(
         }
     ]
     assert release["checkpoint"]["metrics"]["accuracy"] >= 0.96
+    provenance = release["provenance"]
+    assert provenance["dag_run"] == f"retrain_and_export/{run['run_id']}"
+    assert (provenance["try_number"], provenance["asked_by"]) == (run["tasks"]["push"]["tries"], "dag_test")
+    assert len(provenance["made_by"]["definition_digest"]) == 64
     with urllib.request.urlopen(run["xcoms"]["push._link_ReleaseLink"], timeout=10) as answer:
         assert json.load(answer) == release
     name = bucket.removeprefix("gs://")

@@ -42,8 +42,10 @@ def test_describe_in_a_repository_names_the_commit_and_whether_it_was_changed(
     folder = tmp_path / "kept_models"
     folder.mkdir()
     (folder / "__init__.py").touch()
-    source = Path(__file__).parents[2] / "sample_models" / "named_line.py"
+    tests = Path(__file__).parents[2]
+    source = tests / "sample_models" / "named_line.py"
     (folder / "kept_line.py").write_text(source.read_text())
+    monkeypatch.syspath_prepend(str(tests))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("REDRAW_MODELS", "kept_models")
     definition = load_definition("kept_line")
