@@ -74,9 +74,10 @@ def _compare(workshop: Workshop, folder: Path, curls: int, what: str) -> Compari
     }
     measured = {way: partial(_sent, workshop, folder, send) for way, send in ways.items()}
     series = take_turns(measured, min(workshop.turns, _MOST_TURNS))
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    seconds = series[0].seconds
     notes = {
-        "redraw push, MB/s": f"{size / 1e6 / series[0].seconds:.0f}",
+        "redraw push": f"{sum(sizes) / 1e6 / seconds:.1f} MB/s, {len(sizes) / seconds:.0f} objects/s",
         "gsutil version, which is counted in its time": f"{gsutil.start().seconds:.2f} s",
     }
     return Comparison(title=f"Push of {what}", series=series, notes=notes)
