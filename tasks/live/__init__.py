@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 
 from tasks.asking import now, who_asks
 from tasks.content import demand_content
 from tasks.errors import VersionNotFound
+from tasks.live import loading
 from tasks.live.changes import apply_change
-from tasks.live.loading import demand_loadable
 from tasks.live.pointer import change_pointer, read_pointer
 from tasks.live.serving_config import write_serving_config
 from tasks.names import check_bucket, check_model_name
 from tasks.published import live_name
-from tasks.records import LivePointer, PointerChange, PointerChangeKind, Release
+from tasks.records import LivePointer, PointerChange, PointerChangeKind
 from tasks.requests import LiveRequest
 from tasks.signing import VERIFY_KEY_VARIABLE, demand_signed
 from tasks.storage import Storage, open_storage
@@ -30,9 +29,7 @@ __all__ = ["change_live", "move_pointer", "read_pointer"]
 _logger = logging.getLogger(__name__)
 
 
-def change_live(
-    request: LiveRequest, demand_loadable: Callable[[Release], None] = demand_loadable
-) -> LivePointer:
+def change_live(request: LiveRequest) -> LivePointer:
     """Show which version is live, make another one live, or move a label.
 
     A version is taken only if it is whole, signed where a public key is given, and loadable.
@@ -40,7 +37,6 @@ def change_live(
 
     Args:
         request: The model, its bucket, and what to change, if anything.
-        demand_loadable: Raises `NotLoadable` where a server could not load the release.
 
     Returns:
         The pointer as it stands.
@@ -60,7 +56,7 @@ def change_live(
     if change is None:
         return read_pointer(storage, model)
     if change.kind != "unlabel":
-        demand_loadable(demand_published(storage, model, change.version)[0])
+        loading.demand_loadable(demand_published(storage, model, change.version)[0])
     return move_pointer(storage, model, change, request.public_key)
 
 

@@ -41,7 +41,8 @@ def plan_prune(pointer: LivePointer, releases: Sequence[Release], request: Prune
         if reasons and not unfinished:
             kept[str(release.version)] = "; ".join(reasons)
         else:
-            why = "a prune of it was stopped" if unfinished else _rule(request)
+            # Run again with the same rules, a prune that was stopped says what it would have said.
+            why = "a prune of it was stopped" if reasons else _rule(request)
             removed.append(PrunedVersion(version=release.version, size_bytes=release.size_bytes, reason=why))
     removed.extend(_tombstoned(pointer, releases))
     return Plan(kept=kept, removed=tuple(removed))

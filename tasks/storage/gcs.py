@@ -74,7 +74,7 @@ class GcsStorage:
         blob = self._bucket.blob(self._start + name)
         with translating(self._uri_of(name), _GET):
             try:
-                content: bytes = blob.download_as_bytes(checksum="crc32c", **self._patience)
+                content: bytes = self._fetched(blob, checksum="crc32c")
                 return content
             except api.NotFound:
                 self._demand_bucket()
@@ -93,12 +93,12 @@ class GcsStorage:
         blob = self._bucket.blob(self._start + name, generation=generation)
         with translating(self._uri_of(name), _GET):
             try:
-                part: bytes = blob.download_as_bytes(
+                part: bytes = self._fetched(
+                    blob,
                     start=offset,
                     end=offset + size - 1,
                     raw_download=True,
                     checksum=None,  # the service knows that of the whole object alone
-                    **self._patience,
                 )
             except api.NotFound as err:
                 known = generation is not None and self.stat(name) is not None
@@ -107,6 +107,16 @@ class GcsStorage:
             except api.RequestRangeNotSatisfiable:
                 return b""
         return part
+
+    def _fetched(self, blob: Any, **options: Any) -> bytes:
+        """An object's content, or a part of it.
+
+        The client's retry is put around the whole call, for left to the client it does not
+        cover the reading of a refusal, whose body may be cut short as any other.
+        """
+        fetch = self._patience["retry"](blob.download_as_bytes)
+        content: bytes = fetch(retry=None, timeout=self._patience["timeout"], **options)
+        return content
 
     def download(self, name: str, path: Path) -> StoredObject:
         """Copy an object to a file, verified by its checksum."""

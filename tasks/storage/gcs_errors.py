@@ -112,12 +112,13 @@ def _reason(err: BaseException) -> str:
 
 
 def _said(response: object) -> str:
-    """The message in an answer of the service; '' if it is of another form."""
-    if not isinstance(response, requests.Response):
+    """The message in a refusal of the service; '' if it is none."""
+    if not isinstance(response, requests.Response) or response.ok:
         return ""
     try:
         return str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
+    # Of an answer that was cut short there is nothing to read, nor of one that was read as it came.
+    except (ValueError, KeyError, TypeError, requests.RequestException, RuntimeError):
         return f"{response.status_code} {response.reason}"
 
 

@@ -20,6 +20,7 @@ from tests.bench.dag_parse import measure_dag_parse
 from tests.bench.export import measure_export
 from tests.bench.five_stages import measure_five_stages
 from tests.bench.harness import BenchmarkFailed, Comparison
+from tests.bench.push import measure_push
 from tests.bench.reading import measure_bucket, measure_formats, measure_verify
 from tests.bench.report import keep_comparisons, read_results, show_comparison
 from tests.bench.stage_process import measure_stage_process
@@ -35,6 +36,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "verify": measure_verify,
     "formats": measure_formats,
     "bucket": measure_bucket,
+    "push": measure_push,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
 }

@@ -43,6 +43,14 @@ _FILES = {
 }
 
 
+@pytest.fixture
+def loadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the exports of `make_export`, whose files are no model, be made live."""
+    from tasks.live import loading
+
+    monkeypatch.setattr(loading, "demand_loadable", lambda release: None)
+
+
 @dataclass(frozen=True)
 class Export:
     """An export on disk, validated."""

@@ -26,7 +26,7 @@ from tasks.requests import LiveRequest, VerifyRequest
 from tasks.storage import download_tree, open_storage
 from tasks.verify import verify_version
 
-pytestmark = pytest.mark.usefixtures("gcs_server")
+pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
 Keys = tuple[str, str]
 

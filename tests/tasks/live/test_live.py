@@ -13,19 +13,19 @@ from tasks.errors import (
     BucketNotFound,
     InvalidRecord,
     InvalidRequest,
+    NotLoadable,
     ObjectConflict,
     OlderThanLive,
-    ValidationFailed,
     VersionNotFound,
 )
 from tasks.live import change_live
 from tasks.push import push_model
-from tasks.records import LivePointer, Release
+from tasks.records import LivePointer
 from tasks.releases import list_releases
 from tasks.requests import LiveRequest, ReleasesRequest
 from tasks.storage import open_storage
 
-pytestmark = pytest.mark.usefixtures("gcs_server")
+pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
 
 def _live(bucket: str, version: int | None = None, **fields: Any) -> LivePointer:
@@ -140,15 +140,15 @@ def test_live_previous_that_lost_an_object_is_refused(
     assert _live(bucket).version == versions[1]
 
 
-def test_live_of_a_version_that_does_not_load_moves_nothing(bucket: str, versions: list[int]) -> None:
+def test_live_of_a_version_that_does_not_load_moves_nothing(
+    bucket: str, versions: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     _live(bucket, versions[0])
-
-    def refuse(release: Release) -> None:
-        assert release.version == versions[1]
-        raise ValidationFailed("it does not load")
-
-    with pytest.raises(ValidationFailed):
-        change_live(LiveRequest(model="digits", bucket=bucket, set=versions[1]), refuse)
+    monkeypatch.undo()  # the real loader is asked again
+    with pytest.raises(
+        NotLoadable, match=f"{versions[1]}: expected a version that TensorFlow's C\\+\\+ loader"
+    ):
+        _live(bucket, versions[1])
     assert _live(bucket).version == versions[0]
 
 
@@ -279,6 +279,10 @@ def test_live_set_by_many_at_once_ends_with_the_newest(bucket: str, versions: li
 
 def test_live_command_prints_the_pointer(bucket: str, versions: list[int]) -> None:
     command = [sys.executable, "-m", "tasks", "live", "--model", "digits", "--bucket", bucket]
-    done = subprocess.run([*command, "--set", str(versions[0])], capture_output=True, timeout=60)
+    pointer = _live(bucket, versions[0])
+    done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert LivePointer.from_text(done.stdout, "live") == _live(bucket)
+    assert LivePointer.from_text(done.stdout, "live") == pointer
+    refused = subprocess.run([*command, "--set", str(versions[1])], capture_output=True, timeout=60)
+    assert refused.returncode == 1
+    assert b"error [NotLoadable]" in refused.stderr

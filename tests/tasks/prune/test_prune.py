@@ -18,7 +18,7 @@ from tasks.requests import LiveRequest, PinRequest, PruneRequest, ReleasesReques
 from tasks.storage import Storage, open_storage
 from tasks.verify import verify_version
 
-pytestmark = pytest.mark.usefixtures("gcs_server")
+pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
 
 def _prune(bucket: str, **fields: Any) -> PruneReport:

@@ -27,7 +27,7 @@ from tasks.storage import Storage, StoredObject, download_tree, open_storage
 
 VERSION = 2024050607080900
 
-pytestmark = pytest.mark.usefixtures("gcs_server")
+pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
 
 def _command(*arguments: str) -> list[str]:

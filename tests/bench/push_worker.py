@@ -1,0 +1,128 @@
+"""One process that is measured: `python push_worker.py WAY FOLDER PLACE`, figures as JSON on standard output.
+
+It sends a folder to a bucket, by STORAGE_EMULATOR_HOST. What it imports is left out of the
+time, but counts in the memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path[0] = os.fspath(Path(__file__).parents[2])
+
+Send = Callable[[], object]
+
+
+def main() -> None:
+    """Send it once and say what that took."""
+    way, folder, place = sys.argv[1:]
+    send = WAYS[way](Path(folder), place)
+    read, started = _count("io", "rchar"), time.perf_counter()
+    send()
+    figures: dict[str, Any] = {
+        "seconds": time.perf_counter() - started,
+        "read_bytes": _count("io", "rchar") - read,
+        "peak_bytes": _count("status", "VmHWM") * 1024,
+    }
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+def prepare_redraw(folder: Path, place: str) -> Send:
+    """The whole stage, as a user runs it: claim, objects, listing, record."""
+    import tasks.storage.gcs  # noqa: F401 - the client library, which the push itself imports when it needs it
+    from tasks.push import push_model
+    from tasks.requests import PushRequest
+
+    report = f"{folder}.report.json"
+    request = PushRequest(model="digits", saved_model=str(folder), report=report, bucket=place)
+    return lambda: push_model(request)
+
+
+def prepare_gcsfs(folder: Path, place: str) -> Send:
+    """What users of fsspec call."""
+    # It would ask Google itself, by gRPC, whether the bucket is of a kind that the server does not have.
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+    import gcsfs
+
+    files = gcsfs.GCSFileSystem(token="anon", endpoint_url=os.environ["STORAGE_EMULATOR_HOST"])  # noqa: S106 - none
+    return lambda: files.put(f"{folder}/", f"{place}/", recursive=True)
+
+
+def prepare_processes(folder: Path, place: str) -> Send:
+    """The client library's own, with the kind of workers that it takes by default."""
+    from google.cloud.storage import transfer_manager
+
+    return _transfer(folder, place, transfer_manager.PROCESS)
+
+
+def prepare_threads(folder: Path, place: str) -> Send:
+    """The same with threads."""
+    from google.cloud.storage import transfer_manager
+
+    return _transfer(folder, place, transfer_manager.THREAD)
+
+
+def prepare_one_by_one(folder: Path, place: str) -> Send:
+    """The client library without a thought: one file after the other."""
+    bucket, prefix = _bucket(place)
+
+    def send() -> None:
+        for name in _names(folder):
+            bucket.blob(f"{prefix}/{name}").upload_from_filename(str(folder / name))
+
+    return send
+
+
+def _transfer(folder: Path, place: str, worker_type: str) -> Send:
+    from google.cloud.storage import transfer_manager
+
+    bucket, prefix = _bucket(place)
+
+    def send() -> None:
+        results = transfer_manager.upload_many_from_filenames(
+            bucket,
+            _names(folder),
+            source_directory=str(folder),
+            blob_name_prefix=f"{prefix}/",
+            worker_type=worker_type,
+            raise_exception=True,
+        )
+        assert len(results) == len(_names(folder))
+
+    return send
+
+
+def _bucket(place: str) -> tuple[Any, str]:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    name, _, prefix = place.removeprefix("gs://").partition("/")
+    return storage.Client(project="redraw", credentials=AnonymousCredentials()).bucket(name), prefix
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _count(source: str, name: str) -> int:
+    """A line of this process's accounts; what its children did is not in them."""
+    lines = Path(f"/proc/self/{source}").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+WAYS: dict[str, Callable[[Path, str], Send]] = {
+    "redraw": prepare_redraw,
+    "gcsfs": prepare_gcsfs,
+    "processes": prepare_processes,
+    "threads": prepare_threads,
+    "one by one": prepare_one_by_one,
+}
+
+if __name__ == "__main__":
+    main()

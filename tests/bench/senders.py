@@ -1,0 +1,92 @@
+"""Programs that send a folder to a bucket, for a push to be compared with: gsutil and curl."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.bench.harness import BenchmarkFailed, Run, run_command
+from tests.bench.workshop import ROOT, Workshop
+
+__all__ = ["Gsutil", "run_curl"]
+
+# It is in no lock: nothing but this benchmark runs it, in an environment of its own.
+_GSUTIL = "gsutil==5.38"
+# Whatever host it is told; the workshop's server has no certificate, and the others pay for none.
+_SPEAKS_HTTPS_ONLY = (
+    ("gcs_json_api.py", "self.http_base = 'https://'", "self.http_base = 'http://'"),
+    ("gcs_json_media.py", "httplib2.HTTPSConnectionWithTimeout", "httplib2.HTTPConnectionWithTimeout"),
+)
+
+
+class Gsutil:
+    """gsutil, installed once below `.redraw/`, made to speak http, and pointed at the workshop's server.
+
+    Args:
+        workshop: Where the server runs.
+
+    Raises:
+        BenchmarkFailed: It cannot be installed.
+    """
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        folder = ROOT / ".redraw" / "bench-gsutil"
+        self._program = folder / "bin" / "gsutil"
+        if not self._program.exists():
+            _install(folder)
+        host, _, port = workshop.settings.gcs_url.removeprefix("http://").partition(":")
+        self._settings = workshop.folder / "boto.cfg"
+        self._settings.write_text(
+            f"[Credentials]\ngs_json_host = {host}\ngs_json_port = {port}\n"
+            f"[GSUtil]\nstate_dir = {workshop.folder / 'gsutil'}\nsoftware_update_check_period = 0\n"
+        )
+
+    def send(self, folder: Path, place: str) -> Run:
+        """Send what is in the folder: `gsutil -m cp -r`, a whole process."""
+        return self._run("-q", "-m", "cp", "-r", *map(os.fspath, sorted(folder.iterdir())), f"{place}/")
+
+    def start(self) -> Run:
+        """Only start: what every call of it takes."""
+        return self._run("version")
+
+    def _run(self, *arguments: str) -> Run:
+        environment = self._workshop.environment | {"BOTO_CONFIG": os.fspath(self._settings)}
+        return run_command([os.fspath(self._program), *arguments], environment=environment, folder=ROOT)
+
+
+def run_curl(environment: Mapping[str, str], folder: Path, place: str, at_once: int, scratch: Path) -> Run:
+    """Send a folder by so many curls at once, each of which sends its share over one connection."""
+    bucket, _, prefix = place.removeprefix("gs://").partition("/")
+    uploads = f"{environment['STORAGE_EMULATOR_HOST']}/upload/storage/v1/b/{bucket}/o?uploadType=media&name="
+    sections = [
+        f'url = "{uploads}{quote(f"{prefix}/{path.relative_to(folder)}", safe="")}"\n'
+        f'upload-file = "{path}"\nrequest = "POST"\noutput = "/dev/null"\nsilent\nfail\n'
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    shares = [sections[number::at_once] for number in range(min(at_once, len(sections)))]
+    for number, share in enumerate(shares):
+        (scratch / f"curl-{number}").write_text("next\n".join(share))
+    configs = " ".join(f"curl-{number}" for number in range(len(shares)))
+    script = f'for config in {configs}; do curl --config "$config" & done; wait'
+    return run_command(["sh", "-c", script], environment=environment, folder=scratch)
+
+
+def _install(folder: Path) -> None:
+    uv = os.fspath(Path(sys.executable).with_name("uv"))
+    python = os.fspath(folder / "bin" / "python")
+    for command in (
+        [uv, "venv", "--quiet", "--python", sys.executable, os.fspath(folder)],
+        [uv, "pip", "install", "--quiet", "--python", python, _GSUTIL],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise BenchmarkFailed(f"{_GSUTIL}: expected it to install, got: {done.stderr.strip()[-500:]}")
+    for name, secure, plain in _SPEAKS_HTTPS_ONLY:
+        (source,) = folder.glob(f"lib/*/site-packages/gslib/{name}")
+        source.write_text(source.read_text().replace(secure, plain))

@@ -1,0 +1,104 @@
+"""Exports to push, with true records, of whatever files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.file_list import encode_files
+from tasks.files import scan_tree
+from tasks.records import (
+    Check,
+    Checkpoint,
+    ExportedModel,
+    LedgerSummary,
+    Signature,
+    TensorSpec,
+    ValidationReport,
+)
+
+__all__ = ["Export", "describe_export", "small_files", "write_export"]
+
+TRAINED_AT = "2024-05-06T07:08:09Z"
+
+
+@dataclass(frozen=True)
+class Export:
+    """A validated export on disk.
+
+    Attributes:
+        folder: The SavedModel's.
+        digest: As its record says.
+    """
+
+    folder: Path
+    digest: str
+
+    def push_arguments(self, bucket: str) -> list[str]:
+        """The command that publishes it."""
+        report = f"{self.folder}.report.json"
+        return [
+            *("push", "--model", "digits", "--bucket", bucket),
+            *("--saved-model", os.fspath(self.folder), "--report", report),
+        ]
+
+
+def small_files(graph: bytes = b"the graph") -> dict[str, bytes]:
+    """One file of every kind that a SavedModel has, and two shards."""
+    return {
+        "variables/variables.data-00000-of-00002": b"0" * 3000,
+        "variables/variables.data-00001-of-00002": b"1" * 2000,
+        "variables/variables.index": b"index",
+        "assets/vocabulary.txt": b"a\nb\n",
+        "saved_model.pb": graph,
+    }
+
+
+def write_export(folder: Path, files: Mapping[str, bytes], trained_at: str = TRAINED_AT) -> Export:
+    """Write the files into a new folder, and their records beside it."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return describe_export(folder, trained_at)
+
+
+def describe_export(folder: Path, trained_at: str = TRAINED_AT) -> Export:
+    """Write the records of an export beside its folder: exported, and validated."""
+    scan = scan_tree(folder)
+    digest, size = scan.digest, scan.size_bytes
+    check = Check(name="whole", status="passed", looked_at="the files", expected="all", found="all")
+    report = ValidationReport(
+        model="digits", digest=digest, checks=(check,), passed=True, validated_at="2024-05-06T08:00:00Z"
+    )
+    Path(f"{folder}.files.json").write_bytes(encode_files(scan.files))
+    Path(f"{folder}.json").write_text(json.dumps(_record(folder, digest, size, trained_at).to_json()))
+    Path(f"{folder}.report.json").write_text(json.dumps(report.to_json()))
+    return Export(folder, digest)
+
+
+def _record(folder: Path, digest: str, size: int, trained_at: str) -> ExportedModel:
+    checkpoint = Checkpoint(
+        model="digits",
+        uri="/catalogue/digits/100-0123456789ab",
+        prefix="weights",
+        format="tensor_bundle",
+        step=100,
+        trained_at=trained_at,
+        digest="0123456789abcdef" * 4,
+        size_bytes=12345,
+    )
+    specs = (TensorSpec("uint8", (None, 28, 28)), TensorSpec("int64", (None,)))
+    return ExportedModel(
+        model="digits",
+        uri=str(folder),
+        digest=digest,
+        size_bytes=size,
+        signatures={"serving_default": Signature(inputs={"image": specs[0]}, outputs={"digit": specs[1]})},
+        checkpoint=checkpoint,
+        weights="raw",
+        ledger=LedgerSummary(served=1, dropped={"optimizer": 2}),
+        ledger_uri=f"{folder}.ledger.json",
+    )

@@ -1,0 +1,195 @@
+"""One client's connection through the proxy, with a connection of its own to the server.
+
+Bodies pass in blocks, as they come, in both directions.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+
+from tests.publishing.faults import Fault, Flip, Hang, HangUp, Kill, Moment, Refuse, Wait
+from tests.publishing.requests import StorageRequest, permissions_of, read_request
+
+if TYPE_CHECKING:
+    from tests.publishing.proxy import FaultyProxy
+
+__all__ = ["Relay"]
+
+_BLOCK = 1 << 16
+_LONGEST_SILENCE = 120.0
+_OF_ONE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "expect"}
+_RESET_WHEN_CLOSED = struct.pack("ii", 1, 0)
+_LIST = "storage.objects.list"
+
+
+class _Done(Exception):  # noqa: N818 - the way out of a request, not an error
+    """The request has had all the answer that it gets."""
+
+
+class _HungUp(_Done):
+    """The connection ends with it."""
+
+
+class Relay(BaseHTTPRequestHandler):
+    """Passes requests on, unless the proxy's faults say otherwise."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        """Prepare for one connection."""
+        super().setup()
+        self._proxy = cast("FaultyProxy", self.server)
+        self._upstream = http.client.HTTPConnection(*self._proxy.upstream, timeout=_LONGEST_SILENCE)
+        self._fault: Fault | None = None
+        self._unread = 0
+        self._flip = False
+
+    def finish(self) -> None:
+        """The connection is over."""
+        self._upstream.close()
+        super().finish()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Keep the tests' output clean."""
+
+    def do_GET(self) -> None:
+        """Pass one request on, and its answer back."""
+        size = self._unread = int(self.headers.get("Content-Length") or 0)
+        beginning = cast(io.BufferedReader, self.rfile).peek(1) if size else b""
+        request = read_request(self.command, self.path, size, beginning)
+        self._fault = self._proxy.register(request)
+        time.sleep(self._proxy.latency)
+        try:
+            self._meet(Moment.ARRIVED)
+            self._demand_permissions(request)
+            self._send(size)
+            self._answer(request, self._upstream.getresponse())
+        except _HungUp:
+            self.close_connection = True
+        except _Done:
+            pass
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the handler's interface names them
+
+    def _demand_permissions(self, request: StorageRequest) -> None:
+        granted = self._proxy.granted
+        if granted is not None and (missing := permissions_of(request) - granted):
+            self._refuse(403, _forbidden(request, min(missing)))
+
+    def _send(self, size: int) -> None:
+        """The request to the server; half of its body may be all that gets there."""
+        self._upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for key, value in self.headers.items():
+            if key.lower() not in _OF_ONE_CONNECTION:
+                self._upstream.putheader(key, value)
+        self._upstream.endheaders()
+        try:
+            for block in self._in_halves(cast(BinaryIO, self.rfile), size, Moment.SENDING):
+                self._unread -= len(block)
+                self._upstream.send(block)
+        except BaseException:
+            self._upstream.close()  # the server sees half a body, and no end of it
+            raise
+
+    def _answer(self, request: StorageRequest, answer: http.client.HTTPResponse) -> None:
+        """The answer to the client; half of its body may be all that gets there."""
+        body: BinaryIO = cast(BinaryIO, answer)
+        size = answer.length
+        acted = self._fault is not None and self._fault.moment is Moment.ACTED
+        if acted or size is None:  # in chunks: its length has to be known before it is passed on
+            content = answer.read()
+            body, size = io.BytesIO(content), len(content)
+        self._meet(Moment.ACTED)
+        granted = self._proxy.granted
+        if answer.status == 404 and granted is not None and _LIST not in granted:
+            # So the real service hides what is not there from those who may not list.
+            answer.read()
+            self._refuse(403, _forbidden(request, _LIST))
+        self.send_response_only(answer.status, answer.reason)
+        for key, value in answer.getheaders():
+            if key.lower() not in {*_OF_ONE_CONNECTION, "content-length"}:
+                self.send_header(key, value)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        for block in self._in_halves(body, size, Moment.ANSWERING):
+            self.wfile.write(block)
+        answer.read()  # nothing is left; the connection is free for the next request
+
+    def _in_halves(self, source: BinaryIO, size: int, moment: Moment) -> Iterator[bytes]:
+        """A body block by block; half-way, what is to happen then happens."""
+        yield from _blocks(source, size // 2)
+        self._meet(moment)
+        for block in _blocks(source, size - size // 2):
+            yield bytes([block[0] ^ 0xFF]) + block[1:] if self._flip else block
+            self._flip = False
+
+    def _meet(self, moment: Moment) -> None:
+        """Let happen what is to happen at that moment."""
+        if self._fault is None or self._fault.moment is not moment:
+            return
+        match self._fault.action:
+            case Refuse(status=status, message=message):
+                self._refuse(status, message)
+            case HangUp(reset=reset):
+                self._hang_up(reset=reset)
+            case Hang():
+                self._wait_until_alone()
+            case Kill(function=kill):
+                kill()
+                self._wait_until_alone()
+            case Wait(function=wait):
+                wait()
+            case Flip():
+                self._flip = True
+
+    def _refuse(self, status: int, message: str) -> NoReturn:
+        for _ in _blocks(cast(BinaryIO, self.rfile), self._unread):
+            pass
+        content = json.dumps({"error": {"code": status, "message": message}}).encode()
+        self.send_response_only(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        raise _Done
+
+    def _hang_up(self, *, reset: bool) -> NoReturn:
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_WHEN_CLOSED)
+            os.close(self.connection.detach())
+        raise _HungUp
+
+    def _wait_until_alone(self) -> NoReturn:
+        """Say nothing until the client has left, or the proxy ends."""
+        leaving = select.poll()
+        leaving.register(self.connection, select.POLLRDHUP)
+        while not self._proxy.stopping.is_set() and not leaving.poll(20):
+            pass
+        self._hang_up(reset=True)
+
+
+def _blocks(source: BinaryIO, size: int) -> Iterator[bytes]:
+    """The next bytes of a body, as many as that."""
+    while size:
+        block = source.read(min(size, _BLOCK))
+        if not block:
+            raise _HungUp  # the other side has gone
+        size -= len(block)
+        yield block
+
+
+def _forbidden(request: StorageRequest, permission: str) -> str:
+    """In the words of the real service."""
+    where = f"the Google Cloud Storage {'object' if request.name else 'bucket'}"
+    return f"redraw@test.iam.gserviceaccount.com does not have {permission} access to {where}."

@@ -1,0 +1,105 @@
+"""Killed at any request, and run again, a command ends as if it had never been disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tasks.storage import open_storage
+from tests.publishing.exports import Export, write_export
+from tests.publishing.faults import Moment
+from tests.publishing.kills import Killer, contents
+from tests.publishing.served import demand_servable
+
+_GRAPH = "saved_model.pb"
+
+Prepare = Callable[[str], Sequence[str]]
+
+
+@pytest.fixture
+def push(export: Export) -> Prepare:
+    """Nothing is prepared: the command publishes the first version and makes it live."""
+    return lambda place: [*export.push_arguments(place), "--make-live"]
+
+
+@pytest.fixture
+def publish(killer: Killer, tmp_path: Path) -> Callable[[str, int], None]:
+    """Publishes small versions and makes each live: `publish(place, how_many)`."""
+    exports = [
+        write_export(tmp_path / f"{day}", {_GRAPH: b"the graph"}, trained_at=f"2024-05-0{day}T00:00:00Z")
+        for day in (1, 2, 3)
+    ]
+
+    def publish(place: str, count: int) -> None:
+        for export in exports[:count]:
+            assert killer.run([*export.push_arguments(place), "--make-live"]).status == 0
+
+    return publish
+
+
+@pytest.fixture
+def roll_back(publish: Callable[[str, int], None]) -> Prepare:
+    """The second version is live; the command makes the first one live again."""
+
+    def prepare(place: str) -> Sequence[str]:
+        publish(place, 2)
+        bucket = ["--model", "digits", "--bucket", place]
+        return ["live", *bucket, "--set", "2024050100000000", "--allow-older", "worse answers"]
+
+    return prepare
+
+
+@pytest.fixture
+def prune(publish: Callable[[str, int], None]) -> Prepare:
+    """The third version is live, the second was before; the command removes the first."""
+
+    def prepare(place: str) -> Sequence[str]:
+        publish(place, 3)
+        return ["prune", "--model", "digits", "--bucket", place, "--keep", "1", "--apply"]
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("command", "moment"),
+    [
+        *(("push", moment) for moment in (Moment.ARRIVED, Moment.SENDING, Moment.ACTED)),
+        *(("roll_back", moment) for moment in (Moment.ARRIVED, Moment.ACTED)),
+        *(("prune", moment) for moment in (Moment.ARRIVED, Moment.ACTED)),
+    ],
+)
+def test_run_killed_at_any_request_carries_on(
+    request: pytest.FixtureRequest, killer: Killer, bucket: str, command: str, moment: Moment
+) -> None:
+    prepare: Prepare = request.getfixturevalue(command)
+
+    def prepare_number(number: int) -> Sequence[str]:
+        return prepare(f"{bucket}/killed-{number}")
+
+    assert killer.run(prepare(f"{bucket}/undisturbed")).status == 0
+    undisturbed = contents(f"{bucket}/undisturbed")
+    number = 0
+    for number, arguments in killer.walk(moment, prepare_number):
+        _demand_carries_on(killer, f"{bucket}/killed-{number}", arguments, undisturbed)
+    # The walk ends with a run that nobody killed: as many requests, and each has been the last.
+    assert number == len(killer.proxy.requests) > 5
+
+
+def _demand_carries_on(
+    killer: Killer, place: str, arguments: Sequence[str], undisturbed: dict[str, bytes]
+) -> None:
+    demand_servable(place)
+    versions = {item.name for item in open_storage(place).list() if item.name.split("/")[1].isdecimal()}
+    killer.proxy.requests.clear()
+    ended = killer.run(arguments)
+    assert ended.status == 0, f"{place}: {ended.stderr}"
+    assert contents(place) == undisturbed, place
+    start = place.split("/", 3)[3]
+    sent = {
+        request.name.removeprefix(f"{start}/")
+        for request in killer.proxy.requests
+        if request.operation == "create"
+    }
+    assert sent.isdisjoint(versions), f"{place}: what was there was sent again"

@@ -1,0 +1,136 @@
+"""Each command does its work with the permissions that the documentation lists, and needs all of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.bundle_writer import BundleWriter
+from tasks.records import TrainingRun
+from tasks.run_folder import RunFolder
+from tasks.storage import open_storage
+from tests.publishing.exports import Export, write_export
+from tests.publishing.faults import Fault, Refuse
+from tests.publishing.processes import Starter
+from tests.publishing.proxy import FaultyProxy
+from tests.publishing.requests import permissions_of
+
+_PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
+_ROW = re.compile(r"^\| (.*?) \| (.*) \|$", re.MULTILINE)
+# They read as `inspect` and `verify` do, but need TensorFlow.
+_NOT_RUN = {"train", "export", "validate", "predict"}
+
+
+def _documented() -> dict[str, frozenset[str]]:
+    """Command to the permissions that the page lists for it."""
+    listed = {}
+    for commands, permissions in _ROW.findall(_PAGE.read_text()):
+        needed = frozenset(f"storage.objects.{name}" for name in re.findall(r"`(\w+)`", permissions))
+        listed |= dict.fromkeys(re.findall(r"`([^`]+)`", commands), needed)
+    return {command: needed for command, needed in listed.items() if command not in _NOT_RUN}
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> RunFolder:
+    """A training run with one checkpoint."""
+    folder = RunFolder(tmp_path / "run")
+    folder.write_run(TrainingRun(model="digits", uri=str(folder.path), run="one", step=100))
+    with BundleWriter(folder.checkpoints / "ckpt-100") as writer:
+        writer.add_array("weights", np.ones(3, np.float32))
+    return folder
+
+
+@pytest.fixture
+def steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str, list[str]]]:
+    """Every documented command, and how it is called; each call finds what those before it left."""
+    old, new, oldest = (
+        write_export(tmp_path / f"export-{time[:10]}", {"saved_model.pb": b"the graph"}, trained_at=time)
+        for time in ("2024-05-01T00:00:00Z", "2024-05-02T00:00:00Z", "2024-04-01T00:00:00Z")
+    )
+    model = ["--model", "digits", "--bucket", bucket]
+    catalogue = ["--model", "digits", "--catalogue", f"{bucket}/catalogue"]
+    digest = TensorBundle(run_folder.checkpoints / "ckpt-100").digest()
+    return [
+        ("checkpoint", ["checkpoint", *catalogue, "--from", str(run_folder.path), "--latest"]),
+        ("inspect", ["inspect", f"{bucket}/catalogue/digits/100-{digest[:12]}"]),
+        ("push", old.push_arguments(bucket)),
+        ("live", ["live", *model]),
+        ("live --set", ["live", *model, "--set", "2024050100000000"]),
+        ("push --make-live", [*new.push_arguments(bucket), "--make-live"]),
+        ("--previous", ["live", *model, "--previous"]),
+        ("live --set", ["live", *model, "--set", "2024050200000000"]),
+        ("live", ["live", *model]),
+        ("pin", ["pin", *model, "--version", "2024050200000000", "--reason", "a test"]),
+        ("push", oldest.push_arguments(bucket)),
+        ("releases", ["releases", *model]),
+        ("verify", ["verify", f"{bucket}/digits/2024050200000000"]),
+        ("prune", ["prune", *model, "--keep", "1"]),
+        ("prune --apply", ["prune", *model, "--keep", "1", "--apply"]),
+    ]
+
+
+def test_run_with_the_documented_permissions_needs_all_and_no_other(
+    proxy: FaultyProxy, starter: Starter, steps: list[tuple[str, list[str]]], bucket: str
+) -> None:
+    documented = _documented()
+    used: dict[str, frozenset[str]] = dict.fromkeys(documented, frozenset())
+    for command, arguments in steps:
+        proxy.granted = documented[command]
+        proxy.requests.clear()
+        ended = starter.start(arguments, {"STORAGE_EMULATOR_HOST": proxy.url}).wait()
+        assert ended.status == 0, f"{command}: {ended.stderr}"
+        used[command] = used[command].union(*map(permissions_of, proxy.requests))
+    assert used == documented
+    assert not any(item.name.startswith("digits/2024040100000000/") for item in open_storage(bucket).list())
+
+
+def test_push_forbidden_at_any_request_says_where_and_asks_no_more(
+    proxy: FaultyProxy, starter: Starter, export: Export, bucket: str
+) -> None:
+    message = "no access of that kind"
+    number, status = 0, 1
+    while status:
+        number += 1
+        proxy.requests.clear()
+        proxy.faults = [Fault(action=Refuse(status=403, message=message), first=number)]
+        command = [*export.push_arguments(f"{bucket}/{number}"), "--make-live"]
+        ended = starter.start(command, {"STORAGE_EMULATOR_HOST": proxy.url}).wait()
+        status = ended.status
+        if status:
+            line = ended.stderr.splitlines()[-1]
+            assert line.startswith(f"error [StorageForbidden]: {bucket}/{number}"), line
+            assert message in line
+            refused = proxy.requests[number - 1]
+            assert refused.name.split("/", 1)[-1] in line
+            assert all(permission in line for permission in permissions_of(refused)), line
+            assert refused not in proxy.requests[number:]
+    assert number > 15
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, "BucketNotFound"), (412, "StorageUnavailable")])
+def test_push_refused_for_good_is_not_tried_again(
+    proxy: FaultyProxy, starter: Starter, export: Export, bucket: str, status: int, error: str
+) -> None:
+    graph = "/saved_model.pb"
+    proxy.faults = [Fault(action=Refuse(status=status), operation="create", name=graph, count=9)]
+    ended = starter.start(export.push_arguments(bucket), {"STORAGE_EMULATOR_HOST": proxy.url}).wait()
+    line = ended.stderr.splitlines()[-1]
+    assert line.startswith(f"error [{error}]: {bucket}/digits/")
+    assert graph in line
+    assert sum(request.operation == "create" and graph in request.name for request in proxy.requests) == 1
+
+
+def test_forbidden_permission_is_named(
+    proxy: FaultyProxy, starter: Starter, export: Export, bucket: str
+) -> None:
+    proxy.granted = _documented()["push"] - {"storage.objects.create"}
+    ended = starter.start(export.push_arguments(bucket), {"STORAGE_EMULATOR_HOST": proxy.url}).wait()
+    line = ended.stderr.splitlines()[-1]
+    assert (ended.status, line.split(":")[0]) == (1, "error [StorageForbidden]")
+    assert "storage.objects.create" in line
+    assert f"{bucket}/digits/releases/" in line
+    assert sum(request.operation == "create" for request in proxy.requests) == 1
