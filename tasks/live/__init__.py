@@ -55,7 +55,9 @@ def change_live(request: LiveRequest) -> LivePointer:
     change = _asked(request, storage, model)
     if change is None:
         return read_pointer(storage, model)
-    if change.kind != "unlabel":
+    pointer = read_pointer(storage, model)
+    # Asked first what is quick to tell: whether the change may be made, and whether there is one.
+    if apply_change(pointer, change) is not pointer and change.kind != "unlabel":
         loading.demand_loadable(demand_published(storage, model, change.version)[0])
     return move_pointer(storage, model, change, request.public_key)
 
