@@ -7,15 +7,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tasks.definition.held_out import measure_answers, requests_of_features
 from tasks.definition.parts import Budget, GoldenExamples, Mode, Threshold, TrainingPlan
 from tasks.errors import InvalidDefinition
 from tasks.records import Signature, WeightsKind
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
-__all__ = ["ModelDefinition"]
+__all__ = ["HELD_OUT_ROWS", "ModelDefinition"]
+
+# Enough to tell a forgotten preprocessing step from none, and few enough to cost a second.
+HELD_OUT_ROWS = 200
 
 
 class ModelDefinition(ABC):
@@ -100,6 +105,31 @@ class ModelDefinition(ABC):
     @abstractmethod
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to examples, for every signature."""
+
+    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
+        """Signature name to some hundred requests that training never saw, with their labels.
+
+        What is served is held to the checkpoint's own answers to them, and its metrics to the
+        thresholds. By default the first rows of the evaluation data, for the signatures that
+        take features as they are; a model whose requests look otherwise overrides it.
+        """
+        return requests_of_features(self.evaluation_data(), self.signatures, HELD_OUT_ROWS)
+
+    def served_metrics(
+        self, signature: str, outputs: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
+    ) -> Mapping[str, float]:
+        """Metric name to value, of what is served for the held-out examples of a signature.
+
+        Args:
+            signature: Which of `signatures`.
+            outputs: Output name to answers, [batch, …].
+            labels: Output name to the true answers, [batch, …].
+
+        Returns:
+            By default `accuracy` where the labelled output is discrete, else
+            `mean_absolute_error`. A name that `thresholds` knows is held to them.
+        """
+        return measure_answers(outputs, labels)
 
     def call(self, network: Any, features: Any, mode: Mode) -> Any:
         """The network's outputs for a batch of features."""

@@ -12,7 +12,7 @@ import contextvars
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -23,11 +23,13 @@ from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
 from tasks.errors import InvalidDefinition
 
-__all__ = ["Declarations", "is_declared"]
+__all__ = ["Declarations", "draw_declared", "is_declared"]
 
 logger = logging.getLogger(__name__)
 
 _KEPT_BYTES = 64 * 1024
+
+T = TypeVar("T")
 
 _drawing = contextvars.ContextVar("drawing", default=False)
 
@@ -90,6 +92,29 @@ class Declarations:
             name=wanted.get("name"),
             **{key: wanted.get(key) for key in ("trainable", "constraint", "synchronization", "aggregation")},
         )
+
+
+def draw_declared(draw: Callable[[Declarations], T]) -> T:
+    """Draw with variables that are declared; once more where some of them need memory.
+
+    Args:
+        draw: Draws, with the declarations in force.
+
+    Returns:
+        What it drew.
+
+    Raises:
+        InvalidDefinition: It cannot be drawn.
+    """
+    allocated = set[int]()
+    while True:
+        declarations = Declarations(allocated)
+        try:
+            return draw(declarations)
+        except InvalidDefinition:
+            if not declarations.missed:
+                raise
+            allocated |= declarations.missed
 
 
 def is_declared(variable: Any) -> bool:

@@ -18,7 +18,7 @@ from tensorflow.python.saved_model import save
 from tasks.definition import GraphFunctionDefinition, Mode, ModelDefinition
 from tasks.errors import InvalidDefinition
 from tasks.export.canonical import make_canonical
-from tasks.export.declared import Declarations
+from tasks.export.declared import Declarations, draw_declared
 from tasks.export.drawn import DrawnGraph, DrawnVariable
 from tasks.export.graph_functions import draw_graph_function
 from tasks.export.places import find_places
@@ -50,15 +50,7 @@ def draw_graph(definition: ModelDefinition) -> DrawnGraph:
     if isinstance(definition, GraphFunctionDefinition):
         return draw_graph_function(definition)
     started = time.monotonic()
-    drawn, allocated = None, set[int]()
-    while drawn is None:
-        declarations = Declarations(allocated)
-        try:
-            drawn = _draw(definition, declarations)
-        except InvalidDefinition:
-            if not declarations.missed:
-                raise
-            allocated |= declarations.missed
+    drawn = draw_declared(lambda declarations: _draw(definition, declarations))
     logger.info("drew %d variables in %.1f s", len(drawn.variables), time.monotonic() - started)
     return drawn
 

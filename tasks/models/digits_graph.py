@@ -106,6 +106,12 @@ class DigitsGraph(GraphFunctionDefinition):
             "serving_png": GoldenExamples(inputs={"png": files}, labels=labels),
         }
 
+    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
+        """200 held-out digits, as pixels."""
+        _, (images, digits) = load_digits()
+        examples = GoldenExamples(inputs={"image": images[::5]}, labels={"digit": digits[::5]})
+        return {"serving_default": examples}
+
 
 def _scaled(image: tf.Tensor, digit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return scale_pixels(image), digit

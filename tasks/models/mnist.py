@@ -106,3 +106,9 @@ class Mnist(ModelDefinition):
             "serving_default": GoldenExamples(inputs={"image": chosen}, labels=labels),
             "serving_png": GoldenExamples(inputs={"png": files}, labels=labels),
         }
+
+    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
+        """200 held-out digits, as pixels."""
+        _, (images, digits) = load_digits()
+        examples = GoldenExamples(inputs={"image": images[::5]}, labels={"digit": digits[::5]})
+        return {"serving_default": examples}

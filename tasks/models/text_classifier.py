@@ -97,13 +97,17 @@ class TextClassifier(ModelDefinition):
 
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Two held-out messages of each topic."""
-        _, (texts, topics) = _messages()
-        labels = np.array([_TOPICS[topic].encode() for topic in topics[::6]], dtype=object)
-        return {
-            "serving_default": GoldenExamples(
-                inputs={"text": np.array([*texts[::6]], dtype=object)}, labels={"topic": labels}
-            )
-        }
+        return {"serving_default": _requests(every=6)}
+
+    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
+        """All 48 held-out messages."""
+        return {"serving_default": _requests(every=1)}
+
+
+def _requests(every: int) -> GoldenExamples:
+    _, (texts, topics) = _messages()
+    labels = np.array([_TOPICS[topic].encode() for topic in topics[::every]], dtype=object)
+    return GoldenExamples(inputs={"text": texts[::every]}, labels={"topic": labels})
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from tasks.train.evaluate import Evaluator
 from tasks.train.graph_training import Drawing, draw_training
 from tasks.train.steps import StepLoop
 
-__all__ = ["GraphTrainer"]
+__all__ = ["GraphTrainer", "SessionEvaluator"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class GraphTrainer(StepLoop):
                                tf.compat.v1.local_variables_initializer(),
                                tf.compat.v1.tables_initializer()])  # fmt: skip
         self._at = 0
-        self._evaluate = _SessionEvaluator(definition, folder.events, self._session)
+        self._evaluate = SessionEvaluator(definition, folder.events, self._session)
 
     @property
     def step(self) -> int:
@@ -129,7 +129,7 @@ class GraphTrainer(StepLoop):
             self._saver.save(self._session, prefix, global_step=step, write_meta_graph=False)
 
 
-class _SessionEvaluator(Evaluator):
+class SessionEvaluator(Evaluator):
     """Evaluates drawings of one graph; the metrics themselves stay outside of it."""
 
     def __init__(self, definition: GraphFunctionDefinition, events: Path, session: Any) -> None:

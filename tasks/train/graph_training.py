@@ -11,7 +11,7 @@ import tensorflow as tf
 from tasks.definition import GraphFunctionDefinition, Mode
 from tasks.errors import InvalidDefinition, RedrawError
 
-__all__ = ["Drawing", "TrainingGraph", "draw_training"]
+__all__ = ["Drawing", "TrainingGraph", "draw_mode", "draw_training"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +80,7 @@ def draw_training(
     where = f"{type(definition).__module__}.{type(definition).__name__}"
     try:
         step = tf.compat.v1.train.get_or_create_global_step()
-        train = _draw(definition, Mode.TRAIN, training_spec)
+        train = draw_mode(definition, Mode.TRAIN, training_spec)
         weights = tuple(v for v in tf.compat.v1.global_variables() if v is not step)
         train_step, average = _drawn_step(definition, train.loss, step)
         known = tf.compat.v1.global_variables()
@@ -98,7 +98,8 @@ def draw_training(
     )  # fmt: skip
 
 
-def _draw(definition: GraphFunctionDefinition, mode: Mode, spec: Any) -> Drawing:
+def draw_mode(definition: GraphFunctionDefinition, mode: Mode, spec: Any) -> Drawing:
+    """Draw the network in one mode, with placeholders for batches of `spec`: (features, labels)."""
     features, labels = tf.nest.map_structure(
         lambda one: tf.compat.v1.placeholder(one.dtype, one.shape), tuple(spec)
     )
@@ -123,7 +124,7 @@ def _drawn_step(definition: GraphFunctionDefinition, loss: Any, step: Any) -> tu
 def _drawn_evaluations(
     definition: GraphFunctionDefinition, spec: Any, average: Any
 ) -> tuple[Drawing, Drawing | None]:
-    evaluated = _draw(definition, Mode.EVALUATE, spec)
+    evaluated = draw_mode(definition, Mode.EVALUATE, spec)
     if average is None:
         return evaluated, None
 
@@ -132,7 +133,7 @@ def _drawn_evaluations(
 
     scope = tf.compat.v1.get_variable_scope()
     with tf.compat.v1.variable_scope(scope, custom_getter=averaged_variable):
-        return evaluated, _draw(definition, Mode.EVALUATE, spec)
+        return evaluated, draw_mode(definition, Mode.EVALUATE, spec)
 
 
 def _averaged(average: Any, variable: Any) -> Any:

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from tasks.errors import InvalidRecord, InvalidRequest, ValidationFailed
 from tasks.files import write_atomically
@@ -25,9 +27,10 @@ from tasks.validate.live_version import find_live_version
 from tasks.validate.outcome import CannotRun, skip
 from tasks.validate.plan import PLAN, PlannedCheck
 from tasks.validate.serving import ServingProcess
+from tasks.validate.standard import Standard
 from tasks.validate.subject import Subject
 
-__all__ = ["validate_model"]
+__all__ = ["Validator", "examine", "validate_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,21 +53,69 @@ def validate_model(request: ValidateRequest) -> ValidationReport:
         InvalidRecord: The export has no record, or is of another model.
         CheckpointNotFound: The checkpoint to compare with is gone.
     """
-    check_model_name(request.model)
-    _check_waivers(request.waivers)
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="redraw-validate-") as scratch, ServingProcess() as serving:
-        subject = _subject(request, serving, Path(scratch))
-        logger.info("validating %s in %s", request.model, subject.folder)
-        report = examine(subject, request.waivers)
-    path = Path(request.report)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(report.to_json(), indent=2).encode())
-    logger.info(
-        "validated %s: %d checks in %.1f s", request.model, len(report.checks), time.monotonic() - started
-    )
-    _demand_passed(report, path)
-    return report
+    with Validator() as validator:
+        return validator.validate(request)
+
+
+class Validator:
+    """Validates any number of exports, one after the other; a context manager.
+
+    What is dear is had once: the process that serves, and each model's networks.
+    """
+
+    def __init__(self) -> None:
+        self._serving = ServingProcess()
+        self._standards: dict[str, Standard] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._serving.close()
+        for standard in self._standards.values():
+            standard.close()
+
+    def validate(self, request: ValidateRequest) -> ValidationReport:
+        """As `validate_model`."""
+        check_model_name(request.model)
+        _check_waivers(request.waivers)
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="redraw-validate-") as scratch:
+            subject = self._subject(request, Path(scratch))
+            logger.info("validating %s in %s", request.model, subject.folder)
+            try:
+                report = examine(subject, request.waivers)
+            finally:
+                subject.close()
+        path = Path(request.report)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(report.to_json(), indent=2).encode())
+        seconds = time.monotonic() - started
+        logger.info("validated %s: %d checks in %.1f s", request.model, len(report.checks), seconds)
+        _demand_passed(report, path)
+        return report
+
+    def _subject(self, request: ValidateRequest, scratch: Path) -> Subject:
+        given = request.saved_model
+        folder = Path(given.uri if isinstance(given, ExportedModel) else given)
+        exported = given if isinstance(given, ExportedModel) else _read_export(folder)
+        if exported.model != request.model:
+            raise InvalidRecord(
+                f"{folder}: expected an export of model {request.model!r}, got one of {exported.model!r}."
+                " Name an export of this model."
+            )
+        return Subject(
+            exported=exported,
+            folder=folder,
+            checkpoint=request.checkpoint or exported.checkpoint,
+            live=find_live_version(request.model, request.against, scratch),
+            allow_breaking=request.allow_breaking or "",
+            standard=self._standards.setdefault(request.model, Standard(request.model)),
+            serving=self._serving,
+            scratch=scratch,
+        )
 
 
 def examine(subject: Subject, waivers: dict[str, str]) -> ValidationReport:
@@ -116,26 +167,6 @@ def _check_waivers(waivers: dict[str, str]) -> None:
                 f"validate request: waive: expected the name of a check, one of {', '.join(names)},"
                 f" got {name!r}. Correct it."
             )
-
-
-def _subject(request: ValidateRequest, serving: ServingProcess, scratch: Path) -> Subject:
-    given = request.saved_model
-    folder = Path(given.uri if isinstance(given, ExportedModel) else given)
-    exported = given if isinstance(given, ExportedModel) else _read_export(folder)
-    if exported.model != request.model:
-        raise InvalidRecord(
-            f"{folder}: expected an export of model {request.model!r}, got one of {exported.model!r}."
-            " Name an export of this model."
-        )
-    return Subject(
-        exported=exported,
-        folder=folder,
-        checkpoint=request.checkpoint or exported.checkpoint,
-        live=find_live_version(request.model, request.against, scratch),
-        allow_breaking=request.allow_breaking or "",
-        serving=serving,
-        scratch=scratch,
-    )
 
 
 def _read_export(folder: Path) -> ExportedModel:

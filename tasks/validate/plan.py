@@ -47,8 +47,11 @@ PLAN = (
     PlannedCheck("digest", "whole:check_digest"),
     # What the graph says, held to the definition.
     PlannedCheck("signatures", "signatures:check_signatures", _FILES),
-    PlannedCheck("metric-thresholds", "thresholds:check_thresholds"),
     # What the server says.
     PlannedCheck("loads", "loads:check_loads", _FILES),
+    # What the checkpoint itself says.
     PlannedCheck("golden-examples", "parity:check_golden_examples", _SERVED),
+    PlannedCheck("held-out-examples", "parity:check_held_out_examples", _SERVED),
+    PlannedCheck("metric-thresholds", "thresholds:check_thresholds", _SERVED),
+    PlannedCheck("live-metrics", "live_metrics:check_live_metrics", _SERVED),
 )

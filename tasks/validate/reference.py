@@ -1,4 +1,4 @@
-"""What a checkpoint itself makes of the golden examples, asked in evaluation mode.
+"""What a checkpoint itself makes of requests, asked in evaluation mode: what an export is held to.
 
 A checkpoint that a training run of ours saved is restored by TensorFlow's own
 `tf.train.Checkpoint` (of a TF1 graph function: by its Saver), under the networks as
@@ -9,111 +9,105 @@ to the network one by one, which still holds the drawing and the moving to accou
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from tasks.checkpoint.catalogue import fetch_checkpoint, find_record
 from tasks.checkpoint.source import open_checkpoint
-from tasks.definition import GoldenExamples, GraphFunctionDefinition, Mode, ModelDefinition
-from tasks.errors import CheckpointMismatch, InvalidRecord
-from tasks.networks import copy_weights, draw_network, renew_derived_constants, weights_by_name
-from tasks.records import Checkpoint, ExportedModel, WeightsKind
-from tasks.storage import read_uri
-from tasks.validate.graph_answers import answer_in_session
+from tasks.errors import CheckpointMismatch
+from tasks.records import Checkpoint
 
-__all__ = ["answer_from_checkpoint"]
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
+__all__ = ["LedgerTensors", "Reference", "restore_reference"]
 
 
-def answer_from_checkpoint(
-    definition: ModelDefinition, reference: Checkpoint | str, exported: ExportedModel
-) -> tuple[dict[str, dict[str, np.ndarray]], str]:
-    """Restore a checkpoint and answer the golden examples.
+class Reference(Protocol):
+    """Networks in evaluation mode, and the checkpoint that was last restored under them."""
+
+    def restore(self, prefix: Path) -> str:
+        """Restore a checkpoint of our own training by TensorFlow's own means; says by which.
+
+        Raises:
+            CheckpointMismatch: It does not fit the definition.
+        """
+        ...
+
+    def assign(self, tensors: LedgerTensors) -> None:
+        """Assign the tensors of any checkpoint, as the restore ledger says.
+
+        Raises:
+            CheckpointMismatch: The checkpoint lacks one of them, or it does not fit.
+        """
+        ...
+
+    def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Output name to answers; `inputs` are as the signature says."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """Metric name to value over the definition's evaluation data, `loss` among them."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        ...
+
+
+class LedgerTensors:
+    """The tensors that the restore ledger names, read from the checkpoint one by one."""
+
+    def __init__(self, subject: Subject) -> None:
+        reference = subject.checkpoint
+        self._uri = reference.uri if isinstance(reference, Checkpoint) else reference
+        self._source = open_checkpoint(self._uri)
+        self._keys = {row["variable"]: row["key"] for row in subject.ledger["served"]}
+
+    def read(self, variable: str) -> np.ndarray | None:
+        """The value of a served variable; None for a variable that is not served.
+
+        Raises:
+            CheckpointMismatch: The checkpoint lacks the tensor.
+            CheckpointCorrupt: It differs from its checksum.
+        """
+        key = self._keys.get(variable)
+        if key is None:
+            return None
+        if key not in self._source.entries:
+            raise CheckpointMismatch(
+                f"{self._uri}: expected the tensor {key!r} of the ledger, got none."
+                " Validate with the checkpoint that the export was made of."
+            )
+        return self._source.read_array(key)
+
+
+def restore_reference(subject: Subject) -> tuple[Reference, str]:
+    """Restore the checkpoint that an export is held to.
 
     Args:
-        definition: The model.
-        reference: The checkpoint.
-        exported: The export that is held to it.
+        subject: The export.
 
     Returns:
-        Signature name to output name to answers, and how the checkpoint was restored.
+        The checkpoint under the definition's networks, and how it was restored.
 
     Raises:
         CheckpointMismatch: The checkpoint does not fit the definition.
-        InvalidRecord: The export has no ledger, and the checkpoint cannot be restored without.
+        CheckpointNotFound: It is gone.
+        CannotRun: It can be restored by the ledger alone, and there is none.
     """
-    examples = definition.golden_examples()
-    if not isinstance(definition, GraphFunctionDefinition) and _is_foreign(reference):
-        network = _assigned(definition, reference, exported)
-        restored = "the checkpoint's tensors, assigned by the restore ledger"
-        return {name: _answer(definition, network, name, examples[name]) for name in examples}, restored
-    with tempfile.TemporaryDirectory() as scratch:
-        prefix, _ = fetch_checkpoint(reference, Path(scratch))
-        if isinstance(definition, GraphFunctionDefinition):
-            answers = answer_in_session(definition, prefix, exported.weights, examples)
-            return answers, f"{prefix.name}, restored by TensorFlow's Saver"
-        network = _restored(definition, prefix, exported.weights)
-    answers = {name: _answer(definition, network, name, examples[name]) for name in examples}
-    return answers, f"{prefix.name}, restored by tf.train.Checkpoint"
+    reference = subject.standard.reference(subject.exported.weights)
+    if _is_foreign(subject.checkpoint):
+        reference.assign(LedgerTensors(subject))
+        return reference, "the checkpoint's tensors, assigned by the restore ledger"
+    prefix, _ = fetch_checkpoint(subject.checkpoint, subject.scratch / "reference")
+    return reference, f"{prefix.name}, restored by {reference.restore(prefix)}"
 
 
 def _is_foreign(reference: Checkpoint | str) -> bool:
     """Whether no training run of ours has saved it."""
     record = reference if isinstance(reference, Checkpoint) else find_record(reference)
     return record is None or record.run is None
-
-
-def _assigned(definition: ModelDefinition, reference: Checkpoint | str, exported: ExportedModel) -> Any:
-    text = read_uri(exported.ledger_uri)
-    if text is None:
-        raise InvalidRecord(
-            f"{exported.ledger_uri}: expected the restore ledger of the export, got nothing. Export again."
-        )
-    keys = {row["variable"]: row["key"] for row in json.loads(text)["served"]}
-    uri = reference.uri if isinstance(reference, Checkpoint) else reference
-    source = open_checkpoint(uri)
-    network = draw_network(definition, Mode.EVALUATE)
-    for name, variable in weights_by_name(network).items():
-        if name in keys:
-            if keys[name] not in source.entries:
-                raise CheckpointMismatch(
-                    f"{uri}: expected the tensor {keys[name]!r} of the ledger, got none."
-                    " Validate with the checkpoint that the export was made of."
-                )
-            variable.assign(source.read_array(keys[name]))
-    renew_derived_constants(network)
-    return network
-
-
-def _restored(definition: ModelDefinition, prefix: Path, weights: WeightsKind) -> Any:
-    network = draw_network(definition, Mode.EVALUATE)
-    source = network if weights == "average" else draw_network(definition, Mode.TRAIN)
-    tracked = {"average": source} if weights == "average" else {"model": source}
-    try:
-        status = tf.train.Checkpoint(**tracked).read(str(prefix))
-        status.expect_partial().assert_existing_objects_matched()
-    except (AssertionError, ValueError) as err:
-        first_line = str(err).partition("\n")[0]
-        raise CheckpointMismatch(
-            f"{prefix}: expected {weights} weights of this definition's network, got: {first_line}."
-        ) from err
-    if source is not network:
-        copy_weights(source, network)
-    renew_derived_constants(network)
-    return network
-
-
-def _answer(
-    definition: ModelDefinition, network: Any, name: str, examples: GoldenExamples
-) -> dict[str, np.ndarray]:
-    specs = definition.signatures[name].inputs
-    inputs: Mapping[str, tf.Tensor] = {
-        key: tf.constant(value, specs[key].dtype) for key, value in examples.inputs.items()
-    }
-    outputs = tf.function(lambda given: definition.serve(network, name, given))(inputs)
-    return {key: value.numpy() for key, value in outputs.items()}

@@ -16,12 +16,18 @@ from tasks.storage import read_uri
 from tasks.validate.outcome import CannotRun
 
 if TYPE_CHECKING:
+    import numpy as np
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
     from tasks.definition import GoldenExamples, ModelDefinition
+    from tasks.validate.reference import Reference
     from tasks.validate.serving import LoadedModel, ServingProcess
+    from tasks.validate.standard import Standard
 
-__all__ = ["LiveVersion", "Subject"]
+__all__ = ["Answers", "LiveVersion", "Subject"]
+
+# Signature name to output name to values.
+Answers = Mapping[str, Mapping[str, "np.ndarray"]]
 
 _SERVE = "serve"
 
@@ -54,7 +60,8 @@ class Subject:
         checkpoint: The checkpoint that it is held to.
         live: The version that it would replace; None where it is compared with none.
         allow_breaking: Why a breaking change of signatures is wanted; empty where it is not.
-        serving: The process that answers as a server does; it outlives the subject.
+        standard: What exports of its model are held to; it outlives the subject.
+        serving: The process that answers as a server does; it outlives the subject as well.
         scratch: An empty folder.
     """
 
@@ -63,6 +70,7 @@ class Subject:
     checkpoint: Checkpoint | str
     live: LiveVersion | None
     allow_breaking: str
+    standard: Standard
     serving: ServingProcess
     scratch: Path
 
@@ -109,20 +117,20 @@ class Subject:
         ledger: Mapping[str, Any] = json.loads(text)
         return ledger
 
-    @cached_property
+    @property
     def definition(self) -> ModelDefinition:
-        """The model's definition; imports TensorFlow."""
-        from tasks.quiet import quiet_import
-        from tasks.registry import load_definition
+        """The model's definition; the first call imports TensorFlow."""
+        return self.standard.definition
 
-        with quiet_import():
-            import tensorflow  # noqa: F401 - imported by the definition; here without its chatter
-        return load_definition(self.exported.model)
-
-    @cached_property
+    @property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to the definition's examples."""
-        return self.definition.golden_examples()
+        return self.standard.golden_examples
+
+    @property
+    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
+        """Signature name to requests that training never saw."""
+        return self.standard.held_out_examples
 
     @cached_property
     def served(self) -> LoadedModel:
@@ -135,13 +143,68 @@ class Subject:
         return self.serving.load(self.folder)
 
     @cached_property
-    def golden_answers(self) -> Mapping[str, Mapping[str, Any]]:
-        """Signature name to output name to what the server answers to the golden examples.
+    def golden_answers(self) -> Answers:
+        """What the server answers to the golden examples.
 
         Raises:
             RequestRefused: It answers one of them with an error.
             ServingCrashed: The process died of it.
         """
-        return {
-            name: self.served.answer(name, examples.inputs) for name, examples in self.golden_examples.items()
-        }
+        return _ask(self.served, self.golden_examples)
+
+    @cached_property
+    def held_out_answers(self) -> Answers:
+        """What the server answers to the held-out examples; raises as `golden_answers`."""
+        return _ask(self.served, self.held_out_examples)
+
+    @cached_property
+    def served_metrics(self) -> Mapping[str, float]:
+        """Metric name to value, of the server's answers to the labelled held-out examples."""
+        return self._metrics(self.held_out_answers)
+
+    @cached_property
+    def live_served(self) -> LoadedModel | None:
+        """The live version, loaded beside the export; None where there is none.
+
+        Raises:
+            LoadFailed: The C++ loader refuses it.
+        """
+        return None if self.live is None else self.serving.load(self.live.folder)
+
+    @cached_property
+    def live_metrics(self) -> Mapping[str, float]:
+        """As `served_metrics`, of the live version; raises as `golden_answers`."""
+        if self.live_served is None:
+            raise CannotRun("there is no live version", "Compare with one: --against gs://BUCKET.")
+        return self._metrics(_ask(self.live_served, self.held_out_examples))
+
+    @cached_property
+    def reference(self) -> tuple[Reference, str]:
+        """The checkpoint itself, restored in evaluation mode, and how.
+
+        Raises:
+            CheckpointMismatch: It does not fit the definition.
+        """
+        from tasks.validate.reference import restore_reference
+
+        return restore_reference(self)
+
+    def close(self) -> None:
+        """Let go of what was loaded, before the next subject comes."""
+        for name in ("served", "live_served"):
+            opened = self.__dict__.pop(name, None)
+            if opened is not None:
+                opened.close()
+
+    def _metrics(self, answers: Answers) -> Mapping[str, float]:
+        """Several signatures with one metric: the first by name tells it."""
+        measured: dict[str, float] = {}
+        for signature, examples in sorted(self.held_out_examples.items()):
+            if examples.labels:
+                metrics = self.definition.served_metrics(signature, answers[signature], examples.labels)
+                measured = {**metrics, **measured}
+        return measured
+
+
+def _ask(model: LoadedModel, examples: Mapping[str, GoldenExamples]) -> Answers:
+    return {name: model.answer(name, example.inputs) for name, example in examples.items()}

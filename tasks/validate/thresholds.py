@@ -1,11 +1,20 @@
-"""Do the metrics of the weights that are served keep the definition's bounds?"""
+"""Do the metrics of what is served keep the definition's bounds?
+
+What the server's answers to labelled requests tell counts first: it holds the whole
+path to account, preprocessing and label names included. A metric that they do not tell,
+such as a loss, is the checkpoint's own, as training recorded it; of a checkpoint that
+came without metrics it is measured here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tasks.definition import Threshold
+from tasks.errors import CheckpointMismatch
 from tasks.records import Check
+from tasks.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
     from tasks.validate.subject import Subject
@@ -14,26 +23,55 @@ __all__ = ["check_thresholds"]
 
 
 def check_thresholds(subject: Subject) -> Check:
-    """Compare the checkpoint's metrics with the definition's thresholds: the check `metric-thresholds`."""
-    exported, thresholds = subject.exported, subject.definition.thresholds
-    prefix = "average_" if exported.weights == "average" else ""
-    metrics = exported.checkpoint.metrics
-    broken = []
-    for name, bound in sorted(thresholds.items()):
-        value = metrics.get(prefix + name)
-        if value is None:
-            broken.append(f"no metric {prefix + name!r}")
-        elif not bound.admits(value):
-            broken.append(f"{prefix + name} {value:.6g}")
-    kept = ", ".join(f"{prefix + name} {metrics.get(prefix + name, 0):.6g}" for name in sorted(thresholds))
-    return Check(
-        name="metric-thresholds",
-        status="failed" if broken else "passed",
-        looked_at=f"the metrics of step {exported.checkpoint.step}, {exported.weights} weights",
+    """Compare metrics with the definition's thresholds: the check `metric-thresholds`."""
+    thresholds = subject.definition.thresholds
+    served, recorded = subject.served_metrics, _recorded(subject)
+    values = {name: value for name, value in {**recorded, **served}.items() if name in thresholds}
+    missing = sorted(set(thresholds) - set(values))
+    broken = [
+        f"{name} {values[name]:.6g}, {'served' if name in served else 'of the checkpoint'}"
+        for name, bound in sorted(thresholds.items())
+        if name in values and not bound.admits(values[name])
+    ]
+    if missing and not broken:
+        raise CannotRun(
+            f"neither the served answers nor the evaluation tell {', '.join(missing)}",
+            "Mend the names in the definition's thresholds.",
+        )
+    found = ", ".join(f"{name} {value:.6g}" for name, value in sorted(values.items()))
+    return conclude(
+        "metric-thresholds",
+        looked_at=(
+            f"the answers to labelled requests, and the metrics of step {subject.exported.checkpoint.step},"
+            f" {subject.exported.weights} weights"
+        ),
         expected=", ".join(_bound(name, bound) for name, bound in sorted(thresholds.items())) or "no bounds",
-        found=", ".join(broken) or kept or "no bounds to keep",
-        advice="Train longer, choose another checkpoint, or change the threshold." if broken else "",
+        found=found or "no bounds to keep",
+        problems=broken,
+        advice="Train longer, choose another checkpoint, or change the threshold. If the checkpoint's own"
+        " metrics are good, look at what serve does before and after the network.",
     )
+
+
+def _recorded(subject: Subject) -> Mapping[str, float]:
+    """What training measured of the weights that are served, or what the restored checkpoint shows."""
+    exported = subject.exported
+    prefix = "average_" if exported.weights == "average" else ""
+    recorded = {
+        name: exported.checkpoint.metrics[prefix + name]
+        for name in subject.definition.thresholds
+        if prefix + name in exported.checkpoint.metrics
+    }
+    missing = set(subject.definition.thresholds) - set(recorded) - set(subject.served_metrics)
+    if not missing:
+        return recorded
+    try:
+        return {**subject.reference[0].evaluate(), **recorded}
+    except CheckpointMismatch as err:
+        raise CannotRun(
+            f"there is no metric {', '.join(sorted(missing))}, and the checkpoint cannot be evaluated: {err}",
+            "Validate with the definition and the checkpoint that the export was made of.",
+        ) from err
 
 
 def _bound(name: str, bound: Threshold) -> str:

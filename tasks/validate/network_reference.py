@@ -1,0 +1,99 @@
+"""A Keras model or a tf.Module with a checkpoint's weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tasks.definition import Mode, ModelDefinition
+from tasks.errors import CheckpointMismatch
+from tasks.export.declared import draw_declared
+from tasks.networks import copy_weights, draw_network, renew_derived_constants, weights_by_name
+from tasks.records import WeightsKind
+from tasks.train.evaluate import Evaluator
+from tasks.validate.reference import LedgerTensors
+
+__all__ = ["NetworkReference"]
+
+
+class NetworkReference:
+    """As `tasks.validate.reference.Reference`.
+
+    The networks take memory when weights are restored under them, and not before; raw weights
+    lie in the network that training draws and in the one for evaluation as one copy.
+    """
+
+    def __init__(self, definition: ModelDefinition, weights: WeightsKind) -> None:
+        self._definition, self._weights = definition, weights
+        self._network = _drawn(definition, Mode.EVALUATE)
+        self._trained = self._network if weights == "average" else _drawn(definition, Mode.TRAIN)
+        self._serving: dict[str, Any] = {}
+
+    def restore(self, prefix: Path) -> str:
+        """Restore by the objects that training saved."""
+        name = "average" if self._weights == "average" else "model"
+        try:
+            status = tf.train.Checkpoint(**{name: self._trained}).read(str(prefix))
+            status.expect_partial().assert_existing_objects_matched()
+        except (AssertionError, ValueError) as err:
+            first_line = str(err).partition("\n")[0]
+            raise CheckpointMismatch(
+                f"{prefix}: expected {self._weights} weights of this definition's network,"
+                f" got: {first_line}. Name another checkpoint, or use the definition that trained it."
+            ) from err
+        if self._trained is not self._network:
+            copy_weights(self._trained, self._network)
+        renew_derived_constants(self._network)
+        return "tf.train.Checkpoint"
+
+    def assign(self, tensors: LedgerTensors) -> None:
+        """Assign what the ledger serves."""
+        for name, variable in weights_by_name(self._network).items():
+            value = tensors.read(name)
+            if value is not None:
+                _demand_fit(name, variable, value)
+                variable.assign(value)
+        renew_derived_constants(self._network)
+
+    def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Output name to answers."""
+        specs = self._definition.signatures[signature].inputs
+        given = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
+        if signature not in self._serving:
+            self._serving[signature] = tf.function(
+                lambda tensors: self._definition.serve(self._network, signature, tensors)
+            )
+        return {name: value.numpy() for name, value in self._serving[signature](given).items()}
+
+    def evaluate(self) -> dict[str, float]:
+        """Metric name to value over the evaluation data."""
+        with tempfile.TemporaryDirectory() as events:
+            evaluate = Evaluator(self._definition, Path(events))
+            try:
+                return evaluate(self._network)
+            finally:
+                evaluate.close()
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._network = self._trained = None
+        self._serving.clear()
+
+
+def _demand_fit(name: str, variable: Any, value: np.ndarray) -> None:
+    want = f"{variable.dtype.base_dtype.name} {variable.shape.as_list()}"
+    got = f"{value.dtype.name} {list(value.shape)}"
+    if want.replace("string", "object") != got:
+        raise CheckpointMismatch(
+            f"variable {name!r}: expected its ledger's tensor to be {want}, got {got}."
+            " Validate with the definition that the export was made of."
+        )
+
+
+def _drawn(definition: ModelDefinition, mode: Mode) -> Any:
+    return draw_declared(lambda declarations: draw_network(definition, mode, declarations.in_force()))

@@ -1,0 +1,92 @@
+"""A TF1 graph function with a checkpoint's weights, in a session of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tasks.definition import GraphFunctionDefinition, Mode
+from tasks.errors import CheckpointMismatch
+from tasks.graphs import draw_signature, group_by_saved_name, restore_by_name, with_averages
+from tasks.records import WeightsKind
+from tasks.train.graph_loop import SessionEvaluator
+from tasks.train.graph_training import draw_mode
+from tasks.validate.reference import LedgerTensors
+
+__all__ = ["SessionReference"]
+
+
+class SessionReference:
+    """As `tasks.validate.reference.Reference`."""
+
+    def __init__(self, definition: GraphFunctionDefinition, weights: WeightsKind) -> None:
+        self._definition, self._weights = definition, weights
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            self._session = tf.compat.v1.Session()
+            network = definition.build(Mode.EVALUATE)
+            self._drawn = {name: draw_signature(definition, network, name) for name in definition.signatures}
+            self._evaluated = draw_mode(definition, Mode.EVALUATE, definition.evaluation_data().element_spec)
+            self._groups = group_by_saved_name(tf.compat.v1.global_variables())
+            start = [tf.compat.v1.tables_initializer(), tf.compat.v1.local_variables_initializer()]
+            self._session.run(start)
+
+    def restore(self, prefix: Path) -> str:
+        """Restore by the variables' names."""
+        keys = {name: name for name in self._groups}
+        with self._graph.as_default():
+            if self._weights == "average":
+                held = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
+                keys = with_averages(self._groups, held)
+            restore_by_name(
+                self._session, prefix, {keys[name]: parts for name, parts in self._groups.items()}
+            )
+        return "TensorFlow's Saver"
+
+    def assign(self, tensors: LedgerTensors) -> None:
+        """Assign what the ledger serves; the rest keeps its initial value."""
+        for name, parts in self._groups.items():
+            value = tensors.read(name)
+            for part in parts:
+                feed = {} if value is None else {part.initializer.inputs[1]: _slice(part, value)}
+                try:
+                    self._session.run(part.initializer, feed)
+                except ValueError as err:
+                    raise CheckpointMismatch(
+                        f"variable {name!r}: expected what its ledger's tensor holds to fit, got: {err}."
+                        " Validate with the definition that the export was made of."
+                    ) from err
+
+    def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Output name to answers."""
+        drawn = self._drawn[signature]
+        feed = {drawn.inputs[name]: value for name, value in inputs.items()}
+        answers: dict[str, np.ndarray] = self._session.run(dict(drawn.outputs), feed)
+        return answers
+
+    def evaluate(self) -> dict[str, float]:
+        """Metric name to value over the evaluation data."""
+        with tempfile.TemporaryDirectory() as events:
+            evaluate = SessionEvaluator(self._definition, Path(events), self._session)
+            try:
+                return evaluate(self._evaluated)
+            finally:
+                evaluate.close()
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._session.close()
+
+
+def _slice(part: Any, whole: np.ndarray) -> np.ndarray:
+    """What one part of a partitioned variable holds of the whole."""
+    info = part._get_save_slice_info()  # what a Saver asks; there is no public way
+    if info is None:
+        return whole
+    bounds = zip(info.var_offset, info.var_shape, strict=True)
+    return whole[tuple(slice(offset, offset + size) for offset, size in bounds)]

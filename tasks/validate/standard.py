@@ -1,0 +1,73 @@
+"""What every export of one model is held to: its definition, its examples, its networks.
+
+Each is made once, however many exports are examined in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tasks.definition import GraphFunctionDefinition
+
+if TYPE_CHECKING:
+    from tasks.definition import GoldenExamples, ModelDefinition
+    from tasks.records import WeightsKind
+    from tasks.validate.reference import Reference
+
+__all__ = ["Standard"]
+
+
+class Standard:
+    """The standard of one model.
+
+    Args:
+        model: The definition's name.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._references: dict[WeightsKind, Reference] = {}
+
+    @cached_property
+    def definition(self) -> ModelDefinition:
+        """The model's definition; imports TensorFlow."""
+        from tasks.quiet import quiet_import
+        from tasks.registry import load_definition
+
+        with quiet_import():
+            import tensorflow  # noqa: F401 - imported by the definition; here without its chatter
+        return load_definition(self._model)
+
+    @cached_property
+    def golden_examples(self) -> Mapping[str, GoldenExamples]:
+        """Signature name to the definition's examples."""
+        return self.definition.golden_examples()
+
+    @cached_property
+    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
+        """Signature name to requests that training never saw."""
+        return self.definition.held_out_examples()
+
+    def reference(self, weights: WeightsKind) -> Reference:
+        """The definition's networks, drawn for evaluation; a checkpoint has yet to be restored under them."""
+        if weights not in self._references:
+            self._references[weights] = _drawn(self.definition, weights)
+        return self._references[weights]
+
+    def close(self) -> None:
+        """Let go of the networks."""
+        while self._references:
+            self._references.popitem()[1].close()
+
+
+def _drawn(definition: ModelDefinition, weights: WeightsKind) -> Reference:
+    # Imported here: each imports TensorFlow, and what a batch needs is known when its definition is.
+    if isinstance(definition, GraphFunctionDefinition):
+        from tasks.validate.session_reference import SessionReference
+
+        return SessionReference(definition, weights)
+    from tasks.validate.network_reference import NetworkReference
+
+    return NetworkReference(definition, weights)
