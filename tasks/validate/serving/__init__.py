@@ -1,12 +1,14 @@
-"""Ask a SavedModel as a server does: TensorFlow's C++ runtime in a process of its own."""
+"""Ask a SavedModel as a server does: TensorFlow's C++ runtime in a process of its own.
 
-from tasks.validate.serving.process import (
-    Latency,
-    LoadedModel,
-    LoadFailed,
-    RequestRefused,
-    ServingCrashed,
-    ServingProcess,
-)
+    ServingProcess ── requests, arrays ──► worker ── ctypes ──► libtensorflow_cc.so.2
+      LoadedModel  ◄── answers, errors ──┘
+
+The worker imports no TensorFlow: it holds what TensorFlow Serving holds, the C++ loader
+and a session for each model. It may die of a model; whoever asked is told, and the next
+request finds a new worker.
+"""
+
+from tasks.validate.serving.errors import LoadFailed, RequestRefused, ServingCrashed
+from tasks.validate.serving.process import Latency, LoadedModel, ServingProcess
 
 __all__ = ["Latency", "LoadFailed", "LoadedModel", "RequestRefused", "ServingCrashed", "ServingProcess"]

@@ -1,0 +1,34 @@
+"""How asking a model may go wrong.
+
+None of these is an error of Redraw: they are findings, and a check turns each into one.
+"""
+
+from __future__ import annotations
+
+__all__ = ["LoadFailed", "RequestRefused", "ServingCrashed", "ServingFailure"]
+
+
+class ServingFailure(Exception):
+    """The model does not do what was asked of it; the message says why."""
+
+
+class LoadFailed(ServingFailure):
+    """The C++ loader refuses the SavedModel."""
+
+
+class RequestRefused(ServingFailure):
+    """The model answers a request with an error.
+
+    Attributes:
+        code: TensorFlow's name of the error, such as `INVALID_ARGUMENT`.
+        message: What it says.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class ServingCrashed(ServingFailure):
+    """The process died of the request, or did not answer in time and was ended."""

@@ -1,0 +1,143 @@
+"""One SavedModel in a session of TensorFlow's C++ runtime: loaded, asked, measured."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Mapping, Sequence
+from ctypes import c_char_p
+
+import numpy as np
+
+from tasks.validate.serving.library import Buffer, Endpoint, Status, StatusError, tensorflow_library
+from tasks.validate.serving.runs import fetched_tensors, written_tensors
+from tasks.validate.serving.tensors import read_tensor
+from tasks.validate.serving.variables import VariableReader
+
+__all__ = ["ModelSession"]
+
+_Tensors = Mapping[str, str]  # input or output name to the tensor in the graph
+
+
+class ModelSession:
+    """A loaded SavedModel.
+
+    Args:
+        folder: The SavedModel.
+        tags: Which of its graphs.
+
+    Raises:
+        StatusError: The loader refuses it.
+    """
+
+    def __init__(self, folder: str, tags: Sequence[str]) -> None:
+        library = self._library = tensorflow_library()
+        self._graph = library.TF_NewGraph()
+        options, meta_graph = library.TF_NewSessionOptions(), library.TF_NewBuffer()
+        names = (c_char_p * len(tags))(*(tag.encode() for tag in tags))
+        try:
+            with Status() as status:
+                self._session = library.TF_LoadSessionFromSavedModel(
+                    *(options, None, folder.encode(), names, len(tags)),
+                    *(self._graph, meta_graph, status.pointer),
+                )
+            self._signatures = _read_signatures(meta_graph)
+        finally:
+            library.TF_DeleteSessionOptions(options)
+            library.TF_DeleteBuffer(meta_graph)
+        self._variables: VariableReader | None = None
+
+    def close(self) -> None:
+        """Give back the session, and with it the variables."""
+        for function in (self._library.TF_CloseSession, self._library.TF_DeleteSession):
+            with Status() as status:
+                function(self._session, status.pointer)
+        self._library.TF_DeleteGraph(self._graph)
+
+    def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Answer one request.
+
+        Args:
+            signature: Its name.
+            inputs: Input name to values.
+
+        Returns:
+            Output name to values.
+
+        Raises:
+            StatusError: There is no such signature, the inputs are not its inputs, or the
+                model refuses their values.
+        """
+        feeds, fetches = self._ends(signature, inputs)
+        with (
+            written_tensors(inputs[name] for name in feeds) as given,
+            fetched_tensors(self._session, [*feeds.values()], given, [*fetches.values()]) as answers,
+        ):
+            return {name: read_tensor(tensor) for name, tensor in zip(fetches, answers, strict=True)}
+
+    def measure(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> list[float]:
+        """Ask the same request over and over.
+
+        Args:
+            signature: Its name.
+            inputs: Input name to values.
+            seconds: How long; it is asked once at the least.
+
+        Returns:
+            The seconds that each request took, without the copying to and from NumPy.
+
+        Raises:
+            StatusError: The model refuses the request.
+        """
+        feeds, fetches = self._ends(signature, inputs)
+        ends, took = ([*feeds.values()], [*fetches.values()]), list[float]()
+        with written_tensors(inputs[name] for name in feeds) as given:
+            last = time.monotonic() + seconds
+            while not took or time.monotonic() < last:
+                started = time.perf_counter()
+                with fetched_tensors(self._session, ends[0], given, ends[1]):
+                    took.append(time.perf_counter() - started)
+        return took
+
+    def digest_variables(self) -> dict[str, str]:
+        """Variable name to a digest of the value that it has now."""
+        if self._variables is None:
+            self._variables = VariableReader(self._graph, self._session)
+        return self._variables.digest()
+
+    def _ends(
+        self, signature: str, inputs: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, Endpoint], dict[str, Endpoint]]:
+        if signature not in self._signatures:
+            listed = ", ".join(sorted(self._signatures)) or "none"
+            raise StatusError("INVALID_ARGUMENT", f"no signature {signature!r}; there are: {listed}")
+        feeds, fetches = self._signatures[signature]
+        if set(inputs) != set(feeds):
+            expected, got = ", ".join(sorted(feeds)), ", ".join(sorted(inputs)) or "none"
+            raise StatusError("INVALID_ARGUMENT", f"expected the inputs {expected}, got {got}")
+        return (
+            {name: self._end(tensor) for name, tensor in sorted(feeds.items())},
+            {name: self._end(tensor) for name, tensor in sorted(fetches.items())},
+        )
+
+    def _end(self, tensor: str) -> Endpoint:
+        name, _, index = tensor.partition(":")
+        operation = self._library.TF_GraphOperationByName(self._graph, name.encode())
+        number = int(index) if index.isdigit() else 0
+        if not operation or number >= self._library.TF_OperationNumOutputs(operation):
+            raise StatusError("INVALID_ARGUMENT", f"the graph has no tensor {tensor!r}")
+        return Endpoint(operation, number)
+
+
+def _read_signatures(meta_graph: int) -> dict[str, tuple[_Tensors, _Tensors]]:
+    from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
+
+    buffer = ctypes.cast(meta_graph, ctypes.POINTER(Buffer)).contents
+    parsed = MetaGraphDef.FromString(ctypes.string_at(buffer.data, buffer.length))
+    return {
+        name: (
+            {key: info.name for key, info in signature.inputs.items()},
+            {key: info.name for key, info in signature.outputs.items()},
+        )
+        for name, signature in parsed.signature_def.items()
+    }

@@ -1,0 +1,73 @@
+"""The values that a loaded model's variables have now, as digests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ctypes import byref, c_int, c_size_t
+
+from tasks.validate.serving.library import Endpoint, Status, StatusError, tensorflow_library
+from tasks.validate.serving.runs import fetched_tensors
+from tasks.validate.serving.tensors import checksum_tensor
+
+__all__ = ["VariableReader"]
+
+# TF1's reference variables give their value themselves, resource variables by an operation.
+_REFERENCES = ("Variable", "VariableV2")
+_RESOURCE = "VarHandleOp"
+
+
+class VariableReader:
+    """Reads every variable of a graph.
+
+    Args:
+        graph: A `TF_Graph`, which gets an operation to read each resource variable.
+        session: A `TF_Session` on it.
+    """
+
+    def __init__(self, graph: int, session: int) -> None:
+        self._graph, self._session = graph, session
+        self._values = dict(sorted(self._find()))
+
+    def digest(self) -> dict[str, str]:
+        """Variable name to a digest of its value; "uninitialized" where it has none.
+
+        Raises:
+            StatusError: A variable cannot be read.
+        """
+        return {name: self._digest(end) for name, end in self._values.items()}
+
+    def _digest(self, end: Endpoint) -> str:
+        try:
+            # A read shares the variable's memory, so reading one by one holds no copy.
+            with fetched_tensors(self._session, [], [], [end]) as (tensor,):
+                return checksum_tensor(tensor)
+        except StatusError as err:
+            if err.code == "FAILED_PRECONDITION":
+                return "uninitialized"
+            raise
+
+    def _find(self) -> Iterator[tuple[str, Endpoint]]:
+        library = tensorflow_library()
+        for operation in list(self._operations()):
+            kind = library.TF_OperationOpType(operation).decode()
+            name = library.TF_OperationName(operation).decode()
+            if kind in _REFERENCES:
+                yield name, Endpoint(operation, 0)
+            elif kind == _RESOURCE:
+                yield name, Endpoint(self._add_read(name, operation), 0)
+
+    def _operations(self) -> Iterator[int]:
+        position = c_size_t(0)
+        while operation := tensorflow_library().TF_GraphNextOperation(self._graph, byref(position)):
+            yield operation
+
+    def _add_read(self, name: str, handle: int) -> int:
+        library, dtype = tensorflow_library(), c_int()
+        with Status() as status:
+            library.TF_OperationGetAttrType(handle, b"dtype", byref(dtype), status.pointer)
+        read = library.TF_NewOperation(self._graph, b"ReadVariableOp", f"redraw_read/{name}".encode())
+        library.TF_AddInput(read, Endpoint(handle, 0))
+        library.TF_SetAttrType(read, b"dtype", dtype)
+        with Status() as status:
+            finished: int = library.TF_FinishOperation(read, status.pointer)
+        return finished

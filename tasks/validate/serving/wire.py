@@ -1,0 +1,76 @@
+"""How requests and answers pass between the client and the worker: a header in JSON, then arrays."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from tasks.checkpoint.dtypes import name_of_array, numpy_dtype
+
+__all__ = ["normalize_array", "receive", "send"]
+
+
+def normalize_array(array: np.ndarray) -> np.ndarray:
+    """An array as a request carries it: text becomes bytes in UTF-8, in an object array.
+
+    Raises:
+        TypeError: TensorFlow has no such dtype.
+    """
+    if name_of_array(array) is None:
+        raise TypeError(f"expected values of a TensorFlow dtype, got {array.dtype}. Convert them.")
+    if array.dtype.kind not in "OSU":
+        return array
+    texts = [value.encode() if isinstance(value, str) else bytes(value) for value in array.reshape(-1)]
+    strings = np.empty(len(texts), dtype=object)
+    strings[:] = texts
+    return strings.reshape(array.shape)
+
+
+def send(connection: Connection, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Send one message.
+
+    Args:
+        connection: To the other side.
+        header: JSON values.
+        arrays: Name to array, as `normalize_array` gives them.
+
+    Raises:
+        OSError: The other side is gone.
+    """
+    described = [[name, name_of_array(array), array.shape] for name, array in arrays.items()]
+    connection.send_bytes(json.dumps({**header, "arrays": described}).encode())
+    for array in arrays.values():
+        if array.dtype == object:
+            values = [*array.reshape(-1)]
+            connection.send_bytes(np.array([len(value) for value in values], dtype=np.int64).tobytes())
+            connection.send_bytes(b"".join(values))
+        else:
+            connection.send_bytes(array.tobytes())
+
+
+def receive(connection: Connection) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Receive one message: its header and its arrays.
+
+    Raises:
+        EOFError: The other side is gone.
+        OSError: The same, in the middle of a message.
+    """
+    header = json.loads(connection.recv_bytes())
+    arrays = {name: _receive_array(connection, dtype, shape) for name, dtype, shape in header.pop("arrays")}
+    return header, arrays
+
+
+def _receive_array(connection: Connection, dtype: str, shape: list[int]) -> np.ndarray:
+    held = numpy_dtype(dtype)
+    if dtype != "string":
+        return np.frombuffer(connection.recv_bytes(), held).reshape(shape)
+    lengths = np.frombuffer(connection.recv_bytes(), np.int64)
+    text = io.BytesIO(connection.recv_bytes())
+    strings = np.empty(len(lengths), dtype=object)
+    strings[:] = [text.read(length) for length in lengths]
+    return strings.reshape(shape)
