@@ -65,8 +65,11 @@ class NetworkReference:
         specs = self._definition.signatures[signature].inputs
         given = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
         if signature not in self._serving:
+            # Traced once, for any batch, as it is for serving.
+            tensors = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in specs.items()}
             self._serving[signature] = tf.function(
-                lambda tensors: self._definition.serve(self._network, signature, tensors)
+                lambda given: self._definition.serve(self._network, signature, given),
+                input_signature=[tensors],
             )
         return {name: value.numpy() for name, value in self._serving[signature](given).items()}
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tasks.validate.graph_answers import answer_in_session
 
 from tasks.checkpoint import select_checkpoint
 from tasks.checkpoint.bundle_reader import TensorBundle
@@ -20,7 +21,6 @@ from tasks.records import Checkpoint, ExportedModel
 from tasks.registry import load_definition
 from tasks.requests import CheckpointRequest, TrainRequest
 from tasks.train import train_model
-from tasks.validate.graph_answers import answer_in_session
 
 TESTS = Path(__file__).parents[2]
 

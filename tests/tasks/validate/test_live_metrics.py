@@ -1,0 +1,133 @@
+"""An export beside the version that is live: a real one, in a real bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.checkpoint import select_checkpoint
+from tasks.errors import ValidationFailed
+from tasks.export import export_model
+from tasks.models.mnist import Mnist
+from tasks.push import push_model
+from tasks.records import Check, ExportedModel, TrainingRun, ValidationReport
+from tasks.requests import CheckpointRequest, ExportRequest, PushRequest, ValidateRequest
+from tasks.validate import Validator
+
+
+@pytest.fixture(scope="module")
+def validator() -> Iterator[Validator]:
+    with Validator() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def early_export(trained_mnist: TrainingRun, tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
+    """What the same training served after 200 of its 1,000 steps."""
+    folder = tmp_path_factory.mktemp("early")
+    checkpoint = select_checkpoint(
+        CheckpointRequest(model="mnist", source=trained_mnist, catalogue=str(folder / "cat"), step=200)
+    )
+    return export_model(ExportRequest(model="mnist", checkpoint=checkpoint, out=str(folder / "model")))
+
+
+@pytest.fixture
+def live_bucket(mnist_export: ExportedModel, validator: Validator, bucket: str, tmp_path: Path) -> str:
+    """A bucket in which the fully trained model is live."""
+    report = examine(validator, mnist_export, tmp_path / "live.json")
+    push_model(
+        PushRequest(model="mnist", saved_model=mnist_export, report=report, bucket=bucket, make_live=True)
+    )
+    return bucket
+
+
+def examine(validator: Validator, exported: ExportedModel, report: Path, **more: str) -> ValidationReport:
+    request = ValidateRequest(model="mnist", saved_model=exported, report=str(report), **more)  # type: ignore[arg-type]
+    try:
+        return validator.validate(request)
+    except ValidationFailed:
+        return ValidationReport.from_text(report.read_bytes(), "report")
+
+
+def live_metrics(report: ValidationReport) -> Check:
+    return next(check for check in report.checks if check.name == "live-metrics")
+
+
+def test_validate_worse_than_live_fails_by_the_metric(
+    early_export: ExportedModel,
+    live_bucket: str,
+    validator: Validator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report = examine(validator, early_export, tmp_path / "r.json", against=live_bucket)
+    assert live_metrics(report).status == "passed"  # no bound was declared
+    assert "accuracy" in live_metrics(report).found
+    assert "worse by" in live_metrics(report).found
+    assert str(report.against) in live_metrics(report).looked_at
+
+    monkeypatch.setattr(Mnist, "max_regression", {"accuracy": 0.0})
+    check = live_metrics(examine(validator, early_export, tmp_path / "r.json", against=live_bucket))
+    assert check.status == "failed"
+    assert "worse by" in check.found
+    assert "more than 0" in check.found
+
+    monkeypatch.setattr(Mnist, "max_regression", {"accuracy": 0.9})
+    assert (
+        live_metrics(examine(validator, early_export, tmp_path / "r.json", against=live_bucket)).status
+        == "passed"
+    )
+
+
+def test_validate_equal_to_live_passes_without_any_regression_allowed(
+    mnist_export: ExportedModel,
+    live_bucket: str,
+    validator: Validator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Mnist, "max_regression", {"accuracy": 0.0})
+    check = live_metrics(examine(validator, mnist_export, tmp_path / "r.json", against=live_bucket))
+    assert check.status == "passed"
+    assert "accuracy" in check.found
+    assert "equal" in check.found
+
+
+def test_validate_regression_of_a_metric_nobody_measures_is_not_run_unless_waived(
+    mnist_export: ExportedModel,
+    live_bucket: str,
+    validator: Validator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Mnist, "max_regression", {"recall": 0.0})
+    report = examine(validator, mnist_export, tmp_path / "r.json", against=live_bucket)
+    assert not report.passed
+    assert live_metrics(report).status == "not_run"
+    assert "do not tell recall" in live_metrics(report).found
+    waived = validator.validate(
+        ValidateRequest(
+            model="mnist",
+            saved_model=mnist_export,
+            report=str(tmp_path / "r.json"),
+            against=live_bucket,
+            waive=("live-metrics=measured by hand",),
+        )
+    )
+    assert waived.passed
+    assert waived.waivers == {"live-metrics": "measured by hand"}
+    assert live_metrics(waived).waived == "measured by hand"
+
+
+def test_validate_checkpoint_without_metrics_is_measured_here(
+    mnist_export: ExportedModel, validator: Validator, tmp_path: Path
+) -> None:
+    bare = replace(mnist_export, checkpoint=replace(mnist_export.checkpoint, metrics={}))
+    report = examine(validator, bare, tmp_path / "r.json")
+    check = next(check for check in report.checks if check.name == "metric-thresholds")
+    assert check.status == "passed"
+    measured = float(check.found.rpartition("loss ")[2])
+    assert measured == pytest.approx(mnist_export.checkpoint.metrics["average_loss"], rel=1e-4)
