@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,10 @@ __all__ = [
     "TreeFile",
     "TreeScan",
     "checksum_of",
+    "digest_files",
     "digest_tree",
     "partial_path",
+    "scan_file",
     "scan_tree",
     "writing_to",
 ]
@@ -86,9 +88,21 @@ def scan_tree(folder: Path) -> TreeScan:
     names = sorted(_names(folder))
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         files = tuple(pool.map(lambda name: scan_file(folder / name, name), names))
-    listed = json.dumps([[file.name, file.size, file.sha256] for file in files])
-    digest = hashlib.sha256(listed.encode()).hexdigest()
+    digest = digest_files((file.name, file.size, file.sha256) for file in files)
     return TreeScan(files=files, digest=digest, size_bytes=sum(file.size for file in files))
+
+
+def digest_files(files: Iterable[tuple[str, int, str]]) -> str:
+    """The digest of a folder, for whoever reads its files by other means.
+
+    Args:
+        files: Of each file its name in the folder, its size and its SHA-256 in hex.
+
+    Returns:
+        SHA-256 in hex.
+    """
+    listed = json.dumps(sorted([*file] for file in files))
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def scan_file(path: Path, name: str) -> TreeFile:

@@ -23,7 +23,7 @@ from tasks.errors import OutputExists
 from tasks.export.contract import check_answers
 from tasks.export.drawing import draw_graph
 from tasks.export.drawn import DrawnGraph
-from tasks.export.ledger import Ledger, note_non_finite
+from tasks.export.ledger import Ledger, note_non_finite, note_saved_keys
 from tasks.export.mapping import Wanted, map_checkpoint
 from tasks.export.moving import write_saved_model
 from tasks.export.origin import open_origin
@@ -99,6 +99,7 @@ def _draw_and_move(
 ) -> Ledger:
     drawn = draw_graph(definition)
     ledger = map_checkpoint(_wanted(definition, drawn, weights), source)
+    ledger = note_saved_keys(ledger, {variable.name: variable.key for variable in drawn.variables})
     # After the weights: a network that is not the checkpoint's is told by these first.
     check_answers(definition, drawn.meta_graph)
     non_finite = write_saved_model(drawn, ledger, source, folder)

@@ -11,19 +11,28 @@ from tasks.errors import NonFiniteWeights
 from tasks.json_codec import encode_dataclass
 from tasks.records import LedgerSummary
 
-__all__ = ["Dropped", "Ledger", "NonFinite", "Served", "note_non_finite"]
+__all__ = ["Dropped", "Ledger", "NonFinite", "Served", "note_non_finite", "note_saved_keys"]
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """A variable of the SavedModel and the checkpoint tensor that holds its value."""
+    """A variable of the SavedModel and the checkpoint tensor that holds its value.
+
+    Attributes:
+        variable: What it is called in the drawn network.
+        key: The checkpoint's tensor.
+        dtype: TensorFlow's name of it.
+        shape: Its dimensions.
+        saved_as: The tensor of the SavedModel's own bundle; empty until it is written.
+    """
 
     variable: str
     key: str
     dtype: str
     shape: tuple[int, ...]
+    saved_as: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +75,20 @@ class Ledger:
     def to_bytes(self) -> bytes:
         """The ledger as a JSON file."""
         return json.dumps(encode_dataclass(self), indent=1).encode()
+
+
+def note_saved_keys(ledger: Ledger, keys: Mapping[str, str]) -> Ledger:
+    """Put into the ledger under which key of the SavedModel each served variable is.
+
+    Args:
+        ledger: The ledger.
+        keys: Served variable to its key.
+
+    Returns:
+        The ledger with the keys.
+    """
+    served = tuple(replace(entry, saved_as=keys[entry.variable]) for entry in ledger.served)
+    return replace(ledger, served=served)
 
 
 def note_non_finite(ledger: Ledger, counts: Mapping[str, int], *, allowed: bool) -> Ledger:

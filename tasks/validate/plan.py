@@ -39,14 +39,30 @@ class PlannedCheck:
 
 
 _FILES = ("files-whole", "digest")
+_GRAPH = (*_FILES, "graph-size", "serve-tag")
 _SERVED = (*_FILES, "signatures", "loads")
 
 PLAN = (
     # What the files say, without TensorFlow.
     PlannedCheck("files-whole", "whole:check_files"),
     PlannedCheck("digest", "whole:check_digest"),
-    # What the graph says, held to the definition.
-    PlannedCheck("signatures", "signatures:check_signatures", _FILES),
+    PlannedCheck("graph-size", "graph_file:check_graph_size", _FILES),
+    PlannedCheck("serve-tag", "graph_file:check_serve_tag", (*_FILES, "graph-size")),
+    PlannedCheck("finite-weights", "finite_weights:check_finite_weights", _FILES),
+    # What the graph says, without TensorFlow as long as nothing is wrong.
+    PlannedCheck("method-names", "method_names:check_method_names", _GRAPH),
+    PlannedCheck("live-signatures", "live_signatures:check_live_signatures", _GRAPH),
+    PlannedCheck("custom-ops", "known_ops:check_custom_ops", _GRAPH),
+    PlannedCheck("host-code", "host_code:check_host_code", _GRAPH),
+    PlannedCheck("unreached-functions", "graph_file:check_unreached_functions", _GRAPH),
+    PlannedCheck("single-copy", "single_copy:check_single_copy", _GRAPH),
+    PlannedCheck("inference-ops", "inference_ops:check_inference_ops", _GRAPH),
+    # Both, held to the definition.
+    PlannedCheck("weights-source", "weights_source:check_weights_source", _GRAPH),
+    PlannedCheck("signatures", "signatures:check_signatures", _GRAPH),
+    PlannedCheck("serving-runtime", "known_ops:check_serving_runtime", _GRAPH),
+    PlannedCheck("size-budget", "size_budget:check_size_budget", _FILES),
+    PlannedCheck("assets", "assets:check_assets", _GRAPH),
     # What the server says.
     PlannedCheck("loads", "loads:check_loads", _FILES),
     # What the checkpoint itself says.

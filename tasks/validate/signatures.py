@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from tasks.descriptions import SavedModelDescription
-from tasks.inspect import inspect_uri
+from tasks.checkpoint.dtypes import dtype_name
 from tasks.records import Check, Signature, TensorSpec
-from tasks.requests import InspectRequest
+from tasks.validate.graph import tensors_of
+from tasks.validate.outcome import conclude
+from tasks.validate.reachable import node_of
 
 if TYPE_CHECKING:
+    from tasks.validate.graph import ServingGraph
     from tasks.validate.subject import Subject
 
 __all__ = ["check_signatures"]
 
 
 def check_signatures(subject: Subject) -> Check:
-    """Compare names, dtypes and shapes of every signature, both ways: the check `signatures`."""
-    folder, expected = subject.folder, subject.definition.signatures
-    described = inspect_uri(InspectRequest(uri=str(folder)))
-    if not isinstance(described, SavedModelDescription):
-        raise TypeError(f"{folder} is described as {type(described).__name__}")
-    differences = list(_differences(expected, described.signatures))
-    return Check(
-        name="signatures",
-        status="failed" if differences else "passed",
-        looked_at=f"the signatures in {folder / 'saved_model.pb'}",
+    """Compare names, dtypes and shapes of every signature, both ways: the check `signatures`.
+
+    The placeholder behind each input has to take what the signature says of it.
+    """
+    expected = subject.definition.signatures
+    return conclude(
+        "signatures",
+        looked_at=f"the signatures in {subject.folder / 'saved_model.pb'}",
         expected="; ".join(f"{name}: {_shown(signature)}" for name, signature in sorted(expected.items())),
-        found="; ".join(differences) or f"just these: {', '.join(sorted(expected))}",
-        advice="Export again with the current definition, or change its signature." if differences else "",
+        found=f"just these: {', '.join(sorted(expected))}",
+        problems=[*_differences(expected, subject.served_signatures), *_unfed(subject.graph)],
+        advice="Export again with the current definition, or change its signature.",
     )
 
 
@@ -59,3 +60,18 @@ def _tensor_differences(
                 f"signature {signature!r}, {kind} {name!r}: expected {expected.get(name, 'none')},"
                 f" got {found.get(name, 'none')}"
             )
+
+
+def _unfed(graph: ServingGraph) -> Iterator[str]:
+    nodes = {node.name: node for node in graph.meta.graph_def.node}
+    for name, signature in graph.signatures.items():
+        for kind, infos in (("input", signature.inputs), ("output", signature.outputs)):
+            for key, info in sorted(infos.items()):
+                for tensor in tensors_of(info):
+                    node = nodes.get(node_of(tensor))
+                    where = f"signature {name!r}, {kind} {key!r}: "
+                    if node is None:
+                        yield f"{where}the graph has no tensor {tensor!r}"
+                    elif node.op == "Placeholder" and node.attr["dtype"].type != info.dtype:
+                        taken, said = dtype_name(node.attr["dtype"].type), dtype_name(info.dtype)
+                        yield f"{where}expected a placeholder of {said}, got {tensor!r} of {taken}"

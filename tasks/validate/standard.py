@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from tasks.definition import GraphFunctionDefinition
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tasks.definition import GoldenExamples, ModelDefinition
     from tasks.records import WeightsKind
     from tasks.validate.reference import Reference
@@ -49,6 +51,13 @@ class Standard:
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to requests that training never saw."""
         return self.definition.held_out_examples()
+
+    @cached_property
+    def assets(self) -> Mapping[str, Path]:
+        """Name below `assets/` to the file that the definition would put there, drawn anew."""
+        from tasks.export.drawing import draw_graph
+
+        return draw_graph(self.definition).assets
 
     def reference(self, weights: WeightsKind) -> Reference:
         """The definition's networks, drawn for evaluation; a checkpoint has yet to be restored under them."""

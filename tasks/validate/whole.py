@@ -2,54 +2,100 @@
 
 from __future__ import annotations
 
+import re
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.errors import CheckpointError
-from tasks.files import digest_tree
 from tasks.records import Check
+from tasks.validate.outcome import conclude
 
 if TYPE_CHECKING:
     from tasks.validate.subject import Subject
 
 __all__ = ["check_digest", "check_files"]
 
+_GRAPH, _INDEX = "saved_model.pb", "variables/variables.index"
+# What a SavedModel consists of; of the folders of assets any content.
+_KNOWN = re.compile(
+    rf"{re.escape(_GRAPH)}|fingerprint\.pb|{re.escape(_INDEX)}|assets/.+|assets\.extra/tf_serving_warmup_requests"
+)
+
 
 def check_files(subject: Subject) -> Check:
-    """Whether the SavedModel has its graph and whole variables: the check `files-whole`."""
+    """Demand every file, whole, no other and nothing but regular files: the check `files-whole`.
+
+    The variables' index is demanded, without which TensorFlow's C++ loader says OK and
+    serves nothing.
+    """
     folder = subject.folder
-    problem, tensors = _problem(folder)
-    return Check(
-        name="files-whole",
-        status="failed" if problem else "passed",
-        looked_at=str(folder),
-        expected="saved_model.pb, and variables whose checksums hold",
-        found=problem or f"saved_model.pb and {tensors} whole tensors",
-        advice="Export again." if problem else "",
+    problems = list(_file_problems(folder))
+    tensors, size = 0, 0
+    if folder.is_dir():
+        bundle, damage = _bundle(subject)
+        problems += [damage] if damage else []
+        problems += [f"tensor {key!r}: {text}" for key, text in sorted(subject.reading.damaged.items())]
+        if bundle is not None:
+            shards = set(bundle.shard_paths)
+            problems += list(_shard_problems(folder, shards))
+            tensors, size = len(bundle.entries), bundle.tensor_bytes
+    return conclude(
+        "files-whole",
+        looked_at=f"every file below {folder}, and the checksum of every tensor",
+        expected=f"{_GRAPH}, {_INDEX} and its data files, whole; assets and warm-up requests; no other file,"
+        " no link",
+        found=f"all there; {tensors} tensors of {size} bytes whose checksums hold",
+        problems=problems,
+        advice="Export again.",
     )
 
 
-def _problem(folder: Path) -> tuple[str, int]:
-    if not (folder / "saved_model.pb").is_file():
-        return "no saved_model.pb", 0
+def _bundle(subject: Subject) -> tuple[TensorBundle | None, str]:
     try:
-        bundle = TensorBundle(folder / "variables" / "variables")
-        bundle.verify()
+        return subject.bundle, ""
     except CheckpointError as err:
-        return str(err), 0
-    return "", len(bundle.entries)
+        return None, str(err)
+
+
+def _file_problems(folder: Path) -> Iterator[str]:
+    if not folder.is_dir():
+        yield f"{folder} is no folder"
+        return
+    for name in (_GRAPH, _INDEX):
+        if not (folder / name).is_file():
+            yield f"no {name}"
+    for path in sorted(folder.rglob("*")):
+        name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            yield f"{name} is a symbolic link, to {path.readlink()}"
+        elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            yield f"{name} is no regular file"
+        elif stat.S_ISREG(mode) and not _KNOWN.fullmatch(name) and not name.startswith("variables/"):
+            yield f"{name} belongs to no SavedModel"
+
+
+def _shard_problems(folder: Path, shards: set[Path]) -> Iterator[str]:
+    for path in sorted((folder / "variables").iterdir()):
+        name = path.relative_to(folder).as_posix()
+        if path not in shards and name != _INDEX:
+            yield f"{name} is not one of the {len(shards)} data files that the index names"
+    for path in sorted(shards):
+        if not path.is_file():
+            yield f"no {path.relative_to(folder).as_posix()}"
 
 
 def check_digest(subject: Subject) -> Check:
     """Whether the files are those that the export's record speaks of: the check `digest`."""
     folder, digest = subject.folder, subject.exported.digest
-    found = digest_tree(folder)[0] if folder.is_dir() else "no folder"
-    return Check(
-        name="digest",
-        status="passed" if found == digest else "failed",
-        looked_at=f"every file below {folder}",
+    found = subject.reading.digest if folder.is_dir() else "no folder"
+    return conclude(
+        "digest",
+        looked_at=f"the {len(subject.reading.files)} files below {folder}",
         expected=digest,
         found=found,
-        advice="" if found == digest else "The files changed after the export: export again.",
+        problems=[] if found == digest else [f"digest {found}"],
+        advice="The files changed after the export: export again.",
     )

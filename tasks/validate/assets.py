@@ -1,0 +1,77 @@
+"""Are the files that the graph reads its own, there, and those that the definition would write?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from tasks.files import checksum_of
+from tasks.records import Check
+from tasks.validate.outcome import conclude
+from tasks.validate.reachable import node_of
+
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
+__all__ = ["check_assets"]
+
+
+def check_assets(subject: Subject) -> Check:
+    """Hold the assets to the graph's list of them and to the definition's files: the check `assets`.
+
+    The definition is drawn anew only where there are assets.
+    """
+    folder = subject.folder / "assets"
+    declared = [(asset.filename, asset.tensor_info.name) for asset in subject.meta_graph.asset_file_def]
+    nodes = {node.name for node in subject.meta_graph.graph_def.node}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    problems = [text for name, tensor in declared for text in _asset_problems(folder, name, tensor, nodes)]
+    problems += [
+        f"assets/{name} is read by nothing" for name in sorted(there - {name for name, _ in declared})
+    ]
+    if declared and not problems:
+        problems += list(_unlike(folder, subject.definition_assets))
+    return conclude(
+        "assets",
+        looked_at=f"the {len(declared)} assets of the graph and the {len(there)} files below assets/",
+        expected="each asset a file below assets/, as the definition would write it, and no other file there",
+        found=", ".join(sorted(there)) or "no assets",
+        problems=problems,
+        advice="Export again with the current definition and its files.",
+    )
+
+
+def _asset_problems(folder: Path, name: str, tensor: str, nodes: set[str]) -> Iterator[str]:
+    path = PurePosixPath(name)
+    if path.is_absolute() or "\\" in name:
+        yield f"asset {name!r} is an absolute path"
+    elif not name or ".." in path.parts:
+        yield f"asset {name!r} leaves the folder"
+    elif not (folder / name).is_file():
+        yield f"asset {name!r} is missing"
+    if node_of(tensor) not in nodes:
+        yield f"asset {name!r} is fed to {tensor!r}, which the graph has not"
+
+
+def _unlike(folder: Path, wanted: Mapping[str, Path]) -> Iterator[str]:
+    for name in sorted(wanted):
+        if not (folder / name).is_file():
+            yield f"the definition writes assets/{name}, and the export has none"
+        else:
+            yield from _difference(folder / name, wanted[name])
+
+
+def _difference(path: Path, wanted: Path) -> Iterator[str]:
+    if checksum_of(path) == checksum_of(wanted) and path.stat().st_size == wanted.stat().st_size:
+        return
+    got, expected = path.read_bytes().splitlines(), wanted.read_bytes().splitlines()
+    pairs = enumerate(zip(got, expected, strict=False), start=1)
+    first = next(
+        (number for number, (ours, theirs) in pairs if ours != theirs), min(len(got), len(expected)) + 1
+    )
+    order = ", the same lines in another order" if sorted(got) == sorted(expected) else ""
+    yield (
+        f"assets/{path.name} differs from the definition's {wanted.name} from line {first} on"
+        f" ({len(got)} lines, {len(expected)} expected{order})"
+    )

@@ -1,0 +1,133 @@
+"""The graph of an export, with what each signature, its initialization and its restoring reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tasks.validate.origins import find_origins
+from tasks.validate.reachable import Place, Reached, called_functions, reach
+from tasks.validate.restored import find_restored
+from tasks.validate.runtimes import read_releases
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef, SignatureDef, TensorInfo
+    from tensorboard.compat.proto.node_def_pb2 import NodeDef
+
+__all__ = ["INITIALIZER", "ServingGraph", "is_stateful", "tensors_of"]
+
+# TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
+INITIALIZER = "__saved_model_init_op"
+# Where older exports name that operation.
+_INITIALIZERS = ("saved_model_main_op", "legacy_init_op")
+
+
+class ServingGraph:
+    """A `MetaGraphDef`, and what leads where in it.
+
+    Attributes:
+        meta: The message.
+        signatures: Name to signature, without the one that initializes.
+    """
+
+    def __init__(self, meta: MetaGraphDef) -> None:
+        """Take the message; nothing is followed yet."""
+        self.meta = meta
+        self.signatures: Mapping[str, SignatureDef] = {
+            name: signature for name, signature in sorted(meta.signature_def.items()) if name != INITIALIZER
+        }
+
+    @cached_property
+    def arguments(self) -> dict[str, list[str]]:
+        """Function to the names of its arguments."""
+        library = self.meta.graph_def.library.function
+        return {f.signature.name: [arg.name for arg in f.signature.input_arg] for f in library}
+
+    @cached_property
+    def answering(self) -> Mapping[str, Reached]:
+        """Signature to what its outputs reach."""
+        return {
+            name: self._reach(t for info in signature.outputs.values() for t in tensors_of(info))
+            for name, signature in self.signatures.items()
+        }
+
+    @cached_property
+    def initializing(self) -> Reached:
+        """What runs once, when a server has loaded the variables."""
+        meta = self.meta
+        # Only where it is there: looking a name up in a message's map adds it.
+        known = INITIALIZER in meta.signature_def
+        names = [info.name for info in meta.signature_def[INITIALIZER].outputs.values()] if known else []
+        for collection in _INITIALIZERS:
+            if collection in meta.collection_def:
+                names += meta.collection_def[collection].node_list.value
+        return self._reach(names)
+
+    @cached_property
+    def restoring(self) -> Reached:
+        """What puts the values into the variables."""
+        return self._reach([self.meta.saver_def.restore_op_name])
+
+    @cached_property
+    def saving(self) -> Reached:
+        """What would write the variables; TensorFlow leaves it in each SavedModel."""
+        return self._reach([self.meta.saver_def.save_tensor_name])
+
+    @cached_property
+    def restored(self) -> Mapping[str, tuple[str, ...]]:
+        """Tensor of the bundle to the names of the variables that it is restored into."""
+        return {
+            key: tuple(sorted(names)) for key, names in find_restored(self.restoring, self.arguments).items()
+        }
+
+    def nodes(self) -> Iterator[tuple[Place, NodeDef]]:
+        """Every node of the graph and of its functions, reached or not."""
+        graph = self.meta.graph_def
+        yield from ((Place("", node.name), node) for node in graph.node)
+        for function in graph.library.function:
+            yield from ((Place(function.signature.name, node.name), node) for node in function.node_def)
+
+    def functions_below(self, names: Iterable[str]) -> set[str]:
+        """Some functions of the library, and those that they call."""
+        bodies = {f.signature.name: f.node_def for f in self.meta.graph_def.library.function}
+        queue = [name for name in dict.fromkeys(names) if name in bodies]
+        for name in queue:
+            called = (called for node in bodies[name] for called in called_functions(node))
+            queue += [c for c in dict.fromkeys(called) if c in bodies and c not in queue]
+        return set(queue)
+
+    def origins(self, reached: Reached, place: Place, tensor: str) -> set[Place]:
+        """The nodes that make a tensor, of those that are reached.
+
+        Args:
+            reached: What was followed.
+            place: The node that takes the tensor.
+            tensor: As its input has it.
+
+        Returns:
+            Where it comes from.
+        """
+        return find_origins(reached, self.arguments, place.function, tensor)
+
+    def _reach(self, names: Iterable[str]) -> Reached:
+        return reach(self.meta.graph_def, [name for name in names if name], is_stateful)
+
+
+def is_stateful(op: str) -> bool:
+    """Whether a type of operation is stateful by its definition; of an unknown one nothing is known."""
+    form = read_releases().newest(op)
+    return form is not None and form.stateful
+
+
+def tensors_of(info: TensorInfo) -> Iterator[str]:
+    """The names of the tensors that make up one input or output of a signature."""
+    kind = info.WhichOneof("encoding")
+    if kind == "coo_sparse":
+        sparse = info.coo_sparse
+        yield from (sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name)
+    elif kind == "composite_tensor":
+        for component in info.composite_tensor.components:
+            yield from tensors_of(component)
+    else:
+        yield info.name

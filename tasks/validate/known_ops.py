@@ -1,0 +1,153 @@
+"""Does the declared server know every operation, as it is used?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tasks.checkpoint.dtypes import dtype_name
+from tasks.records import Check
+from tasks.validate.outcome import CannotRun, conclude
+from tasks.validate.runtimes import OpForm, Releases, read_releases
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.attr_value_pb2 import AttrValue
+    from tensorboard.compat.proto.node_def_pb2 import NodeDef
+
+    from tasks.validate.graph import ServingGraph
+    from tasks.validate.subject import Subject
+
+__all__ = ["check_custom_ops", "check_serving_runtime"]
+
+
+def check_custom_ops(subject: Subject) -> Check:
+    """Demand that every operation, reached or not, is one of TensorFlow's own: the check `custom-ops`."""
+    graph, releases = subject.graph, read_releases()
+    used = _used(graph)
+    first, last = _ends(releases)
+    return conclude(
+        "custom-ops",
+        looked_at=f"the {len(used)} types of operations in the graph and its functions",
+        expected=f"operations of TensorFlow {first} to {last}",
+        found="only these",
+        problems=[
+            f"no release knows {op}, as node {places[0][0]}"
+            for op, places in used.items()
+            if releases.newest(op) is None
+        ],
+        advice="Use TensorFlow's own operations; a server without the custom one refuses the model.",
+    )
+
+
+def check_serving_runtime(subject: Subject) -> Check:
+    """Hold operations, attributes and graph version to the definition's `serving_runtime`: `serving-runtime`.
+
+    Raises:
+        CannotRun: No op list of that release ships.
+    """
+    graph, releases = subject.graph, read_releases()
+    runtime = ".".join(subject.definition.serving_runtime.split(".")[:2])
+    if runtime not in releases.graph_versions:
+        raise CannotRun(
+            f"the definition's serving_runtime is {subject.definition.serving_runtime!r}, and there are op"
+            f" lists for {', '.join(releases.graph_versions)}",
+            "Set serving_runtime to one of these.",
+        )
+    used = _used(graph)
+    problems = [*_version_problems(graph, releases, runtime)]
+    for op, places in used.items():
+        problems += _op_problems(op, places, releases, runtime)
+    versions = graph.meta.graph_def.versions
+    return conclude(
+        "serving-runtime",
+        looked_at=f"{len(used)} types of operations with their attributes; graph version {versions.producer},"
+        f" to be read by {versions.min_consumer} or later",
+        expected=f"what TensorFlow {runtime} (graph version {releases.graph_versions[runtime]}) knows",
+        found=f"all known to TensorFlow {runtime}",
+        problems=problems,
+        advice="Serve with a later TensorFlow and say so in the definition's serving_runtime"
+        f" (now {runtime}), or draw the network with older operations.",
+    )
+
+
+def _ends(releases: Releases) -> tuple[str, str]:
+    order = list(releases.graph_versions)
+    return order[0], order[-1]
+
+
+def _used(graph: ServingGraph) -> dict[str, list[tuple[object, NodeDef]]]:
+    """Type of operation to its nodes; calls of functions by their names are none."""
+    used: dict[str, list[tuple[object, NodeDef]]] = {}
+    for place, node in graph.nodes():
+        if node.op not in graph.arguments:
+            used.setdefault(node.op, []).append((place, node))
+    return dict(sorted(used.items()))
+
+
+def _version_problems(graph: ServingGraph, releases: Releases, runtime: str) -> Iterator[str]:
+    versions, own = graph.meta.graph_def.versions, releases.graph_versions[runtime]
+    last = _ends(releases)[1]
+    if versions.min_consumer > own:
+        yield f"the graph demands a reader of version {versions.min_consumer}; TensorFlow {runtime} has {own}"
+    if own in versions.bad_consumers:
+        yield f"the graph refuses readers of version {own}, which is TensorFlow {runtime}"
+    if versions.producer > releases.graph_versions[last]:
+        yield (
+            f"the graph was written by version {versions.producer}, later than TensorFlow {last}"
+            f" ({releases.graph_versions[last]}), the last one known"
+        )
+
+
+def _op_problems(
+    op: str, places: list[tuple[object, NodeDef]], releases: Releases, runtime: str
+) -> Iterator[str]:
+    newest, known = releases.newest(op), releases.known_at(op, runtime)
+    if newest is None:
+        # No release has it, which the check custom-ops says.
+        return
+    if known is None:
+        first = next(releases.forms(op)).first
+        yield (
+            f"TensorFlow {runtime} does not know {op}, as node {places[0][0]}; the first that does is {first}"
+        )
+        return
+    for place, node in places:
+        for name, value in sorted(node.attr.items()):
+            problem = _attr_problem(name, value, known, newest)
+            if problem:
+                yield f"{op} {place}: TensorFlow {runtime} {problem}{_since(name, value, op, releases)}"
+                return
+
+
+def _attr_problem(name: str, value: AttrValue, known: OpForm, newest: OpForm) -> str:
+    # What begins so is a note of the graph's makers, which each runtime may take or leave.
+    if name.startswith("_"):
+        return ""
+    if name not in known.defaults:
+        # At its default it says what an older runtime, which passes it over, does anyway.
+        at_default = newest.defaults.get(name) == value.SerializeToString(deterministic=True)
+        return "" if at_default else f"does not know the attribute {name!r}"
+    refused = [item for item in _values(value) if item not in known.allowed.get(name, {item})]
+    if not refused:
+        return ""
+    shown = dtype_name(refused[0]) if isinstance(refused[0], int) else refused[0]
+    return f"does not take {shown} for the attribute {name!r}"
+
+
+def _values(value: AttrValue) -> Iterator[int | str]:
+    kind = value.WhichOneof("value")
+    if kind == "type":
+        yield value.type
+    elif kind == "s":
+        yield value.s.decode(errors="replace")
+    elif kind == "list":
+        yield from value.list.type
+        yield from (text.decode(errors="replace") for text in value.list.s)
+
+
+def _since(name: str, value: AttrValue, op: str, releases: Releases) -> str:
+    newest = releases.newest(op)
+    for form in releases.forms(op):
+        if newest is not None and name in form.defaults and not _attr_problem(name, value, form, newest):
+            return f"; the first that does is {form.first}"
+    return "; no release that is known does"

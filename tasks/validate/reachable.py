@@ -1,0 +1,123 @@
+"""What a signature leads to: nodes of the graph, and through calls those of its functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.attr_value_pb2 import AttrValue
+    from tensorboard.compat.proto.function_pb2 import FunctionDef
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
+    from tensorboard.compat.proto.node_def_pb2 import NodeDef
+
+__all__ = ["MAIN", "Place", "Reached", "called_functions", "node_of", "reach"]
+
+# The graph itself, beside the functions of its library.
+MAIN = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node by name, and the function that it is in, `MAIN` for none."""
+
+    function: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} in function {self.function!r}" if self.function else f"{self.name!r}"
+
+
+@dataclass(kw_only=True)
+class Reached:
+    """What some nodes lead to, themselves included.
+
+    Attributes:
+        nodes: Place to node.
+        functions: The functions that are called.
+        calls: Function to every node that calls it.
+    """
+
+    nodes: dict[Place, NodeDef] = field(default_factory=dict)
+    functions: set[str] = field(default_factory=set)
+    calls: dict[str, list[Place]] = field(default_factory=dict)
+
+
+def reach(graph: GraphDef, starts: Iterable[str], is_stateful: Callable[[str], bool]) -> Reached:
+    """Follow inputs, control inputs and calls from some nodes of a graph.
+
+    Of a function that is called, TensorFlow runs what its results and its control results
+    need and every stateful operation: these are followed, and no others.
+
+    Args:
+        graph: The graph with its library.
+        starts: Names of nodes or tensors; those that do not exist are passed over, for the loader
+            to complain of.
+        is_stateful: Whether a type of operation is.
+
+    Returns:
+        What is reached.
+    """
+    return _Walk(graph, is_stateful).run(starts)
+
+
+class _Walk:
+    """One walk through a graph."""
+
+    def __init__(self, graph: GraphDef, is_stateful: Callable[[str], bool]) -> None:
+        self._functions = {function.signature.name: function for function in graph.library.function}
+        self._bodies = {MAIN: {node.name: node for node in graph.node}}
+        self._is_stateful = is_stateful
+        self._queue: list[Place] = []
+        self._reached = Reached()
+
+    def run(self, starts: Iterable[str]) -> Reached:
+        """Walk to the end."""
+        self._queue = [Place(MAIN, node_of(name)) for name in starts]
+        while self._queue:
+            place = self._queue.pop()
+            node = self._bodies[place.function].get(place.name)
+            if node is None or place in self._reached.nodes:
+                continue
+            self._reached.nodes[place] = node
+            self._queue += (Place(place.function, node_of(source)) for source in node.input)
+            for name in called_functions(node):
+                if name in self._functions:
+                    self._call(name, place)
+        return self._reached
+
+    def _call(self, name: str, place: Place) -> None:
+        self._reached.calls.setdefault(name, []).append(place)
+        if name in self._reached.functions:
+            return
+        self._reached.functions.add(name)
+        function = self._functions[name]
+        self._bodies[name] = {node.name: node for node in function.node_def}
+        stateful = (node.name for node in function.node_def if self._is_stateful(node.op))
+        self._queue += (Place(name, node_of(source)) for source in (*_results(function), *stateful))
+
+
+def _results(function: FunctionDef) -> Iterator[str]:
+    yield from function.ret.values()
+    yield from function.control_ret.values()
+
+
+def node_of(tensor: str) -> str:
+    """The node, or the function's argument, that a tensor or a control input is of."""
+    return tensor.lstrip("^").partition(":")[0]
+
+
+def called_functions(node: NodeDef) -> Iterator[str]:
+    """Names that a node may call functions by: its own type, and its attributes."""
+    yield node.op
+    for _, value in sorted(node.attr.items()):
+        yield from _named(value)
+
+
+def _named(value: AttrValue) -> Iterator[str]:
+    kind = value.WhichOneof("value")
+    if kind == "func":
+        yield value.func.name
+    elif kind == "list":
+        yield from (function.name for function in value.list.func)

@@ -1,0 +1,68 @@
+"""Is each weight stored once, and only where a signature needs it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY
+from tasks.records import Check
+from tasks.validate.outcome import CannotRun, conclude
+
+if TYPE_CHECKING:
+    from tasks.validate.graph import ServingGraph
+    from tasks.validate.subject import Subject
+
+__all__ = ["check_single_copy"]
+
+_VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
+
+
+def check_single_copy(subject: Subject) -> Check:
+    """Demand that every stored tensor is restored into one variable that a signature reads: `single-copy`."""
+    entries = {key: entry for key, entry in subject.bundle.entries.items() if key != OBJECT_GRAPH_KEY}
+    problems = [*_graph_problems(subject.graph, set(entries)), *_ledger_problems(subject)]
+    return conclude(
+        "single-copy",
+        looked_at=f"{len(entries)} tensors, the variables that they are restored into, and which of these"
+        " signatures reach",
+        expected="each tensor in one variable, each variable from one tensor and read by a signature",
+        found=f"so for all {len(entries)}, {sum(entry.size for entry in entries.values())} bytes",
+        problems=problems,
+        advice="Export with Redraw, which stores what is served and nothing else.",
+    )
+
+
+def _graph_problems(graph: ServingGraph, keys: set[str]) -> Iterator[str]:
+    read = {
+        node.attr["shared_name"].s.decode() or node.name
+        for reached in graph.answering.values()
+        for node in reached.nodes.values()
+        if node.op in _VARIABLES
+    }
+    owners: dict[str, list[str]] = {}
+    for key in sorted(keys):
+        variables = graph.restored.get(key)
+        if not variables:
+            yield f"tensor {key!r} is restored into no variable"
+        for variable in variables or ():
+            owners.setdefault(variable, []).append(key)
+    for variable, sources in owners.items():
+        if len(sources) > 1:
+            yield f"variable {variable!r} is stored twice, as {' and '.join(map(repr, sources))}"
+        if variable not in read:
+            yield f"variable {variable!r} is stored as {sources[0]!r}, and no signature reads it"
+
+
+def _ledger_problems(subject: Subject) -> Iterator[str]:
+    try:
+        rows = subject.ledger["served"]
+    except CannotRun:
+        # Which the check weights-source says; the graph tells without it what is stored in vain.
+        return
+    owners: dict[str, list[str]] = {}
+    for row in rows:
+        owners.setdefault(row["key"], []).append(row["variable"])
+    for key, variables in owners.items():
+        if len(variables) > 1:
+            yield f"the checkpoint's {key!r} is stored twice, as {' and '.join(map(repr, variables))}"

@@ -1,0 +1,132 @@
+"""Is each served weight, bit by bit, the one that the restore ledger names, and of the kind it claims?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tasks.checkpoint.averages import find_averages
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.object_graph import object_at, variables_from
+from tasks.checkpoint.roles import Role, classify_tensors
+from tasks.checkpoint.source import CheckpointSource
+from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY
+from tasks.records import Check
+from tasks.validate.outcome import conclude
+
+if TYPE_CHECKING:
+    from tasks.validate.reading import Reading
+    from tasks.validate.subject import Subject
+
+__all__ = ["check_weights_source"]
+
+# Where the export keeps what the definition itself gives a value to; no checkpoint has it.
+_CONSTANTS = "constants/"
+
+_Row = Mapping[str, Any]
+
+
+def check_weights_source(subject: Subject) -> Check:
+    """Compare every served weight with the checkpoint's, and its kind with the claim: `weights-source`.
+
+    Raises:
+        CannotRun: The checkpoint or the ledger is gone.
+    """
+    rows: list[_Row] = subject.ledger["served"]
+    source, reading, claimed = subject.source, subject.reading, subject.exported.weights
+    problems = [
+        *_bytes_problems(rows, subject.bundle, source, reading),
+        *_unexplained(rows, subject.bundle),
+        *_misplaced(rows, subject.graph.restored),
+        *_kind_problems(rows, source, claimed, subject.definition.checkpoint_roots.get("average")),
+    ]
+    return conclude(
+        "weights-source",
+        looked_at=f"{len(rows)} served variables, {sum(reading.compared.values())} bytes of them, beside"
+        f" {source.uri}",
+        expected=f"{claimed} weights, bit by bit those that the restore ledger names",
+        found=f"{len(reading.compared)} variables, each the same in every bit;"
+        f" {_kinds(rows, source, claimed)}",
+        problems=problems,
+        advice="Export again from that checkpoint, or validate with the checkpoint that was exported.",
+    )
+
+
+def _bytes_problems(
+    rows: list[_Row], bundle: TensorBundle, source: CheckpointSource, reading: Reading
+) -> Iterator[str]:
+    for row in rows:
+        variable, key, saved_as = row["variable"], row["key"], row["saved_as"]
+        ours, theirs = bundle.entries.get(saved_as), source.entries.get(key)
+        if ours is None or theirs is None:
+            where = (
+                f"the export has no tensor {saved_as!r}" if ours is None else f"{source.uri} has no {key!r}"
+            )
+            yield f"variable {variable!r}: {where}"
+        elif (ours.dtype, ours.shape) != (theirs.dtype, theirs.shape):
+            yield (
+                f"variable {variable!r} is {ours.dtype} {list(ours.shape)}, the checkpoint's {key!r}"
+                f" {theirs.dtype} {list(theirs.shape)}"
+            )
+        elif saved_as in reading.unlike:
+            yield f"variable {variable!r} is not the checkpoint's {key!r}: {reading.unlike[saved_as]}"
+        elif saved_as not in reading.compared:
+            yield f"variable {variable!r} could not be compared: its bytes are missing or damaged"
+
+
+def _unexplained(rows: list[_Row], bundle: TensorBundle) -> Iterator[str]:
+    explained = {row["saved_as"] for row in rows} | {OBJECT_GRAPH_KEY}
+    for key in bundle.entries:
+        if key not in explained and not key.startswith(_CONSTANTS):
+            yield f"tensor {key!r} has no row in the restore ledger"
+
+
+def _misplaced(rows: list[_Row], restored: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """What the graph puts into a variable of another name; a `tf.Module`'s have none of their own."""
+    named = {variable for variables in restored.values() for variable in variables}
+    for row in rows:
+        into = restored.get(row["saved_as"], ())
+        if row["variable"] in named and row["variable"] not in into:
+            yield (
+                f"variable {row['variable']!r}: its value {row['saved_as']!r} is restored into"
+                f" {', '.join(map(repr, into)) or 'none'}"
+            )
+
+
+def _kind_problems(
+    rows: list[_Row], source: CheckpointSource, claimed: str, told: str | None
+) -> Iterator[str]:
+    shadow, averages = _averaged_keys(source, told), find_averages(source.entries, source.graph)
+    keys = {row["variable"]: row["key"] for row in rows}
+    if claimed == "raw":
+        for variable, key in keys.items():
+            if key in shadow:
+                yield f"variable {variable!r} is raw by the record, and from the moving average {key!r}"
+        return
+    if not shadow & set(keys.values()):
+        yield f"the record says average, and no variable is from a moving average of {source.uri}"
+    # A shadow model stands for all of the model; other averages for the trained weights alone.
+    whole = bool(shadow & set(keys.values()) - set(averages.values()))
+    for variable, key in keys.items():
+        if key not in shadow and (whole or key in averages):
+            yield (
+                f"variable {variable!r} is averaged by the record, and from the raw {key!r}"
+                + (f" beside {averages[key]!r}" if key in averages else "")
+            )
+
+
+def _averaged_keys(source: CheckpointSource, told: str | None) -> set[str]:
+    roles = classify_tensors(source.entries, source.graph)
+    keys = {key for key, role in roles.items() if role is Role.MOVING_AVERAGE}
+    number = object_at(source.graph, told) if source.graph is not None and told else None
+    if source.graph is not None and number is not None:
+        keys |= {tensor.key for _, tensor in variables_from(source.graph, number)}
+    return keys
+
+
+def _kinds(rows: list[_Row], source: CheckpointSource, claimed: str) -> str:
+    if claimed == "raw":
+        return "all raw"
+    averages = set(find_averages(source.entries, source.graph).values())
+    raw = sum(row["key"] not in averages for row in rows)
+    return f"{len(rows) - raw} moving averages, {raw} of which there are none" if averages else "all averaged"
