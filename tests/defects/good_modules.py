@@ -147,8 +147,9 @@ class _Scores(tf.Module):
 
 
 class SeededSampling(Tiny):
-    """A sample for each row by the seed that came with it: the same seed, the same answer."""
+    """A sample for each row by the seed that came with it, as it declares: the same seed, the same answer."""
 
+    stateful_ops = ("StatelessRandomUniformV2",)
     signatures = one_signature({"seed": TensorSpec("int64", (None,))}, y=_Y)
 
     def rows(self, count: int) -> Arrays:

@@ -61,7 +61,7 @@ class Counting(_Numbers):
     """A layer that counts its calls, as the definition declares."""
 
     signatures = one_signature(_X4, y=_Y1)
-    stateful_ops = ("AssignAddVariableOp",)
+    stateful_ops = ("AssignVariableOp",)
 
     def build(self, mode: Mode) -> Any:
         x = keras.Input([4], name="x")

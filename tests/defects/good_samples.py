@@ -22,7 +22,7 @@ _WORDS = ("red", "green", "blue", "grey", "none")
 class EveryLayerDeclared(Tiny, EveryLayer):
     """Tables, shared, nested and custom layers, and one that counts its calls, as is declared."""
 
-    stateful_ops = ("AssignAddVariableOp",)
+    stateful_ops = ("AssignVariableOp",)
     thresholds = {}
     serve = EveryLayer.serve
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-import keras
 import tensorflow as tf
 
-from tasks.definition import Mode, Signature
+from tasks.definition import Mode
 from tasks.models.digits_graph import DigitsGraph
 from tasks.models.mnist import Mnist
 from tasks.models.recommender import Recommender
@@ -225,19 +224,15 @@ class FileReadWithEachRequest(TextClassifier):
         return super().serve(network, signature, {"text": inputs["text"] + suffix})
 
 
-class _ForOldServers(DigitsGraph):
+class ForOldServers(DigitsGraph):
     """Right: digits, for servers as old as 2.12."""
 
     serving_runtime = "2.12"
 
 
-@planted_in_definition("digits_graph", "serving-runtime", right=_ForOldServers)
-class OpNewerThanTheServer(DigitsGraph):
-    """The server has no such operation, and refuses the version."""
-
-
-class _Averaged(Mnist):
-    """MNIST that has to know nearly every digit."""
+@planted_in_definition("digits_graph", "serving-runtime", right=ForOldServers)
+class AttributeNewerThanTheServer(DigitsGraph):
+    """The server does not know an attribute that newer releases write, and refuses the version."""
 
 
 DEFECTS = tuple(value for value in vars().copy().values() if isinstance(value, Defect))

@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import tensorflow as tf
+
 from tasks.definition import Budget, ModelDefinition, Threshold
 from tasks.models.digits_graph import DigitsGraph
 from tasks.models.mnist import Mnist
 from tasks.models.recommender import Recommender
 from tasks.registry import load_definition
 from tests.defects.bases import Bases
-from tests.defects.planting import Defect, Specimen, copy_of, planted
+from tests.defects.grafts import graft, hang_on
+from tests.defects.planting import Defect, Specimen, copy_of, edit_graph, planted, sealed
 
 __all__ = ["DEFECTS"]
 
@@ -43,6 +46,12 @@ class ManyRows(DigitsGraph):
     """A billion digits a second."""
 
     budget: ClassVar[Budget] = Budget(rows_per_second=1e9)
+
+
+class ForServersOf2024(DigitsGraph):
+    """Digits, for servers as old as 2.18."""
+
+    serving_runtime = "2.18"
 
 
 class NearlyPerfect(DigitsGraph):
@@ -113,7 +122,21 @@ def graph_over_two_gigabytes(bases: Bases) -> Specimen:
     exported = copy_of(bases.export("mnist"), bases.new_folder("defect"))
     # A file with a hole: it takes no room on the disk.
     os.truncate(Path(exported.uri) / "saved_model.pb", _TWO_GIGABYTES + 1)
-    return Specimen(exported=exported, definition=load_definition("mnist"))
+    return Specimen(exported=sealed(exported), definition=load_definition("mnist"))
+
+
+@planted("digits_graph", "serving-runtime")
+def op_newer_than_the_server(bases: Bases) -> Specimen:
+    """The server has no such operation, and refuses the version."""
+    exported = copy_of(bases.export("digits_graph"), bases.new_folder("defect"))
+
+    def draw(answer: tf.Tensor) -> tf.Operation:
+        return tf.raw_ops.DecodeWebP(contents="no image", name="thumbnail/decoded").op
+
+    edit_graph(
+        Path(exported.uri), lambda graph: hang_on(graph, graft(graph, "logits/add", draw))
+    )
+    return Specimen(exported=sealed(exported), definition=ForServersOf2024())
 
 
 def _held_to(bases: Bases, model: str, definition: ModelDefinition) -> Specimen:
