@@ -31,7 +31,7 @@ def check_assets(subject: Subject) -> Check:
         f"assets/{name} is read by nothing" for name in sorted(there - {name for name, _ in declared})
     ]
     if declared and not problems:
-        problems += list(_unlike(folder, subject.definition_assets))
+        problems += list(_unlike(folder, subject.standard.assets))
     return conclude(
         "assets",
         looked_at=f"the {len(declared)} assets of the graph and the {len(there)} files below assets/",

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.definition import GraphFunctionDefinition
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tasks.definition import GoldenExamples, ModelDefinition
     from tasks.records import WeightsKind
     from tasks.validate.reference import Reference
@@ -54,7 +53,7 @@ class Standard:
 
     @cached_property
     def assets(self) -> Mapping[str, Path]:
-        """Name below `assets/` to the file that the definition would put there, drawn anew."""
+        """Name below `assets/` to the file that the definition would put there."""
         from tasks.export.drawing import draw_graph
 
         return draw_graph(self.definition).assets

@@ -1,0 +1,146 @@
+"""What an export says of itself: its files, its ledger and its checkpoint, without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.checkpoint.bundle_reader import TensorBundle
+from tasks.checkpoint.catalogue import find_record
+from tasks.checkpoint.messages import SavedModel, parse_message
+from tasks.checkpoint.source import CheckpointSource, open_checkpoint
+from tasks.errors import CheckpointError, StorageError
+from tasks.inspect.saved_model import describe_saved_model
+from tasks.records import Checkpoint, ExportedModel, Signature
+from tasks.storage import read_uri
+from tasks.validate.graph import ServingGraph
+from tasks.validate.outcome import CannotRun
+from tasks.validate.reading import Reading, read_export
+from tasks.validate.source_bytes import list_source_bytes
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
+
+__all__ = ["ExportFiles"]
+
+_SERVE = "serve"
+# What is read of each served variable in the restore ledger.
+_ROW = {"variable", "key", "saved_as"}
+
+
+@dataclass(kw_only=True)
+class ExportFiles:
+    """An export, each part of it read when it is first asked for.
+
+    Attributes:
+        exported: Its record.
+        folder: Its files.
+        checkpoint: The checkpoint that it is held to.
+    """
+
+    exported: ExportedModel
+    folder: Path
+    checkpoint: Checkpoint | str
+
+    @cached_property
+    def meta_graphs(self) -> list[MetaGraphDef]:
+        """Every graph of `saved_model.pb`, as tensorboard's messages: no TensorFlow is imported.
+
+        Raises:
+            MalformedError: The file is damaged.
+        """
+        from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
+
+        path = self.folder / "saved_model.pb"
+        parsed = parse_message(SavedModel, path.read_bytes())
+        return [MetaGraphDef.FromString(graph.SerializeToString()) for graph in parsed.meta_graphs]
+
+    @cached_property
+    def meta_graph(self) -> MetaGraphDef:
+        """The graph with the tag that servers load.
+
+        Raises:
+            CannotRun: There is none.
+        """
+        for graph in self.meta_graphs:
+            if set(graph.meta_info_def.tags) == {_SERVE}:
+                return graph
+        raise CannotRun(f"no graph has the tag {_SERVE!r} alone", "Export again.")
+
+    @cached_property
+    def graph(self) -> ServingGraph:
+        """That graph, with what its signatures reach.
+
+        Raises:
+            CannotRun: There is none.
+        """
+        return ServingGraph(self.meta_graph)
+
+    @cached_property
+    def served_signatures(self) -> Mapping[str, Signature]:
+        """Signature name to what the file says of it, as clients see it."""
+        description = describe_saved_model(self.folder, str(self.folder))
+        return description.signatures
+
+    @cached_property
+    def bundle(self) -> TensorBundle:
+        """The SavedModel's variables."""
+        return TensorBundle(self.folder / "variables" / "variables")
+
+    @cached_property
+    def ledger(self) -> Mapping[str, Any]:
+        """The restore ledger: `served` and `dropped` rows, as `tasks.export.ledger` writes them.
+
+        Raises:
+            CannotRun: It is gone, or it is none.
+        """
+        uri = self.exported.ledger_uri
+        text = read_uri(uri)
+        if text is None:
+            raise CannotRun(f"there is no restore ledger at {uri}", "Export again.")
+        try:
+            ledger: Mapping[str, Any] = json.loads(text)
+            whole = "non_finite" in ledger and all(row.keys() >= _ROW for row in ledger["served"])
+        except (ValueError, TypeError, KeyError, AttributeError):
+            whole = False
+        if not whole:
+            raise CannotRun(f"{uri} is no restore ledger of this version of Redraw", "Export again.")
+        return ledger
+
+    @cached_property
+    def source(self) -> CheckpointSource:
+        """The checkpoint's tensors.
+
+        Raises:
+            CannotRun: It is gone or damaged.
+        """
+        given = self.checkpoint
+        try:
+            record = given if isinstance(given, Checkpoint) else find_record(given)
+            folder = (given.uri if isinstance(given, Checkpoint) else given).rstrip("/")
+            prefix = f"/{record.prefix}" if record is not None and record.prefix else ""
+            return open_checkpoint(f"{folder}{prefix}")
+        except (CheckpointError, StorageError) as err:
+            raise CannotRun(f"the checkpoint cannot be read: {err}", "Name one that is there.") from err
+
+    @cached_property
+    def reading(self) -> Reading:
+        """All bytes of the export, read once, the weights beside those of the checkpoint.
+
+        Where the index, the ledger or the checkpoint is gone, what depends on it is left out:
+        the checks that ask for it say so.
+        """
+        try:
+            bundle = self.bundle
+        except CheckpointError:
+            return read_export(self.folder, None, {})
+        try:
+            keys = {row["saved_as"]: row["key"] for row in self.ledger["served"]}
+            sources = list_source_bytes(keys, bundle, self.source)
+        except CannotRun:
+            sources = {}
+        return read_export(self.folder, bundle, sources)
