@@ -89,7 +89,9 @@ def draw_signature(definition: ModelDefinition, network: Any, name: str) -> Draw
         for key, spec in signature.inputs.items()
     }
     try:
-        answered = {**definition.serve(network, name, inputs)}
+        # No server holds a request to the shapes of a signature; so the graph does it.
+        held = {key: tf.ensure_shape(inputs[key], spec.shape) for key, spec in signature.inputs.items()}
+        answered = {**definition.serve(network, name, held)}
     except RedrawError:
         raise
     except Exception as err:
@@ -98,10 +100,12 @@ def draw_signature(definition: ModelDefinition, network: Any, name: str) -> Draw
         ) from err
     _check_outputs(where, signature.outputs, answered)
     # An identity each, for one tensor may answer under two names, or be an input.
-    outputs = {
-        key: tf.identity(answered[key], name=_operation_name(f"{name}_{key}_answer"))
-        for key in signature.outputs
-    }
+    # Inputs that nothing uses are held to their shapes as well.
+    with tf.control_dependencies([*held.values()]):
+        outputs = {
+            key: tf.identity(answered[key], name=_operation_name(f"{name}_{key}_answer"))
+            for key in signature.outputs
+        }
     return DrawnSignature(inputs=inputs, outputs=outputs)
 
 

@@ -38,8 +38,12 @@ def trace_signature(
     def serve(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         with declarations.in_force():
             renew_derived_constants(network)
-            outputs = definition.serve(network, name, inputs)
-            return {output: tf.identity(outputs[output], name=output) for output in outputs}
+            # No server holds a request to the shapes of a signature, and a layer that gets
+            # others may kill it: oneDNN's convolution aborts the process on another rank.
+            held = {i: tf.ensure_shape(inputs[i], spec.shape) for i, spec in signature.inputs.items()}
+            outputs = definition.serve(network, name, held)
+            with tf.control_dependencies([*held.values()]):  # of inputs that nothing uses as well
+                return {output: tf.identity(outputs[output], name=output) for output in outputs}
 
     try:
         return tf.function(serve).get_concrete_function(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.records import Release
+from tasks.validate.behaviour.requests import cast_request
 from tasks.validate.export_files import ExportFiles
 from tasks.validate.outcome import CannotRun
 
@@ -77,7 +78,7 @@ class Subject(ExportFiles):
         """Signature name to requests that training never saw."""
         return self.standard.held_out_examples
 
-    @cached_property
+    @property
     def served(self) -> LoadedModel:
         """The export, loaded in the serving process.
 
@@ -85,7 +86,17 @@ class Subject(ExportFiles):
             LoadFailed: The C++ loader refuses it.
             ServingCrashed: The process died of it.
         """
-        return self.serving.load(self.folder)
+        return self._loaded[0]
+
+    @property
+    def variables_at_load(self) -> Mapping[str, str]:
+        """Variable name to a digest of its value before the first request; raises as `served`."""
+        return self._loaded[1]
+
+    @cached_property
+    def _loaded(self) -> tuple[LoadedModel, Mapping[str, str]]:
+        model = self.serving.load(self.folder)
+        return model, model.digest_variables()
 
     @cached_property
     def golden_answers(self) -> Answers:
@@ -95,12 +106,12 @@ class Subject(ExportFiles):
             RequestRefused: It answers one of them with an error.
             ServingCrashed: The process died of it.
         """
-        return _ask(self.served, self.golden_examples)
+        return self._ask(self.served, self.golden_examples)
 
     @cached_property
     def held_out_answers(self) -> Answers:
         """What the server answers to the held-out examples; raises as `golden_answers`."""
-        return _ask(self.served, self.held_out_examples)
+        return self._ask(self.served, self.held_out_examples)
 
     @cached_property
     def served_metrics(self) -> Mapping[str, float]:
@@ -121,7 +132,7 @@ class Subject(ExportFiles):
         """As `served_metrics`, of the live version; raises as `golden_answers`."""
         if self.live_served is None:
             raise CannotRun("there is no live version", "Compare with one: --against gs://BUCKET.")
-        return self._metrics(_ask(self.live_served, self.held_out_examples))
+        return self._metrics(self._ask(self.live_served, self.held_out_examples))
 
     @cached_property
     def reference(self) -> tuple[Reference, str]:
@@ -136,10 +147,10 @@ class Subject(ExportFiles):
 
     def close(self) -> None:
         """Let go of what was loaded, before the next subject comes."""
-        for name in ("served", "live_served"):
-            opened = self.__dict__.pop(name, None)
-            if opened is not None:
-                opened.close()
+        loaded, live = self.__dict__.pop("_loaded", None), self.__dict__.pop("live_served", None)
+        for model in (loaded and loaded[0], live):
+            if model is not None:
+                model.close()
 
     def _metrics(self, answers: Answers) -> Mapping[str, float]:
         """Several signatures with one metric: the first by name tells it."""
@@ -150,6 +161,9 @@ class Subject(ExportFiles):
                 measured = {**metrics, **measured}
         return measured
 
-
-def _ask(model: LoadedModel, examples: Mapping[str, GoldenExamples]) -> Answers:
-    return {name: model.answer(name, example.inputs) for name, example in examples.items()}
+    def _ask(self, model: LoadedModel, examples: Mapping[str, GoldenExamples]) -> Answers:
+        signatures = self.definition.signatures
+        return {
+            name: model.answer(name, cast_request(example.inputs, signatures[name].inputs))
+            for name, example in examples.items()
+        }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from tasks.validate.serving.errors import LoadFailed, RequestRefused
+from tasks.validate.serving.errors import LoadFailed, RequestRefused, ServingCrashed
 from tasks.validate.serving.wire import normalize_array
 from tasks.validate.serving.worker_process import WorkerProcess
 
@@ -157,7 +158,8 @@ class LoadedModel:
     def close(self) -> None:
         """Give back the model's memory."""
         if self._loaded_in == self._serving.worker.generation:
-            self._ask({"command": "close"}, {})
+            with suppress(ServingCrashed):  # its memory is gone then
+                self._ask({"command": "close"}, {})
         self._loaded_in = None
 
     def _load(self) -> None:

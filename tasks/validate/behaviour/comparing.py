@@ -1,0 +1,51 @@
+"""Are two answers the same?"""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+
+__all__ = ["difference", "is_float", "rounding"]
+
+# Roundings by which the same sum may differ when threads add it up in another order.
+_ROUNDINGS = 8
+
+
+def is_float(dtype: np.dtype) -> bool:
+    """Whether it is real or complex floating-point, of NumPy's dtypes or `ml_dtypes`'."""
+    return dtype.kind in "fc" or (dtype.kind == "V" and "float" in dtype.name)
+
+
+def rounding(dtype: np.dtype) -> float:
+    """The relative difference that rounding explains, for floating-point dtypes."""
+    return _ROUNDINGS * float(ml_dtypes.finfo(dtype).eps)
+
+
+def difference(want: np.ndarray, got: np.ndarray, tolerance: float) -> str:
+    """What differs between two answers; empty where nothing does.
+
+    Args:
+        want: The one.
+        got: The other.
+        tolerance: For floats, relative to the largest of them; what their rounding explains
+            is allowed in any case. NaN equals NaN, infinity equals infinity.
+
+    Returns:
+        A few words, with the figure.
+    """
+    if want.dtype != got.dtype or want.ndim != got.ndim:
+        return f"{got.dtype} of rank {got.ndim} instead of {want.dtype} of rank {want.ndim}"
+    if want.shape != got.shape:
+        return f"shape {list(got.shape)} instead of {list(want.shape)}"
+    if not is_float(want.dtype):
+        unequal = int(np.sum(want != got))
+        return f"{unequal} of {want.size} values differ" if unequal else ""
+    wide = np.complex128 if want.dtype.kind == "c" else np.float64
+    first, second = want.astype(wide), got.astype(wide)
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(first - second)
+    gaps[(first == second) | (np.isnan(first) & np.isnan(second))] = 0.0
+    largest = float(np.max(np.abs(first[np.isfinite(first)]), initial=1.0))
+    gap = float(np.max(gaps, initial=0.0))
+    kept = gap <= max(tolerance, rounding(want.dtype)) * largest  # which no NaN keeps
+    return "" if kept else f"values differ by up to {gap:.3g}"

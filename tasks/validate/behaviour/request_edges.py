@@ -1,0 +1,74 @@
+"""What do requests at the edges do to the server?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks.records import Check
+from tasks.validate.behaviour.comparing import is_float
+from tasks.validate.behaviour.edge_cases import EdgeCase, Wanted, edge_cases
+from tasks.validate.behaviour.requests import golden_requests
+from tasks.validate.outcome import conclude
+from tasks.validate.serving.errors import RequestRefused, ServingFailure
+
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
+__all__ = ["check_request_edges"]
+
+# Errors that blame the request. Others (INTERNAL, RESOURCE_EXHAUSTED, …) blame the model. Whether a
+# string is an image, or a number an index, only the model knows: it may refuse the one that is not.
+_CLEAN = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "FAILED_PRECONDITION", "DATA_LOSS")
+
+
+def check_request_edges(subject: Subject) -> Check:
+    """Ask what no golden example asks, one request at a time: the check `request-edges`.
+
+    Where the process dies of a request, that is the finding, and the next one is asked of a
+    new process.
+    """
+    signatures, problems, outcomes = subject.definition.signatures, list[str](), Counter[str]()
+    for name, golden in golden_requests(subject).items():
+        for case in edge_cases(golden, signatures[name].inputs):
+            outcome, problem = _ask(subject, name, case)
+            outcomes[outcome] += 1
+            if problem:
+                problems.append(f"signature {name!r}, {case.name}: {problem}")
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    return conclude(
+        "request-edges",
+        looked_at="batches of 0, 1 and 257 rows; empty, huge and malformed strings; NaN, infinity and"
+        " the extremes of each dtype; wrong dtypes, ranks and dimensions",
+        expected="answers, or errors that blame the request; errors for what does not fit the signature",
+        found=f"{counts}, none of them a crash" if counts else "no signature has rows",
+        problems=problems,
+        advice="Mend serve so that it answers or refuses such requests; an export refuses wrong shapes by"
+        " itself (tf.ensure_shape), so one that does not was made otherwise: export again.",
+    )
+
+
+def _ask(subject: Subject, name: str, case: EdgeCase) -> tuple[str, str]:
+    """What came of a request, and what is wrong with that."""
+    try:
+        answer = subject.served.answer(name, case.request)
+    except RequestRefused as err:
+        right = case.wanted is Wanted.ERROR or (case.wanted is Wanted.EITHER and err.code in _CLEAN)
+        return "refused", "" if right else f"expected {case.wanted.value}, got {err}"
+    except ServingFailure as err:
+        return "died", str(err)
+    return "answered", _wrong(case, answer)
+
+
+def _wrong(case: EdgeCase, answer: dict[str, np.ndarray]) -> str:
+    if case.wanted is Wanted.ERROR:
+        shapes = ", ".join(f"{output} {list(values.shape)}" for output, values in answer.items())
+        return f"expected an error, got an answer: {shapes}"
+    for output, values in answer.items():
+        if values.ndim == 0 or len(values) != case.rows:
+            return f"expected {case.rows} rows in {output!r}, got shape {list(values.shape)}"
+        if case.wanted is Wanted.ANSWER and is_float(values.dtype) and np.isnan(values).any():
+            return f"expected numbers in {output!r}, got NaN"
+    return ""

@@ -1,0 +1,56 @@
+"""Requests made of the golden examples: other rows, other sizes, with the signature's dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks.checkpoint.dtypes import numpy_dtype
+from tasks.signature import TensorSpec
+from tasks.validate.serving.wire import normalize_array
+
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
+__all__ = ["Request", "cast_request", "count_rows", "golden_requests", "take_rows"]
+
+# Input name to values, shape [batch, …].
+Request = Mapping[str, np.ndarray]
+
+
+def cast_request(inputs: Request, specs: Mapping[str, TensorSpec]) -> Request:
+    """Values in the dtypes of a signature, as any client of a typed interface sends them.
+
+    Args:
+        inputs: Input name to values.
+        specs: Input name to what the signature says of it.
+    """
+    cast = {}
+    for name, value in inputs.items():
+        dtype = numpy_dtype(specs[name].dtype) if name in specs else None
+        held = dtype is None or dtype.kind == "O"
+        cast[name] = normalize_array(np.asarray(value)) if held else np.asarray(value).astype(dtype)
+    return cast
+
+
+def golden_requests(subject: Subject) -> Mapping[str, Request]:
+    """Signature name to the request that the golden examples are."""
+    signatures = subject.definition.signatures
+    return {
+        name: cast_request(examples.inputs, signatures[name].inputs)
+        for name, examples in sorted(subject.golden_examples.items())
+    }
+
+
+def count_rows(request: Request) -> int | None:
+    """How many rows a request has; None where its inputs have no batch in common, or no row."""
+    sizes = {len(value) for value in request.values()}
+    return sizes.pop() if len(sizes) == 1 and sizes != {0} else None
+
+
+def take_rows(request: Request, rows: Sequence[int] | np.ndarray) -> Request:
+    """A request of some rows of another, in any order and any number of times."""
+    indices = np.asarray(rows, dtype=np.intp)
+    return {name: value[indices] for name, value in request.items()}

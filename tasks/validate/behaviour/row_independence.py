@@ -1,0 +1,100 @@
+"""Does a row get the same answer whatever rows stand beside it, and however many?
+
+Batch normalisation that still trains, and any other sum or extreme over the batch, gives
+away itself: a server puts the requests of many clients into one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks.records import Check
+from tasks.validate.behaviour.comparing import difference
+from tasks.validate.behaviour.declared import declared_kinds
+from tasks.validate.behaviour.requests import Request, count_rows, golden_requests, take_rows
+from tasks.validate.outcome import conclude
+from tasks.validate.serving.errors import ServingFailure
+
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
+__all__ = ["check_row_independence"]
+
+_SIZES = (2, 3, 32)
+_MOST_ROWS = 12  # golden rows asked one by one
+_MOST_BYTES = 32 << 20  # of one request
+_SEED = 4
+
+
+def check_row_independence(subject: Subject) -> Check:
+    """Compare each golden row's answer alone with those in batches: the check `row-independence`."""
+    problems, notes = list[str](), list[str]()
+    declared = declared_kinds(subject)
+    for name, request in golden_requests(subject).items():
+        rows = count_rows(request)
+        if declared.get(name):
+            notes.append(f"{name!r} is not asked, for it answers anew each time: {', '.join(declared[name])}")
+        elif rows is None:
+            notes.append(f"{name!r} is not asked, for its inputs have no rows in common")
+        else:
+            problems += _examine(subject, name, take_rows(request, range(min(rows, _MOST_ROWS))))
+            notes.append(f"{name!r}: the answers of {min(rows, _MOST_ROWS)} rows depend on nothing else")
+    return conclude(
+        "row-independence",
+        looked_at=f"golden rows alone and in batches of {', '.join(map(str, _SIZES))}, shuffled",
+        expected="a row's answer does not depend on the rows beside it, or on how many there are",
+        found="; ".join(notes),
+        problems=problems,
+        advice="Draw the network for Mode.SERVE with training=False down to the last layer (batch"
+        " normalisation), and take no sum, mean or extreme over the batch in serve.",
+    )
+
+
+def _examine(subject: Subject, name: str, request: Request) -> list[str]:
+    rows = count_rows(request) or 0
+    try:
+        alone = [subject.served.answer(name, take_rows(request, [row])) for row in range(rows)]
+        for chosen in _batches(request, rows):
+            answer = subject.served.answer(name, take_rows(request, chosen))
+            if found := list(_differences(alone, chosen, answer, subject.definition.tolerance)):
+                return [f"signature {name!r}, in a batch of {len(chosen)}, {what}" for what in found]
+    except ServingFailure as err:
+        return [f"signature {name!r}: {err}"]
+    return []
+
+
+def _batches(request: Request, rows: int) -> Iterator[np.ndarray]:
+    random = np.random.default_rng(_SEED)
+    row_bytes = sum(value.nbytes for value in request.values()) // rows
+    for size in _SIZES:
+        if size * row_bytes <= _MOST_BYTES or size == min(_SIZES):
+            # Every row has its turn before one comes again.
+            yield random.permutation(np.resize(random.permutation(rows), size))
+
+
+def _differences(
+    alone: list[dict[str, np.ndarray]],
+    chosen: np.ndarray,
+    answer: Mapping[str, np.ndarray],
+    tolerance: float,
+) -> Iterator[str]:
+    for output, values in answer.items():
+        if values.ndim == 0 or len(values) != len(chosen):
+            yield f"output {output!r} has shape {list(values.shape)}: not a row for each"
+            continue
+        for place, row in enumerate(chosen):
+            want, got = _common(alone[row][output], values[place : place + 1])
+            if what := difference(want, got, tolerance):
+                yield f"output {output!r}, golden row {row}: {what}"
+                break
+
+
+def _common(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two rows without what only the longer one has: a batch is padded to its longest row."""
+    if one.ndim != other.ndim:
+        return one, other
+    shared = tuple(slice(min(sizes)) for sizes in zip(one.shape, other.shape, strict=True))
+    return one[shared], other[shared]

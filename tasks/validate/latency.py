@@ -1,0 +1,104 @@
+"""How fast does it answer, and is that within the budget?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks.definition import Budget
+from tasks.records import Check
+from tasks.validate.behaviour.requests import Request, count_rows, golden_requests, take_rows
+from tasks.validate.outcome import conclude
+from tasks.validate.serving.errors import ServingFailure
+
+if TYPE_CHECKING:
+    from tasks.validate.serving import Latency, LoadedModel
+    from tasks.validate.subject import Subject
+
+__all__ = ["check_latency"]
+
+_BATCH = 32
+_SECONDS = 0.4  # for all signatures and both batch sizes
+# A machine that is busy with something else is no fault of the model's: it has as many tries.
+_TRIES = 3
+
+
+def check_latency(subject: Subject) -> Check:
+    """Measure requests of 1 and of 32 rows in the C++ runtime: the check `latency-budget`."""
+    budget, problems, notes = subject.definition.budget, list[str](), list[str]()
+    requests = {name: r for name, r in golden_requests(subject).items() if count_rows(r)}
+    seconds = _SECONDS / max(1, 2 * len(requests))
+    for name, request in requests.items():
+        try:
+            one, many = _measure_within(subject.served, name, request, seconds, budget)
+        except ServingFailure as err:
+            problems.append(f"signature {name!r}: {err}")
+            continue
+        problems += (f"signature {name!r}: {excess}" for excess in _excesses(budget, one, many))
+        notes.append(f"{name!r}: {_shown(one, many)}{_beside(subject, name, request, seconds)}")
+    return conclude(
+        "latency-budget",
+        looked_at=f"requests of 1 and of {_BATCH} rows, one at a time, in TensorFlow's C++ runtime",
+        expected=_bounds(budget) or "no budget declared",
+        found="; ".join(notes) or "no signature has rows",
+        problems=problems,
+        advice="Serve a smaller network, measure where it is served, or raise the definition's budget.",
+    )
+
+
+def _measure_within(
+    model: LoadedModel, name: str, request: Request, seconds: float, budget: Budget
+) -> tuple[Latency, Latency]:
+    for _ in range(_TRIES):
+        one, many = _measure(model, name, request, seconds)
+        if not list(_excesses(budget, one, many)):
+            break
+    return one, many
+
+
+def _measure(model: LoadedModel, name: str, request: Request, seconds: float) -> tuple[Latency, Latency]:
+    rows = count_rows(request) or 1
+    return (
+        model.measure(name, take_rows(request, [0]), seconds),
+        model.measure(name, take_rows(request, np.arange(_BATCH) % rows), seconds),
+    )
+
+
+def _excesses(budget: Budget, one: Latency, many: Latency) -> Iterator[str]:
+    if budget.p50_ms is not None and one.p50_ms > budget.p50_ms:
+        yield f"p50 {one.p50_ms:.3g} ms"
+    if budget.p99_ms is not None and one.p99_ms > budget.p99_ms:
+        yield f"p99 {one.p99_ms:.3g} ms"
+    if budget.rows_per_second is not None and many.rows_per_second < budget.rows_per_second:
+        yield f"{many.rows_per_second:,.0f} rows a second"
+
+
+def _bounds(budget: Budget) -> str:
+    bounds = {
+        "p50 at most {:g} ms": budget.p50_ms,
+        "p99 at most {:g} ms": budget.p99_ms,
+        "at least {:,.0f} rows a second": budget.rows_per_second,
+    }
+    return ", ".join(text.format(bound) for text, bound in bounds.items() if bound is not None)
+
+
+def _shown(one: Latency, many: Latency) -> str:
+    return (
+        f"1 row p50 {one.p50_ms:.3g} ms, p99 {one.p99_ms:.3g} ms; {_BATCH} rows p50 {many.p50_ms:.3g} ms,"
+        f" p99 {many.p99_ms:.3g} ms, {many.rows_per_second:,.0f} rows a second"
+    )
+
+
+def _beside(subject: Subject, name: str, request: Request, seconds: float) -> str:
+    """The live version's figures, where there is one; what it cannot do is no fault of the export's."""
+    if subject.live is None:
+        return ""
+    version = subject.live.release.version
+    try:
+        live = subject.live_served
+        figures = _shown(*_measure(live, name, request, seconds)) if live else "none"
+    except ServingFailure as err:
+        figures = f"not measured, {err}"
+    return f" (live version {version}: {figures})"

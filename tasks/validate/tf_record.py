@@ -1,0 +1,61 @@
+"""Read TFRecord files, as warm-up requests are kept in.
+
+Source:
+    https://github.com/tensorflow/tensorflow/blob/v2.21.0/third_party/xla/xla/tsl/lib/io/record_reader.cc
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import google_crc32c
+
+from tasks.checkpoint.encoding import MalformedError, mask_crc32c
+
+__all__ = ["read_records"]
+
+_HEADER = struct.Struct("<QI")  # the length, and its checksum
+_FOOTER = struct.Struct("<I")  # the checksum of the record
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """The records of a TFRecord file that is not compressed.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Each record, after its checksum was seen to hold.
+
+    Raises:
+        MalformedError: The file is cut off, or a checksum does not hold.
+    """
+    left = path.stat().st_size
+    with path.open("rb") as file:
+        while left:
+            header = _read(file, _HEADER.size)
+            length, checksum = _HEADER.unpack(header)
+            _check(header[:8], checksum, "a record's length")
+            left -= _HEADER.size + length + _FOOTER.size
+            if left < 0:
+                raise MalformedError(f"a record of {length} bytes", f"a file that ends {-left} bytes earlier")
+            record = _read(file, length)
+            (checksum,) = _FOOTER.unpack(_read(file, _FOOTER.size))
+            _check(record, checksum, "a record")
+            yield record
+
+
+def _read(file: IO[bytes], size: int) -> bytes:
+    data = file.read(size)
+    if len(data) != size:
+        raise MalformedError(f"{size} more bytes", f"{len(data)}: the file is cut off")
+    return data
+
+
+def _check(data: bytes, checksum: int, what: str) -> None:
+    got = mask_crc32c(google_crc32c.value(data))
+    if got != checksum:
+        raise MalformedError(f"{what} with checksum {checksum:#010x}", f"one with {got:#010x}")
