@@ -1,4 +1,7 @@
-"""What an export says of itself: its files, its ledger and its checkpoint, without TensorFlow."""
+"""The files of an export and what they were made of, each part read when a check first asks for it.
+
+Nothing here imports TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
+
 from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.checkpoint.catalogue import find_record
+from tasks.checkpoint.encoding import MalformedError
 from tasks.checkpoint.messages import SavedModel, parse_message
 from tasks.checkpoint.source import CheckpointSource, open_checkpoint
 from tasks.errors import CheckpointError, StorageError
@@ -34,7 +40,7 @@ _ROW = {"variable", "key", "saved_as"}
 
 @dataclass(kw_only=True)
 class ExportFiles:
-    """An export, each part of it read when it is first asked for.
+    """An export's files, its ledger and its checkpoint.
 
     Attributes:
         exported: Its record.
@@ -51,13 +57,16 @@ class ExportFiles:
         """Every graph of `saved_model.pb`, as tensorboard's messages: no TensorFlow is imported.
 
         Raises:
-            MalformedError: The file is damaged.
+            CheckpointCorrupt: The file is damaged.
         """
         from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
         path = self.folder / "saved_model.pb"
-        parsed = parse_message(SavedModel, path.read_bytes())
-        return [MetaGraphDef.FromString(graph.SerializeToString()) for graph in parsed.meta_graphs]
+        try:
+            parsed = parse_message(SavedModel, path.read_bytes())
+            return [MetaGraphDef.FromString(graph.SerializeToString()) for graph in parsed.meta_graphs]
+        except (MalformedError, DecodeError) as err:
+            raise MalformedError("a SavedModel", "bytes that are none").found_in(path) from err
 
     @cached_property
     def meta_graph(self) -> MetaGraphDef:

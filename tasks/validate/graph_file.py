@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from tasks.validate.graph import ServingGraph
     from tasks.validate.subject import Subject
 
-__all__ = ["check_graph_size", "check_serve_tag", "check_unreached_functions"]
+__all__ = ["MOST_BYTES", "check_graph_size", "check_serve_tag", "check_unreached_functions"]
 
 # Protocol buffers count a message's bytes in a signed 32-bit number.
-_LIMIT = 2**31 - 1
+MOST_BYTES = 2**31 - 1
 _SERVE = ["serve"]
 # What a server calls of a table besides what the graph itself calls.
 _RESOURCE_METHODS = {"_create_resource", "_initialize", "_destroy_resource"}
@@ -27,9 +27,9 @@ def check_graph_size(subject: Subject) -> Check:
     return conclude(
         "graph-size",
         looked_at="the size of saved_model.pb",
-        expected=f"at most {_LIMIT} bytes, the most that protocol buffers parse",
+        expected=f"at most {MOST_BYTES} bytes, the most that protocol buffers parse",
         found=f"{size} bytes",
-        problems=[f"{size} bytes"] if size > _LIMIT else [],
+        problems=[f"{size} bytes"] if size > MOST_BYTES else [],
         advice="Keep large constants in variables or assets instead of in the graph.",
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tasks.checkpoint.bundle_reader import TensorBundle
 from tasks.errors import CheckpointError
 from tasks.records import Check
+from tasks.validate.graph_file import MOST_BYTES
 from tasks.validate.outcome import conclude
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def check_files(subject: Subject) -> Check:
     folder = subject.folder
     problems = list(_file_problems(folder))
     tensors, size = 0, 0
+    if (folder / _GRAPH).is_file():
+        problems += _graph_problems(subject)
     if folder.is_dir():
         bundle, damage = _bundle(subject)
         problems += [damage] if damage else []
@@ -51,6 +54,16 @@ def check_files(subject: Subject) -> Check:
         problems=problems,
         advice="Export again.",
     )
+
+
+def _graph_problems(subject: Subject) -> list[str]:
+    # Of a larger one the check graph-size says so.
+    if (subject.folder / _GRAPH).stat().st_size <= MOST_BYTES:
+        try:
+            subject.meta_graphs  # noqa: B018 - parsed, and kept for the checks that look into it
+        except CheckpointError as err:
+            return [str(err)]
+    return []
 
 
 def _bundle(subject: Subject) -> tuple[TensorBundle | None, str]:
