@@ -7,7 +7,6 @@ is asked by a process that holds TensorFlow's C++ runtime alone, as a server doe
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 import time
@@ -19,13 +18,14 @@ from types import TracebackType
 from typing import Self
 
 from tasks.errors import InvalidRecord, InvalidRequest, ValidationFailed
-from tasks.files import write_atomically
 from tasks.names import check_model_name
 from tasks.records import Check, ExportedModel, ValidationReport
 from tasks.requests import ValidateRequest
 from tasks.validate.live_version import find_live_version
 from tasks.validate.outcome import CannotRun, skip
 from tasks.validate.plan import PLAN, PlannedCheck
+from tasks.validate.report import write_report
+from tasks.validate.report.terminal import announce_check, show_report
 from tasks.validate.serving import ServingProcess
 from tasks.validate.standard import Standard
 from tasks.validate.subject import Subject
@@ -90,8 +90,8 @@ class Validator:
             finally:
                 subject.close()
         path = Path(request.report)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(report.to_json(), indent=2).encode())
+        report = write_report(report, subject.exported, subject.attachments, path)
+        show_report(report)
         seconds = time.monotonic() - started
         logger.info("validated %s: %d checks in %.1f s", request.model, len(report.checks), seconds)
         _demand_passed(report, path)
@@ -134,8 +134,7 @@ def examine(
     checks: dict[str, Check] = {}
     for planned in plan:
         check = checks[planned.name] = _run(planned, subject, checks.values(), waivers)
-        level = logging.INFO if check.admits else logging.ERROR
-        logger.log(level, "%s %s: %s", check.status, check.name, check.found)
+        announce_check(check)
     return ValidationReport(
         model=subject.exported.model,
         digest=subject.exported.digest,

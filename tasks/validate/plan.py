@@ -63,6 +63,8 @@ PLAN = (
     PlannedCheck("serving-runtime", "known_ops:check_serving_runtime", _GRAPH),
     PlannedCheck("size-budget", "size_budget:check_size_budget", _FILES),
     PlannedCheck("assets", "assets:check_assets", _GRAPH),
+    # What the definition's own training graph says.
+    PlannedCheck("graphs-compared", "graphs.compared:check_graphs", _GRAPH),
     # What the server says.
     PlannedCheck("loads", "loads:check_loads", _FILES),
     PlannedCheck("warm-up", "warm_up:check_warm_up", _SERVED),

@@ -15,6 +15,7 @@ from tasks.definition import GraphFunctionDefinition
 if TYPE_CHECKING:
     from tasks.definition import GoldenExamples, ModelDefinition
     from tasks.records import WeightsKind
+    from tasks.validate.graphs.training import TrainingGraph
     from tasks.validate.reference import Reference
 
 __all__ = ["Standard"]
@@ -57,6 +58,19 @@ class Standard:
         from tasks.export.drawing import draw_graph
 
         return draw_graph(self.definition).assets
+
+    @cached_property
+    def training_graph(self) -> TrainingGraph:
+        """The graph that trains it, with no value of any variable.
+
+        Raises:
+            CannotRun: It cannot be drawn here.
+        """
+        definition = self.definition
+        # Not before the definition, which imports TensorFlow without its chatter.
+        from tasks.validate.graphs.training import draw_training_graph
+
+        return draw_training_graph(definition)
 
     def reference(self, weights: WeightsKind) -> Reference:
         """The definition's networks, drawn for evaluation; a checkpoint has yet to be restored under them."""

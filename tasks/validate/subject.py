@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +55,7 @@ class Subject(ExportFiles):
         standard: What exports of its model are held to; it outlives the subject.
         serving: The process that answers as a server does; it outlives the subject as well.
         scratch: An empty folder.
+        attachments: File name to text of what checks made to be looked at; it goes beside the report.
     """
 
     live: LiveVersion | None
@@ -62,6 +63,7 @@ class Subject(ExportFiles):
     standard: Standard
     serving: ServingProcess
     scratch: Path
+    attachments: dict[str, str] = field(default_factory=dict)
 
     @property
     def definition(self) -> ModelDefinition:

@@ -1,0 +1,61 @@
+"""Has serving anything left that only training should have? Found by comparing the two graphs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tasks.records import Check
+from tasks.validate.graphs.compare import compare_graphs
+from tasks.validate.graphs.comparison import Comparison, Part
+from tasks.validate.graphs.picture import draw_picture
+from tasks.validate.graphs.serving_graph import read_signatures
+from tasks.validate.outcome import conclude
+
+if TYPE_CHECKING:
+    from tasks.validate.subject import Subject
+
+__all__ = ["check_graphs"]
+
+
+def check_graphs(subject: Subject) -> Check:
+    """Draw both graphs, attach their comparison and its picture, and demand: the check `graphs-compared`."""
+    model, signatures = subject.exported.model, read_signatures(subject.meta_graph)
+    allowed = subject.definition.stateful_ops
+    comparison = compare_graphs(subject.standard.training_graph, signatures, allowed)
+    subject.attachments["graphs.json"] = json.dumps(comparison.to_json(), indent=1)
+    subject.attachments["graphs.svg"] = draw_picture(comparison, f"{model}: what trains, and what serves")
+    return conclude(
+        "graphs-compared",
+        looked_at=(
+            f"the training graph ({sum(part.count for part in comparison.training)} operations) and what"
+            f" {', '.join(one.name for one in signatures)} reach"
+            f" ({sum(part.count for part in comparison.serving)})"
+        ),
+        expected="nothing in serving of what is training's alone: dropout, input, gradients, optimizer, …",
+        found=_told(comparison),
+        problems=[_problem(part) for part in comparison.serving if part.fate == "left"],
+        advice=(
+            "See that build draws it for Mode.TRAIN alone and that training=False reaches every layer; if it"
+            " is meant to be served, name its type in the definition's stateful_ops."
+        ),
+    )
+
+
+def _told(comparison: Comparison) -> str:
+    inputs = ", ".join(f"{tensor.name} {tensor.spec}" for tensor in comparison.placeholders)
+    return (
+        f"{comparison.count('shared')} operations shared; {comparison.count('removed')} removed"
+        f" ({_by_kind(comparison.by_kind('removed'))}); {comparison.count('added')} added;"
+        f" in the input pipeline's place: {inputs or 'nothing'}"
+    )
+
+
+def _by_kind(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in kinds.items())
+
+
+def _problem(part: Part) -> str:
+    types = ", ".join(f"{count} {name}" for name, count in part.operations.items())
+    return f"{part.kind} left in {part.scope or 'no scope'!r}: {types}"

@@ -1,0 +1,96 @@
+"""The graph that trains a definition, drawn as training draws it, and no value of any variable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from tasks.definition import GraphFunctionDefinition, ModelDefinition
+from tasks.errors import RedrawError
+from tasks.validate.graphs.flatten import Operation, flatten_graph
+from tasks.validate.graphs.kinds import Kind
+from tasks.validate.graphs.steps import DrawnStep, draw_evaluation, draw_graph_function_steps, draw_step
+from tasks.validate.outcome import CannotRun
+
+__all__ = ["TrainingGraph", "draw_training_graph"]
+
+_IGNORE_STATE = 1  # of tf.data's ExternalStatePolicy: nobody will run the copy
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingGraph:
+    """What training and its evaluations run.
+
+    Attributes:
+        operations: Every operation, with what it is for as far as its place tells: what of the
+            network is dropout or the like, a comparison finds out.
+        inputs: What the input pipeline gives, each as name, dtype and shape.
+        layers: Names of layers and scopes, by which a numbered scope is known for one of them.
+    """
+
+    operations: list[tuple[Operation, Kind]]
+    inputs: tuple[str, ...]
+    layers: frozenset[str]
+
+
+def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
+    """Draw forward pass, loss, gradients, optimizer, averages, evaluation and input pipeline.
+
+    Args:
+        definition: The model.
+
+    Returns:
+        The graph.
+
+    Raises:
+        CannotRun: The definition cannot be drawn for training here, such as without its data.
+    """
+    try:
+        batches = definition.training_data()
+        features, labels = batches.element_spec
+        if isinstance(definition, GraphFunctionDefinition):
+            steps = [draw_graph_function_steps(definition, batches.element_spec)]
+        else:
+            steps = [draw_step(definition, features, labels), draw_evaluation(definition)]
+        operations = [*_of_pipeline(batches), *(pair for step in steps for pair in _of_step(step))]
+    except (RedrawError, CannotRun):
+        raise
+    # What a definition's methods raise is anybody's.
+    except Exception as err:
+        raise CannotRun(
+            f"the training graph cannot be drawn: {type(err).__name__}: {str(err).partition(chr(10))[0]}",
+            "Make the definition's training data reachable from here, or waive the check.",
+        ) from err
+    return TrainingGraph(
+        operations=operations,
+        inputs=tuple(_described("features", features)),
+        layers=frozenset(name for step in steps for name in step.layers),
+    )
+
+
+def _of_step(step: DrawnStep) -> Iterable[tuple[Operation, Kind]]:
+    for operation in flatten_graph(step.graph, step.ends, step.inputs).operations:
+        yield operation, step.kinds.get(operation.top, Kind.EVALUATION)
+
+
+def _of_pipeline(batches: Any) -> Iterable[tuple[Operation, Kind]]:
+    # A data set has no public way to its graph but this operation; there is no other to its variant.
+    text = tf.raw_ops.DatasetToGraphV2(
+        input_dataset=batches._variant_tensor, external_state_policy=_IGNORE_STATE
+    )
+    graph = tf.compat.v1.GraphDef.FromString(text.numpy())
+    flat = flatten_graph(graph, [node.name for node in graph.node])
+    return [(one, Kind.INPUT) for one in flat.operations]
+
+
+def _described(name: str, spec: Any) -> Iterable[str]:
+    if isinstance(spec, Mapping):
+        return [text for key in spec for text in _described(str(key), spec[key])]
+    if isinstance(spec, (tuple, list)):
+        return [text for number, one in enumerate(spec) for text in _described(f"{name}_{number}", one)]
+    shape = getattr(spec, "shape", None)
+    dimensions = "?" if shape is None or shape.rank is None else list(shape)
+    return [f"{name}: {getattr(getattr(spec, 'dtype', None), 'name', type(spec).__name__)} {dimensions}"]

@@ -1,0 +1,43 @@
+"""The report for who waits for it: a table on a terminal, a line a check in any other log."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.records import Check, ValidationReport
+
+__all__ = ["announce_check", "show_report"]
+
+logger = logging.getLogger(__name__)
+
+_STYLES = {"passed": "green", "failed": "bold red", "not_run": "yellow"}
+
+
+def announce_check(check: Check) -> None:
+    """Log one check when it is done."""
+    level = logging.INFO if check.admits else logging.ERROR
+    logger.log(level, "%s %s: %s (%.1f s)", check.status, check.name, check.found, check.seconds)
+
+
+def show_report(report: ValidationReport) -> None:
+    """Show all checks as a table on standard error, if that is a terminal; a log has had them already."""
+    if sys.stderr.isatty():
+        Console(stderr=True).print(_table(report))
+
+
+def _table(report: ValidationReport) -> Table:
+    verdict = "may be published" if report.passed else "must not be published"
+    table = Table("Status", "Check", "Found", "Seconds", title=f"{report.model} {verdict}")
+    table.columns[1].no_wrap = True
+    table.columns[3].justify = "right"
+    for check in report.checks:
+        # Text, for a bracket in what was found is no markup.
+        found = Text(f"{check.found} (waived: {check.waived})" if check.waived else check.found)
+        status = Text(check.status.replace("_", " "), _STYLES[check.status])
+        table.add_row(status, check.name, found, f"{check.seconds:.1f}")
+    return table
