@@ -60,9 +60,7 @@ class Bases:
     ) -> ExportedModel:
         """A good export of that checkpoint."""
         definition = load_definition(model)
-        return export_definition(
-            definition, self.checkpoint(model, step), self.new_folder(model), weights
-        )
+        return export_definition(definition, self.checkpoint(model, step), self.new_folder(model), weights)
 
 
 def export_definition(

@@ -31,12 +31,14 @@ class Finding:
     Attributes:
         statuses: Check to `passed`, `failed` or `not_run`.
         found: Check to what it found, of those that did not pass.
+        check_seconds: Check to how long it took.
         error: What broke where it could not be examined at all; empty if nothing did.
         seconds: For making and examining it.
     """
 
     statuses: dict[str, str]
     found: dict[str, str]
+    check_seconds: dict[str, float]
     error: str
     seconds: float
 
@@ -60,20 +62,23 @@ class Examiner:
         for standard in self._standards.values():
             standard.close()
 
-    def examine(
-        self, make: Callable[[], Specimen], plan: tuple[PlannedCheck, ...] = PLAN
-    ) -> Finding:
+    def examine(self, make: Callable[[], Specimen], plan: tuple[PlannedCheck, ...] = PLAN) -> Finding:
         """Make a specimen and run the checks of a plan on it."""
         started = time.monotonic()
         try:
             report = self._report(make(), plan)
         except Exception:  # one that breaks is told by its name, and the others are examined all the same
             return Finding(
-                statuses={}, found={}, error=traceback.format_exc(), seconds=time.monotonic() - started
+                statuses={},
+                found={},
+                check_seconds={},
+                error=traceback.format_exc(),
+                seconds=time.monotonic() - started,
             )
         return Finding(
             statuses={check.name: check.status for check in report.checks},
             found={check.name: check.found for check in report.checks if check.status != "passed"},
+            check_seconds={check.name: check.seconds for check in report.checks},
             error="",
             seconds=time.monotonic() - started,
         )

@@ -64,7 +64,9 @@ def trained(bases: Bases, kind: Callable[..., ModelDefinition]) -> Specimen:
     definition = kind(folder) if kind is good_modules.LargeVocabulary else kind()
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(definition).__name__).lower()
     checkpoint = train_definition(definition, name, folder)
-    return Specimen(exported=export_definition(definition, checkpoint, folder / "model"), definition=definition)
+    return Specimen(
+        exported=export_definition(definition, checkpoint, folder / "model"), definition=definition
+    )
 
 
 def sampled(bases: Bases, module: str) -> Specimen:
@@ -127,9 +129,7 @@ def _goods() -> list[GoodExport]:
         *((f"saved-by-keras{suffix}", foreign, (suffix,)) for suffix in (".keras", ".weights.h5", ".h5")),
         *((f"saved-by-tf1-v{n}", saved_by_tf1, (n,)) for n in (1, 2)),
     ]
-    return [
-        GoodExport(name=name, make=functools.partial(_call, make, more)) for name, make, more in goods
-    ]
+    return [GoodExport(name=name, make=functools.partial(_call, make, more)) for name, make, more in goods]
 
 
 def _call(make: Callable[..., Specimen], more: tuple[Any, ...], bases: Bases) -> Specimen:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 import tensorflow as tf
 
 from tasks.definition import GraphFunctionDefinition, Mode, TensorSpec
@@ -18,9 +17,7 @@ v1 = tf.compat.v1
 class ReferenceVariables(GraphFunctionDefinition, Tiny):
     """Variables of the first kind, as graphs before 2019 have them."""
 
-    signatures = one_signature(
-        {"x": TensorSpec("float32", (None, 4))}, y=TensorSpec("float32", (None, 1))
-    )
+    signatures = one_signature({"x": TensorSpec("float32", (None, 4))}, y=TensorSpec("float32", (None, 1)))
 
     def rows(self, count: int) -> Arrays:
         return {"x": normal(count, 4)}
@@ -45,14 +42,10 @@ class OldControlFlow(ReferenceVariables):
 
     def graph(self, mode: Mode, features: Any) -> Any:
         weight = v1.get_variable("weight", [4], initializer=v1.ones_initializer())
-        rounds = v1.get_variable(
-            "rounds", [], tf.int32, v1.constant_initializer(3), trainable=False
-        )
+        rounds = v1.get_variable("rounds", [], tf.int32, v1.constant_initializer(3), trainable=False)
         x = features["x"] * weight
         _, powered = v1.while_loop(
             lambda step, _: step < rounds, lambda step, total: (step + 1, total * 0.5 + x), (0, x)
         )
         summed = tf.reduce_sum(powered, axis=1, keepdims=True)
         return tf.where(summed > 0, summed, 0.1 * summed)
-
-

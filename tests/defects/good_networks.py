@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -255,5 +254,3 @@ class Preprocessing(Tiny):
             parts.append(keras.layers.Flatten()(keras.layers.Embedding(rows, 2, name=name)(ids)))
         y = keras.layers.Dense(1, name="y")(keras.layers.Concatenate()(parts))
         return keras.Model({"age": age, "colour": colour, "shop": shop}, y)
-
-

@@ -44,9 +44,7 @@ class EveryModuleTrained(Tiny, EveryModule):
     serve = EveryModule.serve
 
     def rows(self, count: int) -> Arrays:
-        return {
-            "word": np.array([_WORDS[n % len(_WORDS)].encode() for n in range(count)], dtype=object)
-        }
+        return {"word": np.array([_WORDS[n % len(_WORDS)].encode() for n in range(count)], dtype=object)}
 
     def labels(self, count: int) -> np.ndarray:
         return np.ones([count, 2], np.float32)

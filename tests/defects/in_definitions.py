@@ -152,7 +152,9 @@ class SignatureOfPngFilesDecodedUpsideDown(Mnist):
     def serve(self, network: Any, signature: str, inputs: Tensors) -> Tensors:
         if signature != "serving_png":
             return super().serve(network, signature, inputs)
-        return super().serve(lambda image, training: network(image[:, ::-1], training=training), signature, inputs)
+        return super().serve(
+            lambda image, training: network(image[:, ::-1], training=training), signature, inputs
+        )
 
 
 @planted_in_definition("recommender", "held-out-examples")
@@ -185,14 +187,13 @@ class BatchesOverAFixedSizeRefused(Recommender):
         return {name: value[:rows] for name, value in answer.items()}
 
 
-@planted_in_definition("text_classifier", "request-edges")
-class EmptyTextRefused(TextClassifier):
-    """One empty message makes the whole batch fail that it came in."""
+@planted_in_definition("mnist", "request-edges")
+class BatchOfOneSqueezed(Mnist):
+    """Whoever sends one image, as most clients do, gets an error: its row is squeezed away."""
 
     def serve(self, network: Any, signature: str, inputs: Tensors) -> Tensors:
-        shortest = tf.reduce_min(tf.strings.length(inputs["text"]))
-        with tf.control_dependencies([tf.debugging.assert_positive(shortest)]):
-            return super().serve(network, signature, {"text": tf.identity(inputs["text"])})
+        answer = super().serve(network, signature, inputs)
+        return {**answer, "digit": tf.ensure_shape(tf.squeeze(answer["digit"]), [None])}
 
 
 @planted_in_definition("text_classifier", "inference-ops")

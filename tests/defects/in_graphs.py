@@ -11,6 +11,7 @@ from tests.defects.planting import Defect, planted_in_graph
 
 __all__ = ["DEFECTS"]
 
+_TOKEN = "token"  # noqa: S105 - the name by which an operation calls a function of Python
 _ANSWER = ("serving_default_probabilities_answer",)
 
 
@@ -109,7 +110,9 @@ def python_function(meta_graph: Any) -> None:
     """No server has the Python process that it calls: each request fails."""
 
     def draw(answer: tf.Tensor) -> tf.Tensor:
-        answered = tf.raw_ops.PyFunc(input=[answer], token="pyfunc_0", Tout=[tf.float32], name="scores/checked")
+        answered = tf.raw_ops.PyFunc(
+            input=[answer], **{_TOKEN: "pyfunc_0"}, Tout=[tf.float32], name="scores/checked"
+        )
         return answered[0]
 
     rewire(meta_graph, "Softmax", graft(meta_graph, "Softmax", draw), _ANSWER)
@@ -122,7 +125,7 @@ def eager_python_function_inside_of_a_function(meta_graph: Any) -> None:
     def draw(answer: tf.Tensor) -> tf.Tensor:
         @tf.function(input_signature=[tf.TensorSpec(None, tf.float32)])
         def checked(given: tf.Tensor) -> tf.Tensor:
-            return tf.raw_ops.EagerPyFunc(input=[given], token="pyfunc_1", Tout=[tf.float32])[0]
+            return tf.raw_ops.EagerPyFunc(input=[given], **{_TOKEN: "pyfunc_1"}, Tout=[tf.float32])[0]
 
         return tf.identity(checked(answer), name="scores/answer")
 
@@ -216,6 +219,16 @@ def statistics_updated_when_asked(meta_graph: Any) -> None:
         return tf.raw_ops.AssignAddVariableOp(resource=mean, value=change, name="conv_1/statistics/update")
 
     hang_on(meta_graph, graft(meta_graph, "conv_1/Conv2D", draw))
+
+
+@planted_in_graph("digits_graph", "request-edges")
+def any_shape_taken(meta_graph: Any) -> None:
+    """Images of another size are answered as if they were digits, or end the server in a later release."""
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    (demand,) = (node for node in nodes.values() if "serving_default_image" in node.input)
+    assert demand.op == "EnsureShape"
+    readers = tuple(name for name, node in nodes.items() if demand.name in node.input)
+    rewire(meta_graph, demand.name, "serving_default_image", readers)
 
 
 DEFECTS = tuple(value for value in vars().copy().values() if isinstance(value, Defect))

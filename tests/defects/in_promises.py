@@ -101,7 +101,9 @@ def accuracy_below_the_threshold(bases: Bases) -> Specimen:
 def loss_above_the_threshold(bases: Bases) -> Specimen:
     """The weights of the training's beginning are published, because their file was at hand."""
     early = bases.export("mnist", 200, "raw")
-    worse = {name: value + 1.0 if name == "loss" else value for name, value in early.checkpoint.metrics.items()}
+    worse = {
+        name: value + 1.0 if name == "loss" else value for name, value in early.checkpoint.metrics.items()
+    }
     checkpoint = replace(early.checkpoint, metrics=worse)
     return Specimen(exported=replace(early, checkpoint=checkpoint), definition=load_definition("mnist"))
 
@@ -133,9 +135,7 @@ def op_newer_than_the_server(bases: Bases) -> Specimen:
     def draw(answer: tf.Tensor) -> tf.Operation:
         return tf.raw_ops.DecodeWebP(contents="no image", name="thumbnail/decoded").op
 
-    edit_graph(
-        Path(exported.uri), lambda graph: hang_on(graph, graft(graph, "logits/add", draw))
-    )
+    edit_graph(Path(exported.uri), lambda graph: hang_on(graph, graft(graph, "logits/add", draw)))
     return Specimen(exported=sealed(exported), definition=ForServersOf2024())
 
 

@@ -213,7 +213,9 @@ def input_narrowed_that_is_live(bases: Bases) -> Specimen:
             )
         }
 
-        def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        def serve(
+            self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]
+        ) -> Mapping[str, tf.Tensor]:
             wide = {name: tf.cast(value, tf.int64) for name, value in inputs.items()}
             return super().serve(network, signature, wide)
 

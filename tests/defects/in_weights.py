@@ -11,7 +11,15 @@ import numpy as np
 from tasks.records import ExportedModel
 from tasks.registry import load_definition
 from tests.defects.bases import Bases
-from tests.defects.planting import Defect, Specimen, copy_of, edit_weights, planted, planted_in_weights, sealed
+from tests.defects.planting import (
+    Defect,
+    Specimen,
+    copy_of,
+    edit_weights,
+    planted,
+    planted_in_weights,
+    sealed,
+)
 
 __all__ = ["DEFECTS"]
 

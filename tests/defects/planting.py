@@ -94,9 +94,7 @@ def planted_in_files(base: str, caught_by: str, *, seal: bool = True) -> Decorat
         def plant(bases: Bases) -> Specimen:
             exported = copy_of(bases.export(base), bases.new_folder("defect"))
             edit(Path(exported.uri))
-            return Specimen(
-                exported=sealed(exported) if seal else exported, definition=load_definition(base)
-            )
+            return Specimen(exported=sealed(exported) if seal else exported, definition=load_definition(base))
 
         return _defect(edit, base, caught_by, plant)
 
@@ -180,9 +178,7 @@ def edit_weights(folder: Path, edit: Callable[[dict[str, np.ndarray]], None]) ->
             writer.add_array(key, value)
 
 
-def _defect(
-    source: Any, base: str, caught_by: str, plant: Callable[[Bases], Specimen]
-) -> Defect:
+def _defect(source: Any, base: str, caught_by: str, plant: Callable[[Bases], Specimen]) -> Defect:
     name = re.sub(r"(?<!^)(?=[A-Z])", "-", source.__name__).replace("_", "-").lower()
     assert source.__doc__, f"{name} does not say what it does in production"
     return Defect(
