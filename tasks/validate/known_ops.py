@@ -57,6 +57,7 @@ def check_serving_runtime(subject: Subject) -> Check:
     problems = [*_version_problems(graph, releases, runtime)]
     for op, places in used.items():
         problems += _op_problems(op, places, releases, runtime)
+        problems += _refusals(op, places, releases.known_at(op, runtime), graph)
     versions = graph.meta.graph_def.versions
     return conclude(
         "serving-runtime",
@@ -117,6 +118,17 @@ def _op_problems(
             if problem:
                 yield f"{op} {place}: TensorFlow {runtime} {problem}{_since(name, value, op, releases)}"
                 return
+
+
+def _refusals(
+    op: str, places: list[tuple[object, NodeDef]], known: OpForm | None, graph: ServingGraph
+) -> Iterator[str]:
+    producer = graph.meta.graph_def.versions.producer
+    if known is not None and known.deprecated is not None and producer >= known.deprecated:
+        yield (
+            f"TensorFlow refuses {op} {places[0][0]} in graphs of version {known.deprecated} or later,"
+            f" and this one's is {producer}"
+        )
 
 
 def _attr_problem(name: str, value: AttrValue, known: OpForm, newest: OpForm) -> str:

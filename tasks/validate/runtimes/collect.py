@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from tensorboard.compat.proto.op_def_pb2 import OpDef, OpList
 
 from tasks.validate.runtimes import OP_LISTS
 
-__all__ = ["collect_op_lists"]
+__all__ = ["ask_library", "collect_op_lists", "merge_op_lists"]
 
 _LIBRARIES = ("tensorflow/libtensorflow_framework.so.2", "tensorflow/libtensorflow_cc.so.2")
 # A wheel of tensorflow-cpu is half of tensorflow's, and has the same operations.
@@ -48,17 +48,27 @@ def collect_op_lists(releases: Iterable[str]) -> bytes:
         subprocess.CalledProcessError: pip does not find a wheel.
         OSError: The library of a wheel cannot be loaded here.
     """
+    asked = {release.rpartition(".")[0]: _ask(release) for release in releases}
+    return gzip.compress(merge_op_lists(asked), mtime=0)
+
+
+def merge_op_lists(releases: Mapping[str, tuple[OpList, GraphDef]]) -> bytes:
+    """Put the operations of several releases together, each form of one once.
+
+    Args:
+        releases: Release to its operations and an empty graph of its version, the oldest first.
+
+    Returns:
+        JSON.
+    """
     versions: dict[str, int] = {}
     ops: dict[str, list[dict[str, Any]]] = {}
-    for release in releases:
-        name = release.rpartition(".")[0]
-        op_list, graph = _ask(release)
+    for name, (op_list, graph) in releases.items():
         versions[name] = graph.versions.producer
         for op in op_list.op:
             _note(ops.setdefault(op.name, []), name, list(versions), _described(op))
     content = {"graph_versions": versions, "ops": dict(sorted(ops.items()))}
-    text = json.dumps(content, separators=(",", ":")).encode()
-    return gzip.compress(text, mtime=0)
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 def _note(forms: list[dict[str, Any]], release: str, releases: list[str], described: dict[str, Any]) -> None:
@@ -99,9 +109,23 @@ def _ask(release: str) -> tuple[OpList, GraphDef]:
         (wheel,) = Path(scratch).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             libraries = [archive.extract(name, scratch) for name in _LIBRARIES]
-        # Two releases in one process would take each other's symbols.
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            op_list, graph = process.submit(read_library, libraries[-1]).result()
+        return ask_library(libraries[-1])
+
+
+def ask_library(path: str) -> tuple[OpList, GraphDef]:
+    """Ask a C library of TensorFlow, in a process of its own: two releases would take each other's symbols.
+
+    Args:
+        path: `libtensorflow_cc.so.2`.
+
+    Returns:
+        Its operations, and an empty graph of the version that it writes.
+
+    Raises:
+        OSError: It cannot be loaded here.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        op_list, graph = process.submit(_read_library, path).result()
     return OpList.FromString(op_list), GraphDef.FromString(graph)
 
 
@@ -115,15 +139,7 @@ class _Buffer(ctypes.Structure):
     ]
 
 
-def read_library(path: str) -> tuple[bytes, bytes]:
-    """Load a C library of TensorFlow into this process.
-
-    Args:
-        path: `libtensorflow_cc.so.2`.
-
-    Returns:
-        Its `OpList`, and an empty `GraphDef` with the version that it writes, serialized.
-    """
+def _read_library(path: str) -> tuple[bytes, bytes]:
     library = ctypes.CDLL(path)
     for name in ("TF_GetAllOpList", "TF_NewGraph", "TF_NewStatus", "TF_NewBuffer"):
         getattr(library, name).restype = ctypes.c_void_p
