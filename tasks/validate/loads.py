@@ -1,14 +1,19 @@
-"""Does the C++ loader take it, and does every signature answer?"""
+"""Does the C++ loader take it, and does every signature answer as it promises?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tasks.checkpoint.dtypes import name_of_array, numpy_dtype
 from tasks.records import Check
 from tasks.validate.outcome import conclude
-from tasks.validate.serving import LoadFailed, RequestRefused, ServingCrashed
+from tasks.validate.serving.errors import ServingFailure
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from tasks.signature import TensorSpec
     from tasks.validate.subject import Subject
 
 __all__ = ["check_loads"]
@@ -16,16 +21,41 @@ __all__ = ["check_loads"]
 
 def check_loads(subject: Subject) -> Check:
     """Load the export as a server would, and send each signature its golden examples: the check `loads`."""
-    problem = ""
+    found = ""
     try:
+        problems = [*_misfits(subject)]
         names = ", ".join(sorted(subject.golden_answers))
-    except (LoadFailed, RequestRefused, ServingCrashed) as err:
-        problem, names = str(err), ""
+        found = f"loaded in {subject.served.load_seconds:.2f} s; answers from {names}"
+    except ServingFailure as err:
+        problems = [str(err)]
     return conclude(
         "loads",
-        looked_at=str(subject.folder),
-        expected="TensorFlow's C++ loader takes it with the tag 'serve', and each signature answers",
-        found=f"answers from {names}",
-        problems=[problem] if problem else [],
+        looked_at=f"{subject.folder}, in a process of TensorFlow's C++ runtime",
+        expected="the C++ loader takes it with the tag 'serve', and each signature answers its golden"
+        " examples with the outputs, dtypes and shapes that it promises",
+        found=found,
+        problems=problems,
         advice="Export again; if it fails again, mend the definition's serve.",
+    )
+
+
+def _misfits(subject: Subject) -> Iterator[str]:
+    """What is answered otherwise than the definition says."""
+    for name, answers in subject.golden_answers.items():
+        promised = subject.definition.signatures[name].outputs
+        for output in sorted(set(promised) | set(answers)):
+            where = f"signature {name!r}, output {output!r}"
+            if output not in answers or output not in promised:
+                yield f"{where}: {'missing' if output in promised else 'not in the definition'}"
+            elif not _fits(answers[output], promised[output]):
+                got = f"{name_of_array(answers[output])} {list(answers[output].shape)}"
+                yield f"{where}: expected {promised[output]}, got {got}"
+
+
+def _fits(answer: np.ndarray, promised: TensorSpec) -> bool:
+    sizes = zip(answer.shape, promised.shape, strict=False)
+    return (
+        answer.dtype == numpy_dtype(promised.dtype)
+        and answer.ndim == len(promised.shape)
+        and all(want in (None, got) for got, want in sizes)
     )

@@ -67,11 +67,11 @@ PLAN = (
     PlannedCheck("graphs-compared", "graphs.compared:check_graphs", _GRAPH),
     # What the server says.
     PlannedCheck("loads", "loads:check_loads", _FILES),
-    PlannedCheck("warm-up", "warm_up:check_warm_up", _SERVED),
+    PlannedCheck("warm-up", "behaviour.warm_up:check_warm_up", _SERVED),
     PlannedCheck("repeatable", "behaviour.repeatable:check_repeatable", _SERVED),
     PlannedCheck("row-independence", "behaviour.row_independence:check_row_independence", _SERVED),
     PlannedCheck("request-edges", "behaviour.request_edges:check_request_edges", _SERVED),
-    PlannedCheck("latency-budget", "latency:check_latency", _SERVED),
+    PlannedCheck("latency-budget", "behaviour.latency:check_latency", _SERVED),
     # What the checkpoint itself says.
     PlannedCheck("golden-examples", "parity:check_golden_examples", _SERVED),
     PlannedCheck("held-out-examples", "parity:check_held_out_examples", _SERVED),

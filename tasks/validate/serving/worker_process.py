@@ -39,6 +39,7 @@ class WorkerProcess:
     def __init__(self) -> None:
         self.generation = 0
         self._greeted = False
+        self._asked_at = 0
         self._start()
 
     @property
@@ -64,6 +65,7 @@ class WorkerProcess:
             ServingCrashed: The worker died of it, or did not answer in time.
         """
         self.wake()
+        self._asked_at = os.fstat(self._log.fileno()).st_size
         try:
             send(self._connection, header, arrays)
             answer, values = self._receive(seconds)
@@ -116,7 +118,7 @@ class WorkerProcess:
                 pass_fds=(theirs.fileno(),),
             )
         self._connection = Connection(ours.detach())
-        self._greeted = False
+        self._greeted, self._asked_at = False, 0
         self.generation += 1
 
     def _receive(self, seconds: float) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -126,17 +128,16 @@ class WorkerProcess:
         return receive(self._connection)
 
     def _crashed(self) -> ServingCrashed:
-        """How the worker died, in its own last words."""
+        """How the worker died, in its own words."""
         self._connection.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
         self._process.kill()
         how = _how(self._process.wait())
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - _LOG_BYTES))
-        words = " ".join(self._log.read().decode(errors="replace").split())
+        # What it wrote since it was asked, from the start: what went wrong, then the trace.
+        words = os.pread(self._log.fileno(), _LOG_BYTES, self._asked_at).decode(errors="replace").split()
         self._log.close()
-        return ServingCrashed(f"the serving process {how}" + (f": {words}" if words else ""))
+        return ServingCrashed(f"the serving process {how}" + (f": {' '.join(words)}" if words else ""))
 
 
 def _how(code: int) -> str:

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tasks.validate.graph_answers import answer_in_session
 
 from tasks.checkpoint import select_checkpoint
 from tasks.checkpoint.bundle_reader import TensorBundle
@@ -21,6 +20,7 @@ from tasks.records import Checkpoint, ExportedModel
 from tasks.registry import load_definition
 from tasks.requests import CheckpointRequest, TrainRequest
 from tasks.train import train_model
+from tasks.validate.session_reference import SessionReference
 
 TESTS = Path(__file__).parents[2]
 
@@ -241,7 +241,10 @@ def test_export_graph_function_answers_bit_for_bit_in_every_python_loader(
     exported = export_graph_function(words, tmp_path / "model")
     definition = load_definition("word_graph")
     examples = definition.golden_examples()
-    expected = answer_in_session(definition, Path(words.uri) / words.prefix, "average", examples)
+    reference = SessionReference(definition, "average")
+    reference.restore(Path(words.uri) / words.prefix)
+    expected = {name: reference.answer(name, example.inputs) for name, example in examples.items()}
+    reference.close()
     loaded = tf.saved_model.load(exported.uri)
     for name, example in examples.items():
         answer = loaded.signatures[name](**{k: tf.constant(v) for k, v in example.inputs.items()})

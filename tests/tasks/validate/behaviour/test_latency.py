@@ -1,0 +1,29 @@
+from collections.abc import Callable
+
+from tasks.definition import Budget
+from tasks.validate.behaviour.latency import check_latency
+from tasks.validate.subject import Subject
+
+SubjectOf = Callable[..., Subject]
+
+
+def test_measure_without_a_budget_passes_with_the_figures(subject_of: SubjectOf) -> None:
+    check = check_latency(subject_of("good", "lengths"))
+    assert check.status == "passed"
+    assert check.expected == "no budget declared"
+    assert "'good': 1 row p50" in check.found
+    assert "rows a second" in check.found
+
+
+def test_measure_within_a_wide_budget_passes(subject_of: SubjectOf) -> None:
+    check = check_latency(subject_of("good", budget=Budget(p50_ms=1e4, p99_ms=1e4, rows_per_second=1)))
+    assert check.status == "passed"
+    assert check.expected == "p50 at most 10000 ms, p99 at most 10000 ms, at least 1 rows a second"
+
+
+def test_measure_above_each_bound_fails_by_it(subject_of: SubjectOf) -> None:
+    check = check_latency(subject_of("good", budget=Budget(p50_ms=1e-6, p99_ms=1e-6, rows_per_second=1e12)))
+    assert check.status == "failed"
+    for bound in ("p50", "p99", "rows a second"):
+        assert bound in check.found
+    assert "signature 'good'" in check.found
