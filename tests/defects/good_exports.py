@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tasks.definition import Budget, Mode, ModelDefinition
+from tasks.definition import Budget, Mode, ModelDefinition, Threshold
+from tasks.models.digits_graph import DigitsGraph
 from tasks.models.mnist import Mnist
 from tasks.records import WeightsKind
 from tasks.registry import load_definition
@@ -45,9 +46,26 @@ class WithinItsBudget(Mnist):
     max_regression: ClassVar[dict[str, float]] = {"accuracy": 0.0}
 
 
+class RawMnist(Mnist):
+    """MNIST without the bounds that its averaged weights keep."""
+
+    thresholds: ClassVar[dict[str, Threshold]] = {}
+
+
+class RawDigits(DigitsGraph):
+    """Digits without the bounds that their averaged weights keep."""
+
+    thresholds: ClassVar[dict[str, Threshold]] = {}
+
+
+_RAW = {"mnist": RawMnist, "digits_graph": RawDigits}
+
+
 def shipped(bases: Bases, model: str, weights: WeightsKind) -> Specimen:
     """A model that ships, with either weights."""
-    return Specimen(exported=bases.export(model, None, weights), definition=load_definition(model))
+    raw = _RAW.get(model) if weights == "raw" else None
+    definition = raw() if raw else load_definition(model)
+    return Specimen(exported=bases.export(model, None, weights), definition=definition)
 
 
 def replacing_itself(bases: Bases) -> Specimen:

@@ -124,7 +124,7 @@ def graph_over_two_gigabytes(bases: Bases) -> Specimen:
     exported = copy_of(bases.export("mnist"), bases.new_folder("defect"))
     # A file with a hole: it takes no room on the disk.
     os.truncate(Path(exported.uri) / "saved_model.pb", _TWO_GIGABYTES + 1)
-    return Specimen(exported=sealed(exported), definition=load_definition("mnist"))
+    return Specimen(exported=exported, definition=load_definition("mnist"))
 
 
 @planted("digits_graph", "serving-runtime")

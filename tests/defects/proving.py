@@ -62,7 +62,7 @@ def open_proving_ground(
 
 @contextmanager
 def _as_training_is_run() -> Iterator[None]:
-    """Warnings are no errors: Keras has some for old file formats and for weights without a gradient."""
+    """Warnings are no errors: Keras has some of NumPy 2, of old formats, of weights without a gradient."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore")
         yield
