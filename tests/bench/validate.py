@@ -64,11 +64,9 @@ def _measure(workshop: Workshop, layers: int) -> Comparison:
 
 
 def _notes(rounds: list[dict[str, Figures]]) -> dict[str, str]:
-    checks = {
-        name: [figures["validate"]["checks"][name] for figures in rounds]
-        for name in rounds[0]["validate"]["checks"]
-    }
-    slowest = sorted(checks, key=lambda name: -median(checks[name]))[:_SLOWEST_SHOWN]
+    taken: list[dict[str, float]] = [figures["validate"]["checks"] for figures in rounds]
+    checks = {name: median(seconds[name] for seconds in taken) for name in taken[0]}
+    slowest = sorted(checks, key=lambda name: -checks[name])[:_SLOWEST_SHOWN]
     peaks = {
         way: max(figures[way]["serving_peak_bytes"] for figures in rounds) for way in ("load", "validate")
     }

@@ -91,6 +91,7 @@ WAYS: dict[str, Callable[[Path], dict[str, Any]]] = {
 def main() -> None:
     """Go one way and say what it took."""
     way, folder = sys.argv[1], Path(sys.argv[2])
+    os.chdir(folder)  # which the checkpoint's URI is relative to
     # TensorFlow starts its threads and devices at the first operation: part of its import.
     tf.constant(0)
     if way == "validate":
