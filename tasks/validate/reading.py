@@ -15,16 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.checksum import finish_checksum
-from tasks.checkpoint.encoding import MalformedError
 from tasks.checkpoint.entries import TensorEntry
-from tasks.checkpoint.finite import ScanningChecksum, scanning_checksum_for
 from tasks.checkpoint.shard_reader import LocalShard, Piece
-from tasks.errors import CheckpointError, StorageError
 from tasks.files import digest_files, scan_file
+from tasks.validate.comparing import ExpectedBytes, ToleratedChecksum
 
 __all__ = ["Reading", "SourceBytes", "read_export"]
 
@@ -157,8 +152,8 @@ class _Shard:
 
     def _read_piece(self, shard: LocalShard, entry: TensorEntry, piece: Piece) -> None:
         reading, key = self._reading, entry.key
-        checksum = _Checksum(entry, piece)
-        source = _Expected(self._sources[key](piece)) if key in self._sources else None
+        checksum = ToleratedChecksum(entry, piece)
+        source = ExpectedBytes(self._sources[key](piece)) if key in self._sources else None
         for block in self._blocks(shard, piece.offset, piece.offset + piece.size):
             checksum.update(block)
             if source is not None:
@@ -183,81 +178,3 @@ class _Shard:
             self._sha256.update(block)
             start += len(block)
             yield block
-
-
-class _Checksum:
-    """The checksum of a piece, whose damage does not keep the rest of the file from being read."""
-
-    def __init__(self, entry: TensorEntry, piece: Piece) -> None:
-        self._checksum = scanning_checksum_for(entry.dtype, piece.shape, piece.size)
-        self._expected = piece.crc32c
-        self._damage = ""
-
-    @property
-    def non_finite(self) -> int:
-        """Its elements so far that are NaN or infinite."""
-        return self._checksum.scan.count if isinstance(self._checksum, ScanningChecksum) else 0
-
-    def update(self, block: bytes) -> None:
-        """Take the next bytes."""
-        if not self._damage:
-            try:
-                self._checksum.update(block)
-            except MalformedError as err:
-                self._damage = str(err)
-
-    def finish(self) -> str:
-        """What is wrong with it; empty for nothing."""
-        if not self._damage:
-            try:
-                finish_checksum(self._checksum, self._expected)
-            except MalformedError as err:
-                self._damage = str(err)
-        return self._damage
-
-
-class _Expected:
-    """What the checkpoint holds for a piece, taken in the blocks in which the other side comes."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._held = b""
-        self._problem = ""
-        self._at = 0
-        self._differing = 0
-        self._first = 0
-
-    def compare(self, block: bytes) -> None:
-        """Take the next bytes of the export's tensor."""
-        if self._problem:
-            return
-        expected = self._take(len(block))
-        if expected != block:
-            self._count(expected, block)
-        self._at += len(block)
-
-    def finish(self) -> str:
-        """How the two differ; empty where they are the same, bit by bit."""
-        if not self._problem and (self._held or self._take(1)):
-            return "the checkpoint's tensor is longer"
-        if not self._problem and self._differing:
-            return f"{self._differing} of {self._at} bytes differ, the first at {self._first}"
-        return self._problem
-
-    def _count(self, expected: bytes, block: bytes) -> None:
-        common = min(len(expected), len(block))
-        unlike = np.frombuffer(expected, np.uint8, common) != np.frombuffer(block, np.uint8, common)
-        if not self._differing:
-            self._first = self._at + (int(np.argmax(unlike)) if unlike.any() else common)
-        self._differing += int(np.count_nonzero(unlike)) + len(block) - common
-
-    def _take(self, count: int) -> bytes:
-        try:
-            while len(self._held) < count:
-                self._held += next(self._blocks)
-        except StopIteration:
-            pass
-        except (CheckpointError, StorageError) as err:
-            self._problem = f"the checkpoint cannot be read: {err}"
-        taken, self._held = self._held[:count], self._held[count:]
-        return taken

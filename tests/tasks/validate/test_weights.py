@@ -236,3 +236,16 @@ def test_read_export_partitioned_tensor_is_compared_by_its_parts(tmp_path: Path)
     reading = compare(tmp_path / "m", tmp_path / "weights")
     assert reading.compared["t"] == whole.nbytes
     assert reading.unlike == {"t": "1 of 64 bytes differ, the first at 60"}
+
+
+def test_read_export_whole_tensor_of_a_partitioned_one_is_compared(tmp_path: Path) -> None:
+    whole = np.arange(24, dtype=np.int32).reshape(6, 4)
+    prefix = tmp_path / "m/variables/variables"
+    prefix.parent.mkdir(parents=True)
+    with BundleWriter(prefix, durable=False) as writer:
+        writer.add_array("t", whole)
+    with BundleWriter(tmp_path / "weights", durable=False) as writer:
+        writer.add_slice("t", whole.shape, (0, 0), whole[:2])
+        writer.add_slice("t", whole.shape, (2, 0), whole[2:] + (whole[2:] == 9))
+    reading = compare(tmp_path / "m", tmp_path / "weights")
+    assert reading.unlike == {"t": "1 of 96 bytes differ, the first at 36"}
