@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from sample_models.line_module import LineDefinition
 
 from tasks.definition import Budget, GoldenExamples, Signature, TensorSpec
 from tasks.records import Checkpoint, ExportedModel, LedgerSummary
 from tasks.validate.serving import ServingProcess
 from tasks.validate.standard import Standard
 from tasks.validate.subject import Subject
+from tests.sample_models.line_module import LineDefinition
 
 _FLOATS = TensorSpec("float32", (None, 4))
 _WORDS = TensorSpec("string", (None,))
