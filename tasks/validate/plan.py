@@ -43,10 +43,10 @@ _GRAPH = (*_FILES, "graph-size", "serve-tag")
 _SERVED = (*_FILES, "signatures", "loads")
 
 PLAN = (
-    # What the files say, without TensorFlow.
+    # What the files say, without TensorFlow. What is too large to be parsed is not read first.
+    PlannedCheck("graph-size", "graph_file:check_graph_size"),
     PlannedCheck("files-whole", "whole:check_files"),
     PlannedCheck("digest", "whole:check_digest"),
-    PlannedCheck("graph-size", "graph_file:check_graph_size", _FILES),
     PlannedCheck("serve-tag", "graph_file:check_serve_tag", (*_FILES, "graph-size")),
     PlannedCheck("finite-weights", "finite_weights:check_finite_weights", _FILES),
     # What the graph says, without TensorFlow as long as nothing is wrong.

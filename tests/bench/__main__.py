@@ -17,6 +17,7 @@ from rich.console import Console
 from redraw.embedded.errors import EmbeddedError
 from tests.bench.commands import measure_commands
 from tests.bench.dag_parse import measure_dag_parse
+from tests.bench.defects import measure_defects
 from tests.bench.export import measure_export
 from tests.bench.five_stages import measure_five_stages
 from tests.bench.harness import BenchmarkFailed, Comparison
@@ -24,6 +25,7 @@ from tests.bench.push import measure_push
 from tests.bench.reading import measure_bucket, measure_formats, measure_verify
 from tests.bench.report import keep_comparisons, read_results, show_comparison
 from tests.bench.stage_process import measure_stage_process
+from tests.bench.validate import measure_validate
 from tests.bench.workshop import ROOT, Workshop, open_workshop
 
 __all__ = ["main"]
@@ -37,6 +39,8 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "formats": measure_formats,
     "bucket": measure_bucket,
     "push": measure_push,
+    "defects": measure_defects,
+    "validate": measure_validate,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
 }

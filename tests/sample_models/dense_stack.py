@@ -18,6 +18,15 @@ _TENSOR = TensorSpec("float32", (None, WIDTH))
 class DenseStack(LineDefinition):
     signatures = {"serving_default": Signature(inputs={"x": _TENSOR}, outputs={"y": _TENSOR})}
 
+    thresholds = {}  # nobody has trained it
+
+    def training_data(self) -> tf.data.Dataset:
+        rows = np.ones([2, WIDTH], np.float32)
+        return tf.data.Dataset.from_tensors(({"x": rows}, rows)).repeat()
+
+    def call(self, network: Any, features: Any, mode: Mode) -> Any:
+        return network(features["x"], training=mode is Mode.TRAIN)
+
     def build(self, mode: Mode) -> Any:
         x = y = keras.Input([WIDTH])
         for number in range(int(os.environ["DENSE_STACK_LAYERS"])):

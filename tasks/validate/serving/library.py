@@ -25,6 +25,8 @@ __all__ = [
 
 # sizeof(TF_TString)
 STRING_SIZE = 24
+# TensorFlow prints its whole function library where a function is missing from it.
+_LONGEST_MESSAGE = 1000
 
 _CODES = (
     *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND"),
@@ -129,6 +131,12 @@ class StatusError(Exception):
         self.message = message
 
 
+def _shortened(message: str) -> str:
+    """TensorFlow's message; where it goes on to print a whole graph, its beginning."""
+    more = len(message) - _LONGEST_MESSAGE
+    return message if more <= 0 else f"{message[:_LONGEST_MESSAGE]} … and {more} more characters"
+
+
 class Status:
     """A `TF_Status` for one call: `with Status() as status: call(…, status.pointer)` raises its error."""
 
@@ -139,7 +147,7 @@ class Status:
 
     def __exit__(self, kind: object, *_: object) -> None:
         code = self._library.TF_GetCode(self.pointer)
-        message = self._library.TF_Message(self.pointer).decode(errors="replace")
+        message = _shortened(self._library.TF_Message(self.pointer).decode(errors="replace"))
         self._library.TF_DeleteStatus(self.pointer)
         if code and kind is None:
             raise StatusError(_CODES[code] if code < len(_CODES) else str(code), message)

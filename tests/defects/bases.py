@@ -1,0 +1,108 @@
+"""The good exports that defects are planted in: the models that ship, trained once."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tasks.checkpoint import select_checkpoint
+from tasks.definition import ModelDefinition
+from tasks.export import export_model
+from tasks.records import Checkpoint, ExportedModel, TrainingRun, WeightsKind
+from tasks.registry import load_definition
+from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
+from tasks.train import train_model
+
+__all__ = ["BASES", "Bases", "export_definition", "train_definition"]
+
+# Each is trained as it ships: a good export has to keep the definition's thresholds.
+BASES = ("mnist", "digits_graph", "text_classifier", "recommender")
+
+
+class Bases:
+    """Trains, selects and exports when it is first asked; all below one folder."""
+
+    def __init__(self, folder: Path, runs: Mapping[str, TrainingRun] | None = None) -> None:
+        """Take a folder, and training runs that are finished already, by model."""
+        self.folder = folder
+        self._runs = dict(runs or {})
+        self.export = functools.cache(self._export)
+        self.checkpoint = functools.cache(self._checkpoint)
+
+    def new_folder(self, name: str) -> Path:
+        """A path below the folder that nothing uses."""
+        return self.folder / f"{name}-{uuid.uuid4().hex[:8]}"
+
+    def run(self, model: str) -> TrainingRun:
+        """The model's training run."""
+        if model not in self._runs:
+            out = self.folder / "runs" / model
+            self._runs[model] = train_model(TrainRequest(model=model, out=str(out)))
+        return self._runs[model]
+
+    def _checkpoint(self, model: str, step: int | None = None) -> Checkpoint:
+        """Its last checkpoint, or that of a step."""
+        request = CheckpointRequest(
+            model=model,
+            source=self.run(model),
+            catalogue=str(self.folder / "catalogue"),
+            step=step,
+            latest=step is None,
+        )
+        return select_checkpoint(request)
+
+    def _export(
+        self, model: str, step: int | None = None, weights: WeightsKind | None = None
+    ) -> ExportedModel:
+        """A good export of that checkpoint."""
+        definition = load_definition(model)
+        return export_definition(definition, self.checkpoint(model, step), self.new_folder(model), weights)
+
+
+def export_definition(
+    definition: ModelDefinition,
+    checkpoint: Checkpoint | str,
+    out: Path,
+    weights: WeightsKind | None = None,
+    model: str | None = None,
+) -> ExportedModel:
+    """Run the export stage with a definition that stands in no package.
+
+    Args:
+        definition: Takes the place of the one that the model's name would find.
+        checkpoint: What it is given.
+        out: The folder of the export.
+        weights: Which weights to serve; the definition's own by default.
+        model: The name, where the checkpoint does not know it.
+
+    Returns:
+        The record.
+    """
+    name = checkpoint.model if isinstance(checkpoint, Checkpoint) else model
+    assert name is not None
+    request = ExportRequest(model=name, checkpoint=checkpoint, out=str(out), weights=weights)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.export.load_definition", lambda _: definition)
+        return export_model(request)
+
+
+def train_definition(definition: ModelDefinition, model: str, folder: Path) -> Checkpoint:
+    """Train a definition that stands in no package, and choose its last checkpoint.
+
+    Args:
+        definition: Takes the place of the one that the model's name would find.
+        model: The name.
+        folder: Where the run and the catalogue go.
+
+    Returns:
+        The checkpoint's record.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.train.load_definition", lambda _: definition)
+        run = train_model(TrainRequest(model=model, out=str(folder / "run")))
+    catalogue = str(folder / "catalogue")
+    return select_checkpoint(CheckpointRequest(model=model, source=run, catalogue=catalogue, latest=True))

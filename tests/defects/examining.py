@@ -1,0 +1,144 @@
+"""Examine specimens as the validate stage does: one process that serves, whatever it is asked."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tasks.definition import ModelDefinition
+from tasks.records import ExportedModel, Release, ValidationReport
+from tasks.validate import examine
+from tasks.validate.plan import PLAN, PlannedCheck
+from tasks.validate.serving import ServingProcess
+from tasks.validate.standard import Standard
+from tasks.validate.subject import LiveVersion, Subject
+from tests.defects.planting import Specimen
+
+__all__ = ["Examiner", "Finding", "leading_to"]
+
+_VERSION = 2026010100000000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What became of one specimen.
+
+    Attributes:
+        statuses: Check to `passed`, `failed` or `not_run`.
+        found: Check to what it found, of those that did not pass.
+        check_seconds: Check to how long it took.
+        error: What broke where it could not be examined at all; empty if nothing did.
+        seconds: For making and examining it.
+    """
+
+    statuses: dict[str, str]
+    found: dict[str, str]
+    check_seconds: dict[str, float]
+    error: str
+    seconds: float
+
+
+class Examiner:
+    """Makes specimens and examines them, one after the other; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder for scratch."""
+        self._folder = folder
+        self._serving = ServingProcess()
+        self._standards: dict[type[ModelDefinition], Standard] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._serving.close()
+        for standard in self._standards.values():
+            standard.close()
+
+    def examine(self, make: Callable[[], Specimen], plan: tuple[PlannedCheck, ...] = PLAN) -> Finding:
+        """Make a specimen and run the checks of a plan on it."""
+        started = time.monotonic()
+        try:
+            report = self._report(make(), plan)
+        except Exception:  # one that breaks is told by its name, and the others are examined all the same
+            return Finding(
+                statuses={},
+                found={},
+                check_seconds={},
+                error=traceback.format_exc(),
+                seconds=time.monotonic() - started,
+            )
+        return Finding(
+            statuses={check.name: check.status for check in report.checks},
+            found={check.name: check.found for check in report.checks if check.status != "passed"},
+            check_seconds={check.name: check.seconds for check in report.checks},
+            error="",
+            seconds=time.monotonic() - started,
+        )
+
+    def _report(self, specimen: Specimen, plan: tuple[PlannedCheck, ...]) -> ValidationReport:
+        scratch = self._folder / f"scratch-{time.monotonic_ns()}"
+        scratch.mkdir(parents=True)
+        exported = specimen.exported
+        subject = Subject(
+            exported=exported,
+            folder=Path(exported.uri),
+            checkpoint=exported.checkpoint,
+            live=None if specimen.live is None else _live(specimen.live),
+            allow_breaking="",
+            standard=self._standard(exported.model, specimen.definition),
+            serving=self._serving,
+            scratch=scratch,
+        )
+        try:
+            return examine(subject, {}, plan)
+        finally:
+            subject.close()
+
+    def _standard(self, model: str, definition: ModelDefinition) -> Standard:
+        kind = type(definition)
+        if kind not in self._standards:
+            standard = self._standards[kind] = Standard(model)
+            # It stands in no package that a name would find it in.
+            standard.definition = definition
+        return self._standards[kind]
+
+
+def leading_to(name: str) -> tuple[PlannedCheck, ...]:
+    """The part of the plan that a check needs, and itself; no other check has a say in its outcome."""
+    needed = {name}
+    for planned in reversed(PLAN):
+        if planned.name in needed:
+            needed.update(planned.needs)
+    return tuple(planned for planned in PLAN if planned.name in needed)
+
+
+def _live(exported: ExportedModel) -> LiveVersion:
+    report = ValidationReport(
+        model=exported.model,
+        digest=exported.digest,
+        checks=(),
+        passed=True,
+        validated_at="2026-01-01T00:00:00Z",
+    )
+    release = Release(
+        model=exported.model,
+        version=_VERSION,
+        uri=exported.uri,
+        digest=exported.digest,
+        size_bytes=exported.size_bytes,
+        signatures=exported.signatures,
+        checkpoint=exported.checkpoint,
+        weights=exported.weights,
+        report=report,
+        previous=None,
+        pushed_at="2026-01-01T00:00:00Z",
+    )
+    return LiveVersion(release=release, fetch=lambda: Path(exported.uri))

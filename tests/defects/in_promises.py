@@ -1,0 +1,146 @@
+"""Defects of what is promised: bounds, budgets, and what the live version does already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import tensorflow as tf
+
+from tasks.definition import Budget, ModelDefinition, Threshold
+from tasks.models.digits_graph import DigitsGraph
+from tasks.models.mnist import Mnist
+from tasks.models.recommender import Recommender
+from tasks.registry import load_definition
+from tests.defects.bases import Bases
+from tests.defects.grafts import graft, hang_on
+from tests.defects.planting import Defect, Specimen, copy_of, edit_graph, planted, sealed
+
+__all__ = ["DEFECTS"]
+
+_TWO_GIGABYTES = 1 << 31
+
+
+class SmallBudget(Mnist):
+    """MNIST for a device with room for 100 kB."""
+
+    budget: ClassVar[Budget] = Budget(size_bytes=100_000)
+
+
+class FewVariables(Recommender):
+    """A recommender with fewer values than its table has."""
+
+    budget: ClassVar[Budget] = Budget(variables=10_000)
+
+
+class QuickAnswers(DigitsGraph):
+    """Digits within a microsecond."""
+
+    budget: ClassVar[Budget] = Budget(p50_ms=0.001)
+
+
+class ManyRows(DigitsGraph):
+    """A billion digits a second."""
+
+    budget: ClassVar[Budget] = Budget(rows_per_second=1e9)
+
+
+class ForServersOf2024(DigitsGraph):
+    """Digits, for servers as old as 2.18."""
+
+    serving_runtime = "2.18"
+
+
+class NearlyPerfect(DigitsGraph):
+    """Digits, with no error but one in ten thousand."""
+
+    thresholds: ClassVar[Mapping[str, Threshold]] = {"accuracy": Threshold(at_least=0.9999)}
+
+
+class NeverWorse(Mnist):
+    """MNIST that may lose one digit of 200 to the live version, and no more."""
+
+    thresholds: ClassVar[Mapping[str, Threshold]] = {}
+    max_regression: ClassVar[Mapping[str, float]] = {"accuracy": 0.005}
+
+
+@planted("mnist", "size-budget")
+def size_over_the_budget(bases: Bases) -> Specimen:
+    """It does not fit the device that it is for."""
+    return _held_to(bases, "mnist", SmallBudget())
+
+
+@planted("recommender", "size-budget")
+def variables_over_the_budget(bases: Bases) -> Specimen:
+    """It needs more memory than its server has for it."""
+    return _held_to(bases, "recommender", FewVariables())
+
+
+@planted("digits_graph", "latency-budget")
+def latency_over_the_budget(bases: Bases) -> Specimen:
+    """Callers give up before the answer is there."""
+    return _held_to(bases, "digits_graph", QuickAnswers())
+
+
+@planted("digits_graph", "latency-budget")
+def throughput_below_the_budget(bases: Bases) -> Specimen:
+    """One server is not enough, and there is only one."""
+    return _held_to(bases, "digits_graph", ManyRows())
+
+
+@planted("digits_graph", "metric-thresholds")
+def accuracy_below_the_threshold(bases: Bases) -> Specimen:
+    """A model that was not trained well enough is published."""
+    return _held_to(bases, "digits_graph", NearlyPerfect())
+
+
+@planted("mnist", "metric-thresholds")
+def loss_above_the_threshold(bases: Bases) -> Specimen:
+    """The weights of the training's beginning are published, because their file was at hand."""
+    early = bases.export("mnist", 200, "raw")
+    worse = {
+        name: value + 1.0 if name == "loss" else value for name, value in early.checkpoint.metrics.items()
+    }
+    checkpoint = replace(early.checkpoint, metrics=worse)
+    return Specimen(exported=replace(early, checkpoint=checkpoint), definition=load_definition("mnist"))
+
+
+@planted("mnist", "live-metrics")
+def worse_than_what_is_live(bases: Bases) -> Specimen:
+    """Every threshold is kept, and users get worse answers than yesterday."""
+    return Specimen(
+        exported=bases.export("mnist", 200, "average"),
+        definition=NeverWorse(),
+        live=bases.export("mnist"),
+    )
+
+
+@planted("mnist", "graph-size")
+def graph_over_two_gigabytes(bases: Bases) -> Specimen:
+    """No server can parse it: a message of protocol buffers ends at two gigabytes."""
+    exported = copy_of(bases.export("mnist"), bases.new_folder("defect"))
+    # A file with a hole: it takes no room on the disk.
+    os.truncate(Path(exported.uri) / "saved_model.pb", _TWO_GIGABYTES + 1)
+    return Specimen(exported=exported, definition=load_definition("mnist"))
+
+
+@planted("digits_graph", "serving-runtime")
+def op_newer_than_the_server(bases: Bases) -> Specimen:
+    """The server has no such operation, and refuses the version."""
+    exported = copy_of(bases.export("digits_graph"), bases.new_folder("defect"))
+
+    def draw(answer: tf.Tensor) -> tf.Operation:
+        return tf.raw_ops.DecodeWebP(contents="no image", name="thumbnail/decoded").op
+
+    edit_graph(Path(exported.uri), lambda graph: hang_on(graph, graft(graph, "logits/add", draw)))
+    return Specimen(exported=sealed(exported), definition=ForServersOf2024())
+
+
+def _held_to(bases: Bases, model: str, definition: ModelDefinition) -> Specimen:
+    return Specimen(exported=bases.export(model), definition=definition)
+
+
+DEFECTS = tuple(value for value in vars().copy().values() if isinstance(value, Defect))

@@ -1,0 +1,44 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tasks.records import TrainingRun
+from tasks.validate.plan import PLAN
+from tests.defects.corpus import DEFECTS
+from tests.defects.good_exports import GOOD_EXPORTS, GoodExport
+from tests.defects.planting import Defect
+from tests.defects.proving import ProvingGround, open_proving_ground
+
+FEWEST_DEFECTS, FEWEST_GOOD_EXPORTS = 40, 25
+
+
+@pytest.fixture(scope="module")
+def ground(trained_mnist: TrainingRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProvingGround]:
+    """One proving ground for all: TensorFlow is imported, and the serving process started, once."""
+    with open_proving_ground(tmp_path_factory.mktemp("proving"), {"mnist": trained_mnist}) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_validate_planted_defect_fails_the_check_meant_for_it(defect: Defect, ground: ProvingGround) -> None:
+    finding = ground.plant(defect)
+    assert not finding.error
+    assert finding.statuses[defect.caught_by] == "failed", finding
+    assert finding.found[defect.caught_by]
+
+
+@pytest.mark.parametrize("good", GOOD_EXPORTS, ids=lambda good: good.name)
+def test_validate_good_export_passes_without_a_finding(good: GoodExport, ground: ProvingGround) -> None:
+    finding = ground.examine(good)
+    assert not finding.error
+    assert not finding.found
+    assert set(finding.statuses) == {planned.name for planned in PLAN}
+
+
+def test_corpus_names_are_unique_and_many() -> None:
+    for named, fewest in ((DEFECTS, FEWEST_DEFECTS), (GOOD_EXPORTS, FEWEST_GOOD_EXPORTS)):
+        assert len({one.name for one in named}) == len(named) >= fewest
+
+
+def test_corpus_has_a_defect_for_every_check() -> None:
+    assert {defect.caught_by for defect in DEFECTS} == {planned.name for planned in PLAN}
