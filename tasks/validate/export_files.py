@@ -36,7 +36,7 @@ __all__ = ["ExportFiles"]
 
 _SERVE = "serve"
 # What is read of each served variable in the restore ledger.
-_ROW = {"variable", "key", "saved_as"}
+_ROW = {"variable", "key", "saved_as", "shape"}
 
 
 @dataclass(kw_only=True)

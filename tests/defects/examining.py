@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tasks.definition import ModelDefinition
+from tasks.provenance import Provenance
 from tasks.records import ExportedModel, Release, ValidationReport
 from tasks.validate import examine
 from tasks.validate.plan import PLAN, PlannedCheck
@@ -140,5 +141,8 @@ def _live(exported: ExportedModel) -> LiveVersion:
         report=report,
         previous=None,
         pushed_at="2026-01-01T00:00:00Z",
+        ledger=exported.ledger,
+        provenance=Provenance(made_by=None, report_digest="", asked_by="a test"),
+        generations={},
     )
     return LiveVersion(release=release, fetch=lambda: Path(exported.uri))

@@ -137,10 +137,16 @@ class HandMade:
         for name, content in self.files.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_bytes(content)
-        rows = [dict(zip(("variable", "key", "saved_as"), row, strict=True)) for row in self.served]
+        rows = [
+            dict(zip(("variable", "key", "saved_as"), row, strict=True)) | {"shape": self._shape(row[1])}
+            for row in self.served
+        ]
         noted = [{"variable": variable, "count": count} for variable, count in self.non_finite.items()]
         (self.root / "model.ledger.json").write_text(json.dumps({"served": rows, "non_finite": noted}))
         return self._record()
+
+    def _shape(self, key: str) -> list[int]:
+        return list(self.checkpoint[key].shape) if key in self.checkpoint else []
 
     def subject(self, live: LiveVersion | None = None, allow_breaking: str = "") -> Subject:
         """Write it, and say what is to be examined."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.definition import Budget
+from tasks.provenance import Provenance
 from tasks.records import Check, Release, Signature, TensorSpec, ValidationReport
 from tasks.validate.subject import LiveVersion, Subject
 
@@ -137,6 +138,9 @@ def live(hand_made) -> Callable[..., LiveVersion]:
             report=report,
             previous=None,
             pushed_at="2024-05-06T07:08:09Z",
+            ledger=exported.ledger,
+            provenance=Provenance(made_by=None, report_digest="", asked_by="a test"),
+            generations={},
         )
         return LiveVersion(release=release, fetch=lambda: hand_made.folder)
 
