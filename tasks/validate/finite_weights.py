@@ -34,7 +34,7 @@ def check_finite_weights(subject: Subject) -> Check:
         "finite-weights",
         looked_at=f"the values of {len(subject.bundle.entries)} tensors",
         expected="finite numbers, or what the export was allowed (allow_non_finite) and its ledger notes",
-        found=f"allowed, and as noted: {shown}" if allowed else "finite numbers",
+        found=f"allowed, and as noted: {shown}" if allowed else "every value is a finite number",
         problems=[
             f"{count} elements of {key!r} are NaN or infinite"
             for key, count in found.items()

@@ -44,7 +44,7 @@ def check_serve_tag(subject: Subject) -> Check:
         "serve-tag",
         looked_at="the graphs in saved_model.pb and their tags",
         expected=f"one graph with the tags {_SERVE}",
-        found=f"one with {shown}",
+        found="one graph, with the tag 'serve' alone",
         problems=[] if tags == [_SERVE] else [f"{len(tags)} graphs with the tags {shown}"],
         advice="Export again; a server loads the graph with the tag 'serve' alone.",
     )
@@ -58,7 +58,7 @@ def check_unreached_functions(subject: Subject) -> Check:
         "unreached-functions",
         looked_at=f"the {len(functions)} functions in the graph's library",
         expected="each called by a signature, the initialization, the restoring or a table",
-        found="so for all",
+        found=f"each of the {len(functions)} functions is called",
         problems=[f"nothing that serves calls {name!r}" for name in sorted(functions - called)],
         advice="Export what serves alone: a training or evaluation function was left in.",
     )

@@ -38,7 +38,7 @@ def check_host_code(subject: Subject) -> Check:
         "host-code",
         looked_at="what the signatures and the initialization reach",
         expected="no call of Python, no socket, and no file but the export's own assets",
-        found=f"none; {read} reads of assets",
+        found=f"no Python and no files but {read} reads of assets" if read else "no Python, no files",
         problems=problems,
         advice="Use TensorFlow's operations, and let the definition hold files as tf.saved_model.Asset.",
     )

@@ -35,7 +35,7 @@ def check_inference_ops(subject: Subject) -> Check:
         expected="none that draws at random, reads a queue or an iterator, writes a summary or a checkpoint,"
         " prints, updates variables, or is an optimizer's or a gradient's"
         + (f", but for {', '.join(sorted(declared))}" if declared else ""),
-        found=f"only the declared {', '.join(used)}" if used else "none",
+        found=f"only the declared {', '.join(used)}" if used else f"none among {count} operations",
         problems=problems,
         advice="Draw the network for Mode.SERVE without it (training=False reaches every layer?), or declare"
         " it in the definition's stateful_ops where the answer needs it.",
