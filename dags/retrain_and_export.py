@@ -67,7 +67,13 @@ with DAG(
     export = ExportSavedModelOperator(
         task_id="export", checkpoint=checkpoint.output, weights=dag.param("weights")
     )
-    validate = ValidateSavedModelOperator(task_id="validate", saved_model=export.output)
+    validate = ValidateSavedModelOperator(
+        task_id="validate",
+        saved_model=export.output,
+        against=dag.param("bucket"),
+        allow_breaking=dag.param("allow_breaking"),
+        waive=dag.param("waive"),
+    )
     push = PushModelOperator(
         task_id="push",
         saved_model=export.output,

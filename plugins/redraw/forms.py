@@ -26,7 +26,7 @@ def retrain_form() -> dict[str, Param]:
     Raises:
         InvalidDefinition: No model is found, or a package cannot be read.
     """
-    return {**_training(), **_checkpoint(), **_publication()}
+    return {**_training(), **_checkpoint(), **_validation(), **_publication()}
 
 
 def _training() -> dict[str, Param]:
@@ -100,6 +100,28 @@ def _checkpoint() -> dict[str, Param]:
             section="Checkpoint",
             title="Catalogue",
             description="Where checkpoints are kept: a gs:// URI, or a folder that all workers share.",
+        ),
+    }
+
+
+def _validation() -> dict[str, Param]:
+    return {
+        "allow_breaking": Param(
+            None,
+            type=["null", "string"],
+            section="Validation",
+            title="Allow a breaking change",
+            description="Why signatures may break those of the live version. Empty: they may not."
+            " The release records it.",
+        ),
+        "waive": Param(
+            [],
+            type=["null", "array"],
+            items={"type": "string", "pattern": "^[a-z-]+=.*[^ ].*$"},
+            section="Validation",
+            title="Waive checks",
+            description="CHECK=REASON, one a line: publish although the check cannot be run. A check that"
+            " fails cannot be waived.",
         ),
     }
 

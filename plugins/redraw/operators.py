@@ -11,14 +11,14 @@ environment: `REDRAW_WORK`, `REDRAW_CHECKPOINTS`, `REDRAW_MODEL_BUCKET`, `REDRAW
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
 
 from redraw.links import ReleaseLink
 from redraw.stage_operator import StageOperator
-from redraw.task_inputs import TaskFolder, optional_integer, optional_text, setting, truth
+from redraw.task_inputs import TaskFolder, listed_texts, optional_integer, optional_text, setting, truth
 from tasks.errors import InvalidRequest
 from tasks.records import Checkpoint, ExportedModel, Release, TrainingRun, ValidationReport
 from tasks.requests import CheckpointRequest, ExportRequest, PushRequest, TrainRequest, ValidateRequest
@@ -157,18 +157,35 @@ class ValidateSavedModelOperator(StageOperator):
     Args:
         saved_model: The export's record, or the SavedModel's folder.
         checkpoint: The checkpoint to compare with, if not the one that the export names.
+        against: `gs://` URI of the model bucket whose live version to compare with; none by default.
+        allow_breaking: Why signatures may break the live version's; the release records it.
+        waive: Checks that may be left undone, each as `CHECK=REASON`: a list, or text with commas
+            or line breaks between.
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "saved_model", "checkpoint")
+    template_fields = (
+        *StageOperator.template_fields,
+        *("saved_model", "checkpoint", "against", "allow_breaking", "waive"),
+    )
     stage, request_type, record_type = "validate", ValidateRequest, ValidationReport
 
     def __init__(
-        self, *, saved_model: RecordOrUri, checkpoint: RecordOrUri | None = None, **kwargs: Any
+        self,
+        *,
+        saved_model: RecordOrUri,
+        checkpoint: RecordOrUri | None = None,
+        against: str | None = None,
+        allow_breaking: str | None = None,
+        waive: Sequence[str] | str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.saved_model = saved_model
         self.checkpoint = checkpoint
+        self.against = against
+        self.allow_breaking = allow_breaking
+        self.waive = waive
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ValidateRequest`; each try writes a report of its own."""
@@ -176,6 +193,9 @@ class ValidateSavedModelOperator(StageOperator):
             "saved_model": self.saved_model,
             "report": f"{folder.for_this_try()}.json",
             "checkpoint": self.checkpoint or None,
+            "against": optional_text(self.against),
+            "allow_breaking": optional_text(self.allow_breaking),
+            "waive": listed_texts(self.waive),
         }
 
 

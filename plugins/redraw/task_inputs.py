@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.errors import InvalidRequest
@@ -17,7 +18,7 @@ from tasks.names import check_model_name
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-__all__ = ["TaskFolder", "optional_integer", "optional_text", "setting", "truth"]
+__all__ = ["TaskFolder", "listed_texts", "optional_integer", "optional_text", "setting", "truth"]
 
 _LONGEST_NAME = 150
 
@@ -40,6 +41,15 @@ def optional_integer(name: str, value: int | str | None) -> int | None:
         return None if text is None else int(text)
     except ValueError as err:
         raise InvalidRequest(f"{name}: expected a whole number, got {value!r}. Correct it.") from err
+
+
+def listed_texts(value: Sequence[str] | str | None) -> list[str]:
+    """The texts of a list, or of text with one a line or, as the command line has it, a comma between.
+
+    A comma parts two only where a name and `=` follow: reasons are prose, and have commas.
+    """
+    texts = re.split(r"\n|,(?=\s*[\w-]+=)", value) if isinstance(value, str) else value or ()
+    return [text.strip() for text in texts if optional_text(text) is not None]
 
 
 def truth(name: str, value: bool | str) -> bool:

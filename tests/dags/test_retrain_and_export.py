@@ -34,7 +34,12 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
     assert form["model"]["enum"] == ["digits_graph", "mnist", "recommender", "text_classifier"]
     assert form["model"]["values_display"]["__var"]["mnist"].startswith("mnist: Handwritten digits")
     assert (form["bucket"]["default"], form["catalogue"]["default"]) == ("gs://models", "/catalogue")
-    assert {field["section"] for field in form.values()} == {"Training", "Checkpoint", "Publication"}
+    assert {field["section"] for field in form.values()} == {
+        "Training",
+        "Checkpoint",
+        "Validation",
+        "Publication",
+    }
 
 
 def test_parse_without_buckets_in_the_environment_has_no_errors(python: Python) -> None:

@@ -92,7 +92,49 @@ def test_export_of_second_try_writes_to_a_folder_of_its_own(context: dict[str, A
 def test_validate_of_second_try_writes_a_report_of_its_own(context: dict[str, Any]) -> None:
     operator = ValidateSavedModelOperator(task_id="validate", model="mnist", saved_model="s")
 
-    assert fields(operator, context)["report"].endswith("/task-try2.json")
+    asked = fields(operator, context)
+
+    assert asked["report"].endswith("/task-try2.json")
+    assert (asked["against"], asked["allow_breaking"], asked["waive"]) == (None, None, [])
+
+
+def test_validate_given_blank_texts_as_templates_write_them_compares_with_nothing(
+    context: dict[str, Any],
+) -> None:
+    operator = ValidateSavedModelOperator(
+        task_id="validate", model="mnist", saved_model="s", against="", allow_breaking="None", waive=""
+    )
+
+    asked = fields(operator, context)
+
+    assert (asked["against"], asked["allow_breaking"], asked["waive"]) == (None, None, [])
+
+
+def test_validate_with_waiver_that_has_no_reason_fails_before_anything_starts(
+    context: dict[str, Any],
+) -> None:
+    operator = ValidateSavedModelOperator(
+        task_id="validate", model="mnist", saved_model="s", waive=["loads"], python="/nowhere/python"
+    )
+
+    with pytest.raises(AirflowFailException, match="expected CHECK=REASON, got 'loads'"):
+        execute(operator, context)
+
+
+@pytest.mark.parametrize("waive", [["loads=no room"], "loads=no room", "loads=no room\n"])
+def test_validate_against_a_bucket_asks_for_all_that_was_given(
+    waive: list[str] | str, context: dict[str, Any]
+) -> None:
+    operator = ValidateSavedModelOperator(
+        **{"task_id": "validate", "model": "mnist", "saved_model": "s"},
+        **{"against": "gs://models", "allow_breaking": "version 2 of the clients", "waive": waive},
+    )
+
+    asked = fields(operator, context)
+
+    assert asked["against"] == "gs://models"
+    assert asked["allow_breaking"] == "version 2 of the clients"
+    assert asked["waive"] == ["loads=no room"]
 
 
 @pytest.mark.parametrize(

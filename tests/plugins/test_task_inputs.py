@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from redraw.task_inputs import TaskFolder, optional_integer, optional_text, setting, truth
+from redraw.task_inputs import TaskFolder, listed_texts, optional_integer, optional_text, setting, truth
 from tasks.errors import InvalidName, InvalidRequest
 
 
@@ -98,6 +98,23 @@ def test_truth_of_value_or_template_is_what_it_says(value: bool | str, expected:
 def test_truth_of_other_text_fails() -> None:
     with pytest.raises(InvalidRequest, match="make_live: expected true or false, got 'no'"):
         truth("make_live", "no")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, []),
+        ("", []),
+        ("None", []),
+        (["a=b", " "], ["a=b"]),
+        ("a=b, c and d,e-f=g", ["a=b, c and d", "e-f=g"]),
+        ("a=b\n\n c=d\n", ["a=b", "c=d"]),
+    ],
+)
+def test_listed_texts_of_list_or_text_are_without_blanks(
+    value: list[str] | str | None, expected: list[str]
+) -> None:
+    assert listed_texts(value) == expected
 
 
 def test_optional_text_of_blank_is_none() -> None:

@@ -79,14 +79,14 @@ def _apart(operation: Operation, kind: Kind) -> Kind:
     return own if own in (Kind.SUMMARY, Kind.SAVING) else kind
 
 
-def _served(signature: ServedSignature, trained: list[_Placed], layers: Collection[str]) -> list[_Placed]:
+def _served(signature: ServedSignature, trained: list[_Placed], layers: frozenset[str]) -> list[_Placed]:
     operations = signature.graph.operations
     plain = plain_scopes((one.scope for one in operations), layers)
     aligned = align_scopes(plain.values(), [one.scope for one in trained])
     return _placed(operations, {raw: aligned[scope] for raw, scope in plain.items()}, layers)
 
 
-def _placed(operations: list[Operation], scopes: Mapping[str, str], layers: Collection[str]) -> list[_Placed]:
+def _placed(operations: list[Operation], scopes: Mapping[str, str], layers: frozenset[str]) -> list[_Placed]:
     computing = [one for one in operations if one.type != "Placeholder"]
     loose = _components([one for one in computing if not one.scope])
     return [
@@ -120,7 +120,7 @@ def _most(counted: Iterable[Counts]) -> Counts:
     return most
 
 
-def _training_parts(trained: list[_Placed], served: Counts, layers: Collection[str]) -> Parts:
+def _training_parts(trained: list[_Placed], served: Counts, layers: frozenset[str]) -> Parts:
     purposes = Purposes((one.key for one in trained), layers)
     parts: Parts = defaultdict(Counter)
     free = Counter(served)
@@ -164,7 +164,7 @@ def _of_gradient(operation: Operation) -> bool:
 
 
 def _serving_parts(
-    served: list[list[_Placed]], trained: list[_Placed], layers: Collection[str], leftovers: _Leftovers
+    served: list[list[_Placed]], trained: list[_Placed], layers: frozenset[str], leftovers: _Leftovers
 ) -> tuple[Part, ...]:
     most: Parts = defaultdict(Counter)
     for placed in served:

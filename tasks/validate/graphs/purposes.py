@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from tasks.validate.graphs.kinds import Kind, looks_like_dropout, own_kind
 from tasks.validate.graphs.scopes import layer_of
@@ -19,7 +19,7 @@ class Purposes:
         layers: Names of layers; what is in one layer says nothing of another.
     """
 
-    def __init__(self, operations: Iterable[tuple[str, str]], layers: Collection[str]) -> None:
+    def __init__(self, operations: Iterable[tuple[str, str]], layers: frozenset[str]) -> None:
         self._layers = layers
         self._types: dict[str, set[str]] = defaultdict(set)
         for scope, operation_type in operations:

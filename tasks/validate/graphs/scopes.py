@@ -6,6 +6,7 @@ has another scope in each drawing. Layers are known by the names that they were 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 
@@ -14,7 +15,7 @@ __all__ = ["align_scopes", "layer_of", "plain_scopes"]
 _NUMBER = re.compile(r"_\d+$")
 
 
-def plain_scopes(scopes: Iterable[str], layers: Collection[str]) -> dict[str, str]:
+def plain_scopes(scopes: Iterable[str], layers: frozenset[str]) -> dict[str, str]:
     """Take off the numbers that a drawing gave to its scopes.
 
     Args:
@@ -31,7 +32,7 @@ def plain_scopes(scopes: Iterable[str], layers: Collection[str]) -> dict[str, st
         stripped = {name: _NUMBER.sub("", name) for name in names}
         known = [name for name in names if name in layers or stripped[name] in layers]
         # `dense_1` is the layer of this name, or `dense` drawn again: what fits all its siblings.
-        all_numbered = all(stripped[name] in layers for name in known)
+        all_numbered = len({stripped[name] for name in known} & layers) == len(known)
         for name in names:
             takes = stripped[name] in layers and (all_numbered or name not in layers)
             plain[_below(path, name)] = _below(plain[path], stripped[name] if takes else name)
@@ -60,7 +61,8 @@ def align_scopes(served: Iterable[str], trained: Iterable[str]) -> dict[str, str
     return aligned
 
 
-def layer_of(scope: str, layers: Collection[str]) -> str:
+@functools.lru_cache(maxsize=65536)  # operations of one scope ask one after the other
+def layer_of(scope: str, layers: frozenset[str]) -> str:
     """The innermost layer that a scope belongs to; without any the outermost scope."""
     parts = scope.split("/")
     last = max((number for number, part in enumerate(parts) if part in layers), default=0)
