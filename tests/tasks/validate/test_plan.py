@@ -9,7 +9,7 @@ from tasks.validate.plan import PLAN
 from tasks.validate.subject import Subject
 
 STATIC = [
-    *("files-whole", "digest", "graph-size", "serve-tag", "finite-weights", "method-names"),
+    *("graph-size", "files-whole", "digest", "serve-tag", "finite-weights", "method-names"),
     *("live-signatures", "custom-ops", "host-code", "unreached-functions", "single-copy"),
     *("inference-ops", "weights-source", "signatures", "serving-runtime", "size-budget", "assets"),
 ]
