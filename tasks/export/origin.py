@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 
@@ -41,7 +42,8 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
     if record is None:
         source = open_checkpoint(str(given), request.step)
         _refuse_code(source)
-        return source, _with_averages(source, describe_bare(source, request.model))
+        record = _from_anywhere(describe_bare(source, request.model))
+        return source, _with_averages(source, record)
     demand_model(record, request.model)
     # A catalogue that was moved as a whole is read where it is now.
     folder = (record.uri if isinstance(given, Checkpoint) else given).rstrip("/")
@@ -53,6 +55,11 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
             f" with {source.digest():.12}…. Its files were replaced: choose another checkpoint."
         )
     return source, record
+
+
+def _from_anywhere(record: Checkpoint) -> Checkpoint:
+    """The record with a local path that holds in any working directory."""
+    return record if "://" in record.uri else replace(record, uri=str(Path(record.uri).absolute()))
 
 
 def _with_averages(source: CheckpointSource, record: Checkpoint) -> Checkpoint:
