@@ -61,7 +61,7 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
     # What a definition's methods raise is anybody's.
     except Exception as err:
         raise CannotRun(
-            f"the training graph cannot be drawn: {type(err).__name__}: {str(err).partition(chr(10))[0]}",
+            f"the training graph cannot be drawn: {type(err).__name__}: {_last_line(err)}",
             "Make the definition's training data reachable from here, or waive the check.",
         ) from err
     return TrainingGraph(
@@ -94,3 +94,9 @@ def _described(name: str, spec: Any) -> Iterable[str]:
     shape = getattr(spec, "shape", None)
     dimensions = "?" if shape is None or shape.rank is None else list(shape)
     return [f"{name}: {getattr(getattr(spec, 'dtype', None), 'name', type(spec).__name__)} {dimensions}"]
+
+
+def _last_line(err: Exception) -> str:
+    """What an error says at its end: traced code puts its own lines before it."""
+    lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
