@@ -34,6 +34,9 @@ __all__ = ["Validator", "examine", "validate_model"]
 
 logger = logging.getLogger(__name__)
 
+# Once the files are known to be whole they are loaded, though the check of that comes later.
+_WHOLE, _LOADS = "digest", "loads"
+
 
 def validate_model(request: ValidateRequest) -> ValidationReport:
     """Run every check on an export and write the report, whatever the outcome.
@@ -135,6 +138,9 @@ def examine(
     for planned in plan:
         check = checks[planned.name] = _run(planned, subject, checks.values(), waivers)
         announce_check(check)
+        if check.name == _WHOLE and check.status == "passed" and any(one.name == _LOADS for one in plan):
+            # The process that serves has a core of its own while the graph is looked at here.
+            subject.load_ahead()
     return ValidationReport(
         model=subject.exported.model,
         digest=subject.exported.digest,

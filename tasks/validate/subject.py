@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +65,7 @@ class Subject(ExportFiles):
     serving: ServingProcess
     scratch: Path
     attachments: dict[str, str] = field(default_factory=dict)
+    _loading: Future[tuple[LoadedModel, Mapping[str, str]]] | None = field(default=None, init=False)
 
     @property
     def definition(self) -> ModelDefinition:
@@ -95,8 +97,17 @@ class Subject(ExportFiles):
         """Variable name to a digest of its value before the first request; raises as `served`."""
         return self._loaded[1]
 
+    def load_ahead(self) -> None:
+        """Begin to load the export; what comes of it shows when `served` is first asked for."""
+        pool = ThreadPoolExecutor(1)
+        self._loading = pool.submit(self._load)
+        pool.shutdown(wait=False)
+
     @cached_property
     def _loaded(self) -> tuple[LoadedModel, Mapping[str, str]]:
+        return self._load() if self._loading is None else self._loading.result()
+
+    def _load(self) -> tuple[LoadedModel, Mapping[str, str]]:
         model = self.serving.load(self.folder)
         return model, model.digest_variables()
 
@@ -150,6 +161,9 @@ class Subject(ExportFiles):
     def close(self) -> None:
         """Let go of what was loaded, before the next subject comes."""
         loaded, live = self.__dict__.pop("_loaded", None), self.__dict__.pop("live_served", None)
+        # Begun, and then no check asked for it: it may come yet, or have failed.
+        if loaded is None and self._loading is not None and self._loading.exception() is None:
+            loaded = self._loading.result()
         for model in (loaded and loaded[0], live):
             if model is not None:
                 model.close()
