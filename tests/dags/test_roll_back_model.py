@@ -2,56 +2,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tasks.files import digest_tree
 from tasks.live import change_live
 from tasks.push import push_model
-from tasks.records import Checkpoint, ExportedModel, LedgerSummary, ValidationReport
+from tasks.records import ExportedModel, ValidationReport
 from tasks.requests import LiveRequest, PushRequest
 
 Python = Callable[..., Any]
 
 
-def _publish(bucket: str, folder: Path, trained_at: str) -> int:
-    """Publish a model of one file and make it live."""
-    folder.mkdir()
-    (folder / "saved_model.pb").write_text(trained_at)
-    digest, size = digest_tree(folder)
-    checkpoint = Checkpoint(
-        model="mnist",
-        uri="/catalogue/mnist/1-0",
-        prefix="weights",
-        format="tensor_bundle",
-        step=1,
-        trained_at=trained_at,
-        digest="0" * 64,
-        size_bytes=1,
+def _publish(bucket: str, exported: ExportedModel, trained_at: str) -> int:
+    """Publish an export as if its weights were trained at another time, and make it live."""
+    export = replace(exported, checkpoint=replace(exported.checkpoint, trained_at=trained_at))
+    report = ValidationReport(
+        model="mnist", digest=export.digest, checks=(), passed=True, validated_at=trained_at
     )
-    export = ExportedModel(
-        model="mnist",
-        uri=str(folder),
-        digest=digest,
-        size_bytes=size,
-        signatures={},
-        checkpoint=checkpoint,
-        weights="raw",
-        ledger=LedgerSummary(served=0, dropped={}),
-        ledger_uri=f"{folder}.ledger.json",
-    )
-    report = ValidationReport(model="mnist", digest=digest, checks=(), passed=True, validated_at=trained_at)
     request = PushRequest(model="mnist", saved_model=export, report=report, bucket=bucket, make_live=True)
     return push_model(request).version
 
 
 def test_run_without_a_version_goes_back_to_the_one_before(
-    python: Python, gcs_server: str, bucket: str, tmp_path: Path
+    python: Python, gcs_server: str, bucket: str, mnist_export: ExportedModel
 ) -> None:
-    older = _publish(bucket, tmp_path / "older", "2026-01-01T00:00:00Z")
-    newer = _publish(bucket, tmp_path / "newer", "2026-02-01T00:00:00Z")
+    older = _publish(bucket, mnist_export, "2026-01-01T00:00:00Z")
+    newer = _publish(bucket, mnist_export, "2026-02-01T00:00:00Z")
     conf = {"model": "mnist", "bucket": bucket, "reason": "wrong digits"}
 
     run = python(

@@ -164,7 +164,7 @@ def with_table(hand_made, *, declared: bool) -> Subject:
 
 def test_host_code_table_from_an_asset_passes(hand_made, run_check: RunCheck) -> None:
     check = run_check("host-code", with_table(hand_made, declared=True))
-    assert check.found == "none; 1 reads of assets"
+    assert check.found == "no Python and no files but 1 reads of assets"
 
 
 def test_host_code_table_from_another_file_is_named(hand_made, run_check: RunCheck) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tasks.checkpoint import select_checkpoint
+from tasks.definition import ModelDefinition
 from tasks.errors import ValidationFailed
 from tasks.export import export_model
-from tasks.models.mnist import Mnist
 from tasks.push import push_model
 from tasks.records import Check, ExportedModel, TrainingRun, ValidationReport
+from tasks.registry import load_definition
 from tasks.requests import CheckpointRequest, ExportRequest, PushRequest, ValidateRequest
 from tasks.validate import Validator
 
@@ -44,6 +45,11 @@ def live_bucket(mnist_export: ExportedModel, validator: Validator, bucket: str, 
     return bucket
 
 
+def mnist() -> type[ModelDefinition]:
+    """The definition's class as it is loaded now: other tests load modules of models anew."""
+    return type(load_definition("mnist"))
+
+
 def examine(validator: Validator, exported: ExportedModel, report: Path, **more: str) -> ValidationReport:
     request = ValidateRequest(model="mnist", saved_model=exported, report=str(report), **more)  # type: ignore[arg-type]
     try:
@@ -69,13 +75,13 @@ def test_validate_worse_than_live_fails_by_the_metric(
     assert "worse by" in live_metrics(report).found
     assert str(report.against) in live_metrics(report).looked_at
 
-    monkeypatch.setattr(Mnist, "max_regression", {"accuracy": 0.0})
+    monkeypatch.setattr(mnist(), "max_regression", {"accuracy": 0.0})
     check = live_metrics(examine(validator, early_export, tmp_path / "r.json", against=live_bucket))
     assert check.status == "failed"
     assert "worse by" in check.found
     assert "more than 0" in check.found
 
-    monkeypatch.setattr(Mnist, "max_regression", {"accuracy": 0.9})
+    monkeypatch.setattr(mnist(), "max_regression", {"accuracy": 0.9})
     assert (
         live_metrics(examine(validator, early_export, tmp_path / "r.json", against=live_bucket)).status
         == "passed"
@@ -89,7 +95,7 @@ def test_validate_equal_to_live_passes_without_any_regression_allowed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Mnist, "max_regression", {"accuracy": 0.0})
+    monkeypatch.setattr(mnist(), "max_regression", {"accuracy": 0.0})
     check = live_metrics(examine(validator, mnist_export, tmp_path / "r.json", against=live_bucket))
     assert check.status == "passed"
     assert "accuracy" in check.found
@@ -103,7 +109,7 @@ def test_validate_regression_of_a_metric_nobody_measures_is_not_run_unless_waive
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Mnist, "max_regression", {"recall": 0.0})
+    monkeypatch.setattr(mnist(), "max_regression", {"recall": 0.0})
     report = examine(validator, mnist_export, tmp_path / "r.json", against=live_bucket)
     assert not report.passed
     assert live_metrics(report).status == "not_run"

@@ -10,17 +10,20 @@ PARTS = [("shard", number, 1) for number in range(40)]
 
 
 class Reader:
-    """Reads parts as their own text, and notes how many it read at a time."""
+    """Reads parts as their own text, the first `wait_for` of them only when all of these are asked for."""
 
     def __init__(self, wait_for: int = 1) -> None:
         self.read_parts: list[FilePart] = []
+        self._wait_for = wait_for
         self._together = threading.Barrier(wait_for)
         self._lock = threading.Lock()
 
     def __call__(self, part: FilePart) -> bytes:
         with self._lock:
             self.read_parts.append(part)
-        self._together.wait(timeout=20)
+            is_first = len(self.read_parts) <= self._wait_for
+        if is_first:
+            self._together.wait(timeout=20)
         if part[1] < 0:
             raise FileNotFoundError(part)
         return repr(part).encode()
