@@ -28,6 +28,7 @@ from tasks.records import Record
 from tasks.registry import find_model
 from tasks.requests import (
     CheckpointRequest,
+    CheckpointsRequest,
     ExportRequest,
     InspectRequest,
     LiveRequest,
@@ -84,6 +85,7 @@ COMMANDS = {
     "models": Command(ModelsRequest, "tasks.describe:describe_models"),
     "train": Command(TrainRequest, "tasks.train:train_model", loads_definition=True),
     "checkpoint": Command(CheckpointRequest, "tasks.checkpoint:select_checkpoint"),
+    "checkpoints": Command(CheckpointsRequest, "tasks.checkpoint.listing:list_catalogue"),
     "export": Command(ExportRequest, "tasks.export:export_model", loads_definition=True),
     "validate": Command(ValidateRequest, "tasks.validate:validate_model", loads_definition=True),
     "push": Command(PushRequest, "tasks.push:push_model"),
@@ -159,7 +161,8 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
     if hint is bool:
         settings["action"] = "store_true"
     elif typing.get_origin(hint) is tuple:
-        settings |= {"action": "append", "metavar": key.upper()}
+        kind = int if int in get_args(hint) else str
+        settings |= {"action": "append", "metavar": key.upper(), "type": kind}
     else:
         settings["type"] = next((kind for kind in (int, float) if kind in _members(hint)), str)
         settings["metavar"] = key.upper().replace("-", "_")

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.records import Check, Record, Signature
+from tasks.records import Check, Checkpoint, Record, Signature
 
 __all__ = [
     "CheckpointDescription",
+    "CheckpointList",
     "ModelDescription",
     "ModelList",
     "Prediction",
@@ -135,3 +136,11 @@ class VerifyReport(Record):
     uri: str
     checks: tuple[Check, ...]
     passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointList(Record):
+    """A model's checkpoints in the catalogue, the newest weights first."""
+
+    model: str
+    checkpoints: tuple[Checkpoint, ...]

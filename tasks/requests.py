@@ -17,6 +17,7 @@ from tasks.records import Checkpoint, ExportedModel, TrainingRun, ValidationRepo
 
 __all__ = [
     "CheckpointRequest",
+    "CheckpointsRequest",
     "ExportRequest",
     "InspectRequest",
     "LiveRequest",
@@ -110,6 +111,17 @@ class CheckpointRequest(Request):
                 f"checkpoint request: expected exactly one of step, latest and best, got {sum(chosen)}."
                 " Say which checkpoint to take."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointsRequest(Request):
+    """List a model's checkpoints in the catalogue, the newest weights first."""
+
+    model: str = _flag("the definition's name")
+    catalogue: str = _flag("folder or gs:// URI of the checkpoint catalogue")
+    from_time: str | None = _flag("those trained at this time or later", default=None)
+    to_time: str | None = _flag("those trained before this time", default=None)
+    steps: tuple[int, ...] = _flag("those of this step; may be repeated", default=())
 
 
 @dataclass(frozen=True, kw_only=True)
