@@ -22,7 +22,7 @@ from tasks.records import Checkpoint, ExportedModel, Release
 from tasks.reexport.known import Recipe, find_same_export, find_same_source, without_weights
 from tasks.requests import ExportRequest, PushRequest, ReexportRequest, ValidateRequest
 from tasks.storage import open_storage
-from tasks.validate import Validator
+from tasks.validate import Validator, check_waivers
 
 __all__ = ["Batch"]
 
@@ -39,12 +39,13 @@ class Batch:
 
     Raises:
         InvalidDefinition: The model's definition cannot be loaded.
-        InvalidRequest: A waiver has no reason.
+        InvalidRequest: A waiver has no reason, or names no check.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
 
     def __init__(self, request: ReexportRequest) -> None:
         self._request = request
+        check_waivers(self._validate_request("", Path()).waivers)
         self._storage = open_storage(request.bucket)
         # A bucket that is not there is no fault of the first checkpoint's.
         read_pointer(self._storage, request.model)
@@ -136,11 +137,7 @@ class Batch:
 
     def _publish(self, exported: ExportedModel, report: Path) -> Release:
         request = self._request
-        validated = self._validator.validate(
-            ValidateRequest(
-                model=request.model, saved_model=exported, report=str(report), waive=request.waive
-            )
-        )
+        validated = self._validator.validate(self._validate_request(exported, report))
         push = PushRequest(
             model=request.model,
             saved_model=exported,
@@ -151,6 +148,12 @@ class Batch:
             try_number=request.try_number,
         )
         return push_model(push, self._storage)
+
+    def _validate_request(self, exported: ExportedModel | str, report: Path) -> ValidateRequest:
+        request = self._request
+        return ValidateRequest(
+            model=request.model, saved_model=exported, report=str(report), waive=request.waive
+        )
 
     def _export_request(self, given: Given, out: Path) -> ExportRequest:
         return ExportRequest(model=self._request.model, checkpoint=given, out=str(out), weights=self._weights)

@@ -30,7 +30,7 @@ from tasks.validate.serving import ServingProcess
 from tasks.validate.standard import Standard
 from tasks.validate.subject import Subject
 
-__all__ = ["Validator", "examine", "validate_model"]
+__all__ = ["Validator", "check_waivers", "examine", "validate_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Validator:
     def validate(self, request: ValidateRequest) -> ValidationReport:
         """As `validate_model`."""
         check_model_name(request.model)
-        _check_waivers(request.waivers)
+        check_waivers(request.waivers)
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="redraw-validate-") as scratch:
             subject = self._subject(request, Path(scratch))
@@ -172,7 +172,15 @@ def _shared(planned: PlannedCheck, subject: Subject) -> Check:
     return check
 
 
-def _check_waivers(waivers: dict[str, str]) -> None:
+def check_waivers(waivers: dict[str, str]) -> None:
+    """Demand that each names a check.
+
+    Args:
+        waivers: Check to the reason why it may be left undone.
+
+    Raises:
+        InvalidRequest: One names none.
+    """
     names = [planned.name for planned in PLAN]
     for name in waivers:
         if name not in names:
