@@ -27,7 +27,9 @@ from tasks.quiet import keep_stdout, quiet_import
 from tasks.records import Record
 from tasks.registry import find_model
 from tasks.requests import (
+    AdoptRequest,
     CheckpointRequest,
+    CheckpointsRequest,
     ExportRequest,
     InspectRequest,
     LiveRequest,
@@ -83,6 +85,12 @@ COMMANDS = {
     "models": Command(ModelsRequest, "tasks.describe:describe_models"),
     "train": Command(TrainRequest, "tasks.train:train_model", loads_definition=True),
     "checkpoint": Command(CheckpointRequest, "tasks.checkpoint:select_checkpoint"),
+    "adopt": Command(AdoptRequest, "tasks.checkpoint.adopt:adopt_checkpoints"),
+    "checkpoints": Command(
+        CheckpointsRequest,
+        "tasks.checkpoint.listing:list_catalogue",
+        tables="tasks.checkpoint.tables:print_checkpoints",
+    ),
     "export": Command(ExportRequest, "tasks.export:export_model", loads_definition=True),
     "validate": Command(ValidateRequest, "tasks.validate:validate_model", loads_definition=True),
     "push": Command(PushRequest, "tasks.push:push_model"),
@@ -155,7 +163,8 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
     if hint is bool:
         settings["action"] = "store_true"
     elif typing.get_origin(hint) is tuple:
-        settings |= {"action": "append", "metavar": key.upper()}
+        kind = int if int in get_args(hint) else str
+        settings |= {"action": "append", "metavar": key.upper(), "type": kind}
     else:
         settings["type"] = next((kind for kind in (int, float) if kind in _members(hint)), str)
         settings["metavar"] = key.upper().replace("-", "_")
