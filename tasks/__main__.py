@@ -164,7 +164,8 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
         settings["action"] = "store_true"
     elif typing.get_origin(hint) is tuple:
         kind = int if int in get_args(hint) else str
-        settings |= {"action": "append", "metavar": key.upper(), "type": kind}
+        # Argparse appends to the default, so that has to be one that it takes for an empty list.
+        settings |= {"action": "append", "metavar": key.upper(), "type": kind, "default": None}
     else:
         settings["type"] = next((kind for kind in (int, float) if kind in _members(hint)), str)
         settings["metavar"] = key.upper().replace("-", "_")
@@ -187,7 +188,7 @@ def _request(cls: type[Request], parsed: argparse.Namespace) -> Request:
     given = {
         json_key(declared): getattr(parsed, declared.name)
         for declared in fields(cls)
-        if getattr(parsed, declared.name) is not MISSING
+        if getattr(parsed, declared.name) not in (MISSING, None)
     }
     if parsed.request is None:
         return _from_flags(cls, given)

@@ -23,6 +23,7 @@ from redraw.embedded.settings import Settings, read_settings
 from redraw.embedded.state import read_instance
 from tasks.records import Checkpoint, ExportedModel, TrainingRun
 from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
+from tests.checkpoint_year import Year, save_year
 
 _START_BOUND = 20.0
 
@@ -95,6 +96,12 @@ def mnist_export(mnist_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPath
 
     out = tmp_path_factory.mktemp("export") / "model"
     return export_model(ExportRequest(model="mnist", checkpoint=mnist_checkpoint, out=str(out)))
+
+
+@pytest.fixture(scope="session")
+def year_of_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Year:
+    """Twelve checkpoints of the sample model `dense_line`, one a month of 2024, in every layout."""
+    return save_year(tmp_path_factory.mktemp("year"))
 
 
 @pytest.fixture(scope="session")
