@@ -27,6 +27,7 @@ from tasks.quiet import keep_stdout, quiet_import
 from tasks.records import Record
 from tasks.registry import find_model
 from tasks.requests import (
+    AdoptRequest,
     CheckpointRequest,
     CheckpointsRequest,
     ExportRequest,
@@ -85,7 +86,12 @@ COMMANDS = {
     "models": Command(ModelsRequest, "tasks.describe:describe_models"),
     "train": Command(TrainRequest, "tasks.train:train_model", loads_definition=True),
     "checkpoint": Command(CheckpointRequest, "tasks.checkpoint:select_checkpoint"),
-    "checkpoints": Command(CheckpointsRequest, "tasks.checkpoint.listing:list_catalogue"),
+    "adopt": Command(AdoptRequest, "tasks.checkpoint.adopt:adopt_checkpoints"),
+    "checkpoints": Command(
+        CheckpointsRequest,
+        "tasks.checkpoint.listing:list_catalogue",
+        tables="tasks.checkpoint.tables:print_checkpoints",
+    ),
     "export": Command(ExportRequest, "tasks.export:export_model", loads_definition=True),
     "validate": Command(ValidateRequest, "tasks.validate:validate_model", loads_definition=True),
     "push": Command(PushRequest, "tasks.push:push_model"),
@@ -162,7 +168,8 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
         settings["action"] = "store_true"
     elif typing.get_origin(hint) is tuple:
         kind = int if int in get_args(hint) else str
-        settings |= {"action": "append", "metavar": key.upper(), "type": kind}
+        # Argparse appends to the default, so that has to be one that it takes for an empty list.
+        settings |= {"action": "append", "metavar": key.upper(), "type": kind, "default": None}
     else:
         settings["type"] = next((kind for kind in (int, float) if kind in _members(hint)), str)
         settings["metavar"] = key.upper().replace("-", "_")
@@ -185,7 +192,7 @@ def _request(cls: type[Request], parsed: argparse.Namespace) -> Request:
     given = {
         json_key(declared): getattr(parsed, declared.name)
         for declared in fields(cls)
-        if getattr(parsed, declared.name) is not MISSING
+        if getattr(parsed, declared.name) not in (MISSING, None)
     }
     if parsed.request is None:
         return _from_flags(cls, given)

@@ -26,6 +26,7 @@ from redraw.embedded.state import read_instance
 from tasks.checkpoint.catalogue import folder_name
 from tasks.records import Checkpoint, ExportedModel, TrainingRun
 from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
+from tests.checkpoint_year import Year, save_year
 
 _START_BOUND = 20.0
 
@@ -117,11 +118,13 @@ def trained_line(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
         return select_checkpoint(request)
 
 
-@pytest.fixture
-def add_lines(trained_line: Checkpoint, tmp_path: Path) -> Callable[..., list[Checkpoint]]:
-    """Puts checkpoints of `line_module` into a catalogue: `add_lines(catalogue, step=trained_at, …)`.
+@pytest.fixture(scope="session")
+def add_lines(
+    trained_line: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[Checkpoint]]:
+    """Puts checkpoints of `line_module` into a catalogue: `add_lines(catalogue, {step: trained_at})`.
 
-    Each has weights of its own, step and time as given: `{100: "2025-03-01T12:00:00Z"}`.
+    Each has weights of its own.
     """
     from tasks.checkpoint.bundle_writer import BundleWriter
     from tasks.checkpoint.catalogue import add_checkpoint
@@ -130,7 +133,7 @@ def add_lines(trained_line: Checkpoint, tmp_path: Path) -> Callable[..., list[Ch
     source = open_checkpoint(f"{trained_line.uri}/{trained_line.prefix}")
 
     def write(catalogue: str, step: int, trained_at: str) -> Checkpoint:
-        folder = tmp_path / f"line-{step}"
+        folder = tmp_path_factory.mktemp("line")
         with BundleWriter(folder / "weights") as writer:
             for key in source.entries:
                 value = source.read_array(key)
@@ -144,6 +147,12 @@ def add_lines(trained_line: Checkpoint, tmp_path: Path) -> Callable[..., list[Ch
         return [write(catalogue, step, trained_at) for step, trained_at in times.items()]
 
     return add
+
+
+@pytest.fixture(scope="session")
+def year_of_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Year:
+    """Twelve checkpoints of the sample model `dense_line`, one a month of 2024, in every layout."""
+    return save_year(tmp_path_factory.mktemp("year"))
 
 
 @pytest.fixture(scope="session")

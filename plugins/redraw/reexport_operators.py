@@ -191,6 +191,7 @@ def _batch(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:
     steps = f"step {first.step}" if len(checkpoints) == 1 else f"steps {first.step} to {last.step}"
     days = sorted({first.trained_at[:10], last.trained_at[:10]})
     return {
-        "checkpoints": [checkpoint.uri for checkpoint in checkpoints],
+        # Records, for those of a catalogue in place are nowhere else.
+        "checkpoints": [checkpoint.to_json() for checkpoint in checkpoints],
         "batch_label": f"{steps}, trained {' to '.join(days)}",
     }

@@ -84,8 +84,15 @@ def _rows(batch: Mapping[str, Any], report: Any) -> Sequence[ReexportedCheckpoin
     if report is not None:
         return ReexportReport.from_json(report).checkpoints
     return [
-        ReexportedCheckpoint(uri=uri, outcome="failed", seconds=0.0, reason=_LOST)
-        for uri in batch["checkpoints"]
+        ReexportedCheckpoint(
+            uri=record["uri"],
+            outcome="failed",
+            seconds=0.0,
+            step=record["step"],
+            trained_at=record["trained_at"],
+            reason=_LOST,
+        )
+        for record in batch["checkpoints"]
     ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import keras
 
 from tasks.checkpoint.bare import describe_bare
@@ -41,11 +39,9 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
     if record is None:
         source = open_checkpoint(str(given), request.step)
         _refuse_code(source)
-        return source, _with_averages(source, describe_bare(source, request.model))
+        return source, describe_bare(source, request.model)
     demand_model(record, request.model)
-    # A catalogue that was moved as a whole is read where it is now.
-    folder = (record.uri if isinstance(given, Checkpoint) else given).rstrip("/")
-    source = open_checkpoint(f"{folder}/{record.prefix}" if record.prefix else folder)
+    source = open_checkpoint(record.files_uri)
     _refuse_code(source)
     if source.digest() != record.digest:
         raise CheckpointCorrupt(
@@ -53,12 +49,6 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
             f" with {source.digest():.12}…. Its files were replaced: choose another checkpoint."
         )
     return source, record
-
-
-def _with_averages(source: CheckpointSource, record: Checkpoint) -> Checkpoint:
-    """The record of an archive whose optimizer, as its configuration says, kept averages."""
-    optimizer = source.optimizer if isinstance(source, ArchiveSource) else None
-    return replace(record, averages=True) if optimizer and optimizer["config"].get("use_ema") else record
 
 
 def _refuse_code(source: CheckpointSource) -> None:
