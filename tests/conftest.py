@@ -223,17 +223,19 @@ def unused_port() -> int:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[..., None]:
-    """Polls until a condition holds, or fails: `until(condition, what, seconds)`."""
+    """Polls until a condition holds, or fails: `until(condition, what, seconds, every=0.02)`."""
     return wait_until
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = _START_BOUND) -> None:
+def wait_until(
+    condition: Callable[[], bool], what: str, seconds: float = _START_BOUND, every: float = 0.02
+) -> None:
     """Poll a condition until it holds; fail, saying what was awaited, when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not come within {seconds:g} s")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def _server_command(url: str, root: Path) -> list[str]:

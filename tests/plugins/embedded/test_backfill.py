@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +15,7 @@ import pytest
 
 from redraw.embedded.airflow_api import AirflowApi
 from redraw.embedded.settings import Settings, airflow_environment
+from redraw.embedded.state import read_instance
 from tasks.batches import ReexportReport
 from tasks.live import change_live
 from tasks.records import Checkpoint
@@ -111,7 +110,7 @@ def _finished(api: AirflowApi, until: Callable[..., None]) -> dict[str, dict[str
         backfills = api._get(f"backfills?dag_id={DAG}")["backfills"]
         return bool(backfills) and all(backfill["completed_at"] for backfill in backfills)
 
-    until(ended, "the end of the backfill", SECONDS)
+    until(ended, "the end of the backfill", SECONDS, every=0.5)
     return _runs(api)
 
 
@@ -124,12 +123,23 @@ def _outcomes(api: AirflowApi, runs: Mapping[str, Any], *days: str) -> dict[int 
     return {row.step: row.outcome for day in days for row in _xcom(api, runs[day]).checkpoints}
 
 
-def _stage() -> psutil.Process | None:
-    """A process that exports a batch, if one runs."""
-    for process in psutil.process_iter(["cmdline"]):
-        if (process.info["cmdline"] or [])[1:4] == ["-m", "tasks", "reexport"]:
-            return process
-    return None
+def _stages(settings: Settings) -> list[psutil.Process]:
+    """The processes of this instance that export a batch now."""
+    instance = read_instance(settings.state)
+    services = instance.services.values() if instance else ()
+    return [
+        process
+        for service in services
+        for process in service.family()
+        if _arguments(process)[1:4] == ["-m", "tasks", "reexport"]
+    ]
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:  # also of one that nobody has reaped yet
+        return []
 
 
 @pytest.mark.timeout(600)
@@ -141,7 +151,7 @@ def test_run_by_hand_without_a_logical_date_exports_the_steps_of_the_form(
     def ended() -> bool:
         return airflow_api.dag_run(DAG, run.run_id).state in ("success", "failed")
 
-    until(ended, "the end of the run", SECONDS)
+    until(ended, "the end of the run", SECONDS, every=0.5)
     assert airflow_api.dag_run(DAG, run.run_id).state == "success"
     (row,) = ReexportReport.from_json(airflow_api.result(DAG, run.run_id, "summary")).checkpoints
     assert (row.step, row.outcome, row.version) == (100, "exported", 2025060112000000)
@@ -166,10 +176,8 @@ def test_backfill_by_command_with_a_stage_killed_half_way_does_every_day_but_the
     environment = airflow_environment(embedded_settings)
     created = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert created.returncode == 0, created.stdout + created.stderr
-    until(lambda: _stage() is not None, "a batch", SECONDS)
-    process = _stage()
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: bool(_stages(embedded_settings)), "a batch", SECONDS, every=0.2)
+    _stages(embedded_settings)[0].kill()
 
     runs = _finished(airflow_api, until)
 
