@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from redraw.embedded.airflow_api import AirflowApi
+from redraw.embedded.errors import EmbeddedError
 from redraw.embedded.settings import Settings, airflow_environment
 from redraw.embedded.state import read_instance
 from tasks.batches import ReexportReport
@@ -99,10 +101,20 @@ def _runs(api: AirflowApi) -> dict[str, dict[str, Any]]:
     return {run["logical_date"][:10]: run for run in found}
 
 
-def _backfill(api: AirflowApi, conf: dict[str, object], **more: object) -> dict[str, Any]:
+def _backfill(api: AirflowApi, until: Callable[..., None], conf: dict[str, object], **more: object) -> None:
     asked = {"dag_id": DAG, "from_date": FIRST, "to_date": LAST, "dag_run_conf": conf, **more}
-    answer: dict[str, Any] = api._send("POST", "backfills", asked)
-    return answer
+
+    def accepted() -> bool:
+        try:
+            api._send("POST", "backfills", asked)
+        except EmbeddedError as err:
+            # SQLite has one writer at a time; on it Airflow refuses while the scheduler writes.
+            if not re.search(r"got (503|409) ", str(err)):
+                raise
+            return False
+        return True
+
+    until(accepted, "a moment to create the backfill in", 120, every=2)
 
 
 def _finished(api: AirflowApi, until: Callable[..., None]) -> dict[str, dict[str, Any]]:
@@ -201,7 +213,7 @@ def test_backfill_by_rest_of_what_failed_does_that_alone(
     before = _runs(airflow_api)
     _rewrite(Checkpoint.from_json(_planned(airflow_api, before["2025-03-08"])))
 
-    _backfill(airflow_api, conf, reprocess_behavior="failed", max_active_runs=4)
+    _backfill(airflow_api, until, conf, reprocess_behavior="failed", max_active_runs=4)
 
     runs = _finished(airflow_api, until)
     changed = [day for day in runs if runs[day]["start_date"] != before[day]["start_date"]]
@@ -221,7 +233,7 @@ def test_backfill_by_rest_without_reprocessing_does_nothing_again(
 ) -> None:
     before = _runs(airflow_api)
 
-    _backfill(airflow_api, conf, reprocess_behavior="none", max_active_runs=4)
+    _backfill(airflow_api, until, conf, reprocess_behavior="none", max_active_runs=4)
 
     after = _finished(airflow_api, until)
     assert {day: run["start_date"] for day, run in after.items()} == {
@@ -235,7 +247,7 @@ def test_backfill_by_rest_of_what_is_done_backwards_publishes_nothing_anew(
 ) -> None:
     objects = watcher.storage.list(f"{MODEL}/")
 
-    _backfill(airflow_api, conf, reprocess_behavior="completed", run_backwards=True, max_active_runs=2)
+    _backfill(airflow_api, until, conf, reprocess_behavior="completed", run_backwards=True, max_active_runs=2)
 
     runs = _finished(airflow_api, until)
     assert {run["state"] for run in runs.values()} == {"success"}
