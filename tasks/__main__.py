@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tasks.credentials import watch_parent
-from tasks.errors import InvalidRequest, RedrawError, UsageError
+from tasks.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError
 from tasks.json_codec import json_key
 from tasks.quiet import keep_stdout, quiet_import
 from tasks.records import Record
@@ -38,6 +38,7 @@ from tasks.requests import (
     PredictRequest,
     PruneRequest,
     PushRequest,
+    ReexportRequest,
     ReleasesRequest,
     Request,
     TrainRequest,
@@ -94,6 +95,7 @@ COMMANDS = {
     "export": Command(ExportRequest, "tasks.export:export_model", loads_definition=True),
     "validate": Command(ValidateRequest, "tasks.validate:validate_model", loads_definition=True),
     "push": Command(PushRequest, "tasks.push:push_model"),
+    "reexport": Command(ReexportRequest, "tasks.reexport:reexport_checkpoints", loads_definition=True),
     "live": Command(LiveRequest, "tasks.live:change_live"),
     "releases": Command(ReleasesRequest, "tasks.releases:list_releases"),
     "prune": Command(PruneRequest, "tasks.prune:prune_versions"),
@@ -125,6 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         record = command.run(_request(command.request, parsed))
     except RedrawError as err:
+        if isinstance(err, CheckpointsFailed):
+            command.show(err.report, "json")
         line = " ".join(str(err).split())
         sys.stderr.write(f"error [{type(err).__name__}]: {line}\n")
         return 2 if isinstance(err, UsageError) else 1

@@ -28,6 +28,7 @@ __all__ = [
     "PredictRequest",
     "PruneRequest",
     "PushRequest",
+    "ReexportRequest",
     "ReleasesRequest",
     "Request",
     "TrainRequest",
@@ -226,6 +227,23 @@ class PushRequest(Request):
     signing_key: str | None = _flag("file of the private key to sign the version with", default=None)
     by: str | None = _flag(_BY, default=None)
     dag_run: str | None = _flag("the Airflow run that asks for it, as DAG/RUN", default=None)
+    try_number: int | None = _flag("which try of its Airflow task this is", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReexportRequest(Request):
+    """Export, validate and publish many checkpoints in one process; nothing becomes live."""
+
+    model: str = _flag("the definition's name")
+    checkpoints: tuple[Checkpoint | str, ...] = _flag("a checkpoint's URI; may be repeated")
+    bucket: str = _flag("gs:// URI of the model bucket")
+    out: str = _flag("folder for scratch and for the validations' reports")
+    weights: WeightsKind | None = _flag("which weights to serve (default: the definition's)", default=None)
+    waive: tuple[str, ...] = _flag(
+        "CHECK=REASON: publish although this check cannot be run; may be repeated", default=()
+    )
+    by: str | None = _flag(_BY, default=None)
+    dag_run: str | None = _flag("the Airflow run that asks", default=None)
     try_number: int | None = _flag("which try of its Airflow task this is", default=None)
 
 

@@ -20,6 +20,8 @@ from redraw.publishing_operators import (
     RollBackOperator,
     SetLiveOperator,
 )
+from redraw.reexport_operators import PlanReexportOperator, ReexportOperator
+from redraw.reexport_summary import SummarizeReexportOperator
 from redraw.stage_operator import StageOperator
 from redraw.task_inputs import (
     RecordOrUri,
@@ -37,10 +39,13 @@ from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest, Valid
 __all__ = [
     "CheckpointOperator",
     "ExportSavedModelOperator",
+    "PlanReexportOperator",
     "PruneOperator",
     "PushModelOperator",
+    "ReexportOperator",
     "RollBackOperator",
     "SetLiveOperator",
+    "SummarizeReexportOperator",
     "TrainOperator",
     "ValidateSavedModelOperator",
 ]

@@ -151,11 +151,25 @@ def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waive
         check = skip(planned.name, f"it needs the check {missing[0]}, which did not pass", "Mend that first.")
     else:
         try:
-            check = planned.run(subject)
+            check = _shared(planned, subject) if planned.of_graph else planned.run(subject)
         except CannotRun as lacking:
             check = skip(planned.name, lacking.reason, lacking.advice)
     waived = waivers.get(planned.name, "") if check.status == "not_run" else ""
     return replace(check, waived=waived, seconds=round(time.monotonic() - started, 3))
+
+
+def _shared(planned: PlannedCheck, subject: Subject) -> Check:
+    """A check of the graph; once it passed, the next export with the same graph need not repeat it."""
+    known = subject.known_graph
+    if subject.live is None and planned.name in known.checks:
+        subject.attachments.update(known.attachments)
+        check = known.checks[planned.name]
+        return replace(check, looked_at=f"{check.looked_at}, of an export with the same saved_model.pb")
+    check = planned.run(subject)
+    if subject.live is None and check.status == "passed":
+        known.checks[planned.name] = check
+        known.attachments.update(subject.attachments)
+    return check
 
 
 def _check_waivers(waivers: dict[str, str]) -> None:
