@@ -170,7 +170,8 @@ def _training() -> dict[str, Param]:
             type=["null", "string"],
             section="Training",
             title="Warm start",
-            description="URI of a checkpoint to take the first weights from. Empty: train from scratch.",
+            description="A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
+            " in the catalogue. Empty: train from scratch.",
         ),
     }
 

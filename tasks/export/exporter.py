@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.errors import OutputExists
+from tasks.definition import ModelDefinition
+from tasks.errors import CheckpointMismatch, OutputExists
 from tasks.export.ledger import Ledger
-from tasks.export.origin import open_origin
+from tasks.export.origin import open_origin, refuse_code
 from tasks.export.partial_folder import partial_folder
 from tasks.export.prepared import PreparedModel
 from tasks.file_list import encode_files
 from tasks.files import TreeScan, scan_tree, write_atomically, writing_to
 from tasks.records import Checkpoint, ExportedModel, MadeBy, WeightsKind
-from tasks.registry import load_definition
+from tasks.registry import definition_for, find_fitting, find_model, load_definition
 from tasks.requests import ExportRequest
 
 __all__ = ["Exporter"]
@@ -31,17 +34,22 @@ class Exporter:
 
     def export(self, request: ExportRequest) -> ExportedModel:
         """As `tasks.export.export_model`."""
-        model, out = self._prepared(request.model), Path(request.out)
+        out = Path(request.out)
         _demand_absent(out)
-        weights = request.weights or model.definition.weights
+        find_model(request.model)
         started = time.monotonic()
         with writing_to(out):
             source, checkpoint = open_origin(request)
+            model = self._prepared(request.model, checkpoint.trained_at)
+            # The definition's module may have registered the classes that an archive names.
+            refuse_code(source)
+            weights = request.weights or model.definition.weights
             logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
             with partial_folder(out) as partial:
-                ledger, digests = model.write(
-                    source, weights, partial, allow_non_finite=request.allow_non_finite
-                )
+                with _explaining_choice(model.definition, checkpoint):
+                    ledger, digests = model.write(
+                        source, weights, partial, allow_non_finite=request.allow_non_finite
+                    )
                 scan = scan_tree(partial, digests)
                 exported = _record(model, checkpoint, weights, ledger, scan, out)
                 write_atomically(Path(f"{exported.uri}.files.json"), encode_files(scan.files))
@@ -56,26 +64,39 @@ class Exporter:
         )
         return exported
 
-    def maker(self, model: str) -> MadeBy:
+    def maker(self, model: str, trained_at: str | None = None) -> MadeBy:
         """The code that exports a model now.
 
         Args:
             model: The definition's name.
+            trained_at: When the checkpoint was trained, for a model that has had other definitions.
 
         Raises:
             UnknownModel: No definition of that name.
             InvalidDefinition: It cannot be loaded.
         """
-        return self._prepared(model).made_now()
+        return self._prepared(model, trained_at).made_now()
 
-    def default_weights(self, model: str) -> WeightsKind:
-        """The weights that a model's definition serves; raises as `maker`."""
-        return self._prepared(model).definition.weights
+    def _prepared(self, model: str, trained_at: str | None = None) -> PreparedModel:
+        found = find_model(model) if trained_at is None else find_fitting(model, trained_at)
+        if found.module not in self._models:
+            definition = load_definition(model) if trained_at is None else definition_for(model, trained_at)
+            self._models[found.module] = PreparedModel(definition)
+        return self._models[found.module]
 
-    def _prepared(self, model: str) -> PreparedModel:
-        if model not in self._models:
-            self._models[model] = PreparedModel(load_definition(model))
-        return self._models[model]
+
+@contextlib.contextmanager
+def _explaining_choice(definition: ModelDefinition, checkpoint: Checkpoint) -> Iterator[None]:
+    """Say which of a model's definitions a checkpoint does not fit, where it has several."""
+    try:
+        yield
+    except CheckpointMismatch as err:
+        if not definition.applies_to.bounded:
+            raise
+        raise CheckpointMismatch(
+            f"{err} The graph is that of {type(definition).__module__}, whose applies_to is"
+            f" {definition.applies_to}; the checkpoint is of {checkpoint.trained_at}."
+        ) from err
 
 
 def _demand_absent(out: Path) -> None:

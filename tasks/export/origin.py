@@ -12,7 +12,7 @@ from tasks.errors import CheckpointCorrupt, CheckpointMismatch
 from tasks.records import Checkpoint
 from tasks.requests import ExportRequest
 
-__all__ = ["open_origin"]
+__all__ = ["open_origin", "refuse_code"]
 
 # Their code is in the archive itself, as Python's byte code or as a name to import.
 _CODE = {"Lambda", "__lambda__", "function"}
@@ -31,18 +31,16 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
     Raises:
         CheckpointNotFound: There is none.
         CheckpointCorrupt: It is damaged, or not the one that its record speaks of.
-        CheckpointMismatch: It is of another model, or an archive that asks for code.
+        CheckpointMismatch: It is of another model.
         StorageError: The bucket cannot be read.
     """
     given = request.checkpoint
     record = given if isinstance(given, Checkpoint) else find_record(given)
     if record is None:
         source = open_checkpoint(str(given), request.step)
-        _refuse_code(source)
         return source, describe_bare(source, request.model)
     demand_model(record, request.model)
     source = open_checkpoint(record.files_uri)
-    _refuse_code(source)
     if source.digest() != record.digest:
         raise CheckpointCorrupt(
             f"{source.uri}: expected the tensors with digest {record.digest:.12}… of its record, got others"
@@ -51,11 +49,17 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
     return source, record
 
 
-def _refuse_code(source: CheckpointSource) -> None:
+def refuse_code(source: CheckpointSource) -> None:
     """Refuse an archive whose model needs code that this process does not have by other ways.
 
     Nothing of it would run here; but the network that the definition draws is then not
     the one that was saved, and nobody has said that it computes the same.
+
+    Args:
+        source: The checkpoint; the definition that is to draw it has been imported.
+
+    Raises:
+        CheckpointMismatch: It is such an archive.
     """
     if not isinstance(source, ArchiveSource):
         return

@@ -20,6 +20,7 @@ from tasks.live import read_pointer
 from tasks.push import push_model
 from tasks.records import Checkpoint, ExportedModel, Release
 from tasks.reexport.known import Recipe, find_same_export, find_same_source, without_weights
+from tasks.registry import find_fitting
 from tasks.requests import ExportRequest, PushRequest, ReexportRequest, ValidateRequest
 from tasks.storage import open_storage
 from tasks.validate import Validator, check_waivers
@@ -50,13 +51,15 @@ class Batch:
         # A bucket that is not there is no fault of the first checkpoint's.
         read_pointer(self._storage, request.model)
         self._exporter = Exporter()
-        self._weights = request.weights or self._exporter.default_weights(request.model)
+        # Nor is a definition that cannot be loaded.
+        self._exporter.maker(request.model)
         out = Path(request.out)
         out.mkdir(parents=True, exist_ok=True)
         self._reports = out.absolute()
         self._scratch = Path(tempfile.mkdtemp(prefix="exports-", dir=self._reports))
         self._validator = Validator()
-        self._recipe: Recipe | None = None
+        # By definition: checkpoints of other times may need another one.
+        self._recipes: dict[str, Recipe] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -114,14 +117,16 @@ class Batch:
     def _published(self, given: Given, record: Checkpoint) -> tuple[Release, bool]:
         """The version of a checkpoint, and whether it was there before."""
         # Until one was exported, it is not known what the graph of all of them is.
-        known = find_same_source(self._storage, record, self._recipe) if self._recipe else None
+        definition = find_fitting(self._request.model, record.trained_at).module
+        recipe = self._recipes.get(definition)
+        known = find_same_source(self._storage, record, recipe) if recipe else None
         if known is not None:
             return known, True
         name = f"{record.step}-{record.digest[:12]}"
         folder = self._scratch / name
         try:
             exported = self._exporter.export(self._export_request(given, folder))
-            self._recipe = self._recipe_of(exported)
+            self._recipes[definition] = self._recipe_of(exported)
             known = find_same_export(self._storage, exported)
             if known is not None:
                 return known, True
@@ -132,8 +137,8 @@ class Batch:
     def _recipe_of(self, exported: ExportedModel) -> Recipe:
         listed = Path(f"{exported.uri}.files.json")
         files = FileList.from_text(listed.read_bytes(), str(listed)).files
-        maker = self._exporter.maker(self._request.model)
-        return Recipe(weights=self._weights, maker=maker, files=without_weights(files))
+        maker = self._exporter.maker(exported.model, exported.checkpoint.trained_at)
+        return Recipe(weights=exported.weights, maker=maker, files=without_weights(files))
 
     def _publish(self, exported: ExportedModel, report: Path) -> Release:
         request = self._request
@@ -156,7 +161,9 @@ class Batch:
         )
 
     def _export_request(self, given: Given, out: Path) -> ExportRequest:
-        return ExportRequest(model=self._request.model, checkpoint=given, out=str(out), weights=self._weights)
+        return ExportRequest(
+            model=self._request.model, checkpoint=given, out=str(out), weights=self._request.weights
+        )
 
 
 def _failure(uri: str, record: Checkpoint | None, reason: str, started: float) -> ReexportedCheckpoint:

@@ -20,6 +20,7 @@ from typing import Self
 from tasks.errors import InvalidRecord, InvalidRequest, ValidationFailed
 from tasks.names import check_model_name
 from tasks.records import Check, ExportedModel, ValidationReport
+from tasks.registry import find_fitting
 from tasks.requests import ValidateRequest
 from tasks.validate.live_version import find_live_version
 from tasks.validate.outcome import CannotRun, skip
@@ -112,10 +113,14 @@ class Validator:
             checkpoint=request.checkpoint or exported.checkpoint,
             live=find_live_version(request.model, request.against, scratch),
             allow_breaking=request.allow_breaking or "",
-            standard=self._standards.setdefault(request.model, Standard(request.model)),
+            standard=self._standard(request.model, exported.checkpoint.trained_at),
             serving=self._serving,
             scratch=scratch,
         )
+
+    def _standard(self, model: str, trained_at: str) -> Standard:
+        found = find_fitting(model, trained_at)
+        return self._standards.setdefault(found.module, Standard(model, trained_at))
 
 
 def examine(subject: Subject, waivers: dict[str, str]) -> ValidationReport:

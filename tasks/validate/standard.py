@@ -46,11 +46,12 @@ class Standard:
     """The standard of one model.
 
     Args:
-        model: The definition's name.
+        model: The model's name.
+        trained_at: When the checkpoint was trained: it may need an earlier definition.
     """
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, model: str, trained_at: str) -> None:
+        self._model, self._trained_at = model, trained_at
         self._references: dict[WeightsKind, Reference] = {}
         self._known = KnownGraph(digest="")
 
@@ -65,11 +66,11 @@ class Standard:
     def definition(self) -> ModelDefinition:
         """The model's definition; imports TensorFlow."""
         from tasks.quiet import quiet_import
-        from tasks.registry import load_definition
+        from tasks.registry import definition_for
 
         with quiet_import():
             import tensorflow  # noqa: F401 - imported by the definition; here without its chatter
-        return load_definition(self._model)
+        return definition_for(self._model, self._trained_at)
 
     @cached_property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from redraw.embedded.errors import EmbeddedError
+from tests.bench.adopt import measure_adopt
 from tests.bench.backfill import measure_backfill
 from tests.bench.commands import measure_commands
 from tests.bench.dag_parse import measure_dag_parse
@@ -36,6 +37,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "verify": measure_verify,
     "formats": measure_formats,
     "bucket": measure_bucket,
+    "adopt": measure_adopt,
     "backfill": measure_backfill,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
