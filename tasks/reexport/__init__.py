@@ -49,10 +49,15 @@ def reexport_checkpoints(request: ReexportRequest) -> ReexportReport:
         checkpoints=rows,
         seconds=round(time.monotonic() - started, 3),
     )
+    _demand_all(report)
+    return report
+
+
+def _demand_all(report: ReexportReport) -> None:
     failed = report.with_outcome("failed")
     logger.info(
         "reexported %s: %d exported, %d already there, %d failed in %.1f s",
-        request.model,
+        report.model,
         len(report.with_outcome("exported")),
         len(report.with_outcome("already there")),
         len(failed),
@@ -60,5 +65,5 @@ def reexport_checkpoints(request: ReexportRequest) -> ReexportReport:
     )
     if failed:
         reasons = "; ".join(f"{row.uri}: {row.reason}" for row in failed)
-        raise CheckpointsFailed(f"{len(failed)} of {len(rows)} checkpoints failed: {reasons}", report)
-    return report
+        rows = len(report.checkpoints)
+        raise CheckpointsFailed(f"{len(failed)} of {rows} checkpoints failed: {reasons}", report)

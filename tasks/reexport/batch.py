@@ -97,15 +97,7 @@ class Batch:
             logger.exception("%s", uri)
             row = _failure(uri, record, f"{type(err).__name__}: {err}", started)
         else:
-            row = ReexportedCheckpoint(
-                uri=uri,
-                outcome="already there" if there else "exported",
-                seconds=_since(started),
-                step=record.step,
-                trained_at=record.trained_at,
-                version=release.version,
-                digest=release.digest,
-            )
+            row = _success(uri, release, there, started)
         level = logging.ERROR if row.outcome == "failed" else logging.INFO
         logger.log(level, "%s: %s in %.2f s %s", uri, row.outcome, row.seconds, row.reason or row.version)
         return row
@@ -164,6 +156,18 @@ class Batch:
         return ExportRequest(
             model=self._request.model, checkpoint=given, out=str(out), weights=self._request.weights
         )
+
+
+def _success(uri: str, release: Release, there: bool, started: float) -> ReexportedCheckpoint:
+    return ReexportedCheckpoint(
+        uri=uri,
+        outcome="already there" if there else "exported",
+        seconds=_since(started),
+        step=release.checkpoint.step,
+        trained_at=release.checkpoint.trained_at,
+        version=release.version,
+        digest=release.digest,
+    )
 
 
 def _failure(uri: str, record: Checkpoint | None, reason: str, started: float) -> ReexportedCheckpoint:
