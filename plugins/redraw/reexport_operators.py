@@ -131,7 +131,7 @@ class ReexportOperator(StageOperator):
 
     Args:
         checkpoints: Their URIs or records.
-        batch_label: What the mapped task is called.
+        batch_label: What the mapped task is called, with `map_index_template="{{ task.batch_label }}"`.
         bucket: `gs://` URI of the model bucket.
         weights: `raw` or `average`; `default` leaves it to the definition.
         waive: As `ValidateSavedModelOperator` takes it.
@@ -154,7 +154,6 @@ class ReexportOperator(StageOperator):
         waive: Sequence[str] | str | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("map_index_template", "{{ task.batch_label }}")
         super().__init__(**kwargs)
         self.checkpoints = checkpoints
         self.batch_label = batch_label
