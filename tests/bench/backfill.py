@@ -56,7 +56,7 @@ def measure_backfill(workshop: Workshop) -> tuple[Comparison, ...]:
         "each further checkpoint of the batch": f"{sum(rest) / len(rest):.3f} s, median {median(rest):.3f} s",
         "start and first checkpoint": f"{many.seconds - sum(rest):.1f} s",
         "each that is published already": f"{median(r.seconds for r in skipped.checkpoints[1:]):.3f} s",
-        "memory of 100 beyond that of 10": f"{more_bytes / 1e6:+.0f} MB",
+        f"memory of {_CHECKPOINTS} beyond that of {_FEW}": f"{more_bytes / 1e6:+.0f} MB",
     }
     return (
         Comparison(
