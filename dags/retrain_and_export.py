@@ -54,6 +54,7 @@ with DAG(
         task_id="train",
         max_steps=dag.param("steps"),
         warm_start=dag.param("warm_start"),
+        catalogue=dag.param("catalogue"),
         execution_timeout=timedelta(days=1),
     )
     checkpoint = CheckpointOperator(

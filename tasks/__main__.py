@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tasks.credentials import watch_parent
-from tasks.errors import InvalidRequest, RedrawError, UsageError
+from tasks.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError
 from tasks.json_codec import json_key
 from tasks.quiet import keep_stdout, quiet_import
 from tasks.records import Record
 from tasks.registry import find_model
 from tasks.requests import (
+    AdoptRequest,
     CheckpointRequest,
+    CheckpointsRequest,
     ExportRequest,
     InspectRequest,
     LiveRequest,
@@ -36,6 +38,7 @@ from tasks.requests import (
     PredictRequest,
     PruneRequest,
     PushRequest,
+    ReexportRequest,
     ReleasesRequest,
     Request,
     TrainRequest,
@@ -83,9 +86,16 @@ COMMANDS = {
     "models": Command(ModelsRequest, "tasks.describe:describe_models"),
     "train": Command(TrainRequest, "tasks.train:train_model", loads_definition=True),
     "checkpoint": Command(CheckpointRequest, "tasks.checkpoint:select_checkpoint"),
+    "adopt": Command(AdoptRequest, "tasks.checkpoint.adopt:adopt_checkpoints"),
+    "checkpoints": Command(
+        CheckpointsRequest,
+        "tasks.checkpoint.listing:list_catalogue",
+        tables="tasks.checkpoint.tables:print_checkpoints",
+    ),
     "export": Command(ExportRequest, "tasks.export:export_model", loads_definition=True),
     "validate": Command(ValidateRequest, "tasks.validate:validate_model", loads_definition=True),
     "push": Command(PushRequest, "tasks.push:push_model"),
+    "reexport": Command(ReexportRequest, "tasks.reexport:reexport_checkpoints", loads_definition=True),
     "live": Command(LiveRequest, "tasks.live:change_live"),
     "releases": Command(ReleasesRequest, "tasks.releases:list_releases"),
     "prune": Command(PruneRequest, "tasks.prune:prune_versions"),
@@ -117,6 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         record = command.run(_request(command.request, parsed))
     except RedrawError as err:
+        if isinstance(err, CheckpointsFailed):
+            command.show(err.report, "json")
         line = " ".join(str(err).split())
         sys.stderr.write(f"error [{type(err).__name__}]: {line}\n")
         return 2 if isinstance(err, UsageError) else 1
@@ -155,7 +167,9 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
     if hint is bool:
         settings["action"] = "store_true"
     elif typing.get_origin(hint) is tuple:
-        settings |= {"action": "append", "metavar": key.upper()}
+        kind = int if int in get_args(hint) else str
+        # Argparse appends to the default, so that has to be one that it takes for an empty list.
+        settings |= {"action": "append", "metavar": key.upper(), "type": kind, "default": None}
     else:
         settings["type"] = next((kind for kind in (int, float) if kind in _members(hint)), str)
         settings["metavar"] = key.upper().replace("-", "_")
@@ -178,7 +192,7 @@ def _request(cls: type[Request], parsed: argparse.Namespace) -> Request:
     given = {
         json_key(declared): getattr(parsed, declared.name)
         for declared in fields(cls)
-        if getattr(parsed, declared.name) is not MISSING
+        if getattr(parsed, declared.name) not in (MISSING, None)
     }
     if parsed.request is None:
         return _from_flags(cls, given)

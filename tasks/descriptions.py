@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.records import Check, Record, Signature
+from tasks.records import Check, Checkpoint, Record, Signature
 
 __all__ = [
+    "AdoptedCheckpoint",
+    "AdoptionReport",
+    "BrokenCheckpoint",
     "CheckpointDescription",
+    "CheckpointList",
     "ModelDescription",
     "ModelList",
     "Prediction",
@@ -84,6 +88,53 @@ class CheckpointDescription(Record):
     shards: int
     size_bytes: int
     tensors: tuple[TensorDescription, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptedCheckpoint:
+    """A checkpoint that was found and is now in the catalogue: where it was found, and what it is."""
+
+    uri: str
+    step: int
+    trained_at: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenCheckpoint:
+    """A checkpoint that was found and cannot be used, and why."""
+
+    uri: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptionReport(Record):
+    """What `adopt` found.
+
+    Attributes:
+        model: The definition's name.
+        catalogue: The folder or `gs://` URI of the catalogue.
+        adopted: What was recorded, in the order of their names.
+        known: How many more were in the catalogue before.
+        broken: What cannot be used.
+        seconds: How long it took.
+    """
+
+    model: str
+    catalogue: str
+    adopted: tuple[AdoptedCheckpoint, ...]
+    known: int
+    broken: tuple[BrokenCheckpoint, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointList(Record):
+    """A model's checkpoints in the catalogue, the newest weights first."""
+
+    model: str
+    checkpoints: tuple[Checkpoint, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

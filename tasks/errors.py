@@ -16,6 +16,7 @@
     │   └── NonFiniteWeights        weights to serve that are NaN or infinite
     ├── ExportError                 the graph could not be drawn or written
     ├── ValidationFailed            at least one check did not pass
+    ├── CheckpointsFailed           a batch with a checkpoint that failed; its report lists each
     ├── NotValidated                a push without a passing report for exactly that export
     ├── VerificationFailed          a published version that is not what its record says
     ├── NotLoadable                 a published version that a server would not load
@@ -34,12 +35,18 @@ error without the libraries that raised it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.record import Record
+
 __all__ = [
     "BucketNotFound",
     "CheckpointCorrupt",
     "CheckpointError",
     "CheckpointMismatch",
     "CheckpointNotFound",
+    "CheckpointsFailed",
     "DiskFull",
     "ExportError",
     "InvalidDefinition",
@@ -134,6 +141,18 @@ class ExportError(RedrawError):
 
 class ValidationFailed(RedrawError):
     """At least one check of an export did not pass; the report says which."""
+
+
+class CheckpointsFailed(RedrawError):
+    """At least one checkpoint of a batch failed; the others were done.
+
+    Attributes:
+        report: The batch's record, which is printed all the same.
+    """
+
+    def __init__(self, message: str, report: Record) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class NotValidated(RedrawError):

@@ -72,8 +72,8 @@ class Checkpoint(Record):
 
     Attributes:
         model: The definition's name.
-        uri: The folder that holds its files and this record; of one that is in no catalogue
-            its file, or the prefix of its files.
+        uri: The folder that holds its files and this record; of one that is in no catalogue, or
+            there by reference, its file, or the prefix of its files.
         prefix: The files' common name in the folder, as TensorFlow means it; empty where
             `uri` says it all.
         format: How the files are laid out.
@@ -84,6 +84,7 @@ class Checkpoint(Record):
         metrics: The evaluation at that step.
         run: The training run that saved it.
         averages: Whether it holds a moving average of the weights besides the raw ones.
+        lower_is_better: The metrics of which `--best` takes the lowest.
     """
 
     model: str
@@ -97,6 +98,12 @@ class Checkpoint(Record):
     metrics: Mapping[str, float] = field(default_factory=dict)
     run: str | None = None
     averages: bool = False
+    lower_is_better: tuple[str, ...] = ()
+
+    @property
+    def files_uri(self) -> str:
+        """What to open: its file, or the prefix of its files."""
+        return f"{self.uri.rstrip('/')}/{self.prefix}" if self.prefix else self.uri
 
 
 @dataclass(frozen=True, kw_only=True)

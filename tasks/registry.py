@@ -12,14 +12,14 @@ import importlib.util
 import inspect
 import os
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.definition import ModelDefinition
+from tasks.definition import Applies, ModelDefinition
 from tasks.errors import InvalidDefinition, UnknownModel
 from tasks.names import check_model_name
 
-__all__ = ["FoundModel", "find_model", "list_models", "load_definition"]
+__all__ = ["FoundModel", "definition_for", "find_fitting", "find_model", "list_models", "load_definition"]
 
 _DEFAULT_PACKAGES = "tasks.models"
 
@@ -32,23 +32,29 @@ class FoundModel:
         name: The model's name, which is the module's last part.
         module: The module's full name.
         summary: The first line of its docstring.
+        applies: Which checkpoints it is for.
     """
 
     name: str
     module: str
     summary: str
+    applies: Applies = field(default_factory=Applies)
 
 
 def list_models() -> tuple[FoundModel, ...]:
     """The models of every package in `REDRAW_MODELS` (comma-separated), by name.
 
     Returns:
-        Each model once, sorted by name.
+        Each model once, sorted by name; definitions that say they are another model's are none.
 
     Raises:
         InvalidDefinition: A package that cannot be found, a module that cannot be
             read, or one name in two packages.
     """
+    return tuple(model for model in _list_definitions() if not model.applies.model)
+
+
+def _list_definitions() -> tuple[FoundModel, ...]:
     found: dict[str, FoundModel] = {}
     for package in os.environ.get("REDRAW_MODELS", _DEFAULT_PACKAGES).split(","):
         for model in _models_in(package.strip()):
@@ -87,6 +93,36 @@ def find_model(name: str) -> FoundModel:
     return models[name]
 
 
+def find_fitting(name: str, trained_at: str) -> FoundModel:
+    """Find the definition that draws a model's checkpoint of some time, without importing it.
+
+    Args:
+        name: As `list_models` names it.
+        trained_at: When the checkpoint was saved, as records have it.
+
+    Returns:
+        The definition whose `applies_to` covers the time; the model's own where that sets no bound
+        and no other covers it.
+
+    Raises:
+        InvalidName: The name has a form that no model has.
+        UnknownModel: No package holds it.
+        InvalidDefinition: None covers the time, or several do.
+    """
+    own = find_model(name)
+    family = [own, *(other for other in _list_definitions() if other.applies.model == name)]
+    fitting = [one for one in family if one.applies.covers(trained_at)]
+    dated = [one for one in fitting if one.applies.bounded]
+    chosen = dated or fitting
+    if len(chosen) != 1:
+        periods = "; ".join(f"{one.module} {one.applies}" for one in family)
+        raise InvalidDefinition(
+            f"model {name!r}: expected one definition for weights of {trained_at}, got {len(chosen)}:"
+            f" {periods}. Correct their applies_to, or add a definition."
+        )
+    return chosen[0]
+
+
 def load_definition(name: str) -> ModelDefinition:
     """Import a model's module and make its definition.
 
@@ -102,7 +138,16 @@ def load_definition(name: str) -> ModelDefinition:
         InvalidDefinition: The module fails to import, holds no definition or more
             than one, or its definition breaks the contract.
     """
-    definition = _instantiate(find_model(name).module)
+    return _load(find_model(name))
+
+
+def definition_for(name: str, trained_at: str) -> ModelDefinition:
+    """The same for a checkpoint of some time; raises as `find_fitting` and `load_definition`."""
+    return _load(find_fitting(name, trained_at))
+
+
+def _load(found: FoundModel) -> ModelDefinition:
+    definition = _instantiate(found.module)
     definition.check()
     return definition
 
@@ -118,19 +163,45 @@ def _models_in(package: str) -> list[FoundModel]:
         )
     folders = list(spec.submodule_search_locations)
     return [
-        FoundModel(name=info.name, module=f"{package}.{info.name}", summary=_summary(info))
+        _read_module(package, info)
         for info in pkgutil.iter_modules(folders)
         if not info.ispkg and not info.name.startswith("_")
     ]
 
 
-def _summary(info: pkgutil.ModuleInfo) -> str:
-    path = Path(info.module_finder.path) / f"{info.name}.py"  # type: ignore[union-attr]
+def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
+    path, module = Path(info.module_finder.path) / f"{info.name}.py", f"{package}.{info.name}"  # type: ignore[union-attr]
     try:
-        docstring = ast.get_docstring(ast.parse(path.read_text()))
+        tree = ast.parse(path.read_text())
     except (OSError, SyntaxError, ValueError) as err:
-        return f"cannot be read: {err}"
-    return (docstring or "").partition("\n")[0]
+        return FoundModel(name=info.name, module=module, summary=f"cannot be read: {err}")
+    try:
+        applies = _read_applies(tree)
+    except InvalidDefinition as err:
+        raise InvalidDefinition(f"module {module}, {err}") from err
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return FoundModel(name=info.name, module=module, summary=summary, applies=applies)
+
+
+def _read_applies(tree: ast.Module) -> Applies:
+    """What the module's class says of the checkpoints that it is for."""
+    statements = [
+        statement for node in tree.body if isinstance(node, ast.ClassDef) for statement in node.body
+    ]
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "applies_to":
+            value = statement.value
+            try:
+                if not isinstance(value, ast.Call) or value.args:
+                    raise ValueError(ast.unparse(value))
+                given = {str(word.arg): ast.literal_eval(word.value) for word in value.keywords}
+                return Applies(**given)
+            except (ValueError, TypeError) as err:
+                raise InvalidDefinition(
+                    f"applies_to: expected Applies(model=…, from_time=…, until=…) with plain texts, got"
+                    f" {ast.unparse(value)!r:.80}. Correct it."
+                ) from err
+    return Applies()
 
 
 def _instantiate(module_name: str) -> ModelDefinition:

@@ -14,9 +14,12 @@ from typing import Any, Literal, Self
 from tasks.errors import InvalidRequest
 from tasks.json_codec import JsonMismatch, decode_dataclass, encode_dataclass
 from tasks.records import Checkpoint, ExportedModel, TrainingRun, ValidationReport, WeightsKind
+from tasks.times import parse_time
 
 __all__ = [
+    "AdoptRequest",
     "CheckpointRequest",
+    "CheckpointsRequest",
     "ExportRequest",
     "InspectRequest",
     "LiveRequest",
@@ -25,6 +28,7 @@ __all__ = [
     "PredictRequest",
     "PruneRequest",
     "PushRequest",
+    "ReexportRequest",
     "ReleasesRequest",
     "Request",
     "TrainRequest",
@@ -41,6 +45,16 @@ _PUBLIC_KEY = "file of the public key that must confirm the signature (default: 
 def _flag(help_text: str, **more: Any) -> Any:
     default = {"default": more.pop("default")} if "default" in more else {}
     return field(**default, metadata={"help": help_text, **more})
+
+
+def _settle_times(request: Request, command: str, *names: str) -> None:
+    for name in names:
+        given = getattr(request, name)
+        try:
+            # The only way to set a field of a frozen dataclass while it is made.
+            object.__setattr__(request, name, None if given is None else parse_time(given))
+        except ValueError as err:
+            raise InvalidRequest(f"{command} request: {name}: {err}. Correct it.") from err
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +93,13 @@ class TrainRequest(Request):
     model: str = _flag("the definition's name")
     out: str = _flag("folder for checkpoints and metrics; a stopped run in it carries on")
     max_steps: int | None = _flag("steps to train in all (default: the definition's)", default=None)
-    warm_start: str | None = _flag("a checkpoint to take the first weights from", default=None)
+    warm_start: str | None = _flag(
+        "a checkpoint to take the first weights from: its URI, or STEP or STEP-DIGEST of the catalogue",
+        default=None,
+    )
+    catalogue: str | None = _flag(
+        "folder or gs:// URI of the catalogue that --warm-start means", default=None
+    )
     run: str | None = _flag("a name for the run (default: the folder's)", default=None)
 
     def __post_init__(self) -> None:
@@ -92,11 +112,15 @@ class TrainRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRequest(Request):
-    """Choose one checkpoint of a run, verify it and put it into the catalogue."""
+    """Choose one checkpoint of a run, verify it and put it into the catalogue; or one of those there."""
 
     model: str = _flag("the definition's name")
-    source: TrainingRun | str = _flag("the training run's folder", key="from")
     catalogue: str = _flag("folder or gs:// URI of the checkpoint catalogue")
+    source: TrainingRun | str | None = _flag(
+        "the training run's folder (default: choose among the catalogue's, of all runs)",
+        key="from",
+        default=None,
+    )
     step: int | None = _flag("the checkpoint of this step", default=None)
     latest: bool = _flag("the last checkpoint", default=False)
     best: str | None = _flag("the checkpoint with the best value of this metric", default=None)
@@ -109,6 +133,37 @@ class CheckpointRequest(Request):
                 f"checkpoint request: expected exactly one of step, latest and best, got {sum(chosen)}."
                 " Say which checkpoint to take."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptRequest(Request):
+    """Find checkpoints that other programs saved, verify them and put them into the catalogue."""
+
+    model: str = _flag("the definition's name")
+    source: str = _flag("folder or gs:// URI to look in, or one checkpoint", key="from")
+    catalogue: str = _flag("folder or gs:// URI of the checkpoint catalogue")
+    recursive: bool = _flag("look in the folders below as well", default=False)
+    in_place: bool = _flag("record where the files lie, and copy none", default=False)
+    trained_at: str | None = _flag("when they were trained (default: what their files tell)", default=None)
+
+    def __post_init__(self) -> None:
+        """Bring the time into a record's form."""
+        _settle_times(self, "adopt", "trained_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointsRequest(Request):
+    """List a model's checkpoints in the catalogue, the newest weights first."""
+
+    model: str = _flag("the definition's name")
+    catalogue: str = _flag("folder or gs:// URI of the checkpoint catalogue")
+    from_time: str | None = _flag("those trained at this time or later", default=None)
+    to_time: str | None = _flag("those trained before this time", default=None)
+    steps: tuple[int, ...] = _flag("those of this step; may be repeated", default=())
+
+    def __post_init__(self) -> None:
+        """Bring the times into a record's form."""
+        _settle_times(self, "checkpoints", "from_time", "to_time")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +227,23 @@ class PushRequest(Request):
     signing_key: str | None = _flag("file of the private key to sign the version with", default=None)
     by: str | None = _flag(_BY, default=None)
     dag_run: str | None = _flag("the Airflow run that asks for it, as DAG/RUN", default=None)
+    try_number: int | None = _flag("which try of its Airflow task this is", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReexportRequest(Request):
+    """Export, validate and publish many checkpoints in one process; nothing becomes live."""
+
+    model: str = _flag("the definition's name")
+    checkpoints: tuple[Checkpoint | str, ...] = _flag("a checkpoint's URI; may be repeated")
+    bucket: str = _flag("gs:// URI of the model bucket")
+    out: str = _flag("folder for scratch and for the validations' reports")
+    weights: WeightsKind | None = _flag("which weights to serve (default: the definition's)", default=None)
+    waive: tuple[str, ...] = _flag(
+        "CHECK=REASON: publish although this check cannot be run; may be repeated", default=()
+    )
+    by: str | None = _flag(_BY, default=None)
+    dag_run: str | None = _flag("the Airflow run that asks", default=None)
     try_number: int | None = _flag("which try of its Airflow task this is", default=None)
 
 

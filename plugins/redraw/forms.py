@@ -13,7 +13,7 @@ from airflow.sdk import Param
 from tasks.errors import InvalidDefinition
 from tasks.registry import list_models
 
-__all__ = ["retrain_form", "roll_back_form"]
+__all__ = ["reexport_form", "retrain_form", "roll_back_form"]
 
 
 def retrain_form() -> dict[str, Param]:
@@ -66,6 +66,65 @@ def roll_back_form() -> dict[str, Param]:
     }
 
 
+def reexport_form() -> dict[str, Param]:
+    """The parameters of a run that exports checkpoints of the catalogue again.
+
+    Returns:
+        Name to parameter, in the order of the form.
+
+    Raises:
+        InvalidDefinition: As `retrain_form`.
+    """
+    catalogue, waive = _checkpoint()["catalogue"], _validation()["waive"]
+    weights, bucket = (_publication()[name] for name in ("weights", "bucket"))
+    return {
+        "model": _model("Checkpoints", "Whose checkpoints are exported again."),
+        **_which_checkpoints(),
+        "catalogue": catalogue,
+        "batch_size": Param(
+            50,
+            type="integer",
+            minimum=1,
+            section="Checkpoints",
+            title="Batch",
+            description="How many checkpoints one task does, in one process.",
+        ),
+        "waive": waive,
+        "weights": weights,
+        "bucket": bucket,
+    }
+
+
+def _which_checkpoints() -> dict[str, Param]:
+    by_hand = " A scheduled or backfilled run takes those of its data interval."
+    return {
+        "steps": Param(
+            [],
+            type=["null", "array"],
+            items={"type": "integer", "minimum": 0},
+            section="Checkpoints",
+            title="Steps",
+            description="The steps, one a line. Empty: all.",
+        ),
+        "trained_from": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            section="Checkpoints",
+            title="Trained from",
+            description=f"The first day, in UTC.{by_hand}",
+        ),
+        "trained_to": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            section="Checkpoints",
+            title="Trained before",
+            description=f"The day after the last one, in UTC.{by_hand}",
+        ),
+    }
+
+
 def _model(section: str, description: str) -> Param:
     models = {model.name: model.summary for model in list_models()}
     if not models:
@@ -111,7 +170,8 @@ def _training() -> dict[str, Param]:
             type=["null", "string"],
             section="Training",
             title="Warm start",
-            description="URI of a checkpoint to take the first weights from. Empty: train from scratch.",
+            description="A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
+            " in the catalogue. Empty: train from scratch.",
         ),
     }
 

@@ -11,6 +11,7 @@ environment: `REDRAW_WORK`, `REDRAW_CHECKPOINTS`, `REDRAW_MODEL_BUCKET`, `REDRAW
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from redraw.publishing_operators import (
     RollBackOperator,
     SetLiveOperator,
 )
+from redraw.reexport_operators import PlanReexportOperator, ReexportOperator
+from redraw.reexport_summary import SummarizeReexportOperator
 from redraw.stage_operator import StageOperator
 from redraw.task_inputs import (
     RecordOrUri,
@@ -37,10 +40,13 @@ from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest, Valid
 __all__ = [
     "CheckpointOperator",
     "ExportSavedModelOperator",
+    "PlanReexportOperator",
     "PruneOperator",
     "PushModelOperator",
+    "ReexportOperator",
     "RollBackOperator",
     "SetLiveOperator",
+    "SummarizeReexportOperator",
     "TrainOperator",
     "ValidateSavedModelOperator",
 ]
@@ -51,19 +57,27 @@ class TrainOperator(StageOperator):
 
     Args:
         max_steps: Steps to train in all.
-        warm_start: A checkpoint to take the first weights from.
+        warm_start: A checkpoint to take the first weights from: its URI, or `STEP` or `STEP-DIGEST` of
+            the catalogue.
+        catalogue: Folder or `gs://` URI of the catalogue that the warm start means.
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "max_steps", "warm_start")
+    template_fields = (*StageOperator.template_fields, "max_steps", "warm_start", "catalogue")
     stage, request_type, record_type = "train", TrainRequest, TrainingRun
 
     def __init__(
-        self, *, max_steps: int | str | None = None, warm_start: str | None = None, **kwargs: Any
+        self,
+        *,
+        max_steps: int | str | None = None,
+        warm_start: str | None = None,
+        catalogue: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.max_steps = max_steps
         self.warm_start = warm_start
+        self.catalogue = catalogue
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `TrainRequest`."""
@@ -71,6 +85,7 @@ class TrainOperator(StageOperator):
             "out": folder.for_all_tries(),
             "max_steps": optional_integer("max_steps", self.max_steps),
             "warm_start": optional_text(self.warm_start),
+            "catalogue": optional_text(self.catalogue) or os.environ.get("REDRAW_CHECKPOINTS") or None,
             "run": folder.run,
         }
 
@@ -79,7 +94,8 @@ class CheckpointOperator(StageOperator):
     """Choose one checkpoint of a training run, verify it and put it into the catalogue.
 
     Args:
-        training_run: The record of the training, or its folder.
+        training_run: The record of the training, or its folder; without it the choice is among
+            the catalogue's checkpoints, of all runs.
         catalogue: Folder or `gs://` URI of the catalogue.
         choose: `latest`, `best` or `step`.
         metric: With `best`, the metric that decides.
@@ -96,7 +112,7 @@ class CheckpointOperator(StageOperator):
     def __init__(
         self,
         *,
-        training_run: RecordOrUri,
+        training_run: RecordOrUri | None = None,
         catalogue: str | None = None,
         choose: str = "latest",
         metric: str | None = None,

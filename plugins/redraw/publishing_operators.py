@@ -12,6 +12,7 @@ from redraw.task_inputs import (
     RecordOrUri,
     TaskFolder,
     asked_by,
+    asking_run,
     optional_integer,
     optional_number,
     optional_text,
@@ -79,12 +80,7 @@ class PushModelOperator(StageOperator):
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
         """Who asks, in which run, and in which try."""
-        ti = context["ti"]
-        return {
-            "by": asked_by(context),
-            "dag_run": f"{ti.dag_id}/{ti.run_id}",
-            "try_number": ti.try_number,
-        }
+        return asking_run(context)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and tell the assets' subscribers what was pushed; raises as `StageOperator`."""

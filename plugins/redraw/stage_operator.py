@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.credentials import DEFAULT_CONNECTION
 from redraw.stage_outcome import read_record
-from redraw.stage_process import StageProcess
+from redraw.stage_process import FinishedStage, StageProcess
 from redraw.task_inputs import TaskFolder, optional_text
 from tasks.errors import RedrawError
 from tasks.records import Record
@@ -77,6 +77,14 @@ class StageOperator(BaseOperator):
 
     def run_stage(self, context: Context) -> Record:
         """Run the stage and read its record; raises as `execute`."""
+        return read_record(self.finish_stage(context), self.record_type)
+
+    def finish_stage(self, context: Context) -> FinishedStage:
+        """Run the stage to its end, well or not.
+
+        Raises:
+            AirflowFailException: The request is wrong, or the interpreter cannot be started.
+        """
         try:
             folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
             fields = {**self.request_fields(folder), **self.asking_fields(context)}
@@ -89,14 +97,14 @@ class StageOperator(BaseOperator):
             gcp_conn_id=self.gcp_conn_id,
             python=optional_text(self.python),
         )
-        return read_record(self._running.run(), self.record_type)
+        return self._running.run()
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The request's JSON besides the model; `folder` is where the task may write."""
         raise NotImplementedError
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
-        """The request's JSON that says who asks, for stages that keep it."""
+        """The request's JSON that the run decides: who asks, for stages that keep it, and for when."""
         return {}
 
     def on_kill(self) -> None:

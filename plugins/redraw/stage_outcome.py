@@ -20,7 +20,7 @@ from redraw.stage_process import FinishedStage
 from tasks.errors import InvalidRecord, error_named
 from tasks.records import Record
 
-__all__ = ["read_record"]
+__all__ = ["printed_record", "read_record"]
 
 R = TypeVar("R", bound=Record)
 
@@ -57,6 +57,19 @@ def read_record(finished: FinishedStage, record_type: type[R]) -> R:
             f"stage {finished.stage}: expected one {record_type.__name__} record on standard output,"
             f" got {shown!r} ({err}). Print only the record there, and logs on standard error."
         ) from err
+
+
+def printed_record(finished: FinishedStage, record_type: type[R]) -> R | None:
+    """The record that a stage printed although it may have failed; None where there is no whole one.
+
+    Args:
+        finished: How the stage ended.
+        record_type: The kind of record that it owes.
+    """
+    try:
+        return record_type.from_json(json.loads(finished.stdout))
+    except (InvalidRecord, ValueError):
+        return None
 
 
 def _failure(finished: FinishedStage) -> AirflowException:

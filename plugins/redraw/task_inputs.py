@@ -23,6 +23,7 @@ __all__ = [
     "RecordOrUri",
     "TaskFolder",
     "asked_by",
+    "asking_run",
     "listed_texts",
     "optional_integer",
     "optional_number",
@@ -84,6 +85,16 @@ def optional_number(name: str, value: float | str | None) -> float | None:
 def asked_by(context: Context) -> str:
     """The Airflow user who started the run, or `scheduler` where none did."""
     return context["dag_run"].triggering_user_name or "scheduler"
+
+
+def asking_run(context: Context) -> dict[str, Any]:
+    """Who asks, in which run, and in which try: what a release record keeps."""
+    ti = context["ti"]
+    return {
+        "by": asked_by(context),
+        "dag_run": f"{ti.dag_id}/{ti.run_id}",
+        "try_number": ti.try_number,
+    }
 
 
 def truth(name: str, value: bool | str) -> bool:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 import math
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.catalogue import PREFIX, add_checkpoint, folder_name
+from tasks.checkpoint.catalogue import PREFIX, add_checkpoint, folder_name, full_uri
+from tasks.checkpoint.listing import choose_checkpoint
 from tasks.checkpoint.object_graph import Role, classify_tensors, read_object_graph, variables_by_path
 from tasks.errors import CheckpointError, CheckpointMismatch, CheckpointNotFound
 from tasks.names import check_model_name
 from tasks.records import Checkpoint, TrainingRun
 from tasks.requests import CheckpointRequest
 from tasks.run_folder import Evaluation, RunFolder
+from tasks.times import format_time
 
 __all__ = ["last_whole_checkpoint", "select_checkpoint"]
 
@@ -30,7 +31,8 @@ def select_checkpoint(request: CheckpointRequest) -> Checkpoint:
     """Choose a checkpoint by step, by metric or as the latest, and put it into the catalogue.
 
     Args:
-        request: The model, the run's folder, the catalogue, and how to choose.
+        request: The model, the run's folder, the catalogue, and how to choose. Without a folder
+            the choice is among what the catalogue has, of all runs.
 
     Returns:
         The checkpoint's record, also in the catalogue. The same checkpoint chosen again
@@ -43,6 +45,8 @@ def select_checkpoint(request: CheckpointRequest) -> Checkpoint:
         StorageError: The catalogue cannot be written.
     """
     check_model_name(request.model)
+    if request.source is None:
+        return choose_checkpoint(request)
     started = time.monotonic()
     folder, run = _open_run(request)
     step = _choose(request, folder, run)
@@ -92,7 +96,7 @@ def _steps(folder: Path) -> list[int]:
 
 
 def _open_run(request: CheckpointRequest) -> tuple[RunFolder, TrainingRun]:
-    uri = request.source.uri if isinstance(request.source, TrainingRun) else request.source
+    uri = request.source.uri if isinstance(request.source, TrainingRun) else str(request.source)
     folder = RunFolder(Path(uri))
     run = folder.read_run()
     if run is None:
@@ -150,22 +154,20 @@ def _describe(
     bundle: TensorBundle, run: TrainingRun, evaluation: Evaluation | None, step: int, catalogue: str
 ) -> Checkpoint:
     digest = bundle.digest()
-    root = catalogue if catalogue.startswith("gs://") else str(Path(catalogue).absolute())
     saved = bundle.index_path.stat().st_mtime
     return Checkpoint(
         model=run.model,
-        uri=f"{root.rstrip('/')}/{run.model}/{folder_name(step, digest)}",
+        uri=f"{full_uri(catalogue)}/{run.model}/{folder_name(step, digest)}",
         prefix=PREFIX,
         format="tensor_bundle",
         step=step,
-        trained_at=evaluation.time
-        if evaluation
-        else f"{datetime.fromtimestamp(saved, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        trained_at=evaluation.time if evaluation else format_time(saved),
         digest=digest,
         size_bytes=sum(path.stat().st_size for path in _files(bundle)),
         metrics=evaluation.metrics if evaluation else {},
         run=run.run,
         averages=_holds_averages(bundle),
+        lower_is_better=run.lower_is_better,
     )
 
 

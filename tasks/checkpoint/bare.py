@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import get_args
 
 from tasks.checkpoint.averages import find_averages
@@ -11,6 +10,7 @@ from tasks.checkpoint.object_graph import classify_tensors
 from tasks.checkpoint.roles import Role
 from tasks.checkpoint.source import CheckpointSource
 from tasks.records import Checkpoint, CheckpointFormat
+from tasks.times import format_time
 
 __all__ = ["describe_bare", "find_step"]
 
@@ -35,7 +35,6 @@ def describe_bare(source: CheckpointSource, model: str) -> Checkpoint:
         CheckpointCorrupt: A tensor cannot be read.
     """
     format_name = next(name for name in get_args(CheckpointFormat) if name == source.format)
-    written = max(file.written_at for file in source.files)
     roles = classify_tensors(source.entries, source.graph).values()
     return Checkpoint(
         model=model,
@@ -43,10 +42,12 @@ def describe_bare(source: CheckpointSource, model: str) -> Checkpoint:
         prefix="",
         format=format_name,
         step=find_step(source) or 0,
-        trained_at=f"{datetime.fromtimestamp(written, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        trained_at=format_time(max(file.written_at for file in source.files)),
         digest=source.digest(),
         size_bytes=sum(file.size for file in source.files),
-        averages=Role.MOVING_AVERAGE in roles or bool(find_averages(source.entries, source.graph)),
+        averages=Role.MOVING_AVERAGE in roles
+        or bool(find_averages(source.entries, source.graph))
+        or _optimizer_keeps_averages(source),
     )
 
 
@@ -70,6 +71,17 @@ def find_step(source: CheckpointSource) -> int | None:
         if entry.shape == () and entry.dtype in _INTEGERS:
             return int(source.read_array(key).item())
     return step_in_name(source.uri)
+
+
+def _optimizer_keeps_averages(source: CheckpointSource) -> bool:
+    """Whether an archive's optimizer kept averages, as its configuration says."""
+    if source.format != "keras":
+        return False
+    # Brings h5py, which the other formats need not wait for.
+    from tasks.checkpoint.formats.archive import ArchiveSource
+
+    optimizer = source.optimizer if isinstance(source, ArchiveSource) else None
+    return bool(optimizer and optimizer["config"].get("use_ema"))
 
 
 def _iterations(source: CheckpointSource) -> list[str]:

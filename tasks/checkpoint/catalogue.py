@@ -2,29 +2,59 @@
 
     <catalogue>/<model>/<step>-<digest>/weights.index, weights.data-…, record.json
 
-The record is written last, so a folder without one is not yet a checkpoint.
+Files of another format than TensorFlow's are called `weights` too, with their own ending.
+Of a checkpoint that is there by reference the folder holds the record alone. The record
+is written last, so a folder without one is not yet a checkpoint.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from tasks.checkpoint.bundle_reader import find_bundle_prefix
-from tasks.errors import CheckpointMismatch, CheckpointNotFound
+from tasks.checkpoint.fetching import fetch_files
+from tasks.errors import CheckpointMismatch
 from tasks.files import scan_file
 from tasks.records import Checkpoint
-from tasks.storage import AlreadyThere, Storage, create_or_match, download_tree, open_storage
+from tasks.storage import AlreadyThere, Storage, create_or_match, open_storage
 
-__all__ = ["PREFIX", "add_checkpoint", "demand_model", "fetch_checkpoint", "find_record", "folder_name"]
+__all__ = [
+    "PREFIX",
+    "RECORD",
+    "add_checkpoint",
+    "demand_model",
+    "fetch_checkpoint",
+    "find_record",
+    "find_recorded",
+    "folder_name",
+    "full_uri",
+    "read_record",
+]
 
 PREFIX = "weights"
-_RECORD = "record.json"
+RECORD = "record.json"
 
 
 def folder_name(step: int, digest: str) -> str:
     """The name of a checkpoint's folder."""
     return f"{step}-{digest[:12]}"
+
+
+def full_uri(uri: str) -> str:
+    """A folder's or a bucket's URI as records have it: of a local folder its absolute path."""
+    return uri.rstrip("/") if uri.startswith("gs://") else str(Path(uri).absolute())
+
+
+def find_recorded(catalogue: str, checkpoint: Checkpoint) -> Checkpoint | None:
+    """The record that the catalogue has of the same tensors at the same step; None if it has none.
+
+    Raises:
+        InvalidRecord: The record is damaged.
+        StorageError: The catalogue cannot be read.
+    """
+    folder = f"{checkpoint.model}/{folder_name(checkpoint.step, checkpoint.digest)}"
+    return read_record(open_storage(catalogue), folder)
 
 
 def add_checkpoint(catalogue: str, checkpoint: Checkpoint, files: dict[str, Path]) -> Checkpoint:
@@ -33,7 +63,7 @@ def add_checkpoint(catalogue: str, checkpoint: Checkpoint, files: dict[str, Path
     Args:
         catalogue: A folder or a `gs://` URI.
         checkpoint: The record; its digest names the folder.
-        files: Name in the folder to local file.
+        files: Name in the folder to local file; none of a checkpoint that stays where it is.
 
     Returns:
         The record in the catalogue: an earlier one of the same digest if there is one.
@@ -43,13 +73,13 @@ def add_checkpoint(catalogue: str, checkpoint: Checkpoint, files: dict[str, Path
     """
     storage = open_storage(catalogue)
     folder = f"{checkpoint.model}/{folder_name(checkpoint.step, checkpoint.digest)}"
-    known = storage.read(f"{folder}/{_RECORD}")
+    known = read_record(storage, folder)
     if known is not None:
-        return Checkpoint.from_text(known, f"{storage.uri}/{folder}/{_RECORD}")
+        return known
     for name, path in sorted(files.items()):
         create_or_match(storage, f"{folder}/{name}", scan_file(path, name))
     try:
-        storage.create(f"{folder}/{_RECORD}", json.dumps(checkpoint.to_json(), indent=2).encode())
+        storage.create(f"{folder}/{RECORD}", json.dumps(checkpoint.to_json(), indent=2).encode())
     except AlreadyThere:
         return add_checkpoint(catalogue, checkpoint, files)
     return checkpoint
@@ -59,29 +89,19 @@ def fetch_checkpoint(reference: Checkpoint | str, scratch: Path) -> tuple[Path, 
     """Make a checkpoint's files available on this machine.
 
     Args:
-        reference: Its record, its folder (local or `gs://`), or a local TensorFlow prefix.
+        reference: Its record, its folder in a catalogue, or any checkpoint's URI.
         scratch: Where files from a bucket are put.
 
     Returns:
-        The local prefix, and the record; None for files that are in no catalogue.
+        The local prefix or file, and the record; None for files that are in no catalogue.
 
     Raises:
         CheckpointNotFound: Nothing is there.
-        CheckpointCorrupt: An index without its data.
+        CheckpointCorrupt: A file was replaced or removed meanwhile.
     """
-    uri = reference.uri if isinstance(reference, Checkpoint) else reference
-    if uri.startswith("gs://"):
-        storage = open_storage(uri)
-        record = _read_record(storage)
-        if record is None and not storage.list():
-            raise CheckpointNotFound(f"{uri}: expected a checkpoint, got nothing. Check the URI.")
-        download_tree(storage, "", scratch)
-        folder = scratch
-    else:
-        folder = Path(uri)
-        record = _read_record(open_storage(uri)) if folder.is_dir() else None
-    prefix = find_bundle_prefix(folder)
-    return prefix, reference if isinstance(reference, Checkpoint) else record
+    record = reference if isinstance(reference, Checkpoint) else find_record(reference)
+    uri = str(reference) if record is None else record.files_uri
+    return fetch_files(uri, scratch), record
 
 
 def find_record(uri: str) -> Checkpoint | None:
@@ -91,7 +111,7 @@ def find_record(uri: str) -> Checkpoint | None:
         uri: Its folder, local or `gs://`.
 
     Returns:
-        The record; None for what is no folder of the catalogue.
+        The record, which tells where the folder is now; None for what is no folder of the catalogue.
 
     Raises:
         InvalidRecord: The record is damaged.
@@ -99,7 +119,7 @@ def find_record(uri: str) -> Checkpoint | None:
     """
     if not uri.startswith("gs://") and not Path(uri).is_dir():
         return None
-    return _read_record(open_storage(uri))
+    return read_record(open_storage(full_uri(uri)), "")
 
 
 def demand_model(record: Checkpoint, model: str) -> None:
@@ -115,6 +135,25 @@ def demand_model(record: Checkpoint, model: str) -> None:
         )
 
 
-def _read_record(storage: Storage) -> Checkpoint | None:
-    text = storage.read(_RECORD)
-    return None if text is None else Checkpoint.from_text(text, f"{storage.uri}/{_RECORD}")
+def read_record(storage: Storage, folder: str) -> Checkpoint | None:
+    """The record in a folder of the catalogue.
+
+    Args:
+        storage: The catalogue.
+        folder: The checkpoint's folder in it; empty where the storage is that folder.
+
+    Returns:
+        The record; None where there is none. One with files of its own tells where they are
+        now: a catalogue may be moved as a whole.
+
+    Raises:
+        InvalidRecord: It is damaged.
+        StorageError: The catalogue cannot be read.
+    """
+    name = f"{folder}/{RECORD}" if folder else RECORD
+    text = storage.read(name)
+    if text is None:
+        return None
+    record = Checkpoint.from_text(text, f"{storage.uri}/{name}")
+    where = f"{storage.uri}/{folder}" if folder else storage.uri
+    return replace(record, uri=full_uri(where)) if record.prefix else record

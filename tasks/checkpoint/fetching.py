@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.checkpoint.formats.folder import Folder, FoundFile
-from tasks.checkpoint.formats.locate import locate_checkpoint
+from tasks.checkpoint.formats.locate import Located, locate_checkpoint
 from tasks.errors import CheckpointCorrupt
 from tasks.storage import Absent, in_parallel, open_storage
 
-__all__ = ["fetch_files"]
+__all__ = ["fetch_files", "fetch_located"]
 
 
 def fetch_files(uri: str, folder: Path, step: int | None = None) -> Path:
@@ -31,7 +31,11 @@ def fetch_files(uri: str, folder: Path, step: int | None = None) -> Path:
         DiskFull: There is no room for the files.
         StorageError: The bucket cannot be read.
     """
-    located = locate_checkpoint(uri, step)
+    return fetch_located(locate_checkpoint(uri, step), folder)
+
+
+def fetch_located(located: Located, folder: Path) -> Path:
+    """The same for a checkpoint whose files were found already."""
     if located.folder.local is not None:
         return located.folder.local / located.name
     in_parallel(lambda file: _fetch(located.folder, file, folder), located.files)

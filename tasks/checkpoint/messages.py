@@ -8,8 +8,8 @@ all others are kept as unknown fields.
 Source:
     https://github.com/tensorflow/tensorflow/tree/v2.21.0/tensorflow/core/protobuf
     (tensor_bundle.proto, trackable_object_graph.proto, saved_model.proto,
-    meta_graph.proto), tensorflow/python/training (checkpoint_state.proto) and
-    tensorflow/core/framework (tensor_shape.proto,
+    meta_graph.proto), tensorflow/python/training (checkpoint_state.proto),
+    tensorflow/core/util/event.proto and tensorflow/core/framework (tensor_shape.proto,
     tensor_slice.proto, versions.proto, graph.proto, function.proto, node_def.proto).
 """
 
@@ -27,6 +27,7 @@ __all__ = [
     "BundleEntryProto",
     "BundleHeaderProto",
     "CheckpointState",
+    "Event",
     "SavedModel",
     "TensorShapeProto",
     "TensorSliceProto",
@@ -83,6 +84,13 @@ SlotVariableReference
 CheckpointState
     bytes model_checkpoint_path = 1
     repeated bytes all_model_checkpoint_paths = 2
+    repeated double all_model_checkpoint_timestamps = 3
+Event
+    double wall_time = 1
+    int64 step = 2
+    SessionLog session_log = 7
+SessionLog
+    int32 status = 1
 SavedModel
     int64 saved_model_schema_version = 1
     repeated MetaGraphDef meta_graphs = 2
@@ -130,6 +138,7 @@ _Field = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
     "bool": _Field.TYPE_BOOL,
     "bytes": _Field.TYPE_BYTES,
+    "double": _Field.TYPE_DOUBLE,
     "fixed32": _Field.TYPE_FIXED32,
     "int32": _Field.TYPE_INT32,
     "int64": _Field.TYPE_INT64,
@@ -170,6 +179,7 @@ TensorShapeProto = _message("TensorShapeProto")
 TensorSliceProto = _message("TensorSliceProto")
 TrackableObjectGraph = _message("TrackableObjectGraph")
 CheckpointState = _message("CheckpointState")
+Event = _message("Event")
 SavedModel = _message("SavedModel")
 
 

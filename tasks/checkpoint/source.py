@@ -14,7 +14,7 @@ from tasks.checkpoint.formats.folder import FoundFile
 from tasks.checkpoint.formats.locate import Located, locate_checkpoint
 from tasks.checkpoint.trackable import ObjectGraph
 
-__all__ = ["CheckpointSource", "open_checkpoint"]
+__all__ = ["CheckpointSource", "open_checkpoint", "open_located"]
 
 
 class CheckpointSource(Protocol):
@@ -108,10 +108,11 @@ def open_checkpoint(uri: str | Path, step: int | None = None) -> CheckpointSourc
         CheckpointMismatch: It is none of the formats.
         StorageError: The bucket cannot be read.
     """
-    return _open(locate_checkpoint(str(uri), step))
+    return open_located(locate_checkpoint(str(uri), step))
 
 
-def _open(located: Located) -> CheckpointSource:
+def open_located(located: Located) -> CheckpointSource:
+    """Open a checkpoint whose files were found already; raises as `open_checkpoint`."""
     # Each brings libraries of its own, which the others need not wait for.
     if located.kind == "bundle":
         from tasks.checkpoint.formats.bundle import BundleSource

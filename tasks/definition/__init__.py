@@ -16,10 +16,11 @@ the others.
 
 from tasks.definition.graph_function import GraphFunctionDefinition
 from tasks.definition.model import ModelDefinition
-from tasks.definition.parts import Budget, GoldenExamples, Mode, Threshold, TrainingPlan
+from tasks.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
 from tasks.records import Signature, TensorSpec
 
 __all__ = [
+    "Applies",
     "Budget",
     "GoldenExamples",
     "GraphFunctionDefinition",

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tasks.definition.parts import Budget, GoldenExamples, Mode, Threshold, TrainingPlan
+from tasks.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
 from tasks.errors import InvalidDefinition
 from tasks.records import Signature, WeightsKind
 
@@ -46,6 +46,8 @@ class ModelDefinition(ABC):
         budget: What the model may cost where it is served.
         max_regression: Metric name to how much worse than the live version's it may be,
             on the same held-out data.
+        applies_to: Which checkpoints it is for, by their training time, where the model has had
+            other definitions: those stand in modules of their own, and name the model in theirs.
     """
 
     signatures: ClassVar[Mapping[str, Signature]]
@@ -60,6 +62,7 @@ class ModelDefinition(ABC):
     stateful_ops: ClassVar[tuple[str, ...]] = ()
     budget: ClassVar[Budget] = Budget()
     max_regression: ClassVar[Mapping[str, float]] = {}
+    applies_to: ClassVar[Applies] = Applies()
 
     @abstractmethod
     def training_data(self) -> tf.data.Dataset:

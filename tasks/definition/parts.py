@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tasks.errors import InvalidDefinition
+from tasks.times import parse_time
+
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Budget", "GoldenExamples", "Mode", "Threshold", "TrainingPlan"]
+__all__ = ["Applies", "Budget", "GoldenExamples", "Mode", "Threshold", "TrainingPlan"]
 
 
 class Mode(enum.Enum):
@@ -90,3 +93,43 @@ class GoldenExamples:
 
     inputs: Mapping[str, np.ndarray]
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applies:
+    """Which of a model's checkpoints a definition draws the graph of: those of its time.
+
+    Write it with plain texts: it is read from the file, without running it.
+
+    Attributes:
+        model: The model, where the definition is one of its earlier ones; by default that of the
+            definition's own name.
+        from_time: The first training time that it is for, such as `2024-03-01`; UTC. None for no bound.
+        until: The first that it is not for any more; None for no bound.
+    """
+
+    model: str = ""
+    from_time: str | None = None
+    until: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time, and a period that holds none."""
+        try:
+            begin, end = (time and parse_time(time) for time in (self.from_time, self.until))
+        except ValueError as err:
+            raise InvalidDefinition(f"applies_to: {err}. Correct it.") from err
+        if begin and end and begin >= end:
+            raise InvalidDefinition(f"applies_to: expected from_time before until, got {self}. Correct it.")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a time that it is not for."""
+        return self.from_time is not None or self.until is not None
+
+    def covers(self, trained_at: str) -> bool:
+        """Whether it is for checkpoints of a time, given as records have it."""
+        late_enough = self.from_time is None or parse_time(self.from_time) <= trained_at
+        return late_enough and (self.until is None or trained_at < parse_time(self.until))
+
+    def __str__(self) -> str:
+        return f"from {self.from_time or 'the first'} until {self.until or 'the last'}"

@@ -13,37 +13,11 @@ a copy of what it serves, and no memory for it.
 
 from __future__ import annotations
 
-import json
-import logging
-import time
-from collections.abc import Mapping
-from pathlib import Path
-
-from tasks.checkpoint.parts import join_parts
-from tasks.checkpoint.source import CheckpointSource
-from tasks.definition import ModelDefinition
-from tasks.errors import OutputExists
-from tasks.export.contract import check_answers
-from tasks.export.drawing import draw_graph
-from tasks.export.drawn import DrawnGraph
-from tasks.export.ledger import Ledger, note_non_finite, note_saved_keys
-from tasks.export.mapping import Wanted, map_checkpoint
-from tasks.export.moving import write_saved_model
-from tasks.export.numbered_averages import find_numbered_averages
-from tasks.export.origin import open_origin
-from tasks.export.partial_folder import partial_folder
-from tasks.export.provenance import describe_maker
-from tasks.export.renaming import rename
-from tasks.export.warm_up import write_warm_up
-from tasks.file_list import encode_files
-from tasks.files import Checksums, TreeScan, scan_tree, write_atomically, writing_to
-from tasks.records import Checkpoint, ExportedModel, WeightsKind
-from tasks.registry import load_definition
+from tasks.export.exporter import Exporter
+from tasks.records import ExportedModel
 from tasks.requests import ExportRequest
 
 __all__ = ["export_model"]
-
-logger = logging.getLogger(__name__)
 
 
 def export_model(request: ExportRequest) -> ExportedModel:
@@ -67,104 +41,4 @@ def export_model(request: ExportRequest) -> ExportedModel:
         NonFiniteWeights: A served variable holds NaN or infinity, which was not allowed.
         DiskFull: No space for the SavedModel.
     """
-    definition, out = load_definition(request.model), Path(request.out)
-    _demand_absent(out)
-    weights = request.weights or definition.weights
-    started = time.monotonic()
-    with writing_to(out):
-        source, checkpoint = open_origin(request)
-        logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
-        with partial_folder(out) as partial:
-            ledger, digests = _draw_and_move(definition, source, weights, partial, request.allow_non_finite)
-            scan = scan_tree(partial, digests)
-            exported = _record(definition, checkpoint, weights, ledger, scan, out)
-            write_atomically(Path(f"{exported.uri}.files.json"), encode_files(scan.files))
-            _put_in_place(exported, ledger, partial, out)
-    logger.info(
-        "exported %s: step %d, %d bytes in %.1f s, digest %.12s",
-        request.model,
-        checkpoint.step,
-        exported.size_bytes,
-        time.monotonic() - started,
-        exported.digest,
-    )
-    return exported
-
-
-def _demand_absent(out: Path) -> None:
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise OutputExists(
-            f"{out}: expected an absent or empty folder, got one that holds something."
-            " Choose another --out, or remove it."
-        )
-
-
-def _draw_and_move(
-    definition: ModelDefinition,
-    source: CheckpointSource,
-    weights: WeightsKind,
-    folder: Path,
-    allow_non_finite: bool,
-) -> tuple[Ledger, Mapping[Path, Checksums]]:
-    drawn = draw_graph(definition)
-    source = join_parts(source, _asked_for(definition, drawn))
-    ledger = map_checkpoint(_wanted(definition, drawn, weights, source), source)
-    ledger = note_saved_keys(ledger, {variable.name: variable.key for variable in drawn.variables})
-    # After the weights: a network that is not the checkpoint's is told by these first.
-    check_answers(definition, drawn.meta_graph)
-    written = write_saved_model(drawn, ledger, source, folder)
-    ledger = note_non_finite(ledger, written.non_finite, allowed=allow_non_finite)
-    write_warm_up(definition, folder)
-    return ledger, written.digests
-
-
-def _asked_for(definition: ModelDefinition, drawn: DrawnGraph) -> dict[str, tuple[int, ...]]:
-    """What the checkpoint calls the network's variables if it knows them by name, and their shapes."""
-    variables = (*drawn.variables, *drawn.unreached)
-    return {rename(v.name, definition.renames) or v.name: v.shape for v in variables}
-
-
-def _wanted(
-    definition: ModelDefinition, drawn: DrawnGraph, weights: WeightsKind, source: CheckpointSource
-) -> Wanted:
-    return Wanted(
-        variables=[variable for variable in drawn.variables if variable.value is None],
-        unreached=drawn.unreached,
-        weights=weights,
-        known_by=drawn.known_by,
-        structure_places=drawn.structure_places,
-        saved_places=drawn.saved_places,
-        averages=find_numbered_averages(drawn, source) if weights == "average" else {},
-        renames=definition.renames,
-        training_only=definition.training_only,
-        roots=definition.checkpoint_roots,
-    )
-
-
-def _record(
-    definition: ModelDefinition,
-    checkpoint: Checkpoint,
-    weights: WeightsKind,
-    ledger: Ledger,
-    scan: TreeScan,
-    out: Path,
-) -> ExportedModel:
-    return ExportedModel(
-        model=checkpoint.model,
-        uri=str(out.absolute()),
-        digest=scan.digest,
-        size_bytes=scan.size_bytes,
-        signatures=definition.signatures,
-        checkpoint=checkpoint,
-        weights=weights,
-        ledger=ledger.summary(),
-        ledger_uri=f"{out.absolute()}.ledger.json",
-        made_by=describe_maker(definition),
-    )
-
-
-def _put_in_place(exported: ExportedModel, ledger: Ledger, partial: Path, out: Path) -> None:
-    """The records first: a folder without them would look like an export that nothing explains."""
-    write_atomically(Path(exported.ledger_uri), ledger.to_bytes())
-    write_atomically(Path(f"{out.absolute()}.json"), json.dumps(exported.to_json(), indent=2).encode())
-    partial.rename(out)
+    return Exporter().export(request)

@@ -15,7 +15,7 @@ from tasks.errors import CheckpointCorrupt, CheckpointMismatch
 from tasks.records import Checkpoint
 from tasks.requests import ExportRequest
 
-__all__ = ["open_origin"]
+__all__ = ["open_origin", "refuse_code"]
 
 # Their code is in the archive itself, as Python's byte code or as a name to import.
 _CODE = {"Lambda", "__lambda__", "function"}
@@ -34,21 +34,16 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
     Raises:
         CheckpointNotFound: There is none.
         CheckpointCorrupt: It is damaged, or not the one that its record speaks of.
-        CheckpointMismatch: It is of another model, or an archive that asks for code.
+        CheckpointMismatch: It is of another model.
         StorageError: The bucket cannot be read.
     """
     given = request.checkpoint
     record = given if isinstance(given, Checkpoint) else find_record(given)
     if record is None:
         source = open_checkpoint(str(given), request.step)
-        _refuse_code(source)
-        record = _from_anywhere(describe_bare(source, request.model))
-        return source, _with_averages(source, record)
+        return source, _from_anywhere(describe_bare(source, request.model))
     demand_model(record, request.model)
-    # A catalogue that was moved as a whole is read where it is now.
-    folder = (record.uri if isinstance(given, Checkpoint) else given).rstrip("/")
-    source = open_checkpoint(f"{folder}/{record.prefix}" if record.prefix else folder)
-    _refuse_code(source)
+    source = open_checkpoint(record.files_uri)
     if source.digest() != record.digest:
         raise CheckpointCorrupt(
             f"{source.uri}: expected the tensors with digest {record.digest:.12}… of its record, got others"
@@ -62,17 +57,17 @@ def _from_anywhere(record: Checkpoint) -> Checkpoint:
     return record if "://" in record.uri else replace(record, uri=str(Path(record.uri).absolute()))
 
 
-def _with_averages(source: CheckpointSource, record: Checkpoint) -> Checkpoint:
-    """The record of an archive whose optimizer, as its configuration says, kept averages."""
-    optimizer = source.optimizer if isinstance(source, ArchiveSource) else None
-    return replace(record, averages=True) if optimizer and optimizer["config"].get("use_ema") else record
-
-
-def _refuse_code(source: CheckpointSource) -> None:
+def refuse_code(source: CheckpointSource) -> None:
     """Refuse an archive whose model needs code that this process does not have by other ways.
 
     Nothing of it would run here; but the network that the definition draws is then not
     the one that was saved, and nobody has said that it computes the same.
+
+    Args:
+        source: The checkpoint; the definition that is to draw it has been imported.
+
+    Raises:
+        CheckpointMismatch: It is such an archive.
     """
     if not isinstance(source, ArchiveSource):
         return

@@ -32,11 +32,12 @@ __all__ = ["push_model"]
 _logger = logging.getLogger(__name__)
 
 
-def push_model(request: PushRequest) -> Release:
+def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
     """Publish a validated export as an immutable version, and make it live if asked.
 
     Args:
         request: The export, its report and the model bucket.
+        storage: The model bucket, opened already; so that many pushes share its connections.
 
     Returns:
         The release record as it stands in the bucket: the first push's, where the same
@@ -53,7 +54,7 @@ def push_model(request: PushRequest) -> Release:
     bucket = check_bucket(request.bucket)
     candidate = Candidate(request=request, export=read_export(request), report=read_report(request))
     demand_validated(candidate.export, candidate.report)
-    storage = open_storage(bucket)
+    storage = storage or open_storage(bucket)
     release = _publish(storage, candidate)
     if request.make_live:
         _make_live(storage, release, who_asks(request.by))

@@ -12,7 +12,14 @@ from pathlib import Path
 
 from tasks.names import split_bucket_uri
 from tasks.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
-from tasks.storage.trees import create_or_match, download_tree, in_parallel, streams_for, upload_tree
+from tasks.storage.trees import (
+    create_or_match,
+    download_tree,
+    in_parallel,
+    map_ahead,
+    streams_for,
+    upload_tree,
+)
 
 __all__ = [
     "Absent",
@@ -24,6 +31,7 @@ __all__ = [
     "create_or_match",
     "download_tree",
     "in_parallel",
+    "map_ahead",
     "open_storage",
     "read_uri",
     "streams_for",

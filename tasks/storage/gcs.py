@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,26 @@ class GcsStorage:
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         """The objects whose names start with `prefix`; placeholders of folders are left out."""
+        return sorted(self.walk(prefix), key=lambda item: item.name)
+
+    def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+        """The same, a page at a time."""
+        pages = self._client.list_blobs(
+            self._bucket,
+            prefix=self._start + prefix,
+            delimiter=None if deep else "/",
+            fields=_FIELDS,
+            **self._patience,
+        ).pages
+        while (page := self._next_page(pages, prefix)) is not None:
+            yield from (item for item in page if not item.name.endswith("/"))
+
+    def _next_page(self, pages: Iterator[Any], prefix: str) -> tuple[StoredObject, ...] | None:
         with translating(f"{self._uri}/{prefix}", _LIST):
-            found = self._client.list_blobs(
-                self._bucket, prefix=self._start + prefix, fields=_FIELDS, **self._patience
-            )
-            described = [self._described(blob) for blob in found]
+            page = next(pages, None)
+            described = None if page is None else tuple(self._described(blob) for blob in page)
         self._known_bucket = True
-        return sorted((item for item in described if not item.name.endswith("/")), key=lambda item: item.name)
+        return described
 
     def stat(self, name: str) -> StoredObject | None:
         """Describe one object."""

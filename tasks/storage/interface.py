@@ -1,4 +1,4 @@
-"""What a place for objects has to offer: ten calls, so that another one fits in one file.
+"""What a place for objects has to offer: eleven calls, so that another one fits in one file.
 
 Another place is a class with these calls, in a module beside `gcs.py` and `local.py`, and a
 line in `open_storage`. What it has to decide by itself, for nothing else here locks anything:
@@ -8,6 +8,7 @@ read (of S3: `If-None-Match: *`, and `If-Match` with an entity tag as the genera
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -67,6 +68,18 @@ class Storage(Protocol):
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         """The objects whose names start with `prefix`, sorted by name; a root that is absent has none."""
+        ...
+
+    def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+        """The same one after the other, for more objects than a list should hold.
+
+        Args:
+            prefix: What the names start with.
+            deep: Whether to go into the folders that are met after the prefix.
+
+        Yields:
+            Each object, in the order of the names' characters; a page or a folder is in memory at a time.
+        """
         ...
 
     def stat(self, name: str) -> StoredObject | None:

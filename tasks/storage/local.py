@@ -43,9 +43,15 @@ class LocalStorage:
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         """The files whose names start with `prefix`; their checksums are not known."""
-        folder = self._root / prefix.rpartition("/")[0]
-        names = (path.relative_to(self._root).as_posix() for path in _files(folder))
-        return [_described(self._root / name, name) for name in sorted(names) if name.startswith(prefix)]
+        return list(self.walk(prefix))
+
+    def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+        """The same, a folder at a time."""
+        for name in _files(self._root, prefix, deep):
+            path = self._root / name
+            # A file that was removed since its folder was read is no longer one.
+            with contextlib.suppress(FileNotFoundError):
+                yield _described(path, name)
 
     def stat(self, name: str) -> StoredObject | None:
         """Describe a file; reads it for its checksum."""
@@ -126,11 +132,32 @@ class LocalStorage:
         return self._root / check_object_name(name)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            if not (name.startswith(".") and name.endswith((PARTIAL_SUFFIX, _LOCK_SUFFIX))):
-                yield Path(parent) / name
+def _files(root: Path, prefix: str, deep: bool) -> Iterator[str]:
+    """The names that start with a prefix, in the order of a bucket."""
+    parent = prefix.rpartition("/")[0]
+    for name in _entries(root / parent):
+        full = f"{parent}/{name}" if parent else name
+        if not full.startswith(prefix):
+            continue
+        if not name.endswith("/"):
+            yield full
+        elif deep:
+            yield from _files(root, full, deep)
+
+
+def _entries(folder: Path) -> list[str]:
+    """What a folder holds, folders with a slash at their end: so they sort as their files' paths do."""
+    try:
+        with _named_errors(folder), os.scandir(folder) as entries:
+            return sorted(
+                f"{entry.name}/" if entry.is_dir() else entry.name
+                for entry in entries
+                # A link to a folder may lead round in a circle: it is not followed.
+                if not (entry.is_symlink() and entry.is_dir())
+                and not (entry.name.startswith(".") and entry.name.endswith((PARTIAL_SUFFIX, _LOCK_SUFFIX)))
+            )
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _described(path: Path, name: str, crc32c: int | None = None) -> StoredObject:

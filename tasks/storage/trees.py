@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from tasks.storage.interface import (
     check_object_name,
 )
 
-__all__ = ["create_or_match", "download_tree", "in_parallel", "streams_for", "upload_tree"]
+__all__ = ["create_or_match", "download_tree", "in_parallel", "map_ahead", "streams_for", "upload_tree"]
 
 # Small objects wait for the answer, not for the link: sixteen requests hide the latency of a bucket
 # near by, and more wait for each other in Python.
@@ -126,5 +127,28 @@ def in_parallel(function: Callable[[T], U], items: Iterable[T], streams: int = _
     pool = ThreadPoolExecutor(streams)
     try:
         return [future.result() for future in [pool.submit(function, item) for item in items]]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def map_ahead(function: Callable[[T], U], items: Iterable[T], streams: int = _SMALL_STREAMS) -> Iterator[U]:
+    """The same for items without number: a few are taken ahead, and only these are held.
+
+    Args:
+        function: Called in other threads.
+        items: Taken one by one, in this thread.
+        streams: How many are worked on at once.
+
+    Yields:
+        The results, in the items' order; the first error ends it.
+    """
+    pool, pending = ThreadPoolExecutor(streams), deque[Future[U]]()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > streams:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

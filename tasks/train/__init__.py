@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from tasks.checkpoint.listing import find_named, is_folder_name
 from tasks.definition import GraphFunctionDefinition, ModelDefinition
 from tasks.errors import CheckpointMismatch, OutputExists
 from tasks.files import writing_to
@@ -47,6 +48,7 @@ def train_model(request: TrainRequest) -> TrainingRun:
         InvalidDefinition: The definition cannot be drawn or trained.
         OutputExists: The folder holds something else.
         CheckpointMismatch: The folder, or the warm start, belongs to another model.
+        CheckpointNotFound: The catalogue has no checkpoint as the warm start names it, or several.
         DiskFull: No space for a checkpoint; the ones before it remain.
     """
     definition = load_definition(request.model)
@@ -86,7 +88,7 @@ def _open_run(request: TrainRequest, folder: RunFolder, definition: ModelDefinit
             run=request.run or folder.path.absolute().name,
             step=0,
             lower_is_better=_lower_is_better(definition),
-            warm_start=request.warm_start,
+            warm_start=_warm_start(request),
         )
         folder.write_run(run)
     if run.model != request.model:
@@ -95,6 +97,14 @@ def _open_run(request: TrainRequest, folder: RunFolder, definition: ModelDefinit
             " Choose another --out."
         )
     return run
+
+
+def _warm_start(request: TrainRequest) -> str | None:
+    """The URI of the first weights, also where they are named as the catalogue names them."""
+    name = request.warm_start
+    if request.catalogue is None or name is None or not is_folder_name(name):
+        return name
+    return find_named(request.catalogue, request.model, name).uri
 
 
 def _trainer(definition: ModelDefinition, folder: RunFolder, run: TrainingRun) -> StepLoop:

@@ -91,6 +91,11 @@ class StepLoop(ABC):
                 f"warm start {uri}: expected a checkpoint of {self._definition_name()!r}, got one"
                 f" of {record.model!r}. Name one of this model."
             )
+        if record is not None and record.format != "tensor_bundle":
+            raise CheckpointMismatch(
+                f"warm start {uri}: expected a checkpoint in TensorFlow's own format, got {record.format!r}."
+                " Name one that train saved, or a tf.train.Checkpoint."
+            )
         return prefix
 
     def _batches(self) -> Iterator[Any]:

@@ -20,6 +20,7 @@ from typing import Self
 from tasks.errors import InvalidRecord, InvalidRequest, ValidationFailed
 from tasks.names import check_model_name
 from tasks.records import Check, ExportedModel, ValidationReport
+from tasks.registry import find_fitting
 from tasks.requests import ValidateRequest
 from tasks.validate.live_version import find_live_version
 from tasks.validate.outcome import CannotRun, skip
@@ -30,7 +31,7 @@ from tasks.validate.serving import ServingProcess
 from tasks.validate.standard import Standard
 from tasks.validate.subject import Subject
 
-__all__ = ["Validator", "examine", "validate_model"]
+__all__ = ["Validator", "check_waivers", "examine", "validate_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Validator:
     def validate(self, request: ValidateRequest) -> ValidationReport:
         """As `validate_model`."""
         check_model_name(request.model)
-        _check_waivers(request.waivers)
+        check_waivers(request.waivers)
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="redraw-validate-") as scratch:
             subject = self._subject(request, Path(scratch))
@@ -115,10 +116,14 @@ class Validator:
             checkpoint=request.checkpoint or exported.checkpoint,
             live=find_live_version(request.model, request.against, scratch),
             allow_breaking=request.allow_breaking or "",
-            standard=self._standards.setdefault(request.model, Standard(request.model)),
+            standard=self._standard(request.model, exported.checkpoint.trained_at),
             serving=self._serving,
             scratch=scratch,
         )
+
+    def _standard(self, model: str, trained_at: str) -> Standard:
+        found = find_fitting(model, trained_at)
+        return self._standards.setdefault(found.module, Standard(model, trained_at))
 
 
 def examine(
@@ -160,14 +165,36 @@ def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waive
         check = skip(planned.name, f"it needs the check {missing[0]}, which did not pass", "Mend that first.")
     else:
         try:
-            check = planned.run(subject)
+            check = _shared(planned, subject) if planned.of_graph else planned.run(subject)
         except CannotRun as lacking:
             check = skip(planned.name, lacking.reason, lacking.advice)
     waived = waivers.get(planned.name, "") if check.status == "not_run" else ""
     return replace(check, waived=waived, seconds=round(time.monotonic() - started, 3))
 
 
-def _check_waivers(waivers: dict[str, str]) -> None:
+def _shared(planned: PlannedCheck, subject: Subject) -> Check:
+    """A check of the graph; once it passed, the next export with the same graph need not repeat it."""
+    known = subject.known_graph
+    if subject.live is None and planned.name in known.checks:
+        subject.attachments.update(known.attachments)
+        check = known.checks[planned.name]
+        return replace(check, looked_at=f"{check.looked_at}, of an export with the same saved_model.pb")
+    check = planned.run(subject)
+    if subject.live is None and check.status == "passed":
+        known.checks[planned.name] = check
+        known.attachments.update(subject.attachments)
+    return check
+
+
+def check_waivers(waivers: dict[str, str]) -> None:
+    """Demand that each names a check.
+
+    Args:
+        waivers: Check to the reason why it may be left undone.
+
+    Raises:
+        InvalidRequest: One names none.
+    """
     names = [planned.name for planned in PLAN]
     for name in waivers:
         if name not in names:

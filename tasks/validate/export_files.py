@@ -131,10 +131,9 @@ class ExportFiles:
         given = self.checkpoint
         try:
             record = given if isinstance(given, Checkpoint) else find_record(given)
-            folder = (given.uri if isinstance(given, Checkpoint) else given).rstrip("/")
-            prefix = f"/{record.prefix}" if record is not None and record.prefix else ""
+            uri = str(given) if record is None else record.files_uri
             whole = {row["key"]: tuple(row["shape"]) for row in self.ledger["served"]}
-            return join_parts(open_checkpoint(f"{folder}{prefix}"), whole)
+            return join_parts(open_checkpoint(uri), whole)
         except (CheckpointError, StorageError) as err:
             raise CannotRun(f"the checkpoint cannot be read: {err}", "Name one that is there.") from err
 

@@ -25,11 +25,14 @@ class PlannedCheck:
             an export that fails early costs no import of TensorFlow. It takes the subject and
             the name, and returns the check.
         needs: The checks that have to have passed, or it is not run.
+        of_graph: Whether it looks at `saved_model.pb` and the definition alone: exports with the
+            same file share what it found.
     """
 
     name: str
     function: str
     needs: tuple[str, ...] = ()
+    of_graph: bool = False
 
     def run(self, subject: Subject) -> Check:
         """Do the check; raises `CannotRun` where it lacks something."""
@@ -47,31 +50,31 @@ PLAN = (
     PlannedCheck("graph-size", "graph_file:check_graph_size"),
     PlannedCheck("files-whole", "whole:check_files"),
     PlannedCheck("digest", "whole:check_digest"),
-    PlannedCheck("serve-tag", "graph_file:check_serve_tag", (*_FILES, "graph-size")),
+    PlannedCheck("serve-tag", "graph_file:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
     PlannedCheck("finite-weights", "finite_weights:check_finite_weights", _FILES),
     # What the graph says, without TensorFlow as long as nothing is wrong.
-    PlannedCheck("method-names", "method_names:check_method_names", _GRAPH),
+    PlannedCheck("method-names", "method_names:check_method_names", _GRAPH, of_graph=True),
     PlannedCheck("live-signatures", "live_signatures:check_live_signatures", _GRAPH),
-    PlannedCheck("custom-ops", "known_ops:check_custom_ops", _GRAPH),
-    PlannedCheck("host-code", "host_code:check_host_code", _GRAPH),
-    PlannedCheck("unreached-functions", "graph_file:check_unreached_functions", _GRAPH),
+    PlannedCheck("custom-ops", "known_ops:check_custom_ops", _GRAPH, of_graph=True),
+    PlannedCheck("host-code", "host_code:check_host_code", _GRAPH, of_graph=True),
+    PlannedCheck("unreached-functions", "graph_file:check_unreached_functions", _GRAPH, of_graph=True),
     PlannedCheck("single-copy", "single_copy:check_single_copy", _GRAPH),
-    PlannedCheck("inference-ops", "inference_ops:check_inference_ops", _GRAPH),
+    PlannedCheck("inference-ops", "inference_ops:check_inference_ops", _GRAPH, of_graph=True),
     # Both, held to the definition.
     PlannedCheck("weights-source", "weights_source:check_weights_source", _GRAPH),
-    PlannedCheck("signatures", "signatures:check_signatures", _GRAPH),
-    PlannedCheck("serving-runtime", "known_ops:check_serving_runtime", _GRAPH),
+    PlannedCheck("signatures", "signatures:check_signatures", _GRAPH, of_graph=True),
+    PlannedCheck("serving-runtime", "known_ops:check_serving_runtime", _GRAPH, of_graph=True),
     PlannedCheck("size-budget", "size_budget:check_size_budget", _FILES),
     PlannedCheck("assets", "assets:check_assets", _GRAPH),
     # What the definition's own training graph says.
-    PlannedCheck("graphs-compared", "graphs.compared:check_graphs", _GRAPH),
+    PlannedCheck("graphs-compared", "graphs.compared:check_graphs", _GRAPH, of_graph=True),
     # What the server says.
     PlannedCheck("loads", "loads:check_loads", _FILES),
     PlannedCheck("warm-up", "behaviour.warm_up:check_warm_up", _SERVED),
     PlannedCheck("repeatable", "behaviour.repeatable:check_repeatable", _SERVED),
     PlannedCheck("row-independence", "behaviour.row_independence:check_row_independence", _SERVED),
     PlannedCheck("request-edges", "behaviour.request_edges:check_request_edges", _SERVED),
-    PlannedCheck("latency-budget", "behaviour.latency:check_latency", _SERVED),
+    PlannedCheck("latency-budget", "behaviour.latency:check_latency", _SERVED, of_graph=True),
     # What the checkpoint itself says.
     PlannedCheck("golden-examples", "parity:check_golden_examples", _SERVED),
     PlannedCheck("held-out-examples", "parity:check_held_out_examples", _SERVED),

@@ -5,42 +5,72 @@ Each is made once, however many exports are examined in turn.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.definition import GraphFunctionDefinition
+from tasks.records import Check
 
 if TYPE_CHECKING:
     from tasks.definition import GoldenExamples, ModelDefinition
     from tasks.records import WeightsKind
+    from tasks.validate.graph import ServingGraph
     from tasks.validate.graphs.training import TrainingGraph
     from tasks.validate.reference import Reference
 
-__all__ = ["Standard"]
+__all__ = ["KnownGraph", "Standard"]
+
+
+@dataclass(kw_only=True)
+class KnownGraph:
+    """What was found of one `saved_model.pb`, for the next export that has the very same.
+
+    Attributes:
+        digest: SHA-256 of the file, in hex.
+        graph: The graph, once it was parsed.
+        checks: Name to check, of those that passed.
+        attachments: What these made to be looked at.
+    """
+
+    digest: str
+    graph: ServingGraph | None = None
+    checks: dict[str, Check] = field(default_factory=dict)
+    attachments: dict[str, str] = field(default_factory=dict)
 
 
 class Standard:
     """The standard of one model.
 
     Args:
-        model: The definition's name.
+        model: The model's name.
+        trained_at: When the checkpoint was trained: it may need an earlier definition.
     """
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, model: str, trained_at: str) -> None:
+        self._model, self._trained_at = model, trained_at
         self._references: dict[WeightsKind, Reference] = {}
+        self._known = KnownGraph(digest="")
+
+    def known_graph(self, saved_model: Path) -> KnownGraph:
+        """What is known of a `saved_model.pb`: nothing yet, unless the export before had the same."""
+        digest = hashlib.sha256(saved_model.read_bytes()).hexdigest()
+        if self._known.digest != digest:
+            self._known = KnownGraph(digest=digest)
+        return self._known
 
     @cached_property
     def definition(self) -> ModelDefinition:
         """The model's definition; imports TensorFlow."""
         from tasks.quiet import quiet_import
-        from tasks.registry import load_definition
+        from tasks.registry import definition_for
 
         with quiet_import():
             import tensorflow  # noqa: F401 - imported by the definition; here without its chatter
-        return load_definition(self._model)
+        return definition_for(self._model, self._trained_at)
 
     @cached_property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:

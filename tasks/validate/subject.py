@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tasks.definition import GoldenExamples, ModelDefinition
+    from tasks.validate.graph import ServingGraph
     from tasks.validate.reference import Reference
     from tasks.validate.serving import LoadedModel, ServingProcess
-    from tasks.validate.standard import Standard
+    from tasks.validate.standard import KnownGraph, Standard
 
 __all__ = ["Answers", "LiveVersion", "Subject"]
 
@@ -71,6 +72,18 @@ class Subject(ExportFiles):
     def definition(self) -> ModelDefinition:
         """The model's definition; the first call imports TensorFlow."""
         return self.standard.definition
+
+    @cached_property
+    def known_graph(self) -> KnownGraph:
+        """What was found of `saved_model.pb`, by this export or by one before with the same file."""
+        return self.standard.known_graph(self.folder / "saved_model.pb")
+
+    @cached_property
+    def graph(self) -> ServingGraph:
+        """As of the files; parsed once for all exports in turn that have the same."""
+        if self.known_graph.graph is None:
+            self.known_graph.graph = super().graph
+        return self.known_graph.graph
 
     @property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from rich.console import Console
 
 from redraw.embedded.errors import EmbeddedError
+from tests.bench.adopt import measure_adopt
+from tests.bench.backfill import measure_backfill
 from tests.bench.commands import measure_commands
 from tests.bench.dag_parse import measure_dag_parse
 from tests.bench.defects import measure_defects
@@ -41,6 +43,8 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "push": measure_push,
     "defects": measure_defects,
     "validate": measure_validate,
+    "adopt": measure_adopt,
+    "backfill": measure_backfill,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
 }

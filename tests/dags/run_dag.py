@@ -44,12 +44,19 @@ def outcome(session: Any, run: Any) -> dict[str, Any]:
     events = session.execute(
         select(AssetModel.name, AssetEvent.extra).join(AssetEvent.asset).where(of_this_run)
     ).all()
-    tasks = {ti.task_id: {"state": ti.state, "tries": ti.try_number} for ti in run.get_task_instances()}
+    instances = run.get_task_instances()
+    tasks = {ti.task_id: {"state": ti.state, "tries": ti.try_number} for ti in instances}
+    mapped = {
+        f"{ti.task_id}.{ti.map_index}": {"state": ti.state, "label": ti.rendered_map_index}
+        for ti in instances
+        if ti.map_index >= 0
+    }
     return {
         "state": run.state,
         "run_id": run.run_id,
         "logical_date": run.logical_date,
         "tasks": tasks,
+        "mapped": mapped,
         "xcoms": {f"{x.task_id}.{x.key}": XComModel.deserialize_value(x) for x in xcoms},
         "events": [{"asset": name, "extra": extra} for name, extra in events],
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InvalidDefinition, UnknownModel
-from tasks.registry import list_models, load_definition
+from tasks.registry import definition_for, find_fitting, list_models, load_definition
 
 GOOD = """
 from sample_models.line_module import LineDefinition
@@ -104,3 +104,66 @@ def test_load_definition_signature_without_batch_is_refused_by_its_tensor(packag
     (package / "no_batch.py").write_text(GOOD.format(body=body))
     with pytest.raises(InvalidDefinition, match="input 'x': expected a batch dimension"):
         load_definition("no_batch")
+
+
+def write_lineage(package: Path, **applies: str) -> None:
+    """Definitions whose classes say `applies_to = …`; an empty text for one that says nothing."""
+    for name, text in applies.items():
+        body = f"from tasks.definition import Applies\n    applies_to = {text}" if text else "pass"
+        (package / f"{name}.py").write_text(GOOD.format(body=body))
+
+
+LINEAGE = {
+    "digits": "",
+    "digits_2022": "Applies(model='digits', until='2023-01-01')",
+    "digits_2023": "Applies(model='digits', from_time='2023-01-01', until='2024-01-01T12:00:00+01:00')",
+}
+
+
+@pytest.mark.parametrize(
+    ("trained_at", "name"),
+    [
+        ("2015-01-01T00:00:00Z", "digits_2022"),
+        ("2022-12-31T23:59:59Z", "digits_2022"),
+        ("2023-01-01T00:00:00Z", "digits_2023"),
+        ("2024-01-01T10:59:59Z", "digits_2023"),
+        ("2024-01-01T11:00:00Z", "digits"),
+    ],
+)
+def test_find_definition_by_time_takes_the_one_of_then(package: Path, trained_at: str, name: str) -> None:
+    write_lineage(package, **LINEAGE)
+    assert find_fitting("digits", trained_at).name == name
+    assert type(definition_for("digits", trained_at)).__module__ == f"{package.name}.{name}"
+    assert type(load_definition("digits")).__module__ == f"{package.name}.digits"
+
+
+def test_list_models_leaves_out_a_models_earlier_definitions(package: Path) -> None:
+    write_lineage(package, **LINEAGE)
+    assert [model.name for model in list_models()] == ["digits"]
+    with pytest.raises(UnknownModel):
+        load_definition("digits_2022")
+
+
+@pytest.mark.parametrize(
+    ("applies", "message"),
+    [
+        (
+            {"digits": "Applies(from_time='2024-01-01')"},
+            "expected one definition .* got 0: .*from 2024",
+        ),
+        (
+            {"digits": "Applies(until='2024-01-01')", "old": "Applies(model='digits', until='2023-01-01')"},
+            "expected one definition for weights of 2022-02-02T00:00:00Z, got 2: .*digits from .*old from",
+        ),
+        ({"digits": "", "old": "Applies(model='digits', until='then')"}, "old, applies_to: expected a time"),
+        ({"digits": "Applies(from_time='2024', until='2023-01-01')"}, "applies_to: expected"),
+        ({"digits": "Applies(until=str(2023))"}, "with plain texts, got 'Applies.until=str.2023..'"),
+        ({"digits": "Applies(since='2023-01-01')"}, "expected Applies.model=…, from_time=…, until=…."),
+    ],
+)
+def test_find_definition_by_time_of_unclear_periods_is_refused(
+    package: Path, applies: dict[str, str], message: str
+) -> None:
+    write_lineage(package, **applies)
+    with pytest.raises(InvalidDefinition, match=message):
+        find_fitting("digits", "2022-02-02T00:00:00Z")

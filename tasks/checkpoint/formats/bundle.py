@@ -41,11 +41,7 @@ class BundleSource:
         self.files = located.files
         self._name = located.name
         local = located.folder.local
-        self.bundle: BundleTensors = (
-            RemoteBundle(located)
-            if local is None
-            else TensorBundle(find_bundle_prefix(local / located.name if located.name else local))
-        )
+        self.bundle: BundleTensors = RemoteBundle(located) if local is None else _open_local(located, local)
         self.entries = self.bundle.entries
 
     @property
@@ -78,6 +74,13 @@ class BundleSource:
     def move(self, key: str, writer: BundleWriter, to_key: str) -> None:
         """Copy a tensor's byte range, checked on the way."""
         writer.copy(self.entries[key], self.bundle, to_key)
+
+
+def _open_local(located: Located, folder: Path) -> TensorBundle:
+    prefix = folder / located.name if located.name else folder
+    if any(".data-" in file.name for file in located.files):
+        return TensorBundle(prefix)
+    return TensorBundle(find_bundle_prefix(prefix))  # which says what is missing
 
 
 class RemoteBundle(BundleTensors):

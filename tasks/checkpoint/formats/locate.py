@@ -11,7 +11,7 @@ from tasks.checkpoint.formats.state_file import STATE_FILE, newest_in_state_file
 from tasks.checkpoint.table import MAGIC
 from tasks.errors import CheckpointNotFound
 
-__all__ = ["Located", "locate_checkpoint", "step_in_name"]
+__all__ = ["KERAS_FILE", "Located", "list_located", "locate_checkpoint", "step_in_name"]
 
 _INDEX = ".index"
 _GRAPH_FILE = "saved_model.pb"
@@ -19,7 +19,8 @@ _VARIABLES = "variables/variables"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _TABLE = MAGIC.to_bytes(8, "little")
-_KERAS_FILE = re.compile(r".+\.(keras|h5|hdf5)")
+KERAS_FILE = re.compile(r".+\.(keras|h5|hdf5)")
+_KERAS_ENDING = re.compile(r"(\.weights)?\.(keras|h5|hdf5)$")
 _SHARD_OF_V1 = re.compile(r"(?P<prefix>.+)-\d{5}-of-\d{5}")
 _STEP = re.compile(r"-(\d+)$")
 
@@ -56,8 +57,8 @@ class Located:
 
 
 def step_in_name(name: str) -> int | None:
-    """The step that a checkpoint's name ends with, as in `model.ckpt-120`; None if with none."""
-    found = _STEP.search(name)
+    """The step that a name ends with, as `model.ckpt-120` and `net-120.keras` do; None if with none."""
+    found = _STEP.search(_KERAS_ENDING.sub("", name))
     return int(found[1]) if found else None
 
 
@@ -83,7 +84,7 @@ def locate_checkpoint(uri: str, step: int | None = None) -> Located:
         if found is not None:
             return found
     folder = list_folder(uri)
-    known = {checkpoint.name: checkpoint for checkpoint in _checkpoints(folder)}
+    known = {checkpoint.name: checkpoint for checkpoint in list_located(folder)}
     if step is not None:
         return _of_step(known.values(), step, uri)
     return _chosen(folder, known, uri)
@@ -120,11 +121,12 @@ def _prefix_of_shard(name: str) -> str | None:
     return found["prefix"] if found and ".data" not in name else None
 
 
-def _checkpoints(folder: Folder) -> Iterator[Located]:
+def list_located(folder: Folder) -> Iterator[Located]:
+    """The checkpoints of a folder; one of several shards that TF1 wrote comes once for each shard."""
     for name in folder.files:
         if name.endswith(_INDEX):
             yield Located(kind="bundle", folder=folder, name=name.removesuffix(_INDEX))
-        elif _KERAS_FILE.fullmatch(name) and "/" not in name:
+        elif KERAS_FILE.fullmatch(name) and "/" not in name:
             found = _named(folder, name)
             if found is not None:
                 yield found

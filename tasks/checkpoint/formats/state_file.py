@@ -1,8 +1,9 @@
-"""The file `checkpoint` in which TensorFlow notes the newest checkpoint of a folder."""
+"""The file `checkpoint` in which TensorFlow notes the checkpoints of a folder, and which is the newest."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from google.protobuf import text_format
 
@@ -11,7 +12,7 @@ from tasks.checkpoint.entries import decode_text
 from tasks.checkpoint.formats.folder import Folder
 from tasks.checkpoint.messages import CheckpointState
 
-__all__ = ["STATE_FILE", "newest_in_state_file"]
+__all__ = ["STATE_FILE", "newest_in_state_file", "times_in_state_file"]
 
 STATE_FILE = "checkpoint"
 _LARGEST = 8 * 1024 * 1024
@@ -35,15 +36,43 @@ def newest_in_state_file(folder: Folder) -> str:
     Source:
         https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/training/checkpoint_state.proto
     """
-    text = folder.read(folder.files[STATE_FILE], 0, _LARGEST)
+    where = folder.uri_of(STATE_FILE)
+    state = _parse(folder.read(folder.files[STATE_FILE], 0, _LARGEST), where)
+    path = decode_text(state.model_checkpoint_path)
+    if not path:
+        raise MalformedError("model_checkpoint_path", "none").found_in(where)
+    return _name_in_folder(path)
+
+
+def times_in_state_file(text: bytes, where: str) -> dict[str, float]:
+    """When the checkpoints of a folder were saved, as far as the file notes it.
+
+    Args:
+        text: The file's content.
+        where: What it is called, for messages.
+
+    Returns:
+        The checkpoint's name in the folder to seconds since 1970 UTC; TF1 noted no times.
+
+    Raises:
+        CheckpointCorrupt: The file is damaged.
+    """
+    state = _parse(text, where)
+    paths, times = state.all_model_checkpoint_paths, state.all_model_checkpoint_timestamps
+    if len(paths) != len(times):
+        return {}
+    return {_name_in_folder(decode_text(path)): time for path, time in zip(paths, times, strict=True)}
+
+
+def _parse(text: bytes, where: str) -> Any:
     state = CheckpointState()
     try:
         text_format.Parse(text, state, allow_unknown_field=True)
     except (text_format.ParseError, UnicodeDecodeError) as err:
-        damage = MalformedError("a text with model_checkpoint_path", f"{text[:60]!r}")
-        raise damage.found_in(folder.uri_of(STATE_FILE)) from err
-    path = decode_text(state.model_checkpoint_path)
-    if not path:
-        raise MalformedError("model_checkpoint_path", "none").found_in(folder.uri_of(STATE_FILE))
+        raise MalformedError("a text with model_checkpoint_path", f"{text[:60]!r}").found_in(where) from err
+    return state
+
+
+def _name_in_folder(path: str) -> str:
     # The shards of a Saver V1 are noted as a pattern for their names.
     return re.sub(r"-\?{5}-of-\d{5}$", "", re.split(r"[/\\]", path)[-1])

@@ -12,9 +12,9 @@ from google.protobuf.message import DecodeError
 
 from tasks.checkpoint.encoding import MalformedError
 from tasks.records import Check
+from tasks.tf_record import read_records
 from tasks.validate.outcome import CannotRun, conclude
 from tasks.validate.serving.errors import ServingFailure
-from tasks.validate.tf_record import read_records
 
 if TYPE_CHECKING:
     from tasks.validate.subject import Subject

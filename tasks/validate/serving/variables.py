@@ -14,6 +14,7 @@ __all__ = ["VariableReader"]
 # TF1's reference variables give their value themselves, resource variables by an operation.
 _REFERENCES = ("Variable", "VariableV2")
 _RESOURCE = "VarHandleOp"
+_UNINITIALIZED = "FAILED_PRECONDITION"
 
 
 class VariableReader:
@@ -34,15 +35,22 @@ class VariableReader:
         Raises:
             StatusError: A variable cannot be read.
         """
+        try:
+            # A read shares the variable's memory: none is held twice. And it is one run, for
+            # TensorFlow prepares each new set of fetches at some expense.
+            with fetched_tensors(self._session, [], [], [*self._values.values()]) as tensors:
+                return dict(zip(self._values, map(checksum_tensor, tensors), strict=True))
+        except StatusError as err:
+            if err.code != _UNINITIALIZED:
+                raise
         return {name: self._digest(end) for name, end in self._values.items()}
 
     def _digest(self, end: Endpoint) -> str:
         try:
-            # A read shares the variable's memory, so reading one by one holds no copy.
             with fetched_tensors(self._session, [], [], [end]) as (tensor,):
                 return checksum_tensor(tensor)
         except StatusError as err:
-            if err.code == "FAILED_PRECONDITION":
+            if err.code == _UNINITIALIZED:
                 return "uninitialized"
             raise
 

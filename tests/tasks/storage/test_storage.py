@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tasks.storage import (
     FileAltered,
     Storage,
     download_tree,
+    in_parallel,
+    map_ahead,
     open_storage,
     read_uri,
     upload_tree,
@@ -187,6 +190,51 @@ def test_list_prefix_names_what_starts_with_it(storage: Storage) -> None:
     assert [item.name for item in storage.list("m/2/")] == ["m/2/a", "m/2/b"]
     assert [item.name for item in storage.list("m/2")] == ["m/2/a", "m/2/b", "m/20/a"]
     assert len(storage.list()) == 5
+
+
+def test_walk_goes_in_the_order_of_names_and_stays_above_when_told(storage: Storage) -> None:
+    names = ["m/a!", "m/a-1/x", "m/a.b", "m/a/x", "m/a/y/z", "m/ab", "m/b/a", "n/a"]
+    for name in reversed(names):
+        storage.create(name, b"")
+    assert [item.name for item in storage.walk()] == sorted(names)
+    assert [item.name for item in storage.walk("m/a")] == sorted(name for name in names if name < "m/b")
+    assert [item.name for item in storage.walk("m/", deep=False)] == ["m/a!", "m/a.b", "m/ab"]
+    assert [item.name for item in storage.walk("absent/")] == []
+
+
+def test_walk_tells_no_temporary_file_and_follows_no_link(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path))
+    storage.create("a/b", b"")
+    (tmp_path / "a" / "round").symlink_to(tmp_path)
+    (tmp_path / "a" / "nowhere").symlink_to(tmp_path / "absent")
+    (tmp_path / "a" / ".b.0.partial").touch()
+    assert [item.name for item in storage.walk()] == ["a/b"]
+
+
+def test_walk_beyond_a_page_takes_every_object_once(bucket: str) -> None:
+    storage = open_storage(bucket)
+    names = [f"o/{number:04d}" for number in range(1100)]
+    in_parallel(lambda name: storage.create(name, b""), names)
+    assert [item.name for item in storage.walk("o/")] == names
+
+
+def test_map_ahead_takes_few_items_before_they_are_asked_for() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    results = map_ahead(lambda number: number * 2, items(), streams=4)
+    assert next(results) == 0
+    assert len(taken) == 5
+    assert list(results) == [number * 2 for number in range(1, 100)]
+
+
+def test_map_ahead_raises_the_first_error() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(map_ahead(lambda number: 1 // number, [2, 1, 0, 1]))
 
 
 def test_create_name_that_leads_elsewhere_is_refused(storage: Storage) -> None:

@@ -1,4 +1,4 @@
-"""Read TFRecord files, as warm-up requests are kept in.
+"""Read TFRecord files, as warm-up requests and events are kept in.
 
 Source:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/third_party/xla/xla/tsl/lib/io/record_reader.cc

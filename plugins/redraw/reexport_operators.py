@@ -1,0 +1,196 @@
+"""Operators that export old checkpoints again: plan batches, do each, sum up.
+
+    plan = PlanReexportOperator(task_id="plan", model="mnist")
+    reexport = ReexportOperator.partial(task_id="reexport", model="mnist").expand_kwargs(plan.output)
+    summary = SummarizeReexportOperator(task_id="summary", planned_by="plan", done_by="reexport")
+    plan >> reexport >> summary
+
+Each batch is one mapped task and one process. Nothing that they publish becomes live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from redraw.stage_operator import StageOperator
+from redraw.stage_outcome import printed_record, read_record
+from redraw.task_inputs import (
+    RecordOrUri,
+    TaskFolder,
+    asking_run,
+    listed_texts,
+    optional_integer,
+    optional_text,
+    setting,
+)
+from tasks.batches import ReexportReport
+from tasks.descriptions import CheckpointList
+from tasks.errors import InvalidRequest
+from tasks.records import Checkpoint
+from tasks.requests import CheckpointsRequest, ReexportRequest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["PLAN_KEY", "REPORT_KEY", "PlanReexportOperator", "ReexportOperator"]
+
+# XComs that are there whether the task succeeds or not.
+PLAN_KEY = "plan"
+REPORT_KEY = "report"
+
+_BATCH_SIZE = 50
+# Runs that stand for an interval; any other stands for what its form says.
+_TIMED = {"scheduled", "backfill"}
+
+
+class PlanReexportOperator(StageOperator):
+    """List the checkpoints of a run's data interval, or of its form, in batches for mapped tasks.
+
+    Skips itself, and so what is downstream, where there are none.
+
+    Args:
+        catalogue: Folder or `gs://` URI of the catalogue.
+        steps: Only checkpoints of these steps.
+        trained_from: By hand: those trained at this time or later, ISO 8601, UTC without an offset.
+        trained_to: By hand: those trained before this time.
+        batch_size: How many checkpoints one mapped task does.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (
+        *StageOperator.template_fields,
+        *("catalogue", "steps", "trained_from", "trained_to", "batch_size"),
+    )
+    stage, request_type, record_type = "checkpoints", CheckpointsRequest, CheckpointList
+
+    def __init__(
+        self,
+        *,
+        catalogue: str | None = None,
+        steps: Sequence[int] | None = None,
+        trained_from: str | None = None,
+        trained_to: str | None = None,
+        batch_size: int | str = _BATCH_SIZE,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.catalogue = catalogue
+        self.steps = steps
+        self.trained_from = trained_from
+        self.trained_to = trained_to
+        self.batch_size = batch_size
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `CheckpointsRequest`, without the times."""
+        return {
+            "catalogue": setting("catalogue", self.catalogue, "REDRAW_CHECKPOINTS"),
+            "steps": [int(step) for step in self.steps or ()],
+        }
+
+    def asking_fields(self, context: Context) -> dict[str, Any]:
+        """Between which times."""
+        run = context["dag_run"]
+        start, end = optional_text(self.trained_from), optional_text(self.trained_to)
+        by_hand = run.run_type.value not in _TIMED
+        if by_hand and (start or end or self.steps):
+            return {"from_time": start, "to_time": end}
+        if run.data_interval_start is None or run.data_interval_end is None:
+            raise InvalidRequest(
+                "steps, trained_from, trained_to: expected at least one of them in a run without a logical"
+                " date, got none. Say which checkpoints to export again."
+            )
+        return {
+            "from_time": run.data_interval_start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "to_time": run.data_interval_end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:  # type: ignore[override]
+        """List the checkpoints; raises as `StageOperator`.
+
+        Returns:
+            A batch an item: the arguments of its `ReexportOperator`.
+        """
+        size = optional_integer("batch_size", self.batch_size) or _BATCH_SIZE
+        listed = CheckpointList.from_json(self.run_stage(context).to_json())
+        oldest_first = listed.checkpoints[::-1]
+        batches = [_batch(oldest_first[at : at + size]) for at in range(0, len(oldest_first), size)]
+        context["ti"].xcom_push(key=PLAN_KEY, value=batches)
+        if not batches:
+            raise AirflowSkipException(f"No checkpoint of {self.model} to export again.")
+        return batches
+
+
+class ReexportOperator(StageOperator):
+    """Export, validate and publish a batch of checkpoints in one process; nothing becomes live.
+
+    It fails if any of them fails, with each one's reason; the XCom `report` has every row all the same.
+    A second run does only what is missing.
+
+    Args:
+        checkpoints: Their URIs or records.
+        batch_label: What the mapped task is called, with `map_index_template="{{ task.batch_label }}"`.
+        bucket: `gs://` URI of the model bucket.
+        weights: `raw` or `average`; `default` leaves it to the definition.
+        waive: As `ValidateSavedModelOperator` takes it.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (
+        *StageOperator.template_fields,
+        *("checkpoints", "bucket", "weights", "waive", "batch_label"),
+    )
+    stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
+
+    def __init__(
+        self,
+        *,
+        checkpoints: Sequence[RecordOrUri],
+        batch_label: str = "",
+        bucket: str | None = None,
+        weights: str | None = None,
+        waive: Sequence[str] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.checkpoints = checkpoints
+        self.batch_label = batch_label
+        self.bucket = bucket
+        self.weights = weights
+        self.waive = waive
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `ReexportRequest`; each try writes to a folder of its own."""
+        weights = optional_text(self.weights)
+        return {
+            "checkpoints": list(self.checkpoints),
+            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "out": folder.for_this_try(),
+            "weights": None if weights == "default" else weights,
+            "waive": listed_texts(self.waive),
+        }
+
+    def asking_fields(self, context: Context) -> dict[str, Any]:
+        """Who asks, in which run, and in which try."""
+        return asking_run(context)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Do the batch; raises as `StageOperator`."""
+        finished = self.finish_stage(context)
+        report = printed_record(finished, ReexportReport)
+        if report is not None:
+            context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        return read_record(finished, ReexportReport).to_json()
+
+
+def _batch(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:
+    first, last = checkpoints[0], checkpoints[-1]
+    steps = f"step {first.step}" if len(checkpoints) == 1 else f"steps {first.step} to {last.step}"
+    days = sorted({first.trained_at[:10], last.trained_at[:10]})
+    return {
+        # Records, for those of a catalogue in place are nowhere else.
+        "checkpoints": [checkpoint.to_json() for checkpoint in checkpoints],
+        "batch_label": f"{steps}, trained {' to '.join(days)}",
+    }

@@ -1,0 +1,114 @@
+"""The last task of a reexport: what became of every checkpoint that was planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from redraw.reexport_operators import PLAN_KEY, REPORT_KEY
+from tasks.batches import ReexportedCheckpoint, ReexportReport
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["SUMMARY_KEY", "SummarizeReexportOperator"]
+
+SUMMARY_KEY = "summary"
+
+_LOST = "its task ended without a report: see the task's log"
+
+
+class SummarizeReexportOperator(BaseOperator):
+    """List what was exported, already there, or failed: in the log as a table, in XCom as JSON.
+
+    It fails where anything did, so that the run is as good as its worst checkpoint: Airflow judges
+    a run by its last tasks.
+
+    Args:
+        model: The definition's name.
+        bucket: `gs://` URI of the model bucket.
+        planned_by: The task that made the batches.
+        done_by: The mapped task that did them.
+        kwargs: As every operator takes them.
+    """
+
+    template_fields: Sequence[str] = ("model", "bucket", "planned_by", "done_by")
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self, *, model: str, planned_by: str, done_by: str, bucket: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.bucket = bucket
+        self.planned_by = planned_by
+        self.done_by = done_by
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Sum up; the XCom `summary` is there whether the task succeeds or not.
+
+        Returns:
+            One `ReexportReport` record, as JSON values, of all batches.
+
+        Raises:
+            AirflowFailException: The plan is missing, or a checkpoint failed.
+        """
+        ti = context["ti"]
+        batches = ti.xcom_pull(task_ids=self.planned_by, key=PLAN_KEY)
+        if batches is None:
+            raise AirflowFailException(
+                f"task {self.planned_by}: expected a plan, got none. See its log, and run it again."
+            )
+        rows: list[ReexportedCheckpoint] = []
+        seconds = 0.0
+        for number, batch in enumerate(batches):
+            report = ti.xcom_pull(task_ids=self.done_by, key=REPORT_KEY, map_indexes=number)
+            rows += _rows(batch, report)
+            seconds += report["seconds"] if report else 0.0
+        summary = ReexportReport(
+            model=self.model, bucket=self.bucket or "", checkpoints=tuple(rows), seconds=round(seconds, 3)
+        )
+        ti.xcom_push(key=SUMMARY_KEY, value=summary.to_json())
+        self.log.info("%s\n%s", _sums(summary), "\n".join(_table(summary)))
+        if failed := summary.with_outcome("failed"):
+            raise AirflowFailException(
+                f"{_sums(summary)}. Failed: " + "; ".join(f"{row.uri}: {row.reason}" for row in failed)
+            )
+        return summary.to_json()
+
+
+def _rows(batch: Mapping[str, Any], report: Any) -> Sequence[ReexportedCheckpoint]:
+    if report is not None:
+        return ReexportReport.from_json(report).checkpoints
+    return [
+        ReexportedCheckpoint(
+            uri=record["uri"],
+            outcome="failed",
+            seconds=0.0,
+            step=record["step"],
+            trained_at=record["trained_at"],
+            reason=_LOST,
+        )
+        for record in batch["checkpoints"]
+    ]
+
+
+def _sums(summary: ReexportReport) -> str:
+    counts = (
+        f"{len(summary.with_outcome(outcome))} {outcome}"
+        for outcome in ("exported", "already there", "failed")
+    )
+    return f"{summary.model}: {', '.join(counts)}"
+
+
+def _table(summary: ReexportReport) -> Iterator[str]:
+    """A table in Markdown."""
+    yield "| Step | Trained | Outcome | Version | Seconds | Reason or URI |"
+    yield "|---|---|---|---|---|---|"
+    for row in summary.checkpoints:
+        step, trained, version = row.step or "", row.trained_at or "", row.version or ""
+        told = (row.reason or row.uri).replace("|", "\\|")
+        yield f"| {step} | {trained} | {row.outcome} | {version} | {row.seconds:.2f} | {told} |"

@@ -1,0 +1,61 @@
+"""What became of a batch of checkpoints: the record of `reexport`, one row a checkpoint.
+
+As `tasks.records`, this is JSON, and needs the standard library alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.records import Record
+
+__all__ = ["Outcome", "ReexportReport", "ReexportedCheckpoint"]
+
+Outcome = Literal["exported", "already there", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReexportedCheckpoint:
+    """One checkpoint of a batch.
+
+    Attributes:
+        uri: As it was asked for.
+        outcome: What became of it.
+        seconds: How long it took.
+        step: Its training step; None where the checkpoint cannot be read.
+        trained_at: When it was saved; None as `step`.
+        version: The version that holds it; None where it failed.
+        digest: Of the export; None where it failed.
+        reason: Why it failed, in one line; empty otherwise.
+    """
+
+    uri: str
+    outcome: Outcome
+    seconds: float
+    step: int | None = None
+    trained_at: str | None = None
+    version: int | None = None
+    digest: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReexportReport(Record):
+    """A batch, checkpoint by checkpoint, in the order asked for.
+
+    Attributes:
+        model: The definition's name.
+        bucket: `gs://` URI of the model bucket.
+        checkpoints: What became of each.
+        seconds: Of the whole batch, without the start of its process.
+    """
+
+    model: str
+    bucket: str
+    checkpoints: tuple[ReexportedCheckpoint, ...]
+    seconds: float
+
+    def with_outcome(self, outcome: Outcome) -> tuple[ReexportedCheckpoint, ...]:
+        """The checkpoints of which that became."""
+        return tuple(row for row in self.checkpoints if row.outcome == outcome)

@@ -1,0 +1,192 @@
+"""Put checkpoints into the catalogue that other programs saved, wherever they lie.
+
+Nothing here imports TensorFlow, except to read what TF1's Saver V1 wrote. Files are
+listed a page at a time and a few checkpoints are looked at at once, so that memory does
+not grow with what there is.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tasks.checkpoint.bare import describe_bare
+from tasks.checkpoint.candidates import Candidate, list_candidates
+from tasks.checkpoint.catalogue import PREFIX, add_checkpoint, find_recorded, folder_name, full_uri
+from tasks.checkpoint.fetching import fetch_located
+from tasks.checkpoint.formats.locate import Located, locate_checkpoint
+from tasks.checkpoint.saved_at import SavingTimes
+from tasks.checkpoint.source import open_located
+from tasks.descriptions import AdoptedCheckpoint, AdoptionReport, BrokenCheckpoint
+from tasks.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound, InvalidName
+from tasks.names import check_model_name
+from tasks.records import Checkpoint
+from tasks.requests import AdoptRequest
+from tasks.storage import map_ahead
+
+__all__ = ["adopt_checkpoints"]
+
+logger = logging.getLogger(__name__)
+
+# Of this machine's files the processor is the bound, of a bucket's the waiting.
+_LOCAL_STREAMS, _REMOTE_STREAMS = 2, 16
+_PROGRESS_SECONDS = 5.0
+_SHOWN = 3
+
+
+def adopt_checkpoints(request: AdoptRequest) -> AdoptionReport:
+    """Find every checkpoint in a folder, verify each, and record it in the catalogue.
+
+    What is in the catalogue already stays as it is; a broken checkpoint does not stop the rest.
+
+    Args:
+        request: The model, where to look, the catalogue, and whether to copy.
+
+    Returns:
+        What was found.
+
+    Raises:
+        CheckpointNotFound: There is no checkpoint.
+        CheckpointCorrupt: Every one that there is is broken.
+        StorageError: One of the two places cannot be used.
+    """
+    check_model_name(request.model)
+    started = time.monotonic()
+    tally = _Tally()
+    for outcome in _outcomes(request):
+        tally.count(outcome)
+    report = AdoptionReport(
+        model=request.model,
+        catalogue=full_uri(request.catalogue),
+        adopted=tuple(tally.adopted),
+        known=tally.known,
+        broken=tuple(tally.broken),
+        seconds=round(time.monotonic() - started, 3),
+    )
+    logger.info("adopted %s: %s in %.1f s", request.model, tally, report.seconds)
+    _demand_usable(request, report)
+    return report
+
+
+class _Known:
+    """A checkpoint that the catalogue has already."""
+
+
+_Outcome = AdoptedCheckpoint | BrokenCheckpoint | _Known | None
+
+
+class _Tally:
+    """What has come of the checkpoints so far."""
+
+    def __init__(self) -> None:
+        self.adopted: list[AdoptedCheckpoint] = []
+        self.broken: list[BrokenCheckpoint] = []
+        self.known = 0
+        self._shown = time.monotonic()
+
+    def count(self, outcome: _Outcome) -> None:
+        if isinstance(outcome, AdoptedCheckpoint):
+            self.adopted.append(outcome)
+        elif isinstance(outcome, BrokenCheckpoint):
+            logger.warning("not adopted: %s", outcome.reason)
+            self.broken.append(outcome)
+        elif outcome is not None:
+            self.known += 1
+        if time.monotonic() - self._shown > _PROGRESS_SECONDS:
+            self._shown = time.monotonic()
+            logger.info("%s so far", self)
+
+    def __str__(self) -> str:
+        return f"{len(self.adopted)} new, {self.known} known, {len(self.broken)} broken"
+
+
+def _outcomes(request: AdoptRequest) -> Iterator[_Outcome]:
+    """What comes of each checkpoint; of a URI that is no folder with any, of the one that it means."""
+    root, adoption = full_uri(request.source), _Adoption(request)
+    streams = _REMOTE_STREAMS if root.startswith("gs://") else _LOCAL_STREAMS
+    candidates = list_candidates(root, recursive=request.recursive)
+    found = False
+    for outcome in map_ahead(adoption.adopt, candidates, streams):
+        found = found or outcome is not None
+        yield outcome
+    if not found:
+        yield adoption.record(locate_checkpoint(root))
+
+
+class _Adoption:
+    """One request's way with each checkpoint; threads share it."""
+
+    def __init__(self, request: AdoptRequest) -> None:
+        self._request = request
+        self._catalogue = full_uri(request.catalogue)
+        self._times = SavingTimes()
+
+    def adopt(self, candidate: Candidate) -> _Outcome:
+        try:
+            located = candidate.locate()
+            return None if located is None else self.record(located)
+        except (CheckpointError, InvalidName) as err:
+            return BrokenCheckpoint(uri=candidate.uri, reason=str(err))
+
+    def record(self, located: Located) -> _Outcome:
+        """Put one checkpoint into the catalogue."""
+        if self._request.in_place or located.folder.local is not None:
+            return self._record(located, located)
+        with tempfile.TemporaryDirectory(prefix="redraw-adopt-") as scratch:
+            return self._record(located, locate_checkpoint(str(fetch_located(located, Path(scratch)))))
+
+    def _record(self, located: Located, at_hand: Located) -> _Outcome:
+        """The same, with the files where they are to be read."""
+        source = open_located(at_hand)
+        described = describe_bare(source, self._request.model)
+        if find_recorded(self._catalogue, described) is not None:
+            return _Known()
+        source.verify()
+        trained_at = self._request.trained_at or self._times.find(located, described.step)
+        files, prefix = (
+            ({}, "") if self._request.in_place else (_names_in_catalogue(at_hand), _prefix(at_hand))
+        )
+        recorded = add_checkpoint(
+            self._catalogue,
+            replace(described, trained_at=trained_at, uri=self._uri(described, located), prefix=prefix),
+            files,
+        )
+        return AdoptedCheckpoint(
+            uri=located.uri, step=recorded.step, trained_at=recorded.trained_at, digest=recorded.digest
+        )
+
+    def _uri(self, described: Checkpoint, located: Located) -> str:
+        if self._request.in_place:
+            return located.uri
+        return f"{self._catalogue}/{described.model}/{folder_name(described.step, described.digest)}"
+
+
+def _prefix(located: Located) -> str:
+    """What the files' names begin with in the catalogue; those of Keras keep their ending."""
+    return PREFIX + (Path(located.name).suffix if located.kind in ("hdf5", "archive") else "")
+
+
+def _names_in_catalogue(located: Located) -> dict[str, Path]:
+    folder = Path(located.folder.uri)
+    return {
+        f"{_prefix(located)}{file.name.removeprefix(located.name)}": folder / file.name
+        for file in located.files
+    }
+
+
+def _demand_usable(request: AdoptRequest, report: AdoptionReport) -> None:
+    if report.adopted or report.known:
+        return
+    if not report.broken:
+        raise CheckpointNotFound(
+            f"{request.source}: expected checkpoints, got none. Correct the URI, or look --recursive."
+        )
+    reasons = "; ".join(broken.reason for broken in report.broken[:_SHOWN])
+    raise CheckpointCorrupt(
+        f"{request.source}: expected a checkpoint that can be used, got {len(report.broken)} that cannot:"
+        f" {reasons}"
+    )

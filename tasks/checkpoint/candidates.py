@@ -1,0 +1,101 @@
+"""Go through a folder or a bucket once, and put together the files that may be one checkpoint each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tasks.checkpoint.formats.folder import Folder, FoundFile
+from tasks.checkpoint.formats.locate import KERAS_FILE, Located, list_located, step_in_name
+from tasks.errors import CheckpointCorrupt
+from tasks.storage import StoredObject, open_storage
+
+__all__ = ["Candidate", "list_candidates"]
+
+_SUFFIX = re.compile(r"(\.index|\.data-\d+-of-\d+|\.meta|-\d{5}-of-\d{5})\Z")
+# The weights of a SavedModel are a checkpoint as well, but of none that training saved.
+_SAVED_MODEL = re.compile(r"(.*/)?variables/variables")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Files that belong together by their names.
+
+    Attributes:
+        folder: Where they lie; it lists them alone.
+        name: What their names begin with.
+    """
+
+    folder: Folder
+    name: str
+
+    @property
+    def uri(self) -> str:
+        """What the checkpoint is called, if they are one."""
+        return self.folder.uri_of(self.name)
+
+    def locate(self) -> Located | None:
+        """The checkpoint that they are; None if they are something else.
+
+        Raises:
+            CheckpointCorrupt: They are what is left of one.
+            StorageError: The bucket cannot be read.
+        """
+        found = next(list_located(self.folder), None)
+        if found is not None:
+            return found
+        left = next(
+            (name for name in self.folder.files if ".data-" in name or KERAS_FILE.fullmatch(name)), None
+        )
+        if left is None:
+            return None
+        expected = "an index beside the data" if ".data-" in left else "an HDF5 file or an archive of Keras"
+        raise CheckpointCorrupt(
+            f"{self.uri}: expected {expected}, got {', '.join(sorted(self.folder.files))} alone or damaged."
+            " Copy all files of the checkpoint again, or leave it out."
+        )
+
+
+def list_candidates(uri: str, *, recursive: bool) -> Iterator[Candidate]:
+    """Go through a folder in the order of its files' names.
+
+    Args:
+        uri: A local folder, or `gs://BUCKET/PREFIX`.
+        recursive: Whether to go into the folders in it.
+
+    Yields:
+        What may be a checkpoint. Held in memory are the files of those that are not complete yet.
+
+    Raises:
+        StorageError: The bucket cannot be listed.
+    """
+    for stem, items in _grouped(open_storage(uri).walk(deep=recursive)):
+        if any(_is_of_checkpoint(item.name) for item in items) and not _SAVED_MODEL.fullmatch(stem):
+            folder, _, name = stem.rpartition("/")
+            files = (_file(item, folder) for item in items)
+            where = f"{uri.rstrip('/')}/{folder}" if folder else uri
+            yield Candidate(folder=Folder(uri=where, files={file.name: file for file in files}), name=name)
+
+
+def _is_of_checkpoint(name: str) -> bool:
+    return bool(_SUFFIX.search(name) or KERAS_FILE.fullmatch(name) or step_in_name(name) is not None)
+
+
+def _grouped(objects: Iterable[StoredObject]) -> Iterator[tuple[str, list[StoredObject]]]:
+    """Put together what begins alike: in the order of names nothing more comes once one begins otherwise."""
+    pending: list[tuple[str, list[StoredObject]]] = []
+    for item in objects:
+        stem = _SUFFIX.sub("", item.name)
+        while pending and not item.name.startswith(pending[-1][0]):
+            yield pending.pop()
+        known = next((items for name, items in pending if name == stem), None)
+        if known is None:
+            pending.append((stem, known := []))
+        known.append(item)
+    yield from reversed(pending)
+
+
+def _file(item: StoredObject, folder: str) -> FoundFile:
+    name = item.name[len(folder) + 1 if folder else 0 :]
+    return FoundFile(name=name, size=item.size, generation=item.generation, written_at=item.written_at)

@@ -1,0 +1,151 @@
+"""List a model's checkpoints in the catalogue, and choose among them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+from tasks.checkpoint.catalogue import RECORD, full_uri, read_record
+from tasks.descriptions import CheckpointList
+from tasks.errors import CheckpointNotFound
+from tasks.names import check_model_name
+from tasks.records import Checkpoint
+from tasks.requests import CheckpointRequest, CheckpointsRequest
+from tasks.storage import map_ahead, open_storage
+
+__all__ = ["choose_checkpoint", "find_named", "is_folder_name", "list_catalogue", "list_checkpoints"]
+
+_NAME = re.compile(r"\d+(-[0-9a-f]{1,64})?")
+_SHOWN = 10
+
+
+def list_catalogue(request: CheckpointsRequest) -> CheckpointList:
+    """List a model's checkpoints, the newest weights first.
+
+    Args:
+        request: The model, the catalogue, and between which times and of which steps.
+
+    Returns:
+        The records.
+
+    Raises:
+        InvalidRecord: A record is damaged.
+        StorageError: The catalogue cannot be read.
+    """
+    found = list_checkpoints(
+        request.catalogue, request.model, trained_from=request.from_time, trained_to=request.to_time
+    )
+    wanted = [checkpoint for checkpoint in found if not request.steps or checkpoint.step in request.steps]
+    return CheckpointList(model=request.model, checkpoints=tuple(sorted(wanted, key=_age, reverse=True)))
+
+
+def list_checkpoints(
+    catalogue: str, model: str, *, trained_from: str | None = None, trained_to: str | None = None
+) -> Iterator[Checkpoint]:
+    """Go through a model's checkpoints; a few records are in memory at a time.
+
+    Args:
+        catalogue: A folder or a `gs://` URI.
+        model: The definition's name.
+        trained_from: Those trained then or later, as records have times.
+        trained_to: Those trained before.
+
+    Yields:
+        The records, in no order that says anything.
+
+    Raises:
+        InvalidName: The model's name has a form that no model has.
+        InvalidRecord: A record is damaged.
+        StorageError: The catalogue cannot be read.
+    """
+    for found in _records(catalogue, model, ""):
+        if (trained_from or "") <= found.trained_at and not (trained_to and found.trained_at >= trained_to):
+            yield found
+
+
+def choose_checkpoint(request: CheckpointRequest) -> Checkpoint:
+    """Choose one of the catalogue's checkpoints by step, by metric or as the newest.
+
+    Args:
+        request: The model, the catalogue, and how to choose; it names no run.
+
+    Returns:
+        The record. Of equal values the newest weights.
+
+    Raises:
+        CheckpointNotFound: There is none, not that step's, none with the metric, or several of the step.
+        StorageError: The catalogue cannot be read.
+    """
+    if request.step is not None:
+        return find_named(request.catalogue, request.model, str(request.step))
+    metric, metrics, lower, best = request.best, set[str](), {"loss"}, list[Checkpoint]()
+    for found in list_checkpoints(request.catalogue, request.model):
+        metrics |= set(found.metrics)
+        lower |= set(found.lower_is_better)
+        if metric is None or math.isfinite(found.metrics.get(metric, math.nan)):
+            falling = metric is not None and metric.removeprefix("average_") in lower
+            best = [max([*best, found], key=lambda item: (_merit(item, metric, falling), _age(item)))]
+    if not best:
+        known = "checkpoints" if metric is None else f"metric {metric!r}"
+        raise CheckpointNotFound(
+            f"{full_uri(request.catalogue)}/{request.model}: expected {known}, got"
+            f" {', '.join(sorted(metrics)) or 'none'}. Choose one of these, or put a checkpoint there."
+        )
+    return best[0]
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a text has the form `<step>` or `<step>-<digest>`."""
+    return bool(_NAME.fullmatch(name))
+
+
+def find_named(catalogue: str, model: str, name: str) -> Checkpoint:
+    """Find a checkpoint by the name of its folder.
+
+    Args:
+        catalogue: A folder or a `gs://` URI.
+        model: The definition's name.
+        name: `<step>`, or `<step>-<digest>` with as much of the digest as tells it from others.
+
+    Returns:
+        The record.
+
+    Raises:
+        CheckpointNotFound: There is none of that name, or there are several.
+        StorageError: The catalogue cannot be read.
+    """
+    where = f"{full_uri(catalogue)}/{model}"
+    if not is_folder_name(name):
+        raise CheckpointNotFound(f"{where}: expected STEP or STEP-DIGEST, got {name!r}. Correct it.")
+    # The catalogue's folders have twelve digits of the digest.
+    step, _, digest = name.partition("-")
+    found = list(_records(catalogue, model, f"{step}-{digest[:12]}"))
+    if len(found) != 1:
+        shown = ", ".join(f"{item.step}-{item.digest[:12]} of {item.trained_at}" for item in found[:_SHOWN])
+        raise CheckpointNotFound(
+            f"{where}: expected one checkpoint {name}, got {shown or 'none'}."
+            " List them with 'python -m tasks checkpoints', and name one as STEP-DIGEST."
+        )
+    return found[0]
+
+
+def _records(catalogue: str, model: str, name: str) -> Iterator[Checkpoint]:
+    storage = open_storage(full_uri(catalogue))
+    folders = (
+        item.name.removesuffix(f"/{RECORD}")
+        for item in storage.walk(f"{check_model_name(model)}/{name}")
+        if item.name.endswith(f"/{RECORD}")
+    )
+    # One that was removed since it was listed is no longer a checkpoint.
+    found = map_ahead(lambda folder: read_record(storage, folder), folders)
+    return (record for record in found if record is not None)
+
+
+def _merit(checkpoint: Checkpoint, metric: str | None, falling: bool) -> float:
+    value = checkpoint.metrics[metric] if metric else 0.0
+    return -value if falling else value
+
+
+def _age(checkpoint: Checkpoint) -> tuple[str, int]:
+    return checkpoint.trained_at, checkpoint.step

@@ -1,0 +1,136 @@
+"""Exports checkpoints one after the other, with each definition's graph drawn once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.definition import ModelDefinition
+from tasks.errors import CheckpointMismatch, OutputExists
+from tasks.export.ledger import Ledger
+from tasks.export.origin import open_origin, refuse_code
+from tasks.export.partial_folder import partial_folder
+from tasks.export.prepared import PreparedModel
+from tasks.file_list import encode_files
+from tasks.files import TreeScan, scan_tree, write_atomically, writing_to
+from tasks.records import Checkpoint, ExportedModel, MadeBy, WeightsKind
+from tasks.registry import definition_for, find_fitting, find_model, load_definition
+from tasks.requests import ExportRequest
+
+__all__ = ["Exporter"]
+
+logger = logging.getLogger(__name__)
+
+
+class Exporter:
+    """Exports any number of checkpoints; only their weights move where the graph is drawn already."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, PreparedModel] = {}
+
+    def export(self, request: ExportRequest) -> ExportedModel:
+        """As `tasks.export.export_model`."""
+        out = Path(request.out)
+        _demand_absent(out)
+        find_model(request.model)
+        started = time.monotonic()
+        with writing_to(out):
+            source, checkpoint = open_origin(request)
+            model = self._prepared(request.model, checkpoint.trained_at)
+            # The definition's module may have registered the classes that an archive names.
+            refuse_code(source)
+            weights = request.weights or model.definition.weights
+            logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
+            with partial_folder(out) as partial:
+                with _explaining_choice(model.definition, checkpoint):
+                    ledger, digests = model.write(
+                        source, weights, partial, allow_non_finite=request.allow_non_finite
+                    )
+                scan = scan_tree(partial, digests)
+                exported = _record(model, checkpoint, weights, ledger, scan, out)
+                write_atomically(Path(f"{exported.uri}.files.json"), encode_files(scan.files))
+                _put_in_place(exported, ledger, partial, out)
+        logger.info(
+            "exported %s: step %d, %d bytes in %.1f s, digest %.12s",
+            request.model,
+            checkpoint.step,
+            exported.size_bytes,
+            time.monotonic() - started,
+            exported.digest,
+        )
+        return exported
+
+    def maker(self, model: str, trained_at: str | None = None) -> MadeBy:
+        """The code that exports a model now.
+
+        Args:
+            model: The definition's name.
+            trained_at: When the checkpoint was trained, for a model that has had other definitions.
+
+        Raises:
+            UnknownModel: No definition of that name.
+            InvalidDefinition: It cannot be loaded.
+        """
+        return self._prepared(model, trained_at).made_now()
+
+    def _prepared(self, model: str, trained_at: str | None = None) -> PreparedModel:
+        found = find_model(model) if trained_at is None else find_fitting(model, trained_at)
+        if found.module not in self._models:
+            definition = load_definition(model) if trained_at is None else definition_for(model, trained_at)
+            self._models[found.module] = PreparedModel(definition)
+        return self._models[found.module]
+
+
+@contextlib.contextmanager
+def _explaining_choice(definition: ModelDefinition, checkpoint: Checkpoint) -> Iterator[None]:
+    """Say which of a model's definitions a checkpoint does not fit, where it has several."""
+    try:
+        yield
+    except CheckpointMismatch as err:
+        if not definition.applies_to.bounded:
+            raise
+        raise CheckpointMismatch(
+            f"{err} The graph is that of {type(definition).__module__}, whose applies_to is"
+            f" {definition.applies_to}; the checkpoint is of {checkpoint.trained_at}."
+        ) from err
+
+
+def _demand_absent(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise OutputExists(
+            f"{out}: expected an absent or empty folder, got one that holds something."
+            " Choose another --out, or remove it."
+        )
+
+
+def _record(
+    model: PreparedModel,
+    checkpoint: Checkpoint,
+    weights: WeightsKind,
+    ledger: Ledger,
+    scan: TreeScan,
+    out: Path,
+) -> ExportedModel:
+    return ExportedModel(
+        model=checkpoint.model,
+        uri=str(out.absolute()),
+        digest=scan.digest,
+        size_bytes=scan.size_bytes,
+        signatures=model.definition.signatures,
+        checkpoint=checkpoint,
+        weights=weights,
+        ledger=ledger.summary(),
+        ledger_uri=f"{out.absolute()}.ledger.json",
+        made_by=model.made_now(),
+    )
+
+
+def _put_in_place(exported: ExportedModel, ledger: Ledger, partial: Path, out: Path) -> None:
+    """The records first: a folder without them would look like an export that nothing explains."""
+    write_atomically(Path(exported.ledger_uri), ledger.to_bytes())
+    write_atomically(Path(f"{out.absolute()}.json"), json.dumps(exported.to_json(), indent=2).encode())
+    partial.rename(out)

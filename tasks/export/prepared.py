@@ -1,0 +1,131 @@
+"""A definition made ready for any number of exports: what does not depend on the values is had once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tasks.asking import now
+from tasks.checkpoint.parts import join_parts
+from tasks.checkpoint.source import CheckpointSource
+from tasks.definition import ModelDefinition
+from tasks.export.contract import check_answers
+from tasks.export.drawing import draw_graph
+from tasks.export.drawn import DrawnGraph
+from tasks.export.ledger import Ledger, note_non_finite, note_saved_keys
+from tasks.export.mapping import Wanted, map_checkpoint
+from tasks.export.moving import write_saved_model
+from tasks.export.numbered_averages import find_numbered_averages
+from tasks.export.provenance import describe_maker
+from tasks.export.renaming import rename
+from tasks.export.warm_up import write_warm_up
+from tasks.files import Checksums
+from tasks.records import MadeBy, WeightsKind
+
+__all__ = ["PreparedModel"]
+
+_WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")
+
+
+class PreparedModel:
+    """A definition, drawn when it is first exported.
+
+    Args:
+        definition: The model's.
+    """
+
+    def __init__(self, definition: ModelDefinition) -> None:
+        self.definition = definition
+        self._mapped: tuple[Any, Ledger] | None = None
+        self._warm_up: bytes | None = None
+
+    @cached_property
+    def drawn(self) -> DrawnGraph:
+        """The graph that serves."""
+        return draw_graph(self.definition)
+
+    @cached_property
+    def _maker(self) -> MadeBy:
+        return describe_maker(self.definition)
+
+    def made_now(self) -> MadeBy:
+        """The code that exports, and the time."""
+        return replace(self._maker, exported_at=now())
+
+    def write(
+        self, source: CheckpointSource, weights: WeightsKind, folder: Path, *, allow_non_finite: bool
+    ) -> tuple[Ledger, Mapping[Path, Checksums]]:
+        """Put a checkpoint's weights under the graph.
+
+        Args:
+            source: The checkpoint.
+            weights: Which of its weights.
+            folder: Where the SavedModel goes; it exists.
+            allow_non_finite: Whether weights may be NaN or infinite.
+
+        Returns:
+            The restore ledger, and checksums of files that are known from writing them.
+
+        Raises:
+            InvalidDefinition: The definition cannot be drawn.
+            CheckpointMismatch: A served variable has no source in the checkpoint.
+            CheckpointCorrupt: A tensor differs from its checksum.
+            NonFiniteWeights: There are some, and they are not allowed.
+        """
+        source = join_parts(source, self._asked_for())
+        ledger = self._map(source, weights)
+        written = write_saved_model(self.drawn, ledger, source, folder)
+        ledger = note_non_finite(ledger, written.non_finite, allowed=allow_non_finite)
+        self._write_warm_up(folder)
+        return ledger, written.digests
+
+    def _map(self, source: CheckpointSource, weights: WeightsKind) -> Ledger:
+        """The ledger; that of the export before where the checkpoints have the same tensors."""
+        layout = _layout(source, weights)
+        if layout is not None and self._mapped is not None and self._mapped[0] == layout:
+            return self._mapped[1]
+        ledger = map_checkpoint(self._wanted(weights, source), source)
+        ledger = note_saved_keys(ledger, {variable.name: variable.key for variable in self.drawn.variables})
+        # After the weights: a network that is not the checkpoint's is told by these first.
+        check_answers(self.definition, self.drawn.meta_graph)
+        self._mapped = (layout, ledger)
+        return ledger
+
+    def _asked_for(self) -> dict[str, tuple[int, ...]]:
+        """What the checkpoint calls the network's variables if it knows them by name, and their shapes."""
+        variables = (*self.drawn.variables, *self.drawn.unreached)
+        return {rename(v.name, self.definition.renames) or v.name: v.shape for v in variables}
+
+    def _wanted(self, weights: WeightsKind, source: CheckpointSource) -> Wanted:
+        drawn, definition = self.drawn, self.definition
+        return Wanted(
+            variables=[variable for variable in drawn.variables if variable.value is None],
+            unreached=drawn.unreached,
+            weights=weights,
+            known_by=drawn.known_by,
+            structure_places=drawn.structure_places,
+            saved_places=drawn.saved_places,
+            averages=find_numbered_averages(drawn, source) if weights == "average" else {},
+            renames=definition.renames,
+            training_only=definition.training_only,
+            roots=definition.checkpoint_roots,
+        )
+
+    def _write_warm_up(self, folder: Path) -> None:
+        if self._warm_up is None:
+            write_warm_up(self.definition, folder)
+            self._warm_up = (folder / _WARM_UP).read_bytes()
+            return
+        (folder / _WARM_UP).parent.mkdir(exist_ok=True)
+        (folder / _WARM_UP).write_bytes(self._warm_up)
+
+
+def _layout(source: CheckpointSource, weights: WeightsKind) -> Any:
+    """All that mapping looks at; None for an archive, whose configuration counts as well."""
+    if source.format != "tensor_bundle":
+        return None
+    forms = {key: (entry.dtype, entry.shape) for key, entry in source.entries.items()}
+    return weights, forms, source.graph

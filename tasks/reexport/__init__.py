@@ -1,0 +1,69 @@
+"""Export, validate and publish many checkpoints of one model in one process.
+
+The graph is drawn once, what serves and what is compared with starts once, and the bucket
+is opened once; only the weights move. A checkpoint that fails, fails alone. One that is
+published already is not made again. Nothing becomes live.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from tasks.batches import ReexportReport
+from tasks.errors import CheckpointsFailed
+from tasks.names import check_bucket, check_model_name
+from tasks.reexport.batch import Batch
+from tasks.requests import ReexportRequest
+
+__all__ = ["reexport_checkpoints"]
+
+logger = logging.getLogger(__name__)
+
+
+def reexport_checkpoints(request: ReexportRequest) -> ReexportReport:
+    """Bring every checkpoint of a batch to the bucket that is not there yet.
+
+    Args:
+        request: The model, the checkpoints, the bucket and a folder for scratch.
+
+    Returns:
+        What became of each.
+
+    Raises:
+        CheckpointsFailed: At least one failed; the others were done, and the error has the report.
+        UnknownModel: No definition of that name.
+        InvalidDefinition: It cannot be loaded.
+        InvalidRequest: A waiver has no reason, or names no check.
+        StorageError: The bucket is missing, forbidden or does not answer.
+        DiskFull: No space for an export.
+    """
+    started = time.monotonic()
+    check_model_name(request.model)
+    check_bucket(request.bucket)
+    with Batch(request) as batch:
+        rows = tuple(batch.reexport(checkpoint) for checkpoint in request.checkpoints)
+    report = ReexportReport(
+        model=request.model,
+        bucket=request.bucket,
+        checkpoints=rows,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    _demand_all(report)
+    return report
+
+
+def _demand_all(report: ReexportReport) -> None:
+    failed = report.with_outcome("failed")
+    logger.info(
+        "reexported %s: %d exported, %d already there, %d failed in %.1f s",
+        report.model,
+        len(report.with_outcome("exported")),
+        len(report.with_outcome("already there")),
+        len(failed),
+        report.seconds,
+    )
+    if failed:
+        reasons = "; ".join(f"{row.uri}: {row.reason}" for row in failed)
+        rows = len(report.checkpoints)
+        raise CheckpointsFailed(f"{len(failed)} of {rows} checkpoints failed: {reasons}", report)

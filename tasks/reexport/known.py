@@ -1,0 +1,122 @@
+"""Is a checkpoint's export published already? Found by digests, of what goes in or of what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tasks.errors import ObjectConflict
+from tasks.files import ListedFile
+from tasks.published import REVISIONS, Claim, read_claim, read_release
+from tasks.push.versions import version_of
+from tasks.records import Checkpoint, ExportedModel, MadeBy, Release, WeightsKind
+from tasks.storage import Storage
+from tasks.whole import demand_whole
+
+__all__ = ["Recipe", "find_same_export", "find_same_source", "without_weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides an export's bytes, besides the checkpoint.
+
+    Attributes:
+        weights: Which of its weights are served.
+        maker: The code.
+        files: The graph, the assets and what else holds no weights, as an export just wrote them.
+    """
+
+    weights: WeightsKind
+    maker: MadeBy
+    files: frozenset[ListedFile]
+
+
+def without_weights(files: Iterable[ListedFile]) -> frozenset[ListedFile]:
+    """Those of an export's files that are the same whatever the checkpoint."""
+    return frozenset(file for file in files if not _follows_weights(file.name))
+
+
+def _follows_weights(name: str) -> bool:
+    # The fingerprint holds a hash of the index, which holds the weights' checksums.
+    return name.startswith("variables/") or name == "fingerprint.pb"
+
+
+def find_same_source(storage: Storage, checkpoint: Checkpoint, recipe: Recipe) -> Release | None:
+    """Find the version that the same recipe made of the same checkpoint.
+
+    Its export would be the same byte for byte, so nothing has to be exported to know that it is there.
+
+    Args:
+        storage: The model bucket.
+        checkpoint: The checkpoint.
+        recipe: How it would be exported now.
+
+    Returns:
+        The release, published and whole; None where there is none.
+
+    Raises:
+        InvalidRecord: The checkpoint's time, or a record in the bucket, has another form.
+        StorageError: The bucket does not answer.
+    """
+
+    def same_claim(claim: Claim) -> bool:
+        same_checkpoint = claim.checkpoint_digest == checkpoint.digest
+        return same_checkpoint and without_weights(claim.manifest) == recipe.files
+
+    def same_release(release: Release) -> bool:
+        made_by = release.provenance.made_by
+        return (
+            release.weights == recipe.weights
+            and made_by is not None
+            and _code(made_by) == _code(recipe.maker)
+        )
+
+    return _find(storage, checkpoint, same_claim, same_release)
+
+
+def find_same_export(storage: Storage, exported: ExportedModel) -> Release | None:
+    """Find the version with the same bytes of the same checkpoint; as `find_same_source`.
+
+    Args:
+        storage: The model bucket.
+        exported: What would be published.
+    """
+
+    def same_claim(claim: Claim) -> bool:
+        same_checkpoint = claim.checkpoint_digest == exported.checkpoint.digest
+        return same_checkpoint and claim.digest == exported.digest
+
+    return _find(storage, exported.checkpoint, same_claim, lambda release: True)
+
+
+def _find(
+    storage: Storage,
+    checkpoint: Checkpoint,
+    same_claim: Callable[[Claim], bool],
+    same_release: Callable[[Release], bool],
+) -> Release | None:
+    for revision in range(REVISIONS):
+        version = version_of(checkpoint.trained_at, revision)
+        claim = read_claim(storage, checkpoint.model, version)
+        if claim is None:
+            return None
+        if not same_claim(claim):
+            continue
+        release = read_release(storage, checkpoint.model, version)
+        if release is not None and release.pruned is None and same_release(release):
+            return release if _is_whole(storage, claim) else None
+    return None
+
+
+def _is_whole(storage: Storage, claim: Claim) -> bool:
+    """Whether its objects are there; a push puts back what was lost, or says what is in the way."""
+    try:
+        demand_whole(storage, claim)
+    except ObjectConflict:
+        return False
+    return True
+
+
+def _code(made_by: MadeBy) -> tuple[str, ...]:
+    """What decides an export's bytes besides the checkpoint; the commit alone would not, nor Python."""
+    return made_by.definition_digest, made_by.tensorflow, made_by.keras, made_by.redraw

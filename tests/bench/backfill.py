@@ -1,0 +1,128 @@
+"""Measure a batch of checkpoints in one process, beside an export, a validation and a push for each.
+
+All checkpoints are of MNIST's size, with weights of their own, in a local catalogue; the bucket is the
+local storage server's. Of the separate runs a few are measured and stand for all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from tasks.batches import ReexportReport
+from tasks.checkpoint.bundle_writer import BundleWriter
+from tasks.checkpoint.catalogue import add_checkpoint, folder_name
+from tasks.checkpoint.source import open_checkpoint
+from tasks.records import Checkpoint
+from tests.bench.harness import Comparison, Run, Series
+from tests.bench.workshop import MODEL, Workshop
+
+__all__ = ["measure_backfill"]
+
+_CHECKPOINTS = 100
+_FEW = 10
+_SEPARATE = 5
+
+
+def measure_backfill(workshop: Workshop) -> tuple[Comparison, ...]:
+    """One batch of 100, one of 10, the batch of 100 again, and 5 checkpoints by separate stages."""
+    trained = Checkpoint.from_json(workshop.example.records["checkpoint"])
+    records = _vary(workshop, trained)
+    few, _ = _batch(workshop, records[:_FEW], "few")
+    many, report = _batch(workshop, records, "many")
+    again, skipped = _batch(workshop, records, "many")
+    separate = [_separately(workshop, record) for record in records[:_SEPARATE]]
+    each = median(run.seconds for run in separate)
+    rest = [row.seconds for row in report.checkpoints[1:]]
+    ways = (
+        Series(
+            way=f"separate runs, {_SEPARATE} scaled to {_CHECKPOINTS}",
+            runs=(Run(seconds=each * _CHECKPOINTS),),
+        ),
+        Series(way=f"one batch of {_CHECKPOINTS}", runs=(many,)),
+        Series(way=f"one batch of {_FEW}", runs=(few,)),
+        Series(way=f"the batch of {_CHECKPOINTS}, published already", runs=(again,)),
+    )
+    more_bytes = (many.peak_bytes or 0) - (few.peak_bytes or 0)
+    notes = {
+        "separate runs / one batch": f"{each * _CHECKPOINTS / many.seconds:.1f}",
+        "each separate run": f"{each:.1f} s",
+        "each further checkpoint of the batch": f"{sum(rest) / len(rest):.3f} s, median {median(rest):.3f} s",
+        "start and first checkpoint": f"{many.seconds - sum(rest):.1f} s",
+        "each that is published already": f"{median(r.seconds for r in skipped.checkpoints[1:]):.3f} s",
+        f"memory of {_CHECKPOINTS} beyond that of {_FEW}": f"{more_bytes / 1e6:+.0f} MB",
+    }
+    return (
+        Comparison(
+            title=f"{_CHECKPOINTS} checkpoints of {MODEL} exported again, validated and published",
+            series=ways,
+            notes=notes,
+        ),
+    )
+
+
+def _vary(workshop: Workshop, trained: Checkpoint) -> list[Checkpoint]:
+    """As many checkpoints, one a day, that answer nearly alike."""
+    workshop.say(f"Writing {_CHECKPOINTS} checkpoints.")
+    run = workshop.example.records["train"]["uri"]
+    source = open_checkpoint(f"{run}/checkpoints/ckpt-{trained.step}")
+    values = {key: source.read_array(key) for key in source.entries}
+    catalogue, records = workshop.folder / "catalogue", []
+    for number in range(_CHECKPOINTS):
+        folder = workshop.folder / "varied"
+        with BundleWriter(folder / "weights") as writer:
+            for key, value in values.items():
+                writer.add_array(key, value + np.float32(1e-6 * number) if _is_bias(value) else value)
+        digest = open_checkpoint(folder / "weights").digest()
+        day = np.datetime64("2025-01-01") + number
+        step = trained.step + number
+        record = replace(
+            trained,
+            uri=os.fspath(catalogue / MODEL / folder_name(step, digest)),
+            step=step,
+            trained_at=f"{day}T12:00:00Z",
+            digest=digest,
+        )
+        records.append(
+            add_checkpoint(os.fspath(catalogue), record, {path.name: path for path in folder.iterdir()})
+        )
+        shutil.rmtree(folder)
+    return records
+
+
+def _is_bias(value: np.ndarray) -> bool:
+    return value.dtype == np.float32 and value.ndim == 1
+
+
+def _batch(workshop: Workshop, records: list[Checkpoint], name: str) -> tuple[Run, ReexportReport]:
+    workshop.say(f"A batch of {len(records)}.")
+    request = workshop.folder / "request.json"
+    fields = {
+        "model": MODEL,
+        "checkpoints": [record.to_json() for record in records],
+        "bucket": f"{workshop.settings.model_bucket}/{name}",
+        "out": os.fspath(workshop.folder / "batch"),
+    }
+    request.write_text(json.dumps(fields))
+    run = workshop.stage("reexport", "--request", os.fspath(request))
+    return run, ReexportReport.from_json(json.loads(run.stdout))
+
+
+def _separately(workshop: Workshop, record: Checkpoint) -> Run:
+    workshop.say(f"Step {record.step} by separate stages.")
+    out: Path = workshop.folder / f"separate-{record.step}"
+    report = Path(f"{out}.report.json")
+    runs = [
+        workshop.stage("export", "--model", MODEL, "--checkpoint", record.uri, "--out", os.fspath(out)),
+        workshop.stage(
+            *("validate", "--model", MODEL, "--saved-model", os.fspath(out), "--report", os.fspath(report))
+        ),
+        workshop.stage("push", "--model", MODEL, *workshop.push_arguments(out, report, "separate")),
+    ]
+    return Run(seconds=sum(run.seconds for run in runs))

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.batches import ReexportReport
+from tasks.live import change_live
+from tasks.records import Checkpoint
+from tasks.requests import LiveRequest
+
+Python = Callable[..., Any]
+AddLines = Callable[..., list[Checkpoint]]
+
+MODEL = "line_module"
+ROOT = Path(__file__).resolve().parents[2]
+DAYS = {10: "2025-03-01T12:00:00Z", 20: "2025-03-02T00:00:00Z", 30: "2025-03-02T23:59:59Z"}
+
+
+@pytest.fixture
+def run_dag(python: Python, gcs_server: str, bucket: str, tmp_path: Path) -> Callable[..., Any]:
+    """Runs the DAG: `run_dag(logical_date, conf)`."""
+
+    def run(logical_date: str, **conf: Any) -> Any:
+        given = {"model": MODEL, "bucket": bucket, "catalogue": str(tmp_path / "catalogue"), **conf}
+        folders = [ROOT, ROOT / "plugins", ROOT / "tests"]
+        return python(
+            *("run_dag.py", "reexport_checkpoints", logical_date, json.dumps(given)),
+            REDRAW_WORK=str(tmp_path / "work"),
+            REDRAW_MODELS="sample_models",
+            PYTHONPATH=os.pathsep.join(map(os.fspath, folders)),
+            STORAGE_EMULATOR_HOST=gcs_server,
+        )
+
+    return run
+
+
+def rows(record: Any) -> list[tuple[int | None, str]]:
+    return [(row.step, row.outcome) for row in ReexportReport.from_json(record).checkpoints]
+
+
+def test_run_by_hand_with_a_broken_checkpoint_fails_it_alone_and_lists_all(
+    run_dag: Callable[..., Any], add_lines: AddLines, bucket: str, tmp_path: Path
+) -> None:
+    checkpoints = add_lines(str(tmp_path / "catalogue"), DAYS)
+    (data,) = Path(checkpoints[1].uri).glob("*.data-*")
+    data.write_bytes(bytes(data.stat().st_size))
+
+    run = run_dag("null", steps=[10, 20, 30], batch_size=2)
+
+    assert run["state"] == "failed", run["log"][-6000:]
+    summary = run["xcoms"]["summary.summary"]
+    assert rows(summary) == [(10, "exported"), (20, "failed"), (30, "exported")]
+    reason = ReexportReport.from_json(summary).checkpoints[1].reason
+    assert reason
+    # The first batch's task fails with the reason, the second one's is none the worse.
+    assert {index: task["state"] for index, task in run["mapped"].items()} == {
+        "reexport.0": "failed",
+        "reexport.1": "success",
+    }
+    assert run["mapped"]["reexport.0"]["label"] == "steps 10 to 20, trained 2025-03-01 to 2025-03-02"
+    assert f"1 of 2 checkpoints failed: {checkpoints[1].uri}: {reason}" in run["log"]
+    assert "| 20 | 2025-03-02T00:00:00Z | failed |  |" in run["log"]
+    assert change_live(LiveRequest(model=MODEL, bucket=bucket)).version is None
+
+
+def test_run_by_hand_with_neither_steps_nor_dates_nor_a_logical_date_says_what_is_missing(
+    run_dag: Callable[..., Any],
+) -> None:
+    run = run_dag("null")
+
+    assert run["tasks"]["plan"] == {"state": "failed", "tries": 1}
+    assert run["tasks"]["summary"]["state"] == "failed"
+    assert "expected at least one of them in a run without a logical date" in run["log"]
+
+
+def test_run_of_days_without_a_checkpoint_is_skipped_as_a_whole(
+    run_dag: Callable[..., Any], add_lines: AddLines, tmp_path: Path
+) -> None:
+    add_lines(str(tmp_path / "catalogue"), DAYS)
+
+    run = run_dag("null", trained_from="2025-03-03", trained_to="2025-03-09")
+
+    assert run["state"] == "success", run["log"][-6000:]
+    assert {task["state"] for task in run["tasks"].values()} == {"skipped"}

@@ -1,0 +1,138 @@
+"""The catalogue listed, and checkpoints chosen from it across runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.checkpoint import select_checkpoint
+from tasks.checkpoint.catalogue import add_checkpoint, find_record, folder_name, full_uri
+from tasks.checkpoint.listing import find_named, list_catalogue, list_checkpoints
+from tasks.errors import CheckpointNotFound, InvalidName, InvalidRequest
+from tasks.records import Checkpoint
+from tasks.requests import CheckpointRequest, CheckpointsRequest
+
+
+def put(catalogue: Path | str, step: int, digest: str, trained_at: str, **more: Any) -> Checkpoint:
+    folder = f"{full_uri(str(catalogue))}/digits/{folder_name(step, digest * 4)}"
+    record = Checkpoint(
+        model="digits", uri=folder, prefix="weights", format="tensor_bundle", step=step,
+        trained_at=trained_at, digest=digest * 4, size_bytes=1, **more,
+    )  # fmt: skip
+    return add_checkpoint(str(catalogue), record, {})
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> list[Checkpoint]:
+    """Three records in the catalogue that the test's folder is, of three runs."""
+    return [
+        put(tmp_path, 100, "0123456789abcdef", "2024-01-01T00:00:00Z", metrics={"accuracy": 0.9, "mae": 3.0}),
+        put(tmp_path, 200, "123456789abcdef0", "2024-03-01T00:00:00Z", metrics={"accuracy": 0.9, "mae": 2.0},
+            lower_is_better=("loss", "mae")),
+        put(tmp_path, 100, "23456789abcdef01", "2024-02-01T00:00:00Z", metrics={"accuracy": float("nan")}),
+    ]  # fmt: skip
+
+
+def choose(catalogue: Path, **choice: Any) -> Checkpoint:
+    return select_checkpoint(CheckpointRequest(model="digits", catalogue=str(catalogue), **choice))
+
+
+def test_list_gives_the_newest_weights_first(three: list[Checkpoint], tmp_path: Path) -> None:
+    listed = list_catalogue(CheckpointsRequest(model="digits", catalogue=str(tmp_path)))
+    assert [c.trained_at for c in listed.checkpoints] == sorted((c.trained_at for c in three), reverse=True)
+
+
+def test_list_between_times_takes_the_first_and_not_the_last(three: list[Checkpoint], tmp_path: Path) -> None:
+    found = list_catalogue(
+        CheckpointsRequest(
+            model="digits", catalogue=str(tmp_path), from_time="2024-01-01", to_time="2024-03-01T01:00+01:00"
+        )
+    ).checkpoints
+    assert {c.trained_at for c in found} == {"2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"}
+
+
+def test_list_of_steps_takes_these(three: list[Checkpoint], tmp_path: Path) -> None:
+    request = CheckpointsRequest(model="digits", catalogue=str(tmp_path), steps=(100, 7))
+    assert [c.digest[:2] for c in list_catalogue(request).checkpoints] == ["23", "01"]
+
+
+def test_list_of_an_empty_catalogue_is_empty(tmp_path: Path) -> None:
+    assert list_catalogue(CheckpointsRequest(model="digits", catalogue=str(tmp_path))).checkpoints == ()
+
+
+def test_list_with_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="from_time: expected a time such as"):
+        CheckpointsRequest(model="digits", catalogue="a", from_time="last week")
+
+
+def test_list_of_a_hostile_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidName):
+        list(list_checkpoints(str(tmp_path), "../digits"))
+
+
+def test_list_passes_over_folders_without_a_record(three: list[Checkpoint], tmp_path: Path) -> None:
+    (tmp_path / "digits" / "5-0123456789ab").mkdir()
+    (tmp_path / "digits" / "5-0123456789ab" / "weights.index").write_bytes(b"half")
+    assert len(list(list_checkpoints(str(tmp_path), "digits"))) == 3
+
+
+def test_list_in_a_bucket_is_the_same_in_pages(bucket: str) -> None:
+    for number in range(40):
+        put(bucket, number, f"{number:016x}", f"2024-01-01T00:00:{number:02d}Z")
+    found = list(list_checkpoints(bucket, "digits", trained_from="2024-01-01T00:00:10Z"))
+    assert sorted(c.step for c in found) == list(range(10, 40))
+
+
+def test_find_record_of_a_moved_catalogue_tells_where_it_is_now(
+    three: list[Checkpoint], tmp_path: Path
+) -> None:
+    shutil.move(tmp_path / "digits", tmp_path / "moved" / "digits")
+    (found,) = [c for c in list_checkpoints(str(tmp_path / "moved"), "digits") if c.step == 200]
+    assert found.uri == str(tmp_path / "moved" / "digits" / "200-123456789abc")
+    assert find_record(found.uri) == found
+
+
+def test_find_by_step_or_by_folder_gives_the_record(three: list[Checkpoint], tmp_path: Path) -> None:
+    assert find_named(str(tmp_path), "digits", "200") == three[1]
+    assert find_named(str(tmp_path), "digits", "100-2345").digest == three[2].digest
+    assert find_named(str(tmp_path), "digits", f"100-{three[0].digest}") == three[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("100", "expected one checkpoint 100, got 100-0123456789ab of .*, 100-23456789abcd of"),
+        ("20", "expected one checkpoint 20, got none"),
+        ("../200", "expected STEP or STEP-DIGEST"),
+    ],
+)
+def test_find_by_a_name_of_none_or_several_says_what_there_is(
+    name: str, message: str, three: list[Checkpoint], tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointNotFound, match=message):
+        find_named(str(tmp_path), "digits", name)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"latest": True}, 1),
+        ({"step": 200}, 1),
+        ({"best": "accuracy"}, 1),  # of equal values the newer weights, and NaN is no value
+        ({"best": "mae"}, 1),
+    ],
+)
+def test_select_without_a_run_looks_across_runs(
+    choice: dict[str, Any], expected: int, three: list[Checkpoint], tmp_path: Path
+) -> None:
+    assert choose(tmp_path, **choice) == three[expected]
+
+
+def test_select_best_across_runs_with_an_unknown_metric_lists_the_known(
+    three: list[Checkpoint], tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointNotFound, match="expected metric 'f1', got accuracy, mae"):
+        choose(tmp_path, best="f1")

@@ -1,0 +1,127 @@
+"""Checkpoints of the catalogue, of every layout and age, exported by the definition of their time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tasks.checkpoint.adopt import adopt_checkpoints
+from tasks.checkpoint.bare import describe_bare
+from tasks.checkpoint.bundle_writer import BundleWriter
+from tasks.checkpoint.listing import list_checkpoints
+from tasks.checkpoint.source import open_checkpoint
+from tasks.errors import CheckpointMismatch
+from tasks.export import export_model
+from tasks.export.exporter import Exporter
+from tasks.records import Checkpoint
+from tasks.requests import AdoptRequest, ExportRequest, TrainRequest, ValidateRequest
+from tasks.train import train_model
+from tasks.validate import validate_model
+from tests.checkpoint_year import MODEL, Year
+
+X = np.float32([[0.0], [1.0]])
+
+
+@pytest.fixture(autouse=True)
+def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.setenv("REDRAW_MODELS", "sample_models")
+
+
+@pytest.fixture(scope="module", params=["copied", "in place"])
+def adopted(
+    request: pytest.FixtureRequest, year_of_checkpoints: Year, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A catalogue with the year's checkpoints."""
+    catalogue = tmp_path_factory.mktemp("catalogue")
+    source, in_place = str(year_of_checkpoints.folder), request.param == "in place"
+    adopt_checkpoints(
+        AdoptRequest(model=MODEL, source=source, catalogue=str(catalogue), recursive=True, in_place=in_place)
+    )
+    return catalogue
+
+
+def folder_of(catalogue: Path, step: int) -> str:
+    (folder,) = (catalogue / MODEL).glob(f"{step}-*")
+    return str(folder)
+
+
+def test_export_each_of_a_year_answers_as_its_weights(
+    adopted: Path, year_of_checkpoints: Year, tmp_path: Path
+) -> None:
+    exporter, records = Exporter(), {c.step: c for c in list_checkpoints(str(adopted), MODEL)}
+    for saved in year_of_checkpoints.checkpoints:
+        out, given = tmp_path / str(saved.step), records[saved.step]
+        # By its record as by its folder.
+        named: Checkpoint | str = given if saved.step % 20 else folder_of(adopted, saved.step)
+        exported = exporter.export(ExportRequest(model=MODEL, checkpoint=named, out=str(out)))
+        assert exported.checkpoint == given
+        answered = tf.saved_model.load(str(out)).signatures["serving_default"](x=tf.constant(X))["y"]
+        expected = X * np.float32(saved.slope) + np.float32(saved.offset)
+        np.testing.assert_allclose(answered.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("step", [10, 40, 100])
+def test_validate_export_from_the_catalogue_compares_with_its_files(
+    step: int, adopted: Path, tmp_path: Path
+) -> None:
+    folder = folder_of(adopted, step)
+    exported = export_model(ExportRequest(model=MODEL, checkpoint=folder, out=str(tmp_path / "out")))
+    for checkpoint in (None, folder):
+        report = validate_model(
+            ValidateRequest(
+                model=MODEL, saved_model=exported, checkpoint=checkpoint, report=str(tmp_path / "r.json")
+            )
+        )
+        assert {c.name: c.status for c in report.checks}["weights-source"] == "passed"
+
+
+def test_train_with_a_warm_start_named_in_the_catalogue_takes_it(adopted: Path, tmp_path: Path) -> None:
+    more: Any = {"catalogue": str(adopted), "max_steps": 1}
+    run = train_model(TrainRequest(model=MODEL, out=str(tmp_path / "run"), warm_start="80", **more))
+    assert run.warm_start is not None
+    assert run.warm_start.endswith(("managed/ckpt-80", Path(folder_of(adopted, 80)).name))
+    with pytest.raises(CheckpointMismatch, match="expected a checkpoint in TensorFlow's own format"):
+        train_model(
+            TrainRequest(model=MODEL, out=str(tmp_path / "no"), warm_start=folder_of(adopted, 100), **more)
+        )
+
+
+def record_of(year: Year, step: int, trained_at: str) -> Checkpoint:
+    """The record of one of the year's checkpoints, as if it were of another time."""
+    (saved,) = (c for c in year.checkpoints if c.step == step)
+    return replace(describe_bare(open_checkpoint(saved.uri), MODEL), trained_at=trained_at)
+
+
+def test_export_draws_the_definition_of_the_checkpoints_time(
+    year_of_checkpoints: Year, tmp_path: Path
+) -> None:
+    now = record_of(year_of_checkpoints, 60, "2024-01-01T00:00:00Z")
+    exporter = Exporter()
+    exporter.export(ExportRequest(model=MODEL, checkpoint=now, out=str(tmp_path / "now")))
+    then = replace(now, trained_at="2023-12-31T23:59:59Z")
+    reason = r"stroke/kernel.* The graph is that of sample_models.dense_line_2023, whose applies_to is from"
+    with pytest.raises(CheckpointMismatch, match=reason):
+        exporter.export(ExportRequest(model=MODEL, checkpoint=then, out=str(tmp_path / "then")))
+
+
+def test_validate_holds_an_export_to_the_definition_of_its_time(
+    year_of_checkpoints: Year, tmp_path: Path
+) -> None:
+    with BundleWriter(tmp_path / "model.ckpt-5") as writer:
+        writer.add_array("stroke/kernel", np.float32([[2.0]]))
+        writer.add_array("stroke/bias", np.float32([1.0]))
+    then = replace(
+        describe_bare(open_checkpoint(tmp_path / "model.ckpt-5"), MODEL), trained_at="2023-05-05T00:00:00Z"
+    )
+    exported = export_model(ExportRequest(model=MODEL, checkpoint=then, out=str(tmp_path / "out")))
+    assert exported.model == MODEL
+    report = validate_model(
+        ValidateRequest(model=MODEL, saved_model=exported, report=str(tmp_path / "report.json"))
+    )
+    assert {c.name: c.status for c in report.checks}["golden-examples"] == "passed"

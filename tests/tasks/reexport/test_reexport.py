@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks.__main__ import main
+from tasks.batches import ReexportReport
+from tasks.checkpoint.source import CheckpointSource
+from tasks.errors import BucketNotFound, CheckpointsFailed, InvalidRequest
+from tasks.export.origin import open_origin
+from tasks.live import change_live
+from tasks.published import list_versions, read_release
+from tasks.records import Checkpoint
+from tasks.reexport import reexport_checkpoints
+from tasks.requests import ExportRequest, LiveRequest, ReexportRequest
+from tasks.storage import open_storage
+
+MODEL = "line_module"
+AddLines = Callable[..., list[Checkpoint]]
+
+
+@pytest.fixture(autouse=True)
+def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.setenv("REDRAW_MODELS", "sample_models")
+
+
+@pytest.fixture
+def reexport(bucket: str, tmp_path: Path) -> Callable[..., ReexportReport]:
+    def call(*checkpoints: Checkpoint | str, **more: object) -> ReexportReport:
+        request = {"model": MODEL, "bucket": bucket, "out": str(tmp_path / "scratch"), **more}
+        return reexport_checkpoints(ReexportRequest(checkpoints=checkpoints, **request))
+
+    return call
+
+
+def outcomes(report: ReexportReport) -> list[tuple[int | None, str]]:
+    return [(row.step, row.outcome) for row in report.checkpoints]
+
+
+def break_data(checkpoint: Checkpoint) -> None:
+    (data,) = Path(checkpoint.uri).glob("*.data-*")
+    content = bytearray(data.read_bytes())
+    content[0] ^= 255
+    data.write_bytes(content)
+
+
+def test_reexport_several_publishes_each_as_a_separate_run_would_and_none_live(
+    reexport: Callable[..., ReexportReport], add_lines: AddLines, bucket: str, tmp_path: Path
+) -> None:
+    from tasks.export import export_model
+
+    first, second = add_lines(
+        str(tmp_path / "catalogue"), {10: "2025-03-01T12:00:00Z", 20: "2025-03-02T12:00:00Z"}
+    )
+
+    report = reexport(first, second.uri, by="ada", dag_run="reexport/1", try_number=2)
+
+    assert outcomes(report) == [(10, "exported"), (20, "exported")]
+    assert [row.version for row in report.checkpoints] == [2025030112000000, 2025030212000000]
+    alone = export_model(ExportRequest(model=MODEL, checkpoint=second, out=str(tmp_path / "alone")))
+    assert report.checkpoints[1].digest == alone.digest
+    storage = open_storage(bucket)
+    release = read_release(storage, MODEL, 2025030212000000)
+    assert release is not None
+    assert (release.digest, release.checkpoint) == (alone.digest, second)
+    assert (release.provenance.asked_by, release.provenance.dag_run) == ("ada", "reexport/1")
+    assert release.report.passed
+    assert change_live(LiveRequest(model=MODEL, bucket=bucket)).version is None
+    # The exports are gone; the reports of the checks stay.
+    left = {path.name for path in (tmp_path / "scratch").iterdir()}
+    assert not [name for name in left if name.startswith("exports-")]
+    assert f"20-{second.digest[:12]}.json" in left
+
+
+def test_reexport_with_broken_ones_among_them_fails_these_alone(
+    reexport: Callable[..., ReexportReport], add_lines: AddLines, bucket: str, tmp_path: Path
+) -> None:
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2, 3)}
+    checkpoints = add_lines(str(tmp_path / "catalogue"), days)
+    break_data(checkpoints[1])
+
+    with pytest.raises(CheckpointsFailed, match=r"^2 of 4 checkpoints failed: ") as caught:
+        reexport(*checkpoints, str(tmp_path / "nowhere"))
+
+    report = caught.value.report
+    assert isinstance(report, ReexportReport)
+    assert outcomes(report) == [(1, "exported"), (2, "failed"), (3, "exported"), (None, "failed")]
+    assert "checksum" in report.checkpoints[1].reason
+    assert "nowhere" in report.checkpoints[3].reason
+    assert all("\n" not in row.reason for row in report.checkpoints)
+    assert list_versions(open_storage(bucket), MODEL) == [2025030312000000, 2025030112000000]
+
+
+def test_reexport_again_makes_nothing_that_is_there(
+    reexport: Callable[..., ReexportReport],
+    add_lines: AddLines,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2, 3)}
+    first, second, third = add_lines(str(tmp_path / "catalogue"), days)
+    before = reexport(first, second)
+    objects = open_storage(bucket).list()
+    exported: list[int] = []
+
+    def opened(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
+        source, record = open_origin(request)
+        exported.append(record.step)
+        return source, record
+
+    monkeypatch.setattr("tasks.export.exporter.open_origin", opened)
+
+    again = reexport(first, second, third)
+
+    assert outcomes(again) == [(1, "already there"), (2, "already there"), (3, "exported")]
+    assert [row.version for row in again.checkpoints[:2]] == [row.version for row in before.checkpoints]
+    # The first tells what all of them have in common; after that digests alone are compared.
+    assert exported == [1, 3]
+    assert [item for item in open_storage(bucket).list() if "2025030312000000" not in item.name] == objects
+
+
+def test_reexport_after_the_definition_changed_publishes_the_next_revision(
+    reexport: Callable[..., ReexportReport],
+    add_lines: AddLines,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sample_models.line_module import LineDefinition
+
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2)}
+    checkpoints = add_lines(str(tmp_path / "catalogue"), days)
+    reexport(*checkpoints)
+    serve = LineDefinition.serve
+    monkeypatch.setattr(
+        LineDefinition,
+        "serve",
+        lambda *given: {name: 1.0 * value for name, value in serve(*given).items()},
+    )
+
+    again = reexport(*checkpoints)
+
+    assert [(row.outcome, row.version) for row in again.checkpoints] == [
+        ("exported", 2025030112000001),
+        ("exported", 2025030212000001),
+    ]
+
+
+def test_reexport_version_that_lost_an_object_puts_it_back(
+    reexport: Callable[..., ReexportReport], add_lines: AddLines, bucket: str, tmp_path: Path
+) -> None:
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2)}
+    checkpoints = add_lines(str(tmp_path / "catalogue"), days)
+    reexport(*checkpoints)
+    storage = open_storage(bucket)
+    lost = f"{MODEL}/2025030212000000/saved_model.pb"
+    found = storage.stat(lost)
+    assert found is not None
+    storage.delete(lost, found.generation)
+
+    again = reexport(*checkpoints)
+
+    assert outcomes(again) == [(1, "already there"), (2, "exported")]
+    assert storage.stat(lost) is not None
+
+
+def test_reexport_file_of_no_catalogue_is_described_from_itself(
+    reexport: Callable[..., ReexportReport], add_lines: AddLines, tmp_path: Path
+) -> None:
+    (checkpoint,) = add_lines(str(tmp_path / "catalogue"), {7: "2025-03-01T12:00:00Z"})
+    (Path(checkpoint.uri) / "record.json").unlink()
+
+    report = reexport(f"{checkpoint.uri}/weights", f"{checkpoint.uri}/weights")
+
+    assert [row.outcome for row in report.checkpoints] == ["exported", "already there"]
+
+
+def test_reexport_many_holds_no_more_memory_than_few(
+    add_lines: AddLines, bucket: str, tmp_path: Path
+) -> None:
+    days = {step: f"2025-03-{1 + step:02d}T12:00:00Z" for step in range(30)}
+    checkpoints = add_lines(str(tmp_path / "catalogue"), days)
+    held = list[int]()
+
+    class Noting(tuple[Checkpoint, ...]):
+        """Notes the memory before each checkpoint."""
+
+        def __iter__(self) -> Iterator[Checkpoint]:
+            for checkpoint in super().__iter__():
+                held.append(psutil.Process().memory_info().rss)
+                yield checkpoint
+
+    request = ReexportRequest(
+        model=MODEL, checkpoints=Noting(checkpoints), bucket=bucket, out=str(tmp_path / "scratch")
+    )
+
+    report = reexport_checkpoints(request)
+
+    assert {row.outcome for row in report.checkpoints} == {"exported"}
+    assert len(held) == 30
+    # Ten checkpoints to come to rest, twenty in which the memory of one more must not stay.
+    assert held[-1] - held[len(held) // 3] < 24e6, held
+
+
+def test_reexport_into_a_bucket_that_is_not_there_fails_as_a_whole(
+    reexport: Callable[..., ReexportReport], trained_line: Checkpoint, gcs_server: str
+) -> None:
+    with pytest.raises(BucketNotFound):
+        reexport(trained_line, bucket="gs://redraw-nowhere")
+
+
+@pytest.mark.parametrize("waive", ["graph-size", "no-such-check=because"])
+def test_reexport_waiver_that_is_none_fails_before_any_export(
+    reexport: Callable[..., ReexportReport], trained_line: Checkpoint, waive: str
+) -> None:
+    with pytest.raises(InvalidRequest, match="waive"):
+        reexport(trained_line, waive=(waive,))
+
+
+def test_command_with_a_failed_checkpoint_prints_the_record_and_one_line(
+    add_lines: AddLines, bucket: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = add_lines(str(tmp_path / "catalogue"), {1: "2025-03-01T12:00:00Z", 2: "2025-03-02T12:00:00Z"})
+    break_data(bad)
+    request = tmp_path / "request.json"
+    fields = {"model": MODEL, "bucket": bucket, "out": str(tmp_path / "out")}
+    request.write_text(json.dumps({**fields, "checkpoints": [good.to_json(), bad.uri]}))
+
+    assert main(["reexport", "--request", str(request)]) == 1
+
+    printed = capfd.readouterr()
+    report = ReexportReport.from_json(json.loads(printed.out))
+    assert outcomes(report) == [(1, "exported"), (2, "failed")]
+    assert "error [CheckpointsFailed]: 1 of 2 checkpoints failed: " in printed.err
