@@ -114,7 +114,16 @@ def _outcomes(request: AdoptRequest) -> Iterator[_Outcome]:
         found = found or outcome is not None
         yield outcome
     if not found:
-        yield adoption.record(locate_checkpoint(root))
+        yield adoption.record(_locate_one(root, request))
+
+
+def _locate_one(root: str, request: AdoptRequest) -> Located:
+    try:
+        return locate_checkpoint(root)
+    except CheckpointNotFound as err:
+        if request.recursive:
+            raise
+        raise CheckpointNotFound(f"{err} For those in folders below, look --recursive.") from err
 
 
 class _Adoption:
@@ -181,10 +190,6 @@ def _names_in_catalogue(located: Located) -> dict[str, Path]:
 def _demand_usable(request: AdoptRequest, report: AdoptionReport) -> None:
     if report.adopted or report.known:
         return
-    if not report.broken:
-        raise CheckpointNotFound(
-            f"{request.source}: expected checkpoints, got none. Correct the URI, or look --recursive."
-        )
     reasons = "; ".join(broken.reason for broken in report.broken[:_SHOWN])
     raise CheckpointCorrupt(
         f"{request.source}: expected a checkpoint that can be used, got {len(report.broken)} that cannot:"
