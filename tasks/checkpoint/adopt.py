@@ -26,7 +26,7 @@ from tasks.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound,
 from tasks.names import check_model_name
 from tasks.records import Checkpoint
 from tasks.requests import AdoptRequest
-from tasks.storage import map_ahead
+from tasks.storage import map_ahead, open_storage
 
 __all__ = ["adopt_checkpoints"]
 
@@ -131,7 +131,8 @@ class _Adoption:
 
     def __init__(self, request: AdoptRequest) -> None:
         self._request = request
-        self._catalogue = full_uri(request.catalogue)
+        # One for all: it asks once whether its bucket is there.
+        self._catalogue = open_storage(full_uri(request.catalogue))
         self._times = SavingTimes()
 
     def adopt(self, candidate: Candidate) -> _Outcome:
@@ -171,7 +172,7 @@ class _Adoption:
     def _uri(self, described: Checkpoint, located: Located) -> str:
         if self._request.in_place:
             return located.uri
-        return f"{self._catalogue}/{described.model}/{folder_name(described.step, described.digest)}"
+        return f"{self._catalogue.uri}/{described.model}/{folder_name(described.step, described.digest)}"
 
 
 def _prefix(located: Located) -> str:
