@@ -26,7 +26,7 @@ from tasks.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound,
 from tasks.names import check_model_name
 from tasks.records import Checkpoint
 from tasks.requests import AdoptRequest
-from tasks.storage import map_ahead
+from tasks.storage import map_ahead, open_storage
 
 __all__ = ["adopt_checkpoints"]
 
@@ -114,7 +114,16 @@ def _outcomes(request: AdoptRequest) -> Iterator[_Outcome]:
         found = found or outcome is not None
         yield outcome
     if not found:
-        yield adoption.record(locate_checkpoint(root))
+        yield adoption.record(_locate_one(root, request))
+
+
+def _locate_one(root: str, request: AdoptRequest) -> Located:
+    try:
+        return locate_checkpoint(root)
+    except CheckpointNotFound as err:
+        if request.recursive:
+            raise
+        raise CheckpointNotFound(f"{err} For those in folders below, look --recursive.") from err
 
 
 class _Adoption:
@@ -122,7 +131,8 @@ class _Adoption:
 
     def __init__(self, request: AdoptRequest) -> None:
         self._request = request
-        self._catalogue = full_uri(request.catalogue)
+        # One for all: it asks once whether its bucket is there.
+        self._catalogue = open_storage(full_uri(request.catalogue))
         self._times = SavingTimes()
 
     def adopt(self, candidate: Candidate) -> _Outcome:
@@ -162,7 +172,7 @@ class _Adoption:
     def _uri(self, described: Checkpoint, located: Located) -> str:
         if self._request.in_place:
             return located.uri
-        return f"{self._catalogue}/{described.model}/{folder_name(described.step, described.digest)}"
+        return f"{self._catalogue.uri}/{described.model}/{folder_name(described.step, described.digest)}"
 
 
 def _prefix(located: Located) -> str:
@@ -181,10 +191,6 @@ def _names_in_catalogue(located: Located) -> dict[str, Path]:
 def _demand_usable(request: AdoptRequest, report: AdoptionReport) -> None:
     if report.adopted or report.known:
         return
-    if not report.broken:
-        raise CheckpointNotFound(
-            f"{request.source}: expected checkpoints, got none. Correct the URI, or look --recursive."
-        )
     reasons = "; ".join(broken.reason for broken in report.broken[:_SHOWN])
     raise CheckpointCorrupt(
         f"{request.source}: expected a checkpoint that can be used, got {len(report.broken)} that cannot:"

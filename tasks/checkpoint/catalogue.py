@@ -46,7 +46,7 @@ def full_uri(uri: str) -> str:
     return uri.rstrip("/") if uri.startswith("gs://") else str(Path(uri).absolute())
 
 
-def find_recorded(catalogue: str, checkpoint: Checkpoint) -> Checkpoint | None:
+def find_recorded(catalogue: Storage, checkpoint: Checkpoint) -> Checkpoint | None:
     """The record that the catalogue has of the same tensors at the same step; None if it has none.
 
     Raises:
@@ -54,14 +54,14 @@ def find_recorded(catalogue: str, checkpoint: Checkpoint) -> Checkpoint | None:
         StorageError: The catalogue cannot be read.
     """
     folder = f"{checkpoint.model}/{folder_name(checkpoint.step, checkpoint.digest)}"
-    return read_record(open_storage(catalogue), folder)
+    return read_record(catalogue, folder)
 
 
-def add_checkpoint(catalogue: str, checkpoint: Checkpoint, files: dict[str, Path]) -> Checkpoint:
+def add_checkpoint(catalogue: Storage | str, checkpoint: Checkpoint, files: dict[str, Path]) -> Checkpoint:
     """Copy a checkpoint's files into the catalogue, then its record; again changes nothing.
 
     Args:
-        catalogue: A folder or a `gs://` URI.
+        catalogue: A folder or a `gs://` URI, or that opened.
         checkpoint: The record; its digest names the folder.
         files: Name in the folder to local file; none of a checkpoint that stays where it is.
 
@@ -71,7 +71,7 @@ def add_checkpoint(catalogue: str, checkpoint: Checkpoint, files: dict[str, Path
     Raises:
         StorageError: The catalogue cannot be written.
     """
-    storage = open_storage(catalogue)
+    storage = open_storage(catalogue) if isinstance(catalogue, str) else catalogue
     folder = f"{checkpoint.model}/{folder_name(checkpoint.step, checkpoint.digest)}"
     known = read_record(storage, folder)
     if known is not None:

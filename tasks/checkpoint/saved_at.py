@@ -42,8 +42,8 @@ class SavingTimes:
             step: Its training step.
 
         Returns:
-            In UTC, `YYYY-MM-DDTHH:MM:SSZ`: what the event files beside it say of the step, or
-            the file `checkpoint` of its name, or else when its newest file was written.
+            In UTC, `YYYY-MM-DDTHH:MM:SSZ`: what the file `checkpoint` says of its name, or the event
+            files beside it of the step, or else when its newest file was written.
 
         Raises:
             CheckpointCorrupt: The file `checkpoint` is damaged.
@@ -51,14 +51,15 @@ class SavingTimes:
         """
         noted = self._noted(located.folder.uri)
         written = max(file.written_at for file in located.files)
-        return format_time(noted.steps.get(step) or noted.names.get(located.name) or written)
+        return format_time(noted.names.get(located.name) or noted.steps.get(step) or written)
 
 
 def _read_notes(folder: str) -> _Noted:
     storage = open_storage(folder)
+    # Listed first: then it is known that there is a bucket, when the next file is not there.
+    events = [item.name for item in storage.walk(EVENT_FILES, deep=False)]
     state = storage.read(STATE_FILE)
     names = {} if state is None else times_in_state_file(state, f"{folder}/{STATE_FILE}")
-    events = [item.name for item in storage.walk(EVENT_FILES, deep=False)]
     return _Noted(steps=_read_events(storage, events) if events else {}, names=names)
 
 

@@ -84,6 +84,28 @@ def test_train_of_second_try_writes_where_the_first_did(context: dict[str, Any])
     assert (asked["max_steps"], asked["warm_start"]) == (200, None)
 
 
+@pytest.mark.parametrize(("given", "asked_of"), [("gs://mine", "gs://mine"), (None, "gs://everyones")])
+def test_train_with_a_warm_start_of_the_catalogue_says_which_catalogue(
+    given: str | None, asked_of: str, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_CHECKPOINTS", "gs://everyones")
+    operator = TrainOperator(task_id="train", model="mnist", warm_start="1000-0123", catalogue=given)
+
+    asked = fields(operator, context)
+
+    assert (asked["warm_start"], asked["catalogue"]) == ("1000-0123", asked_of)
+
+
+def test_checkpoint_without_a_run_asks_the_catalogue(context: dict[str, Any]) -> None:
+    operator = CheckpointOperator(
+        task_id="checkpoint", model="mnist", catalogue="c", choose="best", metric="accuracy"
+    )
+
+    asked = fields(operator, context)
+
+    assert (asked["from"], asked["best"]) == (None, "accuracy")
+
+
 def test_export_of_second_try_writes_to_a_folder_of_its_own(context: dict[str, Any]) -> None:
     operator = ExportSavedModelOperator(task_id="export", model="mnist", checkpoint="c", weights="default")
 

@@ -131,7 +131,8 @@ class RemoteBundle(BundleTensors):
         file = self._folder.files.get(self._shard_name(number))
         if file is None:
             raise FileNotFoundError(self._shard_uri(number))
-        return RemoteShard(self._shard_uri(number), file, self._ahead.read)
+        # Whoever opened it may say only then what will be read: it is that which is asked.
+        return RemoteShard(self._shard_uri(number), file, lambda part: self._ahead.read(part))
 
 
 class RemoteShard:

@@ -137,6 +137,8 @@ def list_located(folder: Folder) -> Iterator[Located]:
 
 
 def _may_be_v1(folder: Folder, name: str) -> bool:
+    if ".data-" in name:
+        return False  # a TensorBundle's, whose name ends like one with a step
     # Beside each checkpoint its graph lay in a .meta file, unless somebody left that out.
     prefix = _prefix_of_shard(name) or name
     return f"{prefix}.meta" in folder.files or (step_in_name(prefix) is not None and "/" not in name)

@@ -85,7 +85,7 @@ def test_adopt_from_a_bucket_into_a_bucket_records_the_same(
 def test_adopt_without_recursion_stays_in_the_folder(year_of_checkpoints: Year, tmp_path: Path) -> None:
     report = adopt(year_of_checkpoints.folder / "estimator", tmp_path)
     assert [c.step for c in report.adopted] == [30, 40, 50]
-    with pytest.raises(CheckpointNotFound):
+    with pytest.raises(CheckpointNotFound, match="found none.* look --recursive"):
         adopt(year_of_checkpoints.folder, tmp_path / "other")
 
 
@@ -131,7 +131,7 @@ def test_adopt_nothing_but_broken_ones_is_refused(tmp_path: Path) -> None:
 
 
 def test_adopt_from_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointNotFound):
+    with pytest.raises(CheckpointNotFound, match="expected one checkpoint .* found none"):
         adopt(tmp_path, tmp_path / "catalogue", recursive=True)
 
 

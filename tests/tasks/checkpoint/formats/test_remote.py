@@ -128,3 +128,17 @@ def test_open_v1_and_saved_model_in_a_bucket_are_read(
     saved = open_checkpoint(f"{bucket}/saved")
     assert saved.uri == f"{bucket}/saved/variables/variables"
     saved.verify()
+
+
+def test_verify_in_a_bucket_reads_each_byte_once(
+    bucket: str, tmp_path: Path, bytes_read: Callable[[], int]
+) -> None:
+    with BundleWriter(tmp_path / "ckpt") as writer:
+        for number in range(8):
+            writer.add_array(f"w{number}", np.random.default_rng(number).random(50_000, np.float32))
+    for path in tmp_path.iterdir():
+        open_storage(bucket).create(path.name, path)
+    source = open_checkpoint(f"{bucket}/ckpt")
+    before = bytes_read()
+    source.verify()
+    assert bytes_read() - before == (tmp_path / "ckpt.data-00000-of-00001").stat().st_size
