@@ -21,6 +21,7 @@ from tasks.definition import Budget
 from tasks.files import digest_tree
 from tasks.records import Check, Checkpoint, ExportedModel, LedgerSummary, Signature, TensorSpec
 from tasks.validate.plan import PLAN
+from tasks.validate.standard import Standard
 from tasks.validate.subject import LiveVersion, Subject
 
 SIGNATURES = {
@@ -156,7 +157,8 @@ class HandMade:
         self, exported: ExportedModel, live: LiveVersion | None = None, allow_breaking: str = ""
     ) -> Subject:
         """The subject of files that were changed after they were written."""
-        standard: Any = SimpleNamespace(definition=self.definition, assets=self.assets)
+        standard = Standard("line")
+        standard.definition, standard.assets = self.definition, self.assets
         serving: Any = None
         return Subject(
             exported=exported,
