@@ -22,6 +22,7 @@ from tests.defects.planting import Specimen
 
 __all__ = ["Examiner", "Finding", "leading_to"]
 
+_VALIDATED_AT = "2026-01-01T00:00:00Z"
 _VERSION = 2026010100000000
 
 
@@ -106,7 +107,7 @@ class Examiner:
     def _standard(self, model: str, definition: ModelDefinition) -> Standard:
         kind = type(definition)
         if kind not in self._standards:
-            standard = self._standards[kind] = Standard(model)
+            standard = self._standards[kind] = Standard(model, _VALIDATED_AT)
             # It stands in no package that a name would find it in.
             standard.definition = definition
         return self._standards[kind]
@@ -127,7 +128,7 @@ def _live(exported: ExportedModel) -> LiveVersion:
         digest=exported.digest,
         checks=(),
         passed=True,
-        validated_at="2026-01-01T00:00:00Z",
+        validated_at=_VALIDATED_AT,
     )
     release = Release(
         model=exported.model,
@@ -140,7 +141,7 @@ def _live(exported: ExportedModel) -> LiveVersion:
         weights=exported.weights,
         report=report,
         previous=None,
-        pushed_at="2026-01-01T00:00:00Z",
+        pushed_at=_VALIDATED_AT,
         ledger=exported.ledger,
         provenance=Provenance(made_by=None, report_digest="", asked_by="a test"),
         generations={},

@@ -39,7 +39,7 @@ def test_export_of_every_kind_is_found_to_be_what_it_is(
         checkpoint=exported.checkpoint,
         live=None,
         allow_breaking="",
-        standard=Standard(model),
+        standard=Standard(model, exported.checkpoint.trained_at),
         serving=cast("Any", None),
         scratch=tmp_path,
     )

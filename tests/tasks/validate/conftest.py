@@ -157,7 +157,7 @@ class HandMade:
         self, exported: ExportedModel, live: LiveVersion | None = None, allow_breaking: str = ""
     ) -> Subject:
         """The subject of files that were changed after they were written."""
-        standard = Standard("line")
+        standard = Standard("line", "2024-05-06T07:08:09Z")
         standard.definition, standard.assets = self.definition, self.assets
         serving: Any = None
         return Subject(

@@ -27,7 +27,8 @@ from tasks.validate.subject import Subject
 text = Path(sys.argv[1] + ".json").read_text()
 exported = ExportedModel.from_text(text, "the record")
 subject = Subject(exported=exported, folder=Path(sys.argv[1]), checkpoint=exported.checkpoint, live=None,
-                  allow_breaking="", standard=Standard("mnist"), serving=None, scratch=Path(sys.argv[1]))
+                  allow_breaking="", standard=Standard("mnist", exported.checkpoint.trained_at),
+                  serving=None, scratch=Path(sys.argv[1]))
 for planned in PLAN:
     if planned.name == "weights-source":
         break

@@ -144,7 +144,7 @@ def subject_of(behaviours: Path, serving: ServingProcess, tmp_path: Path) -> Ite
         golden: Mapping[str, np.ndarray] | None = None,
         folder: Path = behaviours,
     ) -> Subject:
-        standard, definition = Standard("asked"), Asked(names, golden or {})
+        standard, definition = Standard("asked", "2026-01-01T00:00:00Z"), Asked(names, golden or {})
         definition.stateful_ops = stateful_ops  # type: ignore[misc]
         definition.budget = budget or Budget()  # type: ignore[misc]
         standard.__dict__["definition"] = definition
