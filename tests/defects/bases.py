@@ -6,12 +6,13 @@ import functools
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tasks.checkpoint import select_checkpoint
 from tasks.definition import ModelDefinition
-from tasks.export import export_model
+from tasks.export import export_model, exporter
 from tasks.records import Checkpoint, ExportedModel, TrainingRun, WeightsKind
 from tasks.registry import load_definition
 from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
@@ -86,7 +87,11 @@ def export_definition(
     assert name is not None
     request = ExportRequest(model=name, checkpoint=checkpoint, out=str(out), weights=weights)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tasks.export.load_definition", lambda _: definition)
+        # The definition stands in no package that the name would find it in.
+        found = SimpleNamespace(module=type(definition).__qualname__)
+        patch.setattr(exporter, "find_model", lambda _: found)
+        patch.setattr(exporter, "find_fitting", lambda *_: found)
+        patch.setattr(exporter, "definition_for", lambda *_: definition)
         return export_model(request)
 
 

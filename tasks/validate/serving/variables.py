@@ -35,6 +35,8 @@ class VariableReader:
         Raises:
             StatusError: A variable cannot be read.
         """
+        if not self._values:
+            return {}
         try:
             # A read shares the variable's memory: none is held twice. And it is one run, for
             # TensorFlow prepares each new set of fetches at some expense.
