@@ -84,7 +84,8 @@ def _run(figures: Figures) -> Run:
 
 def _work(worker: str, way: str, layers: int, folder: Path) -> Figures:
     environment = {**os.environ, "DENSE_STACK_LAYERS": str(layers)}
-    command = [sys.executable, os.fspath(_WORKERS / worker), way, os.fspath(folder)]
+    model = ["dense_stack"] if worker == "export_worker.py" else []
+    command = [sys.executable, os.fspath(_WORKERS / worker), *model, way, os.fspath(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise BenchmarkFailed(f"validate, {way}: ended with {done.returncode}: {done.stderr[-800:]}")
