@@ -1,0 +1,121 @@
+"""What training, the catalogue and the export leave for the stage after them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tasks.provenance import MadeBy
+from tasks.record import Record
+from tasks.signature import Signature
+
+__all__ = ["Checkpoint", "CheckpointFormat", "ExportedModel", "LedgerSummary", "TrainingRun", "WeightsKind"]
+
+WeightsKind = Literal["raw", "average"]
+CheckpointFormat = Literal["tensor_bundle", "saver_v1", "keras", "keras_weights", "keras_h5"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun(Record):
+    """What `train` leaves behind: a folder with checkpoints and metrics.
+
+    Attributes:
+        model: The definition's name.
+        uri: The folder: `run.json`, `checkpoints/`, `metrics.jsonl`, `events/`.
+        run: A name for the run, unique for the model.
+        step: The last step trained.
+        metrics: The last evaluation.
+        lower_is_better: The metrics of which `--best` takes the lowest.
+        warm_start: The checkpoint that the weights came from, if any.
+    """
+
+    model: str
+    uri: str
+    run: str
+    step: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    lower_is_better: tuple[str, ...] = ()
+    warm_start: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Record):
+    """One whole checkpoint, in the catalogue or wherever it was found.
+
+    Attributes:
+        model: The definition's name.
+        uri: The folder that holds its files and this record; of one that is in no catalogue, or
+            there by reference, its file, or the prefix of its files.
+        prefix: The files' common name in the folder, as TensorFlow means it; empty where
+            `uri` says it all.
+        format: How the files are laid out.
+        step: The training step it was saved at.
+        trained_at: When it was saved, in UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        digest: SHA-256 over every tensor's key, dtype, shape and checksum, in hex.
+        size_bytes: Of all its files.
+        metrics: The evaluation at that step.
+        run: The training run that saved it.
+        averages: Whether it holds a moving average of the weights besides the raw ones.
+        lower_is_better: The metrics of which `--best` takes the lowest.
+    """
+
+    model: str
+    uri: str
+    prefix: str
+    format: CheckpointFormat
+    step: int
+    trained_at: str
+    digest: str
+    size_bytes: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    run: str | None = None
+    averages: bool = False
+    lower_is_better: tuple[str, ...] = ()
+
+    @property
+    def files_uri(self) -> str:
+        """What to open: its file, or the prefix of its files."""
+        return f"{self.uri.rstrip('/')}/{self.prefix}" if self.prefix else self.uri
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerSummary:
+    """How many tensors went where; the ledger itself is a file beside the export.
+
+    Attributes:
+        served: Variables of the SavedModel, each with its source in the checkpoint.
+        dropped: Rule to number of checkpoint tensors that serving does not need.
+    """
+
+    served: int
+    dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModel(Record):
+    """A SavedModel on disk, and what it was made of.
+
+    Attributes:
+        model: The definition's name.
+        uri: The SavedModel's folder.
+        digest: SHA-256 over the files' names and contents, in hex.
+        size_bytes: Of all its files.
+        signatures: What it serves.
+        checkpoint: Where its weights came from.
+        weights: Which of the checkpoint's weights it serves.
+        ledger: The restore ledger's sums.
+        ledger_uri: The restore ledger, a JSON file.
+        made_by: The code that made it; None in records of exports that did not say so.
+    """
+
+    model: str
+    uri: str
+    digest: str
+    size_bytes: int
+    signatures: Mapping[str, Signature]
+    checkpoint: Checkpoint
+    weights: WeightsKind
+    ledger: LedgerSummary
+    ledger_uri: str
+    made_by: MadeBy | None = None

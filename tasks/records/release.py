@@ -1,0 +1,120 @@
+"""What is published, and which of it is live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tasks.provenance import Provenance
+from tasks.record import Record
+from tasks.records.making import Checkpoint, LedgerSummary, WeightsKind
+from tasks.records.report import ValidationReport
+from tasks.signature import Signature
+
+__all__ = ["LivePointer", "PointerChange", "PointerChangeKind", "Pruned", "Release", "ReleaseList"]
+
+PointerChangeKind = Literal["live", "rollback", "label", "unlabel", "pin", "unpin"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """That a version's objects were removed: when in UTC, by whom, and by which rule."""
+
+    pruned_at: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release(Record):
+    """One published version: immutable once it is written, until it is pruned.
+
+    Attributes:
+        model: The definition's name.
+        version: UTC of the weights' training as `YYYYMMDDhhmmss`, then a revision of two digits.
+        uri: The `gs://` folder that a server loads.
+        digest: As `ExportedModel.digest`.
+        size_bytes: Of all its objects.
+        signatures: What it serves.
+        checkpoint: Where its weights came from.
+        weights: Which of the checkpoint's weights it serves.
+        report: The validation that let it pass.
+        previous: The version that was live when it was published.
+        pushed_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        ledger: The restore ledger's sums.
+        provenance: The code that made it, and who asked for it.
+        generations: Each object's, by its name below the folder: which write of it this is.
+        pruned: That its objects are gone. The record stays, so that nothing else takes its number.
+    """
+
+    model: str
+    version: int
+    uri: str
+    digest: str
+    size_bytes: int
+    signatures: Mapping[str, Signature]
+    checkpoint: Checkpoint
+    weights: WeightsKind
+    report: ValidationReport
+    previous: int | None
+    pushed_at: str
+    ledger: LedgerSummary
+    provenance: Provenance
+    generations: Mapping[str, int]
+    pruned: Pruned | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointerChange:
+    """One change of the live pointer.
+
+    Attributes:
+        version: Which version was made live, labelled or pinned.
+        changed_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        by: Who asked for it.
+        reason: Why; empty where nobody said.
+        kind: What was done.
+        label: Of `label` and `unlabel`: which.
+        allow_older: Why a version with older weights than the live one was let in; empty for the others.
+    """
+
+    version: int
+    changed_at: str
+    by: str = ""
+    reason: str = ""
+    kind: PointerChangeKind = "live"
+    label: str = ""
+    allow_older: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePointer(Record):
+    """Which version is live: the content of `live.json`.
+
+    Attributes:
+        model: The definition's name.
+        version: The live version; None before the first.
+        previous: The one before it.
+        labels: Label to version; `stable` is the live one.
+        pinned: Version, in decimal digits, to the reason why it must not be pruned.
+        pruning: Versions whose objects are being removed; none of them can become live again.
+        history: Every change, the newest last.
+    """
+
+    model: str
+    version: int | None
+    previous: int | None
+    labels: Mapping[str, int] = field(default_factory=dict)
+    pinned: Mapping[str, str] = field(default_factory=dict)
+    pruning: tuple[int, ...] = ()
+    history: tuple[PointerChange, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseList(Record):
+    """A model's versions, the newest weights first, and which is live; those that were pruned say so."""
+
+    model: str
+    live: int | None
+    releases: tuple[Release, ...]

@@ -1,0 +1,68 @@
+"""What validation found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tasks.record import Record
+
+__all__ = ["Check", "ValidationReport"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check of an export and its evidence.
+
+    Attributes:
+        name: What is checked, in kebab case; stable, so that a waiver can name it.
+        status: `passed`, `failed`, or `not_run` where it could not be done.
+        looked_at: What was examined.
+        expected: What a good export shows.
+        found: What this one shows.
+        advice: What to do about it; empty when it passed.
+        waived: Why publication goes ahead although the check was not run; empty where it was not waived.
+        seconds: How long it took.
+    """
+
+    name: str
+    status: Literal["passed", "failed", "not_run"]
+    looked_at: str
+    expected: str
+    found: str
+    advice: str = ""
+    waived: str = ""
+    seconds: float = 0.0
+
+    @property
+    def admits(self) -> bool:
+        """Whether it lets the export pass: it passed, or it was not run and that was waived."""
+        return self.status == "passed" or (self.status == "not_run" and bool(self.waived))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationReport(Record):
+    """Every check of one export, and the verdict.
+
+    Attributes:
+        model: The definition's name.
+        digest: Of the export that was examined; a push demands the same.
+        checks: Each by name.
+        passed: Whether every check passed, or was waived.
+        validated_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        waivers: Check to the reason why it may be `not_run`, as they were asked for.
+        allow_breaking: Why a breaking change of signatures was wanted; empty where none was.
+        against: The live version that it was compared with.
+        attachments: Name to URI of what is to be looked at: `report.html`, `graphs.svg`, `graphs.json`.
+    """
+
+    model: str
+    digest: str
+    checks: tuple[Check, ...]
+    passed: bool
+    validated_at: str
+    waivers: Mapping[str, str] = field(default_factory=dict)
+    allow_breaking: str = ""
+    against: int | None = None
+    attachments: Mapping[str, str] = field(default_factory=dict)

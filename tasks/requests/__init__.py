@@ -1,0 +1,46 @@
+"""What each stage is asked: one dataclass a command, the same from flags and from JSON.
+
+The field's name with hyphens is the flag, its JSON key is the name itself (or
+`metadata["key"]`), its comment in `Attributes` is the help. A record is given as a
+JSON object, or as the URI where the stage before left it. Only the standard library
+is imported here: the operators build these without TensorFlow.
+"""
+
+from tasks.requests.exporting import (
+    ExportRequest,
+    InspectRequest,
+    ModelsRequest,
+    ReexportRequest,
+    ValidateRequest,
+)
+from tasks.requests.publishing import (
+    LiveRequest,
+    PinRequest,
+    PredictRequest,
+    PruneRequest,
+    PushRequest,
+    ReleasesRequest,
+    VerifyRequest,
+)
+from tasks.requests.request import Request
+from tasks.requests.training import AdoptRequest, CheckpointRequest, CheckpointsRequest, TrainRequest
+
+__all__ = [
+    "AdoptRequest",
+    "CheckpointRequest",
+    "CheckpointsRequest",
+    "ExportRequest",
+    "InspectRequest",
+    "LiveRequest",
+    "ModelsRequest",
+    "PinRequest",
+    "PredictRequest",
+    "PruneRequest",
+    "PushRequest",
+    "ReexportRequest",
+    "ReleasesRequest",
+    "Request",
+    "TrainRequest",
+    "ValidateRequest",
+    "VerifyRequest",
+]

@@ -1,0 +1,86 @@
+"""What is asked of exports and of their validation, and of whoever looks at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.errors import InvalidRequest
+from tasks.records import Checkpoint, ExportedModel, WeightsKind
+from tasks.requests.request import BY, WAIVE, Request, flag
+
+__all__ = ["ExportRequest", "InspectRequest", "ModelsRequest", "ReexportRequest", "ValidateRequest"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsRequest(Request):
+    """List the definitions found and what each serves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest(Request):
+    """Redraw the graph for inference, restore a checkpoint under it, write a SavedModel."""
+
+    model: str = flag("the definition's name")
+    checkpoint: Checkpoint | str = flag(
+        "the checkpoint's URI: in the catalogue, or any file, prefix or folder that holds one"
+    )
+    out: str = flag("folder for the SavedModel; must be absent or empty")
+    weights: WeightsKind | None = flag("which weights to serve (default: the definition's)", default=None)
+    step: int | None = flag("of a folder with several checkpoints the one of this step", default=None)
+    allow_non_finite: bool = flag("export weights that are NaN or infinite all the same", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateRequest(Request):
+    """Examine an export and write a report of every check."""
+
+    model: str = flag("the definition's name")
+    saved_model: ExportedModel | str = flag("the SavedModel's folder")
+    report: str = flag("file for the report")
+    checkpoint: Checkpoint | str | None = flag(
+        "the checkpoint to compare with (default: the one that the export names)", default=None
+    )
+    against: str | None = flag(
+        "gs:// URI of the model bucket whose live version to compare with", default=None
+    )
+    allow_breaking: str | None = flag("why signatures may break the live version's; recorded", default=None)
+    waive: tuple[str, ...] = flag(WAIVE, default=())
+
+    @property
+    def waivers(self) -> dict[str, str]:
+        """Check to reason."""
+        return {
+            name.strip(): reason.strip() for name, _, reason in (item.partition("=") for item in self.waive)
+        }
+
+    def __post_init__(self) -> None:
+        """Refuse a waiver without a reason."""
+        for item in self.waive:
+            name, _, reason = item.partition("=")
+            if not name.strip() or not reason.strip():
+                raise InvalidRequest(
+                    f"validate request: waive: expected CHECK=REASON, got {item!r}. Say which check, and why."
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReexportRequest(Request):
+    """Export, validate and publish many checkpoints in one process; nothing becomes live."""
+
+    model: str = flag("the definition's name")
+    checkpoints: tuple[Checkpoint | str, ...] = flag("a checkpoint's URI; may be repeated")
+    bucket: str = flag("gs:// URI of the model bucket")
+    out: str = flag("folder for scratch and for the validations' reports")
+    weights: WeightsKind | None = flag("which weights to serve (default: the definition's)", default=None)
+    waive: tuple[str, ...] = flag(WAIVE, default=())
+    by: str | None = flag(BY, default=None)
+    dag_run: str | None = flag("the Airflow run that asks", default=None)
+    try_number: int | None = flag("which try of its Airflow task this is", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectRequest(Request):
+    """Show what a checkpoint or a SavedModel holds."""
+
+    uri: str = flag("a checkpoint's file, prefix or folder, or a SavedModel's folder", positional=True)
+    step: int | None = flag("of a folder with several checkpoints the one of this step", default=None)

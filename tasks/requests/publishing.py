@@ -1,0 +1,141 @@
+"""What is asked of the model bucket: to publish, to change what is live, to keep and to remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.errors import InvalidRequest
+from tasks.records import ExportedModel, ValidationReport
+from tasks.requests.request import BY, Request, flag
+
+__all__ = [
+    "LiveRequest",
+    "PinRequest",
+    "PredictRequest",
+    "PruneRequest",
+    "PushRequest",
+    "ReleasesRequest",
+    "VerifyRequest",
+]
+
+LiveLabel = Literal["stable", "canary"]
+
+_PUBLIC_KEY = "file of the public key that must confirm the signature (default: $REDRAW_VERIFY_KEY)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushRequest(Request):
+    """Publish a validated export as an immutable version."""
+
+    model: str = flag("the definition's name")
+    saved_model: ExportedModel | str = flag("the SavedModel's folder")
+    report: ValidationReport | str = flag("the validation's report")
+    bucket: str = flag("gs:// URI of the model bucket")
+    make_live: bool = flag("make the version live, unless a newer-trained one is", default=False)
+    signing_key: str | None = flag("file of the private key to sign the version with", default=None)
+    by: str | None = flag(BY, default=None)
+    dag_run: str | None = flag("the Airflow run that asks for it, as DAG/RUN", default=None)
+    try_number: int | None = flag("which try of its Airflow task this is", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveRequest(Request):
+    """Show which version is live, or change it."""
+
+    model: str = flag("the definition's name")
+    bucket: str = flag("gs:// URI of the model bucket")
+    set: int | None = flag("make this version live", default=None)
+    previous: bool = flag("make the version live that was before: roll back", default=False)
+    label: LiveLabel | None = flag("put this label on the version, instead of making it live", default=None)
+    remove_label: bool = flag("take the label away", default=False)
+    allow_older: str | None = flag("why a version of older weights than the live one may be", default=None)
+    reason: str | None = flag("why, for the history", default=None)
+    by: str | None = flag(BY, default=None)
+    public_key: str | None = flag(_PUBLIC_KEY, default=None)
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
+        asked = [self.set is not None, self.previous, self.remove_label]
+        if sum(asked) > 1:
+            raise InvalidRequest(
+                f"live request: expected at most one of set, previous and remove_label, got {sum(asked)}."
+                " Say what to do."
+            )
+        lacks_version = self.label is not None and self.set is None and not self.remove_label
+        if lacks_version or (self.remove_label and self.label is None):
+            raise InvalidRequest(
+                "live request: expected a label with set or with remove_label, got one without the other."
+                " Name the label, and the version to put it on."
+            )
+        if self.remove_label and self.label == "stable":
+            raise InvalidRequest(
+                "live request: remove_label: expected canary, got stable, which is the live version's."
+                " Make another version live instead."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneRequest(Request):
+    """Remove old versions; shows what would go, until it is told to apply it."""
+
+    model: str = flag("the definition's name")
+    bucket: str = flag("gs:// URI of the model bucket")
+    keep: int | None = flag("keep this many of the newest weights", default=None)
+    keep_days: float | None = flag("keep what was pushed in the last so many days", default=None)
+    apply: bool = flag("do it (default: only show what would go)", default=False)
+    by: str | None = flag(BY, default=None)
+
+    def __post_init__(self) -> None:
+        """Demand a rule, and one that keeps something."""
+        if self.keep is None and self.keep_days is None:
+            raise InvalidRequest(
+                "prune request: expected keep, keep_days or both, got none. Say what to keep."
+            )
+        for name, value in (("keep", self.keep), ("keep_days", self.keep_days)):
+            if value is not None and not 0 <= value < float("inf"):
+                raise InvalidRequest(f"prune request: {name}: expected 0 or more, got {value}. Correct it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinRequest(Request):
+    """Keep a version from being pruned, or no longer."""
+
+    model: str = flag("the definition's name")
+    bucket: str = flag("gs:// URI of the model bucket")
+    version: int = flag("the version to pin")
+    unpin: bool = flag("take the pin away", default=False)
+    reason: str | None = flag("why; needed to pin", default=None)
+    by: str | None = flag(BY, default=None)
+
+    def __post_init__(self) -> None:
+        """Demand a reason: nobody dares to take away a pin that nothing explains."""
+        if not self.unpin and not self.reason:
+            raise InvalidRequest(
+                "pin request: reason: expected why the version must stay, got none. Give it."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyRequest(Request):
+    """Check a published version against its record, from the objects to the signature."""
+
+    uri: str = flag("gs://…/MODEL/VERSION", positional=True)
+    public_key: str | None = flag(_PUBLIC_KEY, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasesRequest(Request):
+    """List a model's published versions."""
+
+    model: str = flag("the definition's name")
+    bucket: str = flag("gs:// URI of the model bucket")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictRequest(Request):
+    """Fetch a published version from its bucket and let it answer the labelled golden examples."""
+
+    model: str = flag("the definition's name")
+    bucket: str = flag("gs:// URI of the model bucket")
+    version: int | None = flag("the version to ask (default: the live one)", default=None)

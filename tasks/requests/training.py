@@ -1,0 +1,89 @@
+"""What is asked of training, of its checkpoints and of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.errors import InvalidRequest
+from tasks.records import TrainingRun
+from tasks.requests.request import Request, flag, settle_times
+
+__all__ = ["AdoptRequest", "CheckpointRequest", "CheckpointsRequest", "TrainRequest"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest(Request):
+    """Train a model, or carry on where a killed training stopped."""
+
+    model: str = flag("the definition's name")
+    out: str = flag("folder for checkpoints and metrics; a stopped run in it carries on")
+    max_steps: int | None = flag("steps to train in all (default: the definition's)", default=None)
+    warm_start: str | None = flag(
+        "a checkpoint to take the first weights from: its URI, or STEP or STEP-DIGEST of the catalogue",
+        default=None,
+    )
+    catalogue: str | None = flag("folder or gs:// URI of the catalogue that --warm-start means", default=None)
+    run: str | None = flag("a name for the run (default: the folder's)", default=None)
+
+    def __post_init__(self) -> None:
+        """Refuse a number of steps that trains nothing."""
+        if self.max_steps is not None and self.max_steps < 1:
+            raise InvalidRequest(
+                f"train request: max_steps: expected at least 1, got {self.max_steps}. Correct it."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRequest(Request):
+    """Choose one checkpoint of a run, verify it and put it into the catalogue; or one of those there."""
+
+    model: str = flag("the definition's name")
+    catalogue: str = flag("folder or gs:// URI of the checkpoint catalogue")
+    source: TrainingRun | str | None = flag(
+        "the training run's folder (default: choose among the catalogue's, of all runs)",
+        key="from",
+        default=None,
+    )
+    step: int | None = flag("the checkpoint of this step", default=None)
+    latest: bool = flag("the last checkpoint", default=False)
+    best: str | None = flag("the checkpoint with the best value of this metric", default=None)
+
+    def __post_init__(self) -> None:
+        """Demand exactly one way to choose."""
+        chosen = [self.step is not None, self.latest, self.best is not None]
+        if sum(chosen) != 1:
+            raise InvalidRequest(
+                f"checkpoint request: expected exactly one of step, latest and best, got {sum(chosen)}."
+                " Say which checkpoint to take."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptRequest(Request):
+    """Find checkpoints that other programs saved, verify them and put them into the catalogue."""
+
+    model: str = flag("the definition's name")
+    source: str = flag("folder or gs:// URI to look in, or one checkpoint", key="from")
+    catalogue: str = flag("folder or gs:// URI of the checkpoint catalogue")
+    recursive: bool = flag("look in the folders below as well", default=False)
+    in_place: bool = flag("record where the files lie, and copy none", default=False)
+    trained_at: str | None = flag("when they were trained (default: what their files tell)", default=None)
+
+    def __post_init__(self) -> None:
+        """Bring the time into a record's form."""
+        settle_times(self, "adopt", "trained_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointsRequest(Request):
+    """List a model's checkpoints in the catalogue, the newest weights first."""
+
+    model: str = flag("the definition's name")
+    catalogue: str = flag("folder or gs:// URI of the checkpoint catalogue")
+    from_time: str | None = flag("those trained at this time or later", default=None)
+    to_time: str | None = flag("those trained before this time", default=None)
+    steps: tuple[int, ...] = flag("those of this step; may be repeated", default=())
+
+    def __post_init__(self) -> None:
+        """Bring the times into a record's form."""
+        settle_times(self, "checkpoints", "from_time", "to_time")
