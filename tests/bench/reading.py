@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.bench.export import LAYER_BYTES, work
 from tests.bench.harness import Comparison, Run, compare_with, take_turns
 from tests.bench.workshop import Workshop
+from tests.publishing.proxy import run_proxy
 
 __all__ = ["measure_bucket", "measure_formats", "measure_verify"]
 
@@ -93,12 +94,15 @@ def measure_bucket(workshop: Workshop) -> tuple[Comparison, ...]:
     workshop.python("-c", _UPLOAD, os.fspath(folder / "checkpoint"), uri)
     last: dict[str, Mapping[str, float]] = {}
     ways: dict[str, Callable[[], Run]] = {}
-    for wait, place in ((0, "near"), (_FAR_MILLISECONDS, f"{_FAR_MILLISECONDS} ms away")):
-        for way, name in (("move-one-by-one", "one by one"), ("move", "read ahead")):
-            ways[f"{name}, {place}"] = partial(
-                _read, workshop, last, way, f"{uri}/weights", f"{wait}", name=f"{name}, {place}"
-            )
-    series = take_turns(ways, workshop.turns)
+    with run_proxy(workshop.settings.gcs_url) as proxy:
+        proxy.latency = _FAR_MILLISECONDS / 1000
+        places = {"near": workshop.settings.gcs_url, f"{_FAR_MILLISECONDS} ms away": proxy.url}
+        for place, server in places.items():
+            for way, name in (("move-one-by-one", "one by one"), ("move", "read ahead")):
+                ways[f"{name}, {place}"] = partial(
+                    _read, workshop, last, way, f"{uri}/weights", server=server, name=f"{name}, {place}"
+                )
+        series = take_turns(ways, workshop.turns)
     notes = {
         f"{way}: bytes read for each byte served": f"{figures['read_bytes'] / figures['served_bytes']:.4f}"
         for way, figures in last.items()
@@ -118,11 +122,13 @@ def _read(
     last: dict[str, Mapping[str, float]],
     way: str,
     checkpoint: Path | str,
-    *more: str,
+    *,
+    server: str = "",
     name: str = "",
 ) -> Run:
     """Run the worker; its own figures, which leave the imports out, also go to `last`."""
-    run = workshop.python(os.fspath(_WORKER), way, os.fspath(checkpoint), *more)
+    variables = {"STORAGE_EMULATOR_HOST": server} if server else {}
+    run = workshop.python(os.fspath(_WORKER), way, os.fspath(checkpoint), variables=variables)
     figures = json.loads(run.stdout.splitlines()[-1])
     last[name or way] = figures
     return Run(seconds=figures["seconds"], peak_bytes=int(figures["peak_bytes"]))

@@ -33,14 +33,13 @@ from tasks.checkpoint.source import CheckpointSource, open_checkpoint  # noqa: E
 class Requests:
     """What is read from a bucket."""
 
-    def __init__(self, wait_seconds: float) -> None:
-        """Count from now on, and wait before each request."""
+    def __init__(self) -> None:
+        """Count from now on."""
         self.read_bytes = 0
-        self._wait_seconds, self._send = wait_seconds, requests.Session.send
+        self._send = requests.Session.send
         requests.Session.send = lambda *arguments, **more: self._counted(*arguments, **more)
 
     def _counted(self, *arguments: Any, **more: Any) -> requests.Response:
-        time.sleep(self._wait_seconds)
         answer = self._send(*arguments, **more)
         self.read_bytes += int(answer.headers.get("Content-Length") or len(answer.content))
         return answer
@@ -48,9 +47,9 @@ class Requests:
 
 def main() -> None:
     """Go one way and say what it took."""
-    way, uri, *wait = sys.argv[1:]
+    way, uri = sys.argv[1:]
     import_reader(uri)
-    sent = Requests(int(wait[0]) / 1000 if wait else 0)
+    sent = Requests()
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
     before, started = memory("VmRSS"), time.perf_counter()
     source = open_checkpoint(uri)

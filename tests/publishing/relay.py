@@ -12,7 +12,6 @@ import os
 import select
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
@@ -69,7 +68,7 @@ class Relay(BaseHTTPRequestHandler):
         beginning = cast(io.BufferedReader, self.rfile).peek(1) if size else b""
         request = read_request(self.command, self.path, size, beginning)
         self._fault = self._proxy.register(request)
-        time.sleep(self._proxy.latency)
+        self._proxy.stopping.wait(self._proxy.latency)
         try:
             self._meet(Moment.ARRIVED)
             self._demand_permissions(request)
