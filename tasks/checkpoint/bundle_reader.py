@@ -10,6 +10,7 @@ Source:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -33,6 +34,8 @@ class TensorBundle(BundleTensors):
         shard_paths: Their paths, in order; they are opened when a tensor is read.
         entries: Its tensors by key, in the index's order.
     """
+
+    readers = os.cpu_count() or 1
 
     def __init__(self, prefix: Path) -> None:
         """Read the index.

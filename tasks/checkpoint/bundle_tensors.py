@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from tasks.errors import CheckpointMismatch
 __all__ = ["BundleTensors"]
 
 _MOST_NUMPY_DIMENSIONS = 64
+# What one thread verifies at a time: large beside a task's cost, small beside a checkpoint.
+_GROUP_BYTES = 64 * 1024 * 1024
+
+_Range = tuple[TensorEntry, Piece]
 
 
 class BundleTensors(ABC):
@@ -27,12 +32,15 @@ class BundleTensors(ABC):
         index_name: What its index is called in messages.
         num_shards: How many data files it has.
         entries: Its tensors by key, in the index's order.
+        readers: How many threads `verify` reads with; in a bucket parts are read ahead instead,
+            in the order in which one thread asks for them.
     """
 
     name: str
     index_name: str
     num_shards: int
     entries: Mapping[str, TensorEntry]
+    readers: int = 1
 
     @property
     def tensor_bytes(self) -> int:
@@ -51,22 +59,25 @@ class BundleTensors(ABC):
         """Read every tensor and compare its checksum.
 
         Args:
-            progress: Called with the bytes read since the last call.
+            progress: Called with the bytes read since the last call, by each of the `readers`.
 
         Raises:
             CheckpointCorrupt: A data file is missing or truncated, or a tensor differs
-                from its checksum; the message names both.
+                from its checksum; the message names both, of several the first in the files.
         """
         ranges = [(entry, piece) for entry in self.entries.values() for piece in entry.pieces]
         ranges.sort(key=lambda pair: (pair[1].shard, pair[1].offset))
-        with self._open() as shards:
+        with self._open() as shards, ThreadPoolExecutor(self.readers) as pool:
             for number in range(self.num_shards):
                 shards.file(number, "checkpoint")
             self.expect(piece for _, piece in ranges)
-            for entry, piece in ranges:
-                for chunk in shards.read(entry, piece):
-                    if progress is not None:
-                        progress(len(chunk))
+            groups = _grouped(ranges)
+            verdicts = [pool.submit(_verify_ranges, shards, group, progress) for group in groups]
+            try:
+                for verdict in verdicts:
+                    verdict.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def read_bytes(self, key: str) -> bytes:
         """A tensor's bytes as they are stored, checked; slices are put together.
@@ -139,3 +150,26 @@ class BundleTensors(ABC):
 
     def _name(self, entry: TensorEntry) -> str:
         return f"tensor {entry.key!r} of checkpoint {self.name}"
+
+
+def _grouped(ranges: Iterable[_Range]) -> Iterator[list[_Range]]:
+    """Ranges that follow each other, some 64 MiB together."""
+    group: list[_Range] = []
+    size = 0
+    for entry, piece in ranges:
+        group.append((entry, piece))
+        size += piece.size
+        if size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _verify_ranges(
+    shards: OpenShards[Any], ranges: Iterable[_Range], progress: Callable[[int], None] | None
+) -> None:
+    for entry, piece in ranges:
+        for chunk in shards.read(entry, piece):
+            if progress is not None:
+                progress(len(chunk))
