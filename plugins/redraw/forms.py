@@ -7,6 +7,7 @@ the form and a call of the API without `conf` all do the same.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from airflow.sdk import Param
 
@@ -40,27 +41,21 @@ def roll_back_form() -> dict[str, Param]:
     """
     return {
         "model": _model("Roll back", "Whose live version changes."),
-        "version": Param(
-            None,
-            type=["null", "integer"],
+        "version": _optional(
+            "integer",
+            "Roll back",
+            "Version",
+            "Which version to make live. Empty: the one that was live before.",
             minimum=1,
-            section="Roll back",
-            title="Version",
-            description="Which version to make live. Empty: the one that was live before.",
         ),
-        "reason": Param(
-            None,
-            type=["null", "string"],
-            section="Roll back",
-            title="Reason",
-            description="Why; it is kept in the history of the live pointer.",
+        "reason": _optional(
+            "string", "Roll back", "Reason", "Why; it is kept in the history of the live pointer."
         ),
-        "allow_older": Param(
-            None,
-            type=["null", "string"],
-            section="Roll back",
-            title="Why older weights may be live",
-            description="Needed where a version is named that was trained before the live one.",
+        "allow_older": _optional(
+            "string",
+            "Roll back",
+            "Why older weights may be live",
+            "Needed where a version is named that was trained before the live one.",
         ),
         "bucket": _bucket("Roll back"),
     }
@@ -106,23 +101,22 @@ def _which_checkpoints() -> dict[str, Param]:
             title="Steps",
             description="The steps, one a line. Empty: all.",
         ),
-        "trained_from": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            section="Checkpoints",
-            title="Trained from",
-            description=f"The first day, in UTC.{by_hand}",
+        "trained_from": _optional(
+            "string", "Checkpoints", "Trained from", f"The first day, in UTC.{by_hand}", format="date"
         ),
-        "trained_to": Param(
-            None,
-            type=["null", "string"],
+        "trained_to": _optional(
+            "string",
+            "Checkpoints",
+            "Trained before",
+            f"The day after the last one, in UTC.{by_hand}",
             format="date",
-            section="Checkpoints",
-            title="Trained before",
-            description=f"The day after the last one, in UTC.{by_hand}",
         ),
     }
+
+
+def _optional(kind: str, section: str, title: str, description: str, **more: Any) -> Param:
+    """A field that may be left empty; `kind` is its type in JSON Schema."""
+    return Param(None, type=["null", kind], section=section, title=title, description=description, **more)
 
 
 def _model(section: str, description: str) -> Param:
@@ -157,20 +151,18 @@ def _bucket(section: str) -> Param:
 def _training() -> dict[str, Param]:
     return {
         "model": _model("Training", "The definition that draws every graph of the model."),
-        "steps": Param(
-            None,
-            type=["null", "integer"],
+        "steps": _optional(
+            "integer",
+            "Training",
+            "Steps",
+            "Batches to train on. Empty: as many as the definition says.",
             minimum=1,
-            section="Training",
-            title="Steps",
-            description="Batches to train on. Empty: as many as the definition says.",
         ),
-        "warm_start": Param(
-            None,
-            type=["null", "string"],
-            section="Training",
-            title="Warm start",
-            description="A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
+        "warm_start": _optional(
+            "string",
+            "Training",
+            "Warm start",
+            "A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
             " in the catalogue. Empty: train from scratch.",
         ),
     }
@@ -190,21 +182,15 @@ def _checkpoint() -> dict[str, Param]:
                 "step": "the one of a step",
             },
         ),
-        "metric": Param(
-            None,
-            type=["null", "string"],
-            section="Checkpoint",
-            title="Metric",
+        "metric": _optional(
+            "string",
+            "Checkpoint",
+            "Metric",
+            "For the best checkpoint: the metric of the evaluation that decides.",
             examples=["accuracy", "loss"],
-            description="For the best checkpoint: the metric of the evaluation that decides.",
         ),
-        "step": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            section="Checkpoint",
-            title="Step",
-            description="For the checkpoint of a step: which one.",
+        "step": _optional(
+            "integer", "Checkpoint", "Step", "For the checkpoint of a step: which one.", minimum=1
         ),
         "catalogue": Param(
             os.environ.get("REDRAW_CHECKPOINTS"),
@@ -218,12 +204,11 @@ def _checkpoint() -> dict[str, Param]:
 
 def _validation() -> dict[str, Param]:
     return {
-        "allow_breaking": Param(
-            None,
-            type=["null", "string"],
-            section="Validation",
-            title="Allow a breaking change",
-            description="Why signatures may break those of the live version. Empty: they may not."
+        "allow_breaking": _optional(
+            "string",
+            "Validation",
+            "Allow a breaking change",
+            "Why signatures may break those of the live version. Empty: they may not."
             " The release records it.",
         ),
         "waive": Param(

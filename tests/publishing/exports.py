@@ -20,7 +20,15 @@ from tasks.records import (
     ValidationReport,
 )
 
-__all__ = ["Export", "describe_export", "small_files", "write_export"]
+__all__ = [
+    "TRAINED_AT",
+    "Export",
+    "describe_export",
+    "export_record",
+    "passing_report",
+    "small_files",
+    "write_export",
+]
 
 TRAINED_AT = "2024-05-06T07:08:09Z"
 
@@ -69,17 +77,23 @@ def describe_export(folder: Path, trained_at: str = TRAINED_AT) -> Export:
     """Write the records of an export beside its folder: exported, and validated."""
     scan = scan_tree(folder)
     digest, size = scan.digest, scan.size_bytes
-    check = Check(name="whole", status="passed", looked_at="the files", expected="all", found="all")
-    report = ValidationReport(
-        model="digits", digest=digest, checks=(check,), passed=True, validated_at="2024-05-06T08:00:00Z"
-    )
+    record, report = export_record(folder, digest, size, trained_at), passing_report(digest)
     Path(f"{folder}.files.json").write_bytes(encode_files(scan.files))
-    Path(f"{folder}.json").write_text(json.dumps(_record(folder, digest, size, trained_at).to_json()))
+    Path(f"{folder}.json").write_text(json.dumps(record.to_json()))
     Path(f"{folder}.report.json").write_text(json.dumps(report.to_json()))
     return Export(folder, digest)
 
 
-def _record(folder: Path, digest: str, size: int, trained_at: str) -> ExportedModel:
+def passing_report(digest: str) -> ValidationReport:
+    """A validation that such an export passed."""
+    check = Check(name="whole", status="passed", looked_at="the files", expected="all", found="all")
+    return ValidationReport(
+        model="digits", digest=digest, checks=(check,), passed=True, validated_at="2024-05-06T08:00:00Z"
+    )
+
+
+def export_record(folder: Path, digest: str, size: int, trained_at: str) -> ExportedModel:
+    """What the export of a folder of that digest and size says of itself."""
     checkpoint = Checkpoint(
         model="digits",
         uri="/catalogue/digits/100-0123456789ab",

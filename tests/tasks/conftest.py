@@ -18,18 +18,13 @@ import requests
 
 from tasks.files import digest_tree
 from tasks.records import (
-    Check,
     Checkpoint,
     ExportedModel,
-    LedgerSummary,
-    Signature,
-    TensorSpec,
     ValidationReport,
     WeightsKind,
 )
 from tasks.requests import ExportRequest, PushRequest
-
-TRAINED_AT = "2024-05-06T07:08:09Z"
+from tests.publishing.exports import TRAINED_AT, export_record, passing_report
 
 SHARDS = 6
 
@@ -85,48 +80,12 @@ def make_export(tmp_path: Path) -> MakeExport:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         digest, size = digest_tree(folder)
-        record, report = _record(folder, digest, size, trained_at), _report(digest)
+        record, report = export_record(folder, digest, size, trained_at), passing_report(digest)
         Path(f"{folder}.json").write_text(json.dumps(record.to_json()))
         Path(f"{folder}.report.json").write_text(json.dumps(report.to_json()))
         return Export(folder, record, report)
 
     return make
-
-
-def _record(folder: Path, digest: str, size: int, trained_at: str) -> ExportedModel:
-    checkpoint = Checkpoint(
-        model="digits",
-        uri="/catalogue/digits/100-0123456789ab",
-        prefix="weights",
-        format="tensor_bundle",
-        step=100,
-        trained_at=trained_at,
-        digest="0123456789abcdef" * 4,
-        size_bytes=12345,
-    )
-    image = TensorSpec("uint8", (None, 28, 28))
-    return ExportedModel(
-        model="digits",
-        uri=str(folder),
-        digest=digest,
-        size_bytes=size,
-        signatures={
-            "serving_default": Signature(
-                inputs={"image": image}, outputs={"digit": TensorSpec("int64", (None,))}
-            )
-        },
-        checkpoint=checkpoint,
-        weights="raw",
-        ledger=LedgerSummary(served=1, dropped={"optimizer": 2}),
-        ledger_uri=f"{folder}.ledger.json",
-    )
-
-
-def _report(digest: str) -> ValidationReport:
-    check = Check(name="whole", status="passed", looked_at="the files", expected="all", found="all")
-    return ValidationReport(
-        model="digits", digest=digest, checks=(check,), passed=True, validated_at="2024-05-06T08:00:00Z"
-    )
 
 
 @pytest.fixture
