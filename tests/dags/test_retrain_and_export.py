@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from tasks.export import export_model
+from tasks.requests import ExportRequest
+
 Python = Callable[..., Any]
 
 DEAR = ("tensorflow", "keras", "google", "numpy", "mlxtend", "airflow.providers.google")
@@ -99,6 +102,10 @@ def test_run_with_null_logical_date_publishes_a_version_from_real_digits(
     assert {f"mnist/{release['version']}/saved_model.pb", "mnist/live.json"} <= objects
     # The stages' own log lines are in the tasks' log, under their own names.
     assert "trained mnist" in run["log"]
+    # Airflow leaves no trace in what is served.
+    checkpoint, out = release["checkpoint"]["uri"], str(tmp_path / "by-hand")
+    by_hand = export_model(ExportRequest(model="mnist", checkpoint=checkpoint, out=out))
+    assert by_hand.digest == release["digest"]
 
 
 def test_run_with_logical_date_and_absent_step_fails_without_a_retry(

@@ -10,8 +10,7 @@ import keras
 import tensorflow as tf
 
 from tasks.definition import GraphFunctionDefinition, Mode, ModelDefinition
-from tasks.errors import InvalidDefinition
-from tasks.export.declared import Declarations
+from tasks.export.declared import Declarations, draw_declared
 from tasks.networks import draw_network, known_by_own_names, weights_by_name
 from tasks.train.average import update_average
 from tasks.train.graph_training import draw_training
@@ -50,12 +49,12 @@ def draw_step(definition: ModelDefinition, features: Any, labels: Any) -> DrawnS
     Returns:
         Forward pass, loss, gradients, optimizer and moving average.
     """
-    return _declared(lambda declarations: _traced_step(definition, (features, labels), declarations))
+    return draw_declared(lambda declarations: _traced_step(definition, (features, labels), declarations))
 
 
 def draw_evaluation(definition: ModelDefinition) -> DrawnStep:
     """Trace an evaluation step: the network in EVALUATE mode, the loss and the metrics."""
-    return _declared(lambda declarations: _traced_evaluation(definition, declarations))
+    return draw_declared(lambda declarations: _traced_evaluation(definition, declarations))
 
 
 def draw_graph_function_steps(definition: GraphFunctionDefinition, spec: Any) -> DrawnStep:
@@ -87,19 +86,6 @@ def draw_graph_function_steps(definition: GraphFunctionDefinition, spec: Any) ->
         kinds=kinds,
         layers=frozenset(part for weight in drawn.weights for part in weight.op.name.split("/")[:-1]),
     )
-
-
-def _declared(draw: Callable[[Declarations], DrawnStep]) -> DrawnStep:
-    """Draw, and once more with memory for what was made without an initializer and then read."""
-    allocated = set[int]()
-    while True:
-        declarations = Declarations(allocated)
-        try:
-            return draw(declarations)
-        except InvalidDefinition:
-            if not declarations.missed:
-                raise
-            allocated |= declarations.missed
 
 
 def _traced_step(definition: ModelDefinition, spec: Any, declarations: Declarations) -> DrawnStep:
