@@ -1,0 +1,32 @@
+"""The application that Airflow's API server mounts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import Depends, FastAPI
+from starlette.staticfiles import StaticFiles
+
+from redraw.web.access import SameSiteOnly, reading_user
+from redraw.web.failures import answer_failures
+from redraw.web.headers import GuardingHeaders
+from redraw.web.routes import ROUTERS
+
+__all__ = ["create_app"]
+
+
+def create_app() -> FastAPI:
+    """The pages as an ASGI application; nothing is asked of the bucket yet.
+
+    Returns:
+        The application. All but its style sheet and scripts, which are public files, needs
+        a user of Airflow who may read the DAG that publishes.
+    """
+    app = FastAPI(title="Redraw", docs_url=None, redoc_url=None, openapi_url=None)
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(reading_user)])
+    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
+    app.add_middleware(SameSiteOnly)
+    app.add_middleware(GuardingHeaders)
+    answer_failures(app)
+    return app

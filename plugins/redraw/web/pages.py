@@ -1,0 +1,40 @@
+"""A template as an answer: every value escaped, and an undefined one is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from redraw.web import places, wording
+
+__all__ = ["show_page"]
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters.update({name: getattr(wording, name) for name in wording.__all__})
+_TEMPLATES.globals.update({name: getattr(places, name) for name in places.__all__ if name.endswith("_place")})
+
+
+def show_page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """Fill a template.
+
+    Args:
+        request: What is answered.
+        template: Its file's name. In it `root` is where the pages are mounted, as the
+            browser sees it, and `airflow` where Airflow is, both without a slash at the end.
+        status: The answer's.
+        values: What the template shows.
+    """
+    root = str(request.scope.get("root_path", "")).rstrip("/")
+    page = _TEMPLATES.get_template(template)
+    airflow = root.removesuffix(places.MOUNT)
+    return HTMLResponse(page.render(root=root, airflow=airflow, **values), status_code=status)

@@ -1,0 +1,9 @@
+"""The routes, one module a page."""
+
+from __future__ import annotations
+
+from redraw.web.routes import models
+
+__all__ = ["ROUTERS"]
+
+ROUTERS = (models.router,)

@@ -1,0 +1,41 @@
+"""The Airflow plugin: the Models page in the navigation, and Redraw's tab on runs and tasks.
+
+Airflow loads this file in each of its processes, most of which show no page: the pages
+themselves are imported at the first request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from redraw.web.places import MOUNT, RUN_TAB, TASK_TAB
+
+__all__ = ["RedrawPlugin"]
+
+
+class _PagesWhenAsked:
+    """The ASGI application of the pages, made when the first request arrives."""
+
+    _app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._app is None:
+            from redraw.web.app import create_app
+
+            self._app = create_app()
+        await self._app(scope, receive, send)
+
+
+class RedrawPlugin(AirflowPlugin):
+    """Pages of what is published, under `/redraw`."""
+
+    name = "redraw"
+    fastapi_apps = [{"app": _PagesWhenAsked(), "url_prefix": MOUNT, "name": "Redraw"}]
+    # Without a leading slash: Airflow may itself be served under a prefix.
+    external_views = [
+        {"name": "Models", "href": f"{MOUNT[1:]}/models", "destination": "nav", "url_route": "models"},
+        {"name": "Redraw", "href": RUN_TAB, "destination": "dag_run", "url_route": "redraw"},
+        {"name": "Redraw", "href": TASK_TAB, "destination": "task_instance", "url_route": "redraw"},
+    ]

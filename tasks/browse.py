@@ -1,0 +1,215 @@
+"""What is published, read for people who look through it: a page at a time, and each record once.
+
+A release record never changes but to say that its version was pruned or restored, and then its
+generation does: a record that was read is kept by name and generation, so that showing a page again
+costs a listing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tasks.errors import VersionNotFound
+from tasks.live import read_pointer
+from tasks.names import check_model_name
+from tasks.published import Claim, read_claim, read_release
+from tasks.records import LivePointer, Release
+from tasks.registry import list_models
+from tasks.storage import Storage, StoredObject, in_parallel
+
+__all__ = ["Browser", "ModelRow", "VersionPage", "VersionRow"]
+
+# How old a listing may be, in seconds: long enough for the requests of one page.
+_LISTING_SECONDS = 2.0
+_KEPT_ROWS = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow:
+    """A model in the list of models.
+
+    Attributes:
+        name: The definition's.
+        summary: The first line of its docstring.
+        live: The live version; None before the first.
+        versions: How many were published, the pruned ones included.
+    """
+
+    name: str
+    summary: str
+    live: int | None
+    versions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRow:
+    """A version in a list: what its release record says, in short.
+
+    Attributes:
+        version: As `Release.version`, and so are the others of that record.
+        trained_at: Of the checkpoint.
+        step: Of the checkpoint.
+        metrics: Of the checkpoint.
+        passed: How many checks of the validation passed.
+        checks: How many there were.
+        waived: Those that were not run, and waived.
+        pruned_at: When its objects were removed; None while they are there.
+    """
+
+    version: int
+    trained_at: str
+    pushed_at: str
+    step: int
+    digest: str
+    size_bytes: int
+    metrics: Mapping[str, float]
+    passed: int
+    checks: int
+    waived: tuple[str, ...]
+    asked_by: str
+    dag_run: str | None
+    pruned_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionPage:
+    """Some of a model's versions, the newest weights first, of `total`."""
+
+    total: int
+    rows: tuple[VersionRow, ...]
+
+
+class Browser:
+    """Reads a model bucket for pages; threads may share it.
+
+    Args:
+        storage: The model bucket.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, storage: Storage, clock: Callable[[], float] = time.monotonic) -> None:
+        self.storage = storage
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._listings: dict[str, tuple[float, tuple[StoredObject, ...]]] = {}
+        self._rows: OrderedDict[tuple[str, int], VersionRow] = OrderedDict()
+
+    def models(self) -> tuple[ModelRow, ...]:
+        """Every model that has a definition, by name.
+
+        Raises:
+            InvalidDefinition: A package of `REDRAW_MODELS` cannot be read.
+            StorageError: The bucket is missing, forbidden or does not answer.
+        """
+        found = list_models()
+        pointers = in_parallel(self.pointer, [model.name for model in found])
+        return tuple(
+            ModelRow(
+                name=model.name,
+                summary=model.summary,
+                live=pointer.version,
+                versions=len(self._listed(model.name)),
+            )
+            for model, pointer in zip(found, pointers, strict=True)
+        )
+
+    def pointer(self, model: str) -> LivePointer:
+        """The live pointer of a model; its version is None before the first."""
+        return read_pointer(self.storage, check_model_name(model))
+
+    def versions(self, model: str, offset: int = 0, limit: int | None = None) -> VersionPage:
+        """Some of a model's versions, the newest weights first.
+
+        Args:
+            model: The definition's name.
+            offset: How many to pass over.
+            limit: How many at most; all by default.
+        """
+        listed = self._listed(check_model_name(model))
+        wanted = listed[offset:] if limit is None else listed[offset : offset + limit]
+        rows = in_parallel(lambda item: self._row(model, item), wanted)
+        return VersionPage(total=len(listed), rows=tuple(row for row in rows if row is not None))
+
+    def release(self, model: str, version: int) -> Release:
+        """A version's release record.
+
+        Raises:
+            VersionNotFound: It was never published, or not to its end.
+        """
+        release = read_release(self.storage, check_model_name(model), version)
+        if release is None:
+            raise VersionNotFound(
+                f"{self.storage.uri}/{model}/{version}: expected a published version, got none."
+                " Correct the address."
+            )
+        return release
+
+    def claim(self, model: str, version: int) -> Claim:
+        """A version's claim, with its manifest; raises as `release`."""
+        claim = read_claim(self.storage, check_model_name(model), version)
+        if claim is None:
+            raise VersionNotFound(
+                f"{self.storage.uri}/{model}/{version}: expected a claim, got none. Correct the address."
+            )
+        return claim
+
+    def _listed(self, model: str) -> tuple[StoredObject, ...]:
+        """The release records, the newest weights first, as a listing that is not old shows them."""
+        now = self._clock()
+        with self._lock:
+            known = self._listings.get(model)
+        if known is not None and now - known[0] < _LISTING_SECONDS:
+            return known[1]
+        start = f"{model}/releases/"
+        records = [
+            item
+            for item in self.storage.list(start)
+            if item.name.removeprefix(start).removesuffix(".json").isdecimal()
+        ]
+        listed = tuple(sorted(records, key=_version_of, reverse=True))
+        with self._lock:
+            self._listings[model] = (now, listed)
+        return listed
+
+    def _row(self, model: str, item: StoredObject) -> VersionRow | None:
+        key = (item.name, item.generation)
+        with self._lock:
+            if key in self._rows:
+                self._rows.move_to_end(key)
+                return self._rows[key]
+        release = read_release(self.storage, model, _version_of(item))
+        if release is None:
+            return None
+        row = _row_of(release)
+        with self._lock:
+            self._rows[key] = row
+            while len(self._rows) > _KEPT_ROWS:
+                self._rows.popitem(last=False)
+        return row
+
+
+def _version_of(item: StoredObject) -> int:
+    return int(item.name.rpartition("/")[2].removesuffix(".json"))
+
+
+def _row_of(release: Release) -> VersionRow:
+    checks = release.report.checks
+    return VersionRow(
+        version=release.version,
+        trained_at=release.checkpoint.trained_at,
+        pushed_at=release.pushed_at,
+        step=release.checkpoint.step,
+        digest=release.digest,
+        size_bytes=release.size_bytes,
+        metrics=release.checkpoint.metrics,
+        passed=sum(check.status == "passed" for check in checks),
+        checks=len(checks),
+        waived=tuple(check.name for check in checks if check.waived),
+        asked_by=release.provenance.asked_by,
+        dag_run=release.provenance.dag_run,
+        pruned_at=release.pruned.pruned_at if release.pruned else None,
+    )
