@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from redraw.web.routes import models
+from redraw.web.routes import models, trial
 
 __all__ = ["ROUTERS"]
 
-ROUTERS = (models.router,)
+ROUTERS = (models.router, trial.router)
