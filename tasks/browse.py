@@ -7,19 +7,20 @@ costs a listing.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tasks.errors import VersionNotFound
+from tasks.errors import ObjectConflict, VersionNotFound
 from tasks.live import read_pointer
 from tasks.names import check_model_name
-from tasks.published import Claim, read_claim, read_release
+from tasks.published import ATTACHMENT_BYTES, Claim, read_claim, read_release
 from tasks.records import LivePointer, Release
 from tasks.registry import list_models
-from tasks.storage import Storage, StoredObject, in_parallel
+from tasks.storage import Absent, Storage, StoredObject, in_parallel
 
 __all__ = ["Browser", "ModelRow", "VersionPage", "VersionRow"]
 
@@ -156,6 +157,40 @@ class Browser:
                 f"{self.storage.uri}/{model}/{version}: expected a claim, got none. Correct the address."
             )
         return claim
+
+    def attachment(self, model: str, version: int, name: str) -> bytes | None:
+        """Something to look at that was published beside a version, held to its record.
+
+        Args:
+            model: The definition's name.
+            version: The version.
+            name: One of the record's `attachments`, as `report.html`.
+
+        Returns:
+            Its content; None where the version has none of that name, or was pruned.
+
+        Raises:
+            VersionNotFound: As `release`.
+            ObjectConflict: It is larger than what can be shown, or not what was published.
+        """
+        listed = self.release(model, version).attachments.get(name)
+        if listed is None:
+            return None
+        if listed.size > ATTACHMENT_BYTES:
+            raise ObjectConflict(
+                f"{self.storage.uri}/{listed.name}: expected at most {ATTACHMENT_BYTES} bytes to show,"
+                f" got {listed.size}. Copy it from the bucket to look at it."
+            )
+        try:
+            content = self.storage.read_range(listed.name, 0, listed.size + 1)
+        except Absent:
+            return None
+        if (found := hashlib.sha256(content).hexdigest()) != listed.sha256:
+            raise ObjectConflict(
+                f"{self.storage.uri}/{listed.name}: expected {listed.size} bytes with SHA-256"
+                f" {listed.sha256}, as published, got {found}. Find out who wrote it; do not trust it."
+            )
+        return content
 
     def _listed(self, model: str) -> tuple[StoredObject, ...]:
         """The release records, the newest weights first, as a listing that is not old shows them."""
