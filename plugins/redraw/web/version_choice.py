@@ -9,7 +9,7 @@ from tasks.errors import VersionNotFound
 from tasks.published import list_versions
 from tasks.records import LivePointer, Release
 
-__all__ = ["VersionChoice", "labels_of", "offer_versions"]
+__all__ = ["VersionChoice", "offer_versions"]
 
 # A list of more is no help; any other version has its address.
 _MOST_OFFERED = 500
@@ -30,7 +30,9 @@ class VersionChoice:
     more: int
 
 
-def offer_versions(browser: Browser, pointer: LivePointer, release: Release, other: int | None) -> VersionChoice:
+def offer_versions(
+    browser: Browser, pointer: LivePointer, release: Release, other: int | None
+) -> VersionChoice:
     """Offer the versions that a version can be held to.
 
     Args:
@@ -58,12 +60,6 @@ def offer_versions(browser: Browser, pointer: LivePointer, release: Release, oth
         other=chosen,
         more=len(others) - len(shown),
     )
-
-
-def labels_of(release: Release, pointer: LivePointer) -> list[str]:
-    """What a version is called: `live`, `previous`, `canary`, `pinned`, `pruned` or nothing of it."""
-    pruned = ["pruned"] if release.pruned else []
-    return [*_names(release.version, pointer), *pruned]
 
 
 def _names(version: int, pointer: LivePointer) -> list[str]:

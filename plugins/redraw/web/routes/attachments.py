@@ -4,8 +4,9 @@
 
 from fastapi import APIRouter, Response
 
+from redraw.web.buckets import BrowserDep
 from redraw.web.pictures import ATTACHMENTS, Theme, harmless, in_theme
-from redraw.web.routes.versions import BrowserDep, VersionNumber
+from redraw.web.routes.versions import VersionNumber
 from tasks.browse import Browser
 from tasks.errors import VersionNotFound
 from tasks.names import check_model_name

@@ -4,30 +4,32 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
-from redraw.web.buckets import model_browser
+from redraw.web.buckets import BrowserDep
 from redraw.web.graph_parts import read_graphs
 from redraw.web.kept import read_kept
 from redraw.web.ledger_rows import find_rows, read_ledger
 from redraw.web.object_links import folder_url, object_url
 from redraw.web.pages import show_page
+from redraw.web.places import comparison_place, run_place, version_place
 from redraw.web.signature_changes import compare_signatures
-from redraw.web.version_choice import VersionChoice, labels_of, offer_versions
+from redraw.web.version_choice import VersionChoice, offer_versions
+from redraw.web.version_labels import version_labels
 from tasks.browse import Browser
 from tasks.errors import VersionNotFound
 from tasks.listed_file import ListedFile
 from tasks.names import check_model_name
 from tasks.records import Check, LivePointer, Release
+from tasks.version_rows import row_of
 
-__all__ = ["BrowserDep", "VersionNumber", "router"]
+__all__ = ["VersionNumber", "router"]
 
 router = APIRouter()
 
-BrowserDep = Annotated[Browser, Depends(model_browser)]
 VersionNumber = Annotated[int, Path(ge=0, lt=1 << 63)]
 Text = Annotated[str, Query(max_length=200)]
 
@@ -103,6 +105,21 @@ def show_ledger(
     )
 
 
+@router.get("/models/{model}/{version}/choose")
+def choose_version(
+    request: Request,
+    model: str,
+    version: VersionNumber,
+    other: Annotated[int, Query(ge=0, lt=1 << 63)],
+    show: Literal["beside", "alone"] = "alone",
+) -> Response:
+    """Lead to the version that was chosen in a form, or to the two beside each other."""
+    check_model_name(model)
+    beside = show == "beside"
+    place = comparison_place(model, version, other) if beside else version_place(model, other)
+    return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{place}", status_code=303)
+
+
 def _facts(release: Release, pointer: LivePointer, choice: VersionChoice) -> Mapping[str, Any]:
     """What stands at the top of the page, and what its partial templates are given."""
     dag, _, run = (release.provenance.dag_run or "").partition("/")
@@ -111,10 +128,10 @@ def _facts(release: Release, pointer: LivePointer, choice: VersionChoice) -> Map
         "version": release.version,
         "release": release,
         "pointer": pointer,
-        "labels": labels_of(release, pointer),
+        "labels": version_labels(pointer, row_of(release)),
         "history": [change for change in pointer.history if change.version == release.version][::-1],
         "choice": choice,
-        "dag_run": f"/dags/{quote(dag, safe='')}/runs/{quote(run, safe='')}" if dag and run else "",
+        "dag_run": run_place(dag, run) if dag and run else "",
         "folder_link": folder_url(release.uri),
         "checkpoint_link": folder_url(release.checkpoint.uri),
     }
