@@ -5,18 +5,17 @@
 import asyncio
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from redraw.web.access import acting_user
-from redraw.web.buckets import model_browser
+from redraw.web.buckets import BrowserDep
 from redraw.web.errors import WorkerOverran, WorkersBusy
 from redraw.web.offers import offers_trials
 from redraw.web.workers import run_worker
 from tasks.ask.examples import example_requests
-from tasks.browse import Browser
 from tasks.errors import (
     InvalidName,
     InvalidRequest,
@@ -56,8 +55,6 @@ def _demand_offered() -> None:
 
 
 router = APIRouter(dependencies=[Depends(_demand_offered), Depends(acting_user)])
-
-BrowserDep = Annotated[Browser, Depends(model_browser)]
 
 
 @router.get("/models/{model}/{version}/trial")

@@ -1,12 +1,14 @@
 // The request box of a version's page: an example to edit, and the version's answer to it.
 "use strict";
 (() => {
+  const MOST_BODY = 1_000_000; // what the server takes
   const section = document.querySelector("[data-trial]");
   const trial = window.redrawTrial;
   if (!section) return;
   const part = (name) => section.querySelector(`[data-${name}]`);
   const place = section.dataset.trial;
   const [select, text, answer, ask] = [part("signature"), part("inputs"), part("answer"), part("ask")];
+  const state = part("state"); // one line, which screen readers say; the tables are there to be read
   let signatures = {};
   let drawings = {};
 
@@ -21,8 +23,10 @@
     throw new Error(response.status === 403 ? "Only those who may run the DAG that publishes may try a version." : own);
   }
 
-  const refuse = (err) => element("p", { className: "failure", role: "alert", textContent: err.message });
-  const { element } = trial;
+  function refuse(message) {
+    state.textContent = "";
+    answer.replaceChildren(trial.element("p", { className: "failure", role: "alert", textContent: message }));
+  }
 
   function inputsNow() {
     try {
@@ -63,18 +67,22 @@
   async function send(event) {
     event.preventDefault();
     const inputs = inputsNow();
-    if (inputs === null) {
-      answer.replaceChildren(refuse(new Error("Expected JSON, got something else. Correct the inputs.")));
+    const body = JSON.stringify({ signature: select.value, inputs });
+    if (inputs === null || body.length > MOST_BODY) {
+      refuse(inputs === null ? "Expected JSON, got something else. Correct the inputs."
+        : `Expected a request of at most ${MOST_BODY} bytes, got ${body.length}. Ask fewer rows, or a smaller picture.`);
       text.focus();
       return;
     }
     ask.disabled = true;
-    answer.replaceChildren(element("p", { className: "quiet", textContent: "Asking… The first time, the version is fetched." }));
+    answer.replaceChildren();
+    state.textContent = "Asking… The first time, the version is fetched.";
     try {
-      const body = JSON.stringify({ signature: select.value, inputs });
-      trial.showAnswer(answer, await fetchJson({ method: "POST", headers: { "Content-Type": "application/json" }, body }));
+      const given = await fetchJson({ method: "POST", headers: { "Content-Type": "application/json" }, body });
+      state.textContent = trial.timeOf(given);
+      answer.replaceChildren(...trial.tablesOf(given));
     } catch (err) {
-      answer.replaceChildren(refuse(err));
+      refuse(err.message);
     } finally {
       ask.disabled = false;
     }

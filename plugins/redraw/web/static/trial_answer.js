@@ -3,6 +3,7 @@
 (() => {
   const MOST_ROWS = 20;
   const MOST_CLASSES = 20;
+  const MOST_SHOWN = 100;
   const trial = window.redrawTrial;
   const { element } = trial;
 
@@ -17,7 +18,7 @@
 
   const table = (caption, heads, rows) => element("div", { className: "scroll" }, element("table", {},
     element("caption", { textContent: caption }),
-    element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { textContent: head, scope: "col" })))),
+    element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { textContent: head, scope: "col", className: head === "Probability" ? "number" : "" })))),
     element("tbody", {}, ...rows)));
 
   // One row of probabilities: every class, or the likeliest of many.
@@ -39,6 +40,13 @@
     return table(left ? `${caption}, without the ${left} least likely` : caption, ["Class", "Share", "Probability"], rows);
   }
 
+  // One row of an output, or its beginning.
+  function cell(value) {
+    if (!Array.isArray(value)) return figure(value);
+    const all = value.flat(Infinity);
+    return `[${all.slice(0, MOST_SHOWN).map(figure).join(", ")}${all.length > MOST_SHOWN ? ", …" : ""}]`;
+  }
+
   function show(name, tensor) {
     const caption = `${name}: ${tensor.dtype} [${tensor.shape.join(", ")}]`;
     const values = tensor.shape.length ? tensor.values : [tensor.values];
@@ -48,22 +56,25 @@
     }
     const rows = shown.map((value, row) => element("tr", {},
       element("th", { textContent: String(row), scope: "row" }),
-      element("td", { className: "wide", textContent: Array.isArray(value) ? `[${value.flat(9).slice(0, 100).map(figure).join(", ")}${value.flat(9).length > 100 ? ", …" : ""}]` : figure(value) })));
+      element("td", { className: "wide", textContent: cell(value) })));
     const left = values.length - shown.length;
     return [table(left > 0 ? `${caption}, the first ${shown.length} rows` : caption, ["Row", "Value"], rows)];
   }
 
-  function showAnswer(place, answer) {
+  // How long the answer took, in a line.
+  const timeOf = ({ seconds, load_seconds: loading, fetched }) => `Answered in ${figure(seconds)} s; loaded in ${figure(loading)} s`
+    + (fetched ? ", after it was fetched from the bucket." : ".");
+
+  function tablesOf({ outputs }) {
     // The shortest first: what was decided, then how sure it is.
-    const outputs = Object.entries(answer.outputs).sort(([, one], [, other]) => one.shape.length - other.shape.length);
-    const time = `Answered in ${figure(answer.seconds)} s; loaded in ${figure(answer.load_seconds)} s`
-      + (answer.fetched ? ", after it was fetched from the bucket." : ".");
-    const json = Object.fromEntries(outputs.map(([name, tensor]) => [name, tensor.values]));
-    place.replaceChildren(
-      ...outputs.flatMap(([name, tensor]) => show(name, tensor)),
-      element("p", { className: "aside", textContent: time }),
-      element("details", {}, element("summary", { textContent: "As JSON" }), element("pre", { textContent: trial.write(json), tabIndex: 0 })));
+    const ordered = Object.entries(outputs).sort(([, one], [, other]) => one.shape.length - other.shape.length);
+    const json = Object.fromEntries(ordered.map(([name, tensor]) => [name, tensor.values]));
+    const whole = element("pre", { textContent: trial.write(json), tabIndex: 0 });
+    return [
+      ...ordered.flatMap(([name, tensor]) => show(name, tensor)),
+      element("details", {}, element("summary", { textContent: "As JSON" }), whole),
+    ];
   }
 
-  Object.assign(trial, { showAnswer });
+  Object.assign(trial, { timeOf, tablesOf });
 })();

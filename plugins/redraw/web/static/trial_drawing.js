@@ -52,9 +52,9 @@
     canvas.addEventListener("pointercancel", finish);
   }
 
-  // The whole picture, as large as it fits, in the middle.
+  // The whole picture, as large as it fits, in the middle; its first pixel goes on around it.
   function placeImage(canvas, image) {
-    clear(canvas);
+    context(canvas).drawImage(image, 0, 0, 1, 1, 0, 0, canvas.width, canvas.height);
     const scale = Math.min(canvas.width / image.width, canvas.height / image.height);
     const [width, height] = [image.width * scale, image.height * scale];
     const pen = context(canvas);
@@ -69,8 +69,17 @@
     pen.putImageData(pixels, 0, 0);
   }
 
-  // The drawing and its controls; `give` takes the input's values whenever they changed.
-  function makeDrawing(name, size, read, give) {
+  // A file's content in base 64.
+  const encodeFile = (file) => new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result.split(",")[1]));
+    reader.addEventListener("error", () => reject(reader.error));
+    reader.readAsDataURL(file);
+  });
+
+  // The drawing and its controls. `read` gives the values of what is drawn, `pass` those of a file
+  // that needs no drawing (or null), and `give` takes them whenever they changed.
+  function makeDrawing(name, size, { read, pass, give }) {
     const canvas = element("canvas", { width: size.width, height: size.height });
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `${name}, ${size.width} by ${size.height} pixels: draw here, or choose a file beside it`);
@@ -84,7 +93,7 @@
       try {
         placeImage(canvas, await createImageBitmap(file.files[0]));
         problem.hidden = true;
-        changed();
+        give(await pass(file.files[0]) ?? read(canvas));
       } catch {
         problem.textContent = `Expected a picture that this browser can read, got ${file.files[0].name}.`;
         problem.hidden = false;
@@ -98,8 +107,8 @@
     const controls = element("div", { className: "row" },
       element("strong", { textContent: name }),
       element("span", { className: "aside", textContent: `Draw ${size.width} × ${size.height} pixels, white on black.` }),
-      button("Clear", clear), button("Invert", invert),
-      element("label", { textContent: "Or a picture, scaled to it: " }, file), problem);
+      element("span", {}, button("Clear", clear), " ", button("Invert", invert)),
+      element("label", { textContent: "Or a picture, which is scaled to it: " }, file), problem);
     return { canvas, root: element("div", { className: "drawing" }, canvas, controls) };
   }
 
@@ -112,14 +121,17 @@
   async function drawingFor(name, spec, example, give) {
     const size = trial.imageOf(spec);
     if (size) {
-      const made = makeDrawing(name, size, (canvas) => trial.readCanvas(canvas, size.channels), give);
+      const read = (canvas) => trial.readCanvas(canvas, size.channels);
+      const made = makeDrawing(name, size, { read, pass: async () => null, give });
       return { ...made, show: async (values) => trial.paintCanvas(made.canvas, values, size.channels) };
     }
     const first = Array.isArray(example) ? example[0] : null;
     if (spec.dtype !== "string" || !first || typeof first.b64 !== "string" || !first.b64.startsWith(PNG)) return null;
     const { width, height } = await decodePng(first.b64);
     const read = (canvas) => [{ b64: canvas.toDataURL("image/png").split(",")[1] }];
-    const made = makeDrawing(name, { width, height }, read, give);
+    // A PNG file is what this input takes: it goes as it is.
+    const pass = async (file) => (file.type === "image/png" ? [{ b64: await encodeFile(file) }] : null);
+    const made = makeDrawing(name, { width, height }, { read, pass, give });
     return { ...made, show: async (values) => placeImage(made.canvas, await decodePng(values[0].b64)) };
   }
 
