@@ -56,7 +56,8 @@ def _decode(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
         given = np.array(value, dtype=object)
     except (ValueError, RecursionError) as err:
         raise _misfit(where, spec, "lists that are nested too deep") from err
-    if any(isinstance(element, list) for element in given.flat):
+    # NumPy goes through no more than 32 dimensions.
+    if given.ndim <= len(spec.shape) and any(isinstance(element, list) for element in given.flat):
         raise _misfit(where, spec, "lists of different lengths")
     known = len(given.shape) == len(spec.shape) and all(
         size is None or size == got for size, got in zip(spec.shape, given.shape, strict=True)

@@ -54,10 +54,10 @@ def _demand_offered() -> None:
         raise HTTPException(404)
 
 
-router = APIRouter(dependencies=[Depends(_demand_offered), Depends(acting_user)])
+router = APIRouter()
 
 
-@router.get("/models/{model}/{version}/trial")
+@router.get("/models/{model}/{version}/example", dependencies=[Depends(_demand_offered)])
 def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
     """What each signature takes and answers, and a first request for it."""
     try:
@@ -72,7 +72,8 @@ def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
     return JSONResponse({"signatures": signatures})
 
 
-@router.post("/models/{model}/{version}/trial")
+# The right is asked for first: who may not act does not learn what is offered.
+@router.post("/models/{model}/{version}/trial", dependencies=[Depends(acting_user), Depends(_demand_offered)])
 async def ask_version(request: Request, browser: BrowserDep, model: str, version: int) -> Response:
     """Have the version answer one request: `{"signature": …, "inputs": {…}}`."""
     try:

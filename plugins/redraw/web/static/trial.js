@@ -15,8 +15,8 @@
   const specText = ({ dtype, shape }) => `${dtype} [${shape.map((size) => size ?? "None").join(", ")}]`;
 
   // The JSON that the server answers; what it refuses becomes an error with its own words.
-  async function fetchJson(options) {
-    const response = await fetch(place, { credentials: "same-origin", ...options });
+  async function fetchJson(name, options = {}) {
+    const response = await fetch(`${place}/${name}`, { credentials: "same-origin", ...options });
     const body = await response.json().catch(() => ({}));
     if (response.ok) return body;
     const own = typeof body.detail === "string" ? body.detail : `The server answered with status ${response.status}.`;
@@ -78,7 +78,7 @@
     answer.replaceChildren();
     state.textContent = "Asking… The first time, the version is fetched.";
     try {
-      const given = await fetchJson({ method: "POST", headers: { "Content-Type": "application/json" }, body });
+      const given = await fetchJson("trial", { method: "POST", headers: { "Content-Type": "application/json" }, body });
       state.textContent = trial.timeOf(given);
       answer.replaceChildren(...trial.tablesOf(given));
     } catch (err) {
@@ -90,7 +90,7 @@
 
   async function begin() {
     try {
-      ({ signatures } = await fetchJson({}));
+      ({ signatures } = await fetchJson("example"));
       part("request").hidden = false;
       await choose();
     } catch (err) {
