@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from redraw.web.places import MOUNT, RUN_TAB, TASK_TAB
+from redraw.web.places import MODELS_VIEW, MOUNT, RUN_TAB, TASK_TAB
 
 __all__ = ["RedrawPlugin"]
 
@@ -35,7 +35,7 @@ class RedrawPlugin(AirflowPlugin):
     fastapi_apps = [{"app": _PagesWhenAsked(), "url_prefix": MOUNT, "name": "Redraw"}]
     # Without a leading slash: Airflow may itself be served under a prefix.
     external_views = [
-        {"name": "Models", "href": f"{MOUNT[1:]}/models", "destination": "nav", "url_route": "models"},
+        {"name": "Models", "href": f"{MOUNT[1:]}/models", "destination": "nav", "url_route": MODELS_VIEW},
         {"name": "Redraw", "href": RUN_TAB, "destination": "dag_run", "url_route": "redraw"},
         {"name": "Redraw", "href": TASK_TAB, "destination": "task_instance", "url_route": "redraw"},
     ]

@@ -7,25 +7,29 @@ costs a listing.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tasks.errors import VersionNotFound
+from tasks.errors import ObjectConflict, VersionNotFound
 from tasks.live import read_pointer
 from tasks.names import check_model_name
-from tasks.published import Claim, read_claim, read_release
+from tasks.published import ATTACHMENT_BYTES, Claim, read_claim, read_release
 from tasks.records import LivePointer, Release
-from tasks.registry import list_models
-from tasks.storage import Storage, StoredObject, in_parallel
+from tasks.registry import FoundModel, list_models
+from tasks.storage import Absent, Storage, StoredObject, in_parallel
+from tasks.version_rows import VersionRow, row_of
 
 __all__ = ["Browser", "ModelRow", "VersionPage", "VersionRow"]
 
 # How old a listing may be, in seconds: long enough for the requests of one page.
 _LISTING_SECONDS = 2.0
 _KEPT_ROWS = 100_000
+# How many versions of each model the list of models knows.
+_RECENT = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,42 +41,14 @@ class ModelRow:
         summary: The first line of its docstring.
         live: The live version; None before the first.
         versions: How many were published, the pruned ones included.
+        recent: The last of them, the newest weights first.
     """
 
     name: str
     summary: str
     live: int | None
     versions: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class VersionRow:
-    """A version in a list: what its release record says, in short.
-
-    Attributes:
-        version: As `Release.version`, and so are the others of that record.
-        trained_at: Of the checkpoint.
-        step: Of the checkpoint.
-        metrics: Of the checkpoint.
-        passed: How many checks of the validation passed.
-        checks: How many there were.
-        waived: Those that were not run, and waived.
-        pruned_at: When its objects were removed; None while they are there.
-    """
-
-    version: int
-    trained_at: str
-    pushed_at: str
-    step: int
-    digest: str
-    size_bytes: int
-    metrics: Mapping[str, float]
-    passed: int
-    checks: int
-    waived: tuple[str, ...]
-    asked_by: str
-    dag_run: str | None
-    pruned_at: str | None
+    recent: tuple[VersionRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,17 +81,7 @@ class Browser:
             InvalidDefinition: A package of `REDRAW_MODELS` cannot be read.
             StorageError: The bucket is missing, forbidden or does not answer.
         """
-        found = list_models()
-        pointers = in_parallel(self.pointer, [model.name for model in found])
-        return tuple(
-            ModelRow(
-                name=model.name,
-                summary=model.summary,
-                live=pointer.version,
-                versions=len(self._listed(model.name)),
-            )
-            for model, pointer in zip(found, pointers, strict=True)
-        )
+        return tuple(in_parallel(self._model_row, list_models()))
 
     def pointer(self, model: str) -> LivePointer:
         """The live pointer of a model; its version is None before the first."""
@@ -131,8 +97,7 @@ class Browser:
         """
         listed = self._listed(check_model_name(model))
         wanted = listed[offset:] if limit is None else listed[offset : offset + limit]
-        rows = in_parallel(lambda item: self._row(model, item), wanted)
-        return VersionPage(total=len(listed), rows=tuple(row for row in rows if row is not None))
+        return self._page(model, wanted, len(listed))
 
     def release(self, model: str, version: int) -> Release:
         """A version's release record.
@@ -156,6 +121,62 @@ class Browser:
                 f"{self.storage.uri}/{model}/{version}: expected a claim, got none. Correct the address."
             )
         return claim
+
+    def attachment(self, model: str, version: int, name: str) -> bytes | None:
+        """Something to look at that was published beside a version, held to its record.
+
+        Args:
+            model: The definition's name.
+            version: The version.
+            name: One of the record's `attachments`, as `report.html`.
+
+        Returns:
+            Its content; None where the version has none of that name, or was pruned.
+
+        Raises:
+            VersionNotFound: As `release`.
+            ObjectConflict: It is larger than what can be shown, or not what was published.
+        """
+        listed = self.release(model, version).attachments.get(name)
+        if listed is None:
+            return None
+        if listed.size > ATTACHMENT_BYTES:
+            raise ObjectConflict(
+                f"{self.storage.uri}/{listed.name}: expected at most {ATTACHMENT_BYTES} bytes to show,"
+                f" got {listed.size}. Copy it from the bucket to look at it."
+            )
+        try:
+            content = self.storage.read_range(listed.name, 0, listed.size + 1)
+        except Absent:
+            return None
+        if (found := hashlib.sha256(content).hexdigest()) != listed.sha256:
+            raise ObjectConflict(
+                f"{self.storage.uri}/{listed.name}: expected {listed.size} bytes with SHA-256"
+                f" {listed.sha256}, as published, got {found}. Find out who wrote it; do not trust it."
+            )
+        return content
+
+    def sample(self, model: str, limit: int) -> VersionPage:
+        """At most `limit` of a model's versions, evenly spread from the newest weights to the oldest."""
+        listed = self._listed(check_model_name(model))
+        steps = max(limit - 1, 1)
+        places = sorted({round(number * (len(listed) - 1) / steps) for number in range(limit)})
+        wanted = listed if len(listed) <= limit else tuple(listed[place] for place in places)
+        return self._page(model, wanted, len(listed))
+
+    def _model_row(self, model: FoundModel) -> ModelRow:
+        versions = self.versions(model.name, limit=_RECENT)
+        return ModelRow(
+            name=model.name,
+            summary=model.summary,
+            live=self.pointer(model.name).version,
+            versions=versions.total,
+            recent=versions.rows,
+        )
+
+    def _page(self, model: str, wanted: Sequence[StoredObject], total: int) -> VersionPage:
+        rows = in_parallel(lambda item: self._row(model, item), wanted)
+        return VersionPage(total=total, rows=tuple(row for row in rows if row is not None))
 
     def _listed(self, model: str) -> tuple[StoredObject, ...]:
         """The release records, the newest weights first, as a listing that is not old shows them."""
@@ -184,7 +205,7 @@ class Browser:
         release = read_release(self.storage, model, _version_of(item))
         if release is None:
             return None
-        row = _row_of(release)
+        row = row_of(release)
         with self._lock:
             self._rows[key] = row
             while len(self._rows) > _KEPT_ROWS:
@@ -194,22 +215,3 @@ class Browser:
 
 def _version_of(item: StoredObject) -> int:
     return int(item.name.rpartition("/")[2].removesuffix(".json"))
-
-
-def _row_of(release: Release) -> VersionRow:
-    checks = release.report.checks
-    return VersionRow(
-        version=release.version,
-        trained_at=release.checkpoint.trained_at,
-        pushed_at=release.pushed_at,
-        step=release.checkpoint.step,
-        digest=release.digest,
-        size_bytes=release.size_bytes,
-        metrics=release.checkpoint.metrics,
-        passed=sum(check.status == "passed" for check in checks),
-        checks=len(checks),
-        waived=tuple(check.name for check in checks if check.waived),
-        asked_by=release.provenance.asked_by,
-        dag_run=release.provenance.dag_run,
-        pruned_at=release.pruned.pruned_at if release.pruned else None,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from tasks.errors import ObjectConflict, StorageUnavailable
-from tasks.files import ListedFile
+from tasks.listed_file import ListedFile
 from tasks.published import Claim, version_folder
 from tasks.storage import Absent, Changed, Storage, in_parallel, streams_for
 

@@ -4,7 +4,8 @@ An operator that runs a stage leaves one end of a socket in `REDRAW_CONTROL_FD`.
 it the stage asks for short-lived access tokens, so that no key reaches its disk, its
 environment, its arguments or its log; and when it closes, the operator is dead, and
 the stage ends with everything it started. A stage run by hand has no such socket and
-takes the credentials that Google's libraries find by themselves.
+takes the credentials that Google's libraries find by themselves. A program that has
+credentials itself, as Airflow's API server does, gives them with `provide_credentials`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import queue
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +27,23 @@ from tasks.errors import StorageUnavailable, error_named
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["CONTROL_FD", "storage_credentials", "watch_parent"]
+__all__ = ["CONTROL_FD", "provide_credentials", "storage_credentials", "watch_parent"]
 
 CONTROL_FD = "REDRAW_CONTROL_FD"
 
 _ANSWER_SECONDS = 180.0
+
+_provided: Callable[[], Credentials | None] | None = None
+
+
+def provide_credentials(provider: Callable[[], Credentials | None]) -> None:
+    """Have this process ask `provider` for its credentials, once, when the first bucket is opened.
+
+    Args:
+        provider: Answers as `storage_credentials`, and raises as it does.
+    """
+    global _provided
+    _provided = provider
 
 
 def watch_parent() -> None:
@@ -48,12 +62,15 @@ def storage_credentials() -> Credentials | None:
     Returns:
         Credentials that ask the operator for the next token when one expires,
         `AnonymousCredentials` for an anonymous connection, or None where Google's
-        own search is to be used: without an operator, or without a connection.
+        own search is to be used: without an operator, or without a connection. Where
+        a provider was given, what it answers.
 
     Raises:
         StorageForbidden: The connection gives no credentials; the message says why.
         StorageUnavailable: The token's issuer, or the operator, did not answer.
     """
+    if _provided is not None:
+        return _provided()
     channel = _channel()
     if channel is None:
         return None

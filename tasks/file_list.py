@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tasks.files import ListedFile, TreeFile
+from tasks.files import TreeFile
+from tasks.listed_file import ListedFile
 from tasks.record import Record
 
 __all__ = ["FileList", "encode_files", "list_files"]

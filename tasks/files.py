@@ -16,11 +16,11 @@ from pathlib import Path
 import google_crc32c
 
 from tasks.errors import DiskFull
+from tasks.listed_file import ListedFile
 
 __all__ = [
     "PARTIAL_SUFFIX",
     "Checksums",
-    "ListedFile",
     "TreeFile",
     "TreeScan",
     "checksum_of",
@@ -45,23 +45,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Checksums:
     """Of one file's content: crc32c as Cloud Storage keeps it, and SHA-256 in hex."""
 
-    crc32c: int
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListedFile:
-    """One file of a tree, as it was read once.
-
-    Attributes:
-        name: Relative to the tree's root, with forward slashes.
-        size: In bytes.
-        crc32c: Its checksum as Cloud Storage keeps it, an unsigned 32-bit number.
-        sha256: Of its content, in hex.
-    """
-
-    name: str
-    size: int
     crc32c: int
     sha256: str
 

@@ -10,10 +10,11 @@ import re
 
 from tasks.errors import InvalidName
 
-__all__ = ["check_bucket", "check_model_name", "split_bucket_uri"]
+__all__ = ["check_attachment_name", "check_bucket", "check_model_name", "split_bucket_uri"]
 
 _MODEL = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_ATTACHMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}(\.[a-z0-9]{1,12})+")
 _PREFIX = re.compile(r"[A-Za-z0-9_.=+-]+(/[A-Za-z0-9_.=+-]+)*")
 
 
@@ -33,6 +34,26 @@ def check_model_name(name: str) -> str:
         raise InvalidName(
             f"model name {name!r}: expected a lower-case letter followed by up to 62 lower-case"
             " letters, digits or underscores. List the models with 'python -m tasks models'."
+        )
+    return name
+
+
+def check_attachment_name(name: str) -> str:
+    """Return the name of something to look at beside a version unchanged.
+
+    Args:
+        name: Lower-case letters, digits, `-` and `_`, then an ending: `report.html`.
+
+    Returns:
+        The same name.
+
+    Raises:
+        InvalidName: The name has any other form.
+    """
+    if not _ATTACHMENT.fullmatch(name):
+        raise InvalidName(
+            f"attachment {name!r}: expected a file name of lower-case letters, digits, '-' and '_' with"
+            " an ending, as report.html. Validate again, and push that report."
         )
     return name
 

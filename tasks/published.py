@@ -4,11 +4,13 @@
     <model>/releases/<version>.claim.json  taken first: whose version it is, and its manifest
     <model>/releases/<version>.sig.json    its signature, if it has one
     <model>/releases/<version>.json        written last: the release record
+    <model>/reports/<version>/<hash>-<name> what people look at: the report's page and pictures, the
+                                           restore ledger; <hash> is the start of its SHA-256
     <model>/live.json                      the live pointer
     <model>/models.config                  the same for TensorFlow Serving
 
-TensorFlow Serving takes only names that parse as an integer for versions, so it
-passes over all but the first.
+TensorFlow Serving takes only children of <model>/ that parse as an integer for versions,
+so it passes over all but the first.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from tasks.files import ListedFile
+from tasks.listed_file import ListedFile
 from tasks.records import Record, Release
 from tasks.storage import Storage
 
 __all__ = [
+    "ATTACHMENT_BYTES",
     "REVISIONS",
     "Claim",
+    "attachment_name",
     "claim_name",
     "encode_record",
     "list_versions",
@@ -30,6 +34,7 @@ __all__ = [
     "read_claim",
     "read_release",
     "release_name",
+    "reports_folder",
     "serving_config_name",
     "signature_name",
     "trained_before",
@@ -38,6 +43,8 @@ __all__ = [
 
 # How many exports of one checkpoint have a version: the last two digits.
 REVISIONS = 100
+# The largest attachment: it is read and shown in one piece.
+ATTACHMENT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +84,16 @@ def claim_name(model: str, version: int) -> str:
 def release_name(model: str, version: int) -> str:
     """The object that holds a version's release record."""
     return f"{model}/releases/{version}.json"
+
+
+def reports_folder(model: str, version: int) -> str:
+    """The folder of a version's attachments; servers pass over it."""
+    return f"{model}/reports/{version}"
+
+
+def attachment_name(model: str, version: int, name: str, sha256: str) -> str:
+    """The object that holds an attachment of a version; another content has another name."""
+    return f"{reports_folder(model, version)}/{sha256[:16]}-{name}"
 
 
 def signature_name(model: str, version: int) -> str:

@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import os
 import pkgutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +20,18 @@ from tasks.definition import Applies, ModelDefinition
 from tasks.errors import InvalidDefinition, UnknownModel
 from tasks.names import check_model_name
 
-__all__ = ["FoundModel", "definition_for", "find_fitting", "find_model", "list_models", "load_definition"]
+__all__ = [
+    "FoundModel",
+    "default_model",
+    "definition_for",
+    "find_fitting",
+    "find_model",
+    "list_models",
+    "load_definition",
+]
 
 _DEFAULT_PACKAGES = "tasks.models"
+_PREFERRED = "mnist"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,11 @@ def list_models() -> tuple[FoundModel, ...]:
             read, or one name in two packages.
     """
     return tuple(model for model in _list_definitions() if not model.applies.model)
+
+
+def default_model(names: Sequence[str]) -> str:
+    """Which of the models, one at least, a run means that names none."""
+    return _PREFERRED if _PREFERRED in names else names[0]
 
 
 def _list_definitions() -> tuple[FoundModel, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.errors import ObjectConflict, VersionNotFound
-from tasks.files import ListedFile
+from tasks.listed_file import ListedFile
 from tasks.published import (
     Claim,
     list_versions,

@@ -1,4 +1,4 @@
-"""The operator's end of a stage's socket: access tokens out of an Airflow connection.
+"""Credentials out of an Airflow connection: for stages, by a socket, and for this process itself.
 
 The stage asks, a thread answers, for as long as the stage runs: a long upload can so
 renew its token, and the key never leaves this process. The other end of the line is
@@ -26,7 +26,7 @@ from airflow.sdk.log import mask_secret
 
 from tasks.errors import RedrawError, StorageForbidden, StorageUnavailable
 
-__all__ = ["DEFAULT_CONNECTION", "answer_credentials"]
+__all__ = ["DEFAULT_CONNECTION", "answer_credentials", "connection_credentials"]
 
 DEFAULT_CONNECTION = "google_cloud_default"
 
@@ -57,6 +57,27 @@ def answer_credentials(gcp_conn_id: str) -> Iterator[socket.socket]:
         with suppress(OSError):  # not connected any more: the stage has ended
             ours.shutdown(socket.SHUT_RDWR)
         ours.close()
+
+
+def connection_credentials(gcp_conn_id: str) -> Any:
+    """Credentials for this process itself, which renew their tokens themselves.
+
+    Args:
+        gcp_conn_id: The Airflow connection that says who may read the buckets.
+
+    Returns:
+        Google's credentials object; None where Google's own search is to be used, because
+        the default connection does not exist.
+
+    Raises:
+        StorageForbidden: The connection gives no credentials; the message says why.
+    """
+    try:
+        return _Grants(gcp_conn_id).credentials()
+    except RedrawError:
+        raise
+    except Exception as err:  # whatever a connection or a secrets backend raises, the page has to say
+        raise StorageForbidden(_refusal(gcp_conn_id, err)) from err
 
 
 def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
@@ -95,6 +116,17 @@ class _Grants:
     def __init__(self, gcp_conn_id: str) -> None:
         self.gcp_conn_id = gcp_conn_id
         self._credentials: Any = None
+
+    def credentials(self) -> Any:
+        """What the connection gives; None where there is none."""
+        extra = self._connection_extra()
+        if extra is None:
+            return None
+        if _is_anonymous(extra):
+            from google.auth.credentials import AnonymousCredentials
+
+            return AnonymousCredentials()
+        return self._connect()
 
     def grant(self, *, renew: bool) -> dict[str, Any]:
         """Answer with a token, or with where else the stage has to look."""

@@ -12,15 +12,16 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections.abc import Sequence
 from typing import TypeVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.stage_process import FinishedStage
-from tasks.errors import InvalidRecord, error_named
+from tasks.errors import InvalidRecord, RedrawError, error_named
 from tasks.records import Record
 
-__all__ = ["printed_record", "read_record"]
+__all__ = ["named_error", "printed_record", "read_record"]
 
 R = TypeVar("R", bound=Record)
 
@@ -72,14 +73,21 @@ def printed_record(finished: FinishedStage, record_type: type[R]) -> R | None:
         return None
 
 
+def named_error(lines: Sequence[str]) -> tuple[type[RedrawError], str] | None:
+    """The expected error that a stage ended with, by the last lines of its log; None where it names none."""
+    for line in reversed(lines):
+        if found := _NAMED_ERROR.fullmatch(line):
+            return error_named(found[1]), found[2]
+    return None
+
+
 def _failure(finished: FinishedStage) -> AirflowException:
     number = _signal_of(finished.returncode)
     if number is not None:
         return AirflowException(f"stage {finished.stage}: was killed by {number.name}.{_hint(number)}")
-    for line in reversed(finished.last_lines):
-        if found := _NAMED_ERROR.fullmatch(line):
-            retryable = error_named(found[1]).retryable
-            return AirflowException(found[2]) if retryable else AirflowFailException(found[2])
+    if named := named_error(finished.last_lines):
+        kind, message = named
+        return AirflowException(message) if kind.retryable else AirflowFailException(message)
     lines = "\n".join(finished.last_lines) or "nothing"
     return AirflowException(
         f"stage {finished.stage}: ended with status {finished.returncode} and no error of its own;"

@@ -18,21 +18,18 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-import tasks
 from redraw.credentials import answer_credentials
 from redraw.stage_log import StageLog
-from tasks.credentials import CONTROL_FD
+from redraw.stage_place import source_root, stage_environment, stage_python
 
 __all__ = ["FinishedStage", "StageProcess"]
 
@@ -79,7 +76,7 @@ class StageProcess:
         self.stage = stage
         self._request = json.dumps(request).encode()
         self._gcp_conn_id = gcp_conn_id
-        self._python = python or os.environ.get("REDRAW_PYTHON") or sys.executable
+        self._python = python or stage_python()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -134,8 +131,8 @@ class StageProcess:
                     stdin=stdin,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                    cwd=_source_root(),
-                    env=_environment(control.fileno()),
+                    cwd=source_root(),
+                    env=stage_environment(control.fileno()),
                     pass_fds=(control.fileno(),),
                     start_new_session=True,
                 )
@@ -187,16 +184,3 @@ class StageProcess:
         except ProcessLookupError:
             return False
         return True
-
-
-def _source_root() -> Path | None:
-    """The folder that `python -m tasks` is started in, so that it finds this `tasks` and no other."""
-    root = Path(tasks.__file__).resolve().parents[1]
-    # Installed, it is found without: and another interpreter must not see this one's libraries.
-    return None if root.name in {"site-packages", "dist-packages"} else root
-
-
-def _environment(control: int) -> dict[str, str]:
-    """This process's environment without Airflow's part, which may hold connections and keys."""
-    kept = {key: value for key, value in os.environ.items() if not key.lstrip("_").startswith("AIRFLOW")}
-    return {**kept, CONTROL_FD: str(control)}

@@ -77,7 +77,7 @@ def add_checkpoint(catalogue: Storage | str, checkpoint: Checkpoint, files: dict
     if known is not None:
         return known
     for name, path in sorted(files.items()):
-        create_or_match(storage, f"{folder}/{name}", scan_file(path, name))
+        create_or_match(storage, f"{folder}/{name}", scan_file(path, name), path)
     try:
         storage.create(f"{folder}/{RECORD}", json.dumps(checkpoint.to_json(), indent=2).encode())
     except AlreadyThere:

@@ -1,6 +1,7 @@
 """Publish a validated export: exactly once, never half, never backwards.
 
-    claim ─► data shards ─► index ─► assets ─► saved_model.pb ─► listing compared ─► release record ─► live
+    claim ─► data shards ─► index ─► assets ─► saved_model.pb ─► listing compared
+          ─► attachments ─► release record ─► live
 
 Every step creates what is missing and accepts what is there already with the same
 content, so a push that was stopped anywhere is run again and carries on, and several
@@ -18,6 +19,7 @@ from tasks.file_list import list_files
 from tasks.live import move_pointer
 from tasks.names import check_bucket, check_model_name
 from tasks.published import Claim
+from tasks.push.attachments import name_attachments
 from tasks.push.exports import demand_validated, local_files, read_export, read_report
 from tasks.push.objects import publish_objects
 from tasks.push.release import Candidate, write_release
@@ -46,14 +48,17 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
     Raises:
         NotValidated: No passing report for exactly these files.
         InvalidRecord: A record of another model, or damaged.
+        InvalidName: A model, bucket or attachment whose name could lead elsewhere.
         ObjectConflict: Something else is where the version has to go.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     started = time.monotonic()
     model = check_model_name(request.model)
     bucket = check_bucket(request.bucket)
-    candidate = Candidate(request=request, export=read_export(request), report=read_report(request))
-    demand_validated(candidate.export, candidate.report)
+    export, report = read_export(request), read_report(request)
+    demand_validated(export, report)
+    attachments = name_attachments(export, report)
+    candidate = Candidate(request=request, export=export, report=report, attachments=attachments)
     storage = storage or open_storage(bucket)
     release = _publish(storage, candidate)
     if request.make_live:

@@ -72,7 +72,7 @@ def _publish_wave(storage: Storage, folder: str, files: list[TreeFile]) -> None:
     def publish(file: TreeFile) -> None:
         started = time.monotonic()
         try:
-            create_or_match(storage, f"{folder}/{file.name}", file)
+            create_or_match(storage, f"{folder}/{file.name}", file, file.path)
         except FileAltered as err:
             raise NotValidated(
                 f"{file.path}: expected {file.size} bytes with SHA-256 {file.sha256}, as exported and"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tasks.asking import now, who_asks
 from tasks.errors import StorageUnavailable
+from tasks.listed_file import ListedFile
 from tasks.live import read_pointer
 from tasks.published import Claim, encode_record, read_release, release_name, version_folder
+from tasks.push.attachments import publish_attachments
 from tasks.records import ExportedModel, Provenance, Release, ValidationReport
 from tasks.requests import PushRequest
 from tasks.storage import AlreadyThere, Changed, Storage
@@ -19,17 +22,27 @@ __all__ = ["Candidate", "digest_report", "write_release"]
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """What is to be released: the request, the export it names, and the report that lets it pass."""
+    """What is to be released.
+
+    Attributes:
+        request: What was asked for.
+        export: The export that it names.
+        report: The validation that lets it pass.
+        attachments: Name to URI of what people look at.
+    """
 
     request: PushRequest
     export: ExportedModel
     report: ValidationReport
+    attachments: Mapping[str, str]
 
 
 def write_release(
     storage: Storage, claim: Claim, candidate: Candidate, generations: dict[str, int]
 ) -> Release:
-    """Write the release record of a version whose objects are all there, or leave the one that is.
+    """Write the attachments and the release record of a version whose objects are all there.
+
+    A record that is there stays, and so does what it names to be looked at.
 
     Args:
         storage: The model bucket.
@@ -41,13 +54,15 @@ def write_release(
         The record as it stands in the bucket.
 
     Raises:
+        ObjectConflict: Another content stands where an attachment has to go.
         StorageUnavailable: Others keep changing it.
     """
     name = release_name(claim.model, claim.version)
     published = read_release(storage, claim.model, claim.version)
     if published is not None and published.generations == generations:
         return published
-    release = _release_of(storage, claim, candidate, generations)
+    attachments = {} if published else publish_attachments(storage, claim, candidate.attachments)
+    release = _release_of(storage, claim, candidate, generations, attachments)
     try:
         storage.create(name, encode_record(release))
         return release
@@ -76,7 +91,13 @@ def digest_report(report: ValidationReport) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _release_of(storage: Storage, claim: Claim, candidate: Candidate, generations: dict[str, int]) -> Release:
+def _release_of(
+    storage: Storage,
+    claim: Claim,
+    candidate: Candidate,
+    generations: dict[str, int],
+    attachments: Mapping[str, ListedFile],
+) -> Release:
     export, request = candidate.export, candidate.request
     return Release(
         model=claim.model,
@@ -99,4 +120,5 @@ def _release_of(storage: Storage, claim: Claim, candidate: Candidate, generation
             try_number=request.try_number,
         ),
         generations=generations,
+        attachments=attachments,
     )

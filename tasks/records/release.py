@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tasks.listed_file import ListedFile
 from tasks.provenance import Provenance
 from tasks.record import Record
 from tasks.records.making import Checkpoint, LedgerSummary, WeightsKind
@@ -46,6 +47,8 @@ class Release(Record):
         provenance: The code that made it, and who asked for it.
         generations: Each object's, by its name below the folder: which write of it this is.
         pruned: That its objects are gone. The record stays, so that nothing else takes its number.
+        attachments: What people look at, `report.html` and the like: name to the object, named
+            relative to the bucket. Records of versions that were pushed without have none.
     """
 
     model: str
@@ -63,6 +66,7 @@ class Release(Record):
     provenance: Provenance
     generations: Mapping[str, int]
     pruned: Pruned | None = None
+    attachments: Mapping[str, ListedFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

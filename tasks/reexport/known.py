@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tasks.errors import ObjectConflict
-from tasks.files import ListedFile
+from tasks.listed_file import ListedFile
 from tasks.published import REVISIONS, Claim, read_claim, read_release
 from tasks.push.versions import version_of
 from tasks.records import Checkpoint, ExportedModel, MadeBy, Release, WeightsKind

@@ -14,6 +14,7 @@ from tasks.requests.exporting import (
     ValidateRequest,
 )
 from tasks.requests.publishing import (
+    AskRequest,
     LiveRequest,
     PinRequest,
     PredictRequest,
@@ -27,6 +28,7 @@ from tasks.requests.training import AdoptRequest, CheckpointRequest, Checkpoints
 
 __all__ = [
     "AdoptRequest",
+    "AskRequest",
     "CheckpointRequest",
     "CheckpointsRequest",
     "ExportRequest",

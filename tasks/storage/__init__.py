@@ -62,17 +62,24 @@ def open_storage(uri: str) -> Storage:
     return GcsStorage(bucket, prefix)
 
 
-def read_uri(uri: str) -> bytes | None:
+def read_uri(uri: str, most: int | None = None) -> bytes | None:
     """The content of one small file, local or in a bucket; None if it is absent.
 
     Args:
         uri: A path, or `gs://BUCKET/NAME`.
+        most: Read no more than so many bytes, of a file that may not be small.
 
     Raises:
         InvalidName: As `open_storage`.
     """
-    folder, _, name = uri.rpartition("/")
-    if "://" in uri:
-        return open_storage(folder).read(name)
     path = Path(uri)
-    return open_storage(str(path.parent)).read(path.name)
+    folder, name = str(path.parent), path.name
+    if "://" in uri:
+        folder, _, name = uri.rpartition("/")
+    storage = open_storage(folder)
+    if most is None:
+        return storage.read(name)
+    try:
+        return storage.read_range(name, 0, most)
+    except Absent:
+        return None

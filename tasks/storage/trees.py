@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from tasks.errors import ObjectConflict, StorageUnavailable
 from tasks.files import TreeFile
+from tasks.listed_file import ListedFile
 from tasks.storage.interface import (
     Absent,
     AlreadyThere,
@@ -50,7 +51,7 @@ def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> lis
     files = list(files)
     try:
         return in_parallel(
-            lambda file: create_or_match(storage, f"{prefix}/{file.name}", file),
+            lambda file: create_or_match(storage, f"{prefix}/{file.name}", file, file.path),
             files,
             streams_for(file.size for file in files),
         )
@@ -61,15 +62,24 @@ def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> lis
         ) from err
 
 
-def create_or_match(storage: Storage, name: str, file: TreeFile) -> StoredObject:
-    """Create one object of a file; the same content there already is as good.
+def create_or_match(storage: Storage, name: str, file: ListedFile, source: bytes | Path) -> StoredObject:
+    """Create one object; the same content there already is as good.
+
+    Args:
+        storage: Where to.
+        name: The object's name.
+        file: Its size and checksums.
+        source: Its content, or the file that holds it.
+
+    Returns:
+        The object.
 
     Raises:
         ObjectConflict: Another content stands there; it is left alone.
         FileAltered: The file is not what was read before; no object is made of it.
     """
     try:
-        return storage.create(name, file.path, file.crc32c, file.sha256)
+        return storage.create(name, source, file.crc32c, file.sha256)
     except AlreadyThere:
         found = storage.stat(name)
     if found is None:

@@ -27,6 +27,7 @@ __all__ = [
     "export_record",
     "passing_report",
     "small_files",
+    "write_attachments",
     "write_export",
 ]
 
@@ -77,18 +78,33 @@ def describe_export(folder: Path, trained_at: str = TRAINED_AT) -> Export:
     """Write the records of an export beside its folder: exported, and validated."""
     scan = scan_tree(folder)
     digest, size = scan.digest, scan.size_bytes
-    record, report = export_record(folder, digest, size, trained_at), passing_report(digest)
+    record = export_record(folder, digest, size, trained_at)
+    report = passing_report(digest, write_attachments(folder))
     Path(f"{folder}.files.json").write_bytes(encode_files(scan.files))
     Path(f"{folder}.json").write_text(json.dumps(record.to_json()))
     Path(f"{folder}.report.json").write_text(json.dumps(report.to_json()))
     return Export(folder, digest)
 
 
-def passing_report(digest: str) -> ValidationReport:
-    """A validation that such an export passed."""
+def write_attachments(folder: Path) -> dict[str, str]:
+    """Write what people look at beside an export's folder: the ledger, and what the report names."""
+    Path(f"{folder}.ledger.json").write_text('{"record": "Ledger"}')
+    texts = {"graphs.svg": "<svg/>", "report.html": "<h1>Passed</h1>"}
+    for name, text in texts.items():
+        Path(f"{folder}.{name}").write_text(text)
+    return {name: f"{folder}.{name}" for name in texts}
+
+
+def passing_report(digest: str, attachments: Mapping[str, str] | None = None) -> ValidationReport:
+    """A validation that such an export passed, with these attachments."""
     check = Check(name="whole", status="passed", looked_at="the files", expected="all", found="all")
     return ValidationReport(
-        model="digits", digest=digest, checks=(check,), passed=True, validated_at="2024-05-06T08:00:00Z"
+        model="digits",
+        digest=digest,
+        checks=(check,),
+        passed=True,
+        validated_at="2024-05-06T08:00:00Z",
+        attachments=attachments or {},
     )
 
 

@@ -24,7 +24,7 @@ from tasks.records import (
     WeightsKind,
 )
 from tasks.requests import ExportRequest, PushRequest
-from tests.publishing.exports import TRAINED_AT, export_record, passing_report
+from tests.publishing.exports import TRAINED_AT, export_record, passing_report, write_attachments
 
 SHARDS = 6
 
@@ -80,7 +80,8 @@ def make_export(tmp_path: Path) -> MakeExport:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         digest, size = digest_tree(folder)
-        record, report = export_record(folder, digest, size, trained_at), passing_report(digest)
+        record = export_record(folder, digest, size, trained_at)
+        report = passing_report(digest, write_attachments(folder))
         Path(f"{folder}.json").write_text(json.dumps(record.to_json()))
         Path(f"{folder}.report.json").write_text(json.dumps(report.to_json()))
         return Export(folder, record, report)

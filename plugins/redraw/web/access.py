@@ -14,12 +14,14 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["PUBLISHING_DAG", "SameSiteOnly", "acting_user", "reading_user"]
+__all__ = ["PUBLISHING_DAG", "SameSiteOnly", "acting_user", "reading_user", "run_reading_user"]
 
 PUBLISHING_DAG = "retrain_and_export"
 
 # As dependencies of a route: 401 without a user, 403 without the right.
 reading_user = requires_access_dag("GET", param_dag_id=PUBLISHING_DAG)
+# By the DAG in the address: its runs' tabs show what its tasks have left.
+run_reading_user = requires_access_dag("GET", DagAccessEntity.XCOM)
 acting_user = requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=PUBLISHING_DAG)
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}

@@ -7,10 +7,10 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
-from redraw.web.access import SameSiteOnly, reading_user
+from redraw.web.access import SameSiteOnly, reading_user, run_reading_user
 from redraw.web.failures import answer_failures
 from redraw.web.headers import GuardingHeaders
-from redraw.web.routes import ROUTERS
+from redraw.web.routes import ROUTERS, RUN_ROUTERS
 
 __all__ = ["create_app"]
 
@@ -20,11 +20,13 @@ def create_app() -> FastAPI:
 
     Returns:
         The application. All but its style sheet and scripts, which are public files, needs
-        a user of Airflow who may read the DAG that publishes.
+        a user of Airflow who may read the DAG that publishes, or the one whose run is shown.
     """
     app = FastAPI(title="Redraw", docs_url=None, redoc_url=None, openapi_url=None)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(reading_user)])
+    for router in RUN_ROUTERS:
+        app.include_router(router, dependencies=[Depends(run_reading_user)])
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_middleware(SameSiteOnly)
     app.add_middleware(GuardingHeaders)

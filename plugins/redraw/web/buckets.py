@@ -1,16 +1,57 @@
-"""The model bucket of this Airflow, opened once for all requests."""
+"""The buckets of this Airflow, opened once for all requests, by the operators' own connection."""
 
 from __future__ import annotations
 
 import functools
 import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Annotated
 
+from fastapi import Depends
+
+from redraw.credentials import DEFAULT_CONNECTION, connection_credentials
 from tasks.browse import Browser
+from tasks.checkpoint.counting import Count, count_checkpoints
+from tasks.credentials import provide_credentials
 from tasks.errors import InvalidRequest
 from tasks.names import check_bucket
-from tasks.storage import open_storage
+from tasks.storage import Storage, open_storage
 
-__all__ = ["model_browser"]
+__all__ = ["BrowserDep", "CatalogueCounts", "CountsDep", "model_browser"]
+
+# A catalogue grows by a checkpoint a run: its size may be a minute old.
+_COUNT_SECONDS = 60.0
+
+
+class CatalogueCounts:
+    """How many checkpoints a catalogue holds of each model, counted now and then; threads may share it.
+
+    Args:
+        catalogue: The catalogue; None where the API server knows of none.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, catalogue: Storage | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._catalogue = catalogue
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: dict[str, tuple[float, Count]] = {}
+
+    def of(self, model: str) -> Count | None:
+        """The count of a model's checkpoints; None without a catalogue."""
+        if self._catalogue is None:
+            return None
+        now = self._clock()
+        with self._lock:
+            known = self._counts.get(model)
+        if known is not None and now - known[0] < _COUNT_SECONDS:
+            return known[1]
+        count = count_checkpoints(self._catalogue, model)
+        with self._lock:
+            self._counts[model] = (now, count)
+        return count
 
 
 def model_browser() -> Browser:
@@ -28,6 +69,27 @@ def model_browser() -> Browser:
     return _browser(check_bucket(bucket))
 
 
+def catalogue_counts() -> CatalogueCounts:
+    """The sizes of the catalogue that `REDRAW_CHECKPOINTS` names, as a dependency of the routes."""
+    return _counts(os.environ.get("REDRAW_CHECKPOINTS") or None)
+
+
+BrowserDep = Annotated[Browser, Depends(model_browser)]
+CountsDep = Annotated[CatalogueCounts, Depends(catalogue_counts)]
+
+
 @functools.cache
 def _browser(bucket: str) -> Browser:
-    return Browser(open_storage(bucket))
+    return Browser(_opened(bucket))
+
+
+@functools.cache
+def _counts(catalogue: str | None) -> CatalogueCounts:
+    return CatalogueCounts(None if catalogue is None else _opened(catalogue))
+
+
+def _opened(uri: str) -> Storage:
+    """A bucket, by the connection that `REDRAW_WEB_CONNECTION` names: no second secret is needed."""
+    connection = os.environ.get("REDRAW_WEB_CONNECTION") or DEFAULT_CONNECTION
+    provide_credentials(functools.partial(connection_credentials, connection))
+    return open_storage(uri)

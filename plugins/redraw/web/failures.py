@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
 
+from redraw.web.errors import WorkerOverran, WorkersBusy
 from redraw.web.pages import show_page
 from tasks.errors import (
     InvalidName,
@@ -29,6 +30,8 @@ def _show_failure(request: Request, err: Exception) -> Response:
 def _status(err: Exception) -> int:
     if isinstance(err, VersionNotFound | UnknownModel | InvalidName):
         return 404
-    if isinstance(err, StorageUnavailable):
+    if isinstance(err, StorageUnavailable | WorkersBusy):
         return 503
+    if isinstance(err, WorkerOverran):
+        return 504
     return 502 if isinstance(err, StorageError) else 500

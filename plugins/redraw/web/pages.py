@@ -10,6 +10,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from redraw.web import places, wording
+from redraw.web.access import PUBLISHING_DAG
+from redraw.web.offers import offers_trials
 
 __all__ = ["show_page"]
 
@@ -21,7 +23,9 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update({name: getattr(wording, name) for name in wording.__all__})
+_TEMPLATES.globals["publishing_dag"] = PUBLISHING_DAG
 _TEMPLATES.globals.update({name: getattr(places, name) for name in places.__all__ if name.endswith("_place")})
+_TEMPLATES.globals["offers_trials"] = offers_trials
 
 
 def show_page(request: Request, template: str, status: int = 200, **values: Any) -> Response:

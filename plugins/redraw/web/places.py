@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-__all__ = ["MOUNT", "RUN_TAB", "TASK_TAB", "comparison_place", "model_place", "version_place"]
+__all__ = [
+    "MODELS_VIEW",
+    "MOUNT",
+    "RUN_TAB",
+    "TASK_TAB",
+    "comparison_place",
+    "framed_place",
+    "model_place",
+    "run_place",
+    "task_place",
+    "version_place",
+]
 
 # Below Airflow's own root.
 MOUNT = "/redraw"
+
+# What Airflow calls the view in its navigation.
+MODELS_VIEW = "models"
 
 # Airflow fills these in.
 RUN_TAB = f"{MOUNT[1:]}/runs/{{DAG_ID}}/{{RUN_ID}}"
@@ -27,3 +41,19 @@ def version_place(model: str, version: int) -> str:
 def comparison_place(model: str, version: int, other: int) -> str:
     """The path of the page that holds a version beside another one, below the mount."""
     return f"{version_place(model, version)}/beside/{other}"
+
+
+def framed_place(place: str) -> str:
+    """The path, below Airflow's root, that opens one of these pages inside Airflow's own."""
+    return f"/plugin/{MODELS_VIEW}{MOUNT}{place}"
+
+
+def run_place(dag_id: str, run_id: str) -> str:
+    """The path of Airflow's page of a run, below its root."""
+    return f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
+def task_place(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
+    """The path of Airflow's page of a task of a run, below its root; one of a mapped task has a number."""
+    mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
+    return f"{run_place(dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}"

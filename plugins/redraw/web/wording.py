@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["as_bytes", "as_figure", "as_time"]
+__all__ = ["as_bytes", "as_change", "as_figure", "as_time"]
 
+_CHANGES = {
+    "live": "made live",
+    "rollback": "rolled back to",
+    "label": "labelled",
+    "unlabel": "label removed",
+    "pin": "pinned",
+    "unpin": "unpinned",
+}
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -15,6 +23,11 @@ def as_bytes(size: int) -> str:
             break
         value /= 1000
     return f"{size} bytes" if unit == "bytes" else f"{value:.3g} {unit}"
+
+
+def as_change(kind: str) -> str:
+    """What was done to the live pointer, as `PointerChange.kind` names it."""
+    return _CHANGES[kind]
 
 
 def as_figure(value: float) -> str:

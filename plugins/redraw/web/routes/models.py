@@ -2,36 +2,61 @@
 
 # No postponed annotations: FastAPI reads them as they stand here.
 
+import functools
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from airflow.api_fastapi.common.db.common import SessionDep
+from fastapi import APIRouter, Query, Request, Response
 
-from redraw.web.buckets import model_browser
+from redraw.web.buckets import BrowserDep, CatalogueCounts, CountsDep
+from redraw.web.charts import Chart, draw_chart, draw_sparkline
+from redraw.web.client_requests import client_requests
+from redraw.web.last_runs import find_last_runs
 from redraw.web.pages import show_page
-from tasks.browse import Browser
+from redraw.web.version_labels import version_labels
+from redraw.web.wording import as_bytes, as_figure
+from tasks.browse import ModelRow
+from tasks.errors import StorageError
 from tasks.names import check_model_name
+from tasks.registry import find_model
+from tasks.version_rows import VersionRow, headline_metric
 
 __all__ = ["router"]
 
 router = APIRouter()
-_PAGE = 50
 
-BrowserDep = Annotated[Browser, Depends(model_browser)]
+_PAGE = 50
+# As many as a chart has room for, and no more records to read.
+_CHARTED = 300
 
 
 @router.get("/models")
-def show_models(request: Request, browser: BrowserDep) -> Response:
-    """Every model that has a definition, and which version of it is live."""
-    return show_page(request, "models.html", models=browser.models())
+def show_models(request: Request, session: SessionDep, browser: BrowserDep, counts: CountsDep) -> Response:
+    """Every model that has a definition: what is live, its last run, and how it has done."""
+    models = browser.models()
+    trends = {model.name: _trend(model) for model in models}
+    catalogue, failure = _sizes(counts, models)
+    return show_page(
+        request,
+        "models.html",
+        models=models,
+        trends=trends,
+        runs=find_last_runs(session, [model.name for model in models]),
+        catalogue=catalogue,
+        failure=failure,
+    )
 
 
 @router.get("/models/{model}")
 def show_model(
     request: Request, browser: BrowserDep, model: str, page: Annotated[int, Query(ge=1)] = 1
 ) -> Response:
-    """A model's versions, a page at a time."""
-    check_model_name(model)
-    versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
+    """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
+    versions = browser.versions(check_model_name(model), offset=(page - 1) * _PAGE, limit=_PAGE)
+    if not versions.total:
+        find_model(model)
+    pointer = browser.pointer(model)
+    live = None if pointer.version is None else browser.release(model, pointer.version)
     return show_page(
         request,
         "model.html",
@@ -39,5 +64,58 @@ def show_model(
         page=page,
         pages=-(-versions.total // _PAGE),
         versions=versions,
-        pointer=browser.pointer(model),
+        metric=headline_metric(versions.rows),
+        pointer=pointer,
+        live=live,
+        clients=client_requests(model, live.signatures) if live else (),
+        labels=functools.partial(version_labels, pointer),
     )
+
+
+@router.get("/models/{model}/charts")
+def show_charts(
+    request: Request, browser: BrowserDep, model: str, metric: Annotated[str, Query()] = ""
+) -> Response:
+    """A metric and the size of a model's versions, as charts; the model's page fetches it into itself."""
+    sample = browser.sample(check_model_name(model), _CHARTED)
+    if not sample.total:
+        find_model(model)
+    metrics = sorted({name for row in sample.rows for name in row.metrics})
+    shown = metric if metric in metrics else headline_metric(sample.rows)
+    return show_page(
+        request,
+        "charts.html",
+        model=model,
+        metrics=metrics,
+        metric=shown,
+        metric_chart=draw_chart(sample.rows, lambda row: row.metrics.get(shown or ""), as_figure),
+        size_chart=draw_chart(sample.rows, lambda row: row.size_bytes, lambda size: as_bytes(round(size))),
+        sample=sample,
+        live=browser.pointer(model).version,
+    )
+
+
+def _trend(model: ModelRow) -> tuple[str, Chart] | None:
+    """The metric that stands for a model, and its course over the last versions."""
+    name = headline_metric(model.recent)
+    if name is None:
+        return None
+
+    def measure(row: VersionRow) -> float | None:
+        return row.metrics.get(name)
+
+    chart = draw_sparkline(model.recent, measure, as_figure)
+    return None if chart is None else (name, chart)
+
+
+def _sizes(counts: CatalogueCounts, models: tuple[ModelRow, ...]) -> tuple[dict[str, str], str]:
+    """How many checkpoints there are of each model, worded; or why nobody can tell."""
+    try:
+        found = {model.name: counts.of(model.name) for model in models}
+    except StorageError as err:
+        return {}, str(err)
+    return {
+        name: f"{count.found:,}" if count.complete else f"more than {count.found:,}"
+        for name, count in found.items()
+        if count is not None
+    }, ""

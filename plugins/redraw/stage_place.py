@@ -1,0 +1,34 @@
+"""Where a stage's process is started, and what it is told of the process that starts it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import tasks
+from tasks.credentials import CONTROL_FD
+
+__all__ = ["source_root", "stage_environment", "stage_python"]
+
+
+def source_root() -> Path | None:
+    """The folder that `python -m tasks` is started in, so that it finds this `tasks` and no other."""
+    root = Path(tasks.__file__).resolve().parents[1]
+    # Installed, it is found without: and another interpreter must not see this one's libraries.
+    return None if root.name in {"site-packages", "dist-packages"} else root
+
+
+def stage_environment(control: int) -> dict[str, str]:
+    """This process's environment without Airflow's part, which may hold connections and keys.
+
+    Args:
+        control: The stage's end of the socket, by the number that it inherits.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.lstrip("_").startswith("AIRFLOW")}
+    return {**kept, CONTROL_FD: str(control)}
+
+
+def stage_python() -> str:
+    """The interpreter of the stages: `REDRAW_PYTHON`, or else this process's."""
+    return os.environ.get("REDRAW_PYTHON") or sys.executable

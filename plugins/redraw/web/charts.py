@@ -1,0 +1,172 @@
+"""Where a chart's lines, points and figures are: geometry for the templates, which draw it as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tasks.version_rows import VersionRow
+
+__all__ = ["Chart", "Point", "Tick", "draw_chart", "draw_sparkline"]
+
+_WIDTH, _HEIGHT = 640.0, 240.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 16.0, 20.0, 28.0
+_TICKS = 4
+# Beyond it the differences of two figures would overflow. No NaN is smaller than it, either.
+_LARGEST = 1e300
+# Less than this of the figures themselves is no distance that round numbers could divide.
+_LEAST_SHARE = 1e-9
+_LEAST_MARGIN = 1e-6
+_SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_MARGIN = 120.0, 28.0, 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One version in a chart: where it is, and what it shows when it is pointed at."""
+
+    x: float
+    y: float
+    value: str
+    row: VersionRow
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A line across the chart, and the figure beside it."""
+
+    y: float
+    wording: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart of one figure over versions, the oldest weights first.
+
+    Attributes:
+        width: Of the picture, in its own units, and so is all that follows.
+        height: As the width.
+        left: Where the lines across begin.
+        right: Where they end.
+        ticks: The lines across.
+        path: The line through the points, as SVG has paths.
+        points: The versions.
+        lowest: The lowest figure, worded.
+        highest: The highest, worded.
+    """
+
+    width: float = _WIDTH
+    height: float = _HEIGHT
+    left: float = _LEFT
+    right: float = _WIDTH - _RIGHT
+    ticks: tuple[Tick, ...] = ()
+    path: str
+    points: tuple[Point, ...]
+    lowest: str
+    highest: str
+
+
+Measure = Callable[[VersionRow], float | None]
+
+
+def draw_chart(rows: Sequence[VersionRow], measure: Measure, wording: Callable[[float], str]) -> Chart | None:
+    """Lay out a chart.
+
+    Args:
+        rows: Versions, the newest weights first.
+        measure: The figure of a version; one without, or with one that is not finite, is left out.
+        wording: A figure as people read it.
+
+    Returns:
+        The chart; None where no version has the figure.
+    """
+    known = _measured(rows, measure)
+    if not known:
+        return None
+    values = [value for _, value in known]
+    ticks = _round_steps(min(values), max(values))
+    places = _places(values, (_LEFT, _WIDTH - _RIGHT), (_HEIGHT - _BOTTOM, _TOP), (ticks[0], ticks[-1]))
+    return Chart(
+        ticks=tuple(
+            Tick(y, wording(tick))
+            for tick, y in zip(ticks, _heights(ticks, ticks[0], ticks[-1]), strict=True)
+        ),
+        path=_path(places),
+        points=tuple(
+            Point(x=x, y=y, value=wording(value), row=row)
+            for (row, value), (x, y) in zip(known, places, strict=True)
+        ),
+        lowest=wording(min(values)),
+        highest=wording(max(values)),
+    )
+
+
+def draw_sparkline(
+    rows: Sequence[VersionRow], measure: Measure, wording: Callable[[float], str]
+) -> Chart | None:
+    """Lay out a line the size of a word; as `draw_chart`, without lines across."""
+    known = _measured(rows, measure)
+    if not known:
+        return None
+    values = [value for _, value in known]
+    across = (_SPARK_MARGIN, _SPARK_WIDTH - _SPARK_MARGIN)
+    down = (_SPARK_HEIGHT - _SPARK_MARGIN, _SPARK_MARGIN)
+    places = _places(values, across, down, (min(values), max(values)))
+    points = zip(known, places, strict=True)
+    return Chart(
+        width=_SPARK_WIDTH,
+        height=_SPARK_HEIGHT,
+        path=_path(places),
+        points=tuple(Point(x=x, y=y, value=wording(value), row=row) for (row, value), (x, y) in points),
+        lowest=wording(min(values)),
+        highest=wording(max(values)),
+    )
+
+
+def _measured(rows: Sequence[VersionRow], measure: Measure) -> list[tuple[VersionRow, float]]:
+    """The versions that have a finite figure, the oldest weights first."""
+    measured = ((row, measure(row)) for row in reversed(rows))
+    return [(row, value) for row, value in measured if value is not None and abs(value) <= _LARGEST]
+
+
+def _places(
+    values: Sequence[float],
+    across: tuple[float, float],
+    down: tuple[float, float],
+    limits: tuple[float, float],
+) -> list[tuple[float, float]]:
+    step = (across[1] - across[0]) / max(len(values) - 1, 1)
+    start = across[0] if len(values) > 1 else sum(across) / 2
+    return [
+        (round(start + number * step, 1), round(_between(value, limits, down), 1))
+        for number, value in enumerate(values)
+    ]
+
+
+def _heights(ticks: Sequence[float], lowest: float, highest: float) -> list[float]:
+    return [round(_between(tick, (lowest, highest), (_HEIGHT - _BOTTOM, _TOP)), 1) for tick in ticks]
+
+
+def _between(value: float, limits: tuple[float, float], places: tuple[float, float]) -> float:
+    """Where a value is on a scale; in the middle of a scale without length."""
+    share = (value - limits[0]) / (limits[1] - limits[0]) if limits[1] > limits[0] else 0.5
+    return places[0] + share * (places[1] - places[0])
+
+
+def _path(places: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in places)
+
+
+def _round_steps(lowest: float, highest: float) -> list[float]:
+    """Round numbers around the values, about as many as a chart has room for."""
+    if highest <= lowest:
+        margin = max(abs(lowest) / 10, _LEAST_MARGIN)
+        lowest, highest = lowest - margin, highest + margin
+    if highest - lowest <= _LEAST_SHARE * max(abs(lowest), abs(highest)):
+        return [lowest, highest]
+    rough = (highest - lowest) / _TICKS
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
+    first = math.floor(lowest / step)
+    last = max(math.ceil(highest / step), first + 1)
+    return [number * step for number in range(first, last + 1)]

@@ -1,0 +1,71 @@
+"""What was published beside a version, for people to look at: read, or the reason why it cannot be.
+
+Whoever may write to the bucket can put anything there. What is no JSON of the form that
+validation writes is told on the page in its place; the rest of the page is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Generic, TypeVar
+
+from tasks.browse import Browser
+from tasks.errors import InvalidRecord, ObjectConflict
+from tasks.json_codec import JsonMismatch, decode_dataclass
+from tasks.records import Release
+
+__all__ = ["Kept", "decode_kept", "read_kept"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept(Generic[T]):
+    """Something published beside a version.
+
+    Attributes:
+        content: What it says; None where it is not kept, or cannot be read.
+        problem: Why it cannot be read; empty where it can, or is not kept.
+    """
+
+    content: T | None = None
+    problem: str = ""
+
+
+def read_kept(browser: Browser, release: Release, name: str, read: Callable[[bytes], T]) -> Kept[T]:
+    """Read an attachment of a version.
+
+    Args:
+        browser: The bucket's.
+        release: The version's record.
+        name: The attachment's.
+        read: What makes sense of its bytes, and raises `InvalidRecord` where there is none.
+
+    Returns:
+        What it says; nothing where the version was published without it.
+    """
+    try:
+        content = browser.attachment(release.model, release.version, name)
+        return Kept() if content is None else Kept(content=read(content))
+    except (InvalidRecord, ObjectConflict) as err:
+        return Kept(problem=str(err))
+
+
+def decode_kept(cls: type[T], content: bytes) -> T:
+    """Read one JSON object as a dataclass; keys that it does not have are passed over.
+
+    Raises:
+        InvalidRecord: It is no such object.
+    """
+    try:
+        value: Any = json.loads(content)
+        if not isinstance(value, Mapping):
+            raise JsonMismatch("expected an object")
+        known = {declared.name for declared in fields(cls)}  # type: ignore[arg-type]
+        return decode_dataclass(cls, {key: item for key, item in value.items() if key in known})
+    except (ValueError, RecursionError) as err:
+        raise InvalidRecord(
+            f"expected what validation writes, got something else ({err}). Find out who wrote it."
+        ) from err

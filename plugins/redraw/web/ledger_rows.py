@@ -1,0 +1,130 @@
+"""The restore ledger as one table: searched and cut into pages here, for it may have thousands of rows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redraw.web.kept import decode_kept
+
+__all__ = ["LedgerPage", "LedgerRow", "find_rows", "read_ledger"]
+
+LEDGER_ROWS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Served:
+    variable: str
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    saved_as: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dropped:
+    key: str
+    rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ledger:
+    """The content of `ledger.json`, as far as it is shown."""
+
+    served: tuple[_Served, ...]
+    dropped: tuple[_Dropped, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerRow:
+    """A tensor of the checkpoint, and where it went.
+
+    Attributes:
+        key: What the checkpoint calls it.
+        fate: `served`, or the rule by which it was dropped.
+        variable: What the served network calls it; empty where it was dropped.
+        tensor: Its dtype and shape; empty where it was dropped.
+        saved_as: What the SavedModel calls it; empty where it was dropped.
+    """
+
+    key: str
+    fate: str
+    variable: str = ""
+    tensor: str = ""
+    saved_as: str = ""
+
+    @property
+    def served(self) -> bool:
+        """Whether the model serves it."""
+        return self.fate == "served"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerPage:
+    """The rows of one page.
+
+    Attributes:
+        rows: Those to show.
+        found: How many were found.
+        total: How many there are.
+        page: Which page it is, from 1.
+        pages: How many pages what was found fills, one at least.
+    """
+
+    rows: tuple[LedgerRow, ...]
+    found: int
+    total: int
+    page: int
+    pages: int
+
+
+@functools.lru_cache(maxsize=2)
+def read_ledger(content: bytes) -> tuple[LedgerRow, ...]:
+    """Read `ledger.json`: what is served first, then what was dropped; the last two are kept.
+
+    Raises:
+        InvalidRecord: It is something else.
+    """
+    ledger = decode_kept(_Ledger, content)
+    served = (
+        LedgerRow(
+            key=entry.key,
+            fate="served",
+            variable=entry.variable,
+            tensor=f"{entry.dtype} {list(entry.shape)}",
+            saved_as=entry.saved_as,
+        )
+        for entry in ledger.served
+    )
+    return (*served, *(LedgerRow(key=entry.key, fate=entry.rule) for entry in ledger.dropped))
+
+
+def find_rows(rows: Sequence[LedgerRow], text: str = "", fate: str = "", page: int = 1) -> LedgerPage:
+    """Some rows of a ledger.
+
+    Args:
+        rows: The ledger's.
+        text: What a row has to hold, in any of its names; upper and lower case are the same.
+        fate: `served` or `dropped`; both where it is empty.
+        page: Which page, from 1; the last one where there are fewer.
+    """
+    words = text.casefold().split()
+    found = [row for row in rows if _fits(row, words, fate)]
+    pages = max(1, -(-len(found) // LEDGER_ROWS))
+    page = min(page, pages)
+    start = (page - 1) * LEDGER_ROWS
+    return LedgerPage(
+        rows=tuple(found[start : start + LEDGER_ROWS]),
+        found=len(found),
+        total=len(rows),
+        page=page,
+        pages=pages,
+    )
+
+
+def _fits(row: LedgerRow, words: Sequence[str], fate: str) -> bool:
+    if fate and row.served != (fate == "served"):
+        return False
+    searched = f"{row.key} {row.fate} {row.variable} {row.tensor} {row.saved_as}".casefold()
+    return all(word in searched for word in words)

@@ -1,0 +1,55 @@
+"""Two checkpoints' metrics beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.records import Checkpoint
+
+__all__ = ["MetricRow", "compare_metrics"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow:
+    """One metric of two versions.
+
+    Attributes:
+        name: The metric's.
+        here: Its value in the version that is looked at; None where it was not evaluated.
+        there: The same of the other version.
+        lower_is_better: Whether less of it is better.
+    """
+
+    name: str
+    here: float | None
+    there: float | None
+    lower_is_better: bool
+
+    @property
+    def difference(self) -> float | None:
+        """By how much this version has more; None where either has none."""
+        return None if self.here is None or self.there is None else self.here - self.there
+
+    @property
+    def verdict(self) -> str:
+        """`better` or `worse` than the other version, `same`, or nothing where they cannot be compared."""
+        difference = self.difference
+        if difference is None or difference != difference:  # not a number
+            return ""
+        if difference == 0:
+            return "same"
+        return "better" if (difference < 0) == self.lower_is_better else "worse"
+
+
+def compare_metrics(here: Checkpoint, there: Checkpoint) -> tuple[MetricRow, ...]:
+    """Every metric that either checkpoint was evaluated by, by name."""
+    lower = {*here.lower_is_better, *there.lower_is_better}
+    return tuple(
+        MetricRow(
+            name=name,
+            here=here.metrics.get(name),
+            there=there.metrics.get(name),
+            lower_is_better=name in lower,
+        )
+        for name in sorted(here.metrics.keys() | there.metrics.keys())
+    )

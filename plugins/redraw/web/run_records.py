@@ -1,0 +1,143 @@
+"""The records that the tasks of a run have left, out of Airflow's database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import case, select
+from sqlalchemy.orm import Session
+
+from tasks.batches import ReexportReport
+from tasks.descriptions import PruneReport
+from tasks.errors import InvalidRecord
+from tasks.records import (
+    Checkpoint,
+    ExportedModel,
+    LivePointer,
+    Record,
+    Release,
+    TrainingRun,
+    ValidationReport,
+)
+
+__all__ = ["TaskPlace", "TaskRecord", "find_records", "find_states"]
+
+_KINDS: Mapping[str, type[Record]] = {
+    kind.__name__: kind
+    for kind in (
+        TrainingRun,
+        Checkpoint,
+        ExportedModel,
+        ValidationReport,
+        Release,
+        LivePointer,
+        PruneReport,
+        ReexportReport,
+    )
+}
+# Where a task leaves its record: what it returns, or, of a reexport that failed, what it found till then.
+_RETURNED = "return_value"
+_KEYS = ("summary", _RETURNED, "report")
+# A run of thousands of mapped tasks is not read as a whole.
+_BOUND = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPlace:
+    """Which task of which run, or which run.
+
+    Attributes:
+        dag_id: The DAG's.
+        run_id: Airflow's.
+        task_id: The task's; None for all of the run.
+        map_index: Which of a mapped task's; -1 for one that is not mapped.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str | None = None
+    map_index: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecord:
+    """What a task has left.
+
+    Attributes:
+        task_id: The task's.
+        map_index: As `TaskPlace`.
+        kind: The record's class.
+        record: The record; None where it cannot be read.
+        problem: Why it cannot be read; empty otherwise.
+    """
+
+    task_id: str
+    map_index: int
+    kind: str
+    record: Record | None
+    problem: str = ""
+
+
+def find_records(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
+    """Find the records of a run or of one of its tasks, one a task, in the order they came.
+
+    Where a summary of many tasks is among them, the reports that it sums up are left out.
+
+    Args:
+        session: Of Airflow's database.
+        place: The run, or the task.
+
+    Returns:
+        The records, some hundreds at most; none where the run is no run of Redraw's operators.
+    """
+    order = case({key: number for number, key in enumerate(_KEYS)}, value=XComModel.key)
+    query = (
+        select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value)
+        .where(XComModel.dag_id == place.dag_id, XComModel.run_id == place.run_id)
+        .where(XComModel.key.in_(_KEYS))
+        .order_by(order, XComModel.timestamp, XComModel.map_index)
+        .limit(_BOUND)
+    )
+    if place.task_id is not None:
+        query = query.where(XComModel.task_id == place.task_id, XComModel.map_index == place.map_index)
+    found: dict[tuple[str, int], TaskRecord] = {}
+    summed_up = False
+    for row in session.execute(query):
+        record = _read(row)
+        if record is None or (summed_up and row.key == "report"):
+            continue
+        summed_up = summed_up or row.key == "summary"
+        found.setdefault((row.task_id, row.map_index), record)
+    return tuple(found.values())
+
+
+def find_states(session: Session, place: TaskPlace) -> Mapping[tuple[str, int], str]:
+    """The states of a run's tasks, or of one, by task and number; tasks that never began have none."""
+    query = select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state).where(
+        TaskInstance.dag_id == place.dag_id, TaskInstance.run_id == place.run_id
+    )
+    if place.task_id is not None:
+        query = query.where(TaskInstance.task_id == place.task_id, TaskInstance.map_index == place.map_index)
+    return {
+        (row.task_id, row.map_index): str(row.state)
+        for row in session.execute(query.limit(_BOUND))
+        if row.state is not None
+    }
+
+
+def _read(row: Any) -> TaskRecord | None:
+    """The record in an XCom; None where it holds something else."""
+    value = XComModel.deserialize_value(row)
+    kind = value.get("record") if isinstance(value, Mapping) else None
+    if not isinstance(kind, str) or kind not in _KINDS:
+        return None
+    try:
+        record, problem = _KINDS[kind].from_json(value), ""
+    except InvalidRecord as err:
+        # Another release of Redraw may have written it.
+        record, problem = None, str(err)
+    return TaskRecord(task_id=row.task_id, map_index=row.map_index, kind=kind, record=record, problem=problem)

@@ -1,0 +1,76 @@
+// Forms and links that change one part of the page: the server draws the part, as it draws the page
+// that they lead to without this script.
+"use strict";
+(() => {
+  const PAUSE = 250;
+  let asked = 0;
+
+  async function swap(id, url) {
+    const part = document.getElementById(id);
+    const mine = ++asked;
+    part.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(url, { headers: { Accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (mine !== asked) return;
+      // Another page than the one hoped for says why.
+      const found = page.getElementById(id) ?? page.querySelector("main .failure");
+      if (!found) throw new Error(`expected #${id} in the answer, got status ${answer.status}`);
+      part.replaceChildren(...(found.id === id ? found.childNodes : [found]));
+    } catch (err) {
+      const told = document.createElement("p");
+      told.className = "failure";
+      told.textContent = `This could not be loaded: ${err.message}. Try again.`;
+      if (mine === asked) part.replaceChildren(told);
+    } finally {
+      part.removeAttribute("aria-busy");
+    }
+  }
+
+  const target = (form) => {
+    const url = new URL(form.action);
+    url.search = new URLSearchParams(new FormData(form)).toString();
+    url.hash = "";
+    return url;
+  };
+
+  for (const form of document.querySelectorAll("form[data-swap]")) {
+    let waiting;
+    const send = () => swap(form.dataset.swap, target(form));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      window.clearTimeout(waiting);
+      send();
+    });
+    form.addEventListener("input", () => {
+      window.clearTimeout(waiting);
+      waiting = window.setTimeout(send, PAUSE);
+    });
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-swap]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const wording = link.dataset.waiting;
+    if (wording) {
+      const told = document.createElement("p");
+      told.className = "quiet";
+      told.textContent = wording;
+      document.getElementById(link.dataset.swap).replaceChildren(told);
+    }
+    swap(link.dataset.swap, link.href);
+  });
+
+  // A link to a check opens it; not every browser does so by itself.
+  const open = () => {
+    const named = document.getElementById(decodeURIComponent(window.location.hash.slice(1)));
+    const details = named?.closest("details");
+    if (details && !details.open) {
+      details.open = true;
+      details.scrollIntoView();
+    }
+  };
+  open();
+  window.addEventListener("hashchange", open);
+})();

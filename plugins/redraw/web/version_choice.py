@@ -1,0 +1,76 @@
+"""Which of a model's versions to hold another one to, and what people call each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.browse import Browser
+from tasks.errors import VersionNotFound
+from tasks.published import list_versions
+from tasks.records import LivePointer, Release
+
+__all__ = ["VersionChoice", "offer_versions"]
+
+# A list of more is no help; any other version has its address.
+_MOST_OFFERED = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionChoice:
+    """The versions that a page offers beside its own.
+
+    Attributes:
+        offered: Each with what it is called, the newest weights first.
+        other: The one that this one is held to; None where there is no other.
+        more: How many there are besides those offered.
+    """
+
+    offered: tuple[tuple[int, str], ...]
+    other: int | None
+    more: int
+
+
+def offer_versions(
+    browser: Browser, pointer: LivePointer, release: Release, other: int | None
+) -> VersionChoice:
+    """Offer the versions that a version can be held to.
+
+    Args:
+        browser: The bucket's.
+        pointer: The model's.
+        release: The version that is looked at.
+        other: The one that was asked for; without, it is the live one, or the one live before it.
+
+    Raises:
+        VersionNotFound: The one asked for was never published.
+    """
+    versions = list_versions(browser.storage, release.model)
+    others = [version for version in versions if version != release.version]
+    if other is not None and other not in versions:
+        raise VersionNotFound(
+            f"{browser.storage.uri}/{release.model}/{other}: expected a published version to compare with,"
+            " got none. Choose another one."
+        )
+    chosen = other if other is not None else _likely(pointer, release, others)
+    shown = others[:_MOST_OFFERED]
+    if chosen in others[_MOST_OFFERED:]:
+        shown.append(chosen)
+    return VersionChoice(
+        offered=tuple((version, ", ".join(_names(version, pointer))) for version in shown),
+        other=chosen,
+        more=len(others) - len(shown),
+    )
+
+
+def _names(version: int, pointer: LivePointer) -> list[str]:
+    names = ["live"] if version == pointer.version else []
+    names += ["previous"] if version == pointer.previous else []
+    names += sorted(
+        name for name, labelled in pointer.labels.items() if labelled == version and name != "stable"
+    )
+    return [*names, "pinned"] if str(version) in pointer.pinned else names
+
+
+def _likely(pointer: LivePointer, release: Release, others: list[int]) -> int | None:
+    wanted = (pointer.version, pointer.previous, release.previous, *others)
+    return next((version for version in wanted if version in others), None)

@@ -1,0 +1,41 @@
+"""Count a model's checkpoints in the catalogue without reading any of their records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.checkpoint.catalogue import RECORD
+from tasks.names import check_model_name
+from tasks.storage import Storage
+
+__all__ = ["Count", "count_checkpoints"]
+
+_BOUND = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """How many were found, and whether these are all: beyond a bound nobody looked on."""
+
+    found: int
+    complete: bool
+
+
+def count_checkpoints(catalogue: Storage, model: str, bound: int = _BOUND) -> Count:
+    """Count the checkpoints that have a record.
+
+    Args:
+        catalogue: The catalogue.
+        model: The definition's name.
+        bound: How many objects to look at, at most: a listing answers a thousand a request.
+
+    Raises:
+        InvalidName: The model's name has a form that no model has.
+        StorageError: The catalogue cannot be read.
+    """
+    found = 0
+    for seen, item in enumerate(catalogue.walk(f"{check_model_name(model)}/")):
+        if seen == bound:
+            return Count(found=found, complete=False)
+        found += item.name.endswith(f"/{RECORD}")
+    return Count(found=found, complete=True)

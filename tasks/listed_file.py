@@ -1,0 +1,24 @@
+"""A file by its name and checksums: what a manifest and a record say of one; standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ListedFile"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedFile:
+    """One file of a tree, as it was read once.
+
+    Attributes:
+        name: Relative to the tree's root, with forward slashes.
+        size: In bytes.
+        crc32c: Its checksum as Cloud Storage keeps it, an unsigned 32-bit number.
+        sha256: Of its content, in hex.
+    """
+
+    name: str
+    size: int
+    crc32c: int
+    sha256: str

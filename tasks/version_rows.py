@@ -1,0 +1,91 @@
+"""What a list of versions says of each: its release record, in short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tasks.records import Release, WeightsKind
+
+__all__ = ["VersionRow", "headline_metric", "row_of"]
+
+_AVERAGED = "average_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRow:
+    """A version in a list.
+
+    Attributes:
+        version: As `Release.version`, and so are the others of that record.
+        trained_at: Of the checkpoint.
+        step: Of the checkpoint.
+        metrics: Of the checkpoint.
+        lower_is_better: Of the checkpoint.
+        passed: How many checks of the validation passed.
+        checks: How many there were.
+        waived: Those that were not run, and waived.
+        pruned_at: When its objects were removed; None while they are there.
+    """
+
+    version: int
+    trained_at: str
+    pushed_at: str
+    step: int
+    digest: str
+    size_bytes: int
+    weights: WeightsKind
+    metrics: Mapping[str, float]
+    lower_is_better: tuple[str, ...]
+    passed: int
+    checks: int
+    waived: tuple[str, ...]
+    asked_by: str
+    dag_run: str | None
+    pruned_at: str | None
+
+
+def row_of(release: Release) -> VersionRow:
+    """A release record's row."""
+    checks = release.report.checks
+    return VersionRow(
+        version=release.version,
+        trained_at=release.checkpoint.trained_at,
+        pushed_at=release.pushed_at,
+        step=release.checkpoint.step,
+        digest=release.digest,
+        size_bytes=release.size_bytes,
+        weights=release.weights,
+        metrics=release.checkpoint.metrics,
+        lower_is_better=release.checkpoint.lower_is_better,
+        passed=sum(check.status == "passed" for check in checks),
+        checks=len(checks),
+        waived=tuple(check.name for check in checks if check.waived),
+        asked_by=release.provenance.asked_by,
+        dag_run=release.provenance.dag_run,
+        pruned_at=release.pruned.pruned_at if release.pruned else None,
+    )
+
+
+def headline_metric(rows: Iterable[VersionRow]) -> str | None:
+    """The metric that stands for a model where one is shown, by its newest version that has any.
+
+    Of the weights that are served, one of which more is better; else the first by name.
+
+    Args:
+        rows: Versions, the newest weights first.
+
+    Returns:
+        Its name; None where no version has metrics.
+    """
+    newest = next((row for row in rows if row.metrics), None)
+    if newest is None:
+        return None
+    averaged = newest.weights == "average"
+
+    def rank(name: str) -> tuple[bool, bool, str]:
+        plain = name.removeprefix(_AVERAGED)
+        falling = plain in newest.lower_is_better or plain.endswith("loss")
+        return name.startswith(_AVERAGED) != averaged, falling, name
+
+    return min(newest.metrics, key=rank)
