@@ -10,7 +10,7 @@ __all__ = ["RowPage", "cut_page"]
 
 T = TypeVar("T")
 
-_ROWS = 50
+_ROWS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
