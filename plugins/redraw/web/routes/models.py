@@ -52,8 +52,7 @@ def show_model(
     request: Request, browser: BrowserDep, model: str, page: Annotated[int, Query(ge=1)] = 1
 ) -> Response:
     """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
-    check_model_name(model)
-    versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
+    versions = browser.versions(check_model_name(model), offset=(page - 1) * _PAGE, limit=_PAGE)
     if not versions.total:
         find_model(model)
     pointer = browser.pointer(model)
@@ -79,6 +78,8 @@ def show_charts(
 ) -> Response:
     """A metric and the size of a model's versions, as charts; the model's page fetches it into itself."""
     sample = browser.sample(check_model_name(model), _CHARTED)
+    if not sample.total:
+        find_model(model)
     metrics = sorted({name for row in sample.rows for name in row.metrics})
     shown = metric if metric in metrics else headline_metric(sample.rows)
     return show_page(

@@ -1,0 +1,277 @@
+"""A real Airflow API server with the pages, beside a bucket of what is published."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tasks.records import Check, LivePointer, PointerChange
+from tasks.storage import open_storage
+from tests.plugins.web.publications import (
+    EXPORTED,
+    HOSTILE,
+    checkpoint_record,
+    hostile_release,
+    pointer_record,
+    publish,
+    release_record,
+    report_record,
+    version_of,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+PASSWORDS = {"admin": "for-tests-only", "viewer": "for-tests-too"}
+# How long the server may take to import Airflow and make its database, on a machine that is busy.
+_START_SECONDS = 300.0
+VERSIONS = 60
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The server of this session.
+
+    Attributes:
+        url: Of Airflow; the pages are below `/redraw`.
+        tokens: User to token.
+    """
+
+    url: str
+    tokens: dict[str, str]
+
+    def client(self, user: str | None) -> httpx.Client:
+        """A browser of that user, by the cookie that Airflow's login leaves; None is nobody."""
+        cookies = {} if user is None else {"_token": self.tokens[user]}
+        return httpx.Client(base_url=self.url, cookies=cookies, timeout=60, trust_env=False)
+
+
+def _history() -> tuple[PointerChange, ...]:
+    changes = [
+        PointerChange(
+            version=version_of(day), changed_at=f"2026-02-{day:02d}T00:00:00Z", by="ada", reason="run"
+        )
+        for day in range(1, 15)
+    ]
+    told = PointerChange(
+        version=version_of(14),
+        changed_at="2026-02-15T00:00:00Z",
+        by="bea",
+        kind="rollback",
+        reason="wrong digits",
+    )
+    return (*changes, told)
+
+
+def _runs() -> list[dict[str, Any]]:
+    """The runs that Airflow knows of, and what their tasks have left."""
+    failing = Check(
+        name="finite-weights",
+        status="failed",
+        looked_at="the weights",
+        expected="finite",
+        found="NaN in dense/kernel",
+        advice="Train again.",
+    )
+    records = {
+        "checkpoint": checkpoint_record("mnist"),
+        "export": EXPORTED,
+        "validate": report_record("mnist", failing),
+        "push": release_record("mnist"),
+    }
+    rows = [
+        {
+            "uri": f"gs://checkpoints/mnist/{step}",
+            "outcome": outcome,
+            "seconds": 0.5,
+            "step": step,
+            "trained_at": "2026-01-01T00:00:00Z",
+            "version": version,
+            "digest": None,
+            "reason": reason,
+        }
+        for step, outcome, version, reason in (
+            (1, "exported", version_of(0), ""),
+            (2, "already there", version_of(1), ""),
+            (3, "failed", None, "gs://checkpoints/mnist/3: a part is missing"),
+        )
+    ]
+    report = {"record": "ReexportReport", "model": "mnist", "bucket": "", "checkpoints": rows, "seconds": 1.5}
+    hostile = hostile_release("mnist", 3)
+    publishing = {"dag_id": "retrain_and_export", "state": "success"}
+    return [
+        {**publishing, "run_id": "silent", "tasks": _returned(records)},
+        {**publishing, "run_id": "named", "state": "failed", "conf": {"model": "recommender"}},
+        {
+            "dag_id": "reexport_checkpoints",
+            "run_id": "backfill",
+            "state": "failed",
+            "tasks": [
+                {"task_id": "reexport", "map_index": 0, "state": "failed", "xcoms": {"report": report}},
+                {"task_id": "summary", "state": "failed", "xcoms": {"summary": report}},
+            ],
+        },
+        {
+            "dag_id": "of_others",
+            "run_id": "theirs",
+            "state": "success",
+            "tasks": [
+                {
+                    "task_id": "count",
+                    "state": "success",
+                    "xcoms": {"return_value": {"record": "Unheard", "n": 1}},
+                },
+                {"task_id": "speak", "state": "success", "xcoms": {"return_value": "words"}},
+            ],
+        },
+        {
+            "dag_id": "of_others",
+            "run_id": "hostile",
+            "state": "success",
+            "tasks": [
+                {"task_id": "push", "state": "success", "xcoms": {"return_value": hostile.to_json()}},
+                {
+                    "task_id": "validate",
+                    "state": "success",
+                    "xcoms": {"return_value": hostile.report.to_json()},
+                },
+                {
+                    "task_id": "older",
+                    "state": "success",
+                    "xcoms": {"return_value": {"record": "Release", HOSTILE[0]: HOSTILE[1]}},
+                },
+            ],
+        },
+    ]
+
+
+def _returned(records: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "task_id": task_id,
+            "state": "success",
+            "xcoms": {"return_value": record.to_json(), "_link_ReleaseLink": "http://127.0.0.1/record"},
+        }
+        for task_id, record in records.items()
+    ]
+
+
+@pytest.fixture(scope="session")
+def model_bucket(new_bucket: Callable[[], str]) -> str:
+    """A bucket with 60 versions of mnist, one of text_classifier that is hostile, and none of the others."""
+    bucket = new_bucket()
+    storage = open_storage(bucket)
+    publish(
+        storage,
+        [release_record("mnist", day) for day in range(VERSIONS)],
+        pointer_record("mnist", 14, *_history()),
+    )
+    hostile = PointerChange(
+        version=version_of(0),
+        changed_at=HOSTILE[0],
+        by=HOSTILE[1],
+        reason=HOSTILE[0],
+        label=HOSTILE[2],
+        kind="label",
+    )
+    pointer = LivePointer(
+        model="text_classifier",
+        version=version_of(0),
+        previous=None,
+        labels=dict.fromkeys(HOSTILE, version_of(0)),
+        pinned={str(version_of(0)): HOSTILE[1]},
+        history=(hostile,),
+    )
+    publish(storage, [hostile_release("text_classifier", 0)], pointer)
+    return bucket
+
+
+@pytest.fixture(scope="session")
+def catalogue(new_bucket: Callable[[], str]) -> str:
+    """A catalogue with two checkpoints of mnist, and the files of one that has no record."""
+    bucket = new_bucket()
+    storage = open_storage(bucket)
+    for name in ("1-aa/weights.index", "1-aa/record.json", "2-bb/record.json", "3-cc/weights.index"):
+        storage.create(f"mnist/{name}", b"{}")
+    return bucket
+
+
+@pytest.fixture(scope="session")
+def pages(
+    gcs_server: str, model_bucket: str, catalogue: str, tmp_path_factory: pytest.TempPathFactory, until: Any
+) -> Iterator[Pages]:
+    """A server of this session; it has no credentials but those of Airflow's connection."""
+    home = tmp_path_factory.mktemp("airflow-web")
+    (home / "passwords.json").write_text(json.dumps(PASSWORDS))
+    (home / "runs.json").write_text(json.dumps(_runs()))
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "REDRAW"))}
+    settings = {
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__PLUGINS_FOLDER": os.fspath(ROOT / "plugins"),
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": os.fspath(home / "passwords.json"),
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "CONN_SHELF": json.dumps({"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}),
+    }
+    environment = {
+        **inherited,
+        "AIRFLOW_HOME": os.fspath(home),
+        **{f"AIRFLOW__{name}": value for name, value in settings.items() if name != "CONN_SHELF"},
+        "AIRFLOW_CONN_SHELF": settings["CONN_SHELF"],
+        "PYTHONPATH": os.pathsep.join([os.fspath(ROOT), os.fspath(ROOT / "plugins")]),
+        "STORAGE_EMULATOR_HOST": gcs_server,
+        "REDRAW_MODEL_BUCKET": model_bucket,
+        "REDRAW_CHECKPOINTS": catalogue,
+        "REDRAW_WEB_CONNECTION": "shelf",
+    }
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    program = os.fspath(Path(__file__).with_name("serve_pages.py"))
+    log_path = home / "server.log"
+    with log_path.open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, program, str(port), os.fspath(home / "runs.json")],
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: _answers(server, url, log_path), f"Airflow's API server at {url}", _START_SECONDS, 0.2)
+        yield Pages(url, {user: _token(url, user) for user in PASSWORDS})
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _answers(server: subprocess.Popen[bytes], url: str, log_path: Path) -> bool:
+    if server.poll() is not None:
+        pytest.fail(f"the API server ended with {server.returncode}: {log_path.read_text()[-4000:]}")
+    try:
+        return httpx.get(f"{url}/api/v2/version", timeout=5, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _token(url: str, user: str) -> str:
+    answer = httpx.post(
+        f"{url}/auth/token", json={"username": user, "password": PASSWORDS[user]}, timeout=60, trust_env=False
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["access_token"])
+
+
+@pytest.fixture
+def viewer(pages: Pages) -> Iterator[httpx.Client]:
+    """A browser of a user who may read and no more."""
+    with pages.client("viewer") as client:
+        yield client
