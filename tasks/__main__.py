@@ -30,6 +30,7 @@ from tasks.requests import (
     AdoptRequest,
     CheckpointRequest,
     CheckpointsRequest,
+    DifferencesRequest,
     ExportRequest,
     InspectRequest,
     LiveRequest,
@@ -101,6 +102,7 @@ COMMANDS = {
     "prune": Command(PruneRequest, "tasks.prune:prune_versions"),
     "pin": Command(PinRequest, "tasks.live.pin:pin_version"),
     "verify": Command(VerifyRequest, "tasks.verify:verify_version"),
+    "differences": Command(DifferencesRequest, "tasks.differences:compare_weights"),
     "predict": Command(PredictRequest, "tasks.predict:predict_golden", loads_definition=True),
     "inspect": Command(
         InspectRequest, "tasks.inspect:inspect_uri", tables="tasks.inspect.tables:print_tables"

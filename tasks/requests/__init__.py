@@ -14,6 +14,7 @@ from tasks.requests.exporting import (
     ValidateRequest,
 )
 from tasks.requests.publishing import (
+    DifferencesRequest,
     LiveRequest,
     PinRequest,
     PredictRequest,
@@ -29,6 +30,7 @@ __all__ = [
     "AdoptRequest",
     "CheckpointRequest",
     "CheckpointsRequest",
+    "DifferencesRequest",
     "ExportRequest",
     "InspectRequest",
     "LiveRequest",

@@ -10,6 +10,7 @@ from tasks.records import ExportedModel, ValidationReport
 from tasks.requests.request import BY, Request, flag
 
 __all__ = [
+    "DifferencesRequest",
     "LiveRequest",
     "PinRequest",
     "PredictRequest",
@@ -139,3 +140,13 @@ class PredictRequest(Request):
     model: str = flag("the definition's name")
     bucket: str = flag("gs:// URI of the model bucket")
     version: int | None = flag("the version to ask (default: the live one)", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferencesRequest(Request):
+    """Compare the weights of two published versions, variable by variable."""
+
+    model: str = flag("the definition's name")
+    bucket: str = flag("gs:// URI of the model bucket")
+    version: int = flag("the version to look at")
+    other: int = flag("the version that it is compared with")

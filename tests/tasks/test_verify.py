@@ -114,7 +114,7 @@ def test_verify_attachment_of_other_bytes_is_named(bucket: str, release: Release
 
 
 def test_verify_attachment_that_is_gone_is_named(bucket: str, release: Release) -> None:
-    storage, name = open_storage(bucket), release.attachments["report.html"].name
+    storage, name = open_storage(bucket), release.attachments["ledger.json"].name
     found = storage.stat(name)
     assert found is not None
     storage.delete(name, found.generation)
@@ -256,6 +256,33 @@ def test_verify_damaged_signature_is_one_clear_error(
     open_storage(bucket).create(signature_name("digits", release.version), content)
     with pytest.raises(VerificationFailed, match="1 of 6 checks failed. signature: "):
         verify_version(VerifyRequest(uri=release.uri, public_key=keys[1]))
+
+
+def test_push_signed_with_another_key_before_says_so_and_leaves_it(
+    bucket: str, make_export: Any, keys: Keys, other_keys: Keys
+) -> None:
+    release = _signed(bucket, make_export, keys[0])
+    name = signature_name("digits", release.version)
+    first = open_storage(bucket).stat(name)
+
+    with pytest.raises(
+        SignatureInvalid, match=rf"{name}: expected .* made with {other_keys[0]}, got another"
+    ):
+        _signed(bucket, make_export, other_keys[0])
+
+    assert open_storage(bucket).stat(name) == first
+    assert _verify(release.uri, keys[1])["signature"] == "passed"
+    # With the same key, or with none, it is the same version as ever.
+    assert _signed(bucket, make_export, keys[0]) == push_model(make_export().request(bucket)) == release
+
+
+def test_push_signed_where_something_else_stands_is_not_released(
+    bucket: str, make_export: Any, keys: Keys
+) -> None:
+    open_storage(bucket).create("digits/releases/2024050607080900.sig.json", b"{}")
+    with pytest.raises(SignatureInvalid, match="got another"):
+        _signed(bucket, make_export, keys[0])
+    assert read_release(open_storage(bucket), "digits", 2024050607080900) is None
 
 
 def test_push_with_a_key_that_is_none_says_how_to_make_one(
