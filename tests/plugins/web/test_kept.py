@@ -120,9 +120,9 @@ def test_find_rows_searches_all_names_and_cuts_pages() -> None:
     served = Served(variable="Dense/Kernel", key="k", dtype="bfloat16", shape=(3,), saved_as="s")
     rows = read_ledger(Ledger(served=(served,), dropped=dropped).to_bytes())
 
-    assert find_rows(rows, "dense BFLOAT16").rows == rows[:1]
+    assert find_rows(rows, "dense BFLOAT16").rows == [rows[0]]
     assert find_rows(rows, "", "served").found == 1
-    assert find_rows(rows, "SLOT m_4999").rows == rows[-1:]
+    assert find_rows(rows, "SLOT m_4999").rows == [rows[-1]]
     assert find_rows(rows, "kernel", "dropped").found == 0
     last = find_rows(rows, "", "dropped", page=10**9)
     assert (last.found, last.total, last.page) == (5000, 5001, last.pages)
