@@ -83,7 +83,7 @@ def show_comparison(
 
 
 @router.get("/models/{model}/{version}/beside/{other}/weights")
-async def show_weights(
+def show_weights(
     request: Request,
     names: Annotated[Mapping[str, str], Depends(_saved_names)],
     found: Annotated[WeightDifferences, Depends(_weight_differences)],

@@ -112,13 +112,16 @@ def choose_version(
     request: Request,
     model: str,
     version: VersionNumber,
-    other: Annotated[int, Query(ge=0, lt=1 << 63)],
+    other: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None,
     show: Literal["beside", "alone"] = "alone",
 ) -> Response:
     """Lead to the version that was chosen in a form, or to the two beside each other."""
     check_model_name(model)
-    beside = show == "beside"
-    place = comparison_place(model, version, other) if beside else version_place(model, other)
+    if other is None:
+        place = version_place(model, version)
+    else:
+        beside = show == "beside"
+        place = comparison_place(model, version, other) if beside else version_place(model, other)
     return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{place}", status_code=303)
 
 
