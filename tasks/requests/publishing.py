@@ -12,6 +12,7 @@ from tasks.requests.request import BY, Request, flag
 
 __all__ = [
     "AskRequest",
+    "DifferencesRequest",
     "LiveRequest",
     "PinRequest",
     "PredictRequest",
@@ -157,3 +158,13 @@ class AskRequest(Request):
     )
     cache: str | None = flag("folder that keeps what was fetched (default: $REDRAW_CACHE)", default=None)
     seconds: float = flag("how long the answer may take (default: 30)", default=30.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferencesRequest(Request):
+    """Compare the weights of two published versions, variable by variable."""
+
+    model: str = flag("the definition's name")
+    bucket: str = flag("gs:// URI of the model bucket")
+    version: int = flag("the version to look at")
+    other: int = flag("the version that it is compared with")
