@@ -12,8 +12,9 @@ from tasks.version_rows import VersionRow
 
 __all__ = ["Chart", "Point", "Tick", "draw_chart", "draw_sparkline"]
 
-_WIDTH, _HEIGHT = 640.0, 240.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 16.0, 20.0, 28.0
+_WIDTH, _HEIGHT = 480.0, 200.0
+# At the top there is room for the figure of the version that is pointed at.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 16.0, 28.0, 28.0
 _TICKS = 4
 _DIGITS = range(4, 12)
 # Beyond it the differences of two figures would overflow. No NaN is smaller than it, either.
@@ -102,7 +103,7 @@ def draw_chart(rows: Sequence[VersionRow], measure: Measure, wording: Wording) -
     places = _places(values, (_LEFT, _WIDTH - _RIGHT), (_HEIGHT - _BOTTOM, _TOP), (ticks[0], ticks[-1]))
     return Chart(
         ticks=tuple(
-            Tick(y, wording(tick))
+            Tick(y, tell(tick))
             for tick, y in zip(ticks, _heights(ticks, ticks[0], ticks[-1]), strict=True)
         ),
         path=_path(places),
