@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 
-from redraw.forms import reexport_form
+from redraw.forms import check_reexport_choices, reexport_form
 from redraw.operators import PlanReexportOperator, ReexportOperator, SummarizeReexportOperator
 
 with DAG(
@@ -43,6 +43,7 @@ with DAG(
         trained_from=dag.param("trained_from"),
         trained_to=dag.param("trained_to"),
         batch_size=dag.param("batch_size"),
+        pre_execute=check_reexport_choices,
     )
     reexport = ReexportOperator.partial(
         task_id="reexport",

@@ -20,6 +20,8 @@ with DAG(
     doc_md=__doc__,
     tags=["redraw", "publication"],
     schedule=None,
+    # Nothing starts it but a person, who must not find it paused when it matters.
+    is_paused_upon_creation=False,
     catchup=False,
     max_active_runs=1,
     params=roll_back_form(),

@@ -88,16 +88,21 @@ class StageOperator(BaseOperator):
         try:
             folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
             fields = {**self.request_fields(folder), **self.asking_fields(context)}
-            request = self.request_type.from_json({"model": self.model, **fields})
+            stage, request_type = self.asked_stage()
+            request = request_type.from_json({"model": self.model, **fields})
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err
         self._running = StageProcess(
-            stage=self.stage,
+            stage=stage,
             request=request.to_json(),
             gcp_conn_id=self.gcp_conn_id,
             python=optional_text(self.python),
         )
         return self._running.run()
+
+    def asked_stage(self) -> tuple[str, type[Request]]:
+        """Which stage, and the type of its request: the class's, unless an argument decides."""
+        return self.stage, self.request_type
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The request's JSON besides the model; `folder` is where the task may write."""
