@@ -12,6 +12,7 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from redraw.forms import prune_form
+from redraw.notices import announce_failure
 from redraw.operators import PruneOperator
 
 with DAG(
@@ -25,6 +26,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params=prune_form(),
+    default_args={"on_failure_callback": announce_failure},
 ) as dag:
     PruneOperator(
         task_id="prune",

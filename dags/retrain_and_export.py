@@ -22,6 +22,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
 
 from redraw.forms import check_retrain_choices, retrain_form
+from redraw.notices import announce_failure
 from redraw.operators import (
     ApproveReleaseOperator,
     CheckpointOperator,
@@ -44,6 +45,7 @@ with DAG(
     max_active_runs=1,
     params=retrain_form(),
     default_args={
+        "on_failure_callback": announce_failure,
         "model": "{{ params.model }}",
         "retries": 3,
         "retry_delay": timedelta(seconds=30),
