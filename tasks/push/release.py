@@ -97,6 +97,7 @@ def _release_of(storage: Storage, claim: Claim, candidate: Candidate, generation
             asked_by=who_asks(request.by),
             dag_run=request.dag_run,
             try_number=request.try_number,
+            approved_by=request.approved_by,
         ),
         generations=generations,
     )
