@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from redraw.links import CheckpointLink, TensorBoardLink
 from redraw.publishing_operators import PushModelOperator, RollBackOperator, SetLiveOperator
 from redraw.reexport_operators import PlanReexportOperator, ReexportOperator
 from redraw.reexport_summary import SummarizeReexportOperator
@@ -62,6 +63,7 @@ class TrainOperator(StageOperator):
 
     template_fields = (*StageOperator.template_fields, "max_steps", "warm_start", "catalogue")
     stage, request_type, record_type = "train", TrainRequest, TrainingRun
+    operator_extra_links = (TensorBoardLink(),)
 
     def __init__(
         self,
@@ -105,6 +107,7 @@ class CheckpointOperator(StageOperator):
         *("training_run", "catalogue", "choose", "metric", "step"),
     )
     stage, request_type, record_type = "checkpoint", CheckpointRequest, Checkpoint
+    operator_extra_links = (CheckpointLink(),)
 
     def __init__(
         self,

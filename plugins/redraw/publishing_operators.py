@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
 
-from redraw.links import ReleaseLink
+from redraw.links import ReleaseLink, VersionLink
 from redraw.stage_operator import StageOperator
 from redraw.task_inputs import (
     RecordOrUri,
@@ -47,9 +47,7 @@ class PushModelOperator(StageOperator):
         *("saved_model", "report", "bucket", "make_live", "signing_key", "approval"),
     )
     stage, request_type, record_type = "push", PushRequest, Release
-    operator_extra_links = (ReleaseLink(),)
-
-    release: Release | None = None
+    operator_extra_links = (VersionLink(), ReleaseLink())
 
     def __init__(
         self,
@@ -88,7 +86,7 @@ class PushModelOperator(StageOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and tell the assets' subscribers what was pushed; raises as `StageOperator`."""
         record = self.run_stage(context).to_json()
-        self.release = release = Release.from_json(record)
+        release = Release.from_json(record)
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra = {
@@ -119,6 +117,7 @@ class SetLiveOperator(StageOperator):
         *("version", "bucket", "version_label", "allow_older", "reason", "public_key"),
     )
     stage, request_type, record_type = "live", LiveRequest, LivePointer
+    operator_extra_links = (VersionLink(),)
 
     def __init__(
         self,

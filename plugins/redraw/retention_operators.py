@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from redraw.links import VersionLink
 from redraw.stage_operator import StageOperator
 from redraw.task_inputs import (
     TaskFolder,
@@ -45,6 +46,7 @@ class MarkVersionOperator(StageOperator):
 
     template_fields = (*StageOperator.template_fields, "version", "mark", "reason", "bucket")
     record_type = LivePointer
+    operator_extra_links = (VersionLink(),)
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ class StageOperator(BaseOperator):
     record_type: ClassVar[type[Record]]
 
     _running: StageProcess | None = None
-    _record: Record | None = None
+    record: Record | None = None
 
     def __init__(
         self,
@@ -113,8 +113,8 @@ class StageOperator(BaseOperator):
             send_duration(stage, self.model, time.monotonic() - started)
 
     def keep_record(self, record: R) -> R:
-        """Keep what the stage made, for metrics and lineage; it is handed back."""
-        self._record = record
+        """Keep what the stage made, for metrics, lineage and links; it is handed back."""
+        self.record = record
         send_size(self.asked_stage()[0], self.model, record)
         return record
 
@@ -122,12 +122,12 @@ class StageOperator(BaseOperator):
         self, ti: RuntimeTaskInstanceProtocol
     ) -> OperatorLineage[Any, Any]:
         """The checkpoints and versions that the task read and wrote; Airflow's OpenLineage provider asks."""
-        read, written = trace_record(self._record)
+        read, written = trace_record(self.record)
         return describe_lineage(read, written)
 
     def get_openlineage_facets_on_failure(self, ti: RuntimeTaskInstanceProtocol) -> OperatorLineage[Any, Any]:
         """The same of a task that failed, as far as it is known."""
-        read, written = trace_record(self._record)
+        read, written = trace_record(self.record)
         given = trace_arguments(getattr(self, name) for name in self.template_fields)
         return describe_lineage(read or given, written)
 

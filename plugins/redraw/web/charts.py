@@ -103,8 +103,7 @@ def draw_chart(rows: Sequence[VersionRow], measure: Measure, wording: Wording) -
     places = _places(values, (_LEFT, _WIDTH - _RIGHT), (_HEIGHT - _BOTTOM, _TOP), (ticks[0], ticks[-1]))
     return Chart(
         ticks=tuple(
-            Tick(y, tell(tick))
-            for tick, y in zip(ticks, _heights(ticks, ticks[0], ticks[-1]), strict=True)
+            Tick(y, tell(tick)) for tick, y in zip(ticks, _heights(ticks, ticks[0], ticks[-1]), strict=True)
         ),
         path=_path(places),
         strip=round((_WIDTH - _LEFT - _RIGHT) / max(len(known) - 1, 1), 2),
