@@ -83,8 +83,8 @@ class TensorBoardLink(BaseOperatorLink):
 
 def version_url(model: str, version: int) -> str:
     """The URL of a version's page inside Airflow's own, by whatever name Airflow was reached."""
-    base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-    return base + framed_place(version_place(model, version))
+    base: str = conf.get("api", "base_url", fallback="")
+    return urlsplit(base).path.rstrip("/") + framed_place(version_place(model, version))
 
 
 def release_url(release: Release) -> str:

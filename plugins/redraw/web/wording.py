@@ -15,9 +15,8 @@ _CHANGES = {
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-def as_bytes(size: float, digits: int = 3) -> str:
+def as_bytes(value: float, digits: int = 3) -> str:
     """A size with the digits that count and its unit: `1.07 GB`."""
-    value = float(size)
     for unit in _UNITS:
         if value < 1000 or unit == _UNITS[-1]:
             break
