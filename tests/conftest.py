@@ -58,18 +58,28 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(timeout=10)
 
 
+@pytest.fixture(scope="session")
+def new_bucket(gcs_server: str) -> Callable[[], str]:
+    """Makes an empty bucket; its gs:// URI."""
+
+    def make() -> str:
+        name = f"redraw-test-{uuid.uuid4().hex[:12]}"
+        request = urllib.request.Request(
+            f"{gcs_server}/storage/v1/b?project=redraw",
+            data=json.dumps({"name": name}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+        return f"gs://{name}"
+
+    return make
+
+
 @pytest.fixture
-def bucket(gcs_server: str) -> str:
+def bucket(new_bucket: Callable[[], str]) -> str:
     """The gs:// URI of a new, empty bucket."""
-    name = f"redraw-test-{uuid.uuid4().hex[:12]}"
-    request = urllib.request.Request(
-        f"{gcs_server}/storage/v1/b?project=redraw",
-        data=json.dumps({"name": name}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
-    return f"gs://{name}"
+    return new_bucket()
 
 
 @pytest.fixture(scope="session")
