@@ -7,7 +7,7 @@ EMBEDDED := .venv/bin/python -m redraw.embedded
 export PYTHON
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test lint bench fuzz
+.PHONY: help setup run status stop clean test packages lint bench fuzz screenshots
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -16,6 +16,7 @@ help:
 	@echo "make clean   the same, and remove its state (.redraw)"
 	@echo "make test    every gate: lint, format, types, tests"
 	@echo "make bench   what it costs, beside doing without: BENCHMARKS=\"dag-parse commands\" picks some"
+	@echo "make screenshots  the README's pictures of the pages, anew"
 	@echo "make fuzz    damage checkpoints at random for as long as is asked: CASES=1000000 a test, from SEED=1"
 
 setup: $(ENVIRONMENT)
@@ -27,8 +28,15 @@ run: $(ENVIRONMENT)
 status stop clean:
 	@if [ -x .venv/bin/python ]; then $(EMBEDDED) $@; else echo "Nothing is set up here, so nothing runs."; fi
 
-test: lint
+test: lint packages
 	.venv/bin/python -m pytest $(PYTEST_ARGUMENTS)
+
+packages:
+	@sh .ci/packages
+
+# The pictures of the README, made by the tests that look at the pages.
+screenshots: $(ENVIRONMENT) packages
+	REDRAW_PICTURES=docs/pictures .venv/bin/python -m pytest -q tests/browser
 
 bench: $(ENVIRONMENT)
 	@.venv/bin/python -m tests.bench $(BENCHMARKS)

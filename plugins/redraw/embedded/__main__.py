@@ -91,6 +91,7 @@ def _publish(settings: Settings, instance: Instance, api: AirflowApi, console: C
 def _show_login(settings: Settings, console: Console) -> None:
     console.print(
         f"\nAirflow     {settings.airflow_url}  user admin, password {read_password(settings)}\n"
+        f"            or only to look: user viewer, password {read_password(settings, 'viewer')}\n"
         f"Storage     {settings.gcs_url}  buckets {settings.model_bucket}, {settings.checkpoint_bucket}\n"
         "Both run on: 'make run' publishes the next version, 'make stop' ends them.",
         soft_wrap=True,

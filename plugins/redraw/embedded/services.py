@@ -22,7 +22,7 @@ import httpx
 from redraw.embedded.errors import EmbeddedError
 from redraw.embedded.preflight import check_ports
 from redraw.embedded.processes import Service, end_services, last_lines, start_service
-from redraw.embedded.settings import HOST, Settings, airflow_environment
+from redraw.embedded.settings import HOST, USERS, Settings, airflow_environment
 from redraw.embedded.state import Instance, keep_instance
 
 __all__ = ["check_services", "read_password", "start_services", "start_storage"]
@@ -97,12 +97,16 @@ def check_services(services: Iterable[Service]) -> None:
             )
 
 
-def read_password(settings: Settings) -> str:
-    """The password of Airflow's user `admin`, made up at the first call."""
-    if not settings.passwords.exists():
-        settings.passwords.touch(mode=0o600)
-        settings.passwords.write_text(json.dumps({"admin": secrets.token_urlsafe(12)}))
-    return str(json.loads(settings.passwords.read_text())["admin"])
+def read_password(settings: Settings, user: str = "admin") -> str:
+    """The password of a user of this Airflow, made up at the first call."""
+    kept = settings.passwords
+    passwords = json.loads(kept.read_text()) if kept.exists() else {}
+    missing = [name for name in USERS if name not in passwords]
+    if missing:
+        kept.touch(mode=0o600)
+        kept.write_text(json.dumps(passwords | {name: secrets.token_urlsafe(12) for name in missing}))
+        return read_password(settings, user)
+    return str(passwords[user])
 
 
 def _start(settings: Settings, services: dict[str, Service], say: Callable[[str], None]) -> None:

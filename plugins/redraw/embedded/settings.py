@@ -11,9 +11,11 @@ from pathlib import Path
 
 from redraw.embedded.errors import EmbeddedError
 
-__all__ = ["HOST", "Settings", "airflow_environment", "read_settings", "stage_environment"]
+__all__ = ["HOST", "USERS", "Settings", "airflow_environment", "read_settings", "stage_environment"]
 
 HOST = "127.0.0.1"
+# Airflow's users and their roles: who may do anything, and who may only look.
+USERS = {"admin": "admin", "viewer": "viewer"}
 _AIRFLOW_PORT = 8080
 _GCS_PORT = 4443
 
@@ -129,7 +131,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         # Each slot is a forked process: the default of 32 takes 3 GB and half a minute.
         "CORE__PARALLELISM": 4,
         "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": settings.passwords,
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "API__HOST": HOST,

@@ -26,9 +26,7 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters.update({name: getattr(wording, name) for name in wording.__all__})
 _TEMPLATES.globals["publishing_dag"] = PUBLISHING_DAG
 _TEMPLATES.globals.update({name: getattr(places, name) for name in places.__all__ if name.endswith("_place")})
-_TEMPLATES.globals.update(
-    possible_actions=possible_actions, may_run=may_run, offers_trials=offers_trials
-)
+_TEMPLATES.globals.update(possible_actions=possible_actions, may_run=may_run, offers_trials=offers_trials)
 
 
 def show_page(request: Request, template: str, status: int = 200, **values: Any) -> Response:

@@ -1,0 +1,82 @@
+"""Debian's Chromium before the Airflow that `make run` started, logged in as one user or another.
+
+Each picture that a test keeps lies in `.redraw/pictures`; `make screenshots` puts them where the
+README shows them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from redraw.embedded.services import read_password
+from redraw.embedded.settings import Settings
+
+_ROOT = Path(__file__).resolve().parents[2]
+# No sandbox of its own where it runs as root, no graphics card, and nothing that calls home.
+_SWITCHES = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+WIDE, NARROW = (1280, 900), (400, 850)
+
+LogIn = Callable[..., Page]
+KeepPicture = Callable[[Page, str], None]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser; a test that needs it is skipped where it is not installed."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(_SWITCHES))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def log_in(
+    chromium: Browser, make_run: subprocess.CompletedProcess[str], embedded_settings: Settings
+) -> Iterator[LogIn]:
+    """Opens a page of Airflow as a user: `log_in("viewer", size=NARROW, dark=True)`."""
+    assert make_run.returncode == 0, make_run.stdout + make_run.stderr
+    contexts: list[BrowserContext] = []
+
+    def open_page(user: str = "admin", size: tuple[int, int] = WIDE, dark: bool = False) -> Page:
+        context = chromium.new_context(
+            base_url=embedded_settings.airflow_url,
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.goto("/")
+        page.locator("input[name=username]").fill(user)
+        page.locator("input[name=password]").fill(read_password(embedded_settings, user))
+        page.keyboard.press("Enter")
+        page.get_by_text("Welcome", exact=True).wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def keep_picture() -> KeepPicture:
+    """Keeps what a page shows: `keep_picture(page, "models")`."""
+    folder = Path(os.environ.get("REDRAW_PICTURES") or _ROOT / ".redraw" / "pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(page: Page, name: str) -> None:
+        page.screenshot(path=folder / f"{name}.png", animations="disabled")
+
+    return keep
