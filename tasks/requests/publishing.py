@@ -38,6 +38,7 @@ class PushRequest(Request):
     by: str | None = flag(BY, default=None)
     dag_run: str | None = flag("the Airflow run that asks for it, as DAG/RUN", default=None)
     try_number: int | None = flag("which try of its Airflow task this is", default=None)
+    approved_by: str | None = flag("who approved it, for the release record", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
