@@ -16,6 +16,7 @@ import logging
 import sys
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -28,6 +29,7 @@ from tasks.records import Record
 from tasks.registry import find_model
 from tasks.requests import (
     AdoptRequest,
+    AskRequest,
     CheckpointRequest,
     CheckpointsRequest,
     DifferencesRequest,
@@ -104,6 +106,7 @@ COMMANDS = {
     "verify": Command(VerifyRequest, "tasks.verify:verify_version"),
     "differences": Command(DifferencesRequest, "tasks.differences:compare_weights"),
     "predict": Command(PredictRequest, "tasks.predict:predict_golden", loads_definition=True),
+    "ask": Command(AskRequest, "tasks.ask:ask_version"),
     "inspect": Command(
         InspectRequest, "tasks.inspect:inspect_uri", tables="tasks.inspect.tables:print_tables"
     ),
@@ -124,9 +127,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # Absl gives records that TensorFlow logs a second handler of its own.
     logging.getLogger("absl").propagate = False
-    parsed = _parser().parse_args(arguments)
-    command = COMMANDS[parsed.command]
     try:
+        parsed = _parser().parse_args(arguments)
+        command = COMMANDS[parsed.command]
         record = command.run(_request(command.request, parsed))
     except RedrawError as err:
         if isinstance(err, CheckpointsFailed):
@@ -172,6 +175,8 @@ def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) 
         kind = int if int in get_args(hint) else str
         # Argparse appends to the default, so that has to be one that it takes for an empty list.
         settings |= {"action": "append", "metavar": key.upper(), "type": kind, "default": None}
+    elif any(typing.get_origin(member) is Mapping for member in _members(hint)):
+        settings |= {"metavar": "FILE", "type": _read_json}
     else:
         settings["type"] = next((kind for kind in (int, float) if kind in _members(hint)), str)
         settings["metavar"] = key.upper().replace("-", "_")

@@ -155,6 +155,7 @@ class Browser:
                 f" {listed.sha256}, as published, got {found}. Find out who wrote it; do not trust it."
             )
         return content
+
     def sample(self, model: str, limit: int) -> VersionPage:
         """At most `limit` of a model's versions, evenly spread from the newest weights to the oldest."""
         listed = self._listed(check_model_name(model))

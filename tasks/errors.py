@@ -20,6 +20,7 @@
     ├── NotValidated                a push without a passing report for exactly that export
     ├── VerificationFailed          a published version that is not what its record says
     ├── NotLoadable                 a published version that a server would not load
+    ├── NotAnswered                 a published version that refused a request, or died of it
     ├── SignatureInvalid            a version without a signature that the public key confirms
     └── StorageError
         ├── BucketNotFound          no such bucket
@@ -54,6 +55,7 @@ __all__ = [
     "InvalidRecord",
     "InvalidRequest",
     "NonFiniteWeights",
+    "NotAnswered",
     "NotLoadable",
     "NotValidated",
     "ObjectConflict",
@@ -165,6 +167,10 @@ class VerificationFailed(RedrawError):
 
 class NotLoadable(RedrawError):
     """A published version is not what a server can load."""
+
+
+class NotAnswered(RedrawError):
+    """A published version refused a request, died of it, or did not answer in time."""
 
 
 class SignatureInvalid(RedrawError):

@@ -6,6 +6,7 @@ Source:
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +22,11 @@ _HEADER = struct.Struct("<QI")  # the length, and its checksum
 _FOOTER = struct.Struct("<I")  # the checksum of the record
 
 
-def read_records(path: Path) -> Iterator[bytes]:
+def read_records(source: Path | bytes) -> Iterator[bytes]:
     """The records of a TFRecord file that is not compressed.
 
     Args:
-        path: The file.
+        source: The file, or its content.
 
     Yields:
         Each record, after its checksum was seen to hold.
@@ -33,8 +34,8 @@ def read_records(path: Path) -> Iterator[bytes]:
     Raises:
         MalformedError: The file is cut off, or a checksum does not hold.
     """
-    left = path.stat().st_size
-    with path.open("rb") as file:
+    left = len(source) if isinstance(source, bytes) else source.stat().st_size
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         while left:
             header = _read(file, _HEADER.size)
             length, checksum = _HEADER.unpack(header)

@@ -10,7 +10,9 @@ Source:
     (tensor_bundle.proto, trackable_object_graph.proto, saved_model.proto,
     meta_graph.proto), tensorflow/python/training (checkpoint_state.proto),
     tensorflow/core/util/event.proto and tensorflow/core/framework (tensor_shape.proto,
-    tensor_slice.proto, versions.proto, graph.proto, function.proto, node_def.proto).
+    tensor_slice.proto, versions.proto, graph.proto, function.proto, node_def.proto);
+    https://github.com/tensorflow/serving/tree/2.19.1/tensorflow_serving/apis
+    (prediction_log.proto, predict.proto, model.proto).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ __all__ = [
     "BundleHeaderProto",
     "CheckpointState",
     "Event",
+    "PredictionLog",
     "SavedModel",
     "TensorShapeProto",
     "TensorSliceProto",
@@ -37,7 +40,7 @@ __all__ = [
 
 # As the .proto files have them, but with every name in one package and not nested, maps
 # as the repeated entries that they are on the wire, and enums as the int32 that they are
-# there. A `string` that may hold any bytes is declared as bytes.
+# there. A `string` that may hold any bytes is declared as bytes, and so is a tensor of a request.
 _DECLARATIONS = """
 BundleHeaderProto
     int32 num_shards = 1
@@ -130,6 +133,18 @@ FunctionDef
 NodeDef
     bytes name = 1
     bytes op = 2
+PredictionLog
+    PredictLog predict_log = 6
+PredictLog
+    PredictRequest request = 1
+PredictRequest
+    ModelSpec model_spec = 1
+    repeated InputEntry inputs = 2
+ModelSpec
+    bytes signature_name = 3
+InputEntry
+    bytes key = 1
+    bytes value = 2
 """
 
 _PACKAGE = "redraw"
@@ -180,6 +195,7 @@ TensorSliceProto = _message("TensorSliceProto")
 TrackableObjectGraph = _message("TrackableObjectGraph")
 CheckpointState = _message("CheckpointState")
 Event = _message("Event")
+PredictionLog = _message("PredictionLog")
 SavedModel = _message("SavedModel")
 
 

@@ -14,6 +14,7 @@ from tasks.requests.exporting import (
     ValidateRequest,
 )
 from tasks.requests.publishing import (
+    AskRequest,
     DifferencesRequest,
     LiveRequest,
     PinRequest,
@@ -28,6 +29,7 @@ from tasks.requests.training import AdoptRequest, CheckpointRequest, Checkpoints
 
 __all__ = [
     "AdoptRequest",
+    "AskRequest",
     "CheckpointRequest",
     "CheckpointsRequest",
     "DifferencesRequest",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tasks.errors import InvalidRequest
 from tasks.records import ExportedModel, ValidationReport
@@ -11,6 +12,7 @@ from tasks.requests.request import BY, Request, flag
 
 __all__ = [
     "DifferencesRequest",
+    "AskRequest",
     "LiveRequest",
     "PinRequest",
     "PredictRequest",
@@ -151,3 +153,19 @@ class DifferencesRequest(Request):
     bucket: str = flag("gs:// URI of the model bucket")
     version: int = flag("the version to look at")
     other: int = flag("the version that it is compared with")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskRequest(Request):
+    """Fetch a published version from its bucket and have it answer one request."""
+
+    model: str = flag("the definition's name")
+    bucket: str = flag("gs:// URI of the model bucket")
+    version: int = flag("the version to ask")
+    signature: str = flag("which of its signatures (default: serving_default)", default="serving_default")
+    inputs: Mapping[str, Any] | None = flag(
+        'JSON file of the inputs by name, bytes as {"b64": …} (default: its first warm-up request)',
+        default=None,
+    )
+    cache: str | None = flag("folder that keeps what was fetched (default: $REDRAW_CACHE)", default=None)
+    seconds: float = flag("how long the answer may take (default: 30)", default=30.0)

@@ -106,6 +106,7 @@ def stage_environment(settings: Settings) -> dict[str, str]:
         "REDRAW_MODEL_BUCKET": settings.model_bucket,
         "REDRAW_CHECKPOINTS": settings.checkpoint_bucket,
         "REDRAW_WORK": str(settings.state / "work"),
+        "REDRAW_CACHE": str(settings.state / "cache"),
     }
 
 
@@ -142,6 +143,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     return stage_environment(settings) | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
+        # This machine is its user's own.
+        "REDRAW_TRY_IT": "1",
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
     }
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from redraw.web import places, wording
 from redraw.web.access import PUBLISHING_DAG, may_run
 from redraw.web.actions import possible_actions
+from redraw.web.offers import offers_trials
 
 __all__ = ["show_page"]
 
@@ -26,6 +27,7 @@ _TEMPLATES.filters.update({name: getattr(wording, name) for name in wording.__al
 _TEMPLATES.globals["publishing_dag"] = PUBLISHING_DAG
 _TEMPLATES.globals.update({name: getattr(places, name) for name in places.__all__ if name.endswith("_place")})
 _TEMPLATES.globals.update(possible_actions=possible_actions, may_run=may_run)
+_TEMPLATES.globals["offers_trials"] = offers_trials
 
 
 def show_page(request: Request, template: str, status: int = 200, **values: Any) -> Response:

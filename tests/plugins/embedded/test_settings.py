@@ -49,3 +49,10 @@ def test_airflow_environment_users_proxy_is_kept_from_loopback(
     environment = airflow_environment(read_settings({"REDRAW_STATE": str(tmp_path)}))
 
     assert environment["NO_PROXY"] == environment["no_proxy"] == "intranet,127.0.0.1,localhost"
+
+
+def test_airflow_environment_offers_trials_whose_versions_stay_in_the_state(tmp_path: Path) -> None:
+    environment = airflow_environment(read_settings({"REDRAW_STATE": str(tmp_path)}))
+
+    assert environment["REDRAW_TRY_IT"] == "1"
+    assert environment["REDRAW_CACHE"] == str(tmp_path / "cache")

@@ -1,0 +1,129 @@
+"""A request to a published version, from its page: `python -m tasks ask` in a worker process."""
+
+# No postponed annotations: FastAPI reads them as they stand here.
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+
+from redraw.web.access import acting_user
+from redraw.web.buckets import BrowserDep
+from redraw.web.errors import WorkerOverran, WorkersBusy
+from redraw.web.offers import offers_trials
+from redraw.web.workers import run_worker
+from tasks.ask.examples import example_requests
+from tasks.errors import (
+    InvalidName,
+    InvalidRequest,
+    NotAnswered,
+    RedrawError,
+    StorageUnavailable,
+    VersionNotFound,
+)
+from tasks.names import check_model_name
+from tasks.requests import AskRequest
+
+__all__ = ["router"]
+
+_MOST_BODY = 1_000_000  # bytes
+_SECONDS = 60.0
+_ANSWER_SECONDS = 30.0
+_MEMORY_BYTES = 4 << 30
+_COMMAND = ("-m", "tasks", "ask", "--request", "-")
+
+# One at a time in each process of the API server: a model may take all of its machine.
+_turn = asyncio.Lock()
+
+_STATUS: dict[type[RedrawError], int] = {
+    InvalidRequest: 400,
+    InvalidName: 404,
+    VersionNotFound: 404,
+    NotAnswered: 422,
+    WorkersBusy: 429,
+    StorageUnavailable: 503,
+    WorkerOverran: 504,
+}
+
+
+def _demand_offered() -> None:
+    if not offers_trials():
+        raise HTTPException(404)
+
+
+router = APIRouter()
+
+
+@router.get("/models/{model}/{version}/example", dependencies=[Depends(_demand_offered)])
+def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
+    """What each signature takes and answers, and a first request for it."""
+    try:
+        release = browser.release(model, version)
+        examples = example_requests(browser.storage, release)
+    except RedrawError as err:
+        return _refusal(err)
+    signatures = {
+        name: {**asdict(signature), "example": examples[name]}
+        for name, signature in sorted(release.signatures.items())
+    }
+    return JSONResponse({"signatures": signatures})
+
+
+# The right is asked for first: who may not act does not learn what is offered.
+@router.post("/models/{model}/{version}/trial", dependencies=[Depends(acting_user), Depends(_demand_offered)])
+async def ask_version(request: Request, browser: BrowserDep, model: str, version: int) -> Response:
+    """Have the version answer one request: `{"signature": …, "inputs": {…}}`."""
+    try:
+        asked = AskRequest(
+            model=check_model_name(model),
+            bucket=browser.storage.uri,
+            version=version,
+            seconds=_ANSWER_SECONDS,
+            **_read_asked(await _read_body(request)),
+        )
+        return Response(await _ask(asked), media_type="application/json")
+    except RedrawError as err:
+        return _refusal(err)
+
+
+async def _ask(asked: AskRequest) -> bytes:
+    if _turn.locked():
+        raise WorkersBusy("expected no other request, got one that is being answered. Ask again in a moment.")
+    async with _turn:
+        request = json.dumps(asked.to_json()).encode()
+        return await run_worker(_COMMAND, request, seconds=_SECONDS, memory_bytes=_MEMORY_BYTES)
+
+
+async def _read_body(request: Request) -> bytes:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > _MOST_BODY:
+            # Not read to its end: whoever sends more is not waited for.
+            raise HTTPException(413, f"expected a request of at most {_MOST_BODY} bytes, got more.")
+    return bytes(content)
+
+
+def _read_asked(content: bytes) -> dict[str, Any]:
+    try:
+        asked = json.loads(content)
+    except (ValueError, RecursionError) as err:
+        raise InvalidRequest(f"trial: expected a JSON object, got {err}. Correct the request.") from err
+    if (
+        not isinstance(asked, dict)
+        or set(asked) != {"signature", "inputs"}
+        or not isinstance(asked["signature"], str)
+        or not isinstance(asked["inputs"], dict)
+    ):
+        raise InvalidRequest(
+            'trial: expected {"signature": "…", "inputs": {…}}, got ' + f"{asked!r:.60}. Correct the request."
+        )
+    return asked
+
+
+def _refusal(err: RedrawError) -> Response:
+    status = next((code for kind, code in _STATUS.items() if isinstance(err, kind)), 502)
+    return JSONResponse({"error": type(err).__name__, "detail": str(err)}, status_code=status)

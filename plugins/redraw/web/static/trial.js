@@ -1,0 +1,107 @@
+// The request box of a version's page: an example to edit, and the version's answer to it.
+"use strict";
+(() => {
+  const MOST_BODY = 1_000_000; // what the server takes
+  const section = document.querySelector("[data-trial]");
+  const trial = window.redrawTrial;
+  if (!section) return;
+  const part = (name) => section.querySelector(`[data-${name}]`);
+  const place = section.dataset.trial;
+  const [select, text, answer, ask] = [part("signature"), part("inputs"), part("answer"), part("ask")];
+  const state = part("state"); // one line, which screen readers say; the tables are there to be read
+  let signatures = {};
+  let drawings = {};
+
+  const specText = ({ dtype, shape }) => `${dtype} [${shape.map((size) => size ?? "None").join(", ")}]`;
+
+  // The JSON that the server answers; what it refuses becomes an error with its own words.
+  async function fetchJson(name, options = {}) {
+    const response = await fetch(`${place}/${name}`, { credentials: "same-origin", ...options });
+    const body = await response.json().catch(() => ({}));
+    if (response.ok) return body;
+    const own = typeof body.detail === "string" ? body.detail : `The server answered with status ${response.status}.`;
+    throw new Error(response.status === 403 ? "Only those who may run the DAG that publishes may try a version." : own);
+  }
+
+  function refuse(message) {
+    state.textContent = "";
+    answer.replaceChildren(trial.element("p", { className: "failure", role: "alert", textContent: message }));
+  }
+
+  function inputsNow() {
+    try {
+      return JSON.parse(text.value);
+    } catch {
+      return null;
+    }
+  }
+
+  const setInputs = (inputs) => { text.value = trial.write(inputs); };
+
+  async function showOnDrawings() {
+    const inputs = inputsNow() ?? {};
+    for (const [name, drawing] of Object.entries(drawings)) {
+      // Half an edit is no picture: the drawing then stays as it is.
+      await drawing.show(inputs[name]).catch(() => false);
+    }
+  }
+
+  async function choose() {
+    const chosen = select.value;
+    const { inputs, example } = signatures[chosen];
+    setInputs(example);
+    part("takes").textContent = Object.entries(inputs).map(([name, spec]) => `${name}: ${specText(spec)}`).join("; ");
+    const made = {};
+    for (const [name, spec] of Object.entries(inputs)) {
+      const give = (values) => setInputs({ ...(inputsNow() ?? example), [name]: values });
+      // What is no picture after all is edited as text.
+      const drawing = await trial.drawingFor(name, spec, example[name], give).catch(() => null);
+      if (drawing) made[name] = drawing;
+    }
+    if (select.value !== chosen) return; // another was chosen meanwhile
+    drawings = made;
+    part("drawings").replaceChildren(...Object.values(drawings).map((drawing) => drawing.root));
+    await showOnDrawings();
+  }
+
+  async function send(event) {
+    event.preventDefault();
+    const inputs = inputsNow();
+    const body = JSON.stringify({ signature: select.value, inputs });
+    if (inputs === null || body.length > MOST_BODY) {
+      refuse(inputs === null ? "Expected JSON, got something else. Correct the inputs."
+        : `Expected a request of at most ${MOST_BODY} bytes, got ${body.length}. Ask fewer rows, or a smaller picture.`);
+      text.focus();
+      return;
+    }
+    ask.disabled = true;
+    answer.replaceChildren();
+    state.textContent = "Asking… The first time, the version is fetched.";
+    try {
+      const given = await fetchJson("trial", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+      state.textContent = trial.timeOf(given);
+      answer.replaceChildren(...trial.tablesOf(given));
+    } catch (err) {
+      refuse(err.message);
+    } finally {
+      ask.disabled = false;
+    }
+  }
+
+  async function begin() {
+    try {
+      ({ signatures } = await fetchJson("example"));
+      part("request").hidden = false;
+      await choose();
+    } catch (err) {
+      part("refusal").textContent = err.message;
+      part("refusal").hidden = false;
+    }
+  }
+
+  select.addEventListener("change", choose);
+  text.addEventListener("change", showOnDrawings);
+  part("example").addEventListener("click", choose);
+  part("request").addEventListener("submit", send);
+  begin();
+})();

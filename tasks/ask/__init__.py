@@ -1,0 +1,107 @@
+"""Ask a published version: what it answers to one request, as TensorFlow's C++ runtime has it.
+
+    bucket ── cache.py ──► local folder ──► TensorFlow's C++ runtime, in a process of its own
+    JSON ──── values.py ─► tensors ────────►┘ ──► tensors ── values.py ──► JSON
+
+`examples.py` tells what to ask first. Nothing here imports TensorFlow's Python: an answer
+takes about a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.ask.cache import CachedVersion, cached_version
+from tasks.ask.examples import example_requests
+from tasks.ask.values import decode_inputs, encode_outputs
+from tasks.descriptions import Answer
+from tasks.errors import InvalidRequest, NotAnswered, NotLoadable
+from tasks.names import check_bucket, check_model_name
+from tasks.records import Release
+from tasks.requests import AskRequest
+from tasks.storage import open_storage
+from tasks.validate.serving import LoadedModel, LoadFailed, RequestRefused, ServingCrashed, ServingProcess
+from tasks.whole import read_published
+
+__all__ = ["ask_version"]
+
+_logger = logging.getLogger(__name__)
+
+
+def ask_version(request: AskRequest) -> Answer:
+    """Fetch a published version, load it as a server does, and ask it one request.
+
+    Args:
+        request: The version, and what to ask it.
+
+    Returns:
+        What it answered, and how long that took.
+
+    Raises:
+        InvalidRequest: There is no such signature, or the inputs do not fit it.
+        VersionNotFound: The version was never published, or is pruned.
+        ObjectConflict: Its objects are no longer what was published.
+        NotLoadable: TensorFlow's C++ loader refuses it.
+        NotAnswered: It refused the request, died of it, or took too long.
+        StorageError: The bucket cannot be read.
+    """
+    storage = open_storage(check_bucket(request.bucket))
+    release, _ = read_published(storage, check_model_name(request.model), request.version)
+    asked = request.inputs
+    if asked is None:
+        asked = example_requests(storage, release).get(request.signature, {})
+    inputs = _read_inputs(release, request.signature, asked)
+    cache = Path(request.cache) if request.cache else None
+    # The process comes up while the version is fetched.
+    with ServingProcess(request_seconds=request.seconds, load_seconds=request.seconds) as serving:
+        with cached_version(storage, release, cache) as version:
+            model = _load(serving, version)
+        outputs, seconds = _answer(model, release, request.signature, inputs)
+    _logger.info("%s answered %r in %.3f s", release.uri, request.signature, seconds)
+    return Answer(
+        model=release.model,
+        version=release.version,
+        uri=release.uri,
+        signature=request.signature,
+        inputs=asked,
+        outputs=encode_outputs(release.uri, outputs),
+        seconds=seconds,
+        load_seconds=model.load_seconds,
+        fetched=version.fetched,
+    )
+
+
+def _read_inputs(release: Release, signature: str, asked: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    where = f"{release.uri}, signature {signature!r}"
+    if signature not in release.signatures:
+        listed = ", ".join(sorted(release.signatures))
+        raise InvalidRequest(f"{where}: expected one of {listed}. Correct the request.")
+    return decode_inputs(where, release.signatures[signature], asked)
+
+
+def _load(serving: ServingProcess, version: CachedVersion) -> LoadedModel:
+    try:
+        return serving.load(version.folder)
+    except (LoadFailed, ServingCrashed) as err:
+        raise NotLoadable(
+            f"{version.release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."
+            " Choose another version."
+        ) from err
+
+
+def _answer(
+    model: LoadedModel, release: Release, signature: str, inputs: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], float]:
+    started = time.perf_counter()
+    try:
+        return model.answer(signature, inputs), time.perf_counter() - started
+    except (RequestRefused, ServingCrashed) as err:
+        raise NotAnswered(
+            f"{release.uri}, signature {signature!r}: expected an answer, got: {err}. Change the request."
+        ) from err

@@ -1,0 +1,126 @@
+"""Published versions on a local disk, by digest: fetched once, whole, and the oldest making room.
+
+<cache>/lock        held while the folders change, and while one of them is loaded
+<cache>/<digest>/   a version's files; its time says when it was last asked
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import InvalidRequest, ObjectConflict
+from tasks.files import PARTIAL_SUFFIX, scan_tree, writing_to
+from tasks.published import version_folder
+from tasks.records import Release
+from tasks.storage import Storage, download_tree
+from tasks.whole import demand_published
+
+__all__ = ["CACHE_VARIABLE", "CachedVersion", "cached_version"]
+
+CACHE_VARIABLE = "REDRAW_CACHE"
+_MOST_BYTES = 4_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedVersion:
+    """A version on the local disk.
+
+    Attributes:
+        release: Its record.
+        folder: Its files.
+        fetched: Whether they had to be fetched just now.
+    """
+
+    release: Release
+    folder: Path
+    fetched: bool
+
+
+@contextmanager
+def cached_version(
+    storage: Storage, release: Release, cache: Path | None = None, most_bytes: int = _MOST_BYTES
+) -> Iterator[CachedVersion]:
+    """Have a version's files on the local disk while the block runs.
+
+    Args:
+        storage: The model bucket.
+        release: The version's record.
+        cache: The folder that keeps versions; `$REDRAW_CACHE`, or one in the user's own
+            cache folder, by default.
+        most_bytes: What all of them may take.
+
+    Yields:
+        The version, whole: its digest is that of its record.
+
+    Raises:
+        InvalidRequest: The version alone is larger than the cache.
+        ObjectConflict: The version's objects are not what was published.
+        DiskFull: There is no room for its files.
+        StorageError: The bucket cannot be read.
+    """
+    if release.size_bytes > most_bytes:
+        raise InvalidRequest(
+            f"{release.uri}: expected a version of at most {most_bytes} bytes, which the cache holds, got"
+            f" {release.size_bytes}. Ask a server that serves it."
+        )
+    root = cache or _default_cache()
+    with writing_to(root):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = root / release.digest
+        fetched = not _is_whole(folder, release)
+        if fetched:
+            _make_room(root, most_bytes - release.size_bytes)
+            _fetch(storage, release, folder)
+        os.utime(folder)
+        yield CachedVersion(release=release, folder=folder, fetched=fetched)
+
+
+def _default_cache() -> Path:
+    named = os.environ.get(CACHE_VARIABLE)
+    return (
+        Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "redraw"
+    )
+
+
+def _is_whole(folder: Path, release: Release) -> bool:
+    if not folder.is_dir():
+        return False
+    if scan_tree(folder).digest == release.digest:
+        return True
+    shutil.rmtree(folder)
+    return False
+
+
+def _fetch(storage: Storage, release: Release, folder: Path) -> None:
+    # Sizes and checksums are compared in the listing, before a byte is fetched.
+    demand_published(storage, release.model, release.version)
+    partial = Path(tempfile.mkdtemp(suffix=PARTIAL_SUFFIX, dir=folder.parent))
+    try:
+        download_tree(storage, version_folder(release.model, release.version), partial)
+        if (digest := scan_tree(partial).digest) != release.digest:
+            raise ObjectConflict(
+                f"{release.uri}: expected files of digest {release.digest}, as published, got {digest}."
+                " Find out who wrote them; do not serve them."
+            )
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _make_room(root: Path, most_bytes: int) -> None:
+    """Remove what a fetch that was killed left, and what was asked longest ago until the rest fits."""
+    folders = [path for path in root.iterdir() if path.is_dir()]
+    left = 0
+    for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
+        left += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        if left > most_bytes or folder.name.endswith(PARTIAL_SUFFIX):
+            shutil.rmtree(folder)

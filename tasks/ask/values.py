@@ -1,0 +1,174 @@
+"""Tensors as JSON: lists in lists, as TensorFlow Serving's REST API has them.
+
+Bytes that are no text stand as `{"b64": …}`, and what JSON has no number for as the text
+`"NaN"`, `"Infinity"` or `"-Infinity"`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tasks.checkpoint.dtypes import name_of_array, numpy_dtype
+from tasks.descriptions import AnsweredTensor
+from tasks.errors import InvalidRequest
+from tasks.signature import Signature, TensorSpec
+
+__all__ = ["decode_inputs", "encode_outputs", "encode_values"]
+
+_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+# What a page can show and a pipe should carry; a request of fewer rows has a smaller answer.
+_MOST_VALUES = 200_000
+
+
+def decode_inputs(where: str, signature: Signature, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Read a request's inputs, held to the signature.
+
+    Args:
+        where: The signature, for messages.
+        signature: What it takes.
+        inputs: Input name to lists in lists.
+
+    Returns:
+        Input name to values; strings as an object array of bytes.
+
+    Raises:
+        InvalidRequest: An input is missing or unknown, or its values are not of the
+            signature's dtype and shape; the message names it.
+    """
+    if set(inputs) != set(signature.inputs):
+        raise InvalidRequest(
+            f"{where}: expected the inputs {sorted(signature.inputs)}, got {sorted(inputs)}. Correct them."
+        )
+    return {
+        name: _decode(f"{where}, input {name!r}", spec, inputs[name])
+        for name, spec in signature.inputs.items()
+    }
+
+
+def _decode(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
+    try:
+        given = np.array(value, dtype=object)
+    except (ValueError, RecursionError) as err:
+        raise _misfit(where, spec, "lists that are nested too deep") from err
+    # NumPy goes through no more than 32 dimensions.
+    if given.ndim <= len(spec.shape) and any(isinstance(element, list) for element in given.flat):
+        raise _misfit(where, spec, "lists of different lengths")
+    known = len(given.shape) == len(spec.shape) and all(
+        size is None or size == got for size, got in zip(spec.shape, given.shape, strict=True)
+    )
+    if not known:
+        raise _misfit(where, spec, f"values of shape {list(given.shape)}")
+    elements = [_element(where, spec, element) for element in given.flat]
+    if spec.dtype == "string":
+        strings = np.empty(len(elements), dtype=object)
+        strings[:] = elements
+        return strings.reshape(given.shape)
+    with np.errstate(over="ignore"):  # what is too large for a short float is infinite there
+        return np.array(elements, dtype=numpy_dtype(spec.dtype)).reshape(given.shape)
+
+
+def _element(where: str, spec: TensorSpec, value: Any) -> Any:
+    """One value as Python has it, if the dtype can hold it."""
+    dtype = spec.dtype
+    if dtype == "string" and (data := _bytes_of(value)) is not None:
+        return data
+    if dtype == "bool" and isinstance(value, bool):
+        return value
+    if dtype.startswith(("int", "uint")) and _fits_integer(dtype, value):
+        return value
+    if "float" in dtype and (number := _number(value)) is not None:
+        return number
+    raise _misfit(where, spec, f"{value!r:.60}")
+
+
+def _bytes_of(value: Any) -> bytes | None:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, dict) and set(value) == {"b64"} and isinstance(value["b64"], str):
+        try:
+            return base64.b64decode(value["b64"], validate=True)
+        except binascii.Error:
+            return None
+    return None
+
+
+def _fits_integer(dtype: str, value: Any) -> bool:
+    if not isinstance(value, int) or isinstance(value, bool) or dtype not in np.sctypeDict:
+        return False
+    bounds = np.iinfo(dtype)
+    return bool(bounds.min <= value <= bounds.max)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        return _WORDS.get(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _misfit(where: str, spec: TensorSpec, got: str) -> InvalidRequest:
+    return InvalidRequest(f"{where}: expected {spec}, got {got}. Correct the request.")
+
+
+def encode_outputs(where: str, outputs: Mapping[str, np.ndarray]) -> dict[str, AnsweredTensor]:
+    """An answer as JSON values.
+
+    Args:
+        where: The signature, for messages.
+        outputs: Output name to values.
+
+    Raises:
+        InvalidRequest: There are too many values for an answer that people read.
+    """
+    count = sum(value.size for value in outputs.values())
+    if count > _MOST_VALUES:
+        raise InvalidRequest(
+            f"{where}: expected an answer of at most {_MOST_VALUES} values, got {count}. Ask fewer rows."
+        )
+    return {
+        name: AnsweredTensor(
+            dtype=name_of_array(value) or str(value.dtype), shape=value.shape, values=encode_values(value)
+        )
+        for name, value in sorted(outputs.items())
+    }
+
+
+def encode_values(array: np.ndarray) -> Any:
+    """An array as lists in lists of JSON values."""
+    flat = np.empty(array.size, dtype=object)
+    flat[:] = [_plain(element) for element in array.flat]
+    return flat.reshape(array.shape).tolist()
+
+
+def _plain(element: Any) -> Any:
+    if isinstance(element, bytes):
+        return _text(element)
+    if isinstance(element, bool | np.bool_):
+        return bool(element)
+    if isinstance(element, int | np.integer):
+        return int(element)
+    try:
+        # By its own digits: 0.1 of float32 is 0.1, not 0.10000000149011612.
+        number = float(str(element))
+    except ValueError:
+        return str(element)  # a complex number, which JSON has not
+    if math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+
+
+def _text(data: bytes) -> Any:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(data).decode()}
