@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from redraw.object_links import folder_url, object_url
 from redraw.web.buckets import BrowserDep
 from redraw.web.graph_parts import read_graphs
 from redraw.web.kept import read_kept
 from redraw.web.latency_rows import read_latency
 from redraw.web.ledger_rows import find_rows, read_ledger
-from redraw.web.object_links import folder_url, object_url
 from redraw.web.pages import show_page
 from redraw.web.places import comparison_place, run_place, version_place
 from redraw.web.signature_changes import compare_signatures
