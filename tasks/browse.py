@@ -99,6 +99,10 @@ class Browser:
         wanted = listed[offset:] if limit is None else listed[offset : offset + limit]
         return self._page(model, wanted, len(listed))
 
+    def numbers(self, model: str) -> tuple[int, ...]:
+        """Every version of a model by its number, the newest weights first; no record is read."""
+        return tuple(_version_of(item) for item in self._listed(check_model_name(model)))
+
     def release(self, model: str, version: int) -> Release:
         """A version's release record.
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
 
+from redraw.object_links import folder_url, object_url
 from redraw.web.places import framed_place, version_place
 from tasks.records import Checkpoint, LivePointer, Record, Release, TrainingRun
 
@@ -89,21 +90,13 @@ def version_url(model: str, version: int) -> str:
 
 def release_url(release: Release) -> str:
     """The URL of a release record: in Google's console, or at the local server that stands in for it."""
-    bucket, name = _split(release.uri)
-    record = f"{name.rpartition('/')[0]}/releases/{release.version}.json"
-    if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
-        return f"{emulator.rstrip('/')}/storage/v1/b/{bucket}/o/{quote(record, safe='')}?alt=media"
-    return f"https://console.cloud.google.com/storage/browser/_details/{bucket}/{quote(record)}"
+    folder = release.uri.rstrip("/").rpartition("/")[0]
+    return object_url(f"{folder}/releases/{release.version}.json")
 
 
 def checkpoint_url(checkpoint: Checkpoint) -> str:
     """The URL of a checkpoint's folder, as `release_url`; nothing for one that is in no bucket."""
-    if not checkpoint.uri.startswith("gs://"):
-        return ""
-    bucket, name = _split(checkpoint.uri)
-    if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
-        return f"{emulator.rstrip('/')}/storage/v1/b/{bucket}/o?prefix={quote(name, safe='')}%2F"
-    return f"https://console.cloud.google.com/storage/browser/{bucket}/{quote(name)}"
+    return folder_url(checkpoint.uri)
 
 
 def tensorboard_url(run: TrainingRun) -> str:
@@ -122,8 +115,3 @@ def tensorboard_url(run: TrainingRun) -> str:
 def _record_of(operator: BaseOperator) -> Record | None:
     record: Record | None = getattr(operator, "record", None)
     return record
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, name = uri.rstrip("/").removeprefix("gs://").partition("/")
-    return bucket, name

@@ -70,6 +70,13 @@ def test_list_versions_reads_each_record_once(storage: Counted) -> None:
     assert [row.version for row in first.rows] == [version_of(day) for day in (9, 8, 7, 6, 5)]
 
 
+def test_numbers_of_versions_read_no_record(storage: Counted) -> None:
+    browser = Browser(storage, Clock())  # type: ignore[arg-type]
+
+    assert browser.numbers("mnist") == tuple(version_of(day) for day in range(11, -1, -1))
+    assert storage.taken() == {"list": 1}
+
+
 def test_list_versions_within_a_page_lists_once(storage: Counted) -> None:
     browser = Browser(storage, Clock())  # type: ignore[arg-type]
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from tasks.browse import Browser
 from tasks.errors import VersionNotFound
-from tasks.published import list_versions
 from tasks.records import LivePointer, Release
 
 __all__ = ["VersionChoice", "offer_versions"]
@@ -44,7 +43,7 @@ def offer_versions(
     Raises:
         VersionNotFound: The one asked for was never published.
     """
-    versions = list_versions(browser.storage, release.model)
+    versions = browser.numbers(release.model)
     others = [version for version in versions if version != release.version]
     if other is not None and other not in versions:
         raise VersionNotFound(

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from redraw.object_links import folder_url, object_url
 from redraw.web.graph_parts import differing_operations, read_graphs
 from redraw.web.latency_rows import read_latency
 from redraw.web.ledger_rows import find_rows, read_ledger
 from redraw.web.metric_changes import compare_metrics
-from redraw.web.object_links import folder_url, object_url
 from redraw.web.pictures import in_theme
 from redraw.web.signature_changes import compare_signatures
 from redraw.web.weight_changes import find_weights

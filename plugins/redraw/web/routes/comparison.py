@@ -15,7 +15,7 @@ from redraw.web.latency_rows import read_latency
 from redraw.web.ledger_rows import read_ledger
 from redraw.web.metric_changes import compare_metrics
 from redraw.web.pages import show_page
-from redraw.web.routes.versions import Text, VersionNumber
+from redraw.web.routes.versions import ReleaseDep, Text, VersionNumber, check_version_number
 from redraw.web.row_pages import RowPage, cut_page
 from redraw.web.signature_changes import compare_signatures
 from redraw.web.version_choice import offer_versions
@@ -23,6 +23,7 @@ from redraw.web.version_labels import version_labels
 from redraw.web.weight_changes import WeightChanges, find_weights
 from tasks.descriptions import WeightDifferences
 from tasks.names import check_model_name
+from tasks.records import Release
 from tasks.requests import DifferencesRequest
 from tasks.version_rows import row_of
 
@@ -37,9 +38,12 @@ def weight_changes() -> WeightChanges:
     return WeightChanges()
 
 
-def _saved_names(browser: BrowserDep, model: str, version: VersionNumber) -> Mapping[str, str]:
+def _other(browser: BrowserDep, model: str, other: str) -> Release:
+    return browser.release(check_model_name(model), check_version_number(other))
+
+
+def _saved_names(browser: BrowserDep, release: ReleaseDep) -> Mapping[str, str]:
     """Key in the SavedModel to what the network calls it, where the version's ledger is kept."""
-    release = browser.release(check_model_name(model), version)
     rows = read_kept(browser, release, "ledger.json", read_ledger).content or ()
     return {row.saved_as: row.variable for row in rows if row.saved_as}
 
@@ -49,32 +53,33 @@ async def _weight_differences(
     changes: Annotated[WeightChanges, Depends(weight_changes)],
     model: str,
     version: VersionNumber,
-    other: VersionNumber,
+    other: str,
 ) -> WeightDifferences:
     pair = DifferencesRequest(
-        model=check_model_name(model), bucket=browser.storage.uri, version=version, other=other
+        model=check_model_name(model),
+        bucket=browser.storage.uri,
+        version=version,
+        other=check_version_number(other),
     )
     return await changes.find(pair)
 
 
 @router.get("/models/{model}/{version}/beside/{other}")
 def show_comparison(
-    request: Request, browser: BrowserDep, model: str, version: VersionNumber, other: VersionNumber
+    request: Request, browser: BrowserDep, here: ReleaseDep, there: Annotated[Release, Depends(_other)]
 ) -> Response:
     """The page of two versions."""
-    here = browser.release(check_model_name(model), version)
-    there = browser.release(model, other)
-    pointer = browser.pointer(model)
+    pointer = browser.pointer(here.model)
     pair = (here, there)
     return show_page(
         request,
         "comparison.html",
-        model=model,
-        version=version,
-        other=other,
+        model=here.model,
+        version=here.version,
+        other=there.version,
         pair=pair,
         labels=[version_labels(pointer, row_of(release)) for release in pair],
-        choice=offer_versions(browser, pointer, here, other),
+        choice=offer_versions(browser, pointer, here, there.version),
         metrics=compare_metrics(here.checkpoint, there.checkpoint),
         latencies=[read_kept(browser, release, "latency.json", read_latency) for release in pair],
         signatures=compare_signatures(here.signatures, there.signatures),

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from redraw.object_links import folder_url, object_url
 from redraw.web.buckets import BrowserDep
 from redraw.web.graph_parts import read_graphs
-from redraw.web.kept import read_kept
+from redraw.web.kept import Kept, read_kept
 from redraw.web.latency_rows import read_latency
-from redraw.web.ledger_rows import find_rows, read_ledger
-from redraw.web.object_links import folder_url, object_url
+from redraw.web.ledger_rows import LedgerRow, find_rows, read_ledger
 from redraw.web.pages import show_page
 from redraw.web.places import comparison_place, run_place, version_place
+from redraw.web.row_pages import RowPage
 from redraw.web.signature_changes import compare_signatures
 from redraw.web.version_choice import VersionChoice, offer_versions
 from redraw.web.version_labels import version_labels
@@ -27,20 +28,37 @@ from tasks.names import check_model_name
 from tasks.records import Check, LivePointer, Release
 from tasks.version_rows import row_of
 
-__all__ = ["Text", "VersionNumber", "router"]
+__all__ = ["ReleaseDep", "Text", "VersionNumber", "check_version_number", "router"]
 
 router = APIRouter()
 
-VersionNumber = Annotated[int, Path(ge=0, lt=1 << 63)]
 Text = Annotated[str, Query(max_length=200)]
+
+_DIGITS = 19  # of the largest int64
+
+
+def check_version_number(version: str) -> int:
+    """The number of a version, as an address has it.
+
+    Raises:
+        VersionNotFound: It is no number.
+    """
+    if not (version.isascii() and version.isdecimal() and len(version) <= _DIGITS):
+        raise VersionNotFound(
+            f"{version[:40]!r}: expected the number of a version, got something else. Correct the address."
+        )
+    return int(version)
+
+
+VersionNumber = Annotated[int, Depends(check_version_number)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckFilter:
     """Which checks to show: those of a state, or all, that have a text in them."""
 
-    state: str
-    text: str
+    state: Text = ""
+    text: Text = ""
 
     def find(self, checks: Sequence[Check]) -> list[Check]:
         """The checks that fit, those that failed first."""
@@ -54,22 +72,32 @@ class CheckFilter:
         return all(word in searched.casefold() for word in self.text.casefold().split())
 
 
-def _check_filter(state: Text = "", text: Text = "") -> CheckFilter:
-    return CheckFilter(state=state, text=text)
+@dataclass(frozen=True, kw_only=True)
+class LedgerQuery:
+    """Which rows of the ledger to show, as `find_rows` has it."""
+
+    text: Text = ""
+    fate: Text = ""
+    page: Annotated[int, Query(ge=1)] = 1
+
+
+def _release(browser: BrowserDep, model: str, version: VersionNumber) -> Release:
+    return browser.release(check_model_name(model), version)
+
+
+ReleaseDep = Annotated[Release, Depends(_release)]
 
 
 @router.get("/models/{model}/{version}")
 def show_version(
     request: Request,
     browser: BrowserDep,
-    checks: Annotated[CheckFilter, Depends(_check_filter)],
-    model: str,
-    version: VersionNumber,
+    release: ReleaseDep,
+    checks: Annotated[CheckFilter, Depends()],
     against: int | None = None,
 ) -> Response:
     """A version's page."""
-    release = browser.release(check_model_name(model), version)
-    pointer = browser.pointer(model)
+    pointer = browser.pointer(release.model)
     choice = offer_versions(browser, pointer, release, against)
     return show_page(
         request,
@@ -79,31 +107,25 @@ def show_version(
         check_filter=checks,
         files=_files(browser, release),
         graphs=read_kept(browser, release, "graphs.json", read_graphs),
-        ledger=read_kept(browser, release, "ledger.json", lambda content: find_rows(read_ledger(content))),
+        ledger=_ledger(browser, release, LedgerQuery()),
+        query=LedgerQuery(),
         latency=read_kept(browser, release, "latency.json", read_latency),
         signatures=_signatures(browser, release, choice.other),
-        text="",
-        fate="",
     )
 
 
 @router.get("/models/{model}/{version}/ledger")
 def show_ledger(
-    request: Request,
-    browser: BrowserDep,
-    model: str,
-    version: VersionNumber,
-    text: Text = "",
-    fate: Text = "",
-    page: Annotated[int, Query(ge=1)] = 1,
+    request: Request, browser: BrowserDep, release: ReleaseDep, query: Annotated[LedgerQuery, Depends()]
 ) -> Response:
     """Where each tensor of the checkpoint went: searched, a page at a time."""
-    release = browser.release(check_model_name(model), version)
-    ledger = read_kept(
-        browser, release, "ledger.json", lambda content: find_rows(read_ledger(content), text, fate, page)
-    )
     return show_page(
-        request, "ledger.html", model=model, version=version, ledger=ledger, text=text, fate=fate
+        request,
+        "ledger.html",
+        model=release.model,
+        version=release.version,
+        ledger=_ledger(browser, release, query),
+        query=query,
     )
 
 
@@ -140,6 +162,13 @@ def _facts(release: Release, pointer: LivePointer, choice: VersionChoice) -> Map
         "folder_link": folder_url(release.uri),
         "checkpoint_link": folder_url(release.checkpoint.uri),
     }
+
+
+def _ledger(browser: Browser, release: Release, query: LedgerQuery) -> Kept[RowPage[LedgerRow]]:
+    def find(content: bytes) -> RowPage[LedgerRow]:
+        return find_rows(read_ledger(content), query.text, query.fate, query.page)
+
+    return read_kept(browser, release, "ledger.json", find)
 
 
 def _files(browser: Browser, release: Release) -> Sequence[tuple[ListedFile, str]] | None:
