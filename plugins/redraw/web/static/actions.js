@@ -8,7 +8,8 @@
   // Airflow's answer to a refused request, in lines; it names the parameter and what is wrong with it.
   function reasonOf(answer, body) {
     const detail = body && body.detail;
-    if (typeof detail === "string") return detail;
+    // After the first paragraph Airflow quotes the schema.
+    if (typeof detail === "string") return detail.split("\n\n")[0];
     if (Array.isArray(detail)) return detail.map((one) => `${(one.loc || []).join(".")}: ${one.msg}`).join("\n");
     if (detail && typeof detail === "object") return detail.reason || detail.message || JSON.stringify(detail);
     return `Airflow answered ${answer.status} ${answer.statusText}.`;
