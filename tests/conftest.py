@@ -58,9 +58,15 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(timeout=10)
 
 
+@pytest.fixture
+def bucket(new_bucket: Callable[[], str]) -> str:
+    """The gs:// URI of a new, empty bucket."""
+    return new_bucket()
+
+
 @pytest.fixture(scope="session")
 def new_bucket(gcs_server: str) -> Callable[[], str]:
-    """Makes an empty bucket; its gs:// URI."""
+    """Makes an empty bucket and returns its gs:// URI."""
 
     def make() -> str:
         name = f"redraw-test-{uuid.uuid4().hex[:12]}"
@@ -74,12 +80,6 @@ def new_bucket(gcs_server: str) -> Callable[[], str]:
         return f"gs://{name}"
 
     return make
-
-
-@pytest.fixture
-def bucket(new_bucket: Callable[[], str]) -> str:
-    """The gs:// URI of a new, empty bucket."""
-    return new_bucket()
 
 
 @pytest.fixture(scope="session")

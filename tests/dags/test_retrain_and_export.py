@@ -202,3 +202,18 @@ def test_run_with_logical_date_and_absent_step_fails_without_a_retry(
     assert run["tasks"]["push"]["state"] == "upstream_failed"
     assert run["events"] == []
     assert "error [CheckpointNotFound]" in run["log"]
+
+
+def test_run_with_choices_that_do_not_go_together_fails_before_training_and_says_so_in_a_line(
+    python: Python, tmp_path: Path
+) -> None:
+    conf = {"bucket": "gs://nowhere", "catalogue": str(tmp_path / "catalogue"), "checkpoint": "best"}
+
+    run = python(
+        *("run_dag.py", "retrain_and_export", "null", json.dumps(conf)), REDRAW_WORK=str(tmp_path / "work")
+    )
+
+    assert run["tasks"]["train"] == {"state": "failed", "tries": 1}
+    assert not (tmp_path / "work").exists()
+    line = f"retrain_and_export.train (mnist) failed in {run['run_id']}, try 1: metric: expected a value with"
+    assert line in run["log"]
