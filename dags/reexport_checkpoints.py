@@ -14,7 +14,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 
-from redraw.forms import reexport_form
+from redraw.forms import check_reexport_choices, reexport_form
+from redraw.notices import announce_failure
 from redraw.operators import PlanReexportOperator, ReexportOperator, SummarizeReexportOperator
 
 with DAG(
@@ -28,6 +29,7 @@ with DAG(
     max_active_runs=4,
     params=reexport_form(),
     default_args={
+        "on_failure_callback": announce_failure,
         "model": "{{ params.model }}",
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
@@ -43,6 +45,7 @@ with DAG(
         trained_from=dag.param("trained_from"),
         trained_to=dag.param("trained_to"),
         batch_size=dag.param("batch_size"),
+        pre_execute=check_reexport_choices,
     )
     reexport = ReexportOperator.partial(
         task_id="reexport",

@@ -1,26 +1,30 @@
 """### Train a model, and publish what came of it.
 
-    train ─► checkpoint ─► export ─► validate ─► push
-      │          │            │          │         │
-      │          │            │          │         └ bucket: an immutable version, then the live pointer
+    train ─► checkpoint ─► export ─► validate ─► approve ─► push
+      │          │            │          │          │          │
+      │          │            │          │          │          └ bucket: a version, then the live pointer
+      │          │            │          │          └ a person says yes, where the form or the definition asks
       │          │            │          └ a report: every check by name, with its evidence
       │          │            └ SavedModel: the graph redrawn for inference
       │          └ one verified checkpoint, in the catalogue
       └ checkpoints and metrics; a retry carries on where it stopped
 
 Runs each week, and by hand: **Trigger** opens a form, and an API call takes the same
-values as `conf`. Each task's XCom is the record of its stage. A push updates the asset
-`redraw_releases`; the event carries the version, its URI, its digest and its metrics.
+values as `conf`. Each task's XCom is the record of its stage. Where approval is asked for, the run
+waits for an answer under **Required Actions**; after a no, or none in time, nothing is published. A push
+updates the asset `redraw_releases`; the event carries the version, its URI, its digest and its metrics.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
 
-from redraw.forms import retrain_form
+from redraw.forms import check_retrain_choices, retrain_form
+from redraw.notices import announce_failure
 from redraw.operators import (
+    ApproveReleaseOperator,
     CheckpointOperator,
     ExportSavedModelOperator,
     PushModelOperator,
@@ -41,6 +45,7 @@ with DAG(
     max_active_runs=1,
     params=retrain_form(),
     default_args={
+        "on_failure_callback": announce_failure,
         "model": "{{ params.model }}",
         "retries": 3,
         "retry_delay": timedelta(seconds=30),
@@ -56,6 +61,8 @@ with DAG(
         warm_start=dag.param("warm_start"),
         catalogue=dag.param("catalogue"),
         execution_timeout=timedelta(days=1),
+        # What the form's fields say of each other, before an hour of training and not after it.
+        pre_execute=check_retrain_choices,
     )
     checkpoint = CheckpointOperator(
         task_id="checkpoint",
@@ -74,6 +81,15 @@ with DAG(
         against=dag.param("bucket"),
         allow_breaking=dag.param("allow_breaking"),
         waive=dag.param("waive"),
+        approval=dag.param("approval"),
+    )
+    approve = ApproveReleaseOperator(
+        task_id="approve",
+        saved_model=export.output,
+        report=validate.output,
+        bucket=dag.param("bucket"),
+        make_live=dag.param("make_live"),
+        wait_hours=dag.param("approval_hours"),
     )
     push = PushModelOperator(
         task_id="push",
@@ -81,6 +97,9 @@ with DAG(
         report=validate.output,
         bucket=dag.param("bucket"),
         make_live=dag.param("make_live"),
+        approval=approve.output,
         outlets=[RELEASES],
+        # Where nobody is asked, `approve` is skipped; where a person says no, it skips this task.
+        trigger_rule=TriggerRule.NONE_FAILED,
     )
-    train >> checkpoint >> export >> validate >> push
+    train >> checkpoint >> export >> validate >> approve >> push

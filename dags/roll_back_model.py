@@ -12,6 +12,7 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from redraw.forms import roll_back_form
+from redraw.notices import announce_failure
 from redraw.operators import RollBackOperator
 
 with DAG(
@@ -20,9 +21,12 @@ with DAG(
     doc_md=__doc__,
     tags=["redraw", "publication"],
     schedule=None,
+    # Nothing starts it but a person, who must not find it paused when it matters.
+    is_paused_upon_creation=False,
     catchup=False,
     max_active_runs=1,
     params=roll_back_form(),
+    default_args={"on_failure_callback": announce_failure},
 ) as dag:
     RollBackOperator(
         task_id="roll_back",

@@ -32,6 +32,7 @@ from tasks.requests import (
     AskRequest,
     CheckpointRequest,
     CheckpointsRequest,
+    DifferencesRequest,
     ExportRequest,
     InspectRequest,
     LiveRequest,
@@ -103,6 +104,7 @@ COMMANDS = {
     "prune": Command(PruneRequest, "tasks.prune:prune_versions"),
     "pin": Command(PinRequest, "tasks.live.pin:pin_version"),
     "verify": Command(VerifyRequest, "tasks.verify:verify_version"),
+    "differences": Command(DifferencesRequest, "tasks.differences:compare_weights"),
     "predict": Command(PredictRequest, "tasks.predict:predict_golden", loads_definition=True),
     "ask": Command(AskRequest, "tasks.ask:ask_version"),
     "inspect": Command(

@@ -1,15 +1,17 @@
-"""The bytes of a version, read back and held against its manifest."""
+"""The bytes of a version and of its attachments, read back and held against its records."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from tasks.errors import ObjectConflict, StorageUnavailable
 from tasks.listed_file import ListedFile
-from tasks.published import Claim, version_folder
+from tasks.published import Claim, attachment_name, version_folder
+from tasks.records import Release
 from tasks.storage import Absent, Changed, Storage, in_parallel, streams_for
 
-__all__ = ["demand_content"]
+__all__ = ["demand_attachments", "demand_content"]
 
 # A few of these are in memory at once, and a model that lies in shards is a few hundred requests.
 _BLOCK = 8 << 20
@@ -33,13 +35,37 @@ def demand_content(storage: Storage, claim: Claim) -> int:
         StorageUnavailable: An object changed while it was read.
     """
     folder = version_folder(claim.model, claim.version)
-    return sum(
-        in_parallel(
-            lambda entry: _read(storage, f"{folder}/{entry.name}", entry),
-            claim.manifest,
-            streams_for(entry.size for entry in claim.manifest),
-        )
-    )
+    return _read_all(storage, {f"{folder}/{entry.name}": entry for entry in claim.manifest})
+
+
+def demand_attachments(storage: Storage, release: Release) -> int:
+    """Read every attachment of a version and demand that its name and SHA-256 are the record's.
+
+    Args:
+        storage: The model bucket.
+        release: The version's record.
+
+    Returns:
+        The number of bytes read.
+
+    Raises:
+        ObjectConflict: An attachment is gone, has other bytes, or is not of this version.
+        StorageUnavailable: One changed while it was read.
+    """
+    for name, entry in release.attachments.items():
+        expected = attachment_name(release.model, release.version, name, entry.sha256)
+        if entry.name != expected:
+            raise ObjectConflict(
+                f"{release.uri}: attachment {name!r}: expected the object {expected}, got {entry.name}."
+                " The record was altered: find out who wrote it."
+            )
+    return _read_all(storage, {entry.name: entry for entry in release.attachments.values()})
+
+
+def _read_all(storage: Storage, objects: Mapping[str, ListedFile]) -> int:
+    """Hold each object, by its name, to what is listed of it."""
+    streams = streams_for(entry.size for entry in objects.values())
+    return sum(in_parallel(lambda name: _read(storage, name, objects[name]), objects, streams))
 
 
 def _read(storage: Storage, name: str, entry: ListedFile) -> int:

@@ -42,6 +42,7 @@ class Provenance:
         asked_by: The Airflow user, or the user and machine of a push by hand.
         dag_run: `<dag>/<run>` of the push; None for one by hand.
         try_number: Which try of its task it was.
+        approved_by: Who approved the publication; None where nobody was asked.
     """
 
     made_by: MadeBy | None
@@ -49,3 +50,4 @@ class Provenance:
     asked_by: str
     dag_run: str | None = None
     try_number: int | None = None
+    approved_by: str | None = None

@@ -6,7 +6,6 @@ models in a form at no cost; only loading one imports it.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import inspect
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.definition import Applies, ModelDefinition
+from tasks.definition_text import read_definition_text
 from tasks.errors import InvalidDefinition, UnknownModel
 from tasks.names import check_model_name
 
@@ -43,12 +43,16 @@ class FoundModel:
         module: The module's full name.
         summary: The first line of its docstring.
         applies: Which checkpoints it is for.
+        approval: Whether a person has to approve a publication, unless a run says otherwise.
+        metrics: Those that it sets bounds for.
     """
 
     name: str
     module: str
     summary: str
     applies: Applies = field(default_factory=Applies)
+    approval: bool = False
+    metrics: tuple[str, ...] = ()
 
 
 def list_models() -> tuple[FoundModel, ...]:
@@ -187,36 +191,19 @@ def _models_in(package: str) -> list[FoundModel]:
 def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
     path, module = Path(info.module_finder.path) / f"{info.name}.py", f"{package}.{info.name}"  # type: ignore[union-attr]
     try:
-        tree = ast.parse(path.read_text())
-    except (OSError, SyntaxError, ValueError) as err:
-        return FoundModel(name=info.name, module=module, summary=f"cannot be read: {err}")
-    try:
-        applies = _read_applies(tree)
+        said = read_definition_text(path.read_text())
     except InvalidDefinition as err:
         raise InvalidDefinition(f"module {module}, {err}") from err
-    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return FoundModel(name=info.name, module=module, summary=summary, applies=applies)
-
-
-def _read_applies(tree: ast.Module) -> Applies:
-    """What the module's class says of the checkpoints that it is for."""
-    statements = [
-        statement for node in tree.body if isinstance(node, ast.ClassDef) for statement in node.body
-    ]
-    for statement in statements:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "applies_to":
-            value = statement.value
-            try:
-                if not isinstance(value, ast.Call) or value.args:
-                    raise ValueError(ast.unparse(value))
-                given = {str(word.arg): ast.literal_eval(word.value) for word in value.keywords}
-                return Applies(**given)
-            except (ValueError, TypeError) as err:
-                raise InvalidDefinition(
-                    f"applies_to: expected Applies(model=…, from_time=…, until=…) with plain texts, got"
-                    f" {ast.unparse(value)!r:.80}. Correct it."
-                ) from err
-    return Applies()
+    except (OSError, SyntaxError, ValueError) as err:
+        return FoundModel(name=info.name, module=module, summary=f"cannot be read: {err}")
+    return FoundModel(
+        name=info.name,
+        module=module,
+        summary=said.summary,
+        applies=said.applies,
+        approval=said.approval,
+        metrics=said.metrics,
+    )
 
 
 def _instantiate(module_name: str) -> ModelDefinition:

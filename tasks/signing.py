@@ -9,10 +9,10 @@ Source: https://github.com/sigstore/model-transparency
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ _FORM = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
 
 
 def sign_version(storage: Storage, claim: Claim, private_key: str) -> None:
-    """Sign a version; a signature that is there already stays.
+    """Sign a version; a signature of the same key that is there already stays.
 
     Args:
         storage: The model bucket.
@@ -40,6 +40,7 @@ def sign_version(storage: Storage, claim: Claim, private_key: str) -> None:
 
     Raises:
         InvalidRequest: There is no such key.
+        SignatureInvalid: It has one that this key did not make, which is left as it is.
     """
     from model_signing import signing
 
@@ -49,8 +50,10 @@ def sign_version(storage: Storage, claim: Claim, private_key: str) -> None:
             config = signing.Config().use_elliptic_key_signer(private_key=private_key)
         config.set_hashing_config(_known_hashes(claim))
         config.sign(version_folder(claim.model, claim.version), path)
-        with contextlib.suppress(AlreadyThere):
+        try:
             storage.create(signature_name(claim.model, claim.version), path.read_bytes())
+        except AlreadyThere:
+            _demand_made_by(storage, claim, private_key, Path(folder))
 
 
 def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
@@ -96,6 +99,23 @@ def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
         )
 
 
+def _demand_made_by(storage: Storage, claim: Claim, private_key: str, scratch: Path) -> None:
+    """Whoever asks for a signature of a key must not be left with one of another."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+    public = load_pem_private_key(Path(private_key).read_bytes(), None).public_key()
+    public_key = scratch / "public"
+    public_key.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    try:
+        demand_signed(storage, claim, str(public_key))
+    except SignatureInvalid as err:
+        raise SignatureInvalid(
+            f"{storage.uri}/{signature_name(claim.model, claim.version)}: expected no signature, or one made"
+            f" with {private_key}, got another, which is left as it is. Find out who signed the version;"
+            " to publish it as it stands, push without --signing-key."
+        ) from err
+
+
 def _known_hashes(claim: Claim) -> Any:
     """What stands in for reading a folder: the digests are known, and nothing lies on this disk."""
     from model_signing import hashing
@@ -132,7 +152,7 @@ def _subject(signature: bytes) -> str:
     return str(json.loads(statement)["subject"][0]["name"])
 
 
-@contextlib.contextmanager
+@contextmanager
 def _reading_key(path: str) -> Iterator[None]:
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from tasks.content import demand_content
+from tasks.content import demand_attachments, demand_content
 from tasks.descriptions import VerifyReport
 from tasks.errors import InvalidName, RedrawError, StorageUnavailable, VerificationFailed
 from tasks.files import digest_of
@@ -61,6 +61,8 @@ def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | 
     yield _check(
         "content", release.uri, lambda: f"{demand_content(storage, claim)} bytes as they were exported"
     )
+    attachments = ", ".join(release.attachments) or "none"
+    yield _check("attachments", attachments, lambda: _demand_attachments(storage, release))
     key = public_key or os.environ.get(VERIFY_KEY_VARIABLE)
     if key:
         yield _check("signature", f"signature and {key}", lambda: _demand_signature(storage, claim, key))
@@ -80,6 +82,7 @@ _EXPECTED = {
     "report": "a passing report of the release's digest, with the digest that the release names",
     "objects": "the manifest's names, sizes and crc32c, in the generations that the release names",
     "content": "SHA-256 of every object as in the manifest",
+    "attachments": "SHA-256 of what the report shows, and of the ledger, as the release record lists them",
     "signature": "a signature of the manifest that the public key confirms",
 }
 
@@ -133,6 +136,11 @@ def _demand_report(release: Release) -> str:
 def _demand_objects(storage: Storage, release: Release) -> str:
     demand_published(storage, release.model, release.version)
     return f"{len(release.generations)} objects"
+
+
+def _demand_attachments(storage: Storage, release: Release) -> str:
+    size = demand_attachments(storage, release)
+    return f"{len(release.attachments)} files of {size} bytes together"
 
 
 def _demand_signature(storage: Storage, claim: Claim, key: str) -> str:

@@ -1,37 +1,129 @@
-"""A button on a task that leads to what it published."""
+"""Buttons on a task that lead to what it left: its version's page, its objects, its curves.
+
+The worker resolves them once the task has ended, from the record that its stage returned.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
+from airflow.sdk.configuration import conf
 
-from tasks.records import Release
+from redraw.web.places import framed_place, version_place
+from tasks.records import Checkpoint, LivePointer, Record, Release, TrainingRun
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-__all__ = ["ReleaseLink", "release_url"]
+__all__ = [
+    "CheckpointLink",
+    "ReleaseLink",
+    "TensorBoardLink",
+    "VersionLink",
+    "checkpoint_url",
+    "release_url",
+    "tensorboard_url",
+    "version_url",
+]
+
+
+class VersionLink(BaseOperatorLink):
+    """Leads to the page of the version that was published, marked or made live."""
+
+    name = "Version"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The URL, or nothing for a task that left no version."""
+        record = _record_of(operator)
+        if isinstance(record, Release):
+            return version_url(record.model, record.version)
+        if isinstance(record, LivePointer):
+            asked = str(getattr(operator, "version", None) or "")
+            version = int(asked) if asked.isdecimal() else record.version
+            return "" if version is None else version_url(record.model, version)
+        return ""
 
 
 class ReleaseLink(BaseOperatorLink):
-    """Leads from a push to its release record; the worker resolves it once the task has ended."""
+    """Leads from a push to its release record."""
 
     name = "Release record"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The URL, or nothing for a task that published nothing."""
-        release: Any = getattr(operator, "release", None)
-        return release_url(release) if isinstance(release, Release) else ""
+        record = _record_of(operator)
+        return release_url(record) if isinstance(record, Release) else ""
+
+
+class CheckpointLink(BaseOperatorLink):
+    """Leads to the checkpoint's folder in the catalogue."""
+
+    name = "Checkpoint"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The URL, or nothing where the catalogue is a folder of the workers."""
+        record = _record_of(operator)
+        return checkpoint_url(record) if isinstance(record, Checkpoint) else ""
+
+
+class TensorBoardLink(BaseOperatorLink):
+    """Leads to the curves of a training, where `REDRAW_TENSORBOARD` says how to get there."""
+
+    name = "TensorBoard"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The URL, or nothing where none is configured."""
+        record = _record_of(operator)
+        return tensorboard_url(record) if isinstance(record, TrainingRun) else ""
+
+
+def version_url(model: str, version: int) -> str:
+    """The URL of a version's page inside Airflow's own, by whatever name Airflow was reached."""
+    base: str = conf.get("api", "base_url", fallback="")
+    return urlsplit(base).path.rstrip("/") + framed_place(version_place(model, version))
 
 
 def release_url(release: Release) -> str:
     """The URL of a release record: in Google's console, or at the local server that stands in for it."""
-    bucket, _, name = release.uri.rstrip("/").removeprefix("gs://").partition("/")
+    bucket, name = _split(release.uri)
     record = f"{name.rpartition('/')[0]}/releases/{release.version}.json"
     if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
         return f"{emulator.rstrip('/')}/storage/v1/b/{bucket}/o/{quote(record, safe='')}?alt=media"
     return f"https://console.cloud.google.com/storage/browser/_details/{bucket}/{quote(record)}"
+
+
+def checkpoint_url(checkpoint: Checkpoint) -> str:
+    """The URL of a checkpoint's folder, as `release_url`; nothing for one that is in no bucket."""
+    if not checkpoint.uri.startswith("gs://"):
+        return ""
+    bucket, name = _split(checkpoint.uri)
+    if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
+        return f"{emulator.rstrip('/')}/storage/v1/b/{bucket}/o?prefix={quote(name, safe='')}%2F"
+    return f"https://console.cloud.google.com/storage/browser/{bucket}/{quote(name)}"
+
+
+def tensorboard_url(run: TrainingRun) -> str:
+    """The URL of a training's curves.
+
+    Returns:
+        `REDRAW_TENSORBOARD` with `{model}`, `{run}` and `{uri}` filled in, such as
+        `https://board.example/?regexInput={run}#timeseries`; nothing where it is not set.
+    """
+    url = os.environ.get("REDRAW_TENSORBOARD", "")
+    for name, value in {"model": run.model, "run": run.run, "uri": run.uri}.items():
+        url = url.replace(f"{{{name}}}", quote(value, safe=""))
+    return url
+
+
+def _record_of(operator: BaseOperator) -> Record | None:
+    record: Record | None = getattr(operator, "record", None)
+    return record
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, name = uri.rstrip("/").removeprefix("gs://").partition("/")
+    return bucket, name

@@ -12,34 +12,32 @@ environment: `REDRAW_WORK`, `REDRAW_CHECKPOINTS`, `REDRAW_MODEL_BUCKET`, `REDRAW
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
-from redraw.publishing_operators import (
-    PruneOperator,
-    PushModelOperator,
-    RollBackOperator,
-    SetLiveOperator,
-)
+from redraw.links import CheckpointLink, TensorBoardLink
+from redraw.publishing_operators import PushModelOperator, RollBackOperator, SetLiveOperator
 from redraw.reexport_operators import PlanReexportOperator, ReexportOperator
 from redraw.reexport_summary import SummarizeReexportOperator
+from redraw.retention_operators import MarkVersionOperator, PruneOperator
 from redraw.stage_operator import StageOperator
 from redraw.task_inputs import (
     RecordOrUri,
     TaskFolder,
-    listed_texts,
     optional_integer,
     optional_text,
     setting,
     truth,
 )
+from redraw.validation_operators import ApproveReleaseOperator, ValidateSavedModelOperator
 from tasks.errors import InvalidRequest
-from tasks.records import Checkpoint, ExportedModel, TrainingRun, ValidationReport
-from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest, ValidateRequest
+from tasks.records import Checkpoint, ExportedModel, TrainingRun
+from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
 
 __all__ = [
+    "ApproveReleaseOperator",
     "CheckpointOperator",
     "ExportSavedModelOperator",
+    "MarkVersionOperator",
     "PlanReexportOperator",
     "PruneOperator",
     "PushModelOperator",
@@ -65,6 +63,7 @@ class TrainOperator(StageOperator):
 
     template_fields = (*StageOperator.template_fields, "max_steps", "warm_start", "catalogue")
     stage, request_type, record_type = "train", TrainRequest, TrainingRun
+    operator_extra_links = (TensorBoardLink(),)
 
     def __init__(
         self,
@@ -108,6 +107,7 @@ class CheckpointOperator(StageOperator):
         *("training_run", "catalogue", "choose", "metric", "step"),
     )
     stage, request_type, record_type = "checkpoint", CheckpointRequest, Checkpoint
+    operator_extra_links = (CheckpointLink(),)
 
     def __init__(
         self,
@@ -191,52 +191,4 @@ class ExportSavedModelOperator(StageOperator):
             "weights": None if weights == "default" else weights,
             "step": optional_integer("step", self.step),
             "allow_non_finite": truth("allow_non_finite", self.allow_non_finite),
-        }
-
-
-class ValidateSavedModelOperator(StageOperator):
-    """Examine an export and write a report of every check.
-
-    Args:
-        saved_model: The export's record, or the SavedModel's folder.
-        checkpoint: The checkpoint to compare with, if not the one that the export names.
-        against: `gs://` URI of the model bucket whose live version to compare with; none by default.
-        allow_breaking: Why signatures may break the live version's; the release records it.
-        waive: Checks that may be left undone, each as `CHECK=REASON`: a list, or text with commas
-            or line breaks between.
-        kwargs: As `StageOperator`.
-    """
-
-    template_fields = (
-        *StageOperator.template_fields,
-        *("saved_model", "checkpoint", "against", "allow_breaking", "waive"),
-    )
-    stage, request_type, record_type = "validate", ValidateRequest, ValidationReport
-
-    def __init__(
-        self,
-        *,
-        saved_model: RecordOrUri,
-        checkpoint: RecordOrUri | None = None,
-        against: str | None = None,
-        allow_breaking: str | None = None,
-        waive: Sequence[str] | str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.saved_model = saved_model
-        self.checkpoint = checkpoint
-        self.against = against
-        self.allow_breaking = allow_breaking
-        self.waive = waive
-
-    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `ValidateRequest`; each try writes a report of its own."""
-        return {
-            "saved_model": self.saved_model,
-            "report": f"{folder.for_this_try()}.json",
-            "checkpoint": self.checkpoint or None,
-            "against": optional_text(self.against),
-            "allow_breaking": optional_text(self.allow_breaking),
-            "waive": listed_texts(self.waive),
         }

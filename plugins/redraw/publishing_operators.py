@@ -1,12 +1,13 @@
-"""Operators of what is published: publish it, make it live, go back, and remove what is old."""
+"""Operators of publication: publish a version, make it live, go back."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
 
-from redraw.links import ReleaseLink
+from redraw.links import ReleaseLink, VersionLink
 from redraw.stage_operator import StageOperator
 from redraw.task_inputs import (
     RecordOrUri,
@@ -14,20 +15,18 @@ from redraw.task_inputs import (
     asked_by,
     asking_run,
     optional_integer,
-    optional_number,
     optional_text,
     setting,
     truth,
 )
-from tasks.descriptions import PruneReport
 from tasks.errors import InvalidRequest
 from tasks.records import LivePointer, Release
-from tasks.requests import LiveRequest, PruneRequest, PushRequest
+from tasks.requests import LiveRequest, PushRequest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["PruneOperator", "PushModelOperator", "RollBackOperator", "SetLiveOperator"]
+__all__ = ["PushModelOperator", "RollBackOperator", "SetLiveOperator"]
 
 
 class PushModelOperator(StageOperator):
@@ -39,17 +38,16 @@ class PushModelOperator(StageOperator):
         bucket: `gs://` URI of the model bucket.
         make_live: Whether to make the version live, unless a newer-trained one is.
         signing_key: File of the private key to sign the version with, on the worker.
+        approval: What an `ApproveReleaseOperator` returned: who approved, for the release record.
         kwargs: As `StageOperator`.
     """
 
     template_fields = (
         *StageOperator.template_fields,
-        *("saved_model", "report", "bucket", "make_live", "signing_key"),
+        *("saved_model", "report", "bucket", "make_live", "signing_key", "approval"),
     )
     stage, request_type, record_type = "push", PushRequest, Release
-    operator_extra_links = (ReleaseLink(),)
-
-    release: Release | None = None
+    operator_extra_links = (VersionLink(), ReleaseLink())
 
     def __init__(
         self,
@@ -59,6 +57,7 @@ class PushModelOperator(StageOperator):
         bucket: str | None = None,
         make_live: bool | str = False,
         signing_key: str | None = None,
+        approval: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,6 +66,7 @@ class PushModelOperator(StageOperator):
         self.bucket = bucket
         self.make_live = make_live
         self.signing_key = signing_key
+        self.approval = approval
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `PushRequest`."""
@@ -76,6 +76,7 @@ class PushModelOperator(StageOperator):
             "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
             "make_live": truth("make_live", self.make_live),
             "signing_key": optional_text(self.signing_key),
+            "approved_by": (self.approval or {}).get("approved_by"),
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
@@ -85,7 +86,7 @@ class PushModelOperator(StageOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and tell the assets' subscribers what was pushed; raises as `StageOperator`."""
         record = self.run_stage(context).to_json()
-        self.release = release = Release.from_json(record)
+        release = Release.from_json(record)
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra = {
@@ -116,6 +117,7 @@ class SetLiveOperator(StageOperator):
         *("version", "bucket", "version_label", "allow_older", "reason", "public_key"),
     )
     stage, request_type, record_type = "live", LiveRequest, LivePointer
+    operator_extra_links = (VersionLink(),)
 
     def __init__(
         self,
@@ -175,46 +177,3 @@ class RollBackOperator(SetLiveOperator):
         if optional_integer("version", self.version) is None:
             return {"previous": True, **self._why()}
         return super().request_fields(folder)
-
-
-class PruneOperator(StageOperator):
-    """Remove old versions: never what is live, was live before, is labelled or pinned.
-
-    Args:
-        bucket: `gs://` URI of the model bucket.
-        keep: How many of the newest weights stay.
-        keep_days: For how many days after its push a version stays.
-        apply: Whether to do it; otherwise the record says what would go.
-        kwargs: As `StageOperator`.
-    """
-
-    template_fields = (*StageOperator.template_fields, "bucket", "keep", "keep_days", "apply")
-    stage, request_type, record_type = "prune", PruneRequest, PruneReport
-
-    def __init__(
-        self,
-        *,
-        bucket: str | None = None,
-        keep: int | str | None = None,
-        keep_days: float | str | None = None,
-        apply: bool | str = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.bucket = bucket
-        self.keep = keep
-        self.keep_days = keep_days
-        self.apply = apply
-
-    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """As `PruneRequest`."""
-        return {
-            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
-            "keep": optional_integer("keep", self.keep),
-            "keep_days": optional_number("keep_days", self.keep_days),
-            "apply": truth("apply", self.apply),
-        }
-
-    def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Who asks."""
-        return {"by": asked_by(context)}

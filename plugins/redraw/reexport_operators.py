@@ -181,6 +181,7 @@ class ReexportOperator(StageOperator):
         finished = self.finish_stage(context)
         report = printed_record(finished, ReexportReport)
         if report is not None:
+            self.keep_record(report)
             context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
         return read_record(finished, ReexportReport).to_json()
 

@@ -5,24 +5,31 @@ An operator assigns in its constructor and names its stage; everything else is h
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.credentials import DEFAULT_CONNECTION
+from redraw.lineage import describe_lineage, trace_arguments, trace_record
 from redraw.stage_outcome import read_record
 from redraw.stage_process import FinishedStage, StageProcess
+from redraw.stage_stats import send_duration, send_size
 from redraw.task_inputs import TaskFolder, optional_text
 from tasks.errors import RedrawError
 from tasks.records import Record
 from tasks.requests import Request
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 __all__ = ["StageOperator"]
+
+R = TypeVar("R", bound=Record)
 
 
 class StageOperator(BaseOperator):
@@ -44,6 +51,7 @@ class StageOperator(BaseOperator):
     record_type: ClassVar[type[Record]]
 
     _running: StageProcess | None = None
+    record: Record | None = None
 
     def __init__(
         self,
@@ -77,7 +85,7 @@ class StageOperator(BaseOperator):
 
     def run_stage(self, context: Context) -> Record:
         """Run the stage and read its record; raises as `execute`."""
-        return read_record(self.finish_stage(context), self.record_type)
+        return self.keep_record(read_record(self.finish_stage(context), self.record_type))
 
     def finish_stage(self, context: Context) -> FinishedStage:
         """Run the stage to its end, well or not.
@@ -88,16 +96,44 @@ class StageOperator(BaseOperator):
         try:
             folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
             fields = {**self.request_fields(folder), **self.asking_fields(context)}
-            request = self.request_type.from_json({"model": self.model, **fields})
+            stage, request_type = self.asked_stage()
+            request = request_type.from_json({"model": self.model, **fields})
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err
         self._running = StageProcess(
-            stage=self.stage,
+            stage=stage,
             request=request.to_json(),
             gcp_conn_id=self.gcp_conn_id,
             python=optional_text(self.python),
         )
-        return self._running.run()
+        started = time.monotonic()
+        try:
+            return self._running.run()
+        finally:
+            send_duration(stage, self.model, time.monotonic() - started)
+
+    def keep_record(self, record: R) -> R:
+        """Keep what the stage made, for metrics, lineage and links; it is handed back."""
+        self.record = record
+        send_size(self.asked_stage()[0], self.model, record)
+        return record
+
+    def get_openlineage_facets_on_complete(
+        self, ti: RuntimeTaskInstanceProtocol
+    ) -> OperatorLineage[Any, Any]:
+        """The checkpoints and versions that the task read and wrote; Airflow's OpenLineage provider asks."""
+        read, written = trace_record(self.record)
+        return describe_lineage(read, written)
+
+    def get_openlineage_facets_on_failure(self, ti: RuntimeTaskInstanceProtocol) -> OperatorLineage[Any, Any]:
+        """The same of a task that failed, as far as it is known."""
+        read, written = trace_record(self.record)
+        given = trace_arguments(getattr(self, name) for name in self.template_fields)
+        return describe_lineage(read or given, written)
+
+    def asked_stage(self) -> tuple[str, type[Request]]:
+        """Which stage, and the type of its request: the class's, unless an argument decides."""
+        return self.stage, self.request_type
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The request's JSON besides the model; `folder` is where the task may write."""

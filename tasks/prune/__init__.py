@@ -1,6 +1,7 @@
 """Remove old versions: never what is live, was live before, is labelled or pinned.
 
-    plan ─► live.json names what goes ─► release record says pruned ─► saved_model.pb ─► the rest ─► live.json
+    plan ─► live.json names what goes ─► release record says pruned ─► saved_model.pb ─► the rest
+         ─► attachments ─► live.json
 
 From the moment that the live pointer names a version as being pruned nothing can make it
 live; from the moment that its record says so no push completes it; and without its graph

@@ -9,7 +9,7 @@ from tasks.asking import now
 from tasks.descriptions import PrunedVersion
 from tasks.errors import ObjectConflict, StorageUnavailable
 from tasks.live.pause import pauses
-from tasks.published import encode_record, release_name, version_folder
+from tasks.published import encode_record, release_name, reports_folder, version_folder
 from tasks.records import Pruned, Release
 from tasks.storage import Changed, Storage, StoredObject, in_parallel
 
@@ -21,7 +21,7 @@ _ROUNDS = 5
 
 
 def remove_version(storage: Storage, model: str, going: PrunedVersion, by: str) -> None:
-    """Remove all that lies in a version's folder; its release record and its claim stay.
+    """Remove all that lies in a version's folder, then its attachments; its record and its claim stay.
 
     Args:
         storage: The model bucket.
@@ -30,11 +30,15 @@ def remove_version(storage: Storage, model: str, going: PrunedVersion, by: str) 
         by: Who asks for it.
 
     Raises:
-        ObjectConflict: Somebody keeps writing into the folder.
+        ObjectConflict: Somebody keeps writing into one of the folders.
         StorageUnavailable: Others keep changing the release record.
     """
     _bury(storage, release_name(model, going.version), Pruned(pruned_at=now(), by=by, reason=going.reason))
-    folder = f"{version_folder(model, going.version)}/"
+    _empty(storage, f"{version_folder(model, going.version)}/")
+    _empty(storage, f"{reports_folder(model, going.version)}/")
+
+
+def _empty(storage: Storage, folder: str) -> None:
     for _ in range(_ROUNDS):
         found = storage.list(folder)
         if not found:

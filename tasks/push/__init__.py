@@ -50,6 +50,7 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
         InvalidRecord: A record of another model, or damaged.
         InvalidName: A model, bucket or attachment whose name could lead elsewhere.
         ObjectConflict: Something else is where the version has to go.
+        SignatureInvalid: It was to be signed, and has a signature of another key.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     started = time.monotonic()

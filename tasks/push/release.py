@@ -118,6 +118,7 @@ def _release_of(
             asked_by=who_asks(request.by),
             dag_run=request.dag_run,
             try_number=request.try_number,
+            approved_by=request.approved_by,
         ),
         generations=generations,
         attachments=attachments,

@@ -54,7 +54,8 @@ class ValidationReport(Record):
         waivers: Check to the reason why it may be `not_run`, as they were asked for.
         allow_breaking: Why a breaking change of signatures was wanted; empty where none was.
         against: The live version that it was compared with.
-        attachments: Name to URI of what is to be looked at: `report.html`, `graphs.svg`, `graphs.json`.
+        attachments: Name to URI of what is to be looked at: `report.html`, `graphs.svg`, `graphs.json`,
+            `latency.json`.
     """
 
     model: str

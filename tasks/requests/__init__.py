@@ -15,6 +15,7 @@ from tasks.requests.exporting import (
 )
 from tasks.requests.publishing import (
     AskRequest,
+    DifferencesRequest,
     LiveRequest,
     PinRequest,
     PredictRequest,
@@ -31,6 +32,7 @@ __all__ = [
     "AskRequest",
     "CheckpointRequest",
     "CheckpointsRequest",
+    "DifferencesRequest",
     "ExportRequest",
     "InspectRequest",
     "LiveRequest",

@@ -11,6 +11,7 @@ from tasks.records import ExportedModel, ValidationReport
 from tasks.requests.request import BY, Request, flag
 
 __all__ = [
+    "DifferencesRequest",
     "AskRequest",
     "LiveRequest",
     "PinRequest",
@@ -39,6 +40,7 @@ class PushRequest(Request):
     by: str | None = flag(BY, default=None)
     dag_run: str | None = flag("the Airflow run that asks for it, as DAG/RUN", default=None)
     try_number: int | None = flag("which try of its Airflow task this is", default=None)
+    approved_by: str | None = flag("who approved it, for the release record", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +143,16 @@ class PredictRequest(Request):
     model: str = flag("the definition's name")
     bucket: str = flag("gs:// URI of the model bucket")
     version: int | None = flag("the version to ask (default: the live one)", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferencesRequest(Request):
+    """Compare the weights of two published versions, variable by variable."""
+
+    model: str = flag("the definition's name")
+    bucket: str = flag("gs:// URI of the model bucket")
+    version: int = flag("the version to look at")
+    other: int = flag("the version that it is compared with")
 
 
 @dataclass(frozen=True, kw_only=True)

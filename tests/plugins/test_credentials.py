@@ -18,8 +18,12 @@ import pytest
 from airflow.sdk._shared.secrets_masker import redact
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import Request
 
+from redraw.credentials import connection_credentials
 from redraw.stage_process import FinishedStage, StageProcess
+from tasks.errors import StorageForbidden
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -237,3 +241,52 @@ def test_answer_credentials_imports_google_only_for_a_key(program: Program) -> N
     )
 
     assert answer.stdout == "[]\n"
+
+
+def test_connection_credentials_of_service_account_get_and_renew_tokens_here(
+    issuer: TokenIssuer, private_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect_account(monkeypatch, private_key, issuer.url)
+
+    credentials = connection_credentials("publisher")
+    tokens = []
+    for _ in range(2):
+        credentials.refresh(Request())
+        tokens.append(credentials.token)
+
+    assert tokens == ["token-1", "token-2"]
+
+
+def test_connection_credentials_of_anonymous_are_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, "local_server", {"is_anonymous": True})
+
+    assert isinstance(connection_credentials("local_server"), AnonymousCredentials)
+
+
+def test_connection_credentials_without_default_connection_leave_the_search_to_google() -> None:
+    assert connection_credentials("google_cloud_default") is None
+
+
+def test_connection_credentials_of_unusable_connection_are_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, "publisher", {"keyfile_dict": '{"private_key": "geheim"'})
+
+    with pytest.raises(StorageForbidden, match="connection 'publisher'") as refusal:
+        connection_credentials("publisher")
+    assert "geheim" not in str(refusal.value)
+    with pytest.raises(StorageForbidden, match="'nobody_made_this': expected a Google Cloud connection"):
+        connection_credentials("nobody_made_this")
+
+
+def test_provide_credentials_decides_for_the_buckets_of_the_process() -> None:
+    look = (
+        "from google.auth.credentials import AnonymousCredentials as Nobody;"
+        "from tasks.credentials import *; provide_credentials(Nobody);"
+        "from tasks.storage.gcs import _connect;"
+        "client, session = _connect(None); print(type(client._credentials).__name__)"
+    )
+
+    answer = subprocess.run(
+        [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert answer.stdout == "AnonymousCredentials\n"

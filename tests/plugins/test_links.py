@@ -1,9 +1,35 @@
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
-from redraw.links import release_url
-from tasks.records import Checkpoint, LedgerSummary, Provenance, Release, ValidationReport
+import pytest
+from airflow.sdk import BaseOperatorLink
+
+from redraw.links import (
+    CheckpointLink,
+    ReleaseLink,
+    TensorBoardLink,
+    VersionLink,
+    release_url,
+)
+from redraw.operators import (
+    CheckpointOperator,
+    MarkVersionOperator,
+    PushModelOperator,
+    RollBackOperator,
+    TrainOperator,
+)
+from redraw.stage_operator import StageOperator
+from tasks.records import (
+    Checkpoint,
+    LedgerSummary,
+    LivePointer,
+    Provenance,
+    Record,
+    Release,
+    TrainingRun,
+    ValidationReport,
+)
 
 CHECKPOINT = Checkpoint(
     model="mnist",
@@ -58,3 +84,75 @@ def test_release_url_leads_to_the_record_where_it_is_kept(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
 
     assert release_url(RELEASE) == expected
+
+
+PUSH = PushModelOperator(task_id="push", model="mnist", saved_model="/model", report="/report")
+ROLL_BACK = RollBackOperator(task_id="roll_back", model="mnist")
+MARK = MarkVersionOperator(task_id="mark", model="mnist", version="2026010200000000", mark="pin")
+CHECKPOINT_TASK = CheckpointOperator(task_id="checkpoint", model="mnist")
+TRAIN = TrainOperator(task_id="train", model="mnist")
+POINTER = LivePointer(model="mnist", version=2026010100000000, previous=None)
+RUN = TrainingRun(model="mnist", uri="gs://work/mnist/a b", run="manual__1&x", step=1)
+
+
+def link_of(operator: StageOperator, link: BaseOperatorLink, record: Record | None) -> str:
+    """The link as Airflow's worker resolves it once the task has ended."""
+    assert type(link) in [type(own) for own in operator.operator_extra_links]
+    operator.record = record
+    return link.get_link(operator, ti_key=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("operator", "record", "version"),
+    [
+        (PUSH, RELEASE, 2026010100000000),
+        (ROLL_BACK, POINTER, 2026010100000000),
+        (MARK, POINTER, 2026010200000000),
+    ],
+)
+def test_link_to_a_version_opens_its_page_inside_airflow(
+    operator: StageOperator, record: Record, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = f"/plugin/models/redraw/models/mnist/{version}"
+
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:8080")
+    assert link_of(operator, VersionLink(), record) == expected
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://example.org/team/airflow/")
+    assert link_of(operator, VersionLink(), record) == f"/team/airflow{expected}"
+
+
+def test_link_to_a_checkpoint_leads_to_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    console = "https://console.cloud.google.com/storage/browser/checkpoints/mnist/1"
+    assert link_of(CHECKPOINT_TASK, CheckpointLink(), CHECKPOINT) == console
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:4443")
+    local = "http://127.0.0.1:4443/storage/v1/b/checkpoints/o?prefix=mnist%2F1%2F"
+    assert link_of(CHECKPOINT_TASK, CheckpointLink(), CHECKPOINT) == local
+    in_a_folder = replace(CHECKPOINT, uri="/catalogue/mnist/1")
+    assert link_of(CHECKPOINT_TASK, CheckpointLink(), in_a_folder) == ""
+
+
+def test_link_to_tensorboard_is_filled_in_where_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDRAW_TENSORBOARD", raising=False)
+    assert link_of(TRAIN, TensorBoardLink(), RUN) == ""
+
+    monkeypatch.setenv("REDRAW_TENSORBOARD", "https://board.example/{model}?regexInput={run}#timeseries")
+    expected = "https://board.example/mnist?regexInput=manual__1%26x#timeseries"
+    assert link_of(TRAIN, TensorBoardLink(), RUN) == expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "link"),
+    [
+        (PUSH, VersionLink()),
+        (PUSH, ReleaseLink()),
+        (ROLL_BACK, VersionLink()),
+        (CHECKPOINT_TASK, CheckpointLink()),
+        (TRAIN, TensorBoardLink()),
+    ],
+)
+def test_link_of_a_task_without_a_record_leads_nowhere(
+    operator: StageOperator, link: BaseOperatorLink
+) -> None:
+    assert link_of(operator, link, None) == ""

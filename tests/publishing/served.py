@@ -27,3 +27,6 @@ def demand_servable(place: str, model: str = "digits") -> None:
             found = objects[folder + entry.name]
             assert (found.size, found.crc32c) == (entry.size, entry.crc32c), found
             assert release is None or release.generations[entry.name] == found.generation
+        attachments = [] if release is None or release.pruned else [*release.attachments.values()]
+        # A record that is there lists nothing that has yet to be sent.
+        assert {entry.name for entry in attachments} <= set(objects), place

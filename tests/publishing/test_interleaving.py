@@ -77,5 +77,6 @@ def _demand_sound(place: str) -> None:
     assert f"digits/{live}/saved_model.pb" in names
     release = read_release(storage, "digits", _OLDEST)
     assert release is not None
-    there = any(name.startswith(f"digits/{_OLDEST}/") for name in names)
-    assert there == (release.pruned is None), f"{place}: pruned: {release.pruned}, objects: {names}"
+    for folder in (f"digits/{_OLDEST}/", f"digits/reports/{_OLDEST}/"):
+        there = any(name.startswith(folder) for name in names)
+        assert there == (release.pruned is None), f"{place}: pruned: {release.pruned}, objects: {names}"

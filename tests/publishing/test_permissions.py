@@ -44,11 +44,19 @@ def run_folder(tmp_path: Path) -> RunFolder:
     return folder
 
 
+def _weights(folder: Path) -> list[Path]:
+    """The files of one variable."""
+    with BundleWriter(folder / "variables") as writer:
+        writer.add_array("weights", np.ones(3, np.float32))
+    return sorted(folder.iterdir())
+
+
 @pytest.fixture
 def steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str, list[str]]]:
     """Every documented command, and how it is called; each call finds what those before it left."""
+    weights = {f"variables/{path.name}": path.read_bytes() for path in _weights(tmp_path / "weights")}
     old, new, oldest = (
-        write_export(tmp_path / f"export-{time[:10]}", {"saved_model.pb": b"the graph"}, trained_at=time)
+        write_export(tmp_path / f"export-{time[:10]}", {**weights, "saved_model.pb": b"graph"}, time)
         for time in ("2024-05-01T00:00:00Z", "2024-05-02T00:00:00Z", "2024-04-01T00:00:00Z")
     )
     model = ["--model", "digits", "--bucket", bucket]
@@ -67,6 +75,10 @@ def steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str,
         ("pin", ["pin", *model, "--version", "2024050200000000", "--reason", "a test"]),
         ("push", oldest.push_arguments(bucket)),
         ("releases", ["releases", *model]),
+        (
+            "differences",
+            ["differences", *model, "--version", "2024050100000000", "--other", "2024050200000000"],
+        ),
         ("verify", ["verify", f"{bucket}/digits/2024050200000000"]),
         ("prune", ["prune", *model, "--keep", "1"]),
         ("prune --apply", ["prune", *model, "--keep", "1", "--apply"]),
@@ -85,7 +97,9 @@ def test_run_with_the_documented_permissions_needs_all_and_no_other(
         assert ended.status == 0, f"{command}: {ended.stderr}"
         used[command] = used[command].union(*map(permissions_of, proxy.requests))
     assert used == documented
-    assert not any(item.name.startswith("digits/2024040100000000/") for item in open_storage(bucket).list())
+    folders = {item.name.rpartition("/")[0] for item in open_storage(bucket).list("digits/")}
+    assert "digits/reports/2024050200000000" in folders
+    assert not any("2024040100000000" in folder for folder in folders)
 
 
 def test_push_forbidden_at_any_request_says_where_and_asks_no_more(

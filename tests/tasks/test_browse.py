@@ -1,69 +1,133 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tasks.browse import Browser
-from tasks.errors import ObjectConflict, VersionNotFound
-from tasks.published import ATTACHMENT_BYTES, encode_record, release_name
-from tasks.push import push_model
-from tasks.records import Release
-from tasks.storage import open_storage
+from tasks.published import claim_name, encode_record, release_name
+from tasks.records import Pruned
+from tasks.storage import Storage, open_storage
+from tasks.version_rows import headline_metric, row_of
+from tests.plugins.web.publications import (
+    checkpoint_record,
+    pointer_record,
+    publish,
+    release_record,
+    version_of,
+)
 
-pytestmark = pytest.mark.usefixtures("gcs_server")
+
+class Counted:
+    """A bucket that counts what is asked of it."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.asked: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._storage, name)
+        if callable(value):
+            self.asked[name] += 1
+        return value
+
+    def taken(self) -> dict[str, int]:
+        asked, self.asked = dict(self.asked), Counter()
+        return asked
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
-def release(bucket: str, make_export: Any) -> Release:
-    return push_model(make_export().request(bucket))
+def storage(bucket: str) -> Counted:
+    storage = open_storage(bucket)
+    publish(storage, [release_record("mnist", day) for day in range(12)], pointer_record("mnist", 5))
+    # Neither is a version: one is still being pushed, the other is somebody's note.
+    storage.create(claim_name("mnist", version_of(50)), b"{}")
+    storage.create("mnist/releases/notes.json", b"{}")
+    return Counted(storage)
 
 
-@pytest.fixture
-def browser(bucket: str) -> Browser:
-    return Browser(open_storage(bucket))
+def test_list_versions_reads_each_record_once(storage: Counted) -> None:
+    clock = Clock()
+    browser = Browser(storage, clock)  # type: ignore[arg-type]
+
+    first = browser.versions("mnist", offset=2, limit=5)
+    assert storage.taken() == {"list": 1, "read": 5}
+    clock.now += 60
+    assert browser.versions("mnist", offset=2, limit=5) == first
+    assert storage.taken() == {"list": 1}
+    assert first.total == 12
+    assert [row.version for row in first.rows] == [version_of(day) for day in (9, 8, 7, 6, 5)]
 
 
-def _rewrite(browser: Browser, name: str, content: bytes) -> None:
-    found = browser.storage.stat(name)
-    assert found is not None
-    browser.storage.replace(name, content, found.generation)
+def test_list_versions_within_a_page_lists_once(storage: Counted) -> None:
+    browser = Browser(storage, Clock())  # type: ignore[arg-type]
+
+    browser.versions("mnist", limit=3)
+    browser.versions("mnist", limit=3)
+    browser.sample("mnist", 3)
+    assert storage.taken()["list"] == 1
 
 
-def test_attachment_of_a_version_is_what_was_pushed(browser: Browser, release: Release) -> None:
-    assert browser.attachment("digits", release.version, "graphs.svg") == b"<svg/>"
-    assert browser.attachment("digits", release.version, "ledger.json") == b'{"record": "Ledger"}'
+def test_list_versions_reads_again_what_was_written_again(storage: Counted) -> None:
+    clock = Clock()
+    browser = Browser(storage, clock)  # type: ignore[arg-type]
+    browser.versions("mnist")
+    pruned = replace(
+        release_record("mnist", 3),
+        pruned=Pruned(pruned_at="2026-05-01T00:00:00Z", by="ada", reason="older than 30 days"),
+    )
+    name = release_name("mnist", pruned.version)
+    stored = storage.stat(name)
+    storage.replace(name, encode_record(pruned), stored.generation)
+    storage.taken()
+
+    clock.now += 60
+    rows = {row.version: row for row in browser.versions("mnist").rows}
+    assert storage.taken() == {"list": 1, "read": 1}
+    assert rows[pruned.version].pruned_at == "2026-05-01T00:00:00Z"
 
 
-@pytest.mark.parametrize("name", ["latency.json", "", "../live.json", "graphs"])
-def test_attachment_that_the_version_has_not_is_none(browser: Browser, release: Release, name: str) -> None:
-    assert browser.attachment("digits", release.version, name) is None
+def test_sample_versions_spreads_evenly_from_the_newest_to_the_oldest(storage: Counted) -> None:
+    browser = Browser(storage, Clock())  # type: ignore[arg-type]
+
+    assert [row.step - 1000 for row in browser.sample("mnist", 4).rows] == [11, 7, 4, 0]
+    assert len(browser.sample("mnist", 300).rows) == 12
+    assert [row.step - 1000 for row in browser.sample("mnist", 1).rows] == [11]
 
 
-def test_attachment_that_was_removed_is_none(browser: Browser, release: Release) -> None:
-    name = release.attachments["graphs.svg"].name
-    found = browser.storage.stat(name)
-    assert found is not None
-    browser.storage.delete(name, found.generation)
-    assert browser.attachment("digits", release.version, "graphs.svg") is None
+@pytest.mark.parametrize(
+    ("weights", "metrics", "expected"),
+    [
+        ("raw", {"loss": 0.1, "recall": 0.9, "average_recall": 0.95}, "recall"),
+        (
+            "average",
+            {"loss": 0.1, "recall": 0.9, "average_recall": 0.95, "average_loss": 0.1},
+            "average_recall",
+        ),
+        ("raw", {"rmse": 0.1, "zeal": 0.2}, "zeal"),
+        ("raw", {"rmse": 0.1}, "rmse"),
+        ("raw", {}, None),
+    ],
+)
+def test_choose_headline_metric_takes_one_of_which_more_is_better(
+    weights: Any, metrics: dict[str, float], expected: str | None
+) -> None:
+    checkpoint = replace(checkpoint_record("mnist"), metrics=metrics, lower_is_better=("rmse",))
+    bare = replace(checkpoint, metrics={})
 
-
-@pytest.mark.parametrize("content", [b"<svG/>", b"<svg/", b"<svg/> and a thousand more"])
-def test_attachment_that_was_altered_is_refused(browser: Browser, release: Release, content: bytes) -> None:
-    _rewrite(browser, release.attachments["graphs.svg"].name, content)
-    with pytest.raises(ObjectConflict, match=r"graphs\.svg: expected 6 bytes with SHA-256"):
-        browser.attachment("digits", release.version, "graphs.svg")
-
-
-def test_attachment_too_large_to_show_is_refused_unread(browser: Browser, release: Release) -> None:
-    listed = replace(release.attachments["graphs.svg"], size=ATTACHMENT_BYTES + 1)
-    altered = replace(release, attachments={"graphs.svg": listed})
-    _rewrite(browser, release_name("digits", release.version), encode_record(altered))
-    with pytest.raises(ObjectConflict, match=f"expected at most {ATTACHMENT_BYTES} bytes"):
-        browser.attachment("digits", release.version, "graphs.svg")
-
-
-def test_attachment_of_no_version_is_not_found(browser: Browser, release: Release) -> None:
-    with pytest.raises(VersionNotFound):
-        browser.attachment("digits", release.version + 1, "graphs.svg")
+    rows = [
+        row_of(replace(release_record("mnist"), checkpoint=held, weights=weights))
+        for held in (bare, checkpoint)
+    ]
+    assert headline_metric(rows) == expected

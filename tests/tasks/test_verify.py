@@ -85,6 +85,7 @@ def test_verify_untouched_version_passes_every_check(release: Release) -> None:
         "report": "passed",
         "objects": "passed",
         "content": "passed",
+        "attachments": "passed",
         "signature": "not_run",
     }
 
@@ -92,7 +93,7 @@ def test_verify_untouched_version_passes_every_check(release: Release) -> None:
 def test_verify_rewritten_object_is_named(bucket: str, release: Release) -> None:
     name = f"digits/{release.version}/assets/vocabulary.txt"
     _rewrite(bucket, name, b"a\nc\n")
-    with pytest.raises(VerificationFailed, match=rf"2 of 5 checks failed.*{name}.*SHA-256"):
+    with pytest.raises(VerificationFailed, match=rf"2 of 6 checks failed.*{name}.*SHA-256"):
         verify_version(VerifyRequest(uri=release.uri))
 
 
@@ -100,8 +101,36 @@ def test_verify_object_of_the_same_bytes_written_again_fails_by_its_generation(
     bucket: str, release: Release
 ) -> None:
     _rewrite(bucket, f"digits/{release.version}/assets/vocabulary.txt", b"a\nb\n")
-    with pytest.raises(VerificationFailed, match="1 of 5 checks failed. objects: .*expected generation"):
+    with pytest.raises(VerificationFailed, match="1 of 6 checks failed. objects: .*expected generation"):
         verify_version(VerifyRequest(uri=release.uri))
+
+
+@pytest.mark.parametrize("content", [b"<svG/>", b"<svg/>, longer", b""])
+def test_verify_attachment_of_other_bytes_is_named(bucket: str, release: Release, content: bytes) -> None:
+    name = release.attachments["graphs.svg"].name
+    _rewrite(bucket, name, content)
+    with pytest.raises(VerificationFailed, match=rf"1 of 6 checks failed. attachments: .*{name}.*SHA-256"):
+        verify_version(VerifyRequest(uri=release.uri))
+
+
+def test_verify_attachment_that_is_gone_is_named(bucket: str, release: Release) -> None:
+    storage, name = open_storage(bucket), release.attachments["ledger.json"].name
+    found = storage.stat(name)
+    assert found is not None
+    storage.delete(name, found.generation)
+    with pytest.raises(VerificationFailed, match=rf"1 of 6 checks failed. attachments: .*{name}"):
+        verify_version(VerifyRequest(uri=release.uri))
+
+
+def test_verify_release_without_attachments_passes(bucket: str, release: Release) -> None:
+    old = replace(release, attachments={})
+    _rewrite(bucket, release_name("digits", release.version), encode_record(old))
+    assert _verify(release.uri)["attachments"] == "passed"
+
+
+def _other_attachment(release: Release) -> Release:
+    elsewhere = replace(release.attachments["graphs.svg"], name="digits/live.json")
+    return replace(release, attachments={**release.attachments, "graphs.svg": elsewhere})
 
 
 def _other_report(release: Release) -> Release:
@@ -121,6 +150,7 @@ def _other_digest(release: Release) -> Release:
     [
         (_other_report, "report: expected a report with SHA-256"),
         (_other_size, "records: size: expected 18037, got 1"),
+        (_other_attachment, "attachments: .*expected the object digits/reports/.*, got digits/live.json"),
         (_other_digest, "records: digest: expected [0-9a-f]{64}, got 0000"),
     ],
 )
@@ -224,8 +254,35 @@ def test_verify_damaged_signature_is_one_clear_error(
     bucket: str, release: Release, keys: Keys, content: bytes
 ) -> None:
     open_storage(bucket).create(signature_name("digits", release.version), content)
-    with pytest.raises(VerificationFailed, match="1 of 5 checks failed. signature: "):
+    with pytest.raises(VerificationFailed, match="1 of 6 checks failed. signature: "):
         verify_version(VerifyRequest(uri=release.uri, public_key=keys[1]))
+
+
+def test_push_signed_with_another_key_before_says_so_and_leaves_it(
+    bucket: str, make_export: Any, keys: Keys, other_keys: Keys
+) -> None:
+    release = _signed(bucket, make_export, keys[0])
+    name = signature_name("digits", release.version)
+    first = open_storage(bucket).stat(name)
+
+    with pytest.raises(
+        SignatureInvalid, match=rf"{name}: expected .* made with {other_keys[0]}, got another"
+    ):
+        _signed(bucket, make_export, other_keys[0])
+
+    assert open_storage(bucket).stat(name) == first
+    assert _verify(release.uri, keys[1])["signature"] == "passed"
+    # With the same key, or with none, it is the same version as ever.
+    assert _signed(bucket, make_export, keys[0]) == push_model(make_export().request(bucket)) == release
+
+
+def test_push_signed_where_something_else_stands_is_not_released(
+    bucket: str, make_export: Any, keys: Keys
+) -> None:
+    open_storage(bucket).create("digits/releases/2024050607080900.sig.json", b"{}")
+    with pytest.raises(SignatureInvalid, match="got another"):
+        _signed(bucket, make_export, keys[0])
+    assert read_release(open_storage(bucket), "digits", 2024050607080900) is None
 
 
 def test_push_with_a_key_that_is_none_says_how_to_make_one(

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import requires_access_dag
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.models.dag import DagModel
+from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["PUBLISHING_DAG", "SameSiteOnly", "acting_user", "reading_user", "run_reading_user"]
+__all__ = [
+    "PUBLISHING_DAG",
+    "SameSiteOnly",
+    "acting_user",
+    "keep_user",
+    "may_run",
+    "reading_user",
+    "run_reading_user",
+]
 
 PUBLISHING_DAG = "retrain_and_export"
 
@@ -23,6 +34,26 @@ reading_user = requires_access_dag("GET", param_dag_id=PUBLISHING_DAG)
 # By the DAG in the address: its runs' tabs show what its tasks have left.
 run_reading_user = requires_access_dag("GET", DagAccessEntity.XCOM)
 acting_user = requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=PUBLISHING_DAG)
+
+
+def keep_user(request: Request, user: GetUserDep) -> None:
+    """Remember who asks, for `may_run`; a dependency of every page."""
+    request.state.redraw_user = user
+
+
+def may_run(request: Request, dag_id: str) -> bool:
+    """Whether who asks may start a run of a DAG; a page offers them nothing else.
+
+    Airflow's API decides again when they do it.
+    """
+    user = getattr(request.state, "redraw_user", None)
+    if user is None:
+        return False
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+    return get_auth_manager().is_authorized_dag(
+        method="POST", access_entity=DagAccessEntity.RUN, details=details, user=user
+    )
+
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 

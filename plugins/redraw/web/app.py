@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
-from redraw.web.access import SameSiteOnly, reading_user, run_reading_user
+from redraw.web.access import SameSiteOnly, keep_user, reading_user, run_reading_user
 from redraw.web.failures import answer_failures
 from redraw.web.headers import GuardingHeaders
 from redraw.web.routes import ROUTERS, RUN_ROUTERS
@@ -24,7 +24,7 @@ def create_app() -> FastAPI:
     """
     app = FastAPI(title="Redraw", docs_url=None, redoc_url=None, openapi_url=None)
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(reading_user)])
+        app.include_router(router, dependencies=[Depends(reading_user), Depends(keep_user)])
     for router in RUN_ROUTERS:
         app.include_router(router, dependencies=[Depends(run_reading_user)])
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")

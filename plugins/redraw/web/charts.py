@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tasks.version_rows import VersionRow
 
 __all__ = ["Chart", "Point", "Tick", "draw_chart", "draw_sparkline"]
 
-_WIDTH, _HEIGHT = 640.0, 240.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 16.0, 20.0, 28.0
+_WIDTH, _HEIGHT = 480.0, 200.0
+# At the top there is room for the figure of the version that is pointed at.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 16.0, 28.0, 28.0
 _TICKS = 4
+_DIGITS = range(4, 12)
 # Beyond it the differences of two figures would overflow. No NaN is smaller than it, either.
 _LARGEST = 1e300
 # Less than this of the figures themselves is no distance that round numbers could divide.
@@ -51,6 +55,7 @@ class Chart:
         ticks: The lines across.
         path: The line through the points, as SVG has paths.
         points: The versions.
+        strip: How wide each point's part of the chart is, in which the pointer means it.
         lowest: The lowest figure, worded.
         highest: The highest, worded.
     """
@@ -62,6 +67,7 @@ class Chart:
     ticks: tuple[Tick, ...] = ()
     path: str
     points: tuple[Point, ...]
+    strip: float = 0.0
     lowest: str
     highest: str
 
@@ -69,7 +75,15 @@ class Chart:
 Measure = Callable[[VersionRow], float | None]
 
 
-def draw_chart(rows: Sequence[VersionRow], measure: Measure, wording: Callable[[float], str]) -> Chart | None:
+class Wording(Protocol):
+    """A figure as people read it, with so many digits that count; by default as many as suit it."""
+
+    def __call__(self, value: float, digits: int = ...) -> str:
+        """The figure."""
+        ...
+
+
+def draw_chart(rows: Sequence[VersionRow], measure: Measure, wording: Wording) -> Chart | None:
     """Lay out a chart.
 
     Args:
@@ -85,15 +99,16 @@ def draw_chart(rows: Sequence[VersionRow], measure: Measure, wording: Callable[[
         return None
     values = [value for _, value in known]
     ticks = _round_steps(min(values), max(values))
+    tell = _telling_apart(ticks, wording)
     places = _places(values, (_LEFT, _WIDTH - _RIGHT), (_HEIGHT - _BOTTOM, _TOP), (ticks[0], ticks[-1]))
     return Chart(
         ticks=tuple(
-            Tick(y, wording(tick))
-            for tick, y in zip(ticks, _heights(ticks, ticks[0], ticks[-1]), strict=True)
+            Tick(y, tell(tick)) for tick, y in zip(ticks, _heights(ticks, ticks[0], ticks[-1]), strict=True)
         ),
         path=_path(places),
+        strip=round((_WIDTH - _LEFT - _RIGHT) / max(len(known) - 1, 1), 2),
         points=tuple(
-            Point(x=x, y=y, value=wording(value), row=row)
+            Point(x=x, y=y, value=tell(value), row=row)
             for (row, value), (x, y) in zip(known, places, strict=True)
         ),
         lowest=wording(min(values)),
@@ -101,9 +116,7 @@ def draw_chart(rows: Sequence[VersionRow], measure: Measure, wording: Callable[[
     )
 
 
-def draw_sparkline(
-    rows: Sequence[VersionRow], measure: Measure, wording: Callable[[float], str]
-) -> Chart | None:
+def draw_sparkline(rows: Sequence[VersionRow], measure: Measure, wording: Wording) -> Chart | None:
     """Lay out a line the size of a word; as `draw_chart`, without lines across."""
     known = _measured(rows, measure)
     if not known:
@@ -121,6 +134,15 @@ def draw_sparkline(
         lowest=wording(min(values)),
         highest=wording(max(values)),
     )
+
+
+def _telling_apart(ticks: Sequence[float], wording: Wording) -> Callable[[float], str]:
+    """The wording with as many digits as tell the ticks from each other."""
+    for digits in _DIGITS:
+        tell = functools.partial(wording, digits=digits)
+        if len({tell(tick) for tick in ticks}) == len(ticks):
+            break
+    return tell
 
 
 def _measured(rows: Sequence[VersionRow], measure: Measure) -> list[tuple[VersionRow, float]]:

@@ -53,14 +53,21 @@ def read_kept(browser: Browser, release: Release, name: str, read: Callable[[byt
         return Kept(problem=str(err))
 
 
-def decode_kept(cls: type[T], content: bytes) -> T:
-    """Read one JSON object as a dataclass; keys that it does not have are passed over.
+def decode_kept(cls: type[T], content: bytes, field: str = "") -> T:
+    """Read JSON as a dataclass; keys that it does not have are passed over.
+
+    Args:
+        cls: The dataclass.
+        content: One JSON object.
+        field: The only field of the dataclass, where the object is its value.
 
     Raises:
         InvalidRecord: It is no such object.
     """
     try:
         value: Any = json.loads(content)
+        if field:
+            value = {field: value}
         if not isinstance(value, Mapping):
             raise JsonMismatch("expected an object")
         known = {declared.name for declared in fields(cls)}  # type: ignore[arg-type]

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redraw.web.kept import decode_kept
+from redraw.web.row_pages import RowPage, cut_page
 
-__all__ = ["LedgerPage", "LedgerRow", "find_rows", "read_ledger"]
-
-LEDGER_ROWS = 50
+__all__ = ["LedgerRow", "find_rows", "read_ledger"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +59,6 @@ class LedgerRow:
         return self.fate == "served"
 
 
-@dataclass(frozen=True, kw_only=True)
-class LedgerPage:
-    """The rows of one page.
-
-    Attributes:
-        rows: Those to show.
-        found: How many were found.
-        total: How many there are.
-        page: Which page it is, from 1.
-        pages: How many pages what was found fills, one at least.
-    """
-
-    rows: tuple[LedgerRow, ...]
-    found: int
-    total: int
-    page: int
-    pages: int
-
-
 @functools.lru_cache(maxsize=2)
 def read_ledger(content: bytes) -> tuple[LedgerRow, ...]:
     """Read `ledger.json`: what is served first, then what was dropped; the last two are kept.
@@ -100,7 +80,7 @@ def read_ledger(content: bytes) -> tuple[LedgerRow, ...]:
     return (*served, *(LedgerRow(key=entry.key, fate=entry.rule) for entry in ledger.dropped))
 
 
-def find_rows(rows: Sequence[LedgerRow], text: str = "", fate: str = "", page: int = 1) -> LedgerPage:
+def find_rows(rows: Sequence[LedgerRow], text: str = "", fate: str = "", page: int = 1) -> RowPage[LedgerRow]:
     """Some rows of a ledger.
 
     Args:
@@ -111,16 +91,7 @@ def find_rows(rows: Sequence[LedgerRow], text: str = "", fate: str = "", page: i
     """
     words = text.casefold().split()
     found = [row for row in rows if _fits(row, words, fate)]
-    pages = max(1, -(-len(found) // LEDGER_ROWS))
-    page = min(page, pages)
-    start = (page - 1) * LEDGER_ROWS
-    return LedgerPage(
-        rows=tuple(found[start : start + LEDGER_ROWS]),
-        found=len(found),
-        total=len(rows),
-        page=page,
-        pages=pages,
-    )
+    return cut_page(found, len(rows), page)
 
 
 def _fits(row: LedgerRow, words: Sequence[str], fate: str) -> bool:

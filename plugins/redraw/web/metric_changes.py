@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from tasks.records import Checkpoint
@@ -49,7 +50,13 @@ def compare_metrics(here: Checkpoint, there: Checkpoint) -> tuple[MetricRow, ...
             name=name,
             here=here.metrics.get(name),
             there=there.metrics.get(name),
-            lower_is_better=name in lower,
+            lower_is_better=_falls(name, lower),
         )
         for name in sorted(here.metrics.keys() | there.metrics.keys())
     )
+
+
+def _falls(name: str, lower: Set[str]) -> bool:
+    """Whether less of a metric is better: of an average of one that is known to, and of every loss."""
+    plain = name.removeprefix("average_")
+    return plain in lower or plain.endswith("loss")

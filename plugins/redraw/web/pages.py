@@ -10,7 +10,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from redraw.web import places, wording
-from redraw.web.access import PUBLISHING_DAG
+from redraw.web.access import PUBLISHING_DAG, may_run
+from redraw.web.actions import possible_actions
 from redraw.web.offers import offers_trials
 
 __all__ = ["show_page"]
@@ -25,6 +26,7 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters.update({name: getattr(wording, name) for name in wording.__all__})
 _TEMPLATES.globals["publishing_dag"] = PUBLISHING_DAG
 _TEMPLATES.globals.update({name: getattr(places, name) for name in places.__all__ if name.endswith("_place")})
+_TEMPLATES.globals.update(possible_actions=possible_actions, may_run=may_run)
 _TEMPLATES.globals["offers_trials"] = offers_trials
 
 
@@ -34,11 +36,14 @@ def show_page(request: Request, template: str, status: int = 200, **values: Any)
     Args:
         request: What is answered.
         template: Its file's name. In it `root` is where the pages are mounted, as the
-            browser sees it, and `airflow` where Airflow is, both without a slash at the end.
+            browser sees it, and `airflow` where Airflow is, both without a slash at the end; `request`
+            is only to be asked for who may do what.
         status: The answer's.
         values: What the template shows.
     """
     root = str(request.scope.get("root_path", "")).rstrip("/")
     page = _TEMPLATES.get_template(template)
     airflow = root.removesuffix(places.MOUNT)
-    return HTMLResponse(page.render(root=root, airflow=airflow, **values), status_code=status)
+    return HTMLResponse(
+        page.render(request=request, root=root, airflow=airflow, **values), status_code=status
+    )

@@ -15,14 +15,13 @@ _CHANGES = {
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-def as_bytes(size: int) -> str:
-    """A size with three digits and its unit: `1.07 GB`."""
-    value = float(size)
+def as_bytes(value: float, digits: int = 3) -> str:
+    """A size with the digits that count and its unit: `1.07 GB`."""
     for unit in _UNITS:
         if value < 1000 or unit == _UNITS[-1]:
             break
         value /= 1000
-    return f"{size} bytes" if unit == "bytes" else f"{value:.3g} {unit}"
+    return f"{value:.{digits}g} {unit}"
 
 
 def as_change(kind: str) -> str:
@@ -30,9 +29,9 @@ def as_change(kind: str) -> str:
     return _CHANGES[kind]
 
 
-def as_figure(value: float) -> str:
-    """A metric with four digits that count."""
-    return f"{value:.4g}"
+def as_figure(value: float, digits: int = 4) -> str:
+    """A metric with the digits that count."""
+    return f"{value:.{digits}g}"
 
 
 def as_time(moment: str) -> str:

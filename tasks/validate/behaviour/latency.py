@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,18 +27,24 @@ _TRIES = 3
 
 
 def check_latency(subject: Subject) -> Check:
-    """Measure requests of 1 and of 32 rows in the C++ runtime: the check `latency-budget`."""
+    """Measure requests of 1 and of 32 rows in the C++ runtime: the check `latency-budget`.
+
+    The figures go into the attachment `latency.json` as well.
+    """
     budget, problems, notes = subject.definition.budget, list[str](), list[str]()
     requests = {name: r for name, r in golden_requests(subject).items() if count_rows(r)}
     seconds = _SECONDS / max(1, 2 * len(requests))
+    measured: dict[str, tuple[Latency, Latency]] = {}
     for name, request in requests.items():
         try:
-            one, many = _measure_within(subject.served, name, request, seconds, budget)
+            one, many = measured[name] = _measure_within(subject.served, name, request, seconds, budget)
         except ServingFailure as err:
             problems.append(f"signature {name!r}: {err}")
             continue
         problems += (f"signature {name!r}: {excess}" for excess in _excesses(budget, one, many))
         notes.append(f"{name!r}: {_shown(one, many)}{_beside(subject, name, request, seconds)}")
+    if measured:
+        subject.attachments["latency.json"] = json.dumps(_figures(measured), indent=1)
     return conclude(
         "latency-budget",
         looked_at=f"requests of 1 and of {_BATCH} rows, one at a time, in TensorFlow's C++ runtime",
@@ -73,6 +80,24 @@ def _excesses(budget: Budget, one: Latency, many: Latency) -> Iterator[str]:
         yield f"p99 {one.p99_ms:.3g} ms"
     if budget.rows_per_second is not None and many.rows_per_second < budget.rows_per_second:
         yield f"{many.rows_per_second:,.0f} rows a second"
+
+
+def _figures(measured: Mapping[str, tuple[Latency, Latency]]) -> dict[str, list[dict[str, float]]]:
+    """Signature name to the figures of each batch size: times in milliseconds, and how many requests."""
+    return {
+        name: [
+            {
+                "rows": rows,
+                "p50_ms": latency.p50_ms,
+                "p95_ms": latency.p95_ms,
+                "p99_ms": latency.p99_ms,
+                "rows_per_second": latency.rows_per_second,
+                "runs": latency.requests,
+            }
+            for rows, latency in zip((1, _BATCH), both, strict=True)
+        ]
+        for name, both in measured.items()
+    }
 
 
 def _bounds(budget: Budget) -> str:

@@ -28,6 +28,7 @@ class Latency:
 
     Attributes:
         p50_ms: Half of the requests are answered within this, in milliseconds.
+        p95_ms: 95 of 100 are.
         p99_ms: 99 of 100 are.
         requests_per_second: In the time that the requests took.
         rows_per_second: The same, times the rows of a request.
@@ -35,6 +36,7 @@ class Latency:
     """
 
     p50_ms: float
+    p95_ms: float
     p99_ms: float
     requests_per_second: float
     rows_per_second: float
@@ -139,6 +141,7 @@ class LoadedModel:
         rows = max((len(value) for value in inputs.values() if value.ndim), default=1)
         return Latency(
             p50_ms=float(np.percentile(took, 50) * 1e3),
+            p95_ms=float(np.percentile(took, 95) * 1e3),
             p99_ms=float(np.percentile(took, 99) * 1e3),
             requests_per_second=float(len(took) / took.sum()),
             rows_per_second=float(rows * len(took) / took.sum()),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Callable
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from redraw.web import weight_changes
 from redraw.web.errors import WorkerFailed, WorkerOverran, WorkersBusy
+from redraw.web.weight_changes import WeightChanges
 from redraw.web.workers import run_worker
-from tasks.errors import RedrawError, VersionNotFound
+from tasks.errors import InvalidRecord, RedrawError, VersionNotFound
+from tasks.requests import DifferencesRequest
 
 _ROOM = 1 << 30
 
@@ -145,3 +149,45 @@ def test_run_worker_that_nobody_waits_for_any_more_ends(
     asyncio.run(give_up())
 
     until(lambda: gone(int(note.read_text())), "the end of the worker")
+
+
+def test_find_weight_changes_of_a_pair_starts_one_worker_and_keeps_its_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    note = tmp_path / "started"
+    record = {
+        **{"record": "WeightDifferences", "model": "mnist", "version": 2, "other": 1, "variables": []},
+        **{"unlike": [], "only_in_version": [], "only_in_other": []},
+    }
+    worker = (
+        f"open({str(note)!r}, 'a').write('x'); import time; time.sleep(0.5); print({json.dumps(record)!r})"
+    )
+    monkeypatch.setattr(weight_changes, "_COMMAND", ("-c", worker))
+    pair = DifferencesRequest(model="mnist", bucket="gs://models", version=2, other=1)
+
+    async def ask() -> None:
+        changes = WeightChanges()
+        impatient = asyncio.create_task(changes.find(pair))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        found = await asyncio.gather(*(changes.find(pair) for _ in range(5)))
+        assert all(one is found[0] for one in found)
+        assert await changes.find(pair) is found[0]
+        assert (found[0].version, found[0].other) == (2, 1)
+
+    asyncio.run(ask())
+
+    assert note.read_text() == "x"
+
+
+def test_find_weight_changes_that_failed_are_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weight_changes, "_COMMAND", ("-c", "print('no record')"))
+    pair = DifferencesRequest(model="mnist", bucket="gs://models", version=2, other=1)
+
+    async def ask() -> None:
+        changes = WeightChanges()
+        for _ in range(2):
+            with pytest.raises(InvalidRecord, match="the worker's answer"):
+                await changes.find(pair)
+
+    asyncio.run(ask())

@@ -42,6 +42,10 @@ def _objects(bucket: str, version: int) -> list[str]:
     return [item.name for item in open_storage(bucket).list(f"digits/{version}/")]
 
 
+def _with_attachments(bucket: str) -> set[int]:
+    return {int(item.name.split("/")[2]) for item in open_storage(bucket).list("digits/reports/")}
+
+
 @pytest.fixture
 def versions(bucket: str, make_export: Any) -> list[int]:
     """Seven published versions, the oldest weights first; none is live."""
@@ -79,6 +83,7 @@ def test_prune_applied_spares_what_is_in_use(bucket: str, versions: list[int]) -
     }
     assert _loadable(bucket) == {int(version) for version in report.kept}
     assert _objects(bucket, versions[1]) == _objects(bucket, versions[5]) == []
+    assert _with_attachments(bucket) == {int(version) for version in report.kept}
     assert _live(bucket).pruning == ()
     listed = list_releases(ReleasesRequest(model="digits", bucket=bucket)).releases
     pruned = {release.version: release.pruned for release in listed if release.pruned}

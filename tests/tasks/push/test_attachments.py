@@ -43,7 +43,6 @@ def test_push_keeps_attachments_and_ledger_under_their_content(bucket: str, make
     assert kept == {
         "graphs.svg": b"<svg/>",
         "ledger.json": b'{"record": "Ledger"}',
-        "report.html": b"<h1>Passed</h1>",
     }
     for name, file in release.attachments.items():
         sha256 = hashlib.sha256(kept[name] or b"").hexdigest()
@@ -55,7 +54,7 @@ def test_push_keeps_attachments_and_ledger_under_their_content(bucket: str, make
 def test_push_same_export_validated_again_keeps_the_first_report(bucket: str, make_export: Any) -> None:
     export = make_export()
     first = push_model(export.request(bucket))
-    Path(f"{export.folder}.report.html").write_text("<h1>Passed once more</h1>")
+    Path(f"{export.folder}.graphs.svg").write_text("<svg>drawn again</svg>")
     assert push_model(export.request(bucket)) == first
     assert _there(bucket) == {file.name for file in first.attachments.values()}
 
@@ -92,7 +91,7 @@ def test_push_attachment_that_cannot_be_kept_is_left_out_and_logged(
     spoil(Path(f"{export.folder}.graphs.svg"))
     with caplog.at_level(logging.WARNING):
         release = push_model(export.request(bucket))
-    assert sorted(release.attachments) == ["ledger.json", "report.html"]
+    assert sorted(release.attachments) == ["ledger.json"]
     (warning,) = [record.getMessage() for record in caplog.records]
     assert f"{export.folder}.graphs.svg" in warning
     assert reason in warning

@@ -80,12 +80,12 @@ def test_push_new_export_creates_the_graph_last(bucket: str, make_export: Any) -
         f"{folder}assets.extra/tf_serving_warmup_requests",
         f"{folder}fingerprint.pb",
         f"{folder}saved_model.pb",
-        *order[12:15],
+        *order[12:14],
         f"digits/releases/{VERSION}.json",
         "digits/live.json",
         "digits/models.config",
     ]
-    assert all(name.startswith(f"digits/reports/{VERSION}/") for name in order[12:15])
+    assert all(name.startswith(f"digits/reports/{VERSION}/") for name in order[12:14])
 
 
 def test_push_same_export_again_changes_nothing(bucket: str, make_export: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tasks.__main__ import main
 from tasks.batches import ReexportReport
+from tasks.browse import Browser
 from tasks.checkpoint.source import CheckpointSource
 from tasks.errors import BucketNotFound, CheckpointsFailed, InvalidRequest
 from tasks.export.origin import open_origin
@@ -75,6 +76,29 @@ def test_reexport_several_publishes_each_as_a_separate_run_would_and_none_live(
     left = {path.name for path in (tmp_path / "scratch").iterdir()}
     assert not [name for name in left if name.startswith("exports-")]
     assert f"20-{second.digest[:12]}.json" in left
+
+
+def test_reexport_several_keeps_for_each_what_there_is_to_look_at(
+    reexport: Callable[..., ReexportReport], add_lines: AddLines, bucket: str, tmp_path: Path
+) -> None:
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2)}
+    report = reexport(*add_lines(str(tmp_path / "catalogue"), days))
+    browser = Browser(open_storage(bucket))
+    pages = []
+    for row in report.checkpoints:
+        assert row.version is not None
+        attachments = browser.release(MODEL, row.version).attachments
+        # The graph and its latency were examined once for both.
+        assert set(attachments) == {
+            *("graphs.json", "graphs.svg", "latency.json", "ledger.json", "report.html")
+        }
+        contents = {name: browser.attachment(MODEL, row.version, name) or b"" for name in attachments}
+        assert b"<svg" in contents["graphs.svg"]
+        assert json.loads(contents["latency.json"])["serving_default"][0]["rows"] == 1
+        assert row.digest.encode() in contents["report.html"]
+        pages.append(contents)
+    assert pages[0]["graphs.svg"] == pages[1]["graphs.svg"]
+    assert pages[0]["report.html"] != pages[1]["report.html"]
 
 
 def test_reexport_with_broken_ones_among_them_fails_these_alone(

@@ -25,7 +25,7 @@ __all__ = ["router"]
 
 router = APIRouter()
 
-_PAGE = 50
+_PAGE = 25
 # As many as a chart has room for, and no more records to read.
 _CHARTED = 300
 
@@ -89,7 +89,7 @@ def show_charts(
         metrics=metrics,
         metric=shown,
         metric_chart=draw_chart(sample.rows, lambda row: row.metrics.get(shown or ""), as_figure),
-        size_chart=draw_chart(sample.rows, lambda row: row.size_bytes, lambda size: as_bytes(round(size))),
+        size_chart=draw_chart(sample.rows, lambda row: row.size_bytes, as_bytes),
         sample=sample,
         live=browser.pointer(model).version,
     )

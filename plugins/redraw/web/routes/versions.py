@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 from redraw.web.buckets import BrowserDep
 from redraw.web.graph_parts import read_graphs
 from redraw.web.kept import read_kept
+from redraw.web.latency_rows import read_latency
 from redraw.web.ledger_rows import find_rows, read_ledger
 from redraw.web.object_links import folder_url, object_url
 from redraw.web.pages import show_page
@@ -26,7 +27,7 @@ from tasks.names import check_model_name
 from tasks.records import Check, LivePointer, Release
 from tasks.version_rows import row_of
 
-__all__ = ["VersionNumber", "router"]
+__all__ = ["Text", "VersionNumber", "router"]
 
 router = APIRouter()
 
@@ -79,6 +80,7 @@ def show_version(
         files=_files(browser, release),
         graphs=read_kept(browser, release, "graphs.json", read_graphs),
         ledger=read_kept(browser, release, "ledger.json", lambda content: find_rows(read_ledger(content))),
+        latency=read_kept(browser, release, "latency.json", read_latency),
         signatures=_signatures(browser, release, choice.other),
         text="",
         fate="",
@@ -110,13 +112,16 @@ def choose_version(
     request: Request,
     model: str,
     version: VersionNumber,
-    other: Annotated[int, Query(ge=0, lt=1 << 63)],
+    other: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None,
     show: Literal["beside", "alone"] = "alone",
 ) -> Response:
     """Lead to the version that was chosen in a form, or to the two beside each other."""
     check_model_name(model)
-    beside = show == "beside"
-    place = comparison_place(model, version, other) if beside else version_place(model, other)
+    if other is None:
+        place = version_place(model, version)
+    else:
+        beside = show == "beside"
+        place = comparison_place(model, version, other) if beside else version_place(model, other)
     return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{place}", status_code=303)
 
 

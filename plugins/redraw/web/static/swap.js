@@ -34,19 +34,17 @@
     return url;
   };
 
-  for (const form of document.querySelectorAll("form[data-swap]")) {
-    let waiting;
-    const send = () => swap(form.dataset.swap, target(form));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      window.clearTimeout(waiting);
-      send();
-    });
-    form.addEventListener("input", () => {
-      window.clearTimeout(waiting);
-      waiting = window.setTimeout(send, PAUSE);
-    });
+  // Parts that are swapped in may have forms of their own: hence on the document.
+  let waiting;
+  function send(event, pause) {
+    const form = event.target.closest("form[data-swap]");
+    if (!form) return;
+    event.preventDefault();
+    window.clearTimeout(waiting);
+    waiting = window.setTimeout(() => swap(form.dataset.swap, target(form)), pause);
   }
+  document.addEventListener("submit", (event) => send(event, 0));
+  document.addEventListener("input", (event) => send(event, PAUSE));
 
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-swap]");

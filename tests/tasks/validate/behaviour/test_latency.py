@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 
 from tasks.definition import Budget
@@ -13,6 +14,25 @@ def test_measure_without_a_budget_passes_with_the_figures(subject_of: SubjectOf)
     assert check.expected == "no budget declared"
     assert "'good': 1 row p50" in check.found
     assert "rows a second" in check.found
+
+
+def test_measure_puts_the_figures_of_each_batch_size_into_an_attachment(subject_of: SubjectOf) -> None:
+    subject = subject_of("good", "lengths")
+    check_latency(subject)
+    figures = json.loads(subject.attachments["latency.json"])
+    assert sorted(figures) == ["good", "lengths"]
+    for batches in figures.values():
+        assert [batch["rows"] for batch in batches] == [1, 32]
+        for batch in batches:
+            assert 0 < batch["p50_ms"] <= batch["p95_ms"] <= batch["p99_ms"]
+            assert batch["runs"] >= 1
+            assert batch["rows_per_second"] > 0
+
+
+def test_measure_nothing_makes_no_attachment(subject_of: SubjectOf) -> None:
+    subject = subject_of()
+    assert check_latency(subject).found == "no signature has rows"
+    assert subject.attachments == {}
 
 
 def test_measure_within_a_wide_budget_passes(subject_of: SubjectOf) -> None:

@@ -1,0 +1,26 @@
+"""The trigger forms: what a run by hand may choose, and what it chooses if it says nothing.
+
+    fields.py      what several forms ask
+    retraining.py  reexporting.py  publishing.py      a module for the forms of each kind of DAG
+
+The defaults come from the environment of the DAG processor, so that the scheduled run,
+the form and a call of the API without `conf` all do the same. Airflow holds each value to its
+own field's schema before there is a run. What two fields say of each other no schema can tell:
+a form's `check_…` looks at it before the first task does anything.
+"""
+
+from __future__ import annotations
+
+from redraw.forms.publishing import mark_form, prune_form, roll_back_form
+from redraw.forms.reexporting import check_reexport_choices, reexport_form
+from redraw.forms.retraining import check_retrain_choices, retrain_form
+
+__all__ = [
+    "check_reexport_choices",
+    "check_retrain_choices",
+    "mark_form",
+    "prune_form",
+    "reexport_form",
+    "retrain_form",
+    "roll_back_form",
+]

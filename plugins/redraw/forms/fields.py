@@ -1,0 +1,131 @@
+"""Fields that several forms have."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from airflow.sdk import Param
+
+from tasks.errors import InvalidDefinition
+from tasks.registry import FoundModel, default_model, list_models
+
+__all__ = [
+    "bucket_field",
+    "catalogue_field",
+    "model_field",
+    "optional_field",
+    "reason_field",
+    "waive_field",
+    "weights_field",
+]
+
+
+def optional_field(kind: str, section: str, title: str, description: str, **more: Any) -> Param:
+    """A field that may be left empty; `kind` is its type in JSON Schema."""
+    return Param(None, type=["null", kind], section=section, title=title, description=description, **more)
+
+
+def model_field(section: str, description: str) -> Param:
+    """Which model: those found in the packages of `REDRAW_MODELS`, each with its own first line.
+
+    Raises:
+        InvalidDefinition: No model is found, or a package cannot be read.
+    """
+    models = {model.name: model for model in list_models()}
+    if not models:
+        raise InvalidDefinition(
+            "REDRAW_MODELS: expected at least one definition in its packages, found none. Add one."
+        )
+    names = list(models)
+    return Param(
+        default_model(names),
+        type="string",
+        section=section,
+        title="Model",
+        enum=names,
+        values_display={name: f"{name}: {model.summary}" for name, model in models.items()},
+        description_md=f"{description}\n\n{_described(models)}",
+    )
+
+
+def _described(models: dict[str, FoundModel]) -> str:
+    """What the definitions say of themselves that a run's choices hang on."""
+    lines = []
+    for name, model in models.items():
+        bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
+        asks = "; a person approves its publication" if model.approval else ""
+        lines.append(f"- `{name}` {bounds}{asks}")
+    return "\n".join(lines)
+
+
+def reason_field(section: str, where: str) -> Param:
+    """Why: a line that nobody may leave empty.
+
+    Args:
+        section: Of the form.
+        where: Where the reason is kept.
+    """
+    return Param(
+        type="string",
+        pattern="[^ ]",
+        maxLength=500,
+        section=section,
+        title="Reason",
+        description=f"Why; it is kept in {where}.",
+    )
+
+
+def bucket_field(section: str) -> Param:
+    """The model bucket; `REDRAW_MODEL_BUCKET` unless a run says otherwise."""
+    return Param(
+        os.environ.get("REDRAW_MODEL_BUCKET"),
+        type=["null", "string"],
+        pattern="^gs://[a-z0-9][^ ]*$",
+        section=section,
+        title="Model bucket",
+        description="Where servers load models from: gs://BUCKET or gs://BUCKET/PREFIX.",
+        examples=["gs://models", "gs://models/production"],
+    )
+
+
+def catalogue_field(section: str) -> Param:
+    """The checkpoint catalogue; `REDRAW_CHECKPOINTS` unless a run says otherwise."""
+    return Param(
+        os.environ.get("REDRAW_CHECKPOINTS"),
+        type=["null", "string"],
+        section=section,
+        title="Catalogue",
+        description="Where checkpoints are kept: a gs:// URI, or a folder that all workers share.",
+        examples=["gs://checkpoints", "/shared/checkpoints"],
+    )
+
+
+def weights_field(section: str) -> Param:
+    """Which of a checkpoint's weights are served."""
+    return Param(
+        "default",
+        type="string",
+        section=section,
+        title="Weights",
+        enum=["default", "raw", "average"],
+        values_display={
+            "default": "as the definition says",
+            "raw": "as they were trained",
+            "average": "their moving average",
+        },
+        description="Which of the checkpoint's weights are served.",
+    )
+
+
+def waive_field(section: str) -> Param:
+    """The checks that may be left undone."""
+    return Param(
+        [],
+        type=["null", "array"],
+        items={"type": "string", "pattern": "^[a-z-]+=.*[^ ].*$"},
+        section=section,
+        title="Waive checks",
+        description="CHECK=REASON, one a line: publish although the check cannot be run. A check that"
+        " fails cannot be waived. For example: warm-up=the examples need a GPU",
+    )

@@ -1,0 +1,117 @@
+"""The forms of the runs that change what is published: which is live, which is marked, which stay."""
+
+from __future__ import annotations
+
+from airflow.sdk import Param
+
+from redraw.forms.fields import bucket_field, model_field, optional_field, reason_field
+
+__all__ = ["mark_form", "prune_form", "roll_back_form"]
+
+_HISTORY = "the history of the live pointer"
+# A form is made when its file is read: what is published by the time it is opened, it cannot know.
+_WHERE_TO_FIND = "The page Models lists the versions, and fills this in from there."
+
+
+def roll_back_form() -> dict[str, Param]:
+    """The parameters of a run that makes a version live that was live before.
+
+    Returns:
+        Name to parameter, in the order of the form.
+
+    Raises:
+        InvalidDefinition: As `retrain_form`.
+    """
+    return {
+        "model": model_field("Roll back", "Whose live version changes."),
+        "version": optional_field(
+            "integer",
+            "Roll back",
+            "Version",
+            "Which version to make live, such as 2026010203040500. Empty: the one that was live before."
+            f" {_WHERE_TO_FIND}",
+            minimum=1,
+        ),
+        "reason": optional_field("string", "Roll back", "Reason", f"Why; it is kept in {_HISTORY}."),
+        "allow_older": optional_field(
+            "string",
+            "Roll back",
+            "Why older weights may be live",
+            "Needed where a version is named that was trained before the live one.",
+        ),
+        "bucket": bucket_field("Roll back"),
+    }
+
+
+def mark_form() -> dict[str, Param]:
+    """The parameters of a run that marks a version, or takes a mark away.
+
+    Returns:
+        Name to parameter, in the order of the form; a version and a reason have to be given.
+
+    Raises:
+        InvalidDefinition: As `retrain_form`.
+    """
+    return {
+        "model": model_field("Mark", "Whose version is marked."),
+        "version": Param(
+            type="integer",
+            minimum=1,
+            section="Mark",
+            title="Version",
+            description=f"Which version, such as 2026010203040500. {_WHERE_TO_FIND}",
+        ),
+        "mark": Param(
+            "canary",
+            type="string",
+            section="Mark",
+            title="What to do",
+            enum=["canary", "uncanary", "pin", "unpin"],
+            values_display={
+                "canary": "canary: some servers take it, beside the live one",
+                "uncanary": "take the label canary away",
+                "pin": "pin: it is never pruned",
+                "unpin": "take the pin away",
+            },
+        ),
+        "reason": reason_field("Mark", _HISTORY),
+        "bucket": bucket_field("Mark"),
+    }
+
+
+def prune_form() -> dict[str, Param]:
+    """The parameters of a run that removes old versions, or lists them.
+
+    Returns:
+        Name to parameter, in the order of the form; unless it is told to apply, a run only lists.
+
+    Raises:
+        InvalidDefinition: As `retrain_form`.
+    """
+    return {
+        "model": model_field("Prune", "Whose old versions go."),
+        "keep": Param(
+            10,
+            type=["null", "integer"],
+            minimum=0,
+            section="Prune",
+            title="Versions to keep",
+            description="How many of the newest weights stay. What is live, was live before, is labelled or"
+            " pinned stays anyway. Empty: the days alone say what goes.",
+        ),
+        "keep_days": optional_field(
+            "number",
+            "Prune",
+            "Days to keep",
+            "For how many days after its push a version stays, whatever the number above says.",
+            minimum=0,
+        ),
+        "apply": Param(
+            False,
+            type="boolean",
+            section="Prune",
+            title="Remove them",
+            description="Otherwise the run lists what would go, as its XCom. Removed files do not come back.",
+        ),
+        "bucket": bucket_field("Prune"),
+    }

@@ -1,0 +1,91 @@
+"""The form of a run that exports checkpoints of the catalogue again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowFailException
+
+from redraw.forms.fields import (
+    bucket_field,
+    catalogue_field,
+    model_field,
+    optional_field,
+    waive_field,
+    weights_field,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["check_reexport_choices", "reexport_form"]
+
+_BY_HAND = " A scheduled or backfilled run takes those of its data interval."
+
+
+def reexport_form() -> dict[str, Param]:
+    """The parameters of a run that exports checkpoints of the catalogue again.
+
+    Returns:
+        Name to parameter, in the order of the form, which the Backfill tab has too.
+
+    Raises:
+        InvalidDefinition: As `retrain_form`.
+    """
+    return {
+        "model": model_field("Checkpoints", "Whose checkpoints are exported again."),
+        **_which_checkpoints(),
+        "catalogue": catalogue_field("Checkpoints"),
+        "batch_size": Param(
+            50,
+            type="integer",
+            minimum=1,
+            section="Checkpoints",
+            title="Batch",
+            description="How many checkpoints one task does, in one process.",
+        ),
+        "weights": weights_field("Export"),
+        "waive": waive_field("Validation"),
+        "bucket": bucket_field("Publication"),
+    }
+
+
+def check_reexport_choices(context: Context) -> None:
+    """Refuse days that do not go together, before the catalogue is read; a task's `pre_execute`.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        AirflowFailException: The days hold none.
+    """
+    start, end = context["params"]["trained_from"], context["params"]["trained_to"]
+    if start and end and start >= end:
+        raise AirflowFailException(
+            f"trained_to: expected a day after {start}, the first one, got {end}. It is the day after the"
+            " last one: correct it."
+        )
+
+
+def _which_checkpoints() -> dict[str, Param]:
+    return {
+        "steps": Param(
+            [],
+            type=["null", "array"],
+            items={"type": "integer", "minimum": 0},
+            section="Checkpoints",
+            title="Steps",
+            description="The steps, one a line, such as 1000. Empty: all.",
+        ),
+        "trained_from": optional_field(
+            "string", "Checkpoints", "Trained from", f"The first day, in UTC.{_BY_HAND}", format="date"
+        ),
+        "trained_to": optional_field(
+            "string",
+            "Checkpoints",
+            "Trained before",
+            f"The day after the last one, in UTC.{_BY_HAND}",
+            format="date",
+        ),
+    }

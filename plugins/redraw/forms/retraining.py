@@ -1,0 +1,163 @@
+"""The form of a run that trains a model and publishes it: its sections follow the path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowFailException
+
+from redraw.forms.fields import (
+    bucket_field,
+    catalogue_field,
+    model_field,
+    optional_field,
+    waive_field,
+    weights_field,
+)
+from tasks.registry import list_models
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["check_retrain_choices", "retrain_form"]
+
+# A day: whoever has to approve may be asleep.
+_APPROVAL_HOURS = 24
+
+
+def retrain_form() -> dict[str, Param]:
+    """The parameters of a run that trains a model and publishes it.
+
+    Returns:
+        Name to parameter, in the order of the form; the models are those found in the
+        packages of `REDRAW_MODELS`.
+
+    Raises:
+        InvalidDefinition: No model is found, or a package cannot be read.
+    """
+    return {
+        **_training(),
+        **_checkpoint(),
+        "weights": weights_field("Export"),
+        **_validation(),
+        **_publication(),
+    }
+
+
+def check_retrain_choices(context: Context) -> None:
+    """Refuse choices that do not go together, before anything is trained; a task's `pre_execute`.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        AirflowFailException: The best checkpoint by no metric, or that of no step.
+    """
+    params = context["params"]
+    chosen = params["checkpoint"]
+    for choice, field in (("best", "metric"), ("step", "step")):
+        if chosen == choice and params[field] in (None, ""):
+            raise AirflowFailException(
+                f"{field}: expected a value with checkpoint={choice!r}, got none. Fill in the field"
+                f" {field!r} of the form, or choose another checkpoint."
+            )
+
+
+def _training() -> dict[str, Param]:
+    return {
+        "model": model_field("Training", "The definition that draws every graph of the model."),
+        "steps": optional_field(
+            "integer",
+            "Training",
+            "Steps",
+            "Batches to train on. Empty: as many as the definition says.",
+            minimum=1,
+        ),
+        "warm_start": optional_field(
+            "string",
+            "Training",
+            "Warm start",
+            "A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
+            " in the catalogue, such as 1000 or 1000-1e70157915e5. Empty: train from scratch.",
+        ),
+    }
+
+
+def _checkpoint() -> dict[str, Param]:
+    return {
+        "checkpoint": Param(
+            "latest",
+            type="string",
+            section="Checkpoint",
+            title="Which checkpoint",
+            enum=["latest", "best", "step"],
+            values_display={
+                "latest": "the last one",
+                "best": "the one with the best value of a metric",
+                "step": "the one of a step",
+            },
+            description="Which of the training's checkpoints is exported.",
+        ),
+        "metric": optional_field(
+            "string",
+            "Checkpoint",
+            "Metric",
+            "For the best checkpoint: the metric of the evaluation that decides.",
+            pattern="[^ ]",
+            examples=sorted({name for model in list_models() for name in model.metrics} | {"loss"}),
+        ),
+        "step": optional_field(
+            "integer", "Checkpoint", "Step", "For the checkpoint of a step: which one.", minimum=1
+        ),
+        "catalogue": catalogue_field("Checkpoint"),
+    }
+
+
+def _validation() -> dict[str, Param]:
+    return {
+        "allow_breaking": optional_field(
+            "string",
+            "Validation",
+            "Allow a breaking change",
+            "Why signatures may break those of the live version. Empty: they may not."
+            " The release records it.",
+        ),
+        "waive": waive_field("Validation"),
+    }
+
+
+def _publication() -> dict[str, Param]:
+    return {
+        "bucket": bucket_field("Publication"),
+        "approval": Param(
+            "default",
+            type="string",
+            section="Publication",
+            title="Approval",
+            enum=["default", "yes", "no"],
+            values_display={
+                "default": "as the definition says",
+                "yes": "wait until a person approves",
+                "no": "publish what passed validation",
+            },
+            description="Whether the run waits for a person, with the checks and the metrics against the live"
+            " version before them. A backfill never waits.",
+        ),
+        "approval_hours": Param(
+            _APPROVAL_HOURS,
+            type="number",
+            exclusiveMinimum=0,
+            maximum=24 * 28,
+            section="Publication",
+            title="Hours to approve in",
+            description="If nobody has answered by then, nothing is published.",
+        ),
+        "make_live": Param(
+            True,
+            type="boolean",
+            section="Publication",
+            title="Make it live",
+            description="Let servers take the version, unless one that was trained later is live.",
+        ),
+    }

@@ -1,0 +1,44 @@
+"""Why a task failed, in one line that fits into a message.
+
+A DAG's `on_failure_callback` gets Airflow's context; a notifier of any provider takes the line as its text.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["announce_failure", "failure_reason"]
+
+_logger = logging.getLogger(__name__)
+_LONGEST = 400
+
+
+def failure_reason(context: Context) -> str:
+    """One line: which task of which run, of which model, in which try, and what it failed with.
+
+    Args:
+        context: What Airflow hands to an `on_failure_callback`.
+
+    Returns:
+        The line, without a break in it and cut to what a message shows.
+    """
+    ti, task = context["ti"], context.get("task")
+    model = getattr(task, "model", None)
+    whose = f" ({model})" if isinstance(model, str) else ""
+    text = str(context.get("exception") or "ended without saying why").strip()
+    first = " ".join(text.partition("\n")[0].split())
+    line = f"{ti.dag_id}.{ti.task_id}{whose} failed in {ti.run_id}, try {ti.try_number}: {first}"
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def announce_failure(context: Context) -> None:
+    """Log that line, under this module's name, where whoever gathers logs can alert on it.
+
+    Args:
+        context: As `failure_reason` takes it.
+    """
+    _logger.error("%s", failure_reason(context))

@@ -1,0 +1,132 @@
+"""Operators of what is published already: mark a version, and remove what is old."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redraw.links import VersionLink
+from redraw.stage_operator import StageOperator
+from redraw.task_inputs import (
+    TaskFolder,
+    asked_by,
+    optional_integer,
+    optional_number,
+    optional_text,
+    setting,
+    truth,
+)
+from tasks.descriptions import PruneReport
+from tasks.errors import InvalidRequest
+from tasks.records import LivePointer
+from tasks.requests import LiveRequest, PinRequest, PruneRequest, Request
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["MarkVersionOperator", "PruneOperator"]
+
+# What each mark asks of which stage, besides the version.
+_LABELS: dict[str, dict[str, Any]] = {
+    "canary": {"label": "canary"},
+    "uncanary": {"label": "canary", "remove_label": True},
+}
+_PINS: dict[str, dict[str, Any]] = {"pin": {"unpin": False}, "unpin": {"unpin": True}}
+
+
+class MarkVersionOperator(StageOperator):
+    """Put the label `canary` on a version or take it away, pin the version or let it go.
+
+    Args:
+        version: The version.
+        mark: `canary`, `uncanary`, `pin` or `unpin`.
+        reason: Why, for the history; a pin needs one.
+        bucket: `gs://` URI of the model bucket.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (*StageOperator.template_fields, "version", "mark", "reason", "bucket")
+    record_type = LivePointer
+    operator_extra_links = (VersionLink(),)
+
+    def __init__(
+        self,
+        *,
+        version: int | str,
+        mark: str,
+        reason: str | None = None,
+        bucket: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.version = version
+        self.mark = mark
+        self.reason = reason
+        self.bucket = bucket
+
+    def asked_stage(self) -> tuple[str, type[Request]]:
+        """`live`, which moves labels, or `pin`."""
+        return ("pin", PinRequest) if self.mark in _PINS else ("live", LiveRequest)
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `PinRequest` or `LiveRequest`."""
+        marks = {**_LABELS, **_PINS}
+        if self.mark not in marks:
+            raise InvalidRequest(f"mark: expected one of {', '.join(marks)}, got {self.mark!r}. Correct it.")
+        version = optional_integer("version", self.version)
+        if version is None:
+            raise InvalidRequest("version: expected a version to mark, got none. Give it.")
+        # A label that is taken away is taken from whichever version has it.
+        named = {"version": version} if self.mark in _PINS else {"set": version}
+        return {
+            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "reason": optional_text(self.reason),
+            **({} if self.mark == "uncanary" else named),
+            **marks[self.mark],
+        }
+
+    def asking_fields(self, context: Context) -> dict[str, Any]:
+        """Who asks."""
+        return {"by": asked_by(context)}
+
+
+class PruneOperator(StageOperator):
+    """Remove old versions: never what is live, was live before, is labelled or pinned.
+
+    Args:
+        bucket: `gs://` URI of the model bucket.
+        keep: How many of the newest weights stay.
+        keep_days: For how many days after its push a version stays.
+        apply: Whether to do it; otherwise the record says what would go.
+        kwargs: As `StageOperator`.
+    """
+
+    template_fields = (*StageOperator.template_fields, "bucket", "keep", "keep_days", "apply")
+    stage, request_type, record_type = "prune", PruneRequest, PruneReport
+
+    def __init__(
+        self,
+        *,
+        bucket: str | None = None,
+        keep: int | str | None = None,
+        keep_days: float | str | None = None,
+        apply: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.bucket = bucket
+        self.keep = keep
+        self.keep_days = keep_days
+        self.apply = apply
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `PruneRequest`."""
+        return {
+            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "keep": optional_integer("keep", self.keep),
+            "keep_days": optional_number("keep_days", self.keep_days),
+            "apply": truth("apply", self.apply),
+        }
+
+    def asking_fields(self, context: Context) -> dict[str, Any]:
+        """Who asks."""
+        return {"by": asked_by(context)}

@@ -1,0 +1,194 @@
+"""What can be done with a model or a version, and the run of a DAG that does it.
+
+The web server changes nothing itself: a page's script asks Airflow's own API for a run, as the user
+whose cookie the browser sends, so Airflow decides who may, and the run knows who it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from tasks.published import trained_before
+from tasks.records import LivePointer, Release
+
+__all__ = ["Action", "Field", "possible_actions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One more thing to say before an action: a parameter of its DAG.
+
+    Attributes:
+        name: The parameter's name.
+        label: What it is called.
+        kind: What may be entered.
+        value: What it says until somebody changes it.
+        least: The smallest number.
+    """
+
+    name: str
+    label: str
+    kind: Literal["integer", "number", "boolean"]
+    value: int | None = None
+    least: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """One button, and the run that it asks for.
+
+    Attributes:
+        name: Unique on a page.
+        button: What the button says.
+        effect: What will happen, in a sentence or two.
+        dag: The DAG.
+        task: The task of it whose record says what was done.
+        conf: The run's parameters, apart from the reason and the fields.
+        reasons: The parameters that take the reason; it is the run's note in any case.
+        fields: What else is asked.
+        grave: Whether it changes what servers load, or removes something.
+    """
+
+    name: str
+    button: str
+    effect: str
+    dag: str
+    task: str
+    conf: Mapping[str, Any]
+    reasons: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+    grave: bool = False
+
+
+def possible_actions(
+    model: str, version: int | None, pointer: LivePointer, release: Release | None = None
+) -> tuple[Action, ...]:
+    """What there is to do, whoever asks.
+
+    Args:
+        model: The definition's name.
+        version: The version that the page is about; None for the model's own page.
+        pointer: The model's live pointer.
+        release: The version's record, where the page has it.
+
+    Returns:
+        The actions, in the order of their buttons; none for a version that is pruned.
+    """
+    if version is None:
+        return tuple(_of_model(model, pointer))
+    gone = version in pointer.pruning or (release is not None and release.pruned is not None)
+    return () if gone else tuple(_of_version(model, version, pointer, release))
+
+
+def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
+    yield from _rolling_back(model, pointer)
+    yield Action(
+        name="prune",
+        button="Prune",
+        effect="Lists which old versions would go, or removes their files for good. What is live, was live"
+        " before, is labelled or pinned stays in any case.",
+        dag="prune_versions",
+        task="prune",
+        conf={"model": model},
+        fields=(
+            Field(name="keep", label="Versions to keep, the newest weights first", kind="integer", value=10),
+            Field(name="keep_days", label="Days to keep a version after its push", kind="number"),
+            Field(name="apply", label="Remove them, and do not only list them", kind="boolean"),
+        ),
+        grave=True,
+    )
+
+
+def _of_version(model: str, version: int, pointer: LivePointer, release: Release | None) -> Iterator[Action]:
+    if version == pointer.version:
+        yield from _rolling_back(model, pointer)
+    else:
+        yield _making_live(model, version, pointer)
+        if pointer.version is not None:
+            yield _canary(model, version, pointer)
+    pinned = str(version) in pointer.pinned
+    yield _marking(
+        model,
+        version,
+        "unpin" if pinned else "pin",
+        "Take the pin away" if pinned else "Pin",
+        f"Version {version} may be pruned again." if pinned else f"Version {version} is never pruned.",
+    )
+    if release is not None:
+        yield _exporting_again(model, version, release)
+
+
+def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
+    if pointer.previous is None or pointer.previous in pointer.pruning:
+        return
+    yield Action(
+        name="roll-back",
+        button="Roll back",
+        effect=f"Servers that follow the live pointer go back from {pointer.version} to {pointer.previous},"
+        " which was live before. Nothing is deleted: it can be taken back the same way.",
+        dag="roll_back_model",
+        task="roll_back",
+        conf={"model": model},
+        reasons=("reason",),
+        grave=True,
+    )
+
+
+def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
+    older = pointer.version is not None and trained_before(version, pointer.version)
+    before = f" take the place of {pointer.version}" if pointer.version is not None else " be the first"
+    return Action(
+        name="make-live",
+        button="Make live",
+        effect=f"Version {version} is loaded once to try it, and will{before} for servers that follow the"
+        f" live pointer.{' Its weights are older than those of the live version.' if older else ''}",
+        dag="roll_back_model",
+        task="roll_back",
+        conf={"model": model, "version": version},
+        # Older weights need a reason of their own; whoever was warned has given it.
+        reasons=("reason", "allow_older") if older else ("reason",),
+        grave=True,
+    )
+
+
+def _canary(model: str, version: int, pointer: LivePointer) -> Action:
+    if pointer.labels.get("canary") == version:
+        effect = f"Version {version} is no longer the canary; servers that ask for it have none."
+        return _marking(model, version, "uncanary", "No longer canary", effect)
+    effect = f"Servers that ask for the label canary take version {version}. The live version stays."
+    return _marking(model, version, "canary", "Make canary", effect)
+
+
+def _marking(model: str, version: int, mark: str, button: str, effect: str) -> Action:
+    return Action(
+        name=mark,
+        button=button,
+        effect=effect,
+        dag="mark_version",
+        task="mark",
+        conf={"model": model, "version": version, "mark": mark},
+        reasons=("reason",),
+    )
+
+
+def _exporting_again(model: str, version: int, release: Release) -> Action:
+    step, trained = release.checkpoint.step, release.checkpoint.trained_at[:10]
+    day = datetime.strptime(trained, "%Y-%m-%d")
+    return Action(
+        name="export-again",
+        button="Export again",
+        effect=f"The checkpoint of step {step} is exported again with today's definition, and published as a"
+        f" new revision where that differs from {version}. Nothing becomes live.",
+        dag="reexport_checkpoints",
+        task="summary",
+        # The catalogue may have this step of other trainings too.
+        conf={
+            "model": model,
+            "steps": [step],
+            "trained_from": trained,
+            "trained_to": f"{day + timedelta(days=1):%Y-%m-%d}",
+        },
+    )

@@ -1,0 +1,111 @@
+"""Two versions beside each other: metrics, signatures, graphs and weights."""
+
+# No postponed annotations: FastAPI reads them as they stand here.
+
+import functools
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from redraw.web.buckets import BrowserDep
+from redraw.web.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
+from redraw.web.kept import Kept, read_kept
+from redraw.web.latency_rows import read_latency
+from redraw.web.ledger_rows import read_ledger
+from redraw.web.metric_changes import compare_metrics
+from redraw.web.pages import show_page
+from redraw.web.routes.versions import Text, VersionNumber
+from redraw.web.row_pages import RowPage, cut_page
+from redraw.web.signature_changes import compare_signatures
+from redraw.web.version_choice import offer_versions
+from redraw.web.version_labels import version_labels
+from redraw.web.weight_changes import WeightChanges, find_weights
+from tasks.descriptions import WeightDifferences
+from tasks.names import check_model_name
+from tasks.requests import DifferencesRequest
+from tasks.version_rows import row_of
+
+__all__ = ["router", "weight_changes"]
+
+router = APIRouter()
+
+
+@functools.cache
+def weight_changes() -> WeightChanges:
+    """What was worked out of pairs of versions, as a dependency of the routes."""
+    return WeightChanges()
+
+
+def _saved_names(browser: BrowserDep, model: str, version: VersionNumber) -> Mapping[str, str]:
+    """Key in the SavedModel to what the network calls it, where the version's ledger is kept."""
+    release = browser.release(check_model_name(model), version)
+    rows = read_kept(browser, release, "ledger.json", read_ledger).content or ()
+    return {row.saved_as: row.variable for row in rows if row.saved_as}
+
+
+async def _weight_differences(
+    browser: BrowserDep,
+    changes: Annotated[WeightChanges, Depends(weight_changes)],
+    model: str,
+    version: VersionNumber,
+    other: VersionNumber,
+) -> WeightDifferences:
+    pair = DifferencesRequest(
+        model=check_model_name(model), bucket=browser.storage.uri, version=version, other=other
+    )
+    return await changes.find(pair)
+
+
+@router.get("/models/{model}/{version}/beside/{other}")
+def show_comparison(
+    request: Request, browser: BrowserDep, model: str, version: VersionNumber, other: VersionNumber
+) -> Response:
+    """The page of two versions."""
+    here = browser.release(check_model_name(model), version)
+    there = browser.release(model, other)
+    pointer = browser.pointer(model)
+    pair = (here, there)
+    return show_page(
+        request,
+        "comparison.html",
+        model=model,
+        version=version,
+        other=other,
+        pair=pair,
+        labels=[version_labels(pointer, row_of(release)) for release in pair],
+        choice=offer_versions(browser, pointer, here, other),
+        metrics=compare_metrics(here.checkpoint, there.checkpoint),
+        latencies=[read_kept(browser, release, "latency.json", read_latency) for release in pair],
+        signatures=compare_signatures(here.signatures, there.signatures),
+        graphs=_operations(*(read_kept(browser, release, "graphs.json", read_graphs) for release in pair)),
+    )
+
+
+@router.get("/models/{model}/{version}/beside/{other}/weights")
+def show_weights(
+    request: Request,
+    names: Annotated[Mapping[str, str], Depends(_saved_names)],
+    found: Annotated[WeightDifferences, Depends(_weight_differences)],
+    text: Text = "",
+    page: Annotated[int, Query(ge=1)] = 1,
+) -> Response:
+    """How far the weights of two versions are apart: the first who asks has a worker find out."""
+    return show_page(
+        request,
+        "weights.html",
+        model=found.model,
+        version=found.version,
+        other=found.other,
+        found=found,
+        weights=find_weights(found, names, text, page),
+        text=text,
+    )
+
+
+def _operations(here: Kept[Graphs], there: Kept[Graphs]) -> Kept[RowPage[OperationRow]]:
+    """What differs between the serving graphs; the first page of it says it all, or there is too much."""
+    if here.content is None or there.content is None:
+        return Kept(problem=here.problem or there.problem)
+    rows = differing_operations(here.content, there.content)
+    return Kept(content=cut_page(rows, len(rows), 1))

@@ -1,0 +1,151 @@
+"""How far the weights of two published versions are apart, variable by variable.
+
+    two release records ─► two indexes ─► the same variables of both, block by block ─► one row each
+
+The blocks come straight from the bucket: no tensor is ever in memory as a whole, and nothing
+is copied to this machine's disk. TensorFlow is not needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tasks.checkpoint.bundle_tensors import BundleTensors
+from tasks.checkpoint.entries import TensorEntry
+from tasks.checkpoint.formats.bundle import BundleSource
+from tasks.checkpoint.formats.locate import locate_checkpoint
+from tasks.checkpoint.shard_reader import Piece
+from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY
+from tasks.descriptions import UnlikeVariable, VariableDifference, WeightDifferences
+from tasks.differences.blocks import Gap
+from tasks.names import check_bucket, check_model_name
+from tasks.published import version_folder
+from tasks.requests import DifferencesRequest
+from tasks.storage import Storage, open_storage
+from tasks.whole import read_published
+
+__all__ = ["compare_weights"]
+
+_logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class _Weights(NamedTuple):
+    """The variables of a version; no bundle where it has none."""
+
+    bundle: BundleTensors | None
+    entries: Mapping[str, TensorEntry]
+
+
+def compare_weights(request: DifferencesRequest, storage: Storage | None = None) -> WeightDifferences:
+    """Compare the served variables of two versions.
+
+    Args:
+        request: The model, its bucket and the two versions.
+        storage: The model bucket, opened already.
+
+    Returns:
+        A row for each variable of both, the largest relative change first, and the rest by name.
+
+    Raises:
+        VersionNotFound: One of them was never published, or has been pruned.
+        CheckpointCorrupt: Weights are missing, truncated or altered.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    model, started = check_model_name(request.model), time.monotonic()
+    storage = storage or open_storage(check_bucket(request.bucket))
+    ours, theirs = (_open(storage, model, version) for version in (request.version, request.other))
+    shared = [key for key in ours.entries if key in theirs.entries]
+    unlike = {key: why for key in shared if (why := _unlikeness(ours.entries[key], theirs.entries[key]))}
+    rows = _compare(ours, theirs, [key for key in shared if key not in unlike])
+    seconds = time.monotonic() - started
+    _logger.info("compared %d variables of %s in %.1f s", len(rows), model, seconds)
+    return WeightDifferences(
+        model=model,
+        version=request.version,
+        other=request.other,
+        variables=tuple(sorted(rows, key=_largest_first)),
+        unlike=tuple(unlike.values()),
+        only_in_version=tuple(sorted(ours.entries.keys() - theirs.entries.keys())),
+        only_in_other=tuple(sorted(theirs.entries.keys() - ours.entries.keys())),
+    )
+
+
+def _open(storage: Storage, model: str, version: int) -> _Weights:
+    _, claim = read_published(storage, model, version)
+    if not any(entry.name.startswith("variables/") for entry in claim.manifest):
+        return _Weights(None, {})
+    folder = f"{storage.uri}/{version_folder(model, version)}/variables/variables"
+    bundle = BundleSource(locate_checkpoint(folder)).bundle
+    return _Weights(bundle, {key: bundle.entries[key] for key in bundle.entries if key != OBJECT_GRAPH_KEY})
+
+
+def _unlikeness(ours: TensorEntry, theirs: TensorEntry) -> UnlikeVariable | None:
+    """Why two variables of one key cannot be held against each other, element by element."""
+    layouts = [sorted((part.starts, part.shape) for part in entry.slices) for entry in (ours, theirs)]
+    kinds = {
+        "dtype": (ours.dtype, theirs.dtype),
+        "shape": (ours.shape, theirs.shape),
+        "partitions": tuple(layouts),
+    }
+    why = next((name for name, (one, other) in kinds.items() if one != other), None)
+    if why is None:
+        return None
+    return UnlikeVariable(
+        key=ours.key,
+        why=why,
+        dtype=ours.dtype,
+        shape=ours.shape,
+        other_dtype=theirs.dtype,
+        other_shape=theirs.shape,
+    )
+
+
+def _compare(ours: _Weights, theirs: _Weights, keys: list[str]) -> list[VariableDifference]:
+    if ours.bundle is None or theirs.bundle is None:
+        return []
+    # In the order of the one's files; the other was written by the same code, in the same order.
+    keys = sorted(keys, key=lambda key: min((p.shard, p.offset) for p in ours.entries[key].pieces))
+    for bundle, entries in ((ours.bundle, ours.entries), (theirs.bundle, theirs.entries)):
+        bundle.expect(piece for key in keys for piece in _ordered(entries[key]))
+    total, done, said = sum(ours.entries[key].size for key in keys), 0, time.monotonic()
+    _logger.info("comparing %d variables, %d bytes of each version", len(keys), total)
+    rows = []
+    for key in keys:
+        rows.append(_row(ours.bundle, ours.entries[key], theirs.bundle, theirs.entries[key]))
+        done += ours.entries[key].size
+        if time.monotonic() - said > _SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            _logger.info("compared %d of %d bytes", done, total)
+    return rows
+
+
+def _row(
+    ours: BundleTensors, entry: TensorEntry, theirs: BundleTensors, other: TensorEntry
+) -> VariableDifference:
+    gap = Gap(entry.dtype)
+    for one, two in zip(_ordered(entry), _ordered(other), strict=True):
+        gap.take(ours.chunks(entry, one), theirs.chunks(other, two))
+    return VariableDifference(
+        key=entry.key,
+        dtype=entry.dtype,
+        shape=entry.shape,
+        equal=gap.equal,
+        relative_change=gap.relative,
+        largest_change=gap.largest,
+        not_finite=gap.not_finite,
+    )
+
+
+def _ordered(entry: TensorEntry) -> tuple[Piece, ...]:
+    """Its pieces, those of a partitioned one by where they begin in it."""
+    return tuple(sorted(entry.slices, key=lambda part: part.starts)) or (entry,)
+
+
+def _largest_first(row: VariableDifference) -> tuple[bool, bool, float, str]:
+    known = row.relative_change is not None
+    return row.equal, known, -(row.relative_change or 0.0), row.key

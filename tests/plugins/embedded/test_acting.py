@@ -1,0 +1,193 @@
+"""What people decide, through Airflow's own API. In order: each test goes on where the one before ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from redraw.embedded.airflow_api import AirflowApi, DagRun
+from redraw.embedded.errors import EmbeddedError
+from redraw.embedded.settings import Settings
+from tasks.live import read_pointer
+from tasks.records import LivePointer, Release
+from tasks.storage import open_storage
+
+DAG = "retrain_and_export"
+MODEL = "line_module"
+SECONDS = 400
+# Long enough for a test to answer in, and short enough to wait for.
+HOURS = 20 / 3600
+
+Until = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def asking_run(airflow_api: AirflowApi, embedded_settings: Settings, until: Until) -> DagRun:
+    """A run that waits for a person before it publishes."""
+    conf = {
+        **{"model": MODEL, "bucket": _bucket(embedded_settings)},
+        **{"approval": "yes", "approval_hours": HOURS},
+    }
+    run = airflow_api.trigger(DAG, conf=conf)
+    _wait(airflow_api, run, until, "awaiting_input")
+    return run
+
+
+def _bucket(settings: Settings) -> str:
+    return f"{settings.model_bucket}/approved"
+
+
+def _path(run: DagRun) -> str:
+    return f"dags/{DAG}/dagRuns/{run.run_id}"
+
+
+def _states(api: AirflowApi, run: DagRun) -> dict[str, str]:
+    return {task.task_id: task.state for task in api.tasks(DAG, run.run_id)}
+
+
+def _wait(api: AirflowApi, run: DagRun, until: Until, state: str) -> None:
+    def reached() -> bool:
+        states = _states(api, run)
+        assert "failed" not in states.values(), states
+        return states.get("approve") == state
+
+    until(reached, f"an approval that is {state}", SECONDS, every=0.2)
+
+
+def _ended(api: AirflowApi, dag: str, run: DagRun, until: Until) -> str:
+    def ended() -> bool:
+        return api.dag_run(dag, run.run_id).state in ("success", "failed")
+
+    until(ended, "the end of the run", SECONDS, every=0.2)
+    return api.dag_run(dag, run.run_id).state
+
+
+def _ask_again(api: AirflowApi, run: DagRun, until: Until) -> None:
+    asked = {"dag_run_id": run.run_id, "task_ids": ["approve", "push"], "only_failed": False}
+    api._send("POST", f"dags/{DAG}/clearTaskInstances", {**asked, "dry_run": False, "reset_dag_runs": True})
+    _wait(api, run, until, "awaiting_input")
+
+
+def _answer(api: AirflowApi, run: DagRun, option: str) -> None:
+    path = f"{_path(run)}/taskInstances/approve/-1/hitlDetails"
+    api._send("PATCH", path, {"chosen_options": [option], "params_input": {}})
+
+
+def _pointer(settings: Settings, patch: pytest.MonkeyPatch) -> LivePointer:
+    patch.setenv("STORAGE_EMULATOR_HOST", settings.gcs_url)
+    return read_pointer(open_storage(_bucket(settings)), MODEL)
+
+
+@pytest.mark.timeout(600)
+def test_approval_shows_what_to_decide_by(airflow_api: AirflowApi, asking_run: DagRun) -> None:
+    asked = airflow_api._get(f"{_path(asking_run)}/taskInstances/approve/-1/hitlDetails")
+
+    assert asked["subject"] == f"Publish {MODEL}, step 8?"
+    assert asked["options"] == ["Approve", "Reject"]
+    assert asked["defaults"] == ["Reject"]
+    assert "checks passed.**" in asked["body"]
+    assert "| Live now | no version |" in asked["body"]
+    assert f"/dags/{DAG}/runs/{asking_run.run_id}/plugin/redraw)" in asked["body"]
+
+
+@pytest.mark.timeout(600)
+def test_approval_that_nobody_answers_in_time_publishes_nothing(
+    airflow_api: AirflowApi,
+    asking_run: DagRun,
+    embedded_settings: Settings,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _ended(airflow_api, DAG, asking_run, until) == "success"
+
+    states = _states(airflow_api, asking_run)
+    assert (states["approve"], states["push"]) == ("success", "skipped")
+    assert _pointer(embedded_settings, monkeypatch).version is None
+
+
+@pytest.mark.timeout(600)
+def test_approval_that_is_rejected_publishes_nothing(
+    airflow_api: AirflowApi,
+    asking_run: DagRun,
+    embedded_settings: Settings,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _ask_again(airflow_api, asking_run, until)
+    _answer(airflow_api, asking_run, "Reject")
+
+    assert _ended(airflow_api, DAG, asking_run, until) == "success"
+    assert _states(airflow_api, asking_run)["push"] == "skipped"
+    assert _pointer(embedded_settings, monkeypatch).version is None
+
+
+@pytest.mark.timeout(600)
+def test_approval_that_is_given_publishes_in_the_names_of_both(
+    airflow_api: AirflowApi,
+    asking_run: DagRun,
+    embedded_settings: Settings,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _ask_again(airflow_api, asking_run, until)
+    _answer(airflow_api, asking_run, "Approve")
+
+    assert _ended(airflow_api, DAG, asking_run, until) == "success"
+    release = Release.from_json(airflow_api.result(DAG, asking_run.run_id, "push"))
+    assert (release.provenance.asked_by, release.provenance.approved_by) == ("admin", "admin")
+    assert _pointer(embedded_settings, monkeypatch).version == release.version
+
+
+def _act(api: AirflowApi, until: Until, dag: str, settings: Settings, **conf: Any) -> tuple[str, DagRun]:
+    """Do as a page's button does."""
+    api.wait_for_dag(dag, 120, lambda: None)
+    asked = {"logical_date": None, "note": "a test", "conf": {"bucket": _bucket(settings), **conf}}
+    answer = api._send("POST", f"dags/{dag}/dagRuns", asked)
+    run = DagRun(run_id=answer["dag_run_id"], state=answer["state"])
+    return _ended(api, dag, run, until), run
+
+
+@pytest.mark.timeout(600)
+def test_pin_of_the_version_keeps_who_asked_and_why(
+    airflow_api: AirflowApi, embedded_settings: Settings, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = _pointer(embedded_settings, monkeypatch).version
+    asked = {"model": MODEL, "version": version, "mark": "pin", "reason": "the audit's"}
+
+    state, _ = _act(airflow_api, until, "mark_version", embedded_settings, **asked)
+
+    assert state == "success"
+    pointer = _pointer(embedded_settings, monkeypatch)
+    assert pointer.pinned == {str(version): "the audit's"}
+    change = pointer.history[-1]
+    assert (change.kind, change.by, change.reason) == ("pin", "admin", "the audit's")
+
+
+@pytest.mark.parametrize(
+    ("conf", "field"),
+    [
+        ({"version": 1, "mark": "pin"}, "reason"),
+        ({"version": 1, "mark": "pin", "reason": "  "}, "reason"),
+        ({"version": 1, "mark": "delete", "reason": "why"}, "mark"),
+        ({"mark": "pin", "reason": "why"}, "version"),
+    ],
+)
+def test_mark_of_a_wrong_form_is_refused_before_there_is_a_run(
+    airflow_api: AirflowApi, embedded_settings: Settings, until: Until, conf: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(EmbeddedError, match=rf"got 4\d\d .*{field}"):
+        _act(airflow_api, until, "mark_version", embedded_settings, model=MODEL, **conf)
+
+
+@pytest.mark.timeout(600)
+def test_prune_that_is_not_told_to_apply_lists_and_removes_nothing(
+    airflow_api: AirflowApi, embedded_settings: Settings, until: Until
+) -> None:
+    state, run = _act(airflow_api, until, "prune_versions", embedded_settings, model=MODEL, keep=0)
+
+    assert state == "success"
+    report = airflow_api.result("prune_versions", run.run_id, "prune")
+    assert (report["applied"], report["removed"]) == (False, [])
+    assert len(report["kept"]) == 1

@@ -1,0 +1,331 @@
+"""A version's page and the page of two, of real exports and of hostile ones, by a real Airflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from redraw.web.places import MOUNT
+from tasks.listed_file import ListedFile
+from tasks.records import Checkpoint, Pruned, Release
+from tasks.requests import ReexportRequest
+from tasks.storage import Storage, open_storage
+from tests.plugins.web.publications import HOSTILE, hostile_release, publish, release_record, version_of
+from tests.plugins.web.test_pages import Reader, read
+
+LINES = (2025030112000000, 2025030212000000)
+OLD = f"/models/mnist/{version_of(14)}"
+SCRIPT = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+# Of a model of its own, so that no other test counts them.
+HOSTILE_MODEL, HOSTILE_PLACE = "hostile", f"/models/hostile/{version_of(0)}"
+
+
+@pytest.fixture(scope="session")
+def lines(
+    model_bucket: str, add_lines: Callable[..., list[Checkpoint]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, int]:
+    """Two versions of `line_module`, exported, validated and pushed as a backfill does it."""
+    from tasks.reexport import reexport_checkpoints
+
+    folder = tmp_path_factory.mktemp("lines")
+    checkpoints = add_lines(
+        str(folder / "catalogue"), {10: "2025-03-01T12:00:00Z", 20: "2025-03-02T12:00:00Z"}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REDRAW_MODELS", "sample_models")
+        patch.syspath_prepend(os.fspath(Path(__file__).parents[2]))
+        reexport_checkpoints(
+            ReexportRequest(
+                model="line_module",
+                bucket=model_bucket,
+                checkpoints=tuple(checkpoints),
+                out=str(folder / "scratch"),
+            )
+        )
+    return LINES
+
+
+@pytest.fixture(scope="session")
+def hostile(model_bucket: str) -> None:
+    """Two versions whose every attachment was written by somebody who means no good."""
+    storage = open_storage(model_bucket)
+    releases = [hostile_release(HOSTILE_MODEL, number) for number in (0, 1)]
+    publish(storage, [attach(storage, release, hostile_attachments()) for release in releases])
+
+
+def hostile_attachments() -> dict[str, bytes]:
+    part = {"box": HOSTILE[0], "kind": HOSTILE[1], "scope": HOSTILE[2], "fate": "removed"}
+    tensor = {"name": HOSTILE[0], "spec": HOSTILE[1], "signatures": [HOSTILE[2]]}
+    operations = dict.fromkeys(HOSTILE, 1)
+    graphs = {
+        **{"training_operations": 1, "serving_operations": 1, "shared": 0, "training_inputs": HOSTILE},
+        "training": [{**part, "operations": operations}],
+        "serving": [{**part, "fate": "added", "operations": operations}],
+        **{"placeholders": [tensor], "outputs": [tensor]},
+    }
+    served = {"variable": HOSTILE[0], "key": HOSTILE[1], "dtype": HOSTILE[2], "shape": [1]}
+    ledger = {
+        "served": [{**served, "saved_as": HOSTILE[3]}],
+        "dropped": [{"key": text, "rule": text} for text in HOSTILE],
+    }
+    figures = {"rows": 1, "p50_ms": 1, "p95_ms": 1, "p99_ms": 1, "rows_per_second": 1, "runs": 1}
+    return {
+        "graphs.svg": SCRIPT,
+        "report.html": b"<script>alert(1)</script>",
+        "graphs.json": json.dumps(graphs).encode(),
+        "ledger.json": json.dumps(ledger).encode(),
+        "latency.json": json.dumps({text: [figures] for text in HOSTILE}).encode(),
+    }
+
+
+def attach(storage: Storage, release: Release, contents: dict[str, bytes]) -> Release:
+    """Put attachments beside a version, whatever they hold, as a push names them."""
+    files = {}
+    for name, content in contents.items():
+        place = f"{release.model}/reports/{release.version}/{name}"
+        storage.create(place, content)
+        digest = hashlib.sha256(content).hexdigest()
+        files[name] = ListedFile(name=place, size=len(content), crc32c=0, sha256=digest)
+    return replace(release, attachments=files)
+
+
+def place_of(version: int) -> str:
+    return f"/models/line_module/{version}"
+
+
+def assert_nothing_acts(page: Reader) -> None:
+    """A page has the scripts and the handlers that its template wrote, and no other."""
+    for tag, values in page.elements:
+        assert not [name for name in values if name.startswith("on") or name == "style"], values
+        if tag == "script":
+            assert values["src"].startswith(f"{MOUNT}/static/")
+        if tag == "img":
+            assert values["src"].startswith(f"{MOUNT}/models/")
+        for link in (values.get("href", ""), values.get("action", "")):
+            assert link == "" or link.startswith(("/", "#", "http://127.0.0.1:")), link
+
+
+def test_show_version_of_a_real_export_tells_all_of_it(lines: tuple[int, int], viewer: httpx.Client) -> None:
+    page = read(viewer, place_of(lines[1]))
+
+    for told in ("files-whole", "graphs-compared", "2025-03-02 12:00:00 UTC", "step 20", "saved_model.pb"):
+        assert told in page.text
+    assert "dropout" in page.text  # what vanished
+    assert "x float32 [None, 1] serving_default" in page.text  # what took its place
+    assert "slope" in page.text
+    assert "is not kept" not in page.text
+    assert "p95" in page.text
+    pictures = [values["src"] for tag, values in page.elements if tag == "img"]
+    assert pictures == [
+        f"{MOUNT}{place_of(lines[1])}/graphs.svg?theme={theme}" for theme in ("light", "dark")
+    ]
+    assert_nothing_acts(page)
+
+
+def test_show_version_finds_checks_by_state_and_text(lines: tuple[int, int], viewer: httpx.Client) -> None:
+    every = read(viewer, place_of(lines[0]))
+    found = read(viewer, f"{place_of(lines[0])}?state=passed&text=GRAPHS-comp")
+    none = read(viewer, f"{place_of(lines[0])}?state=failed")
+
+    def shown(page: Reader) -> list[str]:
+        return [v["id"] for _, v in page.elements if v.get("id", "").startswith("check-") and v.get("class")]
+
+    assert len(shown(every)) > 20
+    assert shown(found) == ["check-graphs-compared"]
+    assert shown(none) == []
+    assert f"0 of {len(shown(every))} checks" in none.text
+
+
+def test_show_version_holds_its_signatures_to_another_version(
+    lines: tuple[int, int], viewer: httpx.Client
+) -> None:
+    page = read(viewer, f"{place_of(lines[1])}?against={lines[0]}")
+
+    assert f"Signature Tensor {lines[1]} {lines[0]} Change" in page.text
+    assert viewer.get(f"{MOUNT}{place_of(lines[1])}?against=5").status_code == 404
+
+
+def test_show_picture_in_a_theme_is_an_image_that_can_do_nothing(
+    lines: tuple[int, int], viewer: httpx.Client
+) -> None:
+    answers = [
+        viewer.get(f"{MOUNT}{place_of(lines[0])}/graphs.svg{query}")
+        for query in ("", "?theme=light", "?theme=dark")
+    ]
+
+    for answer in answers:
+        assert answer.headers["Content-Type"].startswith("image/svg+xml")
+        policy = answer.headers["Content-Security-Policy"].split("; ")
+        assert {"default-src 'none'", "sandbox"} <= set(policy)
+        assert "script-src" not in answer.headers["Content-Security-Policy"]
+    assert len({answer.text for answer in answers}) == 3
+    assert viewer.get(f"{MOUNT}{place_of(lines[0])}/graphs.svg?theme=red").status_code == 422
+
+
+def test_show_attachment_of_hostile_bucket_has_no_scripts_and_no_origin(
+    hostile: None, viewer: httpx.Client
+) -> None:
+    for name, content in hostile_attachments().items():
+        answer = viewer.get(f"{MOUNT}{HOSTILE_PLACE}/attachments/{name}")
+
+        assert answer.content == content
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; ")
+        assert "; sandbox;" in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["live.json", "..%2f..%2flive.json", "%2e%2e", "graphs.svg%00", "x.html"])
+def test_show_attachment_of_another_name_is_not_found(name: str, hostile: None, viewer: httpx.Client) -> None:
+    assert viewer.get(f"{MOUNT}{HOSTILE_PLACE}/attachments/{name}").status_code == 404
+
+
+def test_show_hostile_versions_escapes_all_that_they_say(hostile: None, viewer: httpx.Client) -> None:
+    beside = f"{HOSTILE_PLACE}/beside/{version_of(1)}"
+
+    for path in (HOSTILE_PLACE, f"{HOSTILE_PLACE}/ledger?text=script", beside):
+        page = read(viewer, path)
+
+        assert HOSTILE[0] in page.text
+        assert "{{ 7 * 7 }}" in page.text or "ledger" in path
+        assert_nothing_acts(page)
+
+
+def test_show_ledger_searches_and_pages(lines: tuple[int, int], viewer: httpx.Client) -> None:
+    place = f"{place_of(lines[0])}/ledger"
+
+    assert "slope" in read(viewer, f"{place}?text=SLOPE&fate=served").text
+    assert "No tensor fits" in read(viewer, f"{place}?text=nosuch").text
+    assert "0 of" in read(viewer, f"{place}?text=slope%20nosuch").text
+    assert viewer.get(f"{MOUNT}{place}?page=0").status_code == 422
+    assert viewer.get(f"{MOUNT}{place}?text={'x' * 201}").status_code == 422
+
+
+def test_show_older_version_says_what_is_not_kept(viewer: httpx.Client) -> None:
+    page = read(viewer, OLD)
+
+    for told in (
+        "The ledger of this version is not kept",
+        "The comparison of the graphs of this version is not kept",
+        "The latency figures of this version are not kept",
+        "The list of its files is not kept",
+    ):
+        assert told in page.text
+    assert not [values for tag, values in page.elements if tag == "img"]
+    assert page.links("/dags/") == ["/dags/retrain_and_export/runs/manual__1"]
+    assert viewer.get(f"{MOUNT}{OLD}/graphs.svg").status_code == 404
+
+
+def test_show_pruned_version_says_so_and_leads_to_no_objects(model_bucket: str, viewer: httpx.Client) -> None:
+    pruned = Pruned(pruned_at="2026-05-01T00:00:00Z", by="cleo", reason="older than 30 days")
+    publish(open_storage(model_bucket), [replace(release_record("pruned", 3), pruned=pruned)])
+
+    page = read(viewer, f"/models/pruned/{version_of(3)}")
+
+    assert "removed at 2026-05-01 00:00:00 by cleo: older than 30 days" in page.text
+    assert f"gs://models/pruned/{version_of(3)}" in page.text
+    assert not [link for link in page.links("http") if "/models/o" in link]
+
+
+def test_show_version_with_damaged_attachments_shows_the_rest(
+    model_bucket: str, viewer: httpx.Client
+) -> None:
+    storage = open_storage(model_bucket)
+    contents = {"graphs.json": b"[" * 50_000, "ledger.json": b'{"served": 7}', "latency.json": b"null"}
+    damaged = attach(storage, release_record("damaged", 0), contents)
+    listed = replace(damaged.attachments["latency.json"], sha256="0" * 64)
+    publish(storage, [replace(damaged, attachments={**damaged.attachments, "latency.json": listed})])
+
+    page = read(viewer, f"/models/damaged/{version_of(0)}")
+
+    assert page.text.count("expected what validation writes") == 2
+    assert "Find out who wrote it; do not trust it" in page.text
+    assert "files-whole" in page.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/models/mnist/5",
+        f"/models/mnist/{version_of(14)}/beside/5",
+        f"/models/nosuch/{version_of(14)}",
+        f"/models/Mnist/{version_of(14)}",
+        f"/models/..%2fmnist/{version_of(14)}",
+        f"/models/Mnist/{version_of(14)}/choose?other=1",
+        f"/models/Mnist/{version_of(14)}/beside/5/weights",
+        f"/models/%2e%2e/{version_of(14)}/ledger",
+        f"/models/%2e%2e/{version_of(14)}/graphs.svg",
+    ],
+)
+def test_show_what_is_not_there_is_not_found(path: str, viewer: httpx.Client) -> None:
+    assert viewer.get(MOUNT + path).status_code == 404
+
+
+@pytest.mark.parametrize("version", ["x", "-1", "9" * 30, "9" * 5000, "1.5", "%00"])
+def test_show_version_that_is_no_number_is_refused(version: str, viewer: httpx.Client) -> None:
+    for path in (f"/models/mnist/{version}", f"{OLD}/beside/{version}", f"{OLD}/choose?other={version}"):
+        assert viewer.get(MOUNT + path).status_code in (404, 422)
+
+
+def test_choose_version_leads_to_it_or_beside_it(viewer: httpx.Client) -> None:
+    other = version_of(13)
+
+    alone = viewer.get(f"{MOUNT}{OLD}/choose?other={other}")
+    beside = viewer.get(f"{MOUNT}{OLD}/choose?other={other}&show=beside")
+
+    assert (alone.status_code, alone.headers["Location"]) == (303, f"{MOUNT}/models/mnist/{other}")
+    assert beside.headers["Location"] == f"{MOUNT}{OLD}/beside/{other}"
+
+
+def test_show_comparison_offers_every_other_version(viewer: httpx.Client) -> None:
+    page = read(viewer, f"{OLD}/beside/{version_of(13)}")
+
+    offered = [int(values["value"]) for tag, values in page.elements if tag == "option"]
+    assert len(offered) == 59
+    assert version_of(14) not in offered
+    assert "accuracy 0.914 0.913 +0.001 better" in page.text
+    assert "lower is better 0.03333 0.03571 -0.002381 better" in page.text
+
+
+def test_show_comparison_of_real_exports_tells_equal_graphs(
+    lines: tuple[int, int], viewer: httpx.Client
+) -> None:
+    page = read(viewer, f"{place_of(lines[1])}/beside/{lines[0]}")
+
+    assert "Both serve the same operations in every layer" in page.text
+    assert f"Latency {lines[1]}" in page.text
+
+
+def test_show_weights_has_a_worker_compare_them(lines: tuple[int, int], viewer: httpx.Client) -> None:
+    place = f"{place_of(lines[1])}/beside/{lines[0]}/weights"
+
+    page = read(viewer, place)
+
+    assert "2 of 2 variables" in page.text
+    assert "slope" in page.text
+    widths = [float(values["width"]) for tag, values in page.elements if tag == "rect"]
+    assert max(widths) == 100
+    assert "1 of 2 variables" in read(viewer, f"{place}?text=SLOPE").text
+
+
+def test_show_weights_of_versions_without_objects_says_why(viewer: httpx.Client) -> None:
+    answer = viewer.get(f"{MOUNT}{OLD}/beside/{version_of(13)}/weights")
+
+    assert answer.status_code in (404, 502)
+    assert "expected" in Reader(answer.text).text
+
+
+def test_show_hostile_query_is_escaped(viewer: httpx.Client) -> None:
+    for text in HOSTILE[:3]:
+        for path in (OLD, f"{OLD}/ledger", HOSTILE_PLACE):
+            answer: Any = viewer.get(MOUNT + path, params={"text": text, "state": text, "fate": text})
+            if answer.status_code == 200:
+                assert_nothing_acts(Reader(answer.text))
