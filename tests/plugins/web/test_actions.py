@@ -72,6 +72,16 @@ def test_make_live_of_older_weights_says_so_and_hands_the_reason_over_twice() ->
     assert newer.reasons == ("reason",)
 
 
+def test_roll_back_means_the_version_that_the_dialog_names_whatever_others_do_meanwhile() -> None:
+    action = possible_actions("mnist", None, pointer(NEWER, OLDER))[0]
+
+    assert f"from {NEWER} to {OLDER}" in action.effect
+    assert action.conf == {"model": "mnist", "version": OLDER}
+    assert action.reasons == ("reason", "allow_older")
+    # After a roll-back the version before is a newer one.
+    assert possible_actions("mnist", None, pointer(OLDER, NEWER))[0].reasons == ("reason",)
+
+
 def test_export_again_asks_for_the_day_that_the_checkpoint_was_trained_on() -> None:
     action = possible_actions("mnist", VERSION, pointer(VERSION), RELEASE)[-1]
 
