@@ -33,6 +33,7 @@ from tasks.requests import (
     ExportRequest,
     InspectRequest,
     LiveRequest,
+    MirrorRequest,
     ModelsRequest,
     PinRequest,
     PredictRequest,
@@ -100,6 +101,7 @@ COMMANDS = {
     "releases": Command(ReleasesRequest, "tasks.releases:list_releases"),
     "prune": Command(PruneRequest, "tasks.prune:prune_versions"),
     "pin": Command(PinRequest, "tasks.live.pin:pin_version"),
+    "mirror": Command(MirrorRequest, "tasks.mirror:mirror_versions"),
     "verify": Command(VerifyRequest, "tasks.verify:verify_version"),
     "predict": Command(PredictRequest, "tasks.predict:predict_golden", loads_definition=True),
     "inspect": Command(

@@ -15,6 +15,7 @@ from tasks.requests.exporting import (
 )
 from tasks.requests.publishing import (
     LiveRequest,
+    MirrorRequest,
     PinRequest,
     PredictRequest,
     PruneRequest,
@@ -32,6 +33,7 @@ __all__ = [
     "ExportRequest",
     "InspectRequest",
     "LiveRequest",
+    "MirrorRequest",
     "ModelsRequest",
     "PinRequest",
     "PredictRequest",

@@ -68,6 +68,7 @@ def steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str,
         ("push", oldest.push_arguments(bucket)),
         ("releases", ["releases", *model]),
         ("verify", ["verify", f"{bucket}/digits/2024050200000000"]),
+        ("mirror", ["mirror", *model, "--out", str(tmp_path / "mirror")]),
         ("prune", ["prune", *model, "--keep", "1"]),
         ("prune --apply", ["prune", *model, "--keep", "1", "--apply"]),
     ]
