@@ -20,31 +20,36 @@ def make_environment(folder: Path, lock: Path) -> Path:
 
     It shares its files with uv's cache, which has them from the lock of the tests' own environment.
     """
-    uv = [os.fspath(Path(sys.executable).with_name("uv"))]
-    never = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_INDEX_STRATEGY": "unsafe-best-match"}
+    uv = os.fspath(Path(sys.executable).with_name("uv"))
+    settings = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_INDEX_STRATEGY": "unsafe-best-match"}
     python = folder / "bin" / "python"
     for command in (
-        ["venv", "--quiet", "--python", sys.executable, os.fspath(folder)],
+        ["venv", "--quiet", "--allow-existing", "--python", sys.executable, os.fspath(folder)],
         ["pip", "sync", "--quiet", "--require-hashes", "--python", os.fspath(python), os.fspath(lock)],
         ["pip", "check", "--quiet", "--python", os.fspath(python)],
     ):
-        done = subprocess.run([*uv, *command], env=never, capture_output=True, text=True, timeout=300)
+        done = subprocess.run([uv, *command], env=settings, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
     return python
 
 
 @pytest.fixture(scope="session")
-def airflow_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a clean environment of `requirements-airflow.txt`."""
-    return make_environment(tmp_path_factory.mktemp("airflow") / "venv", ROOT / "requirements-airflow.txt")
+def environments(pytestconfig: pytest.Config) -> Path:
+    """A folder that stays from session to session: each time they are only brought up to the locks."""
+    assert pytestconfig.cache is not None
+    return pytestconfig.cache.mkdir("environments")
 
 
 @pytest.fixture(scope="session")
-def tensorflow_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a clean environment of `requirements-tensorflow.txt`."""
-    return make_environment(
-        tmp_path_factory.mktemp("tensorflow") / "venv", ROOT / "requirements-tensorflow.txt"
-    )
+def airflow_python(environments: Path) -> Path:
+    """The interpreter of an environment of `requirements-airflow.txt` alone."""
+    return make_environment(environments / "airflow", ROOT / "requirements-airflow.txt")
+
+
+@pytest.fixture(scope="session")
+def tensorflow_python(environments: Path) -> Path:
+    """The interpreter of an environment of `requirements-tensorflow.txt` alone."""
+    return make_environment(environments / "tensorflow", ROOT / "requirements-tensorflow.txt")
 
 
 @pytest.fixture(scope="session")

