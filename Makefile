@@ -7,7 +7,7 @@ EMBEDDED := .venv/bin/python -m redraw.embedded
 export PYTHON
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test packages lint bench fuzz screenshots
+.PHONY: help setup run status stop clean test packages lint bench fuzz screenshots lock
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench   what it costs, beside doing without: BENCHMARKS=\"dag-parse commands\" picks some"
 	@echo "make screenshots  the README's pictures of the pages, anew"
 	@echo "make fuzz    damage checkpoints at random for as long as is asked: CASES=1000000 a test, from SEED=1"
+	@echo "make lock    the locks anew, after a change of a requirements*.in: what is locked stays as long as it fits"
 
 setup: $(ENVIRONMENT)
 
@@ -51,6 +52,16 @@ lint: $(ENVIRONMENT)
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+
+# The first lock decides the versions of all others.
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+lock: $(ENVIRONMENT)
+	$(COMPILE) requirements.in -o requirements.txt
+	for side in airflow tensorflow; do \
+		$(COMPILE) -c requirements.txt requirements-$$side.in -o requirements-$$side.txt || exit 1; \
+	done
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) requirements-setup.in -o requirements-setup.txt
 
 $(ENVIRONMENT): requirements-setup.txt requirements.txt requirements-dev.txt
 	@sh .ci/setup

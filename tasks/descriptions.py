@@ -19,6 +19,8 @@ __all__ = [
     "BrokenCheckpoint",
     "CheckpointDescription",
     "CheckpointList",
+    "MirrorReport",
+    "MirroredModel",
     "ModelDescription",
     "ModelList",
     "Prediction",
@@ -216,6 +218,23 @@ class PruneReport(Record):
     removed: tuple[PrunedVersion, ...]
     bytes: int
     applied: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirroredModel:
+    """The versions of a model that a mirror has, and those of them that came in this run."""
+
+    model: str
+    versions: tuple[int, ...]
+    fetched: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorReport(Record):
+    """What `mirror` made of a folder: the models with a live version."""
+
+    out: str
+    models: tuple[MirroredModel, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ __all__ = [
     "AskRequest",
     "DifferencesRequest",
     "LiveRequest",
+    "MirrorRequest",
     "PinRequest",
     "PredictRequest",
     "PruneRequest",
@@ -118,6 +119,17 @@ class PinRequest(Request):
             raise InvalidRequest(
                 "pin request: reason: expected why the version must stay, got none. Give it."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorRequest(Request):
+    """Bring a folder of a model server up to the live versions, and write its models.config."""
+
+    bucket: str = flag("gs:// URI of the model bucket")
+    out: str = flag("folder that the server reads; nobody else writes there")
+    model: tuple[str, ...] = flag(
+        "a model to mirror; may be repeated (default: all with a definition)", default=()
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,6 +80,7 @@ def steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str,
             ["differences", *model, "--version", "2024050100000000", "--other", "2024050200000000"],
         ),
         ("verify", ["verify", f"{bucket}/digits/2024050200000000"]),
+        ("mirror", ["mirror", *model, "--out", str(tmp_path / "mirror")]),
         ("prune", ["prune", *model, "--keep", "1"]),
         ("prune --apply", ["prune", *model, "--keep", "1", "--apply"]),
     ]

@@ -286,3 +286,19 @@ def test_live_command_prints_the_pointer(bucket: str, versions: list[int]) -> No
     refused = subprocess.run([*command, "--set", str(versions[1])], capture_output=True, timeout=60)
     assert refused.returncode == 1
     assert b"error [NotLoadable]" in refused.stderr
+
+
+def test_live_set_after_pointer_and_configuration_were_lost_writes_both_anew(
+    bucket: str, versions: list[int]
+) -> None:
+    _live(bucket, versions[2])
+    served, storage = _served(bucket), open_storage(bucket)
+    for name in ("digits/live.json", "digits/models.config"):
+        found = storage.stat(name)
+        assert found is not None
+        storage.delete(name, found.generation)
+
+    pointer = _live(bucket, versions[2])
+
+    assert (pointer.version, pointer.previous) == (versions[2], None)
+    assert _served(bucket) == served

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from tasks.errors import InvalidRecord, VersionNotFound
+from tasks.files import digest_tree, partial_path
+from tasks.live import change_live
+from tasks.mirror import mirror_versions
+from tasks.push import push_model
+from tasks.requests import LiveRequest, MirrorRequest
+from tasks.storage import open_storage
+
+pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
+
+
+def _mirror(bucket: str, out: Path) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    report = mirror_versions(MirrorRequest(bucket=bucket, out=str(out), model=("digits", "words")))
+    return {model.model: (model.versions, model.fetched) for model in report.models}
+
+
+def _config(out: Path) -> ModelServerConfig:
+    return text_format.Parse((out / "models.config").read_text(), ModelServerConfig())
+
+
+def _live(bucket: str, version: int, **fields: Any) -> None:
+    change_live(LiveRequest(model="digits", bucket=bucket, set=version, **fields))
+
+
+@pytest.fixture
+def exports(make_export: Any) -> list[Any]:
+    """Two exports, the older weights first."""
+    return [make_export(trained_at=f"2024-0{month}-01T00:00:00Z") for month in (1, 2)]
+
+
+@pytest.fixture
+def versions(bucket: str, exports: list[Any]) -> list[int]:
+    """The same published; none is live."""
+    return [push_model(export.request(bucket)).version for export in exports]
+
+
+def test_mirror_without_a_live_version_writes_a_configuration_that_a_server_takes(
+    bucket: str, versions: list[int], tmp_path: Path
+) -> None:
+    assert _mirror(bucket, tmp_path / "out") == {}
+
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["models.config"]
+    assert _config(tmp_path / "out").WhichOneof("config") == "model_config_list"
+
+
+def test_mirror_with_a_live_version_has_its_bytes_and_names_its_folder_and_label(
+    bucket: str, exports: list[Any], versions: list[int], tmp_path: Path
+) -> None:
+    old, _ = versions
+    _live(bucket, old)
+
+    assert _mirror(bucket, tmp_path) == {"digits": ((old,), (old,))}
+    assert _mirror(bucket, tmp_path) == {"digits": ((old,), ())}
+
+    (served,) = _config(tmp_path).model_config_list.config
+    assert served.base_path == str(tmp_path / "digits")
+    assert dict(served.version_labels) == {"stable": old}
+    assert digest_tree(tmp_path / "digits" / str(old)) == digest_tree(exports[0].folder)
+
+
+def test_mirror_after_a_change_keeps_the_version_before_until_the_next_run(
+    bucket: str, versions: list[int], tmp_path: Path
+) -> None:
+    old, new = versions
+    _live(bucket, old)
+    _mirror(bucket, tmp_path)
+    _live(bucket, new)
+    interrupted = partial_path(tmp_path / "digits" / "3")
+    interrupted.mkdir()
+
+    assert _mirror(bucket, tmp_path) == {"digits": ((new,), (new,))}
+    assert {path.name for path in (tmp_path / "digits").iterdir()} == {str(old), str(new)}
+
+    assert _mirror(bucket, tmp_path) == {"digits": ((new,), ())}
+    assert {path.name for path in (tmp_path / "digits").iterdir()} == {str(new)}
+
+
+def test_mirror_of_a_version_without_its_graph_leaves_the_folder_as_it_was(
+    bucket: str, versions: list[int], tmp_path: Path
+) -> None:
+    old, new = versions
+    _live(bucket, old)
+    _mirror(bucket, tmp_path)
+    before = (tmp_path / "models.config").read_text()
+    _live(bucket, new)
+    storage = open_storage(bucket)
+    graph = storage.stat(f"digits/{new}/saved_model.pb")
+    assert graph is not None
+    storage.delete(graph.name, graph.generation)
+
+    with pytest.raises(VersionNotFound, match=r"no saved_model.pb"):
+        _mirror(bucket, tmp_path)
+
+    assert (tmp_path / "models.config").read_text() == before
+    assert [path.name for path in (tmp_path / "digits").iterdir()] == [str(old)]
+
+
+@pytest.mark.parametrize("content", [b"no configuration", b"\xff\xfe"])
+def test_mirror_of_a_damaged_configuration_names_it(bucket: str, content: bytes, tmp_path: Path) -> None:
+    open_storage(bucket).create("digits/models.config", content)
+
+    with pytest.raises(InvalidRecord, match=r"digits/models.config: expected TensorFlow Serving's"):
+        _mirror(bucket, tmp_path)
