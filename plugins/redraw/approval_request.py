@@ -60,7 +60,7 @@ def describe_release(
         make_live: Whether servers would take it.
     """
     checkpoint = export.checkpoint
-    effect = "servers take it, unless a version that was trained later is live" if make_live else "as it is"
+    effect = "it becomes live, unless what is live was trained later" if make_live else "nothing becomes live"
     facts = {
         "Weights": f"{export.weights}, of step {checkpoint.step}, trained {checkpoint.trained_at}",
         "Size": f"{export.size_bytes / 1e6:.2f} MB",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.bases.skipmixin import SkipMixin
@@ -157,7 +158,8 @@ class ApproveReleaseOperator(ApprovalOperator):
             raise AirflowFailException(str(err)) from err
         ti = context["ti"]
         asked = describe_release(export, report, bucket, make_live=make_live)
-        run = f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{ti.dag_id}/runs/{ti.run_id}"
+        base = conf.get("api", "base_url", fallback="").rstrip("/")
+        run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
         self.subject = asked.subject
         self.body = f"{asked.body}\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
         self.response_timeout = timedelta(hours=float(self.wait_hours))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,11 @@ def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     return environment
 
 
-@pytest.fixture
-def python(airflow_environment: dict[str, str], tmp_path: Path) -> Callable[..., Any]:
-    """Runs one of the programs beside this file and returns the JSON that it writes."""
+@pytest.fixture(scope="session")
+def run_program(airflow_environment: dict[str, str]) -> Callable[..., Any]:
+    """Runs one of the programs beside this file and returns the JSON that it writes to `answer`."""
 
-    def run(program: str, *arguments: str, **variables: str) -> Any:
-        answer = tmp_path / "answer.json"
+    def run(answer: Path, program: str, *arguments: str, **variables: str) -> Any:
         command = [
             sys.executable,
             os.fspath(ROOT / "tests" / "dags" / program),
@@ -53,3 +53,9 @@ def python(airflow_environment: dict[str, str], tmp_path: Path) -> Callable[...,
         return {**json.loads(answer.read_text()), "log": done.stdout + done.stderr}
 
     return run
+
+
+@pytest.fixture
+def python(run_program: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """The same, with an answer of its own: `python(program, *arguments, **variables)`."""
+    return partial(run_program, tmp_path / "answer.json")

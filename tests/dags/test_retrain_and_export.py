@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +64,85 @@ def test_parse_without_any_definition_says_so(python: Python, tmp_path: Path) ->
         python("parse_dags.py", PYTHONPATH=folders, REDRAW_MODELS="no_models")
 
 
-def test_run_with_null_logical_date_publishes_a_version_from_real_digits(
-    python: Python, gcs_server: str, bucket: str, tmp_path: Path
-) -> None:
-    conf = {"bucket": bucket, "catalogue": str(tmp_path / "catalogue"), "checkpoint": "latest"}
+@dataclass(frozen=True)
+class Observed:
+    """A run, and what it told those who listen.
 
-    run = python(
-        *("run_dag.py", "retrain_and_export", "null", json.dumps(conf)),
-        REDRAW_WORK=str(tmp_path / "work"),
-        STORAGE_EMULATOR_HOST=gcs_server,
+    Attributes:
+        run: As `run_dag.py` writes it.
+        lineage: OpenLineage's events.
+        metrics: StatsD's lines.
+    """
+
+    run: Any
+    lineage: list[dict[str, Any]]
+    metrics: list[str]
+
+
+@pytest.fixture(scope="session")
+def observed(
+    run_program: Callable[..., Any],
+    new_bucket: Callable[[], str],
+    gcs_server: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Observed:
+    """A run of MNIST at full length without a logical date, with lineage and metrics switched on."""
+    folder, bucket = tmp_path_factory.mktemp("observed"), new_bucket()
+    conf = {"bucket": bucket, "catalogue": str(folder / "catalogue"), "checkpoint": "latest"}
+    events = folder / "lineage.jsonl"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
+        statsd.bind(("127.0.0.1", 0))
+        statsd.setblocking(False)
+        run = run_program(
+            folder / "answer.json",
+            *("run_dag.py", "retrain_and_export", "null", json.dumps(conf)),
+            REDRAW_WORK=str(folder / "work"),
+            STORAGE_EMULATOR_HOST=gcs_server,
+            AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(
+                {"type": "file", "log_file_path": str(events), "append": True}
+            ),
+            AIRFLOW__METRICS__STATSD_ON="True",
+            AIRFLOW__METRICS__STATSD_HOST="127.0.0.1",
+            AIRFLOW__METRICS__STATSD_PORT=str(statsd.getsockname()[1]),
+        )
+        metrics = list(_received(statsd))
+    lineage = [json.loads(line) for line in events.read_text().splitlines()]
+    return Observed(run=run | {"bucket": bucket}, lineage=lineage, metrics=metrics)
+
+
+def _received(listener: socket.socket) -> Iterator[str]:
+    with suppress(BlockingIOError):
+        while True:
+            yield from listener.recv(65536).decode().splitlines()
+
+
+def test_run_with_lineage_switched_on_leads_from_the_checkpoint_to_the_version(observed: Observed) -> None:
+    release = observed.run["xcoms"]["push.return_value"]
+    (pushed,) = (
+        event
+        for event in observed.lineage
+        if event["eventType"] == "COMPLETE" and event["job"]["name"] == "retrain_and_export.push"
     )
+
+    assert [one["name"] for one in pushed["inputs"]] == [release["checkpoint"]["uri"]]
+    (version,) = pushed["outputs"]
+    assert f"{version['namespace']}/{version['name']}" == release["uri"]
+    assert version["facets"]["version"]["datasetVersion"] == str(release["version"])
+
+
+def test_run_with_metrics_switched_on_sends_what_each_stage_took(observed: Observed) -> None:
+    kinds = {line.partition(":")[0].removeprefix("airflow."): line for line in observed.metrics}
+
+    for stage in ("train", "checkpoint", "export", "validate", "push"):
+        assert kinds[f"redraw.{stage}.duration"].endswith("|ms")
+    size = observed.run["xcoms"]["push.return_value"]["size_bytes"]
+    assert kinds["redraw.push.bytes"] == f"airflow.redraw.push.bytes:{size}|g"
+
+
+def test_run_with_null_logical_date_publishes_a_version_from_real_digits(
+    observed: Observed, gcs_server: str, tmp_path: Path
+) -> None:
+    run, bucket = observed.run, observed.run["bucket"]
 
     assert {name: task["state"] for name, task in run["tasks"].items()} == dict.fromkeys(
         ("train", "checkpoint", "export", "validate", "push"), "success"
@@ -130,3 +202,18 @@ def test_run_with_logical_date_and_absent_step_fails_without_a_retry(
     assert run["tasks"]["push"]["state"] == "upstream_failed"
     assert run["events"] == []
     assert "error [CheckpointNotFound]" in run["log"]
+
+
+def test_run_with_choices_that_do_not_go_together_fails_before_training_and_says_so_in_a_line(
+    python: Python, tmp_path: Path
+) -> None:
+    conf = {"bucket": "gs://nowhere", "catalogue": str(tmp_path / "catalogue"), "checkpoint": "best"}
+
+    run = python(
+        *("run_dag.py", "retrain_and_export", "null", json.dumps(conf)), REDRAW_WORK=str(tmp_path / "work")
+    )
+
+    assert run["tasks"]["train"] == {"state": "failed", "tries": 1}
+    assert not (tmp_path / "work").exists()
+    line = f"retrain_and_export.train (mnist) failed in {run['run_id']}, try 1: metric: expected a value with"
+    assert line in run["log"]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from airflow.sdk.bases.notifier import BaseNotifier
 
 from redraw.notices import announce_failure, failure_reason
 
@@ -36,4 +37,29 @@ def test_announce_failure_logs_the_line(caplog: pytest.LogCaptureFixture) -> Non
 
     assert [record.getMessage() for record in caplog.records] == [
         "retrain_and_export.validate (mnist) failed in manual__1, try 2: no such step"
+    ]
+
+
+class Noted(BaseNotifier):
+    """What a provider's notifier would send."""
+
+    template_fields = ("text",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.sent: list[str] = []
+
+    def notify(self, context: Any) -> None:
+        self.sent.append(self.text)
+
+
+def test_failure_reason_with_braces_in_it_passes_through_a_notifier_as_it_is() -> None:
+    failed = context(ValueError("signature {{ 1 + 1 }}"))
+    notifier = Noted("{{ reason }}")
+
+    notifier({**failed, "reason": failure_reason(failed)})
+
+    assert notifier.sent == [
+        "retrain_and_export.validate (mnist) failed in manual__1, try 2: signature {{ 1 + 1 }}"
     ]

@@ -167,3 +167,21 @@ def test_find_definition_by_time_of_unclear_periods_is_refused(
     write_lineage(package, **applies)
     with pytest.raises(InvalidDefinition, match=message):
         find_fitting("digits", "2022-02-02T00:00:00Z")
+
+
+def test_list_models_reads_what_a_form_shows_without_running_the_file(package: Path) -> None:
+    body = "approval: bool = True\n    thresholds = {'recall': 1, **OTHERS, NAME: 2}\n    raise RuntimeError"
+    (package / "asking.py").write_text(GOOD.format(body=body))
+    (package / "plain.py").write_text(GOOD.format(body="pass"))
+
+    asking, plain = list_models()
+
+    assert (asking.approval, asking.metrics) == (True, ("recall",))
+    assert (plain.approval, plain.metrics) == (False, ())
+
+
+def test_list_models_with_an_approval_that_is_not_written_out_is_refused(package: Path) -> None:
+    (package / "asking.py").write_text(GOOD.format(body="approval = bool(1)"))
+
+    with pytest.raises(InvalidDefinition, match="approval: expected True or False, written out, got 'bool"):
+        list_models()

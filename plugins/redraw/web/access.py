@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.configuration import conf
 from airflow.models.dag import DagModel
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -49,7 +50,8 @@ def may_run(request: Request, dag_id: str) -> bool:
     user = getattr(request.state, "redraw_user", None)
     if user is None:
         return False
-    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+    teams = conf.getboolean("core", "multi_team", fallback=False)
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id) if teams else None)
     return get_auth_manager().is_authorized_dag(
         method="POST", access_entity=DagAccessEntity.RUN, details=details, user=user
     )

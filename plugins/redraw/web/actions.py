@@ -122,36 +122,44 @@ def _of_version(model: str, version: int, pointer: LivePointer, release: Release
 
 
 def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
-    if pointer.previous is None or pointer.previous in pointer.pruning:
+    previous = pointer.previous
+    if previous is None or previous in pointer.pruning:
         return
     yield Action(
         name="roll-back",
         button="Roll back",
-        effect=f"Servers that follow the live pointer go back from {pointer.version} to {pointer.previous},"
-        " which was live before. Nothing is deleted: it can be taken back the same way.",
+        effect=f"Servers that follow the live pointer go back from {pointer.version} to {previous}, which was"
+        " live before. Nothing is deleted: it can be taken back the same way.",
         dag="roll_back_model",
         task="roll_back",
-        conf={"model": model},
-        reasons=("reason",),
+        # By its number: somebody else may roll back meanwhile, and "the one before" be another one then.
+        conf={"model": model, "version": previous},
+        reasons=_reasons_for(previous, pointer),
         grave=True,
     )
 
 
 def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
-    older = pointer.version is not None and trained_before(version, pointer.version)
     before = f" take the place of {pointer.version}" if pointer.version is not None else " be the first"
+    reasons = _reasons_for(version, pointer)
+    older = " Its weights are older than those of the live version." if "allow_older" in reasons else ""
     return Action(
         name="make-live",
         button="Make live",
         effect=f"Version {version} is loaded once to try it, and will{before} for servers that follow the"
-        f" live pointer.{' Its weights are older than those of the live version.' if older else ''}",
+        f" live pointer.{older}",
         dag="roll_back_model",
         task="roll_back",
         conf={"model": model, "version": version},
-        # Older weights need a reason of their own; whoever was warned has given it.
-        reasons=("reason", "allow_older") if older else ("reason",),
+        reasons=reasons,
         grave=True,
     )
+
+
+def _reasons_for(version: int, pointer: LivePointer) -> tuple[str, ...]:
+    """Older weights need a reason of their own; whoever was told that they are has given it."""
+    older = pointer.version is not None and trained_before(version, pointer.version)
+    return ("reason", "allow_older") if older else ("reason",)
 
 
 def _canary(model: str, version: int, pointer: LivePointer) -> Action:

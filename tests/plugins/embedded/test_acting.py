@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_approval_shows_what_to_decide_by(airflow_api: AirflowApi, asking_run: D
     assert asked["defaults"] == ["Reject"]
     assert "checks passed.**" in asked["body"]
     assert "| Live now | no version |" in asked["body"]
-    assert f"/dags/{DAG}/runs/{asking_run.run_id}/plugin/redraw)" in asked["body"]
+    assert f"/dags/{DAG}/runs/{quote(asking_run.run_id, safe='')}/plugin/redraw)" in asked["body"]
 
 
 @pytest.mark.timeout(600)

@@ -8,7 +8,8 @@
   // Airflow's answer to a refused request, in lines; it names the parameter and what is wrong with it.
   function reasonOf(answer, body) {
     const detail = body && body.detail;
-    if (typeof detail === "string") return detail;
+    // After the first paragraph Airflow quotes the schema.
+    if (typeof detail === "string") return detail.split("\n\n")[0];
     if (Array.isArray(detail)) return detail.map((one) => `${(one.loc || []).join(".")}: ${one.msg}`).join("\n");
     if (detail && typeof detail === "object") return detail.reason || detail.message || JSON.stringify(detail);
     return `Airflow answered ${answer.status} ${answer.statusText}.`;
@@ -75,6 +76,16 @@
       : "Would remove nothing.";
   }
 
+  // What the task failed with, in the words of its log; another task of the run may have failed instead.
+  async function failureOf(form, path) {
+    const task = `${path}/taskInstances/${encodeURIComponent(form.dataset.task)}`;
+    const { try_number: tries } = await ask(form, task);
+    const log = tries ? await ask(form, `${task}/logs/${tries}?full_content=true`) : {};
+    const lines = Array.isArray(log.content) ? log.content : [];
+    const reasons = lines.flatMap((line) => line.error_detail || []).map((error) => error.exc_value);
+    return reasons.filter(Boolean).at(-1) || "The run failed, and says why in its log.";
+  }
+
   async function act(form) {
     const reason = form.querySelector("[data-reason]").value.trim();
     if (!reason) return say(form, "bad", "Say why.");
@@ -87,7 +98,7 @@
     say(form, "", "Asking Airflow for the run.");
     const run = await ask(form, `${dagPath(form)}/dagRuns`, { logical_date: null, conf, note: reason });
     const { state, link, path } = await finished(form, run.dag_run_id);
-    if (state === "failed") return say(form, "bad", "The run failed, and says why in its log.", link);
+    if (state === "failed") return say(form, "bad", await failureOf(form, path), link);
     if (conf.apply === false) return say(form, "good", await listed(form, path), link);
     say(form, "good", "Done.", link);
     await pause();

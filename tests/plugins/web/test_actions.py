@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from airflow.api_fastapi import app as airflow_app
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from fastapi import Request
+
+from redraw.forms import mark_form, prune_form, reexport_form, roll_back_form
+from redraw.web.actions import Action, possible_actions
+from redraw.web.pages import show_page
+from tasks.records import LivePointer, Pruned
+from tests.plugins.deciding import RELEASE, VERSION
+
+NEWER, OLDER = VERSION + 100, VERSION - 100
+FORMS = {
+    "mark_version": mark_form,
+    "prune_versions": prune_form,
+    "reexport_checkpoints": reexport_form,
+    "roll_back_model": roll_back_form,
+}
+
+
+def pointer(version: int | None, previous: int | None = None, **more: Any) -> LivePointer:
+    return LivePointer(model="mnist", version=version, previous=previous, **more)
+
+
+def names(*arguments: Any) -> list[str]:
+    return [action.name for action in possible_actions("mnist", *arguments)]
+
+
+@pytest.mark.parametrize(
+    ("version", "standing", "expected"),
+    [
+        (None, pointer(None), ["prune"]),
+        (None, pointer(NEWER, OLDER), ["roll-back", "prune"]),
+        (None, pointer(NEWER, OLDER, pruning=(OLDER,)), ["prune"]),
+        (VERSION, pointer(None), ["make-live", "pin"]),
+        (VERSION, pointer(VERSION), ["pin"]),
+        (VERSION, pointer(VERSION, OLDER), ["roll-back", "pin"]),
+        (VERSION, pointer(NEWER), ["make-live", "canary", "pin"]),
+        (VERSION, pointer(NEWER, labels={"canary": VERSION}), ["make-live", "uncanary", "pin"]),
+        (VERSION, pointer(NEWER, pinned={str(VERSION): "why"}), ["make-live", "canary", "unpin"]),
+        (VERSION, pointer(NEWER, pruning=(VERSION,)), []),
+    ],
+)
+def test_possible_actions_are_those_that_would_change_something(
+    version: int | None, standing: LivePointer, expected: list[str]
+) -> None:
+    assert names(version, standing) == expected
+
+
+def test_possible_actions_of_a_pruned_version_are_none() -> None:
+    gone = replace(RELEASE, pruned=Pruned(pruned_at="2026-03-01T00:00:00Z", by="ada", reason="keep 1"))
+
+    assert names(VERSION, pointer(NEWER), gone) == []
+    assert names(VERSION, pointer(NEWER), RELEASE) == ["make-live", "canary", "pin", "export-again"]
+
+
+def test_make_live_of_older_weights_says_so_and_hands_the_reason_over_twice() -> None:
+    older, newer = (possible_actions("mnist", VERSION, pointer(live))[0] for live in (NEWER, OLDER))
+
+    assert "older" in older.effect
+    assert older.reasons == ("reason", "allow_older")
+    assert "older" not in newer.effect
+    assert newer.reasons == ("reason",)
+
+
+def test_roll_back_means_the_version_that_the_dialog_names_whatever_others_do_meanwhile() -> None:
+    action = possible_actions("mnist", None, pointer(NEWER, OLDER))[0]
+
+    assert f"from {NEWER} to {OLDER}" in action.effect
+    assert action.conf == {"model": "mnist", "version": OLDER}
+    assert action.reasons == ("reason", "allow_older")
+    # After a roll-back the version before is a newer one.
+    assert possible_actions("mnist", None, pointer(OLDER, NEWER))[0].reasons == ("reason",)
+
+
+def test_export_again_asks_for_the_day_that_the_checkpoint_was_trained_on() -> None:
+    action = possible_actions("mnist", VERSION, pointer(VERSION), RELEASE)[-1]
+
+    assert action.conf == {
+        **{"model": "mnist", "steps": [1000]},
+        **{"trained_from": "2026-01-31", "trained_to": "2026-02-01"},
+    }
+
+
+def every_action() -> Iterator[Action]:
+    yield from possible_actions("mnist", None, pointer(NEWER, OLDER))
+    yield from possible_actions("mnist", VERSION, pointer(NEWER), RELEASE)
+    marked = pointer(NEWER, labels={"canary": VERSION}, pinned={str(VERSION): "why"})
+    yield from possible_actions("mnist", VERSION, marked)
+
+
+@pytest.mark.parametrize("action", list(every_action()), ids=lambda action: action.name)
+def test_action_asks_its_dag_for_what_the_form_of_it_accepts(action: Action) -> None:
+    form = FORMS[action.dag]()
+    given = {
+        **action.conf,
+        **{field.name: False if field.kind == "boolean" else field.value for field in action.fields},
+        **dict.fromkeys(action.reasons, "why"),
+    }
+
+    for name, value in given.items():
+        assert form[name].resolve(value) == value
+
+
+@pytest.fixture
+def request_of(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes the request of a user of a role, as Airflow's own simple auth manager knows them."""
+    monkeypatch.setattr(airflow_app._AuthManagerState, "instance", None)
+    airflow_app.create_auth_manager()
+
+    def make(role: str | None) -> Request:
+        scope = {"type": "http", "method": "GET", "path": "/", "root_path": "/redraw", "headers": []}
+        request = Request(scope)
+        if role:
+            request.state.redraw_user = SimpleAuthManagerUser(username="ada", role=role)
+        return request
+
+    return make
+
+
+def shown(request: Request, **values: Any) -> str:
+    values = {"model": "mnist", "version": None, "pointer": pointer(NEWER, OLDER), **values}
+    return bytes(show_page(request, "_actions.html", **values).body).decode()
+
+
+@pytest.mark.parametrize(
+    ("role", "offered"), [(None, False), ("viewer", False), ("user", True), ("admin", True)]
+)
+def test_actions_are_shown_to_those_who_may_trigger(request_of: Any, role: str | None, offered: bool) -> None:
+    page = shown(request_of(role))
+
+    assert ("data-action" in page) is offered
+    assert ("<form" in page) is offered
+
+
+def test_actions_of_a_hostile_name_are_escaped_and_reach_the_script_whole(request_of: Any) -> None:
+    hostile = "\"><script>alert(1)</script>&quot;'"
+
+    page = shown(request_of("admin"), model=hostile)
+
+    assert "<script>alert" not in page
+    confs = [json.loads(html.unescape(found)) for found in re.findall(r'data-conf="([^"]*)"', page)]
+    assert [conf["model"] for conf in confs] == [hostile, hostile]
+
+
+def test_actions_without_a_script_lead_to_their_dags(request_of: Any) -> None:
+    page = shown(request_of("user"), version=VERSION)
+
+    assert re.findall(r'data-outer data-action="([^"]+)" href="([^"]+)"', page) == [
+        ("make-live", "/dags/roll_back_model"),
+        ("canary", "/dags/mark_version"),
+        ("pin", "/dags/mark_version"),
+    ]
+    assert not re.search(r"\son\w+=|\sstyle=", page)
