@@ -54,8 +54,10 @@ def client_requests(model: str, signatures: Mapping[str, Signature]) -> tuple[Cl
 
 
 def _request(url: str, name: str, signature: Signature) -> ClientRequest:
-    inputs = ", ".join(f"{key!r}: {_expression(spec)}" for key, spec in sorted(signature.inputs.items()))
-    body = f"{{'signature_name': {name!r}, 'inputs': {{{inputs}}}}}"
+    inputs = ", ".join(
+        f"{_quoted(key)}: {_expression(spec)}" for key, spec in sorted(signature.inputs.items())
+    )
+    body = f'{{"signature_name": {_quoted(name)}, "inputs": {{{inputs}}}}}'
     return ClientRequest(signature=name, curl=_curl(url, name, signature, body), python=_python(url, body))
 
 
@@ -80,6 +82,11 @@ def _python(url: str, body: str) -> str:
         "answer.raise_for_status()\n"
         'print(answer.json()["outputs"])\n'
     )
+
+
+def _quoted(text: object) -> str:
+    """A text or a dict of texts as Python and JSON both write it, in quotes that a shell leaves alone."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _sizes(spec: TensorSpec) -> list[int]:
@@ -109,7 +116,8 @@ def _nested(spec: TensorSpec) -> Any:
 
 def _expression(spec: TensorSpec) -> str:
     """The same as Python writes it, without writing out what is alike."""
-    text = repr(_value(spec.dtype))
+    value = _value(spec.dtype)
+    text = _quoted(value) if isinstance(value, dict) else repr(value)
     for size in reversed(_sizes(spec)):
         text = f"[{text}]" if size == 1 else f"[{text}] * {size}"
     return text

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +11,7 @@ import pytest
 
 from tasks.records import Check, LivePointer, PointerChange
 from tasks.storage import open_storage
+from tests.plugins.web.page_server import Pages, run_pages
 from tests.plugins.web.publications import (
     EXPORTED,
     HOSTILE,
@@ -29,29 +24,7 @@ from tests.plugins.web.publications import (
     version_of,
 )
 
-ROOT = Path(__file__).resolve().parents[3]
-PASSWORDS = {"admin": "for-tests-only", "viewer": "for-tests-too"}
-# How long the server may take to import Airflow and make its database, on a machine that is busy.
-_START_SECONDS = 300.0
 VERSIONS = 60
-
-
-@dataclass(frozen=True)
-class Pages:
-    """The server of this session.
-
-    Attributes:
-        url: Of Airflow; the pages are below `/redraw`.
-        tokens: User to token.
-    """
-
-    url: str
-    tokens: dict[str, str]
-
-    def client(self, user: str | None) -> httpx.Client:
-        """A browser of that user, by the cookie that Airflow's login leaves; None is nobody."""
-        cookies = {} if user is None else {"_token": self.tokens[user]}
-        return httpx.Client(base_url=self.url, cookies=cookies, timeout=60, trust_env=False)
 
 
 def _history() -> tuple[PointerChange, ...]:
@@ -206,68 +179,19 @@ def catalogue(new_bucket: Callable[[], str]) -> str:
 
 @pytest.fixture(scope="session")
 def pages(
-    gcs_server: str, model_bucket: str, catalogue: str, tmp_path_factory: pytest.TempPathFactory, until: Any
+    gcs_server: str, model_bucket: str, catalogue: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pages]:
     """A server of this session; it has no credentials but those of Airflow's connection."""
-    home = tmp_path_factory.mktemp("airflow-web")
-    (home / "passwords.json").write_text(json.dumps(PASSWORDS))
-    (home / "runs.json").write_text(json.dumps(_runs()))
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "REDRAW"))}
-    settings = {
-        "CORE__LOAD_EXAMPLES": "False",
-        "CORE__PLUGINS_FOLDER": os.fspath(ROOT / "plugins"),
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": os.fspath(home / "passwords.json"),
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "CONN_SHELF": json.dumps({"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}),
-    }
-    environment = {
-        **inherited,
-        "AIRFLOW_HOME": os.fspath(home),
-        **{f"AIRFLOW__{name}": value for name, value in settings.items() if name != "CONN_SHELF"},
-        "AIRFLOW_CONN_SHELF": settings["CONN_SHELF"],
-        "PYTHONPATH": os.pathsep.join([os.fspath(ROOT), os.fspath(ROOT / "plugins")]),
+    connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}
+    variables = {
+        "AIRFLOW_CONN_SHELF": json.dumps(connection),
+        "REDRAW_WEB_CONNECTION": "shelf",
         "STORAGE_EMULATOR_HOST": gcs_server,
         "REDRAW_MODEL_BUCKET": model_bucket,
         "REDRAW_CHECKPOINTS": catalogue,
-        "REDRAW_WEB_CONNECTION": "shelf",
     }
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    program = os.fspath(Path(__file__).with_name("serve_pages.py"))
-    log_path = home / "server.log"
-    with log_path.open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, program, str(port), os.fspath(home / "runs.json")],
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        until(lambda: _answers(server, url, log_path), f"Airflow's API server at {url}", _START_SECONDS, 0.2)
-        yield Pages(url, {user: _token(url, user) for user in PASSWORDS})
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _answers(server: subprocess.Popen[bytes], url: str, log_path: Path) -> bool:
-    if server.poll() is not None:
-        pytest.fail(f"the API server ended with {server.returncode}: {log_path.read_text()[-4000:]}")
-    try:
-        return httpx.get(f"{url}/api/v2/version", timeout=5, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def _token(url: str, user: str) -> str:
-    answer = httpx.post(
-        f"{url}/auth/token", json={"username": user, "password": PASSWORDS[user]}, timeout=60, trust_env=False
-    )
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["access_token"])
+    with run_pages(tmp_path_factory.mktemp("airflow-web"), variables, _runs()) as running:
+        yield running
 
 
 @pytest.fixture

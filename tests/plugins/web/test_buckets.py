@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from redraw.web.buckets import CatalogueCounts, model_browser
+from tasks.errors import BucketNotFound, InvalidName, InvalidRequest
+from tasks.storage import open_storage
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_count_catalogue_again_only_after_a_minute(bucket: str) -> None:
+    clock, storage = Clock(), open_storage(bucket)
+    counts = CatalogueCounts(storage, clock)
+    found = []
+    for step, seconds in enumerate((0, 59, 2)):
+        clock.now += seconds
+        storage.create(f"mnist/{step}-ab/record.json", b"{}")
+        count = counts.of("mnist")
+        assert count is not None
+        found.append(count.found)
+
+    assert found == [1, 1, 3]
+
+
+def test_count_catalogue_without_one_says_nothing() -> None:
+    assert CatalogueCounts(None).of("mnist") is None
+
+
+def test_count_catalogue_that_is_missing_fails_by_name(gcs_server: str) -> None:
+    with pytest.raises(BucketNotFound, match="redraw-test-absent"):
+        CatalogueCounts(open_storage("gs://redraw-test-absent")).of("mnist")
+
+
+def test_open_model_bucket_demands_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDRAW_MODEL_BUCKET", raising=False)
+    with pytest.raises(InvalidRequest, match="REDRAW_MODEL_BUCKET: expected gs://BUCKET"):
+        model_browser()
+    monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models/../secrets")
+    with pytest.raises(InvalidName):
+        model_browser()
