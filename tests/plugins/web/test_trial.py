@@ -13,11 +13,11 @@ import psutil
 import pytest
 from fastapi import FastAPI, Request
 
-from redraw.web.access import acting_user, reading_user
+from redraw.web import pages
+from redraw.web.access import acting_user, keep_user, reading_user
 from redraw.web.app import create_app
 from redraw.web.buckets import model_browser
 from redraw.web.offers import TRY_IT
-from redraw.web.pages import show_page
 from redraw.web.routes import trial
 from tasks.ask.cache import CACHE_VARIABLE
 from tasks.browse import Browser
@@ -56,9 +56,19 @@ def app(asked: Release, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         model_browser: lambda: Browser(open_storage(bucket)),
         acting_user: lambda: None,
         reading_user: lambda: None,
+        keep_user: lambda: None,
     }
     yield made
     assert workers() == []
+
+
+@pytest.fixture
+def rights(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Which DAGs the user may run; Airflow's own answer needs its database."""
+    granted = {"retrain_and_export": True}
+    monkeypatch.setitem(pages._TEMPLATES.globals, "may_run", lambda _, dag_id: granted.get(dag_id, False))
+    monkeypatch.setenv(TRY_IT, "1")
+    return granted
 
 
 def workers() -> list[list[str]]:
@@ -220,7 +230,7 @@ def test_show_examples_gives_signatures_and_first_requests(app: FastAPI, asked: 
 
 
 def test_trials_that_are_not_offered_are_not_found(
-    app: FastAPI, asked: Release, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, asked: Release, rights: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for value in ("", "0", "no"):
         monkeypatch.setenv(TRY_IT, value)
@@ -229,8 +239,7 @@ def test_trials_that_are_not_offered_are_not_found(
         assert shown(asked) == ""
 
 
-def test_request_box_shows_each_signature_and_nothing_hostile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TRY_IT, "1")
+def test_request_box_shows_each_signature_and_nothing_hostile(rights: dict[str, bool]) -> None:
     plain, hostile = release_record("mnist"), hostile_release("mnist", 3)
 
     assert "<option selected>serving_default</option>\n<option>serving_png</option>" in shown(plain)
@@ -239,8 +248,15 @@ def test_request_box_shows_each_signature_and_nothing_hostile(monkeypatch: pytes
         assert text not in shown(hostile)
 
 
-def test_request_box_of_a_pruned_version_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TRY_IT, "1")
+def test_request_box_is_not_shown_to_who_may_not_ask(rights: dict[str, bool]) -> None:
+    assert shown(release_record("mnist")) != ""
+
+    rights["retrain_and_export"] = False
+
+    assert shown(release_record("mnist")) == ""
+
+
+def test_request_box_of_a_pruned_version_is_not_shown(rights: dict[str, bool]) -> None:
     pruned = Pruned(pruned_at="2026-01-01T00:00:00Z", by="ada", reason="old")
 
     assert shown(dataclasses.replace(release_record("mnist"), pruned=pruned)) == ""
@@ -249,5 +265,7 @@ def test_request_box_of_a_pruned_version_is_not_shown(monkeypatch: pytest.Monkey
 def shown(release: Release) -> str:
     """The request box, as the page of a version includes it."""
     request = Request({"type": "http", "root_path": "/redraw"})
-    page = show_page(request, "_trial.html", model=release.model, version=release.version, release=release)
+    page = pages.show_page(
+        request, "_trial.html", model=release.model, version=release.version, release=release
+    )
     return bytes(page.body).decode().strip()

@@ -50,6 +50,8 @@
     const chosen = select.value;
     const { inputs, example } = signatures[chosen];
     setInputs(example);
+    answer.replaceChildren();
+    state.textContent = "The answer will stand here.";
     part("takes").textContent = Object.entries(inputs).map(([name, spec]) => `${name}: ${specText(spec)}`).join("; ");
     const made = {};
     for (const [name, spec] of Object.entries(inputs)) {
@@ -91,9 +93,10 @@
   async function begin() {
     try {
       ({ signatures } = await fetchJson("example"));
-      part("request").hidden = false;
       await choose();
+      part("controls").disabled = false;
     } catch (err) {
+      part("request").hidden = true;
       part("refusal").textContent = err.message;
       part("refusal").hidden = false;
     }
