@@ -31,17 +31,19 @@ def _rewrite(browser: Browser, name: str, content: bytes) -> None:
     browser.storage.replace(name, content, found.generation)
 
 
-def test_attachment_of_a_version_is_what_was_pushed(browser: Browser, release: Release) -> None:
+def test_read_attachment_of_a_version_is_what_was_pushed(browser: Browser, release: Release) -> None:
     assert browser.attachment("digits", release.version, "graphs.svg") == b"<svg/>"
     assert browser.attachment("digits", release.version, "ledger.json") == b'{"record": "Ledger"}'
 
 
 @pytest.mark.parametrize("name", ["latency.json", "", "../live.json", "graphs"])
-def test_attachment_that_the_version_has_not_is_none(browser: Browser, release: Release, name: str) -> None:
+def test_read_attachment_that_the_version_has_not_is_none(
+    browser: Browser, release: Release, name: str
+) -> None:
     assert browser.attachment("digits", release.version, name) is None
 
 
-def test_attachment_that_was_removed_is_none(browser: Browser, release: Release) -> None:
+def test_read_attachment_that_was_removed_is_none(browser: Browser, release: Release) -> None:
     name = release.attachments["graphs.svg"].name
     found = browser.storage.stat(name)
     assert found is not None
@@ -50,13 +52,15 @@ def test_attachment_that_was_removed_is_none(browser: Browser, release: Release)
 
 
 @pytest.mark.parametrize("content", [b"<svG/>", b"<svg/", b"<svg/> and a thousand more"])
-def test_attachment_that_was_altered_is_refused(browser: Browser, release: Release, content: bytes) -> None:
+def test_read_attachment_that_was_altered_is_refused(
+    browser: Browser, release: Release, content: bytes
+) -> None:
     _rewrite(browser, release.attachments["graphs.svg"].name, content)
     with pytest.raises(ObjectConflict, match=r"graphs\.svg: expected 6 bytes with SHA-256"):
         browser.attachment("digits", release.version, "graphs.svg")
 
 
-def test_attachment_too_large_to_show_is_refused_unread(browser: Browser, release: Release) -> None:
+def test_read_attachment_too_large_to_show_is_refused_unread(browser: Browser, release: Release) -> None:
     listed = replace(release.attachments["graphs.svg"], size=ATTACHMENT_BYTES + 1)
     altered = replace(release, attachments={"graphs.svg": listed})
     _rewrite(browser, release_name("digits", release.version), encode_record(altered))
@@ -64,6 +68,6 @@ def test_attachment_too_large_to_show_is_refused_unread(browser: Browser, releas
         browser.attachment("digits", release.version, "graphs.svg")
 
 
-def test_attachment_of_no_version_is_not_found(browser: Browser, release: Release) -> None:
+def test_read_attachment_of_no_version_is_not_found(browser: Browser, release: Release) -> None:
     with pytest.raises(VersionNotFound):
         browser.attachment("digits", release.version + 1, "graphs.svg")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import InvalidName
-from tasks.names import check_bucket, check_model_name, split_bucket_uri
+from tasks.names import check_attachment_name, check_bucket, check_model_name, split_bucket_uri
 
 HOSTILE = ["", "a/b", "..", "a..b", "a b", "Mnist", "a\n", "a\0", "é", "-a", "/etc", "a" * 300]
 
@@ -13,6 +13,18 @@ def test_check_model_name_hostile_is_refused_by_one_line(name: str) -> None:
     with pytest.raises(InvalidName, match="expected a lower-case letter") as caught:
         check_model_name(name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "report", ".html", "a.", "a.b/c", "a.HTML"])
+def test_check_attachment_name_hostile_is_refused_by_one_line(name: str) -> None:
+    with pytest.raises(InvalidName, match="expected a file name") as caught:
+        check_attachment_name(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["report.html", "graphs.svg", "ledger.json", "a-b_1.tar.gz"])
+def test_check_attachment_name_file_name_passes(name: str) -> None:
+    assert check_attachment_name(name) == name
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "b/..", "b/../c", "b/a b", "b//c", "b/\n"])

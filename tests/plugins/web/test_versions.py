@@ -330,3 +330,27 @@ def test_show_hostile_query_is_escaped(viewer: httpx.Client) -> None:
             answer: Any = viewer.get(MOUNT + path, params={"text": text, "state": text, "fate": text})
             if answer.status_code == 200:
                 assert_nothing_acts(Reader(answer.text))
+
+
+def test_show_comparison_tells_operations_and_signatures_that_differ(
+    model_bucket: str, viewer: httpx.Client
+) -> None:
+    storage = open_storage(model_bucket)
+
+    def graphs(**operations: int) -> bytes:
+        part = {"box": "dense", "kind": "network", "scope": "dense", "fate": "shared"}
+        sums = {"training_operations": 9, "serving_operations": 3, "shared": 3, "training_inputs": []}
+        parts = {"training": [], "serving": [{**part, "operations": operations}]}
+        return json.dumps({**sums, **parts, "placeholders": [], "outputs": []}).encode()
+
+    newer, older = release_record("changed", 1), release_record("changed", 0)
+    newer = replace(newer, signatures={"serving_default": newer.signatures["serving_default"]})
+    kept = ((newer, graphs(MatMul=2, Relu=1)), (older, graphs(MatMul=1, Relu=1)))
+    publish(storage, [attach(storage, release, {"graphs.json": content}) for release, content in kept])
+
+    page = read(viewer, f"/models/changed/{newer.version}/beside/{older.version}")
+
+    assert "1 difference by layer and type of operation" in page.text
+    assert "dense MatMul 2 1" in page.text
+    assert "serving_png input png none string [None] removed" in page.text
+    assert "serving_default input image uint8 [None, 28, 28] uint8 [None, 28, 28] same" in page.text

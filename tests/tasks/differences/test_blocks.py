@@ -34,7 +34,7 @@ def _gap(dtype: str, one: bytes, two: bytes, cut: int = 1 << 20) -> Gap:
 
 
 @pytest.mark.parametrize("dtype", _DTYPES)
-def test_gap_of_many_values_is_what_numpy_says(dtype: str) -> None:
+def test_measure_gap_of_many_values_is_what_numpy_says(dtype: str) -> None:
     random = np.random.default_rng(7)
     kind = np.dtype(getattr(ml_dtypes, dtype, dtype))
     # More than a few blocks, and no whole number of them.
@@ -51,7 +51,7 @@ def test_gap_of_many_values_is_what_numpy_says(dtype: str) -> None:
     hnp.arrays(np.float64, 7, elements=st.floats(allow_nan=True, allow_infinity=True)),
     hnp.arrays(np.float64, 7, elements=st.floats(allow_nan=True, allow_infinity=True)),
 )
-def test_gap_of_any_floats_is_finite_and_counts_what_is_not(one: np.ndarray, two: np.ndarray) -> None:
+def test_measure_gap_of_any_floats_is_finite_and_counts_what_is_not(one: np.ndarray, two: np.ndarray) -> None:
     gap = _gap("float64", one.tobytes(), two.tobytes())
     with np.errstate(all="ignore"):
         finite = np.isfinite(one - two)
@@ -62,13 +62,13 @@ def test_gap_of_any_floats_is_finite_and_counts_what_is_not(one: np.ndarray, two
     assert gap.relative is None or (math.isfinite(gap.relative) and (gap.relative > 0) == (change > 0))
 
 
-def test_gap_of_huge_and_tiny_values_neither_overflows_nor_vanishes() -> None:
+def test_measure_gap_of_huge_and_tiny_values_neither_overflows_nor_vanishes() -> None:
     for scale in (1e300, 1e-300):
         one, two = np.array([3.0, 0.0]) * scale, np.array([0.0, 4.0]) * scale
         assert _gap("float64", one.tobytes(), two.tobytes()).relative == pytest.approx(1.25)
 
 
-def test_gap_to_zeros_has_no_ratio() -> None:
+def test_measure_gap_to_zeros_has_no_ratio() -> None:
     ones, zeros = np.ones(3, np.float32).tobytes(), np.zeros(3, np.float32).tobytes()
     assert _gap("float32", ones, zeros).relative is None
     assert _gap("float32", zeros, zeros).relative == 0.0
@@ -76,6 +76,6 @@ def test_gap_to_zeros_has_no_ratio() -> None:
 
 
 @pytest.mark.parametrize("other", [b"\x02ab", b"\x03abc", b"", b"\x02ac" + bytes(1 << 20)])
-def test_gap_of_strings_is_only_whether_they_are_equal(other: bytes) -> None:
+def test_measure_gap_of_strings_is_only_whether_they_are_equal(other: bytes) -> None:
     gap = _gap("string", b"\x02ab", other)
     assert (gap.equal, gap.relative, gap.largest) == (other == b"\x02ab", None, None)
