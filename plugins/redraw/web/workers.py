@@ -30,6 +30,7 @@ _MOST_WORKERS = 2
 _MOST_ANSWER = 64 << 20
 _LOG_KEPT = 64 << 10
 _LOOK_SECONDS = 0.1
+_DRAIN_SECONDS = 2.0
 
 _running: set[object] = set()
 
@@ -77,7 +78,7 @@ async def run_worker(command: Sequence[str], request: bytes, *, seconds: float, 
         raise WorkerOverran(f"expected an answer within {seconds:g} s, got none. Ask for something smaller.")
     for task in done:
         if err := task.exception():
-            raise err
+            raise err.exceptions[0] if isinstance(err, BaseExceptionGroup) else err
     answer, log = talk.result()
     if process.returncode != 0:
         raise _failure(process.returncode, log)
@@ -112,9 +113,11 @@ async def _talk(process: Process, request: bytes) -> tuple[bytes, bytes]:
     with suppress(ConnectionError):
         await process.stdin.drain()
     process.stdin.close()
-    answer, log = await asyncio.gather(_read_all(process.stdout), _read_end(process.stderr))
+    async with asyncio.TaskGroup() as reading:
+        answer = reading.create_task(_read_all(process.stdout))
+        log = reading.create_task(_read_end(process.stderr))
     await process.wait()
-    return answer, log
+    return answer.result(), log.result()
 
 
 async def _read_all(stream: asyncio.StreamReader) -> bytes:
@@ -167,6 +170,11 @@ async def _end(process: Process, *watchers: asyncio.Task[object]) -> None:
     for watcher in watchers:
         watcher.cancel()
     await asyncio.gather(*watchers, return_exceptions=True)
+    # What nobody reads any more holds up the end: a stream that is full reads no end of file.
+    for stream in (process.stdout, process.stderr):
+        with suppress(TimeoutError):
+            if stream is not None:
+                await asyncio.wait_for(_read_end(stream), _DRAIN_SECONDS)
     await process.wait()
 
 
