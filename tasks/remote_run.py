@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.errors import ObjectConflict, StorageUnavailable
-from tasks.files import TreeFile, scan_file, tree_names
+from tasks.files import TreeFile, scan_file
 from tasks.records import TrainingRun
 from tasks.run_folder import METRICS, RECORD, RunFolder
 from tasks.scratch import demand_room
@@ -120,8 +120,8 @@ class RemoteRunFolder(RunFolder):
         self._send_checkpoint(step)
         for old in self.steps()[:-keep]:
             self._remove(self._items(old))
-        for name in tree_names(self.events):
-            self._send_events(f"events/{name}", self.events / name)
+        for path in sorted(self.events.glob("*")):
+            self._put(f"events/{path.name}", path.read_bytes())
         logger.info("sent the checkpoint of step %d to %s", step, self.uri)
 
     def _send_checkpoint(self, step: int) -> None:
@@ -162,10 +162,6 @@ class RemoteRunFolder(RunFolder):
             return None
         self._generations[name] = found[1]
         return found[0]
-
-    def _send_events(self, name: str, path: Path) -> None:
-        if path.stat().st_size:
-            self._put(name, path.read_bytes())
 
     def _put(self, name: str, data: bytes) -> None:
         """Write an object in place of what this process knows of it."""

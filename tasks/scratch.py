@@ -1,7 +1,7 @@
 """Room on this machine for what lies in a bucket, as long as a stage works on it.
 
-    <REDRAW_SCRATCH>/<purpose>-<random>/            a stage's folder, locked by its process
-    <REDRAW_SCRATCH>/<purpose>-<random>/.promised   how many bytes it may still grow to
+    <REDRAW_SCRATCH>/<purpose>-<random>/           a stage's folder, locked by its process
+    <REDRAW_SCRATCH>/<purpose>-<random>.promised   how many bytes it may still grow to
 
 A lock goes with its process, however that ends: what a killed stage left is removed when
 the next one starts. `REDRAW_SCRATCH_BYTES` bounds what all stages of the machine hold together.
@@ -54,7 +54,7 @@ def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
         demand_room(folder, needed)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         os.close(descriptor)
 
 
@@ -82,7 +82,7 @@ def demand_room(folder: Path, needed: int) -> None:
         own = root / folder.relative_to(root).parts[0]
         wanted = _size(own) + needed
         _demand_quota(root, own, wanted)
-        (own / _PROMISED).write_text(str(wanted))
+        _beside(own).write_text(str(wanted))
 
 
 def _demand_quota(root: Path, own: Path, wanted: int) -> None:
@@ -129,7 +129,7 @@ def _sweep(root: Path) -> None:
         try:
             if _lock(descriptor, wait=False):
                 logger.info("removing %s, which a stage left that was killed", folder)
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
         finally:
             os.close(descriptor)
 
@@ -137,8 +137,18 @@ def _sweep(root: Path) -> None:
 def _promised(folder: Path) -> int:
     """What a stage's folder holds, or may grow to."""
     with contextlib.suppress(FileNotFoundError, ValueError):  # being removed, or being written
-        return max(_size(folder), int((folder / _PROMISED).read_text()))
+        return max(_size(folder), int(_beside(folder).read_text()))
     return _size(folder)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _beside(folder).unlink(missing_ok=True)
+
+
+def _beside(folder: Path) -> Path:
+    """Where the promise is: the folder itself is its user's alone."""
+    return folder.with_name(f"{folder.name}{_PROMISED}")
 
 
 def _size(folder: Path) -> int:
