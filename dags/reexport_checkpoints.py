@@ -16,6 +16,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 
 from redraw.forms import reexport_form
 from redraw.operators import PlanReexportOperator, ReexportOperator, SummarizeReexportOperator
+from redraw.queues import tensorflow_queue
 
 with DAG(
     "reexport_checkpoints",
@@ -50,6 +51,7 @@ with DAG(
         weights=dag.param("weights"),
         waive=dag.param("waive"),
         map_index_template="{{ task.batch_label }}",
+        **tensorflow_queue(),
     ).expand_kwargs(plan.output)
     summary = SummarizeReexportOperator(
         task_id="summary",

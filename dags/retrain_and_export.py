@@ -27,6 +27,7 @@ from redraw.operators import (
     TrainOperator,
     ValidateSavedModelOperator,
 )
+from redraw.queues import tensorflow_queue
 
 RELEASES = Asset("redraw_releases")
 
@@ -56,6 +57,7 @@ with DAG(
         warm_start=dag.param("warm_start"),
         catalogue=dag.param("catalogue"),
         execution_timeout=timedelta(days=1),
+        **tensorflow_queue(),
     )
     checkpoint = CheckpointOperator(
         task_id="checkpoint",
@@ -66,7 +68,10 @@ with DAG(
         step=dag.param("step"),
     )
     export = ExportSavedModelOperator(
-        task_id="export", checkpoint=checkpoint.output, weights=dag.param("weights")
+        task_id="export",
+        checkpoint=checkpoint.output,
+        weights=dag.param("weights"),
+        **tensorflow_queue(),
     )
     validate = ValidateSavedModelOperator(
         task_id="validate",
@@ -74,6 +79,7 @@ with DAG(
         against=dag.param("bucket"),
         allow_breaking=dag.param("allow_breaking"),
         waive=dag.param("waive"),
+        **tensorflow_queue(),
     )
     push = PushModelOperator(
         task_id="push",

@@ -12,6 +12,8 @@ from tests.distributed.machines import Machine
 from tests.publishing.faults import Fault, Kill, Moment
 from tests.publishing.proxy import FaultyProxy
 
+pytestmark = pytest.mark.distributed
+
 MODEL = "recommender"
 # Records, metrics, reports and the like, and what frames them.
 SMALL = 250_000
