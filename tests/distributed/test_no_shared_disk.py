@@ -31,7 +31,9 @@ class Fleet:
         self.machines.append(Machine(self._folder / str(len(self.machines)), self._proxy.url))
         return self.machines[-1]
 
-    def run(self, stage: str, **request: Any) -> dict[str, Any]:
+    def run(self, stage: str, may_delete: bool = False, **request: Any) -> dict[str, Any]:
+        granted = ("list", "get", "create", "delete") if may_delete else ("list", "get", "create")
+        self._proxy.granted = frozenset(f"storage.objects.{name}" for name in granted)
         self._proxy.sent = self._proxy.fetched = 0
         record = self.machine().run(stage, {"model": MODEL, **request})
         self.moved[stage] = (self._proxy.fetched, self._proxy.sent)
@@ -69,11 +71,13 @@ def test_run_of_five_stages_that_share_no_disk_publishes_through_the_bucket(
     killed = fleet.run_killed(
         lambda kill: Fault(action=kill, moment=Moment.SENDING, name=second), "train", out=f"{work}/train"
     )
-    run = fleet.run("train", out=f"{work}/train")
+    run = fleet.run("train", may_delete=True, out=f"{work}/train")
     checkpoint = fleet.run("checkpoint", **{"from": run}, catalogue=f"{bucket}/catalogue", latest=True)
     export = fleet.run("export", checkpoint=checkpoint, out=f"{work}/export")
     report = fleet.run("validate", saved_model=export, report=f"{work}/report.json", against=bucket)
-    release = fleet.run("push", saved_model=export, report=report, bucket=bucket, make_live=True)
+    release = fleet.run(
+        "push", may_delete=True, saved_model=export, report=report, bucket=bucket, make_live=True
+    )
 
     assert (run["step"], checkpoint["step"]) == (500, 500)
     lines = open_storage(f"{work}/train").read("metrics.jsonl")
