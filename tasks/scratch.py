@@ -50,11 +50,14 @@ def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=root))
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         _lock(descriptor, wait=False)
+        _beside(folder).write_text("0")
     try:
         demand_room(folder, needed)
         yield folder
     finally:
-        _remove(folder)
+        # Not while another stage sweeps or counts what is there.
+        with _locked(root):
+            _remove(folder)
         os.close(descriptor)
 
 
@@ -87,7 +90,7 @@ def demand_room(folder: Path, needed: int) -> None:
 
 def _demand_quota(root: Path, own: Path, wanted: int) -> None:
     quota = _quota()
-    others = sum(_promised(folder) for folder in root.iterdir() if folder.is_dir() and folder != own)
+    others = sum(_promised(folder) for folder in _folders(root) if folder != own)
     if quota is not None and others + wanted > quota:
         raise DiskFull(
             f"{root}: expected room for {wanted} bytes within {_QUOTA}={quota}, got {max(0, quota - others)}:"
@@ -104,7 +107,7 @@ def _open_root() -> Path:
     """The place for scratch, made if it is absent; in a shared /tmp another user may have made it first."""
     root = _root()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if root.is_symlink() or root.stat().st_uid != os.getuid():
+    if not os.environ.get(_ROOT) and (root.is_symlink() or root.stat().st_uid != os.getuid()):
         raise StorageForbidden(
             f"{root}: expected a folder of user {os.getuid()}, got a link or one of user"
             f" {root.stat().st_uid}. Set {_ROOT} to another folder."
@@ -122,9 +125,7 @@ def _quota() -> int | None:
 
 
 def _sweep(root: Path) -> None:
-    for folder in root.iterdir():
-        if not folder.is_dir():
-            continue
+    for folder in _folders(root):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             if _lock(descriptor, wait=False):
@@ -132,6 +133,12 @@ def _sweep(root: Path) -> None:
                 _remove(folder)
         finally:
             os.close(descriptor)
+
+
+def _folders(root: Path) -> list[Path]:
+    """The stages' folders; whatever else somebody keeps there is not touched."""
+    found = [path.with_name(path.name.removesuffix(_PROMISED)) for path in root.glob(f"*{_PROMISED}")]
+    return [folder for folder in found if folder.is_dir()]
 
 
 def _promised(folder: Path) -> int:

@@ -119,9 +119,21 @@ def test_scratch_folder_with_a_quota_that_is_no_number_raises(
         scratch_folder("stage").__enter__()
 
 
-def test_scratch_folder_through_somebody_s_link_raises(root: Path, tmp_path: Path) -> None:
+def test_scratch_folder_leaves_what_is_not_a_stage_s(root: Path) -> None:
+    (root / "somebody-s").mkdir(parents=True)
+    (root / "somebody-s" / "data").touch()
+
+    with scratch_folder("stage"):
+        assert (root / "somebody-s" / "data").exists()
+
+
+def test_scratch_folder_through_somebody_s_link_in_tmp_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REDRAW_SCRATCH", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "theirs").mkdir()
-    root.symlink_to(tmp_path / "theirs")
+    (tmp_path / f"redraw-{os.getuid()}").symlink_to(tmp_path / "theirs")
 
     with pytest.raises(StorageForbidden, match="got a link"):
         scratch_folder("stage").__enter__()
