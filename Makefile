@@ -7,7 +7,7 @@ EMBEDDED := .venv/bin/python -m redraw.embedded
 export PYTHON
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test packages lint bench fuzz screenshots lock
+.PHONY: help setup run status stop clean test test-distributed packages lint bench fuzz screenshots lock
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -15,6 +15,7 @@ help:
 	@echo "make stop    end what 'make run' started"
 	@echo "make clean   the same, and remove its state (.redraw)"
 	@echo "make test    every gate: lint, format, types, tests"
+	@echo "make test-distributed  several machines: no shared disk, and Celery with PostgreSQL and Redis"
 	@echo "make bench   what it costs, beside doing without: BENCHMARKS=\"dag-parse commands\" picks some"
 	@echo "make screenshots  the README's pictures of the pages, anew"
 	@echo "make fuzz    damage checkpoints at random for as long as is asked: CASES=1000000 a test, from SEED=1"
@@ -33,11 +34,15 @@ test: lint packages
 	.venv/bin/python -m pytest $(PYTEST_ARGUMENTS)
 
 packages:
-	@sh .ci/packages
+	@sh .ci/packages browser
 
 # The pictures of the README, made by the tests that look at the pages.
 screenshots: $(ENVIRONMENT) packages
 	REDRAW_PICTURES=docs/pictures .venv/bin/python -m pytest -q tests/browser
+
+test-distributed: $(ENVIRONMENT)
+	@sh .ci/packages servers
+	.venv/bin/python -m pytest -m distributed $(PYTEST_ARGUMENTS)
 
 bench: $(ENVIRONMENT)
 	@.venv/bin/python -m tests.bench $(BENCHMARKS)

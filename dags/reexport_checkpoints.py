@@ -17,6 +17,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 from redraw.forms import check_reexport_choices, reexport_form
 from redraw.notices import announce_failure
 from redraw.operators import PlanReexportOperator, ReexportOperator, SummarizeReexportOperator
+from redraw.queues import tensorflow_queue
 
 with DAG(
     "reexport_checkpoints",
@@ -53,6 +54,7 @@ with DAG(
         weights=dag.param("weights"),
         waive=dag.param("waive"),
         map_index_template="{{ task.batch_label }}",
+        **tensorflow_queue(),
     ).expand_kwargs(plan.output)
     summary = SummarizeReexportOperator(
         task_id="summary",

@@ -31,6 +31,7 @@ from redraw.operators import (
     TrainOperator,
     ValidateSavedModelOperator,
 )
+from redraw.queues import tensorflow_queue
 
 RELEASES = Asset("redraw_releases")
 
@@ -63,6 +64,7 @@ with DAG(
         execution_timeout=timedelta(days=1),
         # What the form's fields say of each other, before an hour of training and not after it.
         pre_execute=check_retrain_choices,
+        **tensorflow_queue(),
     )
     checkpoint = CheckpointOperator(
         task_id="checkpoint",
@@ -73,7 +75,10 @@ with DAG(
         step=dag.param("step"),
     )
     export = ExportSavedModelOperator(
-        task_id="export", checkpoint=checkpoint.output, weights=dag.param("weights")
+        task_id="export",
+        checkpoint=checkpoint.output,
+        weights=dag.param("weights"),
+        **tensorflow_queue(),
     )
     validate = ValidateSavedModelOperator(
         task_id="validate",
@@ -82,6 +87,7 @@ with DAG(
         allow_breaking=dag.param("allow_breaking"),
         waive=dag.param("waive"),
         approval=dag.param("approval"),
+        **tensorflow_queue(),
     )
     approve = ApproveReleaseOperator(
         task_id="approve",

@@ -6,8 +6,6 @@ The version is fetched back from the bucket, as a server would fetch it.
 from __future__ import annotations
 
 import logging
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from tasks.live import change_live
 from tasks.names import check_bucket
 from tasks.registry import load_definition
 from tasks.requests import LiveRequest, PredictRequest
+from tasks.scratch import scratch_folder
 from tasks.storage import download_tree, open_storage
 
 __all__ = ["predict_golden"]
@@ -50,9 +49,9 @@ def predict_golden(request: PredictRequest) -> Prediction:
             f"{storage.uri}: expected a published version, got none."
             " List them with 'python -m tasks releases'."
         )
-    with tempfile.TemporaryDirectory() as folder:
-        download_tree(storage, "", Path(folder))
-        served = tf.saved_model.load(folder).signatures[signature]
+    with scratch_folder("predict") as folder:
+        download_tree(storage, "", folder)
+        served = tf.saved_model.load(str(folder)).signatures[signature]
         answers = served(**{name: tf.constant(value) for name, value in examples.inputs.items()})
     rows = _rows(np.asarray(examples.labels[output]), answers[output].numpy())
     logger.info("%s answers %d of %d as labelled", storage.uri, sum(row.correct for row in rows), len(rows))

@@ -1,10 +1,11 @@
-"""The files of a training run: its record and its metrics. No TensorFlow here."""
+"""The files of a training run: its record, its metrics and its checkpoints. No TensorFlow here."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,11 @@ from pathlib import Path
 from tasks.errors import InvalidRecord
 from tasks.files import write_atomically
 from tasks.records import TrainingRun
+from tasks.scratch import scratch_folder
 
-__all__ = ["Evaluation", "RunFolder"]
+__all__ = ["Evaluation", "RunFolder", "open_run_folder"]
+
+RECORD, METRICS = "run.json", "metrics.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +36,33 @@ class Evaluation:
 
 
 class RunFolder:
-    """The folder of one training run.
+    """The folder of one training run on this machine.
 
     Args:
         path: The folder; it need not exist.
     """
 
+    # Whether a checkpoint goes elsewhere once it is saved, and so has to be whole when saving returns.
+    sends = False
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.events = path / "events"
-        self._record = path / "run.json"
-        self._metrics = path / "metrics.jsonl"
+        self._record = path / RECORD
+        self._metrics = path / METRICS
+
+    @property
+    def uri(self) -> str:
+        """Where the run is for other stages."""
+        return str(self.path.absolute())
+
+    def is_empty(self) -> bool:
+        """Whether nothing is there."""
+        return not (self.path.is_dir() and any(self.path.iterdir()))
+
+    def claim(self) -> None:
+        """Say that this process carries on the run, and no other does."""
 
     def read_run(self) -> TrainingRun | None:
         """The run's record; None where the folder holds none.
@@ -83,7 +102,7 @@ class RunFolder:
                 if number == len(lines):
                     break
                 raise InvalidRecord(
-                    f"{self._metrics}, line {number}: expected step, time and metrics, got {line!r:.60}."
+                    f"{self.uri}/{METRICS}, line {number}: expected step, time and metrics, got {line!r:.60}."
                     " Train into a new folder."
                 ) from err
             found[evaluation.step] = evaluation
@@ -93,3 +112,42 @@ class RunFolder:
         """The newest evaluation's metrics; empty before the first."""
         evaluations = self.evaluations()
         return evaluations[max(evaluations)].metrics if evaluations else {}
+
+    def steps(self) -> list[int]:
+        """The steps that a checkpoint was saved at, the lowest first."""
+        return sorted(int(path.stem.removeprefix("ckpt-")) for path in self.checkpoints.glob("ckpt-*.index"))
+
+    def checkpoint(self, step: int) -> Path:
+        """The prefix, on this machine, of the checkpoint of one of these steps."""
+        return self.checkpoints / f"ckpt-{step}"
+
+    def checkpoint_saved(self, step: int, keep: int) -> None:
+        """Take note that a checkpoint has been saved.
+
+        Args:
+            step: Its step.
+            keep: How many checkpoints to keep; whoever saved it has removed the others here.
+        """
+
+
+@contextlib.contextmanager
+def open_run_folder(uri: str, purpose: str) -> Iterator[RunFolder]:
+    """Open a run's folder, wherever it is.
+
+    Args:
+        uri: A local folder, or one in a bucket (`gs://`); it need not exist.
+        purpose: What for: the name of the scratch folder that a bucket's files pass through.
+
+    Yields:
+        The folder, for as long as the context lasts.
+
+    Raises:
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    if "://" not in uri:
+        yield RunFolder(Path(uri))
+        return
+    from tasks.remote_run import RemoteRunFolder
+
+    with scratch_folder(purpose) as scratch:
+        yield RemoteRunFolder(uri, scratch)

@@ -1,12 +1,13 @@
-"""What the operators have in common: a stage in a process of its own.
+"""What the operators have in common: a stage in a process of its own, or in a pod.
 
 An operator assigns in its constructor and names its stage; everything else is here.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator
@@ -18,7 +19,7 @@ from redraw.stage_outcome import read_record
 from redraw.stage_process import FinishedStage, StageProcess
 from redraw.stage_stats import send_duration, send_size
 from redraw.task_inputs import TaskFolder, optional_text
-from tasks.errors import RedrawError
+from tasks.errors import InvalidRequest, RedrawError
 from tasks.records import Record
 from tasks.requests import Request
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from redraw.stage_pod import StagePod
 
 __all__ = ["StageOperator"]
 
@@ -40,17 +43,21 @@ class StageOperator(BaseOperator):
         gcp_conn_id: The Airflow connection that grants access to the buckets.
         work_dir: The folder for scratch.
         python: The interpreter that has TensorFlow.
+        launcher: `process`, or `kubernetes` for a pod, which needs the provider cncf.kubernetes and a work
+            folder in a bucket; `REDRAW_LAUNCHER` by default.
+        pod: For a pod: arguments of `KubernetesPodOperator`, `image` at the least.
         kwargs: As every operator takes them.
     """
 
-    template_fields: Sequence[str] = ("model", "gcp_conn_id", "work_dir", "python")
+    template_fields: Sequence[str] = ("model", "gcp_conn_id", "work_dir", "python", "launcher", "pod")
     ui_color = "#e8f0fe"
 
     stage: ClassVar[str]
     request_type: ClassVar[type[Request]]
     record_type: ClassVar[type[Record]]
 
-    _running: StageProcess | None = None
+    _running: StageProcess | StagePod | None = None
+    _event: Mapping[str, Any] | None = None
     record: Record | None = None
 
     def __init__(
@@ -60,9 +67,13 @@ class StageOperator(BaseOperator):
         gcp_conn_id: str = DEFAULT_CONNECTION,
         work_dir: str | None = None,
         python: str | None = None,
+        launcher: str | None = None,
+        pod: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.launcher = launcher
+        self.pod = pod
         self.model = model
         self.gcp_conn_id = gcp_conn_id
         self.work_dir = work_dir
@@ -83,6 +94,11 @@ class StageOperator(BaseOperator):
         """
         return self.run_stage(context).to_json()
 
+    def trigger_reentry(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Go on once the triggerer has seen the end of a deferrable pod; raises as `execute`."""
+        self._event = event
+        return self.execute(context)
+
     def run_stage(self, context: Context) -> Record:
         """Run the stage and read its record; raises as `execute`."""
         return self.keep_record(read_record(self.finish_stage(context), self.record_type))
@@ -92,14 +108,19 @@ class StageOperator(BaseOperator):
 
         Raises:
             AirflowFailException: The request is wrong, or the interpreter cannot be started.
+            AirflowException: The pod cannot be started, or vanished.
+            TaskDeferred: The pod is `deferrable`.
         """
         try:
             folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
             fields = {**self.request_fields(folder), **self.asking_fields(context)}
             stage, request_type = self.asked_stage()
             request = request_type.from_json({"model": self.model, **fields})
+            launcher = self._launcher(folder)
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err
+        if launcher == "kubernetes":
+            return self._run_pod(context, stage, request)
         self._running = StageProcess(
             stage=stage,
             request=request.to_json(),
@@ -134,6 +155,38 @@ class StageOperator(BaseOperator):
     def asked_stage(self) -> tuple[str, type[Request]]:
         """Which stage, and the type of its request: the class's, unless an argument decides."""
         return self.stage, self.request_type
+
+    def _launcher(self, folder: TaskFolder) -> str:
+        launcher = optional_text(self.launcher) or os.environ.get("REDRAW_LAUNCHER") or "process"
+        if launcher not in {"process", "kubernetes"}:
+            raise InvalidRequest(
+                f"launcher: expected process or kubernetes, got {launcher!r}. Correct it, or REDRAW_LAUNCHER."
+            )
+        if launcher == "kubernetes" and not folder.for_all_tries().startswith("gs://"):
+            raise InvalidRequest(
+                f"launcher kubernetes: expected a work folder in a bucket, got {folder.for_all_tries()!r}:"
+                " a pod shares no disk. Set REDRAW_WORK to gs://…."
+            )
+        if launcher == "kubernetes" and "image" not in (self.pod or {}):
+            raise InvalidRequest(
+                "pod: expected an image to run the stage in, got none. Pass pod={'image': …}, by the DAG's"
+                " default_args for all stages."
+            )
+        return launcher
+
+    def _run_pod(self, context: Context, stage: str, request: Request) -> FinishedStage:
+        # Imported here: the provider is needed by pods alone.
+        from redraw.stage_pod import StagePod
+
+        pod = StagePod(
+            stage=stage,
+            request=request.to_json(),
+            pod=self.pod or {},
+            task_id=self.task_id,
+            execution_timeout=self.execution_timeout,
+        )
+        self._running = pod
+        return pod.run_stage(context, self._event)
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The request's JSON besides the model; `folder` is where the task may write."""

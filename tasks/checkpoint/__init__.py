@@ -19,7 +19,7 @@ from tasks.errors import CheckpointError, CheckpointMismatch, CheckpointNotFound
 from tasks.names import check_model_name
 from tasks.records import Checkpoint, TrainingRun
 from tasks.requests import CheckpointRequest
-from tasks.run_folder import Evaluation, RunFolder
+from tasks.run_folder import Evaluation, RunFolder, open_run_folder
 from tasks.times import format_time
 
 __all__ = ["last_whole_checkpoint", "select_checkpoint"]
@@ -48,18 +48,12 @@ def select_checkpoint(request: CheckpointRequest) -> Checkpoint:
     if request.source is None:
         return choose_checkpoint(request)
     started = time.monotonic()
-    folder, run = _open_run(request)
-    step = _choose(request, folder, run)
-    prefix = folder.checkpoints / f"ckpt-{step}"
-    logger.info("verifying %s", prefix)
-    bundle = TensorBundle(prefix)
-    bundle.verify()
-    found = _describe(bundle, run, folder.evaluations().get(step), step, request.catalogue)
-    files = {path.name.replace(prefix.name, PREFIX, 1): path for path in _files(bundle)}
-    recorded = add_checkpoint(request.catalogue, found, files)
+    source = request.source
+    with open_run_folder(source.uri if isinstance(source, TrainingRun) else source, "checkpoint") as folder:
+        recorded = _record(request, folder)
     logger.info(
         "checkpoint of step %d, %d bytes, in %s after %.1f s",
-        step,
+        recorded.step,
         recorded.size_bytes,
         recorded.uri,
         time.monotonic() - started,
@@ -67,7 +61,7 @@ def select_checkpoint(request: CheckpointRequest) -> Checkpoint:
     return recorded
 
 
-def last_whole_checkpoint(folder: Path) -> Path | None:
+def last_whole_checkpoint(folder: RunFolder) -> Path | None:
     """The newest checkpoint of a run that is whole, for the run to carry on from.
 
     TensorFlow's own `checkpoint` file is not asked: a run that was killed between saving
@@ -75,13 +69,13 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     has torn is passed over.
 
     Args:
-        folder: The run's `checkpoints/`.
+        folder: The run's.
 
     Returns:
-        The checkpoint's prefix; None where there is none.
+        The checkpoint's prefix on this machine; None where there is none.
     """
-    for step in reversed(_steps(folder)):
-        prefix = folder / f"ckpt-{step}"
+    for step in reversed(folder.steps()):
+        prefix = folder.checkpoint(step)
         try:
             TensorBundle(prefix).verify()
         except CheckpointError as err:
@@ -91,14 +85,20 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def _steps(folder: Path) -> list[int]:
-    return sorted(int(path.stem.removeprefix("ckpt-")) for path in folder.glob("ckpt-*.index"))
+def _record(request: CheckpointRequest, folder: RunFolder) -> Checkpoint:
+    run = _read_run(request, folder)
+    step = _choose(request, folder, run)
+    prefix = folder.checkpoint(step)
+    logger.info("verifying the checkpoint of step %d in %s", step, folder.uri)
+    bundle = TensorBundle(prefix)
+    bundle.verify()
+    found = _describe(bundle, run, folder.evaluations().get(step), step, request.catalogue)
+    files = {path.name.replace(prefix.name, PREFIX, 1): path for path in _files(bundle)}
+    return add_checkpoint(request.catalogue, found, files)
 
 
-def _open_run(request: CheckpointRequest) -> tuple[RunFolder, TrainingRun]:
-    uri = request.source.uri if isinstance(request.source, TrainingRun) else str(request.source)
-    folder = RunFolder(Path(uri))
-    run = folder.read_run()
+def _read_run(request: CheckpointRequest, folder: RunFolder) -> TrainingRun:
+    uri, run = folder.uri, folder.read_run()
     if run is None:
         raise CheckpointNotFound(
             f"{uri}: expected a training run (run.json), got none. Name the folder that train wrote."
@@ -108,23 +108,23 @@ def _open_run(request: CheckpointRequest) -> tuple[RunFolder, TrainingRun]:
             f"{uri}: expected a run of model {request.model!r}, got one of {run.model!r}."
             " Name a run of this model."
         )
-    return folder, run
+    return run
 
 
 def _choose(request: CheckpointRequest, folder: RunFolder, run: TrainingRun) -> int:
-    steps = _steps(folder.checkpoints)
+    steps = folder.steps()
     if not steps:
         raise CheckpointNotFound(
-            f"{folder.checkpoints}: expected checkpoints (ckpt-STEP.index), got none."
+            f"{folder.uri}/checkpoints: expected checkpoints (ckpt-STEP.index), got none."
             " Train until the first one is saved."
         )
     if request.best is not None:
-        return _best(request.best, steps, folder.evaluations(), run, str(folder.path))
+        return _best(request.best, steps, folder.evaluations(), run, folder.uri)
     if request.step is None:
         return steps[-1]
     if request.step not in steps:
         raise CheckpointNotFound(
-            f"{folder.checkpoints}: expected a checkpoint of step {request.step}, got"
+            f"{folder.uri}/checkpoints: expected a checkpoint of step {request.step}, got"
             f" {', '.join(map(str, steps))}. Choose one of these."
         )
     return request.step

@@ -8,7 +8,6 @@ not grow with what there is.
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +25,7 @@ from tasks.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound,
 from tasks.names import check_model_name
 from tasks.records import Checkpoint
 from tasks.requests import AdoptRequest
+from tasks.scratch import scratch_folder
 from tasks.storage import map_ahead, open_storage
 
 __all__ = ["adopt_checkpoints"]
@@ -146,8 +146,8 @@ class _Adoption:
         """Put one checkpoint into the catalogue."""
         if self._request.in_place or located.folder.local is not None:
             return self._record(located, located)
-        with tempfile.TemporaryDirectory(prefix="redraw-adopt-") as scratch:
-            return self._record(located, locate_checkpoint(str(fetch_located(located, Path(scratch)))))
+        with scratch_folder("adopt", sum(file.size for file in located.files)) as scratch:
+            return self._record(located, locate_checkpoint(str(fetch_located(located, scratch))))
 
     def _record(self, located: Located, at_hand: Located) -> _Outcome:
         """The same, with the files where they are to be read."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from tasks.checkpoint.formats.folder import Folder, FoundFile
 from tasks.checkpoint.formats.locate import Located, locate_checkpoint
 from tasks.errors import CheckpointCorrupt
+from tasks.scratch import demand_room
 from tasks.storage import Absent, in_parallel, open_storage
 
 __all__ = ["fetch_files", "fetch_located"]
@@ -38,6 +39,8 @@ def fetch_located(located: Located, folder: Path) -> Path:
     """The same for a checkpoint whose files were found already."""
     if located.folder.local is not None:
         return located.folder.local / located.name
+    folder.mkdir(parents=True, exist_ok=True)
+    demand_room(folder, sum(file.size for file in located.files))
     in_parallel(lambda file: _fetch(located.folder, file, folder), located.files)
     return folder / located.name
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from tasks.definition import ModelDefinition
-from tasks.errors import CheckpointMismatch, OutputExists
+from tasks.errors import CheckpointMismatch
+from tasks.export.destination import open_destination
 from tasks.export.ledger import Ledger
 from tasks.export.origin import open_origin, refuse_code
 from tasks.export.partial_folder import partial_folder
 from tasks.export.prepared import PreparedModel
-from tasks.file_list import encode_files
-from tasks.files import TreeScan, scan_tree, write_atomically, writing_to
+from tasks.files import TreeScan, scan_tree, writing_to
 from tasks.records import Checkpoint, ExportedModel, MadeBy, WeightsKind
 from tasks.registry import definition_for, find_fitting, find_model, load_definition
 from tasks.requests import ExportRequest
@@ -34,26 +32,23 @@ class Exporter:
 
     def export(self, request: ExportRequest) -> ExportedModel:
         """As `tasks.export.export_model`."""
-        out = Path(request.out)
-        _demand_absent(out)
         find_model(request.model)
         started = time.monotonic()
-        with writing_to(out):
+        with open_destination(request.out) as place, writing_to(place.folder):
             source, checkpoint = open_origin(request)
             model = self._prepared(request.model, checkpoint.trained_at)
             # The definition's module may have registered the classes that an archive names.
             refuse_code(source)
             weights = request.weights or model.definition.weights
             logger.info("exporting %s: step %d, %s weights", request.model, checkpoint.step, weights)
-            with partial_folder(out) as partial:
+            with partial_folder(place.folder) as partial:
                 with _explaining_choice(model.definition, checkpoint):
                     ledger, digests = model.write(
                         source, weights, partial, allow_non_finite=request.allow_non_finite
                     )
                 scan = scan_tree(partial, digests)
-                exported = _record(model, checkpoint, weights, ledger, scan, out)
-                write_atomically(Path(f"{exported.uri}.files.json"), encode_files(scan.files))
-                _put_in_place(exported, ledger, partial, out)
+                exported = _record(model, checkpoint, weights, ledger, scan, place.uri)
+                place.put(partial, exported, ledger, scan.files)
         logger.info(
             "exported %s: step %d, %d bytes in %.1f s, digest %.12s",
             request.model,
@@ -99,38 +94,23 @@ def _explaining_choice(definition: ModelDefinition, checkpoint: Checkpoint) -> I
         ) from err
 
 
-def _demand_absent(out: Path) -> None:
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise OutputExists(
-            f"{out}: expected an absent or empty folder, got one that holds something."
-            " Choose another --out, or remove it."
-        )
-
-
 def _record(
     model: PreparedModel,
     checkpoint: Checkpoint,
     weights: WeightsKind,
     ledger: Ledger,
     scan: TreeScan,
-    out: Path,
+    uri: str,
 ) -> ExportedModel:
     return ExportedModel(
         model=checkpoint.model,
-        uri=str(out.absolute()),
+        uri=uri,
         digest=scan.digest,
         size_bytes=scan.size_bytes,
         signatures=model.definition.signatures,
         checkpoint=checkpoint,
         weights=weights,
         ledger=ledger.summary(),
-        ledger_uri=f"{out.absolute()}.ledger.json",
+        ledger_uri=f"{uri}.ledger.json",
         made_by=model.made_now(),
     )
-
-
-def _put_in_place(exported: ExportedModel, ledger: Ledger, partial: Path, out: Path) -> None:
-    """The records first: a folder without them would look like an export that nothing explains."""
-    write_atomically(Path(exported.ledger_uri), ledger.to_bytes())
-    write_atomically(Path(f"{out.absolute()}.json"), json.dumps(exported.to_json(), indent=2).encode())
-    partial.rename(out)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tasks.checkpoint.dtypes import has_fixed_size, numpy_dtype
 from tasks.errors import NonFiniteWeights
 from tasks.json_codec import encode_dataclass
 from tasks.records import LedgerSummary
@@ -67,6 +69,11 @@ class Ledger:
     found_by: str = "name"
     non_finite: tuple[NonFinite, ...] = ()
 
+    @property
+    def served_bytes(self) -> int:
+        """What the served values take at the least: those of strings are not told by their shapes."""
+        return sum(_bytes_of(entry) for entry in self.served)
+
     def summary(self) -> LedgerSummary:
         """The ledger's sums."""
         rules = Counter(entry.rule for entry in self.dropped)
@@ -75,6 +82,11 @@ class Ledger:
     def to_bytes(self) -> bytes:
         """The ledger as a JSON file."""
         return json.dumps(encode_dataclass(self), indent=1).encode()
+
+
+def _bytes_of(entry: Served) -> int:
+    dtype = numpy_dtype(entry.dtype) if has_fixed_size(entry.dtype) else None
+    return 0 if dtype is None else dtype.itemsize * math.prod(entry.shape)
 
 
 def note_saved_keys(ledger: Ledger, keys: Mapping[str, str]) -> Ledger:

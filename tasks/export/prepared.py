@@ -24,6 +24,7 @@ from tasks.export.renaming import rename
 from tasks.export.warm_up import write_warm_up
 from tasks.files import Checksums
 from tasks.records import MadeBy, WeightsKind
+from tasks.scratch import demand_room
 
 __all__ = ["PreparedModel"]
 
@@ -74,9 +75,11 @@ class PreparedModel:
             CheckpointMismatch: A served variable has no source in the checkpoint.
             CheckpointCorrupt: A tensor differs from its checksum.
             NonFiniteWeights: There are some, and they are not allowed.
+            DiskFull: There is no room for the weights; none was moved yet.
         """
         source = join_parts(source, self._asked_for())
         ledger = self._map(source, weights)
+        demand_room(folder, ledger.served_bytes)
         written = write_saved_model(self.drawn, ledger, source, folder)
         ledger = note_non_finite(ledger, written.non_finite, allowed=allow_non_finite)
         self._write_warm_up(folder)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
-from pathlib import Path
 
 from tasks.errors import NotLoadable
 from tasks.records import Release
+from tasks.scratch import scratch_folder
 from tasks.storage import download_tree, open_storage
 
 __all__ = ["demand_loadable"]
@@ -31,10 +30,10 @@ def demand_loadable(release: Release) -> None:
     from tasks.validate.serving import LoadFailed, ServingCrashed, ServingProcess
 
     started = time.monotonic()
-    with ServingProcess() as serving, tempfile.TemporaryDirectory(prefix="redraw-live-") as scratch:
-        download_tree(open_storage(release.uri), "", Path(scratch))
+    with ServingProcess() as serving, scratch_folder("live", release.size_bytes) as scratch:
+        download_tree(open_storage(release.uri), "", scratch)
         try:
-            serving.load(Path(scratch)).close()
+            serving.load(scratch).close()
         except (LoadFailed, ServingCrashed) as err:
             raise NotLoadable(
                 f"{release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tasks.file_list import FileList
 from tasks.files import TreeFile, digest_of, scan_tree, tree_names
 from tasks.records import ExportedModel, ValidationReport
 from tasks.requests import PushRequest
+from tasks.scratch import scratch_folder
 from tasks.storage import download_tree, open_storage, read_uri
 
 __all__ = ["demand_validated", "local_files", "read_export", "read_report"]
@@ -93,7 +93,7 @@ def local_files(export: ExportedModel) -> Iterator[tuple[TreeFile, ...]]:
     with contextlib.ExitStack() as stack:
         folder = Path(export.uri)
         if "://" in export.uri:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="redraw-push-")))
+            folder = stack.enter_context(scratch_folder("push", export.size_bytes))
             download_tree(open_storage(export.uri), "", folder)
         if not folder.is_dir():
             raise InvalidRecord(f"{export.uri}: expected a SavedModel's folder, got none. Export it again.")

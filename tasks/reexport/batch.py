@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tasks.batches import ReexportedCheckpoint
-from tasks.checkpoint.catalogue import find_record
+from tasks.checkpoint.catalogue import find_record, full_uri
 from tasks.errors import DiskFull, RedrawError
 from tasks.export.exporter import Exporter
 from tasks.export.origin import open_origin
@@ -22,6 +22,7 @@ from tasks.records import Checkpoint, ExportedModel, Release
 from tasks.reexport.known import Recipe, find_same_export, find_same_source, without_weights
 from tasks.registry import find_fitting
 from tasks.requests import ExportRequest, PushRequest, ReexportRequest, ValidateRequest
+from tasks.scratch import scratch_folder
 from tasks.storage import open_storage
 from tasks.validate import Validator, check_waivers
 
@@ -46,17 +47,16 @@ class Batch:
 
     def __init__(self, request: ReexportRequest) -> None:
         self._request = request
-        check_waivers(self._validate_request("", Path()).waivers)
+        check_waivers(self._validate_request("", "").waivers)
         self._storage = open_storage(request.bucket)
         # A bucket that is not there is no fault of the first checkpoint's.
         read_pointer(self._storage, request.model)
         self._exporter = Exporter()
         # Nor is a definition that cannot be loaded.
         self._exporter.maker(request.model)
-        out = Path(request.out)
-        out.mkdir(parents=True, exist_ok=True)
-        self._reports = out.absolute()
-        self._scratch = Path(tempfile.mkdtemp(prefix="exports-", dir=self._reports))
+        self._reports = full_uri(request.out)
+        self._room = contextlib.ExitStack()
+        self._scratch = self._room.enter_context(scratch_folder("reexport"))
         self._validator = Validator()
         # By definition: checkpoints of other times may need another one.
         self._recipes: dict[str, Recipe] = {}
@@ -68,7 +68,7 @@ class Batch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._validator.__exit__(kind, error, trace)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._room.close()
 
     def reexport(self, given: Given) -> ReexportedCheckpoint:
         """Export, validate and publish one checkpoint, unless it is published.
@@ -122,7 +122,7 @@ class Batch:
             known = find_same_export(self._storage, exported)
             if known is not None:
                 return known, True
-            return self._publish(exported, self._reports / f"{name}.json"), False
+            return self._publish(exported, f"{self._reports}/{name}.json"), False
         finally:
             _remove(folder)
 
@@ -132,7 +132,7 @@ class Batch:
         maker = self._exporter.maker(exported.model, exported.checkpoint.trained_at)
         return Recipe(weights=exported.weights, maker=maker, files=without_weights(files))
 
-    def _publish(self, exported: ExportedModel, report: Path) -> Release:
+    def _publish(self, exported: ExportedModel, report: str) -> Release:
         request = self._request
         validated = self._validator.validate(self._validate_request(exported, report))
         push = PushRequest(
@@ -146,11 +146,9 @@ class Batch:
         )
         return push_model(push, self._storage)
 
-    def _validate_request(self, exported: ExportedModel | str, report: Path) -> ValidateRequest:
+    def _validate_request(self, exported: ExportedModel | str, report: str) -> ValidateRequest:
         request = self._request
-        return ValidateRequest(
-            model=request.model, saved_model=exported, report=str(report), waive=request.waive
-        )
+        return ValidateRequest(model=request.model, saved_model=exported, report=report, waive=request.waive)
 
     def _export_request(self, given: Given, out: Path) -> ExportRequest:
         return ExportRequest(

@@ -24,7 +24,7 @@ class ExportRequest(Request):
     checkpoint: Checkpoint | str = flag(
         "the checkpoint's URI: in the catalogue, or any file, prefix or folder that holds one"
     )
-    out: str = flag("folder for the SavedModel; must be absent or empty")
+    out: str = flag("folder or gs:// URI for the SavedModel; must be absent or empty")
     weights: WeightsKind | None = flag("which weights to serve (default: the definition's)", default=None)
     step: int | None = flag("of a folder with several checkpoints the one of this step", default=None)
     allow_non_finite: bool = flag("export weights that are NaN or infinite all the same", default=False)
@@ -35,8 +35,8 @@ class ValidateRequest(Request):
     """Examine an export and write a report of every check."""
 
     model: str = flag("the definition's name")
-    saved_model: ExportedModel | str = flag("the SavedModel's folder")
-    report: str = flag("file for the report")
+    saved_model: ExportedModel | str = flag("the SavedModel's folder or gs:// URI")
+    report: str = flag("file or gs:// URI for the report")
     checkpoint: Checkpoint | str | None = flag(
         "the checkpoint to compare with (default: the one that the export names)", default=None
     )
@@ -70,7 +70,7 @@ class ReexportRequest(Request):
     model: str = flag("the definition's name")
     checkpoints: tuple[Checkpoint | str, ...] = flag("a checkpoint's URI; may be repeated")
     bucket: str = flag("gs:// URI of the model bucket")
-    out: str = flag("folder for scratch and for the validations' reports")
+    out: str = flag("folder or gs:// URI for the validations' reports")
     weights: WeightsKind | None = flag("which weights to serve (default: the definition's)", default=None)
     waive: tuple[str, ...] = flag(WAIVE, default=())
     by: str | None = flag(BY, default=None)

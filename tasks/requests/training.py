@@ -16,7 +16,7 @@ class TrainRequest(Request):
     """Train a model, or carry on where a killed training stopped."""
 
     model: str = flag("the definition's name")
-    out: str = flag("folder for checkpoints and metrics; a stopped run in it carries on")
+    out: str = flag("folder or gs:// URI for checkpoints and metrics; a stopped run in it carries on")
     max_steps: int | None = flag("steps to train in all (default: the definition's)", default=None)
     warm_start: str | None = flag(
         "a checkpoint to take the first weights from: its URI, or STEP or STEP-DIGEST of the catalogue",
@@ -40,7 +40,7 @@ class CheckpointRequest(Request):
     model: str = flag("the definition's name")
     catalogue: str = flag("folder or gs:// URI of the checkpoint catalogue")
     source: TrainingRun | str | None = flag(
-        "the training run's folder (default: choose among the catalogue's, of all runs)",
+        "the training run's folder or gs:// URI (default: choose among the catalogue's, of all runs)",
         key="from",
         default=None,
     )

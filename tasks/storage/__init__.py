@@ -8,8 +8,10 @@ URI is opened.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+from tasks.files import write_atomically
 from tasks.names import split_bucket_uri
 from tasks.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
 from tasks.storage.trees import (
@@ -36,6 +38,7 @@ __all__ = [
     "read_uri",
     "streams_for",
     "upload_tree",
+    "write_uri",
 ]
 
 
@@ -83,3 +86,32 @@ def read_uri(uri: str, most: int | None = None) -> bytes | None:
         return storage.read_range(name, 0, most)
     except Absent:
         return None
+
+
+def write_uri(uri: str, data: bytes) -> None:
+    """Write one small file, local or in a bucket, in place of what was there.
+
+    Args:
+        uri: A path, whose folder need not exist, or `gs://BUCKET/NAME`.
+        data: Its content.
+
+    Raises:
+        DiskFull: No space is left for it.
+        InvalidName: As `open_storage`.
+        StorageError: The bucket cannot be written to.
+    """
+    folder, _, name = uri.rpartition("/")
+    if "://" not in uri:
+        Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(Path(uri), data)
+        return
+    storage = open_storage(folder)
+    while True:
+        known = storage.stat(name)
+        # Somebody else's write in between is one that this one comes after.
+        with contextlib.suppress(AlreadyThere, Changed):
+            if known is None:
+                storage.create(name, data)
+            else:
+                storage.replace(name, data, known.generation)
+            return

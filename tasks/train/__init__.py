@@ -1,5 +1,8 @@
 """Train a model: checkpoints and metrics in a folder, carrying on where a run was stopped.
 
+The folder may be in a bucket: then each checkpoint is sent there once it is saved, and a run that
+lost its machine is carried on by another.
+
 <out>/run.json            the run's record
 <out>/metrics.jsonl       a line an evaluation: step, time, metrics
 <out>/checkpoints/        TensorFlow's checkpoints, `ckpt-<step>`
@@ -12,7 +15,6 @@ import contextlib
 import logging
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from tasks.checkpoint.listing import find_named, is_folder_name
 from tasks.definition import GraphFunctionDefinition, ModelDefinition
@@ -21,7 +23,7 @@ from tasks.files import writing_to
 from tasks.records import TrainingRun
 from tasks.registry import load_definition
 from tasks.requests import TrainRequest
-from tasks.run_folder import RunFolder
+from tasks.run_folder import RunFolder, open_run_folder
 from tasks.train.graph_loop import GraphTrainer
 from tasks.train.loop import Trainer
 from tasks.train.steps import StepLoop
@@ -49,12 +51,13 @@ def train_model(request: TrainRequest) -> TrainingRun:
         OutputExists: The folder holds something else.
         CheckpointMismatch: The folder, or the warm start, belongs to another model.
         CheckpointNotFound: The catalogue has no checkpoint as the warm start names it, or several.
+        ObjectConflict: Another process carries on the run, in the same folder of a bucket.
+        StorageError: The bucket cannot be used.
         DiskFull: No space for a checkpoint; the ones before it remain.
     """
     definition = load_definition(request.model)
-    folder = RunFolder(Path(request.out))
     started = time.monotonic()
-    with writing_to(folder.path):
+    with open_run_folder(request.out, "train") as folder, writing_to(folder.path):
         run = _open_run(request, folder, definition)
         with contextlib.closing(_trainer(definition, folder, run)) as trainer:
             first = trainer.restore(run.warm_start)
@@ -77,15 +80,15 @@ def _open_run(request: TrainRequest, folder: RunFolder, definition: ModelDefinit
     """The record of the run in the folder, or of a new one."""
     run = folder.read_run()
     if run is None:
-        if folder.path.is_dir() and any(folder.path.iterdir()):
+        if not folder.is_empty():
             raise OutputExists(
-                f"{folder.path}: expected an empty folder or a training run, got other files."
+                f"{folder.uri}: expected an empty folder or a training run, got other files."
                 " Choose another --out."
             )
         run = TrainingRun(
             model=request.model,
-            uri=str(folder.path.absolute()),
-            run=request.run or folder.path.absolute().name,
+            uri=folder.uri,
+            run=request.run or folder.uri.rpartition("/")[2],
             step=0,
             lower_is_better=_lower_is_better(definition),
             warm_start=_warm_start(request),
@@ -93,9 +96,10 @@ def _open_run(request: TrainRequest, folder: RunFolder, definition: ModelDefinit
         folder.write_run(run)
     if run.model != request.model:
         raise CheckpointMismatch(
-            f"{folder.path}: expected a run of model {request.model!r}, got one of {run.model!r}."
+            f"{folder.uri}: expected a run of model {request.model!r}, got one of {run.model!r}."
             " Choose another --out."
         )
+    folder.claim()
     return run
 
 

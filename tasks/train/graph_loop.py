@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from tasks.errors import InvalidDefinition, RedrawError
 from tasks.graphs import check_fit, group_by_saved_name, restore_by_name
 from tasks.records import TrainingRun
 from tasks.run_folder import RunFolder
+from tasks.scratch import scratch_folder
 from tasks.train.evaluate import Evaluator
 from tasks.train.graph_training import Drawing, draw_training
 from tasks.train.steps import StepLoop
@@ -67,7 +67,7 @@ class GraphTrainer(StepLoop):
 
     def restore(self, warm_start: str | None) -> int:
         """As `StepLoop.restore`."""
-        if latest := last_whole_checkpoint(self._folder.checkpoints):
+        if latest := last_whole_checkpoint(self._folder):
             check_fit(latest, self._everything)
             with self._graph.as_default():
                 self._saver.restore(self._session, str(latest))
@@ -102,8 +102,8 @@ class GraphTrainer(StepLoop):
         return [str(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("ckpt-")))]
 
     def _take_weights(self, uri: str) -> None:
-        with tempfile.TemporaryDirectory() as scratch, self._graph.as_default():
-            prefix = self._fetch_warm_start(uri, Path(scratch))
+        with scratch_folder("warm-start") as scratch, self._graph.as_default():
+            prefix = self._fetch_warm_start(uri, scratch)
             restore_by_name(self._session, prefix, group_by_saved_name(self._drawn.weights))
         self._session.run(self._drawn.start_averages)
         logger.info("weights taken from %s", uri)

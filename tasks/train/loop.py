@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import zlib
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +15,7 @@ from tasks.errors import CheckpointMismatch
 from tasks.networks import copy_weights, draw_network, is_random_state, weights_by_name
 from tasks.records import TrainingRun
 from tasks.run_folder import RunFolder
+from tasks.scratch import scratch_folder
 from tasks.train.async_saving import enable_async_saving
 from tasks.train.average import update_average
 from tasks.train.evaluate import Evaluator
@@ -67,7 +66,7 @@ class Trainer(StepLoop):
 
     def restore(self, warm_start: str | None) -> int:
         """As `StepLoop.restore`."""
-        if latest := last_whole_checkpoint(self._folder.checkpoints):
+        if latest := last_whole_checkpoint(self._folder):
             _read(self._checkpoint, str(latest))
             logger.info("carrying on from %s", latest)
         elif warm_start:
@@ -93,8 +92,8 @@ class Trainer(StepLoop):
         return tracked | average | {"random_seeds": seeds}
 
     def _take_weights(self, uri: str) -> None:
-        with tempfile.TemporaryDirectory() as scratch:
-            prefix = self._fetch_warm_start(uri, Path(scratch))
+        with scratch_folder("warm-start") as scratch:
+            prefix = self._fetch_warm_start(uri, scratch)
             _read(tf.train.Checkpoint(model=self._network), str(prefix), partial=True)
         if self._average is not None:
             copy_weights(self._network, self._average)
@@ -125,7 +124,9 @@ class Trainer(StepLoop):
         return metrics
 
     def _save(self, step: int) -> None:
-        self._manager.save(step, options=tf.train.CheckpointOptions(enable_async=True))
+        # What is sent as soon as it is saved has to be on the disk by then.
+        options = tf.train.CheckpointOptions(enable_async=not self._folder.sends)
+        self._manager.save(step, options=options)
 
 
 def _is_seed(variable: Any) -> bool:

@@ -135,5 +135,6 @@ class StepLoop(ABC):
         # line whose checkpoint was never finished is written again by the run that carries on.
         self._folder.add_evaluation(step, metrics)
         self._save(step)
+        self._folder.checkpoint_saved(step, self._definition.training.keep_checkpoints)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         logger.info("step %d: %s", step, shown)

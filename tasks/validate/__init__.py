@@ -8,7 +8,6 @@ is asked by a process that holds TensorFlow's C++ runtime alone, as a server doe
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,11 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tasks.checkpoint.catalogue import full_uri
 from tasks.errors import InvalidRecord, InvalidRequest, ValidationFailed
 from tasks.names import check_model_name
 from tasks.records import Check, ExportedModel, ValidationReport
 from tasks.registry import find_fitting
 from tasks.requests import ValidateRequest
+from tasks.scratch import demand_room, scratch_folder
+from tasks.storage import download_tree, open_storage, read_uri
 from tasks.validate.live_version import find_live_version
 from tasks.validate.outcome import CannotRun, skip
 from tasks.validate.plan import PLAN, PlannedCheck
@@ -86,33 +88,25 @@ class Validator:
         check_model_name(request.model)
         check_waivers(request.waivers)
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="redraw-validate-") as scratch:
-            subject = self._subject(request, Path(scratch))
-            logger.info("validating %s in %s", request.model, subject.folder)
+        exported = _read_export(request)
+        with scratch_folder("validate") as scratch:
+            subject = self._subject(request, exported, scratch)
+            logger.info("validating %s in %s", request.model, exported.uri)
             try:
                 report = examine(subject, request.waivers)
             finally:
                 subject.close()
-        path = Path(request.report)
-        report = write_report(report, subject.exported, subject.attachments, path)
+        report = write_report(report, exported, subject.attachments, request.report)
         show_report(report)
         seconds = time.monotonic() - started
         logger.info("validated %s: %d checks in %.1f s", request.model, len(report.checks), seconds)
-        _demand_passed(report, path)
+        _demand_passed(report, request.report)
         return report
 
-    def _subject(self, request: ValidateRequest, scratch: Path) -> Subject:
-        given = request.saved_model
-        folder = Path(given.uri if isinstance(given, ExportedModel) else given)
-        exported = given if isinstance(given, ExportedModel) else _read_export(folder)
-        if exported.model != request.model:
-            raise InvalidRecord(
-                f"{folder}: expected an export of model {request.model!r}, got one of {exported.model!r}."
-                " Name an export of this model."
-            )
+    def _subject(self, request: ValidateRequest, exported: ExportedModel, scratch: Path) -> Subject:
         return Subject(
             exported=exported,
-            folder=folder,
+            folder=_files(request, exported, scratch),
             checkpoint=request.checkpoint or exported.checkpoint,
             live=find_live_version(request.model, request.against, scratch),
             allow_breaking=request.allow_breaking or "",
@@ -204,18 +198,37 @@ def check_waivers(waivers: dict[str, str]) -> None:
             )
 
 
-def _read_export(folder: Path) -> ExportedModel:
-    record = Path(f"{folder.absolute()}.json")
-    try:
-        return ExportedModel.from_text(record.read_bytes(), str(record))
-    except OSError as err:
+def _read_export(request: ValidateRequest) -> ExportedModel:
+    given = request.saved_model
+    if isinstance(given, str):
+        uri = f"{full_uri(given)}.json"
+        content = read_uri(uri)
+        if content is None:
+            raise InvalidRecord(
+                f"{uri}: expected the record that export writes beside {given}, got no such file."
+                " Export again."
+            )
+        given = ExportedModel.from_text(content, uri)
+    if given.model != request.model:
         raise InvalidRecord(
-            f"{record}: expected the record that export writes beside {folder}, got {err.strerror}."
-            " Export again."
-        ) from err
+            f"{given.uri}: expected an export of model {request.model!r}, got one of {given.model!r}."
+            " Name an export of this model."
+        )
+    return given
 
 
-def _demand_passed(report: ValidationReport, path: Path) -> None:
+def _files(request: ValidateRequest, exported: ExportedModel, scratch: Path) -> Path:
+    """The export's folder on this machine; one in a bucket is fetched, once for all checks."""
+    given = request.saved_model
+    uri = given if isinstance(given, str) else given.uri
+    if "://" not in uri:
+        return Path(uri)
+    demand_room(scratch, exported.size_bytes)
+    download_tree(open_storage(uri), "", scratch / "export")
+    return scratch / "export"
+
+
+def _demand_passed(report: ValidationReport, path: str) -> None:
     if report.passed:
         return
     held_up = [check for check in report.checks if not check.admits]

@@ -7,6 +7,7 @@ from pathlib import Path
 from tasks.live import read_pointer
 from tasks.names import check_bucket
 from tasks.published import version_folder
+from tasks.scratch import demand_room
 from tasks.storage import download_tree, open_storage
 from tasks.validate.subject import LiveVersion
 from tasks.whole import demand_published
@@ -38,6 +39,7 @@ def find_live_version(model: str, bucket: str | None, scratch: Path) -> LiveVers
         return None
 
     def fetch() -> Path:
+        demand_room(scratch, release.size_bytes)
         download_tree(storage, version_folder(model, version), scratch / "live")
         return scratch / "live"
 

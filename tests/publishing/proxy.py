@@ -28,6 +28,8 @@ class FaultyProxy(ThreadingHTTPServer):
         latency: Seconds that every request waits before it is passed on.
         granted: The IAM permissions of whoever asks; None for all there are.
         requests: Every request so far, in the order of arrival.
+        sent: Bytes of the objects' content that clients sent, as far as they came.
+        fetched: The same that clients were answered with.
         errors: What went wrong in the proxy itself: nothing should.
         stopping: Set when it ends, for those who wait within it.
     """
@@ -44,6 +46,7 @@ class FaultyProxy(ThreadingHTTPServer):
         self.latency = 0.0
         self.granted: frozenset[str] | None = None
         self.requests: list[StorageRequest] = []
+        self.sent = self.fetched = 0
         self.errors: list[Exception] = []
         self.stopping = threading.Event()
         self._lock = threading.Lock()
@@ -60,6 +63,12 @@ class FaultyProxy(ThreadingHTTPServer):
             fault = next(striking, None)
             self.requests.append(request)
         return fault
+
+    def count(self, *, sent: int = 0, fetched: int = 0) -> None:
+        """Count bytes of content that passed."""
+        with self._lock:
+            self.sent += sent
+            self.fetched += fetched
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Keep what a request's thread raised, to be shown in the end."""

@@ -96,6 +96,7 @@ class Relay(BaseHTTPRequestHandler):
         try:
             for block in self._in_halves(cast(BinaryIO, self.rfile), size, Moment.SENDING):
                 self._unread -= len(block)
+                self._proxy.count(sent=len(block))
                 self._upstream.send(block)
         except BaseException:
             self._upstream.close()  # the server sees half a body, and no end of it
@@ -123,6 +124,8 @@ class Relay(BaseHTTPRequestHandler):
         self.end_headers()
         for block in self._in_halves(body, size, Moment.ANSWERING):
             self.wfile.write(block)
+            if request.operation == "read":
+                self._proxy.count(fetched=len(block))
         answer.read()  # nothing is left; the connection is free for the next request
 
     def _in_halves(self, source: BinaryIO, size: int, moment: Moment) -> Iterator[bytes]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import contextlib
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import CheckpointCorrupt
+from tasks.scratch import scratch_folder
 from tasks.storage import Absent, Changed, open_storage
 
 __all__ = ["Folder", "FoundFile", "list_beside", "list_folder"]
@@ -86,8 +86,11 @@ class Folder:
         """
         if self.local is not None:
             return self.local
-        scratch = Path(tempfile.mkdtemp(prefix="redraw-checkpoint-"))
-        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        names = list(names)
+        stack = contextlib.ExitStack()
+        weakref.finalize(self, stack.close)
+        needed = sum(self.files[name].size for name in names)
+        scratch = stack.enter_context(scratch_folder("checkpoint", needed))
         for name in names:
             open_storage(self.uri).download(name, scratch / name)
         return scratch

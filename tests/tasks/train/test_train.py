@@ -82,7 +82,7 @@ def test_train_passes_over_a_torn_checkpoint(trained_mnist: TrainingRun, tmp_pat
     data.write_bytes(data.read_bytes()[:-100])
     again = train_model(TrainRequest(model="mnist", out=str(folder.path)))
     assert again.step == 1000
-    assert last_whole_checkpoint(folder.checkpoints) == folder.checkpoints / "ckpt-1000"
+    assert last_whole_checkpoint(folder) == folder.checkpoints / "ckpt-1000"
 
 
 def test_train_finished_run_again_changes_nothing(trained_mnist: TrainingRun) -> None:

@@ -1,0 +1,130 @@
+"""Run one stage as a pod, by the Kubernetes provider's own pod handling.
+
+    operator ──request──► REDRAW_REQUEST ┐
+             ◄──one JSON record── XCom   ├ python -m tasks STAGE --request …
+    task log ◄──line by line── stderr    ┘
+             ◄──the last lines── termination message, when it fails
+
+The container runs the same command line as a process does, and its end means the same. It has no
+operator beside it to ask for tokens: the pod's service account says what it may do (workload
+identity). Nothing of the machine is shared, so the work folder has to be in a bucket.
+
+This module needs apache-airflow-providers-cncf-kubernetes, and is imported only where a stage
+runs so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk.exceptions import AirflowException
+
+from redraw.stage_process import FinishedStage
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from kubernetes.client import V1ContainerStateTerminated, V1Pod
+
+__all__ = ["StagePod"]
+
+_REQUEST = "REDRAW_REQUEST"
+# exec: the stage is the container's process, and hears of it when the pod is deleted.
+_SCRIPT = (
+    'mkdir -p /airflow/xcom && printf %s "$REDRAW_REQUEST" > /airflow/xcom/request.json'
+    ' && exec python -m tasks "$0" --request /airflow/xcom/request.json > /airflow/xcom/return.json'
+)
+# What the stage decides by, wherever it runs; everything else is the pod's own.
+_PASSED_ON = ("REDRAW_MODELS", "REDRAW_STORAGE_TIMEOUT")
+
+
+class StagePod(KubernetesPodOperator):
+    """One stage in a pod; used within a stage's operator, not in a DAG.
+
+    Args:
+        stage: The command of `python -m tasks`.
+        request: What it is asked, as JSON values.
+        pod: Arguments of `KubernetesPodOperator`: `image` at the least; `namespace`, `container_resources`,
+            `node_selector`, `tolerations`, `service_account_name`, `deferrable` and so on.
+        kwargs: As every operator takes them.
+    """
+
+    def __init__(
+        self, *, stage: str, request: Mapping[str, Any], pod: Mapping[str, Any], **kwargs: Any
+    ) -> None:
+        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        super().__init__(
+            **kwargs,
+            **{"name": f"redraw-{stage}", "on_finish_action": "delete_pod", **pod},
+            cmds=["sh", "-c", _SCRIPT],
+            arguments=[stage],
+            do_xcom_push=True,
+            # A failing stage says why in its last line.
+            termination_message_policy="FallbackToLogsOnError",
+            log_pod_spec_on_failure=False,
+        )
+        given = self.env_vars
+        if isinstance(given, dict):
+            self.env_vars = {**passed_on, **given, _REQUEST: json.dumps(request)}
+        else:
+            from kubernetes.client import V1EnvVar
+
+            ours = {**passed_on, _REQUEST: json.dumps(request)}
+            self.env_vars = [*(V1EnvVar(name=key, value=value) for key, value in ours.items()), *given]
+        self._stage = stage
+        self._printed: Any = None
+        self._ended: V1ContainerStateTerminated | None = None
+
+    def run_stage(self, context: Context, event: Mapping[str, Any] | None) -> FinishedStage:
+        """Run the pod to its end, or wait for it in the triggerer.
+
+        Args:
+            context: Airflow's.
+            event: What the triggerer says of the pod, where the task comes back from there.
+
+        Returns:
+            How the stage ended, well or not.
+
+        Raises:
+            AirflowException: The pod could not be started, or vanished.
+            TaskDeferred: The pod is `deferrable`; the task comes back with an event.
+        """
+        self.name = self._set_name(self.name)
+        try:
+            if event is not None:
+                self.trigger_reentry(context, dict(event))
+            elif self.deferrable:
+                self.execute_async(context)
+            else:
+                self.execute_sync(context)
+        except AirflowException:
+            if self._ended is None or self._ended.exit_code == 0:
+                raise
+        ended = self._ended
+        return FinishedStage(
+            stage=self._stage,
+            returncode=ended.exit_code if ended else 0,
+            stdout=b"" if self._printed is None else json.dumps(self._printed).encode(),
+            last_lines=tuple((ended.message or "").splitlines()) if ended else (),
+            stopped=self._killed,
+        )
+
+    def terminate(self) -> None:
+        """Delete the pod."""
+        self.on_kill()
+
+    def extract_xcom(self, pod: V1Pod, **options: Any) -> dict[Any, Any] | None:
+        """Read what the stage printed; of one that failed there may be nothing."""
+        printed: dict[Any, Any] | None = super().extract_xcom(pod, **options)
+        self._printed = printed
+        return printed
+
+    def cleanup(self, pod: V1Pod, remote_pod: V1Pod, *arguments: Any, **options: Any) -> None:
+        """Take down how the container ended, before the pod is deleted."""
+        statuses = (remote_pod.status.container_statuses if remote_pod and remote_pod.status else None) or []
+        states = [status.state for status in statuses if status.name == self.base_container_name]
+        self._ended = states[0].terminated if states and states[0] else None
+        super().cleanup(pod, remote_pod, *arguments, **options)

@@ -1,0 +1,105 @@
+"""Where an export goes: a folder of this machine, or by way of one into a bucket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tasks.checkpoint.catalogue import full_uri
+from tasks.errors import OutputExists
+from tasks.export.ledger import Ledger
+from tasks.file_list import encode_files
+from tasks.files import TreeFile, write_atomically
+from tasks.records import ExportedModel
+from tasks.scratch import scratch_folder
+from tasks.storage import open_storage, upload_tree
+
+__all__ = ["Destination", "open_destination"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """The place of one export.
+
+    Attributes:
+        uri: Where it is in the end, in any working directory.
+        folder: Where it is made; the same, or a folder of scratch.
+    """
+
+    uri: str
+    folder: Path
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is sent to a bucket."""
+        return "://" in self.uri
+
+    def put(self, partial: Path, exported: ExportedModel, ledger: Ledger, files: Iterable[TreeFile]) -> None:
+        """Put a whole export in its place, with its records beside it.
+
+        On this machine the folder comes last: without records it would look like an export that nothing
+        explains. In a bucket, which has no folders, the export's own record does: it is what is asked for.
+
+        Args:
+            partial: The folder that it was made in.
+            exported: Its record.
+            ledger: Where its values came from.
+            files: What is in the folder.
+
+        Raises:
+            ObjectConflict: Something else is there meanwhile.
+            StorageError: The bucket cannot be written to.
+        """
+        files = tuple(files)
+        beside = {
+            f"{self.uri}.files.json": encode_files(files),
+            exported.ledger_uri: ledger.to_bytes(),
+            f"{self.uri}.json": json.dumps(exported.to_json(), indent=2).encode(),
+        }
+        if not self.remote:
+            for uri, content in beside.items():
+                write_atomically(Path(uri), content)
+            partial.rename(self.folder)
+            return
+        parent, _, name = self.uri.rpartition("/")
+        storage = open_storage(parent)
+        upload_tree(storage, name, (replace(file, path=partial / file.name) for file in files))
+        for uri, content in beside.items():
+            storage.create(uri.removeprefix(f"{parent}/"), content)
+
+
+@contextlib.contextmanager
+def open_destination(out: str) -> Iterator[Destination]:
+    """Open the place for an export.
+
+    Args:
+        out: A local folder or one in a bucket; absent or empty.
+
+    Yields:
+        The place.
+
+    Raises:
+        OutputExists: Something is there.
+        StorageError: The bucket cannot be read.
+    """
+    uri = full_uri(out)
+    if "://" not in uri:
+        folder = Path(out)
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise _exists(uri)
+        yield Destination(uri=uri, folder=folder)
+        return
+    if next(open_storage(uri).walk(), None) is not None:
+        raise _exists(uri)
+    with scratch_folder("export") as scratch:
+        yield Destination(uri=uri, folder=scratch / "model")
+
+
+def _exists(uri: str) -> OutputExists:
+    return OutputExists(
+        f"{uri}: expected an absent or empty folder, got one that holds something."
+        " Choose another --out, or remove it."
+    )

@@ -1,0 +1,184 @@
+"""A training run in a bucket: it passes through a folder of this machine, and may be carried on by another.
+
+metrics.jsonl   replaced at each evaluation; its generation says who carries on the run
+checkpoints/    a checkpoint's data, then its index: one with an index is whole
+events/         sent again with each checkpoint
+run.json        written first, and with the last step when the run has ended
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tasks.errors import ObjectConflict, StorageUnavailable
+from tasks.files import TreeFile, scan_file
+from tasks.records import TrainingRun
+from tasks.run_folder import METRICS, RECORD, RunFolder
+from tasks.scratch import demand_room
+from tasks.storage import (
+    Absent,
+    AlreadyThere,
+    Changed,
+    StoredObject,
+    create_or_match,
+    in_parallel,
+    open_storage,
+)
+
+__all__ = ["RemoteRunFolder"]
+
+logger = logging.getLogger(__name__)
+
+_CHECKPOINT = "checkpoints/ckpt-"
+_INDEX = ".index"
+
+
+class RemoteRunFolder(RunFolder):
+    """The folder of one training run in a bucket.
+
+    Args:
+        uri: Where it is, `gs://BUCKET/PREFIX`.
+        scratch: A folder of this machine for the files while they are worked on.
+
+    Raises:
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+
+    sends = True
+
+    def __init__(self, uri: str, scratch: Path) -> None:
+        super().__init__(scratch)
+        self._storage = open_storage(uri)
+        # What this process read or wrote last of what it replaces: another process's is not replaced.
+        self._generations: dict[str, int] = {}
+        metrics = self._read(METRICS)
+        if metrics is not None:
+            self._metrics.write_bytes(metrics)
+
+    @property
+    def uri(self) -> str:
+        """Where the run is for other stages."""
+        return self._storage.uri
+
+    def is_empty(self) -> bool:
+        """Whether nothing is there."""
+        return next(self._storage.walk(), None) is None
+
+    def claim(self) -> None:
+        """Take the run over: what carried it on before, and lives yet, fails at its next checkpoint."""
+        self._put(METRICS, self._metrics.read_bytes() if self._metrics.exists() else b"")
+
+    def read_run(self) -> TrainingRun | None:
+        """The run's record; None where the folder holds none.
+
+        Raises:
+            InvalidRecord: `run.json` is damaged.
+        """
+        content = self._read(RECORD)
+        return None if content is None else TrainingRun.from_text(content, f"{self.uri}/{RECORD}")
+
+    def write_run(self, run: TrainingRun) -> None:
+        """Put the run's record in its place.
+
+        Raises:
+            ObjectConflict: Another process carries on the run.
+        """
+        self._put(RECORD, json.dumps(run.to_json(), indent=2).encode())
+
+    def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append a line to the metrics.
+
+        Raises:
+            ObjectConflict: Another process carries on the run.
+        """
+        super().add_evaluation(step, metrics)
+        self._put(METRICS, self._metrics.read_bytes())
+
+    def steps(self) -> list[int]:
+        """The steps that a whole checkpoint was sent of, the lowest first."""
+        names = [item.name for item in self._storage.list(_CHECKPOINT) if item.name.endswith(_INDEX)]
+        return sorted(int(name.removeprefix(_CHECKPOINT).removesuffix(_INDEX)) for name in names)
+
+    def checkpoint(self, step: int) -> Path:
+        """Fetch a checkpoint; its files are verified, and as old as in the bucket.
+
+        Raises:
+            DiskFull: There is no room for it.
+            StorageUnavailable: It was removed meanwhile.
+        """
+        items = self._items(step)
+        demand_room(self.path, sum(item.size for item in items))
+        in_parallel(self._fetch, items)
+        return super().checkpoint(step)
+
+    def checkpoint_saved(self, step: int, keep: int) -> None:
+        """Send a checkpoint, its index last, and remove the oldest beyond `keep`."""
+        self._send_checkpoint(step)
+        for old in self.steps()[:-keep]:
+            self._remove(self._items(old))
+        for path in sorted(self.events.glob("*")):
+            self._put(f"events/{path.name}", path.read_bytes())
+        logger.info("sent the checkpoint of step %d to %s", step, self.uri)
+
+    def _send_checkpoint(self, step: int) -> None:
+        prefix = super().checkpoint(step)
+        files = [
+            scan_file(path, f"checkpoints/{path.name}") for path in prefix.parent.glob(f"{prefix.name}.*")
+        ]
+        kept = {(file.name, file.size, file.crc32c) for file in files}
+        # What a process that was killed has left of the same step: another training's, so never whole.
+        self._remove([item for item in self._items(step) if (item.name, item.size, item.crc32c) not in kept])
+        in_parallel(self._create, [file for file in files if not file.name.endswith(_INDEX)])
+        in_parallel(self._create, [file for file in files if file.name.endswith(_INDEX)])
+
+    def _create(self, file: TreeFile) -> None:
+        create_or_match(self._storage, file.name, file)
+
+    def _items(self, step: int) -> list[StoredObject]:
+        return self._storage.list(f"{_CHECKPOINT}{step}.")
+
+    def _fetch(self, item: StoredObject) -> None:
+        path = self.path / item.name
+        try:
+            self._storage.download(item.name, path)
+        except Absent as err:
+            raise StorageUnavailable(
+                f"{self.uri}/{item.name}: it was listed and then was gone. Run it again."
+            ) from err
+        os.utime(path, (item.written_at, item.written_at))
+
+    def _remove(self, items: list[StoredObject]) -> None:
+        """The index first: what has none is no checkpoint."""
+        for item in sorted(items, key=lambda item: not item.name.endswith(_INDEX)):
+            self._storage.delete(item.name, item.generation)
+
+    def _read(self, name: str) -> bytes | None:
+        found = self._storage.read_with_generation(name)
+        if found is None:
+            return None
+        self._generations[name] = found[1]
+        return found[0]
+
+    def _put(self, name: str, data: bytes) -> None:
+        """Write an object in place of what this process knows of it."""
+        try:
+            self._generations[name] = self._written(name, data).generation
+        except (AlreadyThere, Changed) as err:
+            known = self._storage.read_with_generation(name)
+            # The answer to the first of two requests may have been lost.
+            if known is None or known[0] != data:
+                raise ObjectConflict(
+                    f"{self.uri}/{name}: expected what this process wrote there, got another's."
+                    " Another process carries on this run: leave it to that one."
+                ) from err
+            self._generations[name] = known[1]
+
+    def _written(self, name: str, data: bytes) -> StoredObject:
+        generation = self._generations.get(name)
+        if generation is None:
+            return self._storage.create(name, data)
+        return self._storage.replace(name, data, generation)

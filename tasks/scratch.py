@@ -1,0 +1,187 @@
+"""Room on this machine for what lies in a bucket, as long as a stage works on it.
+
+    <REDRAW_SCRATCH>/<purpose>-<random>/           a stage's folder, locked by its process
+    <REDRAW_SCRATCH>/<purpose>-<random>.promised   how many bytes it may still grow to
+
+A lock goes with its process, however that ends: what a killed stage left is removed when
+the next one starts. `REDRAW_SCRATCH_BYTES` bounds what all stages of the machine hold together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.errors import DiskFull, InvalidRequest, StorageForbidden
+
+__all__ = ["demand_room", "scratch_folder"]
+
+logger = logging.getLogger(__name__)
+
+_ROOT, _QUOTA = "REDRAW_SCRATCH", "REDRAW_SCRATCH_BYTES"
+_PROMISED = ".promised"
+
+
+@contextlib.contextmanager
+def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
+    """Make an empty folder, and remove it in the end.
+
+    Args:
+        purpose: What for; the folder's name begins with it.
+        needed: The bytes that are to be put there, as far as is known.
+
+    Yields:
+        The folder, which only this user may read.
+
+    Raises:
+        DiskFull: There is no room for them, on the disk or within the quota.
+        InvalidRequest: `REDRAW_SCRATCH_BYTES` is no number.
+        StorageForbidden: The place for scratch belongs to somebody else.
+    """
+    root = _open_root()
+    with _locked(root):
+        _sweep(root)
+        folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=root))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        _lock(descriptor, wait=False)
+        _beside(folder).write_text("0")
+    try:
+        demand_room(folder, needed)
+        yield folder
+    finally:
+        # Not while another stage sweeps or counts what is there.
+        with _locked(root):
+            _remove(folder)
+        os.close(descriptor)
+
+
+def demand_room(folder: Path, needed: int) -> None:
+    """Demand that so many bytes more may be written into a folder; of scratch, set them aside.
+
+    Args:
+        folder: An existing folder, within scratch or anywhere else.
+        needed: In bytes.
+
+    Raises:
+        DiskFull: There is no room for them; nothing has been written yet.
+        InvalidRequest: `REDRAW_SCRATCH_BYTES` is no number.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DiskFull(
+            f"{folder}: expected room for {needed} bytes, got {free} free ones."
+            " Free some space on that file system, or write to another one."
+        )
+    root = _root()
+    if not folder.is_relative_to(root):
+        return
+    with _locked(root):
+        own = root / folder.relative_to(root).parts[0]
+        wanted = _size(own) + needed
+        _demand_quota(root, own, wanted)
+        _beside(own).write_text(str(wanted))
+
+
+def _demand_quota(root: Path, own: Path, wanted: int) -> None:
+    quota = _quota()
+    others = sum(_promised(folder) for folder in _folders(root) if folder != own)
+    if quota is not None and others + wanted > quota:
+        raise DiskFull(
+            f"{root}: expected room for {wanted} bytes within {_QUOTA}={quota}, got {max(0, quota - others)}:"
+            f" other stages have the rest. Raise it, or run fewer of them on this machine at once."
+        )
+
+
+def _root() -> Path:
+    given = os.environ.get(_ROOT)
+    return Path(given).absolute() if given else Path(tempfile.gettempdir(), f"redraw-{os.getuid()}")
+
+
+def _open_root() -> Path:
+    """The place for scratch, made if it is absent; in a shared /tmp another user may have made it first."""
+    root = _root()
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.environ.get(_ROOT) and (root.is_symlink() or root.stat().st_uid != os.getuid()):
+        raise StorageForbidden(
+            f"{root}: expected a folder of user {os.getuid()}, got a link or one of user"
+            f" {root.stat().st_uid}. Set {_ROOT} to another folder."
+        )
+    return root
+
+
+def _quota() -> int | None:
+    text = os.environ.get(_QUOTA)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidRequest(f"{_QUOTA}: expected a number of bytes, got {text!r}. Correct it.")
+    return int(text)
+
+
+def _sweep(root: Path) -> None:
+    for folder in _folders(root):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if _lock(descriptor, wait=False):
+                logger.info("removing %s, which a stage left that was killed", folder)
+                _remove(folder)
+        finally:
+            os.close(descriptor)
+
+
+def _folders(root: Path) -> list[Path]:
+    """The stages' folders; whatever else somebody keeps there is not touched."""
+    found = [path.with_name(path.name.removesuffix(_PROMISED)) for path in root.glob(f"*{_PROMISED}")]
+    return [folder for folder in found if folder.is_dir()]
+
+
+def _promised(folder: Path) -> int:
+    """What a stage's folder holds, or may grow to."""
+    with contextlib.suppress(FileNotFoundError, ValueError):  # being removed, or being written
+        return max(_size(folder), int(_beside(folder).read_text()))
+    return _size(folder)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _beside(folder).unlink(missing_ok=True)
+
+
+def _beside(folder: Path) -> Path:
+    """Where the promise is: the folder itself is its user's alone."""
+    return folder.with_name(f"{folder.name}{_PROMISED}")
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(parent, name)).st_size
+    return total
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """One process at a time makes folders, sweeps, and counts."""
+    descriptor = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    """Whether the lock is ours now; never on a file system without locks, where nothing is removed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True

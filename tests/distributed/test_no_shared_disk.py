@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.storage import open_storage
+from tests.distributed.machines import Machine
+from tests.publishing.faults import Fault, Kill, Moment
+from tests.publishing.proxy import FaultyProxy
+
+pytestmark = pytest.mark.distributed
+
+MODEL = "recommender"
+# Records, metrics, reports and the like, and what frames them.
+SMALL = 250_000
+
+
+class Fleet:
+    """Runs each stage on a new machine, and takes down the bytes that it moved."""
+
+    def __init__(self, folder: Path, proxy: FaultyProxy) -> None:
+        self._folder, self._proxy = folder, proxy
+        self.machines: list[Machine] = []
+        self.moved: dict[str, tuple[int, int]] = {}
+
+    def machine(self) -> Machine:
+        self.machines.append(Machine(self._folder / str(len(self.machines)), self._proxy.url))
+        return self.machines[-1]
+
+    def run(self, stage: str, may_delete: bool = False, **request: Any) -> dict[str, Any]:
+        granted = ("list", "get", "create", "delete") if may_delete else ("list", "get", "create")
+        self._proxy.granted = frozenset(f"storage.objects.{name}" for name in granted)
+        self._proxy.sent = self._proxy.fetched = 0
+        record = self.machine().run(stage, {"model": MODEL, **request})
+        self.moved[stage] = (self._proxy.fetched, self._proxy.sent)
+        return record
+
+    def run_killed(self, fault: Callable[[Kill], Fault], stage: str, **request: Any) -> Machine:
+        """Run a stage that is killed when the fault strikes."""
+        running: list[Any] = []
+        self._proxy.faults = [fault(Kill(function=lambda: running[0].kill()))]
+        machine = self.machine()
+        running.append(machine.start(stage, {"model": MODEL, **request}))
+        _, log = running[0].communicate(timeout=300)
+        assert running[0].returncode == -9, log[-4000:]
+        self._proxy.faults = []
+        return machine
+
+
+@pytest.fixture
+def fleet(proxy: FaultyProxy, tmp_path: Path) -> Fleet:
+    return Fleet(tmp_path, proxy)
+
+
+def demand_least(moved: tuple[int, int], fetched: int, sent: int) -> None:
+    """Hold what a stage moved to the least that it can do with, in bytes."""
+    # The index of a checkpoint is among the weights' files, and needs not be read as it is written.
+    assert fetched - SMALL <= moved[0] <= fetched + SMALL
+    assert sent <= moved[1] <= sent + SMALL
+
+
+def test_run_of_five_stages_that_share_no_disk_publishes_through_the_bucket(
+    fleet: Fleet, bucket: str
+) -> None:
+    work = f"{bucket}/work/run"
+    second = "checkpoints/ckpt-500.data"
+    killed = fleet.run_killed(
+        lambda kill: Fault(action=kill, moment=Moment.SENDING, name=second), "train", out=f"{work}/train"
+    )
+    run = fleet.run("train", may_delete=True, out=f"{work}/train")
+    checkpoint = fleet.run("checkpoint", **{"from": run}, catalogue=f"{bucket}/catalogue", latest=True)
+    export = fleet.run("export", checkpoint=checkpoint, out=f"{work}/export")
+    report = fleet.run("validate", saved_model=export, report=f"{work}/report.json", against=bucket)
+    release = fleet.run(
+        "push", may_delete=True, saved_model=export, report=report, bucket=bucket, make_live=True
+    )
+
+    assert (run["step"], checkpoint["step"]) == (500, 500)
+    lines = open_storage(f"{work}/train").read("metrics.jsonl")
+    assert lines is not None
+    # The killed one had measured step 500, but not sent its checkpoint: it was trained again from 250 on.
+    assert [json.loads(line)["step"] for line in lines.splitlines()] == [250, 500, 500]
+    assert release["uri"].startswith(f"{bucket}/{MODEL}/")
+    assert {item.size for item in open_storage(release["uri"]).list()} == {
+        item.size for item in open_storage(f"{work}/export").list()
+    }
+    assert [machine.left() for machine in fleet.machines if machine is not killed] == [[]] * 5
+
+    whole, served = checkpoint["size_bytes"], export["size_bytes"]
+    demand_least(fleet.moved["train"], whole, whole)
+    demand_least(fleet.moved["checkpoint"], whole, whole)
+    weights = sum(item.size for item in open_storage(export["uri"]).list("variables/"))
+    demand_least(fleet.moved["export"], weights, served)
+    # The checkpoint whole, for TensorFlow to restore it, and the ranges of it that are compared bit by bit.
+    demand_least(fleet.moved["validate"], served + whole + weights, 0)
+    demand_least(fleet.moved["push"], served, served)
