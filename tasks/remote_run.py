@@ -136,7 +136,7 @@ class RemoteRunFolder(RunFolder):
         in_parallel(self._create, [file for file in files if file.name.endswith(_INDEX)])
 
     def _create(self, file: TreeFile) -> None:
-        create_or_match(self._storage, file.name, file)
+        create_or_match(self._storage, file.name, file, file.path)
 
     def _items(self, step: int) -> list[StoredObject]:
         return self._storage.list(f"{_CHECKPOINT}{step}.")
