@@ -55,7 +55,7 @@ def _described(models: dict[str, FoundModel]) -> str:
     for name, model in models.items():
         bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
         asks = "; a person approves its publication" if model.approval else ""
-        lines.append(f"- `{name}` {bounds}{asks}")
+        lines.append(f"- {name}: {bounds}{asks}")
     return "\n".join(lines)
 
 

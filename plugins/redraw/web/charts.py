@@ -19,8 +19,9 @@ _TICKS = 4
 _DIGITS = range(4, 12)
 # Beyond it the differences of two figures would overflow. No NaN is smaller than it, either.
 _LARGEST = 1e300
-# Less than this of the figures themselves is no distance that round numbers could divide.
-_LEAST_SHARE = 1e-9
+# Figures that differ by less than this share of themselves are drawn as the same: no axis has room
+# for the digits that would tell them apart.
+_LEAST_SHARE = 1e-4
 _LEAST_MARGIN = 1e-6
 _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_MARGIN = 120.0, 28.0, 4.0
 
@@ -181,11 +182,10 @@ def _path(places: Sequence[tuple[float, float]]) -> str:
 
 def _round_steps(lowest: float, highest: float) -> list[float]:
     """Round numbers around the values, about as many as a chart has room for."""
-    if highest <= lowest:
-        margin = max(abs(lowest) / 10, _LEAST_MARGIN)
+    size = max(abs(lowest), abs(highest))
+    if highest - lowest <= _LEAST_SHARE * size:
+        margin = max(size / 10, _LEAST_MARGIN)
         lowest, highest = lowest - margin, highest + margin
-    if highest - lowest <= _LEAST_SHARE * max(abs(lowest), abs(highest)):
-        return [lowest, highest]
     rough = (highest - lowest) / _TICKS
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
