@@ -37,8 +37,11 @@ packages:
 	@sh .ci/packages browser
 
 # The pictures of the README, made by the tests that look at the pages.
+PICTURES := model graphs beside backfill reexport
+
 screenshots: $(ENVIRONMENT) packages
-	REDRAW_PICTURES=docs/pictures .venv/bin/python -m pytest -q tests/browser
+	.venv/bin/python -m pytest -q tests/browser
+	cp $(PICTURES:%=.redraw/pictures/%.png) docs/pictures/
 
 test-distributed: $(ENVIRONMENT)
 	@sh .ci/packages servers

@@ -1,12 +1,11 @@
 """Debian's Chromium before the Airflow that `make run` started, logged in as one user or another.
 
-Each picture that a test keeps lies in `.redraw/pictures`; `make screenshots` puts them where the
-README shows them.
+Each picture that a test keeps lies in `.redraw/pictures`; `make screenshots` puts those that the README
+shows where it finds them.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -73,7 +72,7 @@ def log_in(
 @pytest.fixture(scope="session")
 def keep_picture() -> KeepPicture:
     """Keeps what a page shows: `keep_picture(page, "models")`."""
-    folder = Path(os.environ.get("REDRAW_PICTURES") or _ROOT / ".redraw" / "pictures")
+    folder = _ROOT / ".redraw" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
 
     def keep(page: Page, name: str) -> None:

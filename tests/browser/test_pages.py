@@ -214,12 +214,16 @@ def test_version_page_on_a_narrow_screen_never_scrolls_sideways(
         keep_picture(page, f"{name}-narrow{'-dark' if dark else ''}")
 
 
-def test_backfill_tab_offers_the_form(log_in: LogIn, keep_picture: KeepPicture) -> None:
+def test_reexport_form_offers_days_and_dates(log_in: LogIn, keep_picture: KeepPicture) -> None:
     page = log_in()
 
     page.goto("/dags/reexport_checkpoints")
     page.get_by_role("button", name="Trigger").first.click()
-    page.get_by_role("dialog").get_by_text("Backfill", exact=True).first.click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("button", name="Checkpoints").click()
+    expect(form.get_by_text("Trained from", exact=True)).to_be_visible()
+    keep_picture(page, "reexport")
+    form.get_by_text("Backfill", exact=True).first.click()
 
-    expect(page.get_by_text("Run Backwards", exact=False).first).to_be_visible()
+    expect(form.get_by_text("Run Backwards", exact=False).first).to_be_visible()
     keep_picture(page, "backfill")
