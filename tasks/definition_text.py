@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from dataclasses import dataclass, field
 
 from tasks.definition import Applies
@@ -28,8 +29,10 @@ class DefinitionText:
     metrics: tuple[str, ...] = ()
 
 
+# Each form, and each view of the pages, reads every definition.
+@functools.lru_cache(maxsize=4096)
 def read_definition_text(source: str) -> DefinitionText:
-    """Read a definition's file.
+    """Read a definition's file; the same content is parsed once.
 
     Args:
         source: Its content.

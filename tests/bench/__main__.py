@@ -23,6 +23,7 @@ from tests.bench.defects import measure_defects
 from tests.bench.export import measure_export
 from tests.bench.five_stages import measure_five_stages
 from tests.bench.harness import BenchmarkFailed, Comparison
+from tests.bench.models import measure_models
 from tests.bench.pages import measure_pages
 from tests.bench.push import measure_push
 from tests.bench.reading import measure_bucket, measure_formats, measure_verify
@@ -35,6 +36,7 @@ __all__ = ["main"]
 
 _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "dag-parse": measure_dag_parse,
+    "models": measure_models,
     "stage-process": measure_stage_process,
     "commands": measure_commands,
     "export": measure_export,
