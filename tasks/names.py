@@ -10,7 +10,16 @@ import re
 
 from tasks.errors import InvalidName
 
-__all__ = ["check_attachment_name", "check_bucket", "check_model_name", "split_bucket_uri"]
+__all__ = [
+    "CHECKPOINT_RECORD",
+    "check_attachment_name",
+    "check_bucket",
+    "check_model_name",
+    "split_bucket_uri",
+]
+
+# In the folder of each checkpoint of a catalogue: the last that is written of it.
+CHECKPOINT_RECORD = "record.json"
 
 _MODEL = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")

@@ -16,12 +16,12 @@ from pathlib import Path
 from tasks.checkpoint.fetching import fetch_files
 from tasks.errors import CheckpointMismatch
 from tasks.files import scan_file
+from tasks.names import CHECKPOINT_RECORD
 from tasks.records import Checkpoint
 from tasks.storage import AlreadyThere, Storage, create_or_match, open_storage
 
 __all__ = [
     "PREFIX",
-    "RECORD",
     "add_checkpoint",
     "demand_model",
     "fetch_checkpoint",
@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 PREFIX = "weights"
-RECORD = "record.json"
 
 
 def folder_name(step: int, digest: str) -> str:
@@ -79,7 +78,7 @@ def add_checkpoint(catalogue: Storage | str, checkpoint: Checkpoint, files: dict
     for name, path in sorted(files.items()):
         create_or_match(storage, f"{folder}/{name}", scan_file(path, name), path)
     try:
-        storage.create(f"{folder}/{RECORD}", json.dumps(checkpoint.to_json(), indent=2).encode())
+        storage.create(f"{folder}/{CHECKPOINT_RECORD}", json.dumps(checkpoint.to_json(), indent=2).encode())
     except AlreadyThere:
         return add_checkpoint(catalogue, checkpoint, files)
     return checkpoint
@@ -150,7 +149,7 @@ def read_record(storage: Storage, folder: str) -> Checkpoint | None:
         InvalidRecord: It is damaged.
         StorageError: The catalogue cannot be read.
     """
-    name = f"{folder}/{RECORD}" if folder else RECORD
+    name = f"{folder}/{CHECKPOINT_RECORD}" if folder else CHECKPOINT_RECORD
     text = storage.read(name)
     if text is None:
         return None

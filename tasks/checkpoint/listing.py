@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Iterator
 
-from tasks.checkpoint.catalogue import RECORD, full_uri, read_record
+from tasks.checkpoint.catalogue import full_uri, read_record
 from tasks.descriptions import CheckpointList
 from tasks.errors import CheckpointNotFound
-from tasks.names import check_model_name
+from tasks.names import CHECKPOINT_RECORD, check_model_name
 from tasks.records import Checkpoint
 from tasks.requests import CheckpointRequest, CheckpointsRequest
 from tasks.storage import map_ahead, open_storage
@@ -133,9 +133,9 @@ def find_named(catalogue: str, model: str, name: str) -> Checkpoint:
 def _records(catalogue: str, model: str, name: str) -> Iterator[Checkpoint]:
     storage = open_storage(full_uri(catalogue))
     folders = (
-        item.name.removesuffix(f"/{RECORD}")
+        item.name.removesuffix(f"/{CHECKPOINT_RECORD}")
         for item in storage.walk(f"{check_model_name(model)}/{name}")
-        if item.name.endswith(f"/{RECORD}")
+        if item.name.endswith(f"/{CHECKPOINT_RECORD}")
     )
     # One that was removed since it was listed is no longer a checkpoint.
     found = map_ahead(lambda folder: read_record(storage, folder), folders)

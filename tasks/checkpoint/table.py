@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import cramjam
 import google_crc32c
 
 from tasks.checkpoint.encoding import MalformedError, mask_crc32c, read_varint
@@ -174,6 +173,9 @@ def _check_order(last: bytes | None, key: bytes) -> None:
 
 
 def _uncompress(data: bytes, name: str) -> bytes:
+    # Imported here: TensorFlow compresses no index, so hardly anybody needs it, Airflow's interpreter never.
+    import cramjam
+
     limit = _MOST_SNAPPY_EXPANSION * (len(data) + 1)
     try:
         size = cramjam.snappy.decompress_raw_len(data)

@@ -13,7 +13,7 @@ from fastapi import Depends
 
 from redraw.credentials import DEFAULT_CONNECTION, connection_credentials
 from tasks.browse import Browser
-from tasks.checkpoint.counting import Count, count_checkpoints
+from tasks.checkpoint_count import Count, count_checkpoints
 from tasks.credentials import provide_credentials
 from tasks.errors import InvalidRequest
 from tasks.names import check_bucket

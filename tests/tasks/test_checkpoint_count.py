@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.checkpoint.counting import Count, count_checkpoints
+from tasks.checkpoint_count import Count, count_checkpoints
 from tasks.errors import InvalidName
 from tasks.storage import Storage, open_storage
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.checkpoint.catalogue import RECORD
-from tasks.names import check_model_name
+from tasks.names import CHECKPOINT_RECORD, check_model_name
 from tasks.storage import Storage
 
 __all__ = ["Count", "count_checkpoints"]
@@ -37,5 +36,5 @@ def count_checkpoints(catalogue: Storage, model: str, bound: int = _BOUND) -> Co
     for seen, item in enumerate(catalogue.walk(f"{check_model_name(model)}/")):
         if seen == bound:
             return Count(found=found, complete=False)
-        found += item.name.endswith(f"/{RECORD}")
+        found += item.name.endswith(f"/{CHECKPOINT_RECORD}")
     return Count(found=found, complete=True)
