@@ -3,7 +3,9 @@
 Users and items are hashed into rows of the same table, as it is done where there are too
 many of them to list. `REDRAW_RECOMMENDER_ROWS` sets the number of rows (default 20,000,
 at least 10,000): a row has 16 float32, so a million rows are 64 MB, and 192 MB in a
-checkpoint with Adam's slots. Every stage of a run needs the same number.
+checkpoint with Adam's slots. `REDRAW_RECOMMENDER_PARTS` cuts the table into so many variables (default 1):
+each is a data file of its own, and goes to the bucket beside the others. Every stage of a run needs the
+same numbers.
 
 The likings are synthetic, from a fixed seed: 300 users and 200 items have three hidden
 traits each, and a user likes an item whose traits agree with the user's.
@@ -36,9 +38,35 @@ __all__ = ["Recommender"]
 _ROWS = "REDRAW_RECOMMENDER_ROWS"
 _DEFAULT_ROWS = 20_000
 _FEWEST_ROWS = 10_000  # with fewer, too many users share a row for the threshold to be kept
+_PARTS = "REDRAW_RECOMMENDER_PARTS"
 _WIDTH = 16
 _USERS, _ITEMS, _TRAITS = 300, 200, 3
 _SEED = 3
+
+
+class PartitionedTable(keras.layers.Layer):
+    """An embedding table in several variables, each with a range of the rows.
+
+    Args:
+        rows: Of all parts.
+        parts: How many there are; the first ones have a row more where they cannot be alike.
+        name: The layer's.
+    """
+
+    def __init__(self, rows: int, parts: int, name: str) -> None:
+        super().__init__(name=name)
+        self._sizes = [rows // parts + (part < rows % parts) for part in range(parts)]
+
+    def build(self, input_shape: Any) -> None:
+        """Make the variables, each an attribute: Keras keeps a list of them out of the object graph."""
+        for part, size in enumerate(self._sizes):
+            weight = self.add_weight(name=f"part_{part}", shape=(size, _WIDTH), initializer="uniform")
+            setattr(self, f"part_{part}", weight)
+
+    def call(self, ids: Any) -> Any:
+        """The rows of some ids: int64 [n] to float32 [n, 16]."""
+        parts = [getattr(self, f"part_{part}").value for part in range(len(self._sizes))]
+        return tf.nn.embedding_lookup(parts, ids)
 
 
 class Recommender(ModelDefinition):
@@ -66,8 +94,12 @@ class Recommender(ModelDefinition):
 
     def build(self, mode: Mode) -> keras.Model:
         """A row for the user and one for the item, and two dense layers over both and their product."""
-        rows = _rows()
-        table = keras.layers.Embedding(rows, _WIDTH, name="table")
+        rows, parts = _number(_ROWS, _DEFAULT_ROWS, _FEWEST_ROWS), _number(_PARTS, 1, 1)
+        table = (
+            keras.layers.Embedding(rows, _WIDTH, name="table")
+            if parts == 1
+            else PartitionedTable(rows, parts, name="table")
+        )
         user, item = (keras.Input([], dtype="int64", name=name) for name in ("user", "item"))
         # The salts keep user 7 and item 7 apart.
         of_user = table(keras.layers.Hashing(rows, salt=1, name="hashed_user")(user))
@@ -105,11 +137,11 @@ class Recommender(ModelDefinition):
         return {"serving_default": GoldenExamples(inputs=inputs, labels={"likes": likes[:10] == 1})}
 
 
-def _rows() -> int:
-    text = os.environ.get(_ROWS, str(_DEFAULT_ROWS))
-    if not text.isdecimal() or int(text) < _FEWEST_ROWS:
+def _number(variable: str, default: int, least: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not text.isdecimal() or int(text) < least:
         raise InvalidDefinition(
-            f"{_ROWS}: expected a whole number of at least {_FEWEST_ROWS}, got {text!r}."
+            f"{variable}: expected a whole number of at least {least}, got {text!r}."
             " Set another, or none for the default."
         )
     return int(text)

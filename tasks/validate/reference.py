@@ -18,6 +18,7 @@ import numpy as np
 from tasks.checkpoint.catalogue import fetch_checkpoint, find_record
 from tasks.errors import CheckpointMismatch
 from tasks.records import Checkpoint
+from tasks.validate.memory import demand_memory, weight_bytes
 
 if TYPE_CHECKING:
     from tasks.validate.subject import Subject
@@ -96,10 +97,17 @@ def restore_reference(subject: Subject) -> tuple[Reference, str]:
     Raises:
         CheckpointMismatch: The checkpoint does not fit the definition.
         CheckpointNotFound: It is gone.
-        CannotRun: It can be restored by the ledger alone, and there is none.
+        CannotRun: It can be restored by the ledger alone, and there is none; or there is not the memory.
     """
+    foreign = _is_foreign(subject.checkpoint)
+    # By the ledger each tensor in turn is held as it was read, as it is assigned, and in its variable.
+    largest = max((entry.size for entry in subject.bundle.entries.values()), default=0)
+    demand_memory(
+        "to restore the checkpoint under the definition's network",
+        weight_bytes(subject.folder) + (2 * largest if foreign else 0),
+    )
     reference = subject.standard.reference(subject.exported.weights)
-    if _is_foreign(subject.checkpoint):
+    if foreign:
         reference.assign(LedgerTensors(subject))
         return reference, "the checkpoint's tensors, assigned by the restore ledger"
     prefix, _ = fetch_checkpoint(subject.checkpoint, subject.scratch / "reference")

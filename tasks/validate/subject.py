@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tasks.records import Release
 from tasks.validate.behaviour.requests import cast_request
 from tasks.validate.export_files import ExportFiles
+from tasks.validate.memory import demand_memory, weight_bytes
 from tasks.validate.outcome import CannotRun
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Subject(ExportFiles):
         """The export, loaded in the serving process.
 
         Raises:
+            CannotRun: There is not the memory for it.
             LoadFailed: The C++ loader refuses it.
             ServingCrashed: The process died of it.
         """
@@ -121,8 +123,12 @@ class Subject(ExportFiles):
         return self._load() if self._loading is None else self._loading.result()
 
     def _load(self) -> tuple[LoadedModel, Mapping[str, str]]:
-        model = self.serving.load(self.folder)
+        model = self._serve(self.folder)
         return model, model.digest_variables()
+
+    def _serve(self, folder: Path) -> LoadedModel:
+        demand_memory(f"to load {folder}", weight_bytes(folder))
+        return self.serving.load(folder)
 
     @cached_property
     def golden_answers(self) -> Answers:
@@ -149,9 +155,10 @@ class Subject(ExportFiles):
         """The live version, loaded beside the export; None where there is none.
 
         Raises:
+            CannotRun: There is not the memory for it.
             LoadFailed: The C++ loader refuses it.
         """
-        return None if self.live is None else self.serving.load(self.live.folder)
+        return None if self.live is None else self._serve(self.live.folder)
 
     @cached_property
     def live_metrics(self) -> Mapping[str, float]:
@@ -166,6 +173,7 @@ class Subject(ExportFiles):
 
         Raises:
             CheckpointMismatch: It does not fit the definition.
+            CannotRun: There is not the memory for it.
         """
         from tasks.validate.reference import restore_reference
 

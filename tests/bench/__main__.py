@@ -23,6 +23,7 @@ from tests.bench.defects import measure_defects
 from tests.bench.export import measure_export
 from tests.bench.five_stages import measure_five_stages
 from tests.bench.harness import BenchmarkFailed, Comparison
+from tests.bench.huge import measure_huge
 from tests.bench.models import measure_models
 from tests.bench.pages import measure_pages
 from tests.bench.push import measure_push
@@ -44,6 +45,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "formats": measure_formats,
     "bucket": measure_bucket,
     "push": measure_push,
+    "huge": measure_huge,
     "pages": measure_pages,
     "defects": measure_defects,
     "validate": measure_validate,

@@ -29,7 +29,9 @@ LogIn = Callable[..., Page]
 KeepPicture = Callable[[Page, str], None]
 
 
-@pytest.fixture(scope="session")
+# For a module, not for the session: while it is open, Playwright's event loop runs in this thread, and no
+# other test could start one.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The browser; a test that needs it is skipped where it is not installed."""
     program = shutil.which("chromium")
@@ -41,7 +43,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def log_in(
     chromium: Browser, make_run: subprocess.CompletedProcess[str], embedded_settings: Settings
 ) -> Iterator[LogIn]:

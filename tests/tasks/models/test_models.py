@@ -120,6 +120,40 @@ def test_train_recommender_table_has_the_rows_that_are_asked_for(
     assert sum(entry.shape == (123456, 16) for entry in entries.values()) == 3
 
 
+def test_build_recommender_in_parts_looks_up_what_one_table_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.definition import Mode
+
+    monkeypatch.setenv("REDRAW_RECOMMENDER_ROWS", "10001")
+    monkeypatch.setenv("REDRAW_RECOMMENDER_PARTS", "3")
+    table = Recommender().build(Mode.SERVE).get_layer("table")
+    parts = [weight.numpy() for weight in table.weights]
+    assert [part.shape for part in parts] == [(3334, 16), (3334, 16), (3333, 16)]
+    ids = np.array([0, 3333, 3334, 6668, 10000, 5])
+    np.testing.assert_array_equal(table(tf.constant(ids)), np.concatenate(parts)[ids])
+
+
+def test_export_recommender_in_parts_keeps_each_as_a_tensor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_RECOMMENDER_PARTS", "3")
+    run = train_model(TrainRequest(model="recommender", out=str(tmp_path / "run"), max_steps=2))
+    checkpoint = str(Path(run.uri) / "checkpoints")
+    request = ExportRequest(model="recommender", checkpoint=checkpoint, out=str(tmp_path / "out"))
+    entries = TensorBundle(Path(export_model(request).uri) / "variables" / "variables").entries
+    assert sum(entry.shape[1:] == (16,) for entry in entries.values()) == 3
+
+
+@pytest.mark.parametrize("parts", ["0", "-1", "two"])
+def test_build_recommender_in_absurd_parts_is_refused(parts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.definition import Mode
+
+    monkeypatch.setenv("REDRAW_RECOMMENDER_PARTS", parts)
+    with pytest.raises(
+        InvalidDefinition, match=f"PARTS: expected a whole number of at least 1, got '{parts}'"
+    ):
+        Recommender().build(Mode.SERVE)
+
+
 @pytest.mark.parametrize("rows", ["many", "-5", "9999", "1e6", ""])
 def test_build_recommender_with_absurd_rows_is_refused(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks.definition import Mode

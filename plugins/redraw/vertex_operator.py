@@ -1,0 +1,233 @@
+"""An operator for those who serve from Vertex AI: what is published becomes a version of a model there.
+
+    register = RegisterVertexModelOperator(
+        task_id="register", release=push.output, region="europe-west4",
+        container_image="europe-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest",
+    )
+
+It stands in a module of its own, and imports the Google provider's hook when it runs: a DAG that does
+without it pays nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from redraw.credentials import DEFAULT_CONNECTION, connection_credentials
+from redraw.task_inputs import optional_integer, optional_text, setting
+from redraw.vertex_aliases import move_aliases
+from redraw.vertex_model import VertexModel
+from redraw.vertex_registry import register_release
+from tasks.credentials import provide_credentials
+from tasks.errors import InvalidRequest, ObjectConflict, RedrawError, VersionNotFound
+from tasks.live.pointer import read_pointer
+from tasks.names import check_bucket, check_model_name
+from tasks.published import read_release
+from tasks.record import Record
+from tasks.records import Release
+from tasks.storage import Storage, open_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.providers.google.cloud.hooks.vertex_ai.model_service import ModelServiceHook
+    from airflow.sdk import Context
+
+__all__ = ["RegisterVertexModelOperator", "VertexRegistration"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VertexRegistration(Record):
+    """A published version as Vertex AI knows it.
+
+    Attributes:
+        model: The definition's name.
+        version: Redraw's version.
+        digest: As `Release.digest`.
+        name: Vertex AI's resource name, with its own number of the version behind an `@`.
+        created: Whether this run registered it; otherwise it was registered already.
+        aliases: Alias to Vertex AI's number of the version that has it now.
+    """
+
+    model: str
+    version: int
+    digest: str
+    name: str
+    created: bool
+    aliases: Mapping[str, str]
+
+
+class RegisterVertexModelOperator(BaseOperator):
+    """Register a published version with Vertex AI, and let its aliases follow the live pointer.
+
+    A version that is registered already is found by its labels and left as it is, so the task may be run
+    again. Two such tasks of one model must not run at once: Vertex AI has nothing to decide that race.
+
+    Args:
+        container_image: The image that serves it.
+        region: Vertex AI's region, such as `europe-west4`.
+        release: What a push, or an operator that moves the live pointer, returned.
+        model: Without `release`: the definition's name.
+        version: Without `release`: the version.
+        bucket: `gs://` URI of the model bucket.
+        vertex_model: The model's ID in Vertex AI; the definition's name by default.
+        project_id: The Google Cloud project; the connection's by default.
+        gcp_conn_id: The Airflow connection, for Vertex AI and for the bucket.
+        impersonation_chain: Service accounts to act as in Vertex AI, as the Google provider takes them.
+        upload_timeout: Seconds that Vertex AI may take to register a version.
+        kwargs: As every operator takes them.
+    """
+
+    template_fields: Sequence[str] = (
+        *("container_image", "region", "release", "model", "version", "bucket"),
+        *("vertex_model", "project_id", "gcp_conn_id", "impersonation_chain"),
+    )
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        container_image: str,
+        region: str,
+        release: Mapping[str, Any] | None = None,
+        model: str | None = None,
+        version: int | str | None = None,
+        bucket: str | None = None,
+        vertex_model: str | None = None,
+        project_id: str | None = None,
+        gcp_conn_id: str = DEFAULT_CONNECTION,
+        impersonation_chain: str | Sequence[str] | None = None,
+        upload_timeout: float = 1800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.container_image = container_image
+        self.region = region
+        self.release = release
+        self.model = model
+        self.version = version
+        self.bucket = bucket
+        self.vertex_model = vertex_model
+        self.project_id = project_id
+        self.gcp_conn_id = gcp_conn_id
+        self.impersonation_chain = impersonation_chain
+        self.upload_timeout = upload_timeout
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Register the version, and move the aliases.
+
+        Args:
+            context: Airflow's.
+
+        Returns:
+            The `VertexRegistration`, as JSON values.
+
+        Raises:
+            AirflowFailException: The version is not published, the bucket or Vertex AI refuses.
+            AirflowException: The bucket or Vertex AI does not answer; a retry may help.
+        """
+        with _as_task_failures():
+            storage = self._open_bucket()
+            release = self._published(storage)
+            target = self._target(release.model)
+            name, created = register_release(target, release, self.container_image)
+            self.log.info(
+                "%s %s %s: %s",
+                *(release.model, release.version, "registered" if created else "is registered", name),
+            )
+            # The pointer is read last: what it says is then as new as can be.
+            aliases = move_aliases(target, read_pointer(storage, release.model))
+        return VertexRegistration(
+            model=release.model,
+            version=release.version,
+            digest=release.digest,
+            name=name,
+            created=created,
+            aliases=aliases,
+        ).to_json()
+
+    def open_hook(self) -> ModelServiceHook:
+        """The Google provider's hook."""
+        from airflow.providers.google.cloud.hooks.vertex_ai.model_service import ModelServiceHook
+
+        chain = self.impersonation_chain
+        return ModelServiceHook(gcp_conn_id=self.gcp_conn_id, impersonation_chain=chain)
+
+    def _open_bucket(self) -> Storage:
+        provide_credentials(functools.partial(connection_credentials, self.gcp_conn_id))
+        return open_storage(check_bucket(setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET")))
+
+    def _published(self, storage: Storage) -> Release:
+        """The release as the bucket has it now, held to the record that was given."""
+        given = self.release or {"model": self.model, "version": self.version}
+        model, version = given.get("model"), optional_integer("version", given.get("version"))
+        if not model or version is None:
+            raise InvalidRequest(
+                f"release: expected the record of a push or of the live pointer, or model and version, got"
+                f" model {model!r} and version {version!r}. Pass push.output, or both."
+            )
+        found = read_release(storage, check_model_name(model), version)
+        if found is None or found.pruned:
+            raise VersionNotFound(
+                f"{storage.uri}/{model}: expected the published version {version}, got"
+                f" {'none' if found is None else 'one that was pruned'}. Register one that"
+                " 'python -m tasks releases' lists."
+            )
+        # Of a live pointer's record there is no digest to hold it to.
+        if given.get("digest", found.digest) != found.digest:
+            raise ObjectConflict(
+                f"{found.uri}: expected the digest {given['digest']} of the given release, got"
+                f" {found.digest}. The record is another bucket's: correct bucket."
+            )
+        return found
+
+    def _target(self, model: str) -> VertexModel:
+        hook = self.open_hook()
+        project_id = optional_text(self.project_id) or hook.project_id
+        if not project_id:
+            raise InvalidRequest(
+                "project_id: expected a Google Cloud project, got none, nor one in connection"
+                f" {self.gcp_conn_id!r}. Pass it, or give the connection one."
+            )
+        return VertexModel(
+            hook=hook,
+            project_id=project_id,
+            region=self.region,
+            model_id=optional_text(self.vertex_model) or model,
+            timeout=self.upload_timeout,
+        )
+
+
+@contextmanager
+def _as_task_failures() -> Iterator[None]:
+    """What a retry can mend lets Airflow try again; anything else fails the task at once."""
+    from google.api_core import exceptions
+
+    passing = (
+        exceptions.ServerError,
+        exceptions.TooManyRequests,
+        exceptions.Aborted,
+        # The try before this one asked for the model's first version, which was not listed yet.
+        exceptions.AlreadyExists,
+        exceptions.RetryError,
+        # The operation is not done within its time: it may still be when the next try looks.
+        TimeoutError,
+    )
+    try:
+        yield
+    except RedrawError as err:
+        raise (AirflowException if err.retryable else AirflowFailException)(str(err)) from err
+    except passing as err:
+        raise AirflowException(f"Vertex AI: expected an answer, got {err}. Run the task again.") from err
+    except exceptions.GoogleAPICallError as err:
+        raise AirflowFailException(
+            f"Vertex AI: expected it to accept the request, got {type(err).__name__}: {err}."
+            " Correct the operator's arguments, or what the connection's account may do."
+        ) from err
