@@ -83,7 +83,7 @@ def place_training(request: TrainRequest, definition: ModelDefinition) -> Placin
 def _demand_possible(model: str, definition: ModelDefinition, distribution: str) -> None:
     plan = definition.training
     if distribution != "none" and plan.jit_compile:
-        # A layer that updates its statistics makes replicas meet, which XLA's graph cannot hold.
+        # XLA's graph cannot hold replicas that meet in it, as a layer's statistics may; it was not tried.
         raise InvalidDefinition(
             f"{model}: expected jit_compile with distribution none, got {distribution}."
             " Choose one of the two."

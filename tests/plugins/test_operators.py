@@ -76,7 +76,9 @@ def test_execute_with_run_folder_that_is_absent_fails_at_once(
 
 
 def test_train_of_second_try_writes_where_the_first_did(context: dict[str, Any]) -> None:
-    operator = TrainOperator(task_id="train", model="mnist", max_steps="200", warm_start="", distribution="mirrored")
+    operator = TrainOperator(
+        task_id="train", model="mnist", max_steps="200", warm_start="", distribution="mirrored"
+    )
 
     asked = fields(operator, context)
 
