@@ -22,6 +22,7 @@
     ├── NotLoadable                 a published version that a server would not load
     ├── NotAnswered                 a published version that refused a request, or died of it
     ├── SignatureInvalid            a version without a signature that the public key confirms
+    ├── WorkerLost                  another worker of a training is gone (worth a retry)
     └── StorageError
         ├── BucketNotFound          no such bucket
         ├── StorageForbidden        the credentials may not do that
@@ -71,6 +72,7 @@ __all__ = [
     "ValidationFailed",
     "VerificationFailed",
     "VersionNotFound",
+    "WorkerLost",
     "error_named",
 ]
 
@@ -175,6 +177,12 @@ class NotAnswered(RedrawError):
 
 class SignatureInvalid(RedrawError):
     """A version has no signature, or none that the public key confirms."""
+
+
+class WorkerLost(RedrawError):
+    """Another worker of a distributed training is gone; all carry on when all are started again."""
+
+    retryable = True
 
 
 class StorageError(RedrawError):

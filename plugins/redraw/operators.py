@@ -58,10 +58,11 @@ class TrainOperator(StageOperator):
         warm_start: A checkpoint to take the first weights from: its URI, or `STEP` or `STEP-DIGEST` of
             the catalogue.
         catalogue: Folder or `gs://` URI of the catalogue that the warm start means.
+        distribution: `none`, `mirrored` or `multi_worker`; by default the definition's.
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "max_steps", "warm_start", "catalogue")
+    template_fields = (*StageOperator.template_fields, "max_steps", "warm_start", "catalogue", "distribution")
     stage, request_type, record_type = "train", TrainRequest, TrainingRun
     operator_extra_links = (TensorBoardLink(),)
 
@@ -71,12 +72,14 @@ class TrainOperator(StageOperator):
         max_steps: int | str | None = None,
         warm_start: str | None = None,
         catalogue: str | None = None,
+        distribution: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.max_steps = max_steps
         self.warm_start = warm_start
         self.catalogue = catalogue
+        self.distribution = distribution
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `TrainRequest`."""
@@ -86,6 +89,7 @@ class TrainOperator(StageOperator):
             "warm_start": optional_text(self.warm_start),
             "catalogue": optional_text(self.catalogue) or os.environ.get("REDRAW_CHECKPOINTS") or None,
             "run": folder.run,
+            "distribution": optional_text(self.distribution),
         }
 
 

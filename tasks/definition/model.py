@@ -5,9 +5,17 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from tasks.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
+from tasks.definition.parts import (
+    Applies,
+    Budget,
+    Distribution,
+    GoldenExamples,
+    Mode,
+    Threshold,
+    TrainingPlan,
+)
 from tasks.errors import InvalidDefinition
 from tasks.records import Signature, WeightsKind
 
@@ -170,6 +178,11 @@ class ModelDefinition(ABC):
         plan = self.training
         if min(plan.steps, plan.evaluate_every, plan.keep_checkpoints) < 1:
             raise InvalidDefinition(f"{where}: expected positive numbers in its TrainingPlan, got {plan}.")
+        if plan.distribution not in get_args(Distribution) or plan.mixed_precision not in (None, "bfloat16"):
+            raise InvalidDefinition(
+                f"{where}: expected distribution {' or '.join(get_args(Distribution))} and mixed_precision"
+                f" bfloat16 or None in its TrainingPlan, got {plan}. Correct it."
+            )
         if self.weights == "average" and plan.average_decay is None:
             raise InvalidDefinition(
                 f"{where}: serves averaged weights, but its TrainingPlan keeps none."

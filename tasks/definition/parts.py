@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tasks.errors import InvalidDefinition
 from tasks.times import parse_time
@@ -13,7 +13,10 @@ from tasks.times import parse_time
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Applies", "Budget", "GoldenExamples", "Mode", "Threshold", "TrainingPlan"]
+__all__ = ["Applies", "Budget", "Distribution", "GoldenExamples", "Mode", "Threshold", "TrainingPlan"]
+
+# On one device; on all devices of a machine; on several machines, as TF_CONFIG lists them.
+Distribution = Literal["none", "mirrored", "multi_worker"]
 
 
 class Mode(enum.Enum):
@@ -54,12 +57,21 @@ class TrainingPlan:
         keep_checkpoints: How many checkpoints of a run to keep, the newest.
         average_decay: Decay of the exponential moving average of the weights, in
             [0, 1); None to keep none.
+        distribution: What the network is trained on, unless a run asks otherwise: one device, replicas
+            on all devices of the machine, or on the machines of `TF_CONFIG`. A batch is the batch of
+            all replicas together.
+        mixed_precision: What Keras layers compute in while they train; variables, and what is
+            evaluated and served, stay as they are. None for the variables' own type.
+        jit_compile: Whether XLA compiles the gradients' graph; on one device only.
     """
 
     steps: int = 1000
     evaluate_every: int = 100
     keep_checkpoints: int = 20
     average_decay: float | None = None
+    distribution: Distribution = "none"
+    mixed_precision: Literal["bfloat16"] | None = None
+    jit_compile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

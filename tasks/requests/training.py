@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tasks.errors import InvalidRequest
 from tasks.records import TrainingRun
@@ -24,6 +25,10 @@ class TrainRequest(Request):
     )
     catalogue: str | None = flag("folder or gs:// URI of the catalogue that --warm-start means", default=None)
     run: str | None = flag("a name for the run (default: the folder's)", default=None)
+    distribution: Literal["none", "mirrored", "multi_worker"] | None = flag(
+        "train on one device, on all of the machine, or on those of TF_CONFIG (default: the definition's)",
+        default=None,
+    )
 
     def __post_init__(self) -> None:
         """Refuse a number of steps that trains nothing."""

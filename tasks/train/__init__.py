@@ -16,17 +16,16 @@ import logging
 import time
 from dataclasses import replace
 
+from tasks.checkpoint.catalogue import full_uri
 from tasks.checkpoint.listing import find_named, is_folder_name
-from tasks.definition import GraphFunctionDefinition, ModelDefinition
+from tasks.definition import ModelDefinition
 from tasks.errors import CheckpointMismatch, OutputExists
 from tasks.files import writing_to
 from tasks.records import TrainingRun
 from tasks.registry import load_definition
 from tasks.requests import TrainRequest
-from tasks.run_folder import RunFolder, open_run_folder
-from tasks.train.graph_loop import GraphTrainer
-from tasks.train.loop import Trainer
-from tasks.train.steps import StepLoop
+from tasks.run_folder import RunFolder
+from tasks.train.placing import place_training
 
 __all__ = ["train_model"]
 
@@ -43,7 +42,7 @@ def train_model(request: TrainRequest) -> TrainingRun:
         request: The model, the folder, the number of steps, and where first weights come from.
 
     Returns:
-        The run's record, also in `<out>/run.json`.
+        The run's record, also in `<out>/run.json`; without metrics from a worker that is not the chief.
 
     Raises:
         UnknownModel: No definition of that name.
@@ -53,18 +52,22 @@ def train_model(request: TrainRequest) -> TrainingRun:
         CheckpointNotFound: The catalogue has no checkpoint as the warm start names it, or several.
         ObjectConflict: Another process carries on the run, in the same folder of a bucket.
         StorageError: The bucket cannot be used.
+        InvalidRequest: `multi_worker` without a `TF_CONFIG` that names this worker's place.
+        WorkerLost: Another worker of the training is gone.
         DiskFull: No space for a checkpoint; the ones before it remain.
     """
     definition = load_definition(request.model)
+    placing = place_training(request, definition)
     started = time.monotonic()
-    with open_run_folder(request.out, "train") as folder, writing_to(folder.path):
+    with placing.folder(request.out) as folder, writing_to(folder.path):
         run = _open_run(request, folder, definition)
-        with contextlib.closing(_trainer(definition, folder, run)) as trainer:
+        with contextlib.closing(placing.trainer(definition, folder, run)) as trainer:
             first = trainer.restore(run.warm_start)
             steps = request.max_steps or definition.training.steps
             logger.info("training %s: run %s, steps %d to %d", request.model, run.run, first, steps)
             trainer.train_until(steps)
-        finished = replace(run, step=trainer.step, metrics=folder.last_metrics())
+        uri = run.uri if placing.cluster.leads else full_uri(request.out)
+        finished = replace(run, uri=uri, step=trainer.step, metrics=folder.last_metrics())
         folder.write_run(finished)
     logger.info(
         "trained %s: step %d in %.1f s: %s",
@@ -109,12 +112,6 @@ def _warm_start(request: TrainRequest) -> str | None:
     if request.catalogue is None or name is None or not is_folder_name(name):
         return name
     return find_named(request.catalogue, request.model, name).uri
-
-
-def _trainer(definition: ModelDefinition, folder: RunFolder, run: TrainingRun) -> StepLoop:
-    if isinstance(definition, GraphFunctionDefinition):
-        return GraphTrainer(definition, folder, run)
-    return Trainer(definition, folder, run)
 
 
 def _lower_is_better(definition: ModelDefinition) -> tuple[str, ...]:

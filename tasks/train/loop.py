@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -45,18 +47,24 @@ class Trainer(StepLoop):
     def __init__(self, definition: ModelDefinition, folder: RunFolder, run: TrainingRun) -> None:
         keras.utils.set_random_seed(zlib.crc32(run.run.encode()))
         super().__init__(definition, folder)
-        self._network = draw_network(definition, Mode.TRAIN)
+        self._network = draw_network(definition, Mode.TRAIN, self._training_scope())
         self._evaluated = draw_network(definition, Mode.EVALUATE)
         self._average = self._drawn_average()
-        self._optimizer = definition.optimizer()
-        self._optimizer.build(self._network.trainable_variables)
-        self._step = tf.Variable(0, dtype=tf.int64, name="step")
+        with self._place():
+            self._optimizer = definition.optimizer()
+            self._optimizer.build(self._network.trainable_variables)
+            self._step = tf.Variable(0, dtype=tf.int64, name="step")
         self._checkpoint = tf.train.Checkpoint(**self._tracked())
         enable_async_saving()
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(folder.checkpoints), max_to_keep=definition.training.keep_checkpoints
         )
         self._evaluate = Evaluator(definition, folder.events)
+        self._gradients = (
+            tf.function(self._one_loss, jit_compile=True)
+            if definition.training.jit_compile
+            else self._one_loss
+        )
         self._traced_step = tf.function(self._one_step)
 
     @property
@@ -81,9 +89,24 @@ class Trainer(StepLoop):
     def _drawn_average(self) -> Any:
         if self._definition.training.average_decay is None:
             return None
-        average = draw_network(self._definition, Mode.EVALUATE)
+        average = draw_network(self._definition, Mode.EVALUATE, self._place())
         copy_weights(self._network, average)
         return average
+
+    def _place(self) -> contextlib.AbstractContextManager[Any]:
+        """Where the variables are made that training changes."""
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def _training_scope(self) -> Iterator[None]:
+        precision, before = self._definition.training.mixed_precision, keras.config.dtype_policy()
+        with self._place():
+            if precision:
+                keras.config.set_dtype_policy(f"mixed_{precision}")
+            try:
+                yield
+            finally:
+                keras.config.set_dtype_policy(before)
 
     def _tracked(self) -> dict[str, Any]:
         seeds = [v.value for v in getattr(self._network, "variables", []) if _is_seed(v)]
@@ -100,17 +123,26 @@ class Trainer(StepLoop):
         logger.info("weights taken from %s", uri)
 
     def _one_step(self, features: Any, labels: Any) -> tf.Tensor:
+        loss, gradients = self._gradients(features, labels)
+        self._optimizer.apply(gradients, self._network.trainable_variables)
+        self._count_step()
+        return loss
+
+    def _one_loss(self, features: Any, labels: Any, share: float | tf.Tensor = 1.0) -> tuple[tf.Tensor, Any]:
+        """The loss of a batch, times its share, and the gradients of the trainable variables."""
         with tf.GradientTape() as tape:
             outputs = self._definition.call(self._network, features, Mode.TRAIN)
-            loss = self._definition.loss(outputs, labels)
+            if self._definition.training.mixed_precision:
+                outputs = tf.nest.map_structure(_as_float32, outputs)
+            loss = self._definition.loss(outputs, labels) * share
         variables = self._network.trainable_variables
-        gradients = tape.gradient(loss, [v.value if isinstance(v, keras.Variable) else v for v in variables])
-        self._optimizer.apply(gradients, variables)
+        return loss, tape.gradient(loss, [v.value if isinstance(v, keras.Variable) else v for v in variables])
+
+    def _count_step(self) -> None:
         self._step.assign_add(1)
         decay = self._definition.training.average_decay
         if decay is not None:
             update_average(weights_by_name(self._average), weights_by_name(self._network), decay, self._step)
-        return loss
 
     def _train_step(self, features: Any, labels: Any) -> Any:
         return self._traced_step(features, labels)
@@ -127,6 +159,11 @@ class Trainer(StepLoop):
         # What is sent as soon as it is saved has to be on the disk by then.
         options = tf.train.CheckpointOptions(enable_async=not self._folder.sends)
         self._manager.save(step, options=options)
+
+
+def _as_float32(tensor: tf.Tensor) -> tf.Tensor:
+    """An output in what the definition's loss expects, where its network computed in less."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor
 
 
 def _is_seed(variable: Any) -> bool:

@@ -100,7 +100,7 @@ class StepLoop(ABC):
 
     def _batches(self) -> Iterator[Any]:
         try:
-            return iter(self._definition.training_data().skip(self.step))
+            return iter(self._fed(self._definition.training_data().skip(self.step)))
         except RedrawError:
             raise
         except Exception as err:
@@ -109,17 +109,21 @@ class StepLoop(ABC):
                 " Mend the definition."
             ) from err
 
+    def _fed(self, dataset: Any) -> Any:
+        """The batches as `_train_step` takes them."""
+        return dataset
+
     def _train_to(self, goal: int, steps: int, batches: Iterator[Any]) -> float:
         loss, shown, since = float("nan"), time.monotonic(), self.step
         while self.step < goal:
             try:
-                features, labels = next(batches)
+                batch = next(batches)
             except StopIteration as err:
                 raise InvalidDefinition(
                     f"{self._definition_name()}.training_data: expected endless batches, got"
                     f" {self.step}. Call repeat() on the dataset."
                 ) from err
-            loss = self._train_step(features, labels)
+            loss = self._train_step(*batch)
             now = time.monotonic()
             if now - shown >= _PROGRESS_SECONDS:
                 rate = (self.step - since) / (now - shown)

@@ -76,12 +76,14 @@ def test_execute_with_run_folder_that_is_absent_fails_at_once(
 
 
 def test_train_of_second_try_writes_where_the_first_did(context: dict[str, Any]) -> None:
-    operator = TrainOperator(task_id="train", model="mnist", max_steps="200", warm_start="")
+    operator = TrainOperator(
+        task_id="train", model="mnist", max_steps="200", warm_start="", distribution="mirrored"
+    )
 
     asked = fields(operator, context)
 
     assert asked["out"].endswith("/mnist/" + asked["run"] + "/task")
-    assert (asked["max_steps"], asked["warm_start"]) == (200, None)
+    assert (asked["max_steps"], asked["warm_start"], asked["distribution"]) == (200, None, "mirrored")
 
 
 @pytest.mark.parametrize(("given", "asked_of"), [("gs://mine", "gs://mine"), (None, "gs://everyones")])

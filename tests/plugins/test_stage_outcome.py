@@ -46,6 +46,7 @@ def test_read_record_of_other_output_fails_and_shows_it(stdout: str, because: st
         (2, "UsageError", True),
         (1, "NameFromALaterRelease", True),
         (1, "StorageUnavailable", False),
+        (1, "WorkerLost", False),
     ],
 )
 def test_read_record_of_named_error_retries_only_what_a_retry_mends(

@@ -1,0 +1,66 @@
+"""Which of the training's workers this process is, as `TF_CONFIG` says. No TensorFlow here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.errors import InvalidRequest
+
+__all__ = ["Cluster", "read_cluster"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A process among those that train one network together.
+
+    Attributes:
+        workers: How many processes train, this one included.
+        index: Which of them this one is, in [0, workers).
+    """
+
+    workers: int = 1
+    index: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the chief: it alone reads and writes the run's folder."""
+        return self.index == 0
+
+
+def read_cluster(environment: Mapping[str, str]) -> Cluster:
+    """Read `TF_CONFIG`.
+
+    Args:
+        environment: The process's environment variables.
+
+    Returns:
+        This process's place: the chief comes first, or worker 0 where none is called chief.
+
+    Raises:
+        InvalidRequest: It is missing, no JSON, or names no place among chief and workers.
+
+    Source:
+        https://www.tensorflow.org/guide/distributed_training, "Setting up the TF_CONFIG environment variable"
+    """
+    text = environment.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text)
+        sizes = {kind: len(addresses) for kind, addresses in config["cluster"].items()}
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+    except (ValueError, TypeError, KeyError, AttributeError) as err:
+        raise _invalid(text) from err
+    fits = set(sizes) <= {"chief", "worker"} and sizes.get("chief", 0) <= 1
+    if not fits or not 0 <= index < sizes.get(kind, 0):
+        raise _invalid(text)
+    before = sizes.get("chief", 0) if kind == "worker" else 0
+    return Cluster(workers=sum(sizes.values()), index=before + index)
+
+
+def _invalid(text: str) -> InvalidRequest:
+    return InvalidRequest(
+        "train request: distribution multi_worker: expected TF_CONFIG with a cluster of worker (and at"
+        f" most one chief) and this process's task in it, got {text!r:.200}. Set it in each"
+        " worker's environment."
+    )

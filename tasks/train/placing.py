@@ -1,0 +1,96 @@
+"""Which trainer a definition needs on which devices, and which folder a worker trains in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.definition import GraphFunctionDefinition, ModelDefinition
+from tasks.errors import InvalidDefinition
+from tasks.records import TrainingRun
+from tasks.requests import TrainRequest
+from tasks.run_folder import RunFolder, open_run_folder
+from tasks.scratch import scratch_folder
+from tasks.train.cluster import Cluster, read_cluster
+from tasks.train.graph_loop import GraphTrainer
+from tasks.train.loop import Trainer
+from tasks.train.steps import StepLoop
+
+__all__ = ["Placing", "place_training"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placing:
+    """Where one process of a training does its part.
+
+    Attributes:
+        cluster: Its place among the workers.
+        strategy: What keeps replicas together; None where there is one.
+    """
+
+    cluster: Cluster
+    strategy: Any = None
+
+    @contextlib.contextmanager
+    def folder(self, out: str) -> Iterator[RunFolder]:
+        """The run's folder; for a worker that is not the chief, scratch of the same name."""
+        if self.cluster.leads:
+            with open_run_folder(out, "train") as folder:
+                yield folder
+            return
+        with scratch_folder("worker") as scratch:
+            yield RunFolder(scratch / out.rstrip("/").rpartition("/")[2])
+
+    def trainer(self, definition: ModelDefinition, folder: RunFolder, run: TrainingRun) -> StepLoop:
+        """The loop that trains the definition here."""
+        if isinstance(definition, GraphFunctionDefinition):
+            return GraphTrainer(definition, folder, run)
+        if self.strategy is None:
+            return Trainer(definition, folder, run)
+        from tasks.train.distributed import DistributedTrainer
+
+        return DistributedTrainer(definition, folder, run, self.strategy, self.cluster)
+
+
+def place_training(request: TrainRequest, definition: ModelDefinition) -> Placing:
+    """Find out where this process trains; before any other operation of TensorFlow.
+
+    Args:
+        request: What it asks of the distribution comes before the definition's plan.
+        definition: The model.
+
+    Returns:
+        The place.
+
+    Raises:
+        InvalidDefinition: The model cannot be trained in the way that is asked for.
+        InvalidRequest: `multi_worker` without a `TF_CONFIG` that says where.
+        WorkerLost: Another worker does not answer.
+    """
+    distribution = request.distribution or definition.training.distribution
+    _demand_possible(request.model, definition, distribution)
+    if distribution == "none":
+        return Placing(cluster=Cluster())
+    from tasks.train.distributed import make_strategy
+
+    cluster = read_cluster(os.environ) if distribution == "multi_worker" else Cluster()
+    return Placing(cluster=cluster, strategy=make_strategy(cluster))
+
+
+def _demand_possible(model: str, definition: ModelDefinition, distribution: str) -> None:
+    plan = definition.training
+    if distribution != "none" and plan.jit_compile:
+        # XLA's graph cannot hold replicas that meet in it, as a layer's statistics may; it was not tried.
+        raise InvalidDefinition(
+            f"{model}: expected jit_compile with distribution none, got {distribution}."
+            " Choose one of the two."
+        )
+    special = distribution != "none" or plan.jit_compile or plan.mixed_precision is not None
+    if special and isinstance(definition, GraphFunctionDefinition):
+        raise InvalidDefinition(
+            f"{model}: expected distribution none, and neither jit_compile nor mixed_precision, for a TF1"
+            f" graph function, got {distribution}, {plan}. Train it in one process."
+        )

@@ -1,0 +1,160 @@
+"""Two real workers on loopback, and two replicas in one process, beside a training by one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tasks.errors import InvalidDefinition, InvalidRequest
+from tasks.requests import TrainRequest
+from tasks.run_folder import RunFolder
+from tasks.train import train_model
+from tests.conftest import free_port
+
+TESTS = Path(__file__).parents[2]
+STEPS = 400
+
+# The second counts the files of a process, and asynchronous saving writes it as it was.
+_NO_STATE = {"_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter/.ATTRIBUTES/VARIABLE_VALUE"}
+
+
+@pytest.fixture(autouse=True)
+def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own definitions beside the ones that ship."""
+    monkeypatch.syspath_prepend(str(TESTS))
+    monkeypatch.setenv("REDRAW_MODELS", "sample_models,tasks.models")
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+
+
+def start(
+    code: list[str], out: Path, log: Path, distribution: str, **environment: str
+) -> subprocess.Popen[bytes]:
+    paths = os.pathsep.join([str(TESTS), *(path for path in sys.path if path)])
+    arguments = [
+        "--model",
+        "dense_plain",
+        "--out",
+        str(out),
+        "--max-steps",
+        str(STEPS),
+        "--distribution",
+        distribution,
+    ]
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, *code, "train", *arguments],
+            env=os.environ | {"PYTHONPATH": paths} | environment,
+            stdout=file,
+            stderr=file,
+        )
+
+
+def start_workers(out: Path, logs: Path, name: str) -> list[subprocess.Popen[bytes]]:
+    cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
+    configs = [
+        json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in (0, 1)
+    ]
+    return [
+        start(["-m", "tasks"], out, logs / f"{name}-{index}", "multi_worker", TF_CONFIG=config)
+        for index, config in enumerate(configs)
+    ]
+
+
+def end(processes: list[subprocess.Popen[bytes]], seconds: float) -> list[int]:
+    try:
+        return [process.wait(timeout=seconds) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def assert_same_training(out: Path, expected: Path) -> None:
+    """The weights, their averages and the optimizer's slots, and what was measured on the way."""
+    reader, other = (
+        tf.train.load_checkpoint(str(p / "checkpoints" / f"ckpt-{STEPS}")) for p in (out, expected)
+    )
+    shapes = reader.get_variable_to_shape_map()
+    assert shapes == other.get_variable_to_shape_map()
+    for key in sorted(set(shapes) - _NO_STATE):
+        values = (folder.get_tensor(key) for folder in (reader, other))
+        np.testing.assert_allclose(*values, rtol=1e-3, atol=1e-4, err_msg=key)
+    measured, by_one = (RunFolder(folder).evaluations() for folder in (out, expected))
+    assert set(measured) == set(by_one)
+    assert measured[STEPS].metrics == pytest.approx(by_one[STEPS].metrics, rel=1e-3, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def trained_by_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that all others have to equal."""
+    out = tmp_path_factory.mktemp("one") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TESTS))
+        patch.setenv("REDRAW_MODELS", "sample_models")
+        train_model(TrainRequest(model="dense_plain", out=str(out), max_steps=STEPS))
+    return out
+
+
+def test_train_by_two_workers_of_which_one_is_killed_ends_as_by_one(
+    trained_by_one: Path, tmp_path: Path, until: Callable[..., None]
+) -> None:
+    out = tmp_path / "run"
+    first = start_workers(out, tmp_path, "first")
+    try:
+        until((out / "checkpoints" / "ckpt-50.index").exists, "the checkpoint of step 50", 120.0)
+        first[1].send_signal(signal.SIGKILL)
+    finally:
+        ended = end(first, 90.0)
+    log = (tmp_path / "first-0").read_text()
+    assert ended == [1, -signal.SIGKILL], log
+    assert "error [WorkerLost]: worker 0 of 2" in log
+    saved = max(int(path.stem.removeprefix("ckpt-")) for path in (out / "checkpoints").glob("ckpt-*.index"))
+    assert 50 <= saved < STEPS
+
+    assert end(start_workers(out, tmp_path, "second"), 120.0) == [0, 0], (tmp_path / "second-0").read_text()
+    assert f"carrying on from {out}/checkpoints/ckpt-{saved}" in (tmp_path / "second-0").read_text()
+    assert_same_training(out, trained_by_one)
+    follower = json.loads((tmp_path / "second-1").read_text().splitlines()[-1])
+    assert (follower["step"], follower["uri"], follower["metrics"]) == (STEPS, str(out), {})
+    assert "carrying on" not in (tmp_path / "second-1").read_text()
+
+
+def test_train_by_two_replicas_of_one_machine_ends_as_by_one(trained_by_one: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys, tensorflow as tf\n"
+        "from tasks.__main__ import main\n"
+        "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
+        "tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0], two)\n"
+        "status = main(sys.argv[1:])\n"
+        "assert tf.config.list_logical_devices('CPU')[1:]\n"
+        "sys.exit(status)\n"
+    )
+    process = start(["-c", script], tmp_path / "run", tmp_path / "log", "mirrored")
+    assert end([process], 120.0) == [0], (tmp_path / "log").read_text()
+    assert_same_training(tmp_path / "run", trained_by_one)
+
+
+@pytest.mark.parametrize(
+    ("model", "distribution", "error", "message"),
+    [
+        ("digits_graph", "mirrored", InvalidDefinition, "for a TF1 graph function"),
+        ("dense_bfloat16", "mirrored", InvalidDefinition, "jit_compile with distribution none"),
+        ("dense_plain", "multi_worker", InvalidRequest, "expected TF_CONFIG"),
+    ],
+)
+def test_train_in_a_way_that_cannot_be_is_refused_before_it_starts(
+    model: str, distribution: str, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    request = TrainRequest.from_json(
+        {"model": model, "out": str(tmp_path / "run"), "distribution": distribution}
+    )
+    with pytest.raises(error, match=message):
+        train_model(request)
+    assert not (tmp_path / "run").exists()
