@@ -111,7 +111,7 @@ def test_runs_on_celery_workers_that_are_killed_end_well_with_one_version(
     tasks = {task.task_id: task for task in api.tasks("retrain_and_export", run.run_id)}
     assert {name: (task.state, task.try_number) for name, task in tasks.items()} == {
         **{"train": ("success", 2), "checkpoint": ("success", 1), "export": ("success", 1)},
-        **{"validate": ("success", 1), "push": ("success", 2)},
+        **{"validate": ("success", 1), "approve": ("skipped", 0), "push": ("success", 2)},
     }
     assert cluster.killed == ["tensorflow-1", "default-1"]
     assert backfill_states(api) == ["success"] * len(DAYS)
@@ -122,7 +122,7 @@ def test_runs_on_celery_workers_that_are_killed_end_well_with_one_version(
     assert len(published(bucket, BACKFILLED)) == len(DAYS)
     assert queues(api, run.run_id) == {
         **dict.fromkeys(("train", "export", "validate"), "tensorflow"),
-        **dict.fromkeys(("checkpoint", "push"), "default"),
+        **dict.fromkeys(("checkpoint", "approve", "push"), "default"),
     }
 
 
