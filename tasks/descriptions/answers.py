@@ -1,0 +1,68 @@
+"""What published versions answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.records import Record
+
+__all__ = ["Answer", "AnsweredTensor", "Prediction", "PredictionRow"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionRow:
+    """One golden example: what it is labelled, and what the model answered."""
+
+    label: Any
+    answer: Any
+    correct: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction(Record):
+    """A published version's answers to the labelled golden examples of its definition."""
+
+    model: str
+    version: int
+    uri: str
+    signature: str
+    output: str
+    rows: tuple[PredictionRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsweredTensor:
+    """One output: its dtype, its shape, and its values as lists in lists, as requests carry them."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    values: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer(Record):
+    """What a published version answered to one request.
+
+    Attributes:
+        model: The definition's name.
+        version: The version that was asked.
+        uri: Its folder in the bucket.
+        signature: Which of its signatures.
+        inputs: Input name to the values that it was asked.
+        outputs: Output name to what it answered.
+        seconds: How long the answer took.
+        load_seconds: How long TensorFlow's C++ loader took.
+        fetched: Whether the version had to be fetched from the bucket.
+    """
+
+    model: str
+    version: int
+    uri: str
+    signature: str
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, AnsweredTensor]
+    seconds: float
+    load_seconds: float
+    fetched: bool

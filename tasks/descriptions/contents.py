@@ -1,0 +1,100 @@
+"""What checkpoints and SavedModels hold, and what the catalogue has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.records import Checkpoint, Record, Signature
+
+__all__ = [
+    "AdoptedCheckpoint",
+    "AdoptionReport",
+    "BrokenCheckpoint",
+    "CheckpointDescription",
+    "CheckpointList",
+    "SavedModelDescription",
+    "TensorDescription",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorDescription:
+    """One tensor of a checkpoint: its key, dtype, shape, bytes and role."""
+
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointDescription(Record):
+    """What `inspect` finds in a checkpoint."""
+
+    uri: str
+    format: str
+    step: int | None
+    shards: int
+    size_bytes: int
+    tensors: tuple[TensorDescription, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedModelDescription(Record):
+    """What `inspect` finds in a SavedModel."""
+
+    uri: str
+    tags: tuple[str, ...]
+    signatures: Mapping[str, Signature]
+    variables: tuple[TensorDescription, ...]
+    operations: Mapping[str, int]
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptedCheckpoint:
+    """A checkpoint that was found and is now in the catalogue: where it was found, and what it is."""
+
+    uri: str
+    step: int
+    trained_at: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenCheckpoint:
+    """A checkpoint that was found and cannot be used, and why."""
+
+    uri: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptionReport(Record):
+    """What `adopt` found.
+
+    Attributes:
+        model: The definition's name.
+        catalogue: The folder or `gs://` URI of the catalogue.
+        adopted: What was recorded, in the order of their names.
+        known: How many more were in the catalogue before.
+        broken: What cannot be used.
+        seconds: How long it took.
+    """
+
+    model: str
+    catalogue: str
+    adopted: tuple[AdoptedCheckpoint, ...]
+    known: int
+    broken: tuple[BrokenCheckpoint, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointList(Record):
+    """A model's checkpoints in the catalogue, the newest weights first."""
+
+    model: str
+    checkpoints: tuple[Checkpoint, ...]

@@ -1,0 +1,66 @@
+"""What was pruned, mirrored and verified of what is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.records import Check, Record
+
+__all__ = ["MirrorReport", "MirroredModel", "PruneReport", "PrunedVersion", "VerifyReport"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunedVersion:
+    """A version that `prune` removes: the bytes of its objects, and the rule that lets it go."""
+
+    version: int
+    size_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneReport(Record):
+    """What `prune` keeps and removes.
+
+    Attributes:
+        model: The definition's name.
+        kept: Version, in decimal digits, to the reasons why it stays.
+        removed: What goes, or would go.
+        bytes: Of all objects that go, or would go.
+        applied: Whether it was done; otherwise this is what would be done.
+    """
+
+    model: str
+    kept: Mapping[str, str]
+    removed: tuple[PrunedVersion, ...]
+    bytes: int
+    applied: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirroredModel:
+    """The versions of a model that a mirror has, and those of them that came in this run."""
+
+    model: str
+    versions: tuple[int, ...]
+    fetched: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorReport(Record):
+    """What `mirror` made of a folder: the models with a live version."""
+
+    out: str
+    models: tuple[MirroredModel, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport(Record):
+    """A published version that is what its record says: every check by name, with its evidence."""
+
+    model: str
+    version: int
+    uri: str
+    checks: tuple[Check, ...]
+    passed: bool
