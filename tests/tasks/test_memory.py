@@ -87,7 +87,7 @@ def test_available_memory_of_a_system_without_such_files_is_unknown(tmp_path: Pa
     assert available_memory(tmp_path) is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/meminfo, which only Linux has")
 def test_available_memory_of_this_machine_is_some_of_it() -> None:
     total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
     available = available_memory()

@@ -14,7 +14,7 @@ from tasks.validate.outcome import CannotRun
 from tasks.validate.plan import PLAN
 from tasks.validate.subject import LiveVersion, Subject
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what memory is left")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/meminfo, which only Linux has")
 
 _HUGE = 1 << 42
 # Nothing serves in these tests: a check that loaded anything all the same would end with an error.
