@@ -11,38 +11,12 @@ from dataclasses import dataclass, replace
 from tasks.checkpoint.dtypes import has_fixed_size, numpy_dtype
 from tasks.errors import NonFiniteWeights
 from tasks.json_codec import encode_dataclass
+from tasks.ledger_entries import Dropped, Served
 from tasks.records import LedgerSummary
 
 __all__ = ["Dropped", "Ledger", "NonFinite", "Served", "note_non_finite", "note_saved_keys"]
 
 _SHOWN = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Served:
-    """A variable of the SavedModel and the checkpoint tensor that holds its value.
-
-    Attributes:
-        variable: What it is called in the drawn network.
-        key: The checkpoint's tensor.
-        dtype: TensorFlow's name of it.
-        shape: Its dimensions.
-        saved_as: The tensor of the SavedModel's own bundle; empty until it is written.
-    """
-
-    variable: str
-    key: str
-    dtype: str
-    shape: tuple[int, ...]
-    saved_as: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dropped:
-    """A checkpoint tensor that serving does not need, and the rule that says so."""
-
-    key: str
-    rule: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,31 +8,17 @@ from dataclasses import dataclass
 
 from redraw.web.kept import decode_kept
 from redraw.web.row_pages import RowPage, cut_page
+from tasks.ledger_entries import Dropped, Served
 
 __all__ = ["LedgerRow", "find_rows", "read_ledger"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Served:
-    variable: str
-    key: str
-    dtype: str
-    shape: tuple[int, ...]
-    saved_as: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Dropped:
-    key: str
-    rule: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Ledger:
     """The content of `ledger.json`, as far as it is shown."""
 
-    served: tuple[_Served, ...]
-    dropped: tuple[_Dropped, ...]
+    served: tuple[Served, ...]
+    dropped: tuple[Dropped, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,34 @@
+"""The rows of a restore ledger, for who writes one and for who shows one: the standard library alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Dropped", "Served"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A variable of the SavedModel and the checkpoint tensor that holds its value.
+
+    Attributes:
+        variable: What it is called in the drawn network.
+        key: The checkpoint's tensor.
+        dtype: TensorFlow's name of it.
+        shape: Its dimensions.
+        saved_as: The tensor of the SavedModel's own bundle; empty until it is written.
+    """
+
+    variable: str
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    saved_as: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """A checkpoint tensor that serving does not need, and the rule that says so."""
+
+    key: str
+    rule: str
