@@ -29,6 +29,26 @@ from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
 from tests.checkpoint_year import Year, save_year
 
 _START_BOUND = 20.0
+_EMBEDDED = "embedded"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what stays together when tests run side by side: a module, and all that needs the one Airflow.
+
+    That one comes first: it is the longest, and waits more than it computes.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _group(item) != _EMBEDDED)
+
+
+def _group(item: pytest.Item) -> str:
+    return (
+        _EMBEDDED
+        if "embedded_settings" in getattr(item, "fixturenames", ())
+        else item.nodeid.partition("::")[0]
+    )
 
 
 def free_port() -> int:
