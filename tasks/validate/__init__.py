@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 # Once the files are known to be whole they are loaded, though the check of that comes later.
 _WHOLE, _LOADS = "digest", "loads"
+# And once they serve, the checkpoint that they are compared with is asked, though that comes later, too.
+_GOLDEN = "golden-examples"
 
 
 def validate_model(request: ValidateRequest) -> ValidationReport:
@@ -134,12 +136,16 @@ def examine(
         The report, whether it passed or not.
     """
     checks: dict[str, Check] = {}
+    names = {planned.name for planned in plan}
     for planned in plan:
         check = checks[planned.name] = _run(planned, subject, checks.values(), waivers)
         announce_check(check)
-        if check.name == _WHOLE and check.status == "passed" and any(one.name == _LOADS for one in plan):
-            # The process that serves has a core of its own while the graph is looked at here.
+        # The process that serves has a core of its own: while the graph is looked at here it loads, and
+        # while it is asked, the checkpoint is restored here. Not both at once: each asks for memory first.
+        if check.name == _WHOLE and check.status == "passed" and _LOADS in names:
             subject.load_ahead()
+        if check.name == _LOADS and check.status == "passed" and _GOLDEN in names:
+            subject.compare_ahead()
     return ValidationReport(
         model=subject.exported.model,
         digest=subject.exported.digest,
