@@ -56,6 +56,8 @@ class ValidationReport(Record):
         against: The live version that it was compared with.
         attachments: Name to URI of what is to be looked at: `report.html`, `graphs.svg`, `graphs.json`,
             `latency.json`.
+        generations: Where the export lay in a bucket and its bytes were held to its digest: the URI of each
+            object that was read, to its generation. A push copies just these. None in reports of before.
     """
 
     model: str
@@ -67,3 +69,4 @@ class ValidationReport(Record):
     allow_breaking: str = ""
     against: int | None = None
     attachments: Mapping[str, str] = field(default_factory=dict)
+    generations: Mapping[str, int] = field(default_factory=dict)

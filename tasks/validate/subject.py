@@ -58,6 +58,8 @@ class Subject(ExportFiles):
         standard: What exports of its model are held to; it outlives the subject.
         serving: The process that answers as a server does; it outlives the subject as well.
         scratch: An empty folder.
+        generations: Of an export that lay in a bucket: the URI of each object that was read, to its
+            generation.
         attachments: File name to text of what checks made to be looked at; it goes beside the report.
     """
 
@@ -66,6 +68,7 @@ class Subject(ExportFiles):
     standard: Standard
     serving: ServingProcess
     scratch: Path
+    generations: Mapping[str, int] = field(default_factory=dict)
     attachments: dict[str, str] = field(default_factory=dict)
     _loading: Future[tuple[LoadedModel, Mapping[str, str]]] | None = field(default=None, init=False)
 
