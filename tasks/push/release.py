@@ -106,11 +106,11 @@ def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
 def digest_report(report: ValidationReport) -> str:
     """SHA-256 of a report, in hex: over its JSON with sorted keys and no spaces.
 
-    Without generations where it has none: so the releases whose reports knew of none keep theirs.
+    Without `objects` where it has none: so the releases whose reports knew of none keep theirs.
     """
     record = report.to_json()
-    if not report.generations:
-        del record["generations"]
+    if report.objects is None:
+        del record["objects"]
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -142,13 +142,11 @@ class _Validated:
 
 def _find_validated(export: ExportedModel, report: ValidationReport) -> _Validated | None:
     """The objects that validation read; None where the report knows of none there, or the list is gone."""
-    if "://" not in export.uri:
+    if "://" not in export.uri or report.objects is None:
         return None
-    storage = open_storage(export.uri)
-    start = f"{storage.uri}/"
-    read = {uri.removeprefix(start): at for uri, at in report.generations.items() if uri.startswith(start)}
+    storage, read = open_storage(export.uri), report.objects.generations
     listed = _read_list(export)
-    if not read or listed is None:
+    if report.objects.uri != storage.uri or listed is None:
         return None
     _demand_digest(export, listed)
     wanted = {file.name: (read.get(file.name), file.size, file.crc32c) for file in listed}
@@ -156,7 +154,7 @@ def _find_validated(export: ExportedModel, report: ValidationReport) -> _Validat
     found = {name: (item.generation, item.size, item.crc32c) for name, item in objects.items()}
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
-            raise _replaced(f"{start}{name}", _object(wanted.get(name)), _object(found.get(name)))
+            raise _replaced(f"{storage.uri}/{name}", _object(wanted.get(name)), _object(found.get(name)))
     return _Validated(listed, storage, objects)
 
 

@@ -107,7 +107,7 @@ class Validator:
         return Subject(
             exported=exported,
             folder=fetched.folder,
-            generations=fetched.generations,
+            objects=fetched.objects,
             checkpoint=request.checkpoint or exported.checkpoint,
             live=find_live_version(request.model, request.against, scratch),
             allow_breaking=request.allow_breaking or "",
@@ -151,7 +151,7 @@ def examine(
         waivers=waivers,
         allow_breaking=subject.allow_breaking,
         against=subject.live.release.version if subject.live else None,
-        generations=subject.generations if whole else {},
+        objects=subject.objects if whole else None,
     )
 
 

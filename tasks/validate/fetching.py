@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.checkpoint.catalogue import full_uri
 from tasks.errors import InvalidRecord
-from tasks.records import ExportedModel
+from tasks.records import ExaminedObjects, ExportedModel
 from tasks.requests import ValidateRequest
 from tasks.scratch import demand_room
 from tasks.storage import download_tree, open_storage, read_uri
@@ -22,11 +21,11 @@ class Fetched:
 
     Attributes:
         folder: Where they are.
-        generations: Of those that lay in a bucket: the URI of each object to its generation.
+        objects: Which they were, if they lay in a bucket.
     """
 
     folder: Path
-    generations: Mapping[str, int] = field(default_factory=dict)
+    objects: ExaminedObjects | None = None
 
 
 def read_exported(request: ValidateRequest) -> ExportedModel:
@@ -77,7 +76,6 @@ def fetch_files(request: ValidateRequest, exported: ExportedModel, scratch: Path
         return Fetched(folder=Path(uri))
     demand_room(scratch, exported.size_bytes)
     storage, folder = open_storage(uri), scratch / "export"
-    objects = download_tree(storage, "", folder)
-    return Fetched(
-        folder=folder, generations={f"{storage.uri}/{item.name}": item.generation for item in objects}
-    )
+    fetched = download_tree(storage, "", folder)
+    generations = {item.name: item.generation for item in fetched}
+    return Fetched(folder=folder, objects=ExaminedObjects(uri=storage.uri, generations=generations))

@@ -13,6 +13,7 @@ from tasks.files import scan_tree
 from tasks.records import (
     Check,
     Checkpoint,
+    ExaminedObjects,
     ExportedModel,
     LedgerSummary,
     Signature,
@@ -120,7 +121,9 @@ def send_export(export: Export, uri: str) -> RemoteExport:
         storage.create(f"{name}.{suffix}", text.replace(local, uri).encode())
     report = replace(
         passing_report(export.digest, {"graphs.svg": f"{uri}.graphs.svg"}),
-        generations={f"{storage.uri}/{item.name}": item.generation for item in sent},
+        objects=ExaminedObjects(
+            uri=uri, generations={item.name.removeprefix(f"{name}/"): item.generation for item in sent}
+        ),
     )
     write_report(report, uri)
     return RemoteExport(uri, export.digest)

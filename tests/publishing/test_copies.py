@@ -13,7 +13,7 @@ import pytest
 
 from tasks.errors import NotValidated
 from tasks.push import push_model
-from tasks.records import ValidationReport
+from tasks.records import ExaminedObjects, ValidationReport
 from tasks.requests import PushRequest
 from tasks.storage import download_tree, open_storage, read_uri, write_uri
 from tests.publishing.exports import Export, RemoteExport, send_export, write_export, write_report
@@ -78,10 +78,16 @@ def _replace_by_forgery(export: RemoteExport, name: str) -> None:
     write_uri(f"{export.uri}/{name}", _forged(content))
 
 
-def _report_of(export: RemoteExport) -> ValidationReport:
+def _report_and_objects(export: RemoteExport) -> tuple[ValidationReport, ExaminedObjects]:
     content = read_uri(f"{export.uri}.report.json")
     assert content is not None
-    return ValidationReport.from_text(content, "report")
+    report = ValidationReport.from_text(content, "report")
+    assert report.objects is not None
+    return report, report.objects
+
+
+def _report_of(export: RemoteExport) -> ValidationReport:
+    return _report_and_objects(export)[0]
 
 
 def _demand_refused(ended: Ended, export: RemoteExport, name: str) -> None:
@@ -114,16 +120,16 @@ def test_push_from_a_bucket_without_what_pins_its_objects_fetches_and_sends_them
     _, remote = large
     match lacking:
         case "generations":  # a report of before
-            write_report(replace(_report_of(remote), generations={}), remote.uri)
+            write_report(replace(_report_of(remote), objects=None), remote.uri)
         case "list":
             beside = open_storage(remote.uri.removesuffix("/model"))
             listed = beside.stat("model.files.json")
             assert listed is not None
             beside.delete(listed.name, listed.generation)
         case "place":  # validated elsewhere, and moved since
-            report = _report_of(remote)
-            moved = {uri.replace("/run/", "/walk/"): at for uri, at in report.generations.items()}
-            write_report(replace(report, generations=moved), remote.uri)
+            report, objects = _report_and_objects(remote)
+            elsewhere = replace(objects, uri=objects.uri.replace("/run/", "/walk/"))
+            write_report(replace(report, objects=elsewhere), remote.uri)
     ended = push(remote)
     assert ended.status == 0, ended.stderr
     assert min(proxy.sent, proxy.fetched) > 2 * _LARGE
@@ -146,7 +152,7 @@ def test_push_of_an_object_that_was_replaced_without_a_generation_is_refused_by_
     remote_export: RemoteExport, push: Push, bucket: str
 ) -> None:
     _replace_by_forgery(remote_export, _SHARD)
-    write_report(replace(_report_of(remote_export), generations={}), remote_export.uri)
+    write_report(replace(_report_of(remote_export), objects=None), remote_export.uri)
     ended = push(remote_export)
     assert "error [NotValidated]" in ended.stderr.splitlines()[-1]
     assert f"{_SHARD}: expected 2000 bytes with SHA-256" in ended.stderr
@@ -218,12 +224,12 @@ def test_push_given_the_report_takes_no_word_of_the_bucket_for_it(
     remote_export: RemoteExport, bucket: str
 ) -> None:
     """Whoever writes to the work bucket may alter a report there, and not one that was handed on."""
-    given = _report_of(remote_export)
+    given, objects = _report_and_objects(remote_export)
     _replace_by_forgery(remote_export, "saved_model.pb")
     stat = open_storage(remote_export.uri).stat("saved_model.pb")
     assert stat is not None
-    altered = {**given.generations, f"{remote_export.uri}/saved_model.pb": stat.generation}
-    write_report(replace(given, generations=altered), remote_export.uri)
+    altered = replace(objects, generations={**objects.generations, stat.name: stat.generation})
+    write_report(replace(given, objects=altered), remote_export.uri)
     request = PushRequest(model="digits", saved_model=remote_export.uri, report=given, bucket=bucket)
     with pytest.raises(NotValidated, match=r"saved_model\.pb: expected generation"):
         push_model(request)

@@ -109,6 +109,7 @@ def _demand_carries_on(
     ended = killer.run(arguments)
     assert ended.status == 0, f"{place}: {ended.stderr}"
     assert contents(place) == undisturbed, place
+    demand_servable(place)
     start = place.split("/", 3)[3]
     sent = {
         request.name.removeprefix(f"{start}/")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.files import digest_tree, scan_tree
-from tasks.records import ExportedModel
+from tasks.records import ExaminedObjects, ExportedModel
 from tasks.requests import ValidateRequest
 from tasks.storage import open_storage, upload_tree
 from tasks.validate import examine
@@ -28,21 +28,21 @@ def test_fetch_files_of_a_bucket_notes_the_generation_of_each(
     upload_tree(storage, "model", scan_tree(hand_made.folder).files)
     fetched = _fetch(replace(exported, uri=f"{bucket}/run/model"), tmp_path)
     assert digest_tree(fetched.folder) == digest_tree(hand_made.folder)
-    assert fetched.generations == {
-        f"{bucket}/run/{item.name}": item.generation for item in storage.list("model/")
-    }
+    listed = open_storage(f"{bucket}/run/model").list()
+    generations = {item.name: item.generation for item in listed}
+    assert fetched.objects == ExaminedObjects(uri=f"{bucket}/run/model", generations=generations)
 
 
 def test_fetch_files_of_this_machine_leaves_them_where_they_are(hand_made: Any, tmp_path: Path) -> None:
-    assert _fetch(hand_made.write(), tmp_path) == Fetched(folder=hand_made.folder, generations={})
+    assert _fetch(hand_made.write(), tmp_path) == Fetched(folder=hand_made.folder)
 
 
-def test_examine_tells_generations_only_of_bytes_that_have_the_digest(hand_made: Any) -> None:
+def test_examine_names_objects_only_of_bytes_that_have_the_digest(hand_made: Any) -> None:
     exported = hand_made.write()
-    noted = {"gs://work/run/model/saved_model.pb": 7}
+    noted = ExaminedObjects(uri="gs://work/run/model", generations={"saved_model.pb": 7})
     reports = []
     for digest in (exported.digest, "0" * 64):
         subject = hand_made.as_written(replace(exported, digest=digest))
-        subject.generations = noted
+        subject.objects = noted
         reports.append(examine(subject, {}, _DIGEST))
-    assert [(report.passed, report.generations) for report in reports] == [(True, noted), (False, {})]
+    assert [(report.passed, report.objects) for report in reports] == [(True, noted), (False, None)]
