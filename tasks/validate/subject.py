@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks.records import Release
+from tasks.records import ExaminedObjects, Release
 from tasks.validate.behaviour.requests import cast_request
 from tasks.validate.export_files import ExportFiles
 from tasks.validate.memory import demand_memory, weight_bytes
@@ -60,6 +60,7 @@ class Subject(ExportFiles):
         standard: What exports of its model are held to; it outlives the subject.
         serving: The process that answers as a server does; it outlives the subject as well.
         scratch: An empty folder.
+        objects: Which were read, of an export that lay in a bucket.
         attachments: File name to text of what checks made to be looked at; it goes beside the report.
     """
 
@@ -68,6 +69,7 @@ class Subject(ExportFiles):
     standard: Standard
     serving: ServingProcess
     scratch: Path
+    objects: ExaminedObjects | None = None
     attachments: dict[str, str] = field(default_factory=dict)
     # What was begun ahead, by what it is; it may come yet, or have failed.
     _begun: dict[str, Future[Any]] = field(default_factory=dict, init=False)
