@@ -64,7 +64,8 @@ class Running:
 
 
 def read_pids(path: Path, until: Until) -> list[int]:
-    until(path.exists, "the stage's process ids")
+    # Airflow is imported before.
+    until(path.exists, "the stage's process ids", 60.0)
     return [int(pid) for pid in path.read_text().split()]
 
 

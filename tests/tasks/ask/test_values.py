@@ -34,7 +34,8 @@ def test_decode_gives_back_every_number_that_encode_wrote(data: st.DataObject, d
     back = decode(dtype, (None,) * array.ndim, json.loads(text))
 
     assert back.dtype == held
-    np.testing.assert_array_equal(back, array)
+    # NumPy's comparison does not know that a NaN of bfloat16 is one.
+    np.testing.assert_array_equal(back.astype(drawn), array.astype(drawn))
 
 
 @given(st.lists(st.binary()))
