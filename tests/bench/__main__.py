@@ -17,6 +17,7 @@ from rich.console import Console
 from redraw.embedded.errors import EmbeddedError
 from tests.bench.adopt import measure_adopt
 from tests.bench.backfill import measure_backfill
+from tests.bench.bytes_moved import measure_bytes_moved
 from tests.bench.commands import measure_commands
 from tests.bench.dag_parse import measure_dag_parse
 from tests.bench.defects import measure_defects
@@ -51,6 +52,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "validate": measure_validate,
     "adopt": measure_adopt,
     "backfill": measure_backfill,
+    "bytes": measure_bytes_moved,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
 }
