@@ -21,6 +21,7 @@ from tests.bench.bytes_moved import measure_bytes_moved
 from tests.bench.commands import measure_commands
 from tests.bench.dag_parse import measure_dag_parse
 from tests.bench.defects import measure_defects
+from tests.bench.executors import measure_executors
 from tests.bench.export import measure_export
 from tests.bench.five_stages import measure_five_stages
 from tests.bench.harness import BenchmarkFailed, Comparison
@@ -53,6 +54,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "adopt": measure_adopt,
     "backfill": measure_backfill,
     "bytes": measure_bytes_moved,
+    "executors": measure_executors,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
 }
