@@ -33,6 +33,7 @@ from tests.bench.reading import measure_bucket, measure_formats, measure_verify
 from tests.bench.report import keep_comparisons, read_results, show_comparison
 from tests.bench.stage_process import measure_stage_process
 from tests.bench.validate import measure_validate
+from tests.bench.workers import measure_workers
 from tests.bench.workshop import ROOT, Workshop, open_workshop
 
 __all__ = ["main"]
@@ -55,6 +56,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "backfill": measure_backfill,
     "bytes": measure_bytes_moved,
     "executors": measure_executors,
+    "workers": measure_workers,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
 }
