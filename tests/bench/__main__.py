@@ -20,6 +20,7 @@ from tests.bench.backfill import measure_backfill
 from tests.bench.bytes_moved import measure_bytes_moved
 from tests.bench.commands import measure_commands
 from tests.bench.dag_parse import measure_dag_parse
+from tests.bench.day import measure_day
 from tests.bench.defects import measure_defects
 from tests.bench.executors import measure_executors
 from tests.bench.export import measure_export
@@ -57,6 +58,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "bytes": measure_bytes_moved,
     "executors": measure_executors,
     "workers": measure_workers,
+    "day": measure_day,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
 }
