@@ -3,6 +3,7 @@
 Each interval is a day with one checkpoint of the model that ships: a batch of one, the dearest there is. The
 workers that have TensorFlow run one task at a time; one more worker does the small tasks. All are on this
 machine, so what more of them than it has cores can gain is what one alone leaves idle.
+`REDRAW_BENCH_INTERVALS` sets the number of days (12 by default, at least 2).
 """
 
 from __future__ import annotations
