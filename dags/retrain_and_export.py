@@ -61,6 +61,7 @@ with DAG(
         max_steps=dag.param("steps"),
         warm_start=dag.param("warm_start"),
         catalogue=dag.param("catalogue"),
+        distribution=dag.param("distribution"),
         execution_timeout=timedelta(days=1),
         # What the form's fields say of each other, before an hour of training and not after it.
         pre_execute=check_retrain_choices,

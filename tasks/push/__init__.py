@@ -20,9 +20,10 @@ from tasks.live import move_pointer
 from tasks.names import check_bucket, check_model_name
 from tasks.published import Claim
 from tasks.push.attachments import name_attachments
-from tasks.push.exports import demand_validated, local_files, read_export, read_report
+from tasks.push.exports import demand_validated, read_export, read_report
 from tasks.push.objects import publish_objects
 from tasks.push.release import Candidate, write_release
+from tasks.push.sources import open_source
 from tasks.push.versions import claim_version
 from tasks.records import PointerChange, Release
 from tasks.requests import PushRequest
@@ -71,17 +72,17 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
 
 def _publish(storage: Storage, candidate: Candidate) -> Release:
     export = candidate.export
-    with local_files(export) as files:
+    with open_source(export, candidate.report) as source:
         _logger.info("push %s: %s, %d bytes, to %s", export.model, export.uri, export.size_bytes, storage.uri)
         wanted = Claim(
             model=export.model,
             version=0,
             digest=export.digest,
             checkpoint_digest=export.checkpoint.digest,
-            manifest=list_files(files),
+            manifest=list_files(source.files),
         )
         claim = claim_version(storage, wanted, export.checkpoint.trained_at)
-        generations = publish_objects(storage, claim, files)
+        generations = publish_objects(storage, claim, source)
     if candidate.request.signing_key:
         sign_version(storage, claim, candidate.request.signing_key)
     return write_release(storage, claim, candidate, generations)

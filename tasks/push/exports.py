@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
-
 from tasks.errors import InvalidRecord, NotValidated
-from tasks.file_list import FileList
-from tasks.files import TreeFile, digest_of, scan_tree, tree_names
 from tasks.records import ExportedModel, ValidationReport
 from tasks.requests import PushRequest
-from tasks.scratch import scratch_folder
-from tasks.storage import download_tree, open_storage, read_uri
+from tasks.storage import read_uri
 
-__all__ = ["demand_validated", "local_files", "read_export", "read_report"]
+__all__ = ["demand_validated", "read_export", "read_report"]
 
 
 def read_export(request: PushRequest) -> ExportedModel:
@@ -71,64 +64,6 @@ def demand_validated(export: ExportedModel, report: ValidationReport) -> None:
             f"{export.uri}: expected a report in which every check passed, got failures of {names}."
             " Mend the export and validate it again."
         )
-
-
-@contextlib.contextmanager
-def local_files(export: ExportedModel) -> Iterator[tuple[TreeFile, ...]]:
-    """The export's files on this machine, for as long as the context lasts.
-
-    Where the list that export writes is there they are not read here: the list's digest is
-    the export's, and who sends a file holds it to the list.
-
-    Args:
-        export: A SavedModel in a local folder, or in a bucket, from which it is copied.
-
-    Yields:
-        Its files, with the checksums they were exported with.
-
-    Raises:
-        InvalidRecord: The folder is not there.
-        NotValidated: Its files were altered since it was exported.
-    """
-    with contextlib.ExitStack() as stack:
-        folder = Path(export.uri)
-        if "://" in export.uri:
-            folder = stack.enter_context(scratch_folder("push", export.size_bytes))
-            download_tree(open_storage(export.uri), "", folder)
-        if not folder.is_dir():
-            raise InvalidRecord(f"{export.uri}: expected a SavedModel's folder, got none. Export it again.")
-        files = _listed_files(export, folder) or scan_tree(folder).files
-        if (digest := digest_of(files)) != export.digest:
-            raise NotValidated(
-                f"{export.uri}: expected files with the digest {export.digest}, as exported, got"
-                f" {digest}. They were altered since: export and validate again."
-            )
-        yield files
-
-
-def _listed_files(export: ExportedModel, folder: Path) -> tuple[TreeFile, ...] | None:
-    """The files as the list beside the export gives them, if it is there."""
-    where = f"{export.uri}.files.json"
-    content = read_uri(where)
-    if content is None:
-        return None
-    listed = {file.name: file for file in FileList.from_text(content, where).files}
-    found = {name: (folder / name).stat().st_size for name in tree_names(folder)}
-    for name in sorted(listed.keys() | found.keys()):
-        expected = listed[name].size if name in listed else None
-        if found.get(name) != expected:
-            raise NotValidated(
-                f"{export.uri}/{name}: expected {_bytes(expected)}, as exported, got"
-                f" {_bytes(found.get(name))}. It was altered since: export and validate again."
-            )
-    return tuple(
-        TreeFile(name=name, size=file.size, crc32c=file.crc32c, sha256=file.sha256, path=folder / name)
-        for name, file in sorted(listed.items())
-    )
-
-
-def _bytes(size: int | None) -> str:
-    return "no such file" if size is None else f"{size} bytes"
 
 
 def _demand_content(uri: str, what: str) -> bytes:

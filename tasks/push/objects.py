@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from tasks.errors import NotValidated, ObjectConflict
-from tasks.files import TreeFile
+from tasks.errors import ObjectConflict
+from tasks.listed_file import ListedFile
 from tasks.published import Claim, read_release, version_folder
-from tasks.storage import FileAltered, Storage, create_or_match, in_parallel, streams_for
+from tasks.push.sources import Source
+from tasks.storage import Storage, in_parallel
 from tasks.whole import demand_no_conflict, demand_whole
 
 __all__ = ["publish_objects"]
@@ -24,13 +25,13 @@ _logger = logging.getLogger(__name__)
 _DATA, _INDEX, _ASSETS, _EXTRA, _OTHER, _MODEL = range(6)
 
 
-def publish_objects(storage: Storage, claim: Claim, files: Sequence[TreeFile]) -> dict[str, int]:
-    """Bring the version's folder to exactly what its claim lists; what is there is not sent again.
+def publish_objects(storage: Storage, claim: Claim, source: Source) -> dict[str, int]:
+    """Bring the version's folder to exactly what its claim lists; what is there is left as it is.
 
     Args:
         storage: The model bucket.
         claim: The version's, in the bucket already.
-        files: The export's, as the claim's manifest lists them.
+        source: Where its files come from.
 
     Returns:
         Each object's generation, by its name in the manifest.
@@ -42,10 +43,10 @@ def publish_objects(storage: Storage, claim: Claim, files: Sequence[TreeFile]) -
             nor of `saved_model.pb`.
     """
     present = demand_no_conflict(storage, claim)
-    missing = [file for file in files if file.name not in present]
+    missing = [file for file in source.files if file.name not in present]
     if missing:
         _demand_not_pruned(storage, claim)
-        _publish_waves(storage, version_folder(claim.model, claim.version), missing)
+        _publish_waves(storage, version_folder(claim.model, claim.version), source, missing)
         return demand_whole(storage, claim)
     return {name: item.generation for name, item in sorted(present.items())}
 
@@ -60,27 +61,22 @@ def _demand_not_pruned(storage: Storage, claim: Claim) -> None:
         )
 
 
-def _publish_waves(storage: Storage, folder: str, files: Iterable[TreeFile]) -> None:
-    waves: dict[int, list[TreeFile]] = defaultdict(list)
+def _publish_waves(storage: Storage, folder: str, source: Source, files: Iterable[ListedFile]) -> None:
+    waves: dict[int, list[ListedFile]] = defaultdict(list)
     for file in files:
         waves[_wave(file.name)].append(file)
     for number in sorted(waves):
-        _publish_wave(storage, folder, waves[number])
+        _publish_wave(storage, folder, source, waves[number])
 
 
-def _publish_wave(storage: Storage, folder: str, files: list[TreeFile]) -> None:
-    def publish(file: TreeFile) -> None:
+def _publish_wave(storage: Storage, folder: str, source: Source, files: list[ListedFile]) -> None:
+    def publish(file: ListedFile) -> None:
         started = time.monotonic()
-        try:
-            create_or_match(storage, f"{folder}/{file.name}", file, file.path)
-        except FileAltered as err:
-            raise NotValidated(
-                f"{file.path}: expected {file.size} bytes with SHA-256 {file.sha256}, as exported and"
-                f" validated, got {err}. It was altered since: export and validate again."
-            ) from err
-        _logger.info("sent %s: %d bytes in %.2f s", file.name, file.size, time.monotonic() - started)
+        source.put(storage, f"{folder}/{file.name}", file)
+        seconds = time.monotonic() - started
+        _logger.info("%s %s: %d bytes in %.2f s", source.done, file.name, file.size, seconds)
 
-    in_parallel(publish, files, streams_for(file.size for file in files))
+    in_parallel(publish, files, source.streams(files))
 
 
 def _wave(name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -16,8 +17,12 @@ from tasks.push.attachments import publish_attachments
 from tasks.records import ExportedModel, Provenance, Release, ValidationReport
 from tasks.requests import PushRequest
 from tasks.storage import AlreadyThere, Changed, Storage
+from tasks.whole import demand_whole
 
 __all__ = ["Candidate", "digest_report", "write_release"]
+
+# Whoever changes the record in between has done what there was to do, as a rule.
+_MOST_CHANGES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,31 +59,44 @@ def write_release(
         The record as it stands in the bucket.
 
     Raises:
-        ObjectConflict: Another content stands where an attachment has to go.
+        ObjectConflict: Another content stands where an attachment has to go, or objects are lost again.
         StorageUnavailable: Others keep changing it.
     """
     name = release_name(claim.model, claim.version)
     published = read_release(storage, claim.model, claim.version)
     if published is not None and published.generations == generations:
         return published
-    attachments = {} if published else publish_attachments(storage, claim, candidate.attachments)
-    release = _release_of(storage, claim, candidate, generations, attachments)
-    try:
-        storage.create(name, encode_record(release))
-        return release
-    except AlreadyThere:
+    if published is None:
+        attachments = publish_attachments(storage, claim, candidate.attachments)
+        release = _release_of(storage, claim, candidate, generations, attachments)
+        with contextlib.suppress(AlreadyThere):
+            storage.create(name, encode_record(release))
+            return release
+    return _bring_up_to_date(storage, claim)
+
+
+def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
+    """The record as it stands, with the generations of the objects as they stand.
+
+    They differ where objects were lost and a push put them back, the same bytes written anew. The
+    record is read before the objects are listed and replaced only if it is still the one that was read:
+    of several pushes the one that wrote last lists last, and nobody's older listing takes the place of its.
+    """
+    name = release_name(claim.model, claim.version)
+    for _ in range(_MOST_CHANGES):
         found = storage.read_with_generation(name)
-    if found is not None:
+        if found is None:
+            break
         standing = Release.from_text(found[0], f"{storage.uri}/{name}")
-        if standing.generations == generations or standing.pruned is not None:
+        if standing.pruned is not None:
             return standing
-        # Objects were lost, and this push put them back: the same bytes, written anew.
+        generations = demand_whole(storage, claim)
+        if standing.generations == generations:
+            return standing
         restored = replace(standing, generations=generations)
-        try:
+        with contextlib.suppress(Changed):
             storage.replace(name, encode_record(restored), found[1])
             return restored
-        except Changed:
-            pass
     raise StorageUnavailable(
         f"{storage.uri}/{name}: expected it to stay while it was read, got a change by somebody else."
         " Find out who, and run it again."
@@ -86,8 +104,14 @@ def write_release(
 
 
 def digest_report(report: ValidationReport) -> str:
-    """SHA-256 of a report, in hex: over its JSON with sorted keys and no spaces."""
-    text = json.dumps(report.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """SHA-256 of a report, in hex: over its JSON with sorted keys and no spaces.
+
+    Without `objects` where it has none: so the releases whose reports knew of none keep theirs.
+    """
+    record = report.to_json()
+    if report.objects is None:
+        del record["objects"]
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -17,13 +17,14 @@ from tasks.records.making import (
     WeightsKind,
 )
 from tasks.records.release import LivePointer, PointerChange, PointerChangeKind, Pruned, Release, ReleaseList
-from tasks.records.report import Check, ValidationReport
+from tasks.records.report import Check, ExaminedObjects, ValidationReport
 from tasks.signature import Signature, TensorSpec
 
 __all__ = [
     "Check",
     "Checkpoint",
     "CheckpointFormat",
+    "ExaminedObjects",
     "ExportedModel",
     "LedgerSummary",
     "LivePointer",

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tasks.record import Record
 
-__all__ = ["Check", "ValidationReport"]
+__all__ = ["Check", "ExaminedObjects", "ValidationReport"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,19 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExaminedObjects:
+    """The objects that were read of an export in a bucket: what has its generation still has its bytes.
+
+    Attributes:
+        uri: The `gs://` folder that they lie in.
+        generations: Each object's, by its name below the folder.
+    """
+
+    uri: str
+    generations: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValidationReport(Record):
     """Every check of one export, and the verdict.
 
@@ -56,6 +69,8 @@ class ValidationReport(Record):
         against: The live version that it was compared with.
         attachments: Name to URI of what is to be looked at: `report.html`, `graphs.svg`, `graphs.json`,
             `latency.json`.
+        objects: Of an export in a bucket whose bytes were held to its digest: which they were. A push copies
+            just these. None of a local folder, and in reports of before.
     """
 
     model: str
@@ -67,3 +82,4 @@ class ValidationReport(Record):
     allow_breaking: str = ""
     against: int | None = None
     attachments: Mapping[str, str] = field(default_factory=dict)
+    objects: ExaminedObjects | None = None

@@ -1,8 +1,9 @@
 """Export, validate and publish many checkpoints of one model in one process.
 
 The graph is drawn once, what serves and what is compared with starts once, and the bucket
-is opened once; only the weights move. A checkpoint that fails, fails alone. One that is
-published already is not made again. Nothing becomes live.
+is opened once; only the weights move. While one is published, the next is prepared. A
+checkpoint that fails, fails alone. One that is published already is not made again. Nothing
+becomes live.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tasks.errors import CheckpointsFailed
 from tasks.names import check_bucket, check_model_name
 from tasks.reexport.batch import Batch
 from tasks.requests import ReexportRequest
+from tasks.storage import map_ahead
 
 __all__ = ["reexport_checkpoints"]
 
@@ -42,7 +44,8 @@ def reexport_checkpoints(request: ReexportRequest) -> ReexportReport:
     check_model_name(request.model)
     check_bucket(request.bucket)
     with Batch(request) as batch:
-        rows = tuple(batch.reexport(checkpoint) for checkpoint in request.checkpoints)
+        prepared = map(batch.prepare, request.checkpoints)
+        rows = tuple(map_ahead(batch.publish, prepared, streams=1))
     report = ReexportReport(
         model=request.model,
         bucket=request.bucket,

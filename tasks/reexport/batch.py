@@ -1,24 +1,29 @@
-"""One batch: what its checkpoints share, and what becomes of each."""
+"""One batch: what its checkpoints share, and what becomes of each.
+
+A checkpoint is prepared (exported and validated), then published; while one is published the next
+may be prepared.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tasks.batches import ReexportedCheckpoint
 from tasks.checkpoint.catalogue import find_record, full_uri
-from tasks.errors import DiskFull, RedrawError
 from tasks.export.exporter import Exporter
 from tasks.export.origin import open_origin
 from tasks.file_list import FileList
 from tasks.live import read_pointer
 from tasks.push import push_model
 from tasks.records import Checkpoint, ExportedModel, Release
+from tasks.reexport.job import Job
 from tasks.reexport.known import Recipe, find_same_export, find_same_source, without_weights
 from tasks.registry import find_fitting
 from tasks.requests import ExportRequest, PushRequest, ReexportRequest, ValidateRequest
@@ -26,11 +31,19 @@ from tasks.scratch import scratch_folder
 from tasks.storage import open_storage
 from tasks.validate import Validator, check_waivers
 
-__all__ = ["Batch"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Batch", "Prepared"]
 
 Given = Checkpoint | str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checkpoint whose export was validated, and what is to be pushed."""
+
+    job: Job
+    folder: Path
+    request: PushRequest
+    published: threading.Event
 
 
 class Batch:
@@ -60,6 +73,8 @@ class Batch:
         self._validator = Validator()
         # By definition: checkpoints of other times may need another one.
         self._recipes: dict[str, Recipe] = {}
+        # By the export's folder: a checkpoint that is given twice is there the second time.
+        self._unpublished: dict[str, threading.Event] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -70,61 +85,84 @@ class Batch:
         self._validator.__exit__(kind, error, trace)
         self._room.close()
 
-    def reexport(self, given: Given) -> ReexportedCheckpoint:
-        """Export, validate and publish one checkpoint, unless it is published.
+    def prepare(self, given: Given) -> ReexportedCheckpoint | Prepared:
+        """Export and validate one checkpoint, unless it is published.
 
         Args:
             given: Its record or its URI.
 
         Returns:
-            What became of it; a failure is told by the row, for the next checkpoint is none the worse.
+            What is to be published, or what became of it already; a failure is told by the row, for the
+            next checkpoint is none the worse.
 
         Raises:
             StorageUnavailable: The storage does not answer: the rest would fare no better.
             DiskFull: No space is left, with the same outlook.
         """
-        started = time.monotonic()
-        uri, record = given.uri if isinstance(given, Checkpoint) else given, None
-        try:
-            record = self._record(given)
-            release, there = self._published(given, record)
-        except RedrawError as err:
-            if err.retryable or isinstance(err, DiskFull):
-                raise
-            row = _failure(uri, record, str(err), started)
-        except Exception as err:
-            # A definition's own code may raise anything; the traceback is for whoever mends it.
-            logger.exception("%s", uri)
-            row = _failure(uri, record, f"{type(err).__name__}: {err}", started)
-        else:
-            row = _success(uri, release, there, started)
-        level = logging.ERROR if row.outcome == "failed" else logging.INFO
-        logger.log(level, "%s: %s in %.2f s %s", uri, row.outcome, row.seconds, row.reason or row.version)
-        return row
+        job = Job(uri=given.uri if isinstance(given, Checkpoint) else given, started=time.monotonic())
+
+        def prepare() -> ReexportedCheckpoint | Prepared:
+            job.record = self._record(given)
+            folder = self._scratch / f"{job.record.step}-{job.record.digest[:12]}"
+            self._await(folder)
+            made = self._made(given, job.record, folder)
+            if isinstance(made, Release):
+                return job.ended(made, "already there")
+            self._unpublished[folder.name] = published = threading.Event()
+            return Prepared(job, folder, made, published)
+
+        return job.attempt(prepare)
+
+    def publish(self, prepared: ReexportedCheckpoint | Prepared) -> ReexportedCheckpoint:
+        """Publish what was prepared; in another thread, if that is wanted, while the next one is prepared.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            StorageUnavailable: As `prepare`.
+        """
+        if isinstance(prepared, ReexportedCheckpoint):
+            return prepared
+        job, request = prepared.job, prepared.request
+
+        def publish() -> ReexportedCheckpoint:
+            try:
+                return job.ended(push_model(request, self._storage), "exported")
+            finally:
+                _remove(prepared.folder)
+                self._unpublished.pop(prepared.folder.name, None)
+                prepared.published.set()
+
+        return job.attempt(publish)
 
     def _record(self, given: Given) -> Checkpoint:
         record = given if isinstance(given, Checkpoint) else find_record(given)
         return record or open_origin(self._export_request(given, self._scratch))[1]
 
-    def _published(self, given: Given, record: Checkpoint) -> tuple[Release, bool]:
-        """The version of a checkpoint, and whether it was there before."""
+    def _await(self, folder: Path) -> None:
+        published = self._unpublished.get(folder.name)
+        if published is not None:
+            published.wait()
+
+    def _made(self, given: Given, record: Checkpoint, folder: Path) -> Release | PushRequest:
+        """The version of a checkpoint that is there, or the push of one that is made now."""
         # Until one was exported, it is not known what the graph of all of them is.
         definition = find_fitting(self._request.model, record.trained_at).module
         recipe = self._recipes.get(definition)
         known = find_same_source(self._storage, record, recipe) if recipe else None
         if known is not None:
-            return known, True
-        name = f"{record.step}-{record.digest[:12]}"
-        folder = self._scratch / name
-        try:
+            return known
+        with contextlib.ExitStack() as leaving:
+            leaving.callback(_remove, folder)
             exported = self._exporter.export(self._export_request(given, folder))
             self._recipes[definition] = self._recipe_of(exported)
             known = find_same_export(self._storage, exported)
             if known is not None:
-                return known, True
-            return self._publish(exported, f"{self._reports}/{name}.json"), False
-        finally:
-            _remove(folder)
+                return known
+            push = self._validated(exported, f"{self._reports}/{folder.name}.json")
+            leaving.pop_all()
+        return push
 
     def _recipe_of(self, exported: ExportedModel) -> Recipe:
         listed = Path(f"{exported.uri}.files.json")
@@ -132,10 +170,10 @@ class Batch:
         maker = self._exporter.maker(exported.model, exported.checkpoint.trained_at)
         return Recipe(weights=exported.weights, maker=maker, files=without_weights(files))
 
-    def _publish(self, exported: ExportedModel, report: str) -> Release:
+    def _validated(self, exported: ExportedModel, report: str) -> PushRequest:
         request = self._request
         validated = self._validator.validate(self._validate_request(exported, report))
-        push = PushRequest(
+        return PushRequest(
             model=request.model,
             saved_model=exported,
             report=validated,
@@ -144,7 +182,6 @@ class Batch:
             dag_run=request.dag_run,
             try_number=request.try_number,
         )
-        return push_model(push, self._storage)
 
     def _validate_request(self, exported: ExportedModel | str, report: str) -> ValidateRequest:
         request = self._request
@@ -156,35 +193,8 @@ class Batch:
         )
 
 
-def _success(uri: str, release: Release, there: bool, started: float) -> ReexportedCheckpoint:
-    return ReexportedCheckpoint(
-        uri=uri,
-        outcome="already there" if there else "exported",
-        seconds=_since(started),
-        step=release.checkpoint.step,
-        trained_at=release.checkpoint.trained_at,
-        version=release.version,
-        digest=release.digest,
-    )
-
-
-def _failure(uri: str, record: Checkpoint | None, reason: str, started: float) -> ReexportedCheckpoint:
-    return ReexportedCheckpoint(
-        uri=uri,
-        outcome="failed",
-        seconds=_since(started),
-        step=record.step if record else None,
-        trained_at=record.trained_at if record else None,
-        reason=" ".join(reason.split()),
-    )
-
-
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 3)
-
-
 def _remove(export: Path) -> None:
-    """Remove an export and its records: a batch takes the room of one."""
+    """Remove an export and its records: a batch takes the room of two, of one made and one being sent."""
     shutil.rmtree(export, ignore_errors=True)
     for suffix in (".json", ".files.json", ".ledger.json"):
         Path(f"{export}{suffix}").unlink(missing_ok=True)

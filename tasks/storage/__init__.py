@@ -15,6 +15,8 @@ from tasks.files import write_atomically
 from tasks.names import split_bucket_uri
 from tasks.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
 from tasks.storage.trees import (
+    SMALL_STREAMS,
+    copy_or_match,
     create_or_match,
     download_tree,
     in_parallel,
@@ -24,12 +26,14 @@ from tasks.storage.trees import (
 )
 
 __all__ = [
+    "SMALL_STREAMS",
     "Absent",
     "AlreadyThere",
     "Changed",
     "FileAltered",
     "Storage",
     "StoredObject",
+    "copy_or_match",
     "create_or_match",
     "download_tree",
     "in_parallel",

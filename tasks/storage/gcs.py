@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import functools
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import google.auth
 from google.api_core import exceptions as api
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
 
-from tasks.credentials import storage_credentials
 from tasks.errors import StorageUnavailable
 from tasks.files import checksum_of, partial_path, writing_to
+from tasks.storage.gcs_copy import copy_object
+from tasks.storage.gcs_described import demand_equal, demand_stored, describe_blob, describe_resource
 from tasks.storage.gcs_errors import patience, translating
-from tasks.storage.gcs_session import open_session
-from tasks.storage.gcs_upload import Session, Upload
-from tasks.storage.interface import Absent, AlreadyThere, Changed, StoredObject, check_object_name
+from tasks.storage.gcs_session import connect
+from tasks.storage.gcs_upload import Upload
+from tasks.storage.interface import Absent, AlreadyThere, Changed, Storage, StoredObject, check_object_name
 
 __all__ = ["GcsStorage"]
 
-_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _LIST = "storage.objects.list"
 _GET = "storage.objects.get"
 _CREATE = "storage.objects.create"
@@ -43,7 +38,7 @@ class GcsStorage:
         self._uri = f"gs://{bucket}/{prefix}".rstrip("/")
         self._known_bucket = False
         with translating(self._uri, "credentials"):
-            self._client, self._session = _connect(os.environ.get("STORAGE_EMULATOR_HOST"))
+            self._client, self._session = connect(os.environ.get("STORAGE_EMULATOR_HOST"))
         self._bucket = self._client.bucket(bucket)
 
     @property
@@ -70,7 +65,7 @@ class GcsStorage:
     def _next_page(self, pages: Iterator[Any], prefix: str) -> tuple[StoredObject, ...] | None:
         with translating(f"{self._uri}/{prefix}", _LIST):
             page = next(pages, None)
-            described = None if page is None else tuple(self._described(blob) for blob in page)
+            described = None if page is None else tuple(describe_blob(blob, self._start) for blob in page)
         self._known_bucket = True
         return described
 
@@ -81,7 +76,7 @@ class GcsStorage:
         if blob is None:
             self._demand_bucket()
             return None
-        return self._described(blob)
+        return describe_blob(blob, self._start)
 
     def read(self, name: str) -> bytes | None:
         """A small object's content."""
@@ -133,23 +128,33 @@ class GcsStorage:
         return content
 
     def download(self, name: str, path: Path) -> StoredObject:
-        """Copy an object to a file, verified by its checksum."""
+        """Copy an object to a file, verified by its checksum: its bytes as they are stored."""
         described = self.stat(name)
         if described is None:
             raise Absent(self._uri_of(name))
-        blob = self._bucket.blob(self._start + name)
+        # The very object that was described, whatever takes its place meanwhile.
+        blob = self._bucket.blob(self._start + name, generation=described.generation)
         with writing_to(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         partial = partial_path(path)
         try:
             with writing_to(path), translating(self._uri_of(name), _GET), partial.open("xb") as file:
                 # Compared below with what the listing says, of the file as it was written.
-                blob.download_to_file(file, checksum=None, **self._patience)
-            self._demand_equal(described, partial)
+                self._save(blob, file)
+            demand_equal(self._uri_of(name), described, partial)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
         return described
+
+    def _save(self, blob: Any, file: BinaryIO) -> None:
+        try:
+            blob.download_to_file(file, raw_download=True, checksum=None, **self._patience)
+        except api.NotFound as err:
+            raise StorageUnavailable(
+                f"gs://{blob.bucket.name}/{blob.name}: expected it to stay while it was read, got another"
+                " object in its place, or none. Find out who writes there, and run it again."
+            ) from err
 
     def create(
         self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
@@ -162,6 +167,25 @@ class GcsStorage:
         """Write an object in place of the very one that was read."""
         upload = replace(self._upload_of(name, data), generation=generation)
         return self._sent(upload, refused=Changed)
+
+    def copy_from(self, source: Storage, stored: StoredObject, name: str) -> StoredObject:
+        """Have the service copy an object of a bucket; the one identity of the process reads and writes."""
+        if not isinstance(source, GcsStorage):
+            raise NotImplementedError(f"{self.uri}: copies from buckets alone, not from {source.uri}")
+        origin = source._bucket.blob(source._start + stored.name, generation=stored.generation)
+        target = self._bucket.blob(self._start + check_object_name(name))
+        uri, origin_uri = self._uri_of(name), source._uri_of(stored.name)
+        with translating(uri, f"{_CREATE}, and {_GET} of {origin_uri}"):
+            try:
+                resource = copy_object(origin, target, self._patience)
+            except api.PreconditionFailed as err:
+                raise AlreadyThere(uri) from err
+            except api.NotFound as err:
+                for bucket in (source, self):
+                    bucket._demand_bucket()
+                raise Changed(origin_uri) from err
+        self._known_bucket = True
+        return demand_stored(uri, describe_resource(resource, self._start), stored)
 
     def delete(self, name: str, generation: int) -> None:
         """Remove the very object that was read or listed."""
@@ -198,13 +222,7 @@ class GcsStorage:
             except api.PreconditionFailed as err:
                 raise refused(uri) from err
         self._known_bucket = True
-        stored = self._described_resource(resource)
-        if (stored.size, stored.crc32c) != (upload.size, upload.crc32c):
-            raise StorageUnavailable(
-                f"{uri}: expected {upload.size} bytes with crc32c {upload.crc32c:08x} to be stored, got"
-                f" {stored.size} with {stored.crc32c!r}. Remove the object and run it again."
-            )
-        return stored
+        return demand_stored(uri, describe_resource(resource, self._start), upload)
 
     def _demand_bucket(self) -> None:
         """Tell an absent object from an absent bucket: both are answered 404.
@@ -216,53 +234,5 @@ class GcsStorage:
                 list(self._client.list_blobs(self._bucket, max_results=1, **self._patience))
             self._known_bucket = True
 
-    def _demand_equal(self, described: StoredObject, path: Path) -> None:
-        size, crc32c = path.stat().st_size, checksum_of(path)
-        if (size, crc32c) != (described.size, described.crc32c):
-            raise StorageUnavailable(
-                f"{self._uri_of(described.name)}: expected {described.size} bytes with crc32c"
-                f" {described.crc32c}, got {size} with {crc32c}. It was altered on the way: try again."
-            )
-
     def _uri_of(self, name: str) -> str:
         return f"{self._uri}/{name}"
-
-    def _described(self, blob: Any) -> StoredObject:
-        return StoredObject(
-            name=blob.name.removeprefix(self._start),
-            size=int(blob.size),
-            crc32c=_decoded(blob.crc32c),
-            generation=int(blob.generation),
-            written_at=blob.time_created.timestamp() if blob.time_created else 0.0,
-        )
-
-    def _described_resource(self, resource: dict[str, Any]) -> StoredObject:
-        return StoredObject(
-            name=str(resource["name"]).removeprefix(self._start),
-            size=int(resource["size"]),
-            crc32c=_decoded(resource["crc32c"]),
-            generation=int(resource["generation"]),
-        )
-
-
-def _decoded(crc32c: str) -> int:
-    return int.from_bytes(base64.b64decode(crc32c), "big")
-
-
-@functools.cache
-def _connect(emulator: str | None) -> tuple[storage.Client, Session]:
-    """The client, and a session with the same credentials for the requests it cannot make.
-
-    One pair for all buckets of the process: they share connections, which are kept open.
-    """
-    # Otherwise each client asks in the background for the bucket's project and place, for
-    # traces: a request more, and one that needs the permission storage.buckets.get.
-    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-    credentials = storage_credentials()
-    if credentials is None and emulator:
-        credentials = AnonymousCredentials()
-    if credentials is None:
-        credentials, _ = google.auth.default(scopes=[_SCOPE])
-    session = open_session(credentials)
-    # Only buckets belong to a project, objects do not: no project has to be found.
-    return storage.Client(project=None, credentials=credentials, _http=session), session

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import urllib.request
 
-from google.auth.credentials import Credentials
+import google.auth
+from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.transport.requests import AuthorizedSession
+from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
 from requests.adapters import HTTPAdapter
 
-__all__ = ["open_session"]
+from tasks.credentials import storage_credentials
 
+__all__ = ["connect", "open_session"]
+
+_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 # As many as any part of Redraw uses at once: one more would be closed after each request.
 _CONNECTIONS = 32
 
@@ -31,3 +37,25 @@ def open_session(credentials: Credentials) -> AuthorizedSession:
     certificates = any(name in os.environ for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
     session.trust_env = certificates or bool(urllib.request.getproxies())
     return session
+
+
+@functools.cache
+def connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
+    """The client, and a session with the same credentials for the requests it cannot make.
+
+    One pair for all buckets of the process: they share connections, which are kept open.
+
+    Args:
+        emulator: The URL of a server that stands in for the service and asks for no credentials.
+    """
+    # Otherwise each client asks in the background for the bucket's project and place, for
+    # traces: a request more, and one that needs the permission storage.buckets.get.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    credentials = storage_credentials()
+    if credentials is None and emulator:
+        credentials = AnonymousCredentials()
+    if credentials is None:
+        credentials, _ = google.auth.default(scopes=[_SCOPE])
+    session = open_session(credentials)
+    # Only buckets belong to a project, objects do not: no project has to be found.
+    return storage.Client(project=None, credentials=credentials, _http=session), session

@@ -1,9 +1,10 @@
-"""What a place for objects has to offer: eleven calls, so that another one fits in one file.
+"""What a place for objects has to offer: twelve calls, so that another one fits in one file.
 
 Another place is a class with these calls, in a module beside `gcs.py` and `local.py`, and a
 line in `open_storage`. What it has to decide by itself, for nothing else here locks anything:
 to create an object only where none is, and to replace or delete only the very one that was
-read (of S3: `If-None-Match: *`, and `If-Match` with an entity tag as the generation).
+read (of S3: `If-None-Match: *`, and `If-Match` with an entity tag as the generation). `copy_from` is for
+places that copy by themselves: a folder does not, and nothing is copied but from bucket to bucket.
 """
 
 from __future__ import annotations
@@ -145,6 +146,26 @@ class Storage(Protocol):
             AlreadyThere: An object of that name exists; it is left as it is.
             FileAltered: The file is not what its size or digest says; no object is made of it.
             DiskFull: No space is left, in a local folder.
+        """
+        ...
+
+    def copy_from(self, source: Storage, stored: StoredObject, name: str) -> StoredObject:
+        """Write an object that is not there yet: a copy of another one, made by the service.
+
+        None of its bytes come to this machine. One identity, the process's own, needs the
+        permission to read the one and to create the other, be they in one bucket or in two.
+
+        Args:
+            source: Where from: a storage of the same kind.
+            stored: The very object to copy, as it was listed there.
+            name: The new object's name.
+
+        Returns:
+            The new object, of the same size and crc32c.
+
+        Raises:
+            AlreadyThere: An object of that name exists; it is left as it is.
+            Changed: The object to copy has another generation by now, or is gone.
         """
         ...
 

@@ -17,6 +17,7 @@ from tasks.storage.interface import (
     AlreadyThere,
     Changed,
     FileAltered,
+    Storage,
     StoredObject,
     check_object_name,
 )
@@ -108,6 +109,10 @@ class LocalStorage:
         except FileExistsError as err:
             raise AlreadyThere(os.fspath(path)) from err
         return _described(path, name, written)
+
+    def copy_from(self, source: Storage, stored: StoredObject, name: str) -> StoredObject:
+        """Not offered: nobody would make the copy but this process."""
+        raise NotImplementedError(f"{self.uri}/{name}: create it from the file that is to be copied")
 
     def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
         """Write a file in place of the very one that was read."""

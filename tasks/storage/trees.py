@@ -20,11 +20,20 @@ from tasks.storage.interface import (
     check_object_name,
 )
 
-__all__ = ["create_or_match", "download_tree", "in_parallel", "map_ahead", "streams_for", "upload_tree"]
+__all__ = [
+    "SMALL_STREAMS",
+    "copy_or_match",
+    "create_or_match",
+    "download_tree",
+    "in_parallel",
+    "map_ahead",
+    "streams_for",
+    "upload_tree",
+]
 
 # Small objects wait for the answer, not for the link: sixteen requests hide the latency of a bucket
 # near by, and more wait for each other in Python.
-_SMALL_STREAMS = 16
+SMALL_STREAMS = 16
 # Four streams fill the link when a model lies in shards; more only cost memory.
 _LARGE_STREAMS = 4
 _LARGE = 4 << 20
@@ -78,8 +87,36 @@ def create_or_match(storage: Storage, name: str, file: ListedFile, source: bytes
         ObjectConflict: Another content stands there; it is left alone.
         FileAltered: The file is not what was read before; no object is made of it.
     """
+    return _made_or_found(storage, name, file, lambda: storage.create(name, source, file.crc32c, file.sha256))
+
+
+def copy_or_match(
+    storage: Storage, name: str, file: ListedFile, source: Storage, stored: StoredObject
+) -> StoredObject:
+    """Copy one object from bucket to bucket; the same content there already is as good.
+
+    Args:
+        storage: Where to.
+        name: The new object's name.
+        file: Its size and checksums.
+        source: Where from.
+        stored: The very object to copy, of that size and crc32c.
+
+    Returns:
+        The object.
+
+    Raises:
+        ObjectConflict: Another content stands there; it is left alone.
+        Changed: The object to copy was replaced or removed.
+    """
+    return _made_or_found(storage, name, file, lambda: storage.copy_from(source, stored, name))
+
+
+def _made_or_found(
+    storage: Storage, name: str, file: ListedFile, make: Callable[[], StoredObject]
+) -> StoredObject:
     try:
-        return storage.create(name, source, file.crc32c, file.sha256)
+        return make()
     except AlreadyThere:
         found = storage.stat(name)
     if found is None:
@@ -129,10 +166,10 @@ def download_tree(storage: Storage, prefix: str, folder: Path) -> list[StoredObj
 def streams_for(sizes: Iterable[int]) -> int:
     """How many objects of these sizes, in bytes, to move at once."""
     known = list(sizes)
-    return _LARGE_STREAMS if known and sum(known) / len(known) > _LARGE else _SMALL_STREAMS
+    return _LARGE_STREAMS if known and sum(known) / len(known) > _LARGE else SMALL_STREAMS
 
 
-def in_parallel(function: Callable[[T], U], items: Iterable[T], streams: int = _SMALL_STREAMS) -> list[U]:
+def in_parallel(function: Callable[[T], U], items: Iterable[T], streams: int = SMALL_STREAMS) -> list[U]:
     """Call for every item, a few at once; the first error ends it and leaves the rest undone."""
     pool = ThreadPoolExecutor(streams)
     try:
@@ -141,7 +178,7 @@ def in_parallel(function: Callable[[T], U], items: Iterable[T], streams: int = _
         pool.shutdown(cancel_futures=True)
 
 
-def map_ahead(function: Callable[[T], U], items: Iterable[T], streams: int = _SMALL_STREAMS) -> Iterator[U]:
+def map_ahead(function: Callable[[T], U], items: Iterable[T], streams: int = SMALL_STREAMS) -> Iterator[U]:
     """The same for items without number: a few are taken ahead, and only these are held.
 
     Args:

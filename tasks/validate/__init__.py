@@ -16,14 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tasks.checkpoint.catalogue import full_uri
-from tasks.errors import InvalidRecord, InvalidRequest, ValidationFailed
+from tasks.errors import InvalidRequest, ValidationFailed
 from tasks.names import check_model_name
 from tasks.records import Check, ExportedModel, ValidationReport
 from tasks.registry import find_fitting
 from tasks.requests import ValidateRequest
-from tasks.scratch import demand_room, scratch_folder
-from tasks.storage import download_tree, open_storage, read_uri
+from tasks.scratch import scratch_folder
+from tasks.validate.fetching import fetch_files, read_exported
 from tasks.validate.live_version import find_live_version
 from tasks.validate.outcome import CannotRun, skip
 from tasks.validate.plan import PLAN, PlannedCheck
@@ -39,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 # Once the files are known to be whole they are loaded, though the check of that comes later.
 _WHOLE, _LOADS = "digest", "loads"
+# And once they serve, the checkpoint that they are compared with is asked, though that comes later, too.
+_GOLDEN = "golden-examples"
 
 
 def validate_model(request: ValidateRequest) -> ValidationReport:
@@ -88,7 +89,7 @@ class Validator:
         check_model_name(request.model)
         check_waivers(request.waivers)
         started = time.monotonic()
-        exported = _read_export(request)
+        exported = read_exported(request)
         with scratch_folder("validate") as scratch:
             subject = self._subject(request, exported, scratch)
             logger.info("validating %s in %s", request.model, exported.uri)
@@ -104,9 +105,11 @@ class Validator:
         return report
 
     def _subject(self, request: ValidateRequest, exported: ExportedModel, scratch: Path) -> Subject:
+        fetched = fetch_files(request, exported, scratch)
         return Subject(
             exported=exported,
-            folder=_files(request, exported, scratch),
+            folder=fetched.folder,
+            objects=fetched.objects,
             checkpoint=request.checkpoint or exported.checkpoint,
             live=find_live_version(request.model, request.against, scratch),
             allow_breaking=request.allow_breaking or "",
@@ -134,12 +137,17 @@ def examine(
         The report, whether it passed or not.
     """
     checks: dict[str, Check] = {}
+    names = {planned.name for planned in plan}
     for planned in plan:
         check = checks[planned.name] = _run(planned, subject, checks.values(), waivers)
         announce_check(check)
-        if check.name == _WHOLE and check.status == "passed" and any(one.name == _LOADS for one in plan):
-            # The process that serves has a core of its own while the graph is looked at here.
+        # The process that serves has a core of its own: while the graph is looked at here it loads, and
+        # while it is asked, the checkpoint is restored here. Not both at once: each asks for memory first.
+        if check.name == _WHOLE and check.status == "passed" and _LOADS in names:
             subject.load_ahead()
+        if check.name == _LOADS and check.status == "passed" and _GOLDEN in names:
+            subject.compare_ahead()
+    whole = _WHOLE in checks and checks[_WHOLE].status == "passed"
     return ValidationReport(
         model=subject.exported.model,
         digest=subject.exported.digest,
@@ -149,6 +157,7 @@ def examine(
         waivers=waivers,
         allow_breaking=subject.allow_breaking,
         against=subject.live.release.version if subject.live else None,
+        objects=subject.objects if whole else None,
     )
 
 
@@ -196,36 +205,6 @@ def check_waivers(waivers: dict[str, str]) -> None:
                 f"validate request: waive: expected the name of a check, one of {', '.join(names)},"
                 f" got {name!r}. Correct it."
             )
-
-
-def _read_export(request: ValidateRequest) -> ExportedModel:
-    given = request.saved_model
-    if isinstance(given, str):
-        uri = f"{full_uri(given)}.json"
-        content = read_uri(uri)
-        if content is None:
-            raise InvalidRecord(
-                f"{uri}: expected the record that export writes beside {given}, got no such file."
-                " Export again."
-            )
-        given = ExportedModel.from_text(content, uri)
-    if given.model != request.model:
-        raise InvalidRecord(
-            f"{given.uri}: expected an export of model {request.model!r}, got one of {given.model!r}."
-            " Name an export of this model."
-        )
-    return given
-
-
-def _files(request: ValidateRequest, exported: ExportedModel, scratch: Path) -> Path:
-    """The export's folder on this machine; one in a bucket is fetched, once for all checks."""
-    given = request.saved_model
-    uri = given if isinstance(given, str) else given.uri
-    if "://" not in uri:
-        return Path(uri)
-    demand_room(scratch, exported.size_bytes)
-    download_tree(open_storage(uri), "", scratch / "export")
-    return scratch / "export"
 
 
 def _demand_passed(report: ValidationReport, path: str) -> None:

@@ -6,7 +6,7 @@ answers, and so does a layer that serves as if it were trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +34,10 @@ _ROUNDING = {"float16": 2e-3, "bfloat16": 1.6e-2}
 
 def check_golden_examples(subject: Subject) -> Check:
     """Compare the server's answers to the golden examples with the checkpoint's: `golden-examples`."""
-    return _compared("golden-examples", subject, subject.golden_examples, subject.golden_answers)
+    return _compared(
+        *("golden-examples", subject, subject.golden_examples, subject.golden_answers),
+        lambda: subject.golden_answers_expected,
+    )
 
 
 def check_held_out_examples(subject: Subject) -> Check:
@@ -44,16 +47,24 @@ def check_held_out_examples(subject: Subject) -> Check:
             "the evaluation data are no requests: no signature takes their features as they are",
             "Give the definition held_out_examples, or waive it: --waive held-out-examples=REASON.",
         )
-    return _compared("held-out-examples", subject, subject.held_out_examples, subject.held_out_answers)
+    return _compared(
+        *("held-out-examples", subject, subject.held_out_examples, subject.held_out_answers),
+        lambda: subject.held_out_answers_expected,
+    )
 
 
-def _compared(name: str, subject: Subject, examples: Mapping[str, GoldenExamples], answers: Answers) -> Check:
+def _compared(
+    name: str,
+    subject: Subject,
+    examples: Mapping[str, GoldenExamples],
+    answers: Answers,
+    ask_checkpoint: Callable[[], Answers],
+) -> Check:
     tolerance = subject.definition.tolerance
     rows = sum(len(next(iter(example.inputs.values()))) for example in examples.values())
     expected = f"the same answers, floats within {tolerance:g}"
     try:
-        reference, how = subject.reference
-        wanted = {key: reference.answer(key, example.inputs) for key, example in examples.items()}
+        wanted, (_, how) = ask_checkpoint(), subject.reference
     except CheckpointMismatch as err:
         return conclude(
             name,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks.records import Release
+from tasks.records import ExaminedObjects, Release
 from tasks.validate.behaviour.requests import cast_request
 from tasks.validate.export_files import ExportFiles
 from tasks.validate.memory import demand_memory, weight_bytes
@@ -28,6 +28,8 @@ __all__ = ["Answers", "LiveVersion", "Subject"]
 
 # Signature name to output name to values.
 Answers = Mapping[str, Mapping[str, "np.ndarray"]]
+
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -58,6 +60,7 @@ class Subject(ExportFiles):
         standard: What exports of its model are held to; it outlives the subject.
         serving: The process that answers as a server does; it outlives the subject as well.
         scratch: An empty folder.
+        objects: Which were read, of an export that lay in a bucket.
         attachments: File name to text of what checks made to be looked at; it goes beside the report.
     """
 
@@ -66,8 +69,10 @@ class Subject(ExportFiles):
     standard: Standard
     serving: ServingProcess
     scratch: Path
+    objects: ExaminedObjects | None = None
     attachments: dict[str, str] = field(default_factory=dict)
-    _loading: Future[tuple[LoadedModel, Mapping[str, str]]] | None = field(default=None, init=False)
+    # What was begun ahead, by what it is; it may come yet, or have failed.
+    _begun: dict[str, Future[Any]] = field(default_factory=dict, init=False)
 
     @property
     def definition(self) -> ModelDefinition:
@@ -114,13 +119,33 @@ class Subject(ExportFiles):
 
     def load_ahead(self) -> None:
         """Begin to load the export; what comes of it shows when `served` is first asked for."""
+        self._begin(loaded=self._load)
+
+    def compare_ahead(self) -> None:
+        """Begin to restore the checkpoint and to ask it the examples; `settle` waits for the end of it."""
+        self._begin(
+            reference=self._restore,
+            golden=lambda: self._expect(self.golden_examples),
+            held_out=lambda: self._expect(self.held_out_examples),
+        )
+
+    def settle(self) -> None:
+        """Wait for what was begun: what measures time wants the machine for itself."""
+        wait(self._begun.values())
+
+    def _begin(self, **functions: Callable[[], object]) -> None:
+        """Call functions one after the other, in another thread."""
         pool = ThreadPoolExecutor(1)
-        self._loading = pool.submit(self._load)
+        self._begun |= {what: pool.submit(function) for what, function in functions.items()}
         pool.shutdown(wait=False)
+
+    def _begun_or_now(self, what: str, function: Callable[[], T]) -> T:
+        begun: Future[T] | None = self._begun.get(what)
+        return function() if begun is None else begun.result()
 
     @cached_property
     def _loaded(self) -> tuple[LoadedModel, Mapping[str, str]]:
-        return self._load() if self._loading is None else self._loading.result()
+        return self._begun_or_now("loaded", self._load)
 
     def _load(self) -> tuple[LoadedModel, Mapping[str, str]]:
         model = self._serve(self.folder)
@@ -175,19 +200,37 @@ class Subject(ExportFiles):
             CheckpointMismatch: It does not fit the definition.
             CannotRun: There is not the memory for it.
         """
+        return self._begun_or_now("reference", self._restore)
+
+    @cached_property
+    def golden_answers_expected(self) -> Answers:
+        """What the checkpoint itself answers to the golden examples; raises as `reference`."""
+        return self._begun_or_now("golden", lambda: self._expect(self.golden_examples))
+
+    @cached_property
+    def held_out_answers_expected(self) -> Answers:
+        """The same for the held-out examples; raises as `reference`."""
+        return self._begun_or_now("held_out", lambda: self._expect(self.held_out_examples))
+
+    def close(self) -> None:
+        """Let go of what was loaded, before the next subject comes."""
+        self.settle()
+        loaded, live = self.__dict__.pop("_loaded", None), self.__dict__.pop("live_served", None)
+        loading = self._begun.get("loaded")
+        if loaded is None and loading is not None and loading.exception() is None:
+            loaded = loading.result()  # no check asked for it
+        for model in (loaded and loaded[0], live):
+            if model is not None:
+                model.close()
+
+    def _restore(self) -> tuple[Reference, str]:
         from tasks.validate.reference import restore_reference
 
         return restore_reference(self)
 
-    def close(self) -> None:
-        """Let go of what was loaded, before the next subject comes."""
-        loaded, live = self.__dict__.pop("_loaded", None), self.__dict__.pop("live_served", None)
-        # Begun, and then no check asked for it: it may come yet, or have failed.
-        if loaded is None and self._loading is not None and self._loading.exception() is None:
-            loaded = self._loading.result()
-        for model in (loaded and loaded[0], live):
-            if model is not None:
-                model.close()
+    def _expect(self, examples: Mapping[str, GoldenExamples]) -> Answers:
+        reference, _ = self.reference
+        return {name: reference.answer(name, example.inputs) for name, example in examples.items()}
 
     def _metrics(self, answers: Answers) -> Mapping[str, float]:
         """Several signatures with one metric: the first by name tells it."""

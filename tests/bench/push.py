@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.harness import BenchmarkFailed, Comparison, Run, compare_with, take_turns
-from tests.bench.senders import Gsutil, run_curl
+from tests.bench.senders import Gsutil, run_curl, run_curl_multipart
 from tests.bench.workshop import Workshop
 from tests.publishing.exports import describe_export
 from tests.publishing.proxy import run_proxy
@@ -69,6 +69,9 @@ def _compare(workshop: Workshop, folder: Path, curls: int, what: str) -> Compari
         "transfer_manager, processes": partial(_work, workshop, "processes"),
         "transfer_manager, threads": partial(_work, workshop, "threads"),
         f"{curls} curls": lambda folder, place: run_curl(
+            workshop.environment, folder, place, curls, workshop.folder
+        ),
+        f"{curls} curls, multipart as a push": lambda folder, place: run_curl_multipart(
             workshop.environment, folder, place, curls, workshop.folder
         ),
     }

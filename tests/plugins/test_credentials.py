@@ -281,8 +281,8 @@ def test_provide_credentials_decides_for_the_buckets_of_the_process() -> None:
     look = (
         "from google.auth.credentials import AnonymousCredentials as Nobody;"
         "from tasks.credentials import *; provide_credentials(Nobody);"
-        "from tasks.storage.gcs import _connect;"
-        "client, session = _connect(None); print(type(client._credentials).__name__)"
+        "from tasks.storage.gcs_session import connect;"
+        "client, session = connect(None); print(type(client._credentials).__name__)"
     )
 
     answer = subprocess.run(

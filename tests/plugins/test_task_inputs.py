@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from redraw.task_inputs import TaskFolder, listed_texts, optional_integer, optional_text, setting, truth
+from redraw.task_inputs import (
+    TaskFolder,
+    listed_texts,
+    optional_choice,
+    optional_integer,
+    optional_text,
+    setting,
+    truth,
+)
 from tasks.errors import InvalidName, InvalidRequest
 
 
@@ -119,3 +127,8 @@ def test_listed_texts_of_list_or_text_are_without_blanks(
 
 def test_optional_text_of_blank_is_none() -> None:
     assert [optional_text(value) for value in (None, " ", "None", "raw")] == [None, None, None, "raw"]
+
+
+@pytest.mark.parametrize(("value", "asked"), [("default", None), ("", None), (None, None), ("raw", "raw")])
+def test_optional_choice_default_is_none(value: str | None, asked: str | None) -> None:
+    assert optional_choice(value) == asked

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.publishing.exports import Export, small_files, write_export
+from tests.publishing.exports import Export, RemoteExport, send_export, small_files, write_export
 from tests.publishing.kills import Killer
 from tests.publishing.processes import Starter
 from tests.publishing.proxy import FaultyProxy, run_proxy
@@ -35,3 +35,9 @@ def killer(proxy: FaultyProxy, starter: Starter) -> Killer:
 def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
     """A small export, validated."""
     return write_export(tmp_path_factory.mktemp("export") / "model", small_files())
+
+
+@pytest.fixture
+def remote_export(export: Export, new_bucket: Callable[[], str]) -> RemoteExport:
+    """The same in a bucket of its own, validated there."""
+    return send_export(export, f"{new_bucket()}/run/model")

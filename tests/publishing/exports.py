@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.file_list import encode_files
@@ -13,22 +13,27 @@ from tasks.files import scan_tree
 from tasks.records import (
     Check,
     Checkpoint,
+    ExaminedObjects,
     ExportedModel,
     LedgerSummary,
     Signature,
     TensorSpec,
     ValidationReport,
 )
+from tasks.storage import open_storage, upload_tree, write_uri
 
 __all__ = [
     "TRAINED_AT",
     "Export",
+    "RemoteExport",
     "describe_export",
     "export_record",
     "passing_report",
+    "send_export",
     "small_files",
     "write_attachments",
     "write_export",
+    "write_report",
 ]
 
 TRAINED_AT = "2024-05-06T07:08:09Z"
@@ -48,11 +53,31 @@ class Export:
 
     def push_arguments(self, bucket: str) -> list[str]:
         """The command that publishes it."""
-        report = f"{self.folder}.report.json"
-        return [
-            *("push", "--model", "digits", "--bucket", bucket),
-            *("--saved-model", os.fspath(self.folder), "--report", report),
-        ]
+        return _push_arguments(os.fspath(self.folder), bucket)
+
+
+@dataclass(frozen=True)
+class RemoteExport:
+    """An export that lies in a bucket, and was validated there.
+
+    Attributes:
+        uri: The SavedModel's.
+        digest: As its record says.
+    """
+
+    uri: str
+    digest: str
+
+    def push_arguments(self, bucket: str) -> list[str]:
+        """The command that publishes it."""
+        return _push_arguments(self.uri, bucket)
+
+
+def _push_arguments(uri: str, bucket: str) -> list[str]:
+    return [
+        *("push", "--model", "digits", "--bucket", bucket),
+        *("--saved-model", uri, "--report", f"{uri}.report.json"),
+    ]
 
 
 def small_files(graph: bytes = b"the graph") -> dict[str, bytes]:
@@ -84,6 +109,29 @@ def describe_export(folder: Path, trained_at: str = TRAINED_AT) -> Export:
     Path(f"{folder}.json").write_text(json.dumps(record.to_json()))
     Path(f"{folder}.report.json").write_text(json.dumps(report.to_json()))
     return Export(folder, digest)
+
+
+def send_export(export: Export, uri: str) -> RemoteExport:
+    """Put an export into a bucket as `export` does, and the report that `validate` writes of it there."""
+    parent, _, name = uri.rpartition("/")
+    storage, local = open_storage(parent), os.fspath(export.folder)
+    sent = upload_tree(storage, name, scan_tree(export.folder).files)
+    for suffix in ("files.json", "json", "ledger.json", "graphs.svg"):
+        text = Path(f"{local}.{suffix}").read_text()
+        storage.create(f"{name}.{suffix}", text.replace(local, uri).encode())
+    report = replace(
+        passing_report(export.digest, {"graphs.svg": f"{uri}.graphs.svg"}),
+        objects=ExaminedObjects(
+            uri=uri, generations={item.name.removeprefix(f"{name}/"): item.generation for item in sent}
+        ),
+    )
+    write_report(report, uri)
+    return RemoteExport(uri, export.digest)
+
+
+def write_report(report: ValidationReport, uri: str) -> None:
+    """Put a report beside an export in a bucket, in place of the one that is there."""
+    write_uri(f"{uri}.report.json", json.dumps(report.to_json()).encode())
 
 
 def write_attachments(folder: Path) -> dict[str, str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 
+from tests.publishing.copies import CopyRules
 from tests.publishing.faults import Fault
 from tests.publishing.relay import Relay
 from tests.publishing.requests import StorageRequest
@@ -26,7 +27,8 @@ class FaultyProxy(ThreadingHTTPServer):
         upstream: Host and port of the server behind it.
         faults: What happens to whom; of several that fit a request, the first.
         latency: Seconds that every request waits before it is passed on.
-        granted: The IAM permissions of whoever asks; None for all there are.
+        granted: The IAM permissions of whoever asks, in all buckets or by bucket; None for all there are.
+        copies: What holds copies to their precondition.
         requests: Every request so far, in the order of arrival.
         sent: Bytes of the objects' content that clients sent, as far as they came.
         fetched: The same that clients were answered with.
@@ -44,7 +46,8 @@ class FaultyProxy(ThreadingHTTPServer):
         self.upstream = (host, int(port))
         self.faults: list[Fault] = []
         self.latency = 0.0
-        self.granted: frozenset[str] | None = None
+        self.granted: frozenset[str] | Mapping[str, frozenset[str]] | None = None
+        self.copies = CopyRules(self.upstream)
         self.requests: list[StorageRequest] = []
         self.sent = self.fetched = 0
         self.errors: list[Exception] = []
@@ -63,6 +66,13 @@ class FaultyProxy(ThreadingHTTPServer):
             fault = next(striking, None)
             self.requests.append(request)
         return fault
+
+    def allows(self, bucket: str, permission: str) -> bool:
+        """Whether whoever asks has a permission in a bucket."""
+        granted = self.granted
+        if isinstance(granted, Mapping):
+            granted = granted.get(bucket, frozenset())
+        return granted is None or permission in granted
 
     def count(self, *, sent: int = 0, fetched: int = 0) -> None:
         """Count bytes of content that passed."""

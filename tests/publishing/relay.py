@@ -14,10 +14,10 @@ import socket
 import struct
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from tests.publishing.faults import Fault, Flip, Hang, HangUp, Kill, Moment, Refuse, Wait
-from tests.publishing.requests import StorageRequest, permissions_of, read_request
+from tests.publishing.requests import StorageRequest, permissions_by_bucket, read_request
 
 if TYPE_CHECKING:
     from tests.publishing.proxy import FaultyProxy
@@ -72,8 +72,14 @@ class Relay(BaseHTTPRequestHandler):
         try:
             self._meet(Moment.ARRIVED)
             self._demand_permissions(request)
-            self._send(size)
-            self._answer(request, self._upstream.getresponse())
+            with self._proxy.copies.turn(request) as known:
+                if known is not None:
+                    self._meet(Moment.SENDING)
+                    self._meet(Moment.ACTED)
+                    self._say(*known)
+                self._send(size)
+                answer = self._upstream.getresponse()
+            self._answer(request, answer)
         except _HungUp:
             self.close_connection = True
         except _Done:
@@ -82,8 +88,10 @@ class Relay(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the handler's interface names them
 
     def _demand_permissions(self, request: StorageRequest) -> None:
-        granted = self._proxy.granted
-        if granted is not None and (missing := permissions_of(request) - granted):
+        needed = permissions_by_bucket(request)
+        if missing := {
+            permission for bucket, permission in needed if not self._proxy.allows(bucket, permission)
+        }:
             self._refuse(403, _forbidden(request, min(missing)))
 
     def _send(self, size: int) -> None:
@@ -111,8 +119,7 @@ class Relay(BaseHTTPRequestHandler):
             content = answer.read()
             body, size = io.BytesIO(content), len(content)
         self._meet(Moment.ACTED)
-        granted = self._proxy.granted
-        if answer.status == 404 and granted is not None and _LIST not in granted:
+        if answer.status == 404 and not self._proxy.allows(request.bucket, _LIST):
             # So the real service hides what is not there from those who may not list.
             answer.read()
             self._refuse(403, _forbidden(request, _LIST))
@@ -156,9 +163,13 @@ class Relay(BaseHTTPRequestHandler):
                 self._flip = True
 
     def _refuse(self, status: int, message: str) -> NoReturn:
+        self._say(status, {"error": {"code": status, "message": message}})
+
+    def _say(self, status: int, answer: dict[str, Any]) -> NoReturn:
+        """Answer in the server's place."""
         for _ in _blocks(cast(BinaryIO, self.rfile), self._unread):
             pass
-        content = json.dumps({"error": {"code": status, "message": message}}).encode()
+        content = json.dumps(answer).encode()
         self.send_response_only(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-__all__ = ["Operation", "StorageRequest", "permissions_of", "read_request"]
+__all__ = ["Operation", "StorageRequest", "permissions_by_bucket", "permissions_of", "read_request"]
 
-Operation = Literal["list", "stat", "read", "create", "replace", "update", "delete", "bucket", "other"]
+Operation = Literal[
+    "list", "stat", "read", "create", "copy", "replace", "update", "delete", "bucket", "other"
+]
 
 _PERMISSIONS: dict[Operation, frozenset[str]] = {
     "list": frozenset({"storage.objects.list"}),
     "stat": frozenset({"storage.objects.get"}),
     "read": frozenset({"storage.objects.get"}),
     "create": frozenset({"storage.objects.create"}),
+    # And to get the one that is copied, in its bucket.
+    "copy": frozenset({"storage.objects.create"}),
     # What takes the place of an object deletes that one.
     "replace": frozenset({"storage.objects.create", "storage.objects.delete"}),
     "update": frozenset({"storage.objects.get", "storage.objects.update"}),
@@ -28,6 +32,8 @@ _PERMISSIONS: dict[Operation, frozenset[str]] = {
 _URL = re.compile(
     r"/(?:(?P<service>upload|download)/)?storage/v1/b(?:/(?P<bucket>[^/]+)(?P<objects>/o(?:/(?P<name>.+))?)?)?"
 )
+# A name that has it in it is quoted.
+_COPY_TO = "/rewriteTo/b/"
 _NAME_IN_METADATA = re.compile(rb'"name": *"((?:[^"\\]|\\.)*)"')
 
 
@@ -42,6 +48,8 @@ class StorageRequest:
         name: The object's name, or the prefix of a listing; '' where it has none.
         generation: What it says in `ifGenerationMatch` or `generation`, if anything.
         size: Of its body, in bytes.
+        source: Of a copy, whose bucket and name are those of the new object: the bucket of the other one.
+        token: Of a copy: where it goes on; '' where it begins.
     """
 
     method: str
@@ -50,6 +58,8 @@ class StorageRequest:
     name: str
     generation: str | None
     size: int
+    source: str = ""
+    token: str = ""
 
 
 def read_request(method: str, target: str, size: int, beginning: bytes) -> StorageRequest:
@@ -70,25 +80,41 @@ def read_request(method: str, target: str, size: int, beginning: bytes) -> Stora
     place = (
         found.groupdict(default="") if found else dict.fromkeys(("service", "bucket", "objects", "name"), "")
     )
+    source = ""
+    if _COPY_TO in place["name"]:
+        source, target = place["bucket"], place["name"].partition(_COPY_TO)[2]
+        place["bucket"], _, place["name"] = target.partition("/o/")
     name = unquote(place["name"]) or query.get("prefix", "")
     if place["service"] == "upload" and (named := _NAME_IN_METADATA.search(beginning)):
         name = named[1].decode()
     return StorageRequest(
         method=method,
-        operation=_operation(method, place, query) if found else "other",
+        operation=_operation(method, place, query, source) if found else "other",
         bucket=place["bucket"],
         name=name,
         generation=query.get("ifGenerationMatch", query.get("generation")),
         size=size,
+        source=source,
+        token=query.get("rewriteToken", ""),
     )
 
 
 def permissions_of(request: StorageRequest) -> frozenset[str]:
     """The IAM permissions that the real service demands; of an unknown request one that nobody has."""
-    return _PERMISSIONS.get(request.operation, frozenset({"unknown"}))
+    return frozenset(permission for _, permission in permissions_by_bucket(request))
 
 
-def _operation(method: str, place: dict[str, str], query: dict[str, str]) -> Operation:
+def permissions_by_bucket(request: StorageRequest) -> frozenset[tuple[str, str]]:
+    """The same, each with the bucket that it is demanded for."""
+    needed = _PERMISSIONS.get(request.operation, frozenset({"unknown"}))
+    pairs = {(request.bucket, permission) for permission in needed}
+    return frozenset(pairs | {(request.source, "storage.objects.get")} if request.source else pairs)
+
+
+def _operation(method: str, place: dict[str, str], query: dict[str, str], source: str) -> Operation:
+    if source:
+        # One that may take another object's place would have to delete that one.
+        return "copy" if method == "POST" and query.get("ifGenerationMatch") == "0" else "other"
     if place["service"] == "upload" and method == "POST":
         return "create" if query.get("ifGenerationMatch") == "0" else "replace"
     if not place["objects"]:

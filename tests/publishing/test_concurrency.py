@@ -15,7 +15,7 @@ from tasks.records import LivePointer, Release
 from tasks.releases import list_releases
 from tasks.requests import LiveRequest, ReleasesRequest
 from tasks.storage import open_storage
-from tests.publishing.exports import Export, small_files, write_export
+from tests.publishing.exports import Export, RemoteExport, small_files, write_export
 from tests.publishing.faults import Fault, Wait
 from tests.publishing.processes import Ended, Starter
 from tests.publishing.proxy import FaultyProxy
@@ -53,13 +53,32 @@ def revisions(tmp_path: Path) -> list[Export]:
     ]
 
 
-def test_push_same_export_by_many_is_one_version(run_at_once: RunAtOnce, export: Export, bucket: str) -> None:
+@pytest.mark.parametrize("kind", ["export", "remote_export"])
+def test_push_same_export_by_many_is_one_version(
+    request: pytest.FixtureRequest, run_at_once: RunAtOnce, bucket: str, kind: str
+) -> None:
+    export = request.getfixturevalue(kind)
     ended = run_at_once([export.push_arguments(bucket)] * _MANY, "claim.json")
     assert {end.stderr for end in ended if end.status} == set()
     assert len({end.stdout for end in ended}) == 1
+    _demand_one_version(bucket, export.digest)
+
+
+def test_push_same_export_by_many_where_copies_take_the_place_of_others_is_one_version(
+    starter: Starter, remote_export: RemoteExport, gcs_server: str, bucket: str
+) -> None:
+    """The server without the proxy: it holds no copy to its precondition."""
+    command = remote_export.push_arguments(bucket)
+    running = [starter.start(command, {"STORAGE_EMULATOR_HOST": gcs_server}) for _ in range(_MANY)]
+    assert {end.stderr for end in (command.wait() for command in running) if end.status} == set()
+    _demand_one_version(bucket, remote_export.digest)
+
+
+def _demand_one_version(bucket: str, digest: str) -> None:
+    """What is released is one version of that digest, with the generations that its objects have."""
     demand_servable(bucket)
     listed = list_releases(ReleasesRequest(model="digits", bucket=bucket))
-    assert [(release.version, release.digest) for release in listed.releases] == [(_FIRST, export.digest)]
+    assert [(release.version, release.digest) for release in listed.releases] == [(_FIRST, digest)]
     claims = [item.name for item in open_storage(bucket).list() if item.name.endswith("claim.json")]
     assert claims == [f"digits/releases/{_FIRST}.claim.json"]
 

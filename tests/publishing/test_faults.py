@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.publishing.exports import Export
+from tests.publishing.exports import Export, RemoteExport
 from tests.publishing.faults import Action, Fault, Flip, Hang, HangUp, Moment, Refuse
 from tests.publishing.kills import contents
 from tests.publishing.processes import Starter
 from tests.publishing.proxy import FaultyProxy, run_proxy
 from tests.publishing.requests import Operation
+from tests.publishing.served import demand_servable
 
 _PASSING: dict[str, tuple[Action, Moment]] = {
     "408": (Refuse(status=408), Moment.ARRIVED),
@@ -76,6 +77,25 @@ def test_run_every_request_disturbed_once_ends_as_if_undisturbed(
         assert contents(f"{bucket}/{place}") == expected, name
         struck = len(_OPERATIONS) if name in _STALLS else len(set(proxy.requests))
         assert len(faulty.requests) >= len(proxy.requests) + struck, name
+
+
+def test_push_copies_disturbed_once_each_end_as_if_undisturbed(
+    disturbed: Mapping[str, FaultyProxy], starter: Starter, remote_export: RemoteExport, bucket: str
+) -> None:
+    running = {}
+    for place, (name, faulty) in enumerate(disturbed.items()):
+        (first, *_) = faulty.faults
+        faulty.copies.calls = 3
+        faulty.faults = [Fault(action=first.action, moment=first.moment, operation="copy", once_each=True)]
+        environment = {"STORAGE_EMULATOR_HOST": faulty.url, "REDRAW_STORAGE_TIMEOUT": "30"}
+        if name not in _STALLS:
+            running[name] = starter.start(remote_export.push_arguments(f"{bucket}/{place}"), environment)
+    ended = {name: command.wait() for name, command in running.items()}
+    assert {name: end.stderr for name, end in ended.items() if end.status} == {}
+    expected = contents(f"{bucket}/0")
+    for place, name in enumerate(running):
+        demand_servable(f"{bucket}/{place}")
+        assert contents(f"{bucket}/{place}") == expected, name
 
 
 def test_push_altered_on_the_way_is_refused(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.storage import open_storage
-from tests.publishing.exports import Export, write_export
+from tests.publishing.exports import Export, RemoteExport, small_files, write_export
 from tests.publishing.faults import Moment
 from tests.publishing.kills import Killer, contents
 from tests.publishing.served import demand_servable
@@ -22,6 +22,13 @@ Prepare = Callable[[str], Sequence[str]]
 def push(export: Export) -> Prepare:
     """Nothing is prepared: the command publishes the first version and makes it live."""
     return lambda place: [*export.push_arguments(place), "--make-live"]
+
+
+@pytest.fixture
+def push_remote(remote_export: RemoteExport, killer: Killer) -> Prepare:
+    """The same of an export in a bucket, each of whose objects takes two calls to copy."""
+    killer.proxy.copies.calls = 2
+    return lambda place: [*remote_export.push_arguments(place), "--make-live"]
 
 
 @pytest.fixture
@@ -65,7 +72,11 @@ def prune(publish: Callable[[str, int], None]) -> Prepare:
 @pytest.mark.parametrize(
     ("command", "moment"),
     [
-        *(("push", moment) for moment in (Moment.ARRIVED, Moment.SENDING, Moment.ACTED)),
+        *(
+            (push, moment)
+            for push in ("push", "push_remote")
+            for moment in (Moment.ARRIVED, Moment.SENDING, Moment.ACTED)
+        ),
         *(("roll_back", moment) for moment in (Moment.ARRIVED, Moment.ACTED)),
         *(("prune", moment) for moment in (Moment.ARRIVED, Moment.ACTED)),
     ],
@@ -85,6 +96,8 @@ def test_run_killed_at_any_request_carries_on(
         _demand_carries_on(killer, f"{bucket}/killed-{number}", arguments, undisturbed)
     # The walk ends with a run that nobody killed: as many requests, and each has been the last.
     assert number == len(killer.proxy.requests) > 5
+    copied = [request.name for request in killer.proxy.requests if request.operation == "copy"]
+    assert len(copied) == (2 * len(small_files()) if command == "push_remote" else 0)
 
 
 def _demand_carries_on(
@@ -96,10 +109,11 @@ def _demand_carries_on(
     ended = killer.run(arguments)
     assert ended.status == 0, f"{place}: {ended.stderr}"
     assert contents(place) == undisturbed, place
+    demand_servable(place)
     start = place.split("/", 3)[3]
     sent = {
         request.name.removeprefix(f"{start}/")
         for request in killer.proxy.requests
-        if request.operation == "create"
+        if request.operation in ("create", "copy")
     }
     assert sent.isdisjoint(versions), f"{place}: what was there was sent again"

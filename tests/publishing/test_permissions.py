@@ -13,11 +13,11 @@ from tasks.checkpoint.bundle_writer import BundleWriter
 from tasks.records import TrainingRun
 from tasks.run_folder import RunFolder
 from tasks.storage import open_storage
-from tests.publishing.exports import Export, write_export
+from tests.publishing.exports import Export, RemoteExport, write_export
 from tests.publishing.faults import Fault, Refuse
 from tests.publishing.processes import Starter
 from tests.publishing.proxy import FaultyProxy
-from tests.publishing.requests import permissions_of
+from tests.publishing.requests import permissions_by_bucket, permissions_of
 
 _PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
 _ROW = re.compile(r"^\| (.*?) \| (.*) \|$", re.MULTILINE)
@@ -101,6 +101,34 @@ def test_run_with_the_documented_permissions_needs_all_and_no_other(
     folders = {item.name.rpartition("/")[0] for item in open_storage(bucket).list("digits/")}
     assert "digits/reports/2024050200000000" in folders
     assert not any("2024040100000000" in folder for folder in folders)
+
+
+def test_push_of_an_export_in_a_bucket_reads_there_and_creates_here(
+    proxy: FaultyProxy, starter: Starter, remote_export: RemoteExport, bucket: str
+) -> None:
+    page = " ".join(_PAGE.read_text().split())
+    assert "An export that lies in a bucket needs `list` and `get` there to be pushed" in page
+    there = remote_export.uri.split("/")[2]
+    work = frozenset({"storage.objects.list", "storage.objects.get"})
+    proxy.granted = {there: work, bucket.removeprefix("gs://"): _documented()["push"]}
+    ended = starter.start(remote_export.push_arguments(bucket), {"STORAGE_EMULATOR_HOST": proxy.url}).wait()
+    assert ended.status == 0, ended.stderr
+    used = frozenset[tuple[str, str]]().union(*map(permissions_by_bucket, proxy.requests))
+    assert {permission for place, permission in used if place == there} == work
+    assert any(request.operation == "copy" for request in proxy.requests)
+
+
+def test_push_of_an_export_that_may_not_be_read_names_both_buckets(
+    proxy: FaultyProxy, starter: Starter, remote_export: RemoteExport, bucket: str
+) -> None:
+    message = "no access of that kind"
+    proxy.faults = [Fault(action=Refuse(status=403, message=message), operation="copy", name="saved_model")]
+    ended = starter.start(remote_export.push_arguments(bucket), {"STORAGE_EMULATOR_HOST": proxy.url}).wait()
+    line = ended.stderr.splitlines()[-1]
+    assert line.startswith(f"error [StorageForbidden]: {bucket}/digits/")
+    assert f"storage.objects.get of {remote_export.uri}/saved_model.pb" in line
+    assert "storage.objects.create" in line
+    assert message in line
 
 
 def test_push_forbidden_at_any_request_says_where_and_asks_no_more(

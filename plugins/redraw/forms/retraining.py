@@ -81,6 +81,20 @@ def _training() -> dict[str, Param]:
             "A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
             " in the catalogue, such as 1000 or 1000-1e70157915e5. Empty: train from scratch.",
         ),
+        "distribution": Param(
+            "default",
+            type="string",
+            section="Training",
+            title="Devices",
+            enum=["default", "none", "mirrored", "multi_worker"],
+            values_display={
+                "default": "as the definition says",
+                "none": "one device",
+                "mirrored": "all devices of the worker's machine",
+                "multi_worker": "all machines that TF_CONFIG names in the worker's environment",
+            },
+            description="What the network is trained on.",
+        ),
     }
 
 

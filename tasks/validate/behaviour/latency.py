@@ -34,6 +34,7 @@ def check_latency(subject: Subject) -> Check:
     budget, problems, notes = subject.definition.budget, list[str](), list[str]()
     requests = {name: r for name, r in golden_requests(subject).items() if count_rows(r)}
     seconds = _SECONDS / max(1, 2 * len(requests))
+    subject.settle()
     measured: dict[str, tuple[Latency, Latency]] = {}
     for name, request in requests.items():
         try:

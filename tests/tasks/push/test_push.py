@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -20,7 +21,8 @@ from tasks.files import scan_tree
 from tasks.live import change_live
 from tasks.published import read_claim
 from tasks.push import push_model
-from tasks.records import Release, ValidationReport
+from tasks.push.release import digest_report
+from tasks.records import ExaminedObjects, Release, ValidationReport
 from tasks.releases import list_releases
 from tasks.requests import LiveRequest, PushRequest, ReleasesRequest
 from tasks.storage import Storage, StoredObject, download_tree, open_storage
@@ -120,6 +122,21 @@ def test_push_export_in_a_bucket_publishes_it(bucket: str, make_export: Any, tmp
         PushRequest(model="digits", saved_model=f"{run}/export/", report=f"{run}/report.json", bucket=bucket)
     )
     _demand_served(bucket, release, export.folder, tmp_path / "copy")
+
+
+def test_digest_report_of_before_it_named_objects_stays(make_export: Any) -> None:
+    """The digest that a release record of then names is still found."""
+    report = make_export().report
+    assert report.objects is None
+    then = {key: value for key, value in report.to_json().items() if key != "objects"}
+    text = json.dumps(then, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    read = ValidationReport.from_json(then)
+    assert read == report
+    assert digest_report(read) == hashlib.sha256(text.encode()).hexdigest()
+    objects = ExaminedObjects(uri="gs://work/run/model", generations={"saved_model.pb": 1})
+    pinned = replace(report, objects=objects)
+    assert digest_report(pinned) != digest_report(report)
+    assert ValidationReport.from_json(json.loads(json.dumps(pinned.to_json()))) == pinned
 
 
 def test_push_other_export_of_one_checkpoint_is_the_next_revision(bucket: str, make_export: Any) -> None:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import google_crc32c
 import pytest
 
-from tasks.errors import BucketNotFound, DiskFull, InvalidName, ObjectConflict
+from tasks.errors import BucketNotFound, DiskFull, InvalidName, ObjectConflict, StorageUnavailable
 from tasks.files import scan_file, scan_tree
 from tasks.storage import (
     Absent,
@@ -26,6 +28,9 @@ from tasks.storage import (
     read_uri,
     upload_tree,
 )
+from tasks.storage.gcs import GcsStorage
+from tests.publishing.faults import Fault, Wait
+from tests.publishing.proxy import run_proxy
 
 
 @pytest.fixture(params=["local", "bucket", "prefix"])
@@ -94,6 +99,61 @@ def test_read_range_gives_that_part_of_that_generation(storage: Storage) -> None
         storage.read_range("a", 0, 3, stored.generation)
     with pytest.raises(Absent):
         storage.read_range("b", 0, 3)
+
+
+def test_copy_from_another_bucket_has_the_same_bytes(bucket: str, new_bucket: Callable[[], str]) -> None:
+    source, target = open_storage(f"{bucket}/some"), open_storage(f"{new_bucket()}/other")
+    stored = source.create("a b/ü", b"content")
+    copied = target.copy_from(source, stored, "c/d")
+    assert (copied.name, copied.size, copied.crc32c) == ("c/d", 7, stored.crc32c)
+    assert target.stat("c/d") == copied
+    assert target.read("c/d") == b"content"
+    assert source.stat("a b/ü") == stored
+
+
+def test_copy_from_of_another_generation_copies_nothing(bucket: str) -> None:
+    storage = open_storage(bucket)
+    stored = storage.create("a", b"content")
+    storage.replace("a", b"CONTENT", stored.generation)
+    with pytest.raises(Changed, match=f"{bucket}/a"):
+        storage.copy_from(storage, stored, "b")
+    with pytest.raises(Changed, match=f"{bucket}/gone"):
+        storage.copy_from(storage, replace(stored, name="gone"), "b")
+    assert storage.stat("b") is None
+
+
+def test_copy_from_is_not_offered_by_a_folder(bucket: str, tmp_path: Path) -> None:
+    local, remote = open_storage(str(tmp_path)), open_storage(bucket)
+    stored = local.create("a", b"content")
+    for target, source in ((local, local), (local, remote), (remote, local)):
+        with pytest.raises(NotImplementedError):
+            target.copy_from(source, stored, "b")
+
+
+def test_download_of_encoded_bytes_takes_them_as_they_are_stored(bucket: str, tmp_path: Path) -> None:
+    """The generation says which bytes are stored: whoever reads others knows nothing of them."""
+    compressed = gzip.compress(b"content")
+    storage = open_storage(bucket)
+    assert isinstance(storage, GcsStorage)
+    blob = storage._bucket.blob("a")
+    blob.content_encoding = "gzip"
+    blob.upload_from_string(compressed)
+    storage.download("a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == compressed
+
+
+def test_download_of_an_object_that_is_replaced_meanwhile_takes_neither(
+    gcs_server: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = open_storage(bucket)
+    stored = undisturbed.create("a", b"first")
+    with run_proxy(gcs_server) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        intrude = Wait(function=lambda: undisturbed.replace("a", b"other", stored.generation))
+        proxy.faults = [Fault(action=intrude, operation="read")]
+        with pytest.raises(StorageUnavailable, match=f"{bucket}/a: expected it to stay"):
+            open_storage(bucket).download("a", tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_delete_takes_the_very_object_and_may_be_repeated(storage: Storage) -> None:
@@ -275,9 +335,9 @@ def test_read_uri_local_and_bucket_find_the_file(bucket: str, tmp_path: Path) ->
     assert read_uri(str(tmp_path / "c.json")) is None
 
 
-@pytest.mark.usefixtures("gcs_server")
-def test_open_missing_bucket_every_call_says_so(tmp_path: Path) -> None:
-    storage = open_storage("gs://no-such-bucket/models")
+def test_open_missing_bucket_every_call_says_so(bucket: str, tmp_path: Path) -> None:
+    storage, there = open_storage("gs://no-such-bucket/models"), open_storage(bucket)
+    stored = there.create("a", b"x")
     calls = (
         lambda: storage.list(),
         lambda: storage.stat("a"),
@@ -285,10 +345,13 @@ def test_open_missing_bucket_every_call_says_so(tmp_path: Path) -> None:
         lambda: storage.read_with_generation("a"),
         lambda: storage.download("a", tmp_path / "a"),
         lambda: storage.create("a", b"x"),
+        lambda: storage.copy_from(there, stored, "a"),
     )
     for call in calls:
         with pytest.raises(BucketNotFound, match=r"gs://no-such-bucket/models.*Create the bucket"):
             call()
+    with pytest.raises(BucketNotFound, match=r"gs://no-such-bucket/models.*Create the bucket"):
+        there.copy_from(storage, stored, "b")
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket", "gs://UPPER", "gs://a b/c", "gs://bucket/../other", "gs://"])

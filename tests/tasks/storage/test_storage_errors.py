@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InvalidName, InvalidRequest, StorageError, StorageForbidden, StorageUnavailable
-from tasks.storage import Changed, Storage, download_tree, open_storage
+from tasks.storage import AlreadyThere, Changed, Storage, StoredObject, download_tree, open_storage
 
 # google-cloud-storage leaves the answer to a refused download unread, and its socket to the
 # garbage collector.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
+
+
+_STORED = StoredObject(name="a", size=1, crc32c=0, generation=7)
 
 
 @dataclass
@@ -31,6 +34,7 @@ class StandIn:
 
     answer: Callable[[int], tuple[int, object]] = lambda count: (200, {})
     requests: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            state.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
             state.requests.append(f"{self.command} {self.path}")
             status, content = state.answer(len(state.requests))
             body = json.dumps(content).encode()
@@ -75,6 +79,7 @@ def _calls(storage: Storage, folder: Path) -> list[Callable[[], object]]:
         lambda: storage.download("a", folder / "a"),
         lambda: storage.create("a", b"x"),
         lambda: storage.replace("a", b"x", 5),
+        lambda: storage.copy_from(storage, _STORED, "b"),
         lambda: storage.delete("a", 5),
     ]
 
@@ -90,7 +95,11 @@ def test_call_forbidden_names_the_permission_and_is_not_retried(stand_in: StandI
     message = "robot@project does not have storage.objects access to the bucket."
     stand_in.answer = lambda count: (403, {"error": {"code": 403, "message": message}})
     calls = _calls(open_storage("gs://bucket/models"), tmp_path)
-    needed = ["list", "get", "get", "get", "create", "create and storage.objects.delete", "delete"]
+    needed = [
+        *("list", "get", "get", "get", "create", "create and storage.objects.delete"),
+        "create, and storage.objects.get of gs://bucket/models/a",
+        "delete",
+    ]
     for call, permission in zip(calls, needed, strict=True):
         expected = (
             rf"gs://bucket/models.*\(storage\.objects\.{permission}\), got 403.*storage\.objects access"
@@ -109,6 +118,50 @@ def test_delete_sends_the_generation_and_takes_the_answer(stand_in: StandIn) -> 
     # An absent object is as good as a removed one; the bucket's listing tells that it exists.
     stand_in.answer = lambda count: (200, {}) if "/o?" in stand_in.requests[-1] else (404, {})
     storage.delete("a", 5)
+
+
+def test_copy_from_in_several_calls_goes_on_by_each_token(stand_in: StandIn) -> None:
+    done = {"name": "models/b", "size": "1", "crc32c": "AAAAAA==", "generation": "8"}
+    sizes = {"totalBytesRewritten": "1", "objectSize": "1"}
+
+    def answer(count: int) -> tuple[int, object]:
+        if count == 2:  # and that one is made again
+            return 503, {}
+        if count < 4:
+            return 200, {"done": False, "rewriteToken": f"token-{count}", **sizes}
+        return 200, {"done": True, "resource": done, **sizes}
+
+    stand_in.answer = answer
+    storage = open_storage("gs://bucket/models")
+    copied = storage.copy_from(open_storage("gs://work/run"), _STORED, "b")
+    assert (copied.name, copied.generation) == ("b", 8)
+    assert ["token-1" in made for made in stand_in.requests] == [False, True, True, False]
+    assert ["token-3" in made for made in stand_in.requests] == [False, False, False, True]
+    for made in stand_in.requests:
+        assert made.startswith("POST /storage/v1/b/work/o/run%2Fa/rewriteTo/b/bucket/o/models%2Fb?")
+        assert "sourceGeneration=7" in made
+        assert "ifGenerationMatch=0" in made
+    # With a type of its own the copy has nothing of the source's metadata, an encoding for example.
+    assert {json.loads(body)["contentType"] for body in stand_in.bodies} == {"application/octet-stream"}
+
+
+def test_copy_from_takes_the_answers_of_the_preconditions(stand_in: StandIn) -> None:
+    storage = open_storage("gs://bucket/models")
+    stand_in.answer = lambda count: (412, {"error": {"message": "conditionNotMet"}})
+    with pytest.raises(AlreadyThere, match="gs://bucket/models/b"):
+        storage.copy_from(storage, _STORED, "b")
+    stand_in.answer = lambda count: (200, {}) if "/o?" in stand_in.requests[-1] else (404, {})
+    with pytest.raises(Changed, match="gs://bucket/models/a"):
+        storage.copy_from(storage, _STORED, "b")
+
+
+def test_copy_from_that_made_something_else_says_so(stand_in: StandIn) -> None:
+    other = {"name": "b", "size": "1", "crc32c": "AAAAAQ==", "generation": "8"}
+    answered = {"done": True, "resource": other, "totalBytesRewritten": "1", "objectSize": "1"}
+    stand_in.answer = lambda count: (200, answered)
+    storage = open_storage("gs://bucket")
+    with pytest.raises(StorageUnavailable, match="gs://bucket/b: expected 1 bytes with crc32c 00000000"):
+        storage.copy_from(storage, _STORED, "b")
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tensorflow as tf
 from tasks.errors import InvalidDefinition, InvalidRequest
 from tasks.requests import TrainRequest
 from tasks.run_folder import RunFolder
+from tasks.storage import Storage, download_tree, open_storage
 from tasks.train import train_model
 from tests.conftest import free_port
 
@@ -34,18 +36,12 @@ def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start(
-    code: list[str], out: Path, log: Path, distribution: str, **environment: str
+    code: list[str], out: str, log: Path, distribution: str, **environment: str
 ) -> subprocess.Popen[bytes]:
     paths = os.pathsep.join([str(TESTS), *(path for path in sys.path if path)])
     arguments = [
-        "--model",
-        "dense_plain",
-        "--out",
-        str(out),
-        "--max-steps",
-        str(STEPS),
-        "--distribution",
-        distribution,
+        *("--model", "dense_plain", "--out", out),
+        *("--max-steps", str(STEPS), "--distribution", distribution),
     ]
     with log.open("ab") as file:
         return subprocess.Popen(
@@ -56,13 +52,18 @@ def start(
         )
 
 
-def start_workers(out: Path, logs: Path, name: str) -> list[subprocess.Popen[bytes]]:
+def start_workers(out: str, logs: Path, name: str) -> list[subprocess.Popen[bytes]]:
+    """Two workers, each with scratch of its own, as on two machines."""
     cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
     configs = [
         json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in (0, 1)
     ]
     return [
-        start(["-m", "tasks"], out, logs / f"{name}-{index}", "multi_worker", TF_CONFIG=config)
+        start(
+            *(["-m", "tasks"], out, logs / f"{name}-{index}", "multi_worker"),
+            TF_CONFIG=config,
+            REDRAW_SCRATCH=str(logs / f"machine-{index}"),
+        )
         for index, config in enumerate(configs)
     ]
 
@@ -102,27 +103,41 @@ def trained_by_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def saved_steps(storage: Storage) -> list[int]:
+    names = (item.name for item in storage.list("run/checkpoints/ckpt-"))
+    return sorted(
+        int(name.split("-")[-1].removesuffix(".index")) for name in names if name.endswith(".index")
+    )
+
+
+@pytest.mark.parametrize("shares", ["a folder", "a bucket"])
 def test_train_by_two_workers_of_which_one_is_killed_ends_as_by_one(
-    trained_by_one: Path, tmp_path: Path, until: Callable[..., None]
+    shares: str, bucket: str, trained_by_one: Path, tmp_path: Path, until: Callable[..., None]
 ) -> None:
-    out = tmp_path / "run"
+    shared = bucket if shares == "a bucket" else str(tmp_path / "shared")
+    out, storage = f"{shared}/run", open_storage(shared)
     first = start_workers(out, tmp_path, "first")
     try:
-        until((out / "checkpoints" / "ckpt-50.index").exists, "the checkpoint of step 50", 120.0)
+        until(lambda: 50 in saved_steps(storage), "the checkpoint of step 50", 120.0, every=0.1)
         first[1].send_signal(signal.SIGKILL)
     finally:
         ended = end(first, 90.0)
     log = (tmp_path / "first-0").read_text()
     assert ended == [1, -signal.SIGKILL], log
     assert "error [WorkerLost]: worker 0 of 2" in log
-    saved = max(int(path.stem.removeprefix("ckpt-")) for path in (out / "checkpoints").glob("ckpt-*.index"))
+    saved = max(saved_steps(storage))
     assert 50 <= saved < STEPS
 
-    assert end(start_workers(out, tmp_path, "second"), 120.0) == [0, 0], (tmp_path / "second-0").read_text()
-    assert f"carrying on from {out}/checkpoints/ckpt-{saved}" in (tmp_path / "second-0").read_text()
-    assert_same_training(out, trained_by_one)
+    ended = end(start_workers(out, tmp_path, "second"), 120.0)
+    log = (tmp_path / "second-0").read_text()
+    assert ended == [0, 0], log
+    carried_on = re.search(r"carrying on from \S+/checkpoints/ckpt-(\d+)", log)
+    assert carried_on is not None
+    assert int(carried_on[1]) == saved
+    download_tree(storage, "run", tmp_path / "copy")
+    assert_same_training(tmp_path / "copy", trained_by_one)
     follower = json.loads((tmp_path / "second-1").read_text().splitlines()[-1])
-    assert (follower["step"], follower["uri"], follower["metrics"]) == (STEPS, str(out), {})
+    assert (follower["step"], follower["uri"], follower["metrics"]) == (STEPS, out, {})
     assert "carrying on" not in (tmp_path / "second-1").read_text()
 
 
@@ -136,7 +151,7 @@ def test_train_by_two_replicas_of_one_machine_ends_as_by_one(trained_by_one: Pat
         "assert tf.config.list_logical_devices('CPU')[1:]\n"
         "sys.exit(status)\n"
     )
-    process = start(["-c", script], tmp_path / "run", tmp_path / "log", "mirrored")
+    process = start(["-c", script], str(tmp_path / "run"), tmp_path / "log", "mirrored")
     assert end([process], 120.0) == [0], (tmp_path / "log").read_text()
     assert_same_training(tmp_path / "run", trained_by_one)
 

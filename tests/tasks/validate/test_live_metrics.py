@@ -13,9 +13,10 @@ from tasks.definition import ModelDefinition
 from tasks.errors import ValidationFailed
 from tasks.export import export_model
 from tasks.push import push_model
-from tasks.records import Check, ExportedModel, TrainingRun, ValidationReport
+from tasks.records import Check, ExportedModel, ValidationReport
 from tasks.registry import load_definition
-from tasks.requests import CheckpointRequest, ExportRequest, PushRequest, ValidateRequest
+from tasks.requests import CheckpointRequest, ExportRequest, PushRequest, TrainRequest, ValidateRequest
+from tasks.train import train_model
 from tasks.validate import Validator
 
 
@@ -26,11 +27,12 @@ def validator() -> Iterator[Validator]:
 
 
 @pytest.fixture(scope="module")
-def early_export(trained_mnist: TrainingRun, tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
-    """What the same training served after 200 of its 1,000 steps."""
+def early_export(tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
+    """What a training serves that has only begun: nobody's luck makes it as good as the whole one."""
     folder = tmp_path_factory.mktemp("early")
+    run = train_model(TrainRequest(model="mnist", out=str(folder / "run"), max_steps=20))
     checkpoint = select_checkpoint(
-        CheckpointRequest(model="mnist", source=trained_mnist, catalogue=str(folder / "cat"), step=200)
+        CheckpointRequest(model="mnist", source=run, catalogue=str(folder / "cat"), latest=True)
     )
     return export_model(ExportRequest(model="mnist", checkpoint=checkpoint, out=str(folder / "model")))
 

@@ -1,0 +1,216 @@
+"""Where the files of an export come from: this machine, or the very objects that were validated.
+
+An export in a bucket is copied by the service, and none of its bytes come here, where the report
+says which generation of each object validation read and held to the export's digest. What has
+that generation still has those bytes, whoever else may write there. Without generations the
+files are fetched, and each is held to its SHA-256 while it is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from tasks.errors import InvalidRecord, NotValidated
+from tasks.file_list import FileList
+from tasks.files import TreeFile, digest_of, scan_tree, tree_names
+from tasks.listed_file import ListedFile
+from tasks.records import ExportedModel, ValidationReport
+from tasks.scratch import scratch_folder
+from tasks.storage import (
+    SMALL_STREAMS,
+    Changed,
+    FileAltered,
+    Storage,
+    StoredObject,
+    copy_or_match,
+    create_or_match,
+    download_tree,
+    open_storage,
+    read_uri,
+    streams_for,
+)
+
+__all__ = ["Source", "open_source"]
+
+
+class Source(Protocol):
+    """The files of an export, and how one becomes an object.
+
+    Attributes:
+        done: What has been done with a file then, for the log.
+    """
+
+    done: ClassVar[str]
+
+    @property
+    def files(self) -> Sequence[ListedFile]:
+        """The files, with the checksums they were exported with."""
+        ...
+
+    def put(self, storage: Storage, name: str, file: ListedFile) -> None:
+        """Create the object of one of the files; the same content there already is as good.
+
+        Raises:
+            NotValidated: It is not what was exported and validated; no object was made of it.
+            ObjectConflict: Another content stands there; it is left alone.
+        """
+        ...
+
+    def streams(self, files: Sequence[ListedFile]) -> int:
+        """How many of these files to put at once."""
+        ...
+
+
+@contextlib.contextmanager
+def open_source(export: ExportedModel, report: ValidationReport) -> Iterator[Source]:
+    """Open an export's files, for as long as the context lasts.
+
+    Args:
+        export: A SavedModel in a local folder, or in a bucket.
+        report: Its validation.
+
+    Yields:
+        Where its files come from.
+
+    Raises:
+        InvalidRecord: The folder is not there.
+        NotValidated: Its files were altered since it was exported or validated.
+    """
+    if (validated := _find_validated(export, report)) is not None:
+        yield validated
+        return
+    with contextlib.ExitStack() as stack:
+        folder = Path(export.uri)
+        if "://" in export.uri:
+            folder = stack.enter_context(scratch_folder("push", export.size_bytes))
+            download_tree(open_storage(export.uri), "", folder)
+        if not folder.is_dir():
+            raise InvalidRecord(f"{export.uri}: expected a SavedModel's folder, got none. Export it again.")
+        files = _listed_files(export, folder) or scan_tree(folder).files
+        _demand_digest(export, files)
+        yield _Folder(files, {file.name: file.path for file in files})
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """Files on this machine: each is held to its digest as it is read to be sent."""
+
+    done: ClassVar[str] = "sent"
+
+    files: Sequence[ListedFile]
+    paths: Mapping[str, Path]
+
+    def put(self, storage: Storage, name: str, file: ListedFile) -> None:
+        path = self.paths[file.name]
+        try:
+            create_or_match(storage, name, file, path)
+        except FileAltered as err:
+            raise NotValidated(
+                f"{path}: expected {file.size} bytes with SHA-256 {file.sha256}, as exported and"
+                f" validated, got {err}. It was altered since: export and validate again."
+            ) from err
+
+    def streams(self, files: Sequence[ListedFile]) -> int:
+        return streams_for(file.size for file in files)
+
+
+@dataclass(frozen=True)
+class _Validated:
+    """Objects of the generations that validation read, to be copied from bucket to bucket."""
+
+    done: ClassVar[str] = "copied"
+
+    files: Sequence[ListedFile]
+    storage: Storage
+    objects: Mapping[str, StoredObject]
+
+    def put(self, storage: Storage, name: str, file: ListedFile) -> None:
+        try:
+            copy_or_match(storage, name, file, self.storage, self.objects[file.name])
+        except Changed as err:
+            generation = self.objects[file.name].generation
+            raise _replaced(f"{self.storage.uri}/{file.name}", f"generation {generation}", "none") from err
+
+    def streams(self, files: Sequence[ListedFile]) -> int:
+        # Whatever their sizes, there is nothing to do here but to wait.
+        return SMALL_STREAMS
+
+
+def _find_validated(export: ExportedModel, report: ValidationReport) -> _Validated | None:
+    """The objects that validation read; None where the report knows of none there, or the list is gone."""
+    if "://" not in export.uri or report.objects is None:
+        return None
+    storage, read = open_storage(export.uri), report.objects.generations
+    listed = _read_list(export)
+    if report.objects.uri != storage.uri or listed is None:
+        return None
+    _demand_digest(export, listed)
+    wanted = {file.name: (read.get(file.name), file.size, file.crc32c) for file in listed}
+    objects = {item.name: item for item in storage.list()}
+    found = {name: (item.generation, item.size, item.crc32c) for name, item in objects.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise _replaced(f"{storage.uri}/{name}", _object(wanted.get(name)), _object(found.get(name)))
+    return _Validated(listed, storage, objects)
+
+
+def _read_list(export: ExportedModel) -> list[ListedFile] | None:
+    """The files as the list beside the export gives them, sorted by name, if it is there."""
+    where = f"{export.uri}.files.json"
+    content = read_uri(where)
+    if content is None:
+        return None
+    return sorted(FileList.from_text(content, where).files, key=lambda file: file.name)
+
+
+def _listed_files(export: ExportedModel, folder: Path) -> tuple[TreeFile, ...] | None:
+    """The listed files where they lie, if there is a list.
+
+    They are not read for it: the list's digest is the export's, and who sends a file holds it to the list.
+    """
+    files = _read_list(export)
+    if files is None:
+        return None
+    listed = {file.name: file for file in files}
+    found = {name: (folder / name).stat().st_size for name in tree_names(folder)}
+    for name in sorted(listed.keys() | found.keys()):
+        expected = listed[name].size if name in listed else None
+        if found.get(name) != expected:
+            raise NotValidated(
+                f"{export.uri}/{name}: expected {_bytes(expected)}, as exported, got"
+                f" {_bytes(found.get(name))}. It was altered since: export and validate again."
+            )
+    return tuple(
+        TreeFile(name=name, size=file.size, crc32c=file.crc32c, sha256=file.sha256, path=folder / name)
+        for name, file in sorted(listed.items())
+    )
+
+
+def _demand_digest(export: ExportedModel, files: Sequence[ListedFile]) -> None:
+    if (digest := digest_of(files)) != export.digest:
+        raise NotValidated(
+            f"{export.uri}: expected files with the digest {export.digest}, as exported, got"
+            f" {digest}. They were altered since: export and validate again."
+        )
+
+
+def _replaced(uri: str, expected: str, found: str) -> NotValidated:
+    return NotValidated(
+        f"{uri}: expected {expected}, as validated, got {found}. Somebody wrote there since:"
+        " find out who, and validate again."
+    )
+
+
+def _object(facts: tuple[int | None, int, int | None] | None) -> str:
+    if facts is None:
+        return "no such object"
+    generation, size, crc32c = facts
+    return f"generation {generation} of {size} bytes with crc32c {crc32c or 0:08x}"
+
+
+def _bytes(size: int | None) -> str:
+    return "no such file" if size is None else f"{size} bytes"

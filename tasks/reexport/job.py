@@ -1,0 +1,81 @@
+"""One checkpoint of a batch on its way, and the row that tells what became of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tasks.batches import Outcome, ReexportedCheckpoint
+from tasks.errors import DiskFull, RedrawError
+from tasks.records import Checkpoint, Release
+
+__all__ = ["Job"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass
+class Job:
+    """A checkpoint, from its turn to its row.
+
+    Attributes:
+        uri: As it was asked for.
+        started: When its turn came, by the monotonic clock, in seconds.
+        record: The checkpoint's, once it is known.
+    """
+
+    uri: str
+    started: float
+    record: Checkpoint | None = None
+
+    def attempt(self, function: Callable[[], T]) -> T | ReexportedCheckpoint:
+        """Call a function; an error that is this checkpoint's alone becomes its row.
+
+        Raises:
+            StorageUnavailable: The storage does not answer: the rest would fare no better.
+            DiskFull: No space is left, with the same outlook.
+        """
+        try:
+            return function()
+        except RedrawError as err:
+            if err.retryable or isinstance(err, DiskFull):
+                raise
+            return self._failed(str(err))
+        except Exception as err:
+            # A definition's own code may raise anything; the traceback is for whoever mends it.
+            logger.exception("%s", self.uri)
+            return self._failed(f"{type(err).__name__}: {err}")
+
+    def ended(self, release: Release, outcome: Outcome) -> ReexportedCheckpoint:
+        """Its row, of a version that is there."""
+        row = ReexportedCheckpoint(
+            uri=self.uri,
+            outcome=outcome,
+            seconds=self._seconds(),
+            step=release.checkpoint.step,
+            trained_at=release.checkpoint.trained_at,
+            version=release.version,
+            digest=release.digest,
+        )
+        logger.info("%s: %s in %.2f s %d", self.uri, outcome, row.seconds, release.version)
+        return row
+
+    def _failed(self, reason: str) -> ReexportedCheckpoint:
+        row = ReexportedCheckpoint(
+            uri=self.uri,
+            outcome="failed",
+            seconds=self._seconds(),
+            step=self.record.step if self.record else None,
+            trained_at=self.record.trained_at if self.record else None,
+            reason=" ".join(reason.split()),
+        )
+        logger.error("%s: failed in %.2f s %s", self.uri, row.seconds, row.reason)
+        return row
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.started, 3)

@@ -1,0 +1,76 @@
+"""What the service says of an object, and whether that is what was sent, copied or fetched."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any, Protocol
+
+from tasks.errors import StorageUnavailable
+from tasks.files import checksum_of
+from tasks.storage.interface import StoredObject
+
+__all__ = ["demand_equal", "demand_stored", "describe_blob", "describe_resource"]
+
+
+class _Content(Protocol):
+    """An `Upload`, or a `StoredObject` that was copied."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def crc32c(self) -> int | None: ...
+
+
+def describe_blob(blob: Any, start: str) -> StoredObject:
+    """A `google.cloud.storage.Blob` that was listed; its name without the start that all have."""
+    return StoredObject(
+        name=blob.name.removeprefix(start),
+        size=int(blob.size),
+        crc32c=_decoded(blob.crc32c),
+        generation=int(blob.generation),
+        written_at=blob.time_created.timestamp() if blob.time_created else 0.0,
+    )
+
+
+def describe_resource(resource: dict[str, Any], start: str) -> StoredObject:
+    """The same of an object's resource in JSON, as a write is answered with."""
+    return StoredObject(
+        name=str(resource["name"]).removeprefix(start),
+        size=int(resource["size"]),
+        crc32c=_decoded(resource["crc32c"]),
+        generation=int(resource["generation"]),
+    )
+
+
+def demand_stored(uri: str, stored: StoredObject, sent: _Content) -> StoredObject:
+    """Return the object that was written, if it is what was to be written.
+
+    Raises:
+        StorageUnavailable: It has another size or crc32c.
+    """
+    if (stored.size, stored.crc32c) != (sent.size, sent.crc32c):
+        raise StorageUnavailable(
+            f"{uri}: expected {sent.size} bytes with crc32c {sent.crc32c or 0:08x} to be stored, got"
+            f" {stored.size} with {stored.crc32c!r}. Remove the object and run it again."
+        )
+    return stored
+
+
+def demand_equal(uri: str, described: StoredObject, path: Path) -> None:
+    """Demand that a file is the object that it was fetched from.
+
+    Raises:
+        StorageUnavailable: It has another size or crc32c.
+    """
+    size, crc32c = path.stat().st_size, checksum_of(path)
+    if (size, crc32c) != (described.size, described.crc32c):
+        raise StorageUnavailable(
+            f"{uri}: expected {described.size} bytes with crc32c {described.crc32c}, got {size} with"
+            f" {crc32c}. It was altered on the way: try again."
+        )
+
+
+def _decoded(crc32c: str) -> int:
+    return int.from_bytes(base64.b64decode(crc32c), "big")

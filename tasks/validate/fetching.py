@@ -1,0 +1,81 @@
+"""The export to examine: its record, and its files on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.checkpoint.catalogue import full_uri
+from tasks.errors import InvalidRecord
+from tasks.records import ExaminedObjects, ExportedModel
+from tasks.requests import ValidateRequest
+from tasks.scratch import demand_room
+from tasks.storage import download_tree, open_storage, read_uri
+
+__all__ = ["Fetched", "fetch_files", "read_exported"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """The files of an export on this machine.
+
+    Attributes:
+        folder: Where they are.
+        objects: Which they were, if they lay in a bucket.
+    """
+
+    folder: Path
+    objects: ExaminedObjects | None = None
+
+
+def read_exported(request: ValidateRequest) -> ExportedModel:
+    """The export's record, as given or from the file beside the SavedModel's folder.
+
+    Raises:
+        InvalidRecord: There is no such record, or it is of another model.
+    """
+    given = request.saved_model
+    if isinstance(given, str):
+        uri = f"{full_uri(given)}.json"
+        content = read_uri(uri)
+        if content is None:
+            raise InvalidRecord(
+                f"{uri}: expected the record that export writes beside {given}, got no such file."
+                " Export again."
+            )
+        given = ExportedModel.from_text(content, uri)
+    if given.model != request.model:
+        raise InvalidRecord(
+            f"{given.uri}: expected an export of model {request.model!r}, got one of {given.model!r}."
+            " Name an export of this model."
+        )
+    return given
+
+
+def fetch_files(request: ValidateRequest, exported: ExportedModel, scratch: Path) -> Fetched:
+    """The export's folder on this machine; one in a bucket is fetched, once for all checks.
+
+    An object that has been read stays what it was as long as it has that generation, which tells a
+    push later on what need not be read again.
+
+    Args:
+        request: What was asked for.
+        exported: The export's record.
+        scratch: A folder for what is fetched.
+
+    Returns:
+        The folder, which need not exist where it was said to be on this machine.
+
+    Raises:
+        DiskFull: There is no room for it.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    given = request.saved_model
+    uri = given if isinstance(given, str) else given.uri
+    if "://" not in uri:
+        return Fetched(folder=Path(uri))
+    demand_room(scratch, exported.size_bytes)
+    storage, folder = open_storage(uri), scratch / "export"
+    fetched = download_tree(storage, "", folder)
+    generations = {item.name: item.generation for item in fetched}
+    return Fetched(folder=folder, objects=ExaminedObjects(uri=storage.uri, generations=generations))
