@@ -78,7 +78,9 @@ class _Stages:
             "validate": _Least(
                 fetched=self.served + weights, sent=0, why="the export, and what the checkpoint has of it"
             ),
-            "push": _Least(fetched=0, sent=0, why="nothing: the service copies the export from bucket to bucket"),
+            "push": _Least(
+                fetched=0, sent=0, why="nothing: the service copies the export from bucket to bucket"
+            ),
         }
 
     def _stage(self, stage: str, may_delete: bool = False, **request: Any) -> dict[str, Any]:
