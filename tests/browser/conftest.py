@@ -43,7 +43,8 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+# For a test each: a page of Airflow's goes on drawing and asking as long as it is open, and takes a core.
+@pytest.fixture
 def log_in(
     chromium: Browser, make_run: subprocess.CompletedProcess[str], embedded_settings: Settings
 ) -> Iterator[LogIn]:
@@ -56,6 +57,7 @@ def log_in(
             base_url=embedded_settings.airflow_url,
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
         )
         contexts.append(context)
         page = context.new_page()
