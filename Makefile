@@ -49,6 +49,7 @@ test-distributed: $(ENVIRONMENT)
 	.venv/bin/python -m pytest -m distributed $(PYTEST_ARGUMENTS)
 
 bench: $(ENVIRONMENT)
+	@sh .ci/packages servers
 	@.venv/bin/python -m tests.bench $(BENCHMARKS)
 
 fuzz: CASES := 100000

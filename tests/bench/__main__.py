@@ -17,9 +17,12 @@ from rich.console import Console
 from redraw.embedded.errors import EmbeddedError
 from tests.bench.adopt import measure_adopt
 from tests.bench.backfill import measure_backfill
+from tests.bench.bytes_moved import measure_bytes_moved
 from tests.bench.commands import measure_commands
 from tests.bench.dag_parse import measure_dag_parse
+from tests.bench.day import measure_day
 from tests.bench.defects import measure_defects
+from tests.bench.executors import measure_executors
 from tests.bench.export import measure_export
 from tests.bench.five_stages import measure_five_stages
 from tests.bench.harness import BenchmarkFailed, Comparison
@@ -31,6 +34,7 @@ from tests.bench.reading import measure_bucket, measure_formats, measure_verify
 from tests.bench.report import keep_comparisons, read_results, show_comparison
 from tests.bench.stage_process import measure_stage_process
 from tests.bench.validate import measure_validate
+from tests.bench.workers import measure_workers
 from tests.bench.workshop import ROOT, Workshop, open_workshop
 
 __all__ = ["main"]
@@ -51,6 +55,10 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "validate": measure_validate,
     "adopt": measure_adopt,
     "backfill": measure_backfill,
+    "bytes": measure_bytes_moved,
+    "executors": measure_executors,
+    "workers": measure_workers,
+    "day": measure_day,
     # The last: it starts Airflow, which then runs beside whatever else is measured.
     "five-stages": measure_five_stages,
 }

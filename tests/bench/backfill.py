@@ -6,10 +6,11 @@ local storage server's. Of the separate runs a few are measured and stand for al
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -23,24 +24,49 @@ from tasks.records import Checkpoint
 from tests.bench.harness import Comparison, Run, Series
 from tests.bench.workshop import MODEL, Workshop
 
-__all__ = ["measure_backfill"]
+__all__ = ["FIRST_DAY", "Batches", "measure_backfill", "run_batches", "vary_checkpoints"]
+
+# The first checkpoint is of this day; each further one of the next.
+FIRST_DAY = np.datetime64("2025-01-01")
 
 _CHECKPOINTS = 100
 _FEW = 10
 _SEPARATE = 5
 
 
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """Two batches of the same checkpoints.
+
+    Attributes:
+        records: All checkpoints.
+        few: What a batch of the first few took.
+        many: What a batch of all took.
+        report: What became of each of the many.
+    """
+
+    records: list[Checkpoint]
+    few: Run
+    many: Run
+    report: ReexportReport
+
+    @property
+    def further(self) -> Run:
+        """What each checkpoint took beyond the start: the difference of the two, by their numbers."""
+        more = _CHECKPOINTS - _FEW
+        cpu = (self.many.cpu_seconds or 0) - (self.few.cpu_seconds or 0)
+        return Run(seconds=(self.many.seconds - self.few.seconds) / more, cpu_seconds=cpu / more)
+
+
 def measure_backfill(workshop: Workshop) -> tuple[Comparison, ...]:
     """One batch of 100, one of 10, the batch of 100 again, and 5 checkpoints by separate stages."""
-    trained = Checkpoint.from_json(workshop.example.records["checkpoint"])
-    records = _vary(workshop, trained)
-    few, _ = _batch(workshop, records[:_FEW], "few")
-    many, report = _batch(workshop, records, "many")
+    batches = run_batches(workshop)
+    few, many, records = batches.few, batches.many, batches.records
     again, skipped = _batch(workshop, records, "many")
     separate = [_separately(workshop, record) for record in records[:_SEPARATE]]
     each = median(run.seconds for run in separate)
     # One is published while the next is prepared, so the rows' own times overlap.
-    rest = report.seconds - report.checkpoints[0].seconds
+    rest = batches.report.seconds - batches.report.checkpoints[0].seconds
     ways = (
         Series(
             way=f"separate runs, {_SEPARATE} scaled to {_CHECKPOINTS}",
@@ -68,31 +94,38 @@ def measure_backfill(workshop: Workshop) -> tuple[Comparison, ...]:
     )
 
 
-def _vary(workshop: Workshop, trained: Checkpoint) -> list[Checkpoint]:
-    """As many checkpoints, one a day, that answer nearly alike."""
-    workshop.say(f"Writing {_CHECKPOINTS} checkpoints.")
+@functools.cache
+def run_batches(workshop: Workshop) -> Batches:
+    """Export few and many checkpoints again, each in one process; once a workshop."""
+    records = vary_checkpoints(workshop, os.fspath(workshop.folder / "catalogue"), _CHECKPOINTS)
+    few, _ = _batch(workshop, records[:_FEW], "few")
+    many, report = _batch(workshop, records, "many")
+    return Batches(records=records, few=few, many=many, report=report)
+
+
+def vary_checkpoints(workshop: Workshop, catalogue: str, count: int) -> list[Checkpoint]:
+    """Put as many checkpoints of the example into a catalogue, one a day, that answer nearly alike."""
+    workshop.say(f"Writing {count} checkpoints.")
+    trained = Checkpoint.from_json(workshop.example.records["checkpoint"])
     run = workshop.example.records["train"]["uri"]
     source = open_checkpoint(f"{run}/checkpoints/ckpt-{trained.step}")
     values = {key: source.read_array(key) for key in source.entries}
-    catalogue, records = workshop.folder / "catalogue", []
-    for number in range(_CHECKPOINTS):
+    records = []
+    for number in range(count):
         folder = workshop.folder / "varied"
         with BundleWriter(folder / "weights") as writer:
             for key, value in values.items():
                 writer.add_array(key, value + np.float32(1e-6 * number) if _is_bias(value) else value)
         digest = open_checkpoint(folder / "weights").digest()
-        day = np.datetime64("2025-01-01") + number
         step = trained.step + number
         record = replace(
             trained,
-            uri=os.fspath(catalogue / MODEL / folder_name(step, digest)),
+            uri=f"{catalogue}/{MODEL}/{folder_name(step, digest)}",
             step=step,
-            trained_at=f"{day}T12:00:00Z",
+            trained_at=f"{FIRST_DAY + number}T12:00:00Z",
             digest=digest,
         )
-        records.append(
-            add_checkpoint(os.fspath(catalogue), record, {path.name: path for path in folder.iterdir()})
-        )
+        records.append(add_checkpoint(catalogue, record, {path.name: path for path in folder.iterdir()}))
         shutil.rmtree(folder)
     return records
 

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from statistics import median
 
-from redraw.embedded.airflow_api import AirflowApi, TaskState
+from redraw.embedded.airflow_api import AirflowApi
 from redraw.embedded.services import read_password
-from tests.bench.harness import BenchmarkFailed, Comparison, Run, Series, take_turns
+from tests.bench.dag_runs import TimedRun, time_run
+from tests.bench.harness import Comparison, Run, Series, take_turns
 from tests.bench.workshop import MODEL, STEPS, Workshop
 
 __all__ = ["measure_five_stages"]
 
 _DAG = "retrain_and_export"
 _DAG_SECONDS = 120.0
-_POLL_SECONDS = 0.25
 _MOST_TURNS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class _DagRun:
-    """One run of the DAG.
-
-    Attributes:
-        seconds: From the call that triggers it until it is seen to have ended.
-        tasks: What each task took, by Airflow's account.
-        waits: From the trigger, or the end of the task before, to each task's start.
-    """
-
-    seconds: float
-    tasks: Mapping[str, float]
-    waits: Mapping[str, float]
 
 
 def measure_five_stages(workshop: Workshop) -> tuple[Comparison, ...]:
@@ -45,7 +27,7 @@ def measure_five_stages(workshop: Workshop) -> tuple[Comparison, ...]:
     """
     workshop.start_airflow()
     hand: list[Mapping[str, Run]] = []
-    dag: list[_DagRun] = []
+    dag: list[TimedRun] = []
     count = itertools.count(1)
     settings = workshop.settings
     with AirflowApi(settings.airflow_url, "admin", read_password(settings)) as api:
@@ -58,7 +40,7 @@ def measure_five_stages(workshop: Workshop) -> tuple[Comparison, ...]:
 
         def by_airflow() -> Run:
             workshop.say(f"The five stages in the DAG {_DAG}.")
-            dag.append(_run_dag(workshop, api))
+            dag.append(time_run(api, _DAG, {"model": MODEL, "steps": STEPS}, workshop.check_services))
             return Run(seconds=dag[-1].seconds)
 
         ways = {"by hand": by_hand, "in the DAG": by_airflow}
@@ -66,10 +48,10 @@ def measure_five_stages(workshop: Workshop) -> tuple[Comparison, ...]:
     return (_whole(series, dag), *_stage_by_stage(hand, dag))
 
 
-def _whole(series: tuple[Series, ...], dag: list[_DagRun]) -> Comparison:
+def _whole(series: tuple[Series, ...], dag: list[TimedRun]) -> Comparison:
     tasks = median(sum(run.tasks.values()) for run in dag)
     waits = median(sum(run.waits.values()) for run in dag)
-    idle = median(run.seconds - sum(run.tasks.values()) for run in dag)
+    idle = median(run.idle_seconds for run in dag)
     each = len(dag[0].tasks)
     notes = {
         "sum of the DAG's tasks": f"{tasks:.1f} s",
@@ -81,7 +63,7 @@ def _whole(series: tuple[Series, ...], dag: list[_DagRun]) -> Comparison:
     return Comparison(title=title, series=series, notes=notes)
 
 
-def _stage_by_stage(hand: list[Mapping[str, Run]], dag: list[_DagRun]) -> tuple[Comparison, ...]:
+def _stage_by_stage(hand: list[Mapping[str, Run]], dag: list[TimedRun]) -> tuple[Comparison, ...]:
     return tuple(
         Comparison(
             title=f"Stage {stage}: by hand, and as a task",
@@ -93,36 +75,6 @@ def _stage_by_stage(hand: list[Mapping[str, Run]], dag: list[_DagRun]) -> tuple[
         )
         for stage in hand[0]
     )
-
-
-def _run_dag(workshop: Workshop, api: AirflowApi) -> _DagRun:
-    triggered, started = datetime.now(UTC), time.perf_counter()
-    run = api.trigger(_DAG, conf={"model": MODEL, "steps": STEPS})
-    while (state := api.dag_run(_DAG, run.run_id).state) not in ("success", "failed"):
-        workshop.check_services()
-        time.sleep(_POLL_SECONDS)
-    seconds = time.perf_counter() - started
-    tasks = api.tasks(_DAG, run.run_id)
-    if state != "success" or any(task.try_number != 1 for task in tasks):
-        shown = ", ".join(f"{task.task_id} {task.state} (try {task.try_number})" for task in tasks)
-        raise BenchmarkFailed(
-            f"run {run.run_id}: expected success at the first try of each task, got {shown}."
-        )
-    spans = _spans(tasks)
-    ends = [triggered, *(end for _, end in spans.values())]
-    return _DagRun(
-        seconds=seconds,
-        tasks={name: (end - start).total_seconds() for name, (start, end) in spans.items()},
-        waits={
-            name: (start - before).total_seconds()
-            for before, (name, (start, _)) in zip(ends, spans.items(), strict=False)
-        },
-    )
-
-
-def _spans(tasks: list[TaskState]) -> dict[str, tuple[datetime, datetime]]:
-    """When each task that has ended began and ended, in the order that they ran in."""
-    return {t.task_id: (t.started, t.ended) for t in tasks if t.started is not None and t.ended is not None}
 
 
 def _in_sequence(runs: Iterable[Run]) -> Run:

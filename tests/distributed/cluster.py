@@ -7,11 +7,12 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 
 from redraw.embedded.airflow_api import AirflowApi
 from redraw.embedded.processes import Service, end_services, last_lines, start_service
@@ -62,6 +63,20 @@ class Cluster:
             *("--celery-hostname", f"{name}@%h", "--without-gossip", "--without-mingle"),
             more={key: str(folder) for key, folder in folders.items()},
         )
+
+    def is_ready(self, worker: str) -> bool:
+        """Whether a worker takes tasks."""
+        self.check()
+        return any(" ready." in line for line in last_lines(self.services[worker].log, 100))
+
+    def end(self, name: str) -> None:
+        """Ask a service to end, and wait until it has."""
+        end_services([self.services.pop(name)])
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all that runs, and of what it started and has ended."""
+        families = (process for service in self.services.values() for process in service.family())
+        return sum(sum(times[:4]) for process in families for times in _cpu_times(process))
 
     def kill(self, name: str) -> None:
         """End a worker's machine at once: every process on it, without a word to anybody."""
@@ -129,6 +144,12 @@ def _environment(settings: Settings, database: str, broker: str, more: Mapping[s
         **{f"AIRFLOW__{name}": value for name, value in options.items()},
         **more,
     }
+
+
+def _cpu_times(process: psutil.Process) -> Iterator[tuple[float, ...]]:
+    """User, system, and the same of children that it has waited for; nothing of one that has gone."""
+    with suppress(psutil.NoSuchProcess):
+        yield process.cpu_times()
 
 
 def _is_healthy(cluster: Cluster) -> bool:

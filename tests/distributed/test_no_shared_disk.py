@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tasks.storage import open_storage
-from tests.distributed.machines import Machine
-from tests.publishing.faults import Fault, Kill, Moment
+from tests.distributed.fleet import Fleet
+from tests.publishing.faults import Fault, Moment
 from tests.publishing.proxy import FaultyProxy
 
 pytestmark = pytest.mark.distributed
@@ -19,41 +17,9 @@ MODEL = "recommender"
 SMALL = 250_000
 
 
-class Fleet:
-    """Runs each stage on a new machine, and takes down the bytes that it moved."""
-
-    def __init__(self, folder: Path, proxy: FaultyProxy) -> None:
-        self._folder, self._proxy = folder, proxy
-        self.machines: list[Machine] = []
-        self.moved: dict[str, tuple[int, int]] = {}
-
-    def machine(self) -> Machine:
-        self.machines.append(Machine(self._folder / str(len(self.machines)), self._proxy.url))
-        return self.machines[-1]
-
-    def run(self, stage: str, may_delete: bool = False, **request: Any) -> dict[str, Any]:
-        granted = ("list", "get", "create", "delete") if may_delete else ("list", "get", "create")
-        self._proxy.granted = frozenset(f"storage.objects.{name}" for name in granted)
-        self._proxy.sent = self._proxy.fetched = 0
-        record = self.machine().run(stage, {"model": MODEL, **request})
-        self.moved[stage] = (self._proxy.fetched, self._proxy.sent)
-        return record
-
-    def run_killed(self, fault: Callable[[Kill], Fault], stage: str, **request: Any) -> Machine:
-        """Run a stage that is killed when the fault strikes."""
-        running: list[Any] = []
-        self._proxy.faults = [fault(Kill(function=lambda: running[0].kill()))]
-        machine = self.machine()
-        running.append(machine.start(stage, {"model": MODEL, **request}))
-        _, log = running[0].communicate(timeout=300)
-        assert running[0].returncode == -9, log[-4000:]
-        self._proxy.faults = []
-        return machine
-
-
 @pytest.fixture
 def fleet(proxy: FaultyProxy, tmp_path: Path) -> Fleet:
-    return Fleet(tmp_path, proxy)
+    return Fleet(tmp_path, proxy, MODEL)
 
 
 def demand_least(moved: tuple[int, int], fetched: int, sent: int) -> None:

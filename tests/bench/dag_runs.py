@@ -1,0 +1,83 @@
+"""One run of a DAG, timed: what its tasks took, and what passed before each of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from redraw.embedded.airflow_api import AirflowApi, TaskState
+from tests.bench.harness import BenchmarkFailed
+
+__all__ = ["TimedRun", "time_run"]
+
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedRun:
+    """One run of a DAG whose tasks follow one another.
+
+    Attributes:
+        seconds: From the call that triggers it until it is seen to have ended.
+        tasks: What each task took, by Airflow's account.
+        waits: From the trigger, or the end of the task before, to each task's start.
+    """
+
+    seconds: float
+    tasks: Mapping[str, float]
+    waits: Mapping[str, float]
+
+    @property
+    def idle_seconds(self) -> float:
+        """The time of the run in which no task ran."""
+        return self.seconds - sum(self.tasks.values())
+
+
+def time_run(api: AirflowApi, dag_id: str, conf: Mapping[str, object], check: Callable[[], None]) -> TimedRun:
+    """Run a DAG to its good end.
+
+    Args:
+        api: Of the Airflow that runs it.
+        dag_id: The DAG.
+        conf: Values of its parameters.
+        check: Called at each look; raises when waiting has no use.
+
+    Returns:
+        What it took.
+
+    Raises:
+        BenchmarkFailed: It failed, or a task was tried twice.
+    """
+    triggered, started = datetime.now(UTC), time.perf_counter()
+    run = api.trigger(dag_id, conf=conf)
+    while (state := api.dag_run(dag_id, run.run_id).state) not in ("success", "failed"):
+        check()
+        time.sleep(_POLL_SECONDS)
+    seconds = time.perf_counter() - started
+    tasks = api.tasks(dag_id, run.run_id)
+    if state != "success" or any(task.try_number > 1 for task in tasks):
+        shown = ", ".join(f"{task.task_id} {task.state} (try {task.try_number})" for task in tasks)
+        raise BenchmarkFailed(
+            f"run {run.run_id}: expected success at the first try of each task, got {shown}."
+        )
+    spans = _spans(tasks)
+    ends = [triggered, *(end for _, end in spans.values())]
+    return TimedRun(
+        seconds=seconds,
+        tasks={name: (end - start).total_seconds() for name, (start, end) in spans.items()},
+        waits={
+            name: (start - before).total_seconds()
+            for before, (name, (start, _)) in zip(ends, spans.items(), strict=False)
+        },
+    )
+
+
+def _spans(tasks: list[TaskState]) -> dict[str, tuple[datetime, datetime]]:
+    """When each task that ran began and ended, in their order; one that was skipped had no try."""
+    return {
+        task.task_id: (task.started, task.ended)
+        for task in tasks
+        if task.try_number and task.started is not None and task.ended is not None
+    }
