@@ -17,6 +17,7 @@ from tests.distributed.cluster import Cluster, run_cluster
 from tests.distributed.servers import find_missing, run_postgres, run_redis
 from tests.publishing.faults import Fault, Kill, Moment
 from tests.publishing.proxy import FaultyProxy
+from tests.publishing.requests import Operation
 
 RETRAINED, BACKFILLED = "dense_line", "line_module"
 DAYS = {day: f"2025-03-{day:02}T12:00:00Z" for day in range(1, 11)}
@@ -55,14 +56,16 @@ def running(
         yield cluster, api
 
 
-def killing(cluster: Cluster, worker: str, successor: str, queue: str, name: str) -> Fault:
-    """Kills a worker in the middle of sending an object, and starts another elsewhere."""
+def killing(
+    cluster: Cluster, worker: str, successor: str, queue: str, operation: Operation, name: str
+) -> Fault:
+    """Kills a worker in the middle of sending a request, and starts another elsewhere."""
 
     def kill() -> None:
         cluster.kill(worker)
         threading.Thread(target=cluster.start_worker, args=(successor, queue, 2)).start()
 
-    return Fault(action=Kill(function=kill), moment=Moment.SENDING, operation="create", name=name)
+    return Fault(action=Kill(function=kill), moment=Moment.SENDING, operation=operation, name=name)
 
 
 def backfill_states(api: AirflowApi) -> list[str]:
@@ -82,8 +85,9 @@ def test_runs_on_celery_workers_that_are_killed_end_well_with_one_version(
     for dag in ("retrain_and_export", "reexport_checkpoints"):
         api.wait_for_dag(dag, 120, cluster.check)
     proxy.faults = [
-        killing(cluster, "tensorflow-1", "tensorflow-2", "tensorflow", "checkpoints/ckpt-8.data"),
-        killing(cluster, "default-1", "default-2", "default", f"models/{RETRAINED}/2"),
+        killing(cluster, "tensorflow-1", "tensorflow-2", "tensorflow", "create", "checkpoints/ckpt-8.data"),
+        # A push has the service copy the export from bucket to bucket.
+        killing(cluster, "default-1", "default-2", "default", "copy", f"models/{RETRAINED}/2"),
     ]
 
     run = api.trigger("retrain_and_export", conf={"model": RETRAINED})
