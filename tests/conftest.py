@@ -30,7 +30,7 @@ from tasks.records import Checkpoint, ExportedModel, TrainingRun
 from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
 from tests.checkpoint_year import Year, save_year
 
-_START_BOUND = 20.0
+_START_BOUND = 60.0
 # The tests that use, or start, the one Airflow of the session.
 _AIRFLOW = ("tests/browser/", "tests/plugins/embedded/")
 

@@ -58,14 +58,13 @@ class Running:
         self.finished = self.process.run()
 
     def join(self) -> FinishedStage:
-        self._thread.join(timeout=20)
+        self._thread.join(timeout=60)
         assert self.finished is not None, "the stage did not end"
         return self.finished
 
 
 def read_pids(path: Path, until: Until) -> list[int]:
-    # Airflow is imported before.
-    until(path.exists, "the stage's process ids", 60.0)
+    until(path.exists, "the stage's process ids")
     return [int(pid) for pid in path.read_text().split()]
 
 
