@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,13 +10,13 @@ from datetime import datetime
 import httpx
 
 from redraw.embedded.airflow_api import AirflowApi
-from tests.bench.harness import BenchmarkFailed
+from tests.bench.harness import BenchmarkFailed, wait_until
 from tests.bench.workshop import Workshop
 from tests.conftest import free_port
 from tests.distributed.cluster import Cluster, run_cluster
 from tests.distributed.servers import find_missing, run_postgres, run_redis
 
-__all__ = ["CELERY", "LOCAL", "BenchCluster", "open_cluster", "wait_until"]
+__all__ = ["CELERY", "LOCAL", "BenchCluster", "open_cluster"]
 
 CELERY, LOCAL = "CeleryExecutor", "LocalExecutor"
 _READY_SECONDS = 180.0
@@ -91,16 +90,3 @@ def open_cluster(workshop: Workshop) -> Iterator[BenchCluster]:
         run_cluster(settings, database, broker, more, wait_until) as (cluster, api),
     ):
         yield BenchCluster(cluster=cluster, api=api)
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0, every: float = 0.02) -> None:
-    """Poll a condition until it holds.
-
-    Raises:
-        BenchmarkFailed: It does not in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise BenchmarkFailed(f"{what}: expected within {seconds:g} s, got nothing.")
-        time.sleep(every)

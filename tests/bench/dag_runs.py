@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from redraw.embedded.airflow_api import AirflowApi, TaskState
-from tests.bench.harness import BenchmarkFailed
+from tests.bench.harness import BenchmarkFailed, wait_until
 
 __all__ = ["TimedRun", "time_run"]
 
 _POLL_SECONDS = 0.25
+_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +53,15 @@ def time_run(api: AirflowApi, dag_id: str, conf: Mapping[str, object], check: Ca
     """
     triggered, started = datetime.now(UTC), time.perf_counter()
     run = api.trigger(dag_id, conf=conf)
-    while (state := api.dag_run(dag_id, run.run_id).state) not in ("success", "failed"):
+
+    def state() -> str:
         check()
-        time.sleep(_POLL_SECONDS)
+        return api.dag_run(dag_id, run.run_id).state
+
+    wait_until(lambda: state() in ("success", "failed"), f"the end of {run.run_id}", _SECONDS, _POLL_SECONDS)
     seconds = time.perf_counter() - started
     tasks = api.tasks(dag_id, run.run_id)
-    if state != "success" or any(task.try_number > 1 for task in tasks):
+    if state() != "success" or any(task.try_number > 1 for task in tasks):
         shown = ", ".join(f"{task.task_id} {task.state} (try {task.try_number})" for task in tasks)
         raise BenchmarkFailed(
             f"run {run.run_id}: expected success at the first try of each task, got {shown}."

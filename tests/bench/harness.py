@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
     "compare_with",
     "run_command",
     "take_turns",
+    "wait_until",
 ]
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
@@ -226,3 +228,16 @@ def _failure(command: Sequence[str], status: str, log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()[-_LINES_SHOWN:]
     shown = " ".join(command)
     return "\n    ".join([f"{shown:.200}: expected exit status 0, got {status}. It last wrote:", *lines])
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0, every: float = 0.02) -> None:
+    """Poll a condition until it holds.
+
+    Raises:
+        BenchmarkFailed: It does not in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise BenchmarkFailed(f"{what}: expected within {seconds:g} s, got nothing.")
+        time.sleep(every)
