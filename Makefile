@@ -5,6 +5,8 @@ ENVIRONMENT := .venv/.made-from-the-locks
 EMBEDDED := .venv/bin/python -m redraw.embedded
 
 export PYTHON
+# Compiled modules are kept, whatever the caller's shell says: without them importing TensorFlow takes twice as long.
+export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .PHONY: help setup run status stop clean test test-distributed packages lint bench fuzz screenshots lock

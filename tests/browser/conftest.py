@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from redraw.embedded.services import read_password
 from redraw.embedded.settings import Settings
@@ -24,6 +24,8 @@ _SWITCHES = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 WIDE, NARROW = (1280, 900), (400, 850)
+# In milliseconds: what a page may take where every core is busy. Playwright's own 5 s are for an idle one.
+_SHOWN_BOUND = 60_000
 
 LogIn = Callable[..., Page]
 KeepPicture = Callable[[Page, str], None]
@@ -37,6 +39,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
+    expect.set_options(timeout=_SHOWN_BOUND)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(_SWITCHES))
         yield browser
@@ -59,6 +62,7 @@ def log_in(
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
         )
+        context.set_default_timeout(_SHOWN_BOUND)
         contexts.append(context)
         page = context.new_page()
         page.goto("/")

@@ -83,7 +83,7 @@ def test_form_trigger_runs_to_a_new_live_version(
     page.goto(f"/dags/{RETRAIN}/runs/{run}")
     until(lambda: run_state(airflow_api, run) in {"success", "failed"}, "the end of the run", 400, every=1)
 
-    expect(page.get_by_text("Success", exact=True)).to_have_count(1 + TASKS_RUN, timeout=30_000)
+    expect(page.get_by_text("Success", exact=True)).to_have_count(1 + TASKS_RUN)
     after = published(bucket)
     assert len(after.releases) == len(before.releases) + 1
     assert after.live == after.releases[0].version != before.live
@@ -123,7 +123,7 @@ def test_two_versions_beside_each_other_show_how_far_their_weights_are_apart(
     frame.get_by_role("link", name="Compare the weights").click()
 
     rows = frame.locator("#weights table.names tbody tr")
-    expect(rows).to_have_count(newest.ledger.served, timeout=60_000)
+    expect(rows).to_have_count(newest.ledger.served)
     expect(rows.first.locator("rect")).to_have_attribute("width", "100.00")
     rows.first.scroll_into_view_if_needed()
     keep_picture(page, "beside")
