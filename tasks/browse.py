@@ -75,13 +75,14 @@ class Browser:
         self._rows: OrderedDict[tuple[str, int], VersionRow] = OrderedDict()
 
     def models(self) -> tuple[ModelRow, ...]:
-        """Every model that has a definition, by name.
+        """Every model that has a definition, by name; first those that have a version.
 
         Raises:
             InvalidDefinition: A package of `REDRAW_MODELS` cannot be read.
             StorageError: The bucket is missing, forbidden or does not answer.
         """
-        return tuple(in_parallel(self._model_row, list_models()))
+        rows = in_parallel(self._model_row, list_models())
+        return tuple(sorted(rows, key=lambda row: (not row.versions, row.name)))
 
     def pointer(self, model: str) -> LivePointer:
         """The live pointer of a model; its version is None before the first."""

@@ -57,6 +57,14 @@ def storage(bucket: str) -> Counted:
     return Counted(storage)
 
 
+def test_list_models_begins_with_those_that_have_versions(storage: Counted) -> None:
+    first, *others = Browser(storage, Clock()).models()  # type: ignore[arg-type]
+
+    assert (first.name, first.versions) == ("mnist", 12)
+    assert others == sorted(others, key=lambda row: row.name)
+    assert any(row.name < "mnist" for row in others)
+
+
 def test_list_versions_reads_each_record_once(storage: Counted) -> None:
     clock = Clock()
     browser = Browser(storage, clock)  # type: ignore[arg-type]

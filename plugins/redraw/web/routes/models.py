@@ -19,6 +19,7 @@ from tasks.browse import ModelRow
 from tasks.errors import StorageError
 from tasks.names import check_model_name
 from tasks.registry import find_model
+from tasks.storage import in_parallel
 from tasks.version_rows import VersionRow, headline_metric
 
 __all__ = ["router"]
@@ -111,11 +112,11 @@ def _trend(model: ModelRow) -> tuple[str, Chart] | None:
 def _sizes(counts: CatalogueCounts, models: tuple[ModelRow, ...]) -> tuple[dict[str, str], str]:
     """How many checkpoints there are of each model, worded; or why nobody can tell."""
     try:
-        found = {model.name: counts.of(model.name) for model in models}
+        found = in_parallel(lambda model: counts.of(model.name), models)
     except StorageError as err:
         return {}, str(err)
     return {
-        name: f"{count.found:,}" if count.complete else f"more than {count.found:,}"
-        for name, count in found.items()
+        model.name: f"{count.found:,}" if count.complete else f"more than {count.found:,}"
+        for model, count in zip(models, found, strict=True)
         if count is not None
     }, ""
