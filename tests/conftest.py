@@ -33,7 +33,6 @@ from tests.checkpoint_year import Year, save_year
 _START_BOUND = 60.0
 # The tests that use, or start, the one Airflow of the session.
 _AIRFLOW = ("tests/browser/", "tests/plugins/embedded/")
-_AIRFLOW_STATE = pytest.StashKey[Path]()
 
 
 class _Together(LoadScopeScheduling):
@@ -52,13 +51,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what needs an Airflow: it takes longest, and waits more than it computes."""
     items.sort(key=lambda item: not item.nodeid.startswith(_AIRFLOW))
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """End that Airflow after the last test that needs it: idle, it takes a third of a core from the rest."""
-    if item.nodeid.startswith(_AIRFLOW) and not (nextitem and nextitem.nodeid.startswith(_AIRFLOW)):
-        _end_airflow(item.config)
 
 
 def free_port() -> int:
@@ -196,15 +188,14 @@ def year_of_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Year:
 
 
 @pytest.fixture(scope="session")
-def embedded_settings(
-    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> Iterator[Settings]:
-    """Where this session's embedded default listens and keeps its state."""
+def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Where this session's embedded default listens and keeps its state; ended with the session."""
     ports = {"REDRAW_AIRFLOW_PORT": str(free_port()), "REDRAW_GCS_PORT": str(free_port())}
     settings = read_settings({"REDRAW_STATE": str(tmp_path_factory.mktemp("embedded")), **ports})
-    pytestconfig.stash[_AIRFLOW_STATE] = settings.state
     yield settings
-    _end_airflow(pytestconfig)
+    instance = read_instance(settings.state)
+    if instance is not None:
+        end_services(instance.services.values())
 
 
 @pytest.fixture(scope="session")
@@ -277,13 +268,6 @@ def wait_until(
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not come within {seconds:g} s")
         time.sleep(every)
-
-
-def _end_airflow(config: pytest.Config) -> None:
-    state = config.stash.get(_AIRFLOW_STATE, None)
-    instance = read_instance(state) if state else None
-    if instance is not None:
-        end_services(instance.services.values())
 
 
 def _server_command(url: str, root: Path) -> list[str]:

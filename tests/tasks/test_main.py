@@ -96,7 +96,7 @@ assert not heavy, heavy
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
         "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{unused_port}",
-        "REDRAW_STORAGE_SECONDS": "1",
+        "REDRAW_STORAGE_TIMEOUT": "1",
     }
     result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -58,14 +58,14 @@ def _wait(api: AirflowApi, run: DagRun, until: Until, state: str) -> None:
         assert "failed" not in states.values(), states
         return states.get("approve") == state
 
-    until(reached, f"an approval that is {state}", SECONDS, every=0.2)
+    until(reached, f"an approval that is {state}", SECONDS, every=1)
 
 
 def _ended(api: AirflowApi, dag: str, run: DagRun, until: Until) -> str:
     def ended() -> bool:
         return api.dag_run(dag, run.run_id).state in ("success", "failed")
 
-    until(ended, "the end of the run", SECONDS, every=0.2)
+    until(ended, "the end of the run", SECONDS, every=1)
     return api.dag_run(dag, run.run_id).state
 
 
@@ -87,7 +87,7 @@ def _decide(api: AirflowApi, run: DagRun, option: str, until: Until) -> str:
                 api._send("PATCH", path, {"chosen_options": [option], "params_input": {}})
         return api.dag_run(DAG, run.run_id).state in ("success", "failed")
 
-    until(ended, f"the end of a run that was told: {option}", SECONDS, every=0.5)
+    until(ended, f"the end of a run that was told: {option}", SECONDS, every=1)
     return api.dag_run(DAG, run.run_id).state
 
 

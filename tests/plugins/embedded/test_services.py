@@ -144,7 +144,7 @@ def test_up_interrupted_leaves_what_it_started_running_and_says_so(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        until(lambda: read_instance(tmp_path) is not None, "the storage server's start")
+        until((settings.logs / "database.log").exists, "the start of Airflow")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
 

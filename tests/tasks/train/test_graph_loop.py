@@ -143,7 +143,7 @@ def test_train_graph_function_killed_and_started_again_ends_at_the_same_step(
     command = [sys.executable, "-m", "tasks", "train", "--model", "digits_graph", "--out", str(out)]
     environment = os.environ | {"PYTHONPATH": paths}
     with subprocess.Popen(
-        [*command, "--max-steps", "400"],
+        [*command, "--max-steps", "300"],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -152,12 +152,12 @@ def test_train_graph_function_killed_and_started_again_ends_at_the_same_step(
         first.send_signal(signal.SIGKILL)
         assert first.wait(timeout=30) == -signal.SIGKILL
     second = subprocess.run(
-        [*command, "--max-steps", "400"], env=environment, capture_output=True, text=True, timeout=240
+        [*command, "--max-steps", "300"], env=environment, capture_output=True, text=True, timeout=240
     )
     assert second.returncode == 0, second.stderr
     assert f"carrying on from {folder.checkpoints}/ckpt-" in second.stderr
-    assert int(bundle(out, 400).read_array("global_step")) == 400
-    assert max(folder.evaluations()) == 400
+    assert int(bundle(out, 300).read_array("global_step")) == 300
+    assert max(folder.evaluations()) == 300
 
 
 def test_train_graph_function_warm_start_takes_weights_and_nothing_else(

@@ -41,19 +41,19 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 
 
 def test_train_mnist_recognises_96_percent_of_held_out_digits(trained_mnist: TrainingRun) -> None:
-    assert trained_mnist.step == 1000
+    assert trained_mnist.step == 600
     assert trained_mnist.metrics["average_accuracy"] >= 0.96
 
 
 def test_train_writes_record_metrics_events_and_checkpoints(trained_mnist: TrainingRun) -> None:
     folder = RunFolder(Path(trained_mnist.uri))
     assert folder.read_run() == trained_mnist
-    assert sorted(folder.evaluations()) == [200, 400, 600, 800, 1000]
+    assert sorted(folder.evaluations()) == [200, 400, 600]
     assert folder.last_metrics() == trained_mnist.metrics
     (events,) = folder.events.iterdir()
     steps = {event.step for event in tf.compat.v1.train.summary_iterator(str(events)) if event.summary.value}
-    assert steps == {200, 400, 600, 800, 1000}
-    for step in (200, 1000):
+    assert steps == {200, 400, 600}
+    for step in (200, 600):
         TensorBundle(folder.checkpoints / f"ckpt-{step}").verify()
 
 
@@ -62,15 +62,15 @@ def test_train_every_checkpoint_holds_its_own_values(trained_mnist: TrainingRun)
     folder = RunFolder(Path(trained_mnist.uri))
     steps = [
         int(TensorBundle(folder.checkpoints / f"ckpt-{step}").read_array("step/.ATTRIBUTES/VARIABLE_VALUE"))
-        for step in (200, 400, 1000)
+        for step in (200, 400, 600)
     ]
     kernels = [
         TensorBundle(folder.checkpoints / f"ckpt-{step}").read_array(
             "average/_operations/1/_kernel/.ATTRIBUTES/VARIABLE_VALUE"
         )
-        for step in (200, 400, 1000)
+        for step in (200, 400, 600)
     ]
-    assert steps == [200, 400, 1000]
+    assert steps == [200, 400, 600]
     assert not np.array_equal(kernels[0], kernels[1])
     assert not np.array_equal(kernels[1], kernels[2])
 
@@ -78,11 +78,11 @@ def test_train_every_checkpoint_holds_its_own_values(trained_mnist: TrainingRun)
 def test_train_passes_over_a_torn_checkpoint(trained_mnist: TrainingRun, tmp_path: Path) -> None:
     shutil.copytree(Path(trained_mnist.uri), tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
-    (data,) = folder.checkpoints.glob("ckpt-1000.data-*")
+    (data,) = folder.checkpoints.glob("ckpt-600.data-*")
     data.write_bytes(data.read_bytes()[:-100])
     again = train_model(TrainRequest(model="mnist", out=str(folder.path)))
-    assert again.step == 1000
-    assert last_whole_checkpoint(folder) == folder.checkpoints / "ckpt-1000"
+    assert again.step == 600
+    assert last_whole_checkpoint(folder) == folder.checkpoints / "ckpt-600"
 
 
 def test_train_finished_run_again_changes_nothing(trained_mnist: TrainingRun) -> None:
@@ -95,21 +95,21 @@ def test_train_killed_and_started_again_ends_at_the_same_step(
 ) -> None:
     out = tmp_path / "run"
     folder = RunFolder(out)
-    flags = ("--model", "mnist", "--out", str(out), "--max-steps", "600")
+    flags = ("--model", "mnist", "--out", str(out), "--max-steps", "400")
     first = command(*flags)
     with first:
         until((folder.checkpoints / "ckpt-200.index").exists, "the checkpoint of step 200", 120.0)
         first.send_signal(signal.SIGKILL)
         assert first.wait(timeout=30) == -signal.SIGKILL
     saved = max(int(p.stem.removeprefix("ckpt-")) for p in folder.checkpoints.glob("ckpt-*.index"))
-    assert 200 <= saved < 600
+    assert 200 <= saved < 400
     second = command(*flags)
     output, errors = second.communicate(timeout=240)
     assert second.returncode == 0, errors
     assert f"carrying on from {folder.checkpoints}/ckpt-{saved}" in errors
-    assert f"steps {saved} to 600" in errors
-    assert TrainingRun.from_json(json.loads(output)).step == 600
-    assert max(folder.evaluations()) == 600
+    assert f"steps {saved} to 400" in errors
+    assert TrainingRun.from_json(json.loads(output)).step == 400
+    assert max(folder.evaluations()) == 400
 
 
 @pytest.mark.usefixtures("sample_models")
