@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +23,7 @@ SECONDS = 400
 HOURS = 30 / 3600
 # Nobody decides faster. Airflow 3.3 takes an answer that overtakes the news of the asking process's end for a
 # task that died ("state mismatch" in its event log), and asks again after the retry's delay.
-READING = timedelta(seconds=5)
+READING_SECONDS = 5.0
 
 Until = Callable[..., None]
 
@@ -78,13 +78,17 @@ def _ask_again(api: AirflowApi, run: DagRun, until: Until) -> None:
 def _decide(api: AirflowApi, run: DagRun, option: str, until: Until) -> str:
     """Answer each time that the run asks, as a person would, and return the state it ends in."""
     path = f"{_path(run)}/taskInstances/approve/-1/hitlDetails"
+    # By this clock: the request that a task asks again with bears the time of its first one.
+    asked_since: float | None = None
 
     def ended() -> bool:
-        if _states(api, run).get("approve") == "awaiting_input":
-            asked = api._get(path)
-            read = datetime.now(UTC) - datetime.fromisoformat(asked["created_at"]) > READING
-            if read and not asked["response_received"]:
-                api._send("PATCH", path, {"chosen_options": [option], "params_input": {}})
+        nonlocal asked_since
+        if _states(api, run).get("approve") != "awaiting_input" or api._get(path)["response_received"]:
+            asked_since = None
+        elif asked_since is None:
+            asked_since = time.monotonic()
+        elif time.monotonic() - asked_since > READING_SECONDS:
+            api._send("PATCH", path, {"chosen_options": [option], "params_input": {}})
         return api.dag_run(DAG, run.run_id).state in ("success", "failed")
 
     until(ended, f"the end of a run that was told: {option}", SECONDS, every=1)

@@ -31,6 +31,16 @@ def _settings(state: Path) -> Settings:
     return settings
 
 
+def _end(state: Path) -> set[str]:
+    """End what the state folder says was started; return what of it ran."""
+    instance = read_instance(state)
+    if instance is None:
+        return set()
+    running = set(instance.running())
+    end_services(instance.services.values())
+    return running
+
+
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return _settings(tmp_path_factory.mktemp("embedded"))
@@ -41,9 +51,7 @@ def instance(settings: Settings) -> Iterator[Instance]:
     """Airflow and the storage server, started and healthy; the tests below end them in turn."""
     started = start_services(settings, None, lambda line: None)
     yield started
-    kept = read_instance(settings.state)
-    if kept is not None:
-        end_services(kept.services.values())
+    _end(settings.state)
 
 
 def test_start_services_nothing_listens_beyond_loopback(instance: Instance, settings: Settings) -> None:
@@ -137,21 +145,22 @@ def test_up_interrupted_leaves_what_it_started_running_and_says_so(
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from redraw.embedded.__main__ import main; sys.exit(main(['up']))"
     )
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", program],
         env=os.environ | import_path | variables | {"REDRAW_STATE": str(tmp_path)},
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+    )
+    try:
         until((settings.logs / "database.log").exists, "the start of Airflow")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-
-    instance = read_instance(tmp_path)
-    assert instance is not None
-    running = instance.running()
-    end_services(instance.services.values())
+        running = _end(tmp_path)
+    finally:
+        process.kill()
+        process.communicate()
+        _end(tmp_path)
     assert process.returncode == 130, errors
     assert errors.strip() == "Interrupted. What was started runs on; 'make stop' ends it."
     assert "storage server" in running
