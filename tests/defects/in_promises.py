@@ -112,7 +112,7 @@ def loss_above_the_threshold(bases: Bases) -> Specimen:
 @planted("mnist", "live-metrics")
 def worse_than_what_is_live(bases: Bases) -> Specimen:
     """Every threshold is kept, and users get worse answers than yesterday."""
-    # After 200 of its 600 steps a training is at times as good as at its end.
+    # After 200 of its 1,000 steps a training is at times as good as at its end.
     definition, folder = NeverWorse(), bases.new_folder("begun")
     checkpoint = train_definition(definition, "mnist", folder)
     exported = export_definition(definition, checkpoint, folder / "export")

@@ -27,11 +27,11 @@ def select(folder: RunFolder, catalogue: Path | str, model: str = "mnist", **cho
 
 def test_select_latest_is_copied_whole_with_its_record(run_copy: RunFolder, tmp_path: Path) -> None:
     found = select(run_copy, tmp_path / "catalogue", latest=True)
-    folder = tmp_path / "catalogue" / "mnist" / f"600-{found.digest[:12]}"
+    folder = tmp_path / "catalogue" / "mnist" / f"1000-{found.digest[:12]}"
     assert found.uri == str(folder)
     assert Checkpoint.from_text((folder / "record.json").read_bytes(), "record") == found
-    evaluation = run_copy.evaluations()[600]
-    assert (found.step, found.trained_at, found.metrics) == (600, evaluation.time, evaluation.metrics)
+    evaluation = run_copy.evaluations()[1000]
+    assert (found.step, found.trained_at, found.metrics) == (1000, evaluation.time, evaluation.metrics)
     assert found.averages
     copied = TensorBundle(folder / found.prefix)
     copied.verify()
@@ -48,7 +48,7 @@ def test_select_into_a_bucket_is_fetched_back_the_same(
     run_copy: RunFolder, bucket: str, tmp_path: Path
 ) -> None:
     found = select(run_copy, bucket, latest=True)
-    assert found.uri.startswith(f"{bucket}/mnist/600-")
+    assert found.uri.startswith(f"{bucket}/mnist/1000-")
     prefix, record = fetch_checkpoint(found.uri, tmp_path / "scratch")
     assert record == found
     assert TensorBundle(prefix).digest() == found.digest
@@ -64,8 +64,8 @@ def test_select_best_takes_the_best_value(
 
 
 def test_select_best_passes_over_nan(run_copy: RunFolder, tmp_path: Path) -> None:
-    run_copy.add_evaluation(600, {"accuracy": float("nan")})
-    assert select(run_copy, tmp_path / "catalogue", best="accuracy").step != 600
+    run_copy.add_evaluation(1000, {"accuracy": float("nan")})
+    assert select(run_copy, tmp_path / "catalogue", best="accuracy").step != 1000
 
 
 def test_select_unknown_metric_lists_the_known(run_copy: RunFolder, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_select_run_without_checkpoints_is_refused(run_copy: RunFolder, tmp_path
 def test_select_damaged_data_is_refused_and_not_catalogued(
     damage: str, run_copy: RunFolder, tmp_path: Path
 ) -> None:
-    data = run_copy.checkpoints / "ckpt-600.data-00000-of-00001"
+    data = run_copy.checkpoints / "ckpt-1000.data-00000-of-00001"
     content = data.read_bytes()
     if damage == "missing":
         data.unlink()
@@ -101,7 +101,7 @@ def test_select_damaged_data_is_refused_and_not_catalogued(
         data.write_bytes(content[: len(content) // 2])
     else:
         data.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
-    with pytest.raises(CheckpointCorrupt, match="ckpt-600"):
+    with pytest.raises(CheckpointCorrupt, match="ckpt-1000"):
         select(run_copy, tmp_path / "catalogue", latest=True)
     assert not (tmp_path / "catalogue").exists()
 

@@ -41,19 +41,19 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 
 
 def test_train_mnist_recognises_96_percent_of_held_out_digits(trained_mnist: TrainingRun) -> None:
-    assert trained_mnist.step == 600
+    assert trained_mnist.step == 1000
     assert trained_mnist.metrics["average_accuracy"] >= 0.96
 
 
 def test_train_writes_record_metrics_events_and_checkpoints(trained_mnist: TrainingRun) -> None:
     folder = RunFolder(Path(trained_mnist.uri))
     assert folder.read_run() == trained_mnist
-    assert sorted(folder.evaluations()) == [200, 400, 600]
+    assert sorted(folder.evaluations()) == [200, 400, 600, 800, 1000]
     assert folder.last_metrics() == trained_mnist.metrics
     (events,) = folder.events.iterdir()
     steps = {event.step for event in tf.compat.v1.train.summary_iterator(str(events)) if event.summary.value}
-    assert steps == {200, 400, 600}
-    for step in (200, 600):
+    assert steps == {200, 400, 600, 800, 1000}
+    for step in (200, 1000):
         TensorBundle(folder.checkpoints / f"ckpt-{step}").verify()
 
 
@@ -62,15 +62,15 @@ def test_train_every_checkpoint_holds_its_own_values(trained_mnist: TrainingRun)
     folder = RunFolder(Path(trained_mnist.uri))
     steps = [
         int(TensorBundle(folder.checkpoints / f"ckpt-{step}").read_array("step/.ATTRIBUTES/VARIABLE_VALUE"))
-        for step in (200, 400, 600)
+        for step in (200, 400, 1000)
     ]
     kernels = [
         TensorBundle(folder.checkpoints / f"ckpt-{step}").read_array(
             "average/_operations/1/_kernel/.ATTRIBUTES/VARIABLE_VALUE"
         )
-        for step in (200, 400, 600)
+        for step in (200, 400, 1000)
     ]
-    assert steps == [200, 400, 600]
+    assert steps == [200, 400, 1000]
     assert not np.array_equal(kernels[0], kernels[1])
     assert not np.array_equal(kernels[1], kernels[2])
 
@@ -78,11 +78,11 @@ def test_train_every_checkpoint_holds_its_own_values(trained_mnist: TrainingRun)
 def test_train_passes_over_a_torn_checkpoint(trained_mnist: TrainingRun, tmp_path: Path) -> None:
     shutil.copytree(Path(trained_mnist.uri), tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
-    (data,) = folder.checkpoints.glob("ckpt-600.data-*")
+    (data,) = folder.checkpoints.glob("ckpt-1000.data-*")
     data.write_bytes(data.read_bytes()[:-100])
     again = train_model(TrainRequest(model="mnist", out=str(folder.path)))
-    assert again.step == 600
-    assert last_whole_checkpoint(folder) == folder.checkpoints / "ckpt-600"
+    assert again.step == 1000
+    assert last_whole_checkpoint(folder) == folder.checkpoints / "ckpt-1000"
 
 
 def test_train_finished_run_again_changes_nothing(trained_mnist: TrainingRun) -> None:
