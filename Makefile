@@ -2,12 +2,13 @@
 
 PYTHON ?= python3
 ENVIRONMENT := .venv/.made-from-the-locks
-EMBEDDED := .venv/bin/python -m redraw.embedded
+EMBEDDED := .venv/bin/python -m redraw_airflow.standalone
 
 export PYTHON
 # Compiled modules are kept, whatever the caller's shell says: without them importing TensorFlow takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
-export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins$(if $(PYTHONPATH),:$(PYTHONPATH))
+# The folder that holds tests/ and benchmarks/; Redraw itself is installed into .venv, where it lies.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .PHONY: help setup run status stop clean test test-distributed packages lint bench fuzz screenshots lock
 
@@ -52,18 +53,19 @@ test-distributed: $(ENVIRONMENT)
 
 bench: $(ENVIRONMENT)
 	@sh .ci/packages servers
-	@.venv/bin/python -m tests.bench $(BENCHMARKS)
+	@.venv/bin/python -m benchmarks $(BENCHMARKS)
 
 fuzz: CASES := 100000
 fuzz: SEED := 1
 fuzz: $(ENVIRONMENT)
 	REDRAW_FUZZ_CASES=$(CASES) REDRAW_FUZZ_SEED=$(SEED) \
-		.venv/bin/python -m pytest --timeout=0 -q tests/tasks/checkpoint/test_fuzz.py
+		.venv/bin/python -m pytest --timeout=0 -q tests/redraw/checkpoint/bundle/test_fuzz.py
 
 lint: $(ENVIRONMENT)
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
 
 # The first lock decides the versions of all others.
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
@@ -75,6 +77,6 @@ lock: $(ENVIRONMENT)
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements-setup.in -o requirements-setup.txt
 
-$(ENVIRONMENT): requirements-setup.txt requirements.txt requirements-dev.txt
+$(ENVIRONMENT): requirements-setup.txt requirements.txt requirements-dev.txt pyproject.toml
 	@sh .ci/setup
 	@touch $@

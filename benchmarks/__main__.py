@@ -1,4 +1,4 @@
-"""Measure what Redraw costs, beside doing without it: `python -m tests.bench [NAME …]`.
+"""Measure what Redraw costs, beside doing without it: `python -m benchmarks [NAME …]`.
 
 Figures are shown and kept in `.redraw/bench.json`; none of them passes or fails. They mean
 most on a machine that does nothing else.
@@ -14,28 +14,28 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from redraw.embedded.errors import EmbeddedError
-from tests.bench.adopt import measure_adopt
-from tests.bench.backfill import measure_backfill
-from tests.bench.bytes_moved import measure_bytes_moved
-from tests.bench.commands import measure_commands
-from tests.bench.dag_parse import measure_dag_parse
-from tests.bench.day import measure_day
-from tests.bench.defects import measure_defects
-from tests.bench.executors import measure_executors
-from tests.bench.export import measure_export
-from tests.bench.five_stages import measure_five_stages
-from tests.bench.harness import BenchmarkFailed, Comparison
-from tests.bench.huge import measure_huge
-from tests.bench.models import measure_models
-from tests.bench.pages import measure_pages
-from tests.bench.push import measure_push
-from tests.bench.reading import measure_bucket, measure_formats, measure_verify
-from tests.bench.report import keep_comparisons, read_results, show_comparison
-from tests.bench.stage_process import measure_stage_process
-from tests.bench.validate import measure_validate
-from tests.bench.workers import measure_workers
-from tests.bench.workshop import ROOT, Workshop, open_workshop
+from benchmarks.adopt import measure_adopt
+from benchmarks.backfill import measure_backfill
+from benchmarks.bytes_moved import measure_bytes_moved
+from benchmarks.commands import measure_commands
+from benchmarks.dag_parse import measure_dag_parse
+from benchmarks.day import measure_day
+from benchmarks.defects import measure_defects
+from benchmarks.executors import measure_executors
+from benchmarks.export import measure_export
+from benchmarks.five_stages import measure_five_stages
+from benchmarks.harness import BenchmarkFailed, Comparison
+from benchmarks.huge import measure_huge
+from benchmarks.models import measure_models
+from benchmarks.pages import measure_pages
+from benchmarks.push import measure_push
+from benchmarks.reading import measure_bucket, measure_formats, measure_verify
+from benchmarks.report import keep_comparisons, read_results, show_comparison
+from benchmarks.stage_process import measure_stage_process
+from benchmarks.validate import measure_validate
+from benchmarks.workers import measure_workers
+from benchmarks.workshop import ROOT, Workshop, open_workshop
+from redraw_airflow.standalone.errors import EmbeddedError
 
 __all__ = ["main"]
 
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 where something measured did not work, 130 when interrupted.
     """
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(_BENCHMARKS)}; all by default"
     )

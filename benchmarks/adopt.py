@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tests.bench.harness import Comparison, Run, take_turns
-from tests.bench.workshop import MODEL, Workshop
+from benchmarks.harness import Comparison, Run, take_turns
+from benchmarks.workshop import MODEL, Workshop
+from redraw.checkpoint.bundle.writer import BundleWriter
 
 __all__ = ["measure_adopt"]
 
@@ -24,7 +24,7 @@ _MOST_TURNS = 3
 # Of the smaller number alone: a server on the same cores is what is measured there.
 _UPLOAD = """
 import sys; from pathlib import Path
-from tasks.files import scan_tree; from tasks.storage import open_storage, upload_tree
+from redraw.storage.files import scan_tree; from redraw.storage.opening import open_storage, upload_tree
 upload_tree(open_storage(sys.argv[2]), "runs", scan_tree(Path(sys.argv[1])).files)
 """
 

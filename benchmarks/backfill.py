@@ -16,13 +16,13 @@ from statistics import median
 
 import numpy as np
 
-from tasks.batches import ReexportReport
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.catalogue import add_checkpoint, folder_name
-from tasks.checkpoint.source import open_checkpoint
-from tasks.records import Checkpoint
-from tests.bench.harness import Comparison, Run, Series
-from tests.bench.workshop import MODEL, Workshop
+from benchmarks.harness import Comparison, Run, Series
+from benchmarks.workshop import MODEL, Workshop
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.catalogue.store import add_checkpoint, folder_name
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.records import Checkpoint
+from redraw.records.reexport import ReexportReport
 
 __all__ = ["FIRST_DAY", "Batches", "measure_backfill", "run_batches", "vary_checkpoints"]
 

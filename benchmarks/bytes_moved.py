@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.storage import open_storage
-from tests.bench.harness import Comparison, Run, Series
-from tests.bench.workshop import Workshop
+from benchmarks.harness import Comparison, Run, Series
+from benchmarks.workshop import Workshop
+from redraw.storage.opening import open_storage
 from tests.distributed.fleet import Fleet
 from tests.publishing.proxy import run_proxy
 

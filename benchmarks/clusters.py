@@ -9,9 +9,9 @@ from datetime import datetime
 
 import httpx
 
-from redraw.embedded.airflow_api import AirflowApi
-from tests.bench.harness import BenchmarkFailed, wait_until
-from tests.bench.workshop import Workshop
+from benchmarks.harness import BenchmarkFailed, wait_until
+from benchmarks.workshop import Workshop
+from redraw_airflow.standalone.airflow_api import AirflowApi
 from tests.conftest import free_port
 from tests.distributed.cluster import Cluster, run_cluster
 from tests.distributed.servers import find_missing, run_postgres, run_redis
@@ -81,7 +81,7 @@ def open_cluster(workshop: Workshop) -> Iterator[BenchCluster]:
     folder.mkdir()
     settings = replace(workshop.settings, state=folder / "central", airflow_port=port)
     more = {
-        "REDRAW_MODELS": "tasks.models,sample_models",
+        "REDRAW_MODELS": "redraw.models,sample_models",
         "REDRAW_WORK": f"{workshop.settings.checkpoint_bucket}/work-{port}",
     }
     with (

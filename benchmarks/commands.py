@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench.harness import Comparison, Run, take_turns
-from tests.bench.workshop import MODEL, Workshop
+from benchmarks.harness import Comparison, Run, take_turns
+from benchmarks.workshop import MODEL, Workshop
 
 __all__ = ["measure_commands"]
 
@@ -17,7 +17,7 @@ _DEAR = ("tensorflow", "keras")
 _TELL_IMPORTS = """
 import json, runpy, sys
 try:
-    runpy.run_module("tasks", run_name="__main__", alter_sys=True)
+    runpy.run_module("redraw", run_name="__main__", alter_sys=True)
 finally:
     print(json.dumps(sorted(sys.modules)))
 """

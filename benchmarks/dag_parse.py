@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from tests.bench.harness import Comparison, Run, take_turns
-from tests.bench.workshop import ROOT, Workshop
+from benchmarks.harness import Comparison, Run, take_turns
+from benchmarks.workshop import ROOT, Workshop
 
 __all__ = ["measure_dag_parse"]
 

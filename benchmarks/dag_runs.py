@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from redraw.embedded.airflow_api import AirflowApi, TaskState
-from tests.bench.harness import BenchmarkFailed, wait_until
+from benchmarks.harness import BenchmarkFailed, wait_until
+from redraw_airflow.standalone.airflow_api import AirflowApi, TaskState
 
 __all__ = ["TimedRun", "time_run"]
 

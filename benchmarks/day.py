@@ -6,11 +6,11 @@ further checkpoint as the difference of a batch of 100 and one of 10, by hand. `
 
 from __future__ import annotations
 
-from tests.bench.backfill import run_batches
-from tests.bench.estimate import Costs, estimate_day
-from tests.bench.harness import Comparison, Run, Series
-from tests.bench.workers import run_backfills
-from tests.bench.workshop import MODEL, Workshop
+from benchmarks.backfill import run_batches
+from benchmarks.estimate import Costs, estimate_day
+from benchmarks.harness import Comparison, Run, Series
+from benchmarks.workers import run_backfills
+from benchmarks.workshop import MODEL, Workshop
 
 __all__ = ["measure_day"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.bench.clusters import BenchCluster
-from tests.bench.harness import BenchmarkFailed, wait_until
+from benchmarks.clusters import BenchCluster
+from benchmarks.harness import BenchmarkFailed, wait_until
 
 __all__ = ["Days", "Span"]
 

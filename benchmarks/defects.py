@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from tests.bench.harness import Comparison, Series
-from tests.bench.workshop import Workshop
+from benchmarks.harness import Comparison, Series
+from benchmarks.workshop import Workshop
 
 __all__ = ["measure_defects"]
 

@@ -11,10 +11,10 @@ import itertools
 from collections.abc import Callable
 from statistics import median
 
-from tests.bench.clusters import CELERY, LOCAL, BenchCluster, open_cluster
-from tests.bench.dag_runs import TimedRun, time_run
-from tests.bench.harness import Comparison, Run, take_turns
-from tests.bench.workshop import Workshop
+from benchmarks.clusters import CELERY, LOCAL, BenchCluster, open_cluster
+from benchmarks.dag_runs import TimedRun, time_run
+from benchmarks.harness import Comparison, Run, take_turns
+from benchmarks.workshop import Workshop
 
 __all__ = ["measure_executors"]
 

@@ -23,9 +23,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from tasks.files import digest_tree
-from tests.bench.harness import BenchmarkFailed, Comparison, Run, Series
-from tests.bench.workshop import Workshop
+from benchmarks.harness import BenchmarkFailed, Comparison, Run, Series
+from benchmarks.workshop import Workshop
+from redraw.storage.files import digest_tree
 
 __all__ = ["LAYER_BYTES", "Figures", "measure_export", "work"]
 

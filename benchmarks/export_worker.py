@@ -16,7 +16,7 @@ from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["REDRAW_MODELS"] = "sample_models"
-_TESTS = Path(__file__).parents[1]
+_TESTS = Path(__file__).parents[1] / "tests"
 sys.path[0] = os.fspath(_TESTS.parent)
 sys.path.append(os.fspath(_TESTS))
 
@@ -25,11 +25,11 @@ import tensorflow as tf  # noqa: E402
 from sample_models.dense_graph import DenseGraph  # noqa: E402
 from sample_models.dense_stack import WIDTH, DenseStack  # noqa: E402
 
-from tasks.checkpoint.object_graph import variables_below  # noqa: E402
-from tasks.checkpoint.source import open_checkpoint  # noqa: E402
-from tasks.definition import Mode  # noqa: E402
-from tasks.export import export_model  # noqa: E402
-from tasks.requests import ExportRequest  # noqa: E402
+from redraw.checkpoint.formats.source import open_checkpoint  # noqa: E402
+from redraw.checkpoint.objects.object_graph import variables_below  # noqa: E402
+from redraw.definition import Mode  # noqa: E402
+from redraw.export.export import export_model  # noqa: E402
+from redraw.requests import ExportRequest  # noqa: E402
 
 _CHECKPOINT = Path("checkpoint/weights")
 # A server has neither these devices nor a training's time.

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from redraw.embedded.airflow_api import AirflowApi
-from redraw.embedded.services import read_password
-from tests.bench.dag_runs import TimedRun, time_run
-from tests.bench.harness import Comparison, Run, Series, take_turns
-from tests.bench.workshop import MODEL, STEPS, Workshop
+from benchmarks.dag_runs import TimedRun, time_run
+from benchmarks.harness import Comparison, Run, Series, take_turns
+from benchmarks.workshop import MODEL, STEPS, Workshop
+from redraw_airflow.standalone.airflow_api import AirflowApi
+from redraw_airflow.standalone.services import read_password
 
 __all__ = ["measure_five_stages"]
 
@@ -68,7 +68,7 @@ def _stage_by_stage(hand: list[Mapping[str, Run]], dag: list[TimedRun]) -> tuple
         Comparison(
             title=f"Stage {stage}: by hand, and as a task",
             series=(
-                Series(way=f"python -m tasks {stage}", runs=tuple(run[stage] for run in hand)),
+                Series(way=f"python -m redraw {stage}", runs=tuple(run[stage] for run in hand)),
                 Series(way=f"task {stage}", runs=tuple(Run(seconds=run.tasks[stage]) for run in dag)),
             ),
             notes={"wait before the task": f"{median(run.waits[stage] for run in dag):.2f} s"},

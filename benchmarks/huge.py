@@ -1,6 +1,6 @@
 """Measure export, validation and push of a recommender that may be larger than memory.
 
-`REDRAW_BENCH_GIGABYTES=20 TMPDIR=/large python -m tests.bench huge`: the disk holds the weights three times,
+`REDRAW_BENCH_GIGABYTES=20 TMPDIR=/large python -m benchmarks huge`: the disk holds the weights three times,
 as checkpoint, export and objects. The table is cut into parts: the local storage server holds an object
 three times in memory while it comes.
 """
@@ -14,10 +14,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.records import ValidationReport
-from tasks.validate.plan import PLAN
-from tests.bench.harness import Comparison, Run, Series
-from tests.bench.workshop import Workshop
+from benchmarks.harness import Comparison, Run, Series
+from benchmarks.workshop import Workshop
+from redraw.records import ValidationReport
+from redraw.validate.plan import PLAN
 
 __all__ = ["measure_huge"]
 
@@ -77,5 +77,5 @@ def _train(workshop: Workshop, place: Path, few: Mapping[str, str]) -> str:
 
 def _stage(workshop: Workshop, variables: Mapping[str, str], stage: str, *arguments: str) -> Run:
     workshop.say(f"  {stage}")
-    command = ("-m", "tasks", stage, "--model", "recommender", *arguments)
+    command = ("-m", "redraw", stage, "--model", "recommender", *arguments)
     return workshop.python(*command, variables=variables)

@@ -13,18 +13,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 sys.path[0] = os.fspath(_ROOT)
 
 import keras  # noqa: E402 - found only after what stands above
 import numpy as np  # noqa: E402
 
-from tasks.checkpoint.bundle_writer import BundleWriter  # noqa: E402
-from tasks.checkpoint.source import open_checkpoint  # noqa: E402
+from redraw.checkpoint.bundle.writer import BundleWriter  # noqa: E402
+from redraw.checkpoint.formats.source import open_checkpoint  # noqa: E402
 
 _WIDTH = 16
 _BLOCK = 1 << 18  # rows
-# As `tasks.models.recommender` draws them: how many ids of a kind there are, by the salt of its hash.
+# As `redraw.models.recommender` draws them: how many ids of a kind there are, by the salt of its hash.
 _IDS = {1: 300, 2: 200}
 
 

@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.harness import Comparison, Run, take_turns
-from tests.bench.workshop import ROOT, Workshop
+from benchmarks.harness import Comparison, Run, take_turns
+from benchmarks.workshop import ROOT, Workshop
 
 __all__ = ["measure_models"]
 
@@ -22,10 +22,10 @@ import mark_version, prune_versions, reexport_checkpoints, retrain_and_export, r
 """
 _ONE_EACH = """
 from airflow.sdk import DAG, CronTriggerTimetable
-from redraw.operators import (
+from redraw_airflow.operators.training import (
     CheckpointOperator, ExportSavedModelOperator, PushModelOperator, TrainOperator, ValidateSavedModelOperator
 )
-from tasks.registry import list_models
+from redraw.definition.registry import list_models
 
 for number, found in enumerate(list_models()):
     weekly = CronTriggerTimetable(f"{number % 60} {number // 60 % 24} * * MON", timezone="UTC")
@@ -74,7 +74,7 @@ def _write_package(folder: Path, number: int) -> Path:
     if not package.exists():
         package.mkdir(parents=True)
         (package / "__init__.py").touch()
-        definition = (ROOT / "tasks" / "models" / "mnist.py").read_text()
+        definition = (ROOT / "tasks" / "redraw" / "models" / "mnist.py").read_text()
         for index in range(number):
             # Each its own text: the same one is parsed once.
             (package / f"model_{index:04d}.py").write_text(f"{definition}\n# {index}\n")

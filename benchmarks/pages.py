@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import httpx
 
-from redraw.web.places import MOUNT
-from tasks.records import Check
-from tasks.storage import open_storage
-from tests.bench.harness import BenchmarkFailed, Comparison, Run, take_turns
-from tests.bench.workshop import MODEL, Workshop
-from tests.plugins.web.page_server import run_pages
-from tests.plugins.web.publications import pointer_record, publish, release_record, report_record
+from benchmarks.harness import BenchmarkFailed, Comparison, Run, take_turns
+from benchmarks.workshop import MODEL, Workshop
+from redraw.records import Check
+from redraw.storage.opening import open_storage
+from redraw_airflow.urls import MOUNT
+from tests.redraw_airflow.web.page_server import run_pages
+from tests.redraw_airflow.web.publications import pointer_record, publish, release_record, report_record
 
 __all__ = ["measure_pages"]
 

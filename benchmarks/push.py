@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from tests.bench.harness import BenchmarkFailed, Comparison, Run, compare_with, take_turns
-from tests.bench.senders import Gsutil, run_curl, run_curl_multipart
-from tests.bench.workshop import Workshop
+from benchmarks.harness import BenchmarkFailed, Comparison, Run, compare_with, take_turns
+from benchmarks.senders import Gsutil, run_curl, run_curl_multipart
+from benchmarks.workshop import Workshop
 from tests.publishing.exports import describe_export
 from tests.publishing.proxy import run_proxy
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path[0] = os.fspath(Path(__file__).parents[2])
+sys.path[0] = os.fspath(Path(__file__).parents[1])
 
 Send = Callable[[], object]
 
@@ -35,9 +35,9 @@ def main() -> None:
 
 def prepare_redraw(folder: Path, place: str) -> Send:
     """The whole stage, as a user runs it: claim, objects, listing, record."""
-    import tasks.storage.gcs  # noqa: F401 - the client library, which the push itself imports when it needs it
-    from tasks.push import push_model
-    from tasks.requests import PushRequest
+    import redraw.storage.gcs  # noqa: F401 - the client library, which the push itself imports when it needs it
+    from redraw.publish.push.push import push_model
+    from redraw.requests import PushRequest
 
     report = f"{folder}.report.json"
     request = PushRequest(model="digits", saved_model=str(folder), report=report, bucket=place)

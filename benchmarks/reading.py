@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench.export import LAYER_BYTES, work
-from tests.bench.harness import Comparison, Run, compare_with, take_turns
-from tests.bench.workshop import Workshop
+from benchmarks.export import LAYER_BYTES, work
+from benchmarks.harness import Comparison, Run, compare_with, take_turns
+from benchmarks.workshop import Workshop
 from tests.publishing.proxy import run_proxy
 
 __all__ = ["measure_bucket", "measure_formats", "measure_verify"]
@@ -28,7 +28,7 @@ _FAR_MILLISECONDS = 50
 _UPLOAD = """
 import sys
 from pathlib import Path
-from tasks.storage import open_storage
+from redraw.storage.opening import open_storage
 for path in Path(sys.argv[1]).iterdir():
     open_storage(sys.argv[2]).create(path.name, path)
 """

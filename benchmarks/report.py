@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.files import write_atomically
-from tests.bench.harness import BenchmarkFailed, Comparison, Difference, Series
+from benchmarks.harness import BenchmarkFailed, Comparison, Difference, Series
+from redraw.storage.files import write_atomically
 
 __all__ = ["keep_comparisons", "read_results", "show_comparison"]
 

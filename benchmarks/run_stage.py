@@ -10,10 +10,10 @@ import json
 import sys
 import time
 
-from redraw.stage_outcome import read_record
-from redraw.stage_process import StageProcess
-from tasks.descriptions import CheckpointDescription
-from tasks.records import ReleaseList
+from redraw.records import ReleaseList
+from redraw.records.results import CheckpointDescription
+from redraw_airflow.stages.outcome import read_record
+from redraw_airflow.stages.process import StageProcess
 
 _RECORDS = {"inspect": CheckpointDescription, "releases": ReleaseList}
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.bench.harness import BenchmarkFailed, Run, run_command
-from tests.bench.workshop import ROOT, Workshop
+from benchmarks.harness import BenchmarkFailed, Run, run_command
+from benchmarks.workshop import ROOT, Workshop
 
 __all__ = ["Gsutil", "run_curl", "run_curl_multipart"]
 

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-sys.path[0] = os.fspath(Path(__file__).parents[2])
+sys.path[0] = os.fspath(Path(__file__).parents[1])
 
 import requests  # noqa: E402 - the path comes first, as everywhere below
 
-from tasks.checkpoint.bundle_writer import BundleWriter  # noqa: E402
-from tasks.checkpoint.roles import Role, classify_tensors  # noqa: E402
-from tasks.checkpoint.source import CheckpointSource, open_checkpoint  # noqa: E402
+from redraw.checkpoint.bundle.writer import BundleWriter  # noqa: E402
+from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint  # noqa: E402
+from redraw.checkpoint.objects.roles import Role, classify_tensors  # noqa: E402
 
 
 class Requests:
@@ -74,9 +74,9 @@ def main() -> None:
 def import_reader(uri: str) -> None:
     """Import what a checkpoint's format or place is read by."""
     if uri.startswith("gs://"):
-        import tasks.storage.gcs  # noqa: F401
+        import redraw.storage.gcs  # noqa: F401
     elif uri.endswith((".keras", ".h5")):
-        import tasks.checkpoint.formats.archive  # noqa: F401
+        import redraw.checkpoint.formats.archive  # noqa: F401
     elif Path(uri).is_file():
         import tensorflow  # noqa: F401, ICN001
 

@@ -6,9 +6,9 @@ import json
 import os
 from collections.abc import Mapping
 
-from redraw.embedded.settings import airflow_environment
-from tests.bench.harness import Comparison, Run, take_turns
-from tests.bench.workshop import MODEL, ROOT, Workshop
+from benchmarks.harness import Comparison, Run, take_turns
+from benchmarks.workshop import MODEL, ROOT, Workshop
+from redraw_airflow.standalone.settings import airflow_environment
 
 __all__ = ["measure_stage_process"]
 
@@ -32,13 +32,13 @@ def _compare(workshop: Workshop, stage: str, request: Mapping[str, str]) -> Comp
     airflow = airflow_environment(workshop.settings)
 
     def bare() -> Run:
-        return workshop.python("-m", "tasks", stage, "--request", "-", stdin=asked)
+        return workshop.python("-m", "redraw", stage, "--request", "-", stdin=asked)
 
     def operated() -> Run:
         # Its peak would be that of Airflow, in whose process the operator runs.
         run = workshop.python(os.fspath(_PROGRAM), stage, stdin=asked, variables=airflow)
         return Run(seconds=json.loads(run.stdout)["seconds"])
 
-    series = take_turns({f"python -m tasks {stage}": bare, "StageProcess": operated}, workshop.turns)
+    series = take_turns({f"python -m redraw {stage}": bare, "StageProcess": operated}, workshop.turns)
     title = f"Stage process: {stage}, by a shell and by an operator"
     return Comparison(title=title, series=series, notes={"to be added at most": f"{_LIMIT} s"})

@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench.harness import BenchmarkFailed, Comparison, Run, Series
-from tests.bench.workshop import Workshop
+from benchmarks.harness import BenchmarkFailed, Comparison, Run, Series
+from benchmarks.workshop import Workshop
 
 __all__ = ["measure_validate"]
 

@@ -15,21 +15,22 @@ from pathlib import Path
 from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["REDRAW_MODELS"] = "sample_models,tasks.models"
-_TESTS = Path(__file__).parents[1]
+os.environ["REDRAW_MODELS"] = "sample_models,redraw.models"
+_TESTS = Path(__file__).parents[1] / "tests"
 sys.path[0] = os.fspath(_TESTS.parent)
 sys.path.append(os.fspath(_TESTS))
 
 import tensorflow as tf  # noqa: E402 - found, and quiet, only after what stands above
 
-from tasks.checkpoint import select_checkpoint  # noqa: E402
-from tasks.export import export_model  # noqa: E402
-from tasks.records import ExportedModel, ValidationReport  # noqa: E402
-from tasks.registry import load_definition  # noqa: E402
-from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest, ValidateRequest  # noqa: E402
-from tasks.train import train_model  # noqa: E402
-from tasks.validate import Validator, reference, session_reference  # noqa: E402, F401 - what a validation imports
-from tasks.validate.serving import ServingProcess  # noqa: E402
+from redraw.checkpoint.select import select_checkpoint  # noqa: E402
+from redraw.definition.registry import load_definition  # noqa: E402
+from redraw.export.export import export_model  # noqa: E402
+from redraw.records import ExportedModel, ValidationReport  # noqa: E402
+from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest, ValidateRequest  # noqa: E402
+from redraw.serving import ServingProcess  # noqa: E402
+from redraw.train.train import train_model  # noqa: E402
+from redraw.validate.subject import reference, session_reference  # noqa: E402, F401 - what a validation imports
+from redraw.validate.validator import Validator  # noqa: E402
 
 _BLOCK = 1 << 20
 _STEPS = 500

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 
-from tests.bench.backfill import FIRST_DAY, vary_checkpoints
-from tests.bench.clusters import BenchCluster, open_cluster
-from tests.bench.days import Days, Span
-from tests.bench.harness import Comparison, Run, Series, take_turns
-from tests.bench.workshop import MODEL, Workshop
+from benchmarks.backfill import FIRST_DAY, vary_checkpoints
+from benchmarks.clusters import BenchCluster, open_cluster
+from benchmarks.days import Days, Span
+from benchmarks.harness import Comparison, Run, Series, take_turns
+from benchmarks.workshop import MODEL, Workshop
 
 __all__ = ["Alone", "Backfills", "measure_workers", "run_backfills"]
 

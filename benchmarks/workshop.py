@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redraw.embedded.preflight import prepare_state
-from redraw.embedded.processes import end_services
-from redraw.embedded.services import check_services, start_services, start_storage
-from redraw.embedded.settings import Settings, read_settings, stage_environment
-from redraw.embedded.state import read_instance
-from tests.bench.harness import Run, run_command
+from benchmarks.harness import Run, run_command
+from redraw_airflow.standalone.preflight import prepare_state
+from redraw_airflow.standalone.processes import end_services
+from redraw_airflow.standalone.services import check_services, start_services, start_storage
+from redraw_airflow.standalone.settings import Settings, read_settings, stage_environment
+from redraw_airflow.standalone.state import read_instance
 
 __all__ = ["MODEL", "ROOT", "STEPS", "ByHand", "Workshop", "open_workshop"]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 MODEL = "mnist"
 # Enough for every seed to pass the definition's thresholds; training is not what is measured.
 STEPS = 500
@@ -86,8 +86,8 @@ class Workshop:
         return run_command([sys.executable, *arguments], environment=environment, folder=ROOT, stdin=stdin)
 
     def stage(self, *arguments: str) -> Run:
-        """Run `python -m tasks …`."""
-        return self.python("-m", "tasks", *arguments)
+        """Run `python -m redraw …`."""
+        return self.python("-m", "redraw", *arguments)
 
     def start_storage(self) -> None:
         """Start the storage server, unless it runs."""

@@ -11,9 +11,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from redraw.forms import mark_form
-from redraw.notices import announce_failure
-from redraw.operators import MarkVersionOperator
+from redraw_airflow.dags.callbacks import announce_failure
+from redraw_airflow.dags.forms import mark_form
+from redraw_airflow.operators.training import MarkVersionOperator
 
 with DAG(
     "mark_version",

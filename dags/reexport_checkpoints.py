@@ -14,10 +14,14 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 
-from redraw.forms import check_reexport_choices, reexport_form
-from redraw.notices import announce_failure
-from redraw.operators import PlanReexportOperator, ReexportOperator, SummarizeReexportOperator
-from redraw.queues import tensorflow_queue
+from redraw_airflow.dags.callbacks import announce_failure
+from redraw_airflow.dags.forms import check_reexport_choices, reexport_form
+from redraw_airflow.dags.queues import tensorflow_queue
+from redraw_airflow.operators.training import (
+    PlanReexportOperator,
+    ReexportOperator,
+    SummarizeReexportOperator,
+)
 
 with DAG(
     "reexport_checkpoints",

@@ -21,9 +21,10 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
 
-from redraw.forms import check_retrain_choices, retrain_form
-from redraw.notices import announce_failure
-from redraw.operators import (
+from redraw_airflow.dags.callbacks import announce_failure
+from redraw_airflow.dags.forms import check_retrain_choices, retrain_form
+from redraw_airflow.dags.queues import tensorflow_queue
+from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
     CheckpointOperator,
     ExportSavedModelOperator,
@@ -31,7 +32,6 @@ from redraw.operators import (
     TrainOperator,
     ValidateSavedModelOperator,
 )
-from redraw.queues import tensorflow_queue
 
 RELEASES = Asset("redraw_releases")
 

@@ -11,9 +11,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from redraw.forms import roll_back_form
-from redraw.notices import announce_failure
-from redraw.operators import RollBackOperator
+from redraw_airflow.dags.callbacks import announce_failure
+from redraw_airflow.dags.forms import roll_back_form
+from redraw_airflow.operators.training import RollBackOperator
 
 with DAG(
     "roll_back_model",

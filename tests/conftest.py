@@ -20,19 +20,19 @@ import numpy as np
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from redraw.embedded.airflow_api import AirflowApi
-from redraw.embedded.processes import end_services
-from redraw.embedded.services import read_password
-from redraw.embedded.settings import Settings, read_settings
-from redraw.embedded.state import read_instance
-from tasks.checkpoint.catalogue import folder_name
-from tasks.records import Checkpoint, ExportedModel, TrainingRun
-from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw.checkpoint.catalogue.store import folder_name
+from redraw.records import Checkpoint, ExportedModel, TrainingRun
+from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw_airflow.standalone.airflow_api import AirflowApi
+from redraw_airflow.standalone.processes import end_services
+from redraw_airflow.standalone.services import read_password
+from redraw_airflow.standalone.settings import Settings, read_settings
+from redraw_airflow.standalone.state import read_instance
 from tests.checkpoint_year import Year, save_year
 
 _START_BOUND = 60.0
 # The tests that use, or start, the one Airflow of the session.
-_AIRFLOW = ("tests/browser/", "tests/plugins/embedded/")
+_AIRFLOW = ("tests/browser/", "tests/redraw_airflow/standalone/")
 
 
 class _Together(LoadScopeScheduling):
@@ -107,7 +107,7 @@ def new_bucket(gcs_server: str) -> Callable[[], str]:
 @pytest.fixture(scope="session")
 def trained_mnist(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
     """A finished training run of the MNIST that ships, at full length."""
-    from tasks.train import train_model
+    from redraw.train.train import train_model
 
     out = tmp_path_factory.mktemp("mnist") / "run"
     return train_model(TrainRequest(model="mnist", out=str(out)))
@@ -116,7 +116,7 @@ def trained_mnist(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
 @pytest.fixture(scope="session")
 def mnist_checkpoint(trained_mnist: TrainingRun, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """Its last checkpoint, in a local catalogue."""
-    from tasks.checkpoint import select_checkpoint
+    from redraw.checkpoint.select import select_checkpoint
 
     catalogue = str(tmp_path_factory.mktemp("catalogue"))
     return select_checkpoint(
@@ -127,7 +127,7 @@ def mnist_checkpoint(trained_mnist: TrainingRun, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="session")
 def mnist_export(mnist_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
     """That checkpoint's export."""
-    from tasks.export import export_model
+    from redraw.export.export import export_model
 
     out = tmp_path_factory.mktemp("export") / "model"
     return export_model(ExportRequest(model="mnist", checkpoint=mnist_checkpoint, out=str(out)))
@@ -136,8 +136,8 @@ def mnist_export(mnist_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="session")
 def trained_line(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A checkpoint of the sample model `line_module`, a few steps old, in a local catalogue."""
-    from tasks.checkpoint import select_checkpoint
-    from tasks.train import train_model
+    from redraw.checkpoint.select import select_checkpoint
+    from redraw.train.train import train_model
 
     folder = tmp_path_factory.mktemp("line")
     with pytest.MonkeyPatch.context() as patch:
@@ -158,9 +158,9 @@ def add_lines(
 
     Each has weights of its own.
     """
-    from tasks.checkpoint.bundle_writer import BundleWriter
-    from tasks.checkpoint.catalogue import add_checkpoint
-    from tasks.checkpoint.source import open_checkpoint
+    from redraw.checkpoint.bundle.writer import BundleWriter
+    from redraw.checkpoint.catalogue.store import add_checkpoint
+    from redraw.checkpoint.formats.source import open_checkpoint
 
     source = open_checkpoint(f"{trained_line.uri}/{trained_line.prefix}")
 
@@ -206,7 +206,7 @@ def make(embedded_settings: Settings) -> Callable[..., subprocess.CompletedProce
         "REDRAW_AIRFLOW_PORT": str(embedded_settings.airflow_port),
         "REDRAW_GCS_PORT": str(embedded_settings.gcs_port),
         # A model that trains and exports in no time, for what is tested of Airflow alone.
-        "REDRAW_MODELS": "tasks.models,sample_models",
+        "REDRAW_MODELS": "redraw.models,sample_models",
         "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
     }
     # The environment that the tests run in is not theirs to change: it counts as made (-o).

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.__main__ import COMMANDS
-from tasks.errors import error_named
-from tasks.records import ValidationReport
+from redraw.__main__ import COMMANDS
+from redraw.errors import error_named
+from redraw.records import ValidationReport
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
@@ -46,7 +46,7 @@ def test_readme_example_of_an_own_model_trains_exports_and_validates(tmp_path: P
 
 def test_readme_names_every_command() -> None:
     for command in COMMANDS:
-        assert f"`{command}`" in README or f"python -m tasks {command} " in README, command
+        assert f"`{command}`" in README or f"python -m redraw {command} " in README, command
 
 
 @pytest.mark.parametrize("name", re.findall(r"`([A-Z]\w+)`", README.split("## The stages")[1].split("##")[0]))

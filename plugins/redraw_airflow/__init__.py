@@ -1,6 +1,6 @@
 """What knows Airflow: one thin operator per stage, each run in a process of its own.
 
-    operators ─► stage_process ─► python -m tasks STAGE
+    operators ─► stage_process ─► python -m redraw STAGE
                       │  request on stdin, record on stdout, log lines on stderr
                       └─ credentials: access tokens over a private socket
 

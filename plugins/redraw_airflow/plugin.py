@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from redraw.web.places import MODELS_VIEW, MOUNT, RUN_TAB, TASK_TAB
+from redraw_airflow.urls import MODELS_VIEW, MOUNT, RUN_TAB, TASK_TAB
 
 __all__ = ["RedrawPlugin"]
 
@@ -22,7 +22,7 @@ class _PagesWhenAsked:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._app is None:
-            from redraw.web.app import create_app
+            from redraw_airflow.web.app import create_app
 
             self._app = create_app()
         await self._app(scope, receive, send)

@@ -8,9 +8,9 @@
       │          └ one explicit, verified checkpoint, recorded in the checkpoint catalogue
       └ checkpoints and metrics (carries on where it was stopped)
 
-Every stage takes a request (`tasks.requests`), writes its result, and returns a
-record of it (`tasks.records`) that the next stage reads. Nothing here knows Airflow:
-`python -m tasks STAGE` runs any of it by hand, in a container or under an operator.
+Every stage takes a request (`redraw.requests`), writes its result, and returns a
+record of it (`redraw.records`) that the next stage reads. Nothing here knows Airflow:
+`python -m redraw STAGE` runs any of it by hand, in a container or under an operator.
 """
 
 __version__ = "0.1.0"

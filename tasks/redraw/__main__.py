@@ -1,4 +1,4 @@
-"""The command line: `python -m tasks STAGE …` reads a request and prints one JSON record.
+"""The command line: `python -m redraw STAGE …` reads a request and prints one JSON record.
 
 Flags are the fields of the stage's request; `--request FILE` takes them all as one
 JSON object (`-` is standard input). Logs and progress go to standard error. Exit
@@ -21,13 +21,12 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from tasks.credentials import watch_parent
-from tasks.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError
-from tasks.json_codec import json_key
-from tasks.quiet import keep_stdout, quiet_import
-from tasks.records import Record
-from tasks.registry import find_model
-from tasks.requests import (
+from redraw.definition.quiet import keep_stdout, quiet_import
+from redraw.definition.registry import find_model
+from redraw.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError
+from redraw.records import Record
+from redraw.records.codec import json_key
+from redraw.requests import (
     AdoptRequest,
     AskRequest,
     CheckpointRequest,
@@ -49,8 +48,9 @@ from tasks.requests import (
     ValidateRequest,
     VerifyRequest,
 )
+from redraw.storage.credentials import watch_parent
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 
 @dataclass(frozen=True)
@@ -87,30 +87,32 @@ class Command:
 
 
 COMMANDS = {
-    "models": Command(ModelsRequest, "tasks.describe:describe_models"),
-    "train": Command(TrainRequest, "tasks.train:train_model", loads_definition=True),
-    "checkpoint": Command(CheckpointRequest, "tasks.checkpoint:select_checkpoint"),
-    "adopt": Command(AdoptRequest, "tasks.checkpoint.adopt:adopt_checkpoints"),
+    "models": Command(ModelsRequest, "redraw.definition.describe:describe_models"),
+    "train": Command(TrainRequest, "redraw.train.train:train_model", loads_definition=True),
+    "checkpoint": Command(CheckpointRequest, "redraw.checkpoint.select:select_checkpoint"),
+    "adopt": Command(AdoptRequest, "redraw.checkpoint.catalogue.adopt:adopt_checkpoints"),
     "checkpoints": Command(
         CheckpointsRequest,
-        "tasks.checkpoint.listing:list_catalogue",
-        tables="tasks.checkpoint.tables:print_checkpoints",
+        "redraw.checkpoint.catalogue.listing:list_catalogue",
+        tables="redraw.checkpoint.catalogue.tables:print_checkpoints",
     ),
-    "export": Command(ExportRequest, "tasks.export:export_model", loads_definition=True),
-    "validate": Command(ValidateRequest, "tasks.validate:validate_model", loads_definition=True),
-    "push": Command(PushRequest, "tasks.push:push_model"),
-    "reexport": Command(ReexportRequest, "tasks.reexport:reexport_checkpoints", loads_definition=True),
-    "live": Command(LiveRequest, "tasks.live:change_live"),
-    "releases": Command(ReleasesRequest, "tasks.releases:list_releases"),
-    "prune": Command(PruneRequest, "tasks.prune:prune_versions"),
-    "pin": Command(PinRequest, "tasks.live.pin:pin_version"),
-    "mirror": Command(MirrorRequest, "tasks.mirror:mirror_versions"),
-    "verify": Command(VerifyRequest, "tasks.verify:verify_version"),
-    "differences": Command(DifferencesRequest, "tasks.differences:compare_weights"),
-    "predict": Command(PredictRequest, "tasks.predict:predict_golden", loads_definition=True),
-    "ask": Command(AskRequest, "tasks.ask:ask_version"),
+    "export": Command(ExportRequest, "redraw.export.export:export_model", loads_definition=True),
+    "validate": Command(ValidateRequest, "redraw.validate.validator:validate_model", loads_definition=True),
+    "push": Command(PushRequest, "redraw.publish.push.push:push_model"),
+    "reexport": Command(
+        ReexportRequest, "redraw.reexport.reexport:reexport_checkpoints", loads_definition=True
+    ),
+    "live": Command(LiveRequest, "redraw.publish.live.set_live:change_live"),
+    "releases": Command(ReleasesRequest, "redraw.publish.releases:list_releases"),
+    "prune": Command(PruneRequest, "redraw.publish.prune.prune:prune_versions"),
+    "pin": Command(PinRequest, "redraw.publish.live.pin:pin_version"),
+    "mirror": Command(MirrorRequest, "redraw.publish.mirror:mirror_versions"),
+    "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
+    "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
+    "predict": Command(PredictRequest, "redraw.ask.golden:predict_golden", loads_definition=True),
+    "ask": Command(AskRequest, "redraw.ask.ask:ask_version"),
     "inspect": Command(
-        InspectRequest, "tasks.inspect:inspect_uri", tables="tasks.inspect.tables:print_tables"
+        InspectRequest, "redraw.inspect.inspect:inspect_uri", tables="redraw.inspect.tables:print_tables"
     ),
 }
 _FORMS = ("auto", "table", "json")
@@ -135,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
         record = command.run(_request(command.request, parsed))
     except RedrawError as err:
         if isinstance(err, CheckpointsFailed):
-            command.show(err.report, "json")
+            command.show(typing.cast(Record, err.report), "json")
         line = " ".join(str(err).split())
         sys.stderr.write(f"error [{type(err).__name__}]: {line}\n")
         return 2 if isinstance(err, UsageError) else 1
@@ -150,7 +152,7 @@ def _imported(name: str) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tasks", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m redraw", description=(__doc__ or "").partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         summary = (command.request.__doc__ or "").strip()
@@ -226,5 +228,10 @@ def _read_json(source: str) -> object:
         raise InvalidRequest(f"{where}: expected one JSON object, got {err}. Correct the request.") from err
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The console script `redraw`: `main`, and its status as the process's."""
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -37,10 +37,7 @@ error without the libraries that raised it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tasks.record import Record
+from typing import Any, Protocol
 
 __all__ = [
     "BucketNotFound",
@@ -75,6 +72,12 @@ __all__ = [
     "WorkerLost",
     "error_named",
 ]
+
+
+class _Report(Protocol):
+    """A record: records know the errors, not the other way round."""
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 class RedrawError(Exception):
@@ -154,7 +157,7 @@ class CheckpointsFailed(RedrawError):
         report: The batch's record, which is printed all the same.
     """
 
-    def __init__(self, message: str, report: Record) -> None:
+    def __init__(self, message: str, report: _Report) -> None:
         super().__init__(message)
         self.report = report
 

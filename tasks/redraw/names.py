@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tasks.errors import InvalidName
+from redraw.errors import InvalidName
 
 __all__ = [
     "CHECKPOINT_RECORD",
@@ -42,7 +42,7 @@ def check_model_name(name: str) -> str:
     if not _MODEL.fullmatch(name):
         raise InvalidName(
             f"model name {name!r}: expected a lower-case letter followed by up to 62 lower-case"
-            " letters, digits or underscores. List the models with 'python -m tasks models'."
+            " letters, digits or underscores. List the models with 'python -m redraw models'."
         )
     return name
 

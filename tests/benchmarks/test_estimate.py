@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.estimate import Costs, Estimate, estimate_day
+from benchmarks.estimate import Costs, Estimate, estimate_day
 
 COSTS = Costs(first=18.0, further=0.36, first_cpu=36.0, further_cpu=0.72)
 

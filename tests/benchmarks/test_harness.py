@@ -12,7 +12,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from tests.bench.harness import (
+from benchmarks.harness import (
     BenchmarkFailed,
     Comparison,
     Difference,
@@ -22,7 +22,7 @@ from tests.bench.harness import (
     run_command,
     take_turns,
 )
-from tests.bench.report import keep_comparisons, show_comparison
+from benchmarks.report import keep_comparisons, show_comparison
 
 
 def _series(way: str, *seconds: float, peaks: tuple[int | None, ...] = ()) -> Series:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from redraw.embedded.services import read_password
-from redraw.embedded.settings import Settings
+from redraw_airflow.standalone.services import read_password
+from redraw_airflow.standalone.settings import Settings
+from tests.paths import ROOT
 
-_ROOT = Path(__file__).resolve().parents[2]
 # No sandbox of its own where it runs as root, no graphics card, and nothing that calls home.
 _SWITCHES = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -80,7 +79,7 @@ def log_in(
 @pytest.fixture(scope="session")
 def keep_picture() -> KeepPicture:
     """Keeps what a page shows: `keep_picture(page, "models")`."""
-    folder = _ROOT / ".redraw" / "pictures"
+    folder = ROOT / ".redraw" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
 
     def keep(page: Page, name: str) -> None:

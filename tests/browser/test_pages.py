@@ -9,12 +9,12 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
-from redraw.embedded.airflow_api import AirflowApi
-from redraw.embedded.settings import Settings
-from tasks.live import change_live
-from tasks.records import LivePointer, Release, ReleaseList
-from tasks.releases import list_releases
-from tasks.requests import LiveRequest, ReleasesRequest
+from redraw.publish.live.set_live import change_live
+from redraw.publish.releases import list_releases
+from redraw.records import LivePointer, Release, ReleaseList
+from redraw.requests import LiveRequest, ReleasesRequest
+from redraw_airflow.standalone.airflow_api import AirflowApi
+from redraw_airflow.standalone.settings import Settings
 from tests.browser.conftest import NARROW, KeepPicture, LogIn
 
 MODEL = "mnist"

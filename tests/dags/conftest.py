@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import IMPORT_PATH, ROOT
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         "AIRFLOW__CORE__PLUGINS_FOLDER": os.fspath(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "PYTHONPATH": os.pathsep.join([os.fspath(ROOT), os.fspath(ROOT / "plugins")]),
+        "PYTHONPATH": IMPORT_PATH,
     }
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=environment, check=True, capture_output=True, timeout=300)

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from tasks.batches import ReexportReport
-from tasks.live import change_live
-from tasks.records import Checkpoint
-from tasks.requests import LiveRequest
+from redraw.publish.live.set_live import change_live
+from redraw.records import Checkpoint
+from redraw.records.reexport import ReexportReport
+from redraw.requests import LiveRequest
+from tests.paths import ROOT
 
 Python = Callable[..., Any]
 AddLines = Callable[..., list[Checkpoint]]
 
 MODEL = "line_module"
-ROOT = Path(__file__).resolve().parents[2]
 DAYS = {10: "2025-03-01T12:00:00Z", 20: "2025-03-02T00:00:00Z", 30: "2025-03-02T23:59:59Z"}
 
 
@@ -27,7 +27,7 @@ def run_dag(python: Python, gcs_server: str, bucket: str, tmp_path: Path) -> Cal
 
     def run(logical_date: str, **conf: Any) -> Any:
         given = {"model": MODEL, "bucket": bucket, "catalogue": str(tmp_path / "catalogue"), **conf}
-        folders = [ROOT, ROOT / "plugins", ROOT / "tests"]
+        folders = [ROOT / "tasks", ROOT / "plugins", ROOT / "tests"]
         return python(
             *("run_dag.py", "reexport_checkpoints", logical_date, json.dumps(given)),
             REDRAW_WORK=str(tmp_path / "work"),

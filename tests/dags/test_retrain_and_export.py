@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tasks.export import export_model
-from tasks.requests import ExportRequest
+from redraw.export.export import export_model
+from redraw.requests import ExportRequest
+from tests.paths import ROOT
 
 Python = Callable[..., Any]
 
@@ -26,7 +27,7 @@ def parsed(python: Python) -> Any:
 
 def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None:
     assert parsed["import_errors"] == {}
-    assert "redraw.operators" in parsed["loaded"]
+    assert "redraw_airflow.operators.training" in parsed["loaded"]
     dear = tuple(f"{name}." for name in DEAR)
     assert [name for name in parsed["loaded"] if name in DEAR or name.startswith(dear)] == []
 
@@ -58,7 +59,7 @@ def test_parse_without_buckets_in_the_environment_has_no_errors(python: Python) 
 def test_parse_without_any_definition_says_so(python: Python, tmp_path: Path) -> None:
     (tmp_path / "no_models").mkdir()
     (tmp_path / "no_models" / "__init__.py").touch()
-    folders = ":".join([str(tmp_path), *(str(Path(__file__).parents[2] / part) for part in (".", "plugins"))])
+    folders = ":".join([str(tmp_path), *(str(ROOT / part) for part in ("tasks", "plugins"))])
 
     with pytest.raises(AssertionError, match="REDRAW_MODELS: expected at least one definition"):
         python("parse_dags.py", PYTHONPATH=folders, REDRAW_MODELS="no_models")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tasks.live import change_live
-from tasks.push import push_model
-from tasks.records import ExportedModel, ValidationReport
-from tasks.requests import LiveRequest, PushRequest
+from redraw.publish.live.set_live import change_live
+from redraw.publish.push.push import push_model
+from redraw.records import ExportedModel, ValidationReport
+from redraw.requests import LiveRequest, PushRequest
 
 Python = Callable[..., Any]
 

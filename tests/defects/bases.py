@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks.checkpoint import select_checkpoint
-from tasks.definition import ModelDefinition
-from tasks.export import export_model, exporter
-from tasks.records import Checkpoint, ExportedModel, TrainingRun, WeightsKind
-from tasks.registry import load_definition
-from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
-from tasks.train import train_model
+from redraw.checkpoint.select import select_checkpoint
+from redraw.definition import ModelDefinition
+from redraw.definition.registry import load_definition
+from redraw.export.export import export_model, exporter
+from redraw.records import Checkpoint, ExportedModel, TrainingRun, WeightsKind
+from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw.train.train import train_model
 
 __all__ = ["BASES", "Bases", "export_definition", "train_definition"]
 
@@ -107,7 +107,7 @@ def train_definition(definition: ModelDefinition, model: str, folder: Path) -> C
         The checkpoint's record.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tasks.train.load_definition", lambda _: definition)
+        patch.setattr("redraw.train.train.load_definition", lambda _: definition)
         run = train_model(TrainRequest(model=model, out=str(folder / "run")))
     catalogue = str(folder / "catalogue")
     return select_checkpoint(CheckpointRequest(model=model, source=run, catalogue=catalogue, latest=True))

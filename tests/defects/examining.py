@@ -10,14 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tasks.definition import ModelDefinition
-from tasks.provenance import Provenance
-from tasks.records import ExportedModel, Release, ValidationReport
-from tasks.validate import examine
-from tasks.validate.plan import PLAN, PlannedCheck
-from tasks.validate.serving import ServingProcess
-from tasks.validate.standard import Standard
-from tasks.validate.subject import LiveVersion, Subject
+from redraw.definition import ModelDefinition
+from redraw.records import ExportedModel, Release, ValidationReport
+from redraw.records.provenance import Provenance
+from redraw.serving import ServingProcess
+from redraw.validate.plan import PLAN, PlannedCheck
+from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.subject import LiveVersion, Subject
+from redraw.validate.validator import examine
 from tests.defects.planting import Specimen
 
 __all__ = ["Examiner", "Finding", "leading_to"]

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import Mode, Signature, TensorSpec
+from redraw.definition import Mode, Signature, TensorSpec
 from tests.defects.tiny import Arrays, Tensors, Tiny, normal, one_signature
 
 __all__ = [

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tasks.definition import Budget, Mode, ModelDefinition, Threshold
-from tasks.models.digits_graph import DigitsGraph
-from tasks.models.mnist import Mnist
-from tasks.records import WeightsKind
-from tasks.registry import load_definition
+from redraw.definition import Budget, Mode, ModelDefinition, Threshold
+from redraw.definition.registry import load_definition
+from redraw.models.digits_graph import DigitsGraph
+from redraw.models.mnist import Mnist
+from redraw.records import WeightsKind
 from tests.defects import good_dtypes, good_graphs, good_modules, good_networks
 from tests.defects.bases import BASES, Bases, export_definition, train_definition
 from tests.defects.planting import Specimen

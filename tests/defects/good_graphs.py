@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.definition import GraphFunctionDefinition, Mode, TensorSpec
+from redraw.definition import GraphFunctionDefinition, Mode, TensorSpec
 from tests.defects.tiny import Arrays, Tiny, normal, one_signature
 
 __all__ = ["OldControlFlow", "ReferenceVariables"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import GoldenExamples, Mode, TensorSpec
+from redraw.definition import GoldenExamples, Mode, TensorSpec
 from tests.defects.tiny import Arrays, Tensors, Tiny, normal, one_signature
 
 __all__ = ["ControlFlow", "LargeVocabulary", "NoWeights", "Ragged", "Sampling", "SeededSampling"]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import Mode, Signature, TensorSpec, TrainingPlan
+from redraw.definition import Mode, Signature, TensorSpec, TrainingPlan
 from tests.defects.tiny import Arrays, Tensors, Tiny, normal, one_signature
 
 __all__ = [

@@ -11,7 +11,7 @@ from sample_models.line_module import LineDefinition
 from sample_models.named_net import NamedNet
 from sample_models.word_graph import WordGraphDefinition
 
-from tasks.definition import Mode, TrainingPlan
+from redraw.definition import Mode, TrainingPlan
 from tests.defects.tiny import Arrays, Tiny, normal
 
 __all__ = ["SAMPLES"]

@@ -7,11 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.definition import Mode
-from tasks.models.digits_graph import DigitsGraph
-from tasks.models.mnist import Mnist
-from tasks.models.recommender import Recommender
-from tasks.models.text_classifier import TextClassifier
+from redraw.definition import Mode
+from redraw.models.digits_graph import DigitsGraph
+from redraw.models.mnist import Mnist
+from redraw.models.recommender import Recommender
+from redraw.models.text_classifier import TextClassifier
 from tests.defects.planting import Defect, planted_in_definition
 
 __all__ = ["DEFECTS"]

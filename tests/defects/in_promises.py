@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tasks.definition import Budget, ModelDefinition, Threshold
-from tasks.models.digits_graph import DigitsGraph
-from tasks.models.mnist import Mnist
-from tasks.models.recommender import Recommender
-from tasks.registry import load_definition
+from redraw.definition import Budget, ModelDefinition, Threshold
+from redraw.definition.registry import load_definition
+from redraw.models.digits_graph import DigitsGraph
+from redraw.models.mnist import Mnist
+from redraw.models.recommender import Recommender
 from tests.defects.bases import Bases, export_definition, train_definition
 from tests.defects.grafts import graft, hang_on
 from tests.defects.planting import Defect, Specimen, copy_of, edit_graph, planted, sealed

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tasks.definition import GoldenExamples, Signature, TensorSpec
-from tasks.models.digits_graph import DigitsGraph
-from tasks.models.mnist import Mnist
-from tasks.models.recommender import Recommender
-from tasks.registry import load_definition
+from redraw.definition import GoldenExamples, Signature, TensorSpec
+from redraw.definition.registry import load_definition
+from redraw.models.digits_graph import DigitsGraph
+from redraw.models.mnist import Mnist
+from redraw.models.recommender import Recommender
 from tests.defects.bases import Bases, export_definition
 from tests.defects.planting import (
     Defect,

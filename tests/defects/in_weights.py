@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.records import ExportedModel
-from tasks.registry import load_definition
+from redraw.definition.registry import load_definition
+from redraw.records import ExportedModel
 from tests.defects.bases import Bases
 from tests.defects.planting import (
     Defect,

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.definition import ModelDefinition
-from tasks.files import digest_tree
-from tasks.records import ExportedModel
-from tasks.registry import load_definition
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.definition import ModelDefinition
+from redraw.definition.registry import load_definition
+from redraw.records import ExportedModel
+from redraw.storage.files import digest_tree
 from tests.defects.bases import Bases, export_definition
 
 __all__ = [

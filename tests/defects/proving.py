@@ -10,15 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.records import TrainingRun
+from redraw.records import TrainingRun
 from tests.defects.bases import Bases
 from tests.defects.examining import Examiner, Finding, leading_to
 from tests.defects.good_exports import GoodExport
 from tests.defects.planting import Defect
+from tests.paths import TESTS
 
 __all__ = ["ProvingGround", "open_proving_ground"]
-
-_TESTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def open_proving_ground(
     vocabulary = folder / "vocabulary.txt"
     vocabulary.write_text("red\ngreen\nblue\ngrey\n")
     with pytest.MonkeyPatch.context() as patch, Examiner(folder / "scratch") as examiner:
-        patch.syspath_prepend(str(_TESTS))
+        patch.syspath_prepend(str(TESTS))
         patch.setenv("SAMPLE_VOCABULARY", str(vocabulary))
         yield ProvingGround(Bases(folder, runs), examiner)
 

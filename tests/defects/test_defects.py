@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.records import TrainingRun
-from tasks.validate.plan import PLAN
+from redraw.records import TrainingRun
+from redraw.validate.plan import PLAN
 from tests.defects.corpus import DEFECTS
 from tests.defects.good_exports import GOOD_EXPORTS, GoodExport
 from tests.defects.planting import Defect

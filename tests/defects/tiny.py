@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import GoldenExamples, ModelDefinition, Signature, TensorSpec, TrainingPlan
+from redraw.definition import GoldenExamples, ModelDefinition, Signature, TensorSpec, TrainingPlan
 
 __all__ = ["Arrays", "Tensors", "Tiny", "normal", "one_signature"]
 

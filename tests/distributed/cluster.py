@@ -14,14 +14,14 @@ from pathlib import Path
 import httpx
 import psutil
 
-from redraw.embedded.airflow_api import AirflowApi
-from redraw.embedded.processes import Service, end_services, last_lines, start_service
-from redraw.embedded.services import read_password
-from redraw.embedded.settings import Settings, airflow_environment
+from redraw_airflow.standalone.airflow_api import AirflowApi
+from redraw_airflow.standalone.processes import Service, end_services, last_lines, start_service
+from redraw_airflow.standalone.services import read_password
+from redraw_airflow.standalone.settings import Settings, airflow_environment
+from tests.paths import TESTS
 
 __all__ = ["Cluster", "run_cluster"]
 
-_TESTS = Path(__file__).resolve().parents[1]
 _MIGRATION_SECONDS = 180.0
 _START_SECONDS = 240.0
 
@@ -139,7 +139,7 @@ def _environment(settings: Settings, database: str, broker: str, more: Mapping[s
     base = {key: value for key, value in airflow_environment(settings).items() if key != "REDRAW_STATE"}
     return {
         **base,
-        "PYTHONPATH": os.pathsep.join([base["PYTHONPATH"], os.fspath(_TESTS)]),
+        "PYTHONPATH": os.pathsep.join([base["PYTHONPATH"], os.fspath(TESTS)]),
         "REDRAW_TENSORFLOW_QUEUE": "tensorflow",
         **{f"AIRFLOW__{name}": value for name, value in options.items()},
         **more,

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.paths import ROOT
+
 __all__ = ["Machine"]
 
-ROOT = Path(__file__).resolve().parents[2]
 _STAGE_SECONDS = 300.0
 
 
@@ -41,7 +42,7 @@ class Machine:
     def start(self, stage: str, request: Mapping[str, Any]) -> subprocess.Popen[str]:
         """Start a stage."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "tasks", stage, "--request", "-"],
+            [sys.executable, "-m", "redraw", stage, "--request", "-"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from redraw.embedded.processes import Service, end_services, start_service
+from redraw_airflow.standalone.processes import Service, end_services, start_service
 
 __all__ = ["find_missing", "run_postgres", "run_redis"]
 

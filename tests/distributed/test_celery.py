@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from redraw.embedded.airflow_api import AirflowApi
-from redraw.embedded.settings import Settings
-from tasks.records import Checkpoint, Release
-from tasks.storage import open_storage
+from redraw.records import Checkpoint, Release
+from redraw.storage.opening import open_storage
+from redraw_airflow.standalone.airflow_api import AirflowApi
+from redraw_airflow.standalone.settings import Settings
 from tests.conftest import free_port
 from tests.distributed.cluster import Cluster, run_cluster
 from tests.distributed.servers import find_missing, run_postgres, run_redis
+from tests.paths import ROOT
 from tests.publishing.faults import Fault, Kill, Moment
 from tests.publishing.proxy import FaultyProxy
 from tests.publishing.requests import Operation
@@ -38,7 +39,7 @@ def running(
     proxy: FaultyProxy, bucket: str, tmp_path: Path, until: Callable[..., None]
 ) -> Iterator[tuple[Cluster, AirflowApi]]:
     """A cluster with a worker for each of two queues; the storage is reached through the proxy."""
-    settings = Settings(root=Path(__file__).parents[2], state=tmp_path / "central", airflow_port=free_port())
+    settings = Settings(root=ROOT, state=tmp_path / "central", airflow_port=free_port())
     more = {
         "STORAGE_EMULATOR_HOST": proxy.url,
         "REDRAW_MODELS": "sample_models",

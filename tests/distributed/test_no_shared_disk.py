@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.storage import open_storage
+from redraw.storage.opening import open_storage
 from tests.distributed.fleet import Fleet
 from tests.publishing.faults import Fault, Moment
 from tests.publishing.proxy import FaultyProxy

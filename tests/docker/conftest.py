@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 def make_environment(folder: Path, lock: Path) -> Path:
@@ -64,7 +64,7 @@ def airflow_home(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory)
         "AIRFLOW__CORE__PLUGINS_FOLDER": os.fspath(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "PYTHONPATH": os.pathsep.join(map(os.fspath, (ROOT, ROOT / "plugins", ROOT / "tests"))),
+        "PYTHONPATH": os.pathsep.join(map(os.fspath, (ROOT / "tasks", ROOT / "plugins", ROOT / "tests"))),
         "PATH": os.pathsep.join([os.fspath(airflow_python.parent), inherited["PATH"]]),
     }
     migrate = [os.fspath(airflow_python), "-m", "airflow", "db", "migrate"]

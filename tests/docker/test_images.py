@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 FILES = sorted((ROOT / "docker").glob("Dockerfile.*"))
 _COPY = re.compile(r"^COPY ((?:--\S+ )*)(.+) \S+$", re.MULTILINE)
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.records import Release
+from redraw.records import Release
+from tests.paths import TESTS
 
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
-RUN_DAG = Path(__file__).resolve().parents[1] / "dags" / "run_dag.py"
+RUN_DAG = TESTS / "dags" / "run_dag.py"
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 
@@ -30,8 +31,8 @@ def side(request: pytest.FixtureRequest) -> tuple[Path, str, str]:
     """An interpreter, the package whose every module it has to import, and what it must not have."""
     python = request.getfixturevalue(f"{request.param}_python")
     return {
-        "airflow": (python, "redraw", "tensorflow"),
-        "tensorflow": (python, "tasks", "airflow"),
+        "airflow": (python, "redraw_airflow", "tensorflow"),
+        "tensorflow": (python, "redraw", "airflow"),
     }[request.param]
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.file_list import encode_files
-from tasks.files import scan_tree
-from tasks.push import push_model
-from tasks.records import Release, Signature, TensorSpec
-from tasks.requests import PushRequest
+from redraw.publish.push.push import push_model
+from redraw.records import Release, Signature, TensorSpec
+from redraw.records.file_list import encode_files
+from redraw.requests import PushRequest
+from redraw.storage.files import scan_tree
 from tests.publishing.exports import export_record, passing_report
 
 __all__ = ["SIGNATURES", "publish_asked_model", "save_asked_model"]

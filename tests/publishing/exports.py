@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tasks.file_list import encode_files
-from tasks.files import scan_tree
-from tasks.records import (
+from redraw.records import (
     Check,
     Checkpoint,
     ExaminedObjects,
@@ -20,7 +18,9 @@ from tasks.records import (
     TensorSpec,
     ValidationReport,
 )
-from tasks.storage import open_storage, upload_tree, write_uri
+from redraw.records.file_list import encode_files
+from redraw.storage.files import scan_tree
+from redraw.storage.opening import open_storage, upload_tree, write_uri
 
 __all__ = [
     "TRAINED_AT",

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tasks.storage import open_storage
+from redraw.storage.opening import open_storage
 from tests.publishing.faults import Fault, Kill, Moment
 from tests.publishing.processes import Command, Ended, Starter
 from tests.publishing.proxy import FaultyProxy

@@ -1,4 +1,4 @@
-"""Commands of `python -m tasks`, each in a real process that takes milliseconds to start.
+"""Commands of `python -m redraw`, each in a real process that takes milliseconds to start.
 
 They are forked from one process that has imported what they need and done nothing yet: so
 hundreds can be started, and killed, in the time that a few would take for their imports.
@@ -14,14 +14,20 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tasks.__main__ import main
-from tasks.live import loading
+from redraw.__main__ import main
+from redraw.publish.live import loading
 
 __all__ = ["Command", "Ended", "Starter"]
 
 _NEEDED = [
     *("__main__", "tests.publishing.processes"),
-    *("tasks.push", "tasks.live", "tasks.prune", "tasks.releases", "tasks.storage.gcs"),
+    *(
+        "redraw.publish.push.push",
+        "redraw.publish.live.set_live",
+        "redraw.publish.prune.prune",
+        "redraw.publish.releases",
+        "redraw.storage.gcs",
+    ),
     *("google.protobuf.text_format", "tensorflow_serving.config.model_server_config_pb2"),
 ]
 _LONGEST_SECONDS = 120.0
@@ -75,7 +81,7 @@ class Starter:
         """Start one.
 
         Args:
-            arguments: What follows `python -m tasks`.
+            arguments: What follows `python -m redraw`.
             environment: Variables that it has besides those of the first one's start.
 
         Returns:
@@ -89,7 +95,7 @@ class Starter:
 
 
 def _run(arguments: list[str], environment: dict[str, str], output: Path) -> None:
-    """In the new process: what `python -m tasks` does."""
+    """In the new process: what `python -m redraw` does."""
     os.environ.update(environment)
     # What these tests publish is quick to make and no model: nothing could load it.
     loading.demand_loadable = lambda release: None

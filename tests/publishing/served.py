@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.published import Claim, read_claim, read_release
-from tasks.storage import open_storage
+from redraw.publish.bucket.layout import Claim, read_claim, read_release
+from redraw.storage.opening import open_storage
 
 __all__ = ["demand_servable"]
 

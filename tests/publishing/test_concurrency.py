@@ -10,11 +10,11 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from tasks.live import change_live
-from tasks.records import LivePointer, Release
-from tasks.releases import list_releases
-from tasks.requests import LiveRequest, ReleasesRequest
-from tasks.storage import open_storage
+from redraw.publish.live.set_live import change_live
+from redraw.publish.releases import list_releases
+from redraw.records import LivePointer, Release
+from redraw.requests import LiveRequest, ReleasesRequest
+from redraw.storage.opening import open_storage
 from tests.publishing.exports import Export, RemoteExport, small_files, write_export
 from tests.publishing.faults import Fault, Wait
 from tests.publishing.processes import Ended, Starter

@@ -11,11 +11,11 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from tasks.errors import NotValidated
-from tasks.push import push_model
-from tasks.records import ExaminedObjects, ValidationReport
-from tasks.requests import PushRequest
-from tasks.storage import download_tree, open_storage, read_uri, write_uri
+from redraw.errors import NotValidated
+from redraw.publish.push.push import push_model
+from redraw.records import ExaminedObjects, ValidationReport
+from redraw.requests import PushRequest
+from redraw.storage.opening import download_tree, open_storage, read_uri, write_uri
 from tests.publishing.exports import Export, RemoteExport, send_export, write_export, write_report
 from tests.publishing.faults import Fault, Wait
 from tests.publishing.processes import Ended, Starter

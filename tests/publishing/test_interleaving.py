@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.live import change_live
-from tasks.published import read_release
-from tasks.requests import LiveRequest
-from tasks.storage import open_storage
+from redraw.publish.bucket.layout import read_release
+from redraw.publish.live.set_live import change_live
+from redraw.requests import LiveRequest
+from redraw.storage.opening import open_storage
 from tests.publishing.exports import Export, write_export
 from tests.publishing.faults import Fault, Wait
 from tests.publishing.kills import Killer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.storage import open_storage
+from redraw.storage.opening import open_storage
 from tests.publishing.exports import Export, RemoteExport, small_files, write_export
 from tests.publishing.faults import Moment
 from tests.publishing.kills import Killer, contents

@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.records import TrainingRun
-from tasks.run_folder import RunFolder
-from tasks.storage import open_storage
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.records import TrainingRun
+from redraw.runs.folder import RunFolder
+from redraw.storage.opening import open_storage
+from tests.paths import ROOT
 from tests.publishing.exports import Export, RemoteExport, write_export
 from tests.publishing.faults import Fault, Refuse
 from tests.publishing.processes import Starter
 from tests.publishing.proxy import FaultyProxy
 from tests.publishing.requests import permissions_by_bucket, permissions_of
 
-_PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
+_PAGE = ROOT / "docs" / "permissions.md"
 _ROW = re.compile(r"^\| (.*?) \| (.*) \|$", re.MULTILINE)
 # They read as `inspect` and `verify` do, but need TensorFlow, or a model that it loads.
 _NOT_RUN = {"train", "export", "validate", "predict", "ask"}

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.paths import ROOT
 from tests.publishing.exports import Export, describe_export
 from tests.publishing.faults import Moment
 from tests.publishing.kills import Killer
@@ -59,7 +60,7 @@ def reader(gcs_server: str, bucket: str, tmp_path: Path) -> Iterator[Reader]:
             stdin=subprocess.PIPE,
             stdout=output,
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
         )
     assert process.stdin is not None
     with process:

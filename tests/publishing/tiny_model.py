@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
 
 __all__ = ["OUTPUT", "save_tiny_model", "write_revision"]
 

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import requests
 
-from tasks.files import digest_tree
-from tasks.records import (
+from redraw.records import (
     Checkpoint,
     ExportedModel,
     ValidationReport,
     WeightsKind,
 )
-from tasks.requests import ExportRequest, PushRequest
+from redraw.requests import ExportRequest, PushRequest
+from redraw.storage.files import digest_tree
 from tests.publishing.exports import TRAINED_AT, export_record, passing_report, write_attachments
 
 SHARDS = 6
@@ -41,7 +41,7 @@ _FILES = {
 @pytest.fixture
 def loadable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the exports of `make_export`, whose files are no model, be made live."""
-    from tasks.live import loading
+    from redraw.publish.live import loading
 
     monkeypatch.setattr(loading, "demand_loadable", lambda release: None)
 
@@ -221,7 +221,7 @@ def export_graph_function() -> Callable[..., ExportedModel]:
     """Exports a TF1 graph function: `export_graph_function(checkpoint, out)` gives the record."""
 
     def export(checkpoint: Checkpoint, out: Path, weights: WeightsKind | None = None) -> ExportedModel:
-        from tasks.export import export_model
+        from redraw.export.export import export_model
 
         return export_model(
             ExportRequest(model=checkpoint.model, checkpoint=checkpoint, out=str(out), weights=weights)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-import tasks.__main__ as command_line
-from tasks.records import TrainingRun
+import redraw.__main__ as command_line
+from redraw.records import TrainingRun
 
 
 def run(*arguments: str, text: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tasks", *arguments],
+        [sys.executable, "-m", "redraw", *arguments],
         input=text,
         capture_output=True,
         text=True,
@@ -58,7 +58,7 @@ def test_main_record_of_another_stage_is_refused_by_both_names(tmp_path: Path) -
     assert_one_line(result, "InvalidRecord", "expected a Checkpoint record, got 'TrainingRun'")
 
 
-@pytest.mark.parametrize("model", ["nothing_like_it", "../mnist", "os", "tasks.models.mnist"])
+@pytest.mark.parametrize("model", ["nothing_like_it", "../mnist", "os", "redraw.models.mnist"])
 def test_main_unknown_model_is_refused_without_training(model: str, tmp_path: Path) -> None:
     result = run("train", "--model", model, "--out", str(tmp_path / "out"))
     assert_one_line(result, "UnknownModel" if model.isidentifier() else "InvalidName", repr(model))
@@ -87,7 +87,7 @@ def test_main_commands_that_need_no_tensorflow_do_not_import_it(
 ) -> None:
     program = f"""
 import sys
-from tasks.__main__ import main
+from redraw.__main__ import main
 status = main({[command, "--model", "mnist", *flags]!r})
 heavy = sorted(m for m in ("tensorflow", "keras", "airflow") if m in sys.modules)
 assert status == 1, status
@@ -121,6 +121,6 @@ def test_main_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(request: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("tasks.describe.describe_models", broken)
+    monkeypatch.setattr("redraw.definition.describe.describe_models", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         command_line.main(["models"])

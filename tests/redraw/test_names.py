@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import InvalidName
-from tasks.names import check_attachment_name, check_bucket, check_model_name, split_bucket_uri
+from redraw.errors import InvalidName
+from redraw.names import check_attachment_name, check_bucket, check_model_name, split_bucket_uri
 
 HOSTILE = ["", "a/b", "..", "a..b", "a b", "Mnist", "a\n", "a\0", "é", "-a", "/etc", "a" * 300]
 

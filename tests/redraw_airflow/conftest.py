@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
+
 # Airflow reads these when it is first imported, and would write into the user's home without them.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="redraw-airflow-")
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

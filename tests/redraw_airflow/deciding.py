@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.records import (
+from redraw.records import (
     Check,
     Checkpoint,
     ExportedModel,

@@ -1,7 +1,7 @@
 """The small regression, trained in bfloat16 and compiled by XLA."""
 
+from redraw.definition import TrainingPlan
 from sample_models.dense_plain import DensePlain as _Plain
-from tasks.definition import TrainingPlan
 
 
 class DenseBfloat16(_Plain):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import GoldenExamples, GraphFunctionDefinition, Mode, Signature, TensorSpec
+from redraw.definition import GoldenExamples, GraphFunctionDefinition, Mode, Signature, TensorSpec
 
 WIDTH = 4096
 _TENSOR = TensorSpec("float32", (None, WIDTH))

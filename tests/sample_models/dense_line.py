@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
+from redraw.definition import Mode
 from sample_models.line_module import LineDefinition as _Line
-from tasks.definition import Mode
 
 
 class DenseLine(_Line):

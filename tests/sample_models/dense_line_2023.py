@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
+from redraw.definition import Applies, Mode
 from sample_models.line_module import LineDefinition as _Line
-from tasks.definition import Applies, Mode
 
 
 class DenseLine2023(_Line):

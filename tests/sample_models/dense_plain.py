@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from redraw.definition import Mode, TrainingPlan
 from sample_models.line_module import LineDefinition as _Line
-from tasks.definition import Mode, TrainingPlan
 
 
 class DensePlain(_Line):

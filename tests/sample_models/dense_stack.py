@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from redraw.definition import GoldenExamples, Mode, Signature, TensorSpec
 from sample_models.line_module import LineDefinition
-from tasks.definition import GoldenExamples, Mode, Signature, TensorSpec
 
 WIDTH = 4096
 _TENSOR = TensorSpec("float32", (None, WIDTH))

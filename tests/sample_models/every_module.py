@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from redraw.definition import GoldenExamples, Mode, Signature, TensorSpec
 from sample_models.line_module import LineDefinition
-from tasks.definition import GoldenExamples, Mode, Signature, TensorSpec
 
 # No network holds it, so no checkpoint does.
 OFFSET = tf.Variable([0.25, -0.5], trainable=False, name="offset")

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from redraw.definition import GoldenExamples, Mode, Signature, TensorSpec
 from sample_models.line_module import LineDefinition as _Line
-from tasks.definition import GoldenExamples, Mode, Signature, TensorSpec
 
 
 class ForeignNet(_Line):

@@ -4,8 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from redraw.definition import Mode
 from sample_models.line_module import LineDefinition as _Line
-from tasks.definition import Mode
 
 
 def line_graph(x: tf.Tensor) -> tf.Tensor:

@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
+from redraw.definition import Mode
 from sample_models.foreign_net import ForeignNet as _Foreign
-from tasks.definition import Mode
 
 
 class NamedNet(_Foreign):

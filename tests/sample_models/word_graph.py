@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import (
+from redraw.definition import (
     GoldenExamples,
     GraphFunctionDefinition,
     Mode,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.errors import InvalidRequest
-from tasks.records import Check, ExportedModel, ValidationReport
-from tasks.registry import find_model
+from redraw.definition.registry import find_model
+from redraw.errors import InvalidRequest
+from redraw.records import Check, ExportedModel, ValidationReport
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

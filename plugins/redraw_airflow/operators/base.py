@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.credentials import DEFAULT_CONNECTION
-from redraw.lineage import describe_lineage, trace_arguments, trace_record
-from redraw.stage_outcome import read_record
-from redraw.stage_process import FinishedStage, StageProcess
-from redraw.stage_stats import send_duration, send_size
-from redraw.task_inputs import TaskFolder, optional_text
-from tasks.errors import InvalidRequest, RedrawError
-from tasks.records import Record
-from tasks.requests import Request
+from redraw.errors import InvalidRequest, RedrawError
+from redraw.records import Record
+from redraw.requests import Request
+from redraw_airflow.operators.inputs import TaskFolder, optional_text
+from redraw_airflow.operators.lineage import describe_lineage, trace_arguments, trace_record
+from redraw_airflow.stages.credentials import DEFAULT_CONNECTION
+from redraw_airflow.stages.metrics import send_duration, send_size
+from redraw_airflow.stages.outcome import read_record
+from redraw_airflow.stages.process import FinishedStage, StageProcess
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-    from redraw.stage_pod import StagePod
+    from redraw_airflow.stages.pod import StagePod
 
 __all__ = ["StageOperator"]
 
@@ -36,7 +36,7 @@ R = TypeVar("R", bound=Record)
 
 
 class StageOperator(BaseOperator):
-    """Runs one stage of `python -m tasks` and returns its record.
+    """Runs one stage of `python -m redraw` and returns its record.
 
     Args:
         model: The definition's name.
@@ -176,7 +176,7 @@ class StageOperator(BaseOperator):
 
     def _run_pod(self, context: Context, stage: str, request: Request) -> FinishedStage:
         # Imported here: the provider is needed by pods alone.
-        from redraw.stage_pod import StagePod
+        from redraw_airflow.stages.pod import StagePod
 
         pod = StagePod(
             stage=stage,

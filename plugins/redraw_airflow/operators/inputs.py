@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import InvalidRequest
-from tasks.names import check_model_name
+from redraw.errors import InvalidRequest
+from redraw.names import check_model_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tasks.batches import ReexportReport
-from tasks.records import Checkpoint, ExportedModel, Record, Release
+from redraw.records import Checkpoint, ExportedModel, Record, Release
+from redraw.records.reexport import ReexportReport
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage

@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
 
-from redraw.object_links import folder_url, object_url
-from redraw.web.places import framed_place, version_place
-from tasks.records import Checkpoint, LivePointer, Record, Release, TrainingRun
+from redraw.records import Checkpoint, LivePointer, Record, Release, TrainingRun
+from redraw_airflow.object_links import folder_url, object_url
+from redraw_airflow.urls import framed_place, version_place
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

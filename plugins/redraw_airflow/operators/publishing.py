@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
 
-from redraw.links import ReleaseLink, VersionLink
-from redraw.stage_operator import StageOperator
-from redraw.task_inputs import (
+from redraw.errors import InvalidRequest
+from redraw.records import LivePointer, Release
+from redraw.requests import LiveRequest, PushRequest
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
     asked_by,
@@ -19,9 +21,7 @@ from redraw.task_inputs import (
     setting,
     truth,
 )
-from tasks.errors import InvalidRequest
-from tasks.records import LivePointer, Release
-from tasks.requests import LiveRequest, PushRequest
+from redraw_airflow.operators.links import ReleaseLink, VersionLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

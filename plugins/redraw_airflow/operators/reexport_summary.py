@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.reexport_operators import PLAN_KEY, REPORT_KEY
-from tasks.batches import ReexportedCheckpoint, ReexportReport
+from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
+from redraw_airflow.operators.reexporting import PLAN_KEY, REPORT_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from redraw.stage_operator import StageOperator
-from redraw.stage_outcome import printed_record, read_record
-from redraw.task_inputs import (
+from redraw.errors import InvalidRequest
+from redraw.records import Checkpoint
+from redraw.records.reexport import ReexportReport
+from redraw.records.results import CheckpointList
+from redraw.requests import CheckpointsRequest, ReexportRequest
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
     asking_run,
@@ -27,11 +31,7 @@ from redraw.task_inputs import (
     optional_text,
     setting,
 )
-from tasks.batches import ReexportReport
-from tasks.descriptions import CheckpointList
-from tasks.errors import InvalidRequest
-from tasks.records import Checkpoint
-from tasks.requests import CheckpointsRequest, ReexportRequest
+from redraw_airflow.stages.outcome import printed_record, read_record
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from redraw.links import VersionLink
-from redraw.stage_operator import StageOperator
-from redraw.task_inputs import (
+from redraw.errors import InvalidRequest
+from redraw.records import LivePointer
+from redraw.records.results import PruneReport
+from redraw.requests import LiveRequest, PinRequest, PruneRequest, Request
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.inputs import (
     TaskFolder,
     asked_by,
     optional_integer,
@@ -15,10 +18,7 @@ from redraw.task_inputs import (
     setting,
     truth,
 )
-from tasks.descriptions import PruneReport
-from tasks.errors import InvalidRequest
-from tasks.records import LivePointer
-from tasks.requests import LiveRequest, PinRequest, PruneRequest, Request
+from redraw_airflow.operators.links import VersionLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -14,13 +14,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from redraw.links import CheckpointLink, TensorBoardLink
-from redraw.publishing_operators import PushModelOperator, RollBackOperator, SetLiveOperator
-from redraw.reexport_operators import PlanReexportOperator, ReexportOperator
-from redraw.reexport_summary import SummarizeReexportOperator
-from redraw.retention_operators import MarkVersionOperator, PruneOperator
-from redraw.stage_operator import StageOperator
-from redraw.task_inputs import (
+from redraw.errors import InvalidRequest
+from redraw.records import Checkpoint, ExportedModel, TrainingRun
+from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
     optional_choice,
@@ -29,10 +27,12 @@ from redraw.task_inputs import (
     setting,
     truth,
 )
-from redraw.validation_operators import ApproveReleaseOperator, ValidateSavedModelOperator
-from tasks.errors import InvalidRequest
-from tasks.records import Checkpoint, ExportedModel, TrainingRun
-from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink
+from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
+from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator
+from redraw_airflow.operators.reexporting import PlanReexportOperator, ReexportOperator
+from redraw_airflow.operators.retention import MarkVersionOperator, PruneOperator
+from redraw_airflow.operators.validation import ApproveReleaseOperator, ValidateSavedModelOperator
 
 __all__ = [
     "ApproveReleaseOperator",

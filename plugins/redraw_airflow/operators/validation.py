@@ -12,12 +12,19 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.approval_request import approval_wanted, describe_release
-from redraw.stage_operator import StageOperator
-from redraw.task_inputs import RecordOrUri, TaskFolder, listed_texts, optional_text, setting, truth
-from tasks.errors import RedrawError
-from tasks.records import ExportedModel, ValidationReport
-from tasks.requests import ValidateRequest
+from redraw.errors import RedrawError
+from redraw.records import ExportedModel, ValidationReport
+from redraw.requests import ValidateRequest
+from redraw_airflow.operators.approval import approval_wanted, describe_release
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.inputs import (
+    RecordOrUri,
+    TaskFolder,
+    listed_texts,
+    optional_text,
+    setting,
+    truth,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

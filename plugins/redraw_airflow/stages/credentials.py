@@ -2,7 +2,7 @@
 
 The stage asks, a thread answers, for as long as the stage runs: a long upload can so
 renew its token, and the key never leaves this process. The other end of the line is
-`tasks.credentials`. Airflow's own line to its supervisor is guarded by a lock, so
+`redraw.storage.credentials`. Airflow's own line to its supervisor is guarded by a lock, so
 connections may be looked up from this thread.
 
 Google's libraries are imported when the first token is asked for, not before: an
@@ -24,7 +24,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
-from tasks.errors import RedrawError, StorageForbidden, StorageUnavailable
+from redraw.errors import RedrawError, StorageForbidden, StorageUnavailable
 
 __all__ = ["DEFAULT_CONNECTION", "answer_credentials", "connection_credentials"]
 

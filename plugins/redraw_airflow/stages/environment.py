@@ -6,15 +6,15 @@ import os
 import sys
 from pathlib import Path
 
-import tasks
-from tasks.credentials import CONTROL_FD
+import redraw
+from redraw.storage.credentials import CONTROL_FD
 
 __all__ = ["source_root", "stage_environment", "stage_python"]
 
 
 def source_root() -> Path | None:
-    """The folder that `python -m tasks` is started in, so that it finds this `tasks` and no other."""
-    root = Path(tasks.__file__).resolve().parents[1]
+    """The folder that `python -m redraw` is started in, so that it finds this `redraw` and no other."""
+    root = Path(redraw.__file__).resolve().parents[1]
     # Installed, it is found without: and another interpreter must not see this one's libraries.
     return None if root.name in {"site-packages", "dist-packages"} else root
 

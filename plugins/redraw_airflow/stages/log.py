@@ -26,7 +26,7 @@ class StageLog:
 
     def __init__(self, stage: str) -> None:
         self.last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
-        self._name = f"tasks.{stage}"
+        self._name = f"redraw.{stage}"
         self._level = logging.INFO
         self._partial = b""
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk.observability import stats
 
-from tasks.records import Record
+from redraw.records import Record
 
 __all__ = ["send_duration", "send_size"]
 

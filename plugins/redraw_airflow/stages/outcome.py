@@ -17,9 +17,9 @@ from typing import TypeVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from redraw.stage_process import FinishedStage
-from tasks.errors import InvalidRecord, RedrawError, error_named
-from tasks.records import Record
+from redraw.errors import InvalidRecord, RedrawError, error_named
+from redraw.records import Record
+from redraw_airflow.stages.process import FinishedStage
 
 __all__ = ["named_error", "printed_record", "read_record"]
 

@@ -1,7 +1,7 @@
 """Run one stage as a pod, by the Kubernetes provider's own pod handling.
 
     operator ──request──► REDRAW_REQUEST ┐
-             ◄──one JSON record── XCom   ├ python -m tasks STAGE --request …
+             ◄──one JSON record── XCom   ├ python -m redraw STAGE --request …
     task log ◄──line by line── stderr    ┘
              ◄──the last lines── termination message, when it fails
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk.exceptions import AirflowException
 
-from redraw.stage_process import FinishedStage
+from redraw_airflow.stages.process import FinishedStage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,7 +35,7 @@ _REQUEST = "REDRAW_REQUEST"
 # exec: the stage is the container's process, and hears of it when the pod is deleted.
 _SCRIPT = (
     'mkdir -p /airflow/xcom && printf %s "$REDRAW_REQUEST" > /airflow/xcom/request.json'
-    ' && exec python -m tasks "$0" --request /airflow/xcom/request.json > /airflow/xcom/return.json'
+    ' && exec python -m redraw "$0" --request /airflow/xcom/request.json > /airflow/xcom/return.json'
 )
 # What the stage decides by, wherever it runs; everything else is the pod's own.
 _PASSED_ON = ("REDRAW_MODELS", "REDRAW_STORAGE_TIMEOUT")
@@ -45,7 +45,7 @@ class StagePod(KubernetesPodOperator):
     """One stage in a pod; used within a stage's operator, not in a DAG.
 
     Args:
-        stage: The command of `python -m tasks`.
+        stage: The command of `python -m redraw`.
         request: What it is asked, as JSON values.
         pod: Arguments of `KubernetesPodOperator`: `image` at the least; `namespace`, `container_resources`,
             `node_selector`, `tolerations`, `service_account_name`, `deferrable` and so on.

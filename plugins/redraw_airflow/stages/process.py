@@ -1,7 +1,7 @@
 """Run one stage in a process of its own, and leave nothing of it behind.
 
     operator ──request as JSON──► stdin  ┐
-             ◄──one JSON record── stdout ├ python -m tasks STAGE --request -
+             ◄──one JSON record── stdout ├ python -m redraw STAGE --request -
     task log ◄──line by line───── stderr ┘
              ◄──REDRAW_CONTROL_FD──────►  credentials, and a sign that the operator lives
 
@@ -27,9 +27,9 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.credentials import answer_credentials
-from redraw.stage_log import StageLog
-from redraw.stage_place import source_root, stage_environment, stage_python
+from redraw_airflow.stages.credentials import answer_credentials
+from redraw_airflow.stages.environment import source_root, stage_environment, stage_python
+from redraw_airflow.stages.log import StageLog
 
 __all__ = ["FinishedStage", "StageProcess"]
 
@@ -64,7 +64,7 @@ class StageProcess:
     """One stage, ready to run.
 
     Args:
-        stage: The command of `python -m tasks`.
+        stage: The command of `python -m redraw`.
         request: What it is asked, as JSON values.
         gcp_conn_id: The Airflow connection that it may draw access tokens from.
         python: The interpreter; `REDRAW_PYTHON`, or the one of this process, by default.
@@ -120,7 +120,7 @@ class StageProcess:
                 time.sleep(0.02)
 
     def _start(self, control: socket.socket) -> subprocess.Popen[bytes]:
-        command = [self._python, "-m", "tasks", self.stage, "--request", "-"]
+        command = [self._python, "-m", "redraw", self.stage, "--request", "-"]
         # A file instead of a pipe: a stage that never reads its request cannot block this process.
         with tempfile.TemporaryFile() as stdin:
             stdin.write(self._request)

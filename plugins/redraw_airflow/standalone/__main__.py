@@ -1,4 +1,4 @@
-"""The command line of the embedded default: `python -m redraw.embedded up|status|stop|clean`."""
+"""The command line of the embedded default: `python -m redraw_airflow.standalone up|status|stop|clean`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from redraw.embedded.airflow_api import AirflowApi
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.preflight import prepare_state, remove_state
-from redraw.embedded.processes import end_services
-from redraw.embedded.progress import watch_run
-from redraw.embedded.services import check_services, read_password, start_services
-from redraw.embedded.settings import Settings, read_settings
-from redraw.embedded.state import Instance, forget_instance, keep_ports, lock_state, read_instance
-from redraw.embedded.summary import ask_release, show_prediction, show_release
-from tasks.errors import RedrawError
-from tasks.records import Release
+from redraw.errors import RedrawError
+from redraw.records import Release
+from redraw_airflow.standalone.airflow_api import AirflowApi
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.preflight import prepare_state, remove_state
+from redraw_airflow.standalone.processes import end_services
+from redraw_airflow.standalone.progress import watch_run
+from redraw_airflow.standalone.services import check_services, read_password, start_services
+from redraw_airflow.standalone.settings import Settings, read_settings
+from redraw_airflow.standalone.state import Instance, forget_instance, keep_ports, lock_state, read_instance
+from redraw_airflow.standalone.summary import ask_release, show_prediction, show_release
 
 __all__ = ["main"]
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for an expected failure, 130 when interrupted.
     """
-    parser = argparse.ArgumentParser(prog="python -m redraw.embedded", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m redraw_airflow.standalone", description=__doc__)
     commands: dict[str, Callable[[Settings, Console], None]] = {
         "up": _up,
         "status": _status,

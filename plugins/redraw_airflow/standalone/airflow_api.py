@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import httpx
 
-from redraw.embedded.errors import EmbeddedError
+from redraw_airflow.standalone.errors import EmbeddedError
 
 __all__ = ["AirflowApi", "DagRun", "LogLine", "TaskState"]
 
@@ -57,7 +57,7 @@ class LogLine:
     """One line of a task's log.
 
     Attributes:
-        source: The logger's name; a stage's begins with `tasks`.
+        source: The logger's name; a stage's begins with `redraw.`.
         text: What was logged.
         exception: The message of the exception that came with it; empty for none.
     """

@@ -6,7 +6,7 @@ RedrawError
 
 from __future__ import annotations
 
-from tasks.errors import RedrawError
+from redraw.errors import RedrawError
 
 __all__ = ["EmbeddedError"]
 

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.settings import HOST
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.settings import HOST
 
 __all__ = ["check_ports", "prepare_state", "remove_state"]
 

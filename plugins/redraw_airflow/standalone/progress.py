@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from redraw.embedded.airflow_api import AirflowApi, DagRun, LogLine, TaskState
-from redraw.embedded.errors import EmbeddedError
+from redraw_airflow.standalone.airflow_api import AirflowApi, DagRun, LogLine, TaskState
+from redraw_airflow.standalone.errors import EmbeddedError
 
 __all__ = ["watch_run"]
 
@@ -73,7 +73,7 @@ def _said(api: AirflowApi, dag_id: str, run: DagRun, task: TaskState) -> list[Lo
         return []
     lines = api.log(dag_id, run.run_id, task)
     return [
-        line for line in lines if line.exception or (line.source.startswith("tasks") and line.text.strip())
+        line for line in lines if line.exception or (line.source.startswith("redraw.") and line.text.strip())
     ]
 
 

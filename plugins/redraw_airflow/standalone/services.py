@@ -19,11 +19,11 @@ from pathlib import Path
 
 import httpx
 
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.preflight import check_ports
-from redraw.embedded.processes import Service, end_services, last_lines, start_service
-from redraw.embedded.settings import HOST, USERS, Settings, airflow_environment
-from redraw.embedded.state import Instance, keep_instance
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.preflight import check_ports
+from redraw_airflow.standalone.processes import Service, end_services, last_lines, start_service
+from redraw_airflow.standalone.settings import HOST, USERS, Settings, airflow_environment
+from redraw_airflow.standalone.state import Instance, keep_instance
 
 __all__ = ["check_services", "read_password", "start_services", "start_storage"]
 

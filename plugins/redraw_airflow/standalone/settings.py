@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from redraw.embedded.errors import EmbeddedError
+from redraw_airflow.standalone.errors import EmbeddedError
 
 __all__ = ["HOST", "USERS", "Settings", "airflow_environment", "read_settings", "stage_environment"]
 
@@ -96,7 +96,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def stage_environment(settings: Settings) -> dict[str, str]:
     """The environment that a stage needs to reach this instance's buckets."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_")}
-    paths = [str(settings.root), str(settings.root / "plugins"), os.environ.get("PYTHONPATH", "")]
+    folders = (settings.root, settings.root / "tasks", settings.root / "plugins")
+    paths = [*map(str, folders), os.environ.get("PYTHONPATH", "")]
     direct = [os.environ.get("NO_PROXY", ""), HOST, "localhost"]
     return inherited | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.processes import Service
-from redraw.embedded.settings import Settings
-from tasks.json_codec import JsonMismatch, decode_dataclass, encode_dataclass
+from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.processes import Service
+from redraw_airflow.standalone.settings import Settings
 
 __all__ = ["Instance", "forget_instance", "keep_instance", "keep_ports", "lock_state", "read_instance"]
 

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.settings import Settings, stage_environment
-from tasks.descriptions import Prediction
-from tasks.errors import InvalidRecord
-from tasks.records import Release, TensorSpec
+from redraw.errors import InvalidRecord
+from redraw.records import Release, TensorSpec
+from redraw.records.results import Prediction
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.settings import Settings, stage_environment
 
 __all__ = ["ask_release", "show_prediction", "show_release"]
 
@@ -50,7 +50,7 @@ def ask_release(settings: Settings, release: Release) -> Prediction:
         EmbeddedError: It does not answer.
     """
     command = [
-        *(sys.executable, "-m", "tasks", "predict", "--model", release.model),
+        *(sys.executable, "-m", "redraw", "predict", "--model", release.model),
         *("--bucket", settings.model_bucket, "--version", str(release.version)),
     ]
     try:

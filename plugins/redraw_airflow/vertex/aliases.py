@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from redraw.vertex_model import VERSION_LABEL, VertexModel, numbered_name
-from tasks.records import LivePointer
+from redraw.records import LivePointer
+from redraw_airflow.vertex.model import VERSION_LABEL, VertexModel, numbered_name
 
 __all__ = ["move_aliases"]
 

@@ -20,19 +20,19 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from redraw.credentials import DEFAULT_CONNECTION, connection_credentials
-from redraw.task_inputs import optional_integer, optional_text, setting
-from redraw.vertex_aliases import move_aliases
-from redraw.vertex_model import VertexModel
-from redraw.vertex_registry import register_release
-from tasks.credentials import provide_credentials
-from tasks.errors import InvalidRequest, ObjectConflict, RedrawError, VersionNotFound
-from tasks.live.pointer import read_pointer
-from tasks.names import check_bucket, check_model_name
-from tasks.published import read_release
-from tasks.record import Record
-from tasks.records import Release
-from tasks.storage import Storage, open_storage
+from redraw.errors import InvalidRequest, ObjectConflict, RedrawError, VersionNotFound
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.bucket.layout import read_release
+from redraw.publish.live.pointer import read_pointer
+from redraw.records import Release
+from redraw.records.base import Record
+from redraw.storage.credentials import provide_credentials
+from redraw.storage.opening import Storage, open_storage
+from redraw_airflow.operators.inputs import optional_integer, optional_text, setting
+from redraw_airflow.stages.credentials import DEFAULT_CONNECTION, connection_credentials
+from redraw_airflow.vertex.aliases import move_aliases
+from redraw_airflow.vertex.model import VertexModel
+from redraw_airflow.vertex.registry import register_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +178,7 @@ class RegisterVertexModelOperator(BaseOperator):
             raise VersionNotFound(
                 f"{storage.uri}/{model}: expected the published version {version}, got"
                 f" {'none' if found is None else 'one that was pruned'}. Register one that"
-                " 'python -m tasks releases' lists."
+                " 'python -m redraw releases' lists."
             )
         # Of a live pointer's record there is no digest to hold it to.
         if given.get("digest", found.digest) != found.digest:

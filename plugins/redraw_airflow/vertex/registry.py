@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from redraw.vertex_model import VERSION_LABEL, VertexModel, numbered_name
-from tasks.errors import InvalidRecord, ObjectConflict
-from tasks.records import Release
+from redraw.errors import InvalidRecord, ObjectConflict
+from redraw.records import Release
+from redraw_airflow.vertex.model import VERSION_LABEL, VertexModel, numbered_name
 
 __all__ = ["register_release"]
 

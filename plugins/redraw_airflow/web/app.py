@@ -7,10 +7,10 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
-from redraw.web.access import SameSiteOnly, keep_user, reading_user, run_reading_user
-from redraw.web.failures import answer_failures
-from redraw.web.headers import GuardingHeaders
-from redraw.web.routes import ROUTERS, RUN_ROUTERS
+from redraw_airflow.web.failures import answer_failures
+from redraw_airflow.web.routes import ROUTERS, RUN_ROUTERS
+from redraw_airflow.web.server.access import SameSiteOnly, keep_user, reading_user, run_reading_user
+from redraw_airflow.web.server.headers import GuardingHeaders
 
 __all__ = ["create_app"]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
 
-from redraw.web.errors import WorkerOverran, WorkersBusy
-from redraw.web.pages import show_page
-from tasks.errors import (
+from redraw.errors import (
     InvalidName,
     RedrawError,
     StorageError,
@@ -14,6 +12,8 @@ from tasks.errors import (
     UnknownModel,
     VersionNotFound,
 )
+from redraw_airflow.web.pages import show_page
+from redraw_airflow.web.server.errors import WorkerOverran, WorkersBusy
 
 __all__ = ["answer_failures"]
 

@@ -9,10 +9,11 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from redraw.web import places, wording
-from redraw.web.access import PUBLISHING_DAG, may_run
-from redraw.web.actions import possible_actions
-from redraw.web.offers import offers_trials
+from redraw_airflow import urls as places
+from redraw_airflow.web.server.access import PUBLISHING_DAG, may_run
+from redraw_airflow.web.server.offers import offers_trials
+from redraw_airflow.web.views import formatting as wording
+from redraw_airflow.web.views.actions import possible_actions
 
 __all__ = ["show_page"]
 

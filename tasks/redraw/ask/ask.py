@@ -17,17 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from tasks.ask.cache import CachedVersion, cached_version
-from tasks.ask.examples import example_requests
-from tasks.ask.values import decode_inputs, encode_outputs
-from tasks.descriptions import Answer
-from tasks.errors import InvalidRequest, NotAnswered, NotLoadable
-from tasks.names import check_bucket, check_model_name
-from tasks.records import Release
-from tasks.requests import AskRequest
-from tasks.storage import open_storage
-from tasks.validate.serving import LoadedModel, LoadFailed, RequestRefused, ServingCrashed, ServingProcess
-from tasks.whole import read_published
+from redraw.ask.cache import CachedVersion, cached_version
+from redraw.ask.examples import example_requests
+from redraw.ask.values import decode_inputs, encode_outputs
+from redraw.errors import InvalidRequest, NotAnswered, NotLoadable
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.bucket.integrity import read_published
+from redraw.records import Release
+from redraw.records.results import Answer
+from redraw.requests import AskRequest
+from redraw.serving import LoadedModel, LoadFailed, RequestRefused, ServingCrashed, ServingProcess
+from redraw.storage.opening import open_storage
 
 __all__ = ["ask_version"]
 

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.errors import InvalidRequest, ObjectConflict
-from tasks.files import PARTIAL_SUFFIX, scan_tree, writing_to
-from tasks.published import version_folder
-from tasks.records import Release
-from tasks.storage import Storage, download_tree
-from tasks.whole import demand_published
+from redraw.errors import InvalidRequest, ObjectConflict
+from redraw.publish.bucket.integrity import demand_published
+from redraw.publish.bucket.layout import version_folder
+from redraw.records import Release
+from redraw.storage.files import PARTIAL_SUFFIX, scan_tree, writing_to
+from redraw.storage.opening import Storage, download_tree
 
 __all__ = ["CACHE_VARIABLE", "CachedVersion", "cached_version"]
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from tasks.ask.values import encode_values
-from tasks.checkpoint.dtypes import dtype_number
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.entries import decode_text
-from tasks.checkpoint.messages import PredictionLog, parse_message
-from tasks.published import version_folder
-from tasks.records import Release, Signature, TensorSpec
-from tasks.storage import Absent, Storage
-from tasks.tf_record import read_records
+from redraw.ask.values import encode_values
+from redraw.checkpoint.bundle.dtypes import dtype_number
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import decode_text
+from redraw.checkpoint.bundle.messages import PredictionLog, parse_message
+from redraw.checkpoint.formats.tf_record import read_records
+from redraw.publish.bucket.layout import version_folder
+from redraw.records import Release, Signature, TensorSpec
+from redraw.storage.opening import Absent, Storage
 
 __all__ = ["example_requests"]
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import GoldenExamples, ModelDefinition
-from tasks.descriptions import Prediction, PredictionRow
-from tasks.errors import InvalidDefinition, VersionNotFound
-from tasks.live import change_live
-from tasks.names import check_bucket
-from tasks.registry import load_definition
-from tasks.requests import LiveRequest, PredictRequest
-from tasks.scratch import scratch_folder
-from tasks.storage import download_tree, open_storage
+from redraw.definition import GoldenExamples, ModelDefinition
+from redraw.definition.registry import load_definition
+from redraw.errors import InvalidDefinition, VersionNotFound
+from redraw.names import check_bucket
+from redraw.publish.live.set_live import change_live
+from redraw.records.results import Prediction, PredictionRow
+from redraw.requests import LiveRequest, PredictRequest
+from redraw.storage.opening import download_tree, open_storage
+from redraw.storage.scratch import scratch_folder
 
 __all__ = ["predict_golden"]
 
@@ -47,7 +47,7 @@ def predict_golden(request: PredictRequest) -> Prediction:
     if storage.stat("saved_model.pb") is None:
         raise VersionNotFound(
             f"{storage.uri}: expected a published version, got none."
-            " List them with 'python -m tasks releases'."
+            " List them with 'python -m redraw releases'."
         )
     with scratch_folder("predict") as folder:
         download_tree(storage, "", folder)

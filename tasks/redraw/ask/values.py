@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.checkpoint.dtypes import name_of_array, numpy_dtype
-from tasks.descriptions import AnsweredTensor
-from tasks.errors import InvalidRequest
-from tasks.signature import Signature, TensorSpec
+from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
+from redraw.errors import InvalidRequest
+from redraw.records.results import AnsweredTensor
+from redraw.records.signature import Signature, TensorSpec
 
 __all__ = ["decode_inputs", "encode_outputs", "encode_values"]
 

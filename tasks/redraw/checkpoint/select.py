@@ -11,16 +11,22 @@ import math
 import time
 from pathlib import Path
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.catalogue import PREFIX, add_checkpoint, folder_name, full_uri
-from tasks.checkpoint.listing import choose_checkpoint
-from tasks.checkpoint.object_graph import Role, classify_tensors, read_object_graph, variables_by_path
-from tasks.errors import CheckpointError, CheckpointMismatch, CheckpointNotFound
-from tasks.names import check_model_name
-from tasks.records import Checkpoint, TrainingRun
-from tasks.requests import CheckpointRequest
-from tasks.run_folder import Evaluation, RunFolder, open_run_folder
-from tasks.times import format_time
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.catalogue.listing import choose_checkpoint
+from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, folder_name, full_uri
+from redraw.checkpoint.objects.object_graph import (
+    Role,
+    classify_tensors,
+    read_object_graph,
+    variables_by_path,
+)
+from redraw.errors import CheckpointError, CheckpointMismatch, CheckpointNotFound
+from redraw.names import check_model_name
+from redraw.records import Checkpoint, TrainingRun
+from redraw.records.times import format_time
+from redraw.requests import CheckpointRequest
+from redraw.runs.folder import Evaluation, RunFolder
+from redraw.runs.opening import open_run_folder
 
 __all__ = ["last_whole_checkpoint", "select_checkpoint"]
 

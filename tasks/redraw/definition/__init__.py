@@ -14,10 +14,10 @@ that is drawn in one mode only (dropout, augmentation) must not change the names
 the others.
 """
 
-from tasks.definition.graph_function import GraphFunctionDefinition
-from tasks.definition.model import ModelDefinition
-from tasks.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
-from tasks.records import Signature, TensorSpec
+from redraw.definition.graph_function import GraphFunctionDefinition
+from redraw.definition.model import ModelDefinition
+from redraw.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
+from redraw.records import Signature, TensorSpec
 
 __all__ = [
     "Applies",

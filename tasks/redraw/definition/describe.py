@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.descriptions import ModelDescription, ModelList
-from tasks.registry import list_models, load_definition
-from tasks.requests import ModelsRequest
+from redraw.definition.registry import list_models, load_definition
+from redraw.records.results import ModelDescription, ModelList
+from redraw.requests import ModelsRequest
 
 __all__ = ["describe_models"]
 

@@ -7,8 +7,8 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tasks.definition.model import ModelDefinition
-from tasks.definition.parts import Mode
+from redraw.definition.model import ModelDefinition
+from redraw.definition.parts import Mode
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -59,9 +59,7 @@ class GraphFunctionDefinition(ModelDefinition):
         Returns:
             Features to outputs; it may be called any number of times in any graph.
         """
-        from tasks.graphs import sharing_variables
-
-        return sharing_variables(functools.partial(self.graph, mode))
+        return _sharing_variables(functools.partial(self.graph, mode))
 
     def call(self, network: Any, features: Any, mode: Mode) -> Any:
         """The network's outputs for a batch of features; it was built for its mode."""
@@ -72,3 +70,24 @@ class GraphFunctionDefinition(ModelDefinition):
         import tensorflow as tf
 
         return tf.compat.v1.train.AdamOptimizer()
+
+
+def _sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A network that creates its variables when it is first called in a graph, and then shares them.
+
+    Args:
+        draw: Features to outputs, by `tf.compat.v1`.
+
+    Returns:
+        The same, under a scope that reuses variables.
+    """
+    import tensorflow as tf
+
+    def network(features: Any) -> Any:
+        # Entering the scope by its object counts scopes without a name of their own
+        # (default_name) from the start again, so that these are shared too.
+        scope = tf.compat.v1.get_variable_scope()
+        with tf.compat.v1.variable_scope(scope, reuse=tf.compat.v1.AUTO_REUSE, use_resource=True):
+            return draw(features)
+
+    return network

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.definition.parts import GoldenExamples
-from tasks.signature import Signature, TensorSpec
+from redraw.definition.parts import GoldenExamples
+from redraw.records.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     import tensorflow as tf

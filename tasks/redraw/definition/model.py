@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from tasks.definition.parts import (
+from redraw.definition.parts import (
     Applies,
     Budget,
     Distribution,
@@ -16,8 +16,8 @@ from tasks.definition.parts import (
     Threshold,
     TrainingPlan,
 )
-from tasks.errors import InvalidDefinition
-from tasks.records import Signature, WeightsKind
+from redraw.errors import InvalidDefinition
+from redraw.records import Signature, WeightsKind
 
 if TYPE_CHECKING:
     import keras
@@ -126,7 +126,7 @@ class ModelDefinition(ABC):
         thresholds. By default the first rows of the evaluation data, for the signatures that
         take features as they are; a model whose requests look otherwise overrides it.
         """
-        from tasks.definition.held_out import requests_of_features
+        from redraw.definition.held_out import requests_of_features
 
         return requests_of_features(self.evaluation_data(), self.signatures, HELD_OUT_ROWS)
 
@@ -144,7 +144,7 @@ class ModelDefinition(ABC):
             By default `accuracy` where the labelled output is discrete, else
             `mean_absolute_error`. A name that `thresholds` knows is held to them.
         """
-        from tasks.definition.held_out import measure_answers
+        from redraw.definition.held_out import measure_answers
 
         return measure_answers(outputs, labels)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from tasks.errors import InvalidDefinition
-from tasks.times import parse_time
+from redraw.errors import InvalidDefinition
+from redraw.records.times import parse_time
 
 if TYPE_CHECKING:
     import numpy as np

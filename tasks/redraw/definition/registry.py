@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.definition import Applies, ModelDefinition
-from tasks.definition_text import read_definition_text
-from tasks.errors import InvalidDefinition, UnknownModel
-from tasks.names import check_model_name
+from redraw.definition import Applies, ModelDefinition
+from redraw.definition.source_text import read_definition_text
+from redraw.errors import InvalidDefinition, UnknownModel
+from redraw.names import check_model_name
 
 __all__ = [
     "FoundModel",
@@ -30,7 +30,7 @@ __all__ = [
     "load_definition",
 ]
 
-_DEFAULT_PACKAGES = "tasks.models"
+_DEFAULT_PACKAGES = "redraw.models"
 _PREFERRED = "mnist"
 
 

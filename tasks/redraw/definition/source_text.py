@@ -6,8 +6,8 @@ import ast
 import functools
 from dataclasses import dataclass, field
 
-from tasks.definition import Applies
-from tasks.errors import InvalidDefinition
+from redraw.definition import Applies
+from redraw.errors import InvalidDefinition
 
 __all__ = ["DefinitionText", "read_definition_text"]
 

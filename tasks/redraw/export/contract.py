@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.definition import ModelDefinition
-from tasks.outputs import check_outputs
+from redraw.definition import ModelDefinition
+from redraw.networks.outputs import check_outputs
 
 __all__ = ["check_answers"]
 

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tasks.checkpoint.catalogue import full_uri
-from tasks.errors import OutputExists
-from tasks.export.ledger import Ledger
-from tasks.file_list import encode_files
-from tasks.files import TreeFile, write_atomically
-from tasks.records import ExportedModel
-from tasks.scratch import scratch_folder
-from tasks.storage import open_storage, upload_tree
+from redraw.checkpoint.catalogue.store import full_uri
+from redraw.errors import OutputExists
+from redraw.export.weights.ledger import Ledger
+from redraw.records import ExportedModel
+from redraw.records.file_list import encode_files
+from redraw.storage.files import TreeFile, write_atomically
+from redraw.storage.opening import open_storage, upload_tree
+from redraw.storage.scratch import scratch_folder
 
 __all__ = ["Destination", "open_destination"]
 

@@ -7,17 +7,17 @@ import logging
 import time
 from collections.abc import Iterator
 
-from tasks.definition import ModelDefinition
-from tasks.errors import CheckpointMismatch
-from tasks.export.destination import open_destination
-from tasks.export.ledger import Ledger
-from tasks.export.origin import open_origin, refuse_code
-from tasks.export.partial_folder import partial_folder
-from tasks.export.prepared import PreparedModel
-from tasks.files import TreeScan, scan_tree, writing_to
-from tasks.records import Checkpoint, ExportedModel, MadeBy, WeightsKind
-from tasks.registry import definition_for, find_fitting, find_model, load_definition
-from tasks.requests import ExportRequest
+from redraw.definition import ModelDefinition
+from redraw.definition.registry import definition_for, find_fitting, find_model, load_definition
+from redraw.errors import CheckpointMismatch
+from redraw.export.destination import open_destination
+from redraw.export.partial_folder import partial_folder
+from redraw.export.prepared import PreparedModel
+from redraw.export.source import open_origin, refuse_code
+from redraw.export.weights.ledger import Ledger
+from redraw.records import Checkpoint, ExportedModel, MadeBy, WeightsKind
+from redraw.requests import ExportRequest
+from redraw.storage.files import TreeScan, scan_tree, writing_to
 
 __all__ = ["Exporter"]
 
@@ -31,7 +31,7 @@ class Exporter:
         self._models: dict[str, PreparedModel] = {}
 
     def export(self, request: ExportRequest) -> ExportedModel:
-        """As `tasks.export.export_model`."""
+        """As `redraw.export.export_model`."""
         find_model(request.model)
         started = time.monotonic()
         with open_destination(request.out) as place, writing_to(place.folder):

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.files import PARTIAL_SUFFIX
+from redraw.storage.files import PARTIAL_SUFFIX
 
 __all__ = ["partial_folder"]
 

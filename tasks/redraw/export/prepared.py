@@ -8,23 +8,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tasks.asking import now
-from tasks.checkpoint.parts import join_parts
-from tasks.checkpoint.source import CheckpointSource
-from tasks.definition import ModelDefinition
-from tasks.export.contract import check_answers
-from tasks.export.drawing import draw_graph
-from tasks.export.drawn import DrawnGraph
-from tasks.export.ledger import Ledger, note_non_finite, note_saved_keys
-from tasks.export.mapping import Wanted, map_checkpoint
-from tasks.export.moving import write_saved_model
-from tasks.export.numbered_averages import find_numbered_averages
-from tasks.export.provenance import describe_maker
-from tasks.export.renaming import rename
-from tasks.export.warm_up import write_warm_up
-from tasks.files import Checksums
-from tasks.records import MadeBy, WeightsKind
-from tasks.scratch import demand_room
+from redraw.checkpoint.formats.parts import join_parts
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.definition import ModelDefinition
+from redraw.export.contract import check_answers
+from redraw.export.graph.drawing import draw_graph
+from redraw.export.graph.drawn import DrawnGraph
+from redraw.export.provenance import describe_maker
+from redraw.export.warm_up import write_warm_up
+from redraw.export.weights.copying import write_saved_model
+from redraw.export.weights.ledger import Ledger, note_non_finite, note_saved_keys
+from redraw.export.weights.mapping import map_checkpoint
+from redraw.export.weights.numbered_averages import find_numbered_averages
+from redraw.export.weights.renaming import rename
+from redraw.export.weights.wanted import Wanted
+from redraw.records import MadeBy, WeightsKind
+from redraw.records.times import now
+from redraw.storage.files import Checksums
+from redraw.storage.scratch import demand_room
 
 __all__ = ["PreparedModel"]
 

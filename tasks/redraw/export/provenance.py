@@ -12,10 +12,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tasks import __version__
-from tasks.asking import now
-from tasks.definition import ModelDefinition
-from tasks.records import MadeBy
+from redraw import __version__
+from redraw.definition import ModelDefinition
+from redraw.records import MadeBy
+from redraw.records.times import now
 
 __all__ = ["describe_maker", "digest_sources"]
 

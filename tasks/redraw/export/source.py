@@ -7,13 +7,13 @@ from pathlib import Path
 
 import keras
 
-from tasks.checkpoint.bare import describe_bare
-from tasks.checkpoint.catalogue import demand_model, find_record
-from tasks.checkpoint.formats.archive import ArchiveSource
-from tasks.checkpoint.source import CheckpointSource, open_checkpoint
-from tasks.errors import CheckpointCorrupt, CheckpointMismatch
-from tasks.records import Checkpoint
-from tasks.requests import ExportRequest
+from redraw.checkpoint.catalogue.bare import describe_bare
+from redraw.checkpoint.catalogue.store import demand_model, find_record
+from redraw.checkpoint.formats.archive import ArchiveSource
+from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch
+from redraw.records import Checkpoint
+from redraw.requests import ExportRequest
 
 __all__ = ["open_origin", "refuse_code"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tasks.definition import ModelDefinition
+from redraw.definition import ModelDefinition
 
 __all__ = ["write_warm_up"]
 

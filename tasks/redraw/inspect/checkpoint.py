@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.checkpoint.bare import find_step
-from tasks.checkpoint.entries import TensorEntry
-from tasks.checkpoint.formats.bundle import BundleSource
-from tasks.checkpoint.object_graph import Role, classify_tensors
-from tasks.checkpoint.source import CheckpointSource
-from tasks.descriptions import CheckpointDescription, TensorDescription
-from tasks.errors import CheckpointCorrupt
+from redraw.checkpoint.bundle.entries import TensorEntry
+from redraw.checkpoint.catalogue.bare import find_step
+from redraw.checkpoint.formats.bundle import BundleSource
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.checkpoint.objects.object_graph import Role, classify_tensors
+from redraw.errors import CheckpointCorrupt
+from redraw.records.results import CheckpointDescription, TensorDescription
 
 __all__ = ["describe_checkpoint", "describe_tensors"]
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.checkpoint.source import open_checkpoint
-from tasks.descriptions import CheckpointDescription, SavedModelDescription
-from tasks.inspect.checkpoint import describe_checkpoint
-from tasks.inspect.saved_model import GRAPH_FILE, describe_saved_model
-from tasks.requests import InspectRequest
-from tasks.storage import open_storage
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.inspect.checkpoint import describe_checkpoint
+from redraw.inspect.saved_model import GRAPH_FILE, describe_saved_model
+from redraw.records.results import CheckpointDescription, SavedModelDescription
+from redraw.requests import InspectRequest
+from redraw.storage.opening import open_storage
 
 __all__ = ["inspect_uri"]
 

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tasks.checkpoint.dtypes import dtype_name
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.entries import decode_text
-from tasks.checkpoint.messages import SavedModel, parse_message
-from tasks.checkpoint.object_graph import Role, classify_tensors
-from tasks.checkpoint.source import open_checkpoint
-from tasks.descriptions import SavedModelDescription, TensorDescription
-from tasks.errors import CheckpointNotFound
-from tasks.inspect.checkpoint import describe_tensors
-from tasks.records import Signature, TensorSpec
-from tasks.storage import open_storage
+from redraw.checkpoint.bundle.dtypes import dtype_name
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import decode_text
+from redraw.checkpoint.bundle.messages import SavedModel, parse_message
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.checkpoint.objects.object_graph import Role, classify_tensors
+from redraw.errors import CheckpointNotFound
+from redraw.inspect.checkpoint import describe_tensors
+from redraw.records import Signature, TensorSpec
+from redraw.records.results import SavedModelDescription, TensorDescription
+from redraw.storage.opening import open_storage
 
 __all__ = ["GRAPH_FILE", "describe_saved_model"]
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.descriptions import CheckpointDescription, SavedModelDescription, TensorDescription
-from tasks.records import Signature, TensorSpec
+from redraw.records import Signature, TensorSpec
+from redraw.records.results import CheckpointDescription, SavedModelDescription, TensorDescription
 
 __all__ = ["print_tables"]
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import (
+from redraw.definition import (
     GoldenExamples,
     GraphFunctionDefinition,
     Mode,
@@ -23,7 +23,7 @@ from tasks.definition import (
     Threshold,
     TrainingPlan,
 )
-from tasks.models._digits import SIDE, decode_images, load_digits, scale_pixels
+from redraw.models._digits import SIDE, decode_images, load_digits, scale_pixels
 
 __all__ = ["DigitsGraph"]
 

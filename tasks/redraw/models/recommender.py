@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import (
+from redraw.definition import (
     GoldenExamples,
     Mode,
     ModelDefinition,
@@ -31,7 +31,7 @@ from tasks.definition import (
     Threshold,
     TrainingPlan,
 )
-from tasks.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition
 
 __all__ = ["Recommender"]
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import (
+from redraw.definition import (
     GoldenExamples,
     Mode,
     ModelDefinition,

@@ -9,7 +9,7 @@ holds shapes and dtypes to the checkpoint's first.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tasks.checkpoint.averages import AVERAGE_SUFFIX, find_averages
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.parts import Joined, find_joined, names_of_wholes
-from tasks.definition import ModelDefinition
-from tasks.errors import CheckpointMismatch, InvalidDefinition, RedrawError
-from tasks.outputs import check_outputs
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.formats.parts import Joined, find_joined, names_of_wholes
+from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, find_averages
+from redraw.definition import ModelDefinition
+from redraw.errors import CheckpointMismatch, InvalidDefinition, RedrawError
+from redraw.networks.outputs import check_outputs
 
 __all__ = [
     "DrawnSignature",
@@ -30,7 +30,6 @@ __all__ = [
     "draw_signature",
     "group_by_saved_name",
     "restore_by_name",
-    "sharing_variables",
     "whole_shape",
     "with_averages",
 ]
@@ -47,26 +46,6 @@ class DrawnSignature:
 
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
-
-
-def sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A network that creates its variables when it is first called in a graph, and then shares them.
-
-    Args:
-        draw: Features to outputs, by `tf.compat.v1`.
-
-    Returns:
-        The same, under a scope that reuses variables.
-    """
-
-    def network(features: Any) -> Any:
-        # Entering the scope by its object counts scopes without a name of their own
-        # (default_name) from the start again, so that these are shared too.
-        scope = tf.compat.v1.get_variable_scope()
-        with tf.compat.v1.variable_scope(scope, reuse=tf.compat.v1.AUTO_REUSE, use_resource=True):
-            return draw(features)
-
-    return network
 
 
 def draw_signature(definition: ModelDefinition, network: Any, name: str) -> DrawnSignature:

@@ -15,8 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tasks.definition import Mode, ModelDefinition
-from tasks.errors import InvalidDefinition, RedrawError
+from redraw.definition import Mode, ModelDefinition
+from redraw.errors import InvalidDefinition, RedrawError
 
 __all__ = [
     "copy_weights",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tasks.errors import InvalidDefinition
-from tasks.signature import TensorSpec
+from redraw.errors import InvalidDefinition
+from redraw.records.signature import TensorSpec
 
 if TYPE_CHECKING:
     import tensorflow as tf

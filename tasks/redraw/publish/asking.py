@@ -1,13 +1,12 @@
-"""Who asks for a change, and when."""
+"""Who asks for a change."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import socket
-from datetime import UTC, datetime
 
-__all__ = ["now", "who_asks"]
+__all__ = ["who_asks"]
 
 
 def who_asks(named: str | None) -> str:
@@ -26,8 +25,3 @@ def who_asks(named: str | None) -> str:
     except (KeyError, OSError):
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def now() -> str:
-    """The time in UTC, `YYYY-MM-DDTHH:MM:SSZ`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,14 +14,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tasks.errors import ObjectConflict, VersionNotFound
-from tasks.live import read_pointer
-from tasks.names import check_model_name
-from tasks.published import ATTACHMENT_BYTES, Claim, read_claim, read_release
-from tasks.records import LivePointer, Release
-from tasks.registry import FoundModel, list_models
-from tasks.storage import Absent, Storage, StoredObject, in_parallel
-from tasks.version_rows import VersionRow, row_of
+from redraw.definition.registry import FoundModel, list_models
+from redraw.errors import ObjectConflict, VersionNotFound
+from redraw.names import check_model_name
+from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, read_claim, read_release
+from redraw.publish.live.set_live import read_pointer
+from redraw.publish.version_rows import VersionRow, row_of
+from redraw.records import LivePointer, Release
+from redraw.storage.opening import Absent, Storage, StoredObject, in_parallel
 
 __all__ = ["Browser", "ModelRow", "VersionPage", "VersionRow"]
 

@@ -16,14 +16,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.descriptions import MirroredModel, MirrorReport
-from tasks.errors import InvalidRecord, VersionNotFound
-from tasks.files import PARTIAL_SUFFIX, partial_path, write_atomically, writing_to
-from tasks.names import check_bucket, check_model_name
-from tasks.published import serving_config_name, version_folder
-from tasks.registry import list_models
-from tasks.requests import MirrorRequest
-from tasks.storage import Storage, download_tree, open_storage
+from redraw.definition.registry import list_models
+from redraw.errors import InvalidRecord, VersionNotFound
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.bucket.layout import serving_config_name, version_folder
+from redraw.records.results import MirroredModel, MirrorReport
+from redraw.requests import MirrorRequest
+from redraw.storage.files import PARTIAL_SUFFIX, partial_path, write_atomically, writing_to
+from redraw.storage.opening import Storage, download_tree, open_storage
 
 if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tasks.live import read_pointer
-from tasks.names import check_bucket, check_model_name
-from tasks.published import list_versions, read_release
-from tasks.records import Release, ReleaseList
-from tasks.requests import ReleasesRequest
-from tasks.storage import Storage, in_parallel, open_storage
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.bucket.layout import list_versions, read_release
+from redraw.publish.live.set_live import read_pointer
+from redraw.records import Release, ReleaseList
+from redraw.requests import ReleasesRequest
+from redraw.storage.opening import Storage, in_parallel, open_storage
 
 __all__ = ["list_releases", "read_releases"]
 

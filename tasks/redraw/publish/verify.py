@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from tasks.content import demand_attachments, demand_content
-from tasks.descriptions import VerifyReport
-from tasks.errors import InvalidName, RedrawError, StorageUnavailable, VerificationFailed
-from tasks.files import digest_of
-from tasks.names import check_bucket, check_model_name
-from tasks.published import Claim
-from tasks.push.release import digest_report
-from tasks.records import Check, Release
-from tasks.requests import VerifyRequest
-from tasks.signing import VERIFY_KEY_VARIABLE, demand_signed
-from tasks.storage import Storage, open_storage
-from tasks.whole import demand_published, read_published
+from redraw.errors import InvalidName, RedrawError, StorageUnavailable, VerificationFailed
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.bucket.content import demand_attachments, demand_content
+from redraw.publish.bucket.integrity import demand_published, read_published
+from redraw.publish.bucket.layout import Claim
+from redraw.publish.bucket.signing import VERIFY_KEY_VARIABLE, demand_signed
+from redraw.publish.push.release import digest_report
+from redraw.records import Check, Release
+from redraw.records.results import VerifyReport
+from redraw.requests import VerifyRequest
+from redraw.storage.files import digest_of
+from redraw.storage.opening import Storage, open_storage
 
 __all__ = ["verify_version"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tasks.records import Release, WeightsKind
+from redraw.records import Release, WeightsKind
 
 __all__ = ["VersionRow", "headline_metric", "row_of"]
 

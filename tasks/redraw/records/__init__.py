@@ -6,9 +6,8 @@ Only the standard library is imported here: the operators read records in an
 interpreter that may have no TensorFlow.
 """
 
-from tasks.provenance import MadeBy, Provenance
-from tasks.record import Record
-from tasks.records.making import (
+from redraw.records.base import Record
+from redraw.records.making import (
     Checkpoint,
     CheckpointFormat,
     ExportedModel,
@@ -16,9 +15,10 @@ from tasks.records.making import (
     TrainingRun,
     WeightsKind,
 )
-from tasks.records.release import LivePointer, PointerChange, PointerChangeKind, Pruned, Release, ReleaseList
-from tasks.records.report import Check, ExaminedObjects, ValidationReport
-from tasks.signature import Signature, TensorSpec
+from redraw.records.provenance import MadeBy, Provenance
+from redraw.records.release import LivePointer, PointerChange, PointerChangeKind, Pruned, Release, ReleaseList
+from redraw.records.report import Check, ExaminedObjects, ValidationReport
+from redraw.records.signature import Signature, TensorSpec
 
 __all__ = [
     "Check",

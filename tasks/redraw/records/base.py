@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tasks.errors import InvalidRecord
-from tasks.json_codec import JsonMismatch, decode_dataclass, encode_dataclass
+from redraw.errors import InvalidRecord
+from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
 
 __all__ = ["Record"]
 

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tasks.files import TreeFile
-from tasks.listed_file import ListedFile
-from tasks.record import Record
+from redraw.records.base import Record
+from redraw.records.files import ListedFile
+from redraw.storage.files import TreeFile
 
 __all__ = ["FileList", "encode_files", "list_files"]
 

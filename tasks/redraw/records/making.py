@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.provenance import MadeBy
-from tasks.record import Record
-from tasks.signature import Signature
+from redraw.records.base import Record
+from redraw.records.provenance import MadeBy
+from redraw.records.signature import Signature
 
 __all__ = ["Checkpoint", "CheckpointFormat", "ExportedModel", "LedgerSummary", "TrainingRun", "WeightsKind"]
 

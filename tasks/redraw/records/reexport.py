@@ -1,6 +1,6 @@
 """What became of a batch of checkpoints: the record of `reexport`, one row a checkpoint.
 
-As `tasks.records`, this is JSON, and needs the standard library alone.
+As `redraw.records`, this is JSON, and needs the standard library alone.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.records import Record
+from redraw.records import Record
 
 __all__ = ["Outcome", "ReexportReport", "ReexportedCheckpoint"]
 

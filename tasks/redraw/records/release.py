@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.listed_file import ListedFile
-from tasks.provenance import Provenance
-from tasks.record import Record
-from tasks.records.making import Checkpoint, LedgerSummary, WeightsKind
-from tasks.records.report import ValidationReport
-from tasks.signature import Signature
+from redraw.records.base import Record
+from redraw.records.files import ListedFile
+from redraw.records.making import Checkpoint, LedgerSummary, WeightsKind
+from redraw.records.provenance import Provenance
+from redraw.records.report import ValidationReport
+from redraw.records.signature import Signature
 
 __all__ = ["LivePointer", "PointerChange", "PointerChangeKind", "Pruned", "Release", "ReleaseList"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.record import Record
+from redraw.records.base import Record
 
 __all__ = ["Check", "ExaminedObjects", "ValidationReport"]
 

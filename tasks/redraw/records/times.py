@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["format_time", "parse_time"]
+__all__ = ["format_time", "now", "parse_time"]
 
 
 def format_time(seconds: float) -> str:
@@ -14,6 +14,11 @@ def format_time(seconds: float) -> str:
         seconds: Since 1970 UTC.
     """
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def now() -> str:
+    """The time in UTC, `YYYY-MM-DDTHH:MM:SSZ`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_time(text: str) -> str:

@@ -15,21 +15,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tasks.batches import ReexportedCheckpoint
-from tasks.checkpoint.catalogue import find_record, full_uri
-from tasks.export.exporter import Exporter
-from tasks.export.origin import open_origin
-from tasks.file_list import FileList
-from tasks.live import read_pointer
-from tasks.push import push_model
-from tasks.records import Checkpoint, ExportedModel, Release
-from tasks.reexport.job import Job
-from tasks.reexport.known import Recipe, find_same_export, find_same_source, without_weights
-from tasks.registry import find_fitting
-from tasks.requests import ExportRequest, PushRequest, ReexportRequest, ValidateRequest
-from tasks.scratch import scratch_folder
-from tasks.storage import open_storage
-from tasks.validate import Validator, check_waivers
+from redraw.checkpoint.catalogue.store import find_record, full_uri
+from redraw.definition.registry import find_fitting
+from redraw.export.exporter import Exporter
+from redraw.export.source import open_origin
+from redraw.publish.live.set_live import read_pointer
+from redraw.publish.push.push import push_model
+from redraw.records import Checkpoint, ExportedModel, Release
+from redraw.records.file_list import FileList
+from redraw.records.reexport import ReexportedCheckpoint
+from redraw.reexport.job import Job
+from redraw.reexport.known import Recipe, find_same_export, find_same_source, without_weights
+from redraw.requests import ExportRequest, PushRequest, ReexportRequest, ValidateRequest
+from redraw.storage.opening import open_storage
+from redraw.storage.scratch import scratch_folder
+from redraw.validate.validator import Validator, check_waivers
 
 __all__ = ["Batch", "Prepared"]
 

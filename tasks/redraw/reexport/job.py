@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tasks.batches import Outcome, ReexportedCheckpoint
-from tasks.errors import DiskFull, RedrawError
-from tasks.records import Checkpoint, Release
+from redraw.errors import DiskFull, RedrawError
+from redraw.records import Checkpoint, Release
+from redraw.records.reexport import Outcome, ReexportedCheckpoint
 
 __all__ = ["Job"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tasks.errors import ObjectConflict
-from tasks.listed_file import ListedFile
-from tasks.published import REVISIONS, Claim, read_claim, read_release
-from tasks.push.versions import version_of
-from tasks.records import Checkpoint, ExportedModel, MadeBy, Release, WeightsKind
-from tasks.storage import Storage
-from tasks.whole import demand_whole
+from redraw.errors import ObjectConflict
+from redraw.publish.bucket.integrity import demand_whole
+from redraw.publish.bucket.layout import REVISIONS, Claim, read_claim, read_release
+from redraw.publish.push.versions import version_of
+from redraw.records import Checkpoint, ExportedModel, MadeBy, Release, WeightsKind
+from redraw.records.files import ListedFile
+from redraw.storage.opening import Storage
 
 __all__ = ["Recipe", "find_same_export", "find_same_source", "without_weights"]
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import time
 
-from tasks.batches import ReexportReport
-from tasks.errors import CheckpointsFailed
-from tasks.names import check_bucket, check_model_name
-from tasks.reexport.batch import Batch
-from tasks.requests import ReexportRequest
-from tasks.storage import map_ahead
+from redraw.errors import CheckpointsFailed
+from redraw.names import check_bucket, check_model_name
+from redraw.records.reexport import ReexportReport
+from redraw.reexport.batch import Batch
+from redraw.requests import ReexportRequest
+from redraw.storage.opening import map_ahead
 
 __all__ = ["reexport_checkpoints"]
 

@@ -6,14 +6,14 @@ JSON object, or as the URI where the stage before left it. Only the standard lib
 is imported here: the operators build these without TensorFlow.
 """
 
-from tasks.requests.exporting import (
+from redraw.requests.exporting import (
     ExportRequest,
     InspectRequest,
     ModelsRequest,
     ReexportRequest,
     ValidateRequest,
 )
-from tasks.requests.publishing import (
+from redraw.requests.publishing import (
     AskRequest,
     DifferencesRequest,
     LiveRequest,
@@ -25,8 +25,8 @@ from tasks.requests.publishing import (
     ReleasesRequest,
     VerifyRequest,
 )
-from tasks.requests.request import Request
-from tasks.requests.training import AdoptRequest, CheckpointRequest, CheckpointsRequest, TrainRequest
+from redraw.requests.request import Request
+from redraw.requests.training import AdoptRequest, CheckpointRequest, CheckpointsRequest, TrainRequest
 
 __all__ = [
     "AdoptRequest",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.errors import InvalidRequest
-from tasks.records import Checkpoint, ExportedModel, WeightsKind
-from tasks.requests.request import BY, WAIVE, Request, flag
+from redraw.errors import InvalidRequest
+from redraw.records import Checkpoint, ExportedModel, WeightsKind
+from redraw.requests.request import BY, WAIVE, Request, flag
 
 __all__ = ["ExportRequest", "InspectRequest", "ModelsRequest", "ReexportRequest", "ValidateRequest"]
 

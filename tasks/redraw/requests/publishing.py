@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tasks.errors import InvalidRequest
-from tasks.records import ExportedModel, ValidationReport
-from tasks.requests.request import BY, Request, flag
+from redraw.errors import InvalidRequest
+from redraw.records import ExportedModel, ValidationReport
+from redraw.requests.request import BY, Request, flag
 
 __all__ = [
     "AskRequest",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tasks.errors import InvalidRequest
-from tasks.json_codec import JsonMismatch, decode_dataclass, encode_dataclass
-from tasks.times import parse_time
+from redraw.errors import InvalidRequest
+from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
+from redraw.records.times import parse_time
 
 __all__ = ["BY", "WAIVE", "Request", "flag", "settle_times"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.errors import InvalidRequest
-from tasks.records import TrainingRun
-from tasks.requests.request import Request, flag, settle_times
+from redraw.errors import InvalidRequest
+from redraw.records import TrainingRun
+from redraw.requests.request import Request, flag, settle_times
 
 __all__ = ["AdoptRequest", "CheckpointRequest", "CheckpointsRequest", "TrainRequest"]
 

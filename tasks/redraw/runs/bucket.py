@@ -14,12 +14,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.errors import ObjectConflict, StorageUnavailable
-from tasks.files import TreeFile, scan_file
-from tasks.records import TrainingRun
-from tasks.run_folder import METRICS, RECORD, RunFolder
-from tasks.scratch import demand_room
-from tasks.storage import (
+from redraw.errors import ObjectConflict, StorageUnavailable
+from redraw.records import TrainingRun
+from redraw.runs.folder import METRICS, RECORD, RunFolder
+from redraw.storage.files import TreeFile, scan_file
+from redraw.storage.opening import (
     Absent,
     AlreadyThere,
     Changed,
@@ -28,6 +27,7 @@ from tasks.storage import (
     in_parallel,
     open_storage,
 )
+from redraw.storage.scratch import demand_room
 
 __all__ = ["RemoteRunFolder"]
 

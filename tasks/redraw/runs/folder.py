@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.errors import InvalidRecord
-from tasks.files import write_atomically
-from tasks.records import TrainingRun
-from tasks.scratch import scratch_folder
+from redraw.errors import InvalidRecord
+from redraw.records import TrainingRun
+from redraw.storage.files import write_atomically
 
-__all__ = ["Evaluation", "RunFolder", "open_run_folder"]
+__all__ = ["Evaluation", "RunFolder"]
 
 RECORD, METRICS = "run.json", "metrics.jsonl"
 
@@ -128,26 +126,3 @@ class RunFolder:
             step: Its step.
             keep: How many checkpoints to keep; whoever saved it has removed the others here.
         """
-
-
-@contextlib.contextmanager
-def open_run_folder(uri: str, purpose: str) -> Iterator[RunFolder]:
-    """Open a run's folder, wherever it is.
-
-    Args:
-        uri: A local folder, or one in a bucket (`gs://`); it need not exist.
-        purpose: What for: the name of the scratch folder that a bucket's files pass through.
-
-    Yields:
-        The folder, for as long as the context lasts.
-
-    Raises:
-        StorageError: The bucket is missing, forbidden or does not answer.
-    """
-    if "://" not in uri:
-        yield RunFolder(Path(uri))
-        return
-    from tasks.remote_run import RemoteRunFolder
-
-    with scratch_folder(purpose) as scratch:
-        yield RemoteRunFolder(uri, scratch)

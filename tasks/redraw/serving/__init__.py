@@ -8,7 +8,7 @@ and a session for each model. It may die of a model; whoever asked is told, and 
 request finds a new worker.
 """
 
-from tasks.validate.serving.errors import LoadFailed, RequestRefused, ServingCrashed
-from tasks.validate.serving.process import Latency, LoadedModel, ServingProcess
+from redraw.serving.errors import LoadFailed, RequestRefused, ServingCrashed
+from redraw.serving.process import Latency, LoadedModel, ServingProcess
 
 __all__ = ["Latency", "LoadFailed", "LoadedModel", "RequestRefused", "ServingCrashed", "ServingProcess"]

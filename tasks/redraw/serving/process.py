@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from tasks.validate.serving.errors import LoadFailed, RequestRefused, ServingCrashed
-from tasks.validate.serving.wire import normalize_array
-from tasks.validate.serving.worker_process import WorkerProcess
+from redraw.serving.errors import LoadFailed, RequestRefused, ServingCrashed
+from redraw.serving.wire import normalize_array
+from redraw.serving.worker_process import WorkerProcess
 
 __all__ = ["Latency", "LoadedModel", "ServingProcess"]
 

@@ -8,8 +8,8 @@ from ctypes import c_void_p
 
 import numpy as np
 
-from tasks.validate.serving.library import Endpoint, Status, tensorflow_library
-from tasks.validate.serving.tensors import write_tensor
+from redraw.serving.library import Endpoint, Status, tensorflow_library
+from redraw.serving.tensors import write_tensor
 
 __all__ = ["fetched_tensors", "written_tensors"]
 

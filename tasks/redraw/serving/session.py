@@ -9,10 +9,10 @@ from ctypes import c_char_p
 
 import numpy as np
 
-from tasks.validate.serving.library import Buffer, Endpoint, Status, StatusError, tensorflow_library
-from tasks.validate.serving.runs import fetched_tensors, written_tensors
-from tasks.validate.serving.tensors import read_tensor
-from tasks.validate.serving.variables import VariableReader
+from redraw.serving.library import Buffer, Endpoint, Status, StatusError, tensorflow_library
+from redraw.serving.runs import fetched_tensors, written_tensors
+from redraw.serving.tensors import read_tensor
+from redraw.serving.variables import VariableReader
 
 __all__ = ["ModelSession"]
 

@@ -14,8 +14,14 @@ from ctypes import c_int64, c_void_p
 import google_crc32c
 import numpy as np
 
-from tasks.checkpoint.dtypes import dtype_name, dtype_number, has_fixed_size, name_of_array, numpy_dtype
-from tasks.validate.serving.library import STRING_SIZE, Deallocator, StatusError, tensorflow_library
+from redraw.checkpoint.bundle.dtypes import (
+    dtype_name,
+    dtype_number,
+    has_fixed_size,
+    name_of_array,
+    numpy_dtype,
+)
+from redraw.serving.library import STRING_SIZE, Deallocator, StatusError, tensorflow_library
 
 __all__ = ["checksum_tensor", "read_tensor", "write_tensor"]
 

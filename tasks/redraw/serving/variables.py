@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ctypes import byref, c_int, c_size_t
 
-from tasks.validate.serving.library import Endpoint, Status, StatusError, tensorflow_library
-from tasks.validate.serving.runs import fetched_tensors
-from tasks.validate.serving.tensors import checksum_tensor
+from redraw.serving.library import Endpoint, Status, StatusError, tensorflow_library
+from redraw.serving.runs import fetched_tensors
+from redraw.serving.tensors import checksum_tensor
 
 __all__ = ["VariableReader"]
 

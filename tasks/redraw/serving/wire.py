@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.checkpoint.dtypes import name_of_array, numpy_dtype
+from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
 
 __all__ = ["normalize_array", "receive", "send"]
 

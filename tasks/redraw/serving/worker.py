@@ -1,4 +1,4 @@
-"""The process that holds TensorFlow's C++ runtime: `python -m tasks.validate.serving.worker FD`.
+"""The process that holds TensorFlow's C++ runtime: `python -m redraw.serving.worker FD`.
 
 It takes requests from the socket of the file descriptor and answers them one after the
 other, until the other side is gone. Its standard output and error are the log.
@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from tasks.validate.serving.library import StatusError, tensorflow_library
-from tasks.validate.serving.session import ModelSession
-from tasks.validate.serving.wire import receive, send
+from redraw.serving.library import StatusError, tensorflow_library
+from redraw.serving.session import ModelSession
+from redraw.serving.wire import receive, send
 
 __all__: list[str] = []
 

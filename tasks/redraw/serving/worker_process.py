@@ -16,9 +16,9 @@ from typing import IO, Any
 
 import numpy as np
 
-import tasks
-from tasks.validate.serving.errors import RequestRefused, ServingCrashed
-from tasks.validate.serving.wire import receive, send
+import redraw
+from redraw.serving.errors import RequestRefused, ServingCrashed
+from redraw.serving.wire import receive, send
 
 __all__ = ["WorkerProcess"]
 
@@ -104,12 +104,12 @@ class WorkerProcess:
         self._log.close()
 
     def _start(self) -> None:
-        root = Path(tasks.__file__).resolve().parents[1]
+        root = Path(redraw.__file__).resolve().parents[1]
         ours, theirs = socket.socketpair()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - no shell, and this interpreter
-                [sys.executable, "-m", "tasks.validate.serving.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "redraw.serving.worker", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import StorageUnavailable, error_named
+from redraw.errors import StorageUnavailable, error_named
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import google_crc32c
 
-from tasks.errors import DiskFull
-from tasks.listed_file import ListedFile
+from redraw.errors import DiskFull
+from redraw.records.files import ListedFile
 
 __all__ = [
     "PARTIAL_SUFFIX",

@@ -6,9 +6,9 @@ import base64
 from pathlib import Path
 from typing import Any, Protocol
 
-from tasks.errors import StorageUnavailable
-from tasks.files import checksum_of
-from tasks.storage.interface import StoredObject
+from redraw.errors import StorageUnavailable
+from redraw.storage.files import checksum_of
+from redraw.storage.interface import StoredObject
 
 __all__ = ["demand_equal", "demand_stored", "describe_blob", "describe_resource"]
 

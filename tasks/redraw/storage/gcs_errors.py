@@ -13,7 +13,7 @@ from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - only gs:// URIs load this module
 from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: TID253 - as above
 
-from tasks.errors import BucketNotFound, InvalidRequest, StorageError, StorageForbidden, StorageUnavailable
+from redraw.errors import BucketNotFound, InvalidRequest, StorageError, StorageForbidden, StorageUnavailable
 
 __all__ = ["TIMEOUT_VARIABLE", "patience", "translating"]
 

@@ -12,7 +12,7 @@ from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
 from requests.adapters import HTTPAdapter
 
-from tasks.credentials import storage_credentials
+from redraw.storage.credentials import storage_credentials
 
 __all__ = ["connect", "open_session"]
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from google.api_core import exceptions as api
 
-from tasks.storage.interface import FileAltered
+from redraw.storage.interface import FileAltered
 
 __all__ = ["MultipartBody", "Session", "Upload"]
 

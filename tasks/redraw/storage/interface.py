@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from tasks.errors import InvalidName
+from redraw.errors import InvalidName
 
 __all__ = ["Absent", "AlreadyThere", "Changed", "FileAltered", "Storage", "StoredObject", "check_object_name"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import google_crc32c
 
-from tasks.errors import StorageForbidden
-from tasks.files import PARTIAL_SUFFIX, checksum_of, partial_path, scan_file, writing_to
-from tasks.storage.interface import (
+from redraw.errors import StorageForbidden
+from redraw.storage.files import PARTIAL_SUFFIX, checksum_of, partial_path, scan_file, writing_to
+from redraw.storage.interface import (
     Absent,
     AlreadyThere,
     Changed,

@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from tasks.files import write_atomically
-from tasks.names import split_bucket_uri
-from tasks.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
-from tasks.storage.trees import (
+from redraw.names import split_bucket_uri
+from redraw.storage.files import write_atomically
+from redraw.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
+from redraw.storage.trees import (
     SMALL_STREAMS,
     copy_or_match,
     create_or_match,
@@ -60,11 +60,11 @@ def open_storage(uri: str) -> Storage:
         StorageForbidden: No credentials were found for the bucket.
     """
     if "://" not in uri:
-        from tasks.storage.local import LocalStorage
+        from redraw.storage.local import LocalStorage
 
         return LocalStorage(Path(uri))
     bucket, prefix = split_bucket_uri(uri)
-    from tasks.storage.gcs import GcsStorage
+    from redraw.storage.gcs import GcsStorage
 
     return GcsStorage(bucket, prefix)
 

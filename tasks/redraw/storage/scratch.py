@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.errors import DiskFull, InvalidRequest, StorageForbidden
+from redraw.errors import DiskFull, InvalidRequest, StorageForbidden
 
 __all__ = ["demand_room", "scratch_folder"]
 

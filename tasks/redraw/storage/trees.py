@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from tasks.errors import ObjectConflict, StorageUnavailable
-from tasks.files import TreeFile
-from tasks.listed_file import ListedFile
-from tasks.storage.interface import (
+from redraw.errors import ObjectConflict, StorageUnavailable
+from redraw.records.files import ListedFile
+from redraw.storage.files import TreeFile
+from redraw.storage.interface import (
     Absent,
     AlreadyThere,
     FileAltered,
@@ -48,7 +48,7 @@ def upload_tree(storage: Storage, prefix: str, files: Iterable[TreeFile]) -> lis
     Args:
         storage: Where to.
         prefix: The folder there, without a slash at its end.
-        files: The files of `tasks.files.scan_tree`, or some of them.
+        files: The files of `redraw.storage.files.scan_tree`, or some of them.
 
     Returns:
         The objects, in the files' order.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.errors import InvalidRequest
+from redraw.errors import InvalidRequest
 
 __all__ = ["Cluster", "read_cluster"]
 

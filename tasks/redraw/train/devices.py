@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.definition import GraphFunctionDefinition, ModelDefinition
-from tasks.errors import InvalidDefinition
-from tasks.records import TrainingRun
-from tasks.requests import TrainRequest
-from tasks.run_folder import RunFolder, open_run_folder
-from tasks.scratch import scratch_folder
-from tasks.train.cluster import Cluster, read_cluster
-from tasks.train.graph_loop import GraphTrainer
-from tasks.train.loop import Trainer
-from tasks.train.steps import StepLoop
+from redraw.definition import GraphFunctionDefinition, ModelDefinition
+from redraw.errors import InvalidDefinition
+from redraw.records import TrainingRun
+from redraw.requests import TrainRequest
+from redraw.runs.folder import RunFolder
+from redraw.runs.opening import open_run_folder
+from redraw.storage.scratch import scratch_folder
+from redraw.train.cluster import Cluster, read_cluster
+from redraw.train.graph_loop import GraphTrainer
+from redraw.train.keras_loop import Trainer
+from redraw.train.step_loop import StepLoop
 
 __all__ = ["Placing", "place_training"]
 
@@ -50,7 +51,7 @@ class Placing:
             return GraphTrainer(definition, folder, run)
         if self.strategy is None:
             return Trainer(definition, folder, run)
-        from tasks.train.distributed import DistributedTrainer
+        from redraw.train.distributed import DistributedTrainer
 
         return DistributedTrainer(definition, folder, run, self.strategy, self.cluster)
 
@@ -74,7 +75,7 @@ def place_training(request: TrainRequest, definition: ModelDefinition) -> Placin
     _demand_possible(request.model, definition, distribution)
     if distribution == "none":
         return Placing(cluster=Cluster())
-    from tasks.train.distributed import make_strategy
+    from redraw.train.distributed import make_strategy
 
     cluster = read_cluster(os.environ) if distribution == "multi_worker" else Cluster()
     return Placing(cluster=cluster, strategy=make_strategy(cluster))

@@ -10,13 +10,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tasks.definition import ModelDefinition
-from tasks.errors import WorkerLost
-from tasks.records import TrainingRun
-from tasks.run_folder import RunFolder
-from tasks.train.cluster import Cluster
-from tasks.train.loop import Trainer
-from tasks.train.sharing import split_batches
+from redraw.definition import ModelDefinition
+from redraw.errors import WorkerLost
+from redraw.records import TrainingRun
+from redraw.runs.folder import RunFolder
+from redraw.train.cluster import Cluster
+from redraw.train.keras_loop import Trainer
+from redraw.train.sharing import split_batches
 
 __all__ = ["DistributedTrainer", "make_strategy"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tasks.definition import Mode, ModelDefinition
+from redraw.definition import Mode, ModelDefinition
 
 __all__ = ["Evaluator"]
 

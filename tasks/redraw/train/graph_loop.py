@@ -10,16 +10,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.checkpoint import last_whole_checkpoint
-from tasks.definition import GraphFunctionDefinition
-from tasks.errors import InvalidDefinition, RedrawError
-from tasks.graphs import check_fit, group_by_saved_name, restore_by_name
-from tasks.records import TrainingRun
-from tasks.run_folder import RunFolder
-from tasks.scratch import scratch_folder
-from tasks.train.evaluate import Evaluator
-from tasks.train.graph_training import Drawing, draw_training
-from tasks.train.steps import StepLoop
+from redraw.checkpoint.select import last_whole_checkpoint
+from redraw.definition import GraphFunctionDefinition
+from redraw.errors import InvalidDefinition, RedrawError
+from redraw.networks.graph_functions import check_fit, group_by_saved_name, restore_by_name
+from redraw.records import TrainingRun
+from redraw.runs.folder import RunFolder
+from redraw.storage.scratch import scratch_folder
+from redraw.train.evaluate import Evaluator
+from redraw.train.graph_training import Drawing, draw_training
+from redraw.train.step_loop import StepLoop
 
 __all__ = ["GraphTrainer", "SessionEvaluator"]
 

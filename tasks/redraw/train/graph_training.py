@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.definition import GraphFunctionDefinition, Mode
-from tasks.errors import InvalidDefinition, RedrawError
+from redraw.definition import GraphFunctionDefinition, Mode
+from redraw.errors import InvalidDefinition, RedrawError
 
 __all__ = ["Drawing", "TrainingGraph", "draw_mode", "draw_training"]
 

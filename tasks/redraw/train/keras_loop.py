@@ -11,17 +11,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tasks.checkpoint import last_whole_checkpoint
-from tasks.definition import Mode, ModelDefinition
-from tasks.errors import CheckpointMismatch
-from tasks.networks import copy_weights, draw_network, is_random_state, weights_by_name
-from tasks.records import TrainingRun
-from tasks.run_folder import RunFolder
-from tasks.scratch import scratch_folder
-from tasks.train.async_saving import enable_async_saving
-from tasks.train.average import update_average
-from tasks.train.evaluate import Evaluator
-from tasks.train.steps import StepLoop
+from redraw.checkpoint.select import last_whole_checkpoint
+from redraw.definition import Mode, ModelDefinition
+from redraw.errors import CheckpointMismatch
+from redraw.networks.modules import copy_weights, draw_network, is_random_state, weights_by_name
+from redraw.records import TrainingRun
+from redraw.runs.folder import RunFolder
+from redraw.storage.scratch import scratch_folder
+from redraw.train.async_saving import enable_async_saving
+from redraw.train.average import update_average
+from redraw.train.evaluate import Evaluator
+from redraw.train.step_loop import StepLoop
 
 __all__ = ["Trainer"]
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.checkpoint.catalogue import fetch_checkpoint
-from tasks.definition import ModelDefinition
-from tasks.errors import CheckpointMismatch, InvalidDefinition, RedrawError
-from tasks.run_folder import RunFolder
-from tasks.train.evaluate import Evaluator
+from redraw.checkpoint.catalogue.store import fetch_checkpoint
+from redraw.definition import ModelDefinition
+from redraw.errors import CheckpointMismatch, InvalidDefinition, RedrawError
+from redraw.runs.folder import RunFolder
+from redraw.train.evaluate import Evaluator
 
 __all__ = ["StepLoop"]
 

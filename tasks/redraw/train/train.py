@@ -16,16 +16,16 @@ import logging
 import time
 from dataclasses import replace
 
-from tasks.checkpoint.catalogue import full_uri
-from tasks.checkpoint.listing import find_named, is_folder_name
-from tasks.definition import ModelDefinition
-from tasks.errors import CheckpointMismatch, OutputExists
-from tasks.files import writing_to
-from tasks.records import TrainingRun
-from tasks.registry import load_definition
-from tasks.requests import TrainRequest
-from tasks.run_folder import RunFolder
-from tasks.train.placing import place_training
+from redraw.checkpoint.catalogue.listing import find_named, is_folder_name
+from redraw.checkpoint.catalogue.store import full_uri
+from redraw.definition import ModelDefinition
+from redraw.definition.registry import load_definition
+from redraw.errors import CheckpointMismatch, OutputExists
+from redraw.records import TrainingRun
+from redraw.requests import TrainRequest
+from redraw.runs.folder import RunFolder
+from redraw.storage.files import writing_to
+from redraw.train.devices import place_training
 
 __all__ = ["train_model"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tasks.records import Check
+from redraw.records import Check
 
 __all__ = ["CannotRun", "conclude", "skip"]
 

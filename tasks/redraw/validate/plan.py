@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from tasks.records import Check
+from redraw.records import Check
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["PLAN", "PlannedCheck"]
 
@@ -21,7 +21,7 @@ class PlannedCheck:
 
     Attributes:
         name: Its name in the report, which a waiver may give.
-        function: `module:function` below `tasks.validate`; imported when its turn comes, so that
+        function: `module:function` below `redraw.validate.checks`; imported when its turn comes, so that
             an export that fails early costs no import of TensorFlow. It takes the subject and
             the name, and returns the check.
         needs: The checks that have to have passed, or it is not run.
@@ -37,7 +37,7 @@ class PlannedCheck:
     def run(self, subject: Subject) -> Check:
         """Do the check; raises `CannotRun` where it lacks something."""
         module, _, function = self.function.partition(":")
-        loaded = importlib.import_module(f"tasks.validate.{module}")
+        loaded = importlib.import_module(f"redraw.validate.checks.{module}")
         return cast("Callable[[Subject], Check]", getattr(loaded, function))(subject)
 
 
@@ -47,39 +47,39 @@ _SERVED = (*_FILES, "signatures", "loads")
 
 PLAN = (
     # What the files say, without TensorFlow. What is too large to be parsed is not read first.
-    PlannedCheck("graph-size", "graph_file:check_graph_size"),
-    PlannedCheck("files-whole", "whole:check_files"),
-    PlannedCheck("digest", "whole:check_digest"),
-    PlannedCheck("serve-tag", "graph_file:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
-    PlannedCheck("finite-weights", "finite_weights:check_finite_weights", _FILES),
+    PlannedCheck("graph-size", "files.graph_file:check_graph_size"),
+    PlannedCheck("files-whole", "files.whole:check_files"),
+    PlannedCheck("digest", "files.whole:check_digest"),
+    PlannedCheck("serve-tag", "files.graph_file:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
+    PlannedCheck("finite-weights", "weights.finite_weights:check_finite_weights", _FILES),
     # What the graph says, without TensorFlow as long as nothing is wrong.
-    PlannedCheck("method-names", "method_names:check_method_names", _GRAPH, of_graph=True),
-    PlannedCheck("live-signatures", "live_signatures:check_live_signatures", _GRAPH),
-    PlannedCheck("custom-ops", "known_ops:check_custom_ops", _GRAPH, of_graph=True),
-    PlannedCheck("host-code", "host_code:check_host_code", _GRAPH, of_graph=True),
-    PlannedCheck("unreached-functions", "graph_file:check_unreached_functions", _GRAPH, of_graph=True),
-    PlannedCheck("single-copy", "single_copy:check_single_copy", _GRAPH),
-    PlannedCheck("inference-ops", "inference_ops:check_inference_ops", _GRAPH, of_graph=True),
+    PlannedCheck("method-names", "graph.method_names:check_method_names", _GRAPH, of_graph=True),
+    PlannedCheck("live-signatures", "graph.live_signatures:check_live_signatures", _GRAPH),
+    PlannedCheck("custom-ops", "graph.known_ops:check_custom_ops", _GRAPH, of_graph=True),
+    PlannedCheck("host-code", "graph.host_code:check_host_code", _GRAPH, of_graph=True),
+    PlannedCheck("unreached-functions", "files.graph_file:check_unreached_functions", _GRAPH, of_graph=True),
+    PlannedCheck("single-copy", "weights.single_copy:check_single_copy", _GRAPH),
+    PlannedCheck("inference-ops", "graph.inference_ops:check_inference_ops", _GRAPH, of_graph=True),
     # Both, held to the definition.
-    PlannedCheck("weights-source", "weights_source:check_weights_source", _GRAPH),
-    PlannedCheck("signatures", "signatures:check_signatures", _GRAPH, of_graph=True),
-    PlannedCheck("serving-runtime", "known_ops:check_serving_runtime", _GRAPH, of_graph=True),
-    PlannedCheck("size-budget", "size_budget:check_size_budget", _FILES),
-    PlannedCheck("assets", "assets:check_assets", _GRAPH),
+    PlannedCheck("weights-source", "weights.weights_source:check_weights_source", _GRAPH),
+    PlannedCheck("signatures", "graph.signatures:check_signatures", _GRAPH, of_graph=True),
+    PlannedCheck("serving-runtime", "graph.known_ops:check_serving_runtime", _GRAPH, of_graph=True),
+    PlannedCheck("size-budget", "files.size_budget:check_size_budget", _FILES),
+    PlannedCheck("assets", "files.assets:check_assets", _GRAPH),
     # What the definition's own training graph says.
-    PlannedCheck("graphs-compared", "graphs.compared:check_graphs", _GRAPH, of_graph=True),
+    PlannedCheck("graphs-compared", "graph.graphs_compared:check_graphs", _GRAPH, of_graph=True),
     # What the server says.
-    PlannedCheck("loads", "loads:check_loads", _FILES),
+    PlannedCheck("loads", "behaviour.loads:check_loads", _FILES),
     PlannedCheck("warm-up", "behaviour.warm_up:check_warm_up", _SERVED),
     PlannedCheck("repeatable", "behaviour.repeatable:check_repeatable", _SERVED),
     PlannedCheck("row-independence", "behaviour.row_independence:check_row_independence", _SERVED),
     PlannedCheck("request-edges", "behaviour.request_edges:check_request_edges", _SERVED),
     PlannedCheck("latency-budget", "behaviour.latency:check_latency", _SERVED, of_graph=True),
     # What the checkpoint itself says.
-    PlannedCheck("golden-examples", "parity:check_golden_examples", _SERVED),
-    PlannedCheck("held-out-examples", "parity:check_held_out_examples", _SERVED),
-    PlannedCheck("metric-thresholds", "thresholds:check_thresholds", _SERVED),
-    PlannedCheck("live-metrics", "live_metrics:check_live_metrics", _SERVED),
+    PlannedCheck("golden-examples", "answers.parity:check_golden_examples", _SERVED),
+    PlannedCheck("held-out-examples", "answers.parity:check_held_out_examples", _SERVED),
+    PlannedCheck("metric-thresholds", "answers.thresholds:check_thresholds", _SERVED),
+    PlannedCheck("live-metrics", "answers.live_metrics:check_live_metrics", _SERVED),
     # After all other requests, for it tells what they have changed.
     PlannedCheck("variables-unchanged", "behaviour.variables_unchanged:check_variables_unchanged", _SERVED),
 )

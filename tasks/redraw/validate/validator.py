@@ -16,21 +16,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tasks.errors import InvalidRequest, ValidationFailed
-from tasks.names import check_model_name
-from tasks.records import Check, ExportedModel, ValidationReport
-from tasks.registry import find_fitting
-from tasks.requests import ValidateRequest
-from tasks.scratch import scratch_folder
-from tasks.validate.fetching import fetch_files, read_exported
-from tasks.validate.live_version import find_live_version
-from tasks.validate.outcome import CannotRun, skip
-from tasks.validate.plan import PLAN, PlannedCheck
-from tasks.validate.report import write_report
-from tasks.validate.report.terminal import announce_check, show_report
-from tasks.validate.serving import ServingProcess
-from tasks.validate.standard import Standard
-from tasks.validate.subject import Subject
+from redraw.definition.registry import find_fitting
+from redraw.errors import InvalidRequest, ValidationFailed
+from redraw.names import check_model_name
+from redraw.records import Check, ExportedModel, ValidationReport
+from redraw.requests import ValidateRequest
+from redraw.serving import ServingProcess
+from redraw.storage.scratch import scratch_folder
+from redraw.validate.outcome import CannotRun, skip
+from redraw.validate.plan import PLAN, PlannedCheck
+from redraw.validate.report.terminal import announce_check, show_report
+from redraw.validate.report.write import write_report
+from redraw.validate.subject.fetching import fetch_files, read_exported
+from redraw.validate.subject.live_version import find_live_version
+from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.subject import Subject
 
 __all__ = ["Validator", "check_waivers", "examine", "validate_model"]
 

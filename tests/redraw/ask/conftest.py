@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.records import Release
+from redraw.records import Release
 from tests.publishing.asked_model import publish_asked_model, save_asked_model
 
 

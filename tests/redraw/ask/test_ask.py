@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tasks.ask import ask_version
-from tasks.descriptions import Answer
-from tasks.errors import InvalidRequest, NotAnswered, NotLoadable, VersionNotFound
-from tasks.records import ExportedModel, Release, ValidationReport
-from tasks.requests import AskRequest, PushRequest
+from redraw.ask.ask import ask_version
+from redraw.errors import InvalidRequest, NotAnswered, NotLoadable, VersionNotFound
+from redraw.records import ExportedModel, Release, ValidationReport
+from redraw.records.results import Answer
+from redraw.requests import AskRequest, PushRequest
 from tests.publishing.exports import small_files, write_export
 
 
@@ -89,7 +89,7 @@ def test_ask_what_the_model_refuses_gives_its_words(published: Release, tmp_path
 
 
 def test_ask_version_that_no_server_loads_says_so(bucket: str, tmp_path: Path) -> None:
-    from tasks.push import push_model
+    from redraw.publish.push.push import push_model
 
     export = write_export(tmp_path / "export", small_files())
     release = push_model(
@@ -111,7 +111,7 @@ def test_ask_by_the_command_line_imports_no_tensorflow(published: Release, tmp_p
     bucket = published.uri.removesuffix(f"/{published.model}/{published.version}")
     arguments = ["ask", "--model", "digits", "--bucket", bucket, "--version", str(published.version)]
     source = (
-        "import sys; from tasks.__main__ import main; code = main(sys.argv[1:]);"
+        "import sys; from redraw.__main__ import main; code = main(sys.argv[1:]);"
         " sys.exit(code or ('tensorflow' in sys.modules and 'TensorFlow was imported'))"
     )
 
@@ -136,7 +136,7 @@ def test_ask_by_the_command_line_imports_no_tensorflow(published: Release, tmp_p
 
 
 def test_ask_by_the_command_line_with_inputs_that_are_no_json_fails_in_one_line(tmp_path: Path) -> None:
-    from tasks.__main__ import main
+    from redraw.__main__ import main
 
     inputs = tmp_path / "inputs.json"
     inputs.write_text("{")
@@ -149,7 +149,7 @@ def test_ask_by_the_command_line_with_inputs_that_are_no_json_fails_in_one_line(
 def test_ask_published_mnist_names_the_digit_of_its_pixels_and_of_its_png_file(
     mnist_export: ExportedModel, bucket: str, tmp_path: Path
 ) -> None:
-    from tasks.push import push_model
+    from redraw.publish.push.push import push_model
 
     report = ValidationReport(
         model="mnist",

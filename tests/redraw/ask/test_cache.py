@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ask.cache import CACHE_VARIABLE, cached_version
-from tasks.errors import InvalidRequest, ObjectConflict
-from tasks.push import push_model
-from tasks.records import Release
-from tasks.requests import PushRequest
-from tasks.storage import Storage, open_storage
+from redraw.ask.cache import CACHE_VARIABLE, cached_version
+from redraw.errors import InvalidRequest, ObjectConflict
+from redraw.publish.push.push import push_model
+from redraw.records import Release
+from redraw.requests import PushRequest
+from redraw.storage.opening import Storage, open_storage
 from tests.publishing.exports import small_files, write_export
 
 _SIZE = sum(map(len, small_files().values()))

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tasks.ask.examples import example_requests
-from tasks.records import Release, Signature, TensorSpec
-from tasks.storage import open_storage
+from redraw.ask.examples import example_requests
+from redraw.records import Release, Signature, TensorSpec
+from redraw.storage.opening import open_storage
 
 
 def bucket_of(release: Release) -> str:

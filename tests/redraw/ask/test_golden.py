@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.errors import InvalidDefinition, VersionNotFound
-from tasks.predict import predict_golden
-from tasks.push import push_model
-from tasks.records import ExportedModel, ValidationReport
-from tasks.requests import PredictRequest, PushRequest
+from redraw.ask.golden import predict_golden
+from redraw.errors import InvalidDefinition, VersionNotFound
+from redraw.publish.push.push import push_model
+from redraw.records import ExportedModel, ValidationReport
+from redraw.requests import PredictRequest, PushRequest
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_predict_absent_version_is_named(published: str) -> None:
 def test_predict_definition_without_labels_is_refused(
     published: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.models.mnist import Mnist
+    from redraw.models.mnist import Mnist
 
     examples = Mnist().golden_examples()
     unlabelled = {name: replace(example, labels={}) for name, example in examples.items()}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
 
 SaveTensors = Callable[..., Path]
 RestoreTensor = Callable[..., np.ndarray]

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkpoint import select_checkpoint
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.catalogue import fetch_checkpoint
-from tasks.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointNotFound, DiskFull, InvalidName
-from tasks.records import Checkpoint, TrainingRun
-from tasks.requests import CheckpointRequest
-from tasks.run_folder import RunFolder
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.catalogue.store import fetch_checkpoint
+from redraw.checkpoint.select import select_checkpoint
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointNotFound, DiskFull, InvalidName
+from redraw.records import Checkpoint, TrainingRun
+from redraw.requests import CheckpointRequest
+from redraw.runs.folder import RunFolder
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import InvalidDefinition
-from tasks.models.mnist import Mnist
+from redraw.errors import InvalidDefinition
+from redraw.models.mnist import Mnist
 
 
 @pytest.mark.parametrize(

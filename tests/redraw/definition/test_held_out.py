@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.definition import Signature, TensorSpec
-from tasks.definition.held_out import measure_answers, requests_of_features
-from tasks.models.mnist import Mnist
-from tasks.models.recommender import Recommender
-from tasks.models.text_classifier import TextClassifier
+from redraw.definition import Signature, TensorSpec
+from redraw.definition.held_out import measure_answers, requests_of_features
+from redraw.models.mnist import Mnist
+from redraw.models.recommender import Recommender
+from redraw.models.text_classifier import TextClassifier
 
 
 def signature(inputs: dict[str, tuple[str, Any]], outputs: dict[str, tuple[str, Any]]) -> Signature:

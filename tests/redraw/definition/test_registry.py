@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import InvalidDefinition, UnknownModel
-from tasks.registry import definition_for, find_fitting, list_models, load_definition
+from redraw.definition.registry import definition_for, find_fitting, list_models, load_definition
+from redraw.errors import InvalidDefinition, UnknownModel
+from tests.paths import TESTS
 
 GOOD = """
 from sample_models.line_module import LineDefinition
@@ -21,17 +22,17 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", folder.name)
     return folder
 
 
 def test_list_models_shipped_package_finds_mnist_unimported() -> None:
-    sys.modules.pop("tasks.models.mnist", None)
+    sys.modules.pop("redraw.models.mnist", None)
     (mnist,) = (model for model in list_models() if model.name == "mnist")
-    assert mnist.module == "tasks.models.mnist"
+    assert mnist.module == "redraw.models.mnist"
     assert mnist.summary.startswith("Handwritten digits")
-    assert "tasks.models.mnist" not in sys.modules
+    assert "redraw.models.mnist" not in sys.modules
 
 
 def test_list_models_broken_module_is_listed_with_its_reason(package: Path) -> None:
@@ -97,7 +98,7 @@ def test_load_definition_broken_module_is_refused_by_one_line(
 @pytest.mark.parametrize("shape", ["()", "(3, 1)"])
 def test_load_definition_signature_without_batch_is_refused_by_its_tensor(package: Path, shape: str) -> None:
     body = (
-        "from tasks.definition import Signature, TensorSpec\n"
+        "from redraw.definition import Signature, TensorSpec\n"
         f"    signatures = {{'serving_default': Signature(inputs={{'x': TensorSpec('float32', {shape})}},"
         " outputs={'y': TensorSpec('float32', (None, 1))})}"
     )
@@ -109,7 +110,7 @@ def test_load_definition_signature_without_batch_is_refused_by_its_tensor(packag
 def write_lineage(package: Path, **applies: str) -> None:
     """Definitions whose classes say `applies_to = …`; an empty text for one that says nothing."""
     for name, text in applies.items():
-        body = f"from tasks.definition import Applies\n    applies_to = {text}" if text else "pass"
+        body = f"from redraw.definition import Applies\n    applies_to = {text}" if text else "pass"
         (package / f"{name}.py").write_text(GOOD.format(body=body))
 
 

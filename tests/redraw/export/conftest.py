@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.definition import Mode, ModelDefinition
-from tasks.export import export_model
-from tasks.networks import draw_network, renew_derived_constants, weights_by_name
-from tasks.records import Checkpoint, ExportedModel
-from tasks.registry import load_definition
-from tasks.requests import ExportRequest
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.definition import Mode, ModelDefinition
+from redraw.definition.registry import load_definition
+from redraw.export.export import export_model
+from redraw.networks.modules import draw_network, renew_derived_constants, weights_by_name
+from redraw.records import Checkpoint, ExportedModel
+from redraw.requests import ExportRequest
+from tests.paths import TESTS
 
 Answers = Mapping[str, np.ndarray]
 Exporter = Callable[..., ExportedModel]
@@ -27,7 +28,7 @@ Exporter = Callable[..., ExportedModel]
 @pytest.fixture
 def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the sample models findable; returns the vocabulary that they read."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
     vocabulary = tmp_path / "vocabulary.txt"
     vocabulary.write_text("red\ngreen\nblue\ngrey\n")

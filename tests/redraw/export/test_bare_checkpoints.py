@@ -15,19 +15,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.errors import CheckpointCorrupt, CheckpointMismatch, NonFiniteWeights
-from tasks.export import export_model
-from tasks.files import digest_tree
-from tasks.records import Checkpoint, ExportedModel
-from tasks.requests import ExportRequest, ValidateRequest
-from tasks.storage import open_storage
-from tasks.validate import validate_model
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch, NonFiniteWeights
+from redraw.export.export import export_model
+from redraw.records import Checkpoint, ExportedModel
+from redraw.requests import ExportRequest, ValidateRequest
+from redraw.storage.files import digest_tree
+from redraw.storage.opening import open_storage
+from redraw.validate.validator import validate_model
+from tests.paths import TESTS
 
 
 @pytest.fixture(autouse=True)
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
 
 

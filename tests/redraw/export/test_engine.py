@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.definition import Mode
-from tasks.errors import InvalidDefinition
-from tasks.export.drawing import draw_graph
-from tasks.records import Checkpoint, ExportedModel
-from tasks.registry import load_definition
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.definition import Mode
+from redraw.definition.registry import load_definition
+from redraw.errors import InvalidDefinition
+from redraw.export.graph.drawing import draw_graph
+from redraw.records import Checkpoint, ExportedModel
 
 MODELS = ["every_layer", "every_module"]
 
@@ -184,7 +184,7 @@ def test_draw_layers_with_a_random_state_leaves_it_out(samples: Path) -> None:
 def test_export_says_what_it_had_to_allocate_and_why(
     make_checkpoint: MakeCheckpoint, export: Exporter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, logger="tasks.export"):
+    with caplog.at_level(logging.WARNING, logger="redraw.export"):
         export(make_checkpoint("every_layer"))
         export(make_checkpoint("every_module"), "module")
     told = [record.getMessage() for record in caplog.records if "allocated" in record.getMessage()]

@@ -8,20 +8,21 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tasks.checkpoint import select_checkpoint
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointNotFound, DiskFull, OutputExists
-from tasks.export import export_model
-from tasks.files import digest_tree
-from tasks.inspect import inspect_uri
-from tasks.records import Checkpoint, ExportedModel
-from tasks.requests import CheckpointRequest, ExportRequest, InspectRequest, TrainRequest
-from tasks.train import train_model
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.select import select_checkpoint
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointNotFound, DiskFull, OutputExists
+from redraw.export.export import export_model
+from redraw.inspect.inspect import inspect_uri
+from redraw.records import Checkpoint, ExportedModel
+from redraw.requests import CheckpointRequest, ExportRequest, InspectRequest, TrainRequest
+from redraw.storage.files import digest_tree
+from redraw.train.train import train_model
+from tests.paths import TESTS
 
 MNIST_WITH = """
 import keras
-from tasks.definition import Mode
-from tasks.models.mnist import Mnist
+from redraw.definition import Mode
+from redraw.models.mnist import Mnist
 
 class Changed(Mnist):
     training_only = ({training_only})
@@ -43,7 +44,7 @@ def export(checkpoint: Checkpoint | str, out: Path, model: str = "mnist", **more
 
 
 def test_export_answers_digits_from_pixels_and_files(mnist_export: ExportedModel) -> None:
-    from tasks.models.mnist import Mnist
+    from redraw.models.mnist import Mnist
 
     model = tf.saved_model.load(mnist_export.uri)
     examples = Mnist().golden_examples()
@@ -133,7 +134,7 @@ def test_export_warm_up_requests_are_the_golden_examples(mnist_export: ExportedM
 def test_export_other_kinds_of_network_answer(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
     run = train_model(TrainRequest(model=model, out=str(tmp_path / "run"), max_steps=40))
     request = CheckpointRequest(model=model, source=run, catalogue=str(tmp_path / "cat"), latest=True)

@@ -10,26 +10,27 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint.adopt import adopt_checkpoints
-from tasks.checkpoint.bare import describe_bare
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.listing import list_checkpoints
-from tasks.checkpoint.source import open_checkpoint
-from tasks.errors import CheckpointMismatch
-from tasks.export import export_model
-from tasks.export.exporter import Exporter
-from tasks.records import Checkpoint
-from tasks.requests import AdoptRequest, ExportRequest, TrainRequest, ValidateRequest
-from tasks.train import train_model
-from tasks.validate import validate_model
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.catalogue.adopt import adopt_checkpoints
+from redraw.checkpoint.catalogue.bare import describe_bare
+from redraw.checkpoint.catalogue.listing import list_checkpoints
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.errors import CheckpointMismatch
+from redraw.export.export import export_model
+from redraw.export.exporter import Exporter
+from redraw.records import Checkpoint
+from redraw.requests import AdoptRequest, ExportRequest, TrainRequest, ValidateRequest
+from redraw.train.train import train_model
+from redraw.validate.validator import validate_model
 from tests.checkpoint_year import MODEL, Year
+from tests.paths import TESTS
 
 X = np.float32([[0.0], [1.0]])
 
 
 @pytest.fixture(autouse=True)
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
 
 

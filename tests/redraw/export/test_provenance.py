@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import tasks
-from tasks.export.provenance import describe_maker, digest_sources
-from tasks.registry import load_definition
+import redraw
+from redraw.definition.registry import load_definition
+from redraw.export.provenance import describe_maker, digest_sources
+from tests.paths import TESTS
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_describe_in_a_repository_names_the_commit_and_whether_it_was_changed(
     folder = tmp_path / "kept_models"
     folder.mkdir()
     (folder / "__init__.py").touch()
-    tests = Path(__file__).parents[2]
+    tests = TESTS
     source = tests / "sample_models" / "named_line.py"
     (folder / "kept_line.py").write_text(source.read_text())
     monkeypatch.syspath_prepend(str(tests))
@@ -61,10 +62,5 @@ def test_describe_in_a_repository_names_the_commit_and_whether_it_was_changed(
     assert (len(clean.git_revision or ""), clean.git_dirty) == (40, False)
     assert describe_maker(definition).git_dirty is True
     assert clean.definition_digest == bare.definition_digest
-    assert (clean.redraw, clean.python) == (tasks.__version__, sys.version.split()[0])
+    assert (clean.redraw, clean.python) == (redraw.__version__, sys.version.split()[0])
     assert clean.tensorflow.startswith("2.")
-
-
-def test_version_is_that_of_the_project() -> None:
-    project = Path(tasks.__file__).parents[1] / "pyproject.toml"
-    assert f'version = "{tasks.__version__}"' in project.read_text()

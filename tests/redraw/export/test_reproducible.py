@@ -9,7 +9,8 @@ import keras
 import pytest
 import tensorflow as tf
 
-from tasks.records import Checkpoint, ExportedModel
+from redraw.records import Checkpoint, ExportedModel
+from tests.paths import ROOT, TESTS
 
 MakeCheckpoint = Callable[[str], Checkpoint]
 Exporter = Callable[..., ExportedModel]
@@ -35,9 +36,9 @@ def disturb_counters() -> None:
 
 def in_another_process(checkpoint: Checkpoint, out: Path, folder: Path) -> dict[str, bytes]:
     request = {"model": checkpoint.model, "checkpoint": checkpoint.to_json(), "out": str(out)}
-    paths = [str(Path(__file__).parents[3]), str(Path(__file__).parents[2])]
+    paths = [str(ROOT / "tasks"), str(TESTS)]
     subprocess.run(
-        [sys.executable, "-m", "tasks", "export", "--request", "-"],
+        [sys.executable, "-m", "redraw", "export", "--request", "-"],
         input=json.dumps(request),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "4711"},
         cwd=folder,

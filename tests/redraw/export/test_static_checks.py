@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from tasks.records import Checkpoint, ExportedModel
-from tasks.validate.plan import PLAN
-from tasks.validate.standard import Standard
-from tasks.validate.subject import Subject
+from redraw.records import Checkpoint, ExportedModel
+from redraw.validate.plan import PLAN
+from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.subject import Subject
 
 STATIC = (
     *("files-whole", "finite-weights", "method-names", "custom-ops", "host-code", "unreached-functions"),

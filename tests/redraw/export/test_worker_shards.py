@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.definition import GraphFunctionDefinition, Mode
-from tasks.export import export_model
-from tasks.records import ExportedModel
-from tasks.registry import load_definition
-from tasks.requests import ExportRequest
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.definition import GraphFunctionDefinition, Mode
+from redraw.definition.registry import load_definition
+from redraw.export.export import export_model
+from redraw.records import ExportedModel
+from redraw.requests import ExportRequest
 from tests.conftest import free_port
+from tests.paths import TESTS
 
 _WORKERS = 3
 v1 = tf.compat.v1
@@ -38,7 +39,7 @@ def cluster() -> tuple[str, Any]:
 
 @pytest.fixture
 def definition(monkeypatch: pytest.MonkeyPatch) -> GraphFunctionDefinition:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
     found = load_definition("word_graph")
     assert isinstance(found, GraphFunctionDefinition)

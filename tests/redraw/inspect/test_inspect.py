@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.descriptions import CheckpointDescription, SavedModelDescription, TensorDescription
-from tasks.errors import CheckpointCorrupt, CheckpointNotFound
-from tasks.inspect import inspect_uri
-from tasks.records import Signature, TensorSpec
-from tasks.requests import InspectRequest
-from tasks.storage import open_storage
-
-ROOT = Path(__file__).parents[3]
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.errors import CheckpointCorrupt, CheckpointNotFound
+from redraw.inspect.inspect import inspect_uri
+from redraw.records import Signature, TensorSpec
+from redraw.records.results import CheckpointDescription, SavedModelDescription, TensorDescription
+from redraw.requests import InspectRequest
+from redraw.storage.opening import open_storage
+from tests.paths import ROOT
 
 
 def inspect_checkpoint(uri: str | Path) -> CheckpointDescription:
@@ -155,8 +154,8 @@ def test_inspect_in_fresh_process_imports_no_tensorflow(
 ) -> None:
     uri = checkpoint if kind == "checkpoint" else saved_model
     program = (
-        "import sys, tasks.inspect, tasks.requests as r\n"
-        f"print(type(tasks.inspect.inspect_uri(r.InspectRequest(uri={str(uri)!r}))).__name__)\n"
+        "import sys, redraw.inspect.inspect, redraw.requests as r\n"
+        f"print(type(redraw.inspect.inspect.inspect_uri(r.InspectRequest(uri={str(uri)!r}))).__name__)\n"
         "print([m for m in ('tensorflow', 'keras', 'google.cloud.storage') if m in sys.modules])"
     )
     run = subprocess.run(
@@ -232,7 +231,7 @@ def write_nothing(folder: Path) -> None:
 
 
 def write_unknown_dtype(folder: Path) -> None:
-    from tasks.checkpoint.messages import SavedModel
+    from redraw.checkpoint.bundle.messages import SavedModel
 
     message = SavedModel()
     signature = message.meta_graphs.add().signature_def.add(key=b"s")

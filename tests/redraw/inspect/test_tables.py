@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.__main__ import main
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.descriptions import CheckpointDescription, SavedModelDescription, TensorDescription
-from tasks.inspect.tables import print_tables
-from tasks.records import Signature, TensorSpec
+from redraw.__main__ import main
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.inspect.tables import print_tables
+from redraw.records import Signature, TensorSpec
+from redraw.records.results import CheckpointDescription, SavedModelDescription, TensorDescription
 
 WEIGHT = TensorDescription(
     key="dense/kernel", dtype="float32", shape=(3, 2), size_bytes=24, role="model weight"
@@ -63,7 +63,7 @@ def test_inspect_into_a_pipe_prints_json_unless_asked(
 
 def test_inspect_on_a_terminal_prints_tables(prefix: Path) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "tasks", "inspect", str(prefix)]
+    command = [sys.executable, "-m", "redraw", "inspect", str(prefix)]
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, timeout=60)
         os.close(theirs)

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint import select_checkpoint
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.errors import InvalidDefinition
-from tasks.export import export_model
-from tasks.models.recommender import Recommender
-from tasks.records import Checkpoint, ExportedModel
-from tasks.registry import load_definition
-from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest, ValidateRequest
-from tasks.train import train_model
-from tasks.validate import validate_model
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.select import select_checkpoint
+from redraw.definition.registry import load_definition
+from redraw.errors import InvalidDefinition
+from redraw.export.export import export_model
+from redraw.models.recommender import Recommender
+from redraw.records import Checkpoint, ExportedModel
+from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest, ValidateRequest
+from redraw.train.train import train_model
+from redraw.validate.validator import validate_model
+from tests.paths import ROOT
 
-DATA = Path(__file__).parents[3] / "tasks" / "models" / "data"
+DATA = ROOT / "tasks" / "redraw" / "models" / "data"
 
 Trained = Callable[[str], Checkpoint]
 
@@ -121,7 +122,7 @@ def test_train_recommender_table_has_the_rows_that_are_asked_for(
 
 
 def test_build_recommender_in_parts_looks_up_what_one_table_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.definition import Mode
+    from redraw.definition import Mode
 
     monkeypatch.setenv("REDRAW_RECOMMENDER_ROWS", "10001")
     monkeypatch.setenv("REDRAW_RECOMMENDER_PARTS", "3")
@@ -145,7 +146,7 @@ def test_export_recommender_in_parts_keeps_each_as_a_tensor(
 
 @pytest.mark.parametrize("parts", ["0", "-1", "two"])
 def test_build_recommender_in_absurd_parts_is_refused(parts: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.definition import Mode
+    from redraw.definition import Mode
 
     monkeypatch.setenv("REDRAW_RECOMMENDER_PARTS", parts)
     with pytest.raises(
@@ -156,7 +157,7 @@ def test_build_recommender_in_absurd_parts_is_refused(parts: str, monkeypatch: p
 
 @pytest.mark.parametrize("rows", ["many", "-5", "9999", "1e6", ""])
 def test_build_recommender_with_absurd_rows_is_refused(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.definition import Mode
+    from redraw.definition import Mode
 
     monkeypatch.setenv("REDRAW_RECOMMENDER_ROWS", rows)
     with pytest.raises(InvalidDefinition, match=f"expected a whole number of at least 10000, got '{rows}'"):

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tasks.browse import Browser
-from tasks.published import claim_name, encode_record, release_name
-from tasks.records import Pruned
-from tasks.storage import Storage, open_storage
-from tasks.version_rows import headline_metric, row_of
-from tests.plugins.web.publications import (
+from redraw.publish.browse import Browser
+from redraw.publish.bucket.layout import claim_name, encode_record, release_name
+from redraw.publish.version_rows import headline_metric, row_of
+from redraw.records import Pruned
+from redraw.storage.opening import Storage, open_storage
+from tests.redraw_airflow.web.publications import (
     checkpoint_record,
     pointer_record,
     publish,

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tasks.browse import Browser
-from tasks.errors import ObjectConflict, VersionNotFound
-from tasks.published import ATTACHMENT_BYTES, encode_record, release_name
-from tasks.push import push_model
-from tasks.records import Release
-from tasks.storage import open_storage
+from redraw.errors import ObjectConflict, VersionNotFound
+from redraw.publish.browse import Browser
+from redraw.publish.bucket.layout import ATTACHMENT_BYTES, encode_record, release_name
+from redraw.publish.push.push import push_model
+from redraw.records import Release
+from redraw.storage.opening import open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server")
 

@@ -7,13 +7,13 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from tasks.errors import InvalidRecord, VersionNotFound
-from tasks.files import digest_tree, partial_path
-from tasks.live import change_live
-from tasks.mirror import mirror_versions
-from tasks.push import push_model
-from tasks.requests import LiveRequest, MirrorRequest
-from tasks.storage import open_storage
+from redraw.errors import InvalidRecord, VersionNotFound
+from redraw.publish.live.set_live import change_live
+from redraw.publish.mirror import mirror_versions
+from redraw.publish.push.push import push_model
+from redraw.requests import LiveRequest, MirrorRequest
+from redraw.storage.files import digest_tree, partial_path
+from redraw.storage.opening import open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 

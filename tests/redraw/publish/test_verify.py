@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks.descriptions import VerifyReport
-from tasks.errors import (
+from redraw.errors import (
     InvalidName,
     InvalidRequest,
     RedrawError,
@@ -18,13 +17,14 @@ from tasks.errors import (
     VerificationFailed,
     VersionNotFound,
 )
-from tasks.live import change_live
-from tasks.published import encode_record, read_release, release_name, signature_name
-from tasks.push import push_model
-from tasks.records import Release
-from tasks.requests import LiveRequest, VerifyRequest
-from tasks.storage import download_tree, open_storage
-from tasks.verify import verify_version
+from redraw.publish.bucket.layout import encode_record, read_release, release_name, signature_name
+from redraw.publish.live.set_live import change_live
+from redraw.publish.push.push import push_model
+from redraw.publish.verify import verify_version
+from redraw.records import Release
+from redraw.records.results import VerifyReport
+from redraw.requests import LiveRequest, VerifyRequest
+from redraw.storage.opening import download_tree, open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
@@ -294,7 +294,7 @@ def test_push_with_a_key_that_is_none_says_how_to_make_one(
 
 
 def test_verify_command_prints_the_report(release: Release) -> None:
-    command = [sys.executable, "-m", "tasks", "verify", release.uri]
+    command = [sys.executable, "-m", "redraw", "verify", release.uri]
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert VerifyReport.from_text(done.stdout, "verify").version == release.version

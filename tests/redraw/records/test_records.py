@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import InvalidRecord
-from tasks.records import Checkpoint, LivePointer, PointerChange, Release, TensorSpec, TrainingRun
+from redraw.errors import InvalidRecord
+from redraw.records import Checkpoint, LivePointer, PointerChange, Release, TensorSpec, TrainingRun
 
 CHECKPOINT = Checkpoint(
     model="mnist",

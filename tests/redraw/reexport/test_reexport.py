@@ -7,18 +7,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks.__main__ import main
-from tasks.batches import ReexportReport
-from tasks.browse import Browser
-from tasks.checkpoint.source import CheckpointSource
-from tasks.errors import BucketNotFound, CheckpointsFailed, InvalidRequest
-from tasks.export.origin import open_origin
-from tasks.live import change_live
-from tasks.published import list_versions, read_release
-from tasks.records import Checkpoint
-from tasks.reexport import reexport_checkpoints
-from tasks.requests import ExportRequest, LiveRequest, ReexportRequest
-from tasks.storage import open_storage
+from redraw.__main__ import main
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.errors import BucketNotFound, CheckpointsFailed, InvalidRequest
+from redraw.export.source import open_origin
+from redraw.publish.browse import Browser
+from redraw.publish.bucket.layout import list_versions, read_release
+from redraw.publish.live.set_live import change_live
+from redraw.records import Checkpoint
+from redraw.records.reexport import ReexportReport
+from redraw.reexport.reexport import reexport_checkpoints
+from redraw.requests import ExportRequest, LiveRequest, ReexportRequest
+from redraw.storage.opening import open_storage
+from tests.paths import TESTS
 
 MODEL = "line_module"
 AddLines = Callable[..., list[Checkpoint]]
@@ -26,7 +27,7 @@ AddLines = Callable[..., list[Checkpoint]]
 
 @pytest.fixture(autouse=True)
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
 
 
@@ -53,7 +54,7 @@ def break_data(checkpoint: Checkpoint) -> None:
 def test_reexport_several_publishes_each_as_a_separate_run_would_and_none_live(
     reexport: Callable[..., ReexportReport], add_lines: AddLines, bucket: str, tmp_path: Path
 ) -> None:
-    from tasks.export import export_model
+    from redraw.export.export import export_model
 
     first, second = add_lines(
         str(tmp_path / "catalogue"), {10: "2025-03-01T12:00:00Z", 20: "2025-03-02T12:00:00Z"}
@@ -138,7 +139,7 @@ def test_reexport_again_makes_nothing_that_is_there(
         exported.append(record.step)
         return source, record
 
-    monkeypatch.setattr("tasks.export.exporter.open_origin", opened)
+    monkeypatch.setattr("redraw.export.exporter.open_origin", opened)
 
     again = reexport(first, second, third)
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.checkpoint import last_whole_checkpoint
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.errors import DiskFull, ObjectConflict
-from tasks.records import TrainingRun
-from tasks.run_folder import RunFolder, open_run_folder
-from tasks.storage import open_storage
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.select import last_whole_checkpoint
+from redraw.errors import DiskFull, ObjectConflict
+from redraw.records import TrainingRun
+from redraw.runs.folder import RunFolder
+from redraw.runs.opening import open_run_folder
+from redraw.storage.opening import open_storage
 
 RUN = TrainingRun(model="line_module", uri="gs://work/run", run="run", step=0)
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.checkpoint.dtypes import numpy_dtype
-from tasks.validate.serving import LoadedModel, LoadFailed, RequestRefused, ServingCrashed, ServingProcess
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
+from redraw.serving import LoadedModel, LoadFailed, RequestRefused, ServingCrashed, ServingProcess
+from tests.paths import ROOT
 
 NUMBERS = (
     *("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16"),
@@ -154,7 +155,7 @@ def test_answer_that_never_comes_ends_the_process(
 _LEAVE = """
 import os, sys
 from pathlib import Path
-from tasks.validate.serving import ServingProcess
+from redraw.serving import ServingProcess
 
 serving = ServingProcess()
 serving.load(Path(sys.argv[1]))
@@ -165,7 +166,7 @@ os._exit(0)
 
 
 def test_worker_of_a_client_that_is_gone_ends_itself(mirror: Path, until: Callable[..., None]) -> None:
-    root = Path(__file__).parents[4]
+    root = ROOT / "tasks"
     client = subprocess.run(
         [sys.executable, "-c", _LEAVE, str(mirror)], cwd=root, capture_output=True, text=True, timeout=60
     )

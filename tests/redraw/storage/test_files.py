@@ -7,8 +7,8 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from tasks.errors import DiskFull
-from tasks.files import Checksums, digest_tree, scan_tree, write_atomically, writing_to
+from redraw.errors import DiskFull
+from redraw.storage.files import Checksums, digest_tree, scan_tree, write_atomically, writing_to
 
 
 def _tree(folder: Path, files: dict[str, bytes]) -> Path:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import DiskFull, InvalidRequest, StorageForbidden
-from tasks.scratch import demand_room, scratch_folder
+from redraw.errors import DiskFull, InvalidRequest, StorageForbidden
+from redraw.storage.scratch import demand_room, scratch_folder
 
 HOLDS_A_FOLDER = """
 import sys, time
-from tasks.scratch import scratch_folder
+from redraw.storage.scratch import scratch_folder
 with scratch_folder("held", int(sys.argv[1])) as folder:
     (folder / "half").write_bytes(bytes(100))
     print(folder, flush=True)

@@ -13,9 +13,10 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from tasks.errors import BucketNotFound, DiskFull, InvalidName, ObjectConflict, StorageUnavailable
-from tasks.files import scan_file, scan_tree
-from tasks.storage import (
+from redraw.errors import BucketNotFound, DiskFull, InvalidName, ObjectConflict, StorageUnavailable
+from redraw.storage.files import scan_file, scan_tree
+from redraw.storage.gcs import GcsStorage
+from redraw.storage.opening import (
     Absent,
     AlreadyThere,
     Changed,
@@ -28,7 +29,6 @@ from tasks.storage import (
     read_uri,
     upload_tree,
 )
-from tasks.storage.gcs import GcsStorage
 from tests.publishing.faults import Fault, Wait
 from tests.publishing.proxy import run_proxy
 
@@ -375,7 +375,7 @@ def test_write_full_disk_leaves_no_file(bucket: str, tmp_path: Path, tiny_disk: 
 
 def test_import_storage_leaves_the_client_library_out() -> None:
     script = (
-        "import sys, tasks.storage; tasks.storage.open_storage('/tmp/x');"
+        "import sys, redraw.storage.opening; redraw.storage.opening.open_storage('/tmp/x');"
         " print([m for m in ('google.cloud.storage', 'google.auth', 'tensorflow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import InvalidName, InvalidRequest, StorageError, StorageForbidden, StorageUnavailable
-from tasks.storage import AlreadyThere, Changed, Storage, StoredObject, download_tree, open_storage
+from redraw.errors import InvalidName, InvalidRequest, StorageError, StorageForbidden, StorageUnavailable
+from redraw.storage.opening import AlreadyThere, Changed, Storage, StoredObject, download_tree, open_storage
 
 # google-cloud-storage leaves the answer to a refused download unread, and its socket to the
 # garbage collector.

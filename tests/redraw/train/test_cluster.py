@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import InvalidRequest
-from tasks.train.cluster import Cluster, read_cluster
+from redraw.errors import InvalidRequest
+from redraw.train.cluster import Cluster, read_cluster
 
 
 def environment(cluster: object, kind: object, index: object) -> dict[str, str]:

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.errors import InvalidDefinition, InvalidRequest
-from tasks.requests import TrainRequest
-from tasks.run_folder import RunFolder
-from tasks.storage import Storage, download_tree, open_storage
-from tasks.train import train_model
+from redraw.errors import InvalidDefinition, InvalidRequest
+from redraw.requests import TrainRequest
+from redraw.runs.folder import RunFolder
+from redraw.storage.opening import Storage, download_tree, open_storage
+from redraw.train.train import train_model
 from tests.conftest import free_port
+from tests.paths import TESTS
 
-TESTS = Path(__file__).parents[2]
 STEPS = 400
 
 # The second counts the files of a process, and asynchronous saving writes it as it was.
@@ -31,7 +31,7 @@ _NO_STATE = {"_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter/.ATTRIBUTES/VARIABLE_
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' own definitions beside the ones that ship."""
     monkeypatch.syspath_prepend(str(TESTS))
-    monkeypatch.setenv("REDRAW_MODELS", "sample_models,tasks.models")
+    monkeypatch.setenv("REDRAW_MODELS", "sample_models,redraw.models")
     monkeypatch.delenv("TF_CONFIG", raising=False)
 
 
@@ -60,7 +60,7 @@ def start_workers(out: str, logs: Path, name: str) -> list[subprocess.Popen[byte
     ]
     return [
         start(
-            *(["-m", "tasks"], out, logs / f"{name}-{index}", "multi_worker"),
+            *(["-m", "redraw"], out, logs / f"{name}-{index}", "multi_worker"),
             TF_CONFIG=config,
             REDRAW_SCRATCH=str(logs / f"machine-{index}"),
         )
@@ -144,7 +144,7 @@ def test_train_by_two_workers_of_which_one_is_killed_ends_as_by_one(
 def test_train_by_two_replicas_of_one_machine_ends_as_by_one(trained_by_one: Path, tmp_path: Path) -> None:
     script = (
         "import sys, tensorflow as tf\n"
-        "from tasks.__main__ import main\n"
+        "from redraw.__main__ import main\n"
         "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
         "tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0], two)\n"
         "status = main(sys.argv[1:])\n"

@@ -10,22 +10,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint import select_checkpoint
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.errors import CheckpointMismatch, DiskFull, InvalidDefinition
-from tasks.records import TrainingRun
-from tasks.requests import CheckpointRequest, TrainRequest
-from tasks.run_folder import RunFolder
-from tasks.train import train_model
-
-TESTS = Path(__file__).parents[2]
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.select import select_checkpoint
+from redraw.errors import CheckpointMismatch, DiskFull, InvalidDefinition
+from redraw.records import TrainingRun
+from redraw.requests import CheckpointRequest, TrainRequest
+from redraw.runs.folder import RunFolder
+from redraw.train.train import train_model
+from tests.paths import TESTS
 
 
 @pytest.fixture(autouse=True)
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' own definitions beside the ones that ship."""
     monkeypatch.syspath_prepend(str(TESTS))
-    monkeypatch.setenv("REDRAW_MODELS", "sample_models,tasks.models")
+    monkeypatch.setenv("REDRAW_MODELS", "sample_models,redraw.models")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def write_definition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str)
     (package / "__init__.py").touch()
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     (package / "changed.py").write_text(
-        "import tensorflow as tf\nfrom tasks.definition import *\n"
+        "import tensorflow as tf\nfrom redraw.definition import *\n"
         f"from sample_models.word_graph import WordGraphDefinition\n"
         f"class Changed(WordGraphDefinition):\n{lines}\n"
     )
@@ -140,7 +139,7 @@ def test_train_graph_function_killed_and_started_again_ends_at_the_same_step(
     out = tmp_path / "run"
     folder = RunFolder(out)
     paths = os.pathsep.join([str(TESTS), *(p for p in sys.path if p)])
-    command = [sys.executable, "-m", "tasks", "train", "--model", "digits_graph", "--out", str(out)]
+    command = [sys.executable, "-m", "redraw", "train", "--model", "digits_graph", "--out", str(out)]
     environment = os.environ | {"PYTHONPATH": paths}
     with subprocess.Popen(
         [*command, "--max-steps", "300"],

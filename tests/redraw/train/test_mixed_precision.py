@@ -3,12 +3,11 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint import select_checkpoint
-from tasks.export import export_model
-from tasks.requests import CheckpointRequest, ExportRequest, TrainRequest
-from tasks.train import train_model
-
-TESTS = Path(__file__).parents[2]
+from redraw.checkpoint.select import select_checkpoint
+from redraw.export.export import export_model
+from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw.train.train import train_model
+from tests.paths import TESTS
 
 
 def test_train_in_bfloat16_compiled_leaves_no_trace_in_checkpoint_and_export(

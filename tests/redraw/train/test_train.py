@@ -11,28 +11,29 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint import last_whole_checkpoint
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.errors import CheckpointMismatch, DiskFull, InvalidDefinition, OutputExists
-from tasks.records import Checkpoint, TrainingRun
-from tasks.requests import TrainRequest
-from tasks.run_folder import RunFolder
-from tasks.train import train_model
-from tasks.train.average import update_average
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.select import last_whole_checkpoint
+from redraw.errors import CheckpointMismatch, DiskFull, InvalidDefinition, OutputExists
+from redraw.records import Checkpoint, TrainingRun
+from redraw.requests import TrainRequest
+from redraw.runs.folder import RunFolder
+from redraw.train.average import update_average
+from redraw.train.train import train_model
+from tests.paths import TESTS
 
 
 @pytest.fixture
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' own definitions beside the ones that ship."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
-    monkeypatch.setenv("REDRAW_MODELS", "sample_models,tasks.models")
+    monkeypatch.syspath_prepend(str(TESTS))
+    monkeypatch.setenv("REDRAW_MODELS", "sample_models,redraw.models")
 
 
 def command(*arguments: str) -> subprocess.Popen[str]:
-    paths = [str(Path(__file__).parents[2]), *(p for p in sys.path if p)]
-    environment = {"PYTHONPATH": os.pathsep.join(paths), "REDRAW_MODELS": "sample_models,tasks.models"}
+    paths = [str(TESTS), *(p for p in sys.path if p)]
+    environment = {"PYTHONPATH": os.pathsep.join(paths), "REDRAW_MODELS": "sample_models,redraw.models"}
     return subprocess.Popen(
-        [sys.executable, "-m", "tasks", "train", *arguments],
+        [sys.executable, "-m", "redraw", "train", *arguments],
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -15,14 +15,14 @@ import pytest
 from google.protobuf import text_format
 from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.messages import SavedModel
-from tasks.definition import Budget
-from tasks.files import digest_tree
-from tasks.records import Check, Checkpoint, ExportedModel, LedgerSummary, Signature, TensorSpec
-from tasks.validate.plan import PLAN
-from tasks.validate.standard import Standard
-from tasks.validate.subject import LiveVersion, Subject
+from redraw.checkpoint.bundle.messages import SavedModel
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.definition import Budget
+from redraw.records import Check, Checkpoint, ExportedModel, LedgerSummary, Signature, TensorSpec
+from redraw.storage.files import digest_tree
+from redraw.validate.plan import PLAN
+from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.subject import LiveVersion, Subject
 
 SIGNATURES = {
     "serving_default": Signature(

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tasks.records import Check, ExportedModel
-from tasks.validate.plan import PLAN
-from tasks.validate.subject import Subject
+from redraw.records import Check, ExportedModel
+from redraw.validate.plan import PLAN
+from redraw.validate.subject.subject import Subject
 
 STATIC = [
     *("graph-size", "files-whole", "digest", "serve-tag", "finite-weights", "method-names"),
@@ -20,10 +20,10 @@ RunCheck = Callable[[str, Subject], Check]
 _EXAMINE = """
 import sys
 from pathlib import Path
-from tasks.records import ExportedModel
-from tasks.validate.plan import PLAN
-from tasks.validate.standard import Standard
-from tasks.validate.subject import Subject
+from redraw.records import ExportedModel
+from redraw.validate.plan import PLAN
+from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.subject import Subject
 text = Path(sys.argv[1] + ".json").read_text()
 exported = ExportedModel.from_text(text, "the record")
 subject = Subject(exported=exported, folder=Path(sys.argv[1]), checkpoint=exported.checkpoint, live=None,

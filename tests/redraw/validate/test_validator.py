@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.errors import InvalidRecord, ValidationFailed
-from tasks.files import digest_tree
-from tasks.records import Check, Checkpoint, ExportedModel, TensorSpec, ValidationReport
-from tasks.requests import ValidateRequest
-from tasks.validate import Validator, validate_model
-from tasks.validate.plan import PLAN
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.errors import InvalidRecord, ValidationFailed
+from redraw.records import Check, Checkpoint, ExportedModel, TensorSpec, ValidationReport
+from redraw.requests import ValidateRequest
+from redraw.storage.files import digest_tree
+from redraw.validate.plan import PLAN
+from redraw.validate.validator import Validator, validate_model
 
 NAMES = [planned.name for planned in PLAN]
 
@@ -133,8 +133,8 @@ def test_validate_other_checkpoint_fails_the_golden_examples(
     tmp_path: Path,
     failed_checks: Failed,
 ) -> None:
-    from tasks.checkpoint import select_checkpoint
-    from tasks.requests import CheckpointRequest
+    from redraw.checkpoint.select import select_checkpoint
+    from redraw.requests import CheckpointRequest
 
     earlier = select_checkpoint(
         CheckpointRequest(model="mnist", source=trained_mnist, catalogue=str(tmp_path / "cat"), step=200)  # type: ignore[arg-type]
@@ -156,7 +156,7 @@ def test_validate_model_that_cannot_be_loaded_says_why(copy_export: Copy, failed
 def test_validate_changed_contract_fails_by_its_tensor(
     mnist_export: ExportedModel, failed_checks: Failed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.models.mnist import Mnist
+    from redraw.models.mnist import Mnist
 
     signatures = dict(Mnist.signatures)
     default = signatures["serving_default"]

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from airflow.sdk.bases.notifier import BaseNotifier
 
-from redraw.notices import announce_failure, failure_reason
+from redraw_airflow.dags.callbacks import announce_failure, failure_reason
 
 
 def context(exception: BaseException | str | None) -> Any:
@@ -32,7 +32,7 @@ def test_failure_reason_without_an_exception_or_with_a_long_one_still_fits() -> 
 
 
 def test_announce_failure_logs_the_line(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR, logger="redraw.notices"):
+    with caplog.at_level(logging.ERROR, logger="redraw_airflow.dags.callbacks"):
         announce_failure(context(ValueError("no such step")))
 
     assert [record.getMessage() for record in caplog.records] == [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from redraw.queues import tensorflow_queue
+from redraw_airflow.dags.queues import tensorflow_queue
 
 
 def test_tensorflow_queue_where_one_is_named_sends_tasks_there(monkeypatch: pytest.MonkeyPatch) -> None:

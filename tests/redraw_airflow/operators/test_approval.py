@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from airflow.utils.types import DagRunType
 
-from redraw.approval_request import approval_wanted, describe_release
-from tasks.errors import InvalidRequest
-from tests.plugins.deciding import EXPORT, REPORT
+from redraw.errors import InvalidRequest
+from redraw_airflow.operators.approval import approval_wanted, describe_release
+from tests.redraw_airflow.deciding import EXPORT, REPORT
 
 DEFINITION = '"""A model."""\nclass Model:\n    approval: bool = {approval}\n'
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from redraw.task_inputs import (
+from redraw.errors import InvalidName, InvalidRequest
+from redraw_airflow.operators.inputs import (
     TaskFolder,
     listed_texts,
     optional_choice,
@@ -13,7 +14,6 @@ from redraw.task_inputs import (
     setting,
     truth,
 )
-from tasks.errors import InvalidName, InvalidRequest
 
 
 class Instance:

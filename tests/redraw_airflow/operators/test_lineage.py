@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from redraw.lineage import Traced, describe_lineage, trace_arguments, trace_record
-from redraw.operators import PushModelOperator
-from tasks.batches import ReexportedCheckpoint, ReexportReport
-from tests.plugins.deciding import CHECKPOINT, EXPORT, RELEASE, VERSION
+from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
+from redraw_airflow.operators.lineage import Traced, describe_lineage, trace_arguments, trace_record
+from redraw_airflow.operators.training import PushModelOperator
+from tests.redraw_airflow.deciding import CHECKPOINT, EXPORT, RELEASE, VERSION
 
 READ = Traced(uri="gs://checkpoints/mnist/1000-abc", version="abc")
 

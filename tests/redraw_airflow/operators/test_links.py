@@ -5,22 +5,7 @@ from dataclasses import replace
 import pytest
 from airflow.sdk import BaseOperatorLink
 
-from redraw.links import (
-    CheckpointLink,
-    ReleaseLink,
-    TensorBoardLink,
-    VersionLink,
-    release_url,
-)
-from redraw.operators import (
-    CheckpointOperator,
-    MarkVersionOperator,
-    PushModelOperator,
-    RollBackOperator,
-    TrainOperator,
-)
-from redraw.stage_operator import StageOperator
-from tasks.records import (
+from redraw.records import (
     Checkpoint,
     LedgerSummary,
     LivePointer,
@@ -29,6 +14,21 @@ from tasks.records import (
     Release,
     TrainingRun,
     ValidationReport,
+)
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.links import (
+    CheckpointLink,
+    ReleaseLink,
+    TensorBoardLink,
+    VersionLink,
+    release_url,
+)
+from redraw_airflow.operators.training import (
+    CheckpointOperator,
+    MarkVersionOperator,
+    PushModelOperator,
+    RollBackOperator,
+    TrainOperator,
 )
 
 CHECKPOINT = Checkpoint(

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.operators import PlanReexportOperator, SummarizeReexportOperator
-from tasks.batches import ReexportedCheckpoint, ReexportReport
-from tasks.errors import InvalidRequest
+from redraw.errors import InvalidRequest
+from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
+from redraw_airflow.operators.training import PlanReexportOperator, SummarizeReexportOperator
 
 START, END = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 2, tzinfo=UTC)
 INTERVAL = {"from_time": "2025-03-01T00:00:00Z", "to_time": "2025-03-02T00:00:00Z"}

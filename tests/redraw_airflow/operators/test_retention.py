@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.retention_operators import MarkVersionOperator
-from redraw.task_inputs import TaskFolder
-from tasks.requests import LiveRequest, PinRequest, Request
+from redraw.requests import LiveRequest, PinRequest, Request
+from redraw_airflow.operators.inputs import TaskFolder
+from redraw_airflow.operators.retention import MarkVersionOperator
 
 FOLDER = TaskFolder(
     "/work", "mnist", cast(Any, SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1))

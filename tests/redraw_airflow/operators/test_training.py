@@ -9,7 +9,11 @@ from typing import Any, cast
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.operators import (
+from redraw.records import TrainingRun
+from redraw.requests import LiveRequest, PruneRequest
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.inputs import TaskFolder
+from redraw_airflow.operators.training import (
     CheckpointOperator,
     ExportSavedModelOperator,
     PruneOperator,
@@ -19,10 +23,6 @@ from redraw.operators import (
     TrainOperator,
     ValidateSavedModelOperator,
 )
-from redraw.stage_operator import StageOperator
-from redraw.task_inputs import TaskFolder
-from tasks.records import TrainingRun
-from tasks.requests import LiveRequest, PruneRequest
 
 RUN = TrainingRun(model="mnist", uri="/work/run", run="run", step=100).to_json()
 

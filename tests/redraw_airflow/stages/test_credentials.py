@@ -11,7 +11,6 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,19 +20,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import Request
 
-from redraw.credentials import connection_credentials
-from redraw.stage_process import FinishedStage, StageProcess
-from tasks.errors import StorageForbidden
-
-ROOT = Path(__file__).resolve().parents[2]
+from redraw.errors import StorageForbidden
+from redraw_airflow.stages.credentials import connection_credentials
+from redraw_airflow.stages.process import FinishedStage, StageProcess
+from tests.paths import IMPORT_PATH, ROOT
 
 Program = Callable[[str], str]
 
 # Asks twice, as an upload that outlives its token does, and shows all that it knows of itself.
 ASKING = """
 import json, os
-from tasks.credentials import storage_credentials
-from tasks.errors import RedrawError
+from redraw.storage.credentials import storage_credentials
+from redraw.errors import RedrawError
 answer = {"environment": dict(os.environ), "arguments": sys.argv}
 try:
     credentials = storage_credentials()
@@ -211,7 +209,7 @@ def test_storage_credentials_of_anonymous_connection_are_anonymous(
 
 
 def test_storage_credentials_without_operator_leave_the_search_to_google() -> None:
-    look = "from tasks.credentials import *; watch_parent(); print(storage_credentials())"
+    look = "from redraw.storage.credentials import *; watch_parent(); print(storage_credentials())"
 
     answer = subprocess.run(
         [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True
@@ -223,14 +221,14 @@ def test_storage_credentials_without_operator_leave_the_search_to_google() -> No
 def test_answer_credentials_imports_google_only_for_a_key(program: Program) -> None:
     python = program(ASKING)
     operator = (
-        "import sys; from redraw.stage_process import StageProcess;"
+        "import sys; from redraw_airflow.stages.process import StageProcess;"
         f"StageProcess(stage='push', request={{}}, gcp_conn_id='local_server', python={python!r}).run();"
         "dear = ('google.auth', 'airflow.providers.google.common');"
         "print([name for name in sys.modules if name.startswith(dear)])"
     )
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([os.fspath(ROOT), os.fspath(ROOT / "plugins")]),
+        "PYTHONPATH": IMPORT_PATH,
         "AIRFLOW_CONN_LOCAL_SERVER": json.dumps(
             {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}
         ),
@@ -280,8 +278,8 @@ def test_connection_credentials_of_unusable_connection_are_forbidden(monkeypatch
 def test_provide_credentials_decides_for_the_buckets_of_the_process() -> None:
     look = (
         "from google.auth.credentials import AnonymousCredentials as Nobody;"
-        "from tasks.credentials import *; provide_credentials(Nobody);"
-        "from tasks.storage.gcs_session import connect;"
+        "from redraw.storage.credentials import *; provide_credentials(Nobody);"
+        "from redraw.storage.gcs_session import connect;"
         "client, session = connect(None); print(type(client._credentials).__name__)"
     )
 

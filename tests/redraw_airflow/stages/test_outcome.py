@@ -5,9 +5,9 @@ import json
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from redraw.stage_outcome import read_record
-from redraw.stage_process import FinishedStage
-from tasks.records import TrainingRun
+from redraw.records import TrainingRun
+from redraw_airflow.stages.outcome import read_record
+from redraw_airflow.stages.process import FinishedStage
 
 RUN = TrainingRun(model="mnist", uri="/work/mnist/1", run="1", step=100, metrics={"accuracy": 0.97})
 
@@ -52,7 +52,11 @@ def test_read_record_of_other_output_fails_and_shows_it(stdout: str, because: st
 def test_read_record_of_named_error_retries_only_what_a_retry_mends(
     returncode: int, name: str, fails_at_once: bool
 ) -> None:
-    lines = ("INFO tasks.train: started", f"error [{name}]: one line that says what to do.", "noise at exit")
+    lines = (
+        "INFO redraw.train.train: started",
+        f"error [{name}]: one line that says what to do.",
+        "noise at exit",
+    )
 
     with pytest.raises(AirflowException, match="^one line that says what to do.$") as raised:
         read_record(finished(returncode, "", *lines), TrainingRun)

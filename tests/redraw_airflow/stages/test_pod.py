@@ -13,21 +13,21 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes import client as k8s
 
-from redraw.operators import (
+from redraw.records import TrainingRun
+from redraw.records.results import ModelList
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.inputs import TaskFolder
+from redraw_airflow.operators.training import (
     CheckpointOperator,
     ExportSavedModelOperator,
     PushModelOperator,
     TrainOperator,
     ValidateSavedModelOperator,
 )
-from redraw.stage_operator import StageOperator
-from redraw.stage_outcome import read_record
-from redraw.stage_pod import StagePod
-from redraw.task_inputs import TaskFolder
-from tasks.descriptions import ModelList
-from tasks.records import TrainingRun
+from redraw_airflow.stages.outcome import read_record
+from redraw_airflow.stages.pod import StagePod
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RUN = TrainingRun(model="mnist", uri="gs://work/run", run="run", step=100).to_json()
 POD: dict[str, Any] = {
     "image": "registry.example/redraw-tensorflow:1",
@@ -71,7 +71,7 @@ def kube_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("REDRAW_WORK", "gs://work")
-    monkeypatch.setenv("REDRAW_MODELS", "tasks.models,my_models")
+    monkeypatch.setenv("REDRAW_MODELS", "redraw.models,my_models")
     ti = SimpleNamespace(
         **{"dag_id": "dag", "run_id": "manual__1", "task_id": "task", "map_index": -1, "try_number": 2}
     )
@@ -110,7 +110,7 @@ def test_pod_of_each_stage_keeps_kubernetes_own_schema(
     assert (
         made.request_type.from_json(json.loads(environment["REDRAW_REQUEST"])).to_json()["model"] == "mnist"
     )
-    assert environment["REDRAW_MODELS"] == "tasks.models,my_models"
+    assert environment["REDRAW_MODELS"] == "redraw.models,my_models"
     assert container["resources"]["limits"] == {"memory": "8Gi", "nvidia.com/gpu": "1"}
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
     assert manifest["spec"]["serviceAccountName"] == "redraw-trainer"
@@ -142,7 +142,7 @@ def run_container(pod: StagePod, folder: Path, **more: str) -> subprocess.Comple
 def test_container_s_command_line_in_a_clean_environment_leaves_the_record(tmp_path: Path) -> None:
     pod = StagePod(stage="models", request={}, pod=POD, task_id="models")
 
-    done = run_container(pod, tmp_path / "xcom", REDRAW_MODELS="tasks.models")
+    done = run_container(pod, tmp_path / "xcom", REDRAW_MODELS="redraw.models")
 
     assert done.returncode == 0, done.stderr
     record = ModelList.from_json(json.loads((tmp_path / "xcom" / "return.json").read_text()))

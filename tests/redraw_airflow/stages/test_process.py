@@ -15,11 +15,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
-from redraw.stage_outcome import read_record
-from redraw.stage_process import FinishedStage, StageProcess
-from tasks.records import TrainingRun
-
-ROOT = Path(__file__).resolve().parents[2]
+from redraw.records import TrainingRun
+from redraw_airflow.stages.outcome import read_record
+from redraw_airflow.stages.process import FinishedStage, StageProcess
+from tests.paths import IMPORT_PATH
 
 Program = Callable[[str], str]
 Until = Callable[..., None]
@@ -75,13 +74,11 @@ def test_run_echoing_program_passes_request_and_command(program: Program) -> Non
     finished = stage(python, request).run()
 
     assert finished.returncode == 0
-    assert json.loads(finished.stdout) == [["-m", "tasks", "train", "--request", "-"], request]
+    assert json.loads(finished.stdout) == [["-m", "redraw", "train", "--request", "-"], request]
 
 
-def test_run_with_own_interpreter_finds_the_tasks_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "tasks.py").write_text("raise SystemExit('another package of that name')")
+def test_run_with_own_interpreter_finds_this_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "redraw.py").write_text("raise SystemExit('another package of that name')")
     monkeypatch.chdir(tmp_path)
 
     finished = StageProcess(stage="models", request={"unknown": 1}, gcp_conn_id="none").run()
@@ -104,8 +101,8 @@ def test_run_writing_lines_logs_each_at_its_level_while_it_runs(
     python = program(f"""
         import pathlib, time
         log = lambda text: print(text, file=sys.stderr, flush=True)
-        log("INFO tasks.train: step 100")
-        log("WARNING tasks.train.loop: loss is not finite")
+        log("INFO redraw.train.train: step 100")
+        log("WARNING redraw.train.keras_loop: loss is not finite")
         log("2026-01-01 tensorflow: a line of a C++ library")
         while not pathlib.Path({os.fspath(going_on)!r}).exists():
             time.sleep(0.01)
@@ -119,17 +116,17 @@ def test_run_writing_lines_logs_each_at_its_level_while_it_runs(
     finished = running.join()
 
     assert lines(caplog)[:3] == [
-        ("tasks.train", logging.INFO, "step 100"),
-        ("tasks.train.loop", logging.WARNING, "loss is not finite"),
-        ("tasks.train", logging.INFO, "2026-01-01 tensorflow: a line of a C++ library"),
+        ("redraw.train.train", logging.INFO, "step 100"),
+        ("redraw.train.keras_loop", logging.WARNING, "loss is not finite"),
+        ("redraw.train", logging.INFO, "2026-01-01 tensorflow: a line of a C++ library"),
     ]
     assert lines(caplog)[3][1:] == (logging.ERROR, "Traceback (most recent call last):")
-    assert lines(caplog)[-1] == ("tasks.train", logging.ERROR, "RuntimeError: broken … at last")
+    assert lines(caplog)[-1] == ("redraw.train", logging.ERROR, "RuntimeError: broken … at last")
     assert finished.returncode == 1
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int, str]]:
-    return [entry for entry in caplog.record_tuples if entry[0].startswith("tasks.")]
+    return [entry for entry in caplog.record_tuples if entry[0].startswith("redraw.")]
 
 
 def test_terminate_with_stubborn_grandchild_leaves_no_process(
@@ -193,13 +190,13 @@ def test_run_whose_operator_is_killed_ends_with_it(
     program: Program, tmp_path: Path, until: Until, gone: Gone
 ) -> None:
     pids_file = tmp_path / "pids"
-    watching = "from tasks.credentials import watch_parent; watch_parent(); time.sleep(600)"
+    watching = "from redraw.storage.credentials import watch_parent; watch_parent(); time.sleep(600)"
     python = program(STUBBORN.format(pids=os.fspath(pids_file), then=watching))
     operator = (
-        "from redraw.stage_process import StageProcess;"
+        "from redraw_airflow.stages.process import StageProcess;"
         f"StageProcess(stage='train', request={{}}, gcp_conn_id='none', python={python!r}).run()"
     )
-    path = os.pathsep.join([os.fspath(ROOT), os.fspath(ROOT / "plugins")])
+    path = IMPORT_PATH
     with subprocess.Popen([sys.executable, "-c", operator], env={**os.environ, "PYTHONPATH": path}) as parent:
         try:
             pids = read_pids(pids_file, until)
@@ -226,7 +223,7 @@ def test_run_hides_what_only_airflow_may_know(program: Program, monkeypatch: pyt
 def test_run_keeps_its_control_channel_from_its_children(program: Program) -> None:
     python = program("""
         import os, subprocess
-        from tasks.credentials import watch_parent
+        from redraw.storage.credentials import watch_parent
         number = os.environ["REDRAW_CONTROL_FD"]
         watch_parent()
         look = (

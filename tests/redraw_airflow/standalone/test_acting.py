@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
-from redraw.embedded.airflow_api import AirflowApi, DagRun
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.settings import Settings
-from tasks.live import read_pointer
-from tasks.records import LivePointer, Release
-from tasks.storage import open_storage
+from redraw.publish.live.set_live import read_pointer
+from redraw.records import LivePointer, Release
+from redraw.storage.opening import open_storage
+from redraw_airflow.standalone.airflow_api import AirflowApi, DagRun
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.settings import Settings
 
 DAG = "retrain_and_export"
 MODEL = "line_module"

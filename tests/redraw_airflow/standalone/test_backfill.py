@@ -13,15 +13,15 @@ from typing import Any
 import psutil
 import pytest
 
-from redraw.embedded.airflow_api import AirflowApi
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.settings import Settings, airflow_environment
-from redraw.embedded.state import read_instance
-from tasks.batches import ReexportReport
-from tasks.live import change_live
-from tasks.records import Checkpoint
-from tasks.requests import LiveRequest
-from tasks.storage import Storage, open_storage
+from redraw.publish.live.set_live import change_live
+from redraw.records import Checkpoint
+from redraw.records.reexport import ReexportReport
+from redraw.requests import LiveRequest
+from redraw.storage.opening import Storage, open_storage
+from redraw_airflow.standalone.airflow_api import AirflowApi
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.settings import Settings, airflow_environment
+from redraw_airflow.standalone.state import read_instance
 
 DAG = "reexport_checkpoints"
 MODEL = "line_module"
@@ -170,7 +170,7 @@ def _stages(settings: Settings) -> list[psutil.Process]:
         process
         for service in services
         for process in service.family()
-        if _arguments(process)[1:4] == ["-m", "tasks", "reexport"]
+        if _arguments(process)[1:4] == ["-m", "redraw", "reexport"]
     ]
 
 

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from redraw.embedded.airflow_api import AirflowApi
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.progress import watch_run
-from redraw.embedded.settings import Settings
-from redraw.embedded.state import read_instance
-from tasks.records import Release
-from tasks.releases import list_releases
-from tasks.requests import ReleasesRequest
+from redraw.publish.releases import list_releases
+from redraw.records import Release
+from redraw.requests import ReleasesRequest
+from redraw_airflow.standalone.airflow_api import AirflowApi
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.progress import watch_run
+from redraw_airflow.standalone.settings import Settings
+from redraw_airflow.standalone.state import read_instance
 
 _DAG = "retrain_and_export"
 

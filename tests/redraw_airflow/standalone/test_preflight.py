@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.preflight import check_ports, prepare_state, remove_state
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.preflight import check_ports, prepare_state, remove_state
 
 
 def _up(environment: dict[str, str], *before: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*before, sys.executable, "-m", "redraw.embedded", "up"],
+        [*before, sys.executable, "-m", "redraw_airflow.standalone", "up"],
         env=os.environ | environment,
         capture_output=True,
         text=True,

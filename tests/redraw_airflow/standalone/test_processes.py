@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from redraw.embedded.processes import Service, end_services, last_lines, start_service
+from redraw_airflow.standalone.processes import Service, end_services, last_lines, start_service
 
 # A leader with a child in its session and one in a session of its own, as a stage is.
 _FAMILY = """
@@ -118,7 +118,8 @@ def test_start_service_output_of_the_program_goes_to_its_log(start: Callable[[st
 
 def test_start_service_is_not_ended_with_its_starter(tmp_path: Path, import_path: dict[str, str]) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from redraw.embedded.processes import start_service;"
+        "import os, sys; from pathlib import Path;"
+        "from redraw_airflow.standalone.processes import start_service;"
         "s = start_service('s', [sys.executable, '-c', 'import time; time.sleep(600)'], os.environ,"
         f" Path({str(tmp_path / 'log')!r})); print(s.pid, s.created)"
     )

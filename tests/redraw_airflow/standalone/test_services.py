@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.preflight import prepare_state
-from redraw.embedded.processes import Service, end_services
-from redraw.embedded.services import check_services, start_services
-from redraw.embedded.settings import Settings, read_settings
-from redraw.embedded.state import Instance, read_instance
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.preflight import prepare_state
+from redraw_airflow.standalone.processes import Service, end_services
+from redraw_airflow.standalone.services import check_services, start_services
+from redraw_airflow.standalone.settings import Settings, read_settings
+from redraw_airflow.standalone.state import Instance, read_instance
 
 
 def _settings(state: Path) -> Settings:
@@ -100,7 +100,7 @@ def test_stop_instance_with_a_dead_service_leaves_no_process(
     family = {process.pid for service in instance.services.values() for process in service.family()}
 
     done = subprocess.run(
-        [sys.executable, "-m", "redraw.embedded", "stop"],
+        [sys.executable, "-m", "redraw_airflow.standalone", "stop"],
         env=os.environ | import_path | {"REDRAW_STATE": str(settings.state)},
         capture_output=True,
         text=True,
@@ -143,7 +143,7 @@ def test_up_interrupted_leaves_what_it_started_running_and_says_so(
     # A program that was started in the background would ignore the signal.
     program = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from redraw.embedded.__main__ import main; sys.exit(main(['up']))"
+        "from redraw_airflow.standalone.__main__ import main; sys.exit(main(['up']))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program],

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.settings import airflow_environment, read_settings
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.settings import airflow_environment, read_settings
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "eighty", "-1", "80 80", "٣"])

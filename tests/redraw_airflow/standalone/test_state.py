@@ -5,10 +5,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from redraw.embedded.errors import EmbeddedError
-from redraw.embedded.processes import Service
-from redraw.embedded.settings import read_settings
-from redraw.embedded.state import (
+from redraw_airflow.standalone.errors import EmbeddedError
+from redraw_airflow.standalone.processes import Service
+from redraw_airflow.standalone.settings import read_settings
+from redraw_airflow.standalone.state import (
     Instance,
     forget_instance,
     keep_instance,

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import grpc
@@ -18,14 +17,14 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from google.cloud.aiplatform_v1 import ModelServiceClient
 from google.cloud.aiplatform_v1.services.model_service.transports import ModelServiceGrpcTransport
 
-from redraw.vertex_operator import RegisterVertexModelOperator
-from tasks.published import encode_record, live_name
-from tasks.records import LivePointer, Pruned
-from tasks.storage import Storage, open_storage
-from tests.plugins.vertex_server import Refused, VertexServer, serve_vertex
-from tests.plugins.web.publications import publish, release_record, version_of
+from redraw.publish.bucket.layout import encode_record, live_name
+from redraw.records import LivePointer, Pruned
+from redraw.storage.opening import Storage, open_storage
+from redraw_airflow.vertex.operator import RegisterVertexModelOperator
+from tests.paths import IMPORT_PATH
+from tests.redraw_airflow.vertex.vertex_server import Refused, VertexServer, serve_vertex
+from tests.redraw_airflow.web.publications import publish, release_record, version_of
 
-ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "europe-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest"
 NAME = "projects/redraw/locations/europe-west4/models/mnist"
 
@@ -262,11 +261,11 @@ def test_register_that_takes_too_long_is_found_by_the_next_try(
 
 def test_importing_the_operator_imports_nothing_of_googles() -> None:
     program = (
-        "import sys, redraw.vertex_operator;"
+        "import sys, redraw_airflow.vertex.operator;"
         "print([name for name in sys.modules if name.startswith(('google.cloud.', 'google.api', 'grpc'))])"
     )
 
-    path = os.pathsep.join([os.fspath(ROOT), os.fspath(ROOT / "plugins")])
+    path = IMPORT_PATH
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": path},

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tasks.records import Check, LivePointer, PointerChange
-from tasks.storage import open_storage
-from tests.plugins.web.page_server import Pages, run_pages
-from tests.plugins.web.publications import (
+from redraw.records import Check, LivePointer, PointerChange
+from redraw.storage.opening import open_storage
+from tests.redraw_airflow.web.page_server import Pages, run_pages
+from tests.redraw_airflow.web.publications import (
     EXPORTED,
     HOSTILE,
     checkpoint_record,

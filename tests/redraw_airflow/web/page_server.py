@@ -16,9 +16,10 @@ from typing import Any
 
 import httpx
 
+from tests.paths import IMPORT_PATH, ROOT
+
 __all__ = ["Pages", "run_pages"]
 
-_ROOT = Path(__file__).resolve().parents[3]
 _PASSWORDS = {"admin": "for-tests-only", "viewer": "for-tests-too"}
 # How long it may take to import Airflow and make its database, on a machine that is busy.
 _START_SECONDS = 300.0
@@ -80,7 +81,7 @@ def _environment(home: Path) -> dict[str, str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "REDRAW"))}
     settings = {
         "CORE__LOAD_EXAMPLES": "False",
-        "CORE__PLUGINS_FOLDER": os.fspath(_ROOT / "plugins"),
+        "CORE__PLUGINS_FOLDER": os.fspath(ROOT / "plugins"),
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
             f"{user}:{role}" for user, role in zip(_PASSWORDS, ("admin", "viewer"), strict=True)
         ),
@@ -89,7 +90,7 @@ def _environment(home: Path) -> dict[str, str]:
     }
     return inherited | {
         "AIRFLOW_HOME": os.fspath(home),
-        "PYTHONPATH": os.pathsep.join([os.fspath(_ROOT), os.fspath(_ROOT / "plugins")]),
+        "PYTHONPATH": IMPORT_PATH,
         **{f"AIRFLOW__{name}": value for name, value in settings.items()},
     }
 

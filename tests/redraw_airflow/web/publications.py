@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tasks.published import encode_record, live_name, release_name
-from tasks.records import (
+from redraw.publish.bucket.layout import encode_record, live_name, release_name
+from redraw.records import (
     Check,
     Checkpoint,
     ExportedModel,
@@ -20,8 +20,8 @@ from tasks.records import (
     TensorSpec,
     ValidationReport,
 )
-from tasks.storage import Storage, in_parallel
-from tasks.times import format_time
+from redraw.records.times import format_time
+from redraw.storage.opening import Storage, in_parallel
 
 __all__ = [
     "EXPORTED",

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from redraw.web.places import MOUNT
-from tests.plugins.web.publications import HOSTILE, version_of
+from redraw_airflow.urls import MOUNT
+from tests.redraw_airflow.web.publications import HOSTILE, version_of
 
 
 class Reader(HTMLParser):

@@ -11,9 +11,9 @@ a form's `check_…` looks at it before the first task does anything.
 
 from __future__ import annotations
 
-from redraw.forms.publishing import mark_form, prune_form, roll_back_form
-from redraw.forms.reexporting import check_reexport_choices, reexport_form
-from redraw.forms.retraining import check_retrain_choices, retrain_form
+from redraw_airflow.dags.forms.publishing import mark_form, prune_form, roll_back_form
+from redraw_airflow.dags.forms.reexporting import check_reexport_choices, reexport_form
+from redraw_airflow.dags.forms.retraining import check_retrain_choices, retrain_form
 
 __all__ = [
     "check_reexport_choices",

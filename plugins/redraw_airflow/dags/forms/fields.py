@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from tasks.errors import InvalidDefinition
-from tasks.registry import FoundModel, default_model, list_models
+from redraw.definition.registry import FoundModel, default_model, list_models
+from redraw.errors import InvalidDefinition
 
 __all__ = [
     "bucket_field",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
-from redraw.forms.fields import bucket_field, model_field, optional_field, reason_field
+from redraw_airflow.dags.forms.fields import bucket_field, model_field, optional_field, reason_field
 
 __all__ = ["mark_form", "prune_form", "roll_back_form"]
 

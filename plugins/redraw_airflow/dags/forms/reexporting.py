@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.forms.fields import (
+from redraw_airflow.dags.forms.fields import (
     bucket_field,
     catalogue_field,
     model_field,

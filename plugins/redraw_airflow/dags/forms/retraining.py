@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.forms.fields import (
+from redraw.definition.registry import list_models
+from redraw_airflow.dags.forms.fields import (
     bucket_field,
     catalogue_field,
     model_field,
@@ -15,7 +16,6 @@ from redraw.forms.fields import (
     waive_field,
     weights_field,
 )
-from tasks.registry import list_models
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

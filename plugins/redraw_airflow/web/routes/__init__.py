@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redraw.web.routes import attachments, comparison, models, runs, trial, versions
+from redraw_airflow.web.routes import attachments, comparison, models, runs, trial, versions
 
 __all__ = ["ROUTERS", "RUN_ROUTERS"]
 

@@ -4,12 +4,12 @@
 
 from fastapi import APIRouter, Response
 
-from redraw.web.buckets import BrowserDep
-from redraw.web.pictures import ATTACHMENTS, Theme, harmless, in_theme
-from redraw.web.routes.versions import VersionNumber
-from tasks.browse import Browser
-from tasks.errors import VersionNotFound
-from tasks.names import check_model_name
+from redraw.errors import VersionNotFound
+from redraw.names import check_model_name
+from redraw.publish.browse import Browser
+from redraw_airflow.web.routes.pictures import ATTACHMENTS, Theme, harmless, in_theme
+from redraw_airflow.web.routes.versions import VersionNumber
+from redraw_airflow.web.server.buckets import BrowserDep
 
 __all__ = ["router"]
 

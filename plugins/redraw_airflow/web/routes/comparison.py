@@ -8,24 +8,24 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from redraw.web.buckets import BrowserDep
-from redraw.web.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
-from redraw.web.kept import Kept, read_kept
-from redraw.web.latency_rows import read_latency
-from redraw.web.ledger_rows import read_ledger
-from redraw.web.metric_changes import compare_metrics
-from redraw.web.pages import show_page
-from redraw.web.routes.versions import ReleaseDep, Text, VersionNumber, check_version_number
-from redraw.web.row_pages import RowPage, cut_page
-from redraw.web.signature_changes import compare_signatures
-from redraw.web.version_choice import offer_versions
-from redraw.web.version_labels import version_labels
-from redraw.web.weight_changes import WeightChanges, find_weights
-from tasks.descriptions import WeightDifferences
-from tasks.names import check_model_name
-from tasks.records import Release
-from tasks.requests import DifferencesRequest
-from tasks.version_rows import row_of
+from redraw.names import check_model_name
+from redraw.publish.version_rows import row_of
+from redraw.records import Release
+from redraw.records.results import WeightDifferences
+from redraw.requests import DifferencesRequest
+from redraw_airflow.web.pages import show_page
+from redraw_airflow.web.routes.versions import ReleaseDep, Text, VersionNumber, check_version_number
+from redraw_airflow.web.server.buckets import BrowserDep
+from redraw_airflow.web.views.attachments import Kept, read_kept
+from redraw_airflow.web.views.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
+from redraw_airflow.web.views.latency_rows import read_latency
+from redraw_airflow.web.views.ledger_rows import read_ledger
+from redraw_airflow.web.views.metric_changes import compare_metrics
+from redraw_airflow.web.views.pagination import RowPage, cut_page
+from redraw_airflow.web.views.signature_changes import compare_signatures
+from redraw_airflow.web.views.version_choice import offer_versions
+from redraw_airflow.web.views.version_labels import version_labels
+from redraw_airflow.web.views.weight_changes import WeightChanges, find_weights
 
 __all__ = ["router", "weight_changes"]
 

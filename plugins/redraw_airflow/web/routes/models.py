@@ -8,19 +8,19 @@ from typing import Annotated
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query, Request, Response
 
-from redraw.web.buckets import BrowserDep, CatalogueCounts, CountsDep
-from redraw.web.charts import Chart, draw_chart, draw_sparkline
-from redraw.web.client_requests import client_requests
-from redraw.web.last_runs import find_last_runs
-from redraw.web.pages import show_page
-from redraw.web.version_labels import version_labels
-from redraw.web.wording import as_bytes, as_figure
-from tasks.browse import ModelRow
-from tasks.errors import StorageError
-from tasks.names import check_model_name
-from tasks.registry import find_model
-from tasks.storage import in_parallel
-from tasks.version_rows import VersionRow, headline_metric
+from redraw.definition.registry import find_model
+from redraw.errors import StorageError
+from redraw.names import check_model_name
+from redraw.publish.browse import ModelRow
+from redraw.publish.version_rows import VersionRow, headline_metric
+from redraw.storage.opening import in_parallel
+from redraw_airflow.web.pages import show_page
+from redraw_airflow.web.server.buckets import BrowserDep, CatalogueCounts, CountsDep
+from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
+from redraw_airflow.web.views.client_requests import client_requests
+from redraw_airflow.web.views.formatting import as_bytes, as_figure
+from redraw_airflow.web.views.last_runs import find_last_runs
+from redraw_airflow.web.views.version_labels import version_labels
 
 __all__ = ["router"]
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Path, Request, Response
 
-from redraw.web.pages import show_page
-from redraw.web.run_records import TaskPlace, find_records, find_states
+from redraw_airflow.web.pages import show_page
+from redraw_airflow.web.views.run_records import TaskPlace, find_records, find_states
 
 __all__ = ["router"]
 

@@ -1,4 +1,4 @@
-"""A request to a published version, from its page: `python -m tasks ask` in a worker process."""
+"""A request to a published version, from its page: `python -m redraw ask` in a worker process."""
 
 # No postponed annotations: FastAPI reads them as they stand here.
 
@@ -10,13 +10,8 @@ from typing import Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from redraw.web.access import acting_user
-from redraw.web.buckets import BrowserDep
-from redraw.web.errors import WorkerOverran, WorkersBusy
-from redraw.web.offers import offers_trials
-from redraw.web.workers import run_worker
-from tasks.ask.examples import example_requests
-from tasks.errors import (
+from redraw.ask.examples import example_requests
+from redraw.errors import (
     InvalidName,
     InvalidRequest,
     NotAnswered,
@@ -24,8 +19,13 @@ from tasks.errors import (
     StorageUnavailable,
     VersionNotFound,
 )
-from tasks.names import check_model_name
-from tasks.requests import AskRequest
+from redraw.names import check_model_name
+from redraw.requests import AskRequest
+from redraw_airflow.web.server.access import acting_user
+from redraw_airflow.web.server.buckets import BrowserDep
+from redraw_airflow.web.server.errors import WorkerOverran, WorkersBusy
+from redraw_airflow.web.server.offers import offers_trials
+from redraw_airflow.web.server.workers import run_worker
 
 __all__ = ["router"]
 
@@ -33,7 +33,7 @@ _MOST_BODY = 1_000_000  # bytes
 _SECONDS = 60.0
 _ANSWER_SECONDS = 30.0
 _MEMORY_BYTES = 4 << 30
-_COMMAND = ("-m", "tasks", "ask", "--request", "-")
+_COMMAND = ("-m", "redraw", "ask", "--request", "-")
 
 # One at a time in each process of the API server: a model may take all of its machine.
 _turn = asyncio.Lock()

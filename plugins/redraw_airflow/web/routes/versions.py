@@ -9,24 +9,24 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from redraw.object_links import folder_url, object_url
-from redraw.web.buckets import BrowserDep
-from redraw.web.graph_parts import read_graphs
-from redraw.web.kept import Kept, read_kept
-from redraw.web.latency_rows import read_latency
-from redraw.web.ledger_rows import LedgerRow, find_rows, read_ledger
-from redraw.web.pages import show_page
-from redraw.web.places import comparison_place, run_place, version_place
-from redraw.web.row_pages import RowPage
-from redraw.web.signature_changes import compare_signatures
-from redraw.web.version_choice import VersionChoice, offer_versions
-from redraw.web.version_labels import version_labels
-from tasks.browse import Browser
-from tasks.errors import VersionNotFound
-from tasks.listed_file import ListedFile
-from tasks.names import check_model_name
-from tasks.records import Check, LivePointer, Release
-from tasks.version_rows import row_of
+from redraw.errors import VersionNotFound
+from redraw.names import check_model_name
+from redraw.publish.browse import Browser
+from redraw.publish.version_rows import row_of
+from redraw.records import Check, LivePointer, Release
+from redraw.records.files import ListedFile
+from redraw_airflow.object_links import folder_url, object_url
+from redraw_airflow.urls import comparison_place, run_place, version_place
+from redraw_airflow.web.pages import show_page
+from redraw_airflow.web.server.buckets import BrowserDep
+from redraw_airflow.web.views.attachments import Kept, read_kept
+from redraw_airflow.web.views.graph_parts import read_graphs
+from redraw_airflow.web.views.latency_rows import read_latency
+from redraw_airflow.web.views.ledger_rows import LedgerRow, find_rows, read_ledger
+from redraw_airflow.web.views.pagination import RowPage
+from redraw_airflow.web.views.signature_changes import compare_signatures
+from redraw_airflow.web.views.version_choice import VersionChoice, offer_versions
+from redraw_airflow.web.views.version_labels import version_labels
 
 __all__ = ["ReleaseDep", "Text", "VersionNumber", "check_version_number", "router"]
 

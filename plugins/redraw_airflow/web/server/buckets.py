@@ -11,13 +11,13 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from redraw.credentials import DEFAULT_CONNECTION, connection_credentials
-from tasks.browse import Browser
-from tasks.checkpoint_count import Count, count_checkpoints
-from tasks.credentials import provide_credentials
-from tasks.errors import InvalidRequest
-from tasks.names import check_bucket
-from tasks.storage import Storage, open_storage
+from redraw.checkpoint.catalogue.count import Count, count_checkpoints
+from redraw.errors import InvalidRequest
+from redraw.names import check_bucket
+from redraw.publish.browse import Browser
+from redraw.storage.credentials import provide_credentials
+from redraw.storage.opening import Storage, open_storage
+from redraw_airflow.stages.credentials import DEFAULT_CONNECTION, connection_credentials
 
 __all__ = ["BrowserDep", "CatalogueCounts", "CountsDep", "model_browser"]
 

@@ -1,7 +1,7 @@
 """What a page needs worked out, in a process of its own: the API server neither waits nor pays for it.
 
     page ──request──► stdin  ┐
-         ◄──answer── stdout  ├ python -m tasks COMMAND --request -
+         ◄──answer── stdout  ├ python -m redraw COMMAND --request -
          ◄──REDRAW_CONTROL_FD──► credentials, and a sign that the API server lives
 
 The worker leads a process group, which ends as a whole: with its answer, at a limit, and when
@@ -19,10 +19,10 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-from redraw.credentials import DEFAULT_CONNECTION, answer_credentials
-from redraw.stage_outcome import named_error
-from redraw.stage_place import source_root, stage_environment, stage_python
-from redraw.web.errors import WorkerFailed, WorkerOverran, WorkersBusy
+from redraw_airflow.stages.credentials import DEFAULT_CONNECTION, answer_credentials
+from redraw_airflow.stages.environment import source_root, stage_environment, stage_python
+from redraw_airflow.stages.outcome import named_error
+from redraw_airflow.web.server.errors import WorkerFailed, WorkerOverran, WorkersBusy
 
 __all__ = ["run_worker"]
 

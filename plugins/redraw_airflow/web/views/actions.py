@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from tasks.published import trained_before
-from tasks.records import LivePointer, Release
+from redraw.publish.bucket.layout import trained_before
+from redraw.records import LivePointer, Release
 
 __all__ = ["Action", "Field", "possible_actions"]
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
-from tasks.browse import Browser
-from tasks.errors import InvalidRecord, ObjectConflict
-from tasks.json_codec import JsonMismatch, decode_dataclass
-from tasks.records import Release
+from redraw.errors import InvalidRecord, ObjectConflict
+from redraw.publish.browse import Browser
+from redraw.records import Release
+from redraw.records.codec import JsonMismatch, decode_dataclass
 
 __all__ = ["Kept", "decode_kept", "read_kept"]
 

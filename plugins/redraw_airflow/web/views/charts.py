@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tasks.version_rows import VersionRow
+from redraw.publish.version_rows import VersionRow
 
 __all__ = ["Chart", "Point", "Tick", "draw_chart", "draw_sparkline"]
 

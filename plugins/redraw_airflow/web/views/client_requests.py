@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.signature import Signature, TensorSpec
+from redraw.records.signature import Signature, TensorSpec
 
 __all__ = ["ClientRequest", "client_requests"]
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from redraw.web.kept import decode_kept
+from redraw_airflow.web.views.attachments import decode_kept
 
 __all__ = ["Change", "Graphs", "OperationRow", "Part", "Tensor", "differing_operations", "read_graphs"]
 

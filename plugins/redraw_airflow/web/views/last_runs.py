@@ -9,9 +9,9 @@ from airflow.models.dagrun import DagRun
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from redraw.web.access import PUBLISHING_DAG
-from tasks.registry import default_model
-from tasks.times import format_time
+from redraw.definition.registry import default_model
+from redraw.records.times import format_time
+from redraw_airflow.web.server.access import PUBLISHING_DAG
 
 __all__ = ["LastRun", "find_last_runs"]
 

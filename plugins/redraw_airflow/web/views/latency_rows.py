@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from redraw.web.kept import decode_kept
+from redraw_airflow.web.views.attachments import decode_kept
 
 __all__ = ["Latency", "read_latency"]
 

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redraw.web.kept import decode_kept
-from redraw.web.row_pages import RowPage, cut_page
-from tasks.ledger_entries import Dropped, Served
+from redraw.records.ledger import Dropped, Served
+from redraw_airflow.web.views.attachments import decode_kept
+from redraw_airflow.web.views.pagination import RowPage, cut_page
 
 __all__ = ["LedgerRow", "find_rows", "read_ledger"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-from tasks.records import Checkpoint
+from redraw.records import Checkpoint
 
 __all__ = ["MetricRow", "compare_metrics"]
 

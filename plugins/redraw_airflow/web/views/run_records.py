@@ -11,10 +11,8 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
-from tasks.batches import ReexportReport
-from tasks.descriptions import PruneReport
-from tasks.errors import InvalidRecord
-from tasks.records import (
+from redraw.errors import InvalidRecord
+from redraw.records import (
     Checkpoint,
     ExportedModel,
     LivePointer,
@@ -23,6 +21,8 @@ from tasks.records import (
     TrainingRun,
     ValidationReport,
 )
+from redraw.records.reexport import ReexportReport
+from redraw.records.results import PruneReport
 
 __all__ = ["TaskPlace", "TaskRecord", "find_records", "find_states"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.signature import Signature, TensorSpec
+from redraw.records.signature import Signature, TensorSpec
 
 __all__ = ["SignatureRow", "compare_signatures"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.browse import Browser
-from tasks.errors import VersionNotFound
-from tasks.records import LivePointer, Release
+from redraw.errors import VersionNotFound
+from redraw.publish.browse import Browser
+from redraw.records import LivePointer, Release
 
 __all__ = ["VersionChoice", "offer_versions"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.records import LivePointer
-from tasks.version_rows import VersionRow
+from redraw.publish.version_rows import VersionRow
+from redraw.records import LivePointer
 
 __all__ = ["version_labels"]
 

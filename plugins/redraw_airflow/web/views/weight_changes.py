@@ -12,14 +12,14 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from redraw.web.row_pages import RowPage, cut_page
-from redraw.web.workers import run_worker
-from tasks.descriptions import VariableDifference, WeightDifferences
-from tasks.requests import DifferencesRequest
+from redraw.records.results import VariableDifference, WeightDifferences
+from redraw.requests import DifferencesRequest
+from redraw_airflow.web.server.workers import run_worker
+from redraw_airflow.web.views.pagination import RowPage, cut_page
 
 __all__ = ["WeightChanges", "WeightRow", "find_weights"]
 
-_COMMAND = ("-m", "tasks", "differences", "--request", "-")
+_COMMAND = ("-m", "redraw", "differences", "--request", "-")
 _SECONDS = 300.0
 _MEMORY_BYTES = 1 << 30
 _KEPT_PAIRS = 32

@@ -19,7 +19,7 @@ import struct
 import google_crc32c
 import numpy as np
 
-from tasks.checkpoint.encoding import MalformedError, mask_crc32c, read_varint
+from redraw.checkpoint.bundle.encoding import MalformedError, mask_crc32c, read_varint
 
 __all__ = [
     "FlatChecksum",

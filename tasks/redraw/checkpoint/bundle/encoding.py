@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.errors import CheckpointCorrupt
+from redraw.errors import CheckpointCorrupt
 
 __all__ = [
     "MalformedError",

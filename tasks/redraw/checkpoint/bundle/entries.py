@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.checkpoint.dtypes import dtype_name, has_fixed_size, numpy_dtype
-from tasks.checkpoint.encoding import MalformedError, encode_slice_key
-from tasks.checkpoint.messages import BundleEntryProto, BundleHeaderProto, parse_message
-from tasks.checkpoint.slices import check_cover
-from tasks.checkpoint.table import read_table
+from redraw.checkpoint.bundle.dtypes import dtype_name, has_fixed_size, numpy_dtype
+from redraw.checkpoint.bundle.encoding import MalformedError, encode_slice_key
+from redraw.checkpoint.bundle.messages import BundleEntryProto, BundleHeaderProto, parse_message
+from redraw.checkpoint.bundle.slices import check_cover
+from redraw.checkpoint.bundle.table import read_table
 
 __all__ = [
     "TensorEntry",

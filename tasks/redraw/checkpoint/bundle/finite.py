@@ -7,8 +7,8 @@ from functools import cache
 import ml_dtypes
 import numpy as np
 
-from tasks.checkpoint.checksum import FlatChecksum, TensorChecksum, checksum_for
-from tasks.checkpoint.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.checksum import FlatChecksum, TensorChecksum, checksum_for
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
 
 __all__ = ["FiniteScan", "ScanningChecksum", "scanning_checksum_for"]
 

@@ -23,7 +23,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from tasks.checkpoint.encoding import MalformedError
+from redraw.checkpoint.bundle.encoding import MalformedError
 
 __all__ = [
     "BundleEntryProto",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.errors import CheckpointCorrupt, CheckpointNotFound
+from redraw.errors import CheckpointCorrupt, CheckpointNotFound
 
 __all__ = ["bundle_file", "find_bundle_prefix", "shard_name"]
 

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tasks.checkpoint.bundle_tensors import BundleTensors
-from tasks.checkpoint.entries import TensorEntry, TensorSlice, read_entries
-from tasks.checkpoint.prefix import bundle_file, find_bundle_prefix, shard_name
-from tasks.checkpoint.shard_reader import LocalShard, OpenShards, Piece
-from tasks.errors import CheckpointNotFound
+from redraw.checkpoint.bundle.entries import TensorEntry, TensorSlice, read_entries
+from redraw.checkpoint.bundle.prefix import bundle_file, find_bundle_prefix, shard_name
+from redraw.checkpoint.bundle.shard_reader import LocalShard, OpenShards, Piece
+from redraw.checkpoint.bundle.tensors import BundleTensors
+from redraw.errors import CheckpointNotFound
 
 __all__ = ["TensorBundle", "TensorEntry", "TensorSlice", "find_bundle_prefix"]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.checkpoint.prefix import bundle_file, shard_name
-from tasks.checkpoint.written_digests import WrittenDigests
-from tasks.files import PARTIAL_SUFFIX, Checksums, writing_to
+from redraw.checkpoint.bundle.prefix import bundle_file, shard_name
+from redraw.checkpoint.bundle.written_digests import WrittenDigests
+from redraw.storage.files import PARTIAL_SUFFIX, Checksums, writing_to
 
 __all__ = ["ShardFiles", "sync_folder"]
 

@@ -12,9 +12,9 @@ from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
-from tasks.checkpoint.checksum import StringChecksum, TensorChecksum, checksum_for, finish_checksum
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.entries import TensorEntry, TensorSlice
+from redraw.checkpoint.bundle.checksum import StringChecksum, TensorChecksum, checksum_for, finish_checksum
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import TensorEntry, TensorSlice
 
 __all__ = ["LocalShard", "OpenShards", "Piece", "ShardFile"]
 

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from tasks.checkpoint.encoding import MalformedError
+from redraw.checkpoint.bundle.encoding import MalformedError
 
 __all__ = ["check_cover"]
 

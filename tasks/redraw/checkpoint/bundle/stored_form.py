@@ -9,13 +9,13 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from tasks.checkpoint.checksum import covered_lengths
-from tasks.checkpoint.dtypes import dtype_number, name_of_array
-from tasks.checkpoint.encoding import MalformedError, encode_slice_key, encode_varint, mask_crc32c
-from tasks.checkpoint.entries import encode_text
-from tasks.checkpoint.messages import BundleEntryProto
-from tasks.checkpoint.slices import check_cover
-from tasks.errors import CheckpointMismatch
+from redraw.checkpoint.bundle.checksum import covered_lengths
+from redraw.checkpoint.bundle.dtypes import dtype_number, name_of_array
+from redraw.checkpoint.bundle.encoding import MalformedError, encode_slice_key, encode_varint, mask_crc32c
+from redraw.checkpoint.bundle.entries import encode_text
+from redraw.checkpoint.bundle.messages import BundleEntryProto
+from redraw.checkpoint.bundle.slices import check_cover
+from redraw.errors import CheckpointMismatch
 
 __all__ = ["append_slice", "check_slices", "dtype_to_store", "new_entry", "slice_key", "store_array"]
 

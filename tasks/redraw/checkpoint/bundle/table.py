@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from tasks.checkpoint.encoding import MalformedError, mask_crc32c, read_varint
+from redraw.checkpoint.bundle.encoding import MalformedError, mask_crc32c, read_varint
 
 __all__ = ["FOOTER_SIZE", "MAGIC", "TRAILER_SIZE", "read_table"]
 

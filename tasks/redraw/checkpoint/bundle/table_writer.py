@@ -13,8 +13,8 @@ from os.path import commonprefix
 
 import google_crc32c
 
-from tasks.checkpoint.encoding import encode_varint, mask_crc32c
-from tasks.checkpoint.table import FOOTER_SIZE, MAGIC
+from redraw.checkpoint.bundle.encoding import encode_varint, mask_crc32c
+from redraw.checkpoint.bundle.table import FOOTER_SIZE, MAGIC
 
 __all__ = ["encode_table"]
 

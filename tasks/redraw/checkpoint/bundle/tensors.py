@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tasks.checkpoint.checksum import TensorChecksum
-from tasks.checkpoint.dtypes import numpy_dtype
-from tasks.checkpoint.entries import TensorEntry, digest_entries
-from tasks.checkpoint.shard_reader import OpenShards, Piece
-from tasks.errors import CheckpointMismatch
+from redraw.checkpoint.bundle.checksum import TensorChecksum
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.entries import TensorEntry, digest_entries
+from redraw.checkpoint.bundle.shard_reader import OpenShards, Piece
+from redraw.errors import CheckpointMismatch
 
 __all__ = ["BundleTensors"]
 

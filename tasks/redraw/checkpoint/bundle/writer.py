@@ -15,17 +15,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from tasks.checkpoint.bundle_tensors import BundleTensors
-from tasks.checkpoint.checksum import TensorChecksum, finish_checksum
-from tasks.checkpoint.dtypes import numpy_dtype
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.entries import TensorEntry, check_size, encode_text
-from tasks.checkpoint.finite import ScanningChecksum, scanning_checksum_for
-from tasks.checkpoint.messages import BundleHeaderProto
-from tasks.checkpoint.prefix import bundle_file
-from tasks.checkpoint.shard_files import ShardFiles, sync_folder
-from tasks.checkpoint.shard_reader import Piece
-from tasks.checkpoint.stored_form import (
+from redraw.checkpoint.bundle.checksum import TensorChecksum, finish_checksum
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import TensorEntry, check_size, encode_text
+from redraw.checkpoint.bundle.finite import ScanningChecksum, scanning_checksum_for
+from redraw.checkpoint.bundle.messages import BundleHeaderProto
+from redraw.checkpoint.bundle.prefix import bundle_file
+from redraw.checkpoint.bundle.shard_files import ShardFiles, sync_folder
+from redraw.checkpoint.bundle.shard_reader import Piece
+from redraw.checkpoint.bundle.stored_form import (
     append_slice,
     check_slices,
     dtype_to_store,
@@ -33,9 +32,10 @@ from tasks.checkpoint.stored_form import (
     slice_key,
     store_array,
 )
-from tasks.checkpoint.table_writer import encode_table
-from tasks.errors import CheckpointMismatch, OutputExists
-from tasks.files import Checksums, write_atomically, writing_to
+from redraw.checkpoint.bundle.table_writer import encode_table
+from redraw.checkpoint.bundle.tensors import BundleTensors
+from redraw.errors import CheckpointMismatch, OutputExists
+from redraw.storage.files import Checksums, write_atomically, writing_to
 
 __all__ = ["BundleWriter"]
 

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import google_crc32c
 
-from tasks.files import Checksums
+from redraw.storage.files import Checksums
 
 __all__ = ["WrittenDigests"]
 

@@ -13,20 +13,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.checkpoint.bare import describe_bare
-from tasks.checkpoint.candidates import Candidate, list_candidates
-from tasks.checkpoint.catalogue import PREFIX, add_checkpoint, find_recorded, folder_name, full_uri
-from tasks.checkpoint.fetching import fetch_located
-from tasks.checkpoint.formats.locate import Located, locate_checkpoint
-from tasks.checkpoint.saved_at import SavingTimes
-from tasks.checkpoint.source import open_located
-from tasks.descriptions import AdoptedCheckpoint, AdoptionReport, BrokenCheckpoint
-from tasks.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound, InvalidName
-from tasks.names import check_model_name
-from tasks.records import Checkpoint
-from tasks.requests import AdoptRequest
-from tasks.scratch import scratch_folder
-from tasks.storage import map_ahead, open_storage
+from redraw.checkpoint.catalogue.bare import describe_bare
+from redraw.checkpoint.catalogue.candidates import Candidate, list_candidates
+from redraw.checkpoint.catalogue.fetching import fetch_located
+from redraw.checkpoint.catalogue.saved_at import SavingTimes
+from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, find_recorded, folder_name, full_uri
+from redraw.checkpoint.formats.locate import Located, locate_checkpoint
+from redraw.checkpoint.formats.source import open_located
+from redraw.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound, InvalidName
+from redraw.names import check_model_name
+from redraw.records import Checkpoint
+from redraw.records.results import AdoptedCheckpoint, AdoptionReport, BrokenCheckpoint
+from redraw.requests import AdoptRequest
+from redraw.storage.opening import map_ahead, open_storage
+from redraw.storage.scratch import scratch_folder
 
 __all__ = ["adopt_checkpoints"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import get_args
 
-from tasks.checkpoint.averages import find_averages
-from tasks.checkpoint.formats.locate import step_in_name
-from tasks.checkpoint.object_graph import classify_tensors
-from tasks.checkpoint.roles import Role
-from tasks.checkpoint.source import CheckpointSource
-from tasks.records import Checkpoint, CheckpointFormat
-from tasks.times import format_time
+from redraw.checkpoint.formats.locate import step_in_name
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.checkpoint.objects.averages import find_averages
+from redraw.checkpoint.objects.object_graph import classify_tensors
+from redraw.checkpoint.objects.roles import Role
+from redraw.records import Checkpoint, CheckpointFormat
+from redraw.records.times import format_time
 
 __all__ = ["describe_bare", "find_step"]
 
@@ -78,7 +78,7 @@ def _optimizer_keeps_averages(source: CheckpointSource) -> bool:
     if source.format != "keras":
         return False
     # Brings h5py, which the other formats need not wait for.
-    from tasks.checkpoint.formats.archive import ArchiveSource
+    from redraw.checkpoint.formats.archive import ArchiveSource
 
     optimizer = source.optimizer if isinstance(source, ArchiveSource) else None
     return bool(optimizer and optimizer["config"].get("use_ema"))

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tasks.checkpoint.formats.folder import Folder, FoundFile
-from tasks.checkpoint.formats.locate import KERAS_FILE, Located, list_located, step_in_name
-from tasks.errors import CheckpointCorrupt
-from tasks.storage import StoredObject, open_storage
+from redraw.checkpoint.formats.folder import Folder, FoundFile
+from redraw.checkpoint.formats.locate import KERAS_FILE, Located, list_located, step_in_name
+from redraw.errors import CheckpointCorrupt
+from redraw.storage.opening import StoredObject, open_storage
 
 __all__ = ["Candidate", "list_candidates"]
 

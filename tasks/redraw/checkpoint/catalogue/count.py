@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.names import CHECKPOINT_RECORD, check_model_name
-from tasks.storage import Storage
+from redraw.names import CHECKPOINT_RECORD, check_model_name
+from redraw.storage.opening import Storage
 
 __all__ = ["Count", "count_checkpoints"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.checkpoint.formats.folder import Folder, FoundFile
-from tasks.checkpoint.formats.locate import Located, locate_checkpoint
-from tasks.errors import CheckpointCorrupt
-from tasks.scratch import demand_room
-from tasks.storage import Absent, in_parallel, open_storage
+from redraw.checkpoint.formats.folder import Folder, FoundFile
+from redraw.checkpoint.formats.locate import Located, locate_checkpoint
+from redraw.errors import CheckpointCorrupt
+from redraw.storage.opening import Absent, in_parallel, open_storage
+from redraw.storage.scratch import demand_room
 
 __all__ = ["fetch_files", "fetch_located"]
 

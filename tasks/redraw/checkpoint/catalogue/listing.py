@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Iterator
 
-from tasks.checkpoint.catalogue import full_uri, read_record
-from tasks.descriptions import CheckpointList
-from tasks.errors import CheckpointNotFound
-from tasks.names import CHECKPOINT_RECORD, check_model_name
-from tasks.records import Checkpoint
-from tasks.requests import CheckpointRequest, CheckpointsRequest
-from tasks.storage import map_ahead, open_storage
+from redraw.checkpoint.catalogue.store import full_uri, read_record
+from redraw.errors import CheckpointNotFound
+from redraw.names import CHECKPOINT_RECORD, check_model_name
+from redraw.records import Checkpoint
+from redraw.records.results import CheckpointList
+from redraw.requests import CheckpointRequest, CheckpointsRequest
+from redraw.storage.opening import map_ahead, open_storage
 
 __all__ = ["choose_checkpoint", "find_named", "is_folder_name", "list_catalogue", "list_checkpoints"]
 
@@ -125,7 +125,7 @@ def find_named(catalogue: str, model: str, name: str) -> Checkpoint:
         shown = ", ".join(f"{item.step}-{item.digest[:12]} of {item.trained_at}" for item in found[:_SHOWN])
         raise CheckpointNotFound(
             f"{where}: expected one checkpoint {name}, got {shown or 'none'}."
-            " List them with 'python -m tasks checkpoints', and name one as STEP-DIGEST."
+            " List them with 'python -m redraw checkpoints', and name one as STEP-DIGEST."
         )
     return found[0]
 

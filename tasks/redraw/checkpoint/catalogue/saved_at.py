@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tasks.checkpoint.formats.event_file import EVENT_FILES, times_in_event_files
-from tasks.checkpoint.formats.locate import Located
-from tasks.checkpoint.formats.state_file import STATE_FILE, times_in_state_file
-from tasks.storage import Storage, open_storage
-from tasks.times import format_time
+from redraw.checkpoint.formats.event_file import EVENT_FILES, times_in_event_files
+from redraw.checkpoint.formats.locate import Located
+from redraw.checkpoint.formats.state_file import STATE_FILE, times_in_state_file
+from redraw.records.times import format_time
+from redraw.storage.opening import Storage, open_storage
 
 __all__ = ["SavingTimes"]
 

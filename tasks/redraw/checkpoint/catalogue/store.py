@@ -13,12 +13,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.checkpoint.fetching import fetch_files
-from tasks.errors import CheckpointMismatch
-from tasks.files import scan_file
-from tasks.names import CHECKPOINT_RECORD
-from tasks.records import Checkpoint
-from tasks.storage import AlreadyThere, Storage, create_or_match, open_storage
+from redraw.checkpoint.catalogue.fetching import fetch_files
+from redraw.errors import CheckpointMismatch
+from redraw.names import CHECKPOINT_RECORD
+from redraw.records import Checkpoint
+from redraw.storage.files import scan_file
+from redraw.storage.opening import AlreadyThere, Storage, create_or_match, open_storage
 
 __all__ = [
     "PREFIX",

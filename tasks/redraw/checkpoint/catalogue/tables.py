@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.checkpoint.catalogue import folder_name
-from tasks.descriptions import CheckpointList
-from tasks.records import Checkpoint
+from redraw.checkpoint.catalogue.store import folder_name
+from redraw.records import Checkpoint
+from redraw.records.results import CheckpointList
 
 __all__ = ["print_checkpoints"]
 

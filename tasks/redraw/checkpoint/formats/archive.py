@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.formats.file_ranges import FileRange
-from tasks.checkpoint.formats.hdf5 import Hdf5Source
-from tasks.checkpoint.formats.locate import Located
-from tasks.files import writing_to
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.formats.file_ranges import FileRange
+from redraw.checkpoint.formats.hdf5 import Hdf5Source
+from redraw.checkpoint.formats.locate import Located
+from redraw.storage.files import writing_to
 
 __all__ = ["ArchiveSource"]
 

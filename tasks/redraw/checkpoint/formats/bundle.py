@@ -10,17 +10,17 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_tensors import BundleTensors
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.entries import TensorEntry, read_entries
-from tasks.checkpoint.formats.folder import FoundFile
-from tasks.checkpoint.formats.locate import Located
-from tasks.checkpoint.formats.read_ahead import LARGEST_PART, FilePart, ReadAhead
-from tasks.checkpoint.object_graph import read_object_graph
-from tasks.checkpoint.prefix import find_bundle_prefix, shard_name
-from tasks.checkpoint.shard_reader import OpenShards, Piece
-from tasks.checkpoint.trackable import ObjectGraph
+from redraw.checkpoint.bundle.entries import TensorEntry, read_entries
+from redraw.checkpoint.bundle.prefix import find_bundle_prefix, shard_name
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.shard_reader import OpenShards, Piece
+from redraw.checkpoint.bundle.tensors import BundleTensors
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.folder import FoundFile
+from redraw.checkpoint.formats.locate import Located
+from redraw.checkpoint.formats.read_ahead import LARGEST_PART, FilePart, ReadAhead
+from redraw.checkpoint.objects.object_graph import read_object_graph
+from redraw.checkpoint.objects.trackable import ObjectGraph
 
 __all__ = ["BundleSource", "RemoteBundle"]
 

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.messages import Event, parse_message
-from tasks.tf_record import read_records
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.messages import Event, parse_message
+from redraw.checkpoint.formats.tf_record import read_records
 
 __all__ = ["EVENT_FILES", "times_in_event_files"]
 

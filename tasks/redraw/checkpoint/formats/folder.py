@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.errors import CheckpointCorrupt
-from tasks.scratch import scratch_folder
-from tasks.storage import Absent, Changed, open_storage
+from redraw.errors import CheckpointCorrupt
+from redraw.storage.opening import Absent, Changed, open_storage
+from redraw.storage.scratch import scratch_folder
 
 __all__ = ["Folder", "FoundFile", "list_beside", "list_folder"]
 

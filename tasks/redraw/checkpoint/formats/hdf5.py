@@ -15,13 +15,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.formats.file_ranges import FileRange
-from tasks.checkpoint.formats.folder import FoundFile
-from tasks.checkpoint.formats.hdf5_graph import graph_of_keras_2, graph_of_keras_3
-from tasks.checkpoint.formats.locate import Located
-from tasks.checkpoint.formats.streamed import StreamedSource, entry_of
-from tasks.errors import CheckpointMismatch
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.formats.file_ranges import FileRange
+from redraw.checkpoint.formats.folder import FoundFile
+from redraw.checkpoint.formats.hdf5_graph import graph_of_keras_2, graph_of_keras_3
+from redraw.checkpoint.formats.locate import Located
+from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
+from redraw.errors import CheckpointMismatch
 
 __all__ = ["Hdf5Source"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tasks.checkpoint.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
+from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 
 __all__ = ["graph_of_keras_2", "graph_of_keras_3"]
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tasks.checkpoint.formats.folder import Folder, FoundFile, list_beside, list_folder
-from tasks.checkpoint.formats.state_file import STATE_FILE, newest_in_state_file
-from tasks.checkpoint.table import MAGIC
-from tasks.errors import CheckpointNotFound
+from redraw.checkpoint.bundle.table import MAGIC
+from redraw.checkpoint.formats.folder import Folder, FoundFile, list_beside, list_folder
+from redraw.checkpoint.formats.state_file import STATE_FILE, newest_in_state_file
+from redraw.errors import CheckpointNotFound
 
 __all__ = ["KERAS_FILE", "Located", "list_located", "locate_checkpoint", "step_in_name"]
 

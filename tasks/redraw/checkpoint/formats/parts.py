@@ -15,12 +15,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.entries import TensorEntry, TensorSlice
-from tasks.checkpoint.formats.bundle import BundleSource
-from tasks.checkpoint.formats.folder import FoundFile
-from tasks.checkpoint.source import CheckpointSource
-from tasks.checkpoint.trackable import ObjectGraph
+from redraw.checkpoint.bundle.entries import TensorEntry, TensorSlice
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.bundle import BundleSource
+from redraw.checkpoint.formats.folder import FoundFile
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.checkpoint.objects.trackable import ObjectGraph
 
 __all__ = ["Joined", "find_joined", "join_parts", "names_of_wholes"]
 

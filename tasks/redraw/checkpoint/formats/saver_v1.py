@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.formats.locate import Located
-from tasks.checkpoint.formats.streamed import StreamedSource, entry_of
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.formats.locate import Located
+from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
 
 __all__ = ["SaverV1Source"]
 

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.entries import TensorEntry
-from tasks.checkpoint.formats.folder import FoundFile
-from tasks.checkpoint.formats.locate import Located, locate_checkpoint
-from tasks.checkpoint.trackable import ObjectGraph
+from redraw.checkpoint.bundle.entries import TensorEntry
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.folder import FoundFile
+from redraw.checkpoint.formats.locate import Located, locate_checkpoint
+from redraw.checkpoint.objects.trackable import ObjectGraph
 
 __all__ = ["CheckpointSource", "open_checkpoint", "open_located"]
 
@@ -27,7 +27,7 @@ class CheckpointSource(Protocol):
 
     @property
     def format(self) -> str:
-        """One of those that `tasks.checkpoint.formats` lists."""
+        """One of those that `redraw.checkpoint.formats` lists."""
         ...
 
     @property
@@ -115,17 +115,17 @@ def open_located(located: Located) -> CheckpointSource:
     """Open a checkpoint whose files were found already; raises as `open_checkpoint`."""
     # Each brings libraries of its own, which the others need not wait for.
     if located.kind == "bundle":
-        from tasks.checkpoint.formats.bundle import BundleSource
+        from redraw.checkpoint.formats.bundle import BundleSource
 
         return BundleSource(located)
     if located.kind == "hdf5":
-        from tasks.checkpoint.formats.hdf5 import Hdf5Source
+        from redraw.checkpoint.formats.hdf5 import Hdf5Source
 
         return Hdf5Source(located)
     if located.kind == "archive":
-        from tasks.checkpoint.formats.archive import ArchiveSource
+        from redraw.checkpoint.formats.archive import ArchiveSource
 
         return ArchiveSource(located)
-    from tasks.checkpoint.formats.saver_v1 import SaverV1Source
+    from redraw.checkpoint.formats.saver_v1 import SaverV1Source
 
     return SaverV1Source(located)

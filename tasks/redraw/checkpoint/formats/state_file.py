@@ -7,10 +7,10 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.entries import decode_text
-from tasks.checkpoint.formats.folder import Folder
-from tasks.checkpoint.messages import CheckpointState
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import decode_text
+from redraw.checkpoint.bundle.messages import CheckpointState
+from redraw.checkpoint.formats.folder import Folder
 
 __all__ = ["STATE_FILE", "newest_in_state_file", "times_in_state_file"]
 

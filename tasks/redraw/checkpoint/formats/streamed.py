@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.checksum import checksum_for
-from tasks.checkpoint.dtypes import name_of_array, numpy_dtype
-from tasks.checkpoint.entries import TensorEntry, digest_entries
-from tasks.checkpoint.formats.folder import FoundFile
-from tasks.checkpoint.stored_form import store_array
-from tasks.checkpoint.trackable import ObjectGraph
-from tasks.errors import CheckpointMismatch
+from redraw.checkpoint.bundle.checksum import checksum_for
+from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
+from redraw.checkpoint.bundle.entries import TensorEntry, digest_entries
+from redraw.checkpoint.bundle.stored_form import store_array
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.folder import FoundFile
+from redraw.checkpoint.objects.trackable import ObjectGraph
+from redraw.errors import CheckpointMismatch
 
 __all__ = ["StreamedSource", "entry_of"]
 
@@ -25,7 +25,7 @@ class StreamedSource(ABC):
 
     Attributes:
         uri: What it is called.
-        format: One of those that `tasks.checkpoint.formats` lists.
+        format: One of those that `redraw.checkpoint.formats` lists.
         files: Its files.
         entries: Its tensors by key; where their bytes lie is not known.
         graph: Its object graph, or what stands for it; None where there are only names.

@@ -14,7 +14,7 @@ from typing import IO
 
 import google_crc32c
 
-from tasks.checkpoint.encoding import MalformedError, mask_crc32c
+from redraw.checkpoint.bundle.encoding import MalformedError, mask_crc32c
 
 __all__ = ["read_records"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from tasks.checkpoint.trackable import ObjectGraph, SavedTensor
+from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
 
 __all__ = ["AVERAGE_SUFFIX", "SHADOW_MODELS", "find_averages"]
 

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.checkpoint.bundle_tensors import BundleTensors
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.entries import decode_text
-from tasks.checkpoint.messages import TrackableObjectGraph, parse_message
-from tasks.checkpoint.roles import Role, classify_tensors, objects_apart
-from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, SavedTensor
-from tasks.errors import CheckpointMismatch
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import decode_text
+from redraw.checkpoint.bundle.messages import TrackableObjectGraph, parse_message
+from redraw.checkpoint.bundle.tensors import BundleTensors
+from redraw.checkpoint.objects.roles import Role, classify_tensors, objects_apart
+from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, SavedTensor
+from redraw.errors import CheckpointMismatch
 
 __all__ = [
     "ObjectGraph",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 
-from tasks.checkpoint.averages import AVERAGE_SUFFIX, SHADOW_MODELS
-from tasks.checkpoint.entries import TensorEntry
-from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, SavedTensor
+from redraw.checkpoint.bundle.entries import TensorEntry
+from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, SHADOW_MODELS
+from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, SavedTensor
 
 __all__ = ["Role", "classify_tensors", "objects_apart"]
 

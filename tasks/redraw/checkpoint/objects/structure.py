@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tasks.checkpoint.roles import objects_apart
-from tasks.checkpoint.trackable import ObjectGraph
+from redraw.checkpoint.objects.roles import objects_apart
+from redraw.checkpoint.objects.trackable import ObjectGraph
 
 __all__ = ["variables_by_structure"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.errors import InvalidDefinition
-from tasks.export.needed import drop_unneeded, functions_given
+from redraw.errors import InvalidDefinition
+from redraw.export.graph.pruning import drop_unneeded, functions_given
 
 __all__ = ["make_canonical"]
 

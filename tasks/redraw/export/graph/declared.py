@@ -21,7 +21,7 @@ import tensorflow as tf
 # it saves. The public tf.Variable cannot be had without an initial value.
 from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
-from tasks.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition
 
 __all__ = ["Declarations", "draw_declared", "is_declared"]
 

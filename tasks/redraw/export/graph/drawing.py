@@ -15,16 +15,16 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 # the public function cannot be had without it.
 from tensorflow.python.saved_model import save
 
-from tasks.definition import GraphFunctionDefinition, Mode, ModelDefinition
-from tasks.errors import InvalidDefinition
-from tasks.export.canonical import make_canonical
-from tasks.export.declared import Declarations, draw_declared
-from tasks.export.drawn import DrawnGraph, DrawnVariable
-from tasks.export.graph_functions import draw_graph_function
-from tasks.export.places import find_places
-from tasks.export.reached import Reached, find_reached
-from tasks.export.tracing import trace_signature
-from tasks.networks import draw_network, known_by_own_names
+from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
+from redraw.errors import InvalidDefinition
+from redraw.export.graph.canonical import make_canonical
+from redraw.export.graph.declared import Declarations, draw_declared
+from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
+from redraw.export.graph.graph_functions import draw_graph_function
+from redraw.export.graph.places import find_places
+from redraw.export.graph.reachable import Reached, find_reached
+from redraw.export.graph.tracing import trace_signature
+from redraw.networks.modules import draw_network, known_by_own_names
 
 __all__ = ["draw_graph"]
 

@@ -43,7 +43,7 @@ class DrawnGraph:
             path of attributes that leads to them.
         unreached: Variables of the network that no signature reaches, and no server needs.
         structure_places: Variable's name to its places by the order of layers
-            (`tasks.export.places`).
+            (`redraw.export.graph.places`).
         saved_places: Variable's name to its place in Keras 3's files.
         trained: Names of what an optimizer of Keras trains, in its order.
     """

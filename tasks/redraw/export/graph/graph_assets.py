@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition
 
 __all__ = ["Asset", "name_assets", "put_asset_names"]
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import GraphFunctionDefinition, Mode
-from tasks.errors import InvalidDefinition
-from tasks.export.canonical import make_canonical
-from tasks.export.drawn import DrawnGraph, DrawnVariable
-from tasks.export.graph_assets import name_assets, put_asset_names
-from tasks.export.needed import reached_nodes
-from tasks.graphs import DrawnSignature, draw_signature, group_by_saved_name, whole_shape
+from redraw.definition import GraphFunctionDefinition, Mode
+from redraw.errors import InvalidDefinition
+from redraw.export.graph.canonical import make_canonical
+from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
+from redraw.export.graph.graph_assets import name_assets, put_asset_names
+from redraw.export.graph.pruning import reached_nodes
+from redraw.networks.graph_functions import DrawnSignature, draw_signature, group_by_saved_name, whole_shape
 
 __all__ = ["draw_graph_function"]
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 # What decides under which number a variable of a layer is saved; Keras has no public way to ask.
 from keras.src.saving import saving_lib
 
-from tasks.checkpoint.structure import variables_by_structure
-from tasks.checkpoint.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
+from redraw.checkpoint.objects.structure import variables_by_structure
+from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 
 __all__ = ["Places", "find_places"]
 
@@ -24,7 +24,7 @@ class Places:
 
     Attributes:
         by_structure: Name to places like `#3/kernel`: which layer with weights, and the
-            attribute there (`tasks.checkpoint.structure`).
+            attribute there (`redraw.checkpoint.objects.structure`).
         in_keras_files: Name to place in Keras 3's `.weights.h5`, like `layers/dense/vars/0`;
             none for what is no Keras model.
         trained: Names of what an optimizer trains, in Keras' order; none for what is no Keras

@@ -9,9 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.errors import InvalidDefinition
-from tasks.export.declared import is_declared
-from tasks.networks import weights_by_name
+from redraw.errors import InvalidDefinition
+from redraw.export.graph.declared import is_declared
+from redraw.networks.modules import weights_by_name
 
 __all__ = ["Reached", "find_reached"]
 

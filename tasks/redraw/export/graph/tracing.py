@@ -6,11 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.definition import ModelDefinition
-from tasks.errors import InvalidDefinition, RedrawError
-from tasks.export.declared import Declarations
-from tasks.networks import renew_derived_constants
-from tasks.records import Signature
+from redraw.definition import ModelDefinition
+from redraw.errors import InvalidDefinition, RedrawError
+from redraw.export.graph.declared import Declarations
+from redraw.networks.modules import renew_derived_constants
+from redraw.records import Signature
 
 __all__ = ["trace_signature"]
 

@@ -13,11 +13,11 @@ from typing import Protocol
 import numpy as np
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.export.drawn import DrawnGraph
-from tasks.export.fingerprint import write_fingerprint
-from tasks.export.ledger import Ledger
-from tasks.files import Checksums, writing_to
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.export.graph.drawn import DrawnGraph
+from redraw.export.weights.fingerprint import write_fingerprint
+from redraw.export.weights.ledger import Ledger
+from redraw.storage.files import Checksums, writing_to
 
 __all__ = ["MovableTensors", "Written", "write_saved_model"]
 

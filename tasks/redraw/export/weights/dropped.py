@@ -6,12 +6,13 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tasks.checkpoint.roles import Role
-from tasks.errors import CheckpointMismatch
-from tasks.export.ledger import Dropped, Served
+from redraw.checkpoint.objects.roles import Role
+from redraw.errors import CheckpointMismatch
+from redraw.export.weights.ledger import Dropped, Served
 
 if TYPE_CHECKING:
-    from tasks.export.mapping import Lookup, Wanted
+    from redraw.export.weights.lookup import Lookup
+    from redraw.export.weights.wanted import Wanted
 
 __all__ = ["explain_rest"]
 

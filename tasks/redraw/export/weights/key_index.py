@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tasks.checkpoint.averages import AVERAGE_SUFFIX, SHADOW_MODELS, find_averages
-from tasks.checkpoint.object_graph import object_at, variables_from
-from tasks.checkpoint.roles import Role
-from tasks.checkpoint.source import CheckpointSource
-from tasks.checkpoint.structure import variables_by_structure
-from tasks.checkpoint.trackable import ObjectGraph, SavedTensor
-from tasks.errors import CheckpointMismatch
-from tasks.export.renaming import of_same_layer, of_same_name
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, SHADOW_MODELS, find_averages
+from redraw.checkpoint.objects.object_graph import object_at, variables_from
+from redraw.checkpoint.objects.roles import Role
+from redraw.checkpoint.objects.structure import variables_by_structure
+from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
+from redraw.errors import CheckpointMismatch
+from redraw.export.weights.renaming import of_same_layer, of_same_name
 
 if TYPE_CHECKING:
-    from tasks.export.mapping import Wanted
+    from redraw.export.weights.wanted import Wanted
 
 __all__ = ["Catalog", "list_catalogs"]
 

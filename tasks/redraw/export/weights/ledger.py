@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tasks.checkpoint.dtypes import has_fixed_size, numpy_dtype
-from tasks.errors import NonFiniteWeights
-from tasks.json_codec import encode_dataclass
-from tasks.ledger_entries import Dropped, Served
-from tasks.records import LedgerSummary
+from redraw.checkpoint.bundle.dtypes import has_fixed_size, numpy_dtype
+from redraw.errors import NonFiniteWeights
+from redraw.records import LedgerSummary
+from redraw.records.codec import encode_dataclass
+from redraw.records.ledger import Dropped, Served
 
 __all__ = ["Dropped", "Ledger", "NonFinite", "Served", "note_non_finite", "note_saved_keys"]
 

@@ -9,73 +9,21 @@ variables or none: two ways are never mixed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
 
-from tasks.checkpoint.object_graph import classify_tensors, object_at, variables_from
-from tasks.checkpoint.roles import Role
-from tasks.checkpoint.source import CheckpointSource
-from tasks.errors import CheckpointMismatch
-from tasks.export.catalogs import Catalog, list_catalogs
-from tasks.export.explaining import explain_rest
-from tasks.export.ledger import Ledger, Served
-from tasks.export.proposals import describe_missing
-from tasks.export.renaming import Renames, rename
-from tasks.records import WeightsKind
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.checkpoint.objects.object_graph import classify_tensors, object_at, variables_from
+from redraw.checkpoint.objects.roles import Role
+from redraw.errors import CheckpointMismatch
+from redraw.export.weights.dropped import explain_rest
+from redraw.export.weights.key_index import list_catalogs
+from redraw.export.weights.ledger import Ledger
+from redraw.export.weights.lookup import Lookup
+from redraw.export.weights.wanted import Wanted
 
-__all__ = ["Wanted", "WantedVariable", "map_checkpoint"]
+__all__ = ["map_checkpoint"]
 
 logger = logging.getLogger(__name__)
-
-
-class WantedVariable(Protocol):
-    """A variable that needs a value."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in the drawn network."""
-        ...
-
-    @property
-    def dtype(self) -> str:
-        """TensorFlow's name of it."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its dimensions."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is asked of a checkpoint.
-
-    Attributes:
-        variables: The served variables that have no value yet.
-        unreached: Variables of the network that no signature reaches.
-        weights: Raw, or their moving averages.
-        known_by: Whether variables have names of their own, or paths of attributes.
-        structure_places: Name to places by structure (`tasks.export.places`); none where the
-            order of layers says nothing.
-        saved_places: Name to place in Keras 3's files.
-        averages: Key of a weight to key of its average, where the checkpoint itself does not say so.
-        renames: The definition's.
-        training_only: The definition's.
-        roots: The definition's `checkpoint_roots`.
-    """
-
-    variables: Sequence[WantedVariable]
-    unreached: Sequence[WantedVariable] = ()
-    weights: WeightsKind = "raw"
-    known_by: Literal["name", "path"] = "name"
-    structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    saved_places: Mapping[str, str] = field(default_factory=dict)
-    averages: Mapping[str, str] = field(default_factory=dict)
-    renames: Renames = ()
-    training_only: Sequence[str] = ()
-    roots: Mapping[WeightsKind, str] = field(default_factory=dict)
 
 
 def map_checkpoint(wanted: Wanted, source: CheckpointSource) -> Ledger:
@@ -118,58 +66,6 @@ def _with_told_shadow(
         key: Role.MOVING_AVERAGE if key in shadow and role is Role.MODEL_WEIGHT else role
         for key, role in roles.items()
     }
-
-
-class Lookup:
-    """The served variables, looked up in one catalog.
-
-    Attributes:
-        catalog: The catalog.
-        source: The checkpoint.
-        found: Served variable to key, for those that are in it.
-        missing: Those that are not.
-    """
-
-    def __init__(self, catalog: Catalog, wanted: Wanted, source: CheckpointSource) -> None:
-        """Look every variable up."""
-        self.catalog, self.source = catalog, source
-        self._wanted = wanted
-        self.found: dict[str, str] = {}
-        self.missing: list[WantedVariable] = []
-        for variable in wanted.variables:
-            key = self.key_of(variable.name)
-            if key is None:
-                self.missing.append(variable)
-            else:
-                self.found[variable.name] = key
-
-    def key_of(self, name: str) -> str | None:
-        """The key of a variable's value, by the definition's renames first."""
-        renamed = rename(name, self._wanted.renames)
-        if renamed is None:
-            return self.catalog.find(name)
-        return self.catalog.keys.get(renamed, renamed if renamed in self.source.entries else None)
-
-    def served(self) -> Iterator[Served]:
-        """Every served variable with its source.
-
-        Raises:
-            CheckpointMismatch: One has none, or one of another shape or dtype.
-        """
-        if self.missing:
-            free = {name: key for name, key in self.catalog.keys.items() if key not in self.found.values()}
-            entries = {name: self.source.entries[key] for name, key in free.items()}
-            raise CheckpointMismatch(describe_missing(self.missing, entries))
-        for variable in self._wanted.variables:
-            entry = self.source.entries[self.found[variable.name]]
-            shape = tuple(variable.shape)
-            if (shape, variable.dtype) != (entry.shape, entry.dtype):
-                raise CheckpointMismatch(
-                    f"served variable {variable.name!r}: expected {variable.dtype} {list(shape)}, got"
-                    f" {entry.dtype} {list(entry.shape)} under {entry.key!r}."
-                    " Export with the definition that trained it."
-                )
-            yield Served(variable=variable.name, key=entry.key, dtype=entry.dtype, shape=shape)
 
 
 def _choose(lookups: Sequence[Lookup]) -> Lookup:

@@ -21,10 +21,10 @@ from typing import Any
 
 import keras
 
-from tasks.checkpoint.formats.archive import ArchiveSource
-from tasks.checkpoint.source import CheckpointSource
-from tasks.export.declared import Declarations
-from tasks.export.drawn import DrawnGraph
+from redraw.checkpoint.formats.archive import ArchiveSource
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.export.graph.declared import Declarations
+from redraw.export.graph.drawn import DrawnGraph
 
 __all__ = ["find_numbered_averages"]
 

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["Renames", "of_same_layer", "of_same_name", "rename"]
 
-# What `tasks.checkpoint.formats.hdf5_graph` says of a file without layers' names.
+# What `redraw.checkpoint.formats.hdf5_graph` says of a file without layers' names.
 _UNNAMED = "vars"
 _COUNTER = re.compile(r"_\d+$")
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from tasks.checkpoint.entries import TensorEntry
+from redraw.checkpoint.bundle.entries import TensorEntry
 
 __all__ = ["describe_missing"]
 

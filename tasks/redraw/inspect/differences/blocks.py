@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from tasks.checkpoint.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
 
 __all__ = ["Gap"]
 

@@ -13,19 +13,19 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tasks.checkpoint.bundle_tensors import BundleTensors
-from tasks.checkpoint.entries import TensorEntry
-from tasks.checkpoint.formats.bundle import BundleSource
-from tasks.checkpoint.formats.locate import locate_checkpoint
-from tasks.checkpoint.shard_reader import Piece
-from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY
-from tasks.descriptions import UnlikeVariable, VariableDifference, WeightDifferences
-from tasks.differences.blocks import Gap
-from tasks.names import check_bucket, check_model_name
-from tasks.published import version_folder
-from tasks.requests import DifferencesRequest
-from tasks.storage import Storage, open_storage
-from tasks.whole import read_published
+from redraw.checkpoint.bundle.entries import TensorEntry
+from redraw.checkpoint.bundle.shard_reader import Piece
+from redraw.checkpoint.bundle.tensors import BundleTensors
+from redraw.checkpoint.formats.bundle import BundleSource
+from redraw.checkpoint.formats.locate import locate_checkpoint
+from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
+from redraw.inspect.differences.blocks import Gap
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.bucket.integrity import read_published
+from redraw.publish.bucket.layout import version_folder
+from redraw.records.results import UnlikeVariable, VariableDifference, WeightDifferences
+from redraw.requests import DifferencesRequest
+from redraw.storage.opening import Storage, open_storage
 
 __all__ = ["compare_weights"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from tasks.errors import ObjectConflict, StorageUnavailable
-from tasks.listed_file import ListedFile
-from tasks.published import Claim, attachment_name, version_folder
-from tasks.records import Release
-from tasks.storage import Absent, Changed, Storage, in_parallel, streams_for
+from redraw.errors import ObjectConflict, StorageUnavailable
+from redraw.publish.bucket.layout import Claim, attachment_name, version_folder
+from redraw.records import Release
+from redraw.records.files import ListedFile
+from redraw.storage.opening import Absent, Changed, Storage, in_parallel, streams_for
 
 __all__ = ["demand_attachments", "demand_content"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.errors import ObjectConflict, VersionNotFound
-from tasks.listed_file import ListedFile
-from tasks.published import (
+from redraw.errors import ObjectConflict, VersionNotFound
+from redraw.publish.bucket.layout import (
     Claim,
     list_versions,
     read_claim,
@@ -12,8 +11,9 @@ from tasks.published import (
     release_name,
     version_folder,
 )
-from tasks.records import Release
-from tasks.storage import Storage, StoredObject
+from redraw.records import Release
+from redraw.records.files import ListedFile
+from redraw.storage.opening import Storage, StoredObject
 
 __all__ = ["demand_no_conflict", "demand_published", "demand_whole", "read_published"]
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from tasks.listed_file import ListedFile
-from tasks.records import Record, Release
-from tasks.storage import Storage
+from redraw.records import Record, Release
+from redraw.records.files import ListedFile
+from redraw.storage.opening import Storage
 
 __all__ = [
     "ATTACHMENT_BYTES",

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import InvalidRequest, SignatureInvalid
-from tasks.published import Claim, signature_name, version_folder
-from tasks.storage import AlreadyThere, Storage
+from redraw.errors import InvalidRequest, SignatureInvalid
+from redraw.publish.bucket.layout import Claim, signature_name, version_folder
+from redraw.storage.opening import AlreadyThere, Storage
 
 if TYPE_CHECKING:
     from model_signing.manifest import Manifest

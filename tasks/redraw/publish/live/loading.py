@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 
-from tasks.errors import NotLoadable
-from tasks.records import Release
-from tasks.scratch import scratch_folder
-from tasks.storage import download_tree, open_storage
+from redraw.errors import NotLoadable
+from redraw.records import Release
+from redraw.storage.opening import download_tree, open_storage
+from redraw.storage.scratch import scratch_folder
 
 __all__ = ["demand_loadable"]
 
@@ -27,7 +27,7 @@ def demand_loadable(release: Release) -> None:
         DiskFull: There is no room for its files.
     """
     # Imported here: a push that makes its version live has loaded it when it was validated.
-    from tasks.validate.serving import LoadFailed, ServingCrashed, ServingProcess
+    from redraw.serving import LoadFailed, ServingCrashed, ServingProcess
 
     started = time.monotonic()
     with ServingProcess() as serving, scratch_folder("live", release.size_bytes) as scratch:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from tasks.asking import now, who_asks
-from tasks.live.changes import apply_change
-from tasks.live.pointer import change_pointer
-from tasks.names import check_bucket, check_model_name
-from tasks.records import LivePointer, PointerChange
-from tasks.requests import PinRequest
-from tasks.storage import open_storage
-from tasks.whole import demand_published
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.asking import who_asks
+from redraw.publish.bucket.integrity import demand_published
+from redraw.publish.live.pointer import change_pointer
+from redraw.publish.live.rules import apply_change
+from redraw.records import LivePointer, PointerChange
+from redraw.records.times import now
+from redraw.requests import PinRequest
+from redraw.storage.opening import open_storage
 
 __all__ = ["pin_version"]
 

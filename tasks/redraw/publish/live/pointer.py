@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tasks.errors import StorageUnavailable
-from tasks.live.pause import pauses
-from tasks.published import encode_record, live_name
-from tasks.records import LivePointer
-from tasks.storage import AlreadyThere, Changed, Storage
+from redraw.errors import StorageUnavailable
+from redraw.publish.bucket.layout import encode_record, live_name
+from redraw.publish.live.pause import pauses
+from redraw.records import LivePointer
+from redraw.storage.opening import AlreadyThere, Changed, Storage
 
 __all__ = ["change_pointer", "read_pointer"]
 

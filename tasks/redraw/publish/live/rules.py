@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tasks.errors import OlderThanLive, VersionNotFound
-from tasks.published import live_name, trained_before
-from tasks.records import LivePointer, PointerChange, PointerChangeKind
+from redraw.errors import OlderThanLive, VersionNotFound
+from redraw.publish.bucket.layout import live_name, trained_before
+from redraw.records import LivePointer, PointerChange, PointerChangeKind
 
 __all__ = ["apply_change"]
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 import logging
 import os
 
-from tasks.asking import now, who_asks
-from tasks.content import demand_content
-from tasks.errors import VersionNotFound
-from tasks.live import loading
-from tasks.live.changes import apply_change
-from tasks.live.pointer import change_pointer, read_pointer
-from tasks.live.serving_config import write_serving_config
-from tasks.names import check_bucket, check_model_name
-from tasks.published import live_name
-from tasks.records import LivePointer, PointerChange, PointerChangeKind
-from tasks.requests import LiveRequest
-from tasks.signing import VERIFY_KEY_VARIABLE, demand_signed
-from tasks.storage import Storage, open_storage
-from tasks.whole import demand_published
+from redraw.errors import VersionNotFound
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.asking import who_asks
+from redraw.publish.bucket.content import demand_content
+from redraw.publish.bucket.integrity import demand_published
+from redraw.publish.bucket.layout import live_name
+from redraw.publish.bucket.signing import VERIFY_KEY_VARIABLE, demand_signed
+from redraw.publish.live import loading
+from redraw.publish.live.pointer import change_pointer, read_pointer
+from redraw.publish.live.rules import apply_change
+from redraw.publish.live.serving_config import write_serving_config
+from redraw.records import LivePointer, PointerChange, PointerChangeKind
+from redraw.records.times import now
+from redraw.requests import LiveRequest
+from redraw.storage.opening import Storage, open_storage
 
 __all__ = ["change_live", "move_pointer", "read_pointer"]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tasks.descriptions import PrunedVersion
-from tasks.records import LivePointer, Release
-from tasks.requests import PruneRequest
+from redraw.records import LivePointer, Release
+from redraw.records.results import PrunedVersion
+from redraw.requests import PruneRequest
 
 __all__ = ["Plan", "plan_prune"]
 

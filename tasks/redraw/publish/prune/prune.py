@@ -13,16 +13,16 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from tasks.asking import who_asks
-from tasks.descriptions import PruneReport
-from tasks.live.pointer import change_pointer, read_pointer
-from tasks.names import check_bucket, check_model_name
-from tasks.prune.plan import Plan, plan_prune
-from tasks.prune.removal import remove_version
-from tasks.records import LivePointer
-from tasks.releases import read_releases
-from tasks.requests import PruneRequest
-from tasks.storage import Storage, open_storage
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.asking import who_asks
+from redraw.publish.live.pointer import change_pointer, read_pointer
+from redraw.publish.prune.plan import Plan, plan_prune
+from redraw.publish.prune.removal import remove_version
+from redraw.publish.releases import read_releases
+from redraw.records import LivePointer
+from redraw.records.results import PruneReport
+from redraw.requests import PruneRequest
+from redraw.storage.opening import Storage, open_storage
 
 __all__ = ["prune_versions"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from tasks.asking import now
-from tasks.descriptions import PrunedVersion
-from tasks.errors import ObjectConflict, StorageUnavailable
-from tasks.live.pause import pauses
-from tasks.published import encode_record, release_name, reports_folder, version_folder
-from tasks.records import Pruned, Release
-from tasks.storage import Changed, Storage, StoredObject, in_parallel
+from redraw.errors import ObjectConflict, StorageUnavailable
+from redraw.publish.bucket.layout import encode_record, release_name, reports_folder, version_folder
+from redraw.publish.live.pause import pauses
+from redraw.records import Pruned, Release
+from redraw.records.results import PrunedVersion
+from redraw.records.times import now
+from redraw.storage.opening import Changed, Storage, StoredObject, in_parallel
 
 __all__ = ["remove_version"]
 

@@ -9,12 +9,12 @@ import hashlib
 import logging
 from collections.abc import Mapping
 
-from tasks.files import checksum_of
-from tasks.listed_file import ListedFile
-from tasks.names import check_attachment_name
-from tasks.published import ATTACHMENT_BYTES, Claim, attachment_name
-from tasks.records import ExportedModel, ValidationReport
-from tasks.storage import Storage, create_or_match, in_parallel, read_uri
+from redraw.names import check_attachment_name
+from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, attachment_name
+from redraw.records import ExportedModel, ValidationReport
+from redraw.records.files import ListedFile
+from redraw.storage.files import checksum_of
+from redraw.storage.opening import Storage, create_or_match, in_parallel, read_uri
 
 __all__ = ["name_attachments", "publish_attachments"]
 

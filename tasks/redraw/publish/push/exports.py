@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tasks.errors import InvalidRecord, NotValidated
-from tasks.records import ExportedModel, ValidationReport
-from tasks.requests import PushRequest
-from tasks.storage import read_uri
+from redraw.errors import InvalidRecord, NotValidated
+from redraw.records import ExportedModel, ValidationReport
+from redraw.requests import PushRequest
+from redraw.storage.opening import read_uri
 
 __all__ = ["demand_validated", "read_export", "read_report"]
 

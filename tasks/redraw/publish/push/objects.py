@@ -11,12 +11,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 
-from tasks.errors import ObjectConflict
-from tasks.listed_file import ListedFile
-from tasks.published import Claim, read_release, version_folder
-from tasks.push.sources import Source
-from tasks.storage import Storage, in_parallel
-from tasks.whole import demand_no_conflict, demand_whole
+from redraw.errors import ObjectConflict
+from redraw.publish.bucket.integrity import demand_no_conflict, demand_whole
+from redraw.publish.bucket.layout import Claim, read_release, version_folder
+from redraw.publish.push.sources import Source
+from redraw.records.files import ListedFile
+from redraw.storage.opening import Storage, in_parallel
 
 __all__ = ["publish_objects"]
 

@@ -13,22 +13,23 @@ from __future__ import annotations
 import logging
 import time
 
-from tasks.asking import now, who_asks
-from tasks.errors import OlderThanLive
-from tasks.file_list import list_files
-from tasks.live import move_pointer
-from tasks.names import check_bucket, check_model_name
-from tasks.published import Claim
-from tasks.push.attachments import name_attachments
-from tasks.push.exports import demand_validated, read_export, read_report
-from tasks.push.objects import publish_objects
-from tasks.push.release import Candidate, write_release
-from tasks.push.sources import open_source
-from tasks.push.versions import claim_version
-from tasks.records import PointerChange, Release
-from tasks.requests import PushRequest
-from tasks.signing import sign_version
-from tasks.storage import Storage, open_storage
+from redraw.errors import OlderThanLive
+from redraw.names import check_bucket, check_model_name
+from redraw.publish.asking import who_asks
+from redraw.publish.bucket.layout import Claim
+from redraw.publish.bucket.signing import sign_version
+from redraw.publish.live.set_live import move_pointer
+from redraw.publish.push.attachments import name_attachments
+from redraw.publish.push.exports import demand_validated, read_export, read_report
+from redraw.publish.push.objects import publish_objects
+from redraw.publish.push.release import Candidate, write_release
+from redraw.publish.push.sources import open_source
+from redraw.publish.push.versions import claim_version
+from redraw.records import PointerChange, Release
+from redraw.records.file_list import list_files
+from redraw.records.times import now
+from redraw.requests import PushRequest
+from redraw.storage.opening import Storage, open_storage
 
 __all__ = ["push_model"]
 

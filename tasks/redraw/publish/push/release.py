@@ -8,16 +8,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tasks.asking import now, who_asks
-from tasks.errors import StorageUnavailable
-from tasks.listed_file import ListedFile
-from tasks.live import read_pointer
-from tasks.published import Claim, encode_record, read_release, release_name, version_folder
-from tasks.push.attachments import publish_attachments
-from tasks.records import ExportedModel, Provenance, Release, ValidationReport
-from tasks.requests import PushRequest
-from tasks.storage import AlreadyThere, Changed, Storage
-from tasks.whole import demand_whole
+from redraw.errors import StorageUnavailable
+from redraw.publish.asking import who_asks
+from redraw.publish.bucket.integrity import demand_whole
+from redraw.publish.bucket.layout import Claim, encode_record, read_release, release_name, version_folder
+from redraw.publish.live.set_live import read_pointer
+from redraw.publish.push.attachments import publish_attachments
+from redraw.records import ExportedModel, Provenance, Release, ValidationReport
+from redraw.records.files import ListedFile
+from redraw.records.times import now
+from redraw.requests import PushRequest
+from redraw.storage.opening import AlreadyThere, Changed, Storage
 
 __all__ = ["Candidate", "digest_report", "write_release"]
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from tasks.errors import InvalidRecord, NotValidated
-from tasks.file_list import FileList
-from tasks.files import TreeFile, digest_of, scan_tree, tree_names
-from tasks.listed_file import ListedFile
-from tasks.records import ExportedModel, ValidationReport
-from tasks.scratch import scratch_folder
-from tasks.storage import (
+from redraw.errors import InvalidRecord, NotValidated
+from redraw.records import ExportedModel, ValidationReport
+from redraw.records.file_list import FileList
+from redraw.records.files import ListedFile
+from redraw.storage.files import TreeFile, digest_of, scan_tree, tree_names
+from redraw.storage.opening import (
     SMALL_STREAMS,
     Changed,
     FileAltered,
@@ -33,6 +32,7 @@ from tasks.storage import (
     read_uri,
     streams_for,
 )
+from redraw.storage.scratch import scratch_folder
 
 __all__ = ["Source", "open_source"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from tasks.errors import InvalidRecord, ObjectConflict
-from tasks.published import REVISIONS, Claim, claim_name, encode_record, read_claim, read_release
-from tasks.storage import AlreadyThere, Storage
+from redraw.errors import InvalidRecord, ObjectConflict
+from redraw.publish.bucket.layout import REVISIONS, Claim, claim_name, encode_record, read_claim, read_release
+from redraw.storage.opening import AlreadyThere, Storage
 
 __all__ = ["claim_version", "version_of"]
 

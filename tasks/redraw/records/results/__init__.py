@@ -1,12 +1,12 @@
 """What the commands that only look print: records of what they found.
 
-As `tasks.records`, these are JSON, and need the standard library alone.
+As `redraw.records`, these are JSON, and need the standard library alone.
 """
 
 from __future__ import annotations
 
-from tasks.descriptions.answers import Answer, AnsweredTensor, Prediction, PredictionRow
-from tasks.descriptions.contents import (
+from redraw.records.results.answers import Answer, AnsweredTensor, Prediction, PredictionRow
+from redraw.records.results.contents import (
     AdoptedCheckpoint,
     AdoptionReport,
     BrokenCheckpoint,
@@ -15,9 +15,15 @@ from tasks.descriptions.contents import (
     SavedModelDescription,
     TensorDescription,
 )
-from tasks.descriptions.definitions import ModelDescription, ModelList
-from tasks.descriptions.differences import UnlikeVariable, VariableDifference, WeightDifferences
-from tasks.descriptions.upkeep import MirroredModel, MirrorReport, PrunedVersion, PruneReport, VerifyReport
+from redraw.records.results.definitions import ModelDescription, ModelList
+from redraw.records.results.differences import UnlikeVariable, VariableDifference, WeightDifferences
+from redraw.records.results.upkeep import (
+    MirroredModel,
+    MirrorReport,
+    PrunedVersion,
+    PruneReport,
+    VerifyReport,
+)
 
 __all__ = [
     "AdoptedCheckpoint",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.records import Record
+from redraw.records import Record
 
 __all__ = ["Answer", "AnsweredTensor", "Prediction", "PredictionRow"]
 

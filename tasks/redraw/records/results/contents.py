@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.records import Checkpoint, Record, Signature
+from redraw.records import Checkpoint, Record, Signature
 
 __all__ = [
     "AdoptedCheckpoint",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tasks.records import Record, Signature
+from redraw.records import Record, Signature
 
 __all__ = ["ModelDescription", "ModelList"]
 

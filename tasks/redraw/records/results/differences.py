@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.records import Record
+from redraw.records import Record
 
 __all__ = ["UnlikeVariable", "VariableDifference", "WeightDifferences"]
 

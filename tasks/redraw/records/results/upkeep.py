@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.records import Check, Record
+from redraw.records import Check, Record
 
 __all__ = ["MirrorReport", "MirroredModel", "PruneReport", "PrunedVersion", "VerifyReport"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.validate.reachable import MAIN, Place, Reached, node_of
+from redraw.validate.graph.reachable import MAIN, Place, Reached, node_of
 
 __all__ = ["find_origins"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tasks.validate.origins import find_origins
-from tasks.validate.reachable import Place, Reached, called_functions, reach
-from tasks.validate.restored import find_restored
-from tasks.validate.runtimes import read_releases
+from redraw.validate.graph.origins import find_origins
+from redraw.validate.graph.reachable import Place, Reached, called_functions, reach
+from redraw.validate.graph.restored import find_restored
+from redraw.validate.graph.runtimes.op_lists import read_releases
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef, SignatureDef, TensorInfo

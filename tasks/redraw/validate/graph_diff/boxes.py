@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.validate.graphs.comparison import Comparison, Part
-from tasks.validate.graphs.kinds import Kind
-from tasks.validate.graphs.serving_graph import Tensor
+from redraw.validate.graph_diff.comparison import Comparison, Part
+from redraw.validate.graph_diff.kinds import Kind
+from redraw.validate.graph_diff.serving_graph import Tensor
 
 __all__ = ["Box", "Drawing", "Side", "draw_boxes"]
 

@@ -7,15 +7,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.validate.graphs.comparison import Comparison, Fate, Part
-from tasks.validate.graphs.flatten import Operation
-from tasks.validate.graphs.kinds import Kind, own_kind
-from tasks.validate.graphs.purposes import Purposes
-from tasks.validate.graphs.scopes import align_scopes, layer_of, plain_scopes
-from tasks.validate.graphs.serving_graph import ServedSignature, Tensor
+from redraw.validate.graph_diff.comparison import Comparison, Fate, Part
+from redraw.validate.graph_diff.flatten import Operation
+from redraw.validate.graph_diff.kinds import Kind, own_kind
+from redraw.validate.graph_diff.purposes import Purposes
+from redraw.validate.graph_diff.scopes import align_scopes, layer_of, plain_scopes
+from redraw.validate.graph_diff.serving_graph import ServedSignature, Tensor
 
 if TYPE_CHECKING:
-    from tasks.validate.graphs.training import TrainingGraph
+    from redraw.validate.graph_diff.training import TrainingGraph
 
 __all__ = ["compare_graphs"]
 

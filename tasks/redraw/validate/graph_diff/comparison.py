@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tasks.json_codec import encode_dataclass
-from tasks.validate.graphs.serving_graph import Tensor
+from redraw.records.codec import encode_dataclass
+from redraw.validate.graph_diff.serving_graph import Tensor
 
 __all__ = ["Comparison", "Fate", "Part"]
 
@@ -19,7 +19,7 @@ class Part:
 
     Attributes:
         box: What they are drawn as: the layer or scope, or `:` and a word for what has none.
-        kind: What they are for, as `tasks.validate.graphs.kinds` has it.
+        kind: What they are for, as `redraw.validate.graph_diff.kinds` has it.
         scope: The layer or the outermost scope.
         fate: `shared`; `removed`, in training alone; `added`, in serving alone; `left`, in
             serving though it is of training's alone.

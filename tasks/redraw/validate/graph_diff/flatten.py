@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.validate.outcome import CannotRun
+from redraw.validate.outcome import CannotRun
 
 __all__ = ["FlatGraph", "Operation", "flatten_graph"]
 

@@ -6,7 +6,7 @@ import functools
 import re
 from enum import Enum
 
-from tasks.validate.op_groups import find_group
+from redraw.validate.graph.op_groups import find_group
 
 __all__ = ["Kind", "looks_like_dropout", "own_kind"]
 

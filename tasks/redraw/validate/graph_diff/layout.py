@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pygraphviz
 
-from tasks.validate.graphs.boxes import Drawing, Side
+from redraw.validate.graph_diff.boxes import Drawing, Side
 
 __all__ = ["BOX_HEIGHT", "BOX_WIDTH", "Layout", "lay_out"]
 

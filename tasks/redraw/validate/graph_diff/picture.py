@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tasks.validate.graphs.boxes import Side, draw_boxes
-from tasks.validate.graphs.comparison import Comparison
-from tasks.validate.graphs.layout import BOX_HEIGHT, BOX_WIDTH, lay_out
+from redraw.validate.graph_diff.boxes import Side, draw_boxes
+from redraw.validate.graph_diff.comparison import Comparison
+from redraw.validate.graph_diff.layout import BOX_HEIGHT, BOX_WIDTH, lay_out
 
 __all__ = ["draw_picture"]
 

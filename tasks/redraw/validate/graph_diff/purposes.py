@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from tasks.validate.graphs.kinds import Kind, looks_like_dropout, own_kind
-from tasks.validate.graphs.scopes import layer_of
+from redraw.validate.graph_diff.kinds import Kind, looks_like_dropout, own_kind
+from redraw.validate.graph_diff.scopes import layer_of
 
 __all__ = ["Purposes"]
 

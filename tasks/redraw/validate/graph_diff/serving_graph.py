@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tasks.validate.graphs.flatten import FlatGraph, flatten_graph
+from redraw.validate.graph_diff.flatten import FlatGraph, flatten_graph
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef

@@ -1,4 +1,4 @@
-"""One step of training and one of evaluation, traced as `tasks.train` traces them, to be looked at only."""
+"""One step of training and one of evaluation, traced as `redraw.train` traces them, only to be compared."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tasks.definition import GraphFunctionDefinition, Mode, ModelDefinition
-from tasks.export.declared import Declarations, draw_declared
-from tasks.networks import draw_network, known_by_own_names, weights_by_name
-from tasks.train.average import update_average
-from tasks.train.graph_training import draw_training
-from tasks.validate.graphs.kinds import Kind
+from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
+from redraw.export.graph.declared import Declarations, draw_declared
+from redraw.networks.modules import draw_network, known_by_own_names, weights_by_name
+from redraw.train.average import update_average
+from redraw.train.graph_training import draw_training
+from redraw.validate.graph_diff.kinds import Kind
 
 __all__ = ["DrawnStep", "draw_evaluation", "draw_graph_function_steps", "draw_step"]
 

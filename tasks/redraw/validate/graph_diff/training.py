@@ -8,12 +8,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from tasks.definition import GraphFunctionDefinition, ModelDefinition
-from tasks.errors import RedrawError
-from tasks.validate.graphs.flatten import Operation, flatten_graph
-from tasks.validate.graphs.kinds import Kind
-from tasks.validate.graphs.steps import DrawnStep, draw_evaluation, draw_graph_function_steps, draw_step
-from tasks.validate.outcome import CannotRun
+from redraw.definition import GraphFunctionDefinition, ModelDefinition
+from redraw.errors import RedrawError
+from redraw.validate.graph_diff.flatten import Operation, flatten_graph
+from redraw.validate.graph_diff.kinds import Kind
+from redraw.validate.graph_diff.steps import DrawnStep, draw_evaluation, draw_graph_function_steps, draw_step
+from redraw.validate.outcome import CannotRun
 
 __all__ = ["TrainingGraph", "draw_training_graph"]
 

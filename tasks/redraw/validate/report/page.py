@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tasks.records import ExportedModel, ValidationReport
+from redraw.records import ExportedModel, ValidationReport
 
 __all__ = ["draw_page"]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.records import Check, ValidationReport
+from redraw.records import Check, ValidationReport
 
 __all__ = ["announce_check", "show_report"]
 

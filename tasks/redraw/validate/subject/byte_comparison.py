@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tasks.checkpoint.checksum import finish_checksum
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.entries import TensorEntry
-from tasks.checkpoint.finite import ScanningChecksum, scanning_checksum_for
-from tasks.checkpoint.shard_reader import Piece
-from tasks.errors import CheckpointError, StorageError
+from redraw.checkpoint.bundle.checksum import finish_checksum
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import TensorEntry
+from redraw.checkpoint.bundle.finite import ScanningChecksum, scanning_checksum_for
+from redraw.checkpoint.bundle.shard_reader import Piece
+from redraw.errors import CheckpointError, StorageError
 
 __all__ = ["ExpectedBytes", "ToleratedChecksum"]
 

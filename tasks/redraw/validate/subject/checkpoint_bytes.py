@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from threading import Lock
 
-from tasks.checkpoint.bundle_reader import TensorBundle, TensorEntry, TensorSlice
-from tasks.checkpoint.formats.bundle import BundleSource
-from tasks.checkpoint.shard_reader import Piece
-from tasks.checkpoint.source import CheckpointSource
-from tasks.checkpoint.stored_form import store_array
-from tasks.validate.reading import SourceBytes
+from redraw.checkpoint.bundle.reader import TensorBundle, TensorEntry, TensorSlice
+from redraw.checkpoint.bundle.shard_reader import Piece
+from redraw.checkpoint.bundle.stored_form import store_array
+from redraw.checkpoint.formats.bundle import BundleSource
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.validate.subject.export_bytes import SourceBytes
 
 __all__ = ["list_source_bytes"]
 

@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.entries import TensorEntry
-from tasks.checkpoint.shard_reader import LocalShard, Piece
-from tasks.files import digest_files, scan_file
-from tasks.validate.comparing import ExpectedBytes, ToleratedChecksum
+from redraw.checkpoint.bundle.entries import TensorEntry
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.shard_reader import LocalShard, Piece
+from redraw.storage.files import digest_files, scan_file
+from redraw.validate.subject.byte_comparison import ExpectedBytes, ToleratedChecksum
 
 __all__ = ["Reading", "SourceBytes", "read_export"]
 

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.catalogue import find_record
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.messages import SavedModel, parse_message
-from tasks.checkpoint.parts import join_parts
-from tasks.checkpoint.source import CheckpointSource, open_checkpoint
-from tasks.errors import CheckpointError, StorageError
-from tasks.inspect.saved_model import describe_saved_model
-from tasks.records import Checkpoint, ExportedModel, Signature
-from tasks.storage import read_uri
-from tasks.validate.graph import ServingGraph
-from tasks.validate.outcome import CannotRun
-from tasks.validate.reading import Reading, read_export
-from tasks.validate.source_bytes import list_source_bytes
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.messages import SavedModel, parse_message
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.catalogue.store import find_record
+from redraw.checkpoint.formats.parts import join_parts
+from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
+from redraw.errors import CheckpointError, StorageError
+from redraw.inspect.saved_model import describe_saved_model
+from redraw.records import Checkpoint, ExportedModel, Signature
+from redraw.storage.opening import read_uri
+from redraw.validate.graph.serving_graph import ServingGraph
+from redraw.validate.outcome import CannotRun
+from redraw.validate.subject.checkpoint_bytes import list_source_bytes
+from redraw.validate.subject.export_bytes import Reading, read_export
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
@@ -103,7 +103,7 @@ class ExportFiles:
 
     @cached_property
     def ledger(self) -> Mapping[str, Any]:
-        """The restore ledger: `served` and `dropped` rows, as `tasks.export.ledger` writes them.
+        """The restore ledger: `served` and `dropped` rows, as `redraw.export.weights.ledger` writes them.
 
         Raises:
             CannotRun: It is gone, or it is none.

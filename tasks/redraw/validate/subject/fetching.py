@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.checkpoint.catalogue import full_uri
-from tasks.errors import InvalidRecord
-from tasks.records import ExaminedObjects, ExportedModel
-from tasks.requests import ValidateRequest
-from tasks.scratch import demand_room
-from tasks.storage import download_tree, open_storage, read_uri
+from redraw.checkpoint.catalogue.store import full_uri
+from redraw.errors import InvalidRecord
+from redraw.records import ExaminedObjects, ExportedModel
+from redraw.requests import ValidateRequest
+from redraw.storage.opening import download_tree, open_storage, read_uri
+from redraw.storage.scratch import demand_room
 
 __all__ = ["Fetched", "fetch_files", "read_exported"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.live import read_pointer
-from tasks.names import check_bucket
-from tasks.published import version_folder
-from tasks.scratch import demand_room
-from tasks.storage import download_tree, open_storage
-from tasks.validate.subject import LiveVersion
-from tasks.whole import demand_published
+from redraw.names import check_bucket
+from redraw.publish.bucket.integrity import demand_published
+from redraw.publish.bucket.layout import version_folder
+from redraw.publish.live.set_live import read_pointer
+from redraw.storage.opening import download_tree, open_storage
+from redraw.storage.scratch import demand_room
+from redraw.validate.subject.subject import LiveVersion
 
 __all__ = ["find_live_version"]
 

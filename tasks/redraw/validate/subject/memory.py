@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.memory import available_memory
-from tasks.validate.outcome import CannotRun
+from redraw.validate.outcome import CannotRun
+from redraw.validate.subject.free_memory import available_memory
 
 __all__ = ["demand_memory", "weight_bytes"]
 

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import Mode, ModelDefinition
-from tasks.errors import CheckpointMismatch
-from tasks.export.declared import draw_declared
-from tasks.networks import copy_weights, draw_network, renew_derived_constants, weights_by_name
-from tasks.records import WeightsKind
-from tasks.train.evaluate import Evaluator
-from tasks.validate.reference import LedgerTensors
+from redraw.definition import Mode, ModelDefinition
+from redraw.errors import CheckpointMismatch
+from redraw.export.graph.declared import draw_declared
+from redraw.networks.modules import copy_weights, draw_network, renew_derived_constants, weights_by_name
+from redraw.records import WeightsKind
+from redraw.train.evaluate import Evaluator
+from redraw.validate.subject.reference import LedgerTensors
 
 __all__ = ["NetworkReference"]
 
 
 class NetworkReference:
-    """As `tasks.validate.reference.Reference`.
+    """As `redraw.validate.subject.reference.Reference`.
 
     The networks take memory when weights are restored under them, and not before; raw weights
     lie in the network that training draws and in the one for evaluation as one copy.

@@ -11,19 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from tasks.checkpoint.catalogue import fetch_checkpoint, find_record
-from tasks.errors import CheckpointMismatch
-from tasks.records import Checkpoint
-from tasks.validate.memory import demand_memory, weight_bytes
+from redraw.errors import CheckpointMismatch
+from redraw.records import Checkpoint
+from redraw.validate.subject.export_files import ExportFiles
 
-if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
-
-__all__ = ["LedgerTensors", "Reference", "restore_reference"]
+__all__ = ["LedgerTensors", "Reference"]
 
 
 class Reference(Protocol):
@@ -61,11 +57,11 @@ class Reference(Protocol):
 class LedgerTensors:
     """The tensors that the restore ledger names, read from the checkpoint one by one."""
 
-    def __init__(self, subject: Subject) -> None:
-        reference = subject.checkpoint
-        self._uri = reference.uri if isinstance(reference, Checkpoint) else reference
-        self._source = subject.source
-        self._keys = {row["variable"]: row["key"] for row in subject.ledger["served"]}
+    def __init__(self, files: ExportFiles) -> None:
+        checkpoint = files.checkpoint
+        self._uri = checkpoint.uri if isinstance(checkpoint, Checkpoint) else checkpoint
+        self._source = files.source
+        self._keys = {row["variable"]: row["key"] for row in files.ledger["served"]}
 
     def read(self, variable: str) -> np.ndarray | None:
         """The value of a served variable; None for a variable that is not served.
@@ -83,38 +79,3 @@ class LedgerTensors:
                 " Validate with the checkpoint that the export was made of."
             )
         return self._source.read_array(key)
-
-
-def restore_reference(subject: Subject) -> tuple[Reference, str]:
-    """Restore the checkpoint that an export is held to.
-
-    Args:
-        subject: The export.
-
-    Returns:
-        The checkpoint under the definition's networks, and how it was restored.
-
-    Raises:
-        CheckpointMismatch: The checkpoint does not fit the definition.
-        CheckpointNotFound: It is gone.
-        CannotRun: It can be restored by the ledger alone, and there is none; or there is not the memory.
-    """
-    foreign = _is_foreign(subject.checkpoint)
-    # By the ledger each tensor in turn is held as it was read, as it is assigned, and in its variable.
-    largest = max((entry.size for entry in subject.bundle.entries.values()), default=0)
-    demand_memory(
-        "to restore the checkpoint under the definition's network",
-        weight_bytes(subject.folder) + (2 * largest if foreign else 0),
-    )
-    reference = subject.standard.reference(subject.exported.weights)
-    if foreign:
-        reference.assign(LedgerTensors(subject))
-        return reference, "the checkpoint's tensors, assigned by the restore ledger"
-    prefix, _ = fetch_checkpoint(subject.checkpoint, subject.scratch / "reference")
-    return reference, f"{prefix.name}, restored by {reference.restore(prefix)}"
-
-
-def _is_foreign(reference: Checkpoint | str) -> bool:
-    """Whether no training run of ours has saved it."""
-    record = reference if isinstance(reference, Checkpoint) else find_record(reference)
-    return record is None or record.run is None

@@ -10,19 +10,24 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tasks.definition import GraphFunctionDefinition, Mode
-from tasks.errors import CheckpointMismatch
-from tasks.graphs import draw_signature, group_by_saved_name, restore_by_name, with_averages
-from tasks.records import WeightsKind
-from tasks.train.graph_loop import SessionEvaluator
-from tasks.train.graph_training import draw_mode
-from tasks.validate.reference import LedgerTensors
+from redraw.definition import GraphFunctionDefinition, Mode
+from redraw.errors import CheckpointMismatch
+from redraw.networks.graph_functions import (
+    draw_signature,
+    group_by_saved_name,
+    restore_by_name,
+    with_averages,
+)
+from redraw.records import WeightsKind
+from redraw.train.graph_loop import SessionEvaluator
+from redraw.train.graph_training import draw_mode
+from redraw.validate.subject.reference import LedgerTensors
 
 __all__ = ["SessionReference"]
 
 
 class SessionReference:
-    """As `tasks.validate.reference.Reference`."""
+    """As `redraw.validate.subject.reference.Reference`."""
 
     def __init__(self, definition: GraphFunctionDefinition, weights: WeightsKind) -> None:
         self._definition, self._weights = definition, weights

@@ -12,15 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.definition import GraphFunctionDefinition
-from tasks.records import Check
+from redraw.definition import GraphFunctionDefinition
+from redraw.records import Check
 
 if TYPE_CHECKING:
-    from tasks.definition import GoldenExamples, ModelDefinition
-    from tasks.records import WeightsKind
-    from tasks.validate.graph import ServingGraph
-    from tasks.validate.graphs.training import TrainingGraph
-    from tasks.validate.reference import Reference
+    from redraw.definition import GoldenExamples, ModelDefinition
+    from redraw.records import WeightsKind
+    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.validate.graph_diff.training import TrainingGraph
+    from redraw.validate.subject.reference import Reference
 
 __all__ = ["KnownGraph", "Standard"]
 
@@ -65,8 +65,8 @@ class Standard:
     @cached_property
     def definition(self) -> ModelDefinition:
         """The model's definition; imports TensorFlow."""
-        from tasks.quiet import quiet_import
-        from tasks.registry import definition_for
+        from redraw.definition.quiet import quiet_import
+        from redraw.definition.registry import definition_for
 
         with quiet_import():
             import tensorflow  # noqa: F401 - imported by the definition; here without its chatter
@@ -85,7 +85,7 @@ class Standard:
     @cached_property
     def assets(self) -> Mapping[str, Path]:
         """Name below `assets/` to the file that the definition would put there."""
-        from tasks.export.drawing import draw_graph
+        from redraw.export.graph.drawing import draw_graph
 
         return draw_graph(self.definition).assets
 
@@ -98,7 +98,7 @@ class Standard:
         """
         definition = self.definition
         # Not before the definition, which imports TensorFlow without its chatter.
-        from tasks.validate.graphs.training import draw_training_graph
+        from redraw.validate.graph_diff.training import draw_training_graph
 
         return draw_training_graph(definition)
 
@@ -117,9 +117,9 @@ class Standard:
 def _drawn(definition: ModelDefinition, weights: WeightsKind) -> Reference:
     # Imported here: each imports TensorFlow, and what a batch needs is known when its definition is.
     if isinstance(definition, GraphFunctionDefinition):
-        from tasks.validate.session_reference import SessionReference
+        from redraw.validate.subject.session_reference import SessionReference
 
         return SessionReference(definition, weights)
-    from tasks.validate.network_reference import NetworkReference
+    from redraw.validate.subject.network_reference import NetworkReference
 
     return NetworkReference(definition, weights)

@@ -9,20 +9,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks.records import ExaminedObjects, Release
-from tasks.validate.behaviour.requests import cast_request
-from tasks.validate.export_files import ExportFiles
-from tasks.validate.memory import demand_memory, weight_bytes
-from tasks.validate.outcome import CannotRun
+from redraw.records import ExaminedObjects, Release
+from redraw.validate.outcome import CannotRun
+from redraw.validate.subject.export_files import ExportFiles
+from redraw.validate.subject.memory import demand_memory, weight_bytes
+from redraw.validate.subject.reference import Reference
+from redraw.validate.subject.requests import Request, cast_request
+from redraw.validate.subject.restoring import restore_reference
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from tasks.definition import GoldenExamples, ModelDefinition
-    from tasks.validate.graph import ServingGraph
-    from tasks.validate.reference import Reference
-    from tasks.validate.serving import LoadedModel, ServingProcess
-    from tasks.validate.standard import KnownGraph, Standard
+    from redraw.definition import GoldenExamples, ModelDefinition
+    from redraw.serving import LoadedModel, ServingProcess
+    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.validate.subject.standard import KnownGraph, Standard
 
 __all__ = ["Answers", "LiveVersion", "Subject"]
 
@@ -95,6 +96,15 @@ class Subject(ExportFiles):
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to the definition's examples."""
         return self.standard.golden_examples
+
+    @cached_property
+    def golden_requests(self) -> Mapping[str, Request]:
+        """Signature name to the request that the golden examples are, in the signature's dtypes."""
+        signatures = self.definition.signatures
+        return {
+            name: cast_request(examples.inputs, signatures[name].inputs)
+            for name, examples in sorted(self.golden_examples.items())
+        }
 
     @property
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
@@ -224,9 +234,7 @@ class Subject(ExportFiles):
                 model.close()
 
     def _restore(self) -> tuple[Reference, str]:
-        from tasks.validate.reference import restore_reference
-
-        return restore_reference(self)
+        return restore_reference(self, self.standard.reference, self.scratch)
 
     def _expect(self, examples: Mapping[str, GoldenExamples]) -> Answers:
         reference, _ = self.reference

@@ -10,13 +10,13 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.encoding import mask_crc32c
-from tasks.checkpoint.messages import BundleEntryProto, BundleHeaderProto
-from tasks.checkpoint.table import read_table
-from tasks.checkpoint.table_writer import encode_table
-from tasks.errors import CheckpointCorrupt, CheckpointMismatch
+from redraw.checkpoint.bundle.encoding import mask_crc32c
+from redraw.checkpoint.bundle.messages import BundleEntryProto, BundleHeaderProto
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.table import read_table
+from redraw.checkpoint.bundle.table_writer import encode_table
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch
 
 SaveTensors = Callable[..., Path]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.checkpoint.encoding import MalformedError, encode_slice_key, encode_varint, read_varint
+from redraw.checkpoint.bundle.encoding import MalformedError, encode_slice_key, encode_varint, read_varint
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 

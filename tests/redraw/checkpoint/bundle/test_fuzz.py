@@ -17,13 +17,13 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.encoding import mask_crc32c, read_varint
-from tasks.checkpoint.object_graph import classify_tensors, read_object_graph, variables_by_path
-from tasks.checkpoint.table import FOOTER_SIZE, TRAILER_SIZE, read_table
-from tasks.checkpoint.table_writer import encode_table
-from tasks.errors import CheckpointCorrupt
+from redraw.checkpoint.bundle.encoding import mask_crc32c, read_varint
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.table import FOOTER_SIZE, TRAILER_SIZE, read_table
+from redraw.checkpoint.bundle.table_writer import encode_table
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.objects.object_graph import classify_tensors, read_object_graph, variables_by_path
+from redraw.errors import CheckpointCorrupt
 
 CASES = int(os.environ.get("REDRAW_FUZZ_CASES", "1500"))
 SEED = int(os.environ.get("REDRAW_FUZZ_SEED", "0"))

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.messages import (
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.messages import (
     BundleEntryProto,
     SavedModel,
     TrackableObjectGraph,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle, find_bundle_prefix
-from tasks.errors import CheckpointCorrupt, CheckpointNotFound
+from redraw.checkpoint.bundle.reader import TensorBundle, find_bundle_prefix
+from redraw.errors import CheckpointCorrupt, CheckpointNotFound
 
 
 def test_find_prefix_of_prefix_index_or_folder_finds_it(bundle: TensorBundle, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
 
 SaveTensors = Callable[..., Path]
 RestoreTensor = Callable[..., np.ndarray]

@@ -8,10 +8,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.dtypes import numpy_dtype
-from tasks.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointNotFound
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointNotFound
 
 SaveTensors = Callable[..., Path]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.checkpoint.encoding import MalformedError
-from tasks.checkpoint.slices import check_cover
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.slices import check_cover
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.checkpoint.encoding import encode_varint, mask_crc32c
-from tasks.checkpoint.table import FOOTER_SIZE, MAGIC, read_table
-from tasks.checkpoint.table_writer import encode_table
-from tasks.errors import CheckpointCorrupt
+from redraw.checkpoint.bundle.encoding import encode_varint, mask_crc32c
+from redraw.checkpoint.bundle.table import FOOTER_SIZE, MAGIC, read_table
+from redraw.checkpoint.bundle.table_writer import encode_table
+from redraw.errors import CheckpointCorrupt
 
 EMPTY_BLOCK = struct.pack("<II", 0, 1)
 

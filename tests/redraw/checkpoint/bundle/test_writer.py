@@ -11,11 +11,11 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.dtypes import numpy_dtype
-from tasks.errors import CheckpointCorrupt, CheckpointMismatch, DiskFull, OutputExists
-from tasks.files import Checksums
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch, DiskFull, OutputExists
+from redraw.storage.files import Checksums
 
 SaveTensors = Callable[..., Path]
 RestoreTensor = Callable[..., np.ndarray]

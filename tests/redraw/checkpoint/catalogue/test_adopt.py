@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.__main__ import main
-from tasks.checkpoint.adopt import adopt_checkpoints
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.listing import list_checkpoints
-from tasks.checkpoint.source import open_checkpoint
-from tasks.descriptions import AdoptionReport
-from tasks.errors import CheckpointCorrupt, CheckpointNotFound, InvalidRequest
-from tasks.files import scan_tree
-from tasks.requests import AdoptRequest
-from tasks.storage import open_storage, upload_tree
+from redraw.__main__ import main
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.catalogue.adopt import adopt_checkpoints
+from redraw.checkpoint.catalogue.listing import list_checkpoints
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.errors import CheckpointCorrupt, CheckpointNotFound, InvalidRequest
+from redraw.records.results import AdoptionReport
+from redraw.requests import AdoptRequest
+from redraw.storage.files import scan_tree
+from redraw.storage.opening import open_storage, upload_tree
 from tests.checkpoint_year import MODEL, Year
 
 
@@ -174,7 +174,7 @@ def test_adopt_by_command_line_imports_no_tensorflow(
     write_bundle(tmp_path / "run" / "ckpt-7", 1, step=7)
     flags = ["--model", MODEL, "--from", str(tmp_path / "run"), "--catalogue", str(tmp_path / "to")]
     script = (
-        "import sys; from tasks.__main__ import main; main(sys.argv[1:]);"
+        "import sys; from redraw.__main__ import main; main(sys.argv[1:]);"
         " assert 'tensorflow' not in sys.modules"
     )
     done = subprocess.run(

@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.checkpoint.candidates import list_candidates
-from tasks.checkpoint.formats.folder import FoundFile
+from redraw.checkpoint.catalogue.candidates import list_candidates
+from redraw.checkpoint.formats.folder import FoundFile
 
 FOLDERS = st.sampled_from(["", "d/", "d-1/", "d/d/"])
 STEMS = st.text("a1-.+", max_size=6).filter(lambda stem: stem not in (".", ".."))

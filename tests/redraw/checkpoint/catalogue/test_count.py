@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.checkpoint_count import Count, count_checkpoints
-from tasks.errors import InvalidName
-from tasks.storage import Storage, open_storage
+from redraw.checkpoint.catalogue.count import Count, count_checkpoints
+from redraw.errors import InvalidName
+from redraw.storage.opening import Storage, open_storage
 
 
 @pytest.fixture

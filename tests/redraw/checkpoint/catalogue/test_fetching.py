@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.checkpoint import fetching
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.fetching import fetch_files
-from tasks.checkpoint.source import open_checkpoint
-from tasks.errors import CheckpointCorrupt, CheckpointNotFound
-from tasks.storage import open_storage
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.catalogue import fetching
+from redraw.checkpoint.catalogue.fetching import fetch_files
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.errors import CheckpointCorrupt, CheckpointNotFound
+from redraw.storage.opening import open_storage
 
 
 def upload(folder: Path, uri: str) -> None:

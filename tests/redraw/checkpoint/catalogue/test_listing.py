@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tasks.checkpoint import select_checkpoint
-from tasks.checkpoint.catalogue import add_checkpoint, find_record, folder_name, full_uri
-from tasks.checkpoint.listing import find_named, list_catalogue, list_checkpoints
-from tasks.errors import CheckpointNotFound, InvalidName, InvalidRequest
-from tasks.records import Checkpoint
-from tasks.requests import CheckpointRequest, CheckpointsRequest
+from redraw.checkpoint.catalogue.listing import find_named, list_catalogue, list_checkpoints
+from redraw.checkpoint.catalogue.store import add_checkpoint, find_record, folder_name, full_uri
+from redraw.checkpoint.select import select_checkpoint
+from redraw.errors import CheckpointNotFound, InvalidName, InvalidRequest
+from redraw.records import Checkpoint
+from redraw.requests import CheckpointRequest, CheckpointsRequest
 
 
 def put(catalogue: Path | str, step: int, digest: str, trained_at: str, **more: Any) -> Checkpoint:

@@ -14,11 +14,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.formats.archive import ArchiveSource
-from tasks.checkpoint.source import open_checkpoint
-from tasks.errors import CheckpointCorrupt, CheckpointMismatch
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.archive import ArchiveSource
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch
 
 
 def test_open_archive_that_was_packed_again_reads_the_same(keras_3_files: Any, tmp_path: Path) -> None:

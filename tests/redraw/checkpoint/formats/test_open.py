@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.object_graph import Role, classify_tensors
-from tasks.checkpoint.source import CheckpointSource, open_checkpoint
-from tasks.errors import CheckpointCorrupt, CheckpointNotFound
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
+from redraw.checkpoint.objects.object_graph import Role, classify_tensors
+from redraw.errors import CheckpointCorrupt, CheckpointNotFound
 
 
 def move_all(source: CheckpointSource, prefix: Path) -> TensorBundle:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.object_graph import classify_tensors
-from tasks.checkpoint.parts import find_joined, join_parts
-from tasks.checkpoint.roles import Role
-from tasks.checkpoint.source import open_checkpoint
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.parts import find_joined, join_parts
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.checkpoint.objects.object_graph import classify_tensors
+from redraw.checkpoint.objects.roles import Role
 
 VALUE = np.arange(28, dtype=np.float32).reshape(7, 4)
 

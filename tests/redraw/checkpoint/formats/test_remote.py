@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.source import open_checkpoint
-from tasks.errors import BucketNotFound, CheckpointCorrupt, CheckpointNotFound
-from tasks.storage import open_storage
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.errors import BucketNotFound, CheckpointCorrupt, CheckpointNotFound
+from redraw.storage.opening import open_storage
 
 BytesRead = Callable[[], int]
 

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.messages import TrackableObjectGraph
-from tasks.checkpoint.object_graph import (
+from redraw.checkpoint.bundle.messages import TrackableObjectGraph
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.objects.object_graph import (
     Role,
     classify_tensors,
     read_object_graph,
     variables_below,
     variables_by_path,
 )
-from tasks.errors import CheckpointCorrupt, CheckpointMismatch
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 

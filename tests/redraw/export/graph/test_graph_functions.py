@@ -12,24 +12,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint import select_checkpoint
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.errors import InvalidDefinition
-from tasks.export.graph_functions import draw_graph_function
-from tasks.records import Checkpoint, ExportedModel
-from tasks.registry import load_definition
-from tasks.requests import CheckpointRequest, TrainRequest
-from tasks.train import train_model
-from tasks.validate.session_reference import SessionReference
-
-TESTS = Path(__file__).parents[2]
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.select import select_checkpoint
+from redraw.definition.registry import load_definition
+from redraw.errors import InvalidDefinition
+from redraw.export.graph.graph_functions import draw_graph_function
+from redraw.records import Checkpoint, ExportedModel
+from redraw.requests import CheckpointRequest, TrainRequest
+from redraw.train.train import train_model
+from redraw.validate.subject.session_reference import SessionReference
+from tests.paths import TESTS
 
 Export = Callable[..., ExportedModel]
 
 DRAW = """
 import hashlib
-from tasks.export.graph_functions import draw_graph_function
-from tasks.registry import load_definition
+from redraw.export.graph.graph_functions import draw_graph_function
+from redraw.definition.registry import load_definition
 for model in ("word_graph", "digits_graph"):
     drawn = draw_graph_function(load_definition(model)).meta_graph
     print(hashlib.sha256(drawn.SerializeToString(deterministic=True)).hexdigest())
@@ -40,7 +39,7 @@ for model in ("word_graph", "digits_graph"):
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' own definitions beside the ones that ship."""
     monkeypatch.syspath_prepend(str(TESTS))
-    monkeypatch.setenv("REDRAW_MODELS", "sample_models,tasks.models")
+    monkeypatch.setenv("REDRAW_MODELS", "sample_models,redraw.models")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def definition_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) ->
     (package / "__init__.py").touch()
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     (package / "changed.py").write_text(
-        "import numpy as np\nimport tensorflow as tf\nfrom tasks.definition import *\n"
+        "import numpy as np\nimport tensorflow as tf\nfrom redraw.definition import *\n"
         f"from sample_models.word_graph import WordGraphDefinition\n"
         f"class Changed(WordGraphDefinition):\n{lines}\n"
     )

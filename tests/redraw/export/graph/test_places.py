@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint.source import open_checkpoint
-from tasks.export.mapping import Wanted, map_checkpoint
-from tasks.export.places import find_places
-from tasks.networks import weights_by_name
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.export.graph.places import find_places
+from redraw.export.weights.mapping import map_checkpoint
+from redraw.export.weights.wanted import Wanted
+from redraw.networks.modules import weights_by_name
 
 
 def build(training: bool) -> keras.Model:

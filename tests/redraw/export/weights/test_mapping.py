@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.source import open_checkpoint
-from tasks.errors import CheckpointMismatch
-from tasks.export.ledger import Ledger
-from tasks.export.mapping import Wanted, map_checkpoint
-from tasks.export.places import find_places
-from tasks.networks import known_by_own_names, weights_by_name
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.errors import CheckpointMismatch
+from redraw.export.graph.places import find_places
+from redraw.export.weights.ledger import Ledger
+from redraw.export.weights.mapping import map_checkpoint
+from redraw.export.weights.wanted import Wanted
+from redraw.networks.modules import known_by_own_names, weights_by_name
 
 
 @dataclass(frozen=True)

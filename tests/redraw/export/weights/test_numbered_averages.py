@@ -13,13 +13,14 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.checkpoint.source import open_checkpoint
-from tasks.errors import CheckpointMismatch
-from tasks.export.drawn import DrawnGraph
-from tasks.export.numbered_averages import find_numbered_averages
-from tasks.export.places import find_places
-from tasks.networks import weights_by_name
-from tasks.requests import ExportRequest
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.errors import CheckpointMismatch
+from redraw.export.graph.drawn import DrawnGraph
+from redraw.export.graph.places import find_places
+from redraw.export.weights.numbered_averages import find_numbered_averages
+from redraw.networks.modules import weights_by_name
+from redraw.requests import ExportRequest
+from tests.paths import TESTS
 
 SCHEDULE = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.9)
 OPTIMIZERS: dict[str, Callable[[], Any]] = {
@@ -169,10 +170,10 @@ def test_find_numbered_averages_over_another_network_finds_none(saved: Path, tmp
 def test_export_averages_of_a_keras_file_serves_those_that_keras_restores(
     keras_3_files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.checkpoint.bundle_reader import TensorBundle
-    from tasks.export import export_model
+    from redraw.checkpoint.bundle.reader import TensorBundle
+    from redraw.export.export import export_model
 
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
     request = ExportRequest(
         model="named_net",
@@ -195,9 +196,9 @@ def test_export_averages_of_a_keras_file_serves_those_that_keras_restores(
 def test_export_averages_of_a_weights_file_is_refused(
     keras_3_files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.export import export_model
+    from redraw.export.export import export_model
 
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
     path = str(keras_3_files.folder / "model.weights.h5")
     with pytest.raises(CheckpointMismatch, match="expected average weights"):

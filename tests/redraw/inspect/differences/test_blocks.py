@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tasks.differences.blocks import Gap
+from redraw.inspect.differences.blocks import Gap
 
 _DTYPES = (
     "float32",

@@ -11,16 +11,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.descriptions import UnlikeVariable, VariableDifference, WeightDifferences
-from tasks.differences import compare_weights
-from tasks.errors import CheckpointCorrupt, VersionNotFound
-from tasks.prune import prune_versions
-from tasks.push import push_model
-from tasks.records import ExportedModel, ValidationReport
-from tasks.requests import DifferencesRequest, PruneRequest, PushRequest
-from tasks.storage import open_storage
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.errors import CheckpointCorrupt, VersionNotFound
+from redraw.inspect.differences.compare import compare_weights
+from redraw.publish.prune.prune import prune_versions
+from redraw.publish.push.push import push_model
+from redraw.records import ExportedModel, ValidationReport
+from redraw.records.results import UnlikeVariable, VariableDifference, WeightDifferences
+from redraw.requests import DifferencesRequest, PruneRequest, PushRequest
+from redraw.storage.opening import open_storage
 from tests.publishing.exports import describe_export
 
 pytestmark = pytest.mark.usefixtures("gcs_server")
@@ -188,7 +188,7 @@ def test_compare_export_itself_from_the_command_line_needs_no_tensorflow(
     version = str(push_model(request).version)
     script = f"""
 import sys
-from tasks.__main__ import main
+from redraw.__main__ import main
 flags = ["--model", "mnist", "--bucket", {bucket!r}, "--version", {version!r}, "--other", {version!r}]
 assert main(["differences", *flags]) == 0
 assert not {{"tensorflow", "keras"}} & set(sys.modules)

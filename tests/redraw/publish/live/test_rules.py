@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import OlderThanLive, VersionNotFound
-from tasks.live.changes import apply_change
-from tasks.published import trained_before
-from tasks.records import LivePointer, PointerChange
+from redraw.errors import OlderThanLive, VersionNotFound
+from redraw.publish.bucket.layout import trained_before
+from redraw.publish.live.rules import apply_change
+from redraw.records import LivePointer, PointerChange
 
 EMPTY = LivePointer(model="digits", version=None, previous=None)
 

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from tasks.errors import (
+from redraw.errors import (
     BucketNotFound,
     InvalidRecord,
     InvalidRequest,
@@ -18,12 +18,12 @@ from tasks.errors import (
     OlderThanLive,
     VersionNotFound,
 )
-from tasks.live import change_live
-from tasks.push import push_model
-from tasks.records import LivePointer
-from tasks.releases import list_releases
-from tasks.requests import LiveRequest, ReleasesRequest
-from tasks.storage import open_storage
+from redraw.publish.live.set_live import change_live
+from redraw.publish.push.push import push_model
+from redraw.publish.releases import list_releases
+from redraw.records import LivePointer
+from redraw.requests import LiveRequest, ReleasesRequest
+from redraw.storage.opening import open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
@@ -278,7 +278,7 @@ def test_live_set_by_many_at_once_ends_with_the_newest(bucket: str, versions: li
 
 
 def test_live_command_prints_the_pointer(bucket: str, versions: list[int]) -> None:
-    command = [sys.executable, "-m", "tasks", "live", "--model", "digits", "--bucket", bucket]
+    command = [sys.executable, "-m", "redraw", "live", "--model", "digits", "--bucket", bucket]
     pointer = _live(bucket, versions[0])
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-import tasks.prune
-from tasks.descriptions import PruneReport
-from tasks.errors import InvalidRequest, ObjectConflict, VersionNotFound
-from tasks.live import change_live
-from tasks.live.pin import pin_version
-from tasks.prune import prune_versions
-from tasks.push import push_model
-from tasks.releases import list_releases
-from tasks.requests import LiveRequest, PinRequest, PruneRequest, ReleasesRequest
-from tasks.storage import Storage, open_storage
-from tasks.verify import verify_version
+import redraw.publish.prune.prune
+from redraw.errors import InvalidRequest, ObjectConflict, VersionNotFound
+from redraw.publish.live.pin import pin_version
+from redraw.publish.live.set_live import change_live
+from redraw.publish.prune.prune import prune_versions
+from redraw.publish.push.push import push_model
+from redraw.publish.releases import list_releases
+from redraw.publish.verify import verify_version
+from redraw.records.results import PruneReport
+from redraw.requests import LiveRequest, PinRequest, PruneRequest, ReleasesRequest
+from redraw.storage.opening import Storage, open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
@@ -115,7 +115,7 @@ def test_pruned_version_is_gone_for_live_pin_and_verify(bucket: str, versions: l
 
 
 def verify_version_of(bucket: str, version: int) -> Any:
-    from tasks.requests import VerifyRequest
+    from redraw.requests import VerifyRequest
 
     return verify_version(VerifyRequest(uri=f"{bucket}/digits/{version}"))
 
@@ -168,7 +168,7 @@ def test_prune_stopped_after_any_write_carries_on(
         old, new = (push_model(export.request(place)).version for export in exports)
         with monkeypatch.context() as patch:
             stopping = _StoppingStorage(open_storage(place), writes)
-            patch.setattr(tasks.prune, "open_storage", lambda uri, stopping=stopping: stopping)
+            patch.setattr(redraw.publish.prune.prune, "open_storage", lambda uri, stopping=stopping: stopping)
             try:
                 _prune(place, keep=1, apply=True)
                 finished = True
@@ -188,7 +188,7 @@ def test_live_during_a_prune_is_refused_or_spares_the_version(
     bucket: str, versions: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The version is made live between the plan and the mark: the plan has to be made again."""
-    planned = tasks.prune.plan_prune
+    planned = redraw.publish.prune.prune.plan_prune
     moves = iter([versions[0]])
 
     def plan_then_move(*arguments: Any) -> Any:
@@ -197,7 +197,7 @@ def test_live_during_a_prune_is_refused_or_spares_the_version(
             _live(bucket, version)
         return plan
 
-    monkeypatch.setattr(tasks.prune, "plan_prune", plan_then_move)
+    monkeypatch.setattr(redraw.publish.prune.prune, "plan_prune", plan_then_move)
     report = _prune(bucket, keep=1, apply=True)
     assert report.kept[str(versions[0])] == "live; labelled stable"
     assert len(_objects(bucket, versions[0])) == 11
@@ -206,14 +206,14 @@ def test_live_during_a_prune_is_refused_or_spares_the_version(
 def test_prune_of_a_folder_that_somebody_writes_to_says_so(
     bucket: str, versions: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deleted = tasks.prune.removal._delete
+    deleted = redraw.publish.prune.removal._delete
 
     def delete_and_write(storage: Storage, objects: list[Any]) -> None:
         deleted(storage, objects)
         if objects:
             storage.create(f"digits/{versions[0]}/late-{len(storage.list())}", b"x")
 
-    monkeypatch.setattr(tasks.prune.removal, "_delete", delete_and_write)
+    monkeypatch.setattr(redraw.publish.prune.removal, "_delete", delete_and_write)
     with pytest.raises(ObjectConflict, match="expected an empty folder"):
         _prune(bucket, keep=6, apply=True)
 
@@ -233,7 +233,7 @@ def test_prune_request_without_a_rule_is_refused(fields: dict[str, Any], message
 
 def test_prune_and_pin_commands_print_their_records(bucket: str, versions: list[int]) -> None:
     def run(*arguments: str) -> bytes:
-        command = [sys.executable, "-m", "tasks", *arguments, "--model", "digits", "--bucket", bucket]
+        command = [sys.executable, "-m", "redraw", *arguments, "--model", "digits", "--bucket", bucket]
         done = subprocess.run(command, capture_output=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout

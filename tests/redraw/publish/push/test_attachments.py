@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-import tasks.push.attachments
-from tasks.errors import InvalidName
-from tasks.push import push_model
-from tasks.records import Release
-from tasks.requests import PushRequest
-from tasks.storage import open_storage
+import redraw.publish.push.attachments
+from redraw.errors import InvalidName
+from redraw.publish.push.push import push_model
+from redraw.records import Release
+from redraw.requests import PushRequest
+from redraw.storage.opening import open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
@@ -86,7 +86,7 @@ def test_push_attachment_that_cannot_be_kept_is_left_out_and_logged(
     spoil: Callable[[Path], None],
     reason: str,
 ) -> None:
-    monkeypatch.setattr(tasks.push.attachments, "ATTACHMENT_BYTES", 100)
+    monkeypatch.setattr(redraw.publish.push.attachments, "ATTACHMENT_BYTES", 100)
     export = make_export()
     spoil(Path(f"{export.folder}.graphs.svg"))
     with caplog.at_level(logging.WARNING):

@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-import tasks.push
-from tasks.errors import BucketNotFound, InvalidName, InvalidRecord, NotValidated, ObjectConflict
-from tasks.file_list import encode_files
-from tasks.files import scan_tree
-from tasks.live import change_live
-from tasks.published import read_claim
-from tasks.push import push_model
-from tasks.push.release import digest_report
-from tasks.records import ExaminedObjects, Release, ValidationReport
-from tasks.releases import list_releases
-from tasks.requests import LiveRequest, PushRequest, ReleasesRequest
-from tasks.storage import Storage, StoredObject, download_tree, open_storage
+import redraw.publish.push.push
+from redraw.errors import BucketNotFound, InvalidName, InvalidRecord, NotValidated, ObjectConflict
+from redraw.publish.bucket.layout import read_claim
+from redraw.publish.live.set_live import change_live
+from redraw.publish.push.push import push_model
+from redraw.publish.push.release import digest_report
+from redraw.publish.releases import list_releases
+from redraw.records import ExaminedObjects, Release, ValidationReport
+from redraw.records.file_list import encode_files
+from redraw.requests import LiveRequest, PushRequest, ReleasesRequest
+from redraw.storage.files import scan_tree
+from redraw.storage.opening import Storage, StoredObject, download_tree, open_storage
 
 VERSION = 2024050607080900
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tasks", *arguments]
+    return [sys.executable, "-m", "redraw", *arguments]
 
 
 def _start_push(request: PushRequest) -> subprocess.Popen[str]:
@@ -426,7 +426,7 @@ def test_push_stopped_after_every_call_carries_on(
         place = f"{bucket}/{stops}"
         with monkeypatch.context() as patch:
             stopping = _StoppingStorage(open_storage(place), stops)
-            patch.setattr(tasks.push, "open_storage", lambda uri, stopping=stopping: stopping)
+            patch.setattr(redraw.publish.push.push, "open_storage", lambda uri, stopping=stopping: stopping)
             try:
                 push_model(export.request(place, make_live=True))
                 finished = True
@@ -492,7 +492,7 @@ def test_push_and_live_and_releases_import_no_tensorflow(bucket: str, make_expor
     request = make_export().request(bucket, make_live=True)
     script = f"""
 import sys
-from tasks.__main__ import main
+from redraw.__main__ import main
 push = ["--saved-model", {request.saved_model!r}, "--report", {request.report!r}, "--make-live"]
 for command, flags in (("push", push), ("live", []), ("live", ["--set", "{VERSION}"]), ("releases", [])):
     assert main([command, "--model", "digits", "--bucket", {bucket!r}, *flags]) == 0

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import InvalidRecord
-from tasks.published import trained_before
-from tasks.push.versions import version_of
+from redraw.errors import InvalidRecord
+from redraw.publish.bucket.layout import trained_before
+from redraw.publish.push.versions import version_of
 
 _moments = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31)).map(  # noqa: DTZ001
     lambda moment: moment.replace(microsecond=0)

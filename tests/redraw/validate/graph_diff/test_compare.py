@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from tasks.definition import Mode, ModelDefinition
-from tasks.export.drawing import draw_graph
-from tasks.models.digits_graph import DigitsGraph
-from tasks.models.mnist import Mnist
-from tasks.validate.graphs.compare import compare_graphs
-from tasks.validate.graphs.comparison import Comparison
-from tasks.validate.graphs.serving_graph import read_signatures
-from tasks.validate.graphs.training import draw_training_graph
-from tasks.validate.outcome import CannotRun
+from redraw.definition import Mode, ModelDefinition
+from redraw.export.graph.drawing import draw_graph
+from redraw.models.digits_graph import DigitsGraph
+from redraw.models.mnist import Mnist
+from redraw.validate.graph_diff.compare import compare_graphs
+from redraw.validate.graph_diff.comparison import Comparison
+from redraw.validate.graph_diff.serving_graph import read_signatures
+from redraw.validate.graph_diff.training import draw_training_graph
+from redraw.validate.outcome import CannotRun
 
 
 class LiveDropout(Mnist):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 
-from tasks.validate.graphs.flatten import flatten_graph
-from tasks.validate.outcome import CannotRun
+from redraw.validate.graph_diff.flatten import flatten_graph
+from redraw.validate.outcome import CannotRun
 
 
 def node(container: Any, name: str, op: str, *inputs: str, calls: str = "") -> None:
@@ -108,7 +108,7 @@ def test_flatten_function_that_calls_itself_cannot_be_done() -> None:
 
 
 def test_flatten_functions_that_double_without_an_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.validate.graphs.flatten._MOST_OPERATIONS", 1000)
+    monkeypatch.setattr("redraw.validate.graph_diff.flatten._MOST_OPERATIONS", 1000)
     graph = GraphDef()
     node(graph.node, "call", "PartitionedCall", calls="f0")
     for level in range(30):

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tasks.validate.graphs.boxes import draw_boxes
-from tasks.validate.graphs.comparison import Comparison, Part
-from tasks.validate.graphs.picture import draw_picture
-from tasks.validate.graphs.serving_graph import Tensor
+from redraw.validate.graph_diff.boxes import draw_boxes
+from redraw.validate.graph_diff.comparison import Comparison, Part
+from redraw.validate.graph_diff.picture import draw_picture
+from redraw.validate.graph_diff.serving_graph import Tensor
 
 HOSTILE = '</title><script>alert("&")</script>'
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tasks.records import Check, ValidationReport
-from tasks.validate.report import write_report
-from tasks.validate.report.terminal import show_report
+from redraw.records import Check, ValidationReport
+from redraw.validate.report.terminal import show_report
+from redraw.validate.report.write import write_report
 
 SCRIPT = '<script>alert("&")</script>'
 

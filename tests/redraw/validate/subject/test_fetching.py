@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks.files import digest_tree, scan_tree
-from tasks.records import ExaminedObjects, ExportedModel
-from tasks.requests import ValidateRequest
-from tasks.storage import open_storage, upload_tree
-from tasks.validate import examine
-from tasks.validate.fetching import Fetched, fetch_files
-from tasks.validate.plan import PLAN
+from redraw.records import ExaminedObjects, ExportedModel
+from redraw.requests import ValidateRequest
+from redraw.storage.files import digest_tree, scan_tree
+from redraw.storage.opening import open_storage, upload_tree
+from redraw.validate.plan import PLAN
+from redraw.validate.subject.fetching import Fetched, fetch_files
+from redraw.validate.validator import examine
 
 _DIGEST = [planned for planned in PLAN if planned.name == "digest"]
 

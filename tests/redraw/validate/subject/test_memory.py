@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tasks.validate import examine
-from tasks.validate.outcome import CannotRun
-from tasks.validate.plan import PLAN
-from tasks.validate.subject import LiveVersion, Subject
+from redraw.validate.outcome import CannotRun
+from redraw.validate.plan import PLAN
+from redraw.validate.subject.subject import LiveVersion, Subject
+from redraw.validate.validator import examine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/meminfo, which only Linux has")
 

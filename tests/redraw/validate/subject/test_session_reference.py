@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.checkpoint import select_checkpoint
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.definition import GraphFunctionDefinition
-from tasks.errors import CheckpointMismatch, ValidationFailed
-from tasks.files import digest_tree
-from tasks.records import Checkpoint, ExportedModel, TrainingRun
-from tasks.registry import load_definition
-from tasks.requests import CheckpointRequest, TrainRequest, ValidateRequest
-from tasks.train import train_model
-from tasks.validate import validate_model
-from tasks.validate.session_reference import SessionReference
-
-TESTS = Path(__file__).parents[2]
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.select import select_checkpoint
+from redraw.definition import GraphFunctionDefinition
+from redraw.definition.registry import load_definition
+from redraw.errors import CheckpointMismatch, ValidationFailed
+from redraw.records import Checkpoint, ExportedModel, TrainingRun
+from redraw.requests import CheckpointRequest, TrainRequest, ValidateRequest
+from redraw.storage.files import digest_tree
+from redraw.train.train import train_model
+from redraw.validate.subject.session_reference import SessionReference
+from redraw.validate.validator import validate_model
+from tests.paths import TESTS
 
 Export = Callable[..., ExportedModel]
 

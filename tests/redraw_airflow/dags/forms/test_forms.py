@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
-from redraw.forms import (
+from redraw_airflow.dags.forms import (
     check_reexport_choices,
     check_retrain_choices,
     mark_form,

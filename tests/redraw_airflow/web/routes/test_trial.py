@@ -13,18 +13,18 @@ import psutil
 import pytest
 from fastapi import FastAPI, Request
 
-from redraw.web import pages
-from redraw.web.access import acting_user, keep_user, reading_user
-from redraw.web.app import create_app
-from redraw.web.buckets import model_browser
-from redraw.web.offers import TRY_IT
-from redraw.web.routes import trial
-from tasks.ask.cache import CACHE_VARIABLE
-from tasks.browse import Browser
-from tasks.records import Pruned, Release
-from tasks.storage import open_storage
-from tests.plugins.web.publications import HOSTILE, hostile_release, release_record
+from redraw.ask.cache import CACHE_VARIABLE
+from redraw.publish.browse import Browser
+from redraw.records import Pruned, Release
+from redraw.storage.opening import open_storage
+from redraw_airflow.web import pages
+from redraw_airflow.web.app import create_app
+from redraw_airflow.web.routes import trial
+from redraw_airflow.web.server.access import acting_user, keep_user, reading_user
+from redraw_airflow.web.server.buckets import model_browser
+from redraw_airflow.web.server.offers import TRY_IT
 from tests.publishing.asked_model import publish_asked_model, save_asked_model
+from tests.redraw_airflow.web.publications import HOSTILE, hostile_release, release_record
 
 _OWN = {"Sec-Fetch-Site": "same-origin"}
 
@@ -79,7 +79,7 @@ def workers() -> list[list[str]]:
             command = child.cmdline()
         except psutil.NoSuchProcess:
             continue
-        if "ask" in command or "tasks.validate.serving.worker" in command:
+        if "ask" in command or "redraw.serving.worker" in command:
             found.append(command)
     return found
 

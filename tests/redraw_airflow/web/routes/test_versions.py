@@ -7,19 +7,25 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from redraw.web.places import MOUNT
-from tasks.listed_file import ListedFile
-from tasks.records import Checkpoint, Pruned, Release
-from tasks.requests import ReexportRequest
-from tasks.storage import Storage, open_storage
-from tests.plugins.web.publications import HOSTILE, hostile_release, publish, release_record, version_of
-from tests.plugins.web.test_pages import Reader, read
+from redraw.records import Checkpoint, Pruned, Release
+from redraw.records.files import ListedFile
+from redraw.requests import ReexportRequest
+from redraw.storage.opening import Storage, open_storage
+from redraw_airflow.urls import MOUNT
+from tests.paths import TESTS
+from tests.redraw_airflow.web.publications import (
+    HOSTILE,
+    hostile_release,
+    publish,
+    release_record,
+    version_of,
+)
+from tests.redraw_airflow.web.test_pages import Reader, read
 
 LINES = (2025030112000000, 2025030212000000)
 OLD = f"/models/mnist/{version_of(14)}"
@@ -33,7 +39,7 @@ def lines(
     model_bucket: str, add_lines: Callable[..., list[Checkpoint]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[int, int]:
     """Two versions of `line_module`, exported, validated and pushed as a backfill does it."""
-    from tasks.reexport import reexport_checkpoints
+    from redraw.reexport.reexport import reexport_checkpoints
 
     folder = tmp_path_factory.mktemp("lines")
     checkpoints = add_lines(
@@ -41,7 +47,7 @@ def lines(
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REDRAW_MODELS", "sample_models")
-        patch.syspath_prepend(os.fspath(Path(__file__).parents[2]))
+        patch.syspath_prepend(os.fspath(TESTS))
         reexport_checkpoints(
             ReexportRequest(
                 model="line_module",

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from redraw.web.app import create_app
-from redraw.web.places import MOUNT
-from tests.plugins.web.publications import version_of
+from redraw_airflow.urls import MOUNT
+from redraw_airflow.web.app import create_app
+from tests.redraw_airflow.web.publications import version_of
 
 # A value for each parameter of an address; a route with another one has to add its own.
 VALUES = {

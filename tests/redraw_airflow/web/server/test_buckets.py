@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from redraw.web.buckets import CatalogueCounts, model_browser
-from tasks.errors import BucketNotFound, InvalidName, InvalidRequest
-from tasks.storage import open_storage
+from redraw.errors import BucketNotFound, InvalidName, InvalidRequest
+from redraw.storage.opening import open_storage
+from redraw_airflow.web.server.buckets import CatalogueCounts, model_browser
 
 
 class Clock:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from redraw.web import weight_changes
-from redraw.web.errors import WorkerFailed, WorkerOverran, WorkersBusy
-from redraw.web.weight_changes import WeightChanges
-from redraw.web.workers import run_worker
-from tasks.errors import InvalidRecord, RedrawError, VersionNotFound
-from tasks.requests import DifferencesRequest
+from redraw.errors import InvalidRecord, RedrawError, VersionNotFound
+from redraw.requests import DifferencesRequest
+from redraw_airflow.web.server.errors import WorkerFailed, WorkerOverran, WorkersBusy
+from redraw_airflow.web.server.workers import run_worker
+from redraw_airflow.web.views import weight_changes
+from redraw_airflow.web.views.weight_changes import WeightChanges
 
 _ROOM = 1 << 30
 
@@ -77,7 +77,7 @@ def test_run_worker_that_answers_without_end_is_stopped() -> None:
 
 def test_run_worker_with_expected_error_raises_it_by_name() -> None:
     request = b'{"model": "mnist", "bucket": "no bucket"}'
-    command = ("-m", "tasks", "releases", "--request", "-")
+    command = ("-m", "redraw", "releases", "--request", "-")
 
     with pytest.raises(RedrawError, match="expected gs://BUCKET") as raised:
         asyncio.run(run_worker(command, request, seconds=60, memory_bytes=_ROOM))
@@ -108,7 +108,7 @@ def test_run_worker_draws_credentials_from_the_connection_that_is_named(
         "AIRFLOW_CONN_READER", '{"conn_type": "google_cloud_platform", "extra": {"is_anonymous": true}}'
     )
 
-    kind = run("from tasks.credentials import *; print(type(storage_credentials()).__name__)")
+    kind = run("from redraw.storage.credentials import *; print(type(storage_credentials()).__name__)")
 
     assert kind == b"AnonymousCredentials\n"
 

@@ -12,11 +12,11 @@ from airflow.api_fastapi import app as airflow_app
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from fastapi import Request
 
-from redraw.forms import mark_form, prune_form, reexport_form, roll_back_form
-from redraw.web.actions import Action, possible_actions
-from redraw.web.pages import show_page
-from tasks.records import LivePointer, Pruned
-from tests.plugins.deciding import RELEASE, VERSION
+from redraw.records import LivePointer, Pruned
+from redraw_airflow.dags.forms import mark_form, prune_form, reexport_form, roll_back_form
+from redraw_airflow.web.pages import show_page
+from redraw_airflow.web.views.actions import Action, possible_actions
+from tests.redraw_airflow.deciding import RELEASE, VERSION
 
 NEWER, OLDER = VERSION + 100, VERSION - 100
 FORMS = {

@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from redraw.object_links import folder_url, object_url
-from redraw.web.graph_parts import differing_operations, read_graphs
-from redraw.web.latency_rows import read_latency
-from redraw.web.ledger_rows import find_rows, read_ledger
-from redraw.web.metric_changes import compare_metrics
-from redraw.web.pictures import in_theme
-from redraw.web.signature_changes import compare_signatures
-from redraw.web.weight_changes import find_weights
-from tasks.descriptions import VariableDifference, WeightDifferences
-from tasks.errors import InvalidRecord
-from tasks.export.ledger import Dropped, Ledger, Served
-from tasks.records import Signature, TensorSpec
-from tasks.validate.graphs.comparison import Comparison, Part
-from tasks.validate.graphs.picture import draw_picture
-from tasks.validate.graphs.serving_graph import Tensor
-from tests.plugins.web.publications import checkpoint_record
+from redraw.errors import InvalidRecord
+from redraw.export.weights.ledger import Dropped, Ledger, Served
+from redraw.records import Signature, TensorSpec
+from redraw.records.results import VariableDifference, WeightDifferences
+from redraw.validate.graph_diff.comparison import Comparison, Part
+from redraw.validate.graph_diff.picture import draw_picture
+from redraw.validate.graph_diff.serving_graph import Tensor
+from redraw_airflow.object_links import folder_url, object_url
+from redraw_airflow.web.routes.pictures import in_theme
+from redraw_airflow.web.views.graph_parts import differing_operations, read_graphs
+from redraw_airflow.web.views.latency_rows import read_latency
+from redraw_airflow.web.views.ledger_rows import find_rows, read_ledger
+from redraw_airflow.web.views.metric_changes import compare_metrics
+from redraw_airflow.web.views.signature_changes import compare_signatures
+from redraw_airflow.web.views.weight_changes import find_weights
+from tests.redraw_airflow.web.publications import checkpoint_record
 
 IMAGE = Tensor(name="image", spec="uint8 [None]", signatures=("serving_default",))
 

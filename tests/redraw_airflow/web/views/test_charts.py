@@ -6,10 +6,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redraw.web.charts import Chart, draw_chart, draw_sparkline
-from redraw.web.wording import as_bytes, as_figure
-from tasks.version_rows import VersionRow, row_of
-from tests.plugins.web.publications import release_record
+from redraw.publish.version_rows import VersionRow, row_of
+from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
+from redraw_airflow.web.views.formatting import as_bytes, as_figure
+from tests.redraw_airflow.web.publications import release_record
 
 ROW = row_of(release_record("mnist"))
 FIGURES = st.lists(st.floats(), max_size=40)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redraw.web.client_requests import client_requests
-from tasks.signature import Signature, TensorSpec
-from tests.plugins.web.publications import HOSTILE
+from redraw.records.signature import Signature, TensorSpec
+from redraw_airflow.web.views.client_requests import client_requests
+from tests.redraw_airflow.web.publications import HOSTILE
 
 TENSORS = {
     "image": TensorSpec("uint8", (None, 28, 28)),

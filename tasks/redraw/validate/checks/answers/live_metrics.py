@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from tasks.records import Check
-from tasks.validate.outcome import CannotRun, conclude
-from tasks.validate.serving import RequestRefused
+from redraw.records import Check
+from redraw.serving import RequestRefused
+from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
-    from tasks.definition import ModelDefinition
-    from tasks.validate.subject import Subject
+    from redraw.definition import ModelDefinition
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_live_metrics"]
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.definition import GoldenExamples
-from tasks.errors import CheckpointMismatch
-from tasks.records import Check
-from tasks.validate.behaviour.comparing import difference
-from tasks.validate.behaviour.declared import declared_kinds
-from tasks.validate.outcome import CannotRun, conclude
+from redraw.definition import GoldenExamples
+from redraw.errors import CheckpointMismatch
+from redraw.records import Check
+from redraw.validate.checks.behaviour.comparing import difference
+from redraw.validate.checks.behaviour.declared import declared_kinds
+from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Answers, Subject
+    from redraw.validate.subject.subject import Answers, Subject
 
 __all__ = ["check_golden_examples", "check_held_out_examples", "largest_error"]
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tasks.definition import Threshold
-from tasks.errors import CheckpointMismatch
-from tasks.records import Check
-from tasks.validate.outcome import CannotRun, conclude
+from redraw.definition import Threshold
+from redraw.errors import CheckpointMismatch
+from redraw.records import Check
+from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_thresholds"]
 

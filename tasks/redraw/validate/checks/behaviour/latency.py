@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.definition import Budget
-from tasks.records import Check
-from tasks.validate.behaviour.requests import Request, count_rows, golden_requests, take_rows
-from tasks.validate.outcome import conclude
-from tasks.validate.serving.errors import ServingFailure
+from redraw.definition import Budget
+from redraw.records import Check
+from redraw.serving.errors import ServingFailure
+from redraw.validate.outcome import conclude
+from redraw.validate.subject.requests import Request, count_rows, take_rows
 
 if TYPE_CHECKING:
-    from tasks.validate.serving import Latency, LoadedModel
-    from tasks.validate.subject import Subject
+    from redraw.serving import Latency, LoadedModel
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_latency"]
 
@@ -32,7 +32,7 @@ def check_latency(subject: Subject) -> Check:
     The figures go into the attachment `latency.json` as well.
     """
     budget, problems, notes = subject.definition.budget, list[str](), list[str]()
-    requests = {name: r for name, r in golden_requests(subject).items() if count_rows(r)}
+    requests = {name: r for name, r in subject.golden_requests.items() if count_rows(r)}
     seconds = _SECONDS / max(1, 2 * len(requests))
     subject.settle()
     measured: dict[str, tuple[Latency, Latency]] = {}

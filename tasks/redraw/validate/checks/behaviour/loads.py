@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tasks.checkpoint.dtypes import name_of_array, numpy_dtype
-from tasks.records import Check
-from tasks.validate.outcome import conclude
-from tasks.validate.serving.errors import ServingFailure
+from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
+from redraw.records import Check
+from redraw.serving.errors import ServingFailure
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from tasks.signature import TensorSpec
-    from tasks.validate.subject import Subject
+    from redraw.records.signature import TensorSpec
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_loads"]
 

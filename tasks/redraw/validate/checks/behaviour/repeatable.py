@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasks.records import Check
-from tasks.validate.behaviour.comparing import difference
-from tasks.validate.behaviour.declared import declared_kinds
-from tasks.validate.behaviour.requests import Request, golden_requests, take_rows
-from tasks.validate.outcome import conclude
-from tasks.validate.serving.errors import ServingFailure
+from redraw.records import Check
+from redraw.serving.errors import ServingFailure
+from redraw.validate.checks.behaviour.comparing import difference
+from redraw.validate.checks.behaviour.declared import declared_kinds
+from redraw.validate.outcome import conclude
+from redraw.validate.subject.requests import Request, take_rows
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_repeatable"]
 
@@ -21,7 +21,7 @@ _TIMES = 2
 
 def check_repeatable(subject: Subject) -> Check:
     """Ask the golden examples again, and once more after other requests: the check `repeatable`."""
-    requests, declared = golden_requests(subject), declared_kinds(subject)
+    requests, declared = subject.golden_requests, declared_kinds(subject)
     problems, admitted = list[str](), list[str]()
     for turn in range(1, _TIMES + 1):
         for name, request in requests.items():

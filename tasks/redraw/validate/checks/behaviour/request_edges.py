@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.records import Check
-from tasks.validate.behaviour.comparing import is_float
-from tasks.validate.behaviour.edge_cases import EdgeCase, Wanted, edge_cases
-from tasks.validate.behaviour.requests import golden_requests
-from tasks.validate.outcome import conclude
-from tasks.validate.serving.errors import RequestRefused, ServingFailure
+from redraw.records import Check
+from redraw.serving.errors import RequestRefused, ServingFailure
+from redraw.validate.checks.behaviour.comparing import is_float
+from redraw.validate.checks.behaviour.edge_cases import EdgeCase, Wanted, edge_cases
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_request_edges"]
 
@@ -31,7 +30,7 @@ def check_request_edges(subject: Subject) -> Check:
     new process.
     """
     signatures, problems, outcomes = subject.definition.signatures, list[str](), Counter[str]()
-    for name, golden in golden_requests(subject).items():
+    for name, golden in subject.golden_requests.items():
         for case in edge_cases(golden, signatures[name].inputs):
             outcome, problem = _ask(subject, name, case)
             outcomes[outcome] += 1

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.records import Check
-from tasks.validate.behaviour.comparing import difference
-from tasks.validate.behaviour.declared import declared_kinds
-from tasks.validate.behaviour.requests import Request, count_rows, golden_requests, take_rows
-from tasks.validate.outcome import conclude
-from tasks.validate.serving.errors import ServingFailure
+from redraw.records import Check
+from redraw.serving.errors import ServingFailure
+from redraw.validate.checks.behaviour.comparing import difference
+from redraw.validate.checks.behaviour.declared import declared_kinds
+from redraw.validate.outcome import conclude
+from redraw.validate.subject.requests import Request, count_rows, take_rows
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_row_independence"]
 
@@ -33,7 +33,7 @@ def check_row_independence(subject: Subject) -> Check:
     """Compare each golden row's answer alone with those in batches: the check `row-independence`."""
     problems, notes = list[str](), list[str]()
     declared = declared_kinds(subject)
-    for name, request in golden_requests(subject).items():
+    for name, request in subject.golden_requests.items():
         rows = count_rows(request)
         if declared.get(name):
             notes.append(f"{name!r} is not asked, for it answers anew each time: {', '.join(declared[name])}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasks.records import Check
-from tasks.validate.behaviour.declared import declared_variables
-from tasks.validate.outcome import conclude
-from tasks.validate.serving.errors import ServingFailure
+from redraw.records import Check
+from redraw.serving.errors import ServingFailure
+from redraw.validate.checks.behaviour.declared import declared_variables
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_variables_unchanged"]
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from tasks.checkpoint.encoding import MalformedError
-from tasks.records import Check
-from tasks.tf_record import read_records
-from tasks.validate.outcome import CannotRun, conclude
-from tasks.validate.serving.errors import ServingFailure
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.formats.tf_record import read_records
+from redraw.records import Check
+from redraw.serving.errors import ServingFailure
+from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_warm_up"]
 

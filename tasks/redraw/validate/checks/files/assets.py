@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from tasks.files import checksum_of
-from tasks.records import Check
-from tasks.validate.outcome import conclude
-from tasks.validate.reachable import node_of
+from redraw.records import Check
+from redraw.storage.files import checksum_of
+from redraw.validate.graph.reachable import node_of
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_assets"]
 

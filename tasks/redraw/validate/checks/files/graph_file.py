@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tasks.records import Check
-from tasks.validate.outcome import conclude
+from redraw.records import Check
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.graph import ServingGraph
-    from tasks.validate.subject import Subject
+    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["MOST_BYTES", "check_graph_size", "check_serve_tag", "check_unreached_functions"]
 

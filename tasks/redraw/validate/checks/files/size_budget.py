@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY
-from tasks.records import Check
-from tasks.validate.outcome import conclude
+from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
+from redraw.records import Check
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_size_budget"]
 

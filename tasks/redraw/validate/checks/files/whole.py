@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.errors import CheckpointError
-from tasks.records import Check
-from tasks.validate.graph_file import MOST_BYTES
-from tasks.validate.outcome import conclude
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.errors import CheckpointError
+from redraw.records import Check
+from redraw.validate.checks.files.graph_file import MOST_BYTES
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_digest", "check_files"]
 

@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tasks.records import Check
-from tasks.validate.graphs.compare import compare_graphs
-from tasks.validate.graphs.comparison import Comparison, Part
-from tasks.validate.graphs.picture import draw_picture
-from tasks.validate.graphs.serving_graph import read_signatures
-from tasks.validate.outcome import conclude
+from redraw.records import Check
+from redraw.validate.graph_diff.compare import compare_graphs
+from redraw.validate.graph_diff.comparison import Comparison, Part
+from redraw.validate.graph_diff.picture import draw_picture
+from redraw.validate.graph_diff.serving_graph import read_signatures
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_graphs"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tasks.records import Check
-from tasks.validate.op_groups import runs_on_host
-from tasks.validate.outcome import conclude
-from tasks.validate.reachable import Place, Reached, node_of
+from redraw.records import Check
+from redraw.validate.graph.op_groups import runs_on_host
+from redraw.validate.graph.reachable import Place, Reached, node_of
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.graph import ServingGraph
-    from tasks.validate.subject import Subject
+    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_host_code"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tasks.records import Check
-from tasks.validate.graph import is_stateful
-from tasks.validate.op_groups import find_group, runs_on_host
-from tasks.validate.outcome import conclude
+from redraw.records import Check
+from redraw.validate.graph.op_groups import find_group, runs_on_host
+from redraw.validate.graph.serving_graph import is_stateful
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.graph import ServingGraph
-    from tasks.validate.subject import Subject
+    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_inference_ops"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tasks.records import Check, Signature
-from tasks.validate.outcome import conclude
+from redraw.records import Check, Signature
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_method_names"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from tasks.checkpoint.dtypes import dtype_name
-from tasks.records import Check, Signature, TensorSpec
-from tasks.validate.graph import tensors_of
-from tasks.validate.outcome import conclude
-from tasks.validate.reachable import node_of
+from redraw.checkpoint.bundle.dtypes import dtype_name
+from redraw.records import Check, Signature, TensorSpec
+from redraw.validate.graph.reachable import node_of
+from redraw.validate.graph.serving_graph import tensors_of
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.graph import ServingGraph
-    from tasks.validate.subject import Subject
+    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_signatures"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY
-from tasks.records import Check
-from tasks.validate.outcome import CannotRun, conclude
+from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
+from redraw.records import Check
+from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.graph import ServingGraph
-    from tasks.validate.subject import Subject
+    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_single_copy"]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tasks.checkpoint.averages import find_averages
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.object_graph import object_at, variables_from
-from tasks.checkpoint.roles import Role, classify_tensors
-from tasks.checkpoint.source import CheckpointSource
-from tasks.checkpoint.trackable import OBJECT_GRAPH_KEY
-from tasks.records import Check
-from tasks.validate.outcome import conclude
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.checkpoint.objects.averages import find_averages
+from redraw.checkpoint.objects.object_graph import object_at, variables_from
+from redraw.checkpoint.objects.roles import Role, classify_tensors
+from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
+from redraw.records import Check
+from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from tasks.validate.reading import Reading
-    from tasks.validate.subject import Subject
+    from redraw.validate.subject.export_bytes import Reading
+    from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_weights_source"]
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkpoint import select_checkpoint
-from tasks.definition import ModelDefinition
-from tasks.errors import ValidationFailed
-from tasks.export import export_model
-from tasks.push import push_model
-from tasks.records import Check, ExportedModel, ValidationReport
-from tasks.registry import load_definition
-from tasks.requests import CheckpointRequest, ExportRequest, PushRequest, TrainRequest, ValidateRequest
-from tasks.train import train_model
-from tasks.validate import Validator
+from redraw.checkpoint.select import select_checkpoint
+from redraw.definition import ModelDefinition
+from redraw.definition.registry import load_definition
+from redraw.errors import ValidationFailed
+from redraw.export.export import export_model
+from redraw.publish.push.push import push_model
+from redraw.records import Check, ExportedModel, ValidationReport
+from redraw.requests import CheckpointRequest, ExportRequest, PushRequest, TrainRequest, ValidateRequest
+from redraw.train.train import train_model
+from redraw.validate.validator import Validator
 
 
 @pytest.fixture(scope="module")

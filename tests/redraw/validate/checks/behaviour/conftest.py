@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.definition import Budget, GoldenExamples, Signature, TensorSpec
-from tasks.records import Checkpoint, ExportedModel, LedgerSummary
-from tasks.validate.serving import ServingProcess
-from tasks.validate.standard import Standard
-from tasks.validate.subject import Subject
+from redraw.definition import Budget, GoldenExamples, Signature, TensorSpec
+from redraw.records import Checkpoint, ExportedModel, LedgerSummary
+from redraw.serving import ServingProcess
+from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.subject import Subject
 from tests.sample_models.line_module import LineDefinition
 
 _FLOATS = TensorSpec("float32", (None, 4))

@@ -1,9 +1,9 @@
 import json
 from collections.abc import Callable
 
-from tasks.definition import Budget
-from tasks.validate.behaviour.latency import check_latency
-from tasks.validate.subject import Subject
+from redraw.definition import Budget
+from redraw.validate.checks.behaviour.latency import check_latency
+from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]
 

@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tasks.validate.loads import check_loads
-from tasks.validate.subject import Subject
+from redraw.validate.checks.behaviour.loads import check_loads
+from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]
 

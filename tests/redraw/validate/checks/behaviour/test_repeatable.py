@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
-from tasks.validate.behaviour.repeatable import check_repeatable
-from tasks.validate.subject import Subject
+from redraw.validate.checks.behaviour.repeatable import check_repeatable
+from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]
 

@@ -4,11 +4,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tasks.signature import TensorSpec
-from tasks.validate.behaviour.edge_cases import Wanted, edge_cases
-from tasks.validate.behaviour.request_edges import check_request_edges
-from tasks.validate.serving import ServingProcess
-from tasks.validate.subject import Subject
+from redraw.records.signature import TensorSpec
+from redraw.serving import ServingProcess
+from redraw.validate.checks.behaviour.edge_cases import Wanted, edge_cases
+from redraw.validate.checks.behaviour.request_edges import check_request_edges
+from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]
 

@@ -3,8 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tasks.validate.behaviour.row_independence import check_row_independence
-from tasks.validate.subject import Subject
+from redraw.validate.checks.behaviour.row_independence import check_row_independence
+from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]
 

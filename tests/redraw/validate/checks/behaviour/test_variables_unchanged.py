@@ -1,8 +1,8 @@
 from collections.abc import Callable
 
-from tasks.validate.behaviour.repeatable import check_repeatable
-from tasks.validate.behaviour.variables_unchanged import check_variables_unchanged
-from tasks.validate.subject import Subject
+from redraw.validate.checks.behaviour.repeatable import check_repeatable
+from redraw.validate.checks.behaviour.variables_unchanged import check_variables_unchanged
+from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]
 

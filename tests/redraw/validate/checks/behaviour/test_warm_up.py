@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tasks.validate.behaviour.warm_up import check_warm_up
-from tasks.validate.outcome import CannotRun
-from tasks.validate.subject import Subject
+from redraw.validate.checks.behaviour.warm_up import check_warm_up
+from redraw.validate.outcome import CannotRun
+from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]
 Warmed = Callable[[Iterable[bytes]], Subject]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.records import Check, ExportedModel
-from tasks.validate.subject import Subject
+from redraw.records import Check, ExportedModel
+from redraw.validate.subject.subject import Subject
 
 RunCheck = Callable[[str, Subject], Check]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tasks.definition import Budget
-from tasks.provenance import Provenance
-from tasks.records import Check, Release, Signature, TensorSpec, ValidationReport
-from tasks.validate.subject import LiveVersion, Subject
+from redraw.definition import Budget
+from redraw.records import Check, Release, Signature, TensorSpec, ValidationReport
+from redraw.records.provenance import Provenance
+from redraw.validate.subject.subject import LiveVersion, Subject
 
 RunCheck = Callable[[str, Subject], Check]
 

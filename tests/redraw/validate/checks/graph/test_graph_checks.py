@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
-from tasks.records import Check
-from tasks.validate.outcome import CannotRun
-from tasks.validate.subject import Subject
+from redraw.records import Check
+from redraw.validate.outcome import CannotRun
+from redraw.validate.subject.subject import Subject
 
 RunCheck = Callable[[str, Subject], Check]
 

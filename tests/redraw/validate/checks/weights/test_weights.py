@@ -8,15 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.checkpoint.bundle_reader import TensorBundle
-from tasks.checkpoint.bundle_writer import BundleWriter
-from tasks.checkpoint.source import open_checkpoint
-from tasks.files import digest_tree
-from tasks.records import Check
-from tasks.validate.outcome import CannotRun
-from tasks.validate.reading import Reading, read_export
-from tasks.validate.source_bytes import list_source_bytes
-from tasks.validate.subject import Subject
+from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.records import Check
+from redraw.storage.files import digest_tree
+from redraw.validate.outcome import CannotRun
+from redraw.validate.subject.checkpoint_bytes import list_source_bytes
+from redraw.validate.subject.export_bytes import Reading, read_export
+from redraw.validate.subject.subject import Subject
 
 RunCheck = Callable[[str, Subject], Check]
 

@@ -1,20 +1,16 @@
-"""Requests made of the golden examples: other rows, other sizes, with the signature's dtypes."""
+"""Requests to a signature: with its dtypes, of other rows and other sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.checkpoint.dtypes import numpy_dtype
-from tasks.signature import TensorSpec
-from tasks.validate.serving.wire import normalize_array
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
+from redraw.records.signature import TensorSpec
+from redraw.serving.wire import normalize_array
 
-if TYPE_CHECKING:
-    from tasks.validate.subject import Subject
-
-__all__ = ["Request", "cast_request", "count_rows", "golden_requests", "take_rows"]
+__all__ = ["Request", "cast_request", "count_rows", "take_rows"]
 
 # Input name to values, shape [batch, …].
 Request = Mapping[str, np.ndarray]
@@ -33,15 +29,6 @@ def cast_request(inputs: Request, specs: Mapping[str, TensorSpec]) -> Request:
         held = dtype is None or dtype.kind == "O"
         cast[name] = normalize_array(np.asarray(value)) if held else np.asarray(value).astype(dtype)
     return cast
-
-
-def golden_requests(subject: Subject) -> Mapping[str, Request]:
-    """Signature name to the request that the golden examples are."""
-    signatures = subject.definition.signatures
-    return {
-        name: cast_request(examples.inputs, signatures[name].inputs)
-        for name, examples in sorted(subject.golden_examples.items())
-    }
 
 
 def count_rows(request: Request) -> int | None:

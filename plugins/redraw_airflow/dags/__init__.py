@@ -1,0 +1,1 @@
+"""The DAGs as functions, their forms and their callbacks."""

@@ -1,0 +1,1 @@
+"""Register versions in Vertex AI."""

@@ -1,0 +1,1 @@
+"""What every page needs: access rights, buckets, worker processes, headers, errors."""

@@ -1,0 +1,1 @@
+"""What the pages show: records turned into rows, charts and actions."""

@@ -1,0 +1,1 @@
+"""Ask a published version: any request, or its golden examples."""

@@ -1,0 +1,1 @@
+"""The TensorBundle format, read and written without TensorFlow."""

@@ -1,0 +1,1 @@
+"""The checkpoint catalogue: what is in it, and how checkpoints get there."""

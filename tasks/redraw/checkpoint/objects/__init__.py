@@ -1,0 +1,1 @@
+"""The object graph in a checkpoint: which object owns a variable, and what its role is."""

@@ -1,0 +1,1 @@
+"""Draw the inference graph: variables are declared and never allocated."""

@@ -1,0 +1,1 @@
+"""Map every served variable to a checkpoint key, then copy the bytes."""

@@ -1,0 +1,67 @@
+"""Look the served variables up in one catalog of a checkpoint's keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.errors import CheckpointMismatch
+from redraw.export.weights.key_index import Catalog
+from redraw.export.weights.ledger import Served
+from redraw.export.weights.renaming import rename
+from redraw.export.weights.suggestions import describe_missing
+from redraw.export.weights.wanted import Wanted, WantedVariable
+
+__all__ = ["Lookup"]
+
+
+class Lookup:
+    """The served variables, looked up in one catalog.
+
+    Attributes:
+        catalog: The catalog.
+        source: The checkpoint.
+        found: Served variable to key, for those that are in it.
+        missing: Those that are not.
+    """
+
+    def __init__(self, catalog: Catalog, wanted: Wanted, source: CheckpointSource) -> None:
+        """Look every variable up."""
+        self.catalog, self.source = catalog, source
+        self._wanted = wanted
+        self.found: dict[str, str] = {}
+        self.missing: list[WantedVariable] = []
+        for variable in wanted.variables:
+            key = self.key_of(variable.name)
+            if key is None:
+                self.missing.append(variable)
+            else:
+                self.found[variable.name] = key
+
+    def key_of(self, name: str) -> str | None:
+        """The key of a variable's value, by the definition's renames first."""
+        renamed = rename(name, self._wanted.renames)
+        if renamed is None:
+            return self.catalog.find(name)
+        return self.catalog.keys.get(renamed, renamed if renamed in self.source.entries else None)
+
+    def served(self) -> Iterator[Served]:
+        """Every served variable with its source.
+
+        Raises:
+            CheckpointMismatch: One has none, or one of another shape or dtype.
+        """
+        if self.missing:
+            free = {name: key for name, key in self.catalog.keys.items() if key not in self.found.values()}
+            entries = {name: self.source.entries[key] for name, key in free.items()}
+            raise CheckpointMismatch(describe_missing(self.missing, entries))
+        for variable in self._wanted.variables:
+            entry = self.source.entries[self.found[variable.name]]
+            shape = tuple(variable.shape)
+            if (shape, variable.dtype) != (entry.shape, entry.dtype):
+                raise CheckpointMismatch(
+                    f"served variable {variable.name!r}: expected {variable.dtype} {list(shape)}, got"
+                    f" {entry.dtype} {list(entry.shape)} under {entry.key!r}."
+                    " Export with the definition that trained it."
+                )
+            yield Served(variable=variable.name, key=entry.key, dtype=entry.dtype, shape=shape)

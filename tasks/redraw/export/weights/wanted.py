@@ -1,0 +1,61 @@
+"""What a served graph asks of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from redraw.export.weights.renaming import Renames
+from redraw.records import WeightsKind
+
+__all__ = ["Wanted", "WantedVariable"]
+
+
+class WantedVariable(Protocol):
+    """A variable that needs a value."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the drawn network."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """TensorFlow's name of it."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its dimensions."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked of a checkpoint.
+
+    Attributes:
+        variables: The served variables that have no value yet.
+        unreached: Variables of the network that no signature reaches.
+        weights: Raw, or their moving averages.
+        known_by: Whether variables have names of their own, or paths of attributes.
+        structure_places: Name to places by structure (`redraw.export.graph.places`); none where the
+            order of layers says nothing.
+        saved_places: Name to place in Keras 3's files.
+        averages: Key of a weight to key of its average, where the checkpoint itself does not say so.
+        renames: The definition's.
+        training_only: The definition's.
+        roots: The definition's `checkpoint_roots`.
+    """
+
+    variables: Sequence[WantedVariable]
+    unreached: Sequence[WantedVariable] = ()
+    weights: WeightsKind = "raw"
+    known_by: Literal["name", "path"] = "name"
+    structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    saved_places: Mapping[str, str] = field(default_factory=dict)
+    averages: Mapping[str, str] = field(default_factory=dict)
+    renames: Renames = ()
+    training_only: Sequence[str] = ()
+    roots: Mapping[WeightsKind, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Which version is live, labelled or pinned."""

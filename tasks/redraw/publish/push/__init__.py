@@ -1,0 +1,1 @@
+"""Publish a validated export as an immutable version."""

@@ -1,0 +1,1 @@
+"""Export, validate and publish many checkpoints in one process."""

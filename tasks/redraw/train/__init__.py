@@ -1,0 +1,1 @@
+"""Train a model: checkpoints and metrics in a folder or a bucket."""

@@ -1,0 +1,1 @@
+"""The checks, one folder for each thing that they look at."""

@@ -1,0 +1,1 @@
+"""Checks of the graph: signatures, operations, and what training left in it."""

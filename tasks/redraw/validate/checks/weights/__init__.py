@@ -1,0 +1,1 @@
+"""Checks of the weights: finite, once, and those of the checkpoint."""

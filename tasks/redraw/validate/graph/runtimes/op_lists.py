@@ -1,0 +1,96 @@
+"""Which operations each release of TensorFlow knows, without TensorFlow."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["OP_LISTS", "OpForm", "Releases", "read_releases"]
+
+# Made by tasks/redraw/validate/graph/runtimes/collect.py.
+OP_LISTS = Path(__file__).with_name("op_lists.json.gz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpForm:
+    """One operation as one or several releases in a row know it.
+
+    Attributes:
+        first: The first of these releases, such as `2.12`.
+        last: The last of them.
+        stateful: Whether it keeps or changes something between requests, or reaches outside.
+        deprecated: The graph version from which on it is refused; None where it is not.
+        defaults: Attribute to its default as a serialized `AttrValue`; None for those without.
+        allowed: Attribute to the values that it may take (numbers of dtypes, or strings), of
+            those that may not take any.
+    """
+
+    first: str
+    last: str
+    stateful: bool
+    deprecated: int | None
+    defaults: Mapping[str, bytes | None]
+    allowed: Mapping[str, frozenset[int | str]]
+
+
+class Releases:
+    """The last ten releases of TensorFlow.
+
+    Attributes:
+        graph_versions: Release to the version of the graphs that it writes (`producer`), the
+            oldest release first.
+    """
+
+    def __init__(self, graph_versions: Mapping[str, int], ops: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Take what `op_lists.json.gz` holds."""
+        self.graph_versions = graph_versions
+        self._ops = ops
+        self._order = {release: number for number, release in enumerate(graph_versions)}
+
+    def known_at(self, op: str, release: str) -> OpForm | None:
+        """The form in which a release knows an operation; None where it does not.
+
+        Args:
+            op: The operation's type.
+            release: One of `graph_versions`.
+        """
+        return next((form for form in self.forms(op) if self._within(form, release)), None)
+
+    def forms(self, op: str) -> Iterator[OpForm]:
+        """An operation in every form that it had, the oldest first; none of an unknown one."""
+        yield from (_form(raw) for raw in self._ops.get(op, ()))
+
+    def newest(self, op: str) -> OpForm | None:
+        """An operation as the last release that had it knows it."""
+        known = self._ops.get(op)
+        return _form(known[-1]) if known else None
+
+    def _within(self, form: OpForm, release: str) -> bool:
+        return self._order[form.first] <= self._order[release] <= self._order[form.last]
+
+
+@cache
+def read_releases() -> Releases:
+    """Read the op lists that ship."""
+    content = json.loads(gzip.decompress(OP_LISTS.read_bytes()))
+    return Releases(content["graph_versions"], content["ops"])
+
+
+def _form(raw: Mapping[str, Any]) -> OpForm:
+    attrs: Mapping[str, Mapping[str, Any]] = raw["attrs"]
+    return OpForm(
+        first=raw["first"],
+        last=raw["last"],
+        stateful=raw.get("stateful", False),
+        deprecated=raw.get("deprecated"),
+        defaults={
+            name: bytes.fromhex(attr["default"]) if "default" in attr else None
+            for name, attr in attrs.items()
+        },
+        allowed={name: frozenset(attr["allowed"]) for name, attr in attrs.items() if "allowed" in attr},
+    )

@@ -1,0 +1,1 @@
+"""What the checks look at: the export, its checkpoint, the live version, the references."""
