@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import quote
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "RUN_TAB",
     "TASK_TAB",
     "comparison_place",
+    "folder_url",
     "framed_place",
     "model_place",
+    "object_url",
     "run_place",
     "task_place",
     "version_place",
@@ -57,3 +60,28 @@ def task_place(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> s
     """The path of Airflow's page of a task of a run, below its root; one of a mapped task has a number."""
     mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
     return f"{run_place(dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}"
+
+
+_CONSOLE = "https://console.cloud.google.com/storage/browser"
+
+
+def object_url(uri: str) -> str:
+    """The URL of an object, `gs://bucket/name`; nothing for one that is in no bucket."""
+    return _url(uri, folder=False)
+
+
+def folder_url(uri: str) -> str:
+    """The URL of all objects below `gs://bucket/prefix`; nothing for a folder that is in no bucket."""
+    return _url(uri, folder=True)
+
+
+def _url(uri: str, *, folder: bool) -> str:
+    if not uri.startswith("gs://"):
+        return ""
+    bucket, _, name = uri.removeprefix("gs://").rstrip("/").partition("/")
+    bucket = quote(bucket, safe="")
+    if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
+        objects = f"{emulator.rstrip('/')}/storage/v1/b/{bucket}/o"
+        name = quote(f"{name}/" if folder else name, safe="")
+        return f"{objects}?prefix={name}" if folder else f"{objects}/{name}?alt=media"
+    return f"{_CONSOLE}/{bucket}/{quote(name)}" if folder else f"{_CONSOLE}/_details/{bucket}/{quote(name)}"

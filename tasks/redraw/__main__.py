@@ -94,7 +94,7 @@ COMMANDS = {
     "checkpoints": Command(
         CheckpointsRequest,
         "redraw.checkpoint.catalogue.listing:list_catalogue",
-        tables="redraw.checkpoint.catalogue.tables:print_checkpoints",
+        tables="redraw.checkpoint.catalogue.listing:print_checkpoints",
     ),
     "export": Command(ExportRequest, "redraw.export.export:export_model", loads_definition=True),
     "validate": Command(ValidateRequest, "redraw.validate.validator:validate_model", loads_definition=True),

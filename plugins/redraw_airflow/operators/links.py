@@ -13,8 +13,7 @@ from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
 
 from redraw.records import Checkpoint, LivePointer, Record, Release, TrainingRun
-from redraw_airflow.object_links import folder_url, object_url
-from redraw_airflow.urls import framed_place, version_place
+from redraw_airflow.urls import folder_url, framed_place, object_url, version_place
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

@@ -10,8 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from redraw_airflow import urls as places
-from redraw_airflow.web.server.access import PUBLISHING_DAG, may_run
-from redraw_airflow.web.server.offers import offers_trials
+from redraw_airflow.web.server.access import PUBLISHING_DAG, may_run, offers_trials
 from redraw_airflow.web.views import formatting as wording
 from redraw_airflow.web.views.actions import possible_actions
 

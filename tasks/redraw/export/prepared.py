@@ -8,26 +8,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from redraw.checkpoint.formats.parts import join_parts
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.definition import ModelDefinition
-from redraw.export.contract import check_answers
 from redraw.export.graph.drawing import draw_graph
 from redraw.export.graph.drawn import DrawnGraph
 from redraw.export.provenance import describe_maker
-from redraw.export.warm_up import write_warm_up
 from redraw.export.weights.copying import write_saved_model
 from redraw.export.weights.ledger import Ledger, note_non_finite, note_saved_keys
 from redraw.export.weights.mapping import map_checkpoint
 from redraw.export.weights.numbered_averages import find_numbered_averages
 from redraw.export.weights.renaming import rename
 from redraw.export.weights.wanted import Wanted
+from redraw.networks.outputs import check_outputs
 from redraw.records import MadeBy, WeightsKind
 from redraw.records.times import now
 from redraw.storage.files import Checksums
 from redraw.storage.scratch import demand_room
 
-__all__ = ["PreparedModel"]
+__all__ = ["PreparedModel", "check_answers", "write_warm_up"]
 
 _WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")
 
@@ -133,3 +134,47 @@ def _layout(source: CheckpointSource, weights: WeightsKind) -> Any:
         return None
     forms = {key: (entry.dtype, entry.shape) for key, entry in source.entries.items()}
     return weights, forms, source.graph
+
+
+def write_warm_up(definition: ModelDefinition, folder: Path) -> None:
+    """Write `assets.extra/tf_serving_warmup_requests` from the golden examples.
+
+    Args:
+        definition: The model; each signature's golden batch becomes one request.
+        folder: The SavedModel.
+
+    Source:
+        https://www.tensorflow.org/tfx/serving/saved_model_warmup
+    """
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    extra = folder / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+        for signature, examples in sorted(definition.golden_examples().items()):
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.signature_name = signature
+            for name, values in examples.inputs.items():
+                dtype = definition.signatures[signature].inputs[name].dtype
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype=dtype))
+            writer.write(log.SerializeToString(deterministic=True))
+
+
+def check_answers(definition: ModelDefinition, meta_graph: Any) -> None:
+    """Compare the outputs of every signature with what the definition says of them.
+
+    Args:
+        definition: The model.
+        meta_graph: The `MetaGraphDef` that was drawn of it.
+
+    Raises:
+        InvalidDefinition: A signature answers under another name, or with another dtype or shape.
+    """
+    where = f"{type(definition).__module__}.{type(definition).__name__}.serve"
+    for name, signature in definition.signatures.items():
+        infos = meta_graph.signature_def[name].outputs
+        answered = {
+            key: (tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)) for key, info in infos.items()
+        }
+        check_outputs(f"{where}, signature {name!r}", signature.outputs, answered)

@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterator
 
 from redraw.errors import InvalidName, RedrawError, StorageUnavailable, VerificationFailed
 from redraw.names import check_bucket, check_model_name
-from redraw.publish.bucket.content import demand_attachments, demand_content
-from redraw.publish.bucket.integrity import demand_published, read_published
+from redraw.publish.bucket.integrity import (
+    demand_attachments,
+    demand_content,
+    demand_published,
+    read_published,
+)
 from redraw.publish.bucket.layout import Claim
 from redraw.publish.bucket.signing import VERIFY_KEY_VARIABLE, demand_signed
 from redraw.publish.push.release import digest_report

@@ -12,11 +12,10 @@ from google.api_core import exceptions as api
 
 from redraw.errors import StorageUnavailable
 from redraw.storage.files import checksum_of, partial_path, writing_to
-from redraw.storage.gcs_copy import copy_object
 from redraw.storage.gcs_described import demand_equal, demand_stored, describe_blob, describe_resource
 from redraw.storage.gcs_errors import patience, translating
 from redraw.storage.gcs_session import connect
-from redraw.storage.gcs_upload import Upload
+from redraw.storage.gcs_upload import Upload, copy_object
 from redraw.storage.interface import Absent, AlreadyThere, Changed, Storage, StoredObject, check_object_name
 
 __all__ = ["GcsStorage"]

@@ -2,18 +2,34 @@
 
 # No postponed annotations: FastAPI reads them as they stand here.
 
+from typing import Literal
+
 from fastapi import APIRouter, Response
 
 from redraw.errors import VersionNotFound
 from redraw.names import check_model_name
 from redraw.publish.browse import Browser
-from redraw_airflow.web.routes.pictures import ATTACHMENTS, Theme, harmless, in_theme
 from redraw_airflow.web.routes.versions import VersionNumber
 from redraw_airflow.web.server.buckets import BrowserDep
 
-__all__ = ["router"]
+__all__ = ["ATTACHMENTS", "Theme", "harmless", "in_theme", "router"]
 
 router = APIRouter()
+
+Theme = Literal["light", "dark"]
+
+# What validation and export leave to look at, and what it is.
+ATTACHMENTS = {
+    "report.html": "text/html; charset=utf-8",
+    "graphs.svg": "image/svg+xml; charset=utf-8",
+    "graphs.json": "application/json",
+    "ledger.json": "application/json",
+    "latency.json": "application/json",
+}
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"
+_DARK = b"@media (prefers-color-scheme: dark)"
+_MEDIA: dict[Theme, bytes] = {"dark": b"@media all", "light": b"@media not all"}
 
 
 @router.get("/models/{model}/{version}/graphs.svg")
@@ -40,3 +56,19 @@ def _read(browser: Browser, model: str, version: int, name: str) -> bytes:
             f" Kept are, of newer versions, {', '.join(ATTACHMENTS)}."
         )
     return content
+
+
+def harmless(content: bytes, name: str) -> Response:
+    """An attachment as an answer.
+
+    Args:
+        content: Its bytes.
+        name: One of `ATTACHMENTS`.
+    """
+    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "private, max-age=300"}
+    return Response(content, media_type=ATTACHMENTS[name], headers=headers)
+
+
+def in_theme(picture: bytes, theme: Theme) -> bytes:
+    """Validation's picture in one theme: an image within a page follows the browser's, not Airflow's."""
+    return picture.replace(_DARK, _MEDIA[theme])

@@ -23,8 +23,7 @@ from redraw_airflow.web.views.ledger_rows import read_ledger
 from redraw_airflow.web.views.metric_changes import compare_metrics
 from redraw_airflow.web.views.pagination import RowPage, cut_page
 from redraw_airflow.web.views.signature_changes import compare_signatures
-from redraw_airflow.web.views.version_choice import offer_versions
-from redraw_airflow.web.views.version_labels import version_labels
+from redraw_airflow.web.views.version_choice import offer_versions, version_labels
 from redraw_airflow.web.views.weight_changes import WeightChanges, find_weights
 
 __all__ = ["router", "weight_changes"]

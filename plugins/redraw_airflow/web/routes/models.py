@@ -20,7 +20,7 @@ from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
 from redraw_airflow.web.views.formatting import as_bytes, as_figure
 from redraw_airflow.web.views.last_runs import find_last_runs
-from redraw_airflow.web.views.version_labels import version_labels
+from redraw_airflow.web.views.version_choice import version_labels
 
 __all__ = ["router"]
 

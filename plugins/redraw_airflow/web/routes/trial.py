@@ -21,10 +21,9 @@ from redraw.errors import (
 )
 from redraw.names import check_model_name
 from redraw.requests import AskRequest
-from redraw_airflow.web.server.access import acting_user
+from redraw_airflow.web.server.access import acting_user, offers_trials
 from redraw_airflow.web.server.buckets import BrowserDep
 from redraw_airflow.web.server.errors import WorkerOverran, WorkersBusy
-from redraw_airflow.web.server.offers import offers_trials
 from redraw_airflow.web.server.workers import run_worker
 
 __all__ = ["router"]

@@ -15,8 +15,7 @@ from redraw.publish.browse import Browser
 from redraw.publish.version_rows import row_of
 from redraw.records import Check, LivePointer, Release
 from redraw.records.files import ListedFile
-from redraw_airflow.object_links import folder_url, object_url
-from redraw_airflow.urls import comparison_place, run_place, version_place
+from redraw_airflow.urls import comparison_place, folder_url, object_url, run_place, version_place
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.server.buckets import BrowserDep
 from redraw_airflow.web.views.attachments import Kept, read_kept
@@ -25,8 +24,7 @@ from redraw_airflow.web.views.latency_rows import read_latency
 from redraw_airflow.web.views.ledger_rows import LedgerRow, find_rows, read_ledger
 from redraw_airflow.web.views.pagination import RowPage
 from redraw_airflow.web.views.signature_changes import compare_signatures
-from redraw_airflow.web.views.version_choice import VersionChoice, offer_versions
-from redraw_airflow.web.views.version_labels import version_labels
+from redraw_airflow.web.views.version_choice import VersionChoice, offer_versions, version_labels
 
 __all__ = ["ReleaseDep", "Text", "VersionNumber", "check_version_number", "router"]
 

@@ -6,6 +6,7 @@ or starts something has to come from one of these pages.
 
 from __future__ import annotations
 
+import os
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -20,10 +21,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = [
     "PUBLISHING_DAG",
+    "TRY_IT",
     "SameSiteOnly",
     "acting_user",
     "keep_user",
     "may_run",
+    "offers_trials",
     "reading_user",
     "run_reading_user",
 ]
@@ -83,3 +86,14 @@ def _is_own(headers: Headers) -> bool:
     if origin is not None:
         return urlsplit(origin).netloc == headers.get("host")
     return site == "same-origin" or headers.get("authorization", "").lower().startswith("bearer ")
+
+
+TRY_IT = "REDRAW_TRY_IT"
+
+
+def offers_trials() -> bool:
+    """Whether users may ask published versions from their pages: where `REDRAW_TRY_IT` is 1.
+
+    A trial runs a model on the API server's machine, so whoever owns that decides.
+    """
+    return os.environ.get(TRY_IT) == "1"

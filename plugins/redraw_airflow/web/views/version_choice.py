@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from redraw.errors import VersionNotFound
 from redraw.publish.browse import Browser
+from redraw.publish.version_rows import VersionRow
 from redraw.records import LivePointer, Release
 
-__all__ = ["VersionChoice", "offer_versions"]
+__all__ = ["VersionChoice", "offer_versions", "version_labels"]
 
 # A list of more is no help; any other version has its address.
 _MOST_OFFERED = 500
@@ -73,3 +74,26 @@ def _names(version: int, pointer: LivePointer) -> list[str]:
 def _likely(pointer: LivePointer, release: Release, others: list[int]) -> int | None:
     wanted = (pointer.version, pointer.previous, release.previous, *others)
     return next((version for version in wanted if version in others), None)
+
+
+def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, str], ...]:
+    """Say what the live pointer and the release record make of a version.
+
+    Args:
+        pointer: The model's.
+        row: The version.
+
+    Returns:
+        Pairs: what it is (`live`, `previous`, `canary`, `pinned`, `pruned`), and more about
+        that in a sentence, which may be empty.
+    """
+    version = row.version
+    found = [
+        ("live", "Servers that follow the pointer load it." if pointer.version == version else None),
+        ("previous", "It was live before the live one." if pointer.previous == version else None),
+        ("canary", "It stands beside the live one." if pointer.labels.get("canary") == version else None),
+        ("pinned", pointer.pinned.get(str(version))),
+        ("pruned", f"Its objects were removed at {row.pruned_at}." if row.pruned_at else None),
+        ("pruning", "Its objects are being removed." if version in pointer.pruning else None),
+    ]
+    return tuple((name, more) for name, more in found if more is not None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterator
 
-from redraw.checkpoint.catalogue.store import full_uri, read_record
+from redraw.checkpoint.catalogue.store import folder_name, full_uri, read_record
 from redraw.errors import CheckpointNotFound
 from redraw.names import CHECKPOINT_RECORD, check_model_name
 from redraw.records import Checkpoint
@@ -14,7 +15,14 @@ from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointRequest, CheckpointsRequest
 from redraw.storage.opening import map_ahead, open_storage
 
-__all__ = ["choose_checkpoint", "find_named", "is_folder_name", "list_catalogue", "list_checkpoints"]
+__all__ = [
+    "choose_checkpoint",
+    "find_named",
+    "is_folder_name",
+    "list_catalogue",
+    "list_checkpoints",
+    "print_checkpoints",
+]
 
 _NAME = re.compile(r"\d+(-[0-9a-f]{1,64})?")
 _SHOWN = 10
@@ -149,3 +157,38 @@ def _merit(checkpoint: Checkpoint, metric: str | None, falling: bool) -> float:
 
 def _age(checkpoint: Checkpoint) -> tuple[str, int]:
     return checkpoint.trained_at, checkpoint.step
+
+
+# Where no terminal says how wide it is.
+_WIDTH = 160
+
+
+def print_checkpoints(listed: CheckpointList) -> None:
+    """Print a table to standard output.
+
+    Args:
+        listed: A model's checkpoints.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{len(listed.checkpoints):,} checkpoints of {listed.model}", title_justify="left")
+    for heading in ("Trained at", "Checkpoint", "Format", "Bytes", "Run", "Metrics", "Where"):
+        table.add_column(heading, justify="right" if heading == "Bytes" else "left", overflow="fold")
+    for checkpoint in listed.checkpoints:
+        # As they are: a file's name may hold what rich would take for a style.
+        table.add_row(*(Text(cell) for cell in _cells(checkpoint)))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH).print(table)
+
+
+def _cells(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return (
+        checkpoint.trained_at,
+        folder_name(checkpoint.step, checkpoint.digest),
+        checkpoint.format,
+        f"{checkpoint.size_bytes:,}",
+        checkpoint.run or "",
+        ", ".join(f"{name} {value:.4g}" for name, value in checkpoint.metrics.items()),
+        "in the catalogue" if checkpoint.prefix else checkpoint.uri,
+    )

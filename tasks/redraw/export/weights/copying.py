@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
+from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.export.graph.drawn import DrawnGraph
-from redraw.export.weights.fingerprint import write_fingerprint
 from redraw.export.weights.ledger import Ledger
 from redraw.storage.files import Checksums, writing_to
 
-__all__ = ["MovableTensors", "Written", "write_saved_model"]
+__all__ = ["MovableTensors", "Written", "write_fingerprint", "write_saved_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -98,3 +100,24 @@ def _write_variables(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, 
         for key, text in sorted(drawn.texts.items()):
             writer.add_array(key, np.array(text, object))
     return writer
+
+
+# The hashes are TensorFlow's own; the public tf.saved_model.experimental only reads them.
+
+
+def write_fingerprint(folder: Path) -> None:
+    """Write a SavedModel's fingerprint, the same for the same files.
+
+    TensorFlow puts a random UUID into it; here it is made of the hashes.
+
+    Args:
+        folder: The SavedModel, otherwise complete.
+
+    Source:
+        https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/protobuf/fingerprint.proto
+    """
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(fingerprinting.CreateFingerprintDef(str(folder)))
+    fingerprint.ClearField("uuid")
+    hashes = hashlib.sha256(fingerprint.SerializeToString(deterministic=True)).digest()
+    fingerprint.uuid = str(uuid.UUID(bytes=hashes[:16], version=4))
+    (folder / "fingerprint.pb").write_bytes(fingerprint.SerializeToString(deterministic=True))

@@ -12,8 +12,7 @@ import os
 from redraw.errors import VersionNotFound
 from redraw.names import check_bucket, check_model_name
 from redraw.publish.asking import who_asks
-from redraw.publish.bucket.content import demand_content
-from redraw.publish.bucket.integrity import demand_published
+from redraw.publish.bucket.integrity import demand_content, demand_published
 from redraw.publish.bucket.layout import live_name
 from redraw.publish.bucket.signing import VERIFY_KEY_VARIABLE, demand_signed
 from redraw.publish.live import loading

@@ -12,10 +12,11 @@ from redraw.records.results.contents import (
     BrokenCheckpoint,
     CheckpointDescription,
     CheckpointList,
+    ModelDescription,
+    ModelList,
     SavedModelDescription,
     TensorDescription,
 )
-from redraw.records.results.definitions import ModelDescription, ModelList
 from redraw.records.results.differences import UnlikeVariable, VariableDifference, WeightDifferences
 from redraw.records.results.upkeep import (
     MirroredModel,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from redraw.records import Checkpoint, Record, Signature
 
@@ -13,6 +13,8 @@ __all__ = [
     "BrokenCheckpoint",
     "CheckpointDescription",
     "CheckpointList",
+    "ModelDescription",
+    "ModelList",
     "SavedModelDescription",
     "TensorDescription",
 ]
@@ -98,3 +100,20 @@ class CheckpointList(Record):
 
     model: str
     checkpoints: tuple[Checkpoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """A definition that was found: its name, its first docstring line and its signatures."""
+
+    name: str
+    summary: str
+    module: str
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelList(Record):
+    """The definitions found in the packages that REDRAW_MODELS lists."""
+
+    models: tuple[ModelDescription, ...]

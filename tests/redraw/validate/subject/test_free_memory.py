@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from redraw.validate.subject.free_memory import available_memory
+from redraw.validate.subject.memory import available_memory
 
 MACHINE = "MemTotal:       24576000 kB\nMemFree:         1000 kB\nMemAvailable:    8000000 kB\n"
 LEFT = 8_000_000 * 1024

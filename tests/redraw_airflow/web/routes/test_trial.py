@@ -20,9 +20,8 @@ from redraw.storage.opening import open_storage
 from redraw_airflow.web import pages
 from redraw_airflow.web.app import create_app
 from redraw_airflow.web.routes import trial
-from redraw_airflow.web.server.access import acting_user, keep_user, reading_user
+from redraw_airflow.web.server.access import TRY_IT, acting_user, keep_user, reading_user
 from redraw_airflow.web.server.buckets import model_browser
-from redraw_airflow.web.server.offers import TRY_IT
 from tests.publishing.asked_model import publish_asked_model, save_asked_model
 from tests.redraw_airflow.web.publications import HOSTILE, hostile_release, release_record
 

@@ -16,8 +16,8 @@ from redraw.records.results import VariableDifference, WeightDifferences
 from redraw.validate.graph_diff.comparison import Comparison, Part
 from redraw.validate.graph_diff.picture import draw_picture
 from redraw.validate.graph_diff.serving_graph import Tensor
-from redraw_airflow.object_links import folder_url, object_url
-from redraw_airflow.web.routes.pictures import in_theme
+from redraw_airflow.urls import folder_url, object_url
+from redraw_airflow.web.routes.attachments import in_theme
 from redraw_airflow.web.views.graph_parts import differing_operations, read_graphs
 from redraw_airflow.web.views.latency_rows import read_latency
 from redraw_airflow.web.views.ledger_rows import find_rows, read_ledger
