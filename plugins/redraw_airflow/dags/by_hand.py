@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -53,13 +53,14 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
     with _dag(
         dag_id, "Make a version live that was live before", _ROLL_BACK_DOC, roll_back_form(), dag_arguments
     ) as dag:
+        param: Callable[[str], Any] = dag.param
         RollBackOperator(
             task_id="roll_back",
             model="{{ params.model }}",
-            version=dag.param("version"),
-            bucket=dag.param("bucket"),
-            reason=dag.param("reason"),
-            allow_older=dag.param("allow_older"),
+            version=param("version"),
+            bucket=param("bucket"),
+            reason=param("reason"),
+            allow_older=param("allow_older"),
             # A second try after a first one that did move the pointer would move it back again. Storage
             # that is unavailable is retried within the try.
             retries=0,
@@ -75,13 +76,14 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
     """
     about = "Make a version the canary, or pin it, or take the mark away"
     with _dag(dag_id, about, _MARK_DOC, mark_form(), dag_arguments) as dag:
+        param: Callable[[str], Any] = dag.param
         MarkVersionOperator(
             task_id="mark",
             model="{{ params.model }}",
-            version=dag.param("version"),
-            mark=dag.param("mark"),
-            reason=dag.param("reason"),
-            bucket=dag.param("bucket"),
+            version=param("version"),
+            mark=param("mark"),
+            reason=param("reason"),
+            bucket=param("bucket"),
             # A mark that is there already is left as it is.
             retries=2,
             retry_delay=timedelta(seconds=10),
@@ -97,13 +99,14 @@ def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
     """
     about = "Remove old versions of a model, or list which would go"
     with _dag(dag_id, about, _PRUNE_DOC, prune_form(), dag_arguments) as dag:
+        param: Callable[[str], Any] = dag.param
         PruneOperator(
             task_id="prune",
             model="{{ params.model }}",
-            bucket=dag.param("bucket"),
-            keep=dag.param("keep"),
-            keep_days=dag.param("keep_days"),
-            apply=dag.param("apply"),
+            bucket=param("bucket"),
+            keep=param("keep"),
+            keep_days=param("keep_days"),
+            apply=param("apply"),
             # A prune that was stopped is resumed by the next try.
             retries=2,
             retry_delay=timedelta(seconds=30),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -29,9 +29,9 @@ What is published already is skipped, nothing becomes live, and a checkpoint tha
 others. An interval without checkpoints is skipped.
 """
 
+_MODEL = "{{ params.model }}"
 _DEFAULTS: dict[str, Any] = {
     "on_failure_callback": announce_failure,
-    "model": "{{ params.model }}",
     "retries": 2,
     "retry_delay": timedelta(seconds=30),
     "retry_exponential_backoff": 2.0,
@@ -93,26 +93,30 @@ def _with_intervals(schedule: Any) -> Any:
 
 
 def _add_tasks(dag: DAG) -> None:
+    param: Callable[[str], Any] = dag.param
     plan = PlanReexportOperator(
+        model=_MODEL,
         task_id="plan",
-        catalogue=dag.param("catalogue"),
-        steps=dag.param("steps"),
-        trained_from=dag.param("trained_from"),
-        trained_to=dag.param("trained_to"),
-        batch_size=dag.param("batch_size"),
+        catalogue=param("catalogue"),
+        steps=param("steps"),
+        trained_from=param("trained_from"),
+        trained_to=param("trained_to"),
+        batch_size=param("batch_size"),
         pre_execute=check_reexport_choices,
     )
     reexport = ReexportOperator.partial(
+        model=_MODEL,
         task_id="reexport",
-        bucket=dag.param("bucket"),
-        weights=dag.param("weights"),
-        waive=dag.param("waive"),
+        bucket=param("bucket"),
+        weights=param("weights"),
+        waive=param("waive"),
         map_index_template="{{ task.batch_label }}",
         **tensorflow_queue(),
     ).expand_kwargs(plan.output)
     summary = SummarizeReexportOperator(
+        model=_MODEL,
         task_id="summary",
-        bucket=dag.param("bucket"),
+        bucket=param("bucket"),
         planned_by="plan",
         done_by="reexport",
         # Whatever became of the batches; but a run without any is skipped as a whole.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -88,9 +88,9 @@ def retrain_and_export(
     return dag
 
 
+_MODEL = "{{ params.model }}"
 _DEFAULTS: dict[str, Any] = {
     "on_failure_callback": announce_failure,
-    "model": "{{ params.model }}",
     "retries": 3,
     "retry_delay": timedelta(seconds=30),
     "retry_exponential_backoff": 2.0,
@@ -107,59 +107,67 @@ def _in_utc(schedule: Any) -> Any:
 
 
 def _add_tasks(dag: DAG) -> None:
-    # dag.param hands over the value itself; a template would make text of it.
+    # It hands over the value itself; a template would make text of it.
+    param: Callable[[str], Any] = dag.param
     train = TrainOperator(
+        model=_MODEL,
         task_id="train",
-        max_steps=dag.param("steps"),
-        warm_start=dag.param("warm_start"),
-        catalogue=dag.param("catalogue"),
-        distribution=dag.param("distribution"),
+        max_steps=param("steps"),
+        warm_start=param("warm_start"),
+        catalogue=param("catalogue"),
+        distribution=param("distribution"),
         execution_timeout=timedelta(days=1),
         # What the form's fields say of each other is checked before an hour of training, not after it.
         pre_execute=check_retrain_choices,
         **tensorflow_queue(),
     )
     checkpoint = CheckpointOperator(
+        model=_MODEL,
         task_id="checkpoint",
         training_run=train.output,
-        catalogue=dag.param("catalogue"),
-        choose=dag.param("checkpoint"),
-        metric=dag.param("metric"),
-        step=dag.param("step"),
+        catalogue=param("catalogue"),
+        choose=param("checkpoint"),
+        metric=param("metric"),
+        step=param("step"),
     )
     export = ExportSavedModelOperator(
+        model=_MODEL,
         task_id="export",
         checkpoint=checkpoint.output,
-        weights=dag.param("weights"),
+        weights=param("weights"),
         **tensorflow_queue(),
     )
     train >> checkpoint >> export >> _publishing_tasks(dag, export)
 
 
 def _publishing_tasks(dag: DAG, export: ExportSavedModelOperator) -> ValidateSavedModelOperator:
+    param: Callable[[str], Any] = dag.param
     validate = ValidateSavedModelOperator(
+        model=_MODEL,
         task_id="validate",
         saved_model=export.output,
-        against=dag.param("bucket"),
-        allow_breaking=dag.param("allow_breaking"),
-        waive=dag.param("waive"),
-        approval=dag.param("approval"),
+        against=param("bucket"),
+        allow_breaking=param("allow_breaking"),
+        waive=param("waive"),
+        approval=param("approval"),
         **tensorflow_queue(),
     )
     approve = ApproveReleaseOperator(
+        model=_MODEL,
         task_id="approve",
         saved_model=export.output,
         report=validate.output,
-        bucket=dag.param("bucket"),
-        make_live=dag.param("make_live"),
-        wait_hours=dag.param("approval_hours"),
+        bucket=param("bucket"),
+        make_live=param("make_live"),
+        wait_hours=param("approval_hours"),
     )
     push = PushModelOperator(
+        model=_MODEL,
         task_id="push",
         saved_model=export.output,
         report=validate.output,
-        bucket=dag.param("bucket"),
-        make_live=dag.param("make_live"),
+        bucket=param("bucket"),
+        make_live=param("make_live"),
         approval=approve.output,
         outlets=[RELEASES],
         # If nobody is asked, `approve` is skipped; if a person says no, it skips this task.

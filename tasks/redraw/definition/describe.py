@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from redraw.definition.registry import FoundModel, list_models, list_problems, load_definition
 from redraw.errors import InvalidDefinition
 from redraw.records.results import ModelDescription, ModelList
@@ -23,8 +25,8 @@ def describe_models(request: ModelsRequest) -> ModelList:
 
 
 def _describe(model: FoundModel) -> ModelDescription:
-    about = {"name": model.name, "summary": model.summary, "module": model.module}
+    description = ModelDescription(name=model.name, summary=model.summary, module=model.module)
     try:
-        return ModelDescription(**about, signatures=load_definition(model.name).signatures)
+        return replace(description, signatures=load_definition(model.name).signatures)
     except InvalidDefinition as err:
-        return ModelDescription(**about, problem=str(err))
+        return replace(description, problem=str(err))

@@ -81,7 +81,7 @@ def _read_applies(value: ast.expr | None) -> tuple[Applies, str]:
         return Applies(**{name: ast.literal_eval(word) for name, word in keywords.items()}), ""
     except (ValueError, TypeError, InvalidDefinition) as err:
         model = keywords.get("model")
-        whose = model.value if isinstance(model, ast.Constant) and isinstance(model.value, str) else None
+        whose = model.value if isinstance(model, ast.Constant) and isinstance(model.value, str) else ""
         if isinstance(err, InvalidDefinition):
             return Applies(model=whose), str(err)
         return Applies(model=whose), (
