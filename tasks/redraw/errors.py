@@ -2,6 +2,7 @@
 
     RedrawError
     ├── UsageError                  flags that do not go together (exit 2)
+    ├── MissingDependency           a library that the command needs is not installed in this interpreter
     ├── InvalidRequest              a request with a missing, unknown or wrong key
     ├── InvalidRecord               a record of another stage, or damaged
     ├── InvalidName                 a model, bucket or URI that could lead elsewhere
@@ -52,6 +53,7 @@ __all__ = [
     "InvalidName",
     "InvalidRecord",
     "InvalidRequest",
+    "MissingDependency",
     "NonFiniteWeights",
     "NotAnswered",
     "NotLoadable",
@@ -92,6 +94,10 @@ class RedrawError(Exception):
 
 class UsageError(RedrawError):
     """The flags of a command do not go together."""
+
+
+class MissingDependency(RedrawError):
+    """A library that the command needs is not installed in this interpreter."""
 
 
 class InvalidRequest(RedrawError):
