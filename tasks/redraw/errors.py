@@ -2,6 +2,7 @@
 
     RedrawError
     ├── UsageError                  flags that do not go together (exit 2)
+    ├── InvalidSetting              a REDRAW_* value, or an option of [redraw], of a wrong type
     ├── InvalidRequest              a request with a missing, unknown or wrong key
     ├── InvalidRecord               a record of another stage, or damaged
     ├── InvalidName                 a model, bucket or URI that could lead elsewhere
@@ -52,6 +53,7 @@ __all__ = [
     "InvalidName",
     "InvalidRecord",
     "InvalidRequest",
+    "InvalidSetting",
     "NonFiniteWeights",
     "NotAnswered",
     "NotLoadable",
@@ -92,6 +94,10 @@ class RedrawError(Exception):
 
 class UsageError(RedrawError):
     """The flags of a command do not go together."""
+
+
+class InvalidSetting(RedrawError):
+    """A setting has a value of a wrong type; only what uses that setting fails."""
 
 
 class InvalidRequest(RedrawError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import os
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from redraw.definition import Applies, ModelDefinition
 from redraw.definition.source_text import read_definition_text
 from redraw.errors import InvalidDefinition, UnknownModel
 from redraw.names import check_model_name
+from redraw.settings import MODELS
 
 __all__ = [
     "FoundModel",
@@ -28,9 +28,9 @@ __all__ = [
     "find_model",
     "list_models",
     "load_definition",
+    "model_packages",
 ]
 
-_DEFAULT_PACKAGES = "redraw.models"
 _PREFERRED = "mnist"
 
 
@@ -55,6 +55,15 @@ class FoundModel:
     metrics: tuple[str, ...] = ()
 
 
+def model_packages() -> tuple[str, ...]:
+    """The packages that are searched for definitions.
+
+    Raises:
+        InvalidSetting: `REDRAW_MODELS` is no list of names.
+    """
+    return MODELS.read()
+
+
 def list_models() -> tuple[FoundModel, ...]:
     """The models of every package in `REDRAW_MODELS` (comma-separated), by name.
 
@@ -75,8 +84,8 @@ def default_model(names: Sequence[str]) -> str:
 
 def _list_definitions() -> tuple[FoundModel, ...]:
     found: dict[str, FoundModel] = {}
-    for package in os.environ.get("REDRAW_MODELS", _DEFAULT_PACKAGES).split(","):
-        for model in _models_in(package.strip()):
+    for package in model_packages():
+        for model in _models_in(package):
             if model.name in found:
                 raise InvalidDefinition(
                     f"model {model.name!r} is defined twice, in {found[model.name].module} and"
@@ -103,11 +112,10 @@ def find_model(name: str) -> FoundModel:
     check_model_name(name)
     models = {model.name: model for model in list_models()}
     if name not in models:
-        packages = os.environ.get("REDRAW_MODELS", _DEFAULT_PACKAGES)
         known = ", ".join(models) or "none"
         raise UnknownModel(
             f"model {name!r}: expected one of {known}. Add its module to a package in"
-            f" REDRAW_MODELS (now {packages}), or correct the name."
+            f" REDRAW_MODELS (now {','.join(model_packages())}), or correct the name."
         )
     return models[name]
 
