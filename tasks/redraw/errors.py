@@ -2,6 +2,7 @@
 
     RedrawError
     ├── UsageError                  flags that do not go together (exit 2)
+    ├── InvalidSetting              a REDRAW_* value, or an option of [redraw], of a wrong type
     ├── MissingDependency           a library that the command needs is not installed in this interpreter
     ├── InvalidRequest              a request with a missing, unknown or wrong key
     ├── InvalidRecord               a record of another stage, or damaged
@@ -53,6 +54,7 @@ __all__ = [
     "InvalidName",
     "InvalidRecord",
     "InvalidRequest",
+    "InvalidSetting",
     "MissingDependency",
     "NonFiniteWeights",
     "NotAnswered",
@@ -98,6 +100,10 @@ class UsageError(RedrawError):
 
 class MissingDependency(RedrawError):
     """A library that the command needs is not installed in this interpreter."""
+
+
+class InvalidSetting(RedrawError):
+    """A setting has a value of a wrong type; only what uses that setting fails."""
 
 
 class InvalidRequest(RedrawError):
