@@ -101,7 +101,7 @@ def test_read_option_counts_if_no_variable_sets_it(
 
 def test_read_option_of_a_wrong_type_names_the_option(options: dict[str, str]) -> None:
     options["scratch_bytes"] = "much"
-    with pytest.raises(InvalidSetting, match=r"got .much. from option scratch_bytes of \[redraw\]"):
+    with pytest.raises(InvalidSetting, match=r"got 'much' from option scratch_bytes of \[redraw\]"):
         SCRATCH_BYTES.read()
 
 
