@@ -39,6 +39,7 @@ class ModelRow:
     Attributes:
         name: The definition's.
         summary: The first line of its docstring.
+        problem: Why its definition cannot be used; empty where it can.
         live: The live version; None before the first.
         versions: How many were published, the pruned ones included.
         recent: The last of them, the newest weights first.
@@ -46,6 +47,7 @@ class ModelRow:
 
     name: str
     summary: str
+    problem: str
     live: int | None
     versions: int
     recent: tuple[VersionRow, ...]
@@ -78,7 +80,6 @@ class Browser:
         """Every model that has a definition, by name; first those that have a version.
 
         Raises:
-            InvalidDefinition: A package of `REDRAW_MODELS` cannot be read.
             StorageError: The bucket is missing, forbidden or does not answer.
         """
         rows = in_parallel(self._model_row, list_models())
@@ -174,6 +175,7 @@ class Browser:
         return ModelRow(
             name=model.name,
             summary=model.summary,
+            problem=model.problem,
             live=self.pointer(model.name).version,
             versions=versions.total,
             recent=versions.rows,

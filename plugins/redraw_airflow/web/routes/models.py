@@ -8,7 +8,7 @@ from typing import Annotated
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query, Request, Response
 
-from redraw.definition.registry import find_model
+from redraw.definition.registry import find_model, list_problems
 from redraw.errors import StorageError
 from redraw.names import check_model_name
 from redraw.publish.browse import ModelRow
@@ -41,6 +41,7 @@ def show_models(request: Request, session: SessionDep, browser: BrowserDep, coun
         request,
         "models.html",
         models=models,
+        problems=list_problems(),
         trends=trends,
         runs=find_last_runs(session, [model.name for model in models]),
         catalogue=catalogue,
