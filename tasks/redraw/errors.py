@@ -5,6 +5,7 @@
     ├── InvalidSetting              a REDRAW_* value, or an option of [redraw], of a wrong type
     ├── InvalidRequest              a request with a missing, unknown or wrong key
     ├── InvalidRecord               a record of another stage, or damaged
+    │   └── NewerRecord             a record that a newer version of Redraw wrote
     ├── InvalidName                 a model, bucket or URI that could lead elsewhere
     ├── UnknownModel                no definition of that name in REDRAW_MODELS
     ├── InvalidDefinition           a definition that cannot be drawn or does not keep its contract
@@ -54,6 +55,7 @@ __all__ = [
     "InvalidRecord",
     "InvalidRequest",
     "InvalidSetting",
+    "NewerRecord",
     "NonFiniteWeights",
     "NotAnswered",
     "NotLoadable",
@@ -106,6 +108,10 @@ class InvalidRequest(RedrawError):
 
 class InvalidRecord(RedrawError):
     """A record is damaged, or was written by another stage than the one expected."""
+
+
+class NewerRecord(InvalidRecord):
+    """A newer version of Redraw wrote the record, in a form that this one does not know."""
 
 
 class InvalidName(RedrawError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from redraw.records import Checkpoint, Record, Signature
+from redraw.records import Checkpoint, Record, Signature, UnreadableRecord
 
 __all__ = [
     "AdoptedCheckpoint",
@@ -96,10 +96,17 @@ class AdoptionReport(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointList(Record):
-    """A model's checkpoints in the catalogue, the newest weights first."""
+    """A model's checkpoints in the catalogue.
+
+    Attributes:
+        model: The definition's name.
+        checkpoints: Their records, the newest weights first.
+        unreadable: The records that a newer version of Redraw wrote.
+    """
 
     model: str
     checkpoints: tuple[Checkpoint, ...]
+    unreadable: tuple[UnreadableRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
