@@ -16,7 +16,6 @@ _logger = logging.getLogger(__name__)
 
 _INTEGRATION = "Redraw"
 _OPERATORS = (
-    "approval",
     "publishing",
     "reexport_summary",
     "reexporting",

@@ -202,14 +202,16 @@ def _parse_names(text: str) -> tuple[str, ...]:
 TEXT = Kind(expected="text", parse=str)
 PATH = Kind(expected="a path", parse=Path)
 NAMES = Kind(expected="names with a comma between them", parse=_parse_names)
+# Which of them are no packages is said of each: the others stay usable.
+_PACKAGES = Kind(expected="packages", parse=lambda text: tuple(name.strip() for name in text.split(",")))
 _SECONDS = Kind(expected="a number of seconds", parse=_parse_seconds, option="float")
 
 MODELS: Setting[tuple[str, ...]] = Setting(
     name="models",
-    kind=NAMES,
+    kind=_PACKAGES,
     default=(),
-    description="packages with definitions, comma-separated, in place of the installed ones",
-    unset="what installed packages announce as `redraw.models`",
+    description="packages with definitions, comma-separated",
+    unset="those that installed packages announce",
     example="redraw.models,my_models",
 )
 SCRATCH: Setting[Path | None] = Setting(

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from redraw import settings
-from redraw.definition.packages import list_packages
 from redraw.errors import InvalidSetting
 from redraw.settings import (
     CACHE,
@@ -28,8 +27,6 @@ from redraw.settings import (
 from tests.paths import ROOT
 
 _WRONG = [
-    (MODELS, "redraw.models, my models", "names with a comma between them"),
-    (MODELS, "redraw.models,", "names with a comma between them"),
     (SCRATCH_BYTES, "10GB", "a number of bytes"),
     (SCRATCH_BYTES, "-1", "a number of bytes"),
     (STORAGE_TIMEOUT, "soon", "a number of seconds"),
@@ -81,7 +78,7 @@ def test_read_gives_values_of_the_setting_s_type(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("REDRAW_SCRATCH_BYTES", "5000")
     monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", "2.5")
     monkeypatch.setenv("REDRAW_CACHE", "/large")
-    assert [package.name for package in list_packages()] == ["redraw.models", "my_models"]
+    assert MODELS.read() == ("redraw.models", "my_models")
     assert (SCRATCH_BYTES.read(), STORAGE_TIMEOUT.read(), CACHE.read()) == (5000, 2.5, Path("/large"))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from redraw.definition.packages import list_packages
 from redraw.errors import InvalidSetting
 from redraw.settings import MODELS, STORAGE_TIMEOUT, Setting
 from redraw_airflow.dags.forms.fields import bucket_field
@@ -69,7 +68,7 @@ def test_read_variable_goes_before_the_option(monkeypatch: pytest.MonkeyPatch) -
 
 def test_read_engine_s_setting_in_airflow_asks_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__REDRAW__MODELS", "my_models")
-    assert [package.name for package in list_packages()] == ["my_models"]
+    assert MODELS.read() == ("my_models",)
 
 
 def test_read_setting_of_make_run_ignores_airflow_s_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,9 @@ def list_packages() -> tuple[Package, ...]:
         listed = MODELS.read()
     except InvalidSetting as err:
         return (Package(name=MODELS.variable, problem=str(err)),)
-    return tuple(_find(name, f"{MODELS.variable} names") for name in listed) or tuple(_announced())
+    return tuple(_find(name, f"{MODELS.variable} names") for name in dict.fromkeys(listed)) or tuple(
+        _announced()
+    )
 
 
 def _announced() -> Iterator[Package]:

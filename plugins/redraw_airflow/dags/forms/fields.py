@@ -8,7 +8,6 @@ from airflow.sdk import Param
 
 from redraw.definition.registry import FoundModel, default_model, list_models, list_problems
 from redraw.errors import InvalidDefinition, InvalidSetting
-from redraw.settings import MODELS
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
 __all__ = [
@@ -49,7 +48,7 @@ def model_field(
             " ".join(
                 (
                     "models: expected at least one definition that can be used, found none. Install a"
-                    f" package that announces one, or name it in {MODELS.variable}.",
+                    " package that announces one, or name it in REDRAW_MODELS.",
                     *problems,
                 )
             )
