@@ -191,6 +191,13 @@ def test_reexport_after_the_definition_changed_publishes_the_next_revision(
         ("exported", 2025030212000001),
     ]
 
+    once_more = reexport(*checkpoints)
+
+    assert [(row.outcome, row.version) for row in once_more.checkpoints] == [
+        ("already there", 2025030112000001),
+        ("already there", 2025030212000001),
+    ]
+
 
 def test_reexport_after_only_the_source_changed_exports_all_again_and_publishes_none(
     reexport: Callable[..., ReexportReport],
