@@ -189,18 +189,22 @@ def test_run_ending_before_its_grandchild_ends_that_too(
 
 # One that writes nowhere holds up nothing that is read; one that left the group does not end with it.
 GRANDCHILD = """
-import pathlib, subprocess
+import os, subprocess, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], {how})
 print(child.pid, flush=True)
+{then}
 """
+# The stage gives its pipes away and lives on: there is nothing left to read when it ends.
+QUIET = "[os.dup2(os.open(os.devnull, os.O_WRONLY), number) for number in (1, 2)]; time.sleep(0.5)"
 
 
+@pytest.mark.parametrize("then", ["", QUIET], ids=["reading", "quiet"])
 def test_run_ending_before_a_grandchild_with_its_own_output_ends_that_too(
-    program: Program, until: Until, gone: Gone
+    then: str, program: Program, until: Until, gone: Gone
 ) -> None:
     how = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL"
 
-    finished = stage(program(GRANDCHILD.format(how=how))).run()
+    finished = stage(program(GRANDCHILD.format(how=how, then=then))).run()
 
     assert finished.returncode == 0
     until(lambda: gone(int(finished.stdout)), "the grandchild's end", seconds=2.0)
@@ -211,7 +215,7 @@ def test_run_ending_before_a_grandchild_of_another_group_does_not_wait_for_it(
 ) -> None:
     started = time.monotonic()
 
-    finished = stage(program(GRANDCHILD.format(how="start_new_session=True"))).run()
+    finished = stage(program(GRANDCHILD.format(how="start_new_session=True", then=""))).run()
 
     grandchild = int(finished.stdout)
     assert not gone(grandchild)
