@@ -3,6 +3,7 @@
     RedrawError
     ├── UsageError                  flags that do not go together (exit 2)
     ├── InvalidSetting              a REDRAW_* value, or an option of [redraw], of a wrong type
+    ├── MissingDependency           a library that the command needs is not installed in this interpreter
     ├── InvalidRequest              a request with a missing, unknown or wrong key
     ├── InvalidRecord               a record of another stage, or damaged
     │   └── NewerRecord             a record that a newer version of Redraw wrote
@@ -55,6 +56,7 @@ __all__ = [
     "InvalidRecord",
     "InvalidRequest",
     "InvalidSetting",
+    "MissingDependency",
     "NewerRecord",
     "NonFiniteWeights",
     "NotAnswered",
@@ -96,6 +98,10 @@ class RedrawError(Exception):
 
 class UsageError(RedrawError):
     """The flags of a command do not go together."""
+
+
+class MissingDependency(RedrawError):
+    """A library that the command needs is not installed in this interpreter."""
 
 
 class InvalidSetting(RedrawError):

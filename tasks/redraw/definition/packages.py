@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
+from redraw.errors import InvalidSetting
 from redraw.settings import MODELS
 
 __all__ = ["Package", "list_packages"]
@@ -41,9 +42,13 @@ def list_packages() -> tuple[Package, ...]:
     Source:
         https://packaging.python.org/en/latest/specifications/entry-points/
     """
-    if listed := MODELS.read():
-        return tuple(_find(name, f"{MODELS.variable} names") for name in dict.fromkeys(listed))
-    return tuple(_announced())
+    try:
+        listed = MODELS.read()
+    except InvalidSetting as err:
+        return (Package(name=MODELS.variable, problem=str(err)),)
+    return tuple(_find(name, f"{MODELS.variable} names") for name in dict.fromkeys(listed)) or tuple(
+        _announced()
+    )
 
 
 def _announced() -> Iterator[Package]:
