@@ -30,6 +30,8 @@ def test_every_layer_reaches_those_inside_of_layers(nested: keras.Model) -> None
     assert "deep" not in {layer.name for layer in nested.layers}
 
 
+# Keras 3.15 turns variables into arrays by a way that NumPy 2 warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_saved_places_are_those_of_the_file(nested: keras.Model, tmp_path: Path) -> None:
     places = saved_places(nested)
     assert set(places) == {id(weight.value) for weight in nested.weights}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
@@ -34,7 +35,5 @@ def test_client_over_asks_for_no_bucket_s_metadata(gcs_server: str) -> None:
     with AuthorizedSession(credentials) as session:
         client_over(session, credentials)
     assert os.environ["DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"] == "true"
-    source = "".join(
-        path.read_text() for path in __import__("pathlib").Path(storage.__file__).parent.glob("**/*.py")
-    )
-    assert "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA" in source
+    sources = Path(storage.__file__).parent.rglob("*.py")
+    assert any("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA" in path.read_text() for path in sources)
