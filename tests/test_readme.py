@@ -30,7 +30,7 @@ def test_readme_example_of_an_own_model_trains_exports_and_validates(tmp_path: P
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
     }
-    commands = block("sh", "export REDRAW_MODELS")
+    commands = block("sh", "export PYTHONPATH")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         cwd=tmp_path,
@@ -55,7 +55,7 @@ STAGES = README.split("## The stages\n")[1].split("\n## ")[0]
 
 
 def test_readme_names_every_command_among_the_stages() -> None:
-    named = {*re.findall(r"`python -m redraw (\w+) ", STAGES), *re.findall(r"`([a-z]+)`", STAGES)}
+    named = {*re.findall(r"`redraw (\w+) ", STAGES), *re.findall(r"`([a-z]+)`", STAGES)}
     assert set(COMMANDS) - named == set()
 
 
