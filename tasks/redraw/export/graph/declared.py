@@ -22,6 +22,7 @@ import tensorflow as tf
 from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
 
 from redraw.errors import InvalidDefinition
+from redraw.networks.conversion import NeedsConversion
 
 __all__ = ["Declarations", "draw_declared", "is_declared"]
 
@@ -39,13 +40,16 @@ class Declarations:
 
     Args:
         allocated: Which variables get memory, counted from 0 as they are made.
+        converted: Whether what is traced is converted by autograph.
 
     Attributes:
+        converted: As given.
         missed: Further ones that would have needed it: they were made with a value instead of an
             initializer, it was large and not kept, and then it was read.
     """
 
-    def __init__(self, allocated: Collection[int] = ()) -> None:
+    def __init__(self, allocated: Collection[int] = (), *, converted: bool = False) -> None:
+        self.converted = converted
         self._allocated = allocated
         self._made = 0
         self.missed: set[int] = set()
@@ -95,7 +99,7 @@ class Declarations:
 
 
 def draw_declared(draw: Callable[[Declarations], T]) -> T:
-    """Draw with variables that are declared; once more where some of them need memory.
+    """Draw with variables that are declared; again if some of them need memory, or what is traced autograph.
 
     Args:
         draw: Draws, with the declarations in force.
@@ -106,11 +110,13 @@ def draw_declared(draw: Callable[[Declarations], T]) -> T:
     Raises:
         InvalidDefinition: It cannot be drawn.
     """
-    allocated = set[int]()
+    allocated, converted = set[int](), False
     while True:
-        declarations = Declarations(allocated)
+        declarations = Declarations(allocated, converted=converted)
         try:
             return draw(declarations)
+        except NeedsConversion:
+            converted = True
         except InvalidDefinition:
             if not declarations.missed:
                 raise

@@ -9,6 +9,7 @@ import tensorflow as tf
 from redraw.definition import ModelDefinition
 from redraw.errors import InvalidDefinition, RedrawError
 from redraw.export.graph.declared import Declarations
+from redraw.networks.conversion import NeedsConversion, trace_function
 from redraw.networks.modules import renew_derived_constants
 from redraw.records import Signature
 
@@ -32,6 +33,7 @@ def trace_signature(
 
     Raises:
         InvalidDefinition: `serve` raises.
+        NeedsConversion: It raises without autograph, which the declarations did not ask for.
     """
     where = f"{type(definition).__module__}.{type(definition).__name__}.serve, signature {name!r}"
 
@@ -46,10 +48,12 @@ def trace_signature(
                 return {output: tf.identity(outputs[output], name=output) for output in outputs}
 
     try:
-        return tf.function(serve).get_concrete_function(
-            **{i: tf.TensorSpec(spec.shape, spec.dtype, i) for i, spec in signature.inputs.items()}
+        return trace_function(
+            serve,
+            converted=declarations.converted,
+            **{i: tf.TensorSpec(spec.shape, spec.dtype, i) for i, spec in signature.inputs.items()},
         )
-    except RedrawError:
+    except (RedrawError, NeedsConversion):
         raise
     except Exception as err:
         raise InvalidDefinition(
