@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import tensorflow as tf
 
 from redraw.definition import ModelDefinition
-from redraw.errors import InvalidDefinition, RedrawError
+from redraw.definition.user_code import running_user_code
 from redraw.export.graph.declared import Declarations
-from redraw.networks.conversion import NeedsConversion, trace_function
+from redraw.networks.conversion import trace_function
 from redraw.networks.modules import renew_derived_constants
 from redraw.records import Signature
 
@@ -47,15 +48,10 @@ def trace_signature(
             with tf.control_dependencies([*held.values()]):  # of inputs that nothing uses as well
                 return {output: tf.identity(outputs[output], name=output) for output in outputs}
 
-    try:
+    # What fails without autograph is not an error yet.
+    with running_user_code(where) if declarations.converted else contextlib.nullcontext():
         return trace_function(
             serve,
             converted=declarations.converted,
             **{i: tf.TensorSpec(spec.shape, spec.dtype, i) for i, spec in signature.inputs.items()},
         )
-    except (RedrawError, NeedsConversion):
-        raise
-    except Exception as err:
-        raise InvalidDefinition(
-            f"{where}: fails with {type(err).__name__}: {err}. Mend the definition."
-        ) from err
