@@ -100,6 +100,17 @@ def test_trace_function_without_control_flow_draws_the_same_operations() -> None
     assert first == second
 
 
+def test_trace_function_with_a_print_draws_no_operation_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def printing(rows: tf.Tensor) -> tf.Tensor:
+        print("the rows:", rows)
+        return rows * 2
+
+    graph = trace_function(printing, ROWS, converted=False).graph
+
+    assert "PyFunc" not in " ".join(one.type for one in graph.get_operations())
+    assert "the rows: Tensor(" in capsys.readouterr().out
+
+
 def test_trace_function_leaves_ragged_tensors_as_they_were() -> None:
     with pytest.raises(NeedsConversion):
         trace_function(_ragged, ROWS, converted=False)

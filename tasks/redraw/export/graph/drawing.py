@@ -31,8 +31,6 @@ __all__ = ["draw_graph"]
 logger = logging.getLogger(__name__)
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-# Everything is traced by now, and TensorFlow's own wrappers around it need no autograph.
-_build_meta_graph = tf.autograph.experimental.do_not_convert(save._build_meta_graph)
 
 
 def draw_graph(definition: ModelDefinition) -> DrawnGraph:
@@ -69,7 +67,7 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
     root.constants = list(reached.constants.values())
     # Lookup tables and assets are no variables, but a server has to find them as well.
     root.resources = reached.resources
-    meta_graph, _, _, assets, _, _ = _build_meta_graph(root, functions, _save_options())
+    meta_graph, _, _, assets, _, _ = save._build_meta_graph(root, functions, _save_options())
     meta_graph.meta_info_def.tags[:] = [tf.saved_model.SERVING]
     text = _object_graph_text(meta_graph)
     places = find_places(network, {**reached.variables, **reached.others})
