@@ -20,9 +20,11 @@ def proxy(gcs_server: str) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture(scope="session")
-def starter(tmp_path_factory: pytest.TempPathFactory) -> Starter:
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
     """Starts commands in processes of their own."""
-    return Starter(tmp_path_factory.mktemp("commands"))
+    starter = Starter(tmp_path_factory.mktemp("commands"))
+    yield starter
+    starter.close()
 
 
 @pytest.fixture
