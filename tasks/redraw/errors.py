@@ -2,8 +2,11 @@
 
     RedrawError
     ├── UsageError                  flags that do not go together (exit 2)
+    ├── InvalidSetting              a REDRAW_* value, or an option of [redraw], of a wrong type
+    ├── MissingDependency           a library that the command needs is not installed in this interpreter
     ├── InvalidRequest              a request with a missing, unknown or wrong key
     ├── InvalidRecord               a record of another stage, or damaged
+    │   └── NewerRecord             a record that a newer version of Redraw wrote
     ├── InvalidName                 a model, bucket or URI that could lead elsewhere
     ├── UnknownModel                no definition of that name in REDRAW_MODELS
     ├── InvalidDefinition           a definition that cannot be drawn or does not keep its contract
@@ -52,6 +55,9 @@ __all__ = [
     "InvalidName",
     "InvalidRecord",
     "InvalidRequest",
+    "InvalidSetting",
+    "MissingDependency",
+    "NewerRecord",
     "NonFiniteWeights",
     "NotAnswered",
     "NotLoadable",
@@ -94,12 +100,24 @@ class UsageError(RedrawError):
     """The flags of a command do not go together."""
 
 
+class MissingDependency(RedrawError):
+    """A library that the command needs is not installed in this interpreter."""
+
+
+class InvalidSetting(RedrawError):
+    """A setting has a value of a wrong type; only what uses that setting fails."""
+
+
 class InvalidRequest(RedrawError):
     """A stage's request lacks a key, has an unknown one, or one of a wrong type."""
 
 
 class InvalidRecord(RedrawError):
     """A record is damaged, or was written by another stage than the one expected."""
+
+
+class NewerRecord(InvalidRecord):
+    """A newer version of Redraw wrote the record, in a form that this one does not know."""
 
 
 class InvalidName(RedrawError):

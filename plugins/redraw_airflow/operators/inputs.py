@@ -7,19 +7,21 @@ Templates give text, `dag.param` and XComs give values: an empty one of either m
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redraw.errors import InvalidRequest
 from redraw.names import check_model_name
+from redraw.settings import Setting
+from redraw_airflow.settings import WORK
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 __all__ = [
+    "AnyRecord",
     "RecordOrUri",
     "TaskFolder",
     "asked_by",
@@ -33,8 +35,10 @@ __all__ = [
     "truth",
 ]
 
-# What a stage reads: the XCom of the stage before it, or where that left its record.
-RecordOrUri = Mapping[str, Any] | str
+# What a task reads: a record, as JSON or as the XCom of the task that returned it.
+AnyRecord: TypeAlias = "Mapping[str, Any] | XComArg"
+# The same, or where a stage left its record.
+RecordOrUri: TypeAlias = "AnyRecord | str"
 
 _LONGEST_NAME = 150
 
@@ -117,15 +121,16 @@ def truth(name: str, value: bool | str) -> bool:
     return value.lower() == "true"
 
 
-def setting(name: str, value: str | None, variable: str) -> str:
-    """The operator's argument, or else the environment variable that stands in for it.
+def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
+    """The operator's argument, or else the setting that is its default.
 
     Raises:
         InvalidRequest: Neither is given.
+        InvalidSetting: The setting has a value of a wrong type.
     """
-    found = optional_text(value) or os.environ.get(variable)
+    found = optional_text(value) or default.read()
     if not found:
-        raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {variable}.")
+        raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {default.variable}.")
     return found
 
 
@@ -149,7 +154,7 @@ class TaskFolder:
 
     def for_all_tries(self) -> str:
         """The same for each try: a stage that carries on finds what the last try left."""
-        work = setting("work_dir", self._work_dir, "REDRAW_WORK").rstrip("/")
+        work = setting("work_dir", self._work_dir, WORK).rstrip("/")
         return f"{work}/{check_model_name(self._model)}/{self.run}/{self._task}"
 
     def for_this_try(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -12,6 +11,7 @@ from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
+    AnyRecord,
     RecordOrUri,
     TaskFolder,
     asked_by,
@@ -22,6 +22,7 @@ from redraw_airflow.operators.inputs import (
     truth,
 )
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
+from redraw_airflow.settings import MODEL_BUCKET
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -57,7 +58,7 @@ class PushModelOperator(StageOperator):
         bucket: str | None = None,
         make_live: bool | str = False,
         signing_key: str | None = None,
-        approval: Mapping[str, Any] | None = None,
+        approval: AnyRecord | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -66,14 +67,14 @@ class PushModelOperator(StageOperator):
         self.bucket = bucket
         self.make_live = make_live
         self.signing_key = signing_key
-        self.approval = approval
+        self.approval: Any = approval
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `PushRequest`."""
         return {
             "saved_model": self.saved_model,
             "report": self.report,
-            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "make_live": truth("make_live", self.make_live),
             "signing_key": optional_text(self.signing_key),
             "approved_by": (self.approval or {}).get("approved_by"),
@@ -147,7 +148,7 @@ class SetLiveOperator(StageOperator):
 
     def _why(self) -> dict[str, Any]:
         return {
-            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "allow_older": optional_text(self.allow_older),
             "reason": optional_text(self.reason),
             "public_key": optional_text(self.public_key),

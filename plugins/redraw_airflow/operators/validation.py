@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from redraw.requests import ValidateRequest
 from redraw_airflow.operators.approval import approval_wanted, describe_release
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
+    AnyRecord,
     RecordOrUri,
     TaskFolder,
     listed_texts,
@@ -25,6 +26,7 @@ from redraw_airflow.operators.inputs import (
     setting,
     truth,
 )
+from redraw_airflow.settings import MODEL_BUCKET
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -133,8 +135,8 @@ class ApproveReleaseOperator(ApprovalOperator):
         self,
         *,
         model: str,
-        saved_model: Mapping[str, Any],
-        report: Mapping[str, Any],
+        saved_model: AnyRecord,
+        report: AnyRecord,
         bucket: str | None = None,
         make_live: bool | str = False,
         wait_hours: float | str = 24,
@@ -159,7 +161,7 @@ class ApproveReleaseOperator(ApprovalOperator):
         try:
             export = ExportedModel.from_json(self.saved_model)
             report = ValidationReport.from_json(self.report)
-            bucket = setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET")
+            bucket = setting("bucket", self.bucket, MODEL_BUCKET)
             make_live = truth("make_live", self.make_live)
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err

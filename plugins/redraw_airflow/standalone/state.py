@@ -11,12 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from redraw.errors import InvalidRecord
 from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
+from redraw.records.schema import SCHEMA, check_schema
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.processes import Service
 from redraw_airflow.standalone.settings import Settings
 
 __all__ = ["Instance", "forget_instance", "keep_instance", "keep_ports", "lock_state", "read_instance"]
+
+
+_SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +51,10 @@ def read_instance(state: Path) -> Instance | None:
     """
     path = _path(state)
     try:
-        return decode_dataclass(Instance, json.loads(path.read_text()))
+        return decode_dataclass(Instance, check_schema(json.loads(path.read_text()), _SCHEMA, str(path)))
     except FileNotFoundError:
         return None
-    except (JsonMismatch, ValueError) as err:
+    except (InvalidRecord, JsonMismatch, ValueError) as err:
         raise EmbeddedError(
             f"{path}: expected the list of services that run, got {err}."
             " End them by hand, then remove the file."
@@ -60,7 +65,7 @@ def keep_instance(state: Path, instance: Instance) -> None:
     """Write the services down, so that a later command finds them."""
     path = _path(state)
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(encode_dataclass(instance), indent=2))
+    fresh.write_text(json.dumps({SCHEMA: _SCHEMA, **encode_dataclass(instance)}, indent=2))
     os.replace(fresh, path)
 
 

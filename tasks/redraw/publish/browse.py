@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from redraw.definition.registry import FoundModel, list_models
-from redraw.errors import ObjectConflict, VersionNotFound
+from redraw.errors import NewerRecord, ObjectConflict, VersionNotFound
 from redraw.names import check_model_name
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, read_claim, read_release
 from redraw.publish.live.set_live import read_pointer
@@ -23,7 +23,7 @@ from redraw.publish.version_rows import VersionRow, row_of
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import Absent, Storage, StoredObject, in_parallel
 
-__all__ = ["Browser", "ModelRow", "VersionPage", "VersionRow"]
+__all__ = ["Browser", "ModelRow", "UnreadableVersion", "VersionPage", "VersionRow"]
 
 # How old a listing may be, in seconds: long enough for the requests of one page.
 _LISTING_SECONDS = 2.0
@@ -39,16 +39,28 @@ class ModelRow:
     Attributes:
         name: The definition's.
         summary: The first line of its docstring.
+        problem: Why its definition cannot be used; empty where it can.
         live: The live version; None before the first.
+        live_problem: Why the live pointer cannot be read; empty if it can.
         versions: How many were published, the pruned ones included.
         recent: The last of them, the newest weights first.
     """
 
     name: str
     summary: str
+    problem: str
     live: int | None
+    live_problem: str
     versions: int
     recent: tuple[VersionRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadableVersion:
+    """A version whose release record a newer version of Redraw wrote, and the message that says so."""
+
+    version: int
+    problem: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +69,7 @@ class VersionPage:
 
     total: int
     rows: tuple[VersionRow, ...]
+    unreadable: tuple[UnreadableVersion, ...] = ()
 
 
 class Browser:
@@ -72,21 +85,28 @@ class Browser:
         self._clock = clock
         self._lock = threading.Lock()
         self._listings: dict[str, tuple[float, tuple[StoredObject, ...]]] = {}
-        self._rows: OrderedDict[tuple[str, int], VersionRow] = OrderedDict()
+        self._rows: OrderedDict[tuple[str, int], VersionRow | UnreadableVersion] = OrderedDict()
 
     def models(self) -> tuple[ModelRow, ...]:
         """Every model that has a definition, by name; first those that have a version.
 
         Raises:
-            InvalidDefinition: A package of `REDRAW_MODELS` cannot be read.
             StorageError: The bucket is missing, forbidden or does not answer.
         """
         rows = in_parallel(self._model_row, list_models())
         return tuple(sorted(rows, key=lambda row: (not row.versions, row.name)))
 
-    def pointer(self, model: str) -> LivePointer:
-        """The live pointer of a model; its version is None before the first."""
-        return read_pointer(self.storage, check_model_name(model))
+    def pointer(self, model: str) -> tuple[LivePointer, str]:
+        """The live pointer of a model; its version is None before the first.
+
+        Returns:
+            The pointer; and why it cannot be read, if a newer version of Redraw wrote it: the pointer
+            that is returned then points nowhere.
+        """
+        try:
+            return read_pointer(self.storage, check_model_name(model)), ""
+        except NewerRecord as err:
+            return LivePointer(model=model, version=None, previous=None), str(err)
 
     def versions(self, model: str, offset: int = 0, limit: int | None = None) -> VersionPage:
         """Some of a model's versions, the newest weights first.
@@ -171,17 +191,24 @@ class Browser:
 
     def _model_row(self, model: FoundModel) -> ModelRow:
         versions = self.versions(model.name, limit=_RECENT)
+        pointer, problem = self.pointer(model.name)
         return ModelRow(
             name=model.name,
             summary=model.summary,
-            live=self.pointer(model.name).version,
+            problem=model.problem,
+            live=pointer.version,
+            live_problem=problem,
             versions=versions.total,
             recent=versions.rows,
         )
 
     def _page(self, model: str, wanted: Sequence[StoredObject], total: int) -> VersionPage:
         rows = in_parallel(lambda item: self._row(model, item), wanted)
-        return VersionPage(total=total, rows=tuple(row for row in rows if row is not None))
+        return VersionPage(
+            total=total,
+            rows=tuple(row for row in rows if isinstance(row, VersionRow)),
+            unreadable=tuple(row for row in rows if isinstance(row, UnreadableVersion)),
+        )
 
     def _listed(self, model: str) -> tuple[StoredObject, ...]:
         """The release records, the newest weights first, as a listing that is not old shows them."""
@@ -201,16 +228,20 @@ class Browser:
             self._listings[model] = (now, listed)
         return listed
 
-    def _row(self, model: str, item: StoredObject) -> VersionRow | None:
+    def _row(self, model: str, item: StoredObject) -> VersionRow | UnreadableVersion | None:
         key = (item.name, item.generation)
         with self._lock:
             if key in self._rows:
                 self._rows.move_to_end(key)
                 return self._rows[key]
-        release = read_release(self.storage, model, _version_of(item))
-        if release is None:
-            return None
-        row = row_of(release)
+        row: VersionRow | UnreadableVersion
+        try:
+            release = read_release(self.storage, model, _version_of(item))
+            if release is None:
+                return None
+            row = row_of(release)
+        except NewerRecord as err:
+            row = UnreadableVersion(version=_version_of(item), problem=str(err))
         with self._lock:
             self._rows[key] = row
             while len(self._rows) > _KEPT_ROWS:

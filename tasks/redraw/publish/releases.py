@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from redraw.errors import NewerRecord
 from redraw.names import check_bucket, check_model_name
-from redraw.publish.bucket.layout import list_versions, read_release
+from redraw.publish.bucket.layout import list_versions, read_release, release_name
 from redraw.publish.live.set_live import read_pointer
-from redraw.records import Release, ReleaseList
+from redraw.records import Release, ReleaseList, UnreadableRecord
 from redraw.requests import ReleasesRequest
 from redraw.storage.opening import Storage, in_parallel, open_storage
 
@@ -20,7 +21,7 @@ def list_releases(request: ReleasesRequest) -> ReleaseList:
 
     Returns:
         The release records, those of pruned versions too, and which version is live; none for a
-        model that was never published.
+        model that was never published. Records that a newer version of Redraw wrote are listed apart.
 
     Raises:
         InvalidRecord: A release record is damaged.
@@ -28,16 +29,35 @@ def list_releases(request: ReleasesRequest) -> ReleaseList:
     """
     model = check_model_name(request.model)
     storage = open_storage(check_bucket(request.bucket))
-    releases = read_releases(storage, model)
-    return ReleaseList(model=model, live=read_pointer(storage, model).version, releases=releases)
+    releases, unreadable = read_releases(storage, model)
+    return ReleaseList(
+        model=model,
+        live=read_pointer(storage, model).version,
+        releases=releases,
+        unreadable=tuple(unreadable.values()),
+    )
 
 
-def read_releases(storage: Storage, model: str) -> tuple[Release, ...]:
-    """Every release record of a model, those of pruned versions too, the newest weights first."""
+def read_releases(storage: Storage, model: str) -> tuple[tuple[Release, ...], dict[int, UnreadableRecord]]:
+    """Every release record of a model, those of pruned versions too.
 
-    def read(version: int) -> Release | None:
-        return read_release(storage, model, version)
+    Returns:
+        The records, the newest weights first, and the versions whose record a newer version of
+        Redraw wrote.
+    """
 
+    def read(version: int) -> Release | UnreadableRecord | None:
+        try:
+            return read_release(storage, model, version)
+        except NewerRecord as err:
+            uri = f"{storage.uri}/{release_name(model, version)}"
+            return UnreadableRecord(uri=uri, reason=str(err))
+
+    versions = list_versions(storage, model)
+    records = in_parallel(read, versions)
     # A release that was removed between the listing and the reading is no longer one.
-    found = in_parallel(read, list_versions(storage, model))
-    return tuple(release for release in found if release is not None)
+    return tuple(record for record in records if isinstance(record, Release)), {
+        version: record
+        for version, record in zip(versions, records, strict=True)
+        if isinstance(record, UnreadableRecord)
+    }

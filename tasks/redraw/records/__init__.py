@@ -6,7 +6,7 @@ Only the standard library is imported here: the operators read records in an
 interpreter that may have no TensorFlow.
 """
 
-from redraw.records.base import Record
+from redraw.records.base import Record, UnreadableRecord
 from redraw.records.making import (
     Checkpoint,
     CheckpointFormat,
@@ -39,6 +39,7 @@ __all__ = [
     "Signature",
     "TensorSpec",
     "TrainingRun",
+    "UnreadableRecord",
     "ValidationReport",
     "WeightsKind",
 ]

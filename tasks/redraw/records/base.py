@@ -1,7 +1,8 @@
 """What every record can do: become JSON, and come back from it, checked.
 
 Each record names its kind under the key `record`, so that one stage's record is
-never taken for another's.
+never taken for another's, and the number of its form under `schema`, so that a reader refuses
+what a newer version of Redraw wrote.
 """
 
 from __future__ import annotations
@@ -9,21 +10,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from redraw.errors import InvalidRecord
 from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
+from redraw.records.schema import SCHEMA, check_schema
 
-__all__ = ["Record"]
+__all__ = ["Record", "UnreadableRecord"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What every record can do: become JSON, and come back from it, checked."""
+    """What every record can do: become JSON, and come back from it, checked.
+
+    Attributes:
+        schema: The number of the form that this version writes. Raise it with every key that is added,
+            renamed or removed, for readers refuse keys that they do not know; and keep reading the old form.
+    """
+
+    schema: ClassVar[int] = 1
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON values, its kind under `record`."""
-        return {"record": type(self).__name__, **encode_dataclass(self)}
+        """The record as JSON values, its kind under `record` and its form under `schema`."""
+        return {"record": type(self).__name__, SCHEMA: self.schema, **encode_dataclass(self)}
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -36,6 +45,7 @@ class Record:
             The record.
 
         Raises:
+            NewerRecord: A newer version of Redraw wrote it.
             InvalidRecord: Another kind of record, a missing or unknown key, or a
                 value of a wrong type; the message names the key.
         """
@@ -47,7 +57,8 @@ class Record:
                 f"expected a {cls.__name__} record, got {_shown(kind)} under 'record'."
                 " Pass the record that the stage before this one printed."
             )
-        fields = {key: item for key, item in value.items() if key != "record"}
+        fields = check_schema(value, cls.schema, f"{cls.__name__} record")
+        del fields["record"]
         try:
             return decode_dataclass(cls, fields)
         except JsonMismatch as err:
@@ -58,8 +69,18 @@ class Record:
         """Read a record from a file's content; `where` is named in the error."""
         try:
             return cls.from_json(json.loads(text))
-        except (InvalidRecord, ValueError) as err:
+        except InvalidRecord as err:
+            raise type(err)(f"{where}: {err}") from err
+        except ValueError as err:
             raise InvalidRecord(f"{where}: {err}") from err
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadableRecord:
+    """A record that is left out of a list because a newer version of Redraw wrote it: where, and why."""
+
+    uri: str
+    reason: str
 
 
 def _shown(value: object) -> str:

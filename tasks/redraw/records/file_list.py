@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from redraw.records.base import Record
 from redraw.records.files import ListedFile
-from redraw.storage.files import TreeFile
 
 __all__ = ["FileList", "encode_files", "list_files"]
 
@@ -31,6 +30,6 @@ def list_files(files: Iterable[ListedFile]) -> tuple[ListedFile, ...]:
     )
 
 
-def encode_files(files: Iterable[TreeFile]) -> bytes:
+def encode_files(files: Iterable[ListedFile]) -> bytes:
     """The content of `<export>.files.json`."""
     return json.dumps(FileList(files=list_files(files)).to_json(), indent=1).encode()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Dropped", "Served"]
+__all__ = ["LEDGER_SCHEMA", "Dropped", "Served"]
+
+# The number of the ledger's form, as `Record.schema` is a record's.
+LEDGER_SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True)

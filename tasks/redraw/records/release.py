@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from redraw.records.base import Record
+from redraw.records.base import Record, UnreadableRecord
 from redraw.records.files import ListedFile
 from redraw.records.making import Checkpoint, LedgerSummary, WeightsKind
 from redraw.records.provenance import Provenance
@@ -117,8 +117,16 @@ class LivePointer(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseList(Record):
-    """A model's versions, the newest weights first, and which is live; those that were pruned say so."""
+    """A model's versions, the newest weights first.
+
+    Attributes:
+        model: The definition's name.
+        live: The live version; None before the first.
+        releases: The release records; those of pruned versions say so.
+        unreadable: The release records that a newer version of Redraw wrote.
+    """
 
     model: str
     live: int | None
     releases: tuple[Release, ...]
+    unreadable: tuple[UnreadableRecord, ...] = ()

@@ -95,7 +95,7 @@ def test_reexport_several_keeps_for_each_what_there_is_to_look_at(
         }
         contents = {name: browser.attachment(MODEL, row.version, name) or b"" for name in attachments}
         assert b"<svg" in contents["graphs.svg"]
-        assert json.loads(contents["latency.json"])["serving_default"][0]["rows"] == 1
+        assert json.loads(contents["latency.json"])["signatures"]["serving_default"][0]["rows"] == 1
         assert row.digest.encode() in contents["report.html"]
         pages.append(contents)
     assert pages[0]["graphs.svg"] == pages[1]["graphs.svg"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from airflow.sdk import Param
 
-from redraw.definition.registry import FoundModel, default_model, list_models
-from redraw.errors import InvalidDefinition
+from redraw.definition.registry import FoundModel, default_model, list_models, list_problems
+from redraw.errors import InvalidDefinition, InvalidSetting
+from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
 __all__ = [
     "bucket_field",
@@ -26,37 +26,54 @@ def optional_field(kind: str, section: str, title: str, description: str, **more
     return Param(None, type=["null", kind], section=section, title=title, description=description, **more)
 
 
-def model_field(section: str, description: str) -> Param:
-    """Which model: those found in the packages of `REDRAW_MODELS`, each with its own first line.
+def model_field(
+    section: str, description: str, *, needs_definition: bool = True, only: str | None = None
+) -> Param:
+    """Which model: those that some package defines, each with its own first line.
+
+    Args:
+        section: Of the form.
+        description: What the model is chosen for.
+        needs_definition: Whether a model whose definition cannot be used may not be chosen.
+        only: The one model to offer; None: all.
 
     Raises:
-        InvalidDefinition: No model is found, or a package cannot be read.
+        InvalidDefinition: There is no model to choose.
     """
-    models = {model.name: model for model in list_models()}
-    if not models:
+    models = {model.name: model for model in list_models() if only in (None, model.name)}
+    names = [name for name, model in models.items() if not (needs_definition and model.problem)]
+    if not names:
+        problems = [*list_problems(), *(model.problem for model in models.values())]
         raise InvalidDefinition(
-            "REDRAW_MODELS: expected at least one definition in its packages, found none. Add one."
+            " ".join(
+                (
+                    "models: expected at least one definition that can be used, found none. Install a"
+                    " package that announces one, or name it in REDRAW_MODELS.",
+                    *problems,
+                )
+            )
         )
-    names = list(models)
     return Param(
         default_model(names),
         type="string",
         section=section,
         title="Model",
         enum=names,
-        values_display={name: f"{name}: {model.summary}" for name, model in models.items()},
+        values_display={name: f"{name}: {models[name].summary}" for name in names},
         description_md=f"{description}\n\n{_described(models)}",
     )
 
 
 def _described(models: dict[str, FoundModel]) -> str:
-    """What the definitions say of themselves that a run's choices hang on."""
-    lines = []
-    for name, model in models.items():
-        bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
-        asks = "; a person approves its publication" if model.approval else ""
-        lines.append(f"- {name}: {bounds}{asks}")
-    return "\n".join(lines)
+    """What the definitions say of themselves that a run's choices depend on."""
+    return "\n".join(f"- {name}: {_describe(model)}" for name, model in models.items())
+
+
+def _describe(model: FoundModel) -> str:
+    if model.problem:
+        return f"cannot be used: {model.problem}"
+    bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
+    return bounds + ("; a person approves its publication" if model.approval else "")
 
 
 def reason_field(section: str, where: str) -> Param:
@@ -78,13 +95,18 @@ def reason_field(section: str, where: str) -> Param:
 
 def bucket_field(section: str) -> Param:
     """The model bucket; `REDRAW_MODEL_BUCKET` unless a run says otherwise."""
+    default, description = None, "Where servers load models from: gs://BUCKET or gs://BUCKET/PREFIX."
+    try:
+        default = MODEL_BUCKET.read()
+    except InvalidSetting as err:  # the form says so, for the DAG would not load with a wrong default
+        description = f"{description} There is no default: {err}"
     return Param(
-        os.environ.get("REDRAW_MODEL_BUCKET"),
+        default,
         type=["null", "string"],
         pattern="^gs://[a-z0-9][^ ]*$",
         section=section,
         title="Model bucket",
-        description="Where servers load models from: gs://BUCKET or gs://BUCKET/PREFIX.",
+        description=description,
         examples=["gs://models", "gs://models/production"],
     )
 
@@ -92,7 +114,7 @@ def bucket_field(section: str) -> Param:
 def catalogue_field(section: str) -> Param:
     """The checkpoint catalogue; `REDRAW_CHECKPOINTS` unless a run says otherwise."""
     return Param(
-        os.environ.get("REDRAW_CHECKPOINTS"),
+        CHECKPOINTS.read(),
         type=["null", "string"],
         section=section,
         title="Catalogue",

@@ -68,7 +68,7 @@ def show_comparison(
     request: Request, browser: BrowserDep, here: ReleaseDep, there: Annotated[Release, Depends(_other)]
 ) -> Response:
     """The page of two versions."""
-    pointer = browser.pointer(here.model)
+    pointer, problem = browser.pointer(here.model)
     pair = (here, there)
     return show_page(
         request,
@@ -77,11 +77,12 @@ def show_comparison(
         version=here.version,
         other=there.version,
         pair=pair,
+        problem=problem,
         labels=[version_labels(pointer, row_of(release)) for release in pair],
         choice=offer_versions(browser, pointer, here, there.version),
         metrics=compare_metrics(here.checkpoint, there.checkpoint),
         latencies=[read_kept(browser, release, "latency.json", read_latency) for release in pair],
-        signatures=compare_signatures(here.signatures, there.signatures),
+        signatures=Kept(content=compare_signatures(here.signatures, there.signatures)),
         graphs=_operations(*(read_kept(browser, release, "graphs.json", read_graphs) for release in pair)),
     )
 

@@ -8,11 +8,12 @@ from typing import Annotated
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query, Request, Response
 
-from redraw.definition.registry import find_model
-from redraw.errors import StorageError
+from redraw.definition.registry import find_model, list_problems
+from redraw.errors import NewerRecord, StorageError
 from redraw.names import check_model_name
-from redraw.publish.browse import ModelRow
+from redraw.publish.browse import Browser, ModelRow
 from redraw.publish.version_rows import VersionRow, headline_metric
+from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.server.buckets import BrowserDep, CatalogueCounts, CountsDep
@@ -41,6 +42,7 @@ def show_models(request: Request, session: SessionDep, browser: BrowserDep, coun
         request,
         "models.html",
         models=models,
+        problems=list_problems(),
         trends=trends,
         runs=find_last_runs(session, [model.name for model in models]),
         catalogue=catalogue,
@@ -56,8 +58,8 @@ def show_model(
     versions = browser.versions(check_model_name(model), offset=(page - 1) * _PAGE, limit=_PAGE)
     if not versions.total:
         find_model(model)
-    pointer = browser.pointer(model)
-    live = None if pointer.version is None else browser.release(model, pointer.version)
+    pointer, problem = browser.pointer(model)
+    live, unreadable = _live(browser, pointer)
     return show_page(
         request,
         "model.html",
@@ -67,6 +69,7 @@ def show_model(
         versions=versions,
         metric=headline_metric(versions.rows),
         pointer=pointer,
+        problem=problem or unreadable,
         live=live,
         clients=client_requests(model, live.signatures) if live else (),
         labels=functools.partial(version_labels, pointer),
@@ -92,8 +95,18 @@ def show_charts(
         metric_chart=draw_chart(sample.rows, lambda row: row.metrics.get(shown or ""), as_figure),
         size_chart=draw_chart(sample.rows, lambda row: row.size_bytes, as_bytes),
         sample=sample,
-        live=browser.pointer(model).version,
+        live=browser.pointer(model)[0].version,
     )
+
+
+def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:
+    """The record of the live version, or why it cannot be read."""
+    if pointer.version is None:
+        return None, ""
+    try:
+        return browser.release(pointer.model, pointer.version), ""
+    except NewerRecord as err:
+        return None, str(err)
 
 
 def _trend(model: ModelRow) -> tuple[str, Chart] | None:

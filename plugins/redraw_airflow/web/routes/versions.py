@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from redraw.errors import VersionNotFound
+from redraw.errors import NewerRecord, VersionNotFound
 from redraw.names import check_model_name
 from redraw.publish.browse import Browser
 from redraw.publish.version_rows import row_of
@@ -95,12 +95,13 @@ def show_version(
     against: int | None = None,
 ) -> Response:
     """A version's page."""
-    pointer = browser.pointer(release.model)
+    pointer, problem = browser.pointer(release.model)
     choice = offer_versions(browser, pointer, release, against)
     return show_page(
         request,
         "version.html",
         **_facts(release, pointer, choice),
+        problem=problem,
         checks=checks.find(release.report.checks),
         check_filter=checks,
         files=_files(browser, release),
@@ -169,18 +170,26 @@ def _ledger(browser: Browser, release: Release, query: LedgerQuery) -> Kept[RowP
     return read_kept(browser, release, "ledger.json", find)
 
 
-def _files(browser: Browser, release: Release) -> Sequence[tuple[ListedFile, str]] | None:
-    """The files of the manifest, each with where to look at it; None where it is not kept."""
+def _files(browser: Browser, release: Release) -> Kept[Sequence[tuple[ListedFile, str]]]:
+    """The files of the manifest, each with where to look at it; none if it is not kept."""
     try:
         manifest = browser.claim(release.model, release.version).manifest
     except VersionNotFound:
-        return None
-    return [
-        (file, "" if release.pruned else object_url(f"{release.uri.rstrip('/')}/{file.name}"))
-        for file in manifest
-    ]
+        return Kept()
+    except NewerRecord as err:
+        return Kept(problem=str(err))
+    folder = release.uri.rstrip("/")
+    return Kept(
+        content=[(file, "" if release.pruned else object_url(f"{folder}/{file.name}")) for file in manifest]
+    )
 
 
-def _signatures(browser: Browser, release: Release, other: int | None) -> Sequence[Any]:
-    there = browser.release(release.model, other).signatures if other is not None else release.signatures
-    return compare_signatures(release.signatures, there)
+def _signatures(browser: Browser, release: Release, other: int | None) -> Kept[Sequence[Any]]:
+    """The signatures next to those of the other version, or to themselves if that cannot be read."""
+    there, problem = release, ""
+    if other is not None:
+        try:
+            there = browser.release(release.model, other)
+        except NewerRecord as err:
+            problem = str(err)
+    return Kept(content=compare_signatures(release.signatures, there.signatures), problem=problem)

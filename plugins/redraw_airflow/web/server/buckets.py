@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +16,8 @@ from redraw.names import check_bucket
 from redraw.publish.browse import Browser
 from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
-from redraw_airflow.stages.credentials import DEFAULT_CONNECTION, connection_credentials
+from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET, WEB_CONNECTION
+from redraw_airflow.stages.credentials import connection_credentials
 
 __all__ = ["BrowserDep", "CatalogueCounts", "CountsDep", "model_browser"]
 
@@ -58,20 +58,22 @@ def model_browser() -> Browser:
     """The browser of the bucket that `REDRAW_MODEL_BUCKET` names, as a dependency of the routes.
 
     Raises:
-        InvalidRequest: The API server has no such variable.
+        InvalidRequest: The API server has no such setting.
+        InvalidSetting: It is no URI of a bucket.
         StorageForbidden: There are no credentials for the bucket.
     """
-    bucket = os.environ.get("REDRAW_MODEL_BUCKET")
+    bucket = MODEL_BUCKET.read()
     if not bucket:
         raise InvalidRequest(
-            "REDRAW_MODEL_BUCKET: expected gs://BUCKET in the API server's environment, got none. Set it."
+            f"{MODEL_BUCKET.variable}: expected gs://BUCKET in the API server's environment, or option"
+            f" {MODEL_BUCKET.name} of [redraw] in Airflow's configuration, got none. Set one of them."
         )
     return _browser(check_bucket(bucket))
 
 
 def catalogue_counts() -> CatalogueCounts:
     """The sizes of the catalogue that `REDRAW_CHECKPOINTS` names, as a dependency of the routes."""
-    return _counts(os.environ.get("REDRAW_CHECKPOINTS") or None)
+    return _counts(CHECKPOINTS.read())
 
 
 BrowserDep = Annotated[Browser, Depends(model_browser)]
@@ -90,6 +92,6 @@ def _counts(catalogue: str | None) -> CatalogueCounts:
 
 def _opened(uri: str) -> Storage:
     """A bucket, by the connection that `REDRAW_WEB_CONNECTION` names: no second secret is needed."""
-    connection = os.environ.get("REDRAW_WEB_CONNECTION") or DEFAULT_CONNECTION
+    connection = WEB_CONNECTION.read()
     provide_credentials(functools.partial(connection_credentials, connection))
     return open_storage(uri)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redraw.records.ledger import Dropped, Served
+from redraw.records.ledger import LEDGER_SCHEMA, Dropped, Served
 from redraw_airflow.web.views.attachments import decode_kept
 from redraw_airflow.web.views.pagination import RowPage, cut_page
 
@@ -52,7 +52,7 @@ def read_ledger(content: bytes) -> tuple[LedgerRow, ...]:
     Raises:
         InvalidRecord: It is something else.
     """
-    ledger = decode_kept(_Ledger, content)
+    ledger = decode_kept(_Ledger, content, known=LEDGER_SCHEMA)
     served = (
         LedgerRow(
             key=entry.key,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import sys
 from collections.abc import Iterator
 
 from redraw.checkpoint.catalogue.store import folder_name, full_uri, read_record
-from redraw.errors import CheckpointNotFound
+from redraw.errors import CheckpointNotFound, NewerRecord
 from redraw.names import CHECKPOINT_RECORD, check_model_name
-from redraw.records import Checkpoint
+from redraw.records import Checkpoint, UnreadableRecord
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointRequest, CheckpointsRequest
 from redraw.storage.opening import map_ahead, open_storage
@@ -24,6 +25,8 @@ __all__ = [
     "print_checkpoints",
 ]
 
+logger = logging.getLogger(__name__)
+
 _NAME = re.compile(r"\d+(-[0-9a-f]{1,64})?")
 _SHOWN = 10
 
@@ -35,21 +38,35 @@ def list_catalogue(request: CheckpointsRequest) -> CheckpointList:
         request: The model, the catalogue, and between which times and of which steps.
 
     Returns:
-        The records.
+        The records; those that a newer version of Redraw wrote are listed apart.
 
     Raises:
         InvalidRecord: A record is damaged.
         StorageError: The catalogue cannot be read.
     """
+    unreadable: list[UnreadableRecord] = []
     found = list_checkpoints(
-        request.catalogue, request.model, trained_from=request.from_time, trained_to=request.to_time
+        request.catalogue,
+        request.model,
+        trained_from=request.from_time,
+        trained_to=request.to_time,
+        unreadable=unreadable,
     )
     wanted = [checkpoint for checkpoint in found if not request.steps or checkpoint.step in request.steps]
-    return CheckpointList(model=request.model, checkpoints=tuple(sorted(wanted, key=_age, reverse=True)))
+    return CheckpointList(
+        model=request.model,
+        checkpoints=tuple(sorted(wanted, key=_age, reverse=True)),
+        unreadable=tuple(unreadable),
+    )
 
 
 def list_checkpoints(
-    catalogue: str, model: str, *, trained_from: str | None = None, trained_to: str | None = None
+    catalogue: str,
+    model: str,
+    *,
+    trained_from: str | None = None,
+    trained_to: str | None = None,
+    unreadable: list[UnreadableRecord] | None = None,
 ) -> Iterator[Checkpoint]:
     """Go through a model's checkpoints; a few records are in memory at a time.
 
@@ -58,6 +75,7 @@ def list_checkpoints(
         model: The definition's name.
         trained_from: Those trained then or later, as records have times.
         trained_to: Those trained before.
+        unreadable: Takes the records that a newer version of Redraw wrote, which are passed over and logged.
 
     Yields:
         The records, in no order that says anything.
@@ -68,7 +86,11 @@ def list_checkpoints(
         StorageError: The catalogue cannot be read.
     """
     for found in _records(catalogue, model, ""):
-        if (trained_from or "") <= found.trained_at and not (trained_to and found.trained_at >= trained_to):
+        if isinstance(found, UnreadableRecord):
+            logger.warning("passed over: %s", found.reason)
+            if unreadable is not None:
+                unreadable.append(found)
+        elif (trained_from or "") <= found.trained_at and not (trained_to and found.trained_at >= trained_to):
             yield found
 
 
@@ -121,6 +143,7 @@ def find_named(catalogue: str, model: str, name: str) -> Checkpoint:
 
     Raises:
         CheckpointNotFound: There is none of that name, or there are several.
+        NewerRecord: A newer version of Redraw wrote its record.
         StorageError: The catalogue cannot be read.
     """
     where = f"{full_uri(catalogue)}/{model}"
@@ -128,7 +151,11 @@ def find_named(catalogue: str, model: str, name: str) -> Checkpoint:
         raise CheckpointNotFound(f"{where}: expected STEP or STEP-DIGEST, got {name!r}. Correct it.")
     # The catalogue's folders have twelve digits of the digest.
     step, _, digest = name.partition("-")
-    found = list(_records(catalogue, model, f"{step}-{digest[:12]}"))
+    found: list[Checkpoint] = []
+    for record in _records(catalogue, model, f"{step}-{digest[:12]}"):
+        if isinstance(record, UnreadableRecord):
+            raise NewerRecord(record.reason)
+        found.append(record)
     if len(found) != 1:
         shown = ", ".join(f"{item.step}-{item.digest[:12]} of {item.trained_at}" for item in found[:_SHOWN])
         raise CheckpointNotFound(
@@ -138,15 +165,22 @@ def find_named(catalogue: str, model: str, name: str) -> Checkpoint:
     return found[0]
 
 
-def _records(catalogue: str, model: str, name: str) -> Iterator[Checkpoint]:
+def _records(catalogue: str, model: str, name: str) -> Iterator[Checkpoint | UnreadableRecord]:
     storage = open_storage(full_uri(catalogue))
     folders = (
         item.name.removesuffix(f"/{CHECKPOINT_RECORD}")
         for item in storage.walk(f"{check_model_name(model)}/{name}")
         if item.name.endswith(f"/{CHECKPOINT_RECORD}")
     )
+
+    def read(folder: str) -> Checkpoint | UnreadableRecord | None:
+        try:
+            return read_record(storage, folder)
+        except NewerRecord as err:
+            return UnreadableRecord(uri=f"{storage.uri}/{folder}", reason=str(err))
+
     # One that was removed since it was listed is no longer a checkpoint.
-    found = map_ahead(lambda folder: read_record(storage, folder), folders)
+    found = map_ahead(read, folders)
     return (record for record in found if record is not None)
 
 

@@ -12,7 +12,8 @@ from redraw.checkpoint.bundle.dtypes import has_fixed_size, numpy_dtype
 from redraw.errors import NonFiniteWeights
 from redraw.records import LedgerSummary
 from redraw.records.codec import encode_dataclass
-from redraw.records.ledger import Dropped, Served
+from redraw.records.ledger import LEDGER_SCHEMA, Dropped, Served
+from redraw.records.schema import SCHEMA
 
 __all__ = ["Dropped", "Ledger", "NonFinite", "Served", "note_non_finite", "note_saved_keys"]
 
@@ -55,7 +56,7 @@ class Ledger:
 
     def to_bytes(self) -> bytes:
         """The ledger as a JSON file."""
-        return json.dumps(encode_dataclass(self), indent=1).encode()
+        return json.dumps({SCHEMA: LEDGER_SCHEMA, **encode_dataclass(self)}, indent=1).encode()
 
 
 def _bytes_of(entry: Served) -> int:

@@ -10,7 +10,7 @@ from redraw.publish.live.pause import pauses
 from redraw.records import LivePointer
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 
-__all__ = ["write_serving_config"]
+__all__ = ["encode_serving_config", "write_serving_config"]
 
 
 def write_serving_config(storage: Storage, model: str, pointer: Callable[[], LivePointer]) -> None:
@@ -33,7 +33,7 @@ def write_serving_config(storage: Storage, model: str, pointer: Callable[[], Liv
         labels = pointer().labels
         if not labels:
             return
-        content = _serving_config(f"{storage.uri}/{model}", model, labels).encode()
+        content = encode_serving_config(f"{storage.uri}/{model}", model, labels)
         try:
             if found is None:
                 storage.create(name, content)
@@ -48,8 +48,8 @@ def write_serving_config(storage: Storage, model: str, pointer: Callable[[], Liv
     )
 
 
-def _serving_config(base_path: str, model: str, labels: Mapping[str, int]) -> str:
-    """Just the labelled versions are loaded, and can be asked for by their labels.
+def encode_serving_config(base_path: str, model: str, labels: Mapping[str, int]) -> bytes:
+    """The content of `models.config`: only the labelled versions are loaded, and answer to their labels.
 
     Source:
         https://www.tensorflow.org/tfx/serving/serving_config#assigning_string_labels_to_model_versions_to_simplify_canary_and_rollback
@@ -63,4 +63,4 @@ def _serving_config(base_path: str, model: str, labels: Mapping[str, int]) -> st
     served.model_version_policy.specific.versions.extend(sorted(set(labels.values())))
     for label, version in sorted(labels.items()):
         served.version_labels[label] = version
-    return str(text_format.MessageToString(config))
+    return str(text_format.MessageToString(config)).encode()

@@ -45,7 +45,7 @@ def prune_versions(request: PruneRequest) -> PruneReport:
     model = check_model_name(request.model)
     storage = open_storage(check_bucket(request.bucket))
     if not request.apply:
-        plan = plan_prune(read_pointer(storage, model), read_releases(storage, model), request)
+        plan = _plan(storage, read_pointer(storage, model), request)
     else:
         plan = _marked(storage, model, request)
         for going in plan.removed:
@@ -61,12 +61,20 @@ def prune_versions(request: PruneRequest) -> PruneReport:
     )
 
 
+def _plan(storage: Storage, pointer: LivePointer, request: PruneRequest) -> Plan:
+    """Apply the rules to what can be read; a version whose record is newer than this Redraw stays."""
+    releases, unreadable = read_releases(storage, pointer.model)
+    plan = plan_prune(pointer, releases, request)
+    kept = {str(version): record.reason for version, record in unreadable.items()}
+    return replace(plan, kept={**plan.kept, **kept})
+
+
 def _marked(storage: Storage, model: str, request: PruneRequest) -> Plan:
     """Make the plan of the pointer that stands, and put what goes into it."""
     plans: list[Plan] = []
 
     def mark(pointer: LivePointer) -> LivePointer:
-        plan = plan_prune(pointer, read_releases(storage, model), request)
+        plan = _plan(storage, pointer, request)
         plans.append(plan)
         going = tuple(sorted({*pointer.pruning, *(gone.version for gone in plan.removed)}))
         return pointer if going == pointer.pruning else replace(pointer, pruning=going)

@@ -16,6 +16,7 @@ from redraw.publish.live.set_live import read_pointer
 from redraw.publish.push.attachments import publish_attachments
 from redraw.records import ExportedModel, Provenance, Release, ValidationReport
 from redraw.records.files import ListedFile
+from redraw.records.schema import SCHEMA
 from redraw.records.times import now
 from redraw.requests import PushRequest
 from redraw.storage.opening import AlreadyThere, Changed, Storage
@@ -107,9 +108,11 @@ def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
 def digest_report(report: ValidationReport) -> str:
     """SHA-256 of a report, in hex: over its JSON with sorted keys and no spaces.
 
-    Without `objects` where it has none: so the releases whose reports knew of none keep theirs.
+    Without the schema number, and without `objects` if it has none: so releases of versions that
+    wrote neither keep theirs.
     """
     record = report.to_json()
+    del record[SCHEMA]
     if report.objects is None:
         del record["objects"]
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

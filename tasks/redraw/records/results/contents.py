@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from redraw.records import Checkpoint, Record, Signature
+from redraw.records import Checkpoint, Record, Signature, UnreadableRecord
 
 __all__ = [
     "AdoptedCheckpoint",
@@ -96,24 +96,42 @@ class AdoptionReport(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointList(Record):
-    """A model's checkpoints in the catalogue, the newest weights first."""
+    """A model's checkpoints in the catalogue.
+
+    Attributes:
+        model: The definition's name.
+        checkpoints: Their records, the newest weights first.
+        unreadable: The records that a newer version of Redraw wrote.
+    """
 
     model: str
     checkpoints: tuple[Checkpoint, ...]
+    unreadable: tuple[UnreadableRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDescription:
-    """A definition that was found: its name, its first docstring line and its signatures."""
+    """A definition that was found: its name, its first docstring line and its signatures.
+
+    Attributes:
+        problem: Why it cannot be used; empty where it can.
+    """
 
     name: str
     summary: str
     module: str
     signatures: Mapping[str, Signature] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelList(Record):
-    """The definitions found in the packages that REDRAW_MODELS lists."""
+    """The definitions found in the packages that announce some, or that REDRAW_MODELS lists.
+
+    Attributes:
+        models: By name, those that cannot be used too.
+        problems: What is wrong with packages that cannot be read at all.
+    """
 
     models: tuple[ModelDescription, ...]
+    problems: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from redraw.records.codec import encode_dataclass
+from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
 from redraw.validate.graph_diff.serving_graph import Tensor
 
 __all__ = ["Comparison", "Fate", "Part"]
@@ -76,8 +77,9 @@ class Comparison:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values: the sums, then every part and the flow between boxes."""
+        """As JSON values: the number of the form, the sums, then every part and the flow between boxes."""
         return {
+            SCHEMA: ATTACHMENT_SCHEMA,
             "training_operations": sum(part.count for part in self.training),
             "serving_operations": sum(part.count for part in self.serving),
             "shared": self.count("shared"),

@@ -20,9 +20,11 @@ from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.catalogue.store import find_record
 from redraw.checkpoint.formats.parts import join_parts
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
-from redraw.errors import CheckpointError, StorageError
+from redraw.errors import CheckpointError, InvalidRecord, NewerRecord, StorageError
 from redraw.inspect.saved_model import describe_saved_model
 from redraw.records import Checkpoint, ExportedModel, Signature
+from redraw.records.ledger import LEDGER_SCHEMA
+from redraw.records.schema import check_schema
 from redraw.storage.opening import read_uri
 from redraw.validate.graph.serving_graph import ServingGraph
 from redraw.validate.outcome import CannotRun
@@ -106,16 +108,20 @@ class ExportFiles:
         """The restore ledger: `served` and `dropped` rows, as `redraw.export.weights.ledger` writes them.
 
         Raises:
-            CannotRun: It is gone, or it is none.
+            CannotRun: It is gone, a newer version of Redraw wrote it, or it is none.
         """
         uri = self.exported.ledger_uri
         text = read_uri(uri)
         if text is None:
             raise CannotRun(f"there is no restore ledger at {uri}", "Export again.")
         try:
-            ledger: Mapping[str, Any] = json.loads(text)
+            ledger: Mapping[str, Any] = check_schema(
+                json.loads(text), LEDGER_SCHEMA, f"{uri}: restore ledger"
+            )
             whole = "non_finite" in ledger and all(row.keys() >= _ROW for row in ledger["served"])
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except NewerRecord as err:
+            raise CannotRun(str(err), "Upgrade Redraw.") from err
+        except (InvalidRecord, ValueError, TypeError, KeyError, AttributeError):
             whole = False
         if not whole:
             raise CannotRun(f"{uri} is no restore ledger of this version of Redraw", "Export again.")

@@ -187,3 +187,14 @@ def test_adopt_by_command_line_imports_no_tensorflow(
     assert "7-" in capsys.readouterr().out
     assert main([*listed, "--steps", "8", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["checkpoints"] == []
+
+
+def test_adopt_newer_record_in_the_catalogue_fails_alone(year_of_checkpoints: Year, tmp_path: Path) -> None:
+    source = year_of_checkpoints.folder / "estimator"
+    adopt(source, tmp_path)
+    record = next((tmp_path / MODEL).glob("40-*")) / "record.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"schema": 99}))
+    report = adopt(source, tmp_path)
+    assert (report.adopted, report.known) == ((), 2)
+    (broken,) = report.broken
+    assert "got 99: a newer version of Redraw wrote it" in broken.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from redraw.checkpoint.catalogue.listing import find_named, list_catalogue, list_checkpoints
 from redraw.checkpoint.catalogue.store import add_checkpoint, find_record, folder_name, full_uri
 from redraw.checkpoint.select import select_checkpoint
-from redraw.errors import CheckpointNotFound, InvalidName, InvalidRequest
+from redraw.errors import CheckpointNotFound, InvalidName, InvalidRequest, NewerRecord
 from redraw.records import Checkpoint
 from redraw.requests import CheckpointRequest, CheckpointsRequest
 
@@ -136,3 +137,30 @@ def test_select_best_across_runs_with_an_unknown_metric_lists_the_known(
 ) -> None:
     with pytest.raises(CheckpointNotFound, match="expected metric 'f1', got accuracy, mae"):
         choose(tmp_path, best="f1")
+
+
+def make_newer(catalogue: Path, folder: str) -> None:
+    """Let a record say that a later version of Redraw wrote it."""
+    path = catalogue / "digits" / folder / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 99, "colour": "red"}))
+
+
+def test_list_newer_record_is_listed_apart(
+    three: list[Checkpoint], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_newer(tmp_path, "200-123456789abc")
+    listed = list_catalogue(CheckpointsRequest(model="digits", catalogue=str(tmp_path)))
+    assert sorted(c.step for c in listed.checkpoints) == [100, 100]
+    (unreadable,) = listed.unreadable
+    assert unreadable.uri == str(tmp_path / "digits" / "200-123456789abc")
+    assert "record.json: Checkpoint record: expected schema 1 or older, got 99" in unreadable.reason
+    assert unreadable.reason in caplog.text
+
+
+def test_choose_passes_over_a_newer_record_and_refuses_it_by_name(
+    three: list[Checkpoint], tmp_path: Path
+) -> None:
+    make_newer(tmp_path, "200-123456789abc")
+    assert choose(tmp_path, latest=True).step == 100
+    with pytest.raises(NewerRecord, match="got 99: a newer version of Redraw wrote it"):
+        choose(tmp_path, step=200)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from redraw.publish.bucket.layout import live_name, release_name
 from redraw.records import Checkpoint, Pruned, Release
 from redraw.records.files import ListedFile
 from redraw.requests import ReexportRequest
@@ -21,6 +22,7 @@ from tests.paths import TESTS
 from tests.redraw_airflow.web.publications import (
     HOSTILE,
     hostile_release,
+    pointer_record,
     publish,
     release_record,
     version_of,
@@ -255,6 +257,29 @@ def test_show_version_with_damaged_attachments_shows_the_rest(
     assert page.text.count("expected what validation writes") == 2
     assert "Find out who wrote it; do not trust it" in page.text
     assert "files-whole" in page.text
+
+
+def test_show_newer_records_says_so_in_their_place_and_shows_the_rest(
+    model_bucket: str, viewer: httpx.Client
+) -> None:
+    storage, model = open_storage(model_bucket), "newer"
+    publish(storage, [release_record(model, day) for day in (0, 1)])
+    for name, record in (
+        (release_name(model, version_of(2)), release_record(model, 2)),
+        (live_name(model), pointer_record(model, 2)),
+    ):
+        storage.create(name, json.dumps(record.to_json() | {"schema": 99}).encode())
+
+    listed = read(viewer, f"/models/{model}")
+    version = read(viewer, f"/models/{model}/{version_of(1)}?against={version_of(2)}")
+
+    assert "The live version cannot be shown" in listed.text
+    for record, page in (("LivePointer", listed), ("Release", listed), ("LivePointer", version)):
+        assert f"{record} record: expected schema 1 or older, got 99" in page.text
+    assert {f"{MOUNT}/models/{model}/{version_of(day)}" for day in (0, 1)} <= set(listed.links(MOUNT))
+    assert "Release record: expected schema 1 or older, got 99" in version.text
+    assert "files-whole" in version.text
+    assert "mnist" in read(viewer, "/models").text
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 
 from redraw.definition import Budget
 from redraw.records import Check
+from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
 from redraw.serving.errors import ServingFailure
 from redraw.validate.outcome import conclude
 from redraw.validate.subject.requests import Request, count_rows, take_rows
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from redraw.serving import Latency, LoadedModel
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_latency"]
+__all__ = ["check_latency", "encode_latency"]
 
 _BATCH = 32
 _SECONDS = 0.2  # for all signatures and both batch sizes
@@ -45,7 +46,7 @@ def check_latency(subject: Subject) -> Check:
         problems += (f"signature {name!r}: {excess}" for excess in _excesses(budget, one, many))
         notes.append(f"{name!r}: {_shown(one, many)}{_beside(subject, name, request, seconds)}")
     if measured:
-        subject.attachments["latency.json"] = json.dumps(_figures(measured), indent=1)
+        subject.attachments["latency.json"] = encode_latency(measured)
     return conclude(
         "latency-budget",
         looked_at=f"requests of 1 and of {_BATCH} rows, one at a time, in TensorFlow's C++ runtime",
@@ -83,9 +84,12 @@ def _excesses(budget: Budget, one: Latency, many: Latency) -> Iterator[str]:
         yield f"{many.rows_per_second:,.0f} rows a second"
 
 
-def _figures(measured: Mapping[str, tuple[Latency, Latency]]) -> dict[str, list[dict[str, float]]]:
-    """Signature name to the figures of each batch size: times in milliseconds, and how many requests."""
-    return {
+def encode_latency(measured: Mapping[str, tuple[Latency, Latency]]) -> str:
+    """The content of `latency.json`: signature name to the figures of each batch size.
+
+    Times are in milliseconds; `runs` is how many requests there were.
+    """
+    figures = {
         name: [
             {
                 "rows": rows,
@@ -99,6 +103,7 @@ def _figures(measured: Mapping[str, tuple[Latency, Latency]]) -> dict[str, list[
         ]
         for name, both in measured.items()
     }
+    return json.dumps({SCHEMA: ATTACHMENT_SCHEMA, "signatures": figures}, indent=1)
 
 
 def _bounds(budget: Budget) -> str:

@@ -19,7 +19,7 @@ def test_measure_without_a_budget_passes_with_the_figures(subject_of: SubjectOf)
 def test_measure_puts_the_figures_of_each_batch_size_into_an_attachment(subject_of: SubjectOf) -> None:
     subject = subject_of("good", "lengths")
     check_latency(subject)
-    figures = json.loads(subject.attachments["latency.json"])
+    figures = json.loads(subject.attachments["latency.json"])["signatures"]
     assert sorted(figures) == ["good", "lengths"]
     for batches in figures.values():
         assert [batch["rows"] for batch in batches] == [1, 32]

@@ -1,0 +1,423 @@
+"""One record of every kind with every key filled, and the files of this version that hold them.
+
+Later versions read what `write_files` wrote. Where the form of a record changes, write the new form
+next to the old ones, which stay as they are:
+
+    python tests/golden/records.py tests/golden/FORM
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from redraw.export.weights.ledger import Dropped, Ledger, NonFinite, Served
+from redraw.names import CHECKPOINT_RECORD
+from redraw.publish.bucket.layout import (
+    Claim,
+    attachment_name,
+    claim_name,
+    encode_record,
+    live_name,
+    release_name,
+    serving_config_name,
+)
+from redraw.publish.live.serving_config import encode_serving_config
+from redraw.publish.push.release import digest_report
+from redraw.records import (
+    Check,
+    Checkpoint,
+    ExaminedObjects,
+    ExportedModel,
+    LedgerSummary,
+    LivePointer,
+    MadeBy,
+    PointerChange,
+    Provenance,
+    Pruned,
+    Record,
+    Release,
+    ReleaseList,
+    Signature,
+    TensorSpec,
+    TrainingRun,
+    UnreadableRecord,
+    ValidationReport,
+)
+from redraw.records.file_list import FileList, encode_files
+from redraw.records.files import ListedFile
+from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
+from redraw.records.results import (
+    AdoptedCheckpoint,
+    AdoptionReport,
+    Answer,
+    AnsweredTensor,
+    BrokenCheckpoint,
+    CheckpointDescription,
+    CheckpointList,
+    MirroredModel,
+    MirrorReport,
+    ModelDescription,
+    ModelList,
+    Prediction,
+    PredictionRow,
+    PrunedVersion,
+    PruneReport,
+    SavedModelDescription,
+    TensorDescription,
+    UnlikeVariable,
+    VariableDifference,
+    VerifyReport,
+    WeightDifferences,
+)
+from redraw.serving import Latency
+from redraw.validate.checks.behaviour.latency import encode_latency
+from redraw.validate.graph_diff.comparison import Comparison, Part
+from redraw.validate.graph_diff.serving_graph import Tensor
+
+__all__ = ["CHECKPOINT", "COMPARISON", "LEDGER", "MODEL", "POINTER", "RECORDS", "RELEASE", "write_files"]
+
+MODEL = "digits"
+VERSION = 2026010203040500
+BUCKET = "gs://models"
+LEDGER = Ledger(
+    served=(
+        Served(
+            variable="dense/kernel",
+            key="model/w/.ATTRIBUTES/VALUE",
+            dtype="float32",
+            shape=(2, 3),
+            saved_as="w",
+        ),
+    ),
+    dropped=(Dropped(key="optimizer/step", rule="optimizer"),),
+    found_by="path",
+    non_finite=(NonFinite(variable="dense/kernel", count=1),),
+)
+COMPARISON = Comparison(
+    training=(
+        Part(box="dense", kind="network", scope="dense", fate="shared", operations={"MatMul": 1}),
+        Part(box=":loss", kind="loss", scope="", fate="removed", operations={"Mean": 2}),
+    ),
+    serving=(Part(box="dense", kind="network", scope="dense", fate="shared", operations={"MatMul": 1}),),
+    training_inputs=("features: float32 [8]",),
+    placeholders=(Tensor(name="image", spec="uint8 [None, 28, 28]", signatures=("serving_default",)),),
+    outputs=(Tensor(name="digit", spec="int64 [None]", signatures=("serving_default",)),),
+    training_flow=((":in", "dense"), ("dense", ":loss")),
+    serving_flow=((":in/image", "dense"), ("dense", ":out/digit")),
+    layers=("dense",),
+)
+_ONE_ROW = Latency(
+    p50_ms=0.5, p95_ms=0.75, p99_ms=1.0, requests_per_second=2000.0, rows_per_second=2000.0, requests=64
+)
+_MANY_ROWS = Latency(
+    p50_ms=1.5, p95_ms=1.75, p99_ms=2.0, requests_per_second=500.0, rows_per_second=16000.0, requests=32
+)
+RUN = TrainingRun(
+    model=MODEL,
+    uri="/work/digits/run",
+    run="run",
+    step=200,
+    metrics={"accuracy": 0.5, "loss": 1.25},
+    lower_is_better=("loss",),
+    warm_start="gs://checkpoints/digits/100-aaaaaaaaaaaa",
+)
+EVALUATION = {"step": 200, "time": "2026-01-02T03:04:05Z", "metrics": {"accuracy": 0.5}}
+CHECKPOINT = Checkpoint(
+    model=MODEL,
+    uri="gs://checkpoints/digits/200-cccccccccccc",
+    prefix="weights",
+    format="tensor_bundle",
+    step=200,
+    trained_at="2026-01-02T03:04:05Z",
+    digest="c" * 64,
+    size_bytes=1708064,
+    metrics={"accuracy": 0.5, "loss": 1.25},
+    run="run",
+    averages=True,
+    lower_is_better=("loss",),
+)
+SIGNATURE = Signature(
+    inputs={"image": TensorSpec("uint8", (None, 28, 28))}, outputs={"digit": TensorSpec("int64", (None,))}
+)
+MADE_BY = MadeBy(
+    definition_digest="d" * 64,
+    git_revision="a" * 40,
+    git_dirty=True,
+    tensorflow="2.21.0",
+    keras="3.15.1",
+    python="3.11.7",
+    redraw="0.1.0",
+    exported_at="2026-01-02T03:05:00Z",
+)
+SUMS = LedgerSummary(served=1, dropped={"optimizer": 1})
+EXPORTED = ExportedModel(
+    model=MODEL,
+    uri="/work/digits/export",
+    digest="e" * 64,
+    size_bytes=519303,
+    signatures={"serving_default": SIGNATURE},
+    checkpoint=CHECKPOINT,
+    weights="average",
+    ledger=SUMS,
+    ledger_uri="/work/digits/export.ledger.json",
+    made_by=MADE_BY,
+)
+CHECK = Check(
+    name="latency-budget",
+    status="not_run",
+    looked_at="requests of 1 row",
+    expected="p50 at most 1 ms",
+    found="no runtime",
+    advice="Run it where TensorFlow is.",
+    waived="measured elsewhere",
+    seconds=0.5,
+)
+REPORT = ValidationReport(
+    model=MODEL,
+    digest=EXPORTED.digest,
+    checks=(CHECK,),
+    passed=True,
+    validated_at="2026-01-02T03:06:00Z",
+    waivers={"latency-budget": "measured elsewhere"},
+    allow_breaking="nobody asks it yet",
+    against=2026010100000000,
+    attachments={"report.html": "/work/digits/report.html"},
+    objects=ExaminedObjects(uri="gs://exports/digits", generations={"saved_model.pb": 7}),
+)
+FILES = (ListedFile(name="saved_model.pb", size=5, crc32c=4294967295, sha256="f" * 64),)
+CLAIM = Claim(
+    model=MODEL, version=VERSION, digest=EXPORTED.digest, checkpoint_digest=CHECKPOINT.digest, manifest=FILES
+)
+POINTER = LivePointer(
+    model=MODEL,
+    version=VERSION,
+    previous=2026010100000000,
+    labels={"stable": VERSION, "canary": 2026010100000000},
+    pinned={"2026010100000000": "audit"},
+    pruning=(2025010100000000,),
+    history=(
+        PointerChange(
+            version=VERSION,
+            changed_at="2026-01-02T03:08:00Z",
+            by="ada",
+            reason="pushed",
+            kind="live",
+            label="stable",
+            allow_older="a drill",
+        ),
+    ),
+)
+
+
+def _attachments() -> Mapping[str, bytes]:
+    return {
+        "graphs.json": json.dumps(COMPARISON.to_json(), indent=1).encode(),
+        "latency.json": encode_latency({"serving_default": (_ONE_ROW, _MANY_ROWS)}).encode(),
+        "ledger.json": LEDGER.to_bytes(),
+    }
+
+
+def _listed(name: str, content: bytes) -> ListedFile:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return ListedFile(
+        name=attachment_name(MODEL, VERSION, name, sha256), size=len(content), crc32c=1, sha256=sha256
+    )
+
+
+RELEASE = Release(
+    model=MODEL,
+    version=VERSION,
+    uri=f"{BUCKET}/{MODEL}/{VERSION}",
+    digest=EXPORTED.digest,
+    size_bytes=5,
+    signatures=EXPORTED.signatures,
+    checkpoint=CHECKPOINT,
+    weights="average",
+    report=REPORT,
+    previous=2026010100000000,
+    pushed_at="2026-01-02T03:07:00Z",
+    ledger=SUMS,
+    provenance=Provenance(
+        made_by=MADE_BY,
+        report_digest=digest_report(REPORT),
+        asked_by="ada",
+        dag_run="retrain_and_export/manual__1",
+        try_number=1,
+        approved_by="grace",
+    ),
+    generations={"saved_model.pb": 7},
+    pruned=Pruned(pruned_at="2027-01-01T00:00:00Z", by="ada", reason="not one of the 5 newest"),
+    attachments={name: _listed(name, content) for name, content in _attachments().items()},
+)
+_TENSOR = TensorDescription(key="w", dtype="float32", shape=(2, 3), size_bytes=24, role="weight")
+_UNREADABLE = UnreadableRecord(uri=f"{BUCKET}/{MODEL}/releases/1.json", reason="a newer version wrote it")
+# Of every kind one.
+RECORDS: Mapping[str, Record] = {
+    type(record).__name__: record
+    for record in (
+        RUN,
+        CHECKPOINT,
+        EXPORTED,
+        REPORT,
+        FileList(files=FILES),
+        CLAIM,
+        RELEASE,
+        POINTER,
+        ReleaseList(model=MODEL, live=VERSION, releases=(RELEASE,), unreadable=(_UNREADABLE,)),
+        ReexportReport(
+            model=MODEL,
+            bucket=BUCKET,
+            checkpoints=(
+                ReexportedCheckpoint(
+                    uri=CHECKPOINT.uri,
+                    outcome="failed",
+                    seconds=1.5,
+                    step=200,
+                    trained_at=CHECKPOINT.trained_at,
+                    version=VERSION,
+                    digest="e" * 64,
+                    reason="a part is missing",
+                ),
+            ),
+            seconds=2.5,
+        ),
+        CheckpointDescription(
+            uri="/work/ckpt-200",
+            format="tensor_bundle",
+            step=200,
+            shards=1,
+            size_bytes=24,
+            tensors=(_TENSOR,),
+        ),
+        SavedModelDescription(
+            uri="/work/digits/export",
+            tags=("serve",),
+            signatures={"serving_default": SIGNATURE},
+            variables=(_TENSOR,),
+            operations={"MatMul": 1},
+            size_bytes=519303,
+        ),
+        AdoptionReport(
+            model=MODEL,
+            catalogue="gs://checkpoints",
+            adopted=(
+                AdoptedCheckpoint(
+                    uri="/old/ckpt", step=200, trained_at=CHECKPOINT.trained_at, digest=CHECKPOINT.digest
+                ),
+            ),
+            known=1,
+            broken=(BrokenCheckpoint(uri="/old/half", reason="a shard is missing"),),
+            seconds=0.5,
+        ),
+        CheckpointList(model=MODEL, checkpoints=(CHECKPOINT,), unreadable=(_UNREADABLE,)),
+        ModelList(
+            models=(
+                ModelDescription(
+                    name=MODEL,
+                    summary="Digits.",
+                    module="models.digits",
+                    signatures={"serve": SIGNATURE},
+                    problem="fails to import",
+                ),
+            ),
+            problems=("package models cannot be read",),
+        ),
+        WeightDifferences(
+            model=MODEL,
+            version=VERSION,
+            other=2026010100000000,
+            variables=(
+                VariableDifference(
+                    key="w",
+                    dtype="float32",
+                    shape=(2, 3),
+                    equal=False,
+                    relative_change=0.25,
+                    largest_change=0.5,
+                    not_finite=1,
+                ),
+            ),
+            unlike=(
+                UnlikeVariable(
+                    key="b", why="shape", dtype="int8", shape=(1,), other_dtype="int8", other_shape=(2,)
+                ),
+            ),
+            only_in_version=("new",),
+            only_in_other=("old",),
+        ),
+        PruneReport(
+            model=MODEL,
+            kept={str(VERSION): "live"},
+            removed=(
+                PrunedVersion(version=2025010100000000, size_bytes=5, reason="not one of the 5 newest"),
+            ),
+            bytes=5,
+            applied=True,
+        ),
+        MirrorReport(
+            out="/mirror", models=(MirroredModel(model=MODEL, versions=(VERSION,), fetched=(VERSION,)),)
+        ),
+        VerifyReport(model=MODEL, version=VERSION, uri=RELEASE.uri, checks=(CHECK,), passed=True),
+        Prediction(
+            model=MODEL,
+            version=VERSION,
+            uri=RELEASE.uri,
+            signature="serving_default",
+            output="digit",
+            rows=(PredictionRow(label=7, answer=7, correct=True),),
+        ),
+        Answer(
+            model=MODEL,
+            version=VERSION,
+            uri=RELEASE.uri,
+            signature="serving_default",
+            inputs={"image": [[0, 1]]},
+            outputs={"digit": AnsweredTensor(dtype="int64", shape=(1,), values=[7])},
+            seconds=0.25,
+            load_seconds=0.5,
+            fetched=True,
+        ),
+    )
+}
+
+
+def write_files(folder: Path) -> None:
+    """Write a bucket, a catalogue, a run, an export and what the commands print."""
+    for name, content in _files().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _files() -> Mapping[str, bytes]:
+    attachments = {listed.name: _attachments()[name] for name, listed in RELEASE.attachments.items()}
+    bucket = {
+        claim_name(MODEL, VERSION): encode_record(CLAIM),
+        release_name(MODEL, VERSION): encode_record(RELEASE),
+        live_name(MODEL): encode_record(POINTER),
+        serving_config_name(MODEL): encode_serving_config(f"{BUCKET}/{MODEL}", MODEL, POINTER.labels),
+        **attachments,
+    }
+    return {
+        **{f"bucket/{name}": content for name, content in bucket.items()},
+        f"catalogue/{MODEL}/200-cccccccccccc/{CHECKPOINT_RECORD}": _indented(CHECKPOINT),
+        "run/run.json": _indented(RUN),
+        "run/metrics.jsonl": (json.dumps(EVALUATION) + "\n").encode(),
+        "export.json": _indented(EXPORTED),
+        "export.files.json": encode_files(FILES),
+        "export.ledger.json": LEDGER.to_bytes(),
+        "report.json": _indented(REPORT),
+        **{f"printed/{kind}.json": _indented(record) for kind, record in RECORDS.items()},
+    }
+
+
+def _indented(record: Record) -> bytes:
+    return json.dumps(record.to_json(), indent=2).encode()
+
+
+if __name__ == "__main__":
+    write_files(Path(sys.argv[1]))
