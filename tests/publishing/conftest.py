@@ -43,3 +43,9 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
 def remote_export(export: Export, new_bucket: Callable[[], str]) -> RemoteExport:
     """The same in a bucket of its own, validated there."""
     return send_export(export, f"{new_bucket()}/run/model")
+
+
+@pytest.fixture
+def unloadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets this process publish what is quick to make and no model, as the commands' processes do."""
+    monkeypatch.setattr("redraw.publish.live.loading.demand_loadable", lambda release: None)

@@ -110,7 +110,7 @@ def test_train_by_two_workers_of_which_one_is_killed_ends_as_by_one(
     saved = max(saved_steps(storage))
     assert 50 <= saved < STEPS
 
-    leader, follower = [worker.wait() for worker in start_workers(start_training, out, tmp_path)]
+    leader, follower = [worker.wait(240.0) for worker in start_workers(start_training, out, tmp_path)]
     assert (leader.status, follower.status) == (0, 0), leader.stderr
     carried_on = re.search(r"carrying on from \S+/checkpoints/ckpt-(\d+)", leader.stderr)
     assert carried_on is not None
