@@ -42,7 +42,7 @@ def check_model_name(name: str) -> str:
     if not _MODEL.fullmatch(name):
         raise InvalidName(
             f"model name {name!r}: expected a lower-case letter followed by up to 62 lower-case"
-            " letters, digits or underscores. List the models with 'python -m redraw models'."
+            " letters, digits or underscores. List the models with 'redraw models'."
         )
     return name
 

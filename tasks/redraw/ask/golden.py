@@ -47,7 +47,7 @@ def predict_golden(request: PredictRequest) -> Prediction:
     if storage.stat("saved_model.pb") is None:
         raise VersionNotFound(
             f"{storage.uri}: expected a published version, got none."
-            " List them with 'python -m redraw releases'."
+            " List them with 'redraw releases'."
         )
     with scratch_folder("predict") as folder:
         download_tree(storage, "", folder)
