@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -30,6 +31,11 @@ from redraw_airflow.standalone.services import read_password
 from redraw_airflow.standalone.settings import Settings, read_settings
 from redraw_airflow.standalone.state import read_instance
 from tests.checkpoint_year import Year, save_year
+
+# Compiled modules are kept, in the tests' process and in those that it starts, whatever the caller's shell
+# says: without them importing TensorFlow takes almost three times as long.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 _Record = TypeVar("_Record", bound=Record)
 
