@@ -1,4 +1,6 @@
-"""The command line: `redraw STAGE …`, or `python -m redraw STAGE …`, reads a request and prints one JSON record.
+"""The command line: `redraw STAGE …` reads a request and prints one JSON record.
+
+It is `python -m redraw STAGE …` too.
 
 Flags are the fields of the stage's request; `--request FILE` takes them all as one
 JSON object (`-` is standard input). Logs and progress go to standard error. Exit

@@ -46,8 +46,7 @@ def predict_golden(request: PredictRequest) -> Prediction:
     storage = open_storage(f"{check_bucket(request.bucket)}/{request.model}/{version}")
     if storage.stat("saved_model.pb") is None:
         raise VersionNotFound(
-            f"{storage.uri}: expected a published version, got none."
-            " List them with 'redraw releases'."
+            f"{storage.uri}: expected a published version, got none. List them with 'redraw releases'."
         )
     with scratch_folder("predict") as folder:
         download_tree(storage, "", folder)

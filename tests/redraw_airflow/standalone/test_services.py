@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -93,10 +94,18 @@ def test_start_services_service_that_ends_at_once_fails_with_its_log(tmp_path: P
     assert kept.running() == {}
 
 
-def test_check_services_all_running_says_nothing() -> None:
+def test_check_services_names_the_one_that_ended_and_no_other(tmp_path: Path) -> None:
     me = psutil.Process()
+    running = Service(name="me", pid=me.pid, created=me.create_time(), log="")
+    (tmp_path / "other.log").write_text("its last words\n")
+    # A process of that number runs, but it began at another time: the service's is gone.
+    ended = replace(running, name="other", created=me.create_time() - 60, log=str(tmp_path / "other.log"))
 
-    check_services([Service(name="me", pid=me.pid, created=me.create_time(), log="")])
+    check_services([running])
+    with pytest.raises(EmbeddedError, match="^other: expected a running process") as caught:
+        check_services([running, ended])
+
+    assert list(caught.value.details) == ["its last words"]
 
 
 def test_up_interrupted_leaves_what_it_started_running_and_says_so(
