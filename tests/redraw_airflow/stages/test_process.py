@@ -39,9 +39,9 @@ pids.with_suffix(".new").rename(pids)
 """
 
 
-def stage(python: str, request: dict[str, object] | None = None) -> StageProcess:
+def stage(python: str, request: dict[str, object] | None = None, **options: float) -> StageProcess:
     return StageProcess(
-        stage="train", request=request or {}, gcp_conn_id="google_cloud_default", python=python
+        stage="train", request=request or {}, gcp_conn_id="google_cloud_default", python=python, **options
     )
 
 
@@ -163,7 +163,8 @@ def test_run_over_execution_timeout_leaves_no_process(
     program: Program, tmp_path: Path, until: Until, gone: Gone
 ) -> None:
     pids_file = tmp_path / "pids"
-    process = stage(program(STUBBORN.format(pids=os.fspath(pids_file), then="time.sleep(600)")))
+    python = program(STUBBORN.format(pids=os.fspath(pids_file), then="time.sleep(600)"))
+    process = stage(python, grace_seconds=0.3)
 
     with pytest.raises(AirflowTaskTimeout), timeout(2):  # type: ignore[no-untyped-call]
         process.run()
