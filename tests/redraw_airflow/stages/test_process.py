@@ -159,6 +159,25 @@ def test_terminate_with_obedient_stage_ends_at_once(program: Program, tmp_path: 
     assert time.monotonic() - started < 2.0
 
 
+def test_terminate_gives_the_stage_time_to_clean_up(program: Program, tmp_path: Path, until: Until) -> None:
+    ready = tmp_path / "ready"
+    python = program(f"""
+        import pathlib, signal, time
+        def clean_up(*_):
+            time.sleep(0.5)
+            sys.exit(7)
+        signal.signal(signal.SIGTERM, clean_up)
+        pathlib.Path({os.fspath(ready)!r}).touch()
+        time.sleep(30)
+    """)
+    running = Running(stage(python))
+    until(ready.exists, "the stage")
+
+    running.process.terminate()
+
+    assert running.join().returncode == 7
+
+
 def test_run_over_execution_timeout_leaves_no_process(
     program: Program, tmp_path: Path, until: Until, gone: Gone
 ) -> None:
