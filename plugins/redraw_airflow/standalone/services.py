@@ -182,7 +182,7 @@ def _migrate(settings: Settings) -> None:
 def _make_buckets(settings: Settings) -> bool:
     url = f"{settings.gcs_url}/storage/v1/b"
     for bucket in (settings.model_bucket, settings.checkpoint_bucket):
-        name = {"name": bucket.removeprefix("gs://")}
+        name = {"name": bucket.bucket}
         try:
             answer = httpx.post(url, params={"project": "redraw"}, json=name, trust_env=False)
         except httpx.TransportError:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from redraw.uri import BucketUri
 from redraw_airflow.standalone.errors import EmbeddedError
 
 __all__ = ["HOST", "USERS", "Settings", "airflow_environment", "read_settings", "stage_environment"]
@@ -49,14 +50,14 @@ class Settings:
         return f"http://{HOST}:{self.gcs_port}"
 
     @property
-    def model_bucket(self) -> str:
+    def model_bucket(self) -> BucketUri:
         """Where versions are published."""
-        return "gs://redraw-models"
+        return BucketUri("gs://redraw-models")
 
     @property
-    def checkpoint_bucket(self) -> str:
+    def checkpoint_bucket(self) -> BucketUri:
         """Where the checkpoint catalogue is."""
-        return "gs://redraw-checkpoints"
+        return BucketUri("gs://redraw-checkpoints")
 
     @property
     def passwords(self) -> Path:

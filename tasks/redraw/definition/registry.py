@@ -18,7 +18,7 @@ from pathlib import Path
 from redraw.definition import Applies, ModelDefinition
 from redraw.definition.source_text import read_definition_text
 from redraw.errors import InvalidDefinition, UnknownModel
-from redraw.names import check_model_name
+from redraw.names import ModelName
 
 __all__ = [
     "FoundModel",
@@ -100,7 +100,7 @@ def find_model(name: str) -> FoundModel:
         UnknownModel: No package holds it.
         InvalidDefinition: As `list_models`.
     """
-    check_model_name(name)
+    name = ModelName(name)
     models = {model.name: model for model in list_models()}
     if name not in models:
         packages = os.environ.get("REDRAW_MODELS", _DEFAULT_PACKAGES)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from redraw.definition.registry import FoundModel, list_models
 from redraw.errors import NewerRecord, ObjectConflict, VersionNotFound
-from redraw.names import check_model_name
+from redraw.names import ModelName
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, read_claim, read_release
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.version_rows import VersionRow, row_of
@@ -45,7 +45,7 @@ class ModelRow:
         recent: The last of them, the newest weights first.
     """
 
-    name: str
+    name: ModelName
     summary: str
     live: int | None
     problem: str
@@ -95,7 +95,7 @@ class Browser:
         rows = in_parallel(self._model_row, list_models())
         return tuple(sorted(rows, key=lambda row: (not row.versions, row.name)))
 
-    def pointer(self, model: str) -> tuple[LivePointer, str]:
+    def pointer(self, model: ModelName) -> tuple[LivePointer, str]:
         """The live pointer of a model; its version is None before the first.
 
         Returns:
@@ -103,11 +103,11 @@ class Browser:
             that is returned then points nowhere.
         """
         try:
-            return read_pointer(self.storage, check_model_name(model)), ""
+            return read_pointer(self.storage, model), ""
         except NewerRecord as err:
             return LivePointer(model=model, version=None, previous=None), str(err)
 
-    def versions(self, model: str, offset: int = 0, limit: int | None = None) -> VersionPage:
+    def versions(self, model: ModelName, offset: int = 0, limit: int | None = None) -> VersionPage:
         """Some of a model's versions, the newest weights first.
 
         Args:
@@ -115,21 +115,21 @@ class Browser:
             offset: How many to pass over.
             limit: How many at most; all by default.
         """
-        listed = self._listed(check_model_name(model))
+        listed = self._listed(model)
         wanted = listed[offset:] if limit is None else listed[offset : offset + limit]
         return self._page(model, wanted, len(listed))
 
-    def numbers(self, model: str) -> tuple[int, ...]:
+    def numbers(self, model: ModelName) -> tuple[int, ...]:
         """Every version of a model by its number, the newest weights first; no record is read."""
-        return tuple(_version_of(item) for item in self._listed(check_model_name(model)))
+        return tuple(_version_of(item) for item in self._listed(model))
 
-    def release(self, model: str, version: int) -> Release:
+    def release(self, model: ModelName, version: int) -> Release:
         """A version's release record.
 
         Raises:
             VersionNotFound: It was never published, or not to its end.
         """
-        release = read_release(self.storage, check_model_name(model), version)
+        release = read_release(self.storage, model, version)
         if release is None:
             raise VersionNotFound(
                 f"{self.storage.uri}/{model}/{version}: expected a published version, got none."
@@ -137,16 +137,16 @@ class Browser:
             )
         return release
 
-    def claim(self, model: str, version: int) -> Claim:
+    def claim(self, model: ModelName, version: int) -> Claim:
         """A version's claim, with its manifest; raises as `release`."""
-        claim = read_claim(self.storage, check_model_name(model), version)
+        claim = read_claim(self.storage, model, version)
         if claim is None:
             raise VersionNotFound(
                 f"{self.storage.uri}/{model}/{version}: expected a claim, got none. Correct the address."
             )
         return claim
 
-    def attachment(self, model: str, version: int, name: str) -> bytes | None:
+    def attachment(self, model: ModelName, version: int, name: str) -> bytes | None:
         """Something to look at that was published beside a version, held to its record.
 
         Args:
@@ -180,19 +180,20 @@ class Browser:
             )
         return content
 
-    def sample(self, model: str, limit: int) -> VersionPage:
+    def sample(self, model: ModelName, limit: int) -> VersionPage:
         """At most `limit` of a model's versions, evenly spread from the newest weights to the oldest."""
-        listed = self._listed(check_model_name(model))
+        listed = self._listed(model)
         steps = max(limit - 1, 1)
         places = sorted({round(number * (len(listed) - 1) / steps) for number in range(limit)})
         wanted = listed if len(listed) <= limit else tuple(listed[place] for place in places)
         return self._page(model, wanted, len(listed))
 
     def _model_row(self, model: FoundModel) -> ModelRow:
-        versions = self.versions(model.name, limit=_RECENT)
-        pointer, problem = self.pointer(model.name)
+        name = ModelName(model.name)
+        versions = self.versions(name, limit=_RECENT)
+        pointer, problem = self.pointer(name)
         return ModelRow(
-            name=model.name,
+            name=name,
             summary=model.summary,
             live=pointer.version,
             problem=problem,
@@ -200,7 +201,7 @@ class Browser:
             recent=versions.rows,
         )
 
-    def _page(self, model: str, wanted: Sequence[StoredObject], total: int) -> VersionPage:
+    def _page(self, model: ModelName, wanted: Sequence[StoredObject], total: int) -> VersionPage:
         rows = in_parallel(lambda item: self._row(model, item), wanted)
         return VersionPage(
             total=total,
@@ -208,7 +209,7 @@ class Browser:
             unreadable=tuple(row for row in rows if isinstance(row, UnreadableVersion)),
         )
 
-    def _listed(self, model: str) -> tuple[StoredObject, ...]:
+    def _listed(self, model: ModelName) -> tuple[StoredObject, ...]:
         """The release records, the newest weights first, as a listing that is not old shows them."""
         now = self._clock()
         with self._lock:
@@ -226,7 +227,7 @@ class Browser:
             self._listings[model] = (now, listed)
         return listed
 
-    def _row(self, model: str, item: StoredObject) -> VersionRow | UnreadableVersion | None:
+    def _row(self, model: ModelName, item: StoredObject) -> VersionRow | UnreadableVersion | None:
         key = (item.name, item.generation)
         with self._lock:
             if key in self._rows:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from redraw.errors import InvalidRecord
-from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
+from redraw.errors import InvalidName, InvalidRecord
+from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass, parse_names
 from redraw.records.schema import SCHEMA, check_schema
 
 __all__ = ["Record", "UnreadableRecord"]
@@ -29,6 +29,10 @@ class Record:
     """
 
     schema: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Parse its names and URIs."""
+        parse_names(self)
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values, its kind under `record` and its form under `schema`."""
@@ -63,6 +67,8 @@ class Record:
             return decode_dataclass(cls, fields)
         except JsonMismatch as err:
             raise InvalidRecord(f"{cls.__name__} record: {err}.") from err
+        except InvalidName as err:
+            raise InvalidRecord(f"{cls.__name__} record: {err}") from err
 
     @classmethod
     def from_text(cls, text: str | bytes, where: str) -> Self:

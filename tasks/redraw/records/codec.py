@@ -9,9 +9,10 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-__all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key"]
+__all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key", "parse_names"]
 
 T = TypeVar("T")
 
@@ -56,6 +57,41 @@ def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
     return cls(**arguments)
 
 
+def parse_names(value: Any) -> None:
+    """Make what a frozen dataclass declares as a name or a URI such, while the instance is made.
+
+    So they are parsed where they arrive, from JSON or from a caller, and nowhere below.
+
+    Raises:
+        InvalidName: One has a form that could lead somewhere else.
+    """
+    cls: Any = type(value)
+    for name, parse in _parsed_fields(cls):
+        given = getattr(value, name)
+        if isinstance(given, tuple):
+            parsed: Any = tuple(parse(item) if isinstance(item, str) else item for item in given)
+        elif isinstance(given, str):
+            parsed = parse(given)
+        else:
+            continue
+        # The only way to set a field of a frozen dataclass while it is made.
+        object.__setattr__(value, name, parsed)
+
+
+@cache
+def _parsed_fields(cls: type) -> tuple[tuple[str, type[str]], ...]:
+    """The fields that hold a kind of text with a form of its own, each with its type."""
+    hints = typing.get_type_hints(cls)
+    parsed = ((declared.name, _parsed_type(hints[declared.name])) for declared in fields(cls))
+    return tuple((name, kind) for name, kind in parsed if kind is not None)
+
+
+def _parsed_type(hint: Any) -> type[str] | None:
+    if get_origin(hint) in (Union, types.UnionType, tuple):
+        return next(filter(None, map(_parsed_type, get_args(hint))), None)
+    return hint if isinstance(hint, type) and issubclass(hint, str) and hint is not str else None
+
+
 def _listed(keys: Mapping[str, Any]) -> str:
     return ", ".join(keys)
 
@@ -69,7 +105,8 @@ def _encode(value: Any) -> Any:
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_encode(item) for item in value]
-    return value
+    # A name or a URI is stored as the plain text that it is.
+    return str(value) if isinstance(value, str) else value
 
 
 def _decode(hint: Any, value: Any, key: str) -> Any:
@@ -111,6 +148,8 @@ def _decode_inner(cls: Any, value: Any, key: str) -> Any:
 def _decode_scalar(hint: Any, value: Any, key: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if issubclass(hint, str):
+        hint = str  # `parse_names` makes it what is declared
     fits = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
     return _expect(fits, value, key, f"a value of type {hint.__name__}")
 

@@ -28,6 +28,7 @@ from redraw.storage.opening import (
     open_storage,
 )
 from redraw.storage.scratch import demand_room
+from redraw.uri import Uri
 
 __all__ = ["RemoteRunFolder"]
 
@@ -50,7 +51,7 @@ class RemoteRunFolder(RunFolder):
 
     sends = True
 
-    def __init__(self, uri: str, scratch: Path) -> None:
+    def __init__(self, uri: Uri, scratch: Path) -> None:
         super().__init__(scratch)
         self._storage = open_storage(uri)
         # What this process read or wrote last of what it replaces: another process's is not replaced.
@@ -60,7 +61,7 @@ class RemoteRunFolder(RunFolder):
             self._metrics.write_bytes(metrics)
 
     @property
-    def uri(self) -> str:
+    def uri(self) -> Uri:
         """Where the run is for other stages."""
         return self._storage.uri
 

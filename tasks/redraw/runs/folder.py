@@ -12,6 +12,7 @@ from pathlib import Path
 from redraw.errors import InvalidRecord
 from redraw.records import TrainingRun
 from redraw.storage.files import write_atomically
+from redraw.uri import Uri
 
 __all__ = ["Evaluation", "RunFolder"]
 
@@ -51,9 +52,9 @@ class RunFolder:
         self._metrics = path / METRICS
 
     @property
-    def uri(self) -> str:
+    def uri(self) -> Uri:
         """Where the run is for other stages."""
-        return str(self.path.absolute())
+        return Uri(self.path).absolute()
 
     def is_empty(self) -> bool:
         """Whether nothing is there."""

@@ -16,6 +16,7 @@ from redraw.records import TrainingRun
 from redraw.runs.folder import RunFolder
 from redraw.train.cluster import Cluster
 from redraw.train.keras_loop import Trainer
+from redraw.uri import Uri
 
 __all__ = ["DistributedTrainer", "make_strategy", "split_batches"]
 
@@ -80,7 +81,7 @@ class DistributedTrainer(Trainer):
         self._sum_up = self._optimizer._all_reduce_sum_gradients
         self._optimizer._all_reduce_sum_gradients = list
 
-    def restore(self, warm_start: str | None) -> int:
+    def restore(self, warm_start: Uri | None) -> int:
         """As `StepLoop.restore`; what the chief has restored, every worker gets."""
         if self._cluster.leads:
             super().restore(warm_start)

@@ -19,8 +19,9 @@ from redraw.errors import (
     StorageUnavailable,
     VersionNotFound,
 )
-from redraw.names import check_model_name
+from redraw.names import ModelName
 from redraw.requests import AskRequest
+from redraw.uri import BucketUri
 from redraw_airflow.web.server.access import acting_user, offers_trials
 from redraw_airflow.web.server.buckets import BrowserDep
 from redraw_airflow.web.server.errors import WorkerOverran, WorkersBusy
@@ -60,7 +61,7 @@ router = APIRouter()
 def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
     """What each signature takes and answers, and a first request for it."""
     try:
-        release = browser.release(model, version)
+        release = browser.release(ModelName(model), version)
         examples = example_requests(browser.storage, release)
     except RedrawError as err:
         return _refusal(err)
@@ -77,8 +78,8 @@ async def ask_version(request: Request, browser: BrowserDep, model: str, version
     """Have the version answer one request: `{"signature": …, "inputs": {…}}`."""
     try:
         asked = AskRequest(
-            model=check_model_name(model),
-            bucket=browser.storage.uri,
+            model=ModelName(model),
+            bucket=BucketUri(browser.storage.uri),
             version=version,
             seconds=_ANSWER_SECONDS,
             **_read_asked(await _read_body(request)),

@@ -13,10 +13,11 @@ from fastapi import Depends
 
 from redraw.checkpoint.catalogue.count import Count, count_checkpoints
 from redraw.errors import InvalidRequest
-from redraw.names import check_bucket
+from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
+from redraw.uri import BucketUri, Uri
 from redraw_airflow.stages.credentials import DEFAULT_CONNECTION, connection_credentials
 
 __all__ = ["BrowserDep", "CatalogueCounts", "CountsDep", "model_browser"]
@@ -39,7 +40,7 @@ class CatalogueCounts:
         self._lock = threading.Lock()
         self._counts: dict[str, tuple[float, Count]] = {}
 
-    def of(self, model: str) -> Count | None:
+    def of(self, model: ModelName) -> Count | None:
         """The count of a model's checkpoints; None without a catalogue."""
         if self._catalogue is None:
             return None
@@ -66,12 +67,13 @@ def model_browser() -> Browser:
         raise InvalidRequest(
             "REDRAW_MODEL_BUCKET: expected gs://BUCKET in the API server's environment, got none. Set it."
         )
-    return _browser(check_bucket(bucket))
+    return _browser(BucketUri(bucket))
 
 
 def catalogue_counts() -> CatalogueCounts:
     """The sizes of the catalogue that `REDRAW_CHECKPOINTS` names, as a dependency of the routes."""
-    return _counts(os.environ.get("REDRAW_CHECKPOINTS") or None)
+    catalogue = os.environ.get("REDRAW_CHECKPOINTS")
+    return _counts(Uri(catalogue) if catalogue else None)
 
 
 BrowserDep = Annotated[Browser, Depends(model_browser)]
@@ -79,16 +81,16 @@ CountsDep = Annotated[CatalogueCounts, Depends(catalogue_counts)]
 
 
 @functools.cache
-def _browser(bucket: str) -> Browser:
+def _browser(bucket: BucketUri) -> Browser:
     return Browser(_opened(bucket))
 
 
 @functools.cache
-def _counts(catalogue: str | None) -> CatalogueCounts:
+def _counts(catalogue: Uri | None) -> CatalogueCounts:
     return CatalogueCounts(None if catalogue is None else _opened(catalogue))
 
 
-def _opened(uri: str) -> Storage:
+def _opened(uri: Uri) -> Storage:
     """A bucket, by the connection that `REDRAW_WEB_CONNECTION` names: no second secret is needed."""
     connection = os.environ.get("REDRAW_WEB_CONNECTION") or DEFAULT_CONNECTION
     provide_credentials(functools.partial(connection_credentials, connection))

@@ -24,6 +24,7 @@ from redraw.records.results import AdoptionReport
 from redraw.requests import AdoptRequest
 from redraw.storage.files import scan_tree
 from redraw.storage.opening import open_storage, upload_tree
+from redraw.uri import Uri
 from tests.checkpoint_year import MODEL, Year
 
 
@@ -52,7 +53,7 @@ def test_adopt_a_year_of_every_layout_tells_step_and_time_of_each(
     assert report.broken == ()
     expected = {(str(c.uri), c.step, c.trained_at) for c in year_of_checkpoints.checkpoints}
     assert {(c.uri, c.step, c.trained_at) for c in report.adopted} == expected
-    for record in list_checkpoints(str(tmp_path), MODEL):
+    for record in list_checkpoints(Uri(tmp_path), MODEL):
         source = open_checkpoint(record.files_uri)
         assert source.digest() == record.digest
         assert record.uri.startswith(str(year_of_checkpoints.folder if in_place else tmp_path / MODEL))
@@ -78,7 +79,7 @@ def test_adopt_from_a_bucket_into_a_bucket_records_the_same(
     noted = {c.digest: c.trained_at for c in report.adopted if "estimator" in c.uri or "managed" in c.uri}
     assert noted == {digest: here[digest].trained_at for digest in noted}
     assert len(noted) == 6
-    for record in list_checkpoints(f"{bucket}/catalogue", MODEL):
+    for record in list_checkpoints(Uri(bucket) / "catalogue", MODEL):
         assert open_checkpoint(record.files_uri).digest() == record.digest
 
 
