@@ -13,7 +13,8 @@ import pytest
 from redraw.checkpoint.select import select_checkpoint
 from redraw.definition import ModelDefinition
 from redraw.definition.registry import load_definition
-from redraw.export.export import export_model, exporter
+from redraw.export import exporter
+from redraw.export.export import export_model
 from redraw.records import Checkpoint, ExportedModel, TrainingRun, WeightsKind
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
 from redraw.train.train import train_model

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from redraw.definition.model import NEWEST_SERVER
 from tests.paths import ROOT
 
 DOCKER = ROOT / "docker"
@@ -45,6 +46,10 @@ def test_images_are_built_here_or_have_a_version(compose: dict[str, Any]) -> Non
         else:
             assert re.fullmatch(r"[a-z/-]+:\d[\w.-]+", service["image"])
             assert "build" not in service
+
+
+def test_model_server_is_the_newest_release(compose: dict[str, Any]) -> None:
+    assert compose["services"]["serving"]["image"] == f"tensorflow/serving:{NEWEST_SERVER}.0"
 
 
 def test_ports_are_published_on_loopback_alone(compose: dict[str, Any]) -> None:

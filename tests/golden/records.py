@@ -317,9 +317,14 @@ RECORDS: Mapping[str, Record] = {
         ModelList(
             models=(
                 ModelDescription(
-                    name=MODEL, summary="Digits.", module="models.digits", signatures={"serve": SIGNATURE}
+                    name=MODEL,
+                    summary="Digits.",
+                    module="models.digits",
+                    signatures={"serve": SIGNATURE},
+                    problem="fails to import",
                 ),
-            )
+            ),
+            problems=("package models cannot be read",),
         ),
         WeightDifferences(
             model=MODEL,

@@ -52,7 +52,11 @@ NOW = "schema-1"
 FORMS = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir() and path.name[0] not in "_.")
 # Keys that a form does not have yet.
 LATER: dict[str, dict[str, dict[str, Any]]] = {
-    "without-schema": {"ReleaseList": {"unreadable": ()}, "CheckpointList": {"unreadable": ()}}
+    "without-schema": {
+        "ReleaseList": {"unreadable": ()},
+        "CheckpointList": {"unreadable": ()},
+        "ModelList": {"problems": (), "models": (replace(RECORDS["ModelList"].models[0], problem=""),)},
+    }
 }
 
 

@@ -10,17 +10,18 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.uri import Uri
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 __all__ = [
+    "AnyRecord",
     "RecordOrUri",
     "TaskFolder",
     "asked_by",
@@ -34,8 +35,10 @@ __all__ = [
     "truth",
 ]
 
-# What a stage reads: the XCom of the stage before it, or where that left its record.
-RecordOrUri = Mapping[str, Any] | str
+# What a task reads: a record, as JSON or as the XCom of the task that returned it.
+AnyRecord: TypeAlias = "Mapping[str, Any] | XComArg"
+# The same, or where a stage left its record.
+RecordOrUri: TypeAlias = "AnyRecord | str"
 
 _LONGEST_NAME = 150
 

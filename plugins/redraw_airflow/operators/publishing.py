@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -12,6 +11,7 @@ from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
+    AnyRecord,
     RecordOrUri,
     TaskFolder,
     asked_by,
@@ -57,7 +57,7 @@ class PushModelOperator(StageOperator):
         bucket: str | None = None,
         make_live: bool | str = False,
         signing_key: str | None = None,
-        approval: Mapping[str, Any] | None = None,
+        approval: AnyRecord | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -66,7 +66,7 @@ class PushModelOperator(StageOperator):
         self.bucket = bucket
         self.make_live = make_live
         self.signing_key = signing_key
-        self.approval = approval
+        self.approval: Any = approval
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `PushRequest`."""

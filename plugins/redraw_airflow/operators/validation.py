@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from redraw.requests import ValidateRequest
 from redraw_airflow.operators.approval import approval_wanted, describe_release
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
+    AnyRecord,
     RecordOrUri,
     TaskFolder,
     listed_texts,
@@ -133,8 +134,8 @@ class ApproveReleaseOperator(ApprovalOperator):
         self,
         *,
         model: str,
-        saved_model: Mapping[str, Any],
-        report: Mapping[str, Any],
+        saved_model: AnyRecord,
+        report: AnyRecord,
         bucket: str | None = None,
         make_live: bool | str = False,
         wait_hours: float | str = 24,

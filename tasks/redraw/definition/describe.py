@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from redraw.definition.registry import list_models, load_definition
+from dataclasses import replace
+
+from redraw.definition.registry import FoundModel, list_models, list_problems, load_definition
+from redraw.errors import InvalidDefinition
 from redraw.records.results import ModelDescription, ModelList
 from redraw.requests import ModelsRequest
 
@@ -16,19 +19,14 @@ def describe_models(request: ModelsRequest) -> ModelList:
         request: Asks for nothing in particular.
 
     Returns:
-        The models by name, with their signatures.
-
-    Raises:
-        InvalidDefinition: One of them cannot be loaded.
+        The models by name, with their signatures; of one that cannot be used the reason instead.
     """
-    return ModelList(
-        models=tuple(
-            ModelDescription(
-                name=found.name,
-                summary=found.summary,
-                module=found.module,
-                signatures=load_definition(found.name).signatures,
-            )
-            for found in list_models()
-        )
-    )
+    return ModelList(models=tuple(_describe(model) for model in list_models()), problems=list_problems())
+
+
+def _describe(model: FoundModel) -> ModelDescription:
+    description = ModelDescription(name=model.name, summary=model.summary, module=model.module)
+    try:
+        return replace(description, signatures=load_definition(model.name).signatures)
+    except InvalidDefinition as err:
+        return replace(description, problem=str(err))

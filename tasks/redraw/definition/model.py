@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["HELD_OUT_ROWS", "ModelDefinition"]
+__all__ = ["HELD_OUT_ROWS", "NEWEST_SERVER", "ModelDefinition"]
 
 # Enough to tell a forgotten preprocessing step from none, and few enough to cost a second.
 HELD_OUT_ROWS = 200
+# The newest release of TensorFlow Serving, which follows TensorFlow by months; docker/compose.yaml runs it.
+# Source: https://github.com/tensorflow/serving/issues/4129
+NEWEST_SERVER = "2.20"
 
 
 class ModelDefinition(ABC):
@@ -48,7 +51,8 @@ class ModelDefinition(ABC):
             name, or the only one that fits.
         tolerance: The largest difference, absolute and relative, allowed between a float
             that the SavedModel answers and the same from the checkpoint in evaluation mode.
-        serving_runtime: The oldest TensorFlow release whose server has to load the export.
+        serving_runtime: The oldest TensorFlow release whose server has to load the export; by default
+            the newest release of TensorFlow Serving.
         stateful_ops: Kinds of operations that a signature may reach although they are random
             or keep a state, such as a sampling decoder's.
         budget: What the model may cost where it is served.
@@ -68,7 +72,7 @@ class ModelDefinition(ABC):
     renames: ClassVar[tuple[tuple[str | re.Pattern[str], str], ...]] = ()
     checkpoint_roots: ClassVar[Mapping[WeightsKind, str]] = {}
     tolerance: ClassVar[float] = 1e-5
-    serving_runtime: ClassVar[str] = "2.21"
+    serving_runtime: ClassVar[str] = NEWEST_SERVER
     stateful_ops: ClassVar[tuple[str, ...]] = ()
     budget: ClassVar[Budget] = Budget()
     max_regression: ClassVar[Mapping[str, float]] = {}

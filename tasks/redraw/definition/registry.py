@@ -1,7 +1,9 @@
-"""Find definitions by name, in the packages that `REDRAW_MODELS` lists and nowhere else.
+"""Find definitions by name, in the packages that announce them and nowhere else.
 
-Listing reads the files without importing them, so that a DAG file can offer the
-models in a form at no cost; only loading one imports it.
+An installed package announces its definitions by the entry point group `redraw.models`;
+`REDRAW_MODELS` lists other packages in place of those. Listing reads the files without
+importing them, so that a DAG file can offer the models in a form at no cost; only loading one
+imports it. What is wrong with one package or one module makes its own models unusable and no other.
 """
 
 from __future__ import annotations
@@ -9,13 +11,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import os
+import logging
 import pkgutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from redraw.definition import Applies, ModelDefinition
+from redraw.definition.packages import Package, list_packages
 from redraw.definition.source_text import read_definition_text
 from redraw.errors import InvalidDefinition, UnknownModel
 from redraw.names import ModelName
@@ -27,10 +30,11 @@ __all__ = [
     "find_fitting",
     "find_model",
     "list_models",
+    "list_problems",
     "load_definition",
 ]
 
-_DEFAULT_PACKAGES = "redraw.models"
+_logger = logging.getLogger(__name__)
 _PREFERRED = "mnist"
 
 
@@ -45,27 +49,37 @@ class FoundModel:
         applies: Which checkpoints it is for.
         approval: Whether a person has to approve a publication, unless a run says otherwise.
         metrics: Those that it sets bounds for.
+        problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
     """
 
     name: str
     module: str
-    summary: str
+    summary: str = ""
     applies: Applies = field(default_factory=Applies)
     approval: bool = False
     metrics: tuple[str, ...] = ()
+    problem: str = ""
 
 
 def list_models() -> tuple[FoundModel, ...]:
-    """The models of every package in `REDRAW_MODELS` (comma-separated), by name.
+    """The models of every package that announces some, by name.
 
     Returns:
-        Each model once, sorted by name; definitions that say they are another model's are none.
+        Each model once, sorted by name, those with a `problem` too; definitions that say they are
+        another model's are none. What is wrong with a package as a whole is logged.
 
-    Raises:
-        InvalidDefinition: A package that cannot be found, a module that cannot be
-            read, or one name in two packages.
+    Example:
+        >>> [model.name for model in list_models() if not model.problem]  # doctest: +SKIP
+        ['digits_graph', 'mnist', 'recommender', 'text_classifier']
     """
+    for problem in list_problems():
+        _logger.error("%s", problem)
     return tuple(model for model in _list_definitions() if not model.applies.model)
+
+
+def list_problems() -> tuple[str, ...]:
+    """What is wrong with packages that cannot be read at all, a line each."""
+    return tuple(package.problem for package in list_packages() if package.problem)
 
 
 def default_model(names: Sequence[str]) -> str:
@@ -75,15 +89,18 @@ def default_model(names: Sequence[str]) -> str:
 
 def _list_definitions() -> tuple[FoundModel, ...]:
     found: dict[str, FoundModel] = {}
-    for package in os.environ.get("REDRAW_MODELS", _DEFAULT_PACKAGES).split(","):
-        for model in _models_in(package.strip()):
-            if model.name in found:
-                raise InvalidDefinition(
-                    f"model {model.name!r} is defined twice, in {found[model.name].module} and"
-                    f" {model.module}. Rename one, or take one package out of REDRAW_MODELS."
-                )
-            found[model.name] = model
+    for model in (model for package in list_packages() for model in _models_in(package)):
+        twin = found.get(model.name)
+        found[model.name] = model if twin is None else _defined_twice(twin, model)
     return tuple(found[name] for name in sorted(found))
+
+
+def _defined_twice(model: FoundModel, twin: FoundModel) -> FoundModel:
+    problem = (
+        f"model {model.name!r}: expected one definition, got two, in {model.module} and {twin.module}."
+        " Rename one, or name the packages to use in REDRAW_MODELS."
+    )
+    return replace(model, summary="", applies=Applies(), problem=problem)
 
 
 def find_model(name: str) -> FoundModel:
@@ -98,18 +115,26 @@ def find_model(name: str) -> FoundModel:
     Raises:
         InvalidName: The name has a form that no model has.
         UnknownModel: No package holds it.
-        InvalidDefinition: As `list_models`.
+        InvalidDefinition: Its file cannot be read, or two packages hold it.
     """
     name = ModelName(name)
-    models = {model.name: model for model in list_models()}
+    models = {model.name: model for model in _list_definitions() if not model.applies.model}
     if name not in models:
-        packages = os.environ.get("REDRAW_MODELS", _DEFAULT_PACKAGES)
-        known = ", ".join(models) or "none"
-        raise UnknownModel(
-            f"model {name!r}: expected one of {known}. Add its module to a package in"
-            f" REDRAW_MODELS (now {packages}), or correct the name."
-        )
+        raise UnknownModel(_unknown(name, tuple(models)))
+    if models[name].problem:
+        raise InvalidDefinition(models[name].problem)
     return models[name]
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    packages = ", ".join(package.name for package in list_packages()) or "none"
+    return " ".join(
+        (
+            f"model {name!r}: expected one of {', '.join(known) or 'none'}. Add its module to a package that"
+            f" announces definitions (now {packages}), or correct the name.",
+            *list_problems(),
+        )
+    )
 
 
 def find_fitting(name: str, trained_at: str) -> FoundModel:
@@ -130,6 +155,8 @@ def find_fitting(name: str, trained_at: str) -> FoundModel:
     """
     own = find_model(name)
     family = [own, *(other for other in _list_definitions() if other.applies.model == name)]
+    if problem := next((one.problem for one in family if one.problem), ""):
+        raise InvalidDefinition(problem)
     fitting = [one for one in family if one.applies.covers(trained_at)]
     dated = [one for one in fitting if one.applies.bounded]
     chosen = dated or fitting
@@ -171,38 +198,26 @@ def _load(found: FoundModel) -> ModelDefinition:
     return definition
 
 
-def _models_in(package: str) -> list[FoundModel]:
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError) as err:
-        raise InvalidDefinition(f"REDRAW_MODELS names {package!r}, which fails: {err}.") from err
-    if spec is None or spec.submodule_search_locations is None:
-        raise InvalidDefinition(
-            f"REDRAW_MODELS names {package!r}: expected a package on PYTHONPATH, found none."
-        )
-    folders = list(spec.submodule_search_locations)
-    return [
-        _read_module(package, info)
-        for info in pkgutil.iter_modules(folders)
-        if not info.ispkg and not info.name.startswith("_")
-    ]
+def _models_in(package: Package) -> Iterator[FoundModel]:
+    for info in pkgutil.iter_modules(package.folders):
+        if not info.ispkg and not info.name.startswith("_"):
+            yield _read_module(package.name, info)
 
 
 def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
     path, module = Path(info.module_finder.path) / f"{info.name}.py", f"{package}.{info.name}"  # type: ignore[union-attr]
+    model = FoundModel(name=info.name, module=module)
     try:
-        said = read_definition_text(path.read_text())
-    except InvalidDefinition as err:
-        raise InvalidDefinition(f"module {module}, {err}") from err
+        text = read_definition_text(path.read_text())
     except (OSError, SyntaxError, ValueError) as err:
-        return FoundModel(name=info.name, module=module, summary=f"cannot be read: {err}")
-    return FoundModel(
-        name=info.name,
-        module=module,
-        summary=said.summary,
-        applies=said.applies,
-        approval=said.approval,
-        metrics=said.metrics,
+        return replace(model, problem=f"module {module}: cannot be read: {err}. Correct it.")
+    return replace(
+        model,
+        summary=text.summary,
+        applies=text.applies,
+        approval=text.approval,
+        metrics=text.metrics,
+        problem=f"module {module}, {text.problem}" if text.problem else "",
     )
 
 

@@ -21,12 +21,14 @@ class DefinitionText:
         applies: As `ModelDefinition.applies_to`.
         approval: As `ModelDefinition.approval`.
         metrics: The names in `ModelDefinition.thresholds`, as far as they are plain texts.
+        problem: Which of these is not written plainly, and what to do; empty if all are.
     """
 
     summary: str = ""
     applies: Applies = field(default_factory=Applies)
     approval: bool = False
     metrics: tuple[str, ...] = ()
+    problem: str = ""
 
 
 # Each form, and each view of the pages, reads every definition.
@@ -43,15 +45,17 @@ def read_definition_text(source: str) -> DefinitionText:
     Raises:
         SyntaxError: It is no Python.
         ValueError: The same, for null bytes.
-        InvalidDefinition: `applies_to` or `approval` is not written plainly.
     """
     tree = ast.parse(source)
     values = _class_attributes(tree)
+    applies, applies_problem = _read_applies(values.get("applies_to"))
+    approval, approval_problem = _read_approval(values.get("approval"))
     return DefinitionText(
         summary=(ast.get_docstring(tree) or "").partition("\n")[0],
-        applies=_read_applies(values["applies_to"]) if "applies_to" in values else Applies(),
-        approval=_read_approval(values["approval"]) if "approval" in values else False,
+        applies=applies,
+        approval=approval,
         metrics=_read_keys(values.get("thresholds")),
+        problem=applies_problem or approval_problem,
     )
 
 
@@ -66,23 +70,32 @@ def _class_attributes(tree: ast.Module) -> dict[str, ast.expr]:
     return found
 
 
-def _read_applies(value: ast.expr) -> Applies:
+def _read_applies(value: ast.expr | None) -> tuple[Applies, str]:
+    """What is written, and what is wrong with it; whose definition it is stays known if it can."""
+    if value is None:
+        return Applies(), ""
+    keywords = {str(word.arg): word.value for word in value.keywords} if isinstance(value, ast.Call) else {}
     try:
         if not isinstance(value, ast.Call) or value.args:
             raise ValueError(ast.unparse(value))
-        given = {str(word.arg): ast.literal_eval(word.value) for word in value.keywords}
-        return Applies(**given)
-    except (ValueError, TypeError) as err:
-        raise InvalidDefinition(
+        return Applies(**{name: ast.literal_eval(word) for name, word in keywords.items()}), ""
+    except (ValueError, TypeError, InvalidDefinition) as err:
+        model = keywords.get("model")
+        whose = model.value if isinstance(model, ast.Constant) and isinstance(model.value, str) else ""
+        if isinstance(err, InvalidDefinition):
+            return Applies(model=whose), str(err)
+        return Applies(model=whose), (
             f"applies_to: expected Applies(model=…, from_time=…, until=…) with plain texts, got"
             f" {ast.unparse(value)!r:.80}. Correct it."
-        ) from err
+        )
 
 
-def _read_approval(value: ast.expr) -> bool:
+def _read_approval(value: ast.expr | None) -> tuple[bool, str]:
+    if value is None:
+        return False, ""
     if isinstance(value, ast.Constant) and isinstance(value.value, bool):
-        return value.value
-    raise InvalidDefinition(
+        return value.value, ""
+    return False, (
         f"approval: expected True or False, written out, got {ast.unparse(value)!r:.80}. Correct it."
     )
 

@@ -39,16 +39,18 @@ class ModelRow:
     Attributes:
         name: The definition's.
         summary: The first line of its docstring.
+        problem: Why its definition cannot be used; empty where it can.
         live: The live version; None before the first.
-        problem: Why the live pointer cannot be read; empty if it can.
+        live_problem: Why the live pointer cannot be read; empty if it can.
         versions: How many were published, the pruned ones included.
         recent: The last of them, the newest weights first.
     """
 
     name: ModelName
     summary: str
-    live: int | None
     problem: str
+    live: int | None
+    live_problem: str
     versions: int
     recent: tuple[VersionRow, ...]
 
@@ -89,7 +91,6 @@ class Browser:
         """Every model that has a definition, by name; first those that have a version.
 
         Raises:
-            InvalidDefinition: A package of `REDRAW_MODELS` cannot be read.
             StorageError: The bucket is missing, forbidden or does not answer.
         """
         rows = in_parallel(self._model_row, list_models())
@@ -195,8 +196,9 @@ class Browser:
         return ModelRow(
             name=name,
             summary=model.summary,
+            problem=model.problem,
             live=pointer.version,
-            problem=problem,
+            live_problem=problem,
             versions=versions.total,
             recent=versions.rows,
         )

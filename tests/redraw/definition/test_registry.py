@@ -1,11 +1,20 @@
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from redraw.definition.registry import definition_for, find_fitting, list_models, load_definition
+from redraw.definition.registry import (
+    definition_for,
+    find_fitting,
+    list_models,
+    list_problems,
+    load_definition,
+)
 from redraw.errors import InvalidDefinition, UnknownModel
-from tests.paths import TESTS
+from tests.paths import IMPORT_PATH, TESTS
 
 GOOD = """
 from sample_models.line_module import LineDefinition
@@ -37,8 +46,12 @@ def test_list_models_shipped_package_finds_mnist_unimported() -> None:
 
 def test_list_models_broken_module_is_listed_with_its_reason(package: Path) -> None:
     (package / "broken.py").write_text("def (")
-    (model,) = list_models()
-    assert model.summary.startswith("cannot be read")
+    (package / "good.py").write_text(GOOD.format(body="pass"))
+    broken, good = list_models()
+    assert broken.problem.startswith(f"module {package.name}.broken: cannot be read")
+    assert (good.problem, type(load_definition("good")).__name__) == ("", "Mine")
+    with pytest.raises(InvalidDefinition, match="broken: cannot be read"):
+        load_definition("broken")
 
 
 def test_list_models_same_name_in_two_packages_is_refused(
@@ -49,16 +62,90 @@ def test_list_models_same_name_in_two_packages_is_refused(
     (other / "__init__.py").touch()
     for folder in (package, other):
         (folder / "twin.py").touch()
+    (other / "alone.py").write_text(GOOD.format(body="pass"))
     monkeypatch.setenv("REDRAW_MODELS", f"{package.name}, other_models")
-    with pytest.raises(InvalidDefinition, match="'twin' is defined twice"):
-        list_models()
+    alone, twin = list_models()
+    assert (alone.name, alone.problem) == ("alone", "")
+    assert twin.problem.startswith(
+        f"model 'twin': expected one definition, got two, in {package.name}.twin and other_models.twin."
+    )
+    with pytest.raises(InvalidDefinition, match="'twin': expected one definition, got two"):
+        load_definition("twin")
 
 
-@pytest.mark.parametrize("packages", ["no_such_package", "json.decoder", ""])
-def test_list_models_missing_package_is_named(packages: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDRAW_MODELS", packages)
-    with pytest.raises(InvalidDefinition, match="REDRAW_MODELS names"):
-        list_models()
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("no_such_package", "found none"),
+        ("json.decoder", "found none"),
+        ("", "ValueError"),
+        ("raising_models.inner", "RuntimeError: broken at import"),
+    ],
+)
+def test_list_models_missing_package_is_named_and_spares_the_others(
+    missing: str,
+    message: str,
+    package: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (package / "mine.py").write_text(GOOD.format(body="pass"))
+    (tmp_path / "raising_models").mkdir()
+    (tmp_path / "raising_models" / "__init__.py").write_text("raise RuntimeError('broken at import')")
+    monkeypatch.setenv("REDRAW_MODELS", f"{missing},{package.name}")
+
+    assert [model.name for model in list_models()] == ["mine"]
+    (problem,) = list_problems()
+    assert problem.startswith(f"REDRAW_MODELS names {missing!r}: expected")
+    assert message in problem
+    assert problem in caplog.messages
+    with pytest.raises(UnknownModel, match=re.escape(problem)):
+        load_definition("nobody")
+
+
+def install(folder: Path, name: str, entry_points: str) -> None:
+    """Put what an installation leaves of a distribution into a folder of the path."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points)
+
+
+LIST = "from redraw.definition.registry import *; print([m.name for m in list_models()], list_problems())"
+
+
+def list_in_a_new_process(folder: Path) -> str:
+    environment = {key: value for key, value in os.environ.items() if key != "REDRAW_MODELS"}
+    paths = os.pathsep.join([os.fspath(folder), IMPORT_PATH])
+    return subprocess.run(
+        [sys.executable, "-c", LIST],
+        env={**environment, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_list_models_of_an_installed_package_that_announces_them(package: Path, tmp_path: Path) -> None:
+    (package / "mine.py").write_text(GOOD.format(body="pass"))
+    install(tmp_path, "team", f"[redraw.models]\nanything = {package.name}\n")
+
+    listed = list_in_a_new_process(tmp_path)
+
+    assert "'mine'" in listed
+    assert "'mnist'" in listed
+    assert listed.endswith("()\n")
+
+
+def test_list_models_with_a_broken_entry_point_names_it_and_spares_the_others(tmp_path: Path) -> None:
+    install(tmp_path, "team", "[redraw.models]\nteam = team_that_is_not_there.models\n")
+
+    listed = list_in_a_new_process(tmp_path)
+
+    assert "'mnist'" in listed
+    assert "the entry point 'team' of team in the group redraw.models names" in listed
+    assert "ModuleNotFoundError: No module named 'team_that_is_not_there'" in listed
 
 
 def test_load_definition_unknown_lists_what_there_is() -> None:
@@ -184,5 +271,11 @@ def test_list_models_reads_what_a_form_shows_without_running_the_file(package: P
 def test_list_models_with_an_approval_that_is_not_written_out_is_refused(package: Path) -> None:
     (package / "asking.py").write_text(GOOD.format(body="approval = bool(1)"))
 
-    with pytest.raises(InvalidDefinition, match="approval: expected True or False, written out, got 'bool"):
-        list_models()
+    (package / "plain.py").write_text(GOOD.format(body="pass"))
+
+    asking, plain = list_models()
+
+    assert "approval: expected True or False, written out, got 'bool" in asking.problem
+    assert plain.problem == ""
+    with pytest.raises(InvalidDefinition, match="approval: expected True or False"):
+        load_definition("asking")

@@ -80,6 +80,6 @@ def test_browse_newer_pointer_leaves_the_other_models_alone(storage: Storage) ->
     publish(storage, [release_record("recommender", 3)], pointer_record("recommender", 3))
     rows = {row.name: row for row in Browser(storage).models()}
     assert rows[MODEL].live is None
-    assert "LivePointer record: expected schema" in rows[MODEL].problem
+    assert "LivePointer record: expected schema" in rows[MODEL].live_problem
     assert rows[MODEL].versions == 3
-    assert (rows["recommender"].live, rows["recommender"].problem) == (version_of(3), "")
+    assert (rows["recommender"].live, rows["recommender"].live_problem) == (version_of(3), "")

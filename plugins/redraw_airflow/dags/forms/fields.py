@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from redraw.definition.registry import FoundModel, default_model, list_models
+from redraw.definition.registry import FoundModel, default_model, list_models, list_problems
 from redraw.errors import InvalidDefinition
 
 __all__ = [
@@ -26,37 +26,54 @@ def optional_field(kind: str, section: str, title: str, description: str, **more
     return Param(None, type=["null", kind], section=section, title=title, description=description, **more)
 
 
-def model_field(section: str, description: str) -> Param:
-    """Which model: those found in the packages of `REDRAW_MODELS`, each with its own first line.
+def model_field(
+    section: str, description: str, *, needs_definition: bool = True, only: str | None = None
+) -> Param:
+    """Which model: those that some package defines, each with its own first line.
+
+    Args:
+        section: Of the form.
+        description: What the model is chosen for.
+        needs_definition: Whether a model whose definition cannot be used may not be chosen.
+        only: The one model to offer; None: all.
 
     Raises:
-        InvalidDefinition: No model is found, or a package cannot be read.
+        InvalidDefinition: There is no model to choose.
     """
-    models = {model.name: model for model in list_models()}
-    if not models:
+    models = {model.name: model for model in list_models() if only in (None, model.name)}
+    names = [name for name, model in models.items() if not (needs_definition and model.problem)]
+    if not names:
+        problems = [*list_problems(), *(model.problem for model in models.values())]
         raise InvalidDefinition(
-            "REDRAW_MODELS: expected at least one definition in its packages, found none. Add one."
+            " ".join(
+                (
+                    "models: expected at least one definition that can be used, found none. Install a"
+                    " package that announces one, or name it in REDRAW_MODELS.",
+                    *problems,
+                )
+            )
         )
-    names = list(models)
     return Param(
         default_model(names),
         type="string",
         section=section,
         title="Model",
         enum=names,
-        values_display={name: f"{name}: {model.summary}" for name, model in models.items()},
+        values_display={name: f"{name}: {models[name].summary}" for name in names},
         description_md=f"{description}\n\n{_described(models)}",
     )
 
 
 def _described(models: dict[str, FoundModel]) -> str:
-    """What the definitions say of themselves that a run's choices hang on."""
-    lines = []
-    for name, model in models.items():
-        bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
-        asks = "; a person approves its publication" if model.approval else ""
-        lines.append(f"- {name}: {bounds}{asks}")
-    return "\n".join(lines)
+    """What the definitions say of themselves that a run's choices depend on."""
+    return "\n".join(f"- {name}: {_describe(model)}" for name, model in models.items())
+
+
+def _describe(model: FoundModel) -> str:
+    if model.problem:
+        return f"cannot be used: {model.problem}"
+    bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
+    return bounds + ("; a person approves its publication" if model.approval else "")
 
 
 def reason_field(section: str, where: str) -> Param:

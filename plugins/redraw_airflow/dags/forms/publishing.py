@@ -23,7 +23,7 @@ def roll_back_form() -> dict[str, Param]:
         InvalidDefinition: As `retrain_form`.
     """
     return {
-        "model": model_field("Roll back", "Whose live version changes."),
+        "model": model_field("Roll back", "Whose live version changes.", needs_definition=False),
         "version": optional_field(
             "integer",
             "Roll back",
@@ -53,7 +53,7 @@ def mark_form() -> dict[str, Param]:
         InvalidDefinition: As `retrain_form`.
     """
     return {
-        "model": model_field("Mark", "Whose version is marked."),
+        "model": model_field("Mark", "Whose version is marked.", needs_definition=False),
         "version": Param(
             type="integer",
             minimum=1,
@@ -89,7 +89,7 @@ def prune_form() -> dict[str, Param]:
         InvalidDefinition: As `retrain_form`.
     """
     return {
-        "model": model_field("Prune", "Whose old versions go."),
+        "model": model_field("Prune", "Whose old versions go.", needs_definition=False),
         "keep": Param(
             10,
             type=["null", "integer"],

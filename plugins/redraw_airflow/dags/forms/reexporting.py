@@ -24,8 +24,11 @@ __all__ = ["check_reexport_choices", "reexport_form"]
 _BY_HAND = " A scheduled or backfilled run takes those of its data interval."
 
 
-def reexport_form() -> dict[str, Param]:
+def reexport_form(model: str | None = None) -> dict[str, Param]:
     """The parameters of a run that exports checkpoints of the catalogue again.
+
+    Args:
+        model: The only model to offer; None: all that can be used.
 
     Returns:
         Name to parameter, in the order of the form, which the Backfill tab has too.
@@ -34,7 +37,7 @@ def reexport_form() -> dict[str, Param]:
         InvalidDefinition: As `retrain_form`.
     """
     return {
-        "model": model_field("Checkpoints", "Whose checkpoints are exported again."),
+        "model": model_field("Checkpoints", "Whose checkpoints are exported again.", only=model),
         **_which_checkpoints(),
         "catalogue": catalogue_field("Checkpoints"),
         "batch_size": Param(

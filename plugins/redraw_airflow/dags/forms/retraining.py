@@ -26,18 +26,20 @@ __all__ = ["check_retrain_choices", "retrain_form"]
 _APPROVAL_HOURS = 24
 
 
-def retrain_form() -> dict[str, Param]:
+def retrain_form(model: str | None = None) -> dict[str, Param]:
     """The parameters of a run that trains a model and publishes it.
 
+    Args:
+        model: The only model to offer; None: all that can be used.
+
     Returns:
-        Name to parameter, in the order of the form; the models are those found in the
-        packages of `REDRAW_MODELS`.
+        Name to parameter, in the order of the form.
 
     Raises:
-        InvalidDefinition: No model is found, or a package cannot be read.
+        InvalidDefinition: There is no model to choose.
     """
     return {
-        **_training(),
+        **_training(model),
         **_checkpoint(),
         "weights": weights_field("Export"),
         **_validation(),
@@ -64,9 +66,9 @@ def check_retrain_choices(context: Context) -> None:
             )
 
 
-def _training() -> dict[str, Param]:
+def _training(model: str | None) -> dict[str, Param]:
     return {
-        "model": model_field("Training", "The definition that draws every graph of the model."),
+        "model": model_field("Training", "The definition that draws every graph of the model.", only=model),
         "steps": optional_field(
             "integer",
             "Training",

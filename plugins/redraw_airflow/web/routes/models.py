@@ -8,7 +8,7 @@ from typing import Annotated
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query, Request, Response
 
-from redraw.definition.registry import find_model
+from redraw.definition.registry import find_model, list_problems
 from redraw.errors import NewerRecord, StorageError
 from redraw.publish.browse import Browser, ModelRow
 from redraw.publish.version_rows import VersionRow, headline_metric
@@ -42,6 +42,7 @@ def show_models(request: Request, session: SessionDep, browser: BrowserDep, coun
         request,
         "models.html",
         models=models,
+        problems=list_problems(),
         trends=trends,
         runs=find_last_runs(session, [model.name for model in models]),
         catalogue=catalogue,

@@ -113,16 +113,27 @@ class CheckpointList(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDescription:
-    """A definition that was found: its name, its first docstring line and its signatures."""
+    """A definition that was found: its name, its first docstring line and its signatures.
+
+    Attributes:
+        problem: Why it cannot be used; empty where it can.
+    """
 
     name: str
     summary: str
     module: str
     signatures: Mapping[str, Signature] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelList(Record):
-    """The definitions found in the packages that REDRAW_MODELS lists."""
+    """The definitions found in the packages that announce some, or that REDRAW_MODELS lists.
+
+    Attributes:
+        models: By name, those that cannot be used too.
+        problems: What is wrong with packages that cannot be read at all.
+    """
 
     models: tuple[ModelDescription, ...]
+    problems: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
+from redraw.definition.model import ModelDefinition
 from redraw.records import Check
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.subject import Subject
@@ -252,6 +253,24 @@ def test_serving_runtime_foreign_graph_version_is_named(
 ) -> None:
     hand_made.meta.graph_def.versions.producer = producer
     hand_made.meta.graph_def.versions.min_consumer = min_consumer
+    assert problem in run_check("serving-runtime", hand_made.subject()).found
+
+
+@pytest.mark.parametrize(
+    ("node", "problem"),
+    [
+        ('name: "n" op: "DecodeJxl"', "TensorFlow 2.20 does not know DecodeJxl"),
+        (
+            'name: "n" op: "TensorListGetItem" attr { key: "Tshape" value { type: DT_INT64 } }',
+            "TensorFlow 2.20 does not know the attribute 'Tshape'; the first that does is 2.21",
+        ),
+    ],
+)
+def test_serving_runtime_default_newer_than_any_server_is_named(
+    node: str, problem: str, hand_made, run_check: RunCheck
+) -> None:
+    hand_made.definition.serving_runtime = ModelDefinition.serving_runtime
+    hand_made.add(node)
     assert problem in run_check("serving-runtime", hand_made.subject()).found
 
 

@@ -1,0 +1,132 @@
+"""The DAGs of one task that only people start: roll back, mark and prune."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param
+
+from redraw_airflow.dags.callbacks import announce_failure
+from redraw_airflow.dags.forms import mark_form, prune_form, roll_back_form
+from redraw_airflow.operators.training import MarkVersionOperator, PruneOperator, RollBackOperator
+
+__all__ = ["mark_version", "prune_versions", "roll_back_model"]
+
+_ROLL_BACK_DOC = """### Make a version live that was live before.
+
+By hand alone: **Trigger** opens a form with the model, the version (empty: the one before the live one)
+and the reason. The version is compared with what was published before the live pointer moves, and nothing
+is deleted, so it can be taken back the same way.
+"""
+_MARK_DOC = """### Mark a version: canary or pinned, or no longer.
+
+By hand alone: **Trigger** opens a form with the model, the version, the mark and the reason, and so do the
+buttons on the version's page. A canary is served next to the live version, to the clients that ask for it.
+A pinned version is never pruned. The history of the live pointer keeps who did it and why.
+"""
+_PRUNE_DOC = """### Remove old versions, or list them.
+
+By hand alone: **Trigger** opens a form with the model and how much to keep. Unless the form says to remove
+them, a run lists what would go, as its XCom. What is live, was live before, is labelled or pinned always
+stays. The release records stay too, and say when and by whom the files were removed.
+"""
+
+
+def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DAG:
+    """Make the DAG that makes a version live that was live before.
+
+    Args:
+        dag_id: The DAG's id.
+        dag_arguments: Other arguments of `airflow.sdk.DAG`.
+
+    Returns:
+        The DAG; a file of the DAGs folder has to hold it in a variable.
+
+    Raises:
+        InvalidDefinition: There is no model to choose.
+
+    Example:
+        >>> dag = roll_back_model()  # doctest: +SKIP
+    """
+    with _dag(
+        dag_id, "Make a version live that was live before", _ROLL_BACK_DOC, roll_back_form(), dag_arguments
+    ) as dag:
+        param: Callable[[str], Any] = dag.param
+        RollBackOperator(
+            task_id="roll_back",
+            model="{{ params.model }}",
+            version=param("version"),
+            bucket=param("bucket"),
+            reason=param("reason"),
+            allow_older=param("allow_older"),
+            # A second try after a first one that did move the pointer would move it back again. Storage
+            # that is unavailable is retried within the try.
+            retries=0,
+            execution_timeout=timedelta(minutes=10),
+        )
+    return dag
+
+
+def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
+    """Make the DAG that makes a version the canary, or pins it, or takes the mark away.
+
+    Args, Returns, Raises and use are those of `roll_back_model`.
+    """
+    about = "Make a version the canary, or pin it, or take the mark away"
+    with _dag(dag_id, about, _MARK_DOC, mark_form(), dag_arguments) as dag:
+        param: Callable[[str], Any] = dag.param
+        MarkVersionOperator(
+            task_id="mark",
+            model="{{ params.model }}",
+            version=param("version"),
+            mark=param("mark"),
+            reason=param("reason"),
+            bucket=param("bucket"),
+            # A mark that is there already is left as it is.
+            retries=2,
+            retry_delay=timedelta(seconds=10),
+            execution_timeout=timedelta(minutes=10),
+        )
+    return dag
+
+
+def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
+    """Make the DAG that removes old versions of a model, or lists which would go.
+
+    Args, Returns, Raises and use are those of `roll_back_model`.
+    """
+    about = "Remove old versions of a model, or list which would go"
+    with _dag(dag_id, about, _PRUNE_DOC, prune_form(), dag_arguments) as dag:
+        param: Callable[[str], Any] = dag.param
+        PruneOperator(
+            task_id="prune",
+            model="{{ params.model }}",
+            bucket=param("bucket"),
+            keep=param("keep"),
+            keep_days=param("keep_days"),
+            apply=param("apply"),
+            # A prune that was stopped is resumed by the next try.
+            retries=2,
+            retry_delay=timedelta(seconds=30),
+            execution_timeout=timedelta(hours=2),
+        )
+    return dag
+
+
+def _dag(
+    dag_id: str, description: str, doc: str, form: dict[str, Param], dag_arguments: Mapping[str, Any]
+) -> DAG:
+    arguments: dict[str, Any] = {
+        "description": description,
+        "doc_md": doc,
+        "tags": ["redraw", "publication"],
+        # Only a person starts it, who must not find it paused when it matters.
+        "is_paused_upon_creation": False,
+        "catchup": False,
+        "max_active_runs": 1,
+        "default_args": {"on_failure_callback": announce_failure},
+        **dag_arguments,
+    }
+    return DAG(dag_id, schedule=arguments.pop("schedule", None), params=form, **arguments)

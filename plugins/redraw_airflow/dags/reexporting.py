@@ -1,0 +1,125 @@
+"""The DAG that exports old checkpoints again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
+
+from redraw_airflow.dags.callbacks import announce_failure
+from redraw_airflow.dags.forms import check_reexport_choices, reexport_form
+from redraw_airflow.dags.queues import tensorflow_queue
+from redraw_airflow.operators.training import (
+    PlanReexportOperator,
+    ReexportOperator,
+    SummarizeReexportOperator,
+)
+
+__all__ = ["reexport_checkpoints"]
+
+_DOC = """### Export old checkpoints again.
+
+    plan ─► reexport (a mapped task a batch) ─► summary
+
+A run handles the checkpoints whose weights were trained in its data interval: **Backfill** goes through
+years of them, with the same values as `conf`. A run by hand takes those of the form's steps and dates.
+What is published already is skipped, nothing becomes live, and a checkpoint that fails does not stop the
+others. An interval without checkpoints is skipped.
+"""
+
+_MODEL = "{{ params.model }}"
+_DEFAULTS: dict[str, Any] = {
+    "on_failure_callback": announce_failure,
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": timedelta(hours=2),
+}
+
+
+def reexport_checkpoints(
+    dag_id: str = "reexport_checkpoints",
+    *,
+    schedule: Any = "0 0 * * *",
+    model: str | None = None,
+    default_args: Mapping[str, Any] | None = None,
+    **dag_arguments: Any,
+) -> DAG:
+    """Make the DAG that exports checkpoints of the catalogue again, without making any live.
+
+    Args:
+        dag_id: The DAG's id.
+        schedule: A cron expression, in UTC, or any timetable with data intervals: a run stands for
+            the checkpoints that were trained in its interval, and a backfill for many.
+        model: The only model of this DAG; None: the form offers all.
+        default_args: Arguments of its tasks that differ from what it sets.
+        dag_arguments: Other arguments of `airflow.sdk.DAG`.
+
+    Returns:
+        The DAG; a file of the DAGs folder has to hold it in a variable.
+
+    Raises:
+        InvalidDefinition: There is no model to choose.
+
+    Example:
+        >>> dag = reexport_checkpoints()  # doctest: +SKIP
+    """
+    arguments: dict[str, Any] = {
+        "description": "Export checkpoints of the catalogue again, without making any live",
+        "doc_md": _DOC,
+        "tags": ["redraw", "publication", "backfill"],
+        "catchup": False,
+        "max_active_runs": 4,
+        **dag_arguments,
+    }
+    with DAG(
+        dag_id,
+        schedule=_with_intervals(schedule),
+        params=reexport_form(model),
+        default_args={**_DEFAULTS, **(default_args or {})},
+        **arguments,
+    ) as dag:
+        _add_tasks(dag)
+    return dag
+
+
+def _with_intervals(schedule: Any) -> Any:
+    if not isinstance(schedule, str):
+        return schedule
+    return CronDataIntervalTimetable(schedule, timezone="UTC")
+
+
+def _add_tasks(dag: DAG) -> None:
+    param: Callable[[str], Any] = dag.param
+    plan = PlanReexportOperator(
+        model=_MODEL,
+        task_id="plan",
+        catalogue=param("catalogue"),
+        steps=param("steps"),
+        trained_from=param("trained_from"),
+        trained_to=param("trained_to"),
+        batch_size=param("batch_size"),
+        pre_execute=check_reexport_choices,
+    )
+    reexport = ReexportOperator.partial(
+        model=_MODEL,
+        task_id="reexport",
+        bucket=param("bucket"),
+        weights=param("weights"),
+        waive=param("waive"),
+        map_index_template="{{ task.batch_label }}",
+        **tensorflow_queue(),
+    ).expand_kwargs(plan.output)
+    summary = SummarizeReexportOperator(
+        model=_MODEL,
+        task_id="summary",
+        bucket=param("bucket"),
+        planned_by="plan",
+        done_by="reexport",
+        # Whatever became of the batches; but a run without any is skipped as a whole.
+        trigger_rule=TriggerRule.NONE_SKIPPED,
+    )
+    plan >> reexport >> summary

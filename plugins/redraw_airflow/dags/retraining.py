@@ -1,0 +1,177 @@
+"""The DAG that trains a model and publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
+
+from redraw_airflow.dags.callbacks import announce_failure
+from redraw_airflow.dags.forms import check_retrain_choices, retrain_form
+from redraw_airflow.dags.queues import tensorflow_queue
+from redraw_airflow.operators.training import (
+    ApproveReleaseOperator,
+    CheckpointOperator,
+    ExportSavedModelOperator,
+    PushModelOperator,
+    TrainOperator,
+    ValidateSavedModelOperator,
+)
+
+__all__ = ["RELEASES", "retrain_and_export"]
+
+RELEASES = Asset("redraw_releases")
+
+_DOC = """### Train a model, and publish the result.
+
+    train ─► checkpoint ─► export ─► validate ─► approve ─► push
+      │          │            │          │          │          │
+      │          │            │          │          │          └ bucket: a version, then the live pointer
+      │          │            │          │          └ a person says yes, if the form or the definition asks
+      │          │            │          └ a report: every check by name, with its evidence
+      │          │            └ SavedModel: the graph redrawn for inference
+      │          └ one verified checkpoint, in the catalogue
+      └ checkpoints and metrics; a retry resumes where the training stopped
+
+**Trigger** opens a form, and an API call takes the same values as `conf`. Each task's XCom is the record of
+its stage. If approval is asked for, the run waits for an answer under **Required Actions**; after a no, or
+without an answer in time, nothing is published. A push updates the asset `redraw_releases`; the event
+carries the version, its URI, its digest and its metrics.
+"""
+
+
+def retrain_and_export(
+    dag_id: str = "retrain_and_export",
+    *,
+    schedule: Any = None,
+    model: str | None = None,
+    default_args: Mapping[str, Any] | None = None,
+    **dag_arguments: Any,
+) -> DAG:
+    """Make the DAG that trains a model, redraws it for inference, validates it and publishes it.
+
+    Args:
+        dag_id: The DAG's id.
+        schedule: As `airflow.sdk.DAG` takes it; a cron expression is in UTC, and unpausing the DAG
+            starts no run for the past. None: by hand alone.
+        model: The only model of this DAG; None: the form offers all.
+        default_args: Arguments of its tasks that differ from what it sets.
+        dag_arguments: Other arguments of `airflow.sdk.DAG`, such as `tags` or `owner_links`.
+
+    Returns:
+        The DAG; a file of the DAGs folder has to hold it in a variable.
+
+    Raises:
+        InvalidDefinition: There is no model to choose.
+
+    Example:
+        >>> dag = retrain_and_export(schedule="0 3 * * MON")  # doctest: +SKIP
+    """
+    arguments: dict[str, Any] = {
+        "description": "Train a model, redraw it for inference, validate it and publish it",
+        "doc_md": _DOC,
+        "tags": ["redraw", "training", "publication"],
+        "catchup": False,
+        "max_active_runs": 1,
+        **dag_arguments,
+    }
+    with DAG(
+        dag_id,
+        schedule=_in_utc(schedule),
+        params=retrain_form(model),
+        default_args={**_DEFAULTS, **(default_args or {})},
+        **arguments,
+    ) as dag:
+        _add_tasks(dag)
+    return dag
+
+
+_MODEL = "{{ params.model }}"
+_DEFAULTS: dict[str, Any] = {
+    "on_failure_callback": announce_failure,
+    "retries": 3,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=30),
+    "execution_timeout": timedelta(hours=2),
+}
+
+
+def _in_utc(schedule: Any) -> Any:
+    """A cron expression as a timetable of points in time: the first run after unpausing is the next one."""
+    if not isinstance(schedule, str) or schedule.startswith("@"):
+        return schedule
+    return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
+
+
+def _add_tasks(dag: DAG) -> None:
+    # It hands over the value itself; a template would make text of it.
+    param: Callable[[str], Any] = dag.param
+    train = TrainOperator(
+        model=_MODEL,
+        task_id="train",
+        max_steps=param("steps"),
+        warm_start=param("warm_start"),
+        catalogue=param("catalogue"),
+        distribution=param("distribution"),
+        execution_timeout=timedelta(days=1),
+        # What the form's fields say of each other is checked before an hour of training, not after it.
+        pre_execute=check_retrain_choices,
+        **tensorflow_queue(),
+    )
+    checkpoint = CheckpointOperator(
+        model=_MODEL,
+        task_id="checkpoint",
+        training_run=train.output,
+        catalogue=param("catalogue"),
+        choose=param("checkpoint"),
+        metric=param("metric"),
+        step=param("step"),
+    )
+    export = ExportSavedModelOperator(
+        model=_MODEL,
+        task_id="export",
+        checkpoint=checkpoint.output,
+        weights=param("weights"),
+        **tensorflow_queue(),
+    )
+    train >> checkpoint >> export >> _publishing_tasks(dag, export)
+
+
+def _publishing_tasks(dag: DAG, export: ExportSavedModelOperator) -> ValidateSavedModelOperator:
+    param: Callable[[str], Any] = dag.param
+    validate = ValidateSavedModelOperator(
+        model=_MODEL,
+        task_id="validate",
+        saved_model=export.output,
+        against=param("bucket"),
+        allow_breaking=param("allow_breaking"),
+        waive=param("waive"),
+        approval=param("approval"),
+        **tensorflow_queue(),
+    )
+    approve = ApproveReleaseOperator(
+        model=_MODEL,
+        task_id="approve",
+        saved_model=export.output,
+        report=validate.output,
+        bucket=param("bucket"),
+        make_live=param("make_live"),
+        wait_hours=param("approval_hours"),
+    )
+    push = PushModelOperator(
+        model=_MODEL,
+        task_id="push",
+        saved_model=export.output,
+        report=validate.output,
+        bucket=param("bucket"),
+        make_live=param("make_live"),
+        approval=approve.output,
+        outlets=[RELEASES],
+        # If nobody is asked, `approve` is skipped; if a person says no, it skips this task.
+        trigger_rule=TriggerRule.NONE_FAILED,
+    )
+    validate >> approve >> push
+    return validate

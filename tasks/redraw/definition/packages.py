@@ -1,0 +1,75 @@
+"""The packages that hold definitions: announced by entry points, or listed in `REDRAW_MODELS`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+__all__ = ["Package", "list_packages"]
+
+_GROUP = "redraw.models"
+# Where Redraw itself is on the path but not installed, nothing announces its examples.
+_EXAMPLES = "redraw.models"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A package whose modules are definitions.
+
+    Attributes:
+        name: What it is imported by.
+        folders: Where its modules lie; none where it cannot be found.
+        problem: Why it cannot be used, and what to do; empty where it can.
+    """
+
+    name: str
+    folders: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def list_packages() -> tuple[Package, ...]:
+    """The packages with definitions: those of `REDRAW_MODELS` if it is set, else those installed.
+
+    Returns:
+        Each package once, in the order of the setting, or by name.
+
+    Source:
+        https://packaging.python.org/en/latest/specifications/entry-points/
+    """
+    listed = os.environ.get("REDRAW_MODELS")
+    if listed is not None:
+        names = dict.fromkeys(name.strip() for name in listed.split(","))
+        return tuple(_find(name, "REDRAW_MODELS names") for name in names)
+    return tuple(_announced())
+
+
+def _announced() -> Iterator[Package]:
+    announced = {point.value: point for point in _entry_points()}
+    for name, point in sorted(announced.items()):
+        installed = f" of {point.dist.name}" if point.dist is not None else ""
+        yield _find(name, f"the entry point {point.name!r}{installed} in the group {_GROUP} names")
+    if not announced:
+        yield _find(_EXAMPLES, "Redraw names")
+
+
+@cache
+def _entry_points() -> tuple[EntryPoint, ...]:
+    """They change with an installation: a process keeps those that it started with."""
+    return tuple(entry_points(group=_GROUP))
+
+
+def _find(name: str, source: str) -> Package:
+    """Find a package without importing it; importing the packages that it lies in may raise anything."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except Exception as err:
+        problem = f"{source} {name!r}: expected a package, got {type(err).__name__}: {err}. Correct it."
+        return Package(name=name, problem=problem)
+    if spec is None or spec.submodule_search_locations is None:
+        problem = f"{source} {name!r}: expected an installed package, or one on PYTHONPATH, found none."
+        return Package(name=name, problem=problem)
+    return Package(name=name, folders=tuple(spec.submodule_search_locations))
