@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 __all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key", "parse_names"]
 
@@ -26,9 +26,33 @@ def json_key(declared: Field[Any]) -> str:
     return str(declared.metadata.get("key", declared.name))
 
 
+class _Key(NamedTuple):
+    """A field as JSON has it: its name in Python, its type, and the kind of name or URI that it holds."""
+
+    name: str
+    hint: Any
+    required: bool
+    parse: type[str] | None
+
+
+@cache
+def _keys(cls: Any) -> dict[str, _Key]:
+    """JSON key to field; worked out once for each class, for that takes longer than a whole decoding."""
+    hints = typing.get_type_hints(cls)
+    return {
+        json_key(f): _Key(
+            name=f.name,
+            hint=hints[f.name],
+            required=f.default is MISSING and f.default_factory is MISSING,
+            parse=_parsed_type(hints[f.name]),
+        )
+        for f in fields(cls)
+    }
+
+
 def encode_dataclass(value: Any) -> dict[str, Any]:
     """A dataclass instance as JSON values; records inside keep their `record` key."""
-    return {json_key(f): _encode(getattr(value, f.name)) for f in fields(value)}
+    return {key: _encode(getattr(value, field.name)) for key, field in _keys(value.__class__).items()}
 
 
 def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
@@ -44,16 +68,15 @@ def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
     Raises:
         JsonMismatch: A key is missing or unknown, or a value has a wrong type.
     """
-    declared = {json_key(f): f for f in fields(cls)}  # type: ignore[arg-type]
-    if unknown := sorted(set(value) - set(declared)):
-        raise JsonMismatch(f"unknown key {unknown[0]!r}; expected {_listed(declared)}")
-    hints = typing.get_type_hints(cls)
+    keys = _keys(cast(Any, cls))
+    if unknown := sorted(set(value) - set(keys)):
+        raise JsonMismatch(f"unknown key {unknown[0]!r}; expected {_listed(keys)}")
     arguments = {}
-    for key, item in declared.items():
+    for key, field in keys.items():
         if key in value:
-            arguments[item.name] = _decode(hints[item.name], value[key], key)
-        elif item.default is MISSING and item.default_factory is MISSING:
-            raise JsonMismatch(f"key {key!r} is missing; expected {_listed(declared)}")
+            arguments[field.name] = _decode(field.hint, value[key], key)
+        elif field.required:
+            raise JsonMismatch(f"key {key!r} is missing; expected {_listed(keys)}")
     return cls(**arguments)
 
 
@@ -65,25 +88,17 @@ def parse_names(value: Any) -> None:
     Raises:
         InvalidName: One has a form that could lead somewhere else.
     """
-    cls: Any = type(value)
-    for name, parse in _parsed_fields(cls):
-        given = getattr(value, name)
-        if isinstance(given, tuple):
-            parsed: Any = tuple(parse(item) if isinstance(item, str) else item for item in given)
-        elif isinstance(given, str):
-            parsed = parse(given)
-        else:
-            continue
-        # The only way to set a field of a frozen dataclass while it is made.
-        object.__setattr__(value, name, parsed)
+    for field in _keys(value.__class__).values():
+        if field.parse is not None:
+            parsed = _parsed(field.parse, getattr(value, field.name))
+            # The only way to set a field of a frozen dataclass while it is made.
+            object.__setattr__(value, field.name, parsed)
 
 
-@cache
-def _parsed_fields(cls: type) -> tuple[tuple[str, type[str]], ...]:
-    """The fields that hold a kind of text with a form of its own, each with its type."""
-    hints = typing.get_type_hints(cls)
-    parsed = ((declared.name, _parsed_type(hints[declared.name])) for declared in fields(cls))
-    return tuple((name, kind) for name, kind in parsed if kind is not None)
+def _parsed(parse: type[str], value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_parsed(parse, item) for item in value)
+    return parse(value) if isinstance(value, str) else value
 
 
 def _parsed_type(hint: Any) -> type[str] | None:
