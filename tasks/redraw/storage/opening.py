@@ -8,12 +8,12 @@ URI is opened.
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
-from redraw.errors import InvalidName
+from redraw.errors import InvalidName, StorageUnavailable
 from redraw.storage.files import write_atomically
 from redraw.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
+from redraw.storage.pause import pauses
 from redraw.storage.trees import (
     SMALL_STREAMS,
     copy_or_match,
@@ -99,7 +99,7 @@ def write_uri(uri: str, data: bytes) -> None:
     Raises:
         DiskFull: No space is left for it.
         InvalidName: As `open_storage`.
-        StorageError: The bucket cannot be written to.
+        StorageError: The bucket cannot be written to, or others keep writing the file.
     """
     uri = Uri(uri)
     if not uri.is_bucket:
@@ -108,15 +108,21 @@ def write_uri(uri: str, data: bytes) -> None:
         return
     folder, name = _split(uri)
     storage = open_storage(folder)
-    while True:
+    for pause in pauses():
         known = storage.stat(name)
-        # Somebody else's write in between is one that this one comes after.
-        with contextlib.suppress(AlreadyThere, Changed):
+        try:
             if known is None:
                 storage.create(name, data)
             else:
                 storage.replace(name, data, known.generation)
             return
+        except (AlreadyThere, Changed):
+            # Somebody else's write in between is one that this one comes after.
+            pause()
+    raise StorageUnavailable(
+        f"{uri}: expected to write it, got a write by others each time. Find out who writes it, and run it"
+        " again."
+    )
 
 
 def _split(uri: Uri) -> tuple[Uri, str]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from redraw.errors import StorageUnavailable
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import encode_record, live_name
-from redraw.publish.live.pause import pauses
 from redraw.records import LivePointer
 from redraw.storage.opening import AlreadyThere, Changed, Storage
+from redraw.storage.pause import pauses
 
 __all__ = ["change_pointer", "read_pointer"]
 
