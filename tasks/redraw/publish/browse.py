@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from cachetools import LRUCache, TTLCache, cachedmethod
 
 from redraw.definition.registry import FoundModel, list_models
 from redraw.errors import NewerRecord, ObjectConflict, VersionNotFound
@@ -27,6 +29,7 @@ __all__ = ["Browser", "ModelRow", "UnreadableVersion", "VersionPage", "VersionRo
 
 # How old a listing may be, in seconds: long enough for the requests of one page.
 _LISTING_SECONDS = 2.0
+_KEPT_LISTINGS = 1_000
 _KEPT_ROWS = 100_000
 # How many versions of each model the list of models knows.
 _RECENT = 20
@@ -82,10 +85,9 @@ class Browser:
 
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.monotonic) -> None:
         self.storage = storage
-        self._clock = clock
         self._lock = threading.Lock()
-        self._listings: dict[str, tuple[float, tuple[StoredObject, ...]]] = {}
-        self._rows: OrderedDict[tuple[str, int], VersionRow | UnreadableVersion] = OrderedDict()
+        self._listings = TTLCache[Any, tuple[StoredObject, ...]](_KEPT_LISTINGS, _LISTING_SECONDS, clock)
+        self._rows = LRUCache[Any, VersionRow | UnreadableVersion | None](_KEPT_ROWS)
 
     def models(self) -> tuple[ModelRow, ...]:
         """Every model that has a definition, by name; first those that have a version.
@@ -211,43 +213,28 @@ class Browser:
             unreadable=tuple(row for row in rows if isinstance(row, UnreadableVersion)),
         )
 
+    @cachedmethod(lambda self: self._listings, lock=lambda self: self._lock)
     def _listed(self, model: ModelName) -> tuple[StoredObject, ...]:
         """The release records, the newest weights first, as a listing that is not old shows them."""
-        now = self._clock()
-        with self._lock:
-            known = self._listings.get(model)
-        if known is not None and now - known[0] < _LISTING_SECONDS:
-            return known[1]
         start = f"{model}/releases/"
         records = [
             item
             for item in self.storage.list(start)
             if item.name.removeprefix(start).removesuffix(".json").isdecimal()
         ]
-        listed = tuple(sorted(records, key=_version_of, reverse=True))
-        with self._lock:
-            self._listings[model] = (now, listed)
-        return listed
+        return tuple(sorted(records, key=_version_of, reverse=True))
 
+    @cachedmethod(
+        lambda self: self._rows,
+        key=lambda self, model, item: (item.name, item.generation),
+        lock=lambda self: self._lock,
+    )
     def _row(self, model: ModelName, item: StoredObject) -> VersionRow | UnreadableVersion | None:
-        key = (item.name, item.generation)
-        with self._lock:
-            if key in self._rows:
-                self._rows.move_to_end(key)
-                return self._rows[key]
-        row: VersionRow | UnreadableVersion
         try:
             release = read_release(self.storage, model, _version_of(item))
-            if release is None:
-                return None
-            row = row_of(release)
         except NewerRecord as err:
-            row = UnreadableVersion(version=_version_of(item), problem=str(err))
-        with self._lock:
-            self._rows[key] = row
-            while len(self._rows) > _KEPT_ROWS:
-                self._rows.popitem(last=False)
-        return row
+            return UnreadableVersion(version=_version_of(item), problem=str(err))
+        return None if release is None else row_of(release)
 
 
 def _version_of(item: StoredObject) -> int:

@@ -7,8 +7,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
+from cachetools import TTLCache, cachedmethod
 from fastapi import Depends
 
 from redraw.checkpoint.catalogue.count import Count, count_checkpoints
@@ -24,6 +25,7 @@ __all__ = ["BrowserDep", "CatalogueCounts", "CountsDep", "model_browser"]
 
 # A catalogue grows by a checkpoint a run: its size may be a minute old.
 _COUNT_SECONDS = 60.0
+_MODELS = 10_000
 
 
 class CatalogueCounts:
@@ -36,23 +38,13 @@ class CatalogueCounts:
 
     def __init__(self, catalogue: Storage | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalogue = catalogue
-        self._clock = clock
         self._lock = threading.Lock()
-        self._counts: dict[str, tuple[float, Count]] = {}
+        self._counts = TTLCache[Any, Count | None](_MODELS, _COUNT_SECONDS, clock)
 
+    @cachedmethod(lambda self: self._counts, lock=lambda self: self._lock)
     def of(self, model: ModelName) -> Count | None:
         """The count of a model's checkpoints; None without a catalogue."""
-        if self._catalogue is None:
-            return None
-        now = self._clock()
-        with self._lock:
-            known = self._counts.get(model)
-        if known is not None and now - known[0] < _COUNT_SECONDS:
-            return known[1]
-        count = count_checkpoints(self._catalogue, model)
-        with self._lock:
-            self._counts[model] = (now, count)
-        return count
+        return None if self._catalogue is None else count_checkpoints(self._catalogue, model)
 
 
 def model_browser() -> Browser:
