@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +56,7 @@ class Destination:
         beside = {
             f"{self.uri}.files.json": encode_files(files),
             exported.ledger_uri: ledger.to_bytes(),
-            f"{self.uri}.json": json.dumps(exported.to_json(), indent=2).encode(),
+            f"{self.uri}.json": exported.to_bytes(),
         }
         if not self.remote:
             for uri, content in beside.items():

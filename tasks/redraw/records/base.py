@@ -38,6 +38,10 @@ class Record:
         """The record as JSON values, its kind under `record` and its form under `schema`."""
         return {"record": type(self).__name__, SCHEMA: self.schema, **encode_dataclass(self)}
 
+    def to_bytes(self) -> bytes:
+        """The record as a file's content, for people to read too."""
+        return json.dumps(self.to_json(), indent=2).encode()
+
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Read a record of this kind.

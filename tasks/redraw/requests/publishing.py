@@ -177,6 +177,14 @@ class AskRequest(Request):
     cache: str | None = flag("folder that keeps what was fetched (default: $REDRAW_CACHE)", default=None)
     seconds: float = flag("how long the answer may take (default: 30)", default=30.0)
 
+    def __post_init__(self) -> None:
+        """Demand a time that ends."""
+        super().__post_init__()
+        if not 0 < self.seconds < float("inf"):
+            raise InvalidRequest(
+                f"ask request: seconds: expected a number above 0, got {self.seconds}. Correct it."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class DifferencesRequest(Request):

@@ -8,7 +8,6 @@ run.json        written first, and with the last step when the run has ended
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -88,7 +87,7 @@ class RemoteRunFolder(RunFolder):
         Raises:
             ObjectConflict: Another process carries on the run.
         """
-        self._put(RECORD, json.dumps(run.to_json(), indent=2).encode())
+        self._put(RECORD, run.to_bytes())
 
     def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append a line to the metrics.

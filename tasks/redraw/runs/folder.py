@@ -76,7 +76,7 @@ class RunFolder:
     def write_run(self, run: TrainingRun) -> None:
         """Put the run's record in its place."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._record, json.dumps(run.to_json(), indent=2).encode())
+        write_atomically(self._record, run.to_bytes())
 
     def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append a line to the metrics, and wait until the disk has it."""

@@ -9,7 +9,6 @@ is written last, so a folder without one is not yet a checkpoint.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,7 +72,7 @@ def add_checkpoint(catalogue: Storage | Uri, checkpoint: Checkpoint, files: dict
     for name, path in sorted(files.items()):
         create_or_match(storage, f"{folder}/{name}", scan_file(path, name), path)
     try:
-        storage.create(f"{folder}/{CHECKPOINT_RECORD}", json.dumps(checkpoint.to_json(), indent=2).encode())
+        storage.create(f"{folder}/{CHECKPOINT_RECORD}", checkpoint.to_bytes())
     except AlreadyThere:
         return add_checkpoint(catalogue, checkpoint, files)
     return checkpoint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +40,7 @@ def write_report(
     page = draw_page(named, exported, attachments.get("graphs.svg"))
     for name, text in {**attachments, "report.html": page}.items():
         write_uri(files[name], text.encode())
-    write_uri(uri, json.dumps(named.to_json(), indent=2).encode())
+    write_uri(uri, named.to_bytes())
     return named
 
 
