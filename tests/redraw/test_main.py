@@ -55,7 +55,7 @@ def test_main_bad_request_is_refused_by_one_line(text: str, evidence: str) -> No
 
 @pytest.mark.parametrize("seconds", ["NaN", "Infinity", "0", "-1"])
 def test_main_time_that_does_not_end_is_refused(seconds: str) -> None:
-    text = '{"model": "mnist", "bucket": "gs://models", "version": 1, "seconds": %s}' % seconds
+    text = f'{{"model": "mnist", "bucket": "gs://models", "version": 1, "seconds": {seconds}}}'
     with pytest.raises(InvalidRequest, match="ask request: seconds: expected a number above 0, got"):
         AskRequest.from_json(json.loads(text))
 
