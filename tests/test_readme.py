@@ -9,6 +9,7 @@ import pytest
 from redraw.__main__ import COMMANDS
 from redraw.errors import error_named
 from redraw.records import ValidationReport
+from redraw_airflow.settings import SETTINGS
 from tests.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -42,6 +43,12 @@ def test_readme_example_of_an_own_model_trains_exports_and_validates(tmp_path: P
     report = ValidationReport.from_text((tmp_path / "work" / "report.json").read_bytes(), "report")
     assert report.passed
     assert report.model == "wine"
+
+
+def test_readme_lists_every_setting_as_its_table_says() -> None:
+    rows = [f"| `{setting.variable}` | {setting.description} | {setting.unset} |" for setting in SETTINGS]
+    table = README.split("| Variable | What it says | Default |\n|---|---|---|\n")[1].split("\n\n")[0]
+    assert table.splitlines() == rows
 
 
 def test_readme_names_every_command() -> None:

@@ -1,16 +1,80 @@
-"""What Airflow asks of an installed provider; the entry point `apache_airflow_provider` names it."""
+"""What Airflow asks of an installed provider; the entry point `apache_airflow_provider` names it.
+
+Airflow calls this while it reads its own configuration, in every process. So nothing of Airflow is imported
+here, and no mistake in the longer part of the answer can keep Airflow from starting: it would be logged, and
+Airflow would get the short part.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 __all__ = ["get_provider_info"]
 
+_logger = logging.getLogger(__name__)
+
+_INTEGRATION = "Redraw"
+_OPERATORS = (
+    "publishing",
+    "reexport_summary",
+    "reexporting",
+    "retention",
+    "training",
+    "validation",
+)
+_LINKS = ("CheckpointLink", "ReleaseLink", "TensorBoardLink", "VersionLink")
+_OPTION_ADDED = "0.1.0"
+
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe Redraw to Airflow."""
-    return {
+    """Describe Redraw to Airflow.
+
+    Source:
+        airflow/provider_info.schema.json. Its `plugins` are left out: the entry point `airflow.plugins` names
+        the plugin, and Airflow reports a plugin that is named twice as an error.
+    """
+    info: dict[str, Any] = {
         "package-name": "airflow-provider-redraw",
         "name": "Redraw",
         "description": "Turn TensorFlow checkpoints into served models.",
     }
+    try:
+        return {**info, **_parts(), "config": _config()}
+    except Exception:  # Airflow does not start if a provider's description fails
+        _logger.exception("expected a description of Redraw's operators and settings, got an error")
+        return info
+
+
+def _parts() -> dict[str, Any]:
+    modules = [f"redraw_airflow.operators.{name}" for name in _OPERATORS]
+    vertex = {"integration-name": "Google Vertex AI", "python-modules": ["redraw_airflow.vertex.operator"]}
+    return {
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "tags": ["software"],
+            }
+        ],
+        "operators": [{"integration-name": _INTEGRATION, "python-modules": modules}, vertex],
+        "extra-links": [f"redraw_airflow.operators.links.{name}" for name in _LINKS],
+    }
+
+
+def _config() -> dict[str, Any]:
+    """The section `[redraw]`, from the table of settings."""
+    from redraw_airflow.settings import SECTION, SETTINGS
+
+    options = {
+        setting.name: {
+            "description": f"{setting.description[0].upper()}{setting.description[1:]}.",
+            "version_added": _OPTION_ADDED,
+            "type": setting.kind.option,
+            "example": setting.example,
+            "default": setting.default_text,
+        }
+        for setting in SETTINGS
+        if setting.configurable
+    }
+    about = "Settings of Redraw. An environment variable REDRAW_<OPTION> goes before an option."
+    return {SECTION: {"description": about, "options": options}}

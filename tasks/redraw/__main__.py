@@ -23,6 +23,7 @@ from typing import Any, get_args
 
 from redraw.definition.quiet import keep_stdout, quiet_import
 from redraw.definition.registry import find_model
+from redraw.dependencies import naming_extras
 from redraw.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError
 from redraw.records import Record
 from redraw.records.codec import json_key
@@ -70,7 +71,7 @@ class Command:
         """Call the verb; a model that nobody defines is told before the dear imports."""
         if self.loads_definition:
             find_model(request.to_json()["model"])
-        with keep_stdout():
+        with keep_stdout(), naming_extras():
             with quiet_import():
                 verb = _imported(self.verb)
             return typing.cast(Record, verb(request))

@@ -2,6 +2,8 @@
 
     RedrawError
     ├── UsageError                  flags that do not go together (exit 2)
+    ├── InvalidSetting              a REDRAW_* value, or an option of [redraw], of a wrong type
+    ├── MissingDependency           a library that the command needs is not installed in this interpreter
     ├── InvalidRequest              a request with a missing, unknown or wrong key
     ├── InvalidRecord               a record of another stage, or damaged
     │   └── NewerRecord             a record that a newer version of Redraw wrote
@@ -53,6 +55,8 @@ __all__ = [
     "InvalidName",
     "InvalidRecord",
     "InvalidRequest",
+    "InvalidSetting",
+    "MissingDependency",
     "NewerRecord",
     "NonFiniteWeights",
     "NotAnswered",
@@ -94,6 +98,14 @@ class RedrawError(Exception):
 
 class UsageError(RedrawError):
     """The flags of a command do not go together."""
+
+
+class MissingDependency(RedrawError):
+    """A library that the command needs is not installed in this interpreter."""
+
+
+class InvalidSetting(RedrawError):
+    """A setting has a value of a wrong type; only what uses that setting fails."""
 
 
 class InvalidRequest(RedrawError):

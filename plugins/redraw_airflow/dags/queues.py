@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from redraw_airflow.settings import TENSORFLOW_QUEUE
 
 __all__ = ["tensorflow_queue"]
 
@@ -14,5 +14,5 @@ def tensorflow_queue() -> dict[str, str]:
         `queue`, where `REDRAW_TENSORFLOW_QUEUE` names one to the DAG processor; otherwise nothing, and
         the task goes where Airflow's own settings send it.
     """
-    queue = os.environ.get("REDRAW_TENSORFLOW_QUEUE")
+    queue = TENSORFLOW_QUEUE.read()
     return {"queue": queue} if queue else {}

@@ -5,7 +5,6 @@ An operator assigns in its constructor and names its stage; everything else is h
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -18,7 +17,7 @@ from redraw.records import Record
 from redraw.requests import Request
 from redraw_airflow.operators.inputs import TaskFolder, optional_text
 from redraw_airflow.operators.lineage import describe_lineage, trace_arguments, trace_record
-from redraw_airflow.stages.credentials import DEFAULT_CONNECTION
+from redraw_airflow.settings import DEFAULT_CONNECTION, LAUNCHER
 from redraw_airflow.stages.metrics import send_duration, send_size
 from redraw_airflow.stages.outcome import read_record
 from redraw_airflow.stages.process import FinishedStage, StageProcess
@@ -157,7 +156,7 @@ class StageOperator(BaseOperator):
         return self.stage, self.request_type
 
     def _launcher(self, folder: TaskFolder) -> str:
-        launcher = optional_text(self.launcher) or os.environ.get("REDRAW_LAUNCHER") or "process"
+        launcher = optional_text(self.launcher) or LAUNCHER.read()
         if launcher not in {"process", "kubernetes"}:
             raise InvalidRequest(
                 f"launcher: expected process or kubernetes, got {launcher!r}. Correct it, or REDRAW_LAUNCHER."

@@ -7,14 +7,15 @@ Templates give text, `dag.param` and XComs give values: an empty one of either m
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
+from redraw.settings import Setting
 from redraw.uri import Uri
+from redraw_airflow.settings import WORK
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -121,15 +122,16 @@ def truth(name: str, value: bool | str) -> bool:
     return value.lower() == "true"
 
 
-def setting(name: str, value: str | None, variable: str) -> str:
-    """The operator's argument, or else the environment variable that stands in for it.
+def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
+    """The operator's argument, or else the setting that is its default.
 
     Raises:
         InvalidRequest: Neither is given.
+        InvalidSetting: The setting has a value of a wrong type.
     """
-    found = optional_text(value) or os.environ.get(variable)
+    found = optional_text(value) or default.read()
     if not found:
-        raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {variable}.")
+        raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {default.variable}.")
     return found
 
 
@@ -153,7 +155,7 @@ class TaskFolder:
 
     def for_all_tries(self) -> Uri:
         """The same for each try: a stage that carries on finds what the last try left."""
-        work = Uri(setting("work_dir", self._work_dir, "REDRAW_WORK"))
+        work = Uri(setting("work_dir", self._work_dir, WORK))
         return work / ModelName(self._model) / self.run / self._task
 
     def for_this_try(self) -> Uri:

@@ -5,7 +5,6 @@ The worker resolves them once the task has ended, from the record that its stage
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -13,6 +12,7 @@ from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
 
 from redraw.records import Checkpoint, LivePointer, Record, Release, TrainingRun
+from redraw_airflow.settings import TENSORBOARD
 from redraw_airflow.urls import folder_url, framed_place, object_url, version_place
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def tensorboard_url(run: TrainingRun) -> str:
         `REDRAW_TENSORBOARD` with `{model}`, `{run}` and `{uri}` filled in, such as
         `https://board.example/?regexInput={run}#timeseries`; nothing where it is not set.
     """
-    url = os.environ.get("REDRAW_TENSORBOARD", "")
+    url = TENSORBOARD.read() or ""
     for name, value in {"model": run.model, "run": run.run, "uri": run.uri}.items():
         url = url.replace(f"{{{name}}}", quote(value, safe=""))
     return url

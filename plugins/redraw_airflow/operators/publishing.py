@@ -22,6 +22,7 @@ from redraw_airflow.operators.inputs import (
     truth,
 )
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
+from redraw_airflow.settings import MODEL_BUCKET
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -73,7 +74,7 @@ class PushModelOperator(StageOperator):
         return {
             "saved_model": self.saved_model,
             "report": self.report,
-            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "make_live": truth("make_live", self.make_live),
             "signing_key": optional_text(self.signing_key),
             "approved_by": (self.approval or {}).get("approved_by"),
@@ -147,7 +148,7 @@ class SetLiveOperator(StageOperator):
 
     def _why(self) -> dict[str, Any]:
         return {
-            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "allow_older": optional_text(self.allow_older),
             "reason": optional_text(self.reason),
             "public_key": optional_text(self.public_key),

@@ -31,6 +31,7 @@ from redraw_airflow.operators.inputs import (
     optional_text,
     setting,
 )
+from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 from redraw_airflow.stages.outcome import printed_record, read_record
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class PlanReexportOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CheckpointsRequest`, without the times."""
         return {
-            "catalogue": setting("catalogue", self.catalogue, "REDRAW_CHECKPOINTS"),
+            "catalogue": setting("catalogue", self.catalogue, CHECKPOINTS),
             "steps": [int(step) for step in self.steps or ()],
         }
 
@@ -166,7 +167,7 @@ class ReexportOperator(StageOperator):
         """As `ReexportRequest`; each try writes to a folder of its own."""
         return {
             "checkpoints": list(self.checkpoints),
-            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
             "waive": listed_texts(self.waive),

@@ -19,6 +19,7 @@ from redraw_airflow.operators.inputs import (
     truth,
 )
 from redraw_airflow.operators.links import VersionLink
+from redraw_airflow.settings import MODEL_BUCKET
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -78,7 +79,7 @@ class MarkVersionOperator(StageOperator):
         # A label that is taken away is taken from whichever version has it.
         named = {"version": version} if self.mark in _PINS else {"set": version}
         return {
-            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "reason": optional_text(self.reason),
             **({} if self.mark == "uncanary" else named),
             **marks[self.mark],
@@ -121,7 +122,7 @@ class PruneOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `PruneRequest`."""
         return {
-            "bucket": setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET"),
+            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "keep": optional_integer("keep", self.keep),
             "keep_days": optional_number("keep_days", self.keep_days),
             "apply": truth("apply", self.apply),

@@ -11,7 +11,6 @@ environment: `REDRAW_WORK`, `REDRAW_CHECKPOINTS`, `REDRAW_MODEL_BUCKET`, `REDRAW
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from redraw.errors import InvalidRequest
@@ -33,6 +32,7 @@ from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator
 from redraw_airflow.operators.reexporting import PlanReexportOperator, ReexportOperator
 from redraw_airflow.operators.retention import MarkVersionOperator, PruneOperator
 from redraw_airflow.operators.validation import ApproveReleaseOperator, ValidateSavedModelOperator
+from redraw_airflow.settings import CHECKPOINTS
 
 __all__ = [
     "ApproveReleaseOperator",
@@ -88,7 +88,7 @@ class TrainOperator(StageOperator):
             "out": folder.for_all_tries(),
             "max_steps": optional_integer("max_steps", self.max_steps),
             "warm_start": optional_text(self.warm_start),
-            "catalogue": optional_text(self.catalogue) or os.environ.get("REDRAW_CHECKPOINTS") or None,
+            "catalogue": optional_text(self.catalogue) or CHECKPOINTS.read(),
             "run": folder.run,
             "distribution": optional_choice(self.distribution),
         }
@@ -135,7 +135,7 @@ class CheckpointOperator(StageOperator):
         """As `CheckpointRequest`."""
         return {
             "from": self.training_run,
-            "catalogue": setting("catalogue", self.catalogue, "REDRAW_CHECKPOINTS"),
+            "catalogue": setting("catalogue", self.catalogue, CHECKPOINTS),
             **self._choice(),
         }
 

@@ -26,6 +26,7 @@ from redraw_airflow.operators.inputs import (
     setting,
     truth,
 )
+from redraw_airflow.settings import MODEL_BUCKET
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -160,7 +161,7 @@ class ApproveReleaseOperator(ApprovalOperator):
         try:
             export = ExportedModel.from_json(self.saved_model)
             report = ValidationReport.from_json(self.report)
-            bucket = setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET")
+            bucket = setting("bucket", self.bucket, MODEL_BUCKET)
             make_live = truth("make_live", self.make_live)
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err

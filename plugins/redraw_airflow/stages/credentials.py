@@ -25,10 +25,9 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from redraw.errors import RedrawError, StorageForbidden, StorageUnavailable
+from redraw_airflow.settings import DEFAULT_CONNECTION
 
-__all__ = ["DEFAULT_CONNECTION", "answer_credentials", "connection_credentials"]
-
-DEFAULT_CONNECTION = "google_cloud_default"
+__all__ = ["answer_credentials", "connection_credentials"]
 
 log = logging.getLogger(__name__)
 

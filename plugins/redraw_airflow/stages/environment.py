@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import redraw
-from redraw.storage.credentials import CONTROL_FD
+from redraw.settings import CONTROL_FD, ENGINE_SETTINGS, environment_of
+from redraw_airflow.settings import PYTHON
 
 __all__ = ["source_root", "stage_environment", "stage_python"]
 
@@ -22,13 +23,15 @@ def source_root() -> Path | None:
 def stage_environment(control: int) -> dict[str, str]:
     """This process's environment without Airflow's part, which may hold connections and keys.
 
+    The stage does not read Airflow's configuration: it gets what `[redraw]` sets of the engine as variables.
+
     Args:
         control: The stage's end of the socket, by the number that it inherits.
     """
     kept = {key: value for key, value in os.environ.items() if not key.lstrip("_").startswith("AIRFLOW")}
-    return {**kept, CONTROL_FD: str(control)}
+    return {**kept, **environment_of(ENGINE_SETTINGS), CONTROL_FD: str(control)}
 
 
 def stage_python() -> str:
     """The interpreter of the stages: `REDRAW_PYTHON`, or else this process's."""
-    return os.environ.get("REDRAW_PYTHON") or sys.executable
+    return PYTHON.read() or sys.executable

@@ -16,13 +16,14 @@ runs so.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk.exceptions import AirflowException
 
+from redraw.settings import MODELS, STORAGE_TIMEOUT, environment_of
+from redraw_airflow.settings import REQUEST_VARIABLE
 from redraw_airflow.stages.process import FinishedStage
 
 if TYPE_CHECKING:
@@ -31,14 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["StagePod"]
 
-_REQUEST = "REDRAW_REQUEST"
 # exec: the stage is the container's process, and hears of it when the pod is deleted.
 _SCRIPT = (
-    'mkdir -p /airflow/xcom && printf %s "$REDRAW_REQUEST" > /airflow/xcom/request.json'
+    f'mkdir -p /airflow/xcom && printf %s "${REQUEST_VARIABLE}" > /airflow/xcom/request.json'
     ' && exec python -m redraw "$0" --request /airflow/xcom/request.json > /airflow/xcom/return.json'
 )
 # What the stage decides by, wherever it runs; everything else is the pod's own.
-_PASSED_ON = ("REDRAW_MODELS", "REDRAW_STORAGE_TIMEOUT")
+_PASSED_ON = (MODELS, STORAGE_TIMEOUT)
 
 
 class StagePod(KubernetesPodOperator):
@@ -55,7 +55,7 @@ class StagePod(KubernetesPodOperator):
     def __init__(
         self, *, stage: str, request: Mapping[str, Any], pod: Mapping[str, Any], **kwargs: Any
     ) -> None:
-        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        passed_on = environment_of(_PASSED_ON)
         super().__init__(
             **kwargs,
             **{"name": f"redraw-{stage}", "on_finish_action": "delete_pod", **pod},
@@ -68,11 +68,11 @@ class StagePod(KubernetesPodOperator):
         )
         given = self.env_vars
         if isinstance(given, dict):
-            self.env_vars = {**passed_on, **given, _REQUEST: json.dumps(request)}
+            self.env_vars = {**passed_on, **given, REQUEST_VARIABLE: json.dumps(request)}
         else:
             from kubernetes.client import V1EnvVar
 
-            ours = {**passed_on, _REQUEST: json.dumps(request)}
+            ours = {**passed_on, REQUEST_VARIABLE: json.dumps(request)}
             self.env_vars = [*(V1EnvVar(name=key, value=value) for key, value in ours.items()), *given]
         self._stage = stage
         self._printed: Any = None

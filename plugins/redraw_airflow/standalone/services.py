@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 
+from redraw_airflow.settings import AIRFLOW_PORT, GCS_PORT
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.preflight import check_ports
 from redraw_airflow.standalone.processes import Service, end_services, last_lines, start_service
@@ -138,8 +139,8 @@ def _keep(settings: Settings, services: dict[str, Service]) -> Instance:
 
 
 def _ports(settings: Settings, running: dict[str, Service]) -> dict[str, int]:
-    ports = {_API: ("REDRAW_AIRFLOW_PORT", settings.airflow_port)}
-    ports[_STORAGE] = ("REDRAW_GCS_PORT", settings.gcs_port)
+    ports = {_API: (AIRFLOW_PORT.variable, settings.airflow_port)}
+    ports[_STORAGE] = (GCS_PORT.variable, settings.gcs_port)
     return dict(port for name, port in ports.items() if name not in running)
 
 

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from redraw.errors import InvalidSetting
+from redraw.settings import CACHE
 from redraw.uri import BucketUri
+from redraw_airflow.settings import AIRFLOW_PORT, CHECKPOINTS, GCS_PORT, MODEL_BUCKET, STATE, TRY_IT, WORK
 from redraw_airflow.standalone.errors import EmbeddedError
 
 __all__ = ["HOST", "USERS", "Settings", "airflow_environment", "read_settings", "stage_environment"]
@@ -17,8 +20,6 @@ __all__ = ["HOST", "USERS", "Settings", "airflow_environment", "read_settings", 
 HOST = "127.0.0.1"
 # Airflow's users and their roles: who may do anything, and who may only look.
 USERS = {"admin": "admin", "viewer": "viewer"}
-_AIRFLOW_PORT = 8080
-_GCS_PORT = 4443
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,8 @@ class Settings:
 
     root: Path
     state: Path
-    airflow_port: int = _AIRFLOW_PORT
-    gcs_port: int = _GCS_PORT
+    airflow_port: int = AIRFLOW_PORT.default
+    gcs_port: int = GCS_PORT.default
     fixed: frozenset[str] = frozenset()
 
     @property
@@ -84,14 +85,17 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         EmbeddedError: A port that is no port.
     """
     root = Path(__file__).resolve().parents[3]
-    names = {"airflow": "REDRAW_AIRFLOW_PORT", "gcs": "REDRAW_GCS_PORT"}
-    return Settings(
-        root=root,
-        state=root / environment.get("REDRAW_STATE", ".redraw"),
-        airflow_port=_port(environment, names["airflow"], _AIRFLOW_PORT),
-        gcs_port=_port(environment, names["gcs"], _GCS_PORT),
-        fixed=frozenset(service for service, name in names.items() if environment.get(name)),
-    )
+    ports = {"airflow": AIRFLOW_PORT, "gcs": GCS_PORT}
+    try:
+        return Settings(
+            root=root,
+            state=root / STATE.read(environment),
+            airflow_port=AIRFLOW_PORT.read(environment),
+            gcs_port=GCS_PORT.read(environment),
+            fixed=frozenset(service for service, port in ports.items() if port.find(environment)),
+        )
+    except InvalidSetting as err:
+        raise EmbeddedError(str(err)) from err
 
 
 def stage_environment(settings: Settings) -> dict[str, str]:
@@ -107,10 +111,10 @@ def stage_environment(settings: Settings) -> dict[str, str]:
         # A user's proxy knows nothing of this machine's loopback.
         "NO_PROXY": ",".join(filter(None, direct)),
         "no_proxy": ",".join(filter(None, direct)),
-        "REDRAW_MODEL_BUCKET": settings.model_bucket,
-        "REDRAW_CHECKPOINTS": settings.checkpoint_bucket,
-        "REDRAW_WORK": str(settings.state / "work"),
-        "REDRAW_CACHE": str(settings.state / "cache"),
+        MODEL_BUCKET.variable: settings.model_bucket,
+        CHECKPOINTS.variable: settings.checkpoint_bucket,
+        WORK.variable: str(settings.state / "work"),
+        CACHE.variable: str(settings.state / "cache"),
     }
 
 
@@ -148,13 +152,6 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
         # This machine is its user's own.
-        "REDRAW_TRY_IT": "1",
+        TRY_IT.variable: "1",
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
     }
-
-
-def _port(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise EmbeddedError(f"{name}: expected a port from 1 to 65535, got {text!r}. Correct it.")
-    return int(text)

@@ -30,7 +30,8 @@ from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri
 from redraw_airflow.operators.inputs import optional_integer, optional_text, setting
-from redraw_airflow.stages.credentials import DEFAULT_CONNECTION, connection_credentials
+from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
+from redraw_airflow.stages.credentials import connection_credentials
 from redraw_airflow.vertex.aliases import move_aliases
 from redraw_airflow.vertex.model import VertexModel
 from redraw_airflow.vertex.registry import register_release
@@ -163,7 +164,7 @@ class RegisterVertexModelOperator(BaseOperator):
 
     def _open_bucket(self) -> Storage:
         provide_credentials(functools.partial(connection_credentials, self.gcp_conn_id))
-        return open_storage(BucketUri(setting("bucket", self.bucket, "REDRAW_MODEL_BUCKET")))
+        return open_storage(BucketUri(setting("bucket", self.bucket, MODEL_BUCKET)))
 
     def _published(self, storage: Storage) -> Release:
         """The release as the bucket has it now, held to the record that was given."""

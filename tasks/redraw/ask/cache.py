@@ -19,12 +19,12 @@ from redraw.errors import InvalidRequest, ObjectConflict
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import version_folder
 from redraw.records import Release
+from redraw.settings import CACHE
 from redraw.storage.files import PARTIAL_SUFFIX, scan_tree, writing_to
 from redraw.storage.opening import Storage, download_tree
 
-__all__ = ["CACHE_VARIABLE", "CachedVersion", "cached_version"]
+__all__ = ["CachedVersion", "cached_version"]
 
-CACHE_VARIABLE = "REDRAW_CACHE"
 _MOST_BYTES = 4_000_000_000
 
 
@@ -85,10 +85,7 @@ def cached_version(
 
 
 def _default_cache() -> Path:
-    named = os.environ.get(CACHE_VARIABLE)
-    return (
-        Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "redraw"
-    )
+    return CACHE.read() or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "redraw"
 
 
 def _is_whole(folder: Path, release: Release) -> bool:

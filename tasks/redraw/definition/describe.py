@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from redraw.definition.registry import FoundModel, list_models, list_problems, load_definition
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, MissingDependency
 from redraw.records.results import ModelDescription, ModelList
 from redraw.requests import ModelsRequest
 
@@ -28,5 +28,5 @@ def _describe(model: FoundModel) -> ModelDescription:
     description = ModelDescription(name=model.name, summary=model.summary, module=model.module)
     try:
         return replace(description, signatures=load_definition(model.name).signatures)
-    except InvalidDefinition as err:
+    except (InvalidDefinition, MissingDependency) as err:
         return replace(description, problem=str(err))

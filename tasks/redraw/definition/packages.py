@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+
+from redraw.errors import InvalidSetting
+from redraw.settings import MODELS
 
 __all__ = ["Package", "list_packages"]
 
@@ -40,11 +42,13 @@ def list_packages() -> tuple[Package, ...]:
     Source:
         https://packaging.python.org/en/latest/specifications/entry-points/
     """
-    listed = os.environ.get("REDRAW_MODELS")
-    if listed is not None:
-        names = dict.fromkeys(name.strip() for name in listed.split(","))
-        return tuple(_find(name, "REDRAW_MODELS names") for name in names)
-    return tuple(_announced())
+    try:
+        listed = MODELS.read()
+    except InvalidSetting as err:
+        return (Package(name=MODELS.variable, problem=str(err)),)
+    return tuple(_find(name, f"{MODELS.variable} names") for name in dict.fromkeys(listed)) or tuple(
+        _announced()
+    )
 
 
 def _announced() -> Iterator[Package]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from redraw.definition import Applies, ModelDefinition
 from redraw.definition.packages import Package, list_packages
 from redraw.definition.source_text import read_definition_text
+from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition, UnknownModel
 from redraw.names import ModelName
 
@@ -181,6 +182,7 @@ def load_definition(name: str) -> ModelDefinition:
     Raises:
         InvalidName: The name has a form that no model has.
         UnknownModel: No package holds it.
+        MissingDependency: A library that it imports is not installed, such as TensorFlow.
         InvalidDefinition: The module fails to import, holds no definition or more
             than one, or its definition breaks the contract.
     """
@@ -222,7 +224,7 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
 
 
 def _instantiate(module_name: str) -> ModelDefinition:
-    try:
+    with running_user_code(f"module {module_name}"):
         module = importlib.import_module(module_name)
         classes = [
             value
@@ -239,9 +241,3 @@ def _instantiate(module_name: str) -> ModelDefinition:
                 f" found {names}. Keep one definition in each module."
             )
         return classes[0]()
-    except InvalidDefinition:
-        raise
-    except Exception as err:
-        raise InvalidDefinition(
-            f"module {module_name} fails with {type(err).__name__}: {err}. Mend the definition."
-        ) from err

@@ -14,7 +14,6 @@ traits each, and a user likes an item whose traits agree with the user's.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -31,14 +30,10 @@ from redraw.definition import (
     Threshold,
     TrainingPlan,
 )
-from redraw.errors import InvalidDefinition
+from redraw.settings import RECOMMENDER_PARTS, RECOMMENDER_ROWS
 
 __all__ = ["Recommender"]
 
-_ROWS = "REDRAW_RECOMMENDER_ROWS"
-_DEFAULT_ROWS = 20_000
-_FEWEST_ROWS = 10_000  # with fewer, too many users share a row for the threshold to be kept
-_PARTS = "REDRAW_RECOMMENDER_PARTS"
 _WIDTH = 16
 _USERS, _ITEMS, _TRAITS = 300, 200, 3
 _SEED = 3
@@ -94,7 +89,7 @@ class Recommender(ModelDefinition):
 
     def build(self, mode: Mode) -> keras.Model:
         """A row for the user and one for the item, and two dense layers over both and their product."""
-        rows, parts = _number(_ROWS, _DEFAULT_ROWS, _FEWEST_ROWS), _number(_PARTS, 1, 1)
+        rows, parts = RECOMMENDER_ROWS.read(), RECOMMENDER_PARTS.read()
         table = (
             keras.layers.Embedding(rows, _WIDTH, name="table")
             if parts == 1
@@ -135,16 +130,6 @@ class Recommender(ModelDefinition):
         _, (pairs, likes) = _likings()
         inputs = {name: ids[:10] for name, ids in pairs.items()}
         return {"serving_default": GoldenExamples(inputs=inputs, labels={"likes": likes[:10] == 1})}
-
-
-def _number(variable: str, default: int, least: int) -> int:
-    text = os.environ.get(variable, str(default))
-    if not text.isdecimal() or int(text) < least:
-        raise InvalidDefinition(
-            f"{variable}: expected a whole number of at least {least}, got {text!r}."
-            " Set another, or none for the default."
-        )
-    return int(text)
 
 
 @functools.cache

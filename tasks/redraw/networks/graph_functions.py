@@ -21,7 +21,8 @@ from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.formats.parts import Joined, find_joined, names_of_wholes
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, find_averages
 from redraw.definition import ModelDefinition
-from redraw.errors import CheckpointMismatch, InvalidDefinition, RedrawError
+from redraw.definition.user_code import running_user_code
+from redraw.errors import CheckpointMismatch
 from redraw.networks.outputs import check_outputs
 
 __all__ = [
@@ -68,16 +69,10 @@ def draw_signature(definition: ModelDefinition, network: Any, name: str) -> Draw
         key: tf.compat.v1.placeholder(spec.dtype, spec.shape, name=_operation_name(f"{name}_{key}"))
         for key, spec in signature.inputs.items()
     }
-    try:
+    with running_user_code(where):
         # No server holds a request to the shapes of a signature; so the graph does it.
         held = {key: tf.ensure_shape(inputs[key], spec.shape) for key, spec in signature.inputs.items()}
         answered = {**definition.serve(network, name, held)}
-    except RedrawError:
-        raise
-    except Exception as err:
-        raise InvalidDefinition(
-            f"{where}: fails with {type(err).__name__}: {err}. Mend the definition."
-        ) from err
     check_outputs(where, signature.outputs, {key: (t.dtype, t.shape) for key, t in answered.items()})
     # An identity each, for one tensor may answer under two names, or be an input.
     # Inputs that nothing uses are held to their shapes as well.

@@ -16,7 +16,8 @@ import keras
 import tensorflow as tf
 
 from redraw.definition import Mode, ModelDefinition
-from redraw.errors import InvalidDefinition, RedrawError
+from redraw.definition.user_code import running_user_code
+from redraw.errors import InvalidDefinition
 
 __all__ = [
     "copy_weights",
@@ -49,15 +50,8 @@ def draw_network(
     # come out with the same names, for names say which weights belong where.
     keras.backend.clear_session(free_memory=False)
     where = f"{type(definition).__module__}.{type(definition).__name__}.build({mode})"
-    try:
-        with scope or contextlib.nullcontext():
-            network = definition.build(mode)
-    except RedrawError:
-        raise
-    except Exception as err:
-        raise InvalidDefinition(
-            f"{where} fails with {type(err).__name__}: {err}. Mend the definition."
-        ) from err
+    with running_user_code(where), scope or contextlib.nullcontext():
+        network = definition.build(mode)
     if not callable(network) or not hasattr(network, "variables"):
         raise InvalidDefinition(
             f"{where}: expected a Keras model or a tf.Module, got {type(network).__name__}."

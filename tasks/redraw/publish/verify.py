@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 from redraw.errors import InvalidName, RedrawError, StorageUnavailable, VerificationFailed
@@ -14,11 +13,12 @@ from redraw.publish.bucket.integrity import (
     read_published,
 )
 from redraw.publish.bucket.layout import Claim
-from redraw.publish.bucket.signing import VERIFY_KEY_VARIABLE, demand_signed
+from redraw.publish.bucket.signing import demand_signed
 from redraw.publish.push.release import digest_report
 from redraw.records import Check, Release
 from redraw.records.results import VerifyReport
 from redraw.requests import VerifyRequest
+from redraw.settings import VERIFY_KEY
 from redraw.storage.files import digest_of
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
@@ -67,7 +67,7 @@ def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | 
     )
     attachments = ", ".join(release.attachments) or "none"
     yield _check("attachments", attachments, lambda: _demand_attachments(storage, release))
-    key = public_key or os.environ.get(VERIFY_KEY_VARIABLE)
+    key = public_key or VERIFY_KEY.read()
     if key:
         yield _check("signature", f"signature and {key}", lambda: _demand_signature(storage, claim, key))
     else:
@@ -77,7 +77,7 @@ def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | 
             looked_at="the signature",
             expected=_EXPECTED["signature"],
             found="no public key was given",
-            advice=f"Give one with --public-key or {VERIFY_KEY_VARIABLE}.",
+            advice=f"Give one with --public-key or {VERIFY_KEY.variable}.",
         )
 
 

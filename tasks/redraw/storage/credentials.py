@@ -23,13 +23,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from redraw.errors import StorageUnavailable, error_named
+from redraw.settings import take_control_fd
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["CONTROL_FD", "provide_credentials", "storage_credentials", "watch_parent"]
-
-CONTROL_FD = "REDRAW_CONTROL_FD"
+__all__ = ["provide_credentials", "storage_credentials", "watch_parent"]
 
 _ANSWER_SECONDS = 180.0
 
@@ -108,8 +107,8 @@ def _expiry(granted: dict[str, Any]) -> datetime:
 
 @functools.cache
 def _channel() -> _Channel | None:
-    number = os.environ.pop(CONTROL_FD, None)
-    return None if number is None else _Channel(int(number))
+    number = take_control_fd()
+    return None if number is None else _Channel(number)
 
 
 class _Channel:

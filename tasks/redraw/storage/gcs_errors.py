@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,13 +12,11 @@ from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - only gs:// URIs load this module
 from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: TID253 - as above
 
-from redraw.errors import BucketNotFound, InvalidRequest, StorageError, StorageForbidden, StorageUnavailable
+from redraw.errors import BucketNotFound, StorageError, StorageForbidden, StorageUnavailable
+from redraw.settings import STORAGE_TIMEOUT
 
-__all__ = ["TIMEOUT_VARIABLE", "patience", "translating"]
+__all__ = ["patience", "translating"]
 
-TIMEOUT_VARIABLE = "REDRAW_STORAGE_TIMEOUT"
-
-_DEFAULT_SECONDS = 50.0
 _UNAVAILABLE = (
     api.RetryError,
     api.ServerError,
@@ -38,15 +35,9 @@ def patience() -> dict[str, Any]:
     (default 50); a single attempt may be silent for half of that, 20 s at most.
 
     Raises:
-        InvalidRequest: The variable is no positive number.
+        InvalidSetting: The variable is no positive number.
     """
-    text = os.environ.get(TIMEOUT_VARIABLE, str(_DEFAULT_SECONDS))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise InvalidRequest(f"{TIMEOUT_VARIABLE}: expected a number of seconds, got {text!r}. Correct it.")
+    seconds = STORAGE_TIMEOUT.read()
     silence = min(20.0, seconds / 2)
     return {"retry": DEFAULT_RETRY.with_timeout(seconds), "timeout": (min(5.0, silence), silence)}
 
@@ -92,7 +83,8 @@ def _translated(uri: str, permission: str, err: Exception) -> StorageError:
     if isinstance(err, _UNAVAILABLE) or getattr(err, "code", None) == _REQUEST_TIMEOUT:
         return StorageUnavailable(
             f"{uri}: expected an answer of the storage, got {_reason(err)} until the retries were used up."
-            f" See whether it can be reached and try again; {TIMEOUT_VARIABLE} (seconds) says how long."
+            " See whether it can be reached and try again;"
+            f" {STORAGE_TIMEOUT.variable} (seconds) says how long."
         )
     if isinstance(err, auth.GoogleAuthError):
         return StorageForbidden(

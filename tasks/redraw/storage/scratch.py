@@ -18,13 +18,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from redraw.errors import DiskFull, InvalidRequest, StorageForbidden
+from redraw.errors import DiskFull, StorageForbidden
+from redraw.settings import SCRATCH, SCRATCH_BYTES
 
 __all__ = ["demand_room", "scratch_folder", "take_lock"]
 
 logger = logging.getLogger(__name__)
 
-_ROOT, _QUOTA = "REDRAW_SCRATCH", "REDRAW_SCRATCH_BYTES"
 _PROMISED = ".promised"
 
 
@@ -41,7 +41,7 @@ def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
 
     Raises:
         DiskFull: There is no room for them, on the disk or within the quota.
-        InvalidRequest: `REDRAW_SCRATCH_BYTES` is no number.
+        InvalidSetting: `REDRAW_SCRATCH_BYTES` is no number.
         StorageForbidden: The place for scratch belongs to somebody else.
     """
     root = _open_root()
@@ -70,7 +70,7 @@ def demand_room(folder: Path, needed: int) -> None:
 
     Raises:
         DiskFull: There is no room for them; nothing has been written yet.
-        InvalidRequest: `REDRAW_SCRATCH_BYTES` is no number.
+        InvalidSetting: `REDRAW_SCRATCH_BYTES` is no number.
     """
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -89,39 +89,31 @@ def demand_room(folder: Path, needed: int) -> None:
 
 
 def _demand_quota(root: Path, own: Path, wanted: int) -> None:
-    quota = _quota()
+    quota = SCRATCH_BYTES.read()
     others = sum(_promised(folder) for folder in _folders(root) if folder != own)
     if quota is not None and others + wanted > quota:
         raise DiskFull(
-            f"{root}: expected room for {wanted} bytes within {_QUOTA}={quota}, got {max(0, quota - others)}:"
+            f"{root}: expected room for {wanted} bytes within {SCRATCH_BYTES.variable}={quota}, got"
+            f" {max(0, quota - others)}:"
             f" other stages have the rest. Raise it, or run fewer of them on this machine at once."
         )
 
 
 def _root() -> Path:
-    given = os.environ.get(_ROOT)
-    return Path(given).absolute() if given else Path(tempfile.gettempdir(), f"redraw-{os.getuid()}")
+    folder = SCRATCH.read()
+    return folder.absolute() if folder else Path(tempfile.gettempdir(), f"redraw-{os.getuid()}")
 
 
 def _open_root() -> Path:
     """The place for scratch, made if it is absent; in a shared /tmp another user may have made it first."""
     root = _root()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not os.environ.get(_ROOT) and (root.is_symlink() or root.stat().st_uid != os.getuid()):
+    if SCRATCH.read() is None and (root.is_symlink() or root.stat().st_uid != os.getuid()):
         raise StorageForbidden(
             f"{root}: expected a folder of user {os.getuid()}, got a link or one of user"
-            f" {root.stat().st_uid}. Set {_ROOT} to another folder."
+            f" {root.stat().st_uid}. Set {SCRATCH.variable} to another folder."
         )
     return root
-
-
-def _quota() -> int | None:
-    text = os.environ.get(_QUOTA)
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit()):
-        raise InvalidRequest(f"{_QUOTA}: expected a number of bytes, got {text!r}. Correct it.")
-    return int(text)
 
 
 def _sweep(root: Path) -> None:

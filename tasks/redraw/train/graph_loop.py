@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from redraw.checkpoint.select import last_whole_checkpoint
 from redraw.definition import GraphFunctionDefinition
-from redraw.errors import InvalidDefinition, RedrawError
+from redraw.definition.user_code import running_user_code
 from redraw.networks.graph_functions import check_fit, group_by_saved_name, restore_by_name
 from redraw.records import TrainingRun
 from redraw.runs.folder import RunFolder
@@ -87,15 +87,8 @@ class GraphTrainer(StepLoop):
         self._session.close()
 
     def _spec(self, method: str) -> Any:
-        try:
+        with running_user_code(f"{self._definition_name()}.{method}"):
             return getattr(self._definition, method)().element_spec
-        except RedrawError:
-            raise
-        except Exception as err:
-            raise InvalidDefinition(
-                f"{self._definition_name()}.{method} fails with {type(err).__name__}: {err}."
-                " Mend the definition."
-            ) from err
 
     def _saved_before(self) -> list[str]:
         """The run's checkpoints, the oldest first, so that the Saver removes these first."""

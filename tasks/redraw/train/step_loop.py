@@ -11,7 +11,8 @@ from typing import Any
 
 from redraw.checkpoint.catalogue.store import fetch_checkpoint
 from redraw.definition import ModelDefinition
-from redraw.errors import CheckpointMismatch, InvalidDefinition, RedrawError
+from redraw.definition.user_code import running_user_code
+from redraw.errors import CheckpointMismatch, InvalidDefinition
 from redraw.runs.folder import RunFolder
 from redraw.train.evaluate import Evaluator
 from redraw.uri import Uri
@@ -100,15 +101,8 @@ class StepLoop(ABC):
         return prefix
 
     def _batches(self) -> Iterator[Any]:
-        try:
+        with running_user_code(f"{self._definition_name()}.training_data"):
             return iter(self._fed(self._definition.training_data().skip(self.step)))
-        except RedrawError:
-            raise
-        except Exception as err:
-            raise InvalidDefinition(
-                f"{self._definition_name()}.training_data fails with {type(err).__name__}: {err}."
-                " Mend the definition."
-            ) from err
 
     def _fed(self, dataset: Any) -> Any:
         """The batches as `_train_step` takes them."""

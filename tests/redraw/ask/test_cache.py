@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from redraw.ask.cache import CACHE_VARIABLE, cached_version
+from redraw.ask.cache import cached_version
 from redraw.errors import InvalidRequest, ObjectConflict
 from redraw.publish.push.push import push_model
 from redraw.records import Release
 from redraw.requests import PushRequest
+from redraw.settings import CACHE
 from redraw.storage.opening import Storage, open_storage
 from tests.publishing.exports import small_files, write_export
 
@@ -107,12 +108,12 @@ def test_cache_of_a_version_larger_than_it_is_refused(
 def test_cache_is_where_the_environment_says_and_its_owners_alone(
     storage: Storage, releases: list[Release], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "named"))
+    monkeypatch.setenv(CACHE.variable, str(tmp_path / "named"))
     with cached_version(storage, releases[0]) as version:
         assert version.folder.parent == tmp_path / "named"
     assert (tmp_path / "named").stat().st_mode & 0o777 == 0o700
 
-    monkeypatch.delenv(CACHE_VARIABLE)
+    monkeypatch.delenv(CACHE.variable)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
     with cached_version(storage, releases[0]) as version:
         assert version.folder.parent == tmp_path / "own" / "redraw"

@@ -9,7 +9,7 @@ import tensorflow as tf
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.select import select_checkpoint
 from redraw.definition.registry import load_definition
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidSetting
 from redraw.export.export import export_model
 from redraw.models.recommender import Recommender
 from redraw.records import Checkpoint, ExportedModel
@@ -149,16 +149,14 @@ def test_build_recommender_in_absurd_parts_is_refused(parts: str, monkeypatch: p
     from redraw.definition import Mode
 
     monkeypatch.setenv("REDRAW_RECOMMENDER_PARTS", parts)
-    with pytest.raises(
-        InvalidDefinition, match=f"PARTS: expected a whole number of at least 1, got '{parts}'"
-    ):
+    with pytest.raises(InvalidSetting, match=f"PARTS: expected a whole number of at least 1, got '{parts}'"):
         Recommender().build(Mode.SERVE)
 
 
-@pytest.mark.parametrize("rows", ["many", "-5", "9999", "1e6", ""])
+@pytest.mark.parametrize("rows", ["many", "-5", "9999", "1e6"])
 def test_build_recommender_with_absurd_rows_is_refused(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from redraw.definition import Mode
 
     monkeypatch.setenv("REDRAW_RECOMMENDER_ROWS", rows)
-    with pytest.raises(InvalidDefinition, match=f"expected a whole number of at least 10000, got '{rows}'"):
+    with pytest.raises(InvalidSetting, match=f"expected a whole number of at least 10000, got '{rows}'"):
         Recommender().build(Mode.SERVE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from redraw.errors import DiskFull, InvalidRequest, StorageForbidden
+from redraw.errors import DiskFull, InvalidSetting, StorageForbidden
 from redraw.storage.scratch import demand_room, scratch_folder
 
 HOLDS_A_FOLDER = """
@@ -115,7 +115,7 @@ def test_scratch_folder_with_a_quota_that_is_no_number_raises(
 ) -> None:
     monkeypatch.setenv("REDRAW_SCRATCH_BYTES", "10GB")
 
-    with pytest.raises(InvalidRequest, match="REDRAW_SCRATCH_BYTES: expected a number of bytes, got '10GB'"):
+    with pytest.raises(InvalidSetting, match="REDRAW_SCRATCH_BYTES: expected a number of bytes, got '10GB'"):
         scratch_folder("stage").__enter__()
 
 

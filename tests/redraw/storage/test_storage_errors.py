@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from redraw.errors import InvalidName, InvalidRequest, StorageError, StorageForbidden, StorageUnavailable
+from redraw.errors import InvalidName, InvalidSetting, StorageError, StorageForbidden, StorageUnavailable
 from redraw.storage.opening import AlreadyThere, Changed, Storage, StoredObject, download_tree, open_storage
 
 # google-cloud-storage leaves the answer to a refused download unread, and its socket to the
@@ -224,7 +224,7 @@ def test_download_tree_name_that_leads_elsewhere_writes_nothing(stand_in: StandI
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "inf", "nan"])
 def test_open_with_odd_timeout_is_refused(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
     monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", seconds)
-    with pytest.raises(InvalidRequest, match="REDRAW_STORAGE_TIMEOUT"):
+    with pytest.raises(InvalidSetting, match="REDRAW_STORAGE_TIMEOUT"):
         open_storage("gs://bucket")
 
 

@@ -14,6 +14,7 @@ from redraw_airflow.operators.inputs import (
     setting,
     truth,
 )
+from redraw_airflow.settings import MODEL_BUCKET
 
 
 class Instance:
@@ -79,7 +80,7 @@ def test_setting_given_nowhere_fails_and_names_both_ways(monkeypatch: pytest.Mon
     monkeypatch.delenv("REDRAW_MODEL_BUCKET", raising=False)
 
     with pytest.raises(InvalidRequest, match=r"bucket: expected a value, got none. .*REDRAW_MODEL_BUCKET"):
-        setting("bucket", "", "REDRAW_MODEL_BUCKET")
+        setting("bucket", "", MODEL_BUCKET)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,21 @@ def test_pod_of_each_stage_keeps_kubernetes_own_schema(
     assert manifest["spec"]["serviceAccountName"] == "redraw-trainer"
 
 
+def test_pod_gets_the_engine_s_options_of_airflow_s_configuration(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REDRAW_MODELS")
+    monkeypatch.setenv("AIRFLOW__REDRAW__MODELS", "my_models")
+    monkeypatch.setenv("AIRFLOW__REDRAW__STORAGE_TIMEOUT", "7")
+    monkeypatch.setenv("AIRFLOW__REDRAW__CACHE", "/of-the-worker")
+
+    container = base_container(rendered(make_pod(TrainOperator(task_id="train", model="mnist"), context)))
+
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert (environment["REDRAW_MODELS"], environment["REDRAW_STORAGE_TIMEOUT"]) == ("my_models", "7")
+    assert "REDRAW_CACHE" not in environment
+
+
 def test_schema_check_refuses_a_field_that_kubernetes_does_not_know(context: dict[str, Any]) -> None:
     manifest = rendered(make_pod(TrainOperator(task_id="train", model="mnist"), context))
     base_container(manifest)["resource"] = {}

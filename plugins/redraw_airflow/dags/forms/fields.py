@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from airflow.sdk import Param
 
 from redraw.definition.registry import FoundModel, default_model, list_models, list_problems
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, InvalidSetting
+from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
 __all__ = [
     "bucket_field",
@@ -95,13 +95,18 @@ def reason_field(section: str, where: str) -> Param:
 
 def bucket_field(section: str) -> Param:
     """The model bucket; `REDRAW_MODEL_BUCKET` unless a run says otherwise."""
+    default, description = None, "Where servers load models from: gs://BUCKET or gs://BUCKET/PREFIX."
+    try:
+        default = MODEL_BUCKET.read()
+    except InvalidSetting as err:  # the form says so, for the DAG would not load with a wrong default
+        description = f"{description} There is no default: {err}"
     return Param(
-        os.environ.get("REDRAW_MODEL_BUCKET"),
+        default,
         type=["null", "string"],
         pattern="^gs://[a-z0-9][^ ]*$",
         section=section,
         title="Model bucket",
-        description="Where servers load models from: gs://BUCKET or gs://BUCKET/PREFIX.",
+        description=description,
         examples=["gs://models", "gs://models/production"],
     )
 
@@ -109,7 +114,7 @@ def bucket_field(section: str) -> Param:
 def catalogue_field(section: str) -> Param:
     """The checkpoint catalogue; `REDRAW_CHECKPOINTS` unless a run says otherwise."""
     return Param(
-        os.environ.get("REDRAW_CHECKPOINTS"),
+        CHECKPOINTS.read(),
         type=["null", "string"],
         section=section,
         title="Catalogue",

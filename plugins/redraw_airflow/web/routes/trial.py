@@ -22,7 +22,8 @@ from redraw.errors import (
 from redraw.names import ModelName
 from redraw.requests import AskRequest
 from redraw.uri import BucketUri
-from redraw_airflow.web.server.access import acting_user, offers_trials
+from redraw_airflow.settings import TRY_IT
+from redraw_airflow.web.server.access import acting_user
 from redraw_airflow.web.server.buckets import BrowserDep
 from redraw_airflow.web.server.errors import WorkerOverran, WorkersBusy
 from redraw_airflow.web.server.workers import run_worker
@@ -50,7 +51,7 @@ _STATUS: dict[type[RedrawError], int] = {
 
 
 def _demand_offered() -> None:
-    if not offers_trials():
+    if not TRY_IT.read():
         raise HTTPException(404)
 
 

@@ -6,7 +6,7 @@ or starts something has to come from one of these pages.
 
 from __future__ import annotations
 
-import os
+import logging
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -19,9 +19,11 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from redraw.errors import InvalidSetting
+from redraw_airflow.settings import TRY_IT
+
 __all__ = [
     "PUBLISHING_DAG",
-    "TRY_IT",
     "SameSiteOnly",
     "acting_user",
     "keep_user",
@@ -30,6 +32,8 @@ __all__ = [
     "reading_user",
     "run_reading_user",
 ]
+
+_logger = logging.getLogger(__name__)
 
 PUBLISHING_DAG = "retrain_and_export"
 
@@ -88,12 +92,14 @@ def _is_own(headers: Headers) -> bool:
     return site == "same-origin" or headers.get("authorization", "").lower().startswith("bearer ")
 
 
-TRY_IT = "REDRAW_TRY_IT"
-
-
 def offers_trials() -> bool:
     """Whether users may ask published versions from their pages: where `REDRAW_TRY_IT` is 1.
 
-    A trial runs a model on the API server's machine, so whoever owns that decides.
+    A trial runs a model on the API server's machine, so the owner of that machine decides. A page is shown
+    without the box if the setting has a wrong type; a trial itself is answered with the error.
     """
-    return os.environ.get(TRY_IT) == "1"
+    try:
+        return TRY_IT.read()
+    except InvalidSetting as err:
+        _logger.warning("trials are not offered: %s", err)
+        return False

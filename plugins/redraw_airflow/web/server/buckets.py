@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +18,8 @@ from redraw.publish.browse import Browser
 from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
-from redraw_airflow.stages.credentials import DEFAULT_CONNECTION, connection_credentials
+from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET, WEB_CONNECTION
+from redraw_airflow.stages.credentials import connection_credentials
 
 __all__ = ["BrowserDep", "CatalogueCounts", "CountsDep", "model_browser"]
 
@@ -51,20 +51,22 @@ def model_browser() -> Browser:
     """The browser of the bucket that `REDRAW_MODEL_BUCKET` names, as a dependency of the routes.
 
     Raises:
-        InvalidRequest: The API server has no such variable.
+        InvalidRequest: The API server has no such setting.
+        InvalidSetting: It is no URI of a bucket.
         StorageForbidden: There are no credentials for the bucket.
     """
-    bucket = os.environ.get("REDRAW_MODEL_BUCKET")
+    bucket = MODEL_BUCKET.read()
     if not bucket:
         raise InvalidRequest(
-            "REDRAW_MODEL_BUCKET: expected gs://BUCKET in the API server's environment, got none. Set it."
+            f"{MODEL_BUCKET.variable}: expected gs://BUCKET in the API server's environment, or option"
+            f" {MODEL_BUCKET.name} of [redraw] in Airflow's configuration, got none. Set one of them."
         )
     return _browser(BucketUri(bucket))
 
 
 def catalogue_counts() -> CatalogueCounts:
     """The sizes of the catalogue that `REDRAW_CHECKPOINTS` names, as a dependency of the routes."""
-    catalogue = os.environ.get("REDRAW_CHECKPOINTS")
+    catalogue = CHECKPOINTS.read()
     return _counts(Uri(catalogue) if catalogue else None)
 
 
@@ -84,6 +86,6 @@ def _counts(catalogue: Uri | None) -> CatalogueCounts:
 
 def _opened(uri: Uri) -> Storage:
     """A bucket, by the connection that `REDRAW_WEB_CONNECTION` names: no second secret is needed."""
-    connection = os.environ.get("REDRAW_WEB_CONNECTION") or DEFAULT_CONNECTION
+    connection = WEB_CONNECTION.read()
     provide_credentials(functools.partial(connection_credentials, connection))
     return open_storage(uri)

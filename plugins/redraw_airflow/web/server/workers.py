@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-from redraw_airflow.stages.credentials import DEFAULT_CONNECTION, answer_credentials
+from redraw_airflow.settings import WEB_CONNECTION
+from redraw_airflow.stages.credentials import answer_credentials
 from redraw_airflow.stages.environment import source_root, stage_environment, stage_python
 from redraw_airflow.stages.outcome import named_error
 from redraw_airflow.web.server.errors import WorkerFailed, WorkerOverran, WorkersBusy
@@ -55,7 +56,7 @@ async def run_worker(command: Sequence[str], request: bytes, *, seconds: float, 
         WorkerFailed: It failed with an error that has no name.
         RedrawError: The error that it names.
     """
-    with _slot(), answer_credentials(_connection()) as control:
+    with _slot(), answer_credentials(WEB_CONNECTION.read()) as control:
         process = await asyncio.create_subprocess_exec(
             stage_python(),
             *command,
@@ -98,10 +99,6 @@ def _slot() -> Iterator[None]:
         yield
     finally:
         _running.discard(mine)
-
-
-def _connection() -> str:
-    return os.environ.get("REDRAW_WEB_CONNECTION") or DEFAULT_CONNECTION
 
 
 async def _talk(process: Process, request: bytes) -> tuple[bytes, bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from redraw.definition import ModelDefinition
-from redraw.errors import InvalidDefinition, RedrawError
+from redraw.definition.user_code import running_user_code
 from redraw.export.graph.declared import Declarations
 from redraw.networks.modules import renew_derived_constants
 from redraw.records import Signature
@@ -45,13 +45,7 @@ def trace_signature(
             with tf.control_dependencies([*held.values()]):  # of inputs that nothing uses as well
                 return {output: tf.identity(outputs[output], name=output) for output in outputs}
 
-    try:
+    with running_user_code(where):
         return tf.function(serve).get_concrete_function(
             **{i: tf.TensorSpec(spec.shape, spec.dtype, i) for i, spec in signature.inputs.items()}
         )
-    except RedrawError:
-        raise
-    except Exception as err:
-        raise InvalidDefinition(
-            f"{where}: fails with {type(err).__name__}: {err}. Mend the definition."
-        ) from err

@@ -23,9 +23,7 @@ from redraw.storage.opening import AlreadyThere, Storage
 if TYPE_CHECKING:
     from model_signing.manifest import Manifest
 
-__all__ = ["VERIFY_KEY_VARIABLE", "demand_signed", "sign_version"]
-
-VERIFY_KEY_VARIABLE = "REDRAW_VERIFY_KEY"
+__all__ = ["demand_signed", "sign_version"]
 
 _FORM = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
 

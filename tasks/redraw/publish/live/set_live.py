@@ -7,14 +7,13 @@ models.config  the same for TensorFlow Serving, always derived from live.json
 from __future__ import annotations
 
 import logging
-import os
 
 from redraw.errors import VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_content, demand_published
 from redraw.publish.bucket.layout import live_name
-from redraw.publish.bucket.signing import VERIFY_KEY_VARIABLE, demand_signed
+from redraw.publish.bucket.signing import demand_signed
 from redraw.publish.live import loading
 from redraw.publish.live.pointer import change_pointer, read_pointer
 from redraw.publish.live.rules import apply_change
@@ -22,6 +21,7 @@ from redraw.publish.live.serving_config import write_serving_config
 from redraw.records import LivePointer, PointerChange, PointerChangeKind
 from redraw.records.times import now
 from redraw.requests import LiveRequest
+from redraw.settings import VERIFY_KEY
 from redraw.storage.opening import Storage, open_storage
 
 __all__ = ["change_live", "move_pointer", "read_pointer"]
@@ -81,7 +81,7 @@ def move_pointer(
         StorageUnavailable: Others kept changing the pointer.
         RedrawError: As `change_live`.
     """
-    key = public_key or os.environ.get(VERIFY_KEY_VARIABLE)
+    key = public_key or VERIFY_KEY.read()
     if key and change.kind != "unlabel":
         _, claim = demand_published(storage, model, change.version)
         demand_signed(storage, claim, key)

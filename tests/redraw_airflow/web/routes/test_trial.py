@@ -13,14 +13,15 @@ import psutil
 import pytest
 from fastapi import FastAPI, Request
 
-from redraw.ask.cache import CACHE_VARIABLE
 from redraw.publish.browse import Browser
 from redraw.records import Pruned, Release
+from redraw.settings import CACHE
 from redraw.storage.opening import open_storage
+from redraw_airflow.settings import TRY_IT
 from redraw_airflow.web import pages
 from redraw_airflow.web.app import create_app
 from redraw_airflow.web.routes import trial
-from redraw_airflow.web.server.access import TRY_IT, acting_user, keep_user, reading_user
+from redraw_airflow.web.server.access import acting_user, keep_user, reading_user
 from redraw_airflow.web.server.buckets import model_browser
 from tests.publishing.asked_model import publish_asked_model, save_asked_model
 from tests.redraw_airflow.web.publications import HOSTILE, hostile_release, release_record
@@ -45,8 +46,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def app(asked: Release, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastAPI]:
     """The pages of that bucket for a user who may do everything, with trials on."""
     bucket = asked.uri.removesuffix(f"/{asked.model}/{asked.version}")
-    monkeypatch.setenv(TRY_IT, "1")
-    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+    monkeypatch.setenv(TRY_IT.variable, "1")
+    monkeypatch.setenv(CACHE.variable, str(cache))
     monkeypatch.setenv("REDRAW_WEB_CONNECTION", "shelf")
     shelf = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}
     monkeypatch.setenv("AIRFLOW_CONN_SHELF", json.dumps(shelf))
@@ -66,7 +67,7 @@ def rights(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     """Which DAGs the user may run; Airflow's own answer needs its database."""
     granted = {"retrain_and_export": True}
     monkeypatch.setitem(pages._TEMPLATES.globals, "may_run", lambda _, dag_id: granted.get(dag_id, False))
-    monkeypatch.setenv(TRY_IT, "1")
+    monkeypatch.setenv(TRY_IT.variable, "1")
     return granted
 
 
@@ -232,7 +233,7 @@ def test_trials_that_are_not_offered_are_not_found(
     app: FastAPI, asked: Release, rights: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for value in ("", "0", "no"):
-        monkeypatch.setenv(TRY_IT, value)
+        monkeypatch.setenv(TRY_IT.variable, value)
         assert post(app, asked, {"signature": "words", "inputs": {"word": ["a"]}}).status_code == 404
         assert get(app, place(asked).replace("trial", "example")).status_code == 404
         assert shown(asked) == ""

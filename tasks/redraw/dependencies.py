@@ -1,0 +1,44 @@
+"""Which extra of the distribution brings a library that is not installed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from redraw.errors import MissingDependency
+
+__all__ = ["naming_extras"]
+
+_TENSORFLOW = (
+    "cramjam",
+    "h5py",
+    "keras",
+    "pygraphviz",
+    "rich",
+    "tensorboard",
+    "tensorflow",
+    "tensorflow_serving",
+)
+# Top-level module to extra.
+_EXTRAS = {**dict.fromkeys(_TENSORFLOW, "tensorflow"), "mlxtend": "examples", "model_signing": "signing"}
+
+
+@contextlib.contextmanager
+def naming_extras() -> Iterator[None]:
+    """Turn a library that is not installed into an error that says how to install it.
+
+    Raises:
+        MissingDependency: A library of one of the extras is imported and not there.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as err:
+        module = (err.name or "").partition(".")[0]
+        if module not in _EXTRAS:
+            raise
+        raise MissingDependency(
+            f"expected the module {module}, found none in {sys.executable}. Install"
+            f" airflow-provider-redraw[{_EXTRAS[module]}] there, or name an interpreter that has it in"
+            " REDRAW_PYTHON."
+        ) from err
