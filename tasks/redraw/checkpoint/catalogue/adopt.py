@@ -170,7 +170,8 @@ class _Adoption:
 
     def _uri(self, described: Checkpoint, located: Located) -> Uri:
         if self._request.in_place:
-            return located.uri
+            # As its record is read again: a name that cannot be parsed then is refused now.
+            return Uri(str(located.uri))
         return self._catalogue.uri / described.model / folder_name(described.step, described.digest)
 
 

@@ -25,7 +25,7 @@ def read_export(request: PushRequest) -> ExportedModel:
     given = request.saved_model
     if isinstance(given, Uri):
         where = given.with_ending(".json")
-        content = _demand_content(where, "the record that export writes beside the SavedModel")
+        content = _demand_content(where, "the record that export writes next to the SavedModel")
         given = replace(ExportedModel.from_text(content, where), uri=given)
     _demand_model(request.model, given.model, f"export {given.uri}")
     return given

@@ -199,3 +199,16 @@ def test_adopt_newer_record_in_the_catalogue_fails_alone(year_of_checkpoints: Ye
     assert (report.adopted, report.known) == ((), 2)
     (broken,) = report.broken
     assert "got 99: a newer version of Redraw wrote it" in broken.reason
+
+
+def test_adopt_in_place_under_a_name_that_no_record_can_hold_is_broken(
+    year_of_checkpoints: Year, bucket: str, tmp_path: Path
+) -> None:
+    storage = open_storage(f"{bucket}/old")
+    for path in (year_of_checkpoints.folder / "estimator").glob("model.ckpt-[34]0*"):
+        storage.create(path.name.replace("model.ckpt-30", "mo\u202edel.ckpt-30"), path)
+    report = adopt(f"{bucket}/old", tmp_path, in_place=True)
+    assert [c.uri for c in report.adopted] == [f"{bucket}/old/model.ckpt-40"]
+    (broken,) = report.broken
+    assert "expected gs://BUCKET" in broken.reason
+    assert len(list(list_checkpoints(Uri(tmp_path), MODEL))) == 1
