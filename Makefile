@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # The folder that holds tests/ and benchmarks/; Redraw itself is installed into .venv, where it lies.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test test-distributed packages lint bench fuzz screenshots lock
+.PHONY: help setup run status stop clean test test-distributed packages lint dist bench fuzz screenshots lock
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -19,6 +19,7 @@ help:
 	@echo "make clean   the same, and remove its state (.redraw)"
 	@echo "make test    every gate: lint, format, types, tests"
 	@echo "make test-distributed  several machines: no shared disk, and Celery with PostgreSQL and Redis"
+	@echo "make dist    the wheel and the source distribution, in dist/"
 	@echo "make bench   what it costs, beside doing without: BENCHMARKS=\"dag-parse commands\" picks some"
 	@echo "make screenshots  the README's pictures of the pages, anew"
 	@echo "make fuzz    damage checkpoints at random for as long as is asked: CASES=1000000 a test, from SEED=1"
@@ -50,6 +51,10 @@ screenshots: $(ENVIRONMENT) packages
 test-distributed: $(ENVIRONMENT)
 	@sh .ci/packages servers
 	.venv/bin/python -m pytest -m distributed $(PYTEST_ARGUMENTS)
+
+dist: $(ENVIRONMENT)
+	rm -rf dist
+	.venv/bin/uv build --quiet --no-build-isolation --out-dir dist .
 
 bench: $(ENVIRONMENT)
 	@sh .ci/packages servers

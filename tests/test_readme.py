@@ -30,7 +30,7 @@ def test_readme_example_of_an_own_model_trains_exports_and_validates(tmp_path: P
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
     }
-    commands = block("sh", "export REDRAW_MODELS")
+    commands = block("sh", "export PYTHONPATH")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         cwd=tmp_path,
@@ -53,7 +53,7 @@ def test_readme_lists_every_setting_as_its_table_says() -> None:
 
 def test_readme_names_every_command() -> None:
     for command in COMMANDS:
-        assert f"`{command}`" in README or f"python -m redraw {command} " in README, command
+        assert f"`{command}`" in README or f"\nredraw {command} " in README, command
 
 
 @pytest.mark.parametrize("name", re.findall(r"`([A-Z]\w+)`", README.split("## The stages")[1].split("##")[0]))

@@ -32,6 +32,7 @@ from redraw.settings import (
     use_configuration,
     whole_number,
 )
+from redraw_airflow.compat import airflow_configuration
 
 __all__ = [
     "AIRFLOW_PORT",
@@ -68,10 +69,7 @@ def airflow_option(name: str) -> str | None:
     """The text of an option of `[redraw]`; None if it is not set, or if this process is none of Airflow's."""
     if "airflow" not in sys.modules:
         return None
-    try:
-        from airflow.sdk.configuration import conf
-    except ImportError:  # before Airflow 3.2
-        from airflow.configuration import conf
+    conf = airflow_configuration()
     try:
         text: str | None = conf.get(SECTION, name, fallback=None)
     except configparser.InterpolationError:  # a lone % in airflow.cfg is taken as it stands

@@ -1,4 +1,6 @@
-"""The command line: `python -m redraw STAGE …` reads a request and prints one JSON record.
+"""The command line: `redraw STAGE …` reads a request and prints one JSON record.
+
+It is `python -m redraw STAGE …` too.
 
 Flags are the fields of the stage's request; `--request FILE` takes them all as one
 JSON object (`-` is standard input). Logs and progress go to standard error. Exit
@@ -153,7 +155,7 @@ def _imported(name: str) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m redraw", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="redraw", description=(__doc__ or "").partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         summary = (command.request.__doc__ or "").strip()

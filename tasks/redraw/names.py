@@ -41,7 +41,7 @@ class ModelName(str):
         if not isinstance(name, cls) and not _MODEL.fullmatch(name):
             raise InvalidName(
                 f"model name {name!r}: expected a lower-case letter followed by up to 62 lower-case"
-                " letters, digits or underscores. List the models with 'python -m redraw models'."
+                " letters, digits or underscores. List the models with 'redraw models'."
             )
         return super().__new__(cls, name)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
-from airflow.sdk.configuration import conf
 
 from redraw.records import Checkpoint, LivePointer, Record, Release, TrainingRun
+from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.settings import TENSORBOARD
 from redraw_airflow.urls import folder_url, framed_place, object_url, version_place
 
@@ -83,7 +83,7 @@ class TensorBoardLink(BaseOperatorLink):
 
 def version_url(model: str, version: int) -> str:
     """The URL of a version's page inside Airflow's own, by whatever name Airflow was reached."""
-    base: str = conf.get("api", "base_url", fallback="")
+    base: str = airflow_configuration().get("api", "base_url", fallback="")
     return urlsplit(base).path.rstrip("/") + framed_place(version_place(model, version))
 
 

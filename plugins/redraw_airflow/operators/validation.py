@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.bases.skipmixin import SkipMixin
-from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.errors import RedrawError
 from redraw.records import ExportedModel, ValidationReport
 from redraw.requests import ValidateRequest
+from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.operators.approval import approval_wanted, describe_release
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
@@ -167,7 +167,7 @@ class ApproveReleaseOperator(ApprovalOperator):
             raise AirflowFailException(str(err)) from err
         ti = context["ti"]
         asked = describe_release(export, report, bucket, make_live=make_live)
-        base = conf.get("api", "base_url", fallback="").rstrip("/")
+        base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
         run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
         self.subject = asked.subject
         self.body = f"{asked.body}\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"

@@ -10,7 +10,7 @@ import redraw
 from redraw.settings import CONTROL_FD, ENGINE_SETTINGS, environment_of
 from redraw_airflow.settings import PYTHON
 
-__all__ = ["source_root", "stage_environment", "stage_python"]
+__all__ = ["source_root", "stage_environment", "stage_flags", "stage_python"]
 
 
 def source_root() -> Path | None:
@@ -18,6 +18,11 @@ def source_root() -> Path | None:
     root = Path(redraw.__file__).resolve().parents[1]
     # Installed, it is found without: and another interpreter must not see this one's libraries.
     return None if root.name in {"site-packages", "dist-packages"} else root
+
+
+def stage_flags() -> tuple[str, ...]:
+    """The interpreter's flags: no file of the working folder shadows a module of an installed Redraw."""
+    return () if source_root() else ("-P",)
 
 
 def stage_environment(control: int) -> dict[str, str]:

@@ -23,6 +23,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk.exceptions import AirflowException
 
 from redraw.settings import MODELS, STORAGE_TIMEOUT, environment_of
+from redraw_airflow.compat import rendered_name, was_killed
 from redraw_airflow.settings import REQUEST_VARIABLE
 from redraw_airflow.stages.process import FinishedStage
 
@@ -92,7 +93,7 @@ class StagePod(KubernetesPodOperator):
             AirflowException: The pod could not be started, or vanished.
             TaskDeferred: The pod is `deferrable`; the task comes back with an event.
         """
-        self.name = self._set_name(self.name)
+        self.name = rendered_name(self)
         try:
             if event is not None:
                 self.trigger_reentry(context, dict(event))
@@ -109,7 +110,7 @@ class StagePod(KubernetesPodOperator):
             returncode=ended.exit_code if ended else 0,
             stdout=b"" if self._printed is None else json.dumps(self._printed).encode(),
             last_lines=tuple((ended.message or "").splitlines()) if ended else (),
-            stopped=self._killed,
+            stopped=was_killed(self),
         )
 
     def terminate(self) -> None:

@@ -28,7 +28,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from redraw_airflow.stages.credentials import answer_credentials
-from redraw_airflow.stages.environment import source_root, stage_environment, stage_python
+from redraw_airflow.stages.environment import source_root, stage_environment, stage_flags, stage_python
 from redraw_airflow.stages.log import StageLog
 
 __all__ = ["FinishedStage", "StageProcess"]
@@ -120,7 +120,7 @@ class StageProcess:
                 time.sleep(0.02)
 
     def _start(self, control: socket.socket) -> subprocess.Popen[bytes]:
-        command = [self._python, "-m", "redraw", self.stage, "--request", "-"]
+        command = [self._python, *stage_flags(), "-m", "redraw", self.stage, "--request", "-"]
         # A file instead of a pipe: a stage that never reads its request cannot block this process.
         with tempfile.TemporaryFile() as stdin:
             stdin.write(self._request)

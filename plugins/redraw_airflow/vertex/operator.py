@@ -180,7 +180,7 @@ class RegisterVertexModelOperator(BaseOperator):
             raise VersionNotFound(
                 f"{storage.uri}/{model}: expected the published version {version}, got"
                 f" {'none' if found is None else 'one that was pruned'}. Register one that"
-                " 'python -m redraw releases' lists."
+                " 'redraw releases' lists."
             )
         # Of a live pointer's record there is no digest to hold it to.
         if given.get("digest", found.digest) != found.digest:

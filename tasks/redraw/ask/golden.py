@@ -45,8 +45,7 @@ def predict_golden(request: PredictRequest) -> Prediction:
     storage = open_storage(request.bucket / request.model / str(version))
     if storage.stat("saved_model.pb") is None:
         raise VersionNotFound(
-            f"{storage.uri}: expected a published version, got none."
-            " List them with 'python -m redraw releases'."
+            f"{storage.uri}: expected a published version, got none. List them with 'redraw releases'."
         )
     with scratch_folder("predict") as folder:
         download_tree(storage, "", folder)

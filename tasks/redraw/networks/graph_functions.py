@@ -20,6 +20,7 @@ import tensorflow as tf
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.formats.parts import Joined, find_joined, names_of_wholes
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, find_averages
+from redraw.compat.tensorflow import saved_slice
 from redraw.definition import ModelDefinition
 from redraw.definition.user_code import running_user_code
 from redraw.errors import CheckpointMismatch
@@ -95,14 +96,14 @@ def group_by_saved_name(variables: Iterable[Any]) -> dict[str, list[Any]]:
     """
     groups: dict[str, list[Any]] = {}
     for variable in variables:
-        part = variable._get_save_slice_info()  # what a Saver asks; there is no public way
+        part = saved_slice(variable)
         groups.setdefault(part.full_name if part else variable.op.name, []).append(variable)
     return groups
 
 
 def whole_shape(parts: Sequence[Any]) -> tuple[int, ...]:
     """The shape of the whole that a group of `group_by_saved_name` makes up."""
-    part = parts[0]._get_save_slice_info()
+    part = saved_slice(parts[0])
     return tuple(part.full_shape if part else parts[0].shape.as_list())
 
 
@@ -158,10 +159,10 @@ def restore_by_name(session: Any, prefix: Path, sources: Mapping[str, Sequence[A
 
 
 def _own_part(variable: Any, whole: np.ndarray) -> np.ndarray:
-    part = variable._get_save_slice_info()
+    part = saved_slice(variable)
     if part is None:
         return whole
-    return whole[tuple(slice(a, a + n) for a, n in zip(part.var_offset, part.var_shape, strict=True))]
+    return whole[tuple(slice(a, a + n) for a, n in zip(part.offset, part.shape, strict=True))]
 
 
 def check_fit(prefix: Path, sources: Mapping[str, Sequence[Any]]) -> Mapping[str, Joined]:

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from redraw.compat.keras import every_layer
 from redraw.definition import Mode, ModelDefinition
 from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition
@@ -115,8 +116,7 @@ def renew_derived_constants(network: Any) -> None:
     in the graph.
     """
     if known_by_own_names(network):
-        # Keras has no public way to the layers inside of layers.
-        for layer in network._flatten_layers():
+        for layer in every_layer(network):
             if isinstance(layer, keras.layers.Normalization):
                 layer.finalize_state()
 

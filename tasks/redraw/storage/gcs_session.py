@@ -12,6 +12,7 @@ from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
 from requests.adapters import HTTPAdapter
 
+from redraw.compat.storage import client_over
 from redraw.storage.credentials import storage_credentials
 
 __all__ = ["connect", "open_session"]
@@ -48,14 +49,10 @@ def connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
     Args:
         emulator: The URL of a server that stands in for the service and asks for no credentials.
     """
-    # Otherwise each client asks in the background for the bucket's project and place, for
-    # traces: a request more, and one that needs the permission storage.buckets.get.
-    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     credentials = storage_credentials()
     if credentials is None and emulator:
         credentials = AnonymousCredentials()
     if credentials is None:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
     session = open_session(credentials)
-    # Only buckets belong to a project, objects do not: no project has to be found.
-    return storage.Client(project=None, credentials=credentials, _http=session), session
+    return client_over(session, credentials), session

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from google.api_core import exceptions as api
 
+from redraw.compat.storage import blob_resource
 from redraw.storage.interface import FileAltered
 
 __all__ = ["MultipartBody", "Session", "Upload", "copy_object"]
@@ -165,5 +166,4 @@ def copy_object(source: Any, target: Any, patience: dict[str, Any]) -> dict[str,
     token, _, _ = target.rewrite(source, if_generation_match=0, **waiting)
     while token is not None:
         token, _, _ = target.rewrite(source, token=token, if_generation_match=0, **waiting)
-    resource: dict[str, Any] = target._properties
-    return resource
+    return blob_resource(target)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from redraw.compat.keras import take_gradient_sum
 from redraw.definition import ModelDefinition
 from redraw.errors import WorkerLost
 from redraw.records import TrainingRun
@@ -76,10 +77,8 @@ class DistributedTrainer(Trainer):
         self._strategy, self._cluster = strategy, cluster
         with _telling_lost(cluster):
             super().__init__(definition, folder, run)
-        # Keras sums up gradients after it has clipped them, each replica's for itself; here they
-        # come summed up already.
-        self._sum_up = self._optimizer._all_reduce_sum_gradients
-        self._optimizer._all_reduce_sum_gradients = list
+        # Gradients are summed up before they are clipped: what the optimizer clips is the sum.
+        self._sum_up = take_gradient_sum(self._optimizer)
 
     def restore(self, warm_start: Uri | None) -> int:
         """As `StepLoop.restore`; what the chief has restored, every worker gets."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from redraw.compat.tensorflow import partitions
 from redraw.definition import GraphFunctionDefinition, Mode
 from redraw.errors import InvalidDefinition, RedrawError
 
@@ -138,7 +139,8 @@ def _drawn_evaluations(
 
 def _averaged(average: Any, variable: Any) -> Any:
     """The average of a variable, or the variable where it has none."""
-    if not hasattr(variable, "_get_partitions"):
+    cut = partitions(variable)
+    if cut is None:
         found = average.average(variable)
         return variable if found is None else found
     if any(average.average(part) is None for part in variable):
@@ -149,7 +151,7 @@ def _averaged(average: Any, variable: Any) -> Any:
         shape=variable.get_shape(),
         dtype=variable.dtype,
         variable_list=[average.average(part) for part in variable],
-        partitions=variable._get_partitions(),
+        partitions=cut,
     )
 
 

@@ -12,13 +12,13 @@ import keras
 import tensorflow as tf
 
 from redraw.checkpoint.select import last_whole_checkpoint
+from redraw.compat.keras import repair_async_saving
 from redraw.definition import Mode, ModelDefinition
 from redraw.errors import CheckpointMismatch
 from redraw.networks.modules import copy_weights, draw_network, is_random_state, weights_by_name
 from redraw.records import TrainingRun
 from redraw.runs.folder import RunFolder
 from redraw.storage.scratch import scratch_folder
-from redraw.train.async_saving import enable_async_saving
 from redraw.train.average import update_average
 from redraw.train.evaluate import Evaluator
 from redraw.train.step_loop import StepLoop
@@ -56,7 +56,7 @@ class Trainer(StepLoop):
             self._optimizer.build(self._network.trainable_variables)
             self._step = tf.Variable(0, dtype=tf.int64, name="step")
         self._checkpoint = tf.train.Checkpoint(**self._tracked())
-        enable_async_saving()
+        repair_async_saving()
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(folder.checkpoints), max_to_keep=definition.training.keep_checkpoints
         )

@@ -33,10 +33,12 @@ class Pages:
     Attributes:
         url: Of Airflow; the pages are below `/redraw`.
         tokens: User to token.
+        home: Airflow's home, with its database.
     """
 
     url: str
     tokens: Mapping[str, str]
+    home: Path
 
     def client(self, user: str | None) -> httpx.Client:
         """A browser of that user, by the cookie that Airflow's login leaves; None is nobody."""
@@ -71,7 +73,7 @@ def run_pages(
     try:
         url = f"http://127.0.0.1:{port}"
         _await_answer(server, url, log_path)
-        yield Pages(url, {user: _token(url, user) for user in _PASSWORDS})
+        yield Pages(url, {user: _token(url, user) for user in _PASSWORDS}, home)
     finally:
         server.terminate()
         server.wait(timeout=30)

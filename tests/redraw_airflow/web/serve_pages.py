@@ -12,6 +12,8 @@ from typing import Any
 
 import uvicorn
 from airflow.api_fastapi.app import create_app
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
@@ -19,10 +21,21 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import insert
 
+DAGS = (
+    "mark_version",
+    "prune_versions",
+    "reexport_checkpoints",
+    "retrain_and_export",
+    "roll_back_model",
+)
+
 
 def main(port: int, runs: list[dict[str, Any]]) -> None:
     initdb()
     with create_session() as session:
+        session.add(DagBundleModel(name="dags"))
+        session.flush()
+        session.add_all(DagModel(dag_id=dag_id, bundle_name="dags", is_stale=False) for dag_id in DAGS)
         for run in runs:
             write_run(session, run)
     uvicorn.run(create_app(apps="core"), host="127.0.0.1", port=port, log_level="warning")

@@ -7,6 +7,7 @@ or starts something has to come from one of these pages.
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -14,34 +15,62 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
-from fastapi import Request
+from fastapi import HTTPException, Request
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from redraw.errors import InvalidSetting
-from redraw_airflow.settings import TRY_IT
+from redraw_airflow.settings import PUBLISHING_DAGS, TRY_IT
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
 
 __all__ = [
-    "PUBLISHING_DAG",
     "SameSiteOnly",
     "acting_user",
     "keep_user",
+    "may_publish",
     "may_run",
     "offers_trials",
+    "publishing_dag",
     "reading_user",
     "run_reading_user",
 ]
 
 _logger = logging.getLogger(__name__)
 
-PUBLISHING_DAG = "retrain_and_export"
-
-# As dependencies of a route: 401 without a user, 403 without the right.
-reading_user = requires_access_dag("GET", param_dag_id=PUBLISHING_DAG)
 # By the DAG in the address: its runs' tabs show what its tasks have left.
 run_reading_user = requires_access_dag("GET", DagAccessEntity.XCOM)
-acting_user = requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=PUBLISHING_DAG)
+
+
+def reading_user(user: GetUserDep) -> None:
+    """Demand the right to read a DAG that publishes; a dependency of a route.
+
+    Raises:
+        HTTPException: 401 without a user, 403 without the right.
+    """
+    _demand(any(_allowed(user, "GET", dag_id) for dag_id in PUBLISHING_DAGS.read()), "read")
+
+
+def acting_user(user: GetUserDep) -> None:
+    """Demand the right to start a DAG that publishes; raises as `reading_user`."""
+    dag_ids = PUBLISHING_DAGS.read()
+    _demand(any(_allowed(user, "POST", dag_id, DagAccessEntity.RUN) for dag_id in dag_ids), "start")
+
+
+def _demand(allowed: bool, what: str) -> None:
+    if not allowed:
+        dag_ids = ", ".join(PUBLISHING_DAGS.read())
+        raise HTTPException(403, f"expected the right to {what} one of the DAGs {dag_ids}, found none.")
+
+
+def _allowed(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:
+    teams = conf.getboolean("core", "multi_team", fallback=False)
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id) if teams else None)
+    return get_auth_manager().is_authorized_dag(
+        method=method, access_entity=entity, details=details, user=user
+    )
 
 
 def keep_user(request: Request, user: GetUserDep) -> None:
@@ -50,18 +79,30 @@ def keep_user(request: Request, user: GetUserDep) -> None:
 
 
 def may_run(request: Request, dag_id: str) -> bool:
-    """Whether who asks may start a run of a DAG; a page offers them nothing else.
+    """Whether a DAG exists in this Airflow and who asks may start it; a page offers nothing else.
 
     Airflow's API decides again when they do it.
     """
     user = getattr(request.state, "redraw_user", None)
-    if user is None:
+    if user is None or not _exists(dag_id):
         return False
-    teams = conf.getboolean("core", "multi_team", fallback=False)
-    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id) if teams else None)
-    return get_auth_manager().is_authorized_dag(
-        method="POST", access_entity=DagAccessEntity.RUN, details=details, user=user
-    )
+    return _allowed(user, "POST", dag_id, DagAccessEntity.RUN)
+
+
+def may_publish(request: Request) -> bool:
+    """Whether who asks may start one of the DAGs that publish."""
+    return any(may_run(request, dag_id) for dag_id in PUBLISHING_DAGS.read())
+
+
+def publishing_dag() -> str:
+    """The DAG that a page names for a first publication: the first that exists, or else is configured."""
+    dag_ids = PUBLISHING_DAGS.read()
+    return next(filter(_exists, dag_ids), dag_ids[0])
+
+
+def _exists(dag_id: str) -> bool:
+    dag = DagModel.get_dagmodel(dag_id)
+    return dag is not None and not dag.is_stale
 
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}

@@ -21,7 +21,7 @@ import psutil
 
 from redraw_airflow.settings import WEB_CONNECTION
 from redraw_airflow.stages.credentials import answer_credentials
-from redraw_airflow.stages.environment import source_root, stage_environment, stage_python
+from redraw_airflow.stages.environment import source_root, stage_environment, stage_flags, stage_python
 from redraw_airflow.stages.outcome import named_error
 from redraw_airflow.web.server.errors import WorkerFailed, WorkerOverran, WorkersBusy
 
@@ -40,7 +40,7 @@ async def run_worker(command: Sequence[str], request: bytes, *, seconds: float, 
     """Run a worker to its end.
 
     Args:
-        command: What follows the interpreter: `-m`, `tasks`, the command, `--request`, `-`.
+        command: What follows the interpreter: `-m`, `redraw`, the command, `--request`, `-`.
         request: What it reads from its standard input.
         seconds: When it is stopped.
         memory_bytes: How much may be resident of it and of the processes that it starts. It is
@@ -59,6 +59,7 @@ async def run_worker(command: Sequence[str], request: bytes, *, seconds: float, 
     with _slot(), answer_credentials(WEB_CONNECTION.read()) as control:
         process = await asyncio.create_subprocess_exec(
             stage_python(),
+            *stage_flags(),
             *command,
             stdin=PIPE,
             stdout=PIPE,

@@ -6,15 +6,21 @@ whose cookie the browser sends, so Airflow decides who may, and the run knows wh
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from redraw.errors import InvalidSetting
 from redraw.publish.bucket.layout import trained_before
 from redraw.records import LivePointer, Release
+from redraw.settings import Setting
+from redraw_airflow.settings import MARK_DAG, PRUNE_DAG, REEXPORT_DAG, ROLL_BACK_DAG
 
 __all__ = ["Action", "Field", "possible_actions"]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +72,7 @@ class Action:
 def possible_actions(
     model: str, version: int | None, pointer: LivePointer, release: Release | None = None
 ) -> tuple[Action, ...]:
-    """What there is to do, whoever asks.
+    """What there is to do; the page asks who may do it.
 
     Args:
         model: The definition's name.
@@ -78,9 +84,22 @@ def possible_actions(
         The actions, in the order of their buttons; none for a version that is pruned.
     """
     if version is None:
-        return tuple(_of_model(model, pointer))
+        return tuple(filter(_is_configured, _of_model(model, pointer)))
     gone = version in pointer.pruning or (release is not None and release.pruned is not None)
-    return () if gone else tuple(_of_version(model, version, pointer, release))
+    return () if gone else tuple(filter(_is_configured, _of_version(model, version, pointer, release)))
+
+
+def _is_configured(action: Action) -> bool:
+    return bool(action.dag)
+
+
+def _dag(setting: Setting[str]) -> str:
+    """The DAG of an action; none if its setting has a wrong type, and the page goes without the button."""
+    try:
+        return setting.read()
+    except InvalidSetting as err:
+        _logger.warning("an action is not offered: %s", err)
+        return ""
 
 
 def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
@@ -90,7 +109,7 @@ def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
         button="Prune",
         effect="Lists which old versions would go, or removes their files for good. What is live, was live"
         " before, is labelled or pinned stays in any case.",
-        dag="prune_versions",
+        dag=_dag(PRUNE_DAG),
         task="prune",
         conf={"model": model},
         fields=(
@@ -130,7 +149,7 @@ def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
         button="Roll back",
         effect=f"Servers that follow the live pointer go back from {pointer.version} to {previous}, which was"
         " live before. Nothing is deleted: it can be taken back the same way.",
-        dag="roll_back_model",
+        dag=_dag(ROLL_BACK_DAG),
         task="roll_back",
         # By its number: somebody else may roll back meanwhile, and "the one before" be another one then.
         conf={"model": model, "version": previous},
@@ -148,7 +167,7 @@ def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
         button="Make live",
         effect=f"Version {version} is loaded once to try it, and will{before} for servers that follow the"
         f" live pointer.{older}",
-        dag="roll_back_model",
+        dag=_dag(ROLL_BACK_DAG),
         task="roll_back",
         conf={"model": model, "version": version},
         reasons=reasons,
@@ -175,7 +194,7 @@ def _marking(model: str, version: int, mark: str, button: str, effect: str) -> A
         name=mark,
         button=button,
         effect=effect,
-        dag="mark_version",
+        dag=_dag(MARK_DAG),
         task="mark",
         conf={"model": model, "version": version, "mark": mark},
         reasons=("reason",),
@@ -190,7 +209,7 @@ def _exporting_again(model: str, version: int, release: Release) -> Action:
         button="Export again",
         effect=f"The checkpoint of step {step} is exported again with today's definition, and published as a"
         f" new revision where that differs from {version}. Nothing becomes live.",
-        dag="reexport_checkpoints",
+        dag=_dag(REEXPORT_DAG),
         task="summary",
         # The catalogue may have this step of other trainings too.
         conf={

@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 
 from redraw.definition.registry import default_model
 from redraw.records.times import format_time
-from redraw_airflow.web.server.access import PUBLISHING_DAG
+from redraw_airflow.settings import PUBLISHING_DAGS
 
 __all__ = ["LastRun", "find_last_runs"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LastRun:
-    """A run of the DAG that publishes.
+    """A run of a DAG that publishes.
 
     Attributes:
         dag_id: The DAG's.
@@ -51,8 +51,8 @@ def find_last_runs(session: Session, models: Sequence[str]) -> Mapping[str, Last
 def _last_run(session: Session, model: str, is_default: bool) -> LastRun | None:
     named = DagRun.conf["model"].as_string()
     query = (
-        select(DagRun.run_id, DagRun.state, DagRun.start_date)
-        .where(DagRun.dag_id == PUBLISHING_DAG)
+        select(DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.start_date)
+        .where(DagRun.dag_id.in_(PUBLISHING_DAGS.read()))
         .where(or_(named == model, named.is_(None)) if is_default else named == model)
         .order_by(DagRun.run_after.desc(), DagRun.id.desc())
         .limit(1)
@@ -61,4 +61,4 @@ def _last_run(session: Session, model: str, is_default: bool) -> LastRun | None:
     if row is None:
         return None
     started = format_time(row.start_date.timestamp()) if row.start_date else None
-    return LastRun(dag_id=PUBLISHING_DAG, run_id=row.run_id, state=str(row.state), started_at=started)
+    return LastRun(dag_id=row.dag_id, run_id=row.run_id, state=str(row.state), started_at=started)

@@ -160,7 +160,7 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
         shown = ", ".join(f"{item.step}-{item.digest[:12]} of {item.trained_at}" for item in found[:_SHOWN])
         raise CheckpointNotFound(
             f"{where}: expected one checkpoint {name}, got {shown or 'none'}."
-            " List them with 'python -m redraw checkpoints', and name one as STEP-DIGEST."
+            " List them with 'redraw checkpoints', and name one as STEP-DIGEST."
         )
     return found[0]
 

@@ -17,10 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
-# TensorFlow's own variable without a value, of which it makes the copies in the graphs that
-# it saves. The public tf.Variable cannot be had without an initial value.
-from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
-
+from redraw.compat.tensorflow import UninitializedVariable, scratch_graph
 from redraw.errors import InvalidDefinition
 
 __all__ = ["Declarations", "draw_declared", "is_declared"]
@@ -134,8 +131,7 @@ def _traced(initial: Any, dtype: Any) -> Any:
     """What has the shape and the dtype of an initial value; its own value is not computed."""
     if isinstance(initial, (tf.Tensor, np.ndarray)) and dtype is None:
         return tf.TensorSpec(initial.shape, initial.dtype)
-    # A function's graph and not a plain one: an initializer may use tensors from outside.
-    with tf.__internal__.FuncGraph("initializer").as_default():
+    with scratch_graph("initializer"):
         return tf.convert_to_tensor(initial() if callable(initial) else initial, dtype)
 
 

@@ -11,10 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-# tf.saved_model.save in all but its last step, which reads the variables to write a checkpoint:
-# the public function cannot be had without it.
-from tensorflow.python.saved_model import save
-
+from redraw.compat.tensorflow import build_meta_graph
 from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
 from redraw.errors import InvalidDefinition
 from redraw.export.graph.canonical import make_canonical
@@ -67,7 +64,7 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
     root.constants = list(reached.constants.values())
     # Lookup tables and assets are no variables, but a server has to find them as well.
     root.resources = reached.resources
-    meta_graph, _, _, assets, _, _ = save._build_meta_graph(root, functions, _save_options())
+    meta_graph, assets = build_meta_graph(root, functions, _save_options())
     meta_graph.meta_info_def.tags[:] = [tf.saved_model.SERVING]
     text = _object_graph_text(meta_graph)
     places = find_places(network, {**reached.variables, **reached.others})
@@ -75,7 +72,7 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         meta_graph=meta_graph,
         variables=tuple(_variables(reached, text)),
         texts={_OBJECT_GRAPH: text},
-        assets={_text(name): Path(_text(path)) for name, path in assets.asset_filename_map.items()},
+        assets={_text(name): Path(_text(path)) for name, path in assets.items()},
         known_by="name" if known_by_own_names(network) else "path",
         unreached=tuple(_described(name, "", v) for name, v in sorted(reached.others.items())),
         structure_places=places.by_structure,

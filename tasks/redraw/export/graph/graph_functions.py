@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from redraw.compat.tensorflow import is_reference
 from redraw.definition import GraphFunctionDefinition, Mode
 from redraw.errors import InvalidDefinition
 from redraw.export.graph.canonical import make_canonical
@@ -114,7 +115,7 @@ def _drawn_initializer(graph: tf.Graph, reached: set[str]) -> Any:
 
 
 def _is_table(operation: Any) -> bool:
-    return any(out.dtype == tf.resource or out.dtype._is_ref_dtype for out in operation.outputs)
+    return any(out.dtype == tf.resource or is_reference(out.dtype) for out in operation.outputs)
 
 
 def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reached: set[str]) -> list[Any]:

@@ -9,11 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# What decides under which number a variable of a layer is saved; Keras has no public way to ask.
-from keras.src.saving import saving_lib
-
 from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
+from redraw.compat.keras import saved_places
 
 __all__ = ["Places", "find_places"]
 
@@ -79,25 +77,4 @@ def _variable(item: Any) -> Any:
 
 
 def _saved_places(network: Any, names: Mapping[int, str]) -> dict[str, str]:
-    recorder = _Recorder()
-    saving_lib._save_state(network, recorder, None, "", set())
-    return {names[key]: place for key, place in recorder.places.items() if key in names}
-
-
-class _Recorder(saving_lib.H5IOStore):
-    """Takes the place of a file: notes where a variable would go, and writes nothing."""
-
-    def __init__(self) -> None:
-        self.places: dict[int, str] = {}
-        self._at = ""
-
-    def __bool__(self) -> bool:
-        return True
-
-    def make(self, path: str, metadata: Any = None) -> _Recorder:
-        """Go to a layer."""
-        self._at = f"{path}/vars" if path else "vars"
-        return self
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.places.setdefault(id(_variable(value)), f"{self._at}/{key}")
+    return {names[key]: place for key, place in saved_places(network).items() if key in names}

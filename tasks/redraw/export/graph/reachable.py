@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from redraw.compat.tensorflow import is_trackable
 from redraw.errors import InvalidDefinition
 from redraw.export.graph.declared import is_declared
 from redraw.networks.modules import weights_by_name
@@ -86,7 +87,7 @@ def _constants(variables: Iterable[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _resources(network: Any) -> list[Any]:
-    if not hasattr(network, "_trackable_children"):
+    if not is_trackable(network):
         return []
     kinds = (_Table, tf.saved_model.Asset)
     return [child for child in tf.train.TrackableView(network).descendants() if isinstance(child, kinds)]

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import numpy as np
 from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
-from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
 from redraw.checkpoint.bundle.writer import BundleWriter
+from redraw.compat.tensorflow import fingerprint
 from redraw.export.graph.drawn import DrawnGraph
 from redraw.export.weights.ledger import Ledger
 from redraw.storage.files import Checksums, writing_to
@@ -116,8 +116,8 @@ def write_fingerprint(folder: Path) -> None:
     Source:
         https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/protobuf/fingerprint.proto
     """
-    fingerprint = fingerprint_pb2.FingerprintDef.FromString(fingerprinting.CreateFingerprintDef(str(folder)))
-    fingerprint.ClearField("uuid")
-    hashes = hashlib.sha256(fingerprint.SerializeToString(deterministic=True)).digest()
-    fingerprint.uuid = str(uuid.UUID(bytes=hashes[:16], version=4))
-    (folder / "fingerprint.pb").write_bytes(fingerprint.SerializeToString(deterministic=True))
+    made = fingerprint_pb2.FingerprintDef.FromString(fingerprint(folder))
+    made.ClearField("uuid")
+    hashes = hashlib.sha256(made.SerializeToString(deterministic=True)).digest()
+    made.uuid = str(uuid.UUID(bytes=hashes[:16], version=4))
+    (folder / "fingerprint.pb").write_bytes(made.SerializeToString(deterministic=True))

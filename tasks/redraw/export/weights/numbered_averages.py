@@ -23,6 +23,7 @@ import keras
 
 from redraw.checkpoint.formats.archive import ArchiveSource
 from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.compat.keras import optimizer_averages
 from redraw.export.graph.declared import Declarations
 from redraw.export.graph.drawn import DrawnGraph
 
@@ -113,7 +114,7 @@ def _numbers_of_averages(
             f" {len(saved)} or others"
         )
     numbers = {id(variable): number for number, variable in enumerate(optimizer.variables)}
-    return [numbers[id(average)] for average in optimizer._model_variables_moving_average]
+    return [numbers[id(average)] for average in optimizer_averages(optimizer)]
 
 
 def _optimizer(described: Mapping[str, Any]) -> Any:

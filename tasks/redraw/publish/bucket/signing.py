@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from redraw.compat.signing import sha256_digest
 from redraw.errors import InvalidRequest, SignatureInvalid
 from redraw.publish.bucket.layout import Claim, signature_name, version_folder
 from redraw.storage.opening import AlreadyThere, Storage
@@ -134,13 +135,8 @@ def _known_hashes(claim: Claim) -> Any:
 def _manifest(claim: Claim) -> Manifest:
     from model_signing import manifest
 
-    # No public module names it, and what the public ones take is made of it.
-    from model_signing._hashing.hashing import Digest
-
     form = manifest.SerializationType.from_args(_FORM)
-    items = [
-        form.new_item(entry.name, Digest("sha256", bytes.fromhex(entry.sha256))) for entry in claim.manifest
-    ]
+    items = [form.new_item(entry.name, sha256_digest(entry.sha256)) for entry in claim.manifest]
     return manifest.Manifest(version_folder(claim.model, claim.version), items, form)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from redraw.compat.keras import every_layer
 from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
 from redraw.export.graph.declared import Declarations, draw_declared
 from redraw.networks.modules import draw_network, known_by_own_names, weights_by_name
@@ -168,7 +169,6 @@ def _refined(name: str, kind: Kind) -> Kind:
 
 def _layers(network: Any) -> Iterator[str]:
     if known_by_own_names(network):
-        # Keras has no public way to the layers inside of layers.
-        yield from (layer.name for layer in network._flatten_layers())
+        yield from (layer.name for layer in every_layer(network))
     elif isinstance(network, tf.Module):
         yield from (module.name for module in (network, *network.submodules))

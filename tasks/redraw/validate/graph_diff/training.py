@@ -77,9 +77,10 @@ def _of_step(step: DrawnStep) -> Iterable[tuple[Operation, Kind]]:
 
 
 def _of_pipeline(batches: Any) -> Iterable[tuple[Operation, Kind]]:
-    # A data set has no public way to its graph but this operation; there is no other to its variant.
     text = tf.raw_ops.DatasetToGraphV2(
-        input_dataset=batches._variant_tensor, external_state_policy=_IGNORE_STATE
+        # A data set has no public way to its graph but this operation.
+        input_dataset=tf.data.experimental.to_variant(batches),
+        external_state_policy=_IGNORE_STATE,
     )
     graph = tf.compat.v1.GraphDef.FromString(text.numpy())
     flat = flatten_graph(graph, [node.name for node in graph.node])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from redraw.compat.tensorflow import saved_slice
 from redraw.definition import GraphFunctionDefinition, Mode
 from redraw.errors import CheckpointMismatch
 from redraw.networks.graph_functions import (
@@ -90,8 +91,8 @@ class SessionReference:
 
 def _slice(part: Any, whole: np.ndarray) -> np.ndarray:
     """What one part of a partitioned variable holds of the whole."""
-    info = part._get_save_slice_info()  # what a Saver asks; there is no public way
+    info = saved_slice(part)
     if info is None:
         return whole
-    bounds = zip(info.var_offset, info.var_shape, strict=True)
+    bounds = zip(info.offset, info.shape, strict=True)
     return whole[tuple(slice(offset, offset + size) for offset, size in bounds)]

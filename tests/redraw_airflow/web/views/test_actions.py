@@ -3,6 +3,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,9 +15,13 @@ from fastapi import Request
 
 from redraw.records import LivePointer, Pruned
 from redraw_airflow.dags.forms import mark_form, prune_form, reexport_form, roll_back_form
+from redraw_airflow.urls import MOUNT
 from redraw_airflow.web.pages import show_page
+from redraw_airflow.web.server import access
 from redraw_airflow.web.views.actions import Action, possible_actions
 from tests.redraw_airflow.deciding import RELEASE, VERSION
+from tests.redraw_airflow.web.page_server import Pages
+from tests.redraw_airflow.web.publications import version_of
 
 NEWER, OLDER = VERSION + 100, VERSION - 100
 FORMS = {
@@ -115,6 +120,8 @@ def test_action_asks_its_dag_for_what_the_form_of_it_accepts(action: Action) -> 
 def request_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes the request of a user of a role, as Airflow's own simple auth manager knows them."""
     monkeypatch.setattr(airflow_app._AuthManagerState, "instance", None)
+    # No database here: that a DAG exists is asked of a real one below.
+    monkeypatch.setattr(access, "_exists", lambda dag_id: True)
     airflow_app.create_auth_manager()
 
     def make(role: str | None) -> Request:
@@ -161,3 +168,29 @@ def test_actions_without_a_script_lead_to_their_dags(request_of: Any) -> None:
         ("pin", "/dags/mark_version"),
     ]
     assert not re.search(r"\son\w+=|\sstyle=", page)
+
+
+def test_actions_start_the_dags_that_are_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAW_ROLL_BACK_DAG", "our_roll_back")
+    monkeypatch.setenv("REDRAW_PRUNE_DAG", "no id of a DAG")
+
+    actions = possible_actions("mnist", None, pointer(NEWER, OLDER))
+
+    # The one whose setting is wrong is missing, and the other one is there all the same.
+    assert [(action.name, action.dag) for action in actions] == [("roll-back", "our_roll_back")]
+
+
+def test_action_of_a_dag_that_this_airflow_has_not_is_not_offered(pages: Pages) -> None:
+    address = f"{MOUNT}/models/mnist/{version_of(13)}"
+    with pages.client("admin") as admin:
+        assert "/dags/mark_version" in admin.get(address).text
+        with sqlite3.connect(pages.home / "airflow.db") as database:
+            database.execute("UPDATE dag SET is_stale = 1 WHERE dag_id = 'mark_version'")
+        try:
+            page = admin.get(address).text
+        finally:
+            with sqlite3.connect(pages.home / "airflow.db") as database:
+                database.execute("UPDATE dag SET is_stale = 0 WHERE dag_id = 'mark_version'")
+
+    assert "/dags/mark_version" not in page
+    assert "/dags/roll_back_model" in page

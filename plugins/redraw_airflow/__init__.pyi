@@ -1,0 +1,68 @@
+"""The public names, for type checkers; the package imports each when it is first used."""
+
+from redraw_airflow.dags import (
+    mark_version as mark_version,
+)
+from redraw_airflow.dags import (
+    prune_versions as prune_versions,
+)
+from redraw_airflow.dags import (
+    reexport_checkpoints as reexport_checkpoints,
+)
+from redraw_airflow.dags import (
+    retrain_and_export as retrain_and_export,
+)
+from redraw_airflow.dags import (
+    roll_back_model as roll_back_model,
+)
+from redraw_airflow.dags.callbacks import (
+    announce_failure as announce_failure,
+)
+from redraw_airflow.dags.callbacks import (
+    failure_reason as failure_reason,
+)
+from redraw_airflow.operators.training import (
+    ApproveReleaseOperator as ApproveReleaseOperator,
+)
+from redraw_airflow.operators.training import (
+    CheckpointOperator as CheckpointOperator,
+)
+from redraw_airflow.operators.training import (
+    ExportSavedModelOperator as ExportSavedModelOperator,
+)
+from redraw_airflow.operators.training import (
+    MarkVersionOperator as MarkVersionOperator,
+)
+from redraw_airflow.operators.training import (
+    PlanReexportOperator as PlanReexportOperator,
+)
+from redraw_airflow.operators.training import (
+    PruneOperator as PruneOperator,
+)
+from redraw_airflow.operators.training import (
+    PushModelOperator as PushModelOperator,
+)
+from redraw_airflow.operators.training import (
+    ReexportOperator as ReexportOperator,
+)
+from redraw_airflow.operators.training import (
+    RollBackOperator as RollBackOperator,
+)
+from redraw_airflow.operators.training import (
+    SetLiveOperator as SetLiveOperator,
+)
+from redraw_airflow.operators.training import (
+    SummarizeReexportOperator as SummarizeReexportOperator,
+)
+from redraw_airflow.operators.training import (
+    TrainOperator as TrainOperator,
+)
+from redraw_airflow.operators.training import (
+    ValidateSavedModelOperator as ValidateSavedModelOperator,
+)
+from redraw_airflow.vertex.operator import (
+    RegisterVertexModelOperator as RegisterVertexModelOperator,
+)
+from redraw_airflow.vertex.operator import (
+    VertexRegistration as VertexRegistration,
+)

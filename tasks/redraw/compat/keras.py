@@ -1,0 +1,85 @@
+"""What Redraw uses of Keras that is not its public API; all of it is that of Keras 3.15."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+from keras.src.saving import saving_lib
+
+from redraw.compat.tensorflow import copy_to_cpu
+
+__all__ = ["every_layer", "optimizer_averages", "repair_async_saving", "saved_places", "take_gradient_sum"]
+
+
+def every_layer(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    """A network's layers, and those inside of layers; the public `layers` has the outer ones alone."""
+    yield from network._flatten_layers()
+
+
+def optimizer_averages(optimizer: keras.optimizers.Optimizer) -> list[Any]:
+    """The moving averages of a built optimizer with `use_ema`, in the order of what it trains.
+
+    They are among the public `variables`, which does not say which they are.
+    """
+    return list(optimizer._model_variables_moving_average)
+
+
+def take_gradient_sum(optimizer: keras.optimizers.Optimizer) -> Callable[[Any], Any]:
+    """Have an optimizer sum no gradients up over replicas; returns what did, for its caller to do earlier.
+
+    Keras sums up after it has clipped each replica's for itself. It has no public switch:
+    `tf.keras.optimizers` had `experimental_aggregate_gradients` until Keras 3.
+    """
+    summing: Callable[[Any], Any] = optimizer._all_reduce_sum_gradients
+    optimizer._all_reduce_sum_gradients = list
+    return summing
+
+
+def repair_async_saving() -> None:
+    """Replace the hook that copies a Keras variable for an asynchronous checkpoint.
+
+    Keras 3.15 makes a new `tf.Variable` each time it is called (keras-team/keras#18749 brought the hook);
+    TensorFlow calls it inside a `tf.function`, where the second save then fails with "tf.function only
+    supports singleton tf.Variables". The copy that TensorFlow has already made of the variable's value
+    serves as well. It ends with a Keras that keeps its copy.
+    """
+    keras.Variable._copy_trackable_to_cpu = _copy_trackable_to_cpu
+
+
+def _copy_trackable_to_cpu(variable: Any, object_map: dict[Any, Any]) -> None:
+    object_map[variable] = copy_to_cpu(variable.value, object_map)
+
+
+def saved_places(network: keras.Model) -> dict[int, str]:
+    """Where `save_weights` puts each variable of a network, such as `layers/dense/vars/0`; writes nothing.
+
+    Keras has no public way to ask. It ends with one.
+
+    Returns:
+        The `id` of each `tf.Variable`, and its place in `.weights.h5`.
+    """
+    recorder = _Recorder()
+    saving_lib._save_state(network, recorder, None, "", set())
+    return recorder.places
+
+
+class _Recorder(saving_lib.H5IOStore):
+    """Takes the place of a file: notes where a variable would go, and writes nothing."""
+
+    def __init__(self) -> None:
+        self.places: dict[int, str] = {}
+        self._at = ""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def make(self, path: str, metadata: Any = None) -> _Recorder:
+        """Go to a layer."""
+        self._at = f"{path}/vars" if path else "vars"
+        return self
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        variable = value.value if isinstance(value, keras.Variable) else value
+        self.places.setdefault(id(variable), f"{self._at}/{key}")

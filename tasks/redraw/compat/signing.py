@@ -1,0 +1,18 @@
+"""What Redraw uses of model-signing that is not its public API; all of it is that of version 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["sha256_digest"]
+
+
+def sha256_digest(sha256: str) -> Any:
+    """A digest that is known, in hexadecimal, as a manifest's item takes it.
+
+    No public module names the class, and what the public ones take is made of it. It ends with
+    a public name for it.
+    """
+    from model_signing._hashing.hashing import Digest
+
+    return Digest("sha256", bytes.fromhex(sha256))

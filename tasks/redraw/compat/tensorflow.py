@@ -1,0 +1,136 @@
+"""What Redraw uses of TensorFlow that is not its public API; all of it is that of TensorFlow 2.21."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.ops.resource_variable_ops import UninitializedVariable as _UninitializedVariable
+from tensorflow.python.saved_model import save
+from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
+
+__all__ = [
+    "Slice",
+    "UninitializedVariable",
+    "build_meta_graph",
+    "copy_to_cpu",
+    "fingerprint",
+    "is_reference",
+    "is_trackable",
+    "partitions",
+    "saved_slice",
+    "scratch_graph",
+]
+
+# A variable that has a shape and a dtype and no memory. The public tf.Variable needs an initial value.
+# TensorFlow makes the variables of the graphs that it saves of this class. It ends with a public class.
+UninitializedVariable = _UninitializedVariable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """Which part of a partitioned variable one of its variables is.
+
+    Attributes:
+        full_name: The name of the whole.
+        full_shape: Its shape.
+        offset: Where the part begins.
+        shape: The part's shape.
+    """
+
+    full_name: str
+    full_shape: tuple[int, ...]
+    offset: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def saved_slice(variable: Any) -> Slice | None:
+    """Which part of what a TF1 variable is, as a `Saver` asks; None if it is whole.
+
+    TensorFlow has no public way. It ends with TF1's partitioned variables.
+    """
+    info = variable._get_save_slice_info()
+    if info is None:
+        return None
+    return Slice(
+        full_name=info.full_name,
+        full_shape=tuple(info.full_shape),
+        offset=tuple(info.var_offset),
+        shape=tuple(info.var_shape),
+    )
+
+
+def partitions(variable: Any) -> Any:
+    """How a `PartitionedVariable` of TF1 is cut; None for any other variable.
+
+    TF1's class is not public. It ends with TF1's partitioned variables.
+    """
+    asked = getattr(variable, "_get_partitions", None)
+    return None if asked is None else asked()
+
+
+def is_reference(dtype: tf.DType) -> bool:
+    """Whether a tensor of that dtype is a reference, as TF1's first variables and tables are.
+
+    `dtype.is_ref` is not public, and comparing with `tf.dtypes` needs a dtype that has no public name.
+    """
+    return bool(dtype._is_ref_dtype)
+
+
+def scratch_graph(name: str) -> AbstractContextManager[Any]:
+    """A function's graph to trace in, that nothing runs.
+
+    A plain `tf.Graph` refuses tensors from outside, which an initializer may use; `tf.__internal__` has no
+    promise to stay. It ends with a public FuncGraph.
+    """
+    graph: AbstractContextManager[Any] = tf.__internal__.FuncGraph(name).as_default()
+    return graph
+
+
+def build_meta_graph(root: Any, functions: Mapping[str, Any], options: Any) -> tuple[Any, dict[Any, Any]]:
+    """`tf.saved_model.save` in all but its last step, which reads the variables to write a checkpoint.
+
+    The public function always writes. It ends with a way to save a graph alone.
+
+    Args:
+        root: The object to save.
+        functions: Signature to concrete function.
+        options: `tf.saved_model.SaveOptions`.
+
+    Returns:
+        The MetaGraphDef, and the name of each asset with its file's path.
+    """
+    meta_graph, _, _, assets, _, _ = save._build_meta_graph(root, functions, options)
+    return meta_graph, assets.asset_filename_map
+
+
+def fingerprint(folder: Path) -> bytes:
+    """A `FingerprintDef` of a SavedModel's files, as `tf.saved_model.save` writes it.
+
+    The public `tf.saved_model.experimental.read_fingerprint` reads one and makes none.
+    """
+    made: bytes = fingerprinting.CreateFingerprintDef(str(folder))
+    return made
+
+
+def is_trackable(network: Any) -> bool:
+    """Whether TensorFlow saves what the object holds; the class `Trackable` is not public."""
+    return hasattr(network, "_trackable_children")
+
+
+def copy_to_cpu(variable: tf.Variable, copies: dict[Any, Any]) -> Any:
+    """Copy a variable's value for an asynchronous checkpoint, as TensorFlow's own hook does.
+
+    Args:
+        variable: The variable.
+        copies: Variable to its copy, which is added.
+
+    Returns:
+        The copy.
+    """
+    variable._copy_trackable_to_cpu(copies)
+    return copies[variable]

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from redraw.compat.keras import (
+    every_layer,
+    optimizer_averages,
+    repair_async_saving,
+    saved_places,
+    take_gradient_sum,
+)
+
+
+@pytest.fixture
+def nested() -> keras.Model:
+    """A model within a model: two layers of one class, whose places need numbers."""
+    inner = keras.Sequential([keras.Input([3]), keras.layers.Dense(2, name="deep")], name="inner")
+    outer = keras.Input([3])
+    return keras.Model(outer, keras.layers.Dense(1, name="top")(inner(outer)))
+
+
+def test_every_layer_reaches_those_inside_of_layers(nested: keras.Model) -> None:
+    assert {"inner", "deep", "top"} <= {layer.name for layer in every_layer(nested)}
+    assert "deep" not in {layer.name for layer in nested.layers}
+
+
+# Keras 3.15 turns variables into arrays by a way that NumPy 2 warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_saved_places_are_those_of_the_file(nested: keras.Model, tmp_path: Path) -> None:
+    places = saved_places(nested)
+    assert set(places) == {id(weight.value) for weight in nested.weights}
+    nested.save_weights(tmp_path / "model.weights.h5")
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        for weight in nested.weights:
+            np.testing.assert_array_equal(file[places[id(weight.value)]][()], weight.numpy())
+
+
+def test_optimizer_averages_follow_what_is_trained(nested: keras.Model) -> None:
+    optimizer = keras.optimizers.Adam(use_ema=True)
+    optimizer.build(nested.trainable_variables)
+    averages = optimizer_averages(optimizer)
+    assert [average.shape for average in averages] == [v.shape for v in nested.trainable_variables]
+    assert {id(average) for average in averages} <= {id(variable) for variable in optimizer.variables}
+
+
+def test_take_gradient_sum_leaves_gradients_as_they_come() -> None:
+    weight = keras.Variable([1.0])
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build([weight])
+    called: list[object] = []
+    optimizer._all_reduce_sum_gradients = lambda pairs: called.append(pairs) or list(pairs)
+    summing = take_gradient_sum(optimizer)
+    optimizer.apply_gradients([(tf.constant([0.25]), weight)])
+    assert weight.numpy() == [0.75]
+    assert not called
+    assert len(summing([(tf.constant([1.0]), weight)])) == 1
+    assert called
+
+
+def test_apply_gradients_asks_the_hook_that_is_taken() -> None:
+    """If Keras stops asking it, gradients would be summed up twice in a distributed training."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        weight = keras.Variable([1.0])
+        optimizer = keras.optimizers.SGD(1.0)
+        optimizer.build([weight])
+    asked: list[object] = []
+    optimizer._all_reduce_sum_gradients = lambda pairs: asked.append(pairs) or list(pairs)
+    strategy.run(lambda: optimizer.apply_gradients([(tf.constant([0.25]), weight)]))
+    assert asked
+
+
+def test_repair_async_saving_saves_a_keras_variable_twice(tmp_path: Path) -> None:
+    before = keras.Variable._copy_trackable_to_cpu
+    try:
+        repair_async_saving()
+        weight = keras.Variable([1.0])
+        checkpoint = tf.train.Checkpoint(weight=weight)
+        options = tf.train.CheckpointOptions(enable_async=True)
+        for value in (2.0, 3.0):
+            weight.assign([value])
+            path = checkpoint.write(str(tmp_path / f"saved-{value:.0f}"), options)
+        checkpoint.sync()
+        weight.assign([0.0])
+        checkpoint.read(path).assert_consumed()
+        assert weight.numpy() == [3.0]
+    finally:
+        keras.Variable._copy_trackable_to_cpu = before
