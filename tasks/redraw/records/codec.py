@@ -1,6 +1,10 @@
 """Dataclasses to JSON and back, strict about keys and types; standard library only.
 
 A field may carry `metadata={"key": "from"}` when its JSON key is no Python name.
+
+Written here instead of taken from a library. To import pydantic takes longer than a whole command such as
+`redraw releases --help`, and it refuses names that are not UTF-8, which files may have. The messages of
+msgspec name neither the value that was received nor the key within a mapping.
 """
 
 from __future__ import annotations
