@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # The folder that holds tests/ and benchmarks/; Redraw itself is installed into .venv, where it lies.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test test-distributed packages lint dist bench fuzz screenshots lock
+.PHONY: help setup run status stop clean test test-distributed packages lint dist bench fuzz mutants screenshots lock
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench   what it costs, beside doing without: BENCHMARKS=\"dag-parse commands\" picks some"
 	@echo "make screenshots  the README's pictures of the pages, anew"
 	@echo "make fuzz    damage checkpoints at random for as long as is asked: CASES=1000000 a test, from SEED=1"
+	@echo "make mutants  plant small slips in a copy and count those that the nearest tests catch: MUTANTS=40 SEED=1 PACKAGES=web"
 	@echo "make lock    the locks anew, after a change of a requirements*.in: what is locked stays as long as it fits"
 
 setup: $(ENVIRONMENT)
@@ -65,6 +66,12 @@ fuzz: SEED := 1
 fuzz: $(ENVIRONMENT)
 	REDRAW_FUZZ_CASES=$(CASES) REDRAW_FUZZ_SEED=$(SEED) \
 		.venv/bin/python -m pytest --timeout=0 -q tests/redraw/checkpoint/bundle/test_fuzz.py
+
+# In a copy of the checkout: nothing is changed here. PACKAGES="export web" picks some.
+mutants: MUTANTS := 40
+mutants: SEED := 1
+mutants: $(ENVIRONMENT)
+	@.venv/bin/python -m tests.mutants --mutants $(MUTANTS) --seed $(SEED) $(PACKAGES)
 
 lint: $(ENVIRONMENT)
 	.venv/bin/ruff check

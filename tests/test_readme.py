@@ -51,12 +51,15 @@ def test_readme_lists_every_setting_as_its_table_says() -> None:
     assert table.splitlines() == rows
 
 
-def test_readme_names_every_command() -> None:
-    for command in COMMANDS:
-        assert f"`{command}`" in README or f"\nredraw {command} " in README, command
+STAGES = README.split("## The stages\n")[1].split("\n## ")[0]
 
 
-@pytest.mark.parametrize("name", re.findall(r"`([A-Z]\w+)`", README.split("## The stages")[1].split("##")[0]))
+def test_readme_names_every_command_among_the_stages() -> None:
+    named = {*re.findall(r"`redraw (\w+) ", STAGES), *re.findall(r"`([a-z]+)`", STAGES)}
+    assert set(COMMANDS) - named == set()
+
+
+@pytest.mark.parametrize("name", re.findall(r"`([A-Z]\w+)`", STAGES))
 def test_readme_error_names_exist(name: str) -> None:
     assert error_named(name).__name__ == name
 
@@ -68,5 +71,7 @@ def test_readme_links_lead_somewhere(path: str) -> None:
 
 def test_readme_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"`?make (\w+)`?$", README, re.MULTILINE)):
-        assert re.search(rf"^{target}\b.*:", makefile, re.MULTILINE), target
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
+    assert {"run", "stop", "clean", "test", "bench"} <= named
+    for target in named:
+        assert re.search(rf"^(?:[a-z-]+ )*{target}(?: [a-z-]+)*:", makefile, re.MULTILINE), target

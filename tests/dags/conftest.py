@@ -6,22 +6,25 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forks import ForkServer
 from tests.paths import IMPORT_PATH, ROOT
+
+_NEEDED = ["tests.dags.warm", "tests.dags.run_dag", "tests.dags.parse_dags"]
 
 
 @pytest.fixture(scope="session")
 def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a process that uses a fresh Airflow; its database is migrated."""
+    """The environment of a process that uses a fresh Airflow."""
     home = tmp_path_factory.mktemp("airflow")
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "REDRAW"))}
-    environment = {
+    return {
         **inherited,
         "AIRFLOW_HOME": os.fspath(home),
         "AIRFLOW__CORE__DAGS_FOLDER": os.fspath(ROOT / "dags"),
@@ -30,22 +33,42 @@ def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "PYTHONPATH": IMPORT_PATH,
     }
-    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(migrate, env=environment, check=True, capture_output=True, timeout=300)
-    return environment
 
 
 @pytest.fixture(scope="session")
-def run_program(airflow_environment: dict[str, str]) -> Callable[..., Any]:
-    """Runs one of the programs beside this file and returns the JSON that it writes to `answer`."""
+def airflow_forks(
+    airflow_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ForkServer]:
+    """Starts processes that have Airflow imported; its database is migrated."""
+    server = ForkServer(_NEEDED, airflow_environment, tmp_path_factory.mktemp("dags"))
+    migrated = server.start("tests.dags.run_dag:migrate", [], {}).wait(300)
+    assert migrated.status == 0, migrated.stdout + migrated.stderr
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def run_program(airflow_forks: ForkServer) -> Callable[..., Any]:
+    """Calls `main` of a module of this folder in a new process: `run_program(answer, module, *arguments)`.
+
+    Returns the JSON that it writes to `answer`, and what it printed as its `log`.
+    """
 
     def run(answer: Path, program: str, *arguments: str, **variables: str) -> Any:
-        command = [
-            sys.executable,
-            os.fspath(ROOT / "tests" / "dags" / program),
-            os.fspath(answer),
-            *arguments,
-        ]
+        function = f"tests.dags.{program}:main"
+        done = airflow_forks.start(function, [os.fspath(answer), *arguments], variables).wait(500)
+        assert done.status == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        return {**json.loads(answer.read_text()), "log": done.stdout + done.stderr}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_interpreter(airflow_environment: dict[str, str], airflow_forks: ForkServer) -> Callable[..., Any]:
+    """The same in a new interpreter: Airflow reads some settings as it is imported."""
+
+    def run(answer: Path, module: str, *arguments: str, **variables: str) -> Any:
+        command = [sys.executable, "-m", f"tests.dags.{module}", os.fspath(answer), *arguments]
         done = subprocess.run(
             command, env={**airflow_environment, **variables}, capture_output=True, text=True, timeout=500
         )
@@ -57,5 +80,5 @@ def run_program(airflow_environment: dict[str, str]) -> Callable[..., Any]:
 
 @pytest.fixture
 def python(run_program: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
-    """The same, with an answer of its own: `python(program, *arguments, **variables)`."""
+    """The same, with an answer of its own: `python(module, *arguments, **variables)`."""
     return partial(run_program, tmp_path / "answer.json")

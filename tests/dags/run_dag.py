@@ -17,8 +17,14 @@ from typing import Any
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.connection import Connection
 from airflow.models.xcom import XComModel
+from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import select
+
+
+def migrate() -> None:
+    """Make the database."""
+    initdb()
 
 
 def main(answer: str, dag_id: str, logical_date: str, conf: str) -> None:

@@ -29,7 +29,7 @@ def run_dag(python: Python, gcs_server: str, bucket: str, tmp_path: Path) -> Cal
         given = {"model": MODEL, "bucket": bucket, "catalogue": str(tmp_path / "catalogue"), **conf}
         folders = [ROOT / "tasks", ROOT / "plugins", ROOT / "tests"]
         return python(
-            *("run_dag.py", "reexport_checkpoints", logical_date, json.dumps(given)),
+            *("run_dag", "reexport_checkpoints", logical_date, json.dumps(given)),
             REDRAW_WORK=str(tmp_path / "work"),
             REDRAW_MODELS="sample_models",
             PYTHONPATH=os.pathsep.join(map(os.fspath, folders)),

@@ -21,8 +21,10 @@ DEAR = ("tensorflow", "keras", "google", "numpy", "mlxtend", "airflow.providers.
 
 
 @pytest.fixture
-def parsed(python: Python) -> Any:
-    return python("parse_dags.py", REDRAW_MODEL_BUCKET="gs://models", REDRAW_CHECKPOINTS="/catalogue")
+def parsed(run_interpreter: Callable[..., Any], tmp_path: Path) -> Any:
+    """What an interpreter finds that has not imported anything yet."""
+    buckets = {"REDRAW_MODEL_BUCKET": "gs://models", "REDRAW_CHECKPOINTS": "/catalogue"}
+    return run_interpreter(tmp_path / "answer.json", "parse_dags", **buckets)
 
 
 def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None:
@@ -51,7 +53,7 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
 
 
 def test_parse_without_buckets_in_the_environment_has_no_errors(python: Python) -> None:
-    parsed = python("parse_dags.py")
+    parsed = python("parse_dags")
 
     assert parsed["import_errors"] == {}
 
@@ -62,7 +64,7 @@ def test_parse_without_any_definition_says_so(python: Python, tmp_path: Path) ->
     folders = ":".join([str(tmp_path), *(str(ROOT / part) for part in ("tasks", "plugins"))])
 
     with pytest.raises(AssertionError, match="REDRAW_MODELS: expected at least one definition"):
-        python("parse_dags.py", PYTHONPATH=folders, REDRAW_MODELS="no_models")
+        python("parse_dags", PYTHONPATH=folders, REDRAW_MODELS="no_models")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Observed:
 
 @pytest.fixture(scope="session")
 def observed(
-    run_program: Callable[..., Any],
+    run_interpreter: Callable[..., Any],
     new_bucket: Callable[[], str],
     gcs_server: str,
     tmp_path_factory: pytest.TempPathFactory,
@@ -94,9 +96,9 @@ def observed(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
         statsd.bind(("127.0.0.1", 0))
         statsd.setblocking(False)
-        run = run_program(
+        run = run_interpreter(
             folder / "answer.json",
-            *("run_dag.py", "retrain_and_export", "null", json.dumps(conf)),
+            *("run_dag", "retrain_and_export", "null", json.dumps(conf)),
             REDRAW_WORK=str(folder / "work"),
             STORAGE_EMULATOR_HOST=gcs_server,
             AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(
@@ -191,7 +193,7 @@ def test_run_with_logical_date_and_absent_step_fails_without_a_retry(
     }
 
     run = python(
-        *("run_dag.py", "retrain_and_export", "2026-01-05T03:00:00+00:00", json.dumps(conf)),
+        *("run_dag", "retrain_and_export", "2026-01-05T03:00:00+00:00", json.dumps(conf)),
         REDRAW_WORK=str(tmp_path / "work"),
         STORAGE_EMULATOR_HOST=gcs_server,
     )
@@ -211,7 +213,7 @@ def test_run_with_choices_that_do_not_go_together_fails_before_training_and_says
     conf = {"bucket": "gs://nowhere", "catalogue": str(tmp_path / "catalogue"), "checkpoint": "best"}
 
     run = python(
-        *("run_dag.py", "retrain_and_export", "null", json.dumps(conf)), REDRAW_WORK=str(tmp_path / "work")
+        *("run_dag", "retrain_and_export", "null", json.dumps(conf)), REDRAW_WORK=str(tmp_path / "work")
     )
 
     assert run["tasks"]["train"] == {"state": "failed", "tries": 1}

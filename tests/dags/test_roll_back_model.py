@@ -32,9 +32,7 @@ def test_run_without_a_version_goes_back_to_the_one_before(
     newer = _publish(bucket, mnist_export, "2026-02-01T00:00:00Z")
     conf = {"model": "mnist", "bucket": bucket, "reason": "wrong digits"}
 
-    run = python(
-        *("run_dag.py", "roll_back_model", "null", json.dumps(conf)), STORAGE_EMULATOR_HOST=gcs_server
-    )
+    run = python(*("run_dag", "roll_back_model", "null", json.dumps(conf)), STORAGE_EMULATOR_HOST=gcs_server)
 
     assert run["tasks"] == {"roll_back": {"state": "success", "tries": 1}}, run["log"][-6000:]
     pointer = change_live(LiveRequest(model="mnist", bucket=bucket))
@@ -46,7 +44,7 @@ def test_run_without_a_version_goes_back_to_the_one_before(
 
 @pytest.mark.parametrize("variables", [{}, {"REDRAW_MODEL_BUCKET": "gs://models"}])
 def test_parse_offers_the_model_and_the_version(python: Python, variables: dict[str, str]) -> None:
-    parsed = python("parse_dags.py", **variables)
+    parsed = python("parse_dags", **variables)
 
     assert parsed["import_errors"] == {}
     dag = parsed["dags"]["roll_back_model"]

@@ -20,9 +20,11 @@ def proxy(gcs_server: str) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture(scope="session")
-def starter(tmp_path_factory: pytest.TempPathFactory) -> Starter:
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
     """Starts commands in processes of their own."""
-    return Starter(tmp_path_factory.mktemp("commands"))
+    starter = Starter(tmp_path_factory.mktemp("commands"))
+    yield starter
+    starter.close()
 
 
 @pytest.fixture
@@ -41,3 +43,9 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
 def remote_export(export: Export, new_bucket: Callable[[], str]) -> RemoteExport:
     """The same in a bucket of its own, validated there."""
     return send_export(export, f"{new_bucket()}/run/model")
+
+
+@pytest.fixture
+def unloadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets this process publish what is quick to make and no model, as the commands' processes do."""
+    monkeypatch.setattr("redraw.publish.live.loading.demand_loadable", lambda release: None)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from redraw.publish.push.push import push_model
 from redraw.records import (
     Check,
     Checkpoint,
@@ -19,6 +20,7 @@ from redraw.records import (
     ValidationReport,
 )
 from redraw.records.file_list import encode_files
+from redraw.requests import PushRequest
 from redraw.storage.files import scan_tree
 from redraw.storage.opening import open_storage, upload_tree, write_uri
 
@@ -54,6 +56,19 @@ class Export:
     def push_arguments(self, bucket: str) -> list[str]:
         """The command that publishes it."""
         return _push_arguments(os.fspath(self.folder), bucket)
+
+    def publish(self, bucket: str) -> None:
+        """Publish it in this process, and make it live."""
+        record, report = (Path(f"{self.folder}{end}").read_bytes() for end in (".json", ".report.json"))
+        push_model(
+            PushRequest(
+                model="digits",
+                saved_model=ExportedModel.from_text(record, "record"),
+                report=ValidationReport.from_text(report, "report"),
+                bucket=bucket,
+                make_live=True,
+            )
+        )
 
 
 @dataclass(frozen=True)

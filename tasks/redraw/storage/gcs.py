@@ -26,6 +26,8 @@ _GET = "storage.objects.get"
 _CREATE = "storage.objects.create"
 _DELETE = "storage.objects.delete"
 _REPLACE = f"{_CREATE} and {_DELETE}"
+# As many as the service gives at most.
+_PAGE_SIZE = 1000
 _FIELDS = "items(name,size,crc32c,generation,timeCreated),nextPageToken"
 
 
@@ -57,6 +59,7 @@ class GcsStorage:
             prefix=self._start + prefix,
             delimiter=None if deep else "/",
             fields=_FIELDS,
+            page_size=_PAGE_SIZE,
             **self._patience,
         ).pages
         while (page := self._next_page(pages, prefix)) is not None:

@@ -181,6 +181,27 @@ def test_draw_layers_with_a_random_state_leaves_it_out(samples: Path) -> None:
     assert not [name for name in operations if "Random" in name]
 
 
+def test_draw_serve_with_python_conditions_over_tensors_converts_them(
+    samples: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from sample_models.line_module import LineDefinition
+
+    class Clipped(LineDefinition):
+        def serve(self, network: Any, signature: str, inputs: Any) -> Any:
+            x = inputs["x"]
+            if tf.reduce_max(x) > 1:
+                x = x / tf.reduce_max(x)
+            return {"y": network(x)}
+
+    with caplog.at_level(logging.INFO, logger="redraw"):
+        drawn = draw_graph(Clipped())
+        again = draw_graph(Clipped())
+    functions = drawn.meta_graph.graph_def.library.function
+    assert {"If", "StatelessIf"} & {node.op for function in functions for node in function.node_def}
+    assert drawn.meta_graph == again.meta_graph
+    assert any("with autograph" in record.getMessage() for record in caplog.records)
+
+
 def test_export_says_what_it_had_to_allocate_and_why(
     make_checkpoint: MakeCheckpoint, export: Exporter, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,15 @@ def test_digest_changes_with_any_source_of_the_model(package: Path, name: str) -
     before = digest_sources(package / "one.py")
     (package / f"{name}.py").write_text("# another\n")
     assert digest_sources(package / "one.py") != before
+
+
+def test_digest_is_that_of_earlier_versions(package: Path) -> None:
+    """A re-export asks by it whether a definition is still the one that a release was made by."""
+    digest = hashlib.sha256()
+    for name in ("__init__", "_helper", "inner/__init__", "inner/part", "one"):
+        content = f"# {name}\n"
+        digest.update(f"{name}.py {len(content)}\n{content}".encode())
+    assert digest_sources(package / "one.py") == digest.hexdigest()
 
 
 def test_digest_stays_when_another_model_changes_or_the_folder_moves(package: Path) -> None:

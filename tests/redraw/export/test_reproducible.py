@@ -9,6 +9,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+from redraw.definition.registry import load_definition
 from redraw.records import Checkpoint, ExportedModel
 from tests.paths import ROOT, TESTS
 
@@ -26,6 +27,19 @@ def test_export_again_gives_the_same_bytes_in_every_file(
     second = export(checkpoint, "another/second")
     assert contents(first.uri) == contents(second.uri)
     assert in_another_process(checkpoint, samples.parent / "third", samples.parent) == contents(first.uri)
+
+
+def test_export_of_signatures_in_another_order_gives_the_same_bytes(
+    make_checkpoint: MakeCheckpoint, export: Exporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = make_checkpoint("every_layer")
+    first = export(checkpoint, "first")
+    assert len(first.signatures) > 1
+    definition = type(load_definition("every_layer"))
+    monkeypatch.setattr(definition, "signatures", dict(reversed(definition.signatures.items())))
+    second = export(checkpoint, "second")
+    assert list(second.signatures) != list(first.signatures)
+    assert contents(first.uri) == contents(second.uri)
 
 
 def disturb_counters() -> None:

@@ -14,6 +14,7 @@ from redraw.errors import (
     InvalidRequest,
     RedrawError,
     SignatureInvalid,
+    StorageUnavailable,
     VerificationFailed,
     VersionNotFound,
 )
@@ -158,6 +159,21 @@ def test_verify_altered_record_is_named(bucket: str, release: Release, alter: An
     _rewrite(bucket, release_name("digits", release.version), encode_record(alter(release)))
     with pytest.raises(VerificationFailed, match=message):
         verify_version(VerifyRequest(uri=release.uri))
+
+
+@pytest.mark.parametrize(
+    "step", ["read_published", "demand_published", "demand_content", "demand_attachments", "demand_signed"]
+)
+def test_verify_while_the_storage_does_not_answer_is_no_verdict(
+    step: str, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> None:
+        raise StorageUnavailable("gs://b: expected an answer, got none in 60 s. Try again later.")
+
+    monkeypatch.setattr(f"redraw.publish.verify.{step}", silent)
+    with pytest.raises(StorageUnavailable, match="expected an answer") as raised:
+        _verify(release.uri, public_key="any.pub")
+    assert raised.value.retryable
 
 
 def test_verify_absent_version_is_not_found(bucket: str, release: Release) -> None:

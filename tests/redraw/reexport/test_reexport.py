@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,16 +10,24 @@ import pytest
 
 from redraw.__main__ import main
 from redraw.checkpoint.formats.source import CheckpointSource
-from redraw.errors import BucketNotFound, CheckpointsFailed, InvalidRequest
+from redraw.errors import (
+    BucketNotFound,
+    CheckpointsFailed,
+    DiskFull,
+    InvalidRequest,
+    StorageUnavailable,
+)
 from redraw.export.source import open_origin
 from redraw.publish.browse import Browser
 from redraw.publish.bucket.layout import list_versions, read_release
 from redraw.publish.live.set_live import change_live
+from redraw.publish.prune.prune import prune_versions
 from redraw.records import Checkpoint
 from redraw.records.reexport import ReexportReport
 from redraw.reexport.reexport import reexport_checkpoints
-from redraw.requests import ExportRequest, LiveRequest, ReexportRequest
+from redraw.requests import ExportRequest, LiveRequest, PruneRequest, ReexportRequest
 from redraw.storage.opening import open_storage
+from tests.conftest import wait_until
 from tests.paths import TESTS
 
 MODEL = "line_module"
@@ -38,6 +47,20 @@ def reexport(bucket: str, tmp_path: Path) -> Callable[..., ReexportReport]:
         return reexport_checkpoints(ReexportRequest(checkpoints=checkpoints, **request))
 
     return call
+
+
+@pytest.fixture
+def exported_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps of the checkpoints that are exported from now on."""
+    steps: list[int] = []
+
+    def opened(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
+        source, record = open_origin(request)
+        steps.append(record.step)
+        return source, record
+
+    monkeypatch.setattr("redraw.export.exporter.open_origin", opened)
+    return steps
 
 
 def outcomes(report: ReexportReport) -> list[tuple[int | None, str]]:
@@ -126,27 +149,20 @@ def test_reexport_again_makes_nothing_that_is_there(
     add_lines: AddLines,
     bucket: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    exported_steps: list[int],
 ) -> None:
     days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2, 3)}
     first, second, third = add_lines(str(tmp_path / "catalogue"), days)
     before = reexport(first, second)
     objects = open_storage(bucket).list()
-    exported: list[int] = []
-
-    def opened(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
-        source, record = open_origin(request)
-        exported.append(record.step)
-        return source, record
-
-    monkeypatch.setattr("redraw.export.exporter.open_origin", opened)
+    exported_steps.clear()
 
     again = reexport(first, second, third)
 
     assert outcomes(again) == [(1, "already there"), (2, "already there"), (3, "exported")]
     assert [row.version for row in again.checkpoints[:2]] == [row.version for row in before.checkpoints]
     # The first tells what all of them have in common; after that digests alone are compared.
-    assert exported == [1, 3]
+    assert exported_steps == [1, 3]
     assert [item for item in open_storage(bucket).list() if "2025030312000000" not in item.name] == objects
 
 
@@ -174,6 +190,130 @@ def test_reexport_after_the_definition_changed_publishes_the_next_revision(
         ("exported", 2025030112000001),
         ("exported", 2025030212000001),
     ]
+
+    once_more = reexport(*checkpoints)
+
+    assert [(row.outcome, row.version) for row in once_more.checkpoints] == [
+        ("already there", 2025030112000001),
+        ("already there", 2025030212000001),
+    ]
+
+
+def test_reexport_after_only_the_source_changed_exports_all_again_and_publishes_none(
+    reexport: Callable[..., ReexportReport],
+    add_lines: AddLines,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exported_steps: list[int],
+) -> None:
+    package = tmp_path / "edited_models"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    source = package / "line_module.py"
+    source.write_text((TESTS / "sample_models" / "line_module.py").read_text())
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("REDRAW_MODELS", "edited_models")
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2)}
+    checkpoints = add_lines(str(tmp_path / "catalogue"), days)
+    before = reexport(*checkpoints)
+    exported_steps.clear()
+
+    source.write_text(f"{source.read_text()}# That this draws the same graph, only an export can tell.\n")
+    again = reexport(*checkpoints)
+
+    assert outcomes(again) == [(1, "already there"), (2, "already there")]
+    assert [row.version for row in again.checkpoints] == [row.version for row in before.checkpoints]
+    assert exported_steps == [1, 2]
+
+
+def test_reexport_of_pruned_versions_publishes_each_once_more(
+    reexport: Callable[..., ReexportReport],
+    add_lines: AddLines,
+    bucket: str,
+    tmp_path: Path,
+    exported_steps: list[int],
+) -> None:
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2, 3)}
+    first, second, newest = add_lines(str(tmp_path / "catalogue"), days)
+    reexport(first, second, newest)
+    pruned = prune_versions(PruneRequest(model=MODEL, bucket=bucket, keep=1, apply=True)).removed
+    assert [gone.version for gone in pruned] == [2025030212000000, 2025030112000000]
+
+    after = reexport(newest, first, second)
+    exported_steps.clear()
+    again = reexport(newest, first, second)
+
+    assert outcomes(after) == [(3, "already there"), (1, "exported"), (2, "exported")]
+    versions = [2025030312000000, 2025030112000001, 2025030212000001]
+    assert [row.version for row in after.checkpoints] == versions
+    assert outcomes(again) == [(3, "already there"), (1, "already there"), (2, "already there")]
+    assert [row.version for row in again.checkpoints] == versions
+    assert exported_steps == [3]
+    storage = open_storage(bucket)
+    assert list_versions(storage, MODEL) == sorted(
+        [*versions, *(gone.version for gone in pruned)], reverse=True
+    )
+    assert not storage.list(f"{MODEL}/2025030112000000/")
+
+
+class Before(tuple[Checkpoint, ...]):
+    """Checkpoints, with something that happens before one of a number is given."""
+
+    number: int
+    happens: Callable[[], object]
+
+    def __iter__(self) -> Iterator[Checkpoint]:
+        for number, checkpoint in enumerate(super().__iter__()):
+            if number == self.number:
+                self.happens()
+            yield checkpoint
+
+
+def test_reexport_onto_a_disk_that_fills_up_ends_the_batch_and_keeps_what_was_published(
+    add_lines: AddLines, bucket: str, tmp_path: Path, tiny_disk: Path
+) -> None:
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2, 3)}
+    checkpoints = Before(add_lines(str(tmp_path / "catalogue"), days))
+
+    def fill() -> None:
+        storage = open_storage(bucket)
+        wait_until(lambda: bool(list_versions(storage, MODEL)), "the first version")
+        free = shutil.disk_usage(tiny_disk).free
+        (tiny_disk / "filler").write_bytes(bytes(free))
+
+    checkpoints.number, checkpoints.happens = 1, fill
+    request = ReexportRequest(
+        model=MODEL, checkpoints=checkpoints, bucket=bucket, out=str(tiny_disk / "scratch")
+    )
+
+    with pytest.raises(DiskFull, match=str(tiny_disk)):
+        reexport_checkpoints(request)
+
+    assert list_versions(open_storage(bucket), MODEL) == [2025030112000000]
+    assert not list((tiny_disk / "scratch").glob("exports-*"))
+
+
+def test_reexport_while_the_storage_does_not_answer_ends_the_batch(
+    add_lines: AddLines, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2, 3)}
+    checkpoints = Before(add_lines(str(tmp_path / "catalogue"), days))
+    asked: list[str] = []
+
+    def silent(_storage: object, model: str, version: int) -> None:
+        asked.append(f"{model}/{version}")
+        raise StorageUnavailable(f"{bucket}: expected an answer, got none in 60 s. Try again later.")
+
+    checkpoints.number = 1
+    checkpoints.happens = lambda: monkeypatch.setattr("redraw.reexport.known.read_claim", silent)
+    request = ReexportRequest(
+        model=MODEL, checkpoints=checkpoints, bucket=bucket, out=str(tmp_path / "scratch")
+    )
+
+    with pytest.raises(StorageUnavailable, match="expected an answer"):
+        reexport_checkpoints(request)
+
+    assert asked == [f"{MODEL}/2025030212000000"]
 
 
 def test_reexport_version_that_lost_an_object_puts_it_back(

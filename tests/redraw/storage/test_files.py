@@ -55,6 +55,14 @@ def test_digest_tree_other_files_is_another(tmp_path: Path, other: dict[str, byt
     assert digest_tree(first)[0] != digest_tree(_tree(tmp_path / "two", other))[0]
 
 
+def test_digest_tree_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    """Releases name their files by it: for the same files it may never be another one."""
+    folder = _tree(
+        tmp_path, {"saved_model.pb": b"the graph", "variables/variables.index": b"index", "a": b""}
+    )
+    assert digest_tree(folder) == ("f3a7804838fd6aa89f582033853c7f48ee8efaf2e8a40c4d227ec432feb3e61d", 14)
+
+
 def test_scan_tree_with_checksums_known_reads_only_the_others(tmp_path: Path) -> None:
     folder = _tree(tmp_path, {"a": b"12", "b/c": b"3"})
     scan = scan_tree(folder)

@@ -273,11 +273,17 @@ def test_walk_tells_no_temporary_file_and_follows_no_link(tmp_path: Path) -> Non
     assert [item.name for item in storage.walk()] == ["a/b"]
 
 
-def test_walk_beyond_a_page_takes_every_object_once(bucket: str) -> None:
-    storage = open_storage(bucket)
-    names = [f"o/{number:04d}" for number in range(1100)]
-    in_parallel(lambda name: storage.create(name, b""), names)
-    assert [item.name for item in storage.walk("o/")] == names
+def test_walk_beyond_a_page_takes_every_object_once(
+    bucket: str, gcs_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redraw.storage.gcs._PAGE_SIZE", 10)
+    names = [f"o/{number:02d}" for number in range(25)]
+    with run_proxy(gcs_server) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        storage = open_storage(bucket)
+        in_parallel(lambda name: storage.create(name, b""), names)
+        assert [item.name for item in storage.walk("o/")] == names
+    assert [request.operation for request in proxy.requests].count("list") == 3
 
 
 def test_map_ahead_takes_few_items_before_they_are_asked_for() -> None:

@@ -1,11 +1,8 @@
 """Two real workers on loopback, and two replicas in one process, beside a training by one."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +16,9 @@ from redraw.runs.folder import RunFolder
 from redraw.storage.opening import Storage, download_tree, open_storage
 from redraw.train.train import train_model
 from tests.conftest import free_port
+from tests.forks import Program
 from tests.paths import TESTS
+from tests.redraw.train.conftest import StartTraining
 
 STEPS = 400
 
@@ -35,46 +34,25 @@ def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
 
 
-def start(
-    code: list[str], out: str, log: Path, distribution: str, **environment: str
-) -> subprocess.Popen[bytes]:
-    paths = os.pathsep.join([str(TESTS), *(path for path in sys.path if path)])
-    arguments = [
+def flags(out: str, distribution: str) -> list[str]:
+    return [
         *("--model", "dense_plain", "--out", out),
         *("--max-steps", str(STEPS), "--distribution", distribution),
     ]
-    with log.open("ab") as file:
-        return subprocess.Popen(
-            [sys.executable, *code, "train", *arguments],
-            env=os.environ | {"PYTHONPATH": paths} | environment,
-            stdout=file,
-            stderr=file,
-        )
 
 
-def start_workers(out: str, logs: Path, name: str) -> list[subprocess.Popen[bytes]]:
+def start_workers(start_training: StartTraining, out: str, machines: Path) -> list[Program]:
     """Two workers, each with scratch of its own, as on two machines."""
     cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
     configs = [
         json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in (0, 1)
     ]
     return [
-        start(
-            *(["-m", "redraw"], out, logs / f"{name}-{index}", "multi_worker"),
-            TF_CONFIG=config,
-            REDRAW_SCRATCH=str(logs / f"machine-{index}"),
+        start_training(
+            *flags(out, "multi_worker"), TF_CONFIG=config, REDRAW_SCRATCH=str(machines / f"machine-{index}")
         )
         for index, config in enumerate(configs)
     ]
-
-
-def end(processes: list[subprocess.Popen[bytes]], seconds: float) -> list[int]:
-    try:
-        return [process.wait(timeout=seconds) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def assert_same_training(out: Path, expected: Path) -> None:
@@ -112,47 +90,43 @@ def saved_steps(storage: Storage) -> list[int]:
 
 @pytest.mark.parametrize("shares", ["a folder", "a bucket"])
 def test_train_by_two_workers_of_which_one_is_killed_ends_as_by_one(
-    shares: str, bucket: str, trained_by_one: Path, tmp_path: Path, until: Callable[..., None]
+    shares: str,
+    bucket: str,
+    trained_by_one: Path,
+    tmp_path: Path,
+    until: Callable[..., None],
+    start_training: StartTraining,
 ) -> None:
     shared = bucket if shares == "a bucket" else str(tmp_path / "shared")
     out, storage = f"{shared}/run", open_storage(shared)
-    first = start_workers(out, tmp_path, "first")
+    first = start_workers(start_training, out, tmp_path)
     try:
         until(lambda: 50 in saved_steps(storage), "the checkpoint of step 50", 120.0, every=0.1)
-        first[1].send_signal(signal.SIGKILL)
     finally:
-        ended = end(first, 90.0)
-    log = (tmp_path / "first-0").read_text()
-    assert ended == [1, -signal.SIGKILL], log
-    assert "error [WorkerLost]: worker 0 of 2" in log
+        first[1].kill()
+        ended = [worker.wait(90.0) for worker in first]
+    assert [worker.status for worker in ended] == [1, -signal.SIGKILL], ended[0].stderr
+    assert "error [WorkerLost]: worker 0 of 2" in ended[0].stderr
     saved = max(saved_steps(storage))
     assert 50 <= saved < STEPS
 
-    ended = end(start_workers(out, tmp_path, "second"), 120.0)
-    log = (tmp_path / "second-0").read_text()
-    assert ended == [0, 0], log
-    carried_on = re.search(r"carrying on from \S+/checkpoints/ckpt-(\d+)", log)
+    leader, follower = [worker.wait(240.0) for worker in start_workers(start_training, out, tmp_path)]
+    assert (leader.status, follower.status) == (0, 0), leader.stderr
+    carried_on = re.search(r"carrying on from \S+/checkpoints/ckpt-(\d+)", leader.stderr)
     assert carried_on is not None
     assert int(carried_on[1]) == saved
     download_tree(storage, "run", tmp_path / "copy")
     assert_same_training(tmp_path / "copy", trained_by_one)
-    follower = json.loads((tmp_path / "second-1").read_text().splitlines()[-1])
-    assert (follower["step"], follower["uri"], follower["metrics"]) == (STEPS, out, {})
-    assert "carrying on" not in (tmp_path / "second-1").read_text()
+    record = json.loads(follower.stdout)
+    assert (record["step"], record["uri"], record["metrics"]) == (STEPS, out, {})
+    assert "carrying on" not in follower.stderr
 
 
-def test_train_by_two_replicas_of_one_machine_ends_as_by_one(trained_by_one: Path, tmp_path: Path) -> None:
-    script = (
-        "import sys, tensorflow as tf\n"
-        "from redraw.__main__ import main\n"
-        "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
-        "tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0], two)\n"
-        "status = main(sys.argv[1:])\n"
-        "assert tf.config.list_logical_devices('CPU')[1:]\n"
-        "sys.exit(status)\n"
-    )
-    process = start(["-c", script], str(tmp_path / "run"), tmp_path / "log", "mirrored")
-    assert end([process], 120.0) == [0], (tmp_path / "log").read_text()
+def test_train_by_two_replicas_of_one_machine_ends_as_by_one(
+    trained_by_one: Path, tmp_path: Path, start_training: StartTraining
+) -> None:
+    ended = start_training(*flags(str(tmp_path / "run"), "mirrored"), replicas=True).wait()
+    assert ended.status == 0, ended.stderr
     assert_same_training(tmp_path / "run", trained_by_one)
 
 

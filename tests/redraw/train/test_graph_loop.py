@@ -1,7 +1,5 @@
-import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ from redraw.requests import CheckpointRequest, TrainRequest
 from redraw.runs.folder import RunFolder
 from redraw.train.train import train_model
 from tests.paths import TESTS
+from tests.redraw.train.conftest import StartTraining
 
 
 @pytest.fixture(autouse=True)
@@ -134,26 +133,17 @@ def test_train_graph_function_again_carries_on_exactly_where_it_stopped(
 
 
 def test_train_graph_function_killed_and_started_again_ends_at_the_same_step(
-    until: Callable[..., None], tmp_path: Path
+    until: Callable[..., None], tmp_path: Path, start_training: StartTraining
 ) -> None:
     out = tmp_path / "run"
     folder = RunFolder(out)
-    paths = os.pathsep.join([str(TESTS), *(p for p in sys.path if p)])
-    command = [sys.executable, "-m", "redraw", "train", "--model", "digits_graph", "--out", str(out)]
-    environment = os.environ | {"PYTHONPATH": paths}
-    with subprocess.Popen(
-        [*command, "--max-steps", "300"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as first:
-        until((folder.checkpoints / "ckpt-150.index").exists, "the checkpoint of step 150", 120.0)
-        first.send_signal(signal.SIGKILL)
-        assert first.wait(timeout=30) == -signal.SIGKILL
-    second = subprocess.run(
-        [*command, "--max-steps", "300"], env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert second.returncode == 0, second.stderr
+    flags = ("--model", "digits_graph", "--out", str(out), "--max-steps", "300")
+    first = start_training(*flags)
+    until((folder.checkpoints / "ckpt-150.index").exists, "the checkpoint of step 150", 120.0)
+    first.kill()
+    assert first.wait().status == -signal.SIGKILL
+    second = start_training(*flags).wait(240.0)
+    assert second.status == 0, second.stderr
     assert f"carrying on from {folder.checkpoints}/ckpt-" in second.stderr
     assert int(bundle(out, 300).read_array("global_step")) == 300
     assert max(folder.evaluations()) == 300

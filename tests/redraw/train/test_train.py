@@ -1,9 +1,6 @@
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from redraw.runs.folder import RunFolder
 from redraw.train.average import update_average
 from redraw.train.train import train_model
 from tests.paths import TESTS
+from tests.redraw.train.conftest import StartTraining
 
 
 @pytest.fixture
@@ -27,18 +25,6 @@ def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' own definitions beside the ones that ship."""
     monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models,redraw.models")
-
-
-def command(*arguments: str) -> subprocess.Popen[str]:
-    paths = [str(TESTS), *(p for p in sys.path if p)]
-    environment = {"PYTHONPATH": os.pathsep.join(paths), "REDRAW_MODELS": "sample_models,redraw.models"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "redraw", "train", *arguments],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_train_mnist_recognises_96_percent_of_held_out_digits(trained_mnist: TrainingRun) -> None:
@@ -92,24 +78,22 @@ def test_train_finished_run_again_changes_nothing(trained_mnist: TrainingRun) ->
 
 
 def test_train_killed_and_started_again_ends_at_the_same_step(
-    until: Callable[..., None], tmp_path: Path
+    until: Callable[..., None], tmp_path: Path, start_training: StartTraining
 ) -> None:
     out = tmp_path / "run"
     folder = RunFolder(out)
     flags = ("--model", "mnist", "--out", str(out), "--max-steps", "400")
-    first = command(*flags)
-    with first:
-        until((folder.checkpoints / "ckpt-200.index").exists, "the checkpoint of step 200", 120.0)
-        first.send_signal(signal.SIGKILL)
-        assert first.wait(timeout=30) == -signal.SIGKILL
+    first = start_training(*flags)
+    until((folder.checkpoints / "ckpt-200.index").exists, "the checkpoint of step 200", 120.0)
+    first.kill()
+    assert first.wait().status == -signal.SIGKILL
     saved = max(int(p.stem.removeprefix("ckpt-")) for p in folder.checkpoints.glob("ckpt-*.index"))
     assert 200 <= saved < 400
-    second = command(*flags)
-    output, errors = second.communicate(timeout=240)
-    assert second.returncode == 0, errors
-    assert f"carrying on from {folder.checkpoints}/ckpt-{saved}" in errors
-    assert f"steps {saved} to 400" in errors
-    assert TrainingRun.from_json(json.loads(output)).step == 400
+    second = start_training(*flags).wait(240.0)
+    assert second.status == 0, second.stderr
+    assert f"carrying on from {folder.checkpoints}/ckpt-{saved}" in second.stderr
+    assert f"steps {saved} to 400" in second.stderr
+    assert TrainingRun.from_json(json.loads(second.stdout)).step == 400
     assert max(folder.evaluations()) == 400
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
@@ -38,9 +39,9 @@ pids.with_suffix(".new").rename(pids)
 """
 
 
-def stage(python: str, request: dict[str, object] | None = None) -> StageProcess:
+def stage(python: str, request: dict[str, object] | None = None, **options: float) -> StageProcess:
     return StageProcess(
-        stage="train", request=request or {}, gcp_conn_id="google_cloud_default", python=python
+        stage="train", request=request or {}, gcp_conn_id="google_cloud_default", python=python, **options
     )
 
 
@@ -162,7 +163,8 @@ def test_run_over_execution_timeout_leaves_no_process(
     program: Program, tmp_path: Path, until: Until, gone: Gone
 ) -> None:
     pids_file = tmp_path / "pids"
-    process = stage(program(STUBBORN.format(pids=os.fspath(pids_file), then="time.sleep(600)")))
+    python = program(STUBBORN.format(pids=os.fspath(pids_file), then="time.sleep(600)"))
+    process = stage(python, grace_seconds=0.3)
 
     with pytest.raises(AirflowTaskTimeout), timeout(2):  # type: ignore[no-untyped-call]
         process.run()
@@ -184,6 +186,68 @@ def test_run_ending_before_its_grandchild_ends_that_too(
     assert time.monotonic() - started < 5.0
     _, grandchild = read_pids(pids_file, until)
     until(lambda: gone(grandchild), "the grandchild's end", seconds=2.0)
+
+
+# One that writes nowhere holds up nothing that is read; one that left the group does not end with it.
+GRANDCHILD = """
+import os, subprocess, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], {how})
+print(child.pid, flush=True)
+{then}
+"""
+# The stage gives its pipes away and lives on: there is nothing left to read when it ends.
+QUIET = "[os.dup2(os.open(os.devnull, os.O_WRONLY), number) for number in (1, 2)]; time.sleep(0.5)"
+
+
+@pytest.mark.parametrize("then", ["", QUIET], ids=["reading", "quiet"])
+def test_run_ending_before_a_grandchild_with_its_own_output_ends_that_too(
+    then: str, program: Program, until: Until, gone: Gone
+) -> None:
+    how = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL"
+
+    finished = stage(program(GRANDCHILD.format(how=how, then=then))).run()
+
+    assert finished.returncode == 0
+    until(lambda: gone(int(finished.stdout)), "the grandchild's end", seconds=2.0)
+
+
+def test_run_ending_before_a_grandchild_of_another_group_does_not_wait_for_it(
+    program: Program, gone: Gone
+) -> None:
+    started = time.monotonic()
+
+    finished = stage(program(GRANDCHILD.format(how="start_new_session=True", then=""))).run()
+
+    grandchild = int(finished.stdout)
+    assert not gone(grandchild)
+    os.kill(grandchild, signal.SIGKILL)
+    assert finished.returncode == 0
+    assert time.monotonic() - started < 10.0
+
+
+def test_terminate_while_the_stage_starts_ends_it(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = stage(program("import time; time.sleep(30)"))
+    start = subprocess.Popen
+
+    def stop_then_return(*arguments: Any, **more: Any) -> Any:
+        child = start(*arguments, **more)
+        process.terminate()  # as Airflow's signal handler may: the process is there, and not known yet
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", stop_then_return)
+
+    finished = process.run()
+
+    assert (finished.returncode, finished.stopped) == (-signal.SIGTERM, True)
+
+
+def test_terminate_before_the_stage_starts_ends_it(program: Program) -> None:
+    process = stage(program("import time; time.sleep(30)"))
+
+    process.terminate()
+    finished = process.run()
+
+    assert (finished.returncode, finished.stopped) == (-signal.SIGTERM, True)
 
 
 def test_run_whose_operator_is_killed_ends_with_it(

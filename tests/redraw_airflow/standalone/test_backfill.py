@@ -25,14 +25,14 @@ from redraw_airflow.standalone.state import read_instance
 
 DAG = "reexport_checkpoints"
 MODEL = "line_module"
-FIRST, LAST = "2025-03-01T00:00:00Z", "2025-03-10T00:00:00Z"
+FIRST, LAST = "2025-03-01T00:00:00Z", "2025-03-06T00:00:00Z"
 LIVE = {100: "2025-06-01T12:00:00Z"}
-# Ten days, of which seven have no checkpoint.
+# Six days, of which three have no checkpoint.
 DAYS = {
     2: "2025-03-02T12:00:00Z",
-    5: "2025-03-05T00:00:00Z",
-    51: "2025-03-05T23:59:59Z",
-    8: "2025-03-08T12:00:00Z",
+    5: "2025-03-03T00:00:00Z",
+    51: "2025-03-03T23:59:59Z",
+    8: "2025-03-05T12:00:00Z",
 }
 BROKEN = 8
 SECONDS = 400
@@ -47,8 +47,8 @@ class Watcher:
     done: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
-        """Look each second."""
-        while not self.done.wait(1.0):
+        """Look twice a second."""
+        while not self.done.wait(0.5):
             names = (item.name.split("/") for item in self.storage.list(f"{MODEL}/"))
             loadable = [int(n[1]) for n in names if n[-1] == "saved_model.pb" and n[1].isdecimal()]
             live = change_live(LiveRequest(model=MODEL, bucket=self.storage.uri)).version
@@ -225,13 +225,13 @@ def test_backfill_by_command_with_a_stage_killed_half_way_does_every_day_but_the
 
     runs = _finished(airflow_api, until)
 
-    assert len(runs) == 10
-    assert [day for day, run in sorted(runs.items()) if run["state"] != "success"] == ["2025-03-08"]
-    assert _outcomes(airflow_api, runs, "2025-03-02", "2025-03-05", "2025-03-08") == {
+    assert len(runs) == 6
+    assert [day for day, run in sorted(runs.items()) if run["state"] != "success"] == ["2025-03-05"]
+    assert _outcomes(airflow_api, runs, "2025-03-02", "2025-03-03", "2025-03-05") == {
         **{2: "exported", 5: "exported", 51: "exported"},
         BROKEN: "failed",
     }
-    (failed,) = _xcom(airflow_api, runs["2025-03-08"]).checkpoints
+    (failed,) = _xcom(airflow_api, runs["2025-03-05"]).checkpoints
     assert "checksum" in failed.reason
     path = f"dags/{DAG}/dagRuns/{runs['2025-03-01']['dag_run_id']}/taskInstances"
     states = {task["task_id"]: task["state"] for task in airflow_api._get(path)["task_instances"]}
@@ -247,15 +247,15 @@ def test_backfill_by_rest_of_what_failed_does_that_alone(
     until: Callable[..., None],
 ) -> None:
     before = _runs(airflow_api)
-    _rewrite(Checkpoint.from_json(_planned(airflow_api, before["2025-03-08"])))
+    _rewrite(Checkpoint.from_json(_planned(airflow_api, before["2025-03-05"])))
 
     _backfill(airflow_api, embedded_settings, until, conf, reprocess_behavior="failed", max_active_runs=4)
 
     runs = _finished(airflow_api, until)
     changed = [day for day in runs if runs[day]["start_date"] != before[day]["start_date"]]
-    assert changed == ["2025-03-08"]
-    assert runs["2025-03-08"]["state"] == "success"
-    assert _outcomes(airflow_api, runs, "2025-03-08") == {BROKEN: "exported"}
+    assert changed == ["2025-03-05"]
+    assert runs["2025-03-05"]["state"] == "success"
+    assert _outcomes(airflow_api, runs, "2025-03-05") == {BROKEN: "exported"}
 
 
 def _planned(api: AirflowApi, run: Mapping[str, Any]) -> Any:
@@ -303,8 +303,8 @@ def test_backfill_by_rest_of_what_is_done_backwards_publishes_nothing_anew(
 
     runs = _finished(airflow_api, until)
     assert {run["state"] for run in runs.values()} == {"success"}
-    assert runs["2025-03-10"]["start_date"] < runs["2025-03-01"]["start_date"]
-    assert set(_outcomes(airflow_api, runs, "2025-03-02", "2025-03-05", "2025-03-08").values()) == {
+    assert runs["2025-03-06"]["start_date"] < runs["2025-03-01"]["start_date"]
+    assert set(_outcomes(airflow_api, runs, "2025-03-02", "2025-03-03", "2025-03-05").values()) == {
         "already there"
     }
     assert watcher.storage.list(f"{MODEL}/") == objects

@@ -3,10 +3,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,10 +14,10 @@ import pytest
 
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.preflight import prepare_state
-from redraw_airflow.standalone.processes import Service, end_services
-from redraw_airflow.standalone.services import check_services, start_services
+from redraw_airflow.standalone.processes import Service, end_services, start_service
+from redraw_airflow.standalone.services import check_services, start_services, start_storage
 from redraw_airflow.standalone.settings import Settings, read_settings
-from redraw_airflow.standalone.state import Instance, read_instance
+from redraw_airflow.standalone.state import Instance, keep_instance, read_instance
 
 
 def _settings(state: Path) -> Settings:
@@ -41,63 +41,29 @@ def _end(state: Path) -> set[str]:
     return running
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return _settings(tmp_path_factory.mktemp("embedded"))
-
-
-@pytest.fixture(scope="module")
-def instance(settings: Settings) -> Iterator[Instance]:
-    """Airflow and the storage server, started and healthy; the tests below end them in turn."""
-    started = start_services(settings, None, lambda line: None)
-    yield started
-    _end(settings.state)
-
-
-def test_start_services_nothing_listens_beyond_loopback(instance: Instance, settings: Settings) -> None:
-    family = {process for service in instance.services.values() for process in service.family()}
-    addresses = {
-        connection.laddr
-        for process in family
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
-
-    assert {ip for ip, _ in addresses} == {"127.0.0.1"}
-    assert {settings.airflow_port, settings.gcs_port} <= {port for _, port in addresses}
-
-
-def test_start_services_password_is_its_owners_alone(instance: Instance, settings: Settings) -> None:
-    assert len(instance.running()) == 5
-    assert stat.S_IMODE(settings.passwords.stat().st_mode) == 0o600
-
-
-def test_start_services_running_instance_is_used_again(instance: Instance, settings: Settings) -> None:
-    steps: list[str] = []
-
-    again = start_services(settings, instance, steps.append)
-
-    assert again == instance
-    assert steps == []
-
-
-def test_check_services_dead_component_is_named_with_the_end_of_its_log(instance: Instance) -> None:
-    processor = instance.services["dag-processor"]
-    os.kill(processor.pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(processor.pid)], timeout=10)
-
-    with pytest.raises(EmbeddedError, match="dag-processor: expected a running process") as caught:
-        check_services(instance.services.values())
-
-    assert processor.log in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert caught.value.details[-1] in Path(processor.log).read_text()
+# A leader with a child in its session.
+_FAMILY = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print("ready", flush=True)
+time.sleep(600)
+"""
 
 
 def test_stop_instance_with_a_dead_service_leaves_no_process(
-    instance: Instance, settings: Settings, import_path: dict[str, str], gone: Callable[[int], bool]
+    tmp_path: Path, import_path: dict[str, str], gone: Callable[[int], bool], until: Callable[..., None]
 ) -> None:
-    family = {process.pid for service in instance.services.values() for process in service.family()}
+    settings = _settings(tmp_path)
+    services: dict[str, Service] = {}
+    start_storage(settings, services, lambda line: None)
+    log = settings.logs / "family.log"
+    services["family"] = start_service("family", [sys.executable, "-c", _FAMILY], os.environ, log)
+    ports = {"airflow_port": settings.airflow_port, "gcs_port": settings.gcs_port}
+    keep_instance(settings.state, Instance(services=services, **ports))
+    until(lambda: "ready" in log.read_text(), "the child")
+    family = {process.pid for service in services.values() for process in service.family()}
+    os.kill(services["family"].pid, signal.SIGKILL)
+    until(lambda: not services["family"].is_running(), "the end of the leader")
 
     done = subprocess.run(
         [sys.executable, "-m", "redraw_airflow.standalone", "stop"],
@@ -108,7 +74,7 @@ def test_stop_instance_with_a_dead_service_leaves_no_process(
     )
 
     assert done.returncode == 0, done.stderr
-    assert len(family) >= 4
+    assert len(family) == 3
     assert [pid for pid in family if not gone(pid)] == []
     assert read_instance(settings.state) is None
 
@@ -128,10 +94,18 @@ def test_start_services_service_that_ends_at_once_fails_with_its_log(tmp_path: P
     assert kept.running() == {}
 
 
-def test_check_services_all_running_says_nothing() -> None:
+def test_check_services_names_the_one_that_ended_and_no_other(tmp_path: Path) -> None:
     me = psutil.Process()
+    running = Service(name="me", pid=me.pid, created=me.create_time(), log="")
+    (tmp_path / "other.log").write_text("its last words\n")
+    # A process of that number runs, but it began at another time: the service's is gone.
+    ended = replace(running, name="other", created=me.create_time() - 60, log=str(tmp_path / "other.log"))
 
-    check_services([Service(name="me", pid=me.pid, created=me.create_time(), log="")])
+    check_services([running])
+    with pytest.raises(EmbeddedError, match="^other: expected a running process") as caught:
+        check_services([running, ended])
+
+    assert list(caught.value.details) == ["its last words"]
 
 
 def test_up_interrupted_leaves_what_it_started_running_and_says_so(

@@ -117,6 +117,12 @@ def _runs() -> list[dict[str, Any]]:
                     "xcoms": {"return_value": hostile.report.to_json()},
                 },
                 {
+                    "task_id": "reexport",
+                    "map_index": 0,
+                    "state": "failed",
+                    "xcoms": {"report": _hostile_batch()},
+                },
+                {
                     "task_id": "older",
                     "state": "success",
                     "xcoms": {"return_value": {"record": "Release", HOSTILE[0]: HOSTILE[1]}},
@@ -124,6 +130,18 @@ def _runs() -> list[dict[str, Any]]:
             ],
         },
     ]
+
+
+def _hostile_batch() -> dict[str, Any]:
+    """A batch whose every row says something hostile wherever it may say anything."""
+    row = {"seconds": 0.5, "step": None, "trained_at": None, "version": None, "digest": None}
+    rows = [
+        {**row, "uri": text, "outcome": outcome, "reason": reason}
+        for text in HOSTILE
+        for outcome, reason in (("failed", text), ("exported", ""))
+    ]
+    return {"record": "ReexportReport", "model": HOSTILE[0], "bucket": HOSTILE[1], "checkpoints": rows,
+            "seconds": 1.5}  # fmt: skip
 
 
 def _returned(records: dict[str, Any]) -> list[dict[str, Any]]:

@@ -17,10 +17,11 @@ from typing import Any
 import httpx
 
 from tests.paths import IMPORT_PATH, ROOT
+from tests.redraw_airflow.web.dag_rights import USERS, DagRights
 
 __all__ = ["Pages", "run_pages"]
 
-_PASSWORDS = {"admin": "for-tests-only", "viewer": "for-tests-too"}
+_PASSWORDS = {user: f"for-tests-only-{user}" for user in USERS}
 # How long it may take to import Airflow and make its database, on a machine that is busy.
 _START_SECONDS = 300.0
 _POLL_SECONDS = 0.2
@@ -84,9 +85,8 @@ def _environment(home: Path) -> dict[str, str]:
     settings = {
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__PLUGINS_FOLDER": os.fspath(ROOT / "plugins"),
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
-            f"{user}:{role}" for user, role in zip(_PASSWORDS, ("admin", "viewer"), strict=True)
-        ),
+        "CORE__AUTH_MANAGER": f"{DagRights.__module__}.{DagRights.__name__}",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": os.fspath(home / "passwords.json"),
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
     }

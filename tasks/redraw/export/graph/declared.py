@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import UninitializedVariable, scratch_graph
 from redraw.errors import InvalidDefinition
+from redraw.networks.conversion import NeedsConversion
 
 __all__ = ["Declarations", "draw_declared", "is_declared"]
 
@@ -36,13 +37,16 @@ class Declarations:
 
     Args:
         allocated: Which variables get memory, counted from 0 as they are made.
+        converted: Whether what is traced is converted by autograph.
 
     Attributes:
+        converted: As given.
         missed: Further ones that would have needed it: they were made with a value instead of an
             initializer, it was large and not kept, and then it was read.
     """
 
-    def __init__(self, allocated: Collection[int] = ()) -> None:
+    def __init__(self, allocated: Collection[int] = (), *, converted: bool = False) -> None:
+        self.converted = converted
         self._allocated = allocated
         self._made = 0
         self.missed: set[int] = set()
@@ -92,7 +96,7 @@ class Declarations:
 
 
 def draw_declared(draw: Callable[[Declarations], T]) -> T:
-    """Draw with variables that are declared; once more where some of them need memory.
+    """Draw with variables that are declared; again if some of them need memory, or what is traced autograph.
 
     Args:
         draw: Draws, with the declarations in force.
@@ -103,11 +107,13 @@ def draw_declared(draw: Callable[[Declarations], T]) -> T:
     Raises:
         InvalidDefinition: It cannot be drawn.
     """
-    allocated = set[int]()
+    allocated, converted = set[int](), False
     while True:
-        declarations = Declarations(allocated)
+        declarations = Declarations(allocated, converted=converted)
         try:
             return draw(declarations)
+        except NeedsConversion:
+            converted = True
         except InvalidDefinition:
             if not declarations.missed:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import tensorflow as tf
@@ -9,6 +10,7 @@ import tensorflow as tf
 from redraw.definition import ModelDefinition
 from redraw.definition.user_code import running_user_code
 from redraw.export.graph.declared import Declarations
+from redraw.networks.conversion import trace_function
 from redraw.networks.modules import renew_derived_constants
 from redraw.records import Signature
 
@@ -32,6 +34,7 @@ def trace_signature(
 
     Raises:
         InvalidDefinition: `serve` raises.
+        NeedsConversion: It raises without autograph, which the declarations did not ask for.
     """
     where = f"{type(definition).__module__}.{type(definition).__name__}.serve, signature {name!r}"
 
@@ -45,7 +48,10 @@ def trace_signature(
             with tf.control_dependencies([*held.values()]):  # of inputs that nothing uses as well
                 return {output: tf.identity(outputs[output], name=output) for output in outputs}
 
-    with running_user_code(where):
-        return tf.function(serve).get_concrete_function(
-            **{i: tf.TensorSpec(spec.shape, spec.dtype, i) for i, spec in signature.inputs.items()}
+    # What fails without autograph is not an error yet.
+    with running_user_code(where) if declarations.converted else contextlib.nullcontext():
+        return trace_function(
+            serve,
+            converted=declarations.converted,
+            **{i: tf.TensorSpec(spec.shape, spec.dtype, i) for i, spec in signature.inputs.items()},
         )

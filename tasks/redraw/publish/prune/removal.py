@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from redraw.errors import ObjectConflict, StorageUnavailable
+from redraw.errors import StorageUnavailable
+from redraw.publish.bucket.emptying import empty_folder
 from redraw.publish.bucket.layout import encode_record, release_name, reports_folder, version_folder
 from redraw.records import Pruned, Release
 from redraw.records.results import PrunedVersion
 from redraw.records.times import now
-from redraw.storage.opening import Changed, Storage, StoredObject, in_parallel
+from redraw.storage.opening import Changed, Storage
 from redraw.storage.pause import pauses
 
 __all__ = ["remove_version"]
-
-_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
-# The second listing finds nothing, unless a push of the same version was under way.
-_ROUNDS = 5
 
 
 def remove_version(storage: Storage, model: str, going: PrunedVersion, by: str) -> None:
@@ -34,22 +31,8 @@ def remove_version(storage: Storage, model: str, going: PrunedVersion, by: str) 
         StorageUnavailable: Others keep changing the release record.
     """
     _bury(storage, release_name(model, going.version), Pruned(pruned_at=now(), by=by, reason=going.reason))
-    _empty(storage, f"{version_folder(model, going.version)}/")
-    _empty(storage, f"{reports_folder(model, going.version)}/")
-
-
-def _empty(storage: Storage, folder: str) -> None:
-    for _ in range(_ROUNDS):
-        found = storage.list(folder)
-        if not found:
-            return
-        graphs = [item for item in found if item.name.removeprefix(folder) in _GRAPHS]
-        _delete(storage, graphs)
-        _delete(storage, [item for item in found if item not in graphs])
-    raise ObjectConflict(
-        f"{storage.uri}/{folder}: expected an empty folder after {_ROUNDS} removals, got"
-        " objects again each time. Find out who writes them, and run it again."
-    )
+    empty_folder(storage, f"{version_folder(model, going.version)}/")
+    empty_folder(storage, f"{reports_folder(model, going.version)}/")
 
 
 def _bury(storage: Storage, name: str, pruned: Pruned) -> None:
@@ -69,12 +52,3 @@ def _bury(storage: Storage, name: str, pruned: Pruned) -> None:
         f"{storage.uri}/{name}: expected to change it, got a change by others each time."
         " Find out who changes it, and run it again."
     )
-
-
-def _delete(storage: Storage, objects: list[StoredObject]) -> None:
-    def delete(item: StoredObject) -> None:
-        # Written again since it was listed: the next listing shows it as it is.
-        with contextlib.suppress(Changed):
-            storage.delete(item.name, item.generation)
-
-    in_parallel(delete, objects)

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from redraw.errors import ObjectConflict
+from redraw.publish.bucket.emptying import empty_folder
 from redraw.publish.bucket.integrity import demand_no_conflict, demand_whole
 from redraw.publish.bucket.layout import Claim, read_release, version_folder
 from redraw.publish.push.sources import Source
@@ -45,28 +46,36 @@ def publish_objects(storage: Storage, claim: Claim, source: Source) -> dict[str,
     present = demand_no_conflict(storage, claim)
     missing = [file for file in source.files if file.name not in present]
     if missing:
+        _publish_waves(storage, claim, source, missing)
         _demand_not_pruned(storage, claim)
-        _publish_waves(storage, version_folder(claim.model, claim.version), source, missing)
         return demand_whole(storage, claim)
     return {name: item.generation for name, item in sorted(present.items())}
 
 
 def _demand_not_pruned(storage: Storage, claim: Claim) -> None:
-    """Pruning says so in the release record before it removes anything, so this is read after the listing."""
+    """Leave nothing in the folder of a version that was pruned in the meantime.
+
+    A prune says so in the release record, then lists what to remove. If the record does not say so yet, that
+    listing will show all that was put here until now; if it does, it may have been made before.
+    """
     release = read_release(storage, claim.model, claim.version)
     if release is not None and release.pruned is not None:
+        empty_folder(storage, f"{version_folder(claim.model, claim.version)}/")
         raise ObjectConflict(
             f"{release.uri}: expected a version to complete, got one that {release.pruned.by} pruned while it"
             " was pushed. Push it again: it gets the next revision."
         )
 
 
-def _publish_waves(storage: Storage, folder: str, source: Source, files: Iterable[ListedFile]) -> None:
+def _publish_waves(storage: Storage, claim: Claim, source: Source, files: Iterable[ListedFile]) -> None:
     waves: dict[int, list[ListedFile]] = defaultdict(list)
     for file in files:
         waves[_wave(file.name)].append(file)
+    _demand_not_pruned(storage, claim)
     for number in sorted(waves):
-        _publish_wave(storage, folder, source, waves[number])
+        if number == _MODEL:
+            _demand_not_pruned(storage, claim)
+        _publish_wave(storage, version_folder(claim.model, claim.version), source, waves[number])
 
 
 def _publish_wave(storage: Storage, folder: str, source: Source, files: list[ListedFile]) -> None:

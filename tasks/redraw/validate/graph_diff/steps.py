@@ -12,6 +12,7 @@ import tensorflow as tf
 from redraw.compat.keras import every_layer
 from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
 from redraw.export.graph.declared import Declarations, draw_declared
+from redraw.networks.conversion import trace_function
 from redraw.networks.modules import draw_network, known_by_own_names, weights_by_name
 from redraw.train.average import update_average
 from redraw.train.graph_training import draw_training
@@ -119,7 +120,7 @@ def _traced_step(definition: ModelDefinition, spec: Any, declarations: Declarati
                 mark(Kind.AVERAGE)
         return loss
 
-    return _drawn(train, spec, marks, network)
+    return _drawn(train, spec, marks, network, declarations)
 
 
 def _traced_evaluation(definition: ModelDefinition, declarations: Declarations) -> DrawnStep:
@@ -133,11 +134,17 @@ def _traced_evaluation(definition: ModelDefinition, declarations: Declarations) 
                 metric.update_state(labels, outputs)
             return definition.loss(outputs, labels)
 
-    return _drawn(evaluate, tuple(definition.evaluation_data().element_spec), {}, network)
+    return _drawn(evaluate, tuple(definition.evaluation_data().element_spec), {}, network, declarations)
 
 
-def _drawn(step: Callable[..., Any], spec: Any, marks: Mapping[Kind, int], network: Any) -> DrawnStep:
-    graph = tf.function(step).get_concrete_function(*spec).graph
+def _drawn(
+    step: Callable[..., Any],
+    spec: Any,
+    marks: Mapping[Kind, int],
+    network: Any,
+    declarations: Declarations,
+) -> DrawnStep:
+    graph = trace_function(step, *spec, converted=declarations.converted).graph
     made = [operation.name for operation in graph.get_operations()]
     ends = [*(tensor.op.name for tensor in graph.outputs), *(one.name for one in graph.control_outputs)]
     features = len(tf.nest.flatten(spec[0], expand_composites=True))

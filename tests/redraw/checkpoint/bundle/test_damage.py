@@ -77,6 +77,20 @@ def rewrite(bundle: TensorBundle, change: Callable[[dict[bytes, Any]], None]) ->
     return bundle.prefix
 
 
+def test_verify_entry_without_a_checksum_fails(bundle: TensorBundle, tmp_path: Path) -> None:
+    prefix = rewrite(bundle, lambda messages: messages[b"layer_1/kernel"].ClearField("crc32c"))
+    bare = TensorBundle(prefix)
+    with pytest.raises(CheckpointCorrupt, match="'layer_1/kernel': expected the checksum 0x00000000"):
+        bare.verify()
+    with pytest.raises(CheckpointCorrupt, match="'layer_1/kernel': expected the checksum 0x00000000"):
+        bare.read_array("layer_1/kernel")
+    with (
+        pytest.raises(CheckpointCorrupt, match="'layer_1/kernel': expected the checksum 0x00000000"),
+        BundleWriter(tmp_path / "copy") as writer,
+    ):
+        writer.copy(bare.entries["layer_1/kernel"], bare)
+
+
 def alter(key: bytes, **values: int) -> Callable[[dict[bytes, Any]], None]:
     def change(messages: dict[bytes, Any]) -> None:
         for name, value in values.items():

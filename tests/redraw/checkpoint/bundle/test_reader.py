@@ -175,6 +175,30 @@ def test_digest_of_other_tensors_differs(tmp_path: Path, tensors: dict[str, np.n
     assert TensorBundle(tmp_path / "a").digest() != TensorBundle(tmp_path / "b").digest()
 
 
+def write_partitioned(prefix: Path, last: float, cut: int = 2) -> TensorBundle:
+    """`table` in two parts, 0 and up, the last value as given; and `b`."""
+    table = np.array([0, 1, 2, 3, 4, last], np.float32).reshape(3, 2)
+    with BundleWriter(prefix) as writer:
+        writer.add_slice("table", table.shape, (0, 0), table[:cut])
+        writer.add_slice("table", table.shape, (cut, 0), table[cut:])
+        writer.add_array("b", np.array([b"one", b"two"], object))
+    return TensorBundle(prefix)
+
+
+def test_digest_of_a_partitioned_tensor_depends_on_its_values_and_its_parts(tmp_path: Path) -> None:
+    usual = write_partitioned(tmp_path / "usual", 5.0).digest()
+    assert write_partitioned(tmp_path / "again", 5.0).digest() == usual
+    assert write_partitioned(tmp_path / "other_value", 6.0).digest() != usual
+    assert write_partitioned(tmp_path / "other_parts", 5.0, cut=1).digest() != usual
+
+
+def test_digest_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    """Catalogues and releases name checkpoints by it: for the same tensors it may never be another one."""
+    assert write_partitioned(tmp_path / "ckpt", 5.0).digest() == (
+        "d4b28b08172f9b936b89f03d3389c513e581f97316a8aed33ce7e67a66a51311"
+    )
+
+
 def test_verify_reports_every_byte_as_progress(bundle: TensorBundle) -> None:
     seen: list[int] = []
     bundle.verify(seen.append)

@@ -225,10 +225,11 @@ def test_add_bytes_of_a_tensor_gives_the_same_tensor(tmp_path: Path, source: Ten
     [
         ("float32", (2,), [b"1234", b"5678"], 7),
         ("float32", (3,), [b"1234", b"5678"], None),
+        ("float32", (2,), [np.array([1.0, 2.0]).tobytes()], None),
         ("string", (2,), [b"\x01\x01abcdef"], None),
         ("string", (9,), [b"\x01\x01"], None),
     ],
-    ids=["wrong_checksum", "too_short", "wrong_lengths", "missing_lengths"],
+    ids=["wrong_checksum", "too_short", "float64", "wrong_lengths", "missing_lengths"],
 )
 def test_add_bytes_that_are_not_the_tensor_fails(
     tmp_path: Path, dtype: str, shape: tuple[int, ...], chunks: list[bytes], crc32c: int | None

@@ -55,6 +55,26 @@ def test_move_from_a_bucket_reads_only_what_is_moved(
     assert source.digest() == local.digest()
 
 
+# More variables than there are parts in flight: what is read ahead and then not used is read again.
+def test_move_many_variables_from_a_bucket_reads_each_once(
+    bucket: str, bytes_read: BytesRead, tmp_path: Path
+) -> None:
+    names = [f"layer_{number}/kernel" for number in range(12)]
+    with BundleWriter(tmp_path / "run" / "ckpt") as writer:
+        for number, name in enumerate(names):
+            writer.add_array(name, np.full(100_000, number, np.float32))
+    upload(tmp_path / "run", bucket)
+    source = open_checkpoint(f"{bucket}/ckpt")
+    before = bytes_read()
+    with BundleWriter(tmp_path / "moved") as writer:
+        source.expect(sorted(names))
+        for name in sorted(names):
+            source.move(name, writer, name)
+    assert bytes_read() - before == 12 * 400_000
+    moved = TensorBundle(tmp_path / "moved")
+    assert [float(moved.read_array(name)[-1]) for name in names] == list(range(12))
+
+
 def test_open_in_a_bucket_by_folder_step_or_index_finds_it(large: str) -> None:
     folder = large.rpartition("/")[0]
     for source in (

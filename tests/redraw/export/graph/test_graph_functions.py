@@ -104,6 +104,19 @@ def serve(self, network, signature, inputs):
 """
 
 
+def test_draw_graph_function_signatures_in_another_order_gives_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    definition = load_definition("word_graph")
+    first = digest(draw_graph_function(definition).meta_graph)
+    reversed_signatures = dict(reversed(definition.signatures.items()))
+    assert list(reversed_signatures) != list(definition.signatures)
+    monkeypatch.setattr(type(definition), "signatures", reversed_signatures)
+    again = load_definition("word_graph")
+    assert list(again.signatures) == list(reversed_signatures)
+    assert digest(draw_graph_function(again).meta_graph) == first
+
+
 def test_draw_graph_function_any_process_folder_and_hash_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     first = [
         digest(draw_graph_function(load_definition(m)).meta_graph) for m in ("word_graph", "digits_graph")

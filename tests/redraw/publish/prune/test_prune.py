@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+import redraw.publish.bucket.emptying
 import redraw.publish.prune.prune
+import redraw.publish.push.objects
+import redraw.publish.push.push
 from redraw.errors import InvalidRequest, ObjectConflict, VersionNotFound
 from redraw.publish.live.pin import pin_version
 from redraw.publish.live.set_live import change_live
@@ -184,6 +187,58 @@ def test_prune_stopped_after_any_write_carries_on(
     assert writes > 12
 
 
+def _lose(bucket: str, version: int, ends: tuple[str, ...]) -> None:
+    storage = open_storage(bucket)
+    for item in storage.list(f"digits/{version}/"):
+        if item.name.endswith(ends):
+            storage.delete(item.name, item.generation)
+
+
+# Objects of every wave of a push are lost, so that a push of the same export has to put them back.
+# A number is a wave before which the prune runs; the graph is the last one.
+@pytest.mark.parametrize("step", [*range(6), "publish_objects", "write_release"])
+def test_prune_in_the_middle_of_a_push_leaves_nothing_of_the_version(
+    step: int | str, bucket: str, make_export: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = make_export(trained_at="2024-01-01T00:00:00Z")
+    old = push_model(export.request(bucket)).version
+    new = push_model(make_export(trained_at="2025-01-01T00:00:00Z").request(bucket)).version
+    _lose(bucket, old, ("data-00000-of-00006", ".index", ".txt", "requests", "fingerprint.pb", ".pb"))
+    module = redraw.publish.push.objects if isinstance(step, int) else redraw.publish.push.push
+    name = "_publish_wave" if isinstance(step, int) else step
+    calls, written = iter(range(9)), list[str]()
+    wave = redraw.publish.push.objects._publish_wave
+
+    def note_wave(storage: Storage, folder: str, source: Any, files: list[Any]) -> None:
+        written.extend(file.name for file in files)
+        wave(storage, folder, source, files)
+
+    monkeypatch.setattr(redraw.publish.push.objects, "_publish_wave", note_wave)
+    found = getattr(module, name)
+
+    def prune_first(*arguments: Any) -> Any:
+        if next(calls) == (step if isinstance(step, int) else 0):
+            assert [gone.version for gone in _prune(bucket, keep=1, apply=True).removed] == [old]
+        return found(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, prune_first)
+        if step == "write_release":
+            assert push_model(export.request(bucket)).pruned is not None
+        else:
+            with pytest.raises(ObjectConflict, match="pruned while it was pushed"):
+                push_model(export.request(bucket))
+
+    assert _objects(bucket, old) == []
+    assert _loadable(bucket) == {new}
+    # No server has a moment to load a graph whose weights are gone, unless the prune came just then.
+    assert ("saved_model.pb" in written) == (step in (5, "write_release"))
+    with pytest.raises(VersionNotFound, match="pruned"):
+        _live(bucket, old)
+    again = push_model(export.request(bucket))
+    assert (again.version, len(_objects(bucket, again.version))) == (old + 1, 11)
+
+
 def test_live_during_a_prune_is_refused_or_spares_the_version(
     bucket: str, versions: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,14 +261,14 @@ def test_live_during_a_prune_is_refused_or_spares_the_version(
 def test_prune_of_a_folder_that_somebody_writes_to_says_so(
     bucket: str, versions: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deleted = redraw.publish.prune.removal._delete
+    deleted = redraw.publish.bucket.emptying._delete
 
     def delete_and_write(storage: Storage, objects: list[Any]) -> None:
         deleted(storage, objects)
         if objects:
             storage.create(f"digits/{versions[0]}/late-{len(storage.list())}", b"x")
 
-    monkeypatch.setattr(redraw.publish.prune.removal, "_delete", delete_and_write)
+    monkeypatch.setattr(redraw.publish.bucket.emptying, "_delete", delete_and_write)
     with pytest.raises(ObjectConflict, match="expected an empty folder"):
         _prune(bucket, keep=6, apply=True)
 

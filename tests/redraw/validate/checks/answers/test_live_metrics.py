@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from redraw.checkpoint.select import select_checkpoint
-from redraw.definition import ModelDefinition
+from redraw.definition import ModelDefinition, Threshold
 from redraw.definition.registry import load_definition
 from redraw.errors import ValidationFailed
 from redraw.export.export import export_model
@@ -17,6 +19,7 @@ from redraw.publish.push.push import push_model
 from redraw.records import Check, ExportedModel, ValidationReport
 from redraw.requests import CheckpointRequest, ExportRequest, PushRequest, TrainRequest, ValidateRequest
 from redraw.train.train import train_model
+from redraw.validate.checks.answers.live_metrics import check_live_metrics
 from redraw.validate.validator import Validator
 
 
@@ -128,6 +131,56 @@ def test_validate_regression_of_a_metric_nobody_measures_is_not_run_unless_waive
     assert waived.passed
     assert waived.waivers == {"live-metrics": "measured by hand"}
     assert live_metrics(waived).waived == "measured by hand"
+
+
+@pytest.mark.parametrize(
+    ("served", "live", "most", "status", "found"),
+    [
+        (float("nan"), 0.9, 0.5, "failed", "accuracy nan (0.9 live): worse by nan, more than 0.5"),
+        (float("nan"), float("nan"), 0.5, "failed", "worse by nan"),
+        (0.8, 0.9, 0.05, "failed", "accuracy 0.8 (0.9 live): worse by 0.1, more than 0.05"),
+        (0.75, 1.0, 0.25, "passed", "accuracy 0.75, worse by 0.25 (1 live)"),
+        (0.95, 0.9, 0.0, "passed", "accuracy 0.95, better by 0.05 (0.9 live)"),
+    ],
+)
+def test_check_live_metrics_allows_what_is_worse_by_no_more_than_was_declared(
+    served: float, live: float, most: float, status: str, found: str
+) -> None:
+    definition = SimpleNamespace(max_regression={"accuracy": most}, thresholds={})
+    release = SimpleNamespace(release=SimpleNamespace(version=2))
+    subject: Any = SimpleNamespace(
+        definition=definition,
+        live=release,
+        served_metrics={"accuracy": served},
+        live_metrics={"accuracy": live},
+        allow_breaking="",
+    )
+    check = check_live_metrics(subject)
+    assert check.status == status
+    assert found in check.found
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "status"),
+    [
+        ("loss", None, "failed"),
+        ("squared_error", None, "failed"),
+        ("accuracy", None, "passed"),
+        ("latency", Threshold(at_most=9.0), "failed"),
+        ("latency", Threshold(at_least=0.0, at_most=9.0), "passed"),
+        ("loss", Threshold(at_least=0.0), "passed"),
+    ],
+)
+def test_check_live_metrics_takes_a_higher_value_for_worse_only_of_what_should_be_low(
+    name: str, threshold: Threshold | None, status: str
+) -> None:
+    thresholds = {} if threshold is None else {name: threshold}
+    definition = SimpleNamespace(max_regression={name: 0.1}, thresholds=thresholds)
+    live = SimpleNamespace(release=SimpleNamespace(version=2))
+    subject: Any = SimpleNamespace(
+        definition=definition, live=live, served_metrics={name: 1.0}, live_metrics={name: 0.5}
+    )
+    assert check_live_metrics(subject).status == status
 
 
 def test_validate_checkpoint_without_metrics_is_measured_here(

@@ -1,0 +1,155 @@
+"""A copy of the checkout that slips are made in, and the tests that should catch them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from tests.mutants.slips import Slip, apply_slip
+
+__all__ = ["Outcome", "Trial", "copy_checkout", "nearest_tests"]
+
+# How long one test may take: a slip may make an endless loop of it.
+_TEST_SECONDS = 120
+_SOURCE_ROOTS = ("tasks", "plugins")
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?)(?: - |$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of one slip.
+
+    Attributes:
+        verdict: `unsound` is a test that fails without the slip too.
+        by: The test that failed, if one did.
+    """
+
+    verdict: Literal["caught", "survived", "out of time", "unsound"]
+    by: str = ""
+
+
+@contextmanager
+def copy_checkout(root: Path) -> Iterator[Path]:
+    """A folder with all that git knows or would add, gone with the block; the checkout stays as it is."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=root, check=True, stdout=subprocess.PIPE).stdout.decode().split("\0")
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Path(folder) / "copy"
+        for name in filter(None, names):
+            if (root / name).is_file():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(root / name, copy / name)
+        (copy / ".venv").symlink_to(root / ".venv")
+        (copy.parent / "tmp").mkdir()
+        yield copy
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """Runs tests in a copy.
+
+    Attributes:
+        copy: The copy.
+        seconds: How long the tests of one slip may take in all.
+    """
+
+    copy: Path
+    seconds: float
+    _passes: dict[str, bool] = field(default_factory=dict)
+
+    def try_slip(self, slip: Slip) -> Outcome:
+        """Make the slip, run the tests nearest to it until one fails, and take the slip back."""
+        path = self.copy / slip.module
+        source = path.read_text()
+        changed = apply_slip(source, slip)
+        if changed is None:
+            raise ValueError(f"{slip}: expected a change, got none. Sample again from this code.")
+        self._write(path, changed)
+        try:
+            code, output = self._pytest(nearest_tests(self.copy, slip.module))
+        finally:
+            self._write(path, source)
+        if code is None:
+            return Outcome(verdict="out of time")
+        if code == 0:
+            return Outcome(verdict="survived")
+        failed = _FAILED.search(output)
+        test = failed[1] if failed else nearest_tests(self.copy, slip.module)[0]
+        return Outcome(verdict="caught" if self._passes_without(test) else "unsound", by=test)
+
+    def _passes_without(self, test: str) -> bool:
+        """Whether what failed passes in the copy as it was: else it says nothing of the slip."""
+        if test not in self._passes:
+            self._passes[test] = self._pytest([test])[0] == 0
+        return self._passes[test]
+
+    def _pytest(self, tests: Sequence[str]) -> tuple[int | None, str]:
+        """The exit code, None when time ran out, and what was printed."""
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider"]
+        # Before the checkout that is installed: all import the copy, processes that tests start too.
+        path = os.pathsep.join(map(os.fspath, (self.copy, *(self.copy / root for root in _SOURCE_ROOTS))))
+        process = subprocess.Popen(
+            [*command, f"--timeout={_TEST_SECONDS}", *tests],
+            cwd=self.copy,
+            env={**os.environ, "PYTHONPATH": path, "TMPDIR": self._scratch, "COLUMNS": "500"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            output, _ = process.communicate(timeout=self.seconds)
+            return process.returncode, output
+        except subprocess.TimeoutExpired:
+            return None, ""
+        finally:
+            self._end_processes()
+            process.communicate()
+
+    @property
+    def _scratch(self) -> str:
+        return os.fspath(self.copy.parent / "tmp")
+
+    def _end_processes(self) -> None:
+        """End what still runs of the tests: a slip may leave a process behind that ends by nothing else."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("TMPDIR") == self._scratch:
+                    process.kill()
+
+    def _write(self, path: Path, source: str) -> None:
+        """Write a module, and forget its compiled form, which may look as old as this."""
+        path.write_text(source)
+        for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+            compiled.unlink()
+
+
+def nearest_tests(root: Path, module: str) -> list[str]:
+    """The test files of a module's package, those nearest to it first.
+
+    The test of its name comes first, then those that import it, then those of its folder, then all others
+    of the package: tests mirror the layout.
+    """
+    _, *folders, file = Path(module).parts
+    dotted = ".".join([*folders, file.removesuffix(".py")])
+    package = root / "tests" / Path(*folders[:2])
+    own, folder = f"test_{file}", root / "tests" / Path(*folders)
+
+    def distance(path: Path) -> tuple[bool, bool, int, str]:
+        common = len(Path(os.path.commonpath([path.parent, folder])).parts)
+        imports = f"{dotted} " in path.read_text()
+        same = path.parent == folder and path.name == own
+        return not same, not imports, -common, os.fspath(path)
+
+    return [path.relative_to(root).as_posix() for path in sorted(package.rglob("test_*.py"), key=distance)]

@@ -1,0 +1,62 @@
+"""Two answers, next to each other: what counts as the same."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from redraw.validate.checks.behaviour.comparing import difference
+
+NAN, INF = np.nan, np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64, ml_dtypes.bfloat16])
+@pytest.mark.parametrize(("first", "second"), [(NAN, 1.0), (1.0, NAN), (INF, 1.0), (NAN, INF), (1.0, 2.0)])
+def test_difference_of_nan_or_infinity_and_a_number_is_told(first: float, second: float, dtype: type) -> None:
+    want, got = np.array([0.0, first]).astype(dtype), np.array([0.0, second]).astype(dtype)
+    assert difference(want, got, 0.1).startswith("values differ by up to")
+
+
+def test_difference_of_infinities_of_other_signs_is_told() -> None:
+    assert difference(np.float32([INF]), np.float32([-INF]), 0.1) == "values differ by up to inf"
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF, 0.0, 3.5])
+def test_difference_of_equal_values_is_none(value: float) -> None:
+    for dtype in (np.float32, ml_dtypes.bfloat16):
+        array = np.array([value, 1.0]).astype(dtype)
+        assert difference(array, array.copy(), 0.0) == ""
+
+
+def test_difference_is_relative_to_the_largest_value_and_at_least_to_one() -> None:
+    for largest, gap, same in (
+        (100.0, 0.9, True),
+        (100.0, 1.1, False),
+        (0.5, 0.009, True),
+        (0.5, 0.011, False),
+    ):
+        want, got = np.array([largest, 0.0]), np.array([largest, gap])
+        assert (difference(want, got, 0.01) == "") == same, (largest, gap)
+
+
+def test_difference_that_rounding_explains_is_none() -> None:
+    epsilon = float(np.finfo(np.float32).eps)
+    one = np.ones(1, np.float32)
+    assert difference(one, one * np.float32(1 + 8 * epsilon), 0.0) == ""
+    assert difference(one, one * np.float32(1 + 10 * epsilon), 0.0) != ""
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "found"),
+    [
+        (np.zeros(2, np.float32), np.zeros(2, np.float64), "float64 of rank 1 instead of float32 of rank 1"),
+        (np.zeros(2), np.zeros((2, 1)), "float64 of rank 2 instead of float64 of rank 1"),
+        (np.zeros(2), np.zeros(3), "shape [3] instead of [2]"),
+        (np.array([1, 2, 3]), np.array([1, 0, 0]), "2 of 3 values differ"),
+        (np.array([b"a", b"b"], object), np.array([b"a", b"c"], object), "1 of 2 values differ"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), ""),
+    ],
+)
+def test_difference_of_other_forms_and_kinds(want: np.ndarray, got: np.ndarray, found: str) -> None:
+    assert difference(want, got, 0.0) == found
