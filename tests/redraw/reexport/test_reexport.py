@@ -268,6 +268,12 @@ class Before(tuple[Checkpoint, ...]):
                 self.happens()
             yield checkpoint
 
+    def asked_in(self, out: str, bucket: str) -> ReexportRequest:
+        """A request for them, made before anything happens: to make one goes through its checkpoints."""
+        request = ReexportRequest(model=MODEL, checkpoints=self[:], bucket=bucket, out=out)
+        object.__setattr__(request, "checkpoints", self)
+        return request
+
 
 def test_reexport_onto_a_disk_that_fills_up_ends_the_batch_and_keeps_what_was_published(
     add_lines: AddLines, bucket: str, tmp_path: Path, tiny_disk: Path
@@ -282,9 +288,7 @@ def test_reexport_onto_a_disk_that_fills_up_ends_the_batch_and_keeps_what_was_pu
         (tiny_disk / "filler").write_bytes(bytes(free))
 
     checkpoints.number, checkpoints.happens = 1, fill
-    request = ReexportRequest(
-        model=MODEL, checkpoints=checkpoints, bucket=bucket, out=str(tiny_disk / "scratch")
-    )
+    request = checkpoints.asked_in(str(tiny_disk / "scratch"), bucket)
 
     with pytest.raises(DiskFull, match=str(tiny_disk)):
         reexport_checkpoints(request)
@@ -306,9 +310,7 @@ def test_reexport_while_the_storage_does_not_answer_ends_the_batch(
 
     checkpoints.number = 1
     checkpoints.happens = lambda: monkeypatch.setattr("redraw.reexport.known.read_claim", silent)
-    request = ReexportRequest(
-        model=MODEL, checkpoints=checkpoints, bucket=bucket, out=str(tmp_path / "scratch")
-    )
+    request = checkpoints.asked_in(str(tmp_path / "scratch"), bucket)
 
     with pytest.raises(StorageUnavailable, match="expected an answer"):
         reexport_checkpoints(request)
