@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # The folder that holds tests/ and benchmarks/; Redraw itself is installed into .venv, where it lies.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test test-distributed packages lint dist bench fuzz mutants screenshots lock
+.PHONY: help setup run status stop clean test test-distributed test-versions packages lint dist bench fuzz mutants screenshots lock
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -19,6 +19,7 @@ help:
 	@echo "make clean   the same, and remove its state (.redraw)"
 	@echo "make test    every gate: lint, format, types, tests"
 	@echo "make test-distributed  several machines: no shared disk, and Celery with PostgreSQL and Redis"
+	@echo "make test-versions     the oldest and the newest Airflow that Redraw works with"
 	@echo "make dist    the wheel and the source distribution, in dist/"
 	@echo "make bench   what it costs, beside doing without: BENCHMARKS=\"dag-parse commands\" picks some"
 	@echo "make screenshots  the README's pictures of the pages, anew"
@@ -53,6 +54,10 @@ test-distributed: $(ENVIRONMENT)
 	@sh .ci/packages servers
 	.venv/bin/python -m pytest -m distributed $(PYTEST_ARGUMENTS)
 
+# Two environments in .redraw/versions: minutes the first time, for they download.
+test-versions: $(ENVIRONMENT)
+	.venv/bin/python -m pytest -m versions tests/versions $(PYTEST_ARGUMENTS)
+
 dist: $(ENVIRONMENT)
 	rm -rf dist
 	.venv/bin/uv build --quiet --no-build-isolation --out-dir dist .
@@ -86,6 +91,7 @@ lock: $(ENVIRONMENT)
 	for side in airflow tensorflow; do \
 		$(COMPILE) -c requirements.txt requirements-$$side.in -o requirements-$$side.txt || exit 1; \
 	done
+	$(COMPILE) --exclude-newer 2026-04-09 requirements-airflow-oldest.in -o requirements-airflow-oldest.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements-setup.in -o requirements-setup.txt
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+    from airflow.sdk import DAG
 
-__all__ = ["airflow_configuration", "rendered_name", "was_killed"]
+__all__ = ["airflow_configuration", "dag_param", "rendered_name", "was_killed"]
 
 
 def airflow_configuration() -> Any:
@@ -25,6 +26,30 @@ def airflow_configuration() -> Any:
     except ImportError:
         from airflow.configuration import conf
     return conf
+
+
+def dag_param(dag: DAG, name: str) -> Any:
+    """A field of the DAG's form, for an operator's argument: its value, and not text as from a template.
+
+    Airflow before 3.2.2 cannot store what `dag.param` returns for a templated argument, and refuses the DAG:
+    "Object of type ArgNotSet is not JSON serializable". The second half ends with the support of 3.2.1.
+
+    Args:
+        dag: The DAG.
+        name: The field.
+    """
+    import airflow
+    from airflow.sdk.definitions.param import DagParam
+    from packaging.version import Version
+
+    if Version(airflow.__version__) >= Version("3.2.2"):
+        return dag.param(name)
+
+    class StorableParam(DagParam):
+        def serialize(self) -> dict[str, Any]:
+            return {"dag_id": self.current_dag.dag_id, "name": self._name}
+
+    return StorableParam(dag, name)
 
 
 def rendered_name(operator: KubernetesPodOperator) -> str:

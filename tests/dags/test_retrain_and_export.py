@@ -63,7 +63,7 @@ def test_parse_without_any_definition_says_so(python: Python, tmp_path: Path) ->
     (tmp_path / "no_models" / "__init__.py").touch()
     folders = ":".join([str(tmp_path), *(str(ROOT / part) for part in ("tasks", "plugins"))])
 
-    with pytest.raises(AssertionError, match="REDRAW_MODELS: expected at least one definition"):
+    with pytest.raises(AssertionError, match="models: expected at least one definition"):
         python("parse_dags", PYTHONPATH=folders, REDRAW_MODELS="no_models")
 
 

@@ -31,7 +31,7 @@ _OTHERS = (
     *("RemoveDecorator", "ZeroIterationForLoop", "ReplaceUnaryOperator_Delete_Not"),
 )
 # What a statement is for when it begins so is no behaviour: log lines.
-_SPEAKS = ("logger.", "logging.")
+_SPEAKS = ("log.", "logger.", "_logger.", "logging.")
 # Arguments that only refuse what no caller does: without them everything that works works the same.
 _GUARDS = {"frozen", "kw_only", "slots", "strict"}
 

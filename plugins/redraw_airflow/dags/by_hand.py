@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, Param
 
+from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
 from redraw_airflow.dags.forms import mark_form, prune_form, roll_back_form
 from redraw_airflow.operators.training import MarkVersionOperator, PruneOperator, RollBackOperator
@@ -53,7 +55,7 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
     with _dag(
         dag_id, "Make a version live that was live before", _ROLL_BACK_DOC, roll_back_form(), dag_arguments
     ) as dag:
-        param: Callable[[str], Any] = dag.param
+        param = partial(dag_param, dag)
         RollBackOperator(
             task_id="roll_back",
             model="{{ params.model }}",
@@ -76,7 +78,7 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
     """
     about = "Make a version the canary, or pin it, or take the mark away"
     with _dag(dag_id, about, _MARK_DOC, mark_form(), dag_arguments) as dag:
-        param: Callable[[str], Any] = dag.param
+        param = partial(dag_param, dag)
         MarkVersionOperator(
             task_id="mark",
             model="{{ params.model }}",
@@ -99,7 +101,7 @@ def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
     """
     about = "Remove old versions of a model, or list which would go"
     with _dag(dag_id, about, _PRUNE_DOC, prune_form(), dag_arguments) as dag:
-        param: Callable[[str], Any] = dag.param
+        param = partial(dag_param, dag)
         PruneOperator(
             task_id="prune",
             model="{{ params.model }}",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 
+from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
 from redraw_airflow.dags.forms import check_reexport_choices, reexport_form
 from redraw_airflow.dags.queues import tensorflow_queue
@@ -93,7 +95,7 @@ def _with_intervals(schedule: Any) -> Any:
 
 
 def _add_tasks(dag: DAG) -> None:
-    param: Callable[[str], Any] = dag.param
+    param = partial(dag_param, dag)
     plan = PlanReexportOperator(
         model=_MODEL,
         task_id="plan",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
 
+from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
 from redraw_airflow.dags.forms import check_retrain_choices, retrain_form
 from redraw_airflow.dags.queues import tensorflow_queue
@@ -107,8 +109,7 @@ def _in_utc(schedule: Any) -> Any:
 
 
 def _add_tasks(dag: DAG) -> None:
-    # It hands over the value itself; a template would make text of it.
-    param: Callable[[str], Any] = dag.param
+    param = partial(dag_param, dag)
     train = TrainOperator(
         model=_MODEL,
         task_id="train",
@@ -141,7 +142,7 @@ def _add_tasks(dag: DAG) -> None:
 
 
 def _publishing_tasks(dag: DAG, export: ExportSavedModelOperator) -> ValidateSavedModelOperator:
-    param: Callable[[str], Any] = dag.param
+    param = partial(dag_param, dag)
     validate = ValidateSavedModelOperator(
         model=_MODEL,
         task_id="validate",

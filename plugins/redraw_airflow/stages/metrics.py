@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk.observability import stats
+from airflow.sdk.observability.stats import Stats
 
 from redraw.records import Record
 
@@ -19,7 +19,7 @@ def send_duration(stage: str, model: str, seconds: float) -> None:
         model: The tag `model`.
         seconds: From the start of its process to its end.
     """
-    stats.timing(f"redraw.{stage}.duration", timedelta(seconds=seconds), tags={"model": model})
+    Stats.timing(f"redraw.{stage}.duration", timedelta(seconds=seconds), tags={"model": model})
 
 
 def send_size(stage: str, model: str, record: Record) -> None:
@@ -32,4 +32,4 @@ def send_size(stage: str, model: str, record: Record) -> None:
     """
     size = getattr(record, "size_bytes", getattr(record, "bytes", None))
     if size is not None:
-        stats.gauge(f"redraw.{stage}.bytes", size, tags={"model": model})
+        Stats.gauge(f"redraw.{stage}.bytes", size, tags={"model": model})

@@ -17,11 +17,11 @@ SCHEMA = "schema"
 ATTACHMENT_SCHEMA = 1
 
 
-def check_schema(value: Mapping[str, Any], known: int, what: str) -> dict[str, Any]:
+def check_schema(value: object, known: int, what: str) -> dict[str, Any]:
     """Demand that a stored object has a form that this version of Redraw knows.
 
     Args:
-        value: The JSON object.
+        value: The JSON object, as it was read.
         known: The newest schema number that is known of it.
         what: What it is, for the message.
 
@@ -30,8 +30,10 @@ def check_schema(value: Mapping[str, Any], known: int, what: str) -> dict[str, A
 
     Raises:
         NewerRecord: Its number is higher than `known`.
-        InvalidRecord: Its number is not a whole number of 0 or more.
+        InvalidRecord: It is no object, or its number is not a whole number of 0 or more.
     """
+    if not isinstance(value, Mapping):
+        raise InvalidRecord(f"{what}: expected a JSON object, got {value!r:.60}.")
     schema = value.get(SCHEMA, 0)
     if type(schema) is not int or schema < 0:
         raise InvalidRecord(f"{what}: key {SCHEMA!r}: expected a whole number, got {schema!r:.60}.")

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+import redraw.reexport.batch
 from redraw.__main__ import main
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.errors import (
@@ -22,7 +25,7 @@ from redraw.publish.browse import Browser
 from redraw.publish.bucket.layout import list_versions, read_release
 from redraw.publish.live.set_live import change_live
 from redraw.publish.prune.prune import prune_versions
-from redraw.records import Checkpoint
+from redraw.records import Checkpoint, Release
 from redraw.records.reexport import ReexportReport
 from redraw.reexport.reexport import reexport_checkpoints
 from redraw.requests import ExportRequest, LiveRequest, PruneRequest, ReexportRequest
@@ -38,6 +41,13 @@ AddLines = Callable[..., list[Checkpoint]]
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where exports are kept until they are published."""
+    monkeypatch.setenv("REDRAW_SCRATCH", str(tmp_path / "room"))
+    return tmp_path / "room"
 
 
 @pytest.fixture
@@ -75,7 +85,11 @@ def break_data(checkpoint: Checkpoint) -> None:
 
 
 def test_reexport_several_publishes_each_as_a_separate_run_would_and_none_live(
-    reexport: Callable[..., ReexportReport], add_lines: AddLines, bucket: str, tmp_path: Path
+    reexport: Callable[..., ReexportReport],
+    add_lines: AddLines,
+    bucket: str,
+    tmp_path: Path,
+    scratch: Path,
 ) -> None:
     from redraw.export.export import export_model
 
@@ -96,10 +110,13 @@ def test_reexport_several_publishes_each_as_a_separate_run_would_and_none_live(
     assert (release.provenance.asked_by, release.provenance.dag_run) == ("ada", "reexport/1")
     assert release.report.passed
     assert change_live(LiveRequest(model=MODEL, bucket=bucket)).version is None
-    # The exports are gone; the reports of the checks stay.
-    left = {path.name for path in (tmp_path / "scratch").iterdir()}
-    assert not [name for name in left if name.startswith("exports-")]
-    assert f"20-{second.digest[:12]}.json" in left
+    assert all(0 < row.seconds <= report.seconds < 600 for row in report.checkpoints)
+    # The exports are gone, and so are the processes that checked them; the reports stay.
+    assert not list(scratch.glob("reexport-*"))
+    assert not [
+        child for child in psutil.Process().children() if "redraw.serving" in " ".join(child.cmdline())
+    ]
+    assert f"20-{second.digest[:12]}.json" in {path.name for path in (tmp_path / "scratch").iterdir()}
 
 
 def test_reexport_several_keeps_for_each_what_there_is_to_look_at(
@@ -275,9 +292,18 @@ class Before(tuple[Checkpoint, ...]):
         return request
 
 
+@pytest.mark.parametrize("what", ["exports", "reports"])
 def test_reexport_onto_a_disk_that_fills_up_ends_the_batch_and_keeps_what_was_published(
-    add_lines: AddLines, bucket: str, tmp_path: Path, tiny_disk: Path
+    what: str,
+    add_lines: AddLines,
+    bucket: str,
+    tmp_path: Path,
+    tiny_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if what == "exports":
+        monkeypatch.setenv("REDRAW_SCRATCH", str(tiny_disk / "room"))
+    out = (tiny_disk if what == "reports" else tmp_path) / "scratch"
     days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2, 3)}
     checkpoints = Before(add_lines(str(tmp_path / "catalogue"), days))
 
@@ -288,13 +314,13 @@ def test_reexport_onto_a_disk_that_fills_up_ends_the_batch_and_keeps_what_was_pu
         (tiny_disk / "filler").write_bytes(bytes(free))
 
     checkpoints.number, checkpoints.happens = 1, fill
-    request = checkpoints.asked_in(str(tiny_disk / "scratch"), bucket)
+    request = checkpoints.asked_in(str(out), bucket)
 
     with pytest.raises(DiskFull, match=str(tiny_disk)):
         reexport_checkpoints(request)
 
     assert list_versions(open_storage(bucket), MODEL) == [2025030112000000]
-    assert not list((tiny_disk / "scratch").glob("exports-*"))
+    assert not list((tiny_disk if what == "exports" else tmp_path).glob("room/reexport-*"))
 
 
 def test_reexport_while_the_storage_does_not_answer_ends_the_batch(
@@ -334,6 +360,32 @@ def test_reexport_version_that_lost_an_object_puts_it_back(
 
     assert outcomes(again) == [(1, "already there"), (2, "exported")]
     assert storage.stat(lost) is not None
+
+
+def test_reexport_the_same_checkpoint_twice_publishes_it_once(
+    reexport: Callable[..., ReexportReport],
+    add_lines: AddLines,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (checkpoint,) = add_lines(str(tmp_path / "catalogue"), {7: "2025-03-01T12:00:00Z"})
+    asked, push = threading.Event(), redraw.reexport.batch.push_model
+    record = redraw.reexport.batch.find_record
+
+    def note_then_read(uri: str) -> Checkpoint | None:
+        asked.set()
+        return record(uri)
+
+    def push_late(*arguments: Any) -> Release:
+        assert asked.wait(60)  # for the second one's turn
+        return push(*arguments)
+
+    monkeypatch.setattr(redraw.reexport.batch, "find_record", note_then_read)
+    monkeypatch.setattr(redraw.reexport.batch, "push_model", push_late)
+
+    report = reexport(checkpoint, checkpoint.uri)
+
+    assert outcomes(report) == [(7, "exported"), (7, "already there")]
 
 
 def test_reexport_file_of_no_catalogue_is_described_from_itself(

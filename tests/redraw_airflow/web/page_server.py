@@ -49,14 +49,18 @@ class Pages:
 
 @contextmanager
 def run_pages(
-    home: Path, variables: Mapping[str, str], runs: Sequence[Mapping[str, Any]] = ()
+    home: Path,
+    variables: Mapping[str, str],
+    runs: Sequence[Mapping[str, Any]] = (),
+    python: Path = Path(sys.executable),
 ) -> Iterator[Pages]:
     """Run a server while the block runs.
 
     Args:
-        home: Airflow's home, an empty folder.
+        home: Airflow's home, an empty folder or one with a migrated database.
         variables: Of its environment: where the buckets are, and Airflow's connections.
         runs: As `serve_pages.py` takes them.
+        python: The interpreter that has Airflow.
 
     Raises:
         AssertionError: It did not start, or ended.
@@ -67,7 +71,7 @@ def run_pages(
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     program = os.fspath(Path(__file__).with_name("serve_pages.py"))
-    command = [sys.executable, program, str(port), os.fspath(home / "runs.json")]
+    command = [os.fspath(python), program, str(port), os.fspath(home / "runs.json")]
     log_path = home / "server.log"
     with log_path.open("wb") as log:
         server = subprocess.Popen(command, env=_environment(home) | variables, stdout=log, stderr=log)

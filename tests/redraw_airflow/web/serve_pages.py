@@ -33,9 +33,10 @@ DAGS = (
 def main(port: int, runs: list[dict[str, Any]]) -> None:
     initdb()
     with create_session() as session:
-        session.add(DagBundleModel(name="dags"))
+        session.merge(DagBundleModel(name="dags"))
         session.flush()
-        session.add_all(DagModel(dag_id=dag_id, bundle_name="dags", is_stale=False) for dag_id in DAGS)
+        for dag_id in DAGS:  # there may be an Airflow in the home that knows them already
+            session.merge(DagModel(dag_id=dag_id, bundle_name="dags", is_stale=False))
         for run in runs:
             write_run(session, run)
     uvicorn.run(create_app(apps="core"), host="127.0.0.1", port=port, log_level="warning")
