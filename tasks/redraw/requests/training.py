@@ -17,7 +17,7 @@ class TrainRequest(Request):
     """Train a model, or carry on where a killed training stopped."""
 
     model: str = flag("the definition's name")
-    out: str = flag("folder or gs:// URI for checkpoints and metrics; a stopped run in it carries on")
+    out: str = flag("folder or gs:// URI for checkpoints and metrics; a stopped run in it is resumed")
     max_steps: int | None = flag("steps to train in all (default: the definition's)", default=None)
     warm_start: str | None = flag(
         "a checkpoint to take the first weights from: its URI, or STEP or STEP-DIGEST of the catalogue",

@@ -22,7 +22,8 @@ def test_repeat_of_a_declared_sampler_passes_and_says_so(subject_of: SubjectOf) 
     check = check_repeatable(subject_of("sampled", stateful_ops=kinds))
     assert check.status == "passed"
     assert (
-        "'sampled' answers anew each time, as its RngReadAndSkip, StatelessRandomNormalV2 may" in check.found
+        "'sampled' varies each time, as its RngReadAndSkip, StatelessRandomNormalV2 may"
+        in check.found
     )
 
 
