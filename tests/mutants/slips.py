@@ -141,8 +141,8 @@ def apply_slip(source: str, slip: Slip) -> str | None:
 def _what_runs(source: str) -> str:
     """A module without what a slip cannot be seen in.
 
-    These are annotations and their imports, which nothing evaluates, guards, types that have a name, and
-    limits, where one more or less is as good.
+    These are annotations, their imports and protocols, which nothing evaluates, guards, types that have a
+    name, and limits, where one more or less is as good.
     """
     tree = ast.parse(source)
     tree.body = [statement for statement in tree.body if not _is_constant(statement)]
@@ -151,6 +151,8 @@ def _what_runs(source: str) -> str:
             node.test = ast.Constant(None)
         elif isinstance(node, ast.arg | ast.AnnAssign):
             node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases):
+            node.body = []
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None
         elif isinstance(node, ast.keyword) and node.arg in _GUARDS:

@@ -107,6 +107,12 @@ def test_drop_call_leaves_log_lines_and_values() -> None:
     assert isinstance(OPERATORS["DropCall"], DropCall)
 
 
+def test_apply_slip_to_a_protocol_changes_nothing() -> None:
+    source = "class Sized(Protocol):\n    @property\n    def size(self) -> int: ...\n"
+    assert apply_slip(source, slip_at(2, "RemoveDecorator")) is None
+    assert apply_slip(source.replace("(Protocol)", ""), slip_at(2, "RemoveDecorator")) is not None
+
+
 def test_try_slips_tells_what_tests_catch_and_changes_only_the_copy(checkout: Path) -> None:
     with copy_checkout(checkout) as copy:
         trial = Trial(copy=copy, seconds=60)

@@ -20,7 +20,7 @@ from tests.mutants.slips import Slip, apply_slip
 
 __all__ = ["Outcome", "Trial", "copy_checkout", "nearest_tests"]
 
-# How long one test may take: a slip may make an endless loop of it.
+# How long one test may take, without what it starts before: a slip may make an endless loop of it.
 _TEST_SECONDS = 120
 _SOURCE_ROOTS = ("tasks", "plugins")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?)(?: - |$)", re.MULTILINE)
@@ -100,7 +100,7 @@ class Trial:
         # Before the checkout that is installed: all import the copy, processes that tests start too.
         path = os.pathsep.join(map(os.fspath, (self.copy, *(self.copy / root for root in _SOURCE_ROOTS))))
         process = subprocess.Popen(
-            [*command, f"--timeout={_TEST_SECONDS}", *tests],
+            [*command, f"--timeout={_TEST_SECONDS}", "-o", "timeout_func_only=true", *tests],
             cwd=self.copy,
             env={**os.environ, "PYTHONPATH": path, "TMPDIR": self._scratch, "COLUMNS": "500"},
             stdin=subprocess.DEVNULL,

@@ -88,8 +88,8 @@ class StageOperator(BaseOperator):
             The stage's record, as JSON values.
 
         Raises:
-            AirflowFailException: An expected error that a retry cannot mend.
-            AirflowException: Anything that a retry may mend.
+            AirflowFailException: An expected error that a retry cannot fix.
+            AirflowException: Anything that a retry may fix.
         """
         return self.run_stage(context).to_json()
 

@@ -115,5 +115,5 @@ def _table(summary: ReexportReport) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for row in summary.checkpoints:
         step, trained, version = row.step or "", row.trained_at or "", row.version or ""
-        told = (row.reason or row.uri).replace("|", "\\|")
-        yield f"| {step} | {trained} | {row.outcome} | {version} | {row.seconds:.2f} | {told} |"
+        detail = (row.reason or row.uri).replace("|", "\\|")
+        yield f"| {step} | {trained} | {row.outcome} | {version} | {row.seconds:.2f} | {detail} |"

@@ -84,7 +84,7 @@ def _parsed(content: bytes, where: str) -> ModelServerConfig:
     except (text_format.ParseError, UnicodeDecodeError) as err:
         raise InvalidRecord(
             f"{where}: expected TensorFlow Serving's ModelServerConfig as text, got {err}."
-            " Make the live version live again: that writes it anew."
+            " Make the live version live again: that writes it again."
         ) from err
     return config
 

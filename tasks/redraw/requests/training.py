@@ -19,7 +19,7 @@ class TrainRequest(Request):
     """Train a model, or carry on where a killed training stopped."""
 
     model: ModelName = flag("the definition's name")
-    out: Uri = flag("folder or gs:// URI for checkpoints and metrics; a stopped run in it carries on")
+    out: Uri = flag("folder or gs:// URI for checkpoints and metrics; a stopped run in it is resumed")
     max_steps: int | None = flag("steps to train in all (default: the definition's)", default=None)
     warm_start: Uri | None = flag(
         "a checkpoint to take the first weights from: its URI, or STEP or STEP-DIGEST of the catalogue",

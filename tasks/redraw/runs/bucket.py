@@ -173,7 +173,7 @@ class RemoteRunFolder(RunFolder):
             if known is None or known[0] != data:
                 raise ObjectConflict(
                     f"{self.uri}/{name}: expected what this process wrote there, got another's."
-                    " Another process carries on this run: leave it to that one."
+                    " Another process continues this run: leave it to that one."
                 ) from err
             self._generations[name] = known[1]
 

@@ -166,7 +166,7 @@ def _telling_lost(cluster: Cluster) -> Iterator[None]:
         raise WorkerLost(
             f"worker {cluster.index} of {cluster.workers}: expected the other workers to answer, got"
             f" {type(err).__name__}: {str(err).partition(chr(10))[0]:.200}. Start every worker again with the"
-            " same request: they carry on from the last checkpoint."
+            " same request: they resume from the last checkpoint."
         ) from err
 
 

@@ -163,7 +163,7 @@ def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waive
     missing = [check.name for check in before if check.name in planned.needs and check.status != "passed"]
     started = time.monotonic()
     if missing:
-        check = skip(planned.name, f"it needs the check {missing[0]}, which did not pass", "Mend that first.")
+        check = skip(planned.name, f"it needs the check {missing[0]}, which did not pass", "Fix that first.")
     else:
         try:
             check = _shared(planned, subject) if planned.of_graph else planned.run(subject)

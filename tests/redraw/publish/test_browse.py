@@ -39,9 +39,9 @@ class Counted:
 
 
 class Clock:
-    """Time that passes when a test says so."""
+    """Time that passes when a test says so, on a machine that has been up for a while."""
 
-    now = 0.0
+    now = 5000.0
 
     def __call__(self) -> float:
         return self.now
@@ -85,12 +85,18 @@ def test_numbers_of_versions_read_no_record(storage: Counted) -> None:
     assert storage.taken() == {"list": 1}
 
 
-def test_list_versions_within_a_page_lists_once(storage: Counted) -> None:
-    browser = Browser(storage, Clock())  # type: ignore[arg-type]
+def test_list_versions_within_two_seconds_lists_once(storage: Counted) -> None:
+    clock = Clock()
+    browser = Browser(storage, clock)  # type: ignore[arg-type]
 
     browser.versions("mnist", limit=3)
     browser.versions("mnist", limit=3)
+    clock.now += 1.9
     browser.sample("mnist", 3)
+    assert storage.taken()["list"] == 1
+
+    clock.now += 0.2
+    browser.versions("mnist", limit=3)
     assert storage.taken()["list"] == 1
 
 

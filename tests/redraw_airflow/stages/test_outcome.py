@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.records import TrainingRun
-from redraw_airflow.stages.outcome import read_record
+from redraw_airflow.stages.outcome import printed_record, read_record
 from redraw_airflow.stages.process import FinishedStage
 
 RUN = TrainingRun(model="mnist", uri="/work/mnist/1", run="1", step=100, metrics={"accuracy": 0.97})
@@ -26,6 +26,8 @@ def test_read_record_of_success_returns_it() -> None:
     ("stdout", "because"),
     [
         ("", "got ''"),
+        ("x" * 200, f"got '{'x' * 200}' ("),
+        ("x" * 201, f"got '{'x' * 200}…' ("),
         ("loading…\n" + json.dumps(RUN.to_json()), "got 'loading…"),
         (json.dumps(RUN.to_json()) + "\n" + json.dumps(RUN.to_json()), "Extra data"),
         (json.dumps([RUN.to_json()]), "expected a TrainingRun record, got"),
@@ -81,6 +83,25 @@ def test_read_record_of_a_bug_shows_the_end_of_its_traceback() -> None:
 
     assert str(raised.value).endswith("\n".join(lines))
     assert not isinstance(raised.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(
+    ("stdout", "record"),
+    [
+        (json.dumps(RUN.to_json()), RUN),
+        ("", None),
+        ("loading…", None),
+        (json.dumps(RUN.to_json())[:-1], None),
+        ('{"record": "Release"}', None),
+    ],
+)
+def test_printed_record_of_a_failed_stage_is_there_or_none(stdout: str, record: TrainingRun | None) -> None:
+    assert printed_record(finished(1, stdout), TrainingRun) == record
+
+
+def test_printed_record_of_bytes_that_are_no_text_is_none() -> None:
+    ended = FinishedStage(stage="train", returncode=1, stdout=b"\xff{", last_lines=(), stopped=False)
+    assert printed_record(ended, TrainingRun) is None
 
 
 def test_read_record_of_stopped_stage_may_be_tried_again() -> None:

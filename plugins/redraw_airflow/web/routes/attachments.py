@@ -51,8 +51,8 @@ def _read(browser: Browser, model: ModelName, version: int, name: str) -> bytes:
     content = browser.attachment(model, version, name) if name in ATTACHMENTS else None
     if content is None:
         raise VersionNotFound(
-            f"{model} {version}, {name!r}: expected something that is kept beside the version, got nothing."
-            f" Kept are, of newer versions, {', '.join(ATTACHMENTS)}."
+            f"{model} {version}, {name!r}: expected a file that is kept with the version, got none."
+            f" Newer versions keep {', '.join(ATTACHMENTS)}."
         )
     return content
 

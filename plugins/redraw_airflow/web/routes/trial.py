@@ -103,7 +103,7 @@ async def _read_body(request: Request) -> bytes:
     async for chunk in request.stream():
         content += chunk
         if len(content) > _MOST_BODY:
-            # Not read to its end: whoever sends more is not waited for.
+            # The rest is not read: a client that sends more is not waited for.
             raise HTTPException(413, f"expected a request of at most {_MOST_BODY} bytes, got more.")
     return bytes(content)
 

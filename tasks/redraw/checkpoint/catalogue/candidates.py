@@ -51,7 +51,7 @@ class Candidate:
         )
         if left is None:
             return None
-        expected = "an index beside the data" if ".data-" in left else "an HDF5 file or an archive of Keras"
+        expected = "an index next to the data" if ".data-" in left else "an HDF5 file or an archive of Keras"
         raise CheckpointCorrupt(
             f"{self.uri}: expected {expected}, got {', '.join(sorted(self.folder.files))} alone or damaged."
             " Copy all files of the checkpoint again, or leave it out."

@@ -63,7 +63,7 @@ def demand_validated(export: ExportedModel, report: ValidationReport) -> None:
         names = ", ".join(failed) or "the report as a whole"
         raise NotValidated(
             f"{export.uri}: expected a report in which every check passed, got failures of {names}."
-            " Mend the export and validate it again."
+            " Correct the export and validate it again."
         )
 
 

@@ -40,7 +40,7 @@ def read_exported(request: ValidateRequest) -> ExportedModel:
         content = read_uri(uri)
         if content is None:
             raise InvalidRecord(
-                f"{uri}: expected the record that export writes beside {given}, got no such file."
+                f"{uri}: expected the record that export writes next to {given}, got no such file."
                 " Export again."
             )
         given = ExportedModel.from_text(content, uri)

@@ -106,7 +106,7 @@ def damage_middle(path: Path) -> None:
     [
         ("estimator/model.ckpt-40.data-00000-of-00001", damage_middle, "checksum|crc32c"),
         ("estimator/model.ckpt-40.data-00000-of-00001", Path.unlink, "found an index alone"),
-        ("estimator/model.ckpt-40.index", Path.unlink, "expected an index beside the data"),
+        ("estimator/model.ckpt-40.index", Path.unlink, "expected an index next to the data"),
         ("estimator/model.ckpt-40.index", lambda path: os.truncate(path, 30), "model.ckpt-40.index"),
         ("keras/net.keras", lambda path: os.truncate(path, 0), "expected an HDF5 file or an archive"),
         ("keras/net.keras", lambda path: os.truncate(path, 900), "net.keras"),
@@ -127,7 +127,7 @@ def test_adopt_with_a_broken_one_lists_it_and_takes_the_rest(
 def test_adopt_nothing_but_broken_ones_is_refused(tmp_path: Path) -> None:
     write_bundle(tmp_path / "run" / "ckpt-1", 1)
     (tmp_path / "run" / "ckpt-1.index").unlink()
-    with pytest.raises(CheckpointCorrupt, match="got 1 that cannot: .*an index beside the data"):
+    with pytest.raises(CheckpointCorrupt, match="got 1 that cannot: .*an index next to the data"):
         adopt(tmp_path / "run", tmp_path / "catalogue")
 
 

@@ -172,7 +172,7 @@ def test_live_label_canary_is_loaded_beside_the_live_version(bucket: str, versio
 
 
 def test_live_label_canary_with_nothing_live_is_refused(bucket: str, versions: list[int]) -> None:
-    with pytest.raises(VersionNotFound, match="expected a live version for canary to stand beside"):
+    with pytest.raises(VersionNotFound, match="expected a live version next to which canary is served"):
         _live(bucket, versions[0], label="canary")
 
 

@@ -22,6 +22,7 @@ from redraw_airflow.settings import TRY_IT
 from redraw_airflow.web import pages
 from redraw_airflow.web.app import create_app
 from redraw_airflow.web.routes import trial
+from redraw_airflow.web.server import access
 from redraw_airflow.web.server.access import acting_user, keep_user, reading_user
 from redraw_airflow.web.server.buckets import model_browser
 from tests.publishing.asked_model import publish_asked_model, save_asked_model
@@ -67,7 +68,12 @@ def app(asked: Release, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def rights(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     """Which DAGs the user may run; Airflow's own answer needs its database."""
     granted = {"retrain_and_export": True}
-    monkeypatch.setitem(pages._TEMPLATES.globals, "may_run", lambda _, dag_id: granted.get(dag_id, False))
+
+    def may_run(_: object, dag_id: str) -> bool:
+        return granted.get(dag_id, False)
+
+    monkeypatch.setattr(access, "may_run", may_run)
+    monkeypatch.setitem(pages._TEMPLATES.globals, "may_run", may_run)
     monkeypatch.setenv(TRY_IT.variable, "1")
     return granted
 

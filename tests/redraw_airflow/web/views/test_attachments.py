@@ -153,7 +153,7 @@ def test_compare_signatures_tells_added_removed_and_changed() -> None:
         )
     }
 
-    rows = {(row.signature, row.side, row.name): row.told for row in compare_signatures(here, there)}
+    rows = {(row.signature, row.side, row.name): row.description for row in compare_signatures(here, there)}
 
     assert rows == {
         ("a", "input", "x"): "dtype and shape",
