@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from urllib.parse import quote
 
+from redraw.uri import Uri
+
 __all__ = [
     "MODELS_VIEW",
     "MOUNT",
@@ -65,21 +67,20 @@ def task_place(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> s
 _CONSOLE = "https://console.cloud.google.com/storage/browser"
 
 
-def object_url(uri: str) -> str:
+def object_url(uri: Uri) -> str:
     """The URL of an object, `gs://bucket/name`; nothing for one that is in no bucket."""
     return _url(uri, folder=False)
 
 
-def folder_url(uri: str) -> str:
+def folder_url(uri: Uri) -> str:
     """The URL of all objects below `gs://bucket/prefix`; nothing for a folder that is in no bucket."""
     return _url(uri, folder=True)
 
 
-def _url(uri: str, *, folder: bool) -> str:
-    if not uri.startswith("gs://"):
+def _url(uri: Uri, *, folder: bool) -> str:
+    if not uri.is_bucket:
         return ""
-    bucket, _, name = uri.removeprefix("gs://").rstrip("/").partition("/")
-    bucket = quote(bucket, safe="")
+    bucket, name = quote(uri.bucket, safe=""), uri.key
     if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
         objects = f"{emulator.rstrip('/')}/storage/v1/b/{bucket}/o"
         name = quote(f"{name}/" if folder else name, safe="")

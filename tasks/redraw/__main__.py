@@ -211,7 +211,7 @@ def _request(cls: type[Request], parsed: argparse.Namespace) -> Request:
     if parsed.request is None:
         return _from_flags(cls, given)
     if given:
-        raise UsageError(f"--request holds the whole request; got --{next(iter(given))} besides it.")
+        raise UsageError(f"--request holds the whole request; got --{next(iter(given))} as well.")
     return cls.from_json(_read_json(parsed.request))
 
 

@@ -404,19 +404,15 @@ def _files() -> Mapping[str, bytes]:
     }
     return {
         **{f"bucket/{name}": content for name, content in bucket.items()},
-        f"catalogue/{MODEL}/200-cccccccccccc/{CHECKPOINT_RECORD}": _indented(CHECKPOINT),
-        "run/run.json": _indented(RUN),
+        f"catalogue/{MODEL}/200-cccccccccccc/{CHECKPOINT_RECORD}": CHECKPOINT.to_bytes(),
+        "run/run.json": RUN.to_bytes(),
         "run/metrics.jsonl": (json.dumps(EVALUATION) + "\n").encode(),
-        "export.json": _indented(EXPORTED),
+        "export.json": EXPORTED.to_bytes(),
         "export.files.json": encode_files(FILES),
         "export.ledger.json": LEDGER.to_bytes(),
-        "report.json": _indented(REPORT),
-        **{f"printed/{kind}.json": _indented(record) for kind, record in RECORDS.items()},
+        "report.json": REPORT.to_bytes(),
+        **{f"printed/{kind}.json": record.to_bytes() for kind, record in RECORDS.items()},
     }
-
-
-def _indented(record: Record) -> bytes:
-    return json.dumps(record.to_json(), indent=2).encode()
 
 
 if __name__ == "__main__":

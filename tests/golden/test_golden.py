@@ -16,6 +16,7 @@ import redraw.records
 import redraw.records.results
 from redraw.checkpoint.catalogue.listing import list_checkpoints
 from redraw.errors import NewerRecord
+from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.publish.bucket.layout import list_versions, read_claim, read_release
 from redraw.publish.live.pointer import read_pointer
@@ -24,6 +25,7 @@ from redraw.records import ExportedModel, Record, Release
 from redraw.records.file_list import FileList
 from redraw.runs.folder import RunFolder
 from redraw.storage.local import LocalStorage
+from redraw.uri import Uri
 from redraw.validate.subject.export_files import ExportFiles
 from redraw_airflow.web.views.graph_parts import read_graphs
 from redraw_airflow.web.views.latency_rows import read_latency
@@ -131,7 +133,7 @@ def test_attachments_of_each_form_are_read(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_catalogue_run_and_export_of_each_form_are_read(form: str) -> None:
     folder = GOLDEN / form
-    (checkpoint,) = list_checkpoints(str(folder / "catalogue"), MODEL)
+    (checkpoint,) = list_checkpoints(Uri(folder / "catalogue"), ModelName(MODEL))
     assert replace(checkpoint, uri=CHECKPOINT.uri) == CHECKPOINT
     run = RunFolder(folder / "run")
     assert run.read_run() == RUN

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 import redraw.__main__ as command_line
+from redraw.errors import InvalidRequest
 from redraw.records import TrainingRun
+from redraw.requests import AskRequest
 from tests.paths import IMPORT_PATH
 
 
@@ -50,6 +52,13 @@ def test_main_unknown_key_in_request_is_refused_by_its_name() -> None:
 )
 def test_main_bad_request_is_refused_by_one_line(text: str, evidence: str) -> None:
     assert_one_line(run("train", "--request", "-", text=text), "InvalidRequest", evidence)
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "0", "-1"])
+def test_main_time_that_does_not_end_is_refused(seconds: str) -> None:
+    text = f'{{"model": "mnist", "bucket": "gs://models", "version": 1, "seconds": {seconds}}}'
+    with pytest.raises(InvalidRequest, match="ask request: seconds: expected a number above 0, got"):
+        AskRequest.from_json(json.loads(text))
 
 
 def test_main_record_of_another_stage_is_refused_by_both_names(tmp_path: Path) -> None:

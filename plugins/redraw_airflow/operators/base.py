@@ -88,8 +88,8 @@ class StageOperator(BaseOperator):
             The stage's record, as JSON values.
 
         Raises:
-            AirflowFailException: An expected error that a retry cannot mend.
-            AirflowException: Anything that a retry may mend.
+            AirflowFailException: An expected error that a retry cannot fix.
+            AirflowException: Anything that a retry may fix.
         """
         return self.run_stage(context).to_json()
 
@@ -161,7 +161,7 @@ class StageOperator(BaseOperator):
             raise InvalidRequest(
                 f"launcher: expected process or kubernetes, got {launcher!r}. Correct it, or REDRAW_LAUNCHER."
             )
-        if launcher == "kubernetes" and not folder.for_all_tries().startswith("gs://"):
+        if launcher == "kubernetes" and not folder.for_all_tries().is_bucket:
             raise InvalidRequest(
                 f"launcher kubernetes: expected a work folder in a bucket, got {folder.for_all_tries()!r}:"
                 " a pod shares no disk. Set REDRAW_WORK to gs://…."

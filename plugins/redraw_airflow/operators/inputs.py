@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redraw.errors import InvalidRequest
-from redraw.names import check_model_name
+from redraw.names import ModelName
 from redraw.settings import Setting
+from redraw.uri import Uri
 from redraw_airflow.settings import WORK
 
 if TYPE_CHECKING:
@@ -152,14 +153,14 @@ class TaskFolder:
         mapped = ti.map_index if ti.map_index is not None else -1
         self._task = ti.task_id if mapped < 0 else f"{ti.task_id}-{mapped}"
 
-    def for_all_tries(self) -> str:
+    def for_all_tries(self) -> Uri:
         """The same for each try: a stage that carries on finds what the last try left."""
-        work = setting("work_dir", self._work_dir, WORK).rstrip("/")
-        return f"{work}/{check_model_name(self._model)}/{self.run}/{self._task}"
+        work = Uri(setting("work_dir", self._work_dir, WORK))
+        return work / ModelName(self._model) / self.run / self._task
 
-    def for_this_try(self) -> str:
+    def for_this_try(self) -> Uri:
         """Another for each try: a stage that must start afresh finds nothing there."""
-        return f"{self.for_all_tries()}-try{self._ti.try_number}"
+        return self.for_all_tries().with_ending(f"-try{self._ti.try_number}")
 
 
 def _path_name(readable: str, exact: str) -> str:

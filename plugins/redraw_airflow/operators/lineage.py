@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from redraw.records import Checkpoint, ExportedModel, Record, Release
 from redraw.records.reexport import ReexportReport
+from redraw.uri import Uri
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -28,7 +29,7 @@ __all__ = ["Traced", "describe_lineage", "trace_arguments", "trace_record"]
 class Traced:
     """A dataset: where its files lie, and which state of it this is."""
 
-    uri: str
+    uri: Uri
     version: str
 
 
@@ -81,19 +82,18 @@ def _checkpoint(checkpoint: Checkpoint) -> Traced:
 def _batch(report: ReexportReport) -> tuple[list[Traced], list[Traced]]:
     done = [row for row in report.checkpoints if row.outcome == "exported"]
     # What a row was asked for by has no digest; its step is what tells it from the others there.
-    read = [Traced(uri=row.uri, version=str(row.step)) for row in done]
-    folder = f"{report.bucket.rstrip('/')}/{report.model}"
-    return read, [Traced(uri=f"{folder}/{row.version}", version=str(row.version)) for row in done]
+    read = [Traced(uri=Uri(row.uri), version=str(row.step)) for row in done]
+    folder = report.bucket / report.model
+    return read, [Traced(uri=folder / str(row.version), version=str(row.version)) for row in done]
 
 
 def _dataset(traced: Traced) -> Dataset:
     from openlineage.client.event_v2 import Dataset
     from openlineage.client.facet_v2 import dataset_version_dataset
 
-    bucket, _, name = traced.uri.removeprefix("gs://").rstrip("/").partition("/")
-    local = not traced.uri.startswith("gs://")
+    uri = traced.uri
     return Dataset(
-        namespace="file" if local else f"gs://{bucket}",
-        name=os.path.abspath(traced.uri) if local else name,
+        namespace=f"gs://{uri.bucket}" if uri.is_bucket else "file",
+        name=uri.key if uri.is_bucket else os.path.abspath(uri),
         facets={"version": dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=traced.version)},
     )

@@ -89,8 +89,7 @@ def version_url(model: str, version: int) -> str:
 
 def release_url(release: Release) -> str:
     """The URL of a release record: in Google's console, or at the local server that stands in for it."""
-    folder = release.uri.rstrip("/").rpartition("/")[0]
-    return object_url(f"{folder}/releases/{release.version}.json")
+    return object_url(release.uri.parent / "releases" / f"{release.version}.json")
 
 
 def checkpoint_url(checkpoint: Checkpoint) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from redraw.names import ModelName
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
+from redraw.uri import Uri
 from redraw_airflow.operators.reexporting import PLAN_KEY, REPORT_KEY
 
 if TYPE_CHECKING:
@@ -69,7 +71,10 @@ class SummarizeReexportOperator(BaseOperator):
             rows += _rows(batch, report)
             seconds += report["seconds"] if report else 0.0
         summary = ReexportReport(
-            model=self.model, bucket=self.bucket or "", checkpoints=tuple(rows), seconds=round(seconds, 3)
+            model=ModelName(self.model),
+            bucket=Uri(self.bucket or ""),
+            checkpoints=tuple(rows),
+            seconds=round(seconds, 3),
         )
         ti.xcom_push(key=SUMMARY_KEY, value=summary.to_json())
         self.log.info("%s\n%s", _sums(summary), "\n".join(_table(summary)))
@@ -110,5 +115,5 @@ def _table(summary: ReexportReport) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for row in summary.checkpoints:
         step, trained, version = row.step or "", row.trained_at or "", row.version or ""
-        told = (row.reason or row.uri).replace("|", "\\|")
-        yield f"| {step} | {trained} | {row.outcome} | {version} | {row.seconds:.2f} | {told} |"
+        detail = (row.reason or row.uri).replace("|", "\\|")
+        yield f"| {step} | {trained} | {row.outcome} | {version} | {row.seconds:.2f} | {detail} |"

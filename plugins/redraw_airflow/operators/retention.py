@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MarkVersionOperator", "PruneOperator"]
 
-# What each mark asks of which stage, besides the version.
+# The stage that each mark runs, and its arguments apart from the version.
 _LABELS: dict[str, dict[str, Any]] = {
     "canary": {"label": "canary"},
     "uncanary": {"label": "canary", "remove_label": True},

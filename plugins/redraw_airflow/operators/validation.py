@@ -123,7 +123,7 @@ class ApproveReleaseOperator(ApprovalOperator):
         bucket: `gs://` URI of the model bucket.
         make_live: Whether the version is to become live, for the text.
         wait_hours: How long to wait for an answer.
-        kwargs: As `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` whom to tell.
+        kwargs: As `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
     """
 
     template_fields = (

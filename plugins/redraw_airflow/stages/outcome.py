@@ -41,9 +41,9 @@ def read_record(finished: FinishedStage, record_type: type[R]) -> R:
         The record.
 
     Raises:
-        AirflowFailException: An expected error that a retry cannot mend, or output that
+        AirflowFailException: An expected error that a retry cannot fix, or output that
             is not one record.
-        AirflowException: Anything that a retry may mend.
+        AirflowException: Anything that a retry may fix.
     """
     if finished.stopped:
         raise AirflowException(f"stage {finished.stage}: was stopped before it was done.")

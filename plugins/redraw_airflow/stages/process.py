@@ -50,7 +50,7 @@ class FinishedStage:
         returncode: As `subprocess` gives it: negative for a signal.
         stdout: All that it printed.
         last_lines: The last lines of its log.
-        stopped: Whether it was told to stop.
+        stopped: Whether it was asked to stop.
     """
 
     stage: str

@@ -97,7 +97,7 @@ class AirflowApi:
             check()
             for error in self._get("importErrors")["import_errors"]:
                 trace = tuple(error["stack_trace"].strip().splitlines())
-                raise EmbeddedError(f"{error['filename']}: {trace[-1]}. Mend the DAG file.", trace)
+                raise EmbeddedError(f"{error['filename']}: {trace[-1]}. Correct the DAG file.", trace)
             if time.monotonic() > deadline:
                 raise EmbeddedError(
                     f"DAG {dag_id}: expected it in Airflow within {seconds:g} s, got none."

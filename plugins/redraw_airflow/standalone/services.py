@@ -93,7 +93,7 @@ def check_services(services: Iterable[Service]) -> None:
         if not service.is_running():
             raise EmbeddedError(
                 f"{service.name}: expected a running process, got one that ended, in {service.log}."
-                " Mend what its last lines say, then run 'make run' again.",
+                " Fix what its last lines say, then run 'make run' again.",
                 last_lines(service.log),
             )
 
@@ -183,7 +183,7 @@ def _migrate(settings: Settings) -> None:
 def _make_buckets(settings: Settings) -> bool:
     url = f"{settings.gcs_url}/storage/v1/b"
     for bucket in (settings.model_bucket, settings.checkpoint_bucket):
-        name = {"name": bucket.removeprefix("gs://")}
+        name = {"name": bucket.bucket}
         try:
             answer = httpx.post(url, params={"project": "redraw"}, json=name, trust_env=False)
         except httpx.TransportError:
@@ -212,6 +212,6 @@ def _wait(
         if time.monotonic() > deadline:
             raise EmbeddedError(
                 f"{name}: expected it to answer at {url} within {seconds:g} s, got no good answer."
-                f" See the logs beside {next(iter(services.values())).log}."
+                f" See the logs next to {next(iter(services.values())).log}."
             )
         time.sleep(0.25)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from redraw.errors import InvalidSetting
 from redraw.settings import CACHE
+from redraw.uri import BucketUri
 from redraw_airflow.settings import AIRFLOW_PORT, CHECKPOINTS, GCS_PORT, MODEL_BUCKET, STATE, TRY_IT, WORK
 from redraw_airflow.standalone.errors import EmbeddedError
 
@@ -50,14 +51,14 @@ class Settings:
         return f"http://{HOST}:{self.gcs_port}"
 
     @property
-    def model_bucket(self) -> str:
+    def model_bucket(self) -> BucketUri:
         """Where versions are published."""
-        return "gs://redraw-models"
+        return BucketUri("gs://redraw-models")
 
     @property
-    def checkpoint_bucket(self) -> str:
+    def checkpoint_bucket(self) -> BucketUri:
         """Where the checkpoint catalogue is."""
-        return "gs://redraw-checkpoints"
+        return BucketUri("gs://redraw-checkpoints")
 
     @property
     def passwords(self) -> Path:

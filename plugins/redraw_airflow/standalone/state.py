@@ -29,8 +29,8 @@ class Instance:
     """The services that were started from one state folder.
 
     Attributes:
-        airflow_port: That Airflow was told to listen on.
-        gcs_port: That the storage server was told to listen on.
+        airflow_port: The port that Airflow listens on.
+        gcs_port: The port that the storage server listens on.
         services: Name to service, in the order they were started.
     """
 

@@ -21,13 +21,14 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.errors import InvalidRequest, ObjectConflict, RedrawError, VersionNotFound
-from redraw.names import check_bucket, check_model_name
+from redraw.names import ModelName
 from redraw.publish.bucket.layout import read_release
 from redraw.publish.live.pointer import read_pointer
 from redraw.records import Release
 from redraw.records.base import Record
 from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
+from redraw.uri import BucketUri
 from redraw_airflow.operators.inputs import optional_integer, optional_text, setting
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import connection_credentials
@@ -163,7 +164,7 @@ class RegisterVertexModelOperator(BaseOperator):
 
     def _open_bucket(self) -> Storage:
         provide_credentials(functools.partial(connection_credentials, self.gcp_conn_id))
-        return open_storage(check_bucket(setting("bucket", self.bucket, MODEL_BUCKET)))
+        return open_storage(BucketUri(setting("bucket", self.bucket, MODEL_BUCKET)))
 
     def _published(self, storage: Storage) -> Release:
         """The release as the bucket has it now, held to the record that was given."""
@@ -174,7 +175,7 @@ class RegisterVertexModelOperator(BaseOperator):
                 f"release: expected the record of a push or of the live pointer, or model and version, got"
                 f" model {model!r} and version {version!r}. Pass push.output, or both."
             )
-        found = read_release(storage, check_model_name(model), version)
+        found = read_release(storage, ModelName(model), version)
         if found is None or found.pruned:
             raise VersionNotFound(
                 f"{storage.uri}/{model}: expected the published version {version}, got"

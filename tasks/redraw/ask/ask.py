@@ -21,7 +21,6 @@ from redraw.ask.cache import CachedVersion, cached_version
 from redraw.ask.examples import example_requests
 from redraw.ask.values import decode_inputs, encode_outputs
 from redraw.errors import InvalidRequest, NotAnswered, NotLoadable
-from redraw.names import check_bucket, check_model_name
 from redraw.publish.bucket.integrity import read_published
 from redraw.records import Release
 from redraw.records.results import Answer
@@ -51,8 +50,8 @@ def ask_version(request: AskRequest) -> Answer:
         NotAnswered: It refused the request, died of it, or took too long.
         StorageError: The bucket cannot be read.
     """
-    storage = open_storage(check_bucket(request.bucket))
-    release, _ = read_published(storage, check_model_name(request.model), request.version)
+    storage = open_storage(request.bucket)
+    release, _ = read_published(storage, request.model, request.version)
     asked = request.inputs
     if asked is None:
         asked = example_requests(storage, release).get(request.signature, {})

@@ -14,7 +14,6 @@ import tensorflow as tf
 from redraw.definition import GoldenExamples, ModelDefinition
 from redraw.definition.registry import load_definition
 from redraw.errors import InvalidDefinition, VersionNotFound
-from redraw.names import check_bucket
 from redraw.publish.live.set_live import change_live
 from redraw.records.results import Prediction, PredictionRow
 from redraw.requests import LiveRequest, PredictRequest
@@ -43,7 +42,7 @@ def predict_golden(request: PredictRequest) -> Prediction:
     definition = load_definition(request.model)
     signature, output, examples = _labelled(request.model, definition)
     version = request.version or _live(request)
-    storage = open_storage(f"{check_bucket(request.bucket)}/{request.model}/{version}")
+    storage = open_storage(request.bucket / request.model / str(version))
     if storage.stat("saved_model.pb") is None:
         raise VersionNotFound(
             f"{storage.uri}: expected a published version, got none. List them with 'redraw releases'."

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.catalogue.listing import choose_checkpoint
-from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, folder_name, full_uri
+from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, folder_name
 from redraw.checkpoint.objects.object_graph import (
     Role,
     classify_tensors,
@@ -21,12 +21,12 @@ from redraw.checkpoint.objects.object_graph import (
     variables_by_path,
 )
 from redraw.errors import CheckpointError, CheckpointMismatch, CheckpointNotFound
-from redraw.names import check_model_name
 from redraw.records import Checkpoint, TrainingRun
 from redraw.records.times import format_time
 from redraw.requests import CheckpointRequest
 from redraw.runs.folder import Evaluation, RunFolder
 from redraw.runs.opening import open_run_folder
+from redraw.uri import Uri
 
 __all__ = ["last_whole_checkpoint", "select_checkpoint"]
 
@@ -50,7 +50,6 @@ def select_checkpoint(request: CheckpointRequest) -> Checkpoint:
         CheckpointMismatch: The run is of another model.
         StorageError: The catalogue cannot be written.
     """
-    check_model_name(request.model)
     if request.source is None:
         return choose_checkpoint(request)
     started = time.monotonic()
@@ -157,13 +156,13 @@ def _best(
 
 
 def _describe(
-    bundle: TensorBundle, run: TrainingRun, evaluation: Evaluation | None, step: int, catalogue: str
+    bundle: TensorBundle, run: TrainingRun, evaluation: Evaluation | None, step: int, catalogue: Uri
 ) -> Checkpoint:
     digest = bundle.digest()
     saved = bundle.index_path.stat().st_mtime
     return Checkpoint(
         model=run.model,
-        uri=f"{full_uri(catalogue)}/{run.model}/{folder_name(step, digest)}",
+        uri=catalogue.absolute() / run.model / folder_name(step, digest),
         prefix=PREFIX,
         format="tensor_bundle",
         step=step,

@@ -22,7 +22,7 @@ from redraw.definition.packages import Package, list_packages
 from redraw.definition.source_text import read_definition_text
 from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition, UnknownModel
-from redraw.names import check_model_name
+from redraw.names import ModelName
 
 __all__ = [
     "FoundModel",
@@ -118,7 +118,7 @@ def find_model(name: str) -> FoundModel:
         UnknownModel: No package holds it.
         InvalidDefinition: Its file cannot be read, or two packages hold it.
     """
-    check_model_name(name)
+    name = ModelName(name)
     models = {model.name: model for model in _list_definitions() if not model.applies.model}
     if name not in models:
         raise UnknownModel(_unknown(name, tuple(models)))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from redraw.checkpoint.catalogue.store import full_uri
 from redraw.errors import OutputExists
 from redraw.export.weights.ledger import Ledger
 from redraw.records import ExportedModel
@@ -16,6 +14,7 @@ from redraw.records.file_list import encode_files
 from redraw.storage.files import TreeFile, write_atomically
 from redraw.storage.opening import open_storage, upload_tree
 from redraw.storage.scratch import scratch_folder
+from redraw.uri import Uri
 
 __all__ = ["Destination", "open_destination"]
 
@@ -29,13 +28,13 @@ class Destination:
         folder: Where it is made; the same, or a folder of scratch.
     """
 
-    uri: str
+    uri: Uri
     folder: Path
 
     @property
     def remote(self) -> bool:
         """Whether it is sent to a bucket."""
-        return "://" in self.uri
+        return self.uri.is_bucket
 
     def put(self, partial: Path, exported: ExportedModel, ledger: Ledger, files: Iterable[TreeFile]) -> None:
         """Put a whole export in its place, with its records beside it.
@@ -57,22 +56,22 @@ class Destination:
         beside = {
             f"{self.uri}.files.json": encode_files(files),
             exported.ledger_uri: ledger.to_bytes(),
-            f"{self.uri}.json": json.dumps(exported.to_json(), indent=2).encode(),
+            f"{self.uri}.json": exported.to_bytes(),
         }
         if not self.remote:
             for uri, content in beside.items():
                 write_atomically(Path(uri), content)
             partial.rename(self.folder)
             return
-        parent, _, name = self.uri.rpartition("/")
+        parent = self.uri.parent
         storage = open_storage(parent)
-        upload_tree(storage, name, (replace(file, path=partial / file.name) for file in files))
+        upload_tree(storage, self.uri.name, (replace(file, path=partial / file.name) for file in files))
         for uri, content in beside.items():
             storage.create(uri.removeprefix(f"{parent}/"), content)
 
 
 @contextlib.contextmanager
-def open_destination(out: str) -> Iterator[Destination]:
+def open_destination(out: Uri) -> Iterator[Destination]:
     """Open the place for an export.
 
     Args:
@@ -85,8 +84,8 @@ def open_destination(out: str) -> Iterator[Destination]:
         OutputExists: Something is there.
         StorageError: The bucket cannot be read.
     """
-    uri = full_uri(out)
-    if "://" not in uri:
+    uri = out.absolute()
+    if not uri.is_bucket:
         folder = Path(out)
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             raise _exists(uri)
@@ -98,7 +97,7 @@ def open_destination(out: str) -> Iterator[Destination]:
         yield Destination(uri=uri, folder=scratch / "model")
 
 
-def _exists(uri: str) -> OutputExists:
+def _exists(uri: Uri) -> OutputExists:
     return OutputExists(
         f"{uri}: expected an absent or empty folder, got one that holds something."
         " Choose another --out, or remove it."

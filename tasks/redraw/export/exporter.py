@@ -18,6 +18,7 @@ from redraw.export.weights.ledger import Ledger
 from redraw.records import Checkpoint, ExportedModel, MadeBy, WeightsKind
 from redraw.requests import ExportRequest
 from redraw.storage.files import TreeScan, scan_tree, writing_to
+from redraw.uri import Uri
 
 __all__ = ["Exporter"]
 
@@ -100,7 +101,7 @@ def _record(
     weights: WeightsKind,
     ledger: Ledger,
     scan: TreeScan,
-    uri: str,
+    uri: Uri,
 ) -> ExportedModel:
     return ExportedModel(
         model=checkpoint.model,
@@ -111,6 +112,6 @@ def _record(
         checkpoint=checkpoint,
         weights=weights,
         ledger=ledger.summary(),
-        ledger_uri=f"{uri}.ledger.json",
+        ledger_uri=uri.with_ending(".ledger.json"),
         made_by=model.made_now(),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from redraw.storage.files import PARTIAL_SUFFIX
+from redraw.storage.scratch import take_lock
 
 __all__ = ["partial_folder"]
 
@@ -33,7 +33,7 @@ def partial_folder(out: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=PARTIAL_SUFFIX, dir=out.parent))
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _lock(descriptor)
+        take_lock(descriptor)
         folder.chmod(0o777 & ~_umask())
         yield folder
     finally:
@@ -47,19 +47,10 @@ def _remove_abandoned(out: Path) -> None:
             continue
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            if _lock(descriptor):
+            if take_lock(descriptor):
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    """Whether the lock was free; never on a file system without locks, where nothing is removed."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _umask() -> int:

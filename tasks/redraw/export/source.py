@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import keras
 
@@ -41,7 +40,9 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
     record = given if isinstance(given, Checkpoint) else find_record(given)
     if record is None:
         source = open_checkpoint(str(given), request.step)
-        return source, _from_anywhere(describe_bare(source, request.model))
+        bare = describe_bare(source, request.model)
+        # A local path that holds in any working directory.
+        return source, replace(bare, uri=bare.uri.absolute())
     demand_model(record, request.model)
     source = open_checkpoint(record.files_uri)
     if source.digest() != record.digest:
@@ -50,11 +51,6 @@ def open_origin(request: ExportRequest) -> tuple[CheckpointSource, Checkpoint]:
             f" with {source.digest():.12}…. Its files were replaced: choose another checkpoint."
         )
     return source, record
-
-
-def _from_anywhere(record: Checkpoint) -> Checkpoint:
-    """The record with a local path that holds in any working directory."""
-    return record if "://" in record.uri else replace(record, uri=str(Path(record.uri).absolute()))
 
 
 def refuse_code(source: CheckpointSource) -> None:

@@ -11,13 +11,14 @@ from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.object_graph import Role, classify_tensors
 from redraw.errors import CheckpointCorrupt
 from redraw.records.results import CheckpointDescription, TensorDescription
+from redraw.uri import Uri
 
 __all__ = ["describe_checkpoint", "describe_tensors"]
 
 _INDEX = ".index"
 
 
-def describe_checkpoint(source: CheckpointSource, uri: str) -> CheckpointDescription:
+def describe_checkpoint(source: CheckpointSource, uri: Uri) -> CheckpointDescription:
     """Describe a checkpoint.
 
     Args:

@@ -13,6 +13,7 @@ from redraw.inspect.saved_model import GRAPH_FILE, describe_saved_model
 from redraw.records.results import CheckpointDescription, SavedModelDescription
 from redraw.requests import InspectRequest
 from redraw.storage.opening import open_storage
+from redraw.uri import Uri
 
 __all__ = ["inspect_uri"]
 
@@ -33,13 +34,13 @@ def inspect_uri(request: InspectRequest) -> CheckpointDescription | SavedModelDe
         CheckpointCorrupt: A file is missing, truncated or altered.
         StorageError: The bucket cannot be read.
     """
-    uri = request.uri.rstrip("/") or request.uri
+    uri = request.uri
     if not _is_saved_model(uri):
-        return describe_checkpoint(open_checkpoint(uri, request.step), request.uri)
-    return describe_saved_model(uri, request.uri)
+        return describe_checkpoint(open_checkpoint(uri, request.step), uri)
+    return describe_saved_model(uri, uri)
 
 
-def _is_saved_model(uri: str) -> bool:
-    if uri.startswith("gs://"):
+def _is_saved_model(uri: Uri) -> bool:
+    if uri.is_bucket:
         return any(item.name == GRAPH_FILE for item in open_storage(uri).list(GRAPH_FILE))
     return (Path(uri) / GRAPH_FILE).is_file()

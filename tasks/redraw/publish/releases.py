@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from redraw.errors import NewerRecord
-from redraw.names import check_bucket, check_model_name
 from redraw.publish.bucket.layout import list_versions, read_release, release_name
 from redraw.publish.live.set_live import read_pointer
 from redraw.records import Release, ReleaseList, UnreadableRecord
@@ -27,8 +26,8 @@ def list_releases(request: ReleasesRequest) -> ReleaseList:
         InvalidRecord: A release record is damaged.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
-    model = check_model_name(request.model)
-    storage = open_storage(check_bucket(request.bucket))
+    model = request.model
+    storage = open_storage(request.bucket)
     releases, unreadable = read_releases(storage, model)
     return ReleaseList(
         model=model,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from redraw.errors import InvalidName, RedrawError, StorageUnavailable, VerificationFailed
-from redraw.names import check_bucket, check_model_name
+from redraw.names import ModelName
 from redraw.publish.bucket.integrity import (
     demand_attachments,
     demand_content,
@@ -21,6 +21,7 @@ from redraw.requests import VerifyRequest
 from redraw.settings import VERIFY_KEY
 from redraw.storage.files import digest_of
 from redraw.storage.opening import Storage, open_storage
+from redraw.uri import BucketUri, Uri
 
 __all__ = ["verify_version"]
 
@@ -50,12 +51,11 @@ def verify_version(request: VerifyRequest) -> VerifyReport:
     return VerifyReport(model=model, version=version, uri=release.uri, checks=checks, passed=True)
 
 
-def _parts(uri: str) -> tuple[str, str, int]:
-    folder, _, version = uri.rstrip("/").rpartition("/")
-    bucket, _, model = folder.rpartition("/")
+def _parts(uri: Uri) -> tuple[BucketUri, ModelName, int]:
+    version, folder = uri.name, uri.parent
     if not (version.isdecimal() and version.isascii()):
         raise InvalidName(f"{uri!r}: expected gs://…/MODEL/VERSION, got another form. Correct the URI.")
-    return check_bucket(bucket), check_model_name(model), int(version)
+    return BucketUri(folder.parent), ModelName(folder.name), int(version)
 
 
 def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | None) -> Iterator[Check]:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from redraw.errors import InvalidRecord
-from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
+from redraw.errors import InvalidName, InvalidRecord
+from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass, parse_names
 from redraw.records.schema import SCHEMA, check_schema
 
 __all__ = ["Record", "UnreadableRecord"]
@@ -30,9 +30,17 @@ class Record:
 
     schema: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        """Parse its names and URIs."""
+        parse_names(self)
+
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values, its kind under `record` and its form under `schema`."""
         return {"record": type(self).__name__, SCHEMA: self.schema, **encode_dataclass(self)}
+
+    def to_bytes(self) -> bytes:
+        """The record as a file's content, for people to read too."""
+        return json.dumps(self.to_json(), indent=2).encode()
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -63,6 +71,8 @@ class Record:
             return decode_dataclass(cls, fields)
         except JsonMismatch as err:
             raise InvalidRecord(f"{cls.__name__} record: {err}.") from err
+        except InvalidName as err:
+            raise InvalidRecord(f"{cls.__name__} record: {err}") from err
 
     @classmethod
     def from_text(cls, text: str | bytes, where: str) -> Self:

@@ -1,6 +1,10 @@
 """Dataclasses to JSON and back, strict about keys and types; standard library only.
 
 A field may carry `metadata={"key": "from"}` when its JSON key is no Python name.
+
+Written here instead of taken from a library. To import pydantic takes longer than a whole command such as
+`redraw releases --help`, and it refuses names that are not UTF-8, which files may have. The messages of
+msgspec name neither the value that was received nor the key within a mapping.
 """
 
 from __future__ import annotations
@@ -9,9 +13,10 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from functools import cache
+from typing import Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
-__all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key"]
+__all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key", "parse_names"]
 
 T = TypeVar("T")
 
@@ -25,9 +30,33 @@ def json_key(declared: Field[Any]) -> str:
     return str(declared.metadata.get("key", declared.name))
 
 
+class _Key(NamedTuple):
+    """A field as JSON has it: its name in Python, its type, and the kind of name or URI that it holds."""
+
+    name: str
+    hint: Any
+    required: bool
+    parse: type[str] | None
+
+
+@cache
+def _keys(cls: Any) -> dict[str, _Key]:
+    """JSON key to field; worked out once for each class, for that takes longer than a whole decoding."""
+    hints = typing.get_type_hints(cls)
+    return {
+        json_key(f): _Key(
+            name=f.name,
+            hint=hints[f.name],
+            required=f.default is MISSING and f.default_factory is MISSING,
+            parse=_parsed_type(hints[f.name]),
+        )
+        for f in fields(cls)
+    }
+
+
 def encode_dataclass(value: Any) -> dict[str, Any]:
     """A dataclass instance as JSON values; records inside keep their `record` key."""
-    return {json_key(f): _encode(getattr(value, f.name)) for f in fields(value)}
+    return {key: _encode(getattr(value, field.name)) for key, field in _keys(value.__class__).items()}
 
 
 def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
@@ -43,17 +72,43 @@ def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
     Raises:
         JsonMismatch: A key is missing or unknown, or a value has a wrong type.
     """
-    declared = {json_key(f): f for f in fields(cls)}  # type: ignore[arg-type]
-    if unknown := sorted(set(value) - set(declared)):
-        raise JsonMismatch(f"unknown key {unknown[0]!r}; expected {_listed(declared)}")
-    hints = typing.get_type_hints(cls)
+    keys = _keys(cast(Any, cls))
+    if unknown := sorted(set(value) - set(keys)):
+        raise JsonMismatch(f"unknown key {unknown[0]!r}; expected {_listed(keys)}")
     arguments = {}
-    for key, item in declared.items():
+    for key, field in keys.items():
         if key in value:
-            arguments[item.name] = _decode(hints[item.name], value[key], key)
-        elif item.default is MISSING and item.default_factory is MISSING:
-            raise JsonMismatch(f"key {key!r} is missing; expected {_listed(declared)}")
+            arguments[field.name] = _decode(field.hint, value[key], key)
+        elif field.required:
+            raise JsonMismatch(f"key {key!r} is missing; expected {_listed(keys)}")
     return cls(**arguments)
+
+
+def parse_names(value: Any) -> None:
+    """Make what a frozen dataclass declares as a name or a URI such, while the instance is made.
+
+    So they are parsed where they arrive, from JSON or from a caller, and nowhere below.
+
+    Raises:
+        InvalidName: One has a form that could lead somewhere else.
+    """
+    for field in _keys(value.__class__).values():
+        if field.parse is not None:
+            parsed = _parsed(field.parse, getattr(value, field.name))
+            # The only way to set a field of a frozen dataclass while it is made.
+            object.__setattr__(value, field.name, parsed)
+
+
+def _parsed(parse: type[str], value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_parsed(parse, item) for item in value)
+    return parse(value) if isinstance(value, str) else value
+
+
+def _parsed_type(hint: Any) -> type[str] | None:
+    if get_origin(hint) in (Union, types.UnionType, tuple):
+        return next(filter(None, map(_parsed_type, get_args(hint))), None)
+    return hint if isinstance(hint, type) and issubclass(hint, str) and hint is not str else None
 
 
 def _listed(keys: Mapping[str, Any]) -> str:
@@ -69,7 +124,8 @@ def _encode(value: Any) -> Any:
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_encode(item) for item in value]
-    return value
+    # A name or a URI is stored as the plain text that it is.
+    return str(value) if isinstance(value, str) else value
 
 
 def _decode(hint: Any, value: Any, key: str) -> Any:
@@ -111,6 +167,8 @@ def _decode_inner(cls: Any, value: Any, key: str) -> Any:
 def _decode_scalar(hint: Any, value: Any, key: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if issubclass(hint, str):
+        hint = str  # `parse_names` makes it what is declared
     fits = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
     return _expect(fits, value, key, f"a value of type {hint.__name__}")
 

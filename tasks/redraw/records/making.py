@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from redraw.names import ModelName
 from redraw.records.base import Record
 from redraw.records.provenance import MadeBy
 from redraw.records.signature import Signature
+from redraw.uri import Uri
 
 __all__ = ["Checkpoint", "CheckpointFormat", "ExportedModel", "LedgerSummary", "TrainingRun", "WeightsKind"]
 
@@ -30,13 +32,13 @@ class TrainingRun(Record):
         warm_start: The checkpoint that the weights came from, if any.
     """
 
-    model: str
-    uri: str
+    model: ModelName
+    uri: Uri
     run: str
     step: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     lower_is_better: tuple[str, ...] = ()
-    warm_start: str | None = None
+    warm_start: Uri | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,8 @@ class Checkpoint(Record):
         lower_is_better: The metrics of which `--best` takes the lowest.
     """
 
-    model: str
-    uri: str
+    model: ModelName
+    uri: Uri
     prefix: str
     format: CheckpointFormat
     step: int
@@ -74,9 +76,9 @@ class Checkpoint(Record):
     lower_is_better: tuple[str, ...] = ()
 
     @property
-    def files_uri(self) -> str:
+    def files_uri(self) -> Uri:
         """What to open: its file, or the prefix of its files."""
-        return f"{self.uri.rstrip('/')}/{self.prefix}" if self.prefix else self.uri
+        return self.uri / self.prefix if self.prefix else self.uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +111,13 @@ class ExportedModel(Record):
         made_by: The code that made it; None in records of exports that did not say so.
     """
 
-    model: str
-    uri: str
+    model: ModelName
+    uri: Uri
     digest: str
     size_bytes: int
     signatures: Mapping[str, Signature]
     checkpoint: Checkpoint
     weights: WeightsKind
     ledger: LedgerSummary
-    ledger_uri: str
+    ledger_uri: Uri
     made_by: MadeBy | None = None

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from redraw.names import ModelName
 from redraw.records import Record
+from redraw.uri import Uri
 
 __all__ = ["Outcome", "ReexportReport", "ReexportedCheckpoint"]
 
@@ -51,8 +53,8 @@ class ReexportReport(Record):
         seconds: Of the whole batch, without the start of its process.
     """
 
-    model: str
-    bucket: str
+    model: ModelName
+    bucket: Uri
     checkpoints: tuple[ReexportedCheckpoint, ...]
     seconds: float
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from redraw.names import ModelName
 from redraw.records.base import Record, UnreadableRecord
 from redraw.records.files import ListedFile
 from redraw.records.making import Checkpoint, LedgerSummary, WeightsKind
 from redraw.records.provenance import Provenance
 from redraw.records.report import ValidationReport
 from redraw.records.signature import Signature
+from redraw.uri import Uri
 
 __all__ = ["LivePointer", "PointerChange", "PointerChangeKind", "Pruned", "Release", "ReleaseList"]
 
@@ -51,9 +53,9 @@ class Release(Record):
             relative to the bucket. Records of versions that were pushed without have none.
     """
 
-    model: str
+    model: ModelName
     version: int
-    uri: str
+    uri: Uri
     digest: str
     size_bytes: int
     signatures: Mapping[str, Signature]
@@ -106,7 +108,7 @@ class LivePointer(Record):
         history: Every change, the newest last.
     """
 
-    model: str
+    model: ModelName
     version: int | None
     previous: int | None
     labels: Mapping[str, int] = field(default_factory=dict)
@@ -126,7 +128,7 @@ class ReleaseList(Record):
         unreadable: The release records that a newer version of Redraw wrote.
     """
 
-    model: str
+    model: ModelName
     live: int | None
     releases: tuple[Release, ...]
     unreadable: tuple[UnreadableRecord, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from redraw.names import ModelName
 from redraw.records.base import Record
 
 __all__ = ["Check", "ExaminedObjects", "ValidationReport"]
@@ -73,7 +74,7 @@ class ValidationReport(Record):
             just these. None of a local folder, and in reports of before.
     """
 
-    model: str
+    model: ModelName
     digest: str
     checks: tuple[Check, ...]
     passed: bool

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from redraw.checkpoint.catalogue.store import find_record, full_uri
+from redraw.checkpoint.catalogue.store import find_record
 from redraw.definition.registry import find_fitting
 from redraw.export.exporter import Exporter
 from redraw.export.source import open_origin
@@ -29,11 +29,12 @@ from redraw.reexport.known import Recipe, find_same_export, find_same_source, wi
 from redraw.requests import ExportRequest, PushRequest, ReexportRequest, ValidateRequest
 from redraw.storage.opening import open_storage
 from redraw.storage.scratch import scratch_folder
+from redraw.uri import Uri
 from redraw.validate.validator import Validator, check_waivers
 
 __all__ = ["Batch", "Prepared"]
 
-Given = Checkpoint | str
+Given = Checkpoint | Uri
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ class Batch:
 
     def __init__(self, request: ReexportRequest) -> None:
         self._request = request
-        check_waivers(self._validate_request("", "").waivers)
+        check_waivers(self._validate_request(Uri(""), Uri("")).waivers)
         self._storage = open_storage(request.bucket)
         # A bucket that is not there is no fault of the first checkpoint's.
         read_pointer(self._storage, request.model)
         self._exporter = Exporter()
         # Nor is a definition that cannot be loaded.
         self._exporter.maker(request.model)
-        self._reports = full_uri(request.out)
+        self._reports = request.out.absolute()
         self._room = contextlib.ExitStack()
         self._scratch = self._room.enter_context(scratch_folder("reexport"))
         self._validator = Validator()
@@ -160,7 +161,7 @@ class Batch:
             known = find_same_export(self._storage, exported)
             if known is not None:
                 return known
-            push = self._validated(exported, f"{self._reports}/{folder.name}.json")
+            push = self._validated(exported, self._reports / f"{folder.name}.json")
             leaving.pop_all()
         return push
 
@@ -170,7 +171,7 @@ class Batch:
         maker = self._exporter.maker(exported.model, exported.checkpoint.trained_at)
         return Recipe(weights=exported.weights, maker=maker, files=without_weights(files))
 
-    def _validated(self, exported: ExportedModel, report: str) -> PushRequest:
+    def _validated(self, exported: ExportedModel, report: Uri) -> PushRequest:
         request = self._request
         validated = self._validator.validate(self._validate_request(exported, report))
         return PushRequest(
@@ -183,13 +184,13 @@ class Batch:
             try_number=request.try_number,
         )
 
-    def _validate_request(self, exported: ExportedModel | str, report: str) -> ValidateRequest:
+    def _validate_request(self, exported: ExportedModel | Uri, report: Uri) -> ValidateRequest:
         request = self._request
         return ValidateRequest(model=request.model, saved_model=exported, report=report, waive=request.waive)
 
     def _export_request(self, given: Given, out: Path) -> ExportRequest:
         return ExportRequest(
-            model=self._request.model, checkpoint=given, out=str(out), weights=self._request.weights
+            model=self._request.model, checkpoint=given, out=Uri(out), weights=self._request.weights
         )
 
 

@@ -12,7 +12,6 @@ import logging
 import time
 
 from redraw.errors import CheckpointsFailed
-from redraw.names import check_bucket, check_model_name
 from redraw.records.reexport import ReexportReport
 from redraw.reexport.batch import Batch
 from redraw.requests import ReexportRequest
@@ -41,8 +40,6 @@ def reexport_checkpoints(request: ReexportRequest) -> ReexportReport:
         DiskFull: No space for an export.
     """
     started = time.monotonic()
-    check_model_name(request.model)
-    check_bucket(request.bucket)
     with Batch(request) as batch:
         prepared = map(batch.prepare, request.checkpoints)
         rows = tuple(map_ahead(batch.publish, prepared, streams=1))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from redraw.errors import InvalidRequest
+from redraw.names import ModelName
 from redraw.records import Checkpoint, ExportedModel, WeightsKind
 from redraw.requests.request import BY, WAIVE, Request, flag
+from redraw.uri import BucketUri, Uri
 
 __all__ = ["ExportRequest", "InspectRequest", "ModelsRequest", "ReexportRequest", "ValidateRequest"]
 
@@ -20,11 +22,11 @@ class ModelsRequest(Request):
 class ExportRequest(Request):
     """Redraw the graph for inference, restore a checkpoint under it, write a SavedModel."""
 
-    model: str = flag("the definition's name")
-    checkpoint: Checkpoint | str = flag(
+    model: ModelName = flag("the definition's name")
+    checkpoint: Checkpoint | Uri = flag(
         "the checkpoint's URI: in the catalogue, or any file, prefix or folder that holds one"
     )
-    out: str = flag("folder or gs:// URI for the SavedModel; must be absent or empty")
+    out: Uri = flag("folder or gs:// URI for the SavedModel; must be absent or empty")
     weights: WeightsKind | None = flag("which weights to serve (default: the definition's)", default=None)
     step: int | None = flag("of a folder with several checkpoints the one of this step", default=None)
     allow_non_finite: bool = flag("export weights that are NaN or infinite all the same", default=False)
@@ -34,13 +36,13 @@ class ExportRequest(Request):
 class ValidateRequest(Request):
     """Examine an export and write a report of every check."""
 
-    model: str = flag("the definition's name")
-    saved_model: ExportedModel | str = flag("the SavedModel's folder or gs:// URI")
-    report: str = flag("file or gs:// URI for the report")
-    checkpoint: Checkpoint | str | None = flag(
+    model: ModelName = flag("the definition's name")
+    saved_model: ExportedModel | Uri = flag("the SavedModel's folder or gs:// URI")
+    report: Uri = flag("file or gs:// URI for the report")
+    checkpoint: Checkpoint | Uri | None = flag(
         "the checkpoint to compare with (default: the one that the export names)", default=None
     )
-    against: str | None = flag(
+    against: BucketUri | None = flag(
         "gs:// URI of the model bucket whose live version to compare with", default=None
     )
     allow_breaking: str | None = flag("why signatures may break the live version's; recorded", default=None)
@@ -55,6 +57,7 @@ class ValidateRequest(Request):
 
     def __post_init__(self) -> None:
         """Refuse a waiver without a reason."""
+        super().__post_init__()
         for item in self.waive:
             name, _, reason = item.partition("=")
             if not name.strip() or not reason.strip():
@@ -67,10 +70,10 @@ class ValidateRequest(Request):
 class ReexportRequest(Request):
     """Export, validate and publish many checkpoints in one process; nothing becomes live."""
 
-    model: str = flag("the definition's name")
-    checkpoints: tuple[Checkpoint | str, ...] = flag("a checkpoint's URI; may be repeated")
-    bucket: str = flag("gs:// URI of the model bucket")
-    out: str = flag("folder or gs:// URI for the validations' reports")
+    model: ModelName = flag("the definition's name")
+    checkpoints: tuple[Checkpoint | Uri, ...] = flag("a checkpoint's URI; may be repeated")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    out: Uri = flag("folder or gs:// URI for the validations' reports")
     weights: WeightsKind | None = flag("which weights to serve (default: the definition's)", default=None)
     waive: tuple[str, ...] = flag(WAIVE, default=())
     by: str | None = flag(BY, default=None)
@@ -82,5 +85,5 @@ class ReexportRequest(Request):
 class InspectRequest(Request):
     """Show what a checkpoint or a SavedModel holds."""
 
-    uri: str = flag("a checkpoint's file, prefix or folder, or a SavedModel's folder", positional=True)
+    uri: Uri = flag("a checkpoint's file, prefix or folder, or a SavedModel's folder", positional=True)
     step: int | None = flag("of a folder with several checkpoints the one of this step", default=None)

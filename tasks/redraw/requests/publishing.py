@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from redraw.errors import InvalidRequest
+from redraw.names import ModelName
 from redraw.records import ExportedModel, ValidationReport
 from redraw.requests.request import BY, Request, flag
+from redraw.uri import BucketUri, Uri
 
 __all__ = [
     "AskRequest",
@@ -32,10 +34,10 @@ _PUBLIC_KEY = "file of the public key that must confirm the signature (default: 
 class PushRequest(Request):
     """Publish a validated export as an immutable version."""
 
-    model: str = flag("the definition's name")
-    saved_model: ExportedModel | str = flag("the SavedModel's folder")
-    report: ValidationReport | str = flag("the validation's report")
-    bucket: str = flag("gs:// URI of the model bucket")
+    model: ModelName = flag("the definition's name")
+    saved_model: ExportedModel | Uri = flag("the SavedModel's folder")
+    report: ValidationReport | Uri = flag("the validation's report")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
     make_live: bool = flag("make the version live, unless a newer-trained one is", default=False)
     signing_key: str | None = flag("file of the private key to sign the version with", default=None)
     by: str | None = flag(BY, default=None)
@@ -48,8 +50,8 @@ class PushRequest(Request):
 class LiveRequest(Request):
     """Show which version is live, or change it."""
 
-    model: str = flag("the definition's name")
-    bucket: str = flag("gs:// URI of the model bucket")
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
     set: int | None = flag("make this version live", default=None)
     previous: bool = flag("make the version live that was before: roll back", default=False)
     label: LiveLabel | None = flag("put this label on the version, instead of making it live", default=None)
@@ -61,6 +63,7 @@ class LiveRequest(Request):
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
+        super().__post_init__()
         asked = [self.set is not None, self.previous, self.remove_label]
         if sum(asked) > 1:
             raise InvalidRequest(
@@ -84,8 +87,8 @@ class LiveRequest(Request):
 class PruneRequest(Request):
     """Remove old versions; shows what would go, until it is told to apply it."""
 
-    model: str = flag("the definition's name")
-    bucket: str = flag("gs:// URI of the model bucket")
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
     keep: int | None = flag("keep this many of the newest weights", default=None)
     keep_days: float | None = flag("keep what was pushed in the last so many days", default=None)
     apply: bool = flag("do it (default: only show what would go)", default=False)
@@ -93,6 +96,7 @@ class PruneRequest(Request):
 
     def __post_init__(self) -> None:
         """Demand a rule, and one that keeps something."""
+        super().__post_init__()
         if self.keep is None and self.keep_days is None:
             raise InvalidRequest(
                 "prune request: expected keep, keep_days or both, got none. Say what to keep."
@@ -106,8 +110,8 @@ class PruneRequest(Request):
 class PinRequest(Request):
     """Keep a version from being pruned, or no longer."""
 
-    model: str = flag("the definition's name")
-    bucket: str = flag("gs:// URI of the model bucket")
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to pin")
     unpin: bool = flag("take the pin away", default=False)
     reason: str | None = flag("why; needed to pin", default=None)
@@ -115,6 +119,7 @@ class PinRequest(Request):
 
     def __post_init__(self) -> None:
         """Demand a reason: nobody dares to take away a pin that nothing explains."""
+        super().__post_init__()
         if not self.unpin and not self.reason:
             raise InvalidRequest(
                 "pin request: reason: expected why the version must stay, got none. Give it."
@@ -125,9 +130,9 @@ class PinRequest(Request):
 class MirrorRequest(Request):
     """Bring a folder of a model server up to the live versions, and write its models.config."""
 
-    bucket: str = flag("gs:// URI of the model bucket")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
     out: str = flag("folder that the server reads; nobody else writes there")
-    model: tuple[str, ...] = flag(
+    model: tuple[ModelName, ...] = flag(
         "a model to mirror; may be repeated (default: all with a definition)", default=()
     )
 
@@ -136,7 +141,7 @@ class MirrorRequest(Request):
 class VerifyRequest(Request):
     """Check a published version against its record, from the objects to the signature."""
 
-    uri: str = flag("gs://…/MODEL/VERSION", positional=True)
+    uri: Uri = flag("gs://…/MODEL/VERSION", positional=True)
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
 
 
@@ -144,16 +149,16 @@ class VerifyRequest(Request):
 class ReleasesRequest(Request):
     """List a model's published versions."""
 
-    model: str = flag("the definition's name")
-    bucket: str = flag("gs:// URI of the model bucket")
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictRequest(Request):
     """Fetch a published version from its bucket and let it answer the labelled golden examples."""
 
-    model: str = flag("the definition's name")
-    bucket: str = flag("gs:// URI of the model bucket")
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int | None = flag("the version to ask (default: the live one)", default=None)
 
 
@@ -161,8 +166,8 @@ class PredictRequest(Request):
 class AskRequest(Request):
     """Fetch a published version from its bucket and have it answer one request."""
 
-    model: str = flag("the definition's name")
-    bucket: str = flag("gs:// URI of the model bucket")
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to ask")
     signature: str = flag("which of its signatures (default: serving_default)", default="serving_default")
     inputs: Mapping[str, Any] | None = flag(
@@ -172,12 +177,20 @@ class AskRequest(Request):
     cache: str | None = flag("folder that keeps what was fetched (default: $REDRAW_CACHE)", default=None)
     seconds: float = flag("how long the answer may take (default: 30)", default=30.0)
 
+    def __post_init__(self) -> None:
+        """Demand a time that ends."""
+        super().__post_init__()
+        if not 0 < self.seconds < float("inf"):
+            raise InvalidRequest(
+                f"ask request: seconds: expected a number above 0, got {self.seconds}. Correct it."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class DifferencesRequest(Request):
     """Compare the weights of two published versions, variable by variable."""
 
-    model: str = flag("the definition's name")
-    bucket: str = flag("gs:// URI of the model bucket")
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to look at")
     other: int = flag("the version that it is compared with")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from redraw.errors import InvalidRequest
-from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
+from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass, parse_names
 from redraw.records.times import parse_time
 
 __all__ = ["BY", "WAIVE", "Request", "flag", "settle_times"]
@@ -20,6 +20,10 @@ WAIVE = "CHECK=REASON: publish although this check cannot be run; may be repeate
 class Request:
     """What every request can do: become JSON, and come from it, checked."""
 
+    def __post_init__(self) -> None:
+        """Parse its names and URIs; nothing below does it again."""
+        parse_names(self)
+
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values."""
         return encode_dataclass(self)
@@ -30,6 +34,7 @@ class Request:
 
         Raises:
             InvalidRequest: A missing or unknown key, or a value of a wrong type.
+            InvalidName: A name or a URI that could lead somewhere else.
         """
         command = cls.__name__.removesuffix("Request").lower()
         if not isinstance(value, dict):

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from redraw.errors import InvalidRequest
+from redraw.names import ModelName
 from redraw.records import TrainingRun
 from redraw.requests.request import Request, flag, settle_times
+from redraw.uri import Uri
 
 __all__ = ["AdoptRequest", "CheckpointRequest", "CheckpointsRequest", "TrainRequest"]
 
@@ -16,14 +18,14 @@ __all__ = ["AdoptRequest", "CheckpointRequest", "CheckpointsRequest", "TrainRequ
 class TrainRequest(Request):
     """Train a model, or carry on where a killed training stopped."""
 
-    model: str = flag("the definition's name")
-    out: str = flag("folder or gs:// URI for checkpoints and metrics; a stopped run in it carries on")
+    model: ModelName = flag("the definition's name")
+    out: Uri = flag("folder or gs:// URI for checkpoints and metrics; a stopped run in it is resumed")
     max_steps: int | None = flag("steps to train in all (default: the definition's)", default=None)
-    warm_start: str | None = flag(
+    warm_start: Uri | None = flag(
         "a checkpoint to take the first weights from: its URI, or STEP or STEP-DIGEST of the catalogue",
         default=None,
     )
-    catalogue: str | None = flag("folder or gs:// URI of the catalogue that --warm-start means", default=None)
+    catalogue: Uri | None = flag("folder or gs:// URI of the catalogue that --warm-start means", default=None)
     run: str | None = flag("a name for the run (default: the folder's)", default=None)
     distribution: Literal["none", "mirrored", "multi_worker"] | None = flag(
         "train on one device, on all of the machine, or on those of TF_CONFIG (default: the definition's)",
@@ -32,6 +34,7 @@ class TrainRequest(Request):
 
     def __post_init__(self) -> None:
         """Refuse a number of steps that trains nothing."""
+        super().__post_init__()
         if self.max_steps is not None and self.max_steps < 1:
             raise InvalidRequest(
                 f"train request: max_steps: expected at least 1, got {self.max_steps}. Correct it."
@@ -42,9 +45,9 @@ class TrainRequest(Request):
 class CheckpointRequest(Request):
     """Choose one checkpoint of a run, verify it and put it into the catalogue; or one of those there."""
 
-    model: str = flag("the definition's name")
-    catalogue: str = flag("folder or gs:// URI of the checkpoint catalogue")
-    source: TrainingRun | str | None = flag(
+    model: ModelName = flag("the definition's name")
+    catalogue: Uri = flag("folder or gs:// URI of the checkpoint catalogue")
+    source: TrainingRun | Uri | None = flag(
         "the training run's folder or gs:// URI (default: choose among the catalogue's, of all runs)",
         key="from",
         default=None,
@@ -55,6 +58,7 @@ class CheckpointRequest(Request):
 
     def __post_init__(self) -> None:
         """Demand exactly one way to choose."""
+        super().__post_init__()
         chosen = [self.step is not None, self.latest, self.best is not None]
         if sum(chosen) != 1:
             raise InvalidRequest(
@@ -67,15 +71,16 @@ class CheckpointRequest(Request):
 class AdoptRequest(Request):
     """Find checkpoints that other programs saved, verify them and put them into the catalogue."""
 
-    model: str = flag("the definition's name")
-    source: str = flag("folder or gs:// URI to look in, or one checkpoint", key="from")
-    catalogue: str = flag("folder or gs:// URI of the checkpoint catalogue")
+    model: ModelName = flag("the definition's name")
+    source: Uri = flag("folder or gs:// URI to look in, or one checkpoint", key="from")
+    catalogue: Uri = flag("folder or gs:// URI of the checkpoint catalogue")
     recursive: bool = flag("look in the folders below as well", default=False)
     in_place: bool = flag("record where the files lie, and copy none", default=False)
     trained_at: str | None = flag("when they were trained (default: what their files tell)", default=None)
 
     def __post_init__(self) -> None:
         """Bring the time into a record's form."""
+        super().__post_init__()
         settle_times(self, "adopt", "trained_at")
 
 
@@ -83,12 +88,13 @@ class AdoptRequest(Request):
 class CheckpointsRequest(Request):
     """List a model's checkpoints in the catalogue, the newest weights first."""
 
-    model: str = flag("the definition's name")
-    catalogue: str = flag("folder or gs:// URI of the checkpoint catalogue")
+    model: ModelName = flag("the definition's name")
+    catalogue: Uri = flag("folder or gs:// URI of the checkpoint catalogue")
     from_time: str | None = flag("those trained at this time or later", default=None)
     to_time: str | None = flag("those trained before this time", default=None)
     steps: tuple[int, ...] = flag("those of this step; may be repeated", default=())
 
     def __post_init__(self) -> None:
         """Bring the times into a record's form."""
+        super().__post_init__()
         settle_times(self, "checkpoints", "from_time", "to_time")

@@ -8,7 +8,6 @@ run.json        written first, and with the last step when the run has ended
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from redraw.storage.opening import (
     open_storage,
 )
 from redraw.storage.scratch import demand_room
+from redraw.uri import Uri
 
 __all__ = ["RemoteRunFolder"]
 
@@ -50,7 +50,7 @@ class RemoteRunFolder(RunFolder):
 
     sends = True
 
-    def __init__(self, uri: str, scratch: Path) -> None:
+    def __init__(self, uri: Uri, scratch: Path) -> None:
         super().__init__(scratch)
         self._storage = open_storage(uri)
         # What this process read or wrote last of what it replaces: another process's is not replaced.
@@ -60,7 +60,7 @@ class RemoteRunFolder(RunFolder):
             self._metrics.write_bytes(metrics)
 
     @property
-    def uri(self) -> str:
+    def uri(self) -> Uri:
         """Where the run is for other stages."""
         return self._storage.uri
 
@@ -87,7 +87,7 @@ class RemoteRunFolder(RunFolder):
         Raises:
             ObjectConflict: Another process carries on the run.
         """
-        self._put(RECORD, json.dumps(run.to_json(), indent=2).encode())
+        self._put(RECORD, run.to_bytes())
 
     def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append a line to the metrics.
@@ -173,7 +173,7 @@ class RemoteRunFolder(RunFolder):
             if known is None or known[0] != data:
                 raise ObjectConflict(
                     f"{self.uri}/{name}: expected what this process wrote there, got another's."
-                    " Another process carries on this run: leave it to that one."
+                    " Another process continues this run: leave it to that one."
                 ) from err
             self._generations[name] = known[1]
 

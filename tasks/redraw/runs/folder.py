@@ -12,6 +12,7 @@ from pathlib import Path
 from redraw.errors import InvalidRecord
 from redraw.records import TrainingRun
 from redraw.storage.files import write_atomically
+from redraw.uri import Uri
 
 __all__ = ["Evaluation", "RunFolder"]
 
@@ -51,9 +52,9 @@ class RunFolder:
         self._metrics = path / METRICS
 
     @property
-    def uri(self) -> str:
+    def uri(self) -> Uri:
         """Where the run is for other stages."""
-        return str(self.path.absolute())
+        return Uri(self.path).absolute()
 
     def is_empty(self) -> bool:
         """Whether nothing is there."""
@@ -75,7 +76,7 @@ class RunFolder:
     def write_run(self, run: TrainingRun) -> None:
         """Put the run's record in its place."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._record, json.dumps(run.to_json(), indent=2).encode())
+        write_atomically(self._record, run.to_bytes())
 
     def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append a line to the metrics, and wait until the disk has it."""

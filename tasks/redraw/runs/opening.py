@@ -8,12 +8,13 @@ from pathlib import Path
 
 from redraw.runs.folder import RunFolder
 from redraw.storage.scratch import scratch_folder
+from redraw.uri import Uri
 
 __all__ = ["open_run_folder"]
 
 
 @contextlib.contextmanager
-def open_run_folder(uri: str, purpose: str) -> Iterator[RunFolder]:
+def open_run_folder(uri: Uri, purpose: str) -> Iterator[RunFolder]:
     """Open a run's folder, wherever it is.
 
     Args:
@@ -26,7 +27,7 @@ def open_run_folder(uri: str, purpose: str) -> Iterator[RunFolder]:
     Raises:
         StorageError: The bucket is missing, forbidden or does not answer.
     """
-    if "://" not in uri:
+    if not uri.is_bucket:
         yield RunFolder(Path(uri))
         return
     from redraw.runs.bucket import RemoteRunFolder  # with the bucket client

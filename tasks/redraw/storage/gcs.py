@@ -17,6 +17,7 @@ from redraw.storage.gcs_errors import patience, translating
 from redraw.storage.gcs_session import connect
 from redraw.storage.gcs_upload import Upload, copy_object
 from redraw.storage.interface import Absent, AlreadyThere, Changed, Storage, StoredObject, check_object_name
+from redraw.uri import BucketUri
 
 __all__ = ["GcsStorage"]
 
@@ -33,17 +34,17 @@ _FIELDS = "items(name,size,crc32c,generation,timeCreated),nextPageToken"
 class GcsStorage:
     """A bucket, or the objects below a prefix in one."""
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    def __init__(self, uri: BucketUri) -> None:
         self._patience = patience()
-        self._start = f"{prefix}/" if prefix else ""
-        self._uri = f"gs://{bucket}/{prefix}".rstrip("/")
+        self._start = f"{uri.key}/" if uri.key else ""
+        self._uri = uri
         self._known_bucket = False
         with translating(self._uri, "credentials"):
             self._client, self._session = connect(os.environ.get("STORAGE_EMULATOR_HOST"))
-        self._bucket = self._client.bucket(bucket)
+        self._bucket = self._client.bucket(uri.bucket)
 
     @property
-    def uri(self) -> str:
+    def uri(self) -> BucketUri:
         """The bucket, or the prefix in it."""
         return self._uri
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from redraw.errors import InvalidName
+from redraw.uri import Uri
 
 __all__ = ["Absent", "AlreadyThere", "Changed", "FileAltered", "Storage", "StoredObject", "check_object_name"]
 
@@ -63,7 +64,7 @@ class Storage(Protocol):
     """
 
     @property
-    def uri(self) -> str:
+    def uri(self) -> Uri:
         """The root, without a slash at its end."""
         ...
 

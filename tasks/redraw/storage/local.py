@@ -21,6 +21,7 @@ from redraw.storage.interface import (
     StoredObject,
     check_object_name,
 )
+from redraw.uri import Uri
 
 __all__ = ["LocalStorage"]
 
@@ -38,9 +39,9 @@ class LocalStorage:
         self._root = root
 
     @property
-    def uri(self) -> str:
+    def uri(self) -> Uri:
         """The folder."""
-        return os.fspath(self._root)
+        return Uri(self._root)
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         """The files whose names start with `prefix`; their checksums are not known."""

@@ -8,12 +8,12 @@ URI is opened.
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
-from redraw.names import split_bucket_uri
+from redraw.errors import InvalidName, StorageUnavailable
 from redraw.storage.files import write_atomically
 from redraw.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
+from redraw.storage.pause import pauses
 from redraw.storage.trees import (
     SMALL_STREAMS,
     copy_or_match,
@@ -24,6 +24,7 @@ from redraw.storage.trees import (
     streams_for,
     upload_tree,
 )
+from redraw.uri import BucketUri, Uri
 
 __all__ = [
     "SMALL_STREAMS",
@@ -59,14 +60,13 @@ def open_storage(uri: str) -> Storage:
         InvalidName: Another scheme, or a bucket or prefix that could lead elsewhere.
         StorageForbidden: No credentials were found for the bucket.
     """
-    if "://" not in uri:
+    if not Uri(uri).is_bucket:
         from redraw.storage.local import LocalStorage
 
         return LocalStorage(Path(uri))
-    bucket, prefix = split_bucket_uri(uri)
     from redraw.storage.gcs import GcsStorage
 
-    return GcsStorage(bucket, prefix)
+    return GcsStorage(BucketUri(uri))
 
 
 def read_uri(uri: str, most: int | None = None) -> bytes | None:
@@ -79,10 +79,7 @@ def read_uri(uri: str, most: int | None = None) -> bytes | None:
     Raises:
         InvalidName: As `open_storage`.
     """
-    path = Path(uri)
-    folder, name = str(path.parent), path.name
-    if "://" in uri:
-        folder, _, name = uri.rpartition("/")
+    folder, name = _split(Uri(uri))
     storage = open_storage(folder)
     if most is None:
         return storage.read(name)
@@ -102,20 +99,33 @@ def write_uri(uri: str, data: bytes) -> None:
     Raises:
         DiskFull: No space is left for it.
         InvalidName: As `open_storage`.
-        StorageError: The bucket cannot be written to.
+        StorageError: The bucket cannot be written to, or others keep writing the file.
     """
-    folder, _, name = uri.rpartition("/")
-    if "://" not in uri:
+    uri = Uri(uri)
+    if not uri.is_bucket:
         Path(uri).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(Path(uri), data)
         return
+    folder, name = _split(uri)
     storage = open_storage(folder)
-    while True:
+    for pause in pauses():
         known = storage.stat(name)
-        # Somebody else's write in between is one that this one comes after.
-        with contextlib.suppress(AlreadyThere, Changed):
+        try:
             if known is None:
                 storage.create(name, data)
             else:
                 storage.replace(name, data, known.generation)
             return
+        except (AlreadyThere, Changed):
+            # Somebody else's write in between is one that this one comes after.
+            pause()
+    raise StorageUnavailable(
+        f"{uri}: expected to write it, got a write by others each time. Find out who writes it, and run it"
+        " again."
+    )
+
+
+def _split(uri: Uri) -> tuple[Uri, str]:
+    if uri.is_bucket and not uri.key:
+        raise InvalidName(f"{uri}: expected gs://BUCKET/NAME, got a bucket alone. Name a file in it.")
+    return uri.parent, uri.name

@@ -21,7 +21,7 @@ from pathlib import Path
 from redraw.errors import DiskFull, StorageForbidden
 from redraw.settings import SCRATCH, SCRATCH_BYTES
 
-__all__ = ["demand_room", "scratch_folder"]
+__all__ = ["demand_room", "scratch_folder", "take_lock"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
         _sweep(root)
         folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=root))
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        _lock(descriptor, wait=False)
+        take_lock(descriptor)
         _beside(folder).write_text("0")
     try:
         demand_room(folder, needed)
@@ -120,7 +120,7 @@ def _sweep(root: Path) -> None:
     for folder in _folders(root):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            if _lock(descriptor, wait=False):
+            if take_lock(descriptor):
                 logger.info("removing %s, which a stage left that was killed", folder)
                 _remove(folder)
         finally:
@@ -164,14 +164,22 @@ def _locked(root: Path) -> Iterator[None]:
     """One process at a time makes folders, sweeps, and counts."""
     descriptor = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _lock(descriptor, wait=True)
+        take_lock(descriptor, wait=True)
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Whether the lock is ours now; never on a file system without locks, where nothing is removed."""
+def take_lock(descriptor: int, *, wait: bool = False) -> bool:
+    """Lock an open file or folder for this process, whose end also ends the lock.
+
+    Args:
+        descriptor: Of the file or the folder.
+        wait: Whether to wait while another process has it.
+
+    Returns:
+        Whether the lock is ours now; never on a file system without locks, where nothing is removed.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:

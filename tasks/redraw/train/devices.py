@@ -19,6 +19,7 @@ from redraw.train.cluster import Cluster, read_cluster
 from redraw.train.graph_loop import GraphTrainer
 from redraw.train.keras_loop import Trainer
 from redraw.train.step_loop import StepLoop
+from redraw.uri import Uri
 
 __all__ = ["Placing", "place_training"]
 
@@ -36,14 +37,14 @@ class Placing:
     strategy: Any = None
 
     @contextlib.contextmanager
-    def folder(self, out: str) -> Iterator[RunFolder]:
+    def folder(self, out: Uri) -> Iterator[RunFolder]:
         """The run's folder; for a worker that is not the chief, scratch of the same name."""
         if self.cluster.leads:
             with open_run_folder(out, "train") as folder:
                 yield folder
             return
         with scratch_folder("worker") as scratch:
-            yield RunFolder(scratch / out.rstrip("/").rpartition("/")[2])
+            yield RunFolder(scratch / out.name)
 
     def trainer(self, definition: ModelDefinition, folder: RunFolder, run: TrainingRun) -> StepLoop:
         """The loop that trains the definition here."""

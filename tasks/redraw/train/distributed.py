@@ -17,6 +17,7 @@ from redraw.records import TrainingRun
 from redraw.runs.folder import RunFolder
 from redraw.train.cluster import Cluster
 from redraw.train.keras_loop import Trainer
+from redraw.uri import Uri
 
 __all__ = ["DistributedTrainer", "make_strategy", "split_batches"]
 
@@ -79,7 +80,7 @@ class DistributedTrainer(Trainer):
         # Gradients are summed up before they are clipped: what the optimizer clips is the sum.
         self._sum_up = take_gradient_sum(self._optimizer)
 
-    def restore(self, warm_start: str | None) -> int:
+    def restore(self, warm_start: Uri | None) -> int:
         """As `StepLoop.restore`; what the chief has restored, every worker gets."""
         if self._cluster.leads:
             super().restore(warm_start)
@@ -165,7 +166,7 @@ def _telling_lost(cluster: Cluster) -> Iterator[None]:
         raise WorkerLost(
             f"worker {cluster.index} of {cluster.workers}: expected the other workers to answer, got"
             f" {type(err).__name__}: {str(err).partition(chr(10))[0]:.200}. Start every worker again with the"
-            " same request: they carry on from the last checkpoint."
+            " same request: they resume from the last checkpoint."
         ) from err
 
 

@@ -20,6 +20,7 @@ from redraw.storage.scratch import scratch_folder
 from redraw.train.evaluate import Evaluator
 from redraw.train.graph_training import Drawing, draw_training
 from redraw.train.step_loop import StepLoop
+from redraw.uri import Uri
 
 __all__ = ["GraphTrainer", "SessionEvaluator"]
 
@@ -65,7 +66,7 @@ class GraphTrainer(StepLoop):
         """The last step trained."""
         return self._at
 
-    def restore(self, warm_start: str | None) -> int:
+    def restore(self, warm_start: Uri | None) -> int:
         """As `StepLoop.restore`."""
         if latest := last_whole_checkpoint(self._folder):
             check_fit(latest, self._everything)
@@ -94,7 +95,7 @@ class GraphTrainer(StepLoop):
         found = [path.with_suffix("") for path in self._folder.checkpoints.glob("ckpt-*.index")]
         return [str(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("ckpt-")))]
 
-    def _take_weights(self, uri: str) -> None:
+    def _take_weights(self, uri: Uri) -> None:
         with scratch_folder("warm-start") as scratch, self._graph.as_default():
             prefix = self._fetch_warm_start(uri, scratch)
             restore_by_name(self._session, prefix, group_by_saved_name(self._drawn.weights))

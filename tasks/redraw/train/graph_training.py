@@ -90,7 +90,7 @@ def draw_training(
         raise
     except Exception as err:
         raise InvalidDefinition(
-            f"{where} fails in a graph with {type(err).__name__}: {err}. Mend the definition."
+            f"{where} fails in a graph with {type(err).__name__}: {err}. Correct the definition."
         ) from err
     _demand_shared(where, known)
     return TrainingGraph(

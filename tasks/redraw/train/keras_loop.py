@@ -22,6 +22,7 @@ from redraw.storage.scratch import scratch_folder
 from redraw.train.average import update_average
 from redraw.train.evaluate import Evaluator
 from redraw.train.step_loop import StepLoop
+from redraw.uri import Uri
 
 __all__ = ["Trainer"]
 
@@ -72,7 +73,7 @@ class Trainer(StepLoop):
         """The last step trained."""
         return int(self._step.numpy())
 
-    def restore(self, warm_start: str | None) -> int:
+    def restore(self, warm_start: Uri | None) -> int:
         """As `StepLoop.restore`."""
         if latest := last_whole_checkpoint(self._folder):
             _read(self._checkpoint, str(latest))
@@ -114,7 +115,7 @@ class Trainer(StepLoop):
         average = {} if self._average is None else {"average": self._average}
         return tracked | average | {"random_seeds": seeds}
 
-    def _take_weights(self, uri: str) -> None:
+    def _take_weights(self, uri: Uri) -> None:
         with scratch_folder("warm-start") as scratch:
             prefix = self._fetch_warm_start(uri, scratch)
             _read(tf.train.Checkpoint(model=self._network), str(prefix), partial=True)

@@ -15,6 +15,7 @@ from redraw.definition.user_code import running_user_code
 from redraw.errors import CheckpointMismatch, InvalidDefinition
 from redraw.runs.folder import RunFolder
 from redraw.train.evaluate import Evaluator
+from redraw.uri import Uri
 
 __all__ = ["StepLoop"]
 
@@ -42,7 +43,7 @@ class StepLoop(ABC):
         """The last step trained."""
 
     @abstractmethod
-    def restore(self, warm_start: str | None) -> int:
+    def restore(self, warm_start: Uri | None) -> int:
         """Take the weights of the folder's last checkpoint, or else of the warm start.
 
         Args:
@@ -84,7 +85,7 @@ class StepLoop(ABC):
     def _definition_name(self) -> str:
         return type(self._definition).__module__.rpartition(".")[2]
 
-    def _fetch_warm_start(self, uri: str, scratch: Path) -> Path:
+    def _fetch_warm_start(self, uri: Uri, scratch: Path) -> Path:
         """The local prefix of a checkpoint that this model's first weights come from."""
         prefix, record = fetch_checkpoint(uri, scratch)
         if record is not None and record.model != self._definition_name():

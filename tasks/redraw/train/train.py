@@ -17,7 +17,6 @@ import time
 from dataclasses import replace
 
 from redraw.checkpoint.catalogue.listing import find_named, is_folder_name
-from redraw.checkpoint.catalogue.store import full_uri
 from redraw.definition import ModelDefinition
 from redraw.definition.registry import load_definition
 from redraw.errors import CheckpointMismatch, OutputExists
@@ -26,6 +25,7 @@ from redraw.requests import TrainRequest
 from redraw.runs.folder import RunFolder
 from redraw.storage.files import writing_to
 from redraw.train.devices import place_training
+from redraw.uri import Uri
 
 __all__ = ["train_model"]
 
@@ -66,7 +66,7 @@ def train_model(request: TrainRequest) -> TrainingRun:
             steps = request.max_steps or definition.training.steps
             logger.info("training %s: run %s, steps %d to %d", request.model, run.run, first, steps)
             trainer.train_until(steps)
-        uri = run.uri if placing.cluster.leads else full_uri(request.out)
+        uri = run.uri if placing.cluster.leads else request.out.absolute()
         finished = replace(run, uri=uri, step=trainer.step, metrics=folder.last_metrics())
         folder.write_run(finished)
     logger.info(
@@ -91,7 +91,7 @@ def _open_run(request: TrainRequest, folder: RunFolder, definition: ModelDefinit
         run = TrainingRun(
             model=request.model,
             uri=folder.uri,
-            run=request.run or folder.uri.rpartition("/")[2],
+            run=request.run or folder.uri.name,
             step=0,
             lower_is_better=_lower_is_better(definition),
             warm_start=_warm_start(request),
@@ -106,7 +106,7 @@ def _open_run(request: TrainRequest, folder: RunFolder, definition: ModelDefinit
     return run
 
 
-def _warm_start(request: TrainRequest) -> str | None:
+def _warm_start(request: TrainRequest) -> Uri | None:
     """The URI of the first weights, also where they are named as the catalogue names them."""
     name = request.warm_start
     if request.catalogue is None or name is None or not is_folder_name(name):

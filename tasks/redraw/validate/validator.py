@@ -18,7 +18,6 @@ from typing import Self
 
 from redraw.definition.registry import find_fitting
 from redraw.errors import InvalidRequest, ValidationFailed
-from redraw.names import check_model_name
 from redraw.records import Check, ExportedModel, ValidationReport
 from redraw.requests import ValidateRequest
 from redraw.serving import ServingProcess
@@ -86,7 +85,6 @@ class Validator:
 
     def validate(self, request: ValidateRequest) -> ValidationReport:
         """As `validate_model`."""
-        check_model_name(request.model)
         check_waivers(request.waivers)
         started = time.monotonic()
         exported = read_exported(request)
@@ -165,7 +163,7 @@ def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waive
     missing = [check.name for check in before if check.name in planned.needs and check.status != "passed"]
     started = time.monotonic()
     if missing:
-        check = skip(planned.name, f"it needs the check {missing[0]}, which did not pass", "Mend that first.")
+        check = skip(planned.name, f"it needs the check {missing[0]}, which did not pass", "Fix that first.")
     else:
         try:
             check = _shared(planned, subject) if planned.of_graph else planned.run(subject)

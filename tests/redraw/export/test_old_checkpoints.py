@@ -21,6 +21,7 @@ from redraw.export.exporter import Exporter
 from redraw.records import Checkpoint
 from redraw.requests import AdoptRequest, ExportRequest, TrainRequest, ValidateRequest
 from redraw.train.train import train_model
+from redraw.uri import Uri
 from redraw.validate.validator import validate_model
 from tests.checkpoint_year import MODEL, Year
 from tests.paths import TESTS
@@ -55,7 +56,7 @@ def folder_of(catalogue: Path, step: int) -> str:
 def test_export_each_of_a_year_answers_as_its_weights(
     adopted: Path, year_of_checkpoints: Year, tmp_path: Path
 ) -> None:
-    exporter, records = Exporter(), {c.step: c for c in list_checkpoints(str(adopted), MODEL)}
+    exporter, records = Exporter(), {c.step: c for c in list_checkpoints(Uri(adopted), MODEL)}
     for saved in year_of_checkpoints.checkpoints:
         out, given = tmp_path / str(saved.step), records[saved.step]
         # By its record as by its folder.

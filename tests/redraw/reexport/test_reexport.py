@@ -285,6 +285,12 @@ class Before(tuple[Checkpoint, ...]):
                 self.happens()
             yield checkpoint
 
+    def asked_in(self, out: str, bucket: str) -> ReexportRequest:
+        """A request for them, made before anything happens: to make one goes through its checkpoints."""
+        request = ReexportRequest(model=MODEL, checkpoints=self[:], bucket=bucket, out=out)
+        object.__setattr__(request, "checkpoints", self)
+        return request
+
 
 @pytest.mark.parametrize("what", ["exports", "reports"])
 def test_reexport_onto_a_disk_that_fills_up_ends_the_batch_and_keeps_what_was_published(
@@ -308,7 +314,7 @@ def test_reexport_onto_a_disk_that_fills_up_ends_the_batch_and_keeps_what_was_pu
         (tiny_disk / "filler").write_bytes(bytes(free))
 
     checkpoints.number, checkpoints.happens = 1, fill
-    request = ReexportRequest(model=MODEL, checkpoints=checkpoints, bucket=bucket, out=str(out))
+    request = checkpoints.asked_in(str(out), bucket)
 
     with pytest.raises(DiskFull, match=str(tiny_disk)):
         reexport_checkpoints(request)
@@ -330,9 +336,7 @@ def test_reexport_while_the_storage_does_not_answer_ends_the_batch(
 
     checkpoints.number = 1
     checkpoints.happens = lambda: monkeypatch.setattr("redraw.reexport.known.read_claim", silent)
-    request = ReexportRequest(
-        model=MODEL, checkpoints=checkpoints, bucket=bucket, out=str(tmp_path / "scratch")
-    )
+    request = checkpoints.asked_in(str(tmp_path / "scratch"), bucket)
 
     with pytest.raises(StorageUnavailable, match="expected an answer"):
         reexport_checkpoints(request)

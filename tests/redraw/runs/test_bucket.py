@@ -14,6 +14,7 @@ from redraw.records import TrainingRun
 from redraw.runs.folder import RunFolder
 from redraw.runs.opening import open_run_folder
 from redraw.storage.opening import open_storage
+from redraw.uri import Uri
 
 RUN = TrainingRun(model="line_module", uri="gs://work/run", run="run", step=0)
 
@@ -25,7 +26,7 @@ class Opener:
         self.uri, self._stack = uri, stack
 
     def __call__(self) -> RunFolder:
-        return self._stack.enter_context(open_run_folder(self.uri, "train"))
+        return self._stack.enter_context(open_run_folder(Uri(self.uri), "train"))
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_claim_by_another_machine_ends_the_one_that_trained_before(machine: Open
 
     second.claim()
 
-    with pytest.raises(ObjectConflict, match=r"run/metrics\.jsonl: .*Another process carries on this run"):
+    with pytest.raises(ObjectConflict, match=r"run/metrics\.jsonl: .*Another process continues this run"):
         first.add_evaluation(20, {"loss": 0.4})
     second.add_evaluation(20, {"loss": 0.3})
     assert machine().evaluations()[20].metrics == {"loss": 0.3}

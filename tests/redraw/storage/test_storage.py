@@ -22,12 +22,14 @@ from redraw.storage.opening import (
     Changed,
     FileAltered,
     Storage,
+    StoredObject,
     download_tree,
     in_parallel,
     map_ahead,
     open_storage,
     read_uri,
     upload_tree,
+    write_uri,
 )
 from tests.publishing.faults import Fault, Wait
 from tests.publishing.proxy import run_proxy
@@ -386,3 +388,20 @@ def test_import_storage_leaves_the_client_library_out() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_write_uri_written_by_others_each_time_gives_up(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process writes the object between each look at it and the write."""
+    other, stat = open_storage(bucket), GcsStorage.stat
+
+    def overtaken(self: GcsStorage, name: str) -> StoredObject | None:
+        known = stat(self, name)
+        if self is not other:
+            other.replace(name, b"theirs", known.generation) if known else other.create(name, b"theirs")
+        return known
+
+    monkeypatch.setattr(GcsStorage, "stat", overtaken)
+    monkeypatch.setattr("redraw.storage.pause._LONGEST_SECONDS", 0.001)
+    with pytest.raises(StorageUnavailable, match="report.json: expected to write it, got a write by others"):
+        write_uri(f"{bucket}/report.json", b"ours")
+    assert open_storage(bucket).read("report.json") == b"theirs"

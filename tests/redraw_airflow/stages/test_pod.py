@@ -57,7 +57,10 @@ STAGES: list[tuple[type[StageOperator], dict[str, Any]]] = [
     (CheckpointOperator, {"training_run": RUN, "catalogue": "gs://checkpoints"}),
     (ExportSavedModelOperator, {"checkpoint": "gs://checkpoints/mnist/100-abc"}),
     (ValidateSavedModelOperator, {"saved_model": "gs://work/export"}),
-    (PushModelOperator, {"saved_model": "gs://w/e", "report": "gs://w/r.json", "bucket": "gs://models"}),
+    (
+        PushModelOperator,
+        {"saved_model": "gs://work/e", "report": "gs://work/r.json", "bucket": "gs://models"},
+    ),
 ]
 
 

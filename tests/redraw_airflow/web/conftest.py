@@ -140,7 +140,7 @@ def _hostile_batch() -> dict[str, Any]:
         for text in HOSTILE
         for outcome, reason in (("failed", text), ("exported", ""))
     ]
-    return {"record": "ReexportReport", "model": HOSTILE[0], "bucket": HOSTILE[1], "checkpoints": rows,
+    return {"record": "ReexportReport", "model": "mnist", "bucket": HOSTILE[1], "checkpoints": rows,
             "seconds": 1.5}  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def mark_form() -> dict[str, Param]:
             title="What to do",
             enum=["canary", "uncanary", "pin", "unpin"],
             values_display={
-                "canary": "canary: some servers take it, beside the live one",
+                "canary": "canary: some servers load it, next to the live version",
                 "uncanary": "take the label canary away",
                 "pin": "pin: it is never pruned",
                 "unpin": "take the pin away",
@@ -83,7 +83,7 @@ def prune_form() -> dict[str, Param]:
     """The parameters of a run that removes old versions, or lists them.
 
     Returns:
-        Name to parameter, in the order of the form; unless it is told to apply, a run only lists.
+        Name to parameter, in the order of the form; without `apply` a run only lists.
 
     Raises:
         InvalidDefinition: As `retrain_form`.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_retrain_choices", "retrain_form"]
 
-# A day: whoever has to approve may be asleep.
+# A day: the person who has to approve may be asleep.
 _APPROVAL_HOURS = 24
 
 

@@ -6,7 +6,7 @@ from redraw_airflow.web.routes import attachments, comparison, models, runs, tri
 
 __all__ = ["ROUTERS", "RUN_ROUTERS"]
 
-# For whoever may read the DAG that publishes.
+# For users who may read a DAG that publishes.
 ROUTERS = (models.router, versions.router, attachments.router, comparison.router, trial.router)
-# For whoever may read what the tasks of the DAG in the address leave.
+# For users who may read the XComs of the DAG in the address.
 RUN_ROUTERS = (runs.router,)

@@ -7,9 +7,9 @@ from typing import Literal
 from fastapi import APIRouter, Response
 
 from redraw.errors import VersionNotFound
-from redraw.names import check_model_name
+from redraw.names import ModelName
 from redraw.publish.browse import Browser
-from redraw_airflow.web.routes.versions import VersionNumber
+from redraw_airflow.web.routes.versions import ModelDep, VersionNumber
 from redraw_airflow.web.server.buckets import BrowserDep
 
 __all__ = ["ATTACHMENTS", "Theme", "harmless", "in_theme", "router"]
@@ -34,7 +34,7 @@ _MEDIA: dict[Theme, bytes] = {"dark": b"@media all", "light": b"@media not all"}
 
 @router.get("/models/{model}/{version}/graphs.svg")
 def show_picture(
-    browser: BrowserDep, model: str, version: VersionNumber, theme: Theme | None = None
+    browser: BrowserDep, model: ModelDep, version: VersionNumber, theme: Theme | None = None
 ) -> Response:
     """The picture of the two graphs, in Airflow's theme or, without one, in the browser's."""
     picture = _read(browser, model, version, "graphs.svg")
@@ -42,18 +42,17 @@ def show_picture(
 
 
 @router.get("/models/{model}/{version}/attachments/{name}")
-def show_attachment(browser: BrowserDep, model: str, version: VersionNumber, name: str) -> Response:
+def show_attachment(browser: BrowserDep, model: ModelDep, version: VersionNumber, name: str) -> Response:
     """One of the files."""
     return harmless(_read(browser, model, version, name), name)
 
 
-def _read(browser: Browser, model: str, version: int, name: str) -> bytes:
-    check_model_name(model)
+def _read(browser: Browser, model: ModelName, version: int, name: str) -> bytes:
     content = browser.attachment(model, version, name) if name in ATTACHMENTS else None
     if content is None:
         raise VersionNotFound(
-            f"{model} {version}, {name!r}: expected something that is kept beside the version, got nothing."
-            f" Kept are, of newer versions, {', '.join(ATTACHMENTS)}."
+            f"{model} {version}, {name!r}: expected a file that is kept with the version, got none."
+            f" Newer versions keep {', '.join(ATTACHMENTS)}."
         )
     return content
 

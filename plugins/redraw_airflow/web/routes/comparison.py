@@ -8,13 +8,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from redraw.names import check_model_name
 from redraw.publish.version_rows import row_of
 from redraw.records import Release
 from redraw.records.results import WeightDifferences
 from redraw.requests import DifferencesRequest
+from redraw.uri import BucketUri
 from redraw_airflow.web.pages import show_page
-from redraw_airflow.web.routes.versions import ReleaseDep, Text, VersionNumber, check_version_number
+from redraw_airflow.web.routes.versions import ModelDep, ReleaseDep, Text, VersionNumber, check_version_number
 from redraw_airflow.web.server.buckets import BrowserDep
 from redraw_airflow.web.views.attachments import Kept, read_kept
 from redraw_airflow.web.views.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
@@ -37,8 +37,8 @@ def weight_changes() -> WeightChanges:
     return WeightChanges()
 
 
-def _other(browser: BrowserDep, model: str, other: str) -> Release:
-    return browser.release(check_model_name(model), check_version_number(other))
+def _other(browser: BrowserDep, model: ModelDep, other: str) -> Release:
+    return browser.release(model, check_version_number(other))
 
 
 def _saved_names(browser: BrowserDep, release: ReleaseDep) -> Mapping[str, str]:
@@ -50,13 +50,13 @@ def _saved_names(browser: BrowserDep, release: ReleaseDep) -> Mapping[str, str]:
 async def _weight_differences(
     browser: BrowserDep,
     changes: Annotated[WeightChanges, Depends(weight_changes)],
-    model: str,
+    model: ModelDep,
     version: VersionNumber,
     other: str,
 ) -> WeightDifferences:
     pair = DifferencesRequest(
-        model=check_model_name(model),
-        bucket=browser.storage.uri,
+        model=model,
+        bucket=BucketUri(browser.storage.uri),
         version=version,
         other=check_version_number(other),
     )

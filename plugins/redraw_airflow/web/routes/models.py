@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from redraw.definition.registry import find_model, list_problems
 from redraw.errors import NewerRecord, StorageError
-from redraw.names import check_model_name
 from redraw.publish.browse import Browser, ModelRow
 from redraw.publish.version_rows import VersionRow, headline_metric
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
 from redraw_airflow.web.pages import show_page
+from redraw_airflow.web.routes.versions import ModelDep
 from redraw_airflow.web.server.buckets import BrowserDep, CatalogueCounts, CountsDep
 from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
@@ -52,10 +52,10 @@ def show_models(request: Request, session: SessionDep, browser: BrowserDep, coun
 
 @router.get("/models/{model}")
 def show_model(
-    request: Request, browser: BrowserDep, model: str, page: Annotated[int, Query(ge=1)] = 1
+    request: Request, browser: BrowserDep, model: ModelDep, page: Annotated[int, Query(ge=1)] = 1
 ) -> Response:
     """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
-    versions = browser.versions(check_model_name(model), offset=(page - 1) * _PAGE, limit=_PAGE)
+    versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
     if not versions.total:
         find_model(model)
     pointer, problem = browser.pointer(model)
@@ -78,10 +78,10 @@ def show_model(
 
 @router.get("/models/{model}/charts")
 def show_charts(
-    request: Request, browser: BrowserDep, model: str, metric: Annotated[str, Query()] = ""
+    request: Request, browser: BrowserDep, model: ModelDep, metric: Annotated[str, Query()] = ""
 ) -> Response:
     """A metric and the size of a model's versions, as charts; the model's page fetches it into itself."""
-    sample = browser.sample(check_model_name(model), _CHARTED)
+    sample = browser.sample(model, _CHARTED)
     if not sample.total:
         find_model(model)
     metrics = sorted({name for row in sample.rows for name in row.metrics})

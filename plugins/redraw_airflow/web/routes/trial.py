@@ -19,8 +19,9 @@ from redraw.errors import (
     StorageUnavailable,
     VersionNotFound,
 )
-from redraw.names import check_model_name
+from redraw.names import ModelName
 from redraw.requests import AskRequest
+from redraw.uri import BucketUri
 from redraw_airflow.settings import TRY_IT
 from redraw_airflow.web.server.access import acting_user
 from redraw_airflow.web.server.buckets import BrowserDep
@@ -61,7 +62,7 @@ router = APIRouter()
 def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
     """What each signature takes and answers, and a first request for it."""
     try:
-        release = browser.release(model, version)
+        release = browser.release(ModelName(model), version)
         examples = example_requests(browser.storage, release)
     except RedrawError as err:
         return _refusal(err)
@@ -78,8 +79,8 @@ async def ask_version(request: Request, browser: BrowserDep, model: str, version
     """Have the version answer one request: `{"signature": …, "inputs": {…}}`."""
     try:
         asked = AskRequest(
-            model=check_model_name(model),
-            bucket=browser.storage.uri,
+            model=ModelName(model),
+            bucket=BucketUri(browser.storage.uri),
             version=version,
             seconds=_ANSWER_SECONDS,
             **_read_asked(await _read_body(request)),
@@ -102,7 +103,7 @@ async def _read_body(request: Request) -> bytes:
     async for chunk in request.stream():
         content += chunk
         if len(content) > _MOST_BODY:
-            # Not read to its end: whoever sends more is not waited for.
+            # The rest is not read: a client that sends more is not waited for.
             raise HTTPException(413, f"expected a request of at most {_MOST_BODY} bytes, got more.")
     return bytes(content)
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from redraw.errors import NewerRecord, VersionNotFound
-from redraw.names import check_model_name
+from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.publish.version_rows import row_of
 from redraw.records import Check, LivePointer, Release
@@ -26,7 +26,7 @@ from redraw_airflow.web.views.pagination import RowPage
 from redraw_airflow.web.views.signature_changes import compare_signatures
 from redraw_airflow.web.views.version_choice import VersionChoice, offer_versions, version_labels
 
-__all__ = ["ReleaseDep", "Text", "VersionNumber", "check_version_number", "router"]
+__all__ = ["ModelDep", "ReleaseDep", "Text", "VersionNumber", "check_version_number", "router"]
 
 router = APIRouter()
 
@@ -48,6 +48,16 @@ def check_version_number(version: str) -> int:
     return int(version)
 
 
+def parse_model(model: str) -> ModelName:
+    """The model's name, as an address has it.
+
+    Raises:
+        InvalidName: No model has such a name.
+    """
+    return ModelName(model)
+
+
+ModelDep = Annotated[ModelName, Depends(parse_model)]
 VersionNumber = Annotated[int, Depends(check_version_number)]
 
 
@@ -79,8 +89,8 @@ class LedgerQuery:
     page: Annotated[int, Query(ge=1)] = 1
 
 
-def _release(browser: BrowserDep, model: str, version: VersionNumber) -> Release:
-    return browser.release(check_model_name(model), version)
+def _release(browser: BrowserDep, model: ModelDep, version: VersionNumber) -> Release:
+    return browser.release(model, version)
 
 
 ReleaseDep = Annotated[Release, Depends(_release)]
@@ -131,13 +141,12 @@ def show_ledger(
 @router.get("/models/{model}/{version}/choose")
 def choose_version(
     request: Request,
-    model: str,
+    model: ModelDep,
     version: VersionNumber,
     other: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None,
     show: Literal["beside", "alone"] = "alone",
 ) -> Response:
     """Lead to the version that was chosen in a form, or to the two beside each other."""
-    check_model_name(model)
     if other is None:
         place = version_place(model, version)
     else:
@@ -178,9 +187,8 @@ def _files(browser: Browser, release: Release) -> Kept[Sequence[tuple[ListedFile
         return Kept()
     except NewerRecord as err:
         return Kept(problem=str(err))
-    folder = release.uri.rstrip("/")
     return Kept(
-        content=[(file, "" if release.pruned else object_url(f"{folder}/{file.name}")) for file in manifest]
+        content=[(file, "" if release.pruned else object_url(release.uri / file.name)) for file in manifest]
     )
 
 

@@ -6,16 +6,18 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
+from cachetools import TTLCache, cachedmethod
 from fastapi import Depends
 
 from redraw.checkpoint.catalogue.count import Count, count_checkpoints
 from redraw.errors import InvalidRequest
-from redraw.names import check_bucket
+from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
+from redraw.uri import BucketUri, Uri
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET, WEB_CONNECTION
 from redraw_airflow.stages.credentials import connection_credentials
 
@@ -23,6 +25,7 @@ __all__ = ["BrowserDep", "CatalogueCounts", "CountsDep", "model_browser"]
 
 # A catalogue grows by a checkpoint a run: its size may be a minute old.
 _COUNT_SECONDS = 60.0
+_MODELS = 10_000
 
 
 class CatalogueCounts:
@@ -35,23 +38,13 @@ class CatalogueCounts:
 
     def __init__(self, catalogue: Storage | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalogue = catalogue
-        self._clock = clock
         self._lock = threading.Lock()
-        self._counts: dict[str, tuple[float, Count]] = {}
+        self._counts = TTLCache[Any, Count | None](_MODELS, _COUNT_SECONDS, clock)
 
-    def of(self, model: str) -> Count | None:
+    @cachedmethod(lambda self: self._counts, lock=lambda self: self._lock)
+    def of(self, model: ModelName) -> Count | None:
         """The count of a model's checkpoints; None without a catalogue."""
-        if self._catalogue is None:
-            return None
-        now = self._clock()
-        with self._lock:
-            known = self._counts.get(model)
-        if known is not None and now - known[0] < _COUNT_SECONDS:
-            return known[1]
-        count = count_checkpoints(self._catalogue, model)
-        with self._lock:
-            self._counts[model] = (now, count)
-        return count
+        return None if self._catalogue is None else count_checkpoints(self._catalogue, model)
 
 
 def model_browser() -> Browser:
@@ -68,12 +61,13 @@ def model_browser() -> Browser:
             f"{MODEL_BUCKET.variable}: expected gs://BUCKET in the API server's environment, or option"
             f" {MODEL_BUCKET.name} of [redraw] in Airflow's configuration, got none. Set one of them."
         )
-    return _browser(check_bucket(bucket))
+    return _browser(BucketUri(bucket))
 
 
 def catalogue_counts() -> CatalogueCounts:
     """The sizes of the catalogue that `REDRAW_CHECKPOINTS` names, as a dependency of the routes."""
-    return _counts(CHECKPOINTS.read())
+    catalogue = CHECKPOINTS.read()
+    return _counts(Uri(catalogue) if catalogue else None)
 
 
 BrowserDep = Annotated[Browser, Depends(model_browser)]
@@ -81,16 +75,16 @@ CountsDep = Annotated[CatalogueCounts, Depends(catalogue_counts)]
 
 
 @functools.cache
-def _browser(bucket: str) -> Browser:
+def _browser(bucket: BucketUri) -> Browser:
     return Browser(_opened(bucket))
 
 
 @functools.cache
-def _counts(catalogue: str | None) -> CatalogueCounts:
+def _counts(catalogue: Uri | None) -> CatalogueCounts:
     return CatalogueCounts(None if catalogue is None else _opened(catalogue))
 
 
-def _opened(uri: str) -> Storage:
+def _opened(uri: Uri) -> Storage:
     """A bucket, by the connection that `REDRAW_WEB_CONNECTION` names: no second secret is needed."""
     connection = WEB_CONNECTION.read()
     provide_credentials(functools.partial(connection_credentials, connection))

@@ -82,7 +82,7 @@
   function makeDrawing(name, size, { read, pass, give }) {
     const canvas = element("canvas", { width: size.width, height: size.height });
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${name}, ${size.width} by ${size.height} pixels: draw here, or choose a file beside it`);
+    canvas.setAttribute("aria-label", `${name}, ${size.width} by ${size.height} pixels: draw here, or choose a file next to it`);
     clear(canvas);
     const changed = () => give(read(canvas));
     drawOn(canvas, changed);

@@ -20,7 +20,7 @@ _DIGITS = range(4, 12)
 # Beyond it the differences of two figures would overflow. No NaN is smaller than it, either.
 _LARGEST = 1e300
 # Figures that differ by less than this share of themselves are drawn as the same: no axis has room
-# for the digits that would tell them apart.
+# for the digits by which they differ.
 _LEAST_SHARE = 1e-4
 _LEAST_MARGIN = 1e-6
 _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_MARGIN = 120.0, 28.0, 4.0

@@ -37,7 +37,7 @@ def cut_page(found: Sequence[T], total: int, page: int) -> RowPage[T]:
 
     Args:
         found: The rows.
-        total: How many there are besides, these included.
+        total: How many there are in all.
         page: Which page, from 1; the last one where there are fewer.
     """
     pages = max(1, -(-len(found) // _ROWS))

@@ -39,7 +39,7 @@ class SignatureRow:
         return "added" if self.there is None else "removed" if self.here is None else "changed"
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What has changed of it, in a word or two."""
         if self.change != "changed" or self.here is None or self.there is None:
             return self.change

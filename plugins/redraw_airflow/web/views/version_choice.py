@@ -21,8 +21,8 @@ class VersionChoice:
 
     Attributes:
         offered: Each with what it is called, the newest weights first.
-        other: The one that this one is held to; None where there is no other.
-        more: How many there are besides those offered.
+        other: The version to compare with; None if there is no other.
+        more: How many more there are than those offered.
     """
 
     offered: tuple[tuple[int, str], ...]
@@ -91,7 +91,10 @@ def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, st
     found = [
         ("live", "Servers that follow the pointer load it." if pointer.version == version else None),
         ("previous", "It was live before the live one." if pointer.previous == version else None),
-        ("canary", "It stands beside the live one." if pointer.labels.get("canary") == version else None),
+        (
+            "canary",
+            "It is served next to the live version." if pointer.labels.get("canary") == version else None,
+        ),
         ("pinned", pointer.pinned.get(str(version))),
         ("pruned", f"Its objects were removed at {row.pruned_at}." if row.pruned_at else None),
         ("pruning", "Its objects are being removed." if version in pointer.pruning else None),

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from redraw.records.results import VariableDifference, WeightDifferences
 from redraw.requests import DifferencesRequest
@@ -29,7 +30,7 @@ class WeightChanges:
     """Works out pairs, and keeps the last of them; for one event loop."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[DifferencesRequest, WeightDifferences] = OrderedDict()
+        self._known = LRUCache[DifferencesRequest, WeightDifferences](_KEPT_PAIRS)
         self._asked: dict[DifferencesRequest, asyncio.Task[WeightDifferences]] = {}
 
     async def find(self, pair: DifferencesRequest) -> WeightDifferences:
@@ -43,7 +44,6 @@ class WeightChanges:
             RedrawError: It cannot be worked out; the message says why.
         """
         if pair in self._known:
-            self._known.move_to_end(pair)
             return self._known[pair]
         if pair not in self._asked:
             task = self._asked[pair] = asyncio.create_task(self._work_out(pair))
@@ -56,8 +56,6 @@ class WeightChanges:
         answer = await run_worker(_COMMAND, request, seconds=_SECONDS, memory_bytes=_MEMORY_BYTES)
         found = WeightDifferences.from_text(answer, "the worker's answer")
         self._known[pair] = found
-        while len(self._known) > _KEPT_PAIRS:
-            self._known.popitem(last=False)
         return found
 
 

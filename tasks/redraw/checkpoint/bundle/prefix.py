@@ -63,7 +63,7 @@ def _prefix_meant(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise CheckpointNotFound(
-            f"checkpoint {path}: expected a prefix with {path.name}{_INDEX} beside it, or a folder,"
+            f"checkpoint {path}: expected a prefix with {path.name}{_INDEX} next to it, or a folder,"
             " found neither. Correct the path."
         )
     indexes = sorted(file.name for file in path.iterdir() if file.name.endswith(_INDEX))

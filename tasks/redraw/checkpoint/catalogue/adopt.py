@@ -17,16 +17,16 @@ from redraw.checkpoint.catalogue.bare import describe_bare
 from redraw.checkpoint.catalogue.candidates import Candidate, list_candidates
 from redraw.checkpoint.catalogue.fetching import fetch_located
 from redraw.checkpoint.catalogue.saved_at import SavingTimes
-from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, find_recorded, folder_name, full_uri
+from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, find_recorded, folder_name
 from redraw.checkpoint.formats.locate import Located, locate_checkpoint
 from redraw.checkpoint.formats.source import open_located
 from redraw.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound, InvalidName, NewerRecord
-from redraw.names import check_model_name
 from redraw.records import Checkpoint
 from redraw.records.results import AdoptedCheckpoint, AdoptionReport, BrokenCheckpoint
 from redraw.requests import AdoptRequest
 from redraw.storage.opening import map_ahead, open_storage
 from redraw.storage.scratch import scratch_folder
+from redraw.uri import Uri
 
 __all__ = ["adopt_checkpoints"]
 
@@ -54,14 +54,13 @@ def adopt_checkpoints(request: AdoptRequest) -> AdoptionReport:
         CheckpointCorrupt: Every one that there is is broken.
         StorageError: One of the two places cannot be used.
     """
-    check_model_name(request.model)
     started = time.monotonic()
     tally = _Tally()
     for outcome in _outcomes(request):
         tally.count(outcome)
     report = AdoptionReport(
         model=request.model,
-        catalogue=full_uri(request.catalogue),
+        catalogue=request.catalogue.absolute(),
         adopted=tuple(tally.adopted),
         known=tally.known,
         broken=tuple(tally.broken),
@@ -106,8 +105,8 @@ class _Tally:
 
 def _outcomes(request: AdoptRequest) -> Iterator[_Outcome]:
     """What comes of each checkpoint; of a URI that is no folder with any, of the one that it means."""
-    root, adoption = full_uri(request.source), _Adoption(request)
-    streams = _REMOTE_STREAMS if root.startswith("gs://") else _LOCAL_STREAMS
+    root, adoption = request.source.absolute(), _Adoption(request)
+    streams = _REMOTE_STREAMS if root.is_bucket else _LOCAL_STREAMS
     candidates = list_candidates(root, recursive=request.recursive)
     found = False
     for outcome in map_ahead(adoption.adopt, candidates, streams):
@@ -117,7 +116,7 @@ def _outcomes(request: AdoptRequest) -> Iterator[_Outcome]:
         yield adoption.record(_locate_one(root, request))
 
 
-def _locate_one(root: str, request: AdoptRequest) -> Located:
+def _locate_one(root: Uri, request: AdoptRequest) -> Located:
     try:
         return locate_checkpoint(root)
     except CheckpointNotFound as err:
@@ -132,7 +131,7 @@ class _Adoption:
     def __init__(self, request: AdoptRequest) -> None:
         self._request = request
         # One for all: it asks once whether its bucket is there.
-        self._catalogue = open_storage(full_uri(request.catalogue))
+        self._catalogue = open_storage(request.catalogue.absolute())
         self._times = SavingTimes()
 
     def adopt(self, candidate: Candidate) -> _Outcome:
@@ -147,7 +146,7 @@ class _Adoption:
         if self._request.in_place or located.folder.local is not None:
             return self._record(located, located)
         with scratch_folder("adopt", sum(file.size for file in located.files)) as scratch:
-            return self._record(located, locate_checkpoint(str(fetch_located(located, scratch))))
+            return self._record(located, locate_checkpoint(Uri(fetch_located(located, scratch))))
 
     def _record(self, located: Located, at_hand: Located) -> _Outcome:
         """The same, with the files where they are to be read."""
@@ -169,10 +168,11 @@ class _Adoption:
             uri=located.uri, step=recorded.step, trained_at=recorded.trained_at, digest=recorded.digest
         )
 
-    def _uri(self, described: Checkpoint, located: Located) -> str:
+    def _uri(self, described: Checkpoint, located: Located) -> Uri:
         if self._request.in_place:
-            return located.uri
-        return f"{self._catalogue.uri}/{described.model}/{folder_name(described.step, described.digest)}"
+            # As its record is read again: a name that cannot be parsed then is refused now.
+            return Uri(str(located.uri))
+        return self._catalogue.uri / described.model / folder_name(described.step, described.digest)
 
 
 def _prefix(located: Located) -> str:

@@ -9,8 +9,10 @@ from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.averages import find_averages
 from redraw.checkpoint.objects.object_graph import classify_tensors
 from redraw.checkpoint.objects.roles import Role
+from redraw.names import ModelName
 from redraw.records import Checkpoint, CheckpointFormat
 from redraw.records.times import format_time
+from redraw.uri import Uri
 
 __all__ = ["describe_bare", "find_step"]
 
@@ -20,7 +22,7 @@ _ITERATIONS = {"iteration", "iter"}
 _ITERATION_KEYS = {"optimizer/vars/0"}
 
 
-def describe_bare(source: CheckpointSource, model: str) -> Checkpoint:
+def describe_bare(source: CheckpointSource, model: ModelName) -> Checkpoint:
     """Make the record that the catalogue would hold.
 
     Args:
@@ -38,7 +40,7 @@ def describe_bare(source: CheckpointSource, model: str) -> Checkpoint:
     roles = classify_tensors(source.entries, source.graph).values()
     return Checkpoint(
         model=model,
-        uri=source.uri,
+        uri=Uri(source.uri),
         prefix="",
         format=format_name,
         step=find_step(source) or 0,

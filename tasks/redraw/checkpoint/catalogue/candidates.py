@@ -10,6 +10,7 @@ from redraw.checkpoint.formats.folder import Folder, FoundFile
 from redraw.checkpoint.formats.locate import KERAS_FILE, Located, list_located, step_in_name
 from redraw.errors import CheckpointCorrupt
 from redraw.storage.opening import StoredObject, open_storage
+from redraw.uri import Uri
 
 __all__ = ["Candidate", "list_candidates"]
 
@@ -31,7 +32,7 @@ class Candidate:
     name: str
 
     @property
-    def uri(self) -> str:
+    def uri(self) -> Uri:
         """What the checkpoint is called, if they are one."""
         return self.folder.uri_of(self.name)
 
@@ -50,14 +51,14 @@ class Candidate:
         )
         if left is None:
             return None
-        expected = "an index beside the data" if ".data-" in left else "an HDF5 file or an archive of Keras"
+        expected = "an index next to the data" if ".data-" in left else "an HDF5 file or an archive of Keras"
         raise CheckpointCorrupt(
             f"{self.uri}: expected {expected}, got {', '.join(sorted(self.folder.files))} alone or damaged."
             " Copy all files of the checkpoint again, or leave it out."
         )
 
 
-def list_candidates(uri: str, *, recursive: bool) -> Iterator[Candidate]:
+def list_candidates(uri: Uri, *, recursive: bool) -> Iterator[Candidate]:
     """Go through a folder in the order of its files' names.
 
     Args:
@@ -74,7 +75,7 @@ def list_candidates(uri: str, *, recursive: bool) -> Iterator[Candidate]:
         if any(_is_of_checkpoint(item.name) for item in items) and not _SAVED_MODEL.fullmatch(stem):
             folder, _, name = stem.rpartition("/")
             files = (_file(item, folder) for item in items)
-            where = f"{uri.rstrip('/')}/{folder}" if folder else uri
+            where = uri / folder if folder else uri
             yield Candidate(folder=Folder(uri=where, files={file.name: file for file in files}), name=name)
 
 

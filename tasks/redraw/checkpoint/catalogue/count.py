@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from redraw.names import CHECKPOINT_RECORD, check_model_name
+from redraw.names import CHECKPOINT_RECORD, ModelName
 from redraw.storage.opening import Storage
 
 __all__ = ["Count", "count_checkpoints"]
@@ -20,7 +20,7 @@ class Count:
     complete: bool
 
 
-def count_checkpoints(catalogue: Storage, model: str, bound: int = _BOUND) -> Count:
+def count_checkpoints(catalogue: Storage, model: ModelName, bound: int = _BOUND) -> Count:
     """Count the checkpoints that have a record.
 
     Args:
@@ -29,11 +29,10 @@ def count_checkpoints(catalogue: Storage, model: str, bound: int = _BOUND) -> Co
         bound: How many objects to look at, at most: a listing answers a thousand a request.
 
     Raises:
-        InvalidName: The model's name has a form that no model has.
         StorageError: The catalogue cannot be read.
     """
     found = 0
-    for seen, item in enumerate(catalogue.walk(f"{check_model_name(model)}/")):
+    for seen, item in enumerate(catalogue.walk(f"{model}/")):
         if seen == bound:
             return Count(found=found, complete=False)
         found += item.name.endswith(f"/{CHECKPOINT_RECORD}")

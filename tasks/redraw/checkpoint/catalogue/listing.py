@@ -8,13 +8,14 @@ import re
 import sys
 from collections.abc import Iterator
 
-from redraw.checkpoint.catalogue.store import folder_name, full_uri, read_record
+from redraw.checkpoint.catalogue.store import folder_name, read_record
 from redraw.errors import CheckpointNotFound, NewerRecord
-from redraw.names import CHECKPOINT_RECORD, check_model_name
+from redraw.names import CHECKPOINT_RECORD, ModelName
 from redraw.records import Checkpoint, UnreadableRecord
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointRequest, CheckpointsRequest
 from redraw.storage.opening import map_ahead, open_storage
+from redraw.uri import Uri
 
 __all__ = [
     "choose_checkpoint",
@@ -61,8 +62,8 @@ def list_catalogue(request: CheckpointsRequest) -> CheckpointList:
 
 
 def list_checkpoints(
-    catalogue: str,
-    model: str,
+    catalogue: Uri,
+    model: ModelName,
     *,
     trained_from: str | None = None,
     trained_to: str | None = None,
@@ -81,7 +82,6 @@ def list_checkpoints(
         The records, in no order that says anything.
 
     Raises:
-        InvalidName: The model's name has a form that no model has.
         InvalidRecord: A record is damaged.
         StorageError: The catalogue cannot be read.
     """
@@ -119,7 +119,7 @@ def choose_checkpoint(request: CheckpointRequest) -> Checkpoint:
     if not best:
         known = "checkpoints" if metric is None else f"metric {metric!r}"
         raise CheckpointNotFound(
-            f"{full_uri(request.catalogue)}/{request.model}: expected {known}, got"
+            f"{request.catalogue.absolute()}/{request.model}: expected {known}, got"
             f" {', '.join(sorted(metrics)) or 'none'}. Choose one of these, or put a checkpoint there."
         )
     return best[0]
@@ -130,7 +130,7 @@ def is_folder_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
 
-def find_named(catalogue: str, model: str, name: str) -> Checkpoint:
+def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
     """Find a checkpoint by the name of its folder.
 
     Args:
@@ -146,7 +146,7 @@ def find_named(catalogue: str, model: str, name: str) -> Checkpoint:
         NewerRecord: A newer version of Redraw wrote its record.
         StorageError: The catalogue cannot be read.
     """
-    where = f"{full_uri(catalogue)}/{model}"
+    where = catalogue.absolute() / model
     if not is_folder_name(name):
         raise CheckpointNotFound(f"{where}: expected STEP or STEP-DIGEST, got {name!r}. Correct it.")
     # The catalogue's folders have twelve digits of the digest.
@@ -165,11 +165,11 @@ def find_named(catalogue: str, model: str, name: str) -> Checkpoint:
     return found[0]
 
 
-def _records(catalogue: str, model: str, name: str) -> Iterator[Checkpoint | UnreadableRecord]:
-    storage = open_storage(full_uri(catalogue))
+def _records(catalogue: Uri, model: ModelName, name: str) -> Iterator[Checkpoint | UnreadableRecord]:
+    storage = open_storage(catalogue.absolute())
     folders = (
         item.name.removesuffix(f"/{CHECKPOINT_RECORD}")
-        for item in storage.walk(f"{check_model_name(model)}/{name}")
+        for item in storage.walk(f"{model}/{name}")
         if item.name.endswith(f"/{CHECKPOINT_RECORD}")
     )
 

@@ -13,6 +13,7 @@ from redraw.checkpoint.formats.locate import Located
 from redraw.checkpoint.formats.state_file import STATE_FILE, times_in_state_file
 from redraw.records.times import format_time
 from redraw.storage.opening import Storage, open_storage
+from redraw.uri import Uri
 
 __all__ = ["SavingTimes"]
 
@@ -54,7 +55,7 @@ class SavingTimes:
         return format_time(noted.names.get(located.name) or noted.steps.get(step) or written)
 
 
-def _read_notes(folder: str) -> _Noted:
+def _read_notes(folder: Uri) -> _Noted:
     storage = open_storage(folder)
     # Listed first: then it is known that there is a bucket, when the next file is not there.
     events = [item.name for item in storage.walk(EVENT_FILES, deep=False)]
@@ -64,7 +65,7 @@ def _read_notes(folder: str) -> _Noted:
 
 
 def _read_events(storage: Storage, names: list[str]) -> dict[int, float]:
-    if not storage.uri.startswith("gs://"):
+    if not storage.uri.is_bucket:
         return times_in_event_files(Path(storage.uri, name) for name in names)
     with tempfile.TemporaryDirectory(prefix="redraw-events-") as scratch:
         for name in names:

@@ -9,7 +9,6 @@ is written last, so a folder without one is not yet a checkpoint.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from redraw.names import CHECKPOINT_RECORD
 from redraw.records import Checkpoint
 from redraw.storage.files import scan_file
 from redraw.storage.opening import AlreadyThere, Storage, create_or_match, open_storage
+from redraw.uri import Uri
 
 __all__ = [
     "PREFIX",
@@ -28,7 +28,6 @@ __all__ = [
     "find_record",
     "find_recorded",
     "folder_name",
-    "full_uri",
     "read_record",
 ]
 
@@ -38,11 +37,6 @@ PREFIX = "weights"
 def folder_name(step: int, digest: str) -> str:
     """The name of a checkpoint's folder."""
     return f"{step}-{digest[:12]}"
-
-
-def full_uri(uri: str) -> str:
-    """A folder's or a bucket's URI as records have it: of a local folder its absolute path."""
-    return uri.rstrip("/") if uri.startswith("gs://") else str(Path(uri).absolute())
 
 
 def find_recorded(catalogue: Storage, checkpoint: Checkpoint) -> Checkpoint | None:
@@ -56,7 +50,7 @@ def find_recorded(catalogue: Storage, checkpoint: Checkpoint) -> Checkpoint | No
     return read_record(catalogue, folder)
 
 
-def add_checkpoint(catalogue: Storage | str, checkpoint: Checkpoint, files: dict[str, Path]) -> Checkpoint:
+def add_checkpoint(catalogue: Storage | Uri, checkpoint: Checkpoint, files: dict[str, Path]) -> Checkpoint:
     """Copy a checkpoint's files into the catalogue, then its record; again changes nothing.
 
     Args:
@@ -78,13 +72,13 @@ def add_checkpoint(catalogue: Storage | str, checkpoint: Checkpoint, files: dict
     for name, path in sorted(files.items()):
         create_or_match(storage, f"{folder}/{name}", scan_file(path, name), path)
     try:
-        storage.create(f"{folder}/{CHECKPOINT_RECORD}", json.dumps(checkpoint.to_json(), indent=2).encode())
+        storage.create(f"{folder}/{CHECKPOINT_RECORD}", checkpoint.to_bytes())
     except AlreadyThere:
         return add_checkpoint(catalogue, checkpoint, files)
     return checkpoint
 
 
-def fetch_checkpoint(reference: Checkpoint | str, scratch: Path) -> tuple[Path, Checkpoint | None]:
+def fetch_checkpoint(reference: Checkpoint | Uri, scratch: Path) -> tuple[Path, Checkpoint | None]:
     """Make a checkpoint's files available on this machine.
 
     Args:
@@ -98,12 +92,13 @@ def fetch_checkpoint(reference: Checkpoint | str, scratch: Path) -> tuple[Path, 
         CheckpointNotFound: Nothing is there.
         CheckpointCorrupt: A file was replaced or removed meanwhile.
     """
-    record = reference if isinstance(reference, Checkpoint) else find_record(reference)
-    uri = str(reference) if record is None else record.files_uri
-    return fetch_files(uri, scratch), record
+    if isinstance(reference, Checkpoint):
+        return fetch_files(reference.files_uri, scratch), reference
+    record = find_record(reference)
+    return fetch_files(record.files_uri if record else reference, scratch), record
 
 
-def find_record(uri: str) -> Checkpoint | None:
+def find_record(uri: Uri) -> Checkpoint | None:
     """The record of a checkpoint in the catalogue.
 
     Args:
@@ -116,9 +111,9 @@ def find_record(uri: str) -> Checkpoint | None:
         InvalidRecord: The record is damaged.
         StorageError: The bucket cannot be read.
     """
-    if not uri.startswith("gs://") and not Path(uri).is_dir():
+    if not uri.is_bucket and not Path(uri).is_dir():
         return None
-    return read_record(open_storage(full_uri(uri)), "")
+    return read_record(open_storage(uri.absolute()), "")
 
 
 def demand_model(record: Checkpoint, model: str) -> None:
@@ -154,5 +149,5 @@ def read_record(storage: Storage, folder: str) -> Checkpoint | None:
     if text is None:
         return None
     record = Checkpoint.from_text(text, f"{storage.uri}/{name}")
-    where = f"{storage.uri}/{folder}" if folder else storage.uri
-    return replace(record, uri=full_uri(where)) if record.prefix else record
+    where = storage.uri / folder if folder else storage.uri
+    return replace(record, uri=where.absolute()) if record.prefix else record

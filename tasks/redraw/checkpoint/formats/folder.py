@@ -11,10 +11,10 @@ from pathlib import Path
 from redraw.errors import CheckpointCorrupt
 from redraw.storage.opening import Absent, Changed, open_storage
 from redraw.storage.scratch import scratch_folder
+from redraw.uri import Uri
 
 __all__ = ["Folder", "FoundFile", "list_beside", "list_folder"]
 
-_BUCKET = "gs://"
 # What lies in a folder itself, and in a SavedModel's variables/.
 _DEPTH = 2
 _VARIABLES = "variables"
@@ -48,17 +48,17 @@ class Folder:
         files: Name to file; those one folder further down included.
     """
 
-    uri: str
+    uri: Uri
     files: Mapping[str, FoundFile]
 
     @property
     def local(self) -> Path | None:
         """Where it is on this machine; None in a bucket."""
-        return None if self.uri.startswith(_BUCKET) else Path(self.uri)
+        return None if self.uri.is_bucket else Path(self.uri)
 
-    def uri_of(self, name: str) -> str:
+    def uri_of(self, name: str) -> Uri:
         """What a file of it, or a prefix of files, is called."""
-        return f"{self.uri.rstrip('/')}/{name}" if name else self.uri
+        return self.uri / name if name else self.uri
 
     def read(self, file: FoundFile, offset: int, size: int) -> bytes:
         """A part of a file: fewer than `size` bytes at its end, or of a large part.
@@ -96,7 +96,7 @@ class Folder:
         return scratch
 
 
-def list_folder(uri: str) -> Folder:
+def list_folder(uri: Uri) -> Folder:
     """List a folder; one that is absent has no files.
 
     Args:
@@ -105,12 +105,12 @@ def list_folder(uri: str) -> Folder:
     Raises:
         StorageError: The bucket cannot be listed.
     """
-    if uri.startswith(_BUCKET):
-        return _listed(uri.rstrip("/"), "")
+    if uri.is_bucket:
+        return _listed(uri, "")
     return Folder(uri=uri, files=_local_files(Path(uri), ""))
 
 
-def list_beside(uri: str) -> tuple[Folder, str]:
+def list_beside(uri: Uri) -> tuple[Folder, str]:
     """List the files whose paths begin like a URI.
 
     Args:
@@ -122,16 +122,15 @@ def list_beside(uri: str) -> tuple[Folder, str]:
     Raises:
         StorageError: The bucket cannot be listed.
     """
-    if not uri.startswith(_BUCKET):
-        path = Path(uri)
-        return Folder(uri=str(path.parent), files=_local_files(path.parent, path.name)), path.name
-    folder, _, name = uri.rstrip("/").rpartition("/")
-    if folder + "/" == _BUCKET:
+    if not uri.is_bucket:
+        files = _local_files(Path(uri.parent), uri.name)
+        return Folder(uri=uri.parent, files=files), uri.name
+    if not uri.key:
         return Folder(uri=uri, files={}), ""
-    return _listed(folder, name), name
+    return _listed(uri.parent, uri.name), uri.name
 
 
-def _listed(uri: str, prefix: str) -> Folder:
+def _listed(uri: Uri, prefix: str) -> Folder:
     found = (
         FoundFile(name=item.name, size=item.size, generation=item.generation, written_at=item.written_at)
         for item in open_storage(uri).list(prefix)

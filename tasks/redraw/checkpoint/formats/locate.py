@@ -10,6 +10,7 @@ from redraw.checkpoint.bundle.table import MAGIC
 from redraw.checkpoint.formats.folder import Folder, FoundFile, list_beside, list_folder
 from redraw.checkpoint.formats.state_file import STATE_FILE, newest_in_state_file
 from redraw.errors import CheckpointNotFound
+from redraw.uri import Uri
 
 __all__ = ["KERAS_FILE", "Located", "list_located", "locate_checkpoint", "step_in_name"]
 
@@ -40,7 +41,7 @@ class Located:
     name: str
 
     @property
-    def uri(self) -> str:
+    def uri(self) -> Uri:
         """What the checkpoint is called."""
         return self.folder.uri_of(self.name)
 
@@ -62,7 +63,7 @@ def step_in_name(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def locate_checkpoint(uri: str, step: int | None = None) -> Located:
+def locate_checkpoint(uri: Uri, step: int | None = None) -> Located:
     """Find a checkpoint.
 
     Args:

@@ -13,6 +13,7 @@ from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.checkpoint.formats.folder import FoundFile
 from redraw.checkpoint.formats.locate import Located, locate_checkpoint
 from redraw.checkpoint.objects.trackable import ObjectGraph
+from redraw.uri import Uri
 
 __all__ = ["CheckpointSource", "open_checkpoint", "open_located"]
 
@@ -108,7 +109,7 @@ def open_checkpoint(uri: str | Path, step: int | None = None) -> CheckpointSourc
         CheckpointMismatch: It is none of the formats.
         StorageError: The bucket cannot be read.
     """
-    return open_located(locate_checkpoint(str(uri), step))
+    return open_located(locate_checkpoint(Uri(uri), step))
 
 
 def open_located(located: Located) -> CheckpointSource:

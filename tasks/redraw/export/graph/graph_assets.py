@@ -70,7 +70,7 @@ def _path(tensor: Any) -> Path:
     if path is None or not path.is_file():
         raise InvalidDefinition(
             f"asset {tensor.name}: expected the constant path of a file, got {path or tensor.op.type}."
-            " Give the path of a file that lies beside the definition."
+            " Give the path of a file that lies next to the definition."
         )
     return path.resolve()
 

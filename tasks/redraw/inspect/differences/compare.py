@@ -20,7 +20,6 @@ from redraw.checkpoint.formats.bundle import BundleSource
 from redraw.checkpoint.formats.locate import locate_checkpoint
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
 from redraw.inspect.differences.blocks import Gap
-from redraw.names import check_bucket, check_model_name
 from redraw.publish.bucket.integrity import read_published
 from redraw.publish.bucket.layout import version_folder
 from redraw.records.results import UnlikeVariable, VariableDifference, WeightDifferences
@@ -56,8 +55,8 @@ def compare_weights(request: DifferencesRequest, storage: Storage | None = None)
         CheckpointCorrupt: Weights are missing, truncated or altered.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
-    model, started = check_model_name(request.model), time.monotonic()
-    storage = storage or open_storage(check_bucket(request.bucket))
+    model, started = request.model, time.monotonic()
+    storage = storage or open_storage(request.bucket)
     ours, theirs = (_open(storage, model, version) for version in (request.version, request.other))
     shared = [key for key in ours.entries if key in theirs.entries]
     unlike = {key: why for key in shared if (why := _unlikeness(ours.entries[key], theirs.entries[key]))}
@@ -79,8 +78,8 @@ def _open(storage: Storage, model: str, version: int) -> _Weights:
     _, claim = read_published(storage, model, version)
     if not any(entry.name.startswith("variables/") for entry in claim.manifest):
         return _Weights(None, {})
-    folder = f"{storage.uri}/{version_folder(model, version)}/variables/variables"
-    bundle = BundleSource(locate_checkpoint(folder)).bundle
+    variables = storage.uri / version_folder(model, version) / "variables/variables"
+    bundle = BundleSource(locate_checkpoint(variables)).bundle
     return _Weights(bundle, {key: bundle.entries[key] for key in bundle.entries if key != OBJECT_GRAPH_KEY})
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from redraw.names import ModelName
 from redraw.records import Record, Release
 from redraw.records.files import ListedFile
 from redraw.storage.opening import Storage
@@ -59,7 +60,7 @@ class Claim(Record):
         manifest: Every object that the version will have.
     """
 
-    model: str
+    model: ModelName
     version: int
     digest: str
     checkpoint_digest: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from redraw.names import check_bucket, check_model_name
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.live.pointer import change_pointer
@@ -29,8 +28,8 @@ def pin_version(request: PinRequest) -> LivePointer:
         ObjectConflict: The version's objects are no longer what was published.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
-    model = check_model_name(request.model)
-    storage = open_storage(check_bucket(request.bucket))
+    model = request.model
+    storage = open_storage(request.bucket)
     change = PointerChange(
         kind="unpin" if request.unpin else "pin",
         version=request.version,

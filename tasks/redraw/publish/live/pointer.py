@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from redraw.errors import StorageUnavailable
+from redraw.names import ModelName
 from redraw.publish.bucket.layout import encode_record, live_name
-from redraw.publish.live.pause import pauses
 from redraw.records import LivePointer
 from redraw.storage.opening import AlreadyThere, Changed, Storage
+from redraw.storage.pause import pauses
 
 __all__ = ["change_pointer", "read_pointer"]
 
 
-def read_pointer(storage: Storage, model: str) -> LivePointer:
+def read_pointer(storage: Storage, model: ModelName) -> LivePointer:
     """The live pointer of a model; its version is None before the first."""
     return _read(storage, model)[0]
 
 
-def change_pointer(storage: Storage, model: str, change: Callable[[LivePointer], LivePointer]) -> LivePointer:
+def change_pointer(
+    storage: Storage, model: ModelName, change: Callable[[LivePointer], LivePointer]
+) -> LivePointer:
     """Change the pointer where nobody else has changed it since it was read, or else try again.
 
     Args:
@@ -46,7 +49,7 @@ def change_pointer(storage: Storage, model: str, change: Callable[[LivePointer],
     )
 
 
-def _read(storage: Storage, model: str) -> tuple[LivePointer, int]:
+def _read(storage: Storage, model: ModelName) -> tuple[LivePointer, int]:
     found = storage.read_with_generation(live_name(model))
     if found is None:
         return LivePointer(model=model, version=None, previous=None), 0

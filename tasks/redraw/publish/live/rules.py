@@ -60,7 +60,7 @@ def _live(pointer: LivePointer, change: PointerChange) -> _Fields:
 def _label(pointer: LivePointer, change: PointerChange) -> _Fields:
     if pointer.version is None:
         raise VersionNotFound(
-            f"{live_name(pointer.model)}: expected a live version for {change.label} to stand beside, got"
+            f"{live_name(pointer.model)}: expected a live version next to which {change.label} is served, got"
             " none. Make a version live first."
         )
     return {"labels": {**pointer.labels, change.label: change.version}}

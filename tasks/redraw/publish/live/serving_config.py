@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from redraw.errors import StorageUnavailable
 from redraw.publish.bucket.layout import serving_config_name
-from redraw.publish.live.pause import pauses
 from redraw.records import LivePointer
 from redraw.storage.opening import AlreadyThere, Changed, Storage
+from redraw.storage.pause import pauses
 
 __all__ = ["encode_serving_config", "write_serving_config"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from redraw.errors import VersionNotFound
-from redraw.names import check_bucket, check_model_name
+from redraw.names import ModelName
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_content, demand_published
 from redraw.publish.bucket.layout import live_name
@@ -50,8 +50,8 @@ def change_live(request: LiveRequest) -> LivePointer:
         OlderThanLive: The version was trained before the live one, and no reason says why.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
-    model = check_model_name(request.model)
-    storage = open_storage(check_bucket(request.bucket))
+    model = request.model
+    storage = open_storage(request.bucket)
     change = _asked(request, storage, model)
     if change is None:
         return read_pointer(storage, model)
@@ -63,7 +63,7 @@ def change_live(request: LiveRequest) -> LivePointer:
 
 
 def move_pointer(
-    storage: Storage, model: str, change: PointerChange, public_key: str | None = None
+    storage: Storage, model: ModelName, change: PointerChange, public_key: str | None = None
 ) -> LivePointer:
     """Change which version is live, or a label, where the version is published and whole.
 
@@ -99,7 +99,7 @@ def move_pointer(
     return pointer
 
 
-def _asked(request: LiveRequest, storage: Storage, model: str) -> PointerChange | None:
+def _asked(request: LiveRequest, storage: Storage, model: ModelName) -> PointerChange | None:
     """The change that is asked for; which version it means is settled once, however often it is tried."""
     kind: PointerChangeKind = "live"
     version = request.set
@@ -122,7 +122,7 @@ def _asked(request: LiveRequest, storage: Storage, model: str) -> PointerChange 
     )
 
 
-def _previous(storage: Storage, model: str) -> int:
+def _previous(storage: Storage, model: ModelName) -> int:
     previous = read_pointer(storage, model).previous
     if previous is None:
         raise VersionNotFound(

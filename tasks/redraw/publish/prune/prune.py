@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from redraw.names import check_bucket, check_model_name
+from redraw.names import ModelName
 from redraw.publish.asking import who_asks
 from redraw.publish.live.pointer import change_pointer, read_pointer
 from redraw.publish.prune.plan import Plan, plan_prune
@@ -42,8 +42,8 @@ def prune_versions(request: PruneRequest) -> PruneReport:
         ObjectConflict: Somebody keeps writing into a version that is being removed.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
-    model = check_model_name(request.model)
-    storage = open_storage(check_bucket(request.bucket))
+    model = request.model
+    storage = open_storage(request.bucket)
     if not request.apply:
         plan = _plan(storage, read_pointer(storage, model), request)
     else:
@@ -69,7 +69,7 @@ def _plan(storage: Storage, pointer: LivePointer, request: PruneRequest) -> Plan
     return replace(plan, kept={**plan.kept, **kept})
 
 
-def _marked(storage: Storage, model: str, request: PruneRequest) -> Plan:
+def _marked(storage: Storage, model: ModelName, request: PruneRequest) -> Plan:
     """Make the plan of the pointer that stands, and put what goes into it."""
     plans: list[Plan] = []
 
@@ -83,7 +83,7 @@ def _marked(storage: Storage, model: str, request: PruneRequest) -> Plan:
     return plans[-1]
 
 
-def _unmark(storage: Storage, model: str, gone: set[int]) -> None:
+def _unmark(storage: Storage, model: ModelName, gone: set[int]) -> None:
     def unmark(pointer: LivePointer) -> LivePointer:
         left = tuple(version for version in pointer.pruning if version not in gone)
         return pointer if left == pointer.pruning else replace(pointer, pruning=left)

@@ -8,11 +8,11 @@ from dataclasses import replace
 from redraw.errors import StorageUnavailable
 from redraw.publish.bucket.emptying import empty_folder
 from redraw.publish.bucket.layout import encode_record, release_name, reports_folder, version_folder
-from redraw.publish.live.pause import pauses
 from redraw.records import Pruned, Release
 from redraw.records.results import PrunedVersion
 from redraw.records.times import now
 from redraw.storage.opening import Changed, Storage
+from redraw.storage.pause import pauses
 
 __all__ = ["remove_version"]
 

@@ -60,7 +60,7 @@ def _publish(storage: Storage, claim: Claim, name: str, uri: str) -> ListedFile 
     content = read_uri(uri, ATTACHMENT_BYTES + 1)
     if content is None or len(content) > ATTACHMENT_BYTES:
         got = "no such file" if content is None else f"more than {ATTACHMENT_BYTES} bytes"
-        _logger.warning("%s: expected a file to keep beside the version, got %s: left out", uri, got)
+        _logger.warning("%s: expected a file to keep with the version, got %s: left out", uri, got)
         return None
     sha256 = hashlib.sha256(content).hexdigest()
     file = ListedFile(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from redraw.errors import InvalidRecord, NotValidated
 from redraw.records import ExportedModel, ValidationReport
 from redraw.requests import PushRequest
 from redraw.storage.opening import read_uri
+from redraw.uri import Uri
 
 __all__ = ["demand_validated", "read_export", "read_report"]
 
@@ -20,12 +23,10 @@ def read_export(request: PushRequest) -> ExportedModel:
         InvalidRecord: There is no such record, or it is of another model.
     """
     given = request.saved_model
-    if isinstance(given, str):
-        folder = given.rstrip("/")
-        beside = f"{folder}.json"
-        content = _demand_content(beside, "the record that export writes beside the SavedModel")
-        record = ExportedModel.from_text(content, beside)
-        given = ExportedModel.from_json({**record.to_json(), "uri": folder})
+    if isinstance(given, Uri):
+        where = given.with_ending(".json")
+        content = _demand_content(where, "the record that export writes next to the SavedModel")
+        given = replace(ExportedModel.from_text(content, where), uri=given)
     _demand_model(request.model, given.model, f"export {given.uri}")
     return given
 
@@ -38,7 +39,7 @@ def read_report(request: PushRequest) -> ValidationReport:
     """
     given = request.report
     where = "report"
-    if isinstance(given, str):
+    if isinstance(given, Uri):
         where = f"report {given}"
         content = _demand_content(given, "the report that validate writes")
         given = ValidationReport.from_text(content, given)
@@ -62,11 +63,11 @@ def demand_validated(export: ExportedModel, report: ValidationReport) -> None:
         names = ", ".join(failed) or "the report as a whole"
         raise NotValidated(
             f"{export.uri}: expected a report in which every check passed, got failures of {names}."
-            " Mend the export and validate it again."
+            " Correct the export and validate it again."
         )
 
 
-def _demand_content(uri: str, what: str) -> bytes:
+def _demand_content(uri: Uri, what: str) -> bytes:
     content = read_uri(uri)
     if content is None:
         raise InvalidRecord(f"{uri}: expected {what}, got no such file. Correct the path.")

@@ -14,7 +14,6 @@ import logging
 import time
 
 from redraw.errors import OlderThanLive
-from redraw.names import check_bucket, check_model_name
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.layout import Claim
 from redraw.publish.bucket.signing import sign_version
@@ -56,18 +55,16 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     started = time.monotonic()
-    model = check_model_name(request.model)
-    bucket = check_bucket(request.bucket)
     export, report = read_export(request), read_report(request)
     demand_validated(export, report)
     attachments = name_attachments(export, report)
     candidate = Candidate(request=request, export=export, report=report, attachments=attachments)
-    storage = storage or open_storage(bucket)
+    storage = storage or open_storage(request.bucket)
     release = _publish(storage, candidate)
     if request.make_live:
         _make_live(storage, release, who_asks(request.by))
     seconds = time.monotonic() - started
-    _logger.info("pushed %s: %s, %d bytes in %.1f s", model, release.uri, release.size_bytes, seconds)
+    _logger.info("pushed %s: %s, %d bytes in %.1f s", request.model, release.uri, release.size_bytes, seconds)
     return release
 
 

@@ -130,7 +130,7 @@ def _release_of(
     return Release(
         model=claim.model,
         version=claim.version,
-        uri=f"{storage.uri}/{version_folder(claim.model, claim.version)}",
+        uri=storage.uri / version_folder(claim.model, claim.version),
         digest=claim.digest,
         size_bytes=sum(entry.size for entry in claim.manifest),
         signatures=export.signatures,

@@ -85,7 +85,7 @@ def open_source(export: ExportedModel, report: ValidationReport) -> Iterator[Sou
         return
     with contextlib.ExitStack() as stack:
         folder = Path(export.uri)
-        if "://" in export.uri:
+        if export.uri.is_bucket:
             folder = stack.enter_context(scratch_folder("push", export.size_bytes))
             download_tree(open_storage(export.uri), "", folder)
         if not folder.is_dir():
@@ -142,7 +142,7 @@ class _Validated:
 
 def _find_validated(export: ExportedModel, report: ValidationReport) -> _Validated | None:
     """The objects that validation read; None where the report knows of none there, or the list is gone."""
-    if "://" not in export.uri or report.objects is None:
+    if not export.uri.is_bucket or report.objects is None:
         return None
     storage, read = open_storage(export.uri), report.objects.generations
     listed = _read_list(export)
@@ -160,7 +160,7 @@ def _find_validated(export: ExportedModel, report: ValidationReport) -> _Validat
 
 def _read_list(export: ExportedModel) -> list[ListedFile] | None:
     """The files as the list beside the export gives them, sorted by name, if it is there."""
-    where = f"{export.uri}.files.json"
+    where = export.uri.with_ending(".files.json")
     content = read_uri(where)
     if content is None:
         return None

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from redraw.names import ModelName
 from redraw.records import Record
+from redraw.uri import Uri
 
 __all__ = ["Answer", "AnsweredTensor", "Prediction", "PredictionRow"]
 
@@ -24,9 +26,9 @@ class PredictionRow:
 class Prediction(Record):
     """A published version's answers to the labelled golden examples of its definition."""
 
-    model: str
+    model: ModelName
     version: int
-    uri: str
+    uri: Uri
     signature: str
     output: str
     rows: tuple[PredictionRow, ...]
@@ -57,9 +59,9 @@ class Answer(Record):
         fetched: Whether the version had to be fetched from the bucket.
     """
 
-    model: str
+    model: ModelName
     version: int
-    uri: str
+    uri: Uri
     signature: str
     inputs: Mapping[str, Any]
     outputs: Mapping[str, AnsweredTensor]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from redraw.names import ModelName
 from redraw.records import Checkpoint, Record, Signature, UnreadableRecord
+from redraw.uri import Uri
 
 __all__ = [
     "AdoptedCheckpoint",
@@ -35,7 +37,7 @@ class TensorDescription:
 class CheckpointDescription(Record):
     """What `inspect` finds in a checkpoint."""
 
-    uri: str
+    uri: Uri
     format: str
     step: int | None
     shards: int
@@ -47,7 +49,7 @@ class CheckpointDescription(Record):
 class SavedModelDescription(Record):
     """What `inspect` finds in a SavedModel."""
 
-    uri: str
+    uri: Uri
     tags: tuple[str, ...]
     signatures: Mapping[str, Signature]
     variables: tuple[TensorDescription, ...]
@@ -86,8 +88,8 @@ class AdoptionReport(Record):
         seconds: How long it took.
     """
 
-    model: str
-    catalogue: str
+    model: ModelName
+    catalogue: Uri
     adopted: tuple[AdoptedCheckpoint, ...]
     known: int
     broken: tuple[BrokenCheckpoint, ...]
@@ -104,7 +106,7 @@ class CheckpointList(Record):
         unreadable: The records that a newer version of Redraw wrote.
     """
 
-    model: str
+    model: ModelName
     checkpoints: tuple[Checkpoint, ...]
     unreadable: tuple[UnreadableRecord, ...] = ()
 

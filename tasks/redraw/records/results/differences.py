@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from redraw.names import ModelName
 from redraw.records import Record
 
 __all__ = ["UnlikeVariable", "VariableDifference", "WeightDifferences"]
@@ -58,7 +59,7 @@ class WeightDifferences(Record):
         only_in_other: Keys that it has alone.
     """
 
-    model: str
+    model: ModelName
     version: int
     other: int
     variables: tuple[VariableDifference, ...]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from redraw.names import ModelName
 from redraw.records import Check, Record
+from redraw.uri import Uri
 
 __all__ = ["MirrorReport", "MirroredModel", "PruneReport", "PrunedVersion", "VerifyReport"]
 
@@ -31,7 +33,7 @@ class PruneReport(Record):
         applied: Whether it was done; otherwise this is what would be done.
     """
 
-    model: str
+    model: ModelName
     kept: Mapping[str, str]
     removed: tuple[PrunedVersion, ...]
     bytes: int
@@ -59,8 +61,8 @@ class MirrorReport(Record):
 class VerifyReport(Record):
     """A published version that is what its record says: every check by name, with its evidence."""
 
-    model: str
+    model: ModelName
     version: int
-    uri: str
+    uri: Uri
     checks: tuple[Check, ...]
     passed: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,13 @@ from markupsafe import Markup
 
 from redraw.records import ExportedModel, ValidationReport
 from redraw.storage.opening import write_uri
+from redraw.uri import Uri
 
 __all__ = ["draw_page", "write_report"]
 
 
 def write_report(
-    report: ValidationReport, exported: ExportedModel, attachments: Mapping[str, str], uri: str
+    report: ValidationReport, exported: ExportedModel, attachments: Mapping[str, str], uri: Uri
 ) -> ValidationReport:
     """Write the report, its page and its attachments beside each other.
 
@@ -33,14 +33,14 @@ def write_report(
     Returns:
         The report with the URIs of what is beside it.
     """
-    uri = uri if "://" in uri else str(Path(uri).absolute())
+    uri = uri.absolute()
     stem = uri.removesuffix(".json")
     files = {name: f"{stem}.{name}" for name in attachments} | {"report.html": f"{stem}.html"}
     named = replace(report, attachments=dict(sorted(files.items())))
     page = draw_page(named, exported, attachments.get("graphs.svg"))
     for name, text in {**attachments, "report.html": page}.items():
         write_uri(files[name], text.encode())
-    write_uri(uri, json.dumps(named.to_json(), indent=2).encode())
+    write_uri(uri, named.to_bytes())
     return named
 
 

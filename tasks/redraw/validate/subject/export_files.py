@@ -26,6 +26,7 @@ from redraw.records import Checkpoint, ExportedModel, Signature
 from redraw.records.ledger import LEDGER_SCHEMA
 from redraw.records.schema import check_schema
 from redraw.storage.opening import read_uri
+from redraw.uri import Uri
 from redraw.validate.graph.serving_graph import ServingGraph
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.checkpoint_bytes import list_source_bytes
@@ -53,7 +54,7 @@ class ExportFiles:
 
     exported: ExportedModel
     folder: Path
-    checkpoint: Checkpoint | str
+    checkpoint: Checkpoint | Uri
 
     @cached_property
     def meta_graphs(self) -> list[MetaGraphDef]:
@@ -95,8 +96,8 @@ class ExportFiles:
     @cached_property
     def served_signatures(self) -> Mapping[str, Signature]:
         """Signature name to what the file says of it, as clients see it."""
-        description = describe_saved_model(str(self.folder), str(self.folder))
-        return description.signatures
+        uri = Uri(self.folder)
+        return describe_saved_model(uri, uri).signatures
 
     @cached_property
     def bundle(self) -> TensorBundle:
@@ -137,7 +138,7 @@ class ExportFiles:
         given = self.checkpoint
         try:
             record = given if isinstance(given, Checkpoint) else find_record(given)
-            uri = str(given) if record is None else record.files_uri
+            uri = record.files_uri if record else str(given)
             whole = {row["key"]: tuple(row["shape"]) for row in self.ledger["served"]}
             return join_parts(open_checkpoint(uri), whole)
         except (CheckpointError, StorageError) as err:

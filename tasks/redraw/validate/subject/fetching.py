@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from redraw.checkpoint.catalogue.store import full_uri
 from redraw.errors import InvalidRecord
 from redraw.records import ExaminedObjects, ExportedModel
 from redraw.requests import ValidateRequest
 from redraw.storage.opening import download_tree, open_storage, read_uri
 from redraw.storage.scratch import demand_room
+from redraw.uri import Uri
 
 __all__ = ["Fetched", "fetch_files", "read_exported"]
 
@@ -35,12 +35,12 @@ def read_exported(request: ValidateRequest) -> ExportedModel:
         InvalidRecord: There is no such record, or it is of another model.
     """
     given = request.saved_model
-    if isinstance(given, str):
-        uri = f"{full_uri(given)}.json"
+    if isinstance(given, Uri):
+        uri = given.absolute().with_ending(".json")
         content = read_uri(uri)
         if content is None:
             raise InvalidRecord(
-                f"{uri}: expected the record that export writes beside {given}, got no such file."
+                f"{uri}: expected the record that export writes next to {given}, got no such file."
                 " Export again."
             )
         given = ExportedModel.from_text(content, uri)
@@ -71,8 +71,8 @@ def fetch_files(request: ValidateRequest, exported: ExportedModel, scratch: Path
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     given = request.saved_model
-    uri = given if isinstance(given, str) else given.uri
-    if "://" not in uri:
+    uri = given if isinstance(given, Uri) else given.uri
+    if not uri.is_bucket:
         return Fetched(folder=Path(uri))
     demand_room(scratch, exported.size_bytes)
     storage, folder = open_storage(uri), scratch / "export"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from redraw.names import check_bucket
+from redraw.names import ModelName
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import version_folder
 from redraw.publish.live.set_live import read_pointer
 from redraw.storage.opening import download_tree, open_storage
 from redraw.storage.scratch import demand_room
+from redraw.uri import BucketUri
 from redraw.validate.subject.subject import LiveVersion
 
 __all__ = ["find_live_version"]
 
 
-def find_live_version(model: str, bucket: str | None, scratch: Path) -> LiveVersion | None:
+def find_live_version(model: ModelName, bucket: BucketUri | None, scratch: Path) -> LiveVersion | None:
     """Find a model's live version.
 
     Args:
@@ -33,7 +34,7 @@ def find_live_version(model: str, bucket: str | None, scratch: Path) -> LiveVers
     """
     if bucket is None:
         return None
-    storage = open_storage(check_bucket(bucket))
+    storage = open_storage(bucket)
     version = read_pointer(storage, model).version
     if version is None:
         return None

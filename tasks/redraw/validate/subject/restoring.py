@@ -7,6 +7,7 @@ from pathlib import Path
 
 from redraw.checkpoint.catalogue.store import fetch_checkpoint, find_record
 from redraw.records import Checkpoint, WeightsKind
+from redraw.uri import Uri
 from redraw.validate.subject.export_files import ExportFiles
 from redraw.validate.subject.memory import demand_memory, weight_bytes
 from redraw.validate.subject.reference import LedgerTensors, Reference
@@ -47,7 +48,7 @@ def restore_reference(
     return reference, f"{prefix.name}, restored by {reference.restore(prefix)}"
 
 
-def _is_foreign(checkpoint: Checkpoint | str) -> bool:
+def _is_foreign(checkpoint: Checkpoint | Uri) -> bool:
     """Whether no training run of Redraw has saved it."""
     record = checkpoint if isinstance(checkpoint, Checkpoint) else find_record(checkpoint)
     return record is None or record.run is None

@@ -24,6 +24,7 @@ from redraw.records.results import AdoptionReport
 from redraw.requests import AdoptRequest
 from redraw.storage.files import scan_tree
 from redraw.storage.opening import open_storage, upload_tree
+from redraw.uri import Uri
 from tests.checkpoint_year import MODEL, Year
 
 
@@ -52,7 +53,7 @@ def test_adopt_a_year_of_every_layout_tells_step_and_time_of_each(
     assert report.broken == ()
     expected = {(str(c.uri), c.step, c.trained_at) for c in year_of_checkpoints.checkpoints}
     assert {(c.uri, c.step, c.trained_at) for c in report.adopted} == expected
-    for record in list_checkpoints(str(tmp_path), MODEL):
+    for record in list_checkpoints(Uri(tmp_path), MODEL):
         source = open_checkpoint(record.files_uri)
         assert source.digest() == record.digest
         assert record.uri.startswith(str(year_of_checkpoints.folder if in_place else tmp_path / MODEL))
@@ -78,7 +79,7 @@ def test_adopt_from_a_bucket_into_a_bucket_records_the_same(
     noted = {c.digest: c.trained_at for c in report.adopted if "estimator" in c.uri or "managed" in c.uri}
     assert noted == {digest: here[digest].trained_at for digest in noted}
     assert len(noted) == 6
-    for record in list_checkpoints(f"{bucket}/catalogue", MODEL):
+    for record in list_checkpoints(Uri(bucket) / "catalogue", MODEL):
         assert open_checkpoint(record.files_uri).digest() == record.digest
 
 
@@ -105,7 +106,7 @@ def damage_middle(path: Path) -> None:
     [
         ("estimator/model.ckpt-40.data-00000-of-00001", damage_middle, "checksum|crc32c"),
         ("estimator/model.ckpt-40.data-00000-of-00001", Path.unlink, "found an index alone"),
-        ("estimator/model.ckpt-40.index", Path.unlink, "expected an index beside the data"),
+        ("estimator/model.ckpt-40.index", Path.unlink, "expected an index next to the data"),
         ("estimator/model.ckpt-40.index", lambda path: os.truncate(path, 30), "model.ckpt-40.index"),
         ("keras/net.keras", lambda path: os.truncate(path, 0), "expected an HDF5 file or an archive"),
         ("keras/net.keras", lambda path: os.truncate(path, 900), "net.keras"),
@@ -126,7 +127,7 @@ def test_adopt_with_a_broken_one_lists_it_and_takes_the_rest(
 def test_adopt_nothing_but_broken_ones_is_refused(tmp_path: Path) -> None:
     write_bundle(tmp_path / "run" / "ckpt-1", 1)
     (tmp_path / "run" / "ckpt-1.index").unlink()
-    with pytest.raises(CheckpointCorrupt, match="got 1 that cannot: .*an index beside the data"):
+    with pytest.raises(CheckpointCorrupt, match="got 1 that cannot: .*an index next to the data"):
         adopt(tmp_path / "run", tmp_path / "catalogue")
 
 
@@ -198,3 +199,16 @@ def test_adopt_newer_record_in_the_catalogue_fails_alone(year_of_checkpoints: Ye
     assert (report.adopted, report.known) == ((), 2)
     (broken,) = report.broken
     assert "got 99: a newer version of Redraw wrote it" in broken.reason
+
+
+def test_adopt_in_place_under_a_name_that_no_record_can_hold_is_broken(
+    year_of_checkpoints: Year, bucket: str, tmp_path: Path
+) -> None:
+    storage = open_storage(f"{bucket}/old")
+    for path in (year_of_checkpoints.folder / "estimator").glob("model.ckpt-[34]0*"):
+        storage.create(path.name.replace("model.ckpt-30", "mo\u202edel.ckpt-30"), path)
+    report = adopt(f"{bucket}/old", tmp_path, in_place=True)
+    assert [c.uri for c in report.adopted] == [f"{bucket}/old/model.ckpt-40"]
+    (broken,) = report.broken
+    assert "expected gs://BUCKET" in broken.reason
+    assert len(list(list_checkpoints(Uri(tmp_path), MODEL))) == 1

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from redraw.checkpoint.catalogue.candidates import list_candidates
 from redraw.checkpoint.formats.folder import FoundFile
+from redraw.uri import Uri
 
 FOLDERS = st.sampled_from(["", "d/", "d-1/", "d/d/"])
 STEMS = st.text("a1-.+", max_size=6).filter(lambda stem: stem not in (".", ".."))
@@ -32,7 +33,7 @@ def test_list_candidates_whatever_the_names_puts_together_what_begins_alike(
             f"{Path(each.folder.uri).relative_to(root).as_posix()}/{each.name}".removeprefix("./"): set(
                 each.folder.files
             )
-            for each in list_candidates(root, recursive=True)
+            for each in list_candidates(Uri(root), recursive=True)
         }
     assert found == {
         f"{folder}{stem}": {f"{stem}{suffix}" for suffix in (".index", *suffixes)}
@@ -45,7 +46,7 @@ def test_list_candidates_of_a_flat_folder_holds_few_files(tmp_path: Path) -> Non
         for suffix in (".index", ".data-00000-of-00001"):
             (tmp_path / f"model.ckpt-{step:03d}{suffix}").touch()
     (tmp_path / "notes").touch()
-    found = list(list_candidates(str(tmp_path), recursive=False))
+    found = list(list_candidates(Uri(tmp_path), recursive=False))
     assert [candidate.name for candidate in found] == [f"model.ckpt-{step:03d}" for step in range(300)]
     assert all(len(candidate.folder.files) == 2 for candidate in found)
     assert all(isinstance(file, FoundFile) for candidate in found for file in candidate.folder.files.values())

@@ -4,6 +4,7 @@ import pytest
 
 from redraw.checkpoint.catalogue.count import Count, count_checkpoints
 from redraw.errors import InvalidName
+from redraw.names import ModelName
 from redraw.storage.opening import Storage, open_storage
 
 
@@ -31,4 +32,4 @@ def test_count_checkpoints_beyond_the_bound_says_that_there_are_more(catalogue: 
 
 def test_count_checkpoints_of_an_odd_name_is_refused(catalogue: Storage) -> None:
     with pytest.raises(InvalidName):
-        count_checkpoints(catalogue, "../mnist")
+        count_checkpoints(catalogue, ModelName("../mnist"))

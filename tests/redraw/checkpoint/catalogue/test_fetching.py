@@ -14,6 +14,7 @@ from redraw.checkpoint.catalogue.fetching import fetch_files
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound
 from redraw.storage.opening import open_storage
+from redraw.uri import Uri
 
 
 def upload(folder: Path, uri: str) -> None:
@@ -27,13 +28,13 @@ def test_fetch_prefix_of_tf1_gives_what_tensorflow_reads(tf: Any, bucket: str, t
             for key in ("a", "b"):
                 writer.add_array(key, np.full(2, step, np.float32))
     upload(tmp_path / "run", f"{bucket}/run")
-    prefix = fetch_files(f"{bucket}/run/model.ckpt-2", tmp_path / "here")
+    prefix = fetch_files(Uri(f"{bucket}/run/model.ckpt-2"), tmp_path / "here")
     assert prefix == tmp_path / "here" / "model.ckpt-2"
     assert tf.train.load_checkpoint(str(prefix)).get_tensor("b").tolist() == [2, 2]
     names = sorted(path.name for path in prefix.parent.iterdir())
     data = [f"model.ckpt-2.data-{number:05d}-of-00002" for number in (0, 1)]
     assert names == [*data, "model.ckpt-2.index"]
-    assert fetch_files(f"{bucket}/run", tmp_path / "again", step=1).name == "model.ckpt-1"
+    assert fetch_files(Uri(f"{bucket}/run"), tmp_path / "again", step=1).name == "model.ckpt-1"
 
 
 def test_fetch_files_of_every_format_gives_the_same_tensors(
@@ -49,7 +50,7 @@ def test_fetch_files_of_every_format_gives_the_same_tensors(
         **{name: keras_3_files.folder / name for name in ("model.keras", "model.weights.h5", "legacy.h5")},
     }
     for name, local in known.items():
-        fetched = fetch_files(f"{bucket}/{name}", tmp_path / name)
+        fetched = fetch_files(Uri(f"{bucket}/{name}"), tmp_path / name)
         assert fetched.is_relative_to(tmp_path / name)
         assert open_checkpoint(fetched).digest() == open_checkpoint(local).digest()
 
@@ -57,13 +58,13 @@ def test_fetch_files_of_every_format_gives_the_same_tensors(
 def test_fetch_files_that_are_here_leaves_them_where_they_are(tmp_path: Path) -> None:
     with BundleWriter(tmp_path / "run" / "ckpt") as writer:
         writer.add_array("w", np.zeros(3))
-    assert fetch_files(str(tmp_path / "run"), tmp_path / "scratch") == tmp_path / "run" / "ckpt"
+    assert fetch_files(Uri(tmp_path / "run"), tmp_path / "scratch") == tmp_path / "run" / "ckpt"
     assert not (tmp_path / "scratch").exists()
 
 
 def test_fetch_files_of_nothing_says_so(bucket: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointNotFound, match="found none"):
-        fetch_files(f"{bucket}/nowhere", tmp_path)
+        fetch_files(Uri(f"{bucket}/nowhere"), tmp_path)
 
 
 @pytest.mark.parametrize("change", ["replaced", "removed"])
@@ -86,7 +87,7 @@ def test_fetch_files_that_change_meanwhile_is_refused(
 
     monkeypatch.setattr(fetching, "locate_checkpoint", changing)
     with pytest.raises(CheckpointCorrupt, match=r"ckpt\.data-00000-of-00001: expected the file as it was"):
-        fetch_files(f"{bucket}/ckpt", tmp_path / "here")
+        fetch_files(Uri(f"{bucket}/ckpt"), tmp_path / "here")
 
 
 def remove_object(uri: str) -> None:

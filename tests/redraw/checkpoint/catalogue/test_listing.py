@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from redraw.checkpoint.catalogue.listing import find_named, list_catalogue, list_checkpoints
-from redraw.checkpoint.catalogue.store import add_checkpoint, find_record, folder_name, full_uri
+from redraw.checkpoint.catalogue.store import add_checkpoint, find_record, folder_name
 from redraw.checkpoint.select import select_checkpoint
 from redraw.errors import CheckpointNotFound, InvalidName, InvalidRequest, NewerRecord
 from redraw.records import Checkpoint
 from redraw.requests import CheckpointRequest, CheckpointsRequest
+from redraw.uri import Uri
 
 
 def put(catalogue: Path | str, step: int, digest: str, trained_at: str, **more: Any) -> Checkpoint:
-    folder = f"{full_uri(str(catalogue))}/digits/{folder_name(step, digest * 4)}"
+    folder = Uri(catalogue).absolute() / "digits" / folder_name(step, digest * 4)
     record = Checkpoint(
         model="digits", uri=folder, prefix="weights", format="tensor_bundle", step=step,
         trained_at=trained_at, digest=digest * 4, size_bytes=1, **more,
@@ -71,19 +72,19 @@ def test_list_with_a_time_that_is_none_is_refused() -> None:
 
 def test_list_of_a_hostile_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidName):
-        list(list_checkpoints(str(tmp_path), "../digits"))
+        CheckpointsRequest(model="../digits", catalogue=str(tmp_path))
 
 
 def test_list_passes_over_folders_without_a_record(three: list[Checkpoint], tmp_path: Path) -> None:
     (tmp_path / "digits" / "5-0123456789ab").mkdir()
     (tmp_path / "digits" / "5-0123456789ab" / "weights.index").write_bytes(b"half")
-    assert len(list(list_checkpoints(str(tmp_path), "digits"))) == 3
+    assert len(list(list_checkpoints(Uri(tmp_path), "digits"))) == 3
 
 
 def test_list_in_a_bucket_is_the_same_in_pages(bucket: str) -> None:
     for number in range(40):
         put(bucket, number, f"{number:016x}", f"2024-01-01T00:00:{number:02d}Z")
-    found = list(list_checkpoints(bucket, "digits", trained_from="2024-01-01T00:00:10Z"))
+    found = list(list_checkpoints(Uri(bucket), "digits", trained_from="2024-01-01T00:00:10Z"))
     assert sorted(c.step for c in found) == list(range(10, 40))
 
 
@@ -91,15 +92,15 @@ def test_find_record_of_a_moved_catalogue_tells_where_it_is_now(
     three: list[Checkpoint], tmp_path: Path
 ) -> None:
     shutil.move(tmp_path / "digits", tmp_path / "moved" / "digits")
-    (found,) = [c for c in list_checkpoints(str(tmp_path / "moved"), "digits") if c.step == 200]
+    (found,) = [c for c in list_checkpoints(Uri(tmp_path / "moved"), "digits") if c.step == 200]
     assert found.uri == str(tmp_path / "moved" / "digits" / "200-123456789abc")
     assert find_record(found.uri) == found
 
 
 def test_find_by_step_or_by_folder_gives_the_record(three: list[Checkpoint], tmp_path: Path) -> None:
-    assert find_named(str(tmp_path), "digits", "200") == three[1]
-    assert find_named(str(tmp_path), "digits", "100-2345").digest == three[2].digest
-    assert find_named(str(tmp_path), "digits", f"100-{three[0].digest}") == three[0]
+    assert find_named(Uri(tmp_path), "digits", "200") == three[1]
+    assert find_named(Uri(tmp_path), "digits", "100-2345").digest == three[2].digest
+    assert find_named(Uri(tmp_path), "digits", f"100-{three[0].digest}") == three[0]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_find_by_a_name_of_none_or_several_says_what_there_is(
     name: str, message: str, three: list[Checkpoint], tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointNotFound, match=message):
-        find_named(str(tmp_path), "digits", name)
+        find_named(Uri(tmp_path), "digits", name)
 
 
 @pytest.mark.parametrize(

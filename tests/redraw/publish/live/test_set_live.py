@@ -172,7 +172,7 @@ def test_live_label_canary_is_loaded_beside_the_live_version(bucket: str, versio
 
 
 def test_live_label_canary_with_nothing_live_is_refused(bucket: str, versions: list[int]) -> None:
-    with pytest.raises(VersionNotFound, match="expected a live version for canary to stand beside"):
+    with pytest.raises(VersionNotFound, match="expected a live version next to which canary is served"):
         _live(bucket, versions[0], label="canary")
 
 
@@ -202,7 +202,7 @@ def test_live_set_version_written_again_is_refused_until_it_is_pushed(
 )
 def test_live_request_that_contradicts_itself_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        LiveRequest.from_json({"model": "digits", "bucket": "gs://b", **fields})
+        LiveRequest.from_json({"model": "digits", "bucket": "gs://models", **fields})
 
 
 def test_live_set_earlier_revision_of_the_same_weights_is_allowed(bucket: str, make_export: Any) -> None:

@@ -283,7 +283,7 @@ def test_prune_of_a_folder_that_somebody_writes_to_says_so(
 )
 def test_prune_request_without_a_rule_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        PruneRequest(model="digits", bucket="gs://b", **fields)
+        PruneRequest(model="digits", bucket="gs://models", **fields)
 
 
 def test_prune_and_pin_commands_print_their_records(bucket: str, versions: list[int]) -> None:

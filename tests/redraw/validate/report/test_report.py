@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from redraw.records import Check, ValidationReport
+from redraw.uri import Uri
 from redraw.validate.report.terminal import show_report
 from redraw.validate.report.write import write_report
 
@@ -61,7 +62,7 @@ def test_write_report_that_failed_writes_all_files_and_names_them(
 ) -> None:
     path = tmp_path / "new" / "report.json"
 
-    written = write_report(report, make_export().record, {"graphs.svg": "<svg/>"}, str(path))
+    written = write_report(report, make_export().record, {"graphs.svg": "<svg/>"}, Uri(path))
 
     assert ValidationReport.from_json(json.loads(path.read_text())) == written
     assert written.attachments == {
@@ -74,7 +75,7 @@ def test_write_report_that_failed_writes_all_files_and_names_them(
 def test_write_report_page_shows_every_check_and_runs_nothing(
     report: ValidationReport, make_export: Callable[..., Any], tmp_path: Path
 ) -> None:
-    written = write_report(report, make_export().record, {"graphs.svg": "<svg/>"}, str(tmp_path / "r.json"))
+    written = write_report(report, make_export().record, {"graphs.svg": "<svg/>"}, Uri(tmp_path / "r.json"))
 
     page = Page(Path(written.attachments["report.html"]).read_text())
     tags = [tag for tag, _ in page.tags]

@@ -13,6 +13,7 @@ from redraw.errors import InvalidRecord
 from redraw.export.weights.ledger import Dropped, Ledger, Served
 from redraw.records import Signature, TensorSpec
 from redraw.records.results import VariableDifference, WeightDifferences
+from redraw.uri import Uri
 from redraw.validate.graph_diff.comparison import Comparison, Part
 from redraw.validate.graph_diff.picture import draw_picture
 from redraw.validate.graph_diff.serving_graph import Tensor
@@ -152,7 +153,7 @@ def test_compare_signatures_tells_added_removed_and_changed() -> None:
         )
     }
 
-    rows = {(row.signature, row.side, row.name): row.told for row in compare_signatures(here, there)}
+    rows = {(row.signature, row.side, row.name): row.description for row in compare_signatures(here, there)}
 
     assert rows == {
         ("a", "input", "x"): "dtype and shape",
@@ -246,11 +247,11 @@ def test_in_theme_makes_the_picture_follow_the_page(theme: Any, media: str) -> N
 def test_object_url_leads_to_the_console_or_the_local_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     console = "https://console.cloud.google.com/storage/browser"
-    assert object_url("gs://models/m/1/a b?.txt") == f"{console}/_details/models/m/1/a%20b%3F.txt"
-    assert folder_url("gs://models/m/1/") == f"{console}/models/m/1"
-    assert object_url("/work/m") == folder_url("javascript:alert(1)") == ""
+    assert object_url(Uri("gs://models/m/1/a b?.txt")) == f"{console}/_details/models/m/1/a%20b%3F.txt"
+    assert folder_url(Uri("gs://models/m/1/")) == f"{console}/models/m/1"
+    assert object_url(Uri("/work/m")) == folder_url(Uri("javascript:alert(1)")) == ""
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:4443/")
     local = "http://127.0.0.1:4443/storage/v1/b/models/o"
-    assert object_url("gs://models/m/1/a b") == f"{local}/m%2F1%2Fa%20b?alt=media"
-    assert folder_url("gs://models/m/1") == f"{local}?prefix=m%2F1%2F"
+    assert object_url(Uri("gs://models/m/1/a b")) == f"{local}/m%2F1%2Fa%20b?alt=media"
+    assert folder_url(Uri("gs://models/m/1")) == f"{local}?prefix=m%2F1%2F"

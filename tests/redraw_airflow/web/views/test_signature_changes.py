@@ -28,7 +28,7 @@ def test_compare_tells_every_tensor_of_either_and_what_changed() -> None:
         "only_there": Signature(inputs={}, outputs={"y": _DIGIT}),
     }
     rows = compare_signatures(here, there)
-    assert [(row.signature, row.side, row.name, row.change, row.told) for row in rows] == [
+    assert [(row.signature, row.side, row.name, row.change, row.description) for row in rows] == [
         ("a", "input", "both", "changed", "dtype and shape"),
         ("a", "input", "dtype", "changed", "dtype"),
         ("a", "input", "new", "added", "added"),

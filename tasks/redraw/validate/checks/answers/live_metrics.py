@@ -38,7 +38,7 @@ def check_live_metrics(subject: Subject) -> Check:
     if unmeasured:
         raise CannotRun(
             f"the answers to labelled requests do not tell {', '.join(unmeasured)}",
-            "Label the held-out examples, or mend the names in max_regression.",
+            "Label the held-out examples, or correct the names in max_regression.",
         )
     compared = [
         _compared(definition, name, value, live[name])

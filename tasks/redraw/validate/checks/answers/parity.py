@@ -79,7 +79,7 @@ def _compared(
         request, first = examples[signature].inputs, answers[signature].get(output)
         place = f"signature {signature!r}, output {output!r}"
         if first is not None and _answers_anew(subject, signature, output, request, first):
-            anew.append(f"; {place} is not compared: it answers anew each time, as is declared")
+            anew.append(f"; {place} is not compared: its answers differ each time, as is declared")
         else:
             problems.append(f"{place}: {what}")
     return conclude(

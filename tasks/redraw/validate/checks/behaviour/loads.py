@@ -35,7 +35,7 @@ def check_loads(subject: Subject) -> Check:
         " examples with the outputs, dtypes and shapes that it promises",
         found=found,
         problems=problems,
-        advice="Export again; if it fails again, mend the definition's serve.",
+        advice="Export again; if it fails again, correct the definition's serve.",
     )
 
 

@@ -27,7 +27,7 @@ def check_repeatable(subject: Subject) -> Check:
         for name, request in requests.items():
             found = [f"asked for the {turn + 1}. time, {problem}" for problem in _ask(subject, name, request)]
             if found and declared.get(name):
-                admitted.append(f"{name!r} answers anew each time, as its {', '.join(declared[name])} may")
+                admitted.append(f"{name!r} varies each time, as its {', '.join(declared[name])} may")
             elif found:
                 problems += found
     return conclude(

@@ -36,7 +36,7 @@ def check_row_independence(subject: Subject) -> Check:
     for name, request in subject.golden_requests.items():
         rows = count_rows(request)
         if declared.get(name):
-            notes.append(f"{name!r} is not asked, for it answers anew each time: {', '.join(declared[name])}")
+            notes.append(f"{name!r} is not asked, for its answers vary: {', '.join(declared[name])}")
         elif rows is None:
             notes.append(f"{name!r} is not asked, for its inputs have no rows in common")
         else:
@@ -45,7 +45,7 @@ def check_row_independence(subject: Subject) -> Check:
     return conclude(
         "row-independence",
         looked_at=f"golden rows alone and in batches of {', '.join(map(str, _SIZES))}, shuffled",
-        expected="a row's answer does not depend on the rows beside it, or on how many there are",
+        expected="a row's answer does not depend on the other rows, or on their number",
         found="; ".join(notes),
         problems=problems,
         advice="Draw the network for Mode.SERVE with training=False down to the last layer (batch"

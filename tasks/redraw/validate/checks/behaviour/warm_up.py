@@ -42,7 +42,7 @@ def check_warm_up(subject: Subject) -> Check:
         expected=f"whole records of requests, at most {_MOST_RECORDS}, each of them answered",
         found=f"{count} requests, each answered" if count else "no warm-up requests: a server starts cold",
         problems=problems,
-        advice="A server would not load this version. Export again, which writes the requests anew from"
+        advice="A server would not load this version. Export again, which writes the requests again from"
         " the golden examples.",
     )
 

@@ -41,7 +41,7 @@ def _concluded(against: str, found: str, problems: list[str]) -> Check:
         expected="every request that the live version takes, answered with what it answers",
         found=found,
         problems=problems,
-        advice="Keep what clients use and add a signature beside it, or say why it has to break"
+        advice="Keep what clients use and add a signature next to it, or say why it has to break"
         " (--allow-breaking REASON).",
     )
 
