@@ -20,6 +20,7 @@ from tests.versions.installed import (
     airflow_variables,
     call,
     make_environment,
+    write_users_files,
 )
 
 
@@ -39,6 +40,7 @@ def release(
     """One of the two."""
     home, definitions = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("definitions")
     (definitions / "sample_models").symlink_to(TESTS / "sample_models")
+    write_users_files(home / "dags", definitions)
     python = make_environment(ROOT / ".redraw" / "versions" / request.param, LOCKS[request.param], wheel)
     variables = airflow_variables(home, python, definitions) | {"STORAGE_EMULATOR_HOST": gcs_server}
     made = Release(LOCKS[request.param], python, variables, home)

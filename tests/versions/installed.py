@@ -16,6 +16,7 @@ from packaging.version import Version
 from tests.paths import ROOT
 
 __all__ = [
+    "DAGS",
     "LOCKS",
     "MODEL",
     "UV",
@@ -25,6 +26,7 @@ __all__ = [
     "call",
     "locked_airflow",
     "make_environment",
+    "write_users_files",
 ]
 
 LOCKS = {
@@ -33,6 +35,13 @@ LOCKS = {
 }
 # The model that is trained and published: a straight line.
 MODEL = "line_module"
+DAGS = (
+    "mark_version",
+    "prune_versions",
+    "reexport_checkpoints",
+    "retrain_and_export",
+    "roll_back_model",
+)
 UV = os.fspath(Path(sys.executable).with_name("uv"))
 
 
@@ -109,6 +118,22 @@ def make_environment(folder: Path, lock: Path, wheel: Path) -> Path:
     return python
 
 
+def write_users_files(dags: Path, library: Path) -> None:
+    """Write DAG files of two lines, as users do who have modules and packages named `tasks` of their own.
+
+    Args:
+        dags: The DAGs folder, which has a package of that name.
+        library: A folder of the path, which has a module of that name.
+    """
+    (dags / "tasks").mkdir(parents=True)
+    (dags / "tasks" / "__init__.py").write_text('OWNER = "the team"\n')
+    (library / "tasks.py").write_text('OWNER = "the team"\n')
+    for dag_id in DAGS:
+        (dags / f"{dag_id}.py").write_text(f"from redraw_airflow.dags import {dag_id}\ndag = {dag_id}()\n")
+    own = (dags / "retrain_and_export.py").read_text()
+    (dags / "retrain_and_export.py").write_text(f"from tasks import OWNER\n{own}assert OWNER == 'the team'\n")
+
+
 def airflow_variables(home: Path, python: Path, definitions: Path) -> dict[str, str]:
     """The environment of Airflow's processes.
 
@@ -123,7 +148,7 @@ def airflow_variables(home: Path, python: Path, definitions: Path) -> dict[str, 
     connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": "redraw"}}
     return inherited | {
         "AIRFLOW_HOME": os.fspath(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": os.fspath(ROOT / "dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": os.fspath(home / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         # Nothing lies there: the plugin is found as an installed one is.
         "AIRFLOW__CORE__PLUGINS_FOLDER": os.fspath(home / "plugins"),
