@@ -87,15 +87,11 @@ class PushModelOperator(StageOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and tell the assets' subscribers what was pushed; raises as `StageOperator`."""
         record = self.run_stage(context).to_json()
-        release = Release.from_json(record)
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra = {
-                    "model": release.model,
-                    "version": release.version,
-                    "uri": release.uri,
-                    "digest": release.digest,
-                    "metrics": dict(release.checkpoint.metrics),
+                    **{key: record[key] for key in ("model", "version", "uri", "digest")},
+                    "metrics": record["checkpoint"]["metrics"],
                 }
         return record
 

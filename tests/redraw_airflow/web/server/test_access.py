@@ -67,8 +67,8 @@ def test_ask_with_a_forged_token_is_refused(route: APIRoute, pages: Any) -> None
 
 # Of the version in VALUES nothing but its record is published. All others answer 200.
 MISSING = {
-    "/models/{model}/{version}/graphs.svg": "'graphs.svg': expected something that is kept",
-    "/models/{model}/{version}/attachments/{name}": "'report.html': expected something that is kept",
+    "/models/{model}/{version}/graphs.svg": "'graphs.svg': expected a file that is kept",
+    "/models/{model}/{version}/attachments/{name}": "'report.html': expected a file that is kept",
     "/models/{model}/{version}/beside/{other}/weights": "expected a published version",
     "/models/{model}/{version}/example": "Not Found",
 }
