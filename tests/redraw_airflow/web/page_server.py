@@ -89,7 +89,8 @@ def _environment(home: Path) -> dict[str, str]:
     settings = {
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__PLUGINS_FOLDER": os.fspath(ROOT / "plugins"),
-        "CORE__AUTH_MANAGER": f"{DagRights.__module__}.{DagRights.__name__}",
+        # Next to the program, so that it is found whatever the path is.
+        "CORE__AUTH_MANAGER": f"dag_rights.{DagRights.__name__}",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": os.fspath(home / "passwords.json"),
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
