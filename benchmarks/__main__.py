@@ -1,4 +1,4 @@
-"""Measure what Redraw costs, beside doing without it: `python -m benchmarks [NAME …]`.
+"""Measure what Redraw costs, next to doing without it: `python -m benchmarks [NAME …]`.
 
 Figures are shown and kept in `.redraw/bench.json`; none of them passes or fails. They mean
 most on a machine that does nothing else.

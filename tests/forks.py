@@ -94,7 +94,7 @@ class ForkServer:
         Args:
             function: What it calls, as `module:function`; what that returns is its exit status.
             arguments: Of the function; values that JSON can hold.
-            environment: Variables that it has besides those of the server.
+            environment: Variables that it has in addition to those of the server.
 
         Returns:
             The program, running.

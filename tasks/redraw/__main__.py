@@ -70,7 +70,7 @@ class Command:
     tables: str | None = None
 
     def run(self, request: Request) -> Record:
-        """Call the verb; a model that nobody defines is told before the dear imports."""
+        """Call the verb; a model that nobody defines is refused before the expensive imports."""
         if self.loads_definition:
             find_model(request.to_json()["model"])
         with keep_stdout(), naming_extras():

@@ -156,7 +156,7 @@ _BLOCK = 8 << 20
 def demand_content(storage: Storage, claim: Claim) -> int:
     """Read every object of a version and demand that its SHA-256 is the manifest's.
 
-    A checksum of 32 bits tells damage, not intent: whoever may write to the bucket can make
+    A checksum of 32 bits tells damage, not intent: anyone who may write to the bucket can make
     other bytes of the same crc32c.
 
     Args:

@@ -19,7 +19,7 @@ __all__ = ["draw_page", "write_report"]
 def write_report(
     report: ValidationReport, exported: ExportedModel, attachments: Mapping[str, str], uri: Uri
 ) -> ValidationReport:
-    """Write the report, its page and its attachments beside each other.
+    """Write the report, its page and its attachments next to each other.
 
     The record comes last: where it is, all that it names is there.
 
@@ -28,10 +28,10 @@ def write_report(
         exported: What was examined.
         attachments: File name to text.
         uri: The record's file, local or in a bucket; `NAME.json` has `NAME.html` and
-            `NAME.<attachment>` beside it.
+            `NAME.<attachment>` next to it.
 
     Returns:
-        The report with the URIs of what is beside it.
+        The report with the URIs of what is next to it.
     """
     uri = uri.absolute()
     stem = uri.removesuffix(".json")

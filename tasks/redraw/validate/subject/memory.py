@@ -11,7 +11,7 @@ __all__ = ["available_memory", "demand_memory", "weight_bytes"]
 
 # Measured of 0.6 and 2.6 GB: loaded or restored they take 1.055 times their bytes.
 _PER_BYTE = 1.06
-# What it takes besides: TensorFlow in the process of the checks 0.7 GB, the C++ runtime in the other 0.4 GB.
+# What it takes on top: TensorFlow in the process of the checks 0.7 GB, the C++ runtime in the other 0.4 GB.
 _BESIDE = 1_200_000_000
 
 

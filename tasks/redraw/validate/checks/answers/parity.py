@@ -74,19 +74,19 @@ def _compared(
             problems=[str(err)],
             advice="Validate with the definition and the checkpoint that the export was made of.",
         )
-    problems, anew = list[str](), list[str]()
+    problems, varying = list[str](), list[str]()
     for (signature, output), what in _differences(wanted, answers, tolerance):
         request, first = examples[signature].inputs, answers[signature].get(output)
         place = f"signature {signature!r}, output {output!r}"
-        if first is not None and _answers_anew(subject, signature, output, request, first):
-            anew.append(f"; {place} is not compared: its answers differ each time, as is declared")
+        if first is not None and _answers_varying(subject, signature, output, request, first):
+            varying.append(f"; {place} is not compared: its answers differ each time, as is declared")
         else:
             problems.append(f"{place}: {what}")
     return conclude(
         name,
         looked_at=f"the answers to {rows} requests, and those of {how}",
         expected=expected,
-        found="".join([f"the same; floats differ by {largest_error(wanted, answers):.3g} at most", *anew]),
+        found="".join([f"the same; floats differ by {largest_error(wanted, answers):.3g} at most", *varying]),
         problems=problems,
         advice=_ADVICE,
     )
@@ -103,7 +103,7 @@ def _differences(
                 yield (signature, output), _shown(want, got)
 
 
-def _answers_anew(
+def _answers_varying(
     subject: Subject, signature: str, output: str, request: Mapping[str, np.ndarray], first: np.ndarray
 ) -> bool:
     """Whether an output is one that samples or counts, by declaration and by its answers."""
