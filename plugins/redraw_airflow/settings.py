@@ -258,7 +258,6 @@ SETTINGS: tuple[Setting[Any], ...] = (
     CACHE,
     TENSORBOARD,
     STORAGE_TIMEOUT,
-    STORAGE_TOKEN,
     PUBLISHING_DAGS,
     MARK_DAG,
     PRUNE_DAG,
@@ -269,4 +268,5 @@ SETTINGS: tuple[Setting[Any], ...] = (
     STATE,
     AIRFLOW_PORT,
     GCS_PORT,
+    STORAGE_TOKEN,
 )

@@ -187,6 +187,7 @@ def _local_grant(connection: Connection) -> dict[str, Any]:
     """For a server that stands in for Cloud Storage: its token, if the connection has one as its password."""
     if not connection.password:
         return {"kind": "anonymous"}
+    mask_secret(connection.password)
     return {"kind": "token", "token": connection.password, "expiry": None, "quota_project": None}
 
 
