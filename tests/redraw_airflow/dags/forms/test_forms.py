@@ -15,7 +15,7 @@ from redraw_airflow.dags.forms import (
     roll_back_form,
 )
 
-CHOICES = {"checkpoint": "latest", "metric": None, "step": None}
+CHOICES = {"model": "mnist", "approval": "default", "checkpoint": "latest", "metric": None, "step": None}
 
 
 @pytest.mark.parametrize(
