@@ -24,7 +24,7 @@ DEFINITION = '"""A model."""\nclass Model:\n    {attribute}: bool = {value}\n'
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three models: `asking` waits for a person, `two` for another one than who started it, `plain` for none."""
+    """Models: `asking` waits for a person, `two` for another one than who started it, `plain` for none."""
     package = tmp_path / "asked_models"
     package.mkdir()
     (package / "__init__.py").touch()
