@@ -40,6 +40,7 @@ error without the libraries that raised it.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Protocol
 
 __all__ = [
@@ -77,7 +78,17 @@ __all__ = [
     "VersionNotFound",
     "WorkerLost",
     "error_named",
+    "one_line",
 ]
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def one_line(text: object, most: int = 2000) -> str:
+    """A message of another library as one line: without Keras' colours, and cut after so many characters."""
+    line = " ".join(_COLOURS.sub("", str(text)).split())
+    return line if len(line) <= most else f"{line[:most]} …"
 
 
 class _Report(Protocol):

@@ -150,7 +150,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     }
     return stage_environment(settings) | {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection, allow_nan=False),
         # This machine is its user's own.
         TRY_IT.variable: "1",
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},

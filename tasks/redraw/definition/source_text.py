@@ -7,9 +7,13 @@ import functools
 from dataclasses import dataclass, field
 
 from redraw.definition import Applies
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, one_line
 
 __all__ = ["DefinitionText", "read_definition_text"]
+
+
+# Forms and pages show it.
+_LONGEST_SUMMARY = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,7 @@ class DefinitionText:
 
 # Each form, and each view of the pages, reads every definition.
 @functools.lru_cache(maxsize=4096)
-def read_definition_text(source: str) -> DefinitionText:
+def read_definition_text(source: str | bytes) -> DefinitionText:
     """Read a definition's file; the same content is parsed once.
 
     Args:
@@ -45,13 +49,14 @@ def read_definition_text(source: str) -> DefinitionText:
     Raises:
         SyntaxError: It is no Python.
         ValueError: The same, for null bytes.
+        RecursionError: It is nested too deep; for some depths it is a MemoryError.
     """
     tree = ast.parse(source)
     values = _class_attributes(tree)
     applies, applies_problem = _read_applies(values.get("applies_to"))
     approval, approval_problem = _read_approval(values.get("approval"))
     return DefinitionText(
-        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
+        summary=one_line((ast.get_docstring(tree) or "").partition("\n")[0], _LONGEST_SUMMARY),
         applies=applies,
         approval=approval,
         metrics=_read_keys(values.get("thresholds")),

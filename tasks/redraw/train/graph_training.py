@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import partitions
 from redraw.definition import GraphFunctionDefinition, Mode
-from redraw.errors import InvalidDefinition, RedrawError
+from redraw.definition.user_code import running_user_code
+from redraw.errors import InvalidDefinition
 
 __all__ = ["Drawing", "TrainingGraph", "draw_mode", "draw_training"]
 
@@ -79,19 +80,13 @@ def draw_training(
             training does not have.
     """
     where = f"{type(definition).__module__}.{type(definition).__name__}"
-    try:
+    with running_user_code(f"{where}, drawn for training,"):
         step = tf.compat.v1.train.get_or_create_global_step()
         train = draw_mode(definition, Mode.TRAIN, training_spec)
         weights = tuple(v for v in tf.compat.v1.global_variables() if v is not step)
         train_step, average = _drawn_step(definition, train.loss, step)
         known = tf.compat.v1.global_variables()
         evaluated, averaged = _drawn_evaluations(definition, evaluation_spec, average)
-    except RedrawError:
-        raise
-    except Exception as err:
-        raise InvalidDefinition(
-            f"{where} fails in a graph with {type(err).__name__}: {err}. Correct the definition."
-        ) from err
     _demand_shared(where, known)
     return TrainingGraph(
         step=step, weights=weights, train=train, train_step=train_step,

@@ -141,7 +141,7 @@ def digest_entries(entries: Mapping[str, TensorEntry]) -> str:
         entry = entries[key]
         parts = sorted((part.starts, part.shape, part.size, part.crc32c) for part in entry.slices)
         line = [key, entry.dtype, entry.shape, parts, entry.size, entry.crc32c]
-        digest.update(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        digest.update(json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n")
     return digest.hexdigest()
 
 

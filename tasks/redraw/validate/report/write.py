@@ -12,6 +12,7 @@ from markupsafe import Markup
 from redraw.records import ExportedModel, ValidationReport
 from redraw.storage.opening import write_uri
 from redraw.uri import Uri
+from redraw.validate.outcome import group_dependents, is_dependent
 
 __all__ = ["draw_page", "write_report"]
 
@@ -72,6 +73,8 @@ def draw_page(report: ValidationReport, exported: ExportedModel, picture: str | 
     }
     return _TEMPLATES.get_template("page.html").render(
         report=report,
+        held_up=[check for check in report.checks if not check.admits and not is_dependent(check)],
+        dependents=group_dependents(check for check in report.checks if not check.admits),
         exported=exported,
         sums={name: count for name, count in sums.items() if count},
         # Drawn with every value escaped, and never from outside; it has to stand in the page as it is.
