@@ -43,7 +43,10 @@ def running_user_code(where: str, *passing: type[Exception]) -> Iterator[None]:
     except BaseException as err:
         if _interrupted(err):
             raise
-        cause = one_line(f"{type(err).__name__}: {err}")
+        text = str(err)
+        # Autograph puts its own lines before the message.
+        text = text.rstrip().rpartition("\n")[2] if text.startswith("in user code:") else text
+        cause = one_line(f"{type(err).__name__}: {text}")
         raise InvalidDefinition(f"{where} fails with {cause}. Correct the definition.") from err
 
 

@@ -11,6 +11,7 @@ __all__ = ["CannotRun", "conclude", "fail", "group_dependents", "is_dependent", 
 
 # A report is read by people: after so many problems of one check the rest are counted.
 _MOST_SHOWN = 8
+_CORRECT = "Correct the definition."
 _NEEDS = "not run: it needs the check "
 
 
@@ -91,6 +92,6 @@ def fail(name: str, cause: str) -> Check:
         status="failed",
         looked_at="the definition",
         expected="a definition whose code runs",
-        found=cause,
-        advice="Correct the definition.",
+        found=cause.removesuffix(_CORRECT).rstrip(" ."),
+        advice=_CORRECT,
     )

@@ -25,7 +25,7 @@ from redraw.storage.scratch import scratch_folder
 from redraw.validate.outcome import CannotRun, fail, is_dependent, skip, skip_dependent
 from redraw.validate.plan import PLAN, PlannedCheck
 from redraw.validate.report.terminal import announce_check, announce_dependents, show_report
-from redraw.validate.report.write import write_report
+from redraw.validate.report.write import check_place, write_report
 from redraw.validate.subject.fetching import fetch_files, read_exported
 from redraw.validate.subject.live_version import find_live_version
 from redraw.validate.subject.standard import Standard
@@ -57,6 +57,7 @@ def validate_model(request: ValidateRequest) -> ValidationReport:
         UnknownModel: No definition of that name.
         InvalidRequest: A waiver names no check.
         InvalidRecord: The export has no record, or is of another model.
+        OutputExists: The report would go over another file, or into the SavedModel.
         CheckpointNotFound: The checkpoint to compare with is gone.
     """
     with Validator() as validator:
@@ -88,6 +89,7 @@ class Validator:
         check_waivers(request.waivers)
         started = time.monotonic()
         exported = read_exported(request)
+        check_place(request.report, exported)
         with scratch_folder("validate") as scratch:
             subject = self._subject(request, exported, scratch)
             logger.info("validating %s in %s", request.model, exported.uri)
@@ -174,8 +176,9 @@ def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waive
         except CannotRun as lacking:
             check = skip(planned.name, lacking.reason, lacking.advice)
         except (InvalidDefinition, MissingDependency) as err:
-            same = next((check.name for check in before if check.found == str(err)), None)
-            check = fail(planned.name, str(err)) if same is None else skip_dependent(planned.name, same)
+            check = fail(planned.name, str(err))
+            if (same := next((one.name for one in before if one.found == check.found), None)) is not None:
+                check = skip_dependent(planned.name, same)
     waived = waivers.get(planned.name, "") if check.status == "not_run" else ""
     return replace(check, waived=waived, seconds=round(time.monotonic() - started, 3))
 
