@@ -11,7 +11,7 @@ import tensorflow as tf
 from redraw.compat.tensorflow import partitions
 from redraw.definition import GraphFunctionDefinition, Mode
 from redraw.definition.user_code import running_user_code
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, short_list
 
 __all__ = ["Drawing", "TrainingGraph", "draw_mode", "draw_training"]
 
@@ -161,6 +161,6 @@ def _demand_shared(where: str, known: list[Any]) -> None:
     if fresh:
         raise InvalidDefinition(
             f"{where}: expected the variables of training when it draws for evaluation, got new ones:"
-            f" {', '.join(fresh[:5])}. Make variables by tf.compat.v1.get_variable, with equal names in"
-            " every mode."
+            f" {short_list(fresh, 'new variables')}. Make variables by tf.compat.v1.get_variable, with equal"
+            " names in every mode."
         )

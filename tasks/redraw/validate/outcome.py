@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from redraw.errors import short_list
 from redraw.records import Check
 
 __all__ = ["CannotRun", "conclude", "fail", "group_dependents", "is_dependent", "skip", "skip_dependent"]
 
-# A report is read by people: after so many problems of one check the rest are counted.
+# A report is read by people: of more problems of one check the log has all.
 _MOST_SHOWN = 8
 _CORRECT = "Correct the definition."
 _NEEDS = "not run: it needs the check "
@@ -41,13 +42,12 @@ def conclude(
         The check, passed or failed.
     """
     listed = list(problems)
-    more = f"; and {len(listed) - _MOST_SHOWN} more" if len(listed) > _MOST_SHOWN else ""
     return Check(
         name=name,
         status="failed" if listed else "passed",
         looked_at=looked_at,
         expected=expected,
-        found="; ".join(listed[:_MOST_SHOWN]) + more if listed else found,
+        found=short_list(listed, f"problems of the check {name}", _MOST_SHOWN, "; ") if listed else found,
         advice=advice if listed else "",
     )
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from redraw.compat.tensorflow import is_reference
 from redraw.definition import GraphFunctionDefinition, Mode
 from redraw.definition.user_code import method_of, running_user_code
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, short_list
 from redraw.export.graph.canonical import make_canonical
 from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
 from redraw.export.graph.graph_assets import name_assets, put_asset_names
@@ -132,8 +132,8 @@ def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reached: se
     if strays:
         raise InvalidDefinition(
             f"{type(definition).__module__}.{type(definition).__name__}.graph: expected served variables in"
-            f" the collection 'variables', got {', '.join(strays[:5])} outside of it. Make variables by"
-            " tf.compat.v1.get_variable, without collections of their own."
+            f" the collection 'variables', got {short_list(strays, 'stray variables')} outside of it. Make"
+            " variables by tf.compat.v1.get_variable, without collections of their own."
         )
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from redraw.checkpoint.objects.roles import Role
-from redraw.errors import CheckpointMismatch
+from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.ledger import Dropped, Served
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_rest"]
 
-_SHOWN = 5
 _TRAINING_ONLY, _UNREACHED = "training only", "reached by no signature"
 
 
@@ -74,7 +73,7 @@ def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
 def _demand_none(unexplained: Sequence[str]) -> None:
     if unexplained:
         raise CheckpointMismatch(
-            f"the checkpoint holds weights that no served variable takes: {', '.join(unexplained[:_SHOWN])}"
-            f"{' …' if len(unexplained) > _SHOWN else ''} ({len(unexplained)} in all). Serve them, or name"
+            "the checkpoint holds weights that no served variable takes:"
+            f" {short_list(unexplained, 'weights that no served variable takes')}. Serve them, or name"
             " them in the definition's training_only."
         )
