@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from redraw.ask.values import encode_values
 from redraw.definition import GoldenExamples, ModelDefinition
-from redraw.definition.held_out import read_examples
+from redraw.definition.examples import read_examples
 from redraw.definition.registry import load_definition
 from redraw.errors import InvalidDefinition, VersionNotFound
 from redraw.publish.live.set_live import change_live

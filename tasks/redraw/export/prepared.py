@@ -13,7 +13,7 @@ import tensorflow as tf
 from redraw.checkpoint.formats.parts import join_parts
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.definition import ModelDefinition
-from redraw.definition.held_out import read_examples
+from redraw.definition.examples import read_examples
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.export.graph.drawing import draw_graph
 from redraw.export.graph.drawn import DrawnGraph

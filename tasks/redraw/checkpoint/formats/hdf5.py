@@ -50,7 +50,7 @@ class Hdf5Source(StreamedSource):
         self.uri, self.files = uri, files
         try:
             opened = [h5py.File(content, "r") for content in contents]
-            self._file = opened[0] if len(opened) == 1 else _Shards(opened)
+            self._file: Any = opened[0] if len(opened) == 1 else _Shards(opened)
             self._datasets = dict(pair for file in opened for pair in _datasets(file, uri))
             keras_2 = _is_keras_2(self._file)
             build = graph_of_keras_2 if keras_2 else graph_of_keras_3

@@ -76,14 +76,14 @@ class Standard:
     @cached_property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to the definition's examples."""
-        from redraw.definition.held_out import read_examples
+        from redraw.definition.examples import read_examples
 
         return read_examples(self.definition, "golden_examples")
 
     @cached_property
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to requests that training never saw."""
-        from redraw.definition.held_out import read_examples
+        from redraw.definition.examples import read_examples
 
         return read_examples(self.definition, "held_out_examples")
 
