@@ -15,6 +15,7 @@ from redraw.definition import GoldenExamples, ModelDefinition
 from redraw.definition.examples import read_examples
 from redraw.definition.registry import load_definition
 from redraw.errors import InvalidDefinition, VersionNotFound
+from redraw.export.graph.argument_names import argument_names
 from redraw.publish.live.set_live import change_live
 from redraw.records.results import Prediction, PredictionRow
 from redraw.requests import LiveRequest, PredictRequest
@@ -51,7 +52,13 @@ def predict_golden(request: PredictRequest) -> Prediction:
     with scratch_folder("predict") as folder:
         download_tree(storage, "", folder)
         served = tf.saved_model.load(str(folder)).signatures[signature]
-        answers = served(**{name: tf.constant(value) for name, value in examples.inputs.items()})
+        names, known = argument_names(examples.inputs), served.structured_input_signature[1]
+        answers = served(
+            **{
+                name if name in known else names[name]: tf.constant(value)
+                for name, value in examples.inputs.items()
+            }
+        )
     rows = _rows(np.asarray(examples.labels[output]), answers[output].numpy())
     logger.info("%s answers %d of %d as labelled", storage.uri, sum(row.correct for row in rows), len(rows))
     return Prediction(

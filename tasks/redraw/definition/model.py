@@ -245,6 +245,8 @@ def _check_signature(where: str, signature: Signature) -> None:
         raise InvalidDefinition(f"{where}: expected inputs and outputs, got {signature}. Name them.")
     for kind, tensors in (("input", signature.inputs), ("output", signature.outputs)):
         for name, spec in tensors.items():
+            if not name or "\0" in name:
+                raise InvalidDefinition(f"{where}, {kind} {name!r}: expected a name, got none. Name it.")
             if not spec.shape or spec.shape[0] is not None:
                 raise InvalidDefinition(
                     f"{where}, {kind} {name!r}: expected a batch dimension (None first), got {spec}."

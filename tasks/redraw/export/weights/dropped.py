@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_rest"]
 
+_SHOWN = 5
 _TRAINING_ONLY, _UNREACHED = "training only", "reached by no signature"
 
 
@@ -72,8 +73,9 @@ def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
 
 def _demand_none(unexplained: Sequence[str]) -> None:
     if unexplained:
+        shown = short_list(unexplained, "weights that no served variable takes", _SHOWN)
+        count = f" ({len(unexplained)} in all)" if len(unexplained) <= _SHOWN else ""
         raise CheckpointMismatch(
-            "the checkpoint holds weights that no served variable takes:"
-            f" {short_list(unexplained, 'weights that no served variable takes')}. Serve them, or name"
+            f"the checkpoint holds weights that no served variable takes: {shown}{count}. Serve them, or name"
             " them in the definition's training_only."
         )
