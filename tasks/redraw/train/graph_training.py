@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import partitions
 from redraw.definition import GraphFunctionDefinition, Mode
+from redraw.definition.graph_function import replaced
 from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition, short_list
 
@@ -128,8 +130,12 @@ def _drawn_evaluations(
         return _averaged(average, getter(*args, **kwargs))
 
     scope = tf.compat.v1.get_variable_scope()
-    with tf.compat.v1.variable_scope(scope, custom_getter=averaged_variable):
-        return evaluated, draw_mode(definition, Mode.EVALUATE, spec)
+    token = replaced.set(functools.partial(_averaged, average))
+    try:
+        with tf.compat.v1.variable_scope(scope, custom_getter=averaged_variable):
+            return evaluated, draw_mode(definition, Mode.EVALUATE, spec)
+    finally:
+        replaced.reset(token)
 
 
 def _averaged(average: Any, variable: Any) -> Any:

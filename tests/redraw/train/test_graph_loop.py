@@ -201,7 +201,8 @@ def test_train_graph_function_of_another_shape_is_refused_by_its_tensor(
         ),
         (
             "def graph(self, mode, features):\n"
-            "    return tf.Variable(1.0) * tf.ones([tf.size(features['word']), 1])",
+            "    w = tf.compat.v1.get_variable(mode.value, [])\n"
+            "    return w * tf.ones([tf.size(features['word']), 1])",
             "expected the variables of training when it draws for evaluation, got new ones",
         ),
         (
