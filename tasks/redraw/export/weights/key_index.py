@@ -102,11 +102,11 @@ def _catalogs(
 
     if source.graph is None:
         # What is asked for by its whole name is a weight, though it may be named after another one.
-        asked = {variable.name for variable in wanted.variables} if role is Role.MODEL_WEIGHT else set()
+        whole = {variable.name for variable in wanted.variables} if role is Role.MODEL_WEIGHT else set()
         names = {
             key.removesuffix(":0").removesuffix(AVERAGE_SUFFIX): key
             for key in source.entries
-            if roles[key] is role or (key in asked and roles[key] is Role.SLOT_VARIABLE)
+            if roles[key] is role or (key in whole and roles[key] is Role.SLOT_VARIABLE)
         }
         yield from _by_names("name", names, wanted)
         return

@@ -1,4 +1,4 @@
-"""Variables that a graph function makes by `tf.Variable`: shared by their order in every drawing of a graph."""
+"""What a graph function makes by `tf.Variable`, shared by its order in every drawing of a graph."""
 
 from __future__ import annotations
 
