@@ -5,7 +5,7 @@ None of these is an error of Redraw: they are findings, and a check turns each i
 
 from __future__ import annotations
 
-__all__ = ["LoadFailed", "RequestRefused", "ServingCrashed", "ServingFailure"]
+__all__ = ["LoadFailed", "OperationsRefused", "RequestRefused", "ServingCrashed", "ServingFailure"]
 
 
 class ServingFailure(Exception):
@@ -14,6 +14,10 @@ class ServingFailure(Exception):
 
 class LoadFailed(ServingFailure):
     """The C++ loader refuses the SavedModel."""
+
+
+class OperationsRefused(LoadFailed):
+    """The SavedModel holds operations that no model may hold: it is not loaded."""
 
 
 class RequestRefused(ServingFailure):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from redraw.serving.errors import LoadFailed, RequestRefused, ServingCrashed
+from redraw.errors import CheckpointError
+from redraw.serving.errors import LoadFailed, OperationsRefused, RequestRefused, ServingCrashed
+from redraw.serving.graph.allowed import demand_allowed
+from redraw.serving.graph.serving_graph import ServingGraph, read_meta_graphs
 from redraw.serving.wire import normalize_array
 from redraw.serving.worker_process import WorkerProcess
 
@@ -20,6 +23,9 @@ __all__ = ["Latency", "LoadedModel", "ServingProcess"]
 _REQUEST_SECONDS = 60.0
 _LOAD_SECONDS = 120.0
 _SLOWEST_DISK = 20e6  # bytes a second
+# What the loader reads, and what it would read instead.
+_GRAPH = "saved_model.pb"
+_OTHER_GRAPHS = ("saved_model.pbtxt", "saved_model.cpb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +82,41 @@ class ServingProcess:
         """End the process."""
         self.worker.end()
 
-    def load(self, folder: Path, tags: Sequence[str] = ("serve",)) -> LoadedModel:
-        """Load a SavedModel as a server does.
+    def load(
+        self,
+        folder: Path,
+        tags: Sequence[str] = ("serve",),
+        declared: Callable[[], Collection[str]] = tuple,
+    ) -> LoadedModel:
+        """Load a SavedModel as a server does, if its operations are allowed.
 
         Args:
             folder: It.
             tags: Which of its graphs.
+            declared: Operations that its definition declares in `stateful_ops`; called if there are
+                some that have to be declared.
 
         Raises:
+            OperationsRefused: It holds operations that no model may hold.
             LoadFailed: The C++ loader refuses it.
             ServingCrashed: The process died of it.
         """
+        _demand_loadable(folder, tags, declared)
         return LoadedModel(self, folder, tuple(tags), next(self._ids))
+
+
+def _demand_loadable(folder: Path, tags: Sequence[str], declared: Callable[[], Collection[str]]) -> None:
+    """Look through the graph that the C++ loader would choose; what it finds none in it refuses itself."""
+    for other in _OTHER_GRAPHS:
+        if (folder / other).exists():
+            raise OperationsRefused(f"expected the graph in {_GRAPH} alone, got {other} as well")
+    try:
+        graphs = read_meta_graphs(folder / _GRAPH) if (folder / _GRAPH).exists() else []
+    except CheckpointError as err:
+        raise LoadFailed(str(err)) from err
+    for graph in graphs:
+        if set(graph.meta_info_def.tags) == set(tags):
+            demand_allowed(ServingGraph(graph), declared)
 
 
 class LoadedModel:

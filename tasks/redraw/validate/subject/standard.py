@@ -18,7 +18,7 @@ from redraw.records import Check
 if TYPE_CHECKING:
     from redraw.definition import GoldenExamples, ModelDefinition
     from redraw.records import WeightsKind
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.graph_diff.training import TrainingGraph
     from redraw.validate.subject.reference import Reference
 
