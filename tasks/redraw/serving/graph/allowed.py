@@ -9,6 +9,7 @@ outside of the session; what the model says of itself counts for nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -32,11 +33,17 @@ _SAVER = frozenset({"SaveV2", "MergeV2Checkpoints", "RestoreV2"})
 _RESTORE = "RestoreV2"
 # These touch the session's own memory alone: whether an answer may need them is for `inference-ops` to say.
 _WITHIN = frozenset({"optimizer", "random", "gradient", "update"})
+# Stateful, and yet within the session too: `repeatable` and `variables-unchanged` see what they do to answers.
+_HARMLESS = re.compile(
+    "^(Timestamp|TemporaryVariable|Stack((Close|Pop|Push)?V2)?|BoostedTrees.*|IsBoostedTrees.*"
+    "|AnonymousMutable.*Table.*)$"
+)
 # Operations that read a file, or write one, if an attribute says so; and the values that do not.
 _HARMLESS_VALUES: dict[str, tuple[str, tuple[bytes, ...]]] = {
     "PrintV2": ("output_stream", (b"stderr", b"stdout", b"log(")),
     "DecodeProtoV2": ("descriptor_source", (b"local://", b"bytes://")),
     "EncodeProto": ("descriptor_source", (b"local://", b"bytes://")),
+    "FixedUnigramCandidateSampler": ("vocab_file", ()),
 }
 _MOST_NAMED = 5
 
@@ -162,8 +169,10 @@ def _group_of(graph: ServingGraph, node: NodeDef) -> OpGroup | None:
         return OpGroup.plain("unknown", "is none of TensorFlow's own")
     if _harmful_value(node):
         return OpGroup.plain("file", "reads or writes a file")
-    group = runs_on_host(node.op) or find_group(node.op, stateful=is_stateful(node.op))
-    return None if group is None or group.name in _WITHIN else group
+    if (host := runs_on_host(node.op)) is not None:
+        return host
+    group = find_group(node.op, stateful=is_stateful(node.op))
+    return None if group is None or group.name in _WITHIN or _HARMLESS.search(node.op) else group
 
 
 def _harmful_value(node: NodeDef) -> bool:

@@ -64,13 +64,12 @@ _HOST = (
            "^InitializeTableFromTextFile", "^ImmutableConst$", "^LoadAndRemapMatrix$",
            "^FileSystemSetConfiguration$", "^(TFRecord|TextLine|FixedLengthRecord|LMDB|CSV|Sql).*Dataset",
            "DatasetToTFRecord", "^(Load|Save|Snapshot|MatchingFiles)Dataset", "^CreateSummary",
-           "^GenerateVocabRemapping$", "^DumpTensor$", "^CalibrationStatisticsSaver$"),
+           "^GenerateVocabRemapping$", "^DumpTensor$", "^CalibrationStatisticsSaver$", "^Skipgram$"),
     _group("socket", "speaks to other processes", "^Rpc", "^_?(Host)?(Send|Recv)$", "^Collective", "^Nccl",
            "^RemoteCall$", "DataService", "^RegisterDataset", "^Copy(Host)?$",
            "^Debug(Identity|NumericSummary|NanCount)"),
     _group("machine", "ends the process, or needs code or hardware that is not TensorFlow's own", "^Abort$",
-           "^XlaCustomCall", "^TfLiteSubgraphExecute$", "^MlirPassthroughOp$", "^_?T[Pp][Uu]", "^DTensor",
-           "^ConfigureDistributedTPU$", "(In|Out)feed"),
+           "^XlaCustomCall", "^TfLiteSubgraphExecute$", "^MlirPassthroughOp$", "T[Pp][Uu]", "^DTensor", "(In|Out)feed"),
 )  # fmt: skip
 
 # Stateful by definition, and yet what answering is made of: variables and tables that are
