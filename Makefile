@@ -1,4 +1,4 @@
-# The commands of the README. All of them run in .venv, which the locks beside this file make up.
+# The commands of the README. All of them run in .venv, which the locks next to this file make up.
 
 PYTHON ?= python3
 ENVIRONMENT := .venv/.made-from-the-locks
@@ -21,11 +21,11 @@ help:
 	@echo "make test-distributed  several machines: no shared disk, and Celery with PostgreSQL and Redis"
 	@echo "make test-versions     the oldest and the newest Airflow that Redraw works with"
 	@echo "make dist    the wheel and the source distribution, in dist/"
-	@echo "make bench   what it costs, beside doing without: BENCHMARKS=\"dag-parse commands\" picks some"
-	@echo "make screenshots  the README's pictures of the pages, anew"
+	@echo "make bench   what it costs, versus doing without: BENCHMARKS=\"dag-parse commands\" picks some"
+	@echo "make screenshots  the README's pictures of the pages, made again"
 	@echo "make fuzz    damage checkpoints at random for as long as is asked: CASES=1000000 a test, from SEED=1"
 	@echo "make mutants  plant small slips in a copy and count those that the nearest tests catch: MUTANTS=40 SEED=1 PACKAGES=web"
-	@echo "make lock    the locks anew, after a change of a requirements*.in: what is locked stays as long as it fits"
+	@echo "make lock    compile the locks after a change of a requirements*.in: what is locked stays as long as it fits"
 
 setup: $(ENVIRONMENT)
 

@@ -59,7 +59,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "executors": measure_executors,
     "workers": measure_workers,
     "day": measure_day,
-    # The last: it starts Airflow, which then runs beside whatever else is measured.
+    # The last: it starts Airflow, which then runs next to whatever else is measured.
     "five-stages": measure_five_stages,
 }
 _RESULTS = ROOT / ".redraw" / "bench.json"

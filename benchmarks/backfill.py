@@ -1,4 +1,4 @@
-"""Measure a batch of checkpoints in one process, beside an export, a validation and a push for each.
+"""Measure a batch of checkpoints in one process, versus an export, a validation and a push for each.
 
 All checkpoints are of MNIST's size, with weights of their own, in a local catalogue; the bucket is the
 local storage server's. Of the separate runs a few are measured and stand for all.

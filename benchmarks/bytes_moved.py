@@ -1,4 +1,4 @@
-"""Count the bytes that each stage moves from and to a bucket, beside the least possible.
+"""Count the bytes that each stage moves from and to a bucket, versus the least possible.
 
 The stages run on folders that share nothing, with the work folder in a bucket, which a counting proxy
 stands before. The least is what has to cross the network where a worker's memory and disk are empty: what is

@@ -1,4 +1,4 @@
-"""What the commands take that have no need of TensorFlow, beside what its import alone takes."""
+"""What the commands take that have no need of TensorFlow, versus what its import alone takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def measure_commands(workshop: Workshop) -> tuple[Comparison, ...]:
     }
     series = take_turns(ways, workshop.turns)
     notes = {f"{name} imports": _dear_imports(workshop, make()) for name, make in commands.items()}
-    title = "Commands without TensorFlow: whole processes, beside its import alone"
+    title = "Commands without TensorFlow: whole processes, versus its import alone"
     return (Comparison(title=title, series=series, notes=notes),)
 
 
@@ -66,7 +66,7 @@ def _commands(workshop: Workshop) -> dict[str, Callable[[], list[str]]]:
 
 
 def _dear_imports(workshop: Workshop, arguments: list[str]) -> str:
-    """Which of the dear libraries are imported once the command has done its work."""
+    """Which of the expensive libraries are imported once the command has done its work."""
     run = workshop.python("-c", _TELL_IMPORTS, *arguments)
     imported = json.loads(run.stdout.splitlines()[-1])
     return ", ".join(name for name in _DEAR if name in imported) or "neither tensorflow nor keras"

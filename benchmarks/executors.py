@@ -1,6 +1,6 @@
-"""Measure `retrain_and_export` under Celery beside LocalExecutor, and how much of a run is scheduling.
+"""Measure `retrain_and_export` under Celery versus LocalExecutor, and how much of a run is scheduling.
 
-The two share everything but the scheduler, which is started anew for each turn: database, API server, DAG
+The two share everything but the scheduler, which is started again for each turn: database, API server, DAG
 processor, storage, and the workers, which are idle while the scheduler runs tasks itself. The model trains
 in no time, so that what Airflow does is not lost in it.
 """

@@ -1,4 +1,4 @@
-"""Measure the export of a Keras model and of a TF1 graph: time, memory and bytes, beside their peers.
+"""Measure the export of a Keras model and of a TF1 graph: time, memory and bytes, versus their peers.
 
 Each way runs in a process of its own on the same checkpoint, one after the other in every
 round, with a warm page cache and the imports left out:

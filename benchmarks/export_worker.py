@@ -100,7 +100,7 @@ def export_keras_by_session() -> None:
 
 
 def export_graph_by_session() -> None:
-    """The classic way of TensorFlow 1: the graph for inference, drawn anew, and its Saver."""
+    """The classic way of TensorFlow 1: the graph for inference, drawn again, and its Saver."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         x = tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x")
         y = DenseGraph().graph(Mode.SERVE, x)

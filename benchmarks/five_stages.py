@@ -1,4 +1,4 @@
-"""What Airflow adds to the five stages: one run of the DAG beside the same commands by hand."""
+"""What Airflow adds to the five stages: one run of the DAG versus the same commands by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure how soon the pages of a model with 1,000 versions answer, beside Airflow's own API."""
+"""Measure how soon the pages of a model with 1,000 versions answer, versus Airflow's own API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.redraw_airflow.web.publications import pointer_record, publish, relea
 __all__ = ["measure_pages"]
 
 _VERSIONS = 1000
-# After so many seconds a listing is asked for again: the pages then cost what they cost whoever comes.
+# After so many seconds a listing is asked for again: the pages then cost what they cost a new visitor.
 _LISTING_OLD = 2.1
 # As many as a validation of the model that ships has, with evidence as long as theirs.
 _CHECKS = 29

@@ -1,4 +1,4 @@
-"""Measure a push beside the other ways of sending a folder to a bucket.
+"""Measure a push versus the other ways of sending a folder to a bucket.
 
 Same server, same run, in turns. Redraw's time is that of the whole stage, with claim, digests,
 listing and record; the others only send. The imports are left out, but for gsutil and curl,
@@ -50,7 +50,7 @@ def measure_push(workshop: Workshop) -> tuple[Comparison, ...]:
 
 
 def _write_model(folder: Path, count: int, size: int) -> None:
-    """Random data files as those of a SavedModel, and what export and validate write beside it."""
+    """Random data files as those of a SavedModel, and what export and validate write next to it."""
     (folder / "variables").mkdir(parents=True)
     for number in range(count):
         name = f"variables.data-{number:05d}-of-{count:05d}"

@@ -35,7 +35,7 @@ for path in Path(sys.argv[1]).iterdir():
 
 
 def measure_verify(workshop: Workshop) -> tuple[Comparison, ...]:
-    """A checkpoint of 3 GB held to its checksums, beside `cat` of its files into nothing."""
+    """A checkpoint of 3 GB checked against its checksums, versus `cat` of its files into nothing."""
     folder = workshop.folder / "verify"
     folder.mkdir()
     work("dense_stack", "checkpoint", _LARGE, folder)

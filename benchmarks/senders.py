@@ -17,7 +17,7 @@ __all__ = ["Gsutil", "run_curl", "run_curl_multipart"]
 # It is in no lock: nothing but this benchmark runs it, in an environment of its own.
 _GSUTIL = "gsutil==5.38"
 _BOUNDARY = "redraw-bench-" + 32 * "0"
-# Whatever host it is told; the workshop's server has no certificate, and the others pay for none.
+# For any host; the workshop's server has no certificate, and the others pay for none.
 _SPEAKS_HTTPS_ONLY = (
     ("gcs_json_api.py", "self.http_base = 'https://'", "self.http_base = 'http://'"),
     ("gcs_json_media.py", "httplib2.HTTPSConnectionWithTimeout", "httplib2.HTTPConnectionWithTimeout"),

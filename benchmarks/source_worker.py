@@ -4,7 +4,7 @@ WAYs:
 
 - verify: read every tensor and compare its checksum;
 - move: write the weights, or all there is where nothing tells them apart, into another one;
-- move-one-by-one: the same, without being told what is moved next.
+- move-one-by-one: the same, without a hint of what is moved next.
 
 What it imports is left out of time and memory. Each request to a bucket waits so many
 milliseconds before it is sent, as if the bucket were that far away.
@@ -57,7 +57,7 @@ def main() -> None:
         source.verify()
         keys = list(source.entries)
     else:
-        keys = move(source, told=way == "move")
+        keys = move(source, hinted=way == "move")
     sizes = [source.entries[key].size for key in keys]
     figures = {
         "seconds": time.perf_counter() - started,
@@ -81,7 +81,7 @@ def import_reader(uri: str) -> None:
         import tensorflow  # noqa: F401, ICN001
 
 
-def move(source: CheckpointSource, *, told: bool) -> list[str]:
+def move(source: CheckpointSource, *, hinted: bool) -> list[str]:
     """Write what is served; gives the tensors' keys."""
     roles = classify_tensors(source.entries, source.graph)
     keys = [key for key, role in roles.items() if role is Role.MODEL_WEIGHT] or list(source.entries)
@@ -89,7 +89,7 @@ def move(source: CheckpointSource, *, told: bool) -> list[str]:
         tempfile.TemporaryDirectory() as folder,
         BundleWriter(Path(folder, "variables"), durable=False, digested=True) as writer,
     ):
-        if told:
+        if hinted:
             source.expect(keys)
         for key in keys:
             source.move(key, writer, key)

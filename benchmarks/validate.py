@@ -1,4 +1,4 @@
-"""Measure validation: MNIST, and a model of a gigabyte, beside one read of its bytes and one load.
+"""Measure validation: MNIST, and a model of a gigabyte, versus one read of its bytes and one load.
 
 Each way runs in a process of its own, one after the other in every round, with a warm page
 cache and the imports left out:

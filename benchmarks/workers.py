@@ -95,7 +95,7 @@ class _Crews:
     """Workers of the queue for TensorFlow, new ones for each backfill.
 
     Attributes:
-        say: Told what is being done.
+        say: Called with what is being done.
         running: The cluster that they work for.
         days: What they backfill.
         spans: When the tasks of each backfill ran, by the number of workers.

@@ -56,7 +56,7 @@ class Workshop:
     Attributes:
         folder: Scratch of this workshop.
         turns: How often each way is measured.
-        say: Told what is being done.
+        say: Called with what is being done.
     """
 
     folder: Path
@@ -138,7 +138,7 @@ class Workshop:
         return ByHand(runs=runs, records=records, saved_model=saved_model, report=report)
 
     def push_arguments(self, saved_model: Path, report: Path, prefix: str) -> list[str]:
-        """What a push of that export below that prefix of the model bucket is told."""
+        """What a push of that export below that prefix of the model bucket gets."""
         return [
             *("--saved-model", os.fspath(saved_model), "--report", os.fspath(report)),
             *("--bucket", f"{self.settings.model_bucket}/{prefix}"),

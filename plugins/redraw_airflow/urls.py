@@ -1,4 +1,4 @@
-"""Where the pages are, for whoever links to them; it imports nothing."""
+"""Where the pages are, for anyone who links to them; it imports nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def version_place(model: str, version: int) -> str:
 
 
 def comparison_place(model: str, version: int, other: int) -> str:
-    """The path of the page that holds a version beside another one, below the mount."""
+    """The path of the page that compares a version with another one, below the mount."""
     return f"{version_place(model, version)}/beside/{other}"
 
 

@@ -6,7 +6,7 @@
       │          │            │          └ a report: every check by name, with its evidence
       │          │            └ SavedModel: the graph redrawn for inference, and a restore ledger
       │          └ one explicit, verified checkpoint, recorded in the checkpoint catalogue
-      └ checkpoints and metrics (carries on where it was stopped)
+      └ checkpoints and metrics (resumes where it was stopped)
 
 Every stage takes a request (`redraw.requests`), writes its result, and returns a
 record of it (`redraw.records`) that the next stage reads. Nothing here knows Airflow:

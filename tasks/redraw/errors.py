@@ -201,7 +201,7 @@ class SignatureInvalid(RedrawError):
 
 
 class WorkerLost(RedrawError):
-    """Another worker of a distributed training is gone; all carry on when all are started again."""
+    """Another worker of a distributed training is gone; all resume when all are started again."""
 
     retryable = True
 

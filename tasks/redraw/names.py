@@ -47,7 +47,7 @@ class ModelName(str):
 
 
 def check_attachment_name(name: str) -> str:
-    """Return the name of something to look at beside a version unchanged.
+    """Return the name of something to look at next to a version unchanged.
 
     Args:
         name: Lower-case letters, digits, `-` and `_`, then an ending: `report.html`.

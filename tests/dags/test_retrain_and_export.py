@@ -17,7 +17,7 @@ from tests.paths import ROOT
 
 Python = Callable[..., Any]
 
-DEAR = ("tensorflow", "keras", "google", "numpy", "mlxtend", "airflow.providers.google")
+EXPENSIVE = ("tensorflow", "keras", "google", "numpy", "mlxtend", "airflow.providers.google")
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def parsed(run_interpreter: Callable[..., Any], tmp_path: Path) -> Any:
 def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None:
     assert parsed["import_errors"] == {}
     assert "redraw_airflow.operators.training" in parsed["loaded"]
-    dear = tuple(f"{name}." for name in DEAR)
-    assert [name for name in parsed["loaded"] if name in DEAR or name.startswith(dear)] == []
+    expensive = tuple(f"{name}." for name in EXPENSIVE)
+    assert [name for name in parsed["loaded"] if name in EXPENSIVE or name.startswith(expensive)] == []
 
     dag = parsed["dags"]["retrain_and_export"]
     assert dag["catchup"] is False
@@ -69,7 +69,7 @@ def test_parse_without_any_definition_says_so(python: Python, tmp_path: Path) ->
 
 @dataclass(frozen=True)
 class Observed:
-    """A run, and what it told those who listen.
+    """A run, and the events that it sent.
 
     Attributes:
         run: As `run_dag.py` writes it.

@@ -69,7 +69,7 @@ class Examiner:
         started = time.monotonic()
         try:
             report = self._report(make(), plan)
-        except Exception:  # one that breaks is told by its name, and the others are examined all the same
+        except Exception:  # one that breaks is reported by its name, and the others are examined all the same
             return Finding(
                 statuses={},
                 found={},

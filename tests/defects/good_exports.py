@@ -69,7 +69,7 @@ def shipped(bases: Bases, model: str, weights: WeightsKind) -> Specimen:
 
 
 def replacing_itself(bases: Bases) -> Specimen:
-    """The same weights again, for an old server, held to a budget and to the live version."""
+    """The same weights again, for an old server, checked against a budget and the live version."""
     out = bases.new_folder("good")
     exported = export_definition(WithinItsBudget(), bases.checkpoint("mnist"), out)
     return Specimen(exported=exported, definition=WithinItsBudget(), live=bases.export("mnist"))

@@ -75,7 +75,7 @@ class _Training:
 
 @planted_in_definition("digits_graph", "row-independence")
 class PixelsStandardizedOverTheBatch(DigitsGraph):
-    """A dark image is read differently beside bright ones."""
+    """A dark image is read differently next to bright ones."""
 
     def graph(self, mode: Mode, features: Any) -> Any:
         return super().graph(mode, features - 0.1 * tf.reduce_mean(features))
@@ -189,7 +189,7 @@ class BatchesOverAFixedSizeRefused(Recommender):
 
 @planted_in_definition("mnist", "request-edges")
 class BatchOfOneSqueezed(Mnist):
-    """Whoever sends one image, as most clients do, gets an error: its row is squeezed away."""
+    """Anyone who sends one image, as most clients do, gets an error: its row is squeezed away."""
 
     def serve(self, network: Any, signature: str, inputs: Tensors) -> Tensors:
         answer = super().serve(network, signature, inputs)

@@ -80,7 +80,7 @@ def stray_shard(folder: Path) -> None:
 
 @planted_in_files("text_classifier", "files-whole", seal=False)
 def named_pipe(folder: Path) -> None:
-    """Whoever reads the folder to upload it waits for ever."""
+    """Anyone who reads the folder to upload it waits for ever."""
     os.mkfifo(folder / "assets" / "words.txt")
 
 

@@ -47,7 +47,7 @@ class Specimen:
 
     Attributes:
         exported: The export, good or bad.
-        definition: The right definition, which it is held to.
+        definition: The right definition, which it is checked against.
         live: The export that is live; None to compare with none.
     """
 
@@ -115,7 +115,7 @@ def planted_in_graph(base: str, caught_by: str) -> Decorator:
 
 
 def planted_in_weights(base: str, caught_by: str) -> Decorator:
-    """Decorate a function that edits the variables' values, a dict by key; checksums are made anew."""
+    """Decorate a function that edits the variables' values, a dict by key; checksums are made again."""
 
     def decorate(edit: Callable[[dict[str, np.ndarray]], None]) -> Defect:
         def in_folder(folder: Path) -> None:
@@ -130,7 +130,7 @@ def planted_in_weights(base: str, caught_by: str) -> Decorator:
 def planted_in_definition(
     base: str, caught_by: str, right: type[ModelDefinition] | None = None
 ) -> Callable[[type[ModelDefinition]], Defect]:
-    """Decorate a wrong definition: it is exported with, and held to the right one, by default the base's."""
+    """Decorate a wrong definition: the export uses it, the check the right one, by default the base's."""
 
     def decorate(wrong: type[ModelDefinition]) -> Defect:
         def plant(bases: Bases) -> Specimen:

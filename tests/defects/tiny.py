@@ -49,7 +49,7 @@ class Tiny(ModelDefinition):
         return {"y": self.call_serving(network, dict(inputs))}
 
     def call_serving(self, network: Any, inputs: Any) -> Any:
-        """Ask the network; a Keras model is told that nobody trains."""
+        """Ask the network; a Keras model is called with `training=False`."""
         return network(inputs, training=False) if isinstance(network, keras.Model) else network(inputs)
 
     def call(self, network: Any, features: Any, mode: Any) -> Any:

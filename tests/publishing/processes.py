@@ -45,7 +45,7 @@ class Starter:
 
         Args:
             arguments: What follows `python -m redraw`.
-            environment: Variables that it has besides those of the first one's start.
+            environment: Variables that it has in addition to those of the first one's start.
 
         Returns:
             The command, running.

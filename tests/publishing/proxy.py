@@ -27,7 +27,7 @@ class FaultyProxy(ThreadingHTTPServer):
         upstream: Host and port of the server behind it.
         faults: What happens to whom; of several that fit a request, the first.
         latency: Seconds that every request waits before it is passed on.
-        granted: The IAM permissions of whoever asks, in all buckets or by bucket; None for all there are.
+        granted: The IAM permissions of anyone who asks, in all buckets or by bucket; None for all there are.
         copies: What holds copies to their precondition.
         requests: Every request so far, in the order of arrival.
         sent: Bytes of the objects' content that clients sent, as far as they came.
@@ -68,7 +68,7 @@ class FaultyProxy(ThreadingHTTPServer):
         return fault
 
     def allows(self, bucket: str, permission: str) -> bool:
-        """Whether whoever asks has a permission in a bucket."""
+        """Whether anyone who asks has a permission in a bucket."""
         granted = self.granted
         if isinstance(granted, Mapping):
             granted = granted.get(bucket, frozenset())

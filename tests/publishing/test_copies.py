@@ -122,10 +122,10 @@ def test_push_from_a_bucket_without_what_pins_its_objects_fetches_and_sends_them
         case "generations":  # a report of before
             write_report(replace(_report_of(remote), objects=None), remote.uri)
         case "list":
-            beside = open_storage(remote.uri.removesuffix("/model"))
-            listed = beside.stat("model.files.json")
+            records = open_storage(remote.uri.removesuffix("/model"))
+            listed = records.stat("model.files.json")
             assert listed is not None
-            beside.delete(listed.name, listed.generation)
+            records.delete(listed.name, listed.generation)
         case "place":  # validated elsewhere, and moved since
             report, objects = _report_and_objects(remote)
             elsewhere = replace(objects, uri=objects.uri.replace("/run/", "/walk/"))
@@ -223,7 +223,7 @@ def test_push_of_a_published_version_needs_its_source_no_more_than_to_look(
 def test_push_given_the_report_takes_no_word_of_the_bucket_for_it(
     remote_export: RemoteExport, bucket: str
 ) -> None:
-    """Whoever writes to the work bucket may alter a report there, and not one that was handed on."""
+    """Anyone who writes to the work bucket may alter a report there, and not one that was handed on."""
     given, objects = _report_and_objects(remote_export)
     _replace_by_forgery(remote_export, "saved_model.pb")
     stat = open_storage(remote_export.uri).stat("saved_model.pb")

@@ -36,7 +36,7 @@ def failure_reason(context: Context) -> str:
 
 
 def announce_failure(context: Context) -> None:
-    """Log that line, under this module's name, where whoever gathers logs can alert on it.
+    """Log that line, under this module's name, where anyone who gathers logs can alert on it.
 
     Args:
         context: As `failure_reason` takes it.

@@ -188,7 +188,7 @@ class StageOperator(BaseOperator):
         return pod.run_stage(context, self._event)
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
-        """The request's JSON besides the model; `folder` is where the task may write."""
+        """The request's JSON without the model; `folder` is where the task may write."""
         raise NotImplementedError
 
     def asking_fields(self, context: Context) -> dict[str, Any]:

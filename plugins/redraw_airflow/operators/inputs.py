@@ -154,7 +154,7 @@ class TaskFolder:
         self._task = ti.task_id if mapped < 0 else f"{ti.task_id}-{mapped}"
 
     def for_all_tries(self) -> Uri:
-        """The same for each try: a stage that carries on finds what the last try left."""
+        """The same for each try: a stage that resumes finds what the last try left."""
         work = Uri(setting("work_dir", self._work_dir, WORK))
         return work / ModelName(self._model) / self.run / self._task
 

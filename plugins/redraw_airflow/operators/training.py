@@ -52,7 +52,7 @@ __all__ = [
 
 
 class TrainOperator(StageOperator):
-    """Train a model; a retry carries on from the last checkpoint of the try before it.
+    """Train a model; a retry resumes from the last checkpoint of the try before it.
 
     Args:
         max_steps: Steps to train in all.

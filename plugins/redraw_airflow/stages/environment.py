@@ -1,4 +1,4 @@
-"""Where a stage's process is started, and what it is told of the process that starts it."""
+"""Where a stage's process is started, and what the process that starts it passes on."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
              ◄──the last lines── termination message, when it fails
 
 The container runs the same command line as a process does, and its end means the same. It has no
-operator beside it to ask for tokens: the pod's service account says what it may do (workload
+operator next to it to ask for tokens: the pod's service account says what it may do (workload
 identity). Nothing of the machine is shared, so the work folder has to be in a bucket.
 
 This module needs apache-airflow-providers-cncf-kubernetes, and is imported only where a stage

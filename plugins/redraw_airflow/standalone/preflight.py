@@ -44,7 +44,7 @@ def prepare_state(state: Path) -> None:
 def remove_state(state: Path) -> None:
     """Remove what was made in the state folder, and the folder unless it holds more.
 
-    `REDRAW_STATE` may name any folder: what stands there besides is not ours to remove.
+    `REDRAW_STATE` may name any folder: what else stands there is not ours to remove.
     """
     for name in _FOLDERS:
         if (state / name).is_dir():

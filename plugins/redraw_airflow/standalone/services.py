@@ -46,7 +46,7 @@ def start_services(settings: Settings, before: Instance | None, say: Callable[[s
     Args:
         settings: Where to listen and keep state.
         before: What was started earlier.
-        say: Told each step, a line at a time.
+        say: Called with each step, a line at a time.
 
     Returns:
         The running instance.
@@ -72,7 +72,7 @@ def start_storage(settings: Settings, services: dict[str, Service], say: Callabl
     Args:
         settings: Where it listens and keeps its objects.
         services: What runs; the server is put among them.
-        say: Told what is started.
+        say: Called with what is started.
 
     Raises:
         EmbeddedError: It ended, or does not answer within its bound.

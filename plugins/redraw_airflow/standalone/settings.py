@@ -1,4 +1,4 @@
-"""Where the embedded default keeps its state and listens, and what its processes are told."""
+"""Where the embedded default keeps its state and listens, and the environment of its processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model in Vertex AI's Model Registry, and how its versions are told apart.
+"""A model in Vertex AI's Model Registry, and how its versions are distinguished.
 
 Imported with the operator when a DAG file is parsed, so nothing of Google's is imported at its top.
 """

@@ -167,7 +167,7 @@ class RegisterVertexModelOperator(BaseOperator):
         return open_storage(BucketUri(setting("bucket", self.bucket, MODEL_BUCKET)))
 
     def _published(self, storage: Storage) -> Release:
-        """The release as the bucket has it now, held to the record that was given."""
+        """The release as the bucket has it now, checked against the record that was given."""
         given = self.release or {"model": self.model, "version": self.version}
         model, version = given.get("model"), optional_integer("version", given.get("version"))
         if not model or version is None:
@@ -209,7 +209,7 @@ class RegisterVertexModelOperator(BaseOperator):
 
 @contextmanager
 def _as_task_failures() -> Iterator[None]:
-    """What a retry can mend lets Airflow try again; anything else fails the task at once."""
+    """What a retry can fix lets Airflow try again; anything else fails the task at once."""
     from google.api_core import exceptions
 
     passing = (

@@ -1,4 +1,4 @@
-"""The pages of what is published: models, versions, and two of them beside each other.
+"""The pages of what is published: models, versions, and two of them next to each other.
 
 routes/     one module a page: it asks the browser of the bucket, and fills a template
 templates/  the pages; every value in them is escaped

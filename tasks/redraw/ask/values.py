@@ -27,7 +27,7 @@ _MOST_VALUES = 200_000
 
 
 def decode_inputs(where: str, signature: Signature, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Read a request's inputs, held to the signature.
+    """Read a request's inputs, checked against the signature.
 
     Args:
         where: The signature, for messages.

@@ -67,7 +67,7 @@ def select_checkpoint(request: CheckpointRequest) -> Checkpoint:
 
 
 def last_whole_checkpoint(folder: RunFolder) -> Path | None:
-    """The newest checkpoint of a run that is whole, for the run to carry on from.
+    """The newest checkpoint of a run that is whole, for the run to resume from.
 
     TensorFlow's own `checkpoint` file is not asked: a run that was killed between saving
     and noting it there would lose its last interval. One that a crash of the machine

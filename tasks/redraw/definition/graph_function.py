@@ -27,7 +27,7 @@ class GraphFunctionDefinition(ModelDefinition):
       otherwise. `training_data` and `evaluation_data` stay outside of the graph.
     - Variables come from `tf.compat.v1.get_variable` under variable scopes, which is how two
       drawings in one graph (two signatures; training and evaluation) share them.
-      `tf.compat.v1.layers` does not work beside Keras 3; `tf.nn` does.
+      `tf.compat.v1.layers` does not work next to Keras 3; `tf.nn` does.
     - What `graph` adds to the collection `UPDATE_OPS` for TRAIN runs with each step.
     - Tables are initialized before the first step and the first request. A file that
       initializes one becomes an asset of the SavedModel.

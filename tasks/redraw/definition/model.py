@@ -83,7 +83,7 @@ class ModelDefinition(ABC):
     def training_data(self) -> tf.data.Dataset:
         """Endless batches of (features, labels), in the same order each time it is called.
 
-        A run that was stopped carries on at its next batch (`Dataset.skip`), so the
+        A run that was stopped resumes at its next batch (`Dataset.skip`), so the
         order has to be fixed by a seed.
         """
 
@@ -126,7 +126,7 @@ class ModelDefinition(ABC):
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to some hundred requests that training never saw, with their labels.
 
-        What is served is held to the checkpoint's own answers to them, and its metrics to the
+        What is served is checked against the checkpoint's own answers to them, and its metrics to the
         thresholds. By default the first rows of the evaluation data, for the signatures that
         take features as they are; a model whose requests look otherwise overrides it.
         """
@@ -146,7 +146,7 @@ class ModelDefinition(ABC):
 
         Returns:
             By default `accuracy` where the labelled output is discrete, else
-            `mean_absolute_error`. A name that `thresholds` knows is held to them.
+            `mean_absolute_error`. A name that `thresholds` knows is checked against them.
         """
         from redraw.definition.held_out import measure_answers
 

@@ -100,7 +100,7 @@ class GoldenExamples:
     Attributes:
         inputs: Input name to a batch of values, shape [batch, …], as the signature says.
         labels: Output name to the true answers, shape [batch, …], where they are known;
-            shown beside the published model's answers, not demanded of it.
+            shown next to the published model's answers, not demanded of it.
     """
 
     inputs: Mapping[str, np.ndarray]

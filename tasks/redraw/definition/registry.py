@@ -177,7 +177,7 @@ def load_definition(name: str) -> ModelDefinition:
         name: As `list_models` names it.
 
     Returns:
-        The definition, held to its contract.
+        The definition, checked against its contract.
 
     Raises:
         InvalidName: The name has a form that no model has.

@@ -37,7 +37,7 @@ class Destination:
         return self.uri.is_bucket
 
     def put(self, partial: Path, exported: ExportedModel, ledger: Ledger, files: Iterable[TreeFile]) -> None:
-        """Put a whole export in its place, with its records beside it.
+        """Put a whole export in its place, with its records next to it.
 
         On this machine the folder comes last: without records it would look like an export that nothing
         explains. In a bucket, which has no folders, the export's own record does: it is what is asked for.
@@ -53,20 +53,20 @@ class Destination:
             StorageError: The bucket cannot be written to.
         """
         files = tuple(files)
-        beside = {
+        records = {
             f"{self.uri}.files.json": encode_files(files),
             exported.ledger_uri: ledger.to_bytes(),
             f"{self.uri}.json": exported.to_bytes(),
         }
         if not self.remote:
-            for uri, content in beside.items():
+            for uri, content in records.items():
                 write_atomically(Path(uri), content)
             partial.rename(self.folder)
             return
         parent = self.uri.parent
         storage = open_storage(parent)
         upload_tree(storage, self.uri.name, (replace(file, path=partial / file.name) for file in files))
-        for uri, content in beside.items():
+        for uri, content in records.items():
             storage.create(uri.removeprefix(f"{parent}/"), content)
 
 

@@ -17,7 +17,7 @@ __all__ = ["partial_folder"]
 
 @contextlib.contextmanager
 def partial_folder(out: Path) -> Iterator[Path]:
-    """Make a folder beside `out` to write in, and remove it if it was not renamed.
+    """Make a folder next to `out` to write in, and remove it if it was not renamed.
 
     What exports to the same place have left that were killed is removed as well: a folder
     is locked by the process that writes in it, and the lock goes with the process.

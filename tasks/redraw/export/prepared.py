@@ -94,7 +94,7 @@ class PreparedModel:
             return self._mapped[1]
         ledger = map_checkpoint(self._wanted(weights, source), source)
         ledger = note_saved_keys(ledger, {variable.name: variable.key for variable in self.drawn.variables})
-        # After the weights: a network that is not the checkpoint's is told by these first.
+        # After the weights: a network that is not the checkpoint's is recognized by these first.
         check_answers(self.definition, self.drawn.meta_graph)
         self._mapped = (layout, ledger)
         return ledger

@@ -50,7 +50,7 @@ class DigitsGraph(GraphFunctionDefinition):
     training = TrainingPlan(steps=600, evaluate_every=150, average_decay=0.98)
 
     def training_data(self) -> tf.data.Dataset:
-        """4,000 digits in batches of 64, shuffled anew in every round: float32 [64, 28, 28, 1]."""
+        """4,000 digits in batches of 64, shuffled again in every round: float32 [64, 28, 28, 1]."""
         (images, digits), _ = load_digits()
         rounds = tf.data.Dataset.from_tensor_slices((images, digits)).shuffle(len(digits), seed=_SEED)
         return rounds.repeat().batch(64).map(_scaled).prefetch(tf.data.AUTOTUNE)

@@ -4,7 +4,7 @@ Users and items are hashed into rows of the same table, as it is done where ther
 many of them to list. `REDRAW_RECOMMENDER_ROWS` sets the number of rows (default 20,000,
 at least 10,000): a row has 16 float32, so a million rows are 64 MB, and 192 MB in a
 checkpoint with Adam's slots. `REDRAW_RECOMMENDER_PARTS` cuts the table into so many variables (default 1):
-each is a data file of its own, and goes to the bucket beside the others. Every stage of a run needs the
+each is a data file of its own, and goes to the bucket next to the others. Every stage of a run needs the
 same numbers.
 
 The likings are synthetic, from a fixed seed: 300 users and 200 items have three hidden
@@ -77,7 +77,7 @@ class Recommender(ModelDefinition):
     training = TrainingPlan(steps=500, evaluate_every=250)
 
     def training_data(self) -> tf.data.Dataset:
-        """48,000 pairs in batches of 256, shuffled anew in every round: int64 [256] each."""
+        """48,000 pairs in batches of 256, shuffled again in every round: int64 [256] each."""
         (pairs, likes), _ = _likings()
         rounds = tf.data.Dataset.from_tensor_slices((pairs, likes)).shuffle(len(likes), seed=_SEED)
         return rounds.repeat().batch(256).prefetch(tf.data.AUTOTUNE)

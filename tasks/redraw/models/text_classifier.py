@@ -53,7 +53,7 @@ class TextClassifier(ModelDefinition):
     training = TrainingPlan(steps=200, evaluate_every=50, average_decay=0.95)
 
     def training_data(self) -> tf.data.Dataset:
-        """192 messages in batches of 32, shuffled anew in every round: strings [32]."""
+        """192 messages in batches of 32, shuffled again in every round: strings [32]."""
         (texts, topics), _ = _messages()
         rounds = tf.data.Dataset.from_tensor_slices((texts, topics)).shuffle(len(topics), seed=_SEED)
         return rounds.repeat().batch(32).prefetch(tf.data.AUTOTUNE)

@@ -76,7 +76,7 @@ def draw_signature(definition: ModelDefinition, network: Any, name: str) -> Draw
         answered = {**definition.serve(network, name, held)}
     check_outputs(where, signature.outputs, {key: (t.dtype, t.shape) for key, t in answered.items()})
     # An identity each, for one tensor may answer under two names, or be an input.
-    # Inputs that nothing uses are held to their shapes as well.
+    # Inputs that nothing uses are checked against their shapes as well.
     with tf.control_dependencies([*held.values()]):
         outputs = {
             key: tf.identity(answered[key], name=_operation_name(f"{name}_{key}_answer"))

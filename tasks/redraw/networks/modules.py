@@ -109,7 +109,7 @@ def copy_weights(source: Any, target: Any) -> None:
 # Converting it for every function that is traced takes longer than running it.
 @tf.autograph.experimental.do_not_convert
 def renew_derived_constants(network: Any) -> None:
-    """Make anew what layers keep as constants that they once computed from their weights.
+    """Make again what layers keep as constants that they once computed from their weights.
 
     Keras' Normalization does, of its mean and variance, when it is built; weights that come
     later, from a checkpoint, would change nothing. In a function that is traced it reads them

@@ -150,7 +150,7 @@ class Browser:
         return claim
 
     def attachment(self, model: ModelName, version: int, name: str) -> bytes | None:
-        """Something to look at that was published beside a version, held to its record.
+        """Something to look at that was published next to a version, checked against its record.
 
         Args:
             model: The definition's name.

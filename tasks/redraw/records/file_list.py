@@ -1,4 +1,4 @@
-"""The list of an export's files with their checksums, kept beside its folder.
+"""The list of an export's files with their checksums, kept next to its folder.
 
 Export reads each file for its digest anyway. With the list a push need not read them
 again before it knows where they go: it holds each one to its digest while it sends it.

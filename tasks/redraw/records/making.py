@@ -58,7 +58,7 @@ class Checkpoint(Record):
         size_bytes: Of all its files.
         metrics: The evaluation at that step.
         run: The training run that saved it.
-        averages: Whether it holds a moving average of the weights besides the raw ones.
+        averages: Whether it holds a moving average of the weights in addition to the raw ones.
         lower_is_better: The metrics of which `--best` takes the lowest.
     """
 
@@ -83,7 +83,7 @@ class Checkpoint(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerSummary:
-    """How many tensors went where; the ledger itself is a file beside the export.
+    """How many tensors went where; the ledger itself is a file next to the export.
 
     Attributes:
         served: Variables of the SavedModel, each with its source in the checkpoint.

@@ -14,7 +14,7 @@ class MadeBy:
     Attributes:
         definition_digest: SHA-256, in hex, of the sources that the definition is written in.
         git_revision: The commit that they were checked out at; None where they are in no repository.
-        git_dirty: Whether that repository had changes besides; None as before.
+        git_dirty: Whether that repository had uncommitted changes; None as before.
         tensorflow: Its version.
         keras: Its version.
         python: Its version.
@@ -34,7 +34,7 @@ class MadeBy:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What stands behind a release besides its checkpoint and its report.
+    """What stands behind a release in addition to its checkpoint and its report.
 
     Attributes:
         made_by: The code that made the export; None where the export's record did not say so.

@@ -70,8 +70,8 @@ class ValidationReport(Record):
         against: The live version that it was compared with.
         attachments: Name to URI of what is to be looked at: `report.html`, `graphs.svg`, `graphs.json`,
             `latency.json`.
-        objects: Of an export in a bucket whose bytes were held to its digest: which they were. A push copies
-            just these. None of a local folder, and in reports of before.
+        objects: The objects of an export in a bucket whose bytes were checked against its digest. A
+            push copies just these. None of a local folder, and in reports of before.
     """
 
     model: ModelName

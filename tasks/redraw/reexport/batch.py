@@ -93,7 +93,7 @@ class Batch:
             given: Its record or its URI.
 
         Returns:
-            What is to be published, or what became of it already; a failure is told by the row, for the
+            What is to be published, or what became of it already; a failure is reported in the row, for the
             next checkpoint is none the worse.
 
         Raises:

@@ -47,7 +47,7 @@ class Job:
                 raise
             return self._failed(str(err))
         except Exception as err:
-            # A definition's own code may raise anything; the traceback is for whoever mends it.
+            # A definition's own code may raise anything; the traceback is for the one who fixes it.
             logger.exception("%s", self.uri)
             return self._failed(f"{type(err).__name__}: {err}")
 

@@ -18,7 +18,7 @@ __all__ = ["Recipe", "find_same_export", "find_same_source", "without_weights"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides an export's bytes, besides the checkpoint.
+    """All that decides an export's bytes, except the checkpoint.
 
     Attributes:
         weights: Which of its weights are served.
@@ -118,5 +118,5 @@ def _is_whole(storage: Storage, claim: Claim) -> bool:
 
 
 def _code(made_by: MadeBy) -> tuple[str, ...]:
-    """What decides an export's bytes besides the checkpoint; the commit alone would not, nor Python."""
+    """What decides an export's bytes, except the checkpoint; the commit alone would not, nor Python."""
     return made_by.definition_digest, made_by.tensorflow, made_by.keras, made_by.redraw

@@ -1,4 +1,4 @@
-"""What is asked of exports and of their validation, and of whoever looks at them."""
+"""What is asked of exports and of their validation, and of anyone who looks at them."""
 
 from __future__ import annotations
 

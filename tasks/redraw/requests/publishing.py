@@ -85,7 +85,7 @@ class LiveRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class PruneRequest(Request):
-    """Remove old versions; shows what would go, until it is told to apply it."""
+    """Remove old versions; shows what would go, unless `apply` is set."""
 
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")

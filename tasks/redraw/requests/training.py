@@ -16,7 +16,7 @@ __all__ = ["AdoptRequest", "CheckpointRequest", "CheckpointsRequest", "TrainRequ
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRequest(Request):
-    """Train a model, or carry on where a killed training stopped."""
+    """Train a model, or resume where a killed training stopped."""
 
     model: ModelName = flag("the definition's name")
     out: Uri = flag("folder or gs:// URI for checkpoints and metrics; a stopped run in it is resumed")

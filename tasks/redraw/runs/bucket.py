@@ -1,6 +1,6 @@
-"""A training run in a bucket: it passes through a folder of this machine, and may be carried on by another.
+"""A training run in a bucket: it passes through a folder of this machine, and may be resumed by another.
 
-metrics.jsonl   replaced at each evaluation; its generation says who carries on the run
+metrics.jsonl   replaced at each evaluation; its generation says who continues the run
 checkpoints/    a checkpoint's data, then its index: one with an index is whole
 events/         sent again with each checkpoint
 run.json        written first, and with the last step when the run has ended
@@ -85,7 +85,7 @@ class RemoteRunFolder(RunFolder):
         """Put the run's record in its place.
 
         Raises:
-            ObjectConflict: Another process carries on the run.
+            ObjectConflict: Another process continues the run.
         """
         self._put(RECORD, run.to_bytes())
 
@@ -93,7 +93,7 @@ class RemoteRunFolder(RunFolder):
         """Append a line to the metrics.
 
         Raises:
-            ObjectConflict: Another process carries on the run.
+            ObjectConflict: Another process continues the run.
         """
         super().add_evaluation(step, metrics)
         self._put(METRICS, self._metrics.read_bytes())

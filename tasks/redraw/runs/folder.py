@@ -61,7 +61,7 @@ class RunFolder:
         return not (self.path.is_dir() and any(self.path.iterdir()))
 
     def claim(self) -> None:
-        """Say that this process carries on the run, and no other does."""
+        """Say that this process continues the run, and no other does."""
 
     def read_run(self) -> TrainingRun | None:
         """The run's record; None where the folder holds none.
@@ -125,5 +125,5 @@ class RunFolder:
 
         Args:
             step: Its step.
-            keep: How many checkpoints to keep; whoever saved it has removed the others here.
+            keep: How many checkpoints to keep; the process that saved it has removed the others here.
         """

@@ -4,7 +4,7 @@
       LoadedModel  ◄── answers, errors ──┘
 
 The worker imports no TensorFlow: it holds what TensorFlow Serving holds, the C++ loader
-and a session for each model. It may die of a model; whoever asked is told, and the next
+and a session for each model. It may die of a model; the caller gets an error, and the next
 request finds a new worker.
 """
 

@@ -108,7 +108,7 @@ def tree_names(folder: Path) -> list[str]:
 
 
 def digest_files(files: Iterable[tuple[str, int, str]]) -> str:
-    """The digest of a folder, for whoever reads its files by other means.
+    """The digest of a folder, for anyone who reads its files by other means.
 
     Args:
         files: Of each file its name in the folder, its size and its SHA-256 in hex.
@@ -164,7 +164,7 @@ def checksum_of(source: bytes | Path) -> int:
 
 
 def partial_path(path: Path) -> Path:
-    """A name beside `path` to write under before the file gets its own."""
+    """A name next to `path` to write under before the file gets its own."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}")
 
 
@@ -172,7 +172,7 @@ def partial_path(path: Path) -> Path:
 def writing_to(path: Path) -> Iterator[None]:
     """Translate a full disk, met while writing to `path`, into a `DiskFull`.
 
-    TensorFlow's own file writers raise an error of theirs for it, told by its text.
+    TensorFlow's own file writers raise an error of theirs for it, recognized by its text.
 
     Args:
         path: The file or folder that is written, named in the message.

@@ -39,7 +39,7 @@ class Session(Protocol):
 
 
 class MultipartBody:
-    """The request's content: metadata, then the object, read anew each time it is iterated."""
+    """The request's content: metadata, then the object, read again each time it is iterated."""
 
     def __init__(self, metadata: dict[str, str], source: bytes | Path, size: int, sha256: str | None) -> None:
         self.boundary = uuid.uuid4().hex
@@ -89,7 +89,7 @@ class Upload:
         source: Its content, or the file that holds it.
         size: Of the content, in bytes.
         crc32c: Of the content; the service refuses another one.
-        sha256: Of the content, in hex, where the file is to be held to it while it is read.
+        sha256: Of the content, in hex, where the file is to be checked against it while it is read.
         generation: The generation to replace; 0 to write only where no object is.
         cache_control: Whether and how long others may keep it.
     """

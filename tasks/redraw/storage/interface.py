@@ -1,6 +1,6 @@
 """What a place for objects has to offer: twelve calls, so that another one fits in one file.
 
-Another place is a class with these calls, in a module beside `gcs.py` and `local.py`, and a
+Another place is a class with these calls, in a module next to `gcs.py` and `local.py`, and a
 line in `open_storage`. What it has to decide by itself, for nothing else here locks anything:
 to create an object only where none is, and to replace or delete only the very one that was
 read (of S3: `If-None-Match: *`, and `If-Match` with an entity tag as the generation). `copy_from` is for

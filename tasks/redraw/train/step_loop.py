@@ -51,7 +51,7 @@ class StepLoop(ABC):
                 optimizer state.
 
         Returns:
-            The step to carry on from.
+            The step to resume from.
 
         Raises:
             CheckpointMismatch: The checkpoint is of another network.
@@ -131,7 +131,7 @@ class StepLoop(ABC):
         step = self.step
         self._evaluate.write_events(step, metrics)
         # The metrics come first: a checkpoint without them could not be chosen by them, while a
-        # line whose checkpoint was never finished is written again by the run that carries on.
+        # line whose checkpoint was never finished is written again by the run that resumes.
         self._folder.add_evaluation(step, metrics)
         self._save(step)
         self._folder.checkpoint_saved(step, self._definition.training.keep_checkpoints)

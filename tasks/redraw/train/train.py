@@ -1,7 +1,7 @@
 """Train a model: checkpoints and metrics in a folder, carrying on where a run was stopped.
 
 The folder may be in a bucket: then each checkpoint is sent there once it is saved, and a run that
-lost its machine is carried on by another.
+lost its machine is resumed by another.
 
 <out>/run.json            the run's record
 <out>/metrics.jsonl       a line an evaluation: step, time, metrics
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 def train_model(request: TrainRequest) -> TrainingRun:
     """Train a model up to a number of steps.
 
-    A folder that holds an unfinished run of the same model carries on from its last
+    A folder that holds an unfinished run of the same model resumes from its last
     checkpoint; a finished one is returned as it is.
 
     Args:
@@ -50,7 +50,7 @@ def train_model(request: TrainRequest) -> TrainingRun:
         OutputExists: The folder holds something else.
         CheckpointMismatch: The folder, or the warm start, belongs to another model.
         CheckpointNotFound: The catalogue has no checkpoint as the warm start names it, or several.
-        ObjectConflict: Another process carries on the run, in the same folder of a bucket.
+        ObjectConflict: Another process continues the run, in the same folder of a bucket.
         StorageError: The bucket cannot be used.
         InvalidRequest: `multi_worker` without a `TF_CONFIG` that names this worker's place.
         WorkerLost: Another worker of the training is gone.

@@ -60,7 +60,7 @@ PLAN = (
     PlannedCheck("unreached-functions", "files.graph_file:check_unreached_functions", _GRAPH, of_graph=True),
     PlannedCheck("single-copy", "weights.single_copy:check_single_copy", _GRAPH),
     PlannedCheck("inference-ops", "graph.inference_ops:check_inference_ops", _GRAPH, of_graph=True),
-    # Both, held to the definition.
+    # Both, checked against the definition.
     PlannedCheck("weights-source", "weights.weights_source:check_weights_source", _GRAPH),
     PlannedCheck("signatures", "graph.signatures:check_signatures", _GRAPH, of_graph=True),
     PlannedCheck("serving-runtime", "graph.known_ops:check_serving_runtime", _GRAPH, of_graph=True),

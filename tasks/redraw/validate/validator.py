@@ -66,7 +66,7 @@ def validate_model(request: ValidateRequest) -> ValidationReport:
 class Validator:
     """Validates any number of exports, one after the other; a context manager.
 
-    What is dear is had once: the process that serves, and each model's networks.
+    What is expensive is had once: the process that serves, and each model's networks.
     """
 
     def __init__(self) -> None:

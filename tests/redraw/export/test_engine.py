@@ -208,10 +208,10 @@ def test_export_says_what_it_had_to_allocate_and_why(
     with caplog.at_level(logging.WARNING, logger="redraw.export"):
         export(make_checkpoint("every_layer"))
         export(make_checkpoint("every_module"), "module")
-    told = [record.getMessage() for record in caplog.records if "allocated" in record.getMessage()]
-    assert any("wave: allocated, for its initial value cannot be traced" in line for line in told)
-    assert any("allocated, for its value is read while drawing" in line for line in told)
-    assert not any("kernel" in line or "embeddings" in line for line in told)
+    logged = [record.getMessage() for record in caplog.records if "allocated" in record.getMessage()]
+    assert any("wave: allocated, for its initial value cannot be traced" in line for line in logged)
+    assert any("allocated, for its value is read while drawing" in line for line in logged)
+    assert not any("kernel" in line or "embeddings" in line for line in logged)
 
 
 def test_export_fingerprint_is_one_that_tensorflow_reads(

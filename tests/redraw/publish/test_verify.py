@@ -235,7 +235,7 @@ def test_live_with_a_public_key_takes_only_what_its_private_key_signed(
 def test_live_with_a_public_key_refuses_bytes_that_were_not_signed(
     bucket: str, make_export: Any, keys: Keys
 ) -> None:
-    """Whoever writes to the bucket can fit size, checksum and record to other bytes, but not the SHA-256."""
+    """A writer of the bucket can fit size, checksum and record to other bytes, but not the SHA-256."""
     release = _signed(bucket, make_export, keys[0])
     claim_name = f"digits/releases/{release.version}.claim.json"
     storage = open_storage(bucket)

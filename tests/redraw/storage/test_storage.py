@@ -133,7 +133,7 @@ def test_copy_from_is_not_offered_by_a_folder(bucket: str, tmp_path: Path) -> No
 
 
 def test_download_of_encoded_bytes_takes_them_as_they_are_stored(bucket: str, tmp_path: Path) -> None:
-    """The generation says which bytes are stored: whoever reads others knows nothing of them."""
+    """The generation says which bytes are stored: anyone who reads others knows nothing of them."""
     compressed = gzip.compress(b"content")
     storage = open_storage(bucket)
     assert isinstance(storage, GcsStorage)

@@ -1,4 +1,4 @@
-"""Two real workers on loopback, and two replicas in one process, beside a training by one."""
+"""Two real workers on loopback, and two replicas in one process, next to a training by one."""
 
 import json
 import re
@@ -28,7 +28,7 @@ _NO_STATE = {"_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter/.ATTRIBUTES/VARIABLE_
 
 @pytest.fixture(autouse=True)
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' own definitions beside the ones that ship."""
+    """The tests' own definitions next to the ones that ship."""
     monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models,redraw.models")
     monkeypatch.delenv("TF_CONFIG", raising=False)

@@ -21,7 +21,7 @@ from tests.redraw.train.conftest import StartTraining
 
 @pytest.fixture(autouse=True)
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' own definitions beside the ones that ship."""
+    """The tests' own definitions next to the ones that ship."""
     monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models,redraw.models")
 
@@ -166,7 +166,7 @@ def test_train_graph_function_warm_start_takes_weights_and_nothing_else(
     np.testing.assert_allclose(first.read_array(bias), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("how", ["carry on", "warm start"])
+@pytest.mark.parametrize("how", ["resume", "warm start"])
 def test_train_graph_function_of_another_shape_is_refused_by_its_tensor(
     how: str, trained_words: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +179,7 @@ def test_train_graph_function_of_another_shape_is_refused_by_its_tensor(
         "    return tf.ones([tf.size(features['word']), 7]) @ kernel",
     )
     out, start = tmp_path / "run", None
-    if how == "carry on":
+    if how == "resume":
         (out / "checkpoints").mkdir(parents=True)
         for path in (Path(trained_words.uri) / "checkpoints").iterdir():
             shutil.copy(path, out / "checkpoints")

@@ -22,7 +22,7 @@ from tests.redraw.train.conftest import StartTraining
 
 @pytest.fixture
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' own definitions beside the ones that ship."""
+    """The tests' own definitions next to the ones that ship."""
     monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models,redraw.models")
 

@@ -223,8 +223,8 @@ def test_answer_credentials_imports_google_only_for_a_key(program: Program) -> N
     operator = (
         "import sys; from redraw_airflow.stages.process import StageProcess;"
         f"StageProcess(stage='push', request={{}}, gcp_conn_id='local_server', python={python!r}).run();"
-        "dear = ('google.auth', 'airflow.providers.google.common');"
-        "print([name for name in sys.modules if name.startswith(dear)])"
+        "expensive = ('google.auth', 'airflow.providers.google.common');"
+        "print([name for name in sys.modules if name.startswith(expensive)])"
     )
     environment = {
         **os.environ,

@@ -213,7 +213,7 @@ def test_run_stage_of_a_pod_that_ended_well_gives_its_record(context: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "error", "told"),
+    ("code", "message", "error", "reported"),
     [
         (1, "INFO a: b\nerror [DiskFull]: no room", AirflowFailException, "no room"),
         (1, "error [StorageUnavailable]: later", AirflowException, "later"),
@@ -222,17 +222,17 @@ def test_run_stage_of_a_pod_that_ended_well_gives_its_record(context: dict[str, 
     ],
 )
 def test_run_stage_of_a_pod_that_failed_fails_as_a_process_does(
-    context: dict[str, Any], code: int, message: str, error: type[Exception], told: str
+    context: dict[str, Any], code: int, message: str, error: type[Exception], reported: str
 ) -> None:
     finished = end(code, message).run_stage(cast(Any, context), None)
 
-    with pytest.raises(AirflowException, match=told) as raised:
+    with pytest.raises(AirflowException, match=reported) as raised:
         read_record(finished, TrainingRun)
     assert type(raised.value) is error
 
 
 @pytest.mark.parametrize(
-    ("arguments", "work", "told"),
+    ("arguments", "work", "reported"),
     [
         ({"launcher": "docker"}, "gs://work", "launcher: expected process or kubernetes, got 'docker'"),
         ({"launcher": "kubernetes", "pod": POD}, "/work", "expected a work folder in a bucket, got '/work/"),
@@ -240,10 +240,14 @@ def test_run_stage_of_a_pod_that_failed_fails_as_a_process_does(
     ],
 )
 def test_execute_with_a_launcher_that_cannot_work_fails_at_once(
-    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], work: str, told: str
+    context: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: dict[str, Any],
+    work: str,
+    reported: str,
 ) -> None:
     monkeypatch.setenv("REDRAW_WORK", work)
     operator = TrainOperator(task_id="train", model="mnist", **arguments)
 
-    with pytest.raises(AirflowFailException, match=told):
+    with pytest.raises(AirflowFailException, match=reported):
         operator.execute(cast(Any, context))

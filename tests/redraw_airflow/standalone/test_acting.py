@@ -91,7 +91,7 @@ def _decide(api: AirflowApi, run: DagRun, option: str, until: Until) -> str:
             api._send("PATCH", path, {"chosen_options": [option], "params_input": {}})
         return api.dag_run(DAG, run.run_id).state in ("success", "failed")
 
-    until(ended, f"the end of a run that was told: {option}", SECONDS, every=1)
+    until(ended, f"the end of a run with the option {option}", SECONDS, every=1)
     return api.dag_run(DAG, run.run_id).state
 
 

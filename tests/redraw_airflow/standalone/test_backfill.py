@@ -61,7 +61,7 @@ def conf(
     embedded_settings: Settings,
     add_lines: Callable[[str, Mapping[int, str]], list[Checkpoint]],
 ) -> Iterator[dict[str, object]]:
-    """What every run of this module is told; its catalogue has a broken checkpoint."""
+    """The conf of every run of this module; its catalogue has a broken checkpoint."""
     catalogue = f"{embedded_settings.checkpoint_bucket}/lines"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", embedded_settings.gcs_url)
@@ -85,7 +85,7 @@ def watcher(conf: dict[str, object]) -> Iterator[Watcher]:
 
 
 def _rewrite(checkpoint: Checkpoint) -> None:
-    """Turn every bit of a checkpoint's data around; once more mends it."""
+    """Turn every bit of a checkpoint's data around; once more fixes it."""
     storage = open_storage(checkpoint.uri)
     (data,) = (item for item in storage.list() if ".data-" in item.name)
     content = storage.read(data.name)

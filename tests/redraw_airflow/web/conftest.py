@@ -1,4 +1,4 @@
-"""A real Airflow API server with the pages, beside a bucket of what is published."""
+"""A real Airflow API server with the pages, next to a bucket of what is published."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def _history() -> tuple[PointerChange, ...]:
         )
         for day in range(1, 15)
     ]
-    told = PointerChange(
+    change_with_reason = PointerChange(
         version=version_of(14),
         changed_at="2026-02-15T00:00:00Z",
         by="bea",
         kind="rollback",
         reason="wrong digits",
     )
-    return (*changes, told)
+    return (*changes, change_with_reason)
 
 
 def _runs() -> list[dict[str, Any]]:

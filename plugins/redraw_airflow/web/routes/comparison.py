@@ -1,4 +1,4 @@
-"""Two versions beside each other: metrics, signatures, graphs and weights."""
+"""Two versions next to each other: metrics, signatures, graphs and weights."""
 
 # No postponed annotations: FastAPI reads them as they stand here.
 

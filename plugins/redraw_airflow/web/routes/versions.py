@@ -146,12 +146,12 @@ def choose_version(
     other: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None,
     show: Literal["beside", "alone"] = "alone",
 ) -> Response:
-    """Lead to the version that was chosen in a form, or to the two beside each other."""
+    """Lead to the version that was chosen in a form, or to the two next to each other."""
     if other is None:
         place = version_place(model, version)
     else:
-        beside = show == "beside"
-        place = comparison_place(model, version, other) if beside else version_place(model, other)
+        compare = show == "beside"
+        place = comparison_place(model, version, other) if compare else version_place(model, other)
     return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{place}", status_code=303)
 
 

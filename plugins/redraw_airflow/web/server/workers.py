@@ -5,7 +5,7 @@
          ◄──REDRAW_CONTROL_FD──► credentials, and a sign that the API server lives
 
 The worker leads a process group, which ends as a whole: with its answer, at a limit, and when
-whoever waits for it gives up. Few may run at once in each process of the API server.
+anyone who waits for it gives up. Few may run at once in each process of the API server.
 """
 
 from __future__ import annotations

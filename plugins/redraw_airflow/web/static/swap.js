@@ -18,10 +18,10 @@
       if (!found) throw new Error(`expected #${id} in the answer, got status ${answer.status}`);
       part.replaceChildren(...(found.id === id ? found.childNodes : [found]));
     } catch (err) {
-      const told = document.createElement("p");
-      told.className = "failure";
-      told.textContent = `This could not be loaded: ${err.message}. Try again.`;
-      if (mine === asked) part.replaceChildren(told);
+      const message = document.createElement("p");
+      message.className = "failure";
+      message.textContent = `This could not be loaded: ${err.message}. Try again.`;
+      if (mine === asked) part.replaceChildren(message);
     } finally {
       part.removeAttribute("aria-busy");
     }
@@ -52,10 +52,10 @@
     event.preventDefault();
     const wording = link.dataset.waiting;
     if (wording) {
-      const told = document.createElement("p");
-      told.className = "quiet";
-      told.textContent = wording;
-      document.getElementById(link.dataset.swap).replaceChildren(told);
+      const message = document.createElement("p");
+      message.className = "quiet";
+      message.textContent = wording;
+      document.getElementById(link.dataset.swap).replaceChildren(message);
     }
     swap(link.dataset.swap, link.href);
   });

@@ -176,7 +176,7 @@ def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
 
 
 def _reasons_for(version: int, pointer: LivePointer) -> tuple[str, ...]:
-    """Older weights need a reason of their own; whoever was told that they are has given it."""
+    """Older weights need a reason of their own; a form that says so asks for it."""
     older = pointer.version is not None and trained_before(version, pointer.version)
     return ("reason", "allow_older") if older else ("reason",)
 

@@ -1,7 +1,7 @@
-"""What was published beside a version, for people to look at: read, or the reason why it cannot be.
+"""What was published next to a version, for people to look at: read, or the reason why it cannot be.
 
-Whoever may write to the bucket can put anything there. What is no JSON of the form that
-validation writes is told on the page in its place; the rest of the page is shown.
+Anyone who may write to the bucket can put anything there. What is no JSON of the form that
+validation writes is reported on the page in its place; the rest of the page is shown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Kept(Generic[T]):
-    """Something published beside a version.
+    """Something published next to a version.
 
     Attributes:
         content: What it says; None where it is not kept, or cannot be read.

@@ -38,7 +38,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Tick:
-    """A line across the chart, and the figure beside it."""
+    """A line across the chart, and the figure next to it."""
 
     y: float
     wording: str

@@ -1,4 +1,4 @@
-"""Two checkpoints' metrics beside each other."""
+"""Two checkpoints' metrics next to each other."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _MOST_OFFERED = 500
 
 @dataclass(frozen=True, kw_only=True)
 class VersionChoice:
-    """The versions that a page offers beside its own.
+    """The versions that a page offers next to its own.
 
     Attributes:
         offered: Each with what it is called, the newest weights first.
@@ -33,7 +33,7 @@ class VersionChoice:
 def offer_versions(
     browser: Browser, pointer: LivePointer, release: Release, other: int | None
 ) -> VersionChoice:
-    """Offer the versions that a version can be held to.
+    """Offer the versions that a version can be checked against.
 
     Args:
         browser: The bucket's.

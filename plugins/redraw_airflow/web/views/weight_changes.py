@@ -1,6 +1,6 @@
 """How far two versions' weights are apart: worked out once for a pair, by a worker.
 
-Versions never change, so that what was found of a pair stays true; whoever asks for it while it
+Versions never change, so that what was found of a pair stays true; anyone who asks for it while it
 is being worked out waits for the same worker.
 """
 
@@ -48,7 +48,7 @@ class WeightChanges:
         if pair not in self._asked:
             task = self._asked[pair] = asyncio.create_task(self._work_out(pair))
             task.add_done_callback(lambda _: self._asked.pop(pair, None))
-        # Whoever gives up waiting takes it from nobody else.
+        # A reader who gives up waiting takes it from nobody else.
         return await asyncio.shield(self._asked[pair])
 
     async def _work_out(self, pair: DifferencesRequest) -> WeightDifferences:

@@ -207,7 +207,7 @@ def checksum_for(
 
 
 def finish_checksum(checksum: TensorChecksum, expected: int | None) -> int:
-    """The masked checksum of all bytes taken, held to what it has to be (None: not known).
+    """The masked checksum of all bytes taken, checked against what it has to be (None: not known).
 
     Raises:
         MalformedError: It is another one, or bytes are missing.

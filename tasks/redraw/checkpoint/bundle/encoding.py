@@ -26,7 +26,7 @@ _LONGEST_VARINT = 10
 
 
 class MalformedError(ValueError):
-    """Bytes that are not what they should be; whoever knows the file says where.
+    """Bytes that are not what they should be; the caller, which knows the file, says where.
 
     Attributes:
         expected: What belongs there.

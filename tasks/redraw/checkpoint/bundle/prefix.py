@@ -21,8 +21,8 @@ def bundle_file(prefix: Path, suffix: str) -> Path:
     Returns:
         The path, whether it exists or not.
     """
-    beside = prefix.with_name(prefix.name + _INDEX) if prefix.name else None
-    if beside is None or (not beside.is_file() and (prefix / _INDEX).is_file()):
+    index = prefix.with_name(prefix.name + _INDEX) if prefix.name else None
+    if index is None or (not index.is_file() and (prefix / _INDEX).is_file()):
         return prefix / suffix
     return prefix.with_name(prefix.name + suffix)
 

@@ -1,4 +1,4 @@
-"""Read the data files of a checkpoint, each tensor held to its checksum."""
+"""Read the data files of a checkpoint, each tensor checked against its checksum."""
 
 from __future__ import annotations
 

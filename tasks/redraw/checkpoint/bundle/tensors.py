@@ -18,7 +18,7 @@ from redraw.errors import CheckpointMismatch
 __all__ = ["BundleTensors"]
 
 _MOST_NUMPY_DIMENSIONS = 64
-# What one thread verifies at a time: large beside a task's cost, small beside a checkpoint.
+# What one thread verifies at a time: large compared with a task's cost, small compared with a checkpoint.
 _GROUP_BYTES = 64 * 1024 * 1024
 
 _Range = tuple[TensorEntry, Piece]

@@ -44,7 +44,7 @@ class SavingTimes:
 
         Returns:
             In UTC, `YYYY-MM-DDTHH:MM:SSZ`: what the file `checkpoint` says of its name, or the event
-            files beside it of the step, or else when its newest file was written.
+            files next to it of the step, or else when its newest file was written.
 
         Raises:
             CheckpointCorrupt: The file `checkpoint` is damaged.

@@ -131,7 +131,7 @@ class RemoteBundle(BundleTensors):
         file = self._folder.files.get(self._shard_name(number))
         if file is None:
             raise FileNotFoundError(self._shard_uri(number))
-        # Whoever opened it may say only then what will be read: it is that which is asked.
+        # The caller may say what will be read only after opening: that is what is asked for.
         return RemoteShard(self._shard_uri(number), file, lambda part: self._ahead.read(part))
 
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # What the names of event files begin with.
 EVENT_FILES = "events.out.tfevents."
-# Of a session's log. A start is noted with the step of the checkpoint that training carries on from.
+# Of a session's log. A start is noted with the step of the checkpoint that training resumes from.
 _START, _CHECKPOINT = 1, 3
 
 

@@ -80,8 +80,8 @@ def locate_checkpoint(uri: Uri, step: int | None = None) -> Located:
         StorageError: The bucket cannot be listed.
     """
     if step is None:
-        beside, name = list_beside(uri)
-        found = _named(beside, name)
+        files, name = list_beside(uri)
+        found = _named(files, name)
         if found is not None:
             return found
     folder = list_folder(uri)
@@ -140,7 +140,7 @@ def list_located(folder: Folder) -> Iterator[Located]:
 def _may_be_v1(folder: Folder, name: str) -> bool:
     if ".data-" in name:
         return False  # a TensorBundle's, whose name ends like one with a step
-    # Beside each checkpoint its graph lay in a .meta file, unless somebody left that out.
+    # Next to each checkpoint its graph lay in a .meta file, unless somebody left that out.
     prefix = _prefix_of_shard(name) or name
     return f"{prefix}.meta" in folder.files or (step_in_name(prefix) is not None and "/" not in name)
 

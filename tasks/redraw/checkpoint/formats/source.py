@@ -92,7 +92,7 @@ class CheckpointSource(Protocol):
 
 
 def open_checkpoint(uri: str | Path, step: int | None = None) -> CheckpointSource:
-    """Open a checkpoint; its format is told by its files.
+    """Open a checkpoint; its format is recognized by its files.
 
     Args:
         uri: A file, a prefix, an Estimator's folder (whose `checkpoint` file may speak of

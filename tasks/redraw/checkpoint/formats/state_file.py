@@ -22,7 +22,7 @@ def newest_in_state_file(folder: Folder) -> str:
     """The name of the newest checkpoint, as the file notes it.
 
     Of a path only the last part is taken: the folder may have been copied from another
-    machine, and the checkpoint lay beside this file when it was written.
+    machine, and the checkpoint lay next to this file when it was written.
 
     Args:
         folder: A folder with such a file.

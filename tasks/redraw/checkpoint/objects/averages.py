@@ -17,7 +17,7 @@ _TRAINED, _AVERAGES = "_trainable_variables", "_model_variables_moving_average"
 
 
 def find_averages(keys: Iterable[str], graph: ObjectGraph | None) -> dict[str, str]:
-    """Find the averages that stand beside the weights: TF1's, and those of Keras' optimizers.
+    """Find the averages that stand next to the weights: TF1's, and those of Keras' optimizers.
 
     Args:
         keys: The checkpoint's tensors.
@@ -46,7 +46,7 @@ def _by_suffix(graph: ObjectGraph) -> Iterator[tuple[str, str]]:
 
 
 def _of_optimizer(graph: ObjectGraph, number: int) -> dict[str, str]:
-    """The averages of a Keras optimizer: beside its list of weights, or by their names."""
+    """The averages of a Keras optimizer: next to its list of weights, or by their names."""
     averages, trained = _listed(graph, number, _AVERAGES), _listed(graph, number, _TRAINED)
     if len(averages) == len(trained):
         return {weight.key: average.key for weight, average in zip(trained, averages, strict=True)}

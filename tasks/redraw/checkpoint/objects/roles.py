@@ -43,7 +43,7 @@ _OPTIMIZER_STATE = {"_iterations", "_learning_rate"}
 _SLOTS = "_variables"
 
 # Names in checkpoints of TF1: the suffix that optimizers and averages add to a variable's.
-# What an average without bias keeps besides itself.
+# What an average without bias keeps in addition to itself.
 _DEBIASING = {f"{AVERAGE_SUFFIX}/biased", f"{AVERAGE_SUFFIX}/local_step"}
 _SLOT_SUFFIXES = {
     *("Adam", "Adam_1", "Momentum", "RMSProp", "RMSProp_1", "RMSProp_2", "Adagrad", "AdagradDA"),

@@ -1,4 +1,4 @@
-"""Where a variable is in a model, told by the order of layers instead of their names.
+"""Where a variable is in a model, found by the order of layers instead of their names.
 
 Keras 2 keeps the layers with weights as `layer_with_weights-3`, Keras 3 every operation as
 `_operations/7`, dropout included, and both name layers by counters that a second model in

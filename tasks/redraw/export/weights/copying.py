@@ -54,7 +54,7 @@ class Written:
 def write_saved_model(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, folder: Path) -> Written:
     """Write a SavedModel; the same arguments give the same bytes in every file.
 
-    Nothing waits for the disk: whoever reads the files later holds them to the digest in
+    Nothing waits for the disk: anyone who reads the files later holds them to the digest in
     the export's record, and a torn file is one to export again.
 
     Args:

@@ -56,7 +56,7 @@ def explain_rest(
 
 
 def _is_unclaimed_weight(role: Role, wanted: Wanted) -> bool:
-    """Whether a tensor outside of the catalog is a weight all the same; raw ones beside averages are not."""
+    """Whether a tensor outside of the catalog is a weight all the same; raw ones next to averages are not."""
     return role is Role.MODEL_WEIGHT and wanted.weights == "raw"
 
 

@@ -186,9 +186,9 @@ def _unambiguous(tensors: Iterable[tuple[str, SavedTensor]]) -> dict[str, str]:
 
 def _roots(wanted: Wanted, graph: ObjectGraph, role: Role) -> Iterable[str]:
     """The objects that may be the model, as `tf.train.Checkpoint(NAME=…)` called them; '' is the root."""
-    told = wanted.roots.get("average" if role is Role.MOVING_AVERAGE else "raw")
-    if told is not None:
-        return (told,)
+    root = wanted.roots.get("average" if role is Role.MOVING_AVERAGE else "raw")
+    if root is not None:
+        return (root,)
     if role is Role.MOVING_AVERAGE:
         return SHADOW_MODELS
     children = [name for name, _ in graph.nodes[0].children] if graph.nodes else []

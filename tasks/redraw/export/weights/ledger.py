@@ -46,7 +46,7 @@ class Ledger:
 
     @property
     def served_bytes(self) -> int:
-        """What the served values take at the least: those of strings are not told by their shapes."""
+        """What the served values take at the least: sizes of strings do not follow from their shapes."""
         return sum(_bytes_of(entry) for entry in self.served)
 
     def summary(self) -> LedgerSummary:

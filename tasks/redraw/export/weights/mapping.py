@@ -57,8 +57,8 @@ def _with_told_shadow(
     wanted: Wanted, source: CheckpointSource, roles: Mapping[str, Role]
 ) -> Mapping[str, Role]:
     """The roles, with a shadow model that the definition names by its own name."""
-    told = wanted.roots.get("average")
-    number = object_at(source.graph, told) if source.graph is not None and told else None
+    root = wanted.roots.get("average")
+    number = object_at(source.graph, root) if source.graph is not None and root else None
     if source.graph is None or number is None:
         return roles
     shadow = {tensor.key for _, tensor in variables_from(source.graph, number)}

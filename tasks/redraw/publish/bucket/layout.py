@@ -50,7 +50,7 @@ ATTACHMENT_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Claim(Record):
-    """Whose a version is: the first thing written of it, by whoever comes first.
+    """Whose a version is: the first thing written of it, by the first who comes.
 
     Attributes:
         model: The definition's name.

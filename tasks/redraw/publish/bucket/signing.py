@@ -99,7 +99,7 @@ def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
 
 
 def _demand_made_by(storage: Storage, claim: Claim, private_key: str, scratch: Path) -> None:
-    """Whoever asks for a signature of a key must not be left with one of another."""
+    """Anyone who asks for a signature of a key must not be left with one of another."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
     public = load_pem_private_key(Path(private_key).read_bytes(), None).public_key()

@@ -28,7 +28,7 @@ def apply_change(pointer: LivePointer, change: PointerChange) -> LivePointer:
     Raises:
         OlderThanLive: The version has older weights than the live one, and no reason was given;
             going back to the version before needs none.
-        VersionNotFound: The version is being pruned, or there is none for the label to stand beside.
+        VersionNotFound: The version is being pruned, or there is none for the label to stand next to.
     """
     if change.version in pointer.pruning and change.kind not in {"unlabel", "unpin"}:
         raise VersionNotFound(

@@ -16,7 +16,7 @@ __all__ = ["encode_serving_config", "write_serving_config"]
 def write_serving_config(storage: Storage, model: str, pointer: Callable[[], LivePointer]) -> None:
     """Bring `models.config` up to the live pointer.
 
-    The pointer is read after the object that will be replaced: whoever writes an older
+    The pointer is read after the object that will be replaced: anyone who writes an older
     version is then refused, or followed by the one who moved the pointer after it.
 
     Args:

@@ -5,7 +5,7 @@
 
 From the moment that the live pointer names a version as being pruned nothing can make it
 live; from the moment that its record says so no push completes it; and without its graph
-no reader loads half of it. A prune that was stopped anywhere is run again and carries on.
+no reader loads half of it. A prune that was stopped anywhere is run again and resumes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 
 def prune_versions(request: PruneRequest) -> PruneReport:
-    """Show which versions the rules let go, and remove them if told to.
+    """Show which versions the rules let go, and remove them if asked to.
 
     Args:
         request: The model, its bucket, and what to keep.

@@ -1,4 +1,4 @@
-"""What people look at, beside the version: the report's page and pictures, and the restore ledger.
+"""What people look at, next to the version: the report's page and pictures, and the restore ledger.
 
 The files lie in scratch and go with it; a bucket keeps them as long as the version.
 """

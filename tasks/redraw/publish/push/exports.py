@@ -14,7 +14,7 @@ __all__ = ["demand_validated", "read_export", "read_report"]
 
 
 def read_export(request: PushRequest) -> ExportedModel:
-    """The export's record, as given or from the file beside the SavedModel's folder.
+    """The export's record, as given or from the file next to the SavedModel's folder.
 
     Returns:
         The record; its URI is the folder that was named.

@@ -4,7 +4,7 @@
           ─► attachments ─► release record ─► live
 
 Every step creates what is missing and accepts what is there already with the same
-content, so a push that was stopped anywhere is run again and carries on, and several
+content, so a push that was stopped anywhere is run again and resumes, and several
 at once end as one.
 """
 

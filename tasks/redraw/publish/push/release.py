@@ -1,4 +1,4 @@
-"""The release record: written last, by whoever comes first."""
+"""The release record: written last, by the first who comes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from redraw.storage.opening import AlreadyThere, Changed, Storage
 
 __all__ = ["Candidate", "digest_report", "write_release"]
 
-# Whoever changes the record in between has done what there was to do, as a rule.
+# Anyone who changes the record in between has done what there was to do, as a rule.
 _MOST_CHANGES = 20
 
 
@@ -80,7 +80,7 @@ def write_release(
 def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
     """The record as it stands, with the generations of the objects as they stand.
 
-    They differ where objects were lost and a push put them back, the same bytes written anew. The
+    They differ where objects were lost and a push put them back, the same bytes written again. The
     record is read before the objects are listed and replaced only if it is still the one that was read:
     of several pushes the one that wrote last lists last, and nobody's older listing takes the place of its.
     """

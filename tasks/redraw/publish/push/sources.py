@@ -1,9 +1,9 @@
 """Where the files of an export come from: this machine, or the very objects that were validated.
 
 An export in a bucket is copied by the service, and none of its bytes come here, where the report
-says which generation of each object validation read and held to the export's digest. What has
-that generation still has those bytes, whoever else may write there. Without generations the
-files are fetched, and each is held to its SHA-256 while it is sent.
+says which generation of each object validation read and checked against the export's digest. What has
+that generation still has those bytes, even if others may write there. Without generations the
+files are fetched, and each is checked against its SHA-256 while it is sent.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def open_source(export: ExportedModel, report: ValidationReport) -> Iterator[Sou
 
 @dataclass(frozen=True)
 class _Folder:
-    """Files on this machine: each is held to its digest as it is read to be sent."""
+    """Files on this machine: each is checked against its digest as it is read to be sent."""
 
     done: ClassVar[str] = "sent"
 
@@ -159,7 +159,7 @@ def _find_validated(export: ExportedModel, report: ValidationReport) -> _Validat
 
 
 def _read_list(export: ExportedModel) -> list[ListedFile] | None:
-    """The files as the list beside the export gives them, sorted by name, if it is there."""
+    """The files as the list next to the export gives them, sorted by name, if it is there."""
     where = export.uri.with_ending(".files.json")
     content = read_uri(where)
     if content is None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAIN", "Place", "Reached", "called_functions", "node_of", "reach"]
 
-# The graph itself, beside the functions of its library.
+# The graph itself, as opposed to the functions of its library.
 MAIN = ""
 
 

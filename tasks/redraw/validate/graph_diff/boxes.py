@@ -175,8 +175,8 @@ def _detail(key: str, parts: list[Part], types: Counter[str], look: str) -> str:
         for part in parts:
             by_fate[part.fate] += part.count
         kinds = sorted({part.kind for part in parts if part.fate == "removed"} - {Kind.NETWORK.value})
-        told = ", ".join(f"{count} {fate}" for fate, count in sorted(by_fate.items(), reverse=True))
-        return f"{told}: {', '.join(kinds)}" if kinds else told
+        counts = ", ".join(f"{count} {fate}" for fate, count in sorted(by_fate.items(), reverse=True))
+        return f"{counts}: {', '.join(kinds)}" if kinds else counts
     plain = [re.sub(r"(Dataset)?(V\d)?$", "", one) if key == _INPUT else one for one, _ in _most(types)]
     return f"{sum(types.values())}: {', '.join(plain)}"
 

@@ -34,7 +34,7 @@ class Layout:
 
 
 def lay_out(drawings: Mapping[Side, Drawing]) -> Layout:
-    """Lay both sides out beside each other, what they share on one height.
+    """Lay both sides out next to each other, what they share on one height.
 
     Args:
         drawings: Side to boxes and arrows.

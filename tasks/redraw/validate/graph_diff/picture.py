@@ -17,7 +17,7 @@ _CHARACTERS = {"title": 30, "detail": 35}  # what fits into a box, in a fixed-wi
 
 
 def draw_picture(comparison: Comparison, title: str) -> str:
-    """Draw both graphs beside each other.
+    """Draw both graphs next to each other.
 
     Args:
         comparison: The two graphs.

@@ -40,7 +40,7 @@ def plain_scopes(scopes: Iterable[str], layers: frozenset[str]) -> dict[str, str
 
 
 def align_scopes(served: Iterable[str], trained: Iterable[str]) -> dict[str, str]:
-    """Where a served scope is none of training's, take the only one beside it of the same stem.
+    """Where a served scope is none of training's, take its only sibling of the same stem.
 
     Args:
         served: Scopes of the serving graph.
@@ -52,11 +52,11 @@ def align_scopes(served: Iterable[str], trained: Iterable[str]) -> dict[str, str
     theirs, ours = _siblings(trained), _siblings(served)
     aligned = {"": ""}
     for path in sorted(ours, key=lambda one: one.count("/")):
-        beside: Collection[str] = theirs.get(aligned[path], ())
-        free = [name for name in beside if name not in ours[path]]
+        siblings: Collection[str] = theirs.get(aligned[path], ())
+        free = [name for name in siblings if name not in ours[path]]
         for name in ours[path]:
             alike = [one for one in free if _NUMBER.sub("", one) == _NUMBER.sub("", name)]
-            taken = alike[0] if name not in beside and len(alike) == 1 else name
+            taken = alike[0] if name not in siblings and len(alike) == 1 else name
             aligned[_below(path, name)] = _below(aligned[path], taken)
     return aligned
 

@@ -67,7 +67,7 @@ def draw_graph_function_steps(definition: GraphFunctionDefinition, spec: Any) ->
         spec: `element_spec` of the training data.
 
     Returns:
-        The graph; its operations are told apart by the order in which training makes them.
+        The graph; its operations are distinguished by the order in which training makes them.
     """
     with tf.Graph().as_default() as graph:
         drawn = draw_training(definition, spec, definition.evaluation_data().element_spec)

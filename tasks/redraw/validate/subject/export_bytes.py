@@ -2,7 +2,7 @@
 
 A file's digest, each tensor's checksum, what is not finite in it, and whether it is bit by
 bit what the checkpoint holds: all of it is taken from the same blocks while they are in
-the processor's cache. The checkpoint is read beside, so the bytes pass twice in all.
+the processor's cache. The checkpoint is read at the same time, so the bytes pass twice in all.
 """
 
 from __future__ import annotations

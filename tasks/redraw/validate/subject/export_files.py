@@ -45,7 +45,7 @@ class ExportFiles:
     Attributes:
         exported: Its record.
         folder: Its files.
-        checkpoint: The checkpoint that it is held to.
+        checkpoint: The checkpoint that it is checked against.
     """
 
     exported: ExportedModel
@@ -135,7 +135,7 @@ class ExportFiles:
 
     @cached_property
     def reading(self) -> Reading:
-        """All bytes of the export, read once, the weights beside those of the checkpoint.
+        """All bytes of the export, read once, the weights together with those of the checkpoint.
 
         Where the index, the ledger or the checkpoint is gone, what depends on it is left out:
         the checks that ask for it say so.

@@ -29,7 +29,7 @@ class Fetched:
 
 
 def read_exported(request: ValidateRequest) -> ExportedModel:
-    """The export's record, as given or from the file beside the SavedModel's folder.
+    """The export's record, as given or from the file next to the SavedModel's folder.
 
     Raises:
         InvalidRecord: There is no such record, or it is of another model.

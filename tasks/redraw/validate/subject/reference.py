@@ -1,4 +1,4 @@
-"""What a checkpoint itself makes of requests, asked in evaluation mode: what an export is held to.
+"""What a checkpoint itself makes of requests, asked in evaluation mode: what an export is checked against.
 
 A checkpoint that a training run of ours saved is restored by TensorFlow's own
 `tf.train.Checkpoint` (of a TF1 graph function: by its Saver), under the networks as

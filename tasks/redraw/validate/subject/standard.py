@@ -1,4 +1,4 @@
-"""What every export of one model is held to: its definition, its examples, its networks.
+"""What every export of one model is checked against: its definition, its examples, its networks.
 
 Each is made once, however many exports are examined in turn.
 """

@@ -1,4 +1,4 @@
-"""What is examined: an export, and all that it is held to, each part read when a check first asks for it."""
+"""An export, and all that it is checked against. Each part is read when a check first asks for it."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class Subject(ExportFiles):
     Attributes:
         live: The version that it would replace; None where it is compared with none.
         allow_breaking: Why a breaking change of signatures is wanted; empty where it is not.
-        standard: What exports of its model are held to; it outlives the subject.
+        standard: What exports of its model are checked against; it outlives the subject.
         serving: The process that answers as a server does; it outlives the subject as well.
         scratch: An empty folder.
         objects: Which were read, of an export that lay in a bucket.
-        attachments: File name to text of what checks made to be looked at; it goes beside the report.
+        attachments: File name to text of what checks made to be looked at; it goes next to the report.
     """
 
     live: LiveVersion | None
@@ -187,7 +187,7 @@ class Subject(ExportFiles):
 
     @cached_property
     def live_served(self) -> LoadedModel | None:
-        """The live version, loaded beside the export; None where there is none.
+        """The live version, loaded next to the export; None where there is none.
 
         Raises:
             CannotRun: There is not the memory for it.

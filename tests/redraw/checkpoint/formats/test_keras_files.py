@@ -1,4 +1,4 @@
-"""What Keras' files may hold besides plain weights."""
+"""What Keras' files may hold in addition to plain weights."""
 
 from __future__ import annotations
 

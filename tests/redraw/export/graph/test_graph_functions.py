@@ -37,7 +37,7 @@ for model in ("word_graph", "digits_graph"):
 
 @pytest.fixture(autouse=True)
 def sample_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' own definitions beside the ones that ship."""
+    """The tests' own definitions next to the ones that ship."""
     monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models,redraw.models")
 

@@ -1,4 +1,4 @@
-"""Places of variables in networks of many kinds of layers, held to what Keras itself restores."""
+"""Places of variables in networks of many kinds of layers, checked against what Keras itself restores."""
 
 from __future__ import annotations
 

@@ -293,8 +293,8 @@ def test_map_two_objects_that_fit_is_refused_until_one_is_named(tmp_path: Path) 
         CheckpointMismatch, match="got several: by path below 'left' and by path below 'right'"
     ):
         map_checkpoint(ask(Line(0.0)), source)
-    told = ask(Line(0.0), roots={"raw": "right"}, training_only=["left/*"])
-    assert [source.read_array(entry.key).item() for entry in map_checkpoint(told, source).served] == [
+    mapped = ask(Line(0.0), roots={"raw": "right"}, training_only=["left/*"])
+    assert [source.read_array(entry.key).item() for entry in map_checkpoint(mapped, source).served] == [
         2.0,
         2.0,
     ]

@@ -1,4 +1,4 @@
-"""Averages that a `.keras` file knows by numbers alone, held to what Keras itself restores."""
+"""Averages that a `.keras` file knows by numbers alone, checked against what Keras itself restores."""
 
 from __future__ import annotations
 

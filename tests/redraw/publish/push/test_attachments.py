@@ -1,4 +1,4 @@
-"""What people look at goes into the bucket beside the version, or is left out, and never stops a push."""
+"""What people look at goes into the bucket next to the version, or is left out, and never stops a push."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _there(bucket: str) -> set[str]:
 
 
 def _records_of(export: Any, bucket: str, **attachments: str) -> PushRequest:
-    """The request with the records themselves, and these attachments besides the export's own."""
+    """The request with the records themselves, and these attachments in addition to the export's own."""
     named = {**export.report.attachments, **attachments}
     report = replace(export.report, attachments=named)
     return PushRequest(model="digits", saved_model=export.record, report=report, bucket=bucket)

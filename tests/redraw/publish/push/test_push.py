@@ -202,7 +202,7 @@ def test_push_file_altered_after_validation_is_refused(bucket: str, make_export:
 
 
 def _list_files(export: Any) -> None:
-    """Write the list that export writes beside the folder."""
+    """Write the list that export writes next to the folder."""
     Path(f"{export.folder}.files.json").write_bytes(encode_files(scan_tree(export.folder).files))
 
 

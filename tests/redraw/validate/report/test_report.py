@@ -41,7 +41,7 @@ def report() -> ValidationReport:
         Check(
             name="files-whole", status="passed", looked_at="files", expected="all", found="all", seconds=0.1
         ),
-        Check(name="loads", status="failed", looked_at=SCRIPT, expected="[b]", found=SCRIPT, advice="Mend."),
+        Check(name="loads", status="failed", looked_at=SCRIPT, expected="[b]", found=SCRIPT, advice="Fix."),
         Check(
             **{"name": "warm-up", "status": "not_run", "looked_at": "nothing", "expected": "x"},
             **{"found": "not run", "advice": "Do.", "waived": "no requests yet"},

@@ -98,7 +98,7 @@ def hostile_attachments() -> dict[str, bytes]:
 
 
 def attach(storage: Storage, release: Release, contents: dict[str, bytes]) -> Release:
-    """Put attachments beside a version, whatever they hold, as a push names them."""
+    """Put attachments next to a version, whatever they hold, as a push names them."""
     files = {}
     for name, content in contents.items():
         place = f"{release.model}/reports/{release.version}/{name}"
@@ -127,8 +127,8 @@ def assert_nothing_acts(page: Reader) -> None:
 def test_show_version_of_a_real_export_tells_all_of_it(lines: tuple[int, int], viewer: httpx.Client) -> None:
     page = read(viewer, place_of(lines[1]))
 
-    for told in ("files-whole", "graphs-compared", "2025-03-02 12:00:00 UTC", "step 20", "saved_model.pb"):
-        assert told in page.text
+    for text in ("files-whole", "graphs-compared", "2025-03-02 12:00:00 UTC", "step 20", "saved_model.pb"):
+        assert text in page.text
     assert "dropout" in page.text  # what vanished
     assert "x float32 [None, 1] serving_default" in page.text  # what took its place
     assert "slope" in page.text
@@ -200,9 +200,9 @@ def test_show_attachment_of_another_name_is_not_found(name: str, hostile: None, 
 
 
 def test_show_hostile_versions_escapes_all_that_they_say(hostile: None, viewer: httpx.Client) -> None:
-    beside = f"{HOSTILE_PLACE}/beside/{version_of(1)}"
+    comparison = f"{HOSTILE_PLACE}/beside/{version_of(1)}"
 
-    for path in (HOSTILE_PLACE, f"{HOSTILE_PLACE}/ledger?text=script", beside):
+    for path in (HOSTILE_PLACE, f"{HOSTILE_PLACE}/ledger?text=script", comparison):
         page = read(viewer, path)
 
         assert HOSTILE[0] in page.text
@@ -266,13 +266,13 @@ def test_show_ledger_searches_and_pages(lines: tuple[int, int], viewer: httpx.Cl
 def test_show_older_version_says_what_is_not_kept(viewer: httpx.Client) -> None:
     page = read(viewer, OLD)
 
-    for told in (
+    for text in (
         "The ledger of this version is not kept",
         "The comparison of the graphs of this version is not kept",
         "The latency figures of this version are not kept",
         "The list of its files is not kept",
     ):
-        assert told in page.text
+        assert text in page.text
     assert not [values for tag, values in page.elements if tag == "img"]
     assert page.links("/dags/") == ["/dags/retrain_and_export/runs/manual__1"]
     assert viewer.get(f"{MOUNT}{OLD}/graphs.svg").status_code == 404
@@ -357,10 +357,10 @@ def test_choose_version_leads_to_it_or_beside_it(viewer: httpx.Client) -> None:
     other = version_of(13)
 
     alone = viewer.get(f"{MOUNT}{OLD}/choose?other={other}")
-    beside = viewer.get(f"{MOUNT}{OLD}/choose?other={other}&show=beside")
+    chosen = viewer.get(f"{MOUNT}{OLD}/choose?other={other}&show=beside")
 
     assert (alone.status_code, alone.headers["Location"]) == (303, f"{MOUNT}/models/mnist/{other}")
-    assert beside.headers["Location"] == f"{MOUNT}{OLD}/beside/{other}"
+    assert chosen.headers["Location"] == f"{MOUNT}{OLD}/beside/{other}"
 
 
 def test_show_comparison_offers_every_other_version(viewer: httpx.Client) -> None:

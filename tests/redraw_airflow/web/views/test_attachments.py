@@ -1,4 +1,4 @@
-"""What is kept beside versions, made into rows: no server, and no TensorFlow."""
+"""What is kept next to versions, made into rows: no server, and no TensorFlow."""
 
 from __future__ import annotations
 

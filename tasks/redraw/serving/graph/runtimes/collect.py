@@ -1,4 +1,4 @@
-"""Write `op_lists.json.gz` anew, from TensorFlow's wheels.
+"""Write `op_lists.json.gz` from TensorFlow's wheels.
 
     python -m redraw.serving.graph.runtimes.collect 2.12.0 2.13.0 …
 

@@ -1,4 +1,4 @@
-"""Does a row get the same answer whatever rows stand beside it, and however many?
+"""Does a row get the same answer whatever rows stand next to it, and however many?
 
 Batch normalisation that still trains, and any other sum or extreme over the batch, gives
 away itself: a server puts the requests of many clients into one batch.

@@ -20,7 +20,7 @@ __all__ = ["check_assets"]
 def check_assets(subject: Subject) -> Check:
     """Hold the assets to the graph's list of them and to the definition's files: the check `assets`.
 
-    The definition is drawn anew only where there are assets.
+    The definition is drawn again only where there are assets.
     """
     folder = subject.folder / "assets"
     declared = [(asset.filename, asset.tensor_info.name) for asset in subject.meta_graph.asset_file_def]

@@ -17,7 +17,7 @@ __all__ = ["MOST_BYTES", "check_graph_size", "check_serve_tag", "check_unreached
 # Protocol buffers count a message's bytes in a signed 32-bit number.
 MOST_BYTES = 2**31 - 1
 _SERVE = ["serve"]
-# What a server calls of a table besides what the graph itself calls.
+# What a server calls of a table in addition to what the graph itself calls.
 _RESOURCE_METHODS = {"_create_resource", "_initialize", "_destroy_resource"}
 
 

@@ -14,7 +14,7 @@ __all__ = ["check_finite_weights"]
 
 
 def check_finite_weights(subject: Subject) -> Check:
-    """Look for NaN and infinity, which only an export that was told to may serve: `finite-weights`.
+    """Look for NaN and infinity, which only an export that was asked to may serve: `finite-weights`.
 
     Raises:
         CannotRun: There are some, and the ledger that may allow them is gone.

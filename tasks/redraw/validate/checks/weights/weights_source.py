@@ -42,7 +42,7 @@ def check_weights_source(subject: Subject) -> Check:
     ]
     return conclude(
         "weights-source",
-        looked_at=f"{len(rows)} served variables, {sum(reading.compared.values())} bytes of them, beside"
+        looked_at=f"{len(rows)} served variables, {sum(reading.compared.values())} bytes of them, next to"
         f" {source.uri}",
         expected=f"{claimed} weights, bit by bit those that the restore ledger names",
         found=f"{len(reading.compared)} variables, each the same in every bit;"
@@ -94,9 +94,9 @@ def _misplaced(rows: list[_Row], restored: Mapping[str, tuple[str, ...]]) -> Ite
 
 
 def _kind_problems(
-    rows: list[_Row], source: CheckpointSource, claimed: str, told: str | None
+    rows: list[_Row], source: CheckpointSource, claimed: str, root: str | None
 ) -> Iterator[str]:
-    shadow, averages = _averaged_keys(source, told), find_averages(source.entries, source.graph)
+    shadow, averages = _averaged_keys(source, root), find_averages(source.entries, source.graph)
     keys = {row["variable"]: row["key"] for row in rows}
     if claimed == "raw":
         for variable, key in keys.items():
@@ -111,14 +111,14 @@ def _kind_problems(
         if key not in shadow and (whole or key in averages):
             yield (
                 f"variable {variable!r} is averaged by the record, and from the raw {key!r}"
-                + (f" beside {averages[key]!r}" if key in averages else "")
+                + (f" next to {averages[key]!r}" if key in averages else "")
             )
 
 
-def _averaged_keys(source: CheckpointSource, told: str | None) -> set[str]:
+def _averaged_keys(source: CheckpointSource, root: str | None) -> set[str]:
     roles = classify_tensors(source.entries, source.graph)
     keys = {key for key, role in roles.items() if role is Role.MOVING_AVERAGE}
-    number = object_at(source.graph, told) if source.graph is not None and told else None
+    number = object_at(source.graph, root) if source.graph is not None and root else None
     if source.graph is not None and number is not None:
         keys |= {tensor.key for _, tensor in variables_from(source.graph, number)}
     return keys

@@ -31,7 +31,7 @@ def test_read_releases_newest_is_what_the_installed_library_says(
     op_list, graph = installed
     releases = read_releases()
     assert releases.graph_versions["2.21"] == graph.versions.producer
-    # Runtimes for other hardware have some of their own besides, which no file holds: `_…`.
+    # Runtimes for other hardware also have some of their own, which no file holds: `_…`.
     for op in (op for op in op_list.op if not op.name.startswith("_")):
         form = releases.known_at(op.name, "2.21")
         assert form is not None

@@ -1,4 +1,4 @@
-"""An export beside the version that is live: a real one, in a real bucket."""
+"""An export next to the version that is live: a real one, in a real bucket."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def live_bucket(mnist_export: ExportedModel, validator: Validator, bucket: str, 
 
 
 def mnist() -> type[ModelDefinition]:
-    """The definition's class as it is loaded now: other tests load modules of models anew."""
+    """The definition's class as it is loaded now: other tests load modules of models again."""
     return type(load_definition("mnist"))
 
 

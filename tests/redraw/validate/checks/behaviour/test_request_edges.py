@@ -46,7 +46,7 @@ def test_ask_edge_that_hangs_is_found_and_the_rest_is_asked(
     check = check_request_edges(subject_of("endless", "first_row"))
     assert check.status == "failed"
     assert "signature 'endless', input 'x' of the lowest: no answer within 3 s" in check.found
-    assert "signature 'first_row', 257 rows" in check.found  # of the process that was started anew
+    assert "signature 'first_row', 257 rows" in check.found  # of the process that was started again
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Signatures, assets and budgets, held to the definition and to the live version."""
+"""Signatures, assets and budgets, checked against the definition and the live version."""
 
 from collections.abc import Callable
 from dataclasses import replace

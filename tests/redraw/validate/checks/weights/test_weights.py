@@ -1,4 +1,4 @@
-"""Weights are held to the checkpoint bit by bit, in one reading of the files."""
+"""Weights are checked against the checkpoint bit by bit, in one reading of the files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -123,7 +123,7 @@ def test_weights_source_raw_claimed_as_average_is_named(hand_made, run_check: Ru
     hand_made.tensors["w"] = hand_made.checkpoint["w"]
     found = run_check("weights-source", hand_made.subject()).found
     assert "no variable is from a moving average" in found
-    assert f"variable 'w' is averaged by the record, and from the raw 'w' beside {AVERAGE!r}" in found
+    assert f"variable 'w' is averaged by the record, and from the raw 'w' next to {AVERAGE!r}" in found
 
 
 def test_weights_source_average_claimed_as_raw_is_named(hand_made, run_check: RunCheck) -> None:
