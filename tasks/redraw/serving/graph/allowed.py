@@ -33,7 +33,7 @@ _SAVER = frozenset({"SaveV2", "MergeV2Checkpoints", "RestoreV2"})
 _RESTORE = "RestoreV2"
 # These touch the session's own memory alone: whether an answer may need them is for `inference-ops` to say.
 _WITHIN = frozenset({"optimizer", "random", "gradient", "update"})
-# Stateful, and yet within the session too: `repeatable` and `variables-unchanged` see what they do to answers.
+# Stateful, and within the session too: `repeatable` and `variables-unchanged` see what they do to answers.
 _HARMLESS = re.compile(
     "^(Timestamp|TemporaryVariable|Stack((Close|Pop|Push)?V2)?|BoostedTrees.*|IsBoostedTrees.*"
     "|AnonymousMutable.*Table.*)$"
@@ -102,14 +102,14 @@ def find_refused(graph: ServingGraph) -> Iterator[RefusedOp]:
             if place not in seen and (found := _refusal(graph, who, reached, place, node)):
                 seen.add(place)
                 yield found
-    called = {name for _, reached in _what_runs(graph) for name in reached.functions}
+    runs = {place for _, reached in _what_runs(graph) for place in reached.nodes}
     for function in graph.meta.graph_def.library.function:
         name = function.signature.name
         if not name:
             yield RefusedOp(op="", place=Place(MAIN, ""), text="the library holds a function without a name")
-        for node in function.node_def if name not in called else ():
+        for node in function.node_def:
             place = Place(name, node.name)
-            group = None if node.op in _SAVER else _group_of(graph, node)
+            group = None if place in runs or node.op in _SAVER else _group_of(graph, node)
             if group is not None:
                 yield _refused("the library", place, node, group)
 

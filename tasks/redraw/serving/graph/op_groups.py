@@ -69,7 +69,8 @@ _HOST = (
            "^RemoteCall$", "DataService", "^RegisterDataset", "^Copy(Host)?$",
            "^Debug(Identity|NumericSummary|NanCount)"),
     _group("machine", "ends the process, or needs code or hardware that is not TensorFlow's own", "^Abort$",
-           "^XlaCustomCall", "^TfLiteSubgraphExecute$", "^MlirPassthroughOp$", "T[Pp][Uu]", "^DTensor", "(In|Out)feed"),
+           "^XlaCustomCall", "^TfLiteSubgraphExecute$", "^MlirPassthroughOp$", "T[Pp][Uu]", "^DTensor",
+           "(In|Out)feed"),
 )  # fmt: skip
 
 # Stateful by definition, and yet what answering is made of: variables and tables that are
