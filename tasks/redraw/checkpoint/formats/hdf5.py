@@ -71,6 +71,11 @@ class Hdf5Source(StreamedSource):
         except (OSError, RuntimeError) as err:
             raise self._damage(err).found_in(self.uri, f"tensor {key!r}") from err
 
+    def attribute(self, name: str) -> str:
+        """A text that the file says of itself, such as `model_config`; empty where it does not."""
+        value = self._file.attrs.get(name, "")
+        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
     def _damage(self, err: Exception) -> MalformedError:
         return MalformedError("an HDF5 file that is whole", str(err).partition("\n")[0][:200])
 
