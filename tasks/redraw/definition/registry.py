@@ -21,11 +21,12 @@ from redraw.definition import Applies, ModelDefinition
 from redraw.definition.packages import Package, list_packages
 from redraw.definition.source_text import read_definition_text
 from redraw.definition.user_code import running_user_code
-from redraw.errors import InvalidDefinition, UnknownModel
+from redraw.errors import InvalidDefinition, InvalidName, UnknownModel
 from redraw.names import ModelName
 
 __all__ = [
     "FoundModel",
+    "declared_ops",
     "default_model",
     "definition_for",
     "find_fitting",
@@ -194,6 +195,15 @@ def load_definition(name: str) -> ModelDefinition:
 def definition_for(name: str, trained_at: str) -> ModelDefinition:
     """The same for a checkpoint of some time; raises as `find_fitting` and `load_definition`."""
     return _load(find_fitting(name, trained_at))
+
+
+def declared_ops(name: str, trained_at: str) -> tuple[str, ...]:
+    """The `stateful_ops` of the definition for a checkpoint of some time; none without a usable one."""
+    try:
+        return definition_for(name, trained_at).stateful_ops
+    except (InvalidName, UnknownModel, InvalidDefinition) as err:
+        _logger.warning("no operations are declared: %s", err)
+        return ()
 
 
 def _load(found: FoundModel) -> ModelDefinition:
