@@ -91,6 +91,7 @@ class Validator:
         started = time.monotonic()
         exported = read_exported(request)
         check_place(request.report, exported)
+        self._serving.prepare()  # its process comes up while the files are read
         with scratch_folder("validate") as scratch:
             subject = self._subject(request, exported, scratch)
             logger.info("validating %s in %s", request.model, exported.uri)
