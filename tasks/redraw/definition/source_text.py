@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from redraw.definition import Applies
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, one_line
 
 __all__ = ["DefinitionText", "read_definition_text"]
+
+
+# Forms and pages show it.
+_LONGEST_SUMMARY = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class DefinitionText:
 
 # Each form, and each view of the pages, reads every definition.
 @functools.lru_cache(maxsize=4096)
-def read_definition_text(source: str) -> DefinitionText:
+def read_definition_text(source: str | bytes) -> DefinitionText:
     """Read a definition's file; the same content is parsed once.
 
     Args:
@@ -48,6 +52,7 @@ def read_definition_text(source: str) -> DefinitionText:
     Raises:
         SyntaxError: It is no Python.
         ValueError: The same, for null bytes.
+        RecursionError: It is nested too deep; for some depths it is a MemoryError.
     """
     tree = ast.parse(source)
     values = _class_attributes(tree)
@@ -55,7 +60,7 @@ def read_definition_text(source: str) -> DefinitionText:
     approval, approval_problem = _read_truth(values, "approval")
     by_another, another_problem = _read_truth(values, "approval_by_another")
     return DefinitionText(
-        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
+        summary=one_line((ast.get_docstring(tree) or "").partition("\n")[0], _LONGEST_SUMMARY),
         applies=applies,
         approval=approval,
         approval_by_another=by_another,
