@@ -193,6 +193,8 @@ REFUSED = {
     ("own-saving", "keras"),
     ("own-saving", "weights.h5"),
     ("tf-idf", "h5"),
+    # tf_keras puts the layers of a model with a call of its own elsewhere than Keras 3.
+    ("own-class", "keras-2.weights.h5"),
     # Keras 3 follows no lists in a tf.train.Checkpoint: the file lacks their layers.
     ("own-class", "ckpt"),
     ("cells", "ckpt"),

@@ -117,7 +117,7 @@ def serving_config_name(model: str) -> str:
 
 def encode_record(record: Record) -> bytes:
     """A record as the content of an object."""
-    return (json.dumps(record.to_json(), indent=2, sort_keys=True) + "\n").encode()
+    return (json.dumps(record.to_json(), indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def list_versions(storage: Storage, model: str) -> list[int]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from redraw.definition import GoldenExamples, ModelDefinition
     from redraw.networks.layers.layer import Model
     from redraw.records import WeightsKind
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.graph_diff.training import TrainingGraph
     from redraw.validate.subject.reference import Reference
 
@@ -90,12 +90,16 @@ class Standard:
 
     @cached_property
     def _own_examples(self) -> Mapping[str, GoldenExamples]:
-        return self.definition.golden_examples()
+        from redraw.definition.examples import read_examples
+
+        return read_examples(self.definition, "golden_examples")
 
     @cached_property
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to requests that training never saw."""
-        return self.definition.held_out_examples()
+        from redraw.definition.examples import read_examples
+
+        return read_examples(self.definition, "held_out_examples")
 
     @cached_property
     def assets(self) -> Mapping[str, Path]:
