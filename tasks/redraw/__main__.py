@@ -26,8 +26,9 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from redraw.definition.legacy_keras import use_legacy_keras
 from redraw.definition.quiet import keep_stdout, quiet_import
-from redraw.definition.registry import find_model
+from redraw.definition.registry import needs_legacy_keras
 from redraw.dependencies import naming_extras
 from redraw.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError, one_line
 from redraw.records import Record
@@ -74,8 +75,8 @@ class Command:
 
     def run(self, request: Request) -> Record:
         """Call the verb; a model that nobody defines is refused before the expensive imports."""
-        if self.loads_definition:
-            find_model(request.to_json()["model"])
+        if self.loads_definition and needs_legacy_keras(request.to_json()["model"]):
+            use_legacy_keras()
         with keep_stdout(), naming_extras():
             with quiet_import():
                 verb = _imported(self.verb)
