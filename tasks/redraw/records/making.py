@@ -8,6 +8,7 @@ from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record
+from redraw.records.forms import Count, Digest, FileName, ShortText, Time
 from redraw.records.provenance import MadeBy
 from redraw.records.signature import Signature
 from redraw.uri import Uri
@@ -34,10 +35,10 @@ class TrainingRun(Record):
 
     model: ModelName
     uri: Uri
-    run: str
-    step: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    lower_is_better: tuple[str, ...] = ()
+    run: ShortText
+    step: Count
+    metrics: Mapping[ShortText, float] = field(default_factory=dict)
+    lower_is_better: tuple[ShortText, ...] = ()
     warm_start: Uri | None = None
 
 
@@ -64,16 +65,16 @@ class Checkpoint(Record):
 
     model: ModelName
     uri: Uri
-    prefix: str
+    prefix: FileName
     format: CheckpointFormat
-    step: int
-    trained_at: str
-    digest: str
-    size_bytes: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    run: str | None = None
+    step: Count
+    trained_at: Time
+    digest: Digest
+    size_bytes: Count
+    metrics: Mapping[ShortText, float] = field(default_factory=dict)
+    run: ShortText | None = None
     averages: bool = False
-    lower_is_better: tuple[str, ...] = ()
+    lower_is_better: tuple[ShortText, ...] = ()
 
     @property
     def files_uri(self) -> Uri:
@@ -90,8 +91,8 @@ class LedgerSummary:
         dropped: Rule to number of checkpoint tensors that serving does not need.
     """
 
-    served: int
-    dropped: Mapping[str, int]
+    served: Count
+    dropped: Mapping[ShortText, Count]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +114,9 @@ class ExportedModel(Record):
 
     model: ModelName
     uri: Uri
-    digest: str
-    size_bytes: int
-    signatures: Mapping[str, Signature]
+    digest: Digest
+    size_bytes: Count
+    signatures: Mapping[ShortText, Signature]
     checkpoint: Checkpoint
     weights: WeightsKind
     ledger: LedgerSummary

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from redraw.errors import ObjectConflict
+from redraw.errors import InvalidRecord, NewerRecord, ObjectConflict
 from redraw.publish.bucket.integrity import demand_whole
 from redraw.publish.bucket.layout import REVISIONS, Claim, read_claim, read_release
 from redraw.publish.push.versions import version_of
@@ -14,6 +15,8 @@ from redraw.records.files import ListedFile
 from redraw.storage.opening import Storage
 
 __all__ = ["Recipe", "find_same_export", "find_same_source", "without_weights"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +100,18 @@ def _find(
 ) -> Release | None:
     for revision in range(REVISIONS):
         version = version_of(checkpoint.trained_at, revision)
-        claim = read_claim(storage, checkpoint.model, version)
-        if claim is None:
-            return None
-        if not same_claim(claim):
+        try:
+            claim = read_claim(storage, checkpoint.model, version)
+            if claim is None:
+                return None
+            if not same_claim(claim):
+                continue
+            release = read_release(storage, checkpoint.model, version)
+        except InvalidRecord as err:
+            if isinstance(err, NewerRecord):
+                raise
+            logger.warning("skipped the version %d: %s", version, err)
             continue
-        release = read_release(storage, checkpoint.model, version)
         if release is not None and release.pruned is None and same_release(release):
             return release if _is_whole(storage, claim) else None
     return None

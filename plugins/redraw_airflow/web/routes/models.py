@@ -9,7 +9,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query, Request, Response
 
 from redraw.definition.registry import find_model, list_problems
-from redraw.errors import NewerRecord, StorageError
+from redraw.errors import InvalidRecord, StorageError
 from redraw.publish.browse import Browser, ModelRow
 from redraw.publish.version_rows import VersionRow, headline_metric
 from redraw.records import LivePointer, Release
@@ -105,7 +105,7 @@ def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:
         return None, ""
     try:
         return browser.release(pointer.model, pointer.version), ""
-    except NewerRecord as err:
+    except InvalidRecord as err:
         return None, str(err)
 
 

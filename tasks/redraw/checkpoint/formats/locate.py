@@ -23,7 +23,8 @@ _TABLE = MAGIC.to_bytes(8, "little")
 KERAS_FILE = re.compile(r".+\.(keras|h5|hdf5)")
 _KERAS_ENDING = re.compile(r"(\.weights)?\.(keras|h5|hdf5)$")
 _SHARD_OF_V1 = re.compile(r"(?P<prefix>.+)-\d{5}-of-\d{5}")
-_STEP = re.compile(r"-(\d+)$")
+# As many digits as a step of 63 bits may have.
+_STEP = re.compile(r"-([0-9]{1,18})$")
 
 
 @dataclass(frozen=True, kw_only=True)

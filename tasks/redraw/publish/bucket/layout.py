@@ -16,11 +16,15 @@ so it passes over all but the first.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
+from redraw.errors import InvalidRecord
 from redraw.names import ModelName
 from redraw.records import Record, Release
 from redraw.records.files import ListedFile
+from redraw.records.forms import Digest, Version
+from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import Storage
 
 __all__ = [
@@ -30,6 +34,7 @@ __all__ = [
     "attachment_name",
     "claim_name",
     "encode_record",
+    "is_version",
     "list_versions",
     "live_name",
     "read_claim",
@@ -44,6 +49,7 @@ __all__ = [
 
 # How many exports of one checkpoint have a version: the last two digits.
 REVISIONS = 100
+_VERSION = re.compile(r"[1-9][0-9]{0,15}")
 # The largest attachment: it is read and shown in one piece.
 ATTACHMENT_BYTES = 64 << 20
 
@@ -61,9 +67,9 @@ class Claim(Record):
     """
 
     model: ModelName
-    version: int
-    digest: str
-    checkpoint_digest: str
+    version: Version
+    digest: Digest
+    checkpoint_digest: Digest
     manifest: tuple[ListedFile, ...]
 
 
@@ -113,19 +119,34 @@ def serving_config_name(model: str) -> str:
 
 
 def encode_record(record: Record) -> bytes:
-    """A record as the content of an object."""
-    return (json.dumps(record.to_json(), indent=2, sort_keys=True) + "\n").encode()
+    """A record as the content of an object.
+
+    Raises:
+        InvalidRecord: It would be too large to be read again.
+    """
+    content = (json.dumps(record.to_json(), indent=2, sort_keys=True) + "\n").encode()
+    if len(content) > RECORD_BYTES:
+        raise InvalidRecord(
+            f"{type(record).__name__} record: expected at most {RECORD_BYTES} bytes, got {len(content)}."
+            " Export fewer files, or shorten the report."
+        )
+    return content
+
+
+def is_version(text: str) -> bool:
+    """Whether a text is a version's number as names of objects have it."""
+    return bool(_VERSION.fullmatch(text))
 
 
 def list_versions(storage: Storage, model: str) -> list[int]:
-    """The versions with a release record, the newest weights first."""
+    """The versions with a release record, the newest weights first; other names are skipped."""
     start = f"{model}/releases/"
     stems = (
         item.name.removeprefix(start).removesuffix(".json")
-        for item in storage.list(start)
+        for item in storage.walk(start)
         if item.name.endswith(".json")
     )
-    return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
+    return sorted((int(stem) for stem in stems if is_version(stem)), reverse=True)
 
 
 def read_release(storage: Storage, model: str, version: int) -> Release | None:

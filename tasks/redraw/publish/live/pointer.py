@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from redraw.errors import StorageUnavailable
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import encode_record, live_name
 from redraw.records import LivePointer
+from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 from redraw.storage.pause import pauses
 
@@ -59,12 +61,19 @@ def _read(storage: Storage, model: ModelName) -> tuple[LivePointer, int]:
 
 def _written(storage: Storage, pointer: LivePointer, generation: int) -> bool:
     """Write it where nobody else has in the meantime."""
-    name = live_name(pointer.model)
+    name, content = live_name(pointer.model), encode_record(_shortened(pointer))
     try:
         if generation:
-            storage.replace(name, encode_record(pointer), generation)
+            storage.replace(name, content, generation)
         else:
-            storage.create(name, encode_record(pointer))
+            storage.create(name, content)
     except (AlreadyThere, Changed):
         return False
     return True
+
+
+def _shortened(pointer: LivePointer) -> LivePointer:
+    """The pointer without its oldest changes, if it would grow to what is no longer read."""
+    while len(pointer.to_bytes()) > RECORD_BYTES // 2 and pointer.history:
+        pointer = replace(pointer, history=pointer.history[len(pointer.history) // 4 + 1 :])
+    return pointer

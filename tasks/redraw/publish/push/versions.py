@@ -7,14 +7,17 @@ to older weights by a backfill.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import datetime
 
-from redraw.errors import InvalidRecord, ObjectConflict
+from redraw.errors import InvalidRecord, NewerRecord, ObjectConflict
 from redraw.publish.bucket.layout import REVISIONS, Claim, claim_name, encode_record, read_claim, read_release
 from redraw.storage.opening import AlreadyThere, Storage
 
 __all__ = ["claim_version", "version_of"]
+
+logger = logging.getLogger(__name__)
 
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -72,6 +75,17 @@ def claim_version(storage: Storage, claim: Claim, trained_at: str) -> Claim:
 
 def _claimed(storage: Storage, wanted: Claim) -> bool:
     """Whether the version is this export's, from now on or from before, and not pruned."""
+    try:
+        return _is_ours(storage, wanted)
+    except InvalidRecord as err:
+        if isinstance(err, NewerRecord):
+            raise
+        # Whose a version with a damaged record is, nobody can say: the next revision is as good.
+        logger.warning("skipped the version %d: %s", wanted.version, err)
+        return False
+
+
+def _is_ours(storage: Storage, wanted: Claim) -> bool:
     standing = read_claim(storage, wanted.model, wanted.version)
     if standing is None:
         try:
