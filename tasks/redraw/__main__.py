@@ -15,6 +15,7 @@ import argparse
 import importlib
 import json
 import logging
+import re
 import sys
 import types
 import typing
@@ -26,7 +27,7 @@ from typing import Any, get_args
 from redraw.definition.quiet import keep_stdout, quiet_import
 from redraw.definition.registry import find_model
 from redraw.dependencies import naming_extras
-from redraw.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError
+from redraw.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError, printable
 from redraw.records import Record
 from redraw.records.codec import json_key
 from redraw.requests import (
@@ -85,8 +86,8 @@ class Command:
             _imported(self.tables)(record)
             return
         text = json.dumps(record.to_json(), indent=2 if terminal else None, ensure_ascii=False)
-        # A name that is no UTF-8 is there as lone surrogates, which JSON can only have escaped.
-        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        # Lone surrogates of a name that is no UTF-8, and what could command a terminal.
+        sys.stdout.write(_UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
 
 
 COMMANDS = {
@@ -119,6 +120,8 @@ COMMANDS = {
     ),
 }
 _FORMS = ("auto", "table", "json")
+# Besides what JSON escapes by itself: C1 controls, marks of direction, separators of lines, surrogates.
+_UNPRINTABLE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -131,7 +134,9 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     watch_parent()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     # Absl gives records that TensorFlow logs a second handler of its own.
     logging.getLogger("absl").propagate = False
     try:
@@ -146,6 +151,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 2 if isinstance(err, UsageError) else 1
     command.show(record, getattr(parsed, "format", "auto"))
     return 0
+
+
+class _OneLine(logging.Formatter):
+    """A record on one line, whatever names are in it; a traceback stays as it is."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
+        """The line."""
+        return printable(super().formatMessage(record))
 
 
 def _imported(name: str) -> Any:

@@ -40,6 +40,7 @@ error without the libraries that raised it.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Protocol
 
 __all__ = [
@@ -77,7 +78,10 @@ __all__ = [
     "VersionNotFound",
     "WorkerLost",
     "error_named",
+    "printable",
 ]
+
+_SPACES = re.compile(r"[\t\n\r]+")
 
 
 class _Report(Protocol):
@@ -89,11 +93,16 @@ class _Report(Protocol):
 class RedrawError(Exception):
     """An expected failure: its message is one line that says what to do.
 
+    Names in it may come from anywhere: as text it is printable, whatever they hold.
+
     Attributes:
         retryable: Whether the same request can succeed later without a change.
     """
 
     retryable = False
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(RedrawError):
@@ -234,6 +243,14 @@ class StorageUnavailable(StorageError):
     """The storage did not answer, or asked to come back later."""
 
     retryable = True
+
+
+def printable(text: str) -> str:
+    """A text on one line, with what could command a terminal or reorder the line written as escapes."""
+    if text.isprintable():
+        return text
+    line = _SPACES.sub(" ", text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def error_named(name: str) -> type[RedrawError]:

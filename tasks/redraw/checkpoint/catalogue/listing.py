@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from redraw.checkpoint.catalogue.store import folder_name, read_record
-from redraw.errors import CheckpointNotFound, InvalidRecord
+from redraw.errors import CheckpointNotFound, InvalidRecord, printable
 from redraw.names import CHECKPOINT_RECORD, ModelName
 from redraw.records import Checkpoint, UnreadableRecord
 from redraw.records.results import CheckpointList
@@ -220,7 +220,7 @@ def print_checkpoints(listed: CheckpointList) -> None:
         table.add_column(heading, justify="right" if heading == "Bytes" else "left", overflow="fold")
     for checkpoint in listed.checkpoints:
         # As they are: a file's name may hold what rich would take for a style.
-        table.add_row(*(Text(cell) for cell in _cells(checkpoint)))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(checkpoint)))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 

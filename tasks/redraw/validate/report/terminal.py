@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from redraw.errors import printable
 from redraw.records import Check, ValidationReport
 
 __all__ = ["announce_check", "show_report"]
@@ -37,7 +38,7 @@ def _table(report: ValidationReport) -> Table:
     table.columns[3].justify = "right"
     for check in report.checks:
         # Text, for a bracket in what was found is no markup.
-        found = Text(f"{check.found} (waived: {check.waived})" if check.waived else check.found)
+        found = Text(printable(f"{check.found} (waived: {check.waived})" if check.waived else check.found))
         status = Text(check.status.replace("_", " "), _STYLES[check.status])
         table.add_row(status, check.name, found, f"{check.seconds:.1f}")
     return table
