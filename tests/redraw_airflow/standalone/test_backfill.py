@@ -22,6 +22,7 @@ from redraw_airflow.standalone.airflow_api import AirflowApi
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.settings import Settings, airflow_environment
 from redraw_airflow.standalone.state import read_instance
+from tests.embedded import reach_storage
 
 DAG = "reexport_checkpoints"
 MODEL = "line_module"
@@ -64,7 +65,7 @@ def conf(
     """The conf of every run of this module; its catalogue has a broken checkpoint."""
     catalogue = f"{embedded_settings.checkpoint_bucket}/lines"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", embedded_settings.gcs_url)
+        reach_storage(patch, embedded_settings)
         records = add_lines(catalogue, DAYS | LIVE)
         _rewrite(next(record for record in records if record.step == BROKEN))
         yield {

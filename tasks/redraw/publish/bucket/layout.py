@@ -16,16 +16,17 @@ so it passes over all but the first.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass
 
-from redraw.errors import InvalidRecord
+from redraw.errors import InvalidRecord, NewerRecord
 from redraw.names import ModelName
 from redraw.records import Record, Release
 from redraw.records.files import ListedFile
-from redraw.records.forms import Digest, Version
+from redraw.records.forms import Count, Digest, Version
 from redraw.records.json_text import RECORD_BYTES
-from redraw.storage.opening import Storage
+from redraw.storage.opening import Storage, in_parallel
 
 __all__ = [
     "ATTACHMENT_BYTES",
@@ -35,6 +36,7 @@ __all__ = [
     "claim_name",
     "encode_record",
     "is_version",
+    "list_claims",
     "list_versions",
     "live_name",
     "read_claim",
@@ -47,7 +49,9 @@ __all__ = [
     "version_folder",
 ]
 
-# How many exports of one checkpoint have a version: the last two digits.
+logger = logging.getLogger(__name__)
+
+# What the last two digits count: the versions of one second.
 REVISIONS = 100
 _VERSION = re.compile(r"[1-9][0-9]{0,15}")
 # The largest attachment: it is read and shown in one piece.
@@ -64,6 +68,7 @@ class Claim(Record):
         digest: Of the export that goes there; another export needs another version.
         checkpoint_digest: Of the checkpoint that the export was made of.
         manifest: Every object that the version will have.
+        step: Of the checkpoint; None in claims of before.
     """
 
     model: ModelName
@@ -71,6 +76,7 @@ class Claim(Record):
     digest: Digest
     checkpoint_digest: Digest
     manifest: tuple[ListedFile, ...]
+    step: Count | None = None
 
 
 def version_folder(model: str, version: int) -> str:
@@ -147,6 +153,35 @@ def list_versions(storage: Storage, model: str) -> list[int]:
         if item.name.endswith(".json")
     )
     return sorted((int(stem) for stem in stems if is_version(stem)), reverse=True)
+
+
+def list_claims(storage: Storage, model: str, digits: str) -> dict[int, Claim]:
+    """The claims of the versions whose number begins with some digits, by version.
+
+    One that is damaged stands for an export that nobody has: its version is taken.
+
+    Raises:
+        NewerRecord: A newer version of Redraw wrote one of them.
+    """
+    start, end = f"{model}/releases/", ".claim.json"
+    stems = (
+        item.name.removeprefix(start).removesuffix(end)
+        for item in storage.walk(start + digits)
+        if item.name.endswith(end)
+    )
+    versions = sorted(int(stem) for stem in stems if is_version(stem))
+    claims = in_parallel(lambda version: _claim_or_taken(storage, model, version), versions)
+    return {version: claim for version, claim in zip(versions, claims, strict=True) if claim is not None}
+
+
+def _claim_or_taken(storage: Storage, model: str, version: int) -> Claim | None:
+    try:
+        return read_claim(storage, model, version)
+    except InvalidRecord as err:
+        if isinstance(err, NewerRecord):
+            raise
+        logger.warning("skipped the version %d: %s", version, err)
+        return Claim(model=ModelName(model), version=version, digest="", checkpoint_digest="", manifest=())
 
 
 def read_release(storage: Storage, model: str, version: int) -> Release | None:
