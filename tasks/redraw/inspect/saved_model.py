@@ -27,6 +27,9 @@ _VARIABLES = "variables/"
 _INITIALIZER = "__saved_model_init_op"
 _SERVE = "serve"
 
+# A graph without the weights takes a few MB, with large constants some hundreds.
+_LARGEST_GRAPH = 512 << 20
+
 
 def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
     """Describe a SavedModel, of several graphs the one with the tag `serve`.
@@ -47,8 +50,8 @@ def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
         StorageError: The bucket cannot be read.
     """
     storage = open_storage(uri)
-    files, path = storage.list(), f"{uri}/{GRAPH_FILE}"
-    content = storage.read(GRAPH_FILE)
+    files, path = list(storage.walk()), f"{uri}/{GRAPH_FILE}"
+    content = storage.read(GRAPH_FILE, _LARGEST_GRAPH)
     if content is None:
         raise CheckpointNotFound(f"{uri}: expected {GRAPH_FILE}, got none any more. Check the URI.")
     try:

@@ -98,8 +98,9 @@ class LocalStorage:
             open_regular(path) as file,
         ):
             # One open file is one generation: a replacement is another file.
-            content = demand_small(os.fspath(path), file.read(most + 1), most)
-            return content, os.fstat(file.fileno()).st_mtime_ns
+            status = os.fstat(file.fileno())
+            content = file.read(min(status.st_size, most) + 1)
+            return demand_small(os.fspath(path), content, most), status.st_mtime_ns
         return None
 
     def read_range(self, name: str, offset: int, size: int, generation: int | None = None) -> bytes:

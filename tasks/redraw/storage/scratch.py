@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ __all__ = ["demand_room", "scratch_folder", "take_lock"]
 logger = logging.getLogger(__name__)
 
 _PROMISED = ".promised"
+# What `tempfile.mkdtemp` makes of a purpose.
+_OWN = re.compile(rf"[a-z-]+-[a-z0-9_]{{8}}{re.escape(_PROMISED)}")
 
 
 @contextlib.contextmanager
@@ -118,7 +121,10 @@ def _open_root() -> Path:
 
 def _sweep(root: Path) -> None:
     for folder in _folders(root):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except PermissionError:
+            continue  # another user's, who removes it
         try:
             if take_lock(descriptor):
                 logger.info("removing %s, which a stage left that was killed", folder)
@@ -129,8 +135,9 @@ def _sweep(root: Path) -> None:
 
 def _folders(root: Path) -> list[Path]:
     """The stages' folders; whatever else somebody keeps there is not touched."""
-    found = [path.with_name(path.name.removesuffix(_PROMISED)) for path in root.glob(f"*{_PROMISED}")]
-    return [folder for folder in found if folder.is_dir()]
+    promises = (path for path in root.glob(f"*{_PROMISED}") if _OWN.fullmatch(path.name))
+    found = [path.with_name(path.name.removesuffix(_PROMISED)) for path in promises if path.is_file()]
+    return [folder for folder in found if folder.is_dir() and not folder.is_symlink()]
 
 
 def _promised(folder: Path) -> int:

@@ -100,7 +100,8 @@ def text_attribute(item: Any, name: str, default: str = "") -> str:
     """An attribute of a group or a dataset; the default if it has none, or one that is no text."""
     if name not in item.attrs:
         return default
-    if item.attrs.get_id(name).get_storage_size() > _LONGEST_NAME:
+    attribute = item.attrs.get_id(name)
+    if math.prod(attribute.shape or ()) * attribute.get_type().get_size() > _LONGEST_NAME:
         raise MalformedError(f"an attribute {name!r} of at most {_LONGEST_NAME} bytes", "more")
     value = item.attrs[name]
     return value[:_LONGEST_NAME] if isinstance(value, str) else default

@@ -45,7 +45,7 @@ class PruneReport(Record):
 class MirroredModel:
     """The versions of a model that a mirror has, and those of them that came in this run."""
 
-    model: str
+    model: ModelName
     versions: tuple[Version, ...]
     fetched: tuple[Version, ...]
 
