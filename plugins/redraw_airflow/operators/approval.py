@@ -88,7 +88,9 @@ def _checks(report: ValidationReport) -> Iterator[str]:
 
 def _verdict(check: Check) -> str:
     if check.waived:
-        return f"was not run, and waived ({_plain(check.waived)})"
+        return (
+            f"{'failed' if check.status == 'failed' else 'was not run'}, and waived ({_plain(check.waived)})"
+        )
     return check.status.replace("_", " ")
 
 

@@ -19,6 +19,7 @@ from typing import Self
 from redraw.definition.registry import find_fitting
 from redraw.errors import InvalidRequest, ValidationFailed
 from redraw.records import Check, ExportedModel, ValidationReport
+from redraw.records.report import WAIVABLE_FAILURES
 from redraw.requests import ValidateRequest
 from redraw.serving import ServingProcess
 from redraw.storage.scratch import scratch_folder
@@ -169,7 +170,8 @@ def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waive
             check = _shared(planned, subject) if planned.of_graph else planned.run(subject)
         except CannotRun as lacking:
             check = skip(planned.name, lacking.reason, lacking.advice)
-    waived = waivers.get(planned.name, "") if check.status == "not_run" else ""
+    waivable = check.status == "not_run" or (check.status == "failed" and check.name in WAIVABLE_FAILURES)
+    waived = waivers.get(planned.name, "") if waivable else ""
     return replace(check, waived=waived, seconds=round(time.monotonic() - started, 3))
 
 

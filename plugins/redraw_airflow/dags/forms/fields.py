@@ -148,6 +148,6 @@ def waive_field(section: str) -> Param:
         items={"type": "string", "pattern": "^[a-z-]+=.*[^ ].*$"},
         section=section,
         title="Waive checks",
-        description="CHECK=REASON, one a line: publish although the check cannot be run. A check that"
-        " fails cannot be waived. For example: warm-up=the examples need a GPU",
+        description="CHECK=REASON, one a line: publish although the check cannot be run. Of checks that"
+        " fail only file-configuration can be waived. For example: warm-up=the examples need a GPU",
     )

@@ -20,6 +20,7 @@ from typing import Any
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.file_ranges import FileRange
 from redraw.checkpoint.formats.hdf5 import Hdf5Source
+from redraw.checkpoint.formats.hdf5_objects import text_attribute
 from redraw.checkpoint.formats.locate import Located
 from redraw.records.json_text import parse_json
 from redraw.storage.files import writing_to
@@ -27,7 +28,8 @@ from redraw.storage.scratch import scratch_folder
 
 __all__ = ["ArchiveSource"]
 
-_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
+_WORDS = re.compile(r"assets/(.+)/vocabulary\.txt")
 _LARGEST_CONFIG, _DEEPEST_CONFIG = 16 << 20, 200
 # Keras writes a handful of members; what is read at once is their directory, or the configuration.
 _MOST_MEMBERS, _LARGEST_READ = 10_000, 16 << 20
@@ -37,7 +39,7 @@ _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 _ENCRYPTED = 0x1
 # What zipfile raises for a damaged file.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, LookupError, ValueError, EOFError, OSError, RuntimeError)
-_PART = 1 << 20
+_PART, _ALL_WORDS = 1 << 20, 64 << 20
 # A local file header: its fixed part, and where it says how long the rest is.
 _MEMBER, _HEADER, _NAME_LENGTH, _EXTRA_LENGTH = b"PK\x03\x04", 30, 26, 28
 _OWN_MODULES = ("keras", "tf_keras", "builtins")
@@ -55,6 +57,7 @@ class ArchiveSource(Hdf5Source):
 
     Attributes:
         config: Its configuration, as JSON has it.
+        keras_version: The version of Keras that wrote it; empty where it does not say.
         optimizer: The optimizer's part of that; None of a model that was not compiled.
         foreign_classes: The classes in its configuration that are not Keras' own, with
             their packages, and `Lambda`: what loading the model would run.
@@ -69,11 +72,12 @@ class ArchiveSource(Hdf5Source):
             StorageError: The bucket cannot be read.
         """
         (file,) = located.files
-        whole = _Whole(located)
+        whole = self._whole = _Whole(located)
         try:
             with zipfile.ZipFile(whole.file()) as archive:
                 _check_members(archive, file.size)
-                self.config = _read_config(archive)
+                self.config = _read_json(archive, _CONFIG)
+                self.keras_version = _version(archive)
                 weights = _weights(archive, whole)
         except _DAMAGE as err:
             damage = MalformedError(f"an archive with {_CONFIG} and {_WEIGHTS}", str(err)[:200])
@@ -82,6 +86,31 @@ class ArchiveSource(Hdf5Source):
         self.optimizer = _optimizer(self.config)
         self._open(located.uri, (file,), weights)
         self.format = "keras"
+
+    def vocabularies(self) -> dict[str, tuple[str, ...]]:
+        """Layer's name to the words that it keeps in a file of the archive.
+
+        Raises:
+            CheckpointCorrupt: One cannot be read.
+        """
+        found, left = {}, _ALL_WORDS
+        try:
+            with zipfile.ZipFile(self._whole.file()) as archive:
+                for name in archive.namelist():
+                    layer = self._name_at(match[1]) if (match := _WORDS.fullmatch(name)) else ""
+                    if layer:
+                        left -= archive.getinfo(name).file_size
+                        if left < 0:
+                            raise ValueError(f"more than {_ALL_WORDS} bytes of them")
+                        found[layer] = tuple(_content(archive, name).decode().split("\n"))
+        except _DAMAGE as err:
+            raise MalformedError("vocabularies", str(err)[:200]).found_in(self.uri) from err
+        return found
+
+    def _name_at(self, place: str) -> str:
+        """The name of the layer whose files and weights are at a place; empty where there is none."""
+        group = self._file.get(f"{place}/vars")
+        return "" if group is None else text_attribute(group, "name")
 
 
 class _Whole:
@@ -114,19 +143,28 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS or len({member.filename for member in members}) < len(members):
         raise ValueError(f"{len(members)} members, or two of one name")
-    for name in (_CONFIG, _WEIGHTS):
-        member = archive.getinfo(name)
+    for member in members:
         if member.flag_bits & _ENCRYPTED or member.compress_type not in _METHODS:
-            raise ValueError(f"{name} encrypted, or packed by method {member.compress_type}")
+            raise ValueError(f"{member.filename} encrypted, or packed by method {member.compress_type}")
         most = size if member.compress_type == zipfile.ZIP_STORED else _MOST_EXPANSION * size
         if member.compress_size > size or member.file_size > most:
-            raise ValueError(f"{name} of {member.file_size} bytes in an archive of {size}")
+            raise ValueError(f"{member.filename} of {member.file_size} bytes in an archive of {size}")
 
 
-def _read_config(archive: zipfile.ZipFile) -> Any:
-    if archive.getinfo(_CONFIG).file_size > _LARGEST_CONFIG:
-        raise ValueError(f"{_CONFIG} of {archive.getinfo(_CONFIG).file_size} bytes")
-    return parse_json(archive.read(_CONFIG), _LARGEST_CONFIG, _DEEPEST_CONFIG)
+def _read_json(archive: zipfile.ZipFile, name: str) -> Any:
+    return parse_json(_content(archive, name), _LARGEST_CONFIG, _DEEPEST_CONFIG)
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > _LARGEST_CONFIG:
+        raise ValueError(f"{name} of {archive.getinfo(name).file_size} bytes")
+    return archive.read(name)
+
+
+def _version(archive: zipfile.ZipFile) -> str:
+    metadata = _read_json(archive, _METADATA) if _METADATA in archive.namelist() else {}
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) else ""
 
 
 def _optimizer(config: Any) -> Mapping[str, Any] | None:

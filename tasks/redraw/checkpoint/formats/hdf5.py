@@ -18,12 +18,13 @@ from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.file_ranges import FileRange
 from redraw.checkpoint.formats.folder import FoundFile
 from redraw.checkpoint.formats.hdf5_graph import graph_of_keras_2, graph_of_keras_3
-from redraw.checkpoint.formats.hdf5_objects import datasets, dtype_of, parts_of
+from redraw.checkpoint.formats.hdf5_objects import datasets, dtype_of, parts_of, text_attribute
 from redraw.checkpoint.formats.locate import Located
 from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
 
 __all__ = ["Hdf5Source"]
 
+_LARGEST_CONFIG = 16 << 20
 # What h5py raises for a damaged file.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
@@ -70,6 +71,10 @@ class Hdf5Source(StreamedSource):
             raise err.found_in(self.uri, f"tensor {key!r}") from err
         except _DAMAGE as err:
             raise self._damage(err).found_in(self.uri, f"tensor {key!r}") from err
+
+    def attribute(self, name: str) -> str:
+        """A text that the file says of itself, such as `model_config`; empty where it does not."""
+        return text_attribute(self._file, name, most=_LARGEST_CONFIG)
 
     def _damage(self, err: Exception) -> MalformedError:
         return MalformedError("an HDF5 file that is whole", str(err).partition("\n")[0][:200])

@@ -96,15 +96,16 @@ def _pointing(where: str, uri: str) -> CheckpointMismatch:
     )
 
 
-def text_attribute(item: Any, name: str, default: str = "") -> str:
+def text_attribute(item: Any, name: str, default: str = "", most: int = _LONGEST_NAME) -> str:
     """An attribute of a group or a dataset; the default if it has none, or one that is no text."""
     if name not in item.attrs:
         return default
     attribute = item.attrs.get_id(name)
-    if math.prod(attribute.shape or ()) * attribute.get_type().get_size() > _LONGEST_NAME:
-        raise MalformedError(f"an attribute {name!r} of at most {_LONGEST_NAME} bytes", "more")
+    if math.prod(attribute.shape or ()) * attribute.get_type().get_size() > most:
+        raise MalformedError(f"an attribute {name!r} of at most {most} bytes", "more")
     value = item.attrs[name]
-    return value[:_LONGEST_NAME] if isinstance(value, str) else default
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return text[:most] if isinstance(text, str) else default
 
 
 def dtype_of(dataset: Any, where: str, uri: str) -> np.dtype | str:

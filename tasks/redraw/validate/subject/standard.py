@@ -17,6 +17,7 @@ from redraw.records import Check
 
 if TYPE_CHECKING:
     from redraw.definition import GoldenExamples, ModelDefinition
+    from redraw.networks.layers.layer import Model
     from redraw.records import WeightsKind
     from redraw.validate.graph.serving_graph import ServingGraph
     from redraw.validate.graph_diff.training import TrainingGraph
@@ -88,6 +89,13 @@ class Standard:
         from redraw.export.graph.drawing import draw_graph
 
         return draw_graph(self.definition).assets
+
+    @cached_property
+    def drawn_layers(self) -> Model:
+        """The layers of the network that the definition draws for serving."""
+        from redraw.export.graph.drawing import draw_layers
+
+        return draw_layers(self.definition)
 
     @cached_property
     def training_graph(self) -> TrainingGraph:
