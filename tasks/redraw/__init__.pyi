@@ -145,6 +145,9 @@ from redraw.errors import (
     VersionNotFound as VersionNotFound,
 )
 from redraw.errors import (
+    VersionRejected as VersionRejected,
+)
+from redraw.errors import (
     WorkerLost as WorkerLost,
 )
 from redraw.export.export import (

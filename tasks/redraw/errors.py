@@ -32,6 +32,7 @@
         ├── ObjectConflict          another object is where this one has to go
         ├── VersionNotFound         no such version of that model in the bucket
         ├── OlderThanLive           an older-trained version asked to displace a newer one
+        ├── VersionRejected         somebody rolled back from the version
         └── StorageUnavailable      the storage did not answer (worth a retry)
 
 Only the standard library is imported here, so that the operators can name an
@@ -76,6 +77,7 @@ __all__ = [
     "ValidationFailed",
     "VerificationFailed",
     "VersionNotFound",
+    "VersionRejected",
     "WorkerLost",
     "error_named",
     "printable",
@@ -237,6 +239,10 @@ class VersionNotFound(StorageError):
 
 class OlderThanLive(StorageError):
     """A version trained before the live one was asked to take its place."""
+
+
+class VersionRejected(StorageError):
+    """Somebody rolled back from the version, and it may not become live again without a reason."""
 
 
 class StorageUnavailable(StorageError):

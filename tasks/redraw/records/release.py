@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record, UnreadableRecord
@@ -94,6 +94,7 @@ class PointerChange:
         kind: What was done.
         label: Of `label` and `unlabel`: which.
         allow_older: Why a version with older weights than the live one was let in; empty for the others.
+        allow_rejected: Why a version that was rejected was let in; empty for the others.
     """
 
     version: Version
@@ -103,11 +104,12 @@ class PointerChange:
     kind: PointerChangeKind = "live"
     label: Label = ""
     allow_older: str = ""
+    allow_rejected: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LivePointer(Record):
-    """Which version is live: the content of `live.json`.
+    """Which version is live: the content of `live/<number>.json`, and of its copy `live.json`.
 
     Attributes:
         model: The definition's name.
@@ -116,8 +118,13 @@ class LivePointer(Record):
         labels: Label to version; `stable` is the live one.
         pinned: Version, in decimal digits, to the reason why it must not be pruned.
         pruning: Versions whose objects are being removed; none of them can become live again.
-        history: Every change, the newest last; beyond 1 MB the oldest are dropped.
+        history: The last changes, the newest last; each number's object has the one that made it.
+        number: How many changes were made; 0 of a pointer that an earlier version of Redraw wrote.
+        rejected: Version, in decimal digits, to who rolled back from it and why: it does not become live
+            again without a reason.
     """
+
+    schema: ClassVar[int] = 2
 
     model: ModelName
     version: Version | None
@@ -126,6 +133,8 @@ class LivePointer(Record):
     pinned: Mapping[VersionText, str] = field(default_factory=dict)
     pruning: tuple[Version, ...] = ()
     history: tuple[PointerChange, ...] = ()
+    number: Count = 0
+    rejected: Mapping[VersionText, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@
     <model>/releases/<version>.json        written last: the release record
     <model>/reports/<version>/<hash>-<name> what people look at: the report's page and pictures, the
                                            restore ledger; <hash> is the start of its SHA-256
-    <model>/live.json                      the live pointer
+    <model>/live/<number>.json             the live pointer after each change; the highest number counts
+    <model>/live.json                      a copy of it, from which readers find the highest number
     <model>/models.config                  the same for TensorFlow Serving
 
 TensorFlow Serving takes only children of <model>/ that parse as an integer for versions,
@@ -19,6 +20,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from redraw.errors import InvalidRecord, NewerRecord
 from redraw.names import ModelName
@@ -38,7 +40,9 @@ __all__ = [
     "is_version",
     "list_claims",
     "list_versions",
+    "live_folder",
     "live_name",
+    "numbered_live_name",
     "read_claim",
     "read_release",
     "release_name",
@@ -70,6 +74,8 @@ class Claim(Record):
         manifest: Every object that the version will have.
         step: Of the checkpoint; None in claims of before.
     """
+
+    schema: ClassVar[int] = 2
 
     model: ModelName
     version: Version
@@ -115,8 +121,18 @@ def signature_name(model: str, version: int) -> str:
 
 
 def live_name(model: str) -> str:
-    """The object that says which version is live."""
+    """The object that says which version is live, or was a change ago."""
     return f"{model}/live.json"
+
+
+def numbered_live_name(model: str, number: int) -> str:
+    """The object that says which version is live after a change; it is never replaced."""
+    return f"{live_folder(model)}{number:08d}.json"
+
+
+def live_folder(model: str) -> str:
+    """The beginning of the names of all numbered pointers."""
+    return f"{model}/live/"
 
 
 def serving_config_name(model: str) -> str:
