@@ -162,6 +162,9 @@ from redraw.inspect.inspect import (
 from redraw.publish.live.pin import (
     pin_version as pin_version,
 )
+from redraw.publish.live.recover import (
+    recover_pointer as recover_pointer,
+)
 from redraw.publish.live.set_live import (
     change_live as change_live,
 )
@@ -344,6 +347,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     PushRequest as PushRequest,
+)
+from redraw.requests import (
+    RecoverRequest as RecoverRequest,
 )
 from redraw.requests import (
     ReexportRequest as ReexportRequest,

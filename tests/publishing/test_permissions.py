@@ -82,6 +82,8 @@ def steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str,
         ),
         ("verify", ["verify", f"{bucket}/digits/2024050200000000"]),
         ("mirror", ["mirror", *model, "--out", str(tmp_path / "mirror")]),
+        ("recover", ["recover", *model]),
+        ("recover --apply", ["recover", *model, "--apply"]),
         ("prune", ["prune", *model, "--keep", "1"]),
         ("prune --apply", ["prune", *model, "--keep", "1", "--apply"]),
     ]

@@ -21,6 +21,7 @@ __all__ = [
     "PredictRequest",
     "PruneRequest",
     "PushRequest",
+    "RecoverRequest",
     "ReleasesRequest",
     "VerifyRequest",
 ]
@@ -118,6 +119,15 @@ class PruneRequest(Request):
         for name, value in (("keep", self.keep), ("keep_days", self.keep_days)):
             if value is not None and not 0 <= value < float("inf"):
                 raise InvalidRequest(f"prune request: {name}: expected 0 or more, got {value}. Correct it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoverRequest(Request):
+    """Put back which version is live after its objects were lost; shows it, unless `apply` is set."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    apply: bool = flag("write the objects (default: only show the pointer)", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from redraw.records import LivePointer
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 from redraw.storage.pause import pauses
 
-__all__ = ["change_pointer", "copy_pointer", "newest_numbered", "read_pointer"]
+__all__ = ["change_pointer", "copy_pointer", "numbers_of", "read_numbered", "read_pointer"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 _SHOWN = 20
 # So many numbers are tried after a copy that is behind, before all of them are listed.
 _AHEAD = 4
+_DIGITS = 8
 
 
 def read_pointer(storage: Storage, model: ModelName) -> LivePointer:
@@ -39,22 +40,39 @@ def read_pointer(storage: Storage, model: ModelName) -> LivePointer:
     """
     content = storage.read(live_name(model))
     if content is None:
-        return newest_numbered(storage, model) or LivePointer(model=model, version=None, previous=None)
-    pointer = _parsed(storage, model, live_name(model), content)
+        return _newest(storage, model) or LivePointer(model=model, version=None, previous=None)
+    pointer = _parsed(storage, model, live_name(model), content, None)
     for _ in range(_AHEAD):
-        newer = _numbered(storage, model, pointer.number + 1)
+        number = pointer.number + 1
+        newer = read_numbered(storage, model, numbered_live_name(model, number), number)
         if newer is None:
             return pointer
         pointer = newer
-    return newest_numbered(storage, model) or pointer
+    return _newest(storage, model) or pointer
 
 
-def newest_numbered(storage: Storage, model: ModelName) -> LivePointer | None:
-    """The pointer after the last change, by a listing; None where no change has a number."""
+def numbers_of(storage: Storage, model: ModelName) -> list[int]:
+    """The numbers of a model's pointers, by a listing, sorted."""
     start = live_folder(model)
     stems = (item.name.removeprefix(start).removesuffix(".json") for item in storage.walk(start))
-    numbers = [int(stem) for stem in stems if stem.isdecimal()]
-    return _numbered(storage, model, max(numbers)) if numbers else None
+    return sorted(int(stem) for stem in stems if len(stem) == _DIGITS and stem.isdecimal())
+
+
+def read_numbered(storage: Storage, model: ModelName, name: str, number: int | None) -> LivePointer | None:
+    """The pointer in one object; None if there is no such object.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        name: The object's.
+        number: The number that it has to have; None if any will do.
+
+    Raises:
+        InvalidRecord: It is no pointer.
+        ObjectConflict: It is the pointer of another model or number.
+    """
+    content = storage.read(name)
+    return None if content is None else _parsed(storage, model, name, content, number)
 
 
 def change_pointer(
@@ -94,10 +112,19 @@ def change_pointer(
     )
 
 
-def copy_pointer(storage: Storage, pointer: LivePointer) -> None:
+def copy_pointer(storage: Storage, pointer: LivePointer, *, damaged: bool = False) -> None:
     """Bring `live.json` up to a pointer, unless it is newer.
 
     Where it cannot be replaced, as below a retention policy, it stays: readers go on from it by numbers.
+
+    Args:
+        storage: The model bucket.
+        pointer: What it shall say.
+        damaged: Whether to replace it also if it cannot be read.
+
+    Raises:
+        InvalidRecord: It cannot be read.
+        StorageUnavailable: Others kept changing it.
     """
     name, content = live_name(pointer.model), encode_record(pointer)
     for pause in pauses():
@@ -105,7 +132,7 @@ def copy_pointer(storage: Storage, pointer: LivePointer) -> None:
             found = storage.read_with_generation(name)
             if found is None:
                 storage.create(name, content)
-            elif _parsed(storage, pointer.model, name, found[0]).number < pointer.number:
+            elif damaged or _parsed(storage, pointer.model, name, found[0], None).number < pointer.number:
                 storage.replace(name, content, found[1])
             return
         except (AlreadyThere, Changed):
@@ -119,25 +146,19 @@ def copy_pointer(storage: Storage, pointer: LivePointer) -> None:
     )
 
 
-def _numbered(storage: Storage, model: ModelName, number: int) -> LivePointer | None:
-    name = numbered_live_name(model, number)
-    content = storage.read(name)
-    if content is None:
+def _newest(storage: Storage, model: ModelName) -> LivePointer | None:
+    numbers = numbers_of(storage, model)
+    if not numbers:
         return None
-    pointer = _parsed(storage, model, name, content)
-    if pointer.number != number:
-        raise ObjectConflict(
-            f"{storage.uri}/{name}: expected the pointer of that number, got number {pointer.number}."
-            " Find out who wrote it, and remove it."
-        )
-    return pointer
+    return read_numbered(storage, model, numbered_live_name(model, numbers[-1]), numbers[-1])
 
 
-def _parsed(storage: Storage, model: ModelName, name: str, content: bytes) -> LivePointer:
+def _parsed(storage: Storage, model: ModelName, name: str, content: bytes, number: int | None) -> LivePointer:
     pointer = LivePointer.from_text(content, f"{storage.uri}/{name}")
-    if pointer.model != model:
+    if pointer.model != model or number not in (None, pointer.number):
+        expected = model if number is None else f"{model} after change {number}"
         raise ObjectConflict(
-            f"{storage.uri}/{name}: expected the pointer of {model}, got that of {pointer.model}."
-            " Find out who wrote it, and remove it."
+            f"{storage.uri}/{name}: expected the pointer of {expected}, got that of {pointer.model} after"
+            f" change {pointer.number}. Find out who wrote it, and remove it."
         )
     return pointer

@@ -55,7 +55,8 @@ def _demand_reasons(pointer: LivePointer, change: PointerChange, *, older: bool)
     if rejected is not None and not change.allow_rejected:
         raise VersionRejected(
             f"{live_name(pointer.model)}: expected a version that nobody rolled back from, got"
-            f" {change.version}, which was rejected: {rejected}. Choose another one, or give --allow-rejected REASON."
+            f" {change.version}, which was rejected: {rejected}. Choose another one, or give"
+            " --allow-rejected REASON."
         )
     if older and change.kind != "rollback" and not change.allow_older:
         raise OlderThanLive(
