@@ -21,11 +21,12 @@ from redraw.definition import Applies, ModelDefinition
 from redraw.definition.packages import Package, list_packages
 from redraw.definition.source_text import read_definition_text
 from redraw.definition.user_code import running_user_code
-from redraw.errors import InvalidDefinition, UnknownModel
+from redraw.errors import InvalidDefinition, InvalidName, UnknownModel
 from redraw.names import ModelName
 
 __all__ = [
     "FoundModel",
+    "declared_ops",
     "default_model",
     "definition_for",
     "find_fitting",
@@ -48,7 +49,8 @@ class FoundModel:
         module: The module's full name.
         summary: The first line of its docstring.
         applies: Which checkpoints it is for.
-        approval: Whether a person has to approve a publication, unless a run says otherwise.
+        approval: Whether a person has to approve a publication.
+        approval_by_another: Whether that person is not the one who started the run.
         metrics: Those that it sets bounds for.
         problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
     """
@@ -58,6 +60,7 @@ class FoundModel:
     summary: str = ""
     applies: Applies = field(default_factory=Applies)
     approval: bool = False
+    approval_by_another: bool = False
     metrics: tuple[str, ...] = ()
     problem: str = ""
 
@@ -194,6 +197,15 @@ def definition_for(name: str, trained_at: str) -> ModelDefinition:
     return _load(find_fitting(name, trained_at))
 
 
+def declared_ops(name: str, trained_at: str) -> tuple[str, ...]:
+    """The `stateful_ops` of the definition for a checkpoint of some time; none without a usable one."""
+    try:
+        return definition_for(name, trained_at).stateful_ops
+    except (InvalidName, UnknownModel, InvalidDefinition) as err:
+        _logger.warning("no operations are declared: %s", err)
+        return ()
+
+
 def _load(found: FoundModel) -> ModelDefinition:
     definition = _instantiate(found.module)
     definition.check()
@@ -217,7 +229,8 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
         model,
         summary=text.summary,
         applies=text.applies,
-        approval=text.approval,
+        approval=text.approval or text.approval_by_another,
+        approval_by_another=text.approval_by_another,
         metrics=text.metrics,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )

@@ -89,6 +89,7 @@ class Validator:
         check_waivers(request.waivers)
         started = time.monotonic()
         exported = read_exported(request)
+        self._serving.prepare()  # its process comes up while the files are read
         with scratch_folder("validate") as scratch:
             subject = self._subject(request, exported, scratch)
             logger.info("validating %s in %s", request.model, exported.uri)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from redraw.definition import GoldenExamples, ModelDefinition
     from redraw.networks.layers.layer import Model
     from redraw.records import WeightsKind
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.graph_diff.training import TrainingGraph
     from redraw.validate.subject.reference import Reference
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from redraw.definition import GoldenExamples, ModelDefinition
     from redraw.serving import LoadedModel, ServingProcess
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.standard import KnownGraph, Standard
 
 __all__ = ["Answers", "LiveVersion", "Subject"]
@@ -163,7 +163,7 @@ class Subject(ExportFiles):
 
     def _serve(self, folder: Path) -> LoadedModel:
         demand_memory(f"to load {folder}", weight_bytes(folder))
-        return self.serving.load(folder)
+        return self.serving.load(folder, declared=lambda: self.definition.stateful_ops)
 
     @cached_property
     def golden_answers(self) -> Answers:
