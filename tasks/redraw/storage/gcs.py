@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -43,7 +44,11 @@ _DELETE = "storage.objects.delete"
 _REPLACE = f"{_CREATE} and {_DELETE}"
 # As many as the service gives at most.
 _PAGE_SIZE = 1000
-_FIELDS = "items(name,size,crc32c,generation,timeCreated),nextPageToken"
+_STAT_STREAMS = 16
+_FIELDS = (
+    "items(name,size,crc32c,generation,timeCreated,temporaryHold,eventBasedHold,retentionExpirationTime),"
+    "nextPageToken"
+)
 
 
 class _TooLarge(Exception):  # noqa: N818 - ends a download
@@ -114,9 +119,24 @@ class GcsStorage:
     def _next_page(self, pages: Iterator[Any], prefix: str) -> tuple[StoredObject, ...] | None:
         with translating(f"{self._uri}/{prefix}", _LIST):
             page = next(pages, None)
-            described = None if page is None else tuple(describe_blob(blob, self._start) for blob in page)
+            blobs = None if page is None else [*page]
         self._known_bucket = True
-        return described
+        return None if blobs is None else self._described(blobs)
+
+    def _described(self, blobs: Sequence[Any]) -> tuple[StoredObject, ...]:
+        """A page of a listing. That of objects under a customer's key lacks checksums: they are asked for."""
+        incomplete = [blob for blob in blobs if blob.crc32c is None]
+        if incomplete:
+            with ThreadPoolExecutor(_STAT_STREAMS) as pool:
+                asked = zip(incomplete, pool.map(self._asked_again, incomplete), strict=True)
+                complete = {blob.name: again for blob, again in asked}
+            # One that is gone by now is no longer listed.
+            blobs = [again for blob in blobs if (again := complete.get(blob.name, blob)) is not None]
+        return tuple(describe_blob(blob, self._start, str(self._uri)) for blob in blobs)
+
+    def _asked_again(self, blob: Any) -> Any:
+        with translating(f"gs://{self._bucket.name}/{blob.name}", _GET):
+            return self._bucket.get_blob(blob.name, **self._patience)
 
     def stat(self, name: str) -> StoredObject | None:
         """Describe one object."""
@@ -125,7 +145,7 @@ class GcsStorage:
         if blob is None:
             self._demand_bucket()
             return None
-        return describe_blob(blob, self._start)
+        return describe_blob(blob, self._start, str(self._uri))
 
     def read(self, name: str, most: int = SMALL_BYTES) -> bytes | None:
         """A small object's content."""
@@ -235,7 +255,7 @@ class GcsStorage:
                     bucket._demand_bucket()
                 raise Changed(origin_uri) from err
         self._known_bucket = True
-        return demand_stored(uri, describe_resource(resource, self._start), stored)
+        return demand_stored(uri, describe_resource(resource, self._start, uri), stored)
 
     def delete(self, name: str, generation: int) -> None:
         """Remove the very object that was read or listed."""
@@ -272,7 +292,7 @@ class GcsStorage:
             except api.PreconditionFailed as err:
                 raise refused(uri) from err
         self._known_bucket = True
-        return demand_stored(uri, describe_resource(resource, self._start), upload)
+        return demand_stored(uri, describe_resource(resource, self._start, uri), upload)
 
     def _demand_bucket(self) -> None:
         """Tell an absent object from an absent bucket: both are answered 404.

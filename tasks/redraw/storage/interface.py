@@ -64,6 +64,8 @@ class StoredObject:
             without reading it (a listing of a local folder).
         generation: A number that is another one each time the object is written.
         written_at: When this generation was written, in seconds since 1970 UTC.
+        kept_by: What forbids to delete or replace it, in words: a hold, or a retention policy; empty if
+            nothing does, or it was not asked.
     """
 
     name: str
@@ -71,6 +73,7 @@ class StoredObject:
     crc32c: int | None
     generation: int
     written_at: float = field(default=0.0, compare=False)
+    kept_by: str = field(default="", compare=False)
 
 
 class Storage(Protocol):
