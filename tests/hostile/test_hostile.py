@@ -1,4 +1,4 @@
-"""Every hostile input is refused in one line, within limits of memory and time, and leaves nothing elsewhere."""
+"""Every hostile input is refused in one line, within limits of memory and time, and leaves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Try hostile inputs in a process with limits: what came of each, how long it took, and what it left elsewhere."""
+"""Try hostile inputs in a process with limits: what came of each, how long it took, what it left."""
 
 from __future__ import annotations
 
