@@ -23,7 +23,7 @@ from tests.hostile.bundles import write_good
 from tests.hostile.case import FINE, Case
 from tests.hostile.reading import read_checkpoint
 
-__all__ = ["CASES", "framed"]
+__all__ = ["CASES", "framed", "warm_up_request"]
 
 _TIMES = (math.nan, math.inf, -math.inf, -1.0, 253402300800.0, 1e300)
 
@@ -110,10 +110,15 @@ def _warm_up(name: str, content: bytes, spec: TensorSpec | None = None) -> Case:
     return Case(name=f"warm-up-{name}", act=act, expected=FINE)
 
 
-def _request(tensor: bytes) -> bytes:
+def warm_up_request(tensor: bytes | None = None) -> bytes:
+    """A request with one tensor, by default of two numbers."""
     log = PredictionLog()
-    log.predict_log.request.inputs.add(key=b"x", value=tensor)
-    return framed(log.SerializeToString())
+    log.predict_log.request.inputs.add(key=b"x", value=_tensor([1, 2]) if tensor is None else tensor)
+    return bytes(log.SerializeToString())
+
+
+def _request(tensor: bytes) -> bytes:
+    return framed(warm_up_request(tensor))
 
 
 def _tensor(dims: list[int], more: bytes = b"\x2d\x00\x00\x80\x3f") -> bytes:

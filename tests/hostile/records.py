@@ -13,7 +13,7 @@ from redraw.records import Record
 from tests.golden.records import RECORDS
 from tests.hostile.case import FINE, Case
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "TEXTS", "leaves", "replaced"]
 
 _WRONG: tuple[Any, ...] = (None, True, [], {}, [[]], {"a": 1}, 1.5, -1, 10**30, "x" * 300_000, float("nan"))
 _LEADING_ELSEWHERE = ("", "..", "../../outside", "/etc", "a" * 63 + "/", "A" * 64, "a\0b", "٣" * 64)
@@ -60,7 +60,7 @@ _BY_KEY: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """Every value in a record's JSON that is not the record's kind or the number of its form."""
     items: Iterator[tuple[Any, Any]]
     items = (
@@ -73,10 +73,11 @@ def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any,
     for key, item in items:
         if key not in ("record", "schema"):
             yield (*path, key), item
-            yield from _leaves(item, (*path, key))
+            yield from leaves(item, (*path, key))
 
 
-def _changed(record: Any, path: tuple[Any, ...], value: Any) -> Any:
+def replaced(record: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """The same with another value at a place."""
     changed = copy.deepcopy(record)
     held = changed
     for key in path[:-1]:
@@ -110,16 +111,16 @@ def _case(record: Record, kind: str, act: Callable[[type[Record], Any], object])
 
 def _values(kind: type[Record], text: Any) -> None:
     """Every value that its key must not have."""
-    for path, _ in _leaves(text):
+    for path, _ in leaves(text):
         for value in _BY_KEY.get(str(path[-1]), ()):
-            _refuse(kind, _changed(text, path, value), f"{path} = {value!r:.60}")
+            _refuse(kind, replaced(text, path, value), f"{path} = {value!r:.60}")
 
 
 def _types(kind: type[Record], text: Any) -> None:
     """Every value with one of another type: refused in one line, or read as that, and never anything else."""
-    for path, item in _leaves(text):
+    for path, item in leaves(text):
         for value in _WRONG:
-            message = _message(kind, _changed(text, path, value))
+            message = _message(kind, replaced(text, path, value))
             assert message.isprintable(), path
             assert len(message) < 700, path
             # What has no type of its own, and what may be left out, takes more.

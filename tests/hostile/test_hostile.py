@@ -34,7 +34,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory, gcs_server: str) -> dict[
     root.mkdir()
     server = ForkServer(LOADED, {**os.environ, "PYTHONPATH": os.fspath(Path(__file__).parents[2])}, folder)
     try:
-        ended = server.start("tests.hostile.trial:run_all", [MODULES, str(root), str(results)], {}).wait(100)
+        ended = server.start("tests.hostile.trial:run_all", [MODULES, str(root), str(results)], {}).wait(300)
     finally:
         server.close()
     assert ended.status == 0, ended.stderr
