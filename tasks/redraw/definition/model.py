@@ -60,8 +60,9 @@ class ModelDefinition(ABC):
             on the same held-out data.
         applies_to: Which checkpoints it is for, by their training time, where the model has had
             other definitions: those stand in modules of their own, and name the model in theirs.
-        approval: Whether an Airflow run waits for a person before it publishes, unless its form says
-            otherwise. Written as True or False: it is read from the file, without running it.
+        approval: Whether an Airflow run waits for a person before it publishes. Written as True or False:
+            it is read from the file, without running it.
+        approval_by_another: The same, and the person is not the one who started the run.
     """
 
     signatures: ClassVar[Mapping[str, Signature]]
@@ -78,6 +79,7 @@ class ModelDefinition(ABC):
     max_regression: ClassVar[Mapping[str, float]] = {}
     applies_to: ClassVar[Applies] = Applies()
     approval: ClassVar[bool] = False
+    approval_by_another: ClassVar[bool] = False
 
     @abstractmethod
     def training_data(self) -> tf.data.Dataset:

@@ -48,7 +48,8 @@ class FoundModel:
         module: The module's full name.
         summary: The first line of its docstring.
         applies: Which checkpoints it is for.
-        approval: Whether a person has to approve a publication, unless a run says otherwise.
+        approval: Whether a person has to approve a publication.
+        approval_by_another: Whether that person is not the one who started the run.
         metrics: Those that it sets bounds for.
         problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
     """
@@ -58,6 +59,7 @@ class FoundModel:
     summary: str = ""
     applies: Applies = field(default_factory=Applies)
     approval: bool = False
+    approval_by_another: bool = False
     metrics: tuple[str, ...] = ()
     problem: str = ""
 
@@ -217,7 +219,8 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
         model,
         summary=text.summary,
         applies=text.applies,
-        approval=text.approval,
+        approval=text.approval or text.approval_by_another,
+        approval_by_another=text.approval_by_another,
         metrics=text.metrics,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )

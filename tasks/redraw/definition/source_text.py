@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from redraw.definition import Applies
@@ -20,6 +21,7 @@ class DefinitionText:
         summary: The first line of the module's docstring.
         applies: As `ModelDefinition.applies_to`.
         approval: As `ModelDefinition.approval`.
+        approval_by_another: As `ModelDefinition.approval_by_another`.
         metrics: The names in `ModelDefinition.thresholds`, as far as they are plain texts.
         problem: Which of these is not written plainly, and what to do; empty if all are.
     """
@@ -27,6 +29,7 @@ class DefinitionText:
     summary: str = ""
     applies: Applies = field(default_factory=Applies)
     approval: bool = False
+    approval_by_another: bool = False
     metrics: tuple[str, ...] = ()
     problem: str = ""
 
@@ -49,13 +52,15 @@ def read_definition_text(source: str) -> DefinitionText:
     tree = ast.parse(source)
     values = _class_attributes(tree)
     applies, applies_problem = _read_applies(values.get("applies_to"))
-    approval, approval_problem = _read_approval(values.get("approval"))
+    approval, approval_problem = _read_truth(values, "approval")
+    by_another, another_problem = _read_truth(values, "approval_by_another")
     return DefinitionText(
         summary=(ast.get_docstring(tree) or "").partition("\n")[0],
         applies=applies,
         approval=approval,
+        approval_by_another=by_another,
         metrics=_read_keys(values.get("thresholds")),
-        problem=applies_problem or approval_problem,
+        problem=applies_problem or approval_problem or another_problem,
     )
 
 
@@ -90,13 +95,14 @@ def _read_applies(value: ast.expr | None) -> tuple[Applies, str]:
         )
 
 
-def _read_approval(value: ast.expr | None) -> tuple[bool, str]:
+def _read_truth(values: Mapping[str, ast.expr], name: str) -> tuple[bool, str]:
+    value = values.get(name)
     if value is None:
         return False, ""
     if isinstance(value, ast.Constant) and isinstance(value.value, bool):
         return value.value, ""
     return False, (
-        f"approval: expected True or False, written out, got {ast.unparse(value)!r:.80}. Correct it."
+        f"{name}: expected True or False, written out, got {ast.unparse(value)!r:.80}. Correct it."
     )
 
 

@@ -15,7 +15,7 @@ from redraw.publish.version_rows import VersionRow, headline_metric
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
 from redraw_airflow.web.pages import show_page
-from redraw_airflow.web.routes.versions import ModelDep
+from redraw_airflow.web.routes.versions import ModelDep, Text
 from redraw_airflow.web.server.buckets import BrowserDep, CatalogueCounts, CountsDep
 from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
@@ -77,9 +77,7 @@ def show_model(
 
 
 @router.get("/models/{model}/charts")
-def show_charts(
-    request: Request, browser: BrowserDep, model: ModelDep, metric: Annotated[str, Query()] = ""
-) -> Response:
+def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: Text = "") -> Response:
     """A metric and the size of a model's versions, as charts; the model's page fetches it into itself."""
     sample = browser.sample(model, _CHARTED)
     if not sample.total:
