@@ -159,6 +159,10 @@ def _chain(count: int, name: bytes = b"n") -> Callable[[Any], object]:
     return fill
 
 
+def _holding(number: int) -> Callable[[Any], object]:
+    return lambda graph: graph.nodes.add().children.add(node_id=number)
+
+
 def _mesh(graph: Any) -> None:
     """Each object of 300 holds every one."""
     for _ in range(300):
@@ -259,7 +263,7 @@ CASES = [
         "CheckpointCorrupt",
         "number 7",
     ),
-    _graph("node-negative", lambda graph: graph.nodes.add().children.add(node_id=-1), "CheckpointCorrupt"),
+    _graph("node-negative", _holding(-1), "CheckpointCorrupt"),
     _graph("chain-50000", _chain(50_000), "CheckpointCorrupt", "paths of at most"),
     _graph("chain-of-long-names", _chain(500, b"x" * 5000), "CheckpointCorrupt", "paths of at most"),
     _graph("mesh", _mesh),

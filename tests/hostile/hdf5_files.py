@@ -97,7 +97,7 @@ def _virtual(file: Any) -> None:
 
 
 def _one_string_often(file: Any) -> None:
-    """References to one string of 1 MB, a million of them: as HDF5 writes them, with the heap's id repeated."""
+    """A hundred thousand references to one string of 1 MB: the heap's id is repeated in the file."""
     held = file.create_dataset("w", (100_000,), h5py.string_dtype())
     held[0] = "x" * (1 << 20)
     at = held.id.get_offset()

@@ -84,6 +84,20 @@ def _demand_good_alone(storage: Storage) -> None:
     assert [item.name for item in storage.walk()] == ["good"]
 
 
+def _pipe(root: Path) -> None:
+    os.mkfifo(root / "pipe")
+
+
+def _misnamed(root: Path) -> None:
+    for name in ("a\\b", "a\nb", "a\x1b[2J"):
+        (root / name).write_bytes(b"")
+
+
+def _promised_link(root: Path) -> None:
+    (root / "train-linkedxx").symlink_to("../outside")
+    (root / "train-linkedxx.promised").write_text("1")
+
+
 def _link_out(root: Path) -> None:
     (root / "link").symlink_to("../../../outside/secret")
 

@@ -23,21 +23,16 @@ from tests.hostile.bundles import write_good
 from tests.hostile.case import FINE, Case
 from tests.hostile.reading import read_checkpoint
 
-__all__ = ["CASES", "framed"]
+__all__ = ["CASES", "framed", "warm_up_request"]
 
 _TIMES = (math.nan, math.inf, -math.inf, -1.0, 253402300800.0, 1e300)
 
 
-def framed(record: bytes, checksum: int | None = None) -> bytes:
+def framed(record: bytes) -> bytes:
     """A record as TFRecord files have it."""
     length = struct.pack("<Q", len(record))
     sums = [mask_crc32c(google_crc32c.value(data)) for data in (length, record)]
-    return (
-        length
-        + struct.pack("<I", sums[0])
-        + record
-        + struct.pack("<I", sums[1] if checksum is None else checksum)
-    )
+    return length + struct.pack("<I", sums[0]) + record + struct.pack("<I", sums[1])
 
 
 def _state(name: str, content: bytes, expected: str = "CheckpointCorrupt", says: str = "") -> Case:
@@ -115,10 +110,15 @@ def _warm_up(name: str, content: bytes, spec: TensorSpec | None = None) -> Case:
     return Case(name=f"warm-up-{name}", act=act, expected=FINE)
 
 
-def _request(tensor: bytes) -> bytes:
+def warm_up_request(tensor: bytes | None = None) -> bytes:
+    """A request with one tensor, by default of two numbers."""
     log = PredictionLog()
-    log.predict_log.request.inputs.add(key=b"x", value=tensor)
-    return framed(log.SerializeToString())
+    log.predict_log.request.inputs.add(key=b"x", value=_tensor([1, 2]) if tensor is None else tensor)
+    return bytes(log.SerializeToString())
+
+
+def _request(tensor: bytes) -> bytes:
+    return framed(warm_up_request(tensor))
 
 
 def _tensor(dims: list[int], more: bytes = b"\x2d\x00\x00\x80\x3f") -> bytes:
@@ -130,6 +130,8 @@ def _tensor(dims: list[int], more: bytes = b"\x2d\x00\x00\x80\x3f") -> bytes:
     return b"\x08\x01\x12" + encode_varint(len(shape)) + shape + more
 
 
+_LENGTH = struct.pack("<Q", 1 << 60)
+_LYING = _LENGTH + struct.pack("<I", mask_crc32c(google_crc32c.value(_LENGTH)))
 _NESTED = b"a { " * 5000 + b"} " * 5000
 CASES = [
     _state("good", b'model_checkpoint_path: "/elsewhere/ckpt-7"', FINE),

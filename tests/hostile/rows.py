@@ -147,6 +147,6 @@ CASES = [
     _adopted("saver-v1", "bad-9", declare(999, [2])),
     _adopted("index-garbled", "bad-9.index", b"\xff" * 500),
     _adopted("index-empty", "bad-9.index", b""),
-    _adopted("name-escapes", "bad\x01-9.h5"[:3] + "\u202e-9.h5", b""),
+    _adopted("name-escapes", "bad\u202e-9.h5", b""),
     _adopted("name-240", "b" * 236 + "-9.h5", b""),
 ]

@@ -22,7 +22,7 @@ CHECKPOINT = Checkpoint(
     format="tensor_bundle",
     step=1000,
     trained_at="2026-01-31T23:59:59Z",
-    digest="abc",
+    digest="abc0" * 16,
     size_bytes=10,
     metrics={"accuracy": 0.97123},
 )

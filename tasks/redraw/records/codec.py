@@ -75,6 +75,7 @@ def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
     Raises:
         JsonMismatch: A key is missing or unknown, or a value has a wrong type.
     """
+    _expect(isinstance(value, Mapping), value, "", f"a {cls.__name__}")
     keys = _keys(cast(Any, cls))
     if unknown := sorted(set(value) - set(keys), key=str):
         raise JsonMismatch(f"unknown key {shorten(unknown[0])}; expected {_listed(keys)}")
@@ -198,7 +199,8 @@ def _decode_scalar(hint: Any, value: Any, key: str) -> Any:
 
 def _expect(fits: object, value: Any, key: str, expected: str) -> Any:
     if not fits:
-        raise JsonMismatch(f"key {_shortened(key)!r}: expected {expected}, got {shorten(value)}")
+        where = f"key {_shortened(key)!r}: " if key else ""
+        raise JsonMismatch(f"{where}expected {expected}, got {shorten(value)}")
     return value
 
 

@@ -159,10 +159,10 @@ class GcsStorage:
                 return None
         return demand_small(self._uri_of(name), content.getvalue(), most)
 
-    def read_with_generation(self, name: str) -> tuple[bytes, int] | None:
+    def read_with_generation(self, name: str, most: int = SMALL_BYTES) -> tuple[bytes, int] | None:
         """A small object's content and the generation to replace."""
         described = self.stat(name)
-        content = self.read(name) if described else None
+        content = self.read(name, most) if described else None
         return (content, described.generation) if described and content is not None else None
 
     def read_range(self, name: str, offset: int, size: int, generation: int | None = None) -> bytes:

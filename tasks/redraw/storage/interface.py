@@ -127,14 +127,14 @@ class Storage(Protocol):
         """
         ...
 
-    def read_with_generation(self, name: str) -> tuple[bytes, int] | None:
+    def read_with_generation(self, name: str, most: int = SMALL_BYTES) -> tuple[bytes, int] | None:
         """A small object's content and the generation to replace; None if it is absent.
 
         The content may be newer than the generation, never older: replacing with an
         outdated generation fails.
 
         Raises:
-            InvalidRecord: It is larger than `SMALL_BYTES`.
+            InvalidRecord: It is larger than `most`.
         """
         ...
 

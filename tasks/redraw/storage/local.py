@@ -83,14 +83,11 @@ class LocalStorage:
 
     def read(self, name: str, most: int = SMALL_BYTES) -> bytes | None:
         """A file's content; None if it is absent."""
-        found = self._read(name, most)
+        found = self.read_with_generation(name, most)
         return None if found is None else found[0]
 
-    def read_with_generation(self, name: str) -> tuple[bytes, int] | None:
+    def read_with_generation(self, name: str, most: int = SMALL_BYTES) -> tuple[bytes, int] | None:
         """A file's content and the generation to replace; None if it is absent."""
-        return self._read(name, SMALL_BYTES)
-
-    def _read(self, name: str, most: int) -> tuple[bytes, int] | None:
         path = self._path(name)
         with (
             _named_errors(path),

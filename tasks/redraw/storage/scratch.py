@@ -21,6 +21,7 @@ from pathlib import Path
 
 from redraw.errors import DiskFull, StorageForbidden
 from redraw.settings import SCRATCH, SCRATCH_BYTES
+from redraw.storage.files import writing_to
 
 __all__ = ["demand_room", "scratch_folder", "take_lock"]
 
@@ -48,7 +49,7 @@ def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
         StorageForbidden: The place for scratch belongs to somebody else.
     """
     root = _open_root()
-    with _locked(root):
+    with _locked(root), writing_to(root):
         _sweep(root)
         folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=root))
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -88,7 +89,8 @@ def demand_room(folder: Path, needed: int) -> None:
         own = root / folder.relative_to(root).parts[0]
         wanted = _size(own) + needed
         _demand_quota(root, own, wanted)
-        _beside(own).write_text(str(wanted))
+        with writing_to(own):
+            _beside(own).write_text(str(wanted))
 
 
 def _demand_quota(root: Path, own: Path, wanted: int) -> None:
