@@ -126,6 +126,11 @@ def _read_archive(path: Path) -> None:
     read_configuration(open_checkpoint(path))
 
 
+def _parse_shards(folder: Path, content: bytes) -> None:
+    write_weights(folder / "model_00000.weights.h5")
+    read_checkpoint(_written(folder / "model.weights.json", content))
+
+
 def _index(folder: Path) -> bytes:
     write_good(folder)
     entries = read_table(folder / "ckpt-7.index")
@@ -270,6 +275,10 @@ def _parse_time(folder: Path, content: bytes) -> None:
 TARGETS = {
     "hdf5": Target(sound=_weights, parse=_file("model.weights.h5", read_checkpoint)),
     "keras-archive": Target(sound=_archive, parse=_file("model.keras", _read_archive)),
+    "keras-shards": Target(
+        sound=lambda folder: b'{"metadata": {}, "weight_map": {"/layers": ["model_00000.weights.h5"]}}',
+        parse=_parse_shards,
+    ),
     "bundle-index": Target(sound=_index, parse=_parse_index),
     "object-graph": Target(sound=_graph, parse=_parse_graph),
     "saver-v1": Target(

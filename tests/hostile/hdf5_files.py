@@ -164,7 +164,25 @@ def _mutations() -> list[Case]:
     ]
 
 
+def _index(name: str, content: bytes, expected: str = "CheckpointCorrupt", says: str = "") -> Case:
+    """An index of sharded weights, next to a shard."""
+
+    def act(folder: Path) -> None:
+        write_good(folder / "model_00000.weights.h5")
+        (folder / "model.weights.json").write_bytes(content)
+        read_checkpoint(folder / "model.weights.json")
+
+    return Case(name=f"hdf5-shards-{name}", act=act, expected=expected, says=says)
+
+
 CASES = [
+    _index("good", b'{"weight_map": {"/layers": "model_00000.weights.h5"}}', FINE),
+    _index("dots", b'{"weight_map": {"/layers": "../outside/model_00000.weights.h5"}}', says="weight_map"),
+    _index("absent", b'{"weight_map": {"/layers": "model_00001.weights.h5"}}', says="00001"),
+    _index("escapes", b'{"weight_map": {"/layers": "a\\u001b[2J_00000.weights.h5"}}'),
+    _index("deep", b'{"weight_map": ' + b"[" * 9000 + b"]" * 9000 + b"}", says="weight_map"),
+    _index("numbers", b'{"weight_map": {"/layers": [1, 2]}}', says="weight_map"),
+    _index("nothing", b"", says="weight_map"),
     _case("good", lambda file: None, FINE),
     _case("cycle-to-root", lambda file: _link(file, "again", file), says="under one name"),
     _case("cycle-of-groups", _loop_of_groups, says="under one name"),

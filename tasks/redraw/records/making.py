@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,10 +14,37 @@ from redraw.records.provenance import MadeBy
 from redraw.records.signature import Signature
 from redraw.uri import Uri
 
-__all__ = ["Checkpoint", "CheckpointFormat", "ExportedModel", "LedgerSummary", "TrainingRun", "WeightsKind"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointFormat",
+    "ExportedModel",
+    "LedgerSummary",
+    "Metrics",
+    "TrainingRun",
+    "WeightsKind",
+    "finite_metrics",
+    "format_metrics",
+]
 
 WeightsKind = Literal["raw", "average"]
 CheckpointFormat = Literal["tensor_bundle", "saver_v1", "keras", "keras_weights", "keras_h5"]
+# Name to value; None of one that is NaN or infinite, for JSON has no such numbers.
+Metrics = Mapping[ShortText, float | None]
+
+
+def finite_metrics(metrics: Metrics) -> dict[str, float | None]:
+    """Metrics as records have them: None in place of what is NaN or infinite."""
+    return {
+        name: value if value is not None and math.isfinite(value) else None for name, value in metrics.items()
+    }
+
+
+def format_metrics(metrics: Metrics, form: str = ".4g") -> str:
+    """Metrics for a log line or a table."""
+    return ", ".join(
+        f"{name} {'not a number' if value is None else format(value, form)}"
+        for name, value in metrics.items()
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +65,14 @@ class TrainingRun(Record):
     uri: Uri
     run: ShortText
     step: Count
-    metrics: Mapping[ShortText, float] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     lower_is_better: tuple[ShortText, ...] = ()
     warm_start: Uri | None = None
+
+    def __post_init__(self) -> None:
+        """Parse its names and URIs, and drop what is no number: older records hold NaN as it is."""
+        super().__post_init__()
+        object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +104,15 @@ class Checkpoint(Record):
     trained_at: Time
     digest: Digest
     size_bytes: Count
-    metrics: Mapping[ShortText, float] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     run: ShortText | None = None
     averages: bool = False
     lower_is_better: tuple[ShortText, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Parse its names and URIs, and drop what is no number: older records hold NaN as it is."""
+        super().__post_init__()
+        object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
     @property
     def files_uri(self) -> Uri:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from redraw.errors import InvalidRecord
-from redraw.records import TrainingRun
+from redraw.records import Metrics, TrainingRun, finite_metrics
 from redraw.records.codec import decode_dataclass
-from redraw.records.forms import Count, ShortText, Time
+from redraw.records.forms import Count, Time
 from redraw.records.json_text import parse_json
 from redraw.storage.files import write_atomically
 from redraw.uri import Uri
@@ -36,7 +35,11 @@ class Evaluation:
 
     step: Count
     time: Time
-    metrics: Mapping[ShortText, float]
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        """Drop what is no number: older files hold NaN as it is."""
+        object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
 
 def is_step(text: str) -> bool:
@@ -88,11 +91,15 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self._record, run.to_bytes())
 
-    def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def add_evaluation(self, step: int, metrics: Metrics) -> None:
         """Append a line to the metrics, and wait until the disk has it."""
-        line = {"step": step, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "metrics": dict(metrics)}
+        line = {
+            "step": step,
+            "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "metrics": finite_metrics(metrics),
+        }
         with self._metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -117,7 +124,7 @@ class RunFolder:
             found[evaluation.step] = evaluation
         return found
 
-    def last_metrics(self) -> Mapping[str, float]:
+    def last_metrics(self) -> Metrics:
         """The newest evaluation's metrics; empty before the first."""
         evaluations = self.evaluations()
         return evaluations[max(evaluations)].metrics if evaluations else {}

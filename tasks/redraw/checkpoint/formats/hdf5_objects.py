@@ -127,18 +127,14 @@ def dtype_of(dataset: Any, where: str, uri: str) -> np.dtype | str:
     return dtype
 
 
-def parts_of(dataset: Any, size: int) -> Iterator[np.ndarray]:
-    """A dataset's elements in their order, some 4 MiB at a time.
-
-    Args:
-        dataset: It.
-        size: Of the file, in bytes.
-    """
+def parts_of(dataset: Any) -> Iterator[np.ndarray]:
+    """A dataset's elements in their order, some 4 MiB at a time."""
     if not dataset.size:
         return
     if not h5py.check_string_dtype(dataset.dtype):
         yield from (np.asarray(dataset[part]) for part in _ranges(dataset.shape, dataset, _SLAB))
         return
+    size = dataset.file.id.get_filesize()
     # Several strings may be one in the file, so that a few kB would be as many as are declared.
     at_once = max(1, min(_MOST_STRINGS, _STRING_BYTES // max(size, 1))) * dataset.dtype.itemsize
     left = size

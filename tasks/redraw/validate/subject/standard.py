@@ -76,12 +76,16 @@ class Standard:
     @cached_property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to the definition's examples."""
-        return self.definition.golden_examples()
+        from redraw.definition.examples import read_examples
+
+        return read_examples(self.definition, "golden_examples")
 
     @cached_property
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to requests that training never saw."""
-        return self.definition.held_out_examples()
+        from redraw.definition.examples import read_examples
+
+        return read_examples(self.definition, "held_out_examples")
 
     @cached_property
     def assets(self) -> Mapping[str, Path]:
