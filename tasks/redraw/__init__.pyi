@@ -162,9 +162,6 @@ from redraw.inspect.inspect import (
 from redraw.publish.live.pin import (
     pin_version as pin_version,
 )
-from redraw.publish.live.recover import (
-    recover_pointer as recover_pointer,
-)
 from redraw.publish.live.set_live import (
     change_live as change_live,
 )
@@ -176,6 +173,9 @@ from redraw.publish.prune.prune import (
 )
 from redraw.publish.push.push import (
     push_model as push_model,
+)
+from redraw.publish.recover import (
+    recover_pointer as recover_pointer,
 )
 from redraw.publish.releases import (
     list_releases as list_releases,

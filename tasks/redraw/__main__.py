@@ -124,7 +124,7 @@ COMMANDS = {
     "releases": Command(ReleasesRequest, "redraw.publish.releases:list_releases"),
     "prune": Command(PruneRequest, "redraw.publish.prune.prune:prune_versions"),
     "pin": Command(PinRequest, "redraw.publish.live.pin:pin_version"),
-    "recover": Command(RecoverRequest, "redraw.publish.live.recover:recover_pointer"),
+    "recover": Command(RecoverRequest, "redraw.publish.recover:recover_pointer"),
     "mirror": Command(MirrorRequest, "redraw.publish.mirror:mirror_versions"),
     "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),

@@ -11,10 +11,10 @@ import pytest
 from redraw.errors import ObjectConflict, VersionNotFound
 from redraw.publish.live.pin import pin_version
 from redraw.publish.live.pointer import read_pointer
-from redraw.publish.live.recover import recover_pointer
 from redraw.publish.live.serving_config import read_served_labels
 from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
+from redraw.publish.recover import recover_pointer
 from redraw.records import LivePointer
 from redraw.requests import LiveRequest, PinRequest, RecoverRequest
 from redraw.storage.opening import Storage, open_storage
