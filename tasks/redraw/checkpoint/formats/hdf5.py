@@ -17,7 +17,7 @@ import numpy as np
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.file_ranges import FileRange
 from redraw.checkpoint.formats.folder import FoundFile
-from redraw.checkpoint.formats.hdf5_graph import graph_of_keras_2, graph_of_keras_3
+from redraw.checkpoint.formats.hdf5_graph import graph_of_keras_2, graph_of_keras_3, order_of_keras_2
 from redraw.checkpoint.formats.hdf5_objects import datasets, dtype_of, parts_of, text_attribute
 from redraw.checkpoint.formats.locate import SHARD_OF_KERAS, Located
 from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
@@ -54,6 +54,8 @@ class Hdf5Source(StreamedSource):
             keras_2 = _is_keras_2(self._file)
             build = graph_of_keras_2 if keras_2 else graph_of_keras_3
             self.graph = build(self._file, list(self._datasets))
+            # By which Keras 2 finds its weights, whatever the layers are called.
+            self.layer_order = order_of_keras_2(self._file) if keras_2 else ()
             self.entries = {
                 key: entry_of(key, dtype_of(dataset, key, uri), dataset.shape, uri)
                 for key, dataset in sorted(self._datasets.items())
