@@ -16,12 +16,13 @@ import numpy as np
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.errors import CheckpointMismatch
 
-__all__ = ["datasets", "dtype_of", "parts_of", "text_attribute", "text_attributes"]
+__all__ = ["datasets", "dtype_of", "parts_of", "text_attribute", "text_list"]
 
 # Deflate writes at most 1032 bytes from one.
 _MOST_EXPANSION = 1100
 _LARGEST_CHUNK = 256 << 20
-_LONGEST_NAME, _LARGEST_LIST = 4096, 16 << 20
+_LONGEST_NAME = 4096
+_LONGEST_LIST = 1 << 20
 # HDF5's own filters, and LZF of h5py; others would be loaded from libraries that a file names.
 _FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 _SLAB = 4 << 20
@@ -103,16 +104,17 @@ def text_attribute(item: Any, name: str, default: str = "", most: int = _LONGEST
     return text[:most] if isinstance(text, str) else default
 
 
-def text_attributes(item: Any, name: str) -> list[str]:
-    """The texts of an attribute that is a list of them; none if it has none, or another one."""
-    value = _attribute(item, name, _LARGEST_LIST)
-    texts = value.reshape(-1).tolist() if isinstance(value, np.ndarray) else []
-    found = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts]
-    return [text for text in found if isinstance(text, str)]
+def text_list(item: Any, name: str, most: int = _LONGEST_LIST) -> list[str]:
+    """An attribute that lists texts; an empty list if there is none, or one of another kind."""
+    value = _attribute(item, name, most)
+    if not isinstance(value, np.ndarray) or value.ndim != 1:
+        return []
+    texts = (text.decode(errors="replace") if isinstance(text, bytes) else text for text in value.tolist())
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _attribute(item: Any, name: str, most: int) -> Any:
-    """The value of an attribute; None if there is none."""
+    """An attribute's value, read only if it is small; None if there is none."""
     if name not in item.attrs:
         return None
     attribute = item.attrs.get_id(name)
