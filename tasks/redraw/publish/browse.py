@@ -10,20 +10,20 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cachetools import LRUCache, TTLCache, cachedmethod
 
 from redraw.definition.registry import FoundModel, list_models
-from redraw.errors import InvalidRecord, ObjectConflict, VersionNotFound
+from redraw.errors import InvalidRecord, ObjectConflict, StorageUnavailable, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, is_version, read_claim, read_release
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.version_rows import VersionRow, row_of
 from redraw.records import LivePointer, Release
-from redraw.storage.opening import Absent, Storage, StoredObject, in_parallel
+from redraw.storage.opening import Absent, Changed, Storage, StoredObject, in_parallel
 
 __all__ = ["Browser", "ModelRow", "UnreadableVersion", "VersionPage", "VersionRow"]
 
@@ -31,6 +31,7 @@ __all__ = ["Browser", "ModelRow", "UnreadableVersion", "VersionPage", "VersionRo
 _LISTING_SECONDS = 2.0
 _KEPT_LISTINGS = 1_000
 _KEPT_ROWS = 100_000
+_PART = 4 << 20
 # How many versions of each model the list of models knows.
 _RECENT = 20
 
@@ -164,6 +165,11 @@ class Browser:
             VersionNotFound: As `release`.
             ObjectConflict: It is larger than what can be shown, or not what was published.
         """
+        parts = self.attachment_parts(model, version, name)
+        return None if parts is None else b"".join(parts)
+
+    def attachment_parts(self, model: ModelName, version: int, name: str) -> Iterator[bytes] | None:
+        """The same a part at a time: all of it is checked before the first part, and only a part is held."""
         listed = self.release(model, version).attachments.get(name)
         if listed is None:
             return None
@@ -172,16 +178,35 @@ class Browser:
                 f"{self.storage.uri}/{listed.name}: expected at most {ATTACHMENT_BYTES} bytes to show,"
                 f" got {listed.size}. Copy it from the bucket to look at it."
             )
-        try:
-            content = self.storage.read_range(listed.name, 0, listed.size + 1)
-        except Absent:
+        stored = self.storage.stat(listed.name)
+        if stored is None:
             return None
-        if (found := hashlib.sha256(content).hexdigest()) != listed.sha256:
+        # A larger one is not read beyond what the record allows; one of a single part is read once.
+        checked, digest = list[bytes](), hashlib.sha256()
+        for part in self._parts(stored, listed.size + 1):
+            digest.update(part)
+            checked = [part]
+        if (found := digest.hexdigest()) != listed.sha256:
             raise ObjectConflict(
                 f"{self.storage.uri}/{listed.name}: expected {listed.size} bytes with SHA-256"
                 f" {listed.sha256}, as published, got {found}. Find out who wrote it; do not trust it."
             )
-        return content
+        return iter(checked) if listed.size < _PART else self._parts(stored, listed.size)
+
+    def _parts(self, stored: StoredObject, size: int) -> Iterator[bytes]:
+        """The first bytes of the very object that was described."""
+        for offset in range(0, size, _PART):
+            wanted = min(_PART, size - offset)
+            try:
+                part = self.storage.read_range(stored.name, offset, wanted, stored.generation)
+            except (Absent, Changed) as err:
+                raise StorageUnavailable(
+                    f"{self.storage.uri}/{stored.name}: expected it to stay while it was read, got a change."
+                    " Find out who writes there, and try again."
+                ) from err
+            yield part
+            if len(part) < wanted:
+                return
 
     def sample(self, model: ModelName, limit: int) -> VersionPage:
         """At most `limit` of a model's versions, evenly spread from the newest weights to the oldest."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -66,6 +67,23 @@ def test_read_attachment_too_large_to_show_is_refused_unread(browser: Browser, r
     _rewrite(browser, release_name("digits", release.version), encode_record(altered))
     with pytest.raises(ObjectConflict, match=f"expected at most {ATTACHMENT_BYTES} bytes"):
         browser.attachment("digits", release.version, "graphs.svg")
+
+
+def test_read_large_attachment_comes_in_parts_after_all_of_it_was_checked(
+    browser: Browser, release: Release
+) -> None:
+    content = bytes(range(256)) * (9 << 12)
+    small = release.attachments["graphs.svg"]
+    listed = replace(small, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    _rewrite(browser, small.name, content)
+    altered = replace(release, attachments={"graphs.svg": listed})
+    _rewrite(browser, release_name("digits", release.version), encode_record(altered))
+    parts = list(browser.attachment_parts("digits", release.version, "graphs.svg") or ())
+    assert [len(part) for part in parts] == [4 << 20, 4 << 20, 1 << 20]
+    assert b"".join(parts) == content
+    _rewrite(browser, small.name, content[:-1] + b"x")
+    with pytest.raises(ObjectConflict, match="as published"):
+        browser.attachment_parts("digits", release.version, "graphs.svg")
 
 
 def test_read_attachment_of_no_version_is_not_found(browser: Browser, release: Release) -> None:

@@ -13,7 +13,14 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from redraw.errors import BucketNotFound, DiskFull, InvalidName, ObjectConflict, StorageUnavailable
+from redraw.errors import (
+    BucketNotFound,
+    DiskFull,
+    InvalidName,
+    InvalidRecord,
+    ObjectConflict,
+    StorageUnavailable,
+)
 from redraw.storage.files import scan_file, scan_tree
 from redraw.storage.gcs import GcsStorage
 from redraw.storage.opening import (
@@ -411,3 +418,11 @@ def test_write_uri_written_by_others_each_time_gives_up(bucket: str, monkeypatch
     with pytest.raises(StorageUnavailable, match="report.json: expected to write it, got a write by others"):
         write_uri(f"{bucket}/report.json", b"ours")
     assert open_storage(bucket).read("report.json") == b"theirs"
+
+
+def test_read_object_that_is_larger_than_allowed_is_refused(storage: Storage) -> None:
+    storage.create("m/record.json", b"x" * (3 << 20))
+    for read in (storage.read, storage.read_with_generation):
+        with pytest.raises(InvalidRecord, match="expected at most 2097152 bytes"):
+            read("m/record.json")
+    assert storage.read("m/record.json", 3 << 20) == b"x" * (3 << 20)

@@ -221,6 +221,16 @@ def test_download_tree_name_that_leads_elsewhere_writes_nothing(stand_in: StandI
     assert list(tmp_path.iterdir()) == []
 
 
+def test_walk_skips_names_that_lead_elsewhere(stand_in: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+    names = ["m/../../x", "m//x", "m/a\x1b[2J", "m/good", "m\\x", "n" * 300]
+    item = {"size": "1", "crc32c": "AAAAAA==", "generation": "7"}
+    stand_in.answer = lambda count: (200, {"items": [{"name": name, **item} for name in names]})
+    assert [found.name for found in open_storage("gs://bucket").walk()] == ["m/good"]
+    assert len([line for line in caplog.messages if "skipped" in line]) == 5
+    with pytest.raises(InvalidName, match="expected a relative path"):
+        open_storage("gs://bucket").list()
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "inf", "nan"])
 def test_open_with_odd_timeout_is_refused(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
     monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", seconds)

@@ -2,9 +2,11 @@
 
 # No postponed annotations: FastAPI reads them as they stand here.
 
+from collections.abc import Iterator
 from typing import Literal
 
 from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
 
 from redraw.errors import VersionNotFound
 from redraw.names import ModelName
@@ -37,34 +39,37 @@ def show_picture(
     browser: BrowserDep, model: ModelDep, version: VersionNumber, theme: Theme | None = None
 ) -> Response:
     """The picture of the two graphs, in Airflow's theme or, without one, in the browser's."""
-    picture = _read(browser, model, version, "graphs.svg")
+    picture = b"".join(_parts(browser, model, version, "graphs.svg"))
     return harmless(in_theme(picture, theme) if theme else picture, "graphs.svg")
 
 
 @router.get("/models/{model}/{version}/attachments/{name}")
 def show_attachment(browser: BrowserDep, model: ModelDep, version: VersionNumber, name: str) -> Response:
     """One of the files."""
-    return harmless(_read(browser, model, version, name), name)
+    return harmless(_parts(browser, model, version, name), name)
 
 
-def _read(browser: Browser, model: ModelName, version: int, name: str) -> bytes:
-    content = browser.attachment(model, version, name) if name in ATTACHMENTS else None
-    if content is None:
+def _parts(browser: Browser, model: ModelName, version: int, name: str) -> Iterator[bytes]:
+    parts = browser.attachment_parts(model, version, name) if name in ATTACHMENTS else None
+    if parts is None:
         raise VersionNotFound(
             f"{model} {version}, {name!r}: expected a file that is kept with the version, got none."
             f" Newer versions keep {', '.join(ATTACHMENTS)}."
         )
-    return content
+    return parts
 
 
-def harmless(content: bytes, name: str) -> Response:
+def harmless(content: bytes | Iterator[bytes], name: str) -> Response:
     """An attachment as an answer.
 
     Args:
-        content: Its bytes.
+        content: Its bytes, or its parts one after the other.
         name: One of `ATTACHMENTS`.
     """
-    return Response(content, media_type=ATTACHMENTS[name], headers={"Content-Security-Policy": _POLICY})
+    kind, policy = ATTACHMENTS[name], {"Content-Security-Policy": _POLICY}
+    if isinstance(content, bytes):
+        return Response(content, media_type=kind, headers=policy)
+    return StreamingResponse(content, media_type=kind, headers=policy)
 
 
 def in_theme(picture: bytes, theme: Theme) -> bytes:
