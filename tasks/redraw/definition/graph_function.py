@@ -32,7 +32,8 @@ class GraphFunctionDefinition(ModelDefinition):
     - Variables come from `tf.compat.v1.get_variable` under variable scopes, which is how two
       drawings in one graph (two signatures; training and evaluation) share them. Those of `tf.Variable`
       are shared by the order in which they are made, which has to be the same in every mode.
-      `tf.compat.v1.layers` does not work next to Keras 3; `tf.nn` does.
+      `tf.compat.v1.layers` and `rnn_cell` need `legacy_keras = True`; `tf.nn`, `tf_slim` and
+      `tf.feature_column` work as they are.
     - What `graph` adds to the collection `UPDATE_OPS` for TRAIN runs with each step.
     - Tables are initialized before the first step and the first request. A file that
       initializes one becomes an asset of the SavedModel.

@@ -61,6 +61,8 @@ class ModelDefinition(ABC):
             on the same held-out data.
         applies_to: Which checkpoints it is for, by their training time, where the model has had
             other definitions: those stand in modules of their own, and name the model in theirs.
+        legacy_keras: Whether TensorFlow's own Keras is Keras 2 (the package tf_keras) wherever the definition
+            runs, for `tf.compat.v1.layers` and `tf.compat.v1.nn.rnn_cell`. Written as True or False.
         approval: Whether an Airflow run waits for a person before it publishes. Written as True or False:
             it is read from the file, without running it.
         approval_by_another: The same, and the person is not the one who started the run.
@@ -79,6 +81,7 @@ class ModelDefinition(ABC):
     budget: ClassVar[Budget] = Budget()
     max_regression: ClassVar[Mapping[str, float]] = {}
     applies_to: ClassVar[Applies] = Applies()
+    legacy_keras: ClassVar[bool] = False
     approval: ClassVar[bool] = False
     approval_by_another: ClassVar[bool] = False
 

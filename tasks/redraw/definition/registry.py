@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from redraw.definition import Applies, ModelDefinition
+from redraw.definition.legacy_keras import demand_legacy_keras
 from redraw.definition.packages import Package, list_packages
 from redraw.definition.source_text import read_definition_text
 from redraw.definition.user_code import running_user_code
@@ -34,6 +35,7 @@ __all__ = [
     "list_models",
     "list_problems",
     "load_definition",
+    "needs_legacy_keras",
 ]
 
 _logger = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class FoundModel:
         applies: Which checkpoints it is for.
         approval: Whether a person has to approve a publication.
         approval_by_another: Whether that person is not the one who started the run.
+        legacy_keras: Whether TensorFlow's own Keras has to be Keras 2 where it runs.
         metrics: Those that it sets bounds for.
         problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
     """
@@ -61,6 +64,7 @@ class FoundModel:
     applies: Applies = field(default_factory=Applies)
     approval: bool = False
     approval_by_another: bool = False
+    legacy_keras: bool = False
     metrics: tuple[str, ...] = ()
     problem: str = ""
 
@@ -208,7 +212,15 @@ def declared_ops(name: str, trained_at: str) -> tuple[str, ...]:
         return ()
 
 
+def needs_legacy_keras(name: str) -> bool:
+    """Whether a model's definition, or one of its earlier ones, runs with Keras 2; raises as `find_model`."""
+    own = find_model(name)
+    return own.legacy_keras or any(m.legacy_keras for m in _list_definitions() if m.applies.model == name)
+
+
 def _load(found: FoundModel) -> ModelDefinition:
+    if found.legacy_keras:
+        demand_legacy_keras(f"module {found.module}")
     return _instantiate(found.module)
 
 
@@ -251,6 +263,7 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
         applies=text.applies,
         approval=text.approval or text.approval_by_another,
         approval_by_another=text.approval_by_another,
+        legacy_keras=text.legacy_keras,
         metrics=text.metrics,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )

@@ -26,6 +26,7 @@ class DefinitionText:
         applies: As `ModelDefinition.applies_to`.
         approval: As `ModelDefinition.approval`.
         approval_by_another: As `ModelDefinition.approval_by_another`.
+        legacy_keras: As `ModelDefinition.legacy_keras`.
         metrics: The names in `ModelDefinition.thresholds`, as far as they are plain texts.
         problem: Which of these is not written plainly, and what to do; empty if all are.
     """
@@ -34,6 +35,7 @@ class DefinitionText:
     applies: Applies = field(default_factory=Applies)
     approval: bool = False
     approval_by_another: bool = False
+    legacy_keras: bool = False
     metrics: tuple[str, ...] = ()
     problem: str = ""
 
@@ -59,13 +61,15 @@ def read_definition_text(source: str | bytes) -> DefinitionText:
     applies, applies_problem = _read_applies(values.get("applies_to"))
     approval, approval_problem = _read_truth(values, "approval")
     by_another, another_problem = _read_truth(values, "approval_by_another")
+    legacy_keras, keras_problem = _read_truth(values, "legacy_keras")
     return DefinitionText(
         summary=one_line((ast.get_docstring(tree) or "").partition("\n")[0], _LONGEST_SUMMARY),
         applies=applies,
         approval=approval,
+        legacy_keras=legacy_keras,
         approval_by_another=by_another,
         metrics=_read_keys(values.get("thresholds")),
-        problem=applies_problem or approval_problem or another_problem,
+        problem=applies_problem or approval_problem or another_problem or keras_problem,
     )
 
 

@@ -47,7 +47,10 @@ def running_user_code(where: str, *passing: type[Exception]) -> Iterator[None]:
         # Autograph puts its own lines before the message.
         text = text.rstrip().rpartition("\n")[2] if text.startswith("in user code:") else text
         cause = one_line(f"{type(err).__name__}: {text}")
-        raise InvalidDefinition(f"{where} fails with {cause}. Correct the definition.") from err
+        # What TensorFlow says of compat.v1.layers and rnn_cell.
+        keras_3 = "is not available with Keras 3" in text
+        advice = "Set legacy_keras = True in the definition." if keras_3 else "Correct the definition."
+        raise InvalidDefinition(f"{where} fails with {cause.removesuffix('.')}. {advice}") from err
 
 
 @contextlib.contextmanager

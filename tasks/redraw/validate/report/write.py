@@ -36,6 +36,8 @@ def check_place(uri: Uri, exported: ExportedModel) -> None:
             f"{uri}: expected a file outside of the SavedModel {folder}. Choose another --report."
         )
     try:
+        if not report.is_bucket and Path(report).is_dir():
+            raise IsADirectoryError(report)
         found = read_uri(uri, _LARGEST)
         if found is not None:
             ValidationReport.from_text(found, uri)
@@ -67,7 +69,7 @@ def write_report(
     """
     uri = uri.absolute()
     stem = uri.removesuffix(".json")
-    files = {name: f"{stem}.{name}" for name in attachments} | {"report.html": f"{stem}.html"}
+    files = {name: Uri(f"{stem}.{name}") for name in [*attachments, "report.html"]}
     named = replace(report, attachments=dict(sorted(files.items())))
     page = draw_page(named, exported, attachments.get("graphs.svg"))
     for name, text in {**attachments, "report.html": page}.items():
