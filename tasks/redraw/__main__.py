@@ -101,7 +101,9 @@ class Command:
             record.to_json(), indent=2 if terminal else None, ensure_ascii=False, allow_nan=False
         )
         # Lone surrogates of a name that is no UTF-8, and what could command a terminal.
-        sys.stdout.write(_UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
+        sys.stdout.write(
+            _UNPRINTABLE.sub(lambda found: json.dumps(found[0], allow_nan=False)[1:-1], text) + "\n"
+        )
 
 
 COMMANDS = {

@@ -97,6 +97,7 @@ LEDGER = Ledger(
     dropped=(Dropped(key="optimizer/step", rule="optimizer"),),
     found_by="path",
     non_finite=(NonFinite(variable="dense/kernel", count=1),),
+    without_average=("dense/bias",),
 )
 COMPARISON = Comparison(
     training=(
