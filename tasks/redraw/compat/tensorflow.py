@@ -21,6 +21,7 @@ __all__ = [
     "fingerprint",
     "is_reference",
     "is_trackable",
+    "mark_slice",
     "partitions",
     "saved_slice",
     "scratch_graph",
@@ -134,3 +135,14 @@ def copy_to_cpu(variable: tf.Variable, copies: dict[Any, Any]) -> Any:
     """
     variable._copy_trackable_to_cpu(copies)
     return copies[variable]
+
+
+def mark_slice(variable: Any, part: Slice) -> None:
+    """Say of a TF1 variable which part of what it is, as `tf.compat.v1.get_variable` says it with a partitioner.
+
+    TensorFlow has no public way for parts that were cut before. It ends with TF1's partitioned variables.
+    """
+    info = tf.Variable.SaveSliceInfo(
+        full_name=part.full_name, full_shape=list(part.full_shape), var_offset=list(part.offset), var_shape=list(part.shape)
+    )
+    variable._set_save_slice_info(info)

@@ -13,7 +13,7 @@ from redraw.definition.parts import Mode
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["GraphFunctionDefinition"]
+__all__ = ["GraphFunctionDefinition", "sharing_variables"]
 
 
 class GraphFunctionDefinition(ModelDefinition):
@@ -59,7 +59,7 @@ class GraphFunctionDefinition(ModelDefinition):
         Returns:
             Features to outputs; it may be called any number of times in any graph.
         """
-        return _sharing_variables(functools.partial(self.graph, mode))
+        return sharing_variables(functools.partial(self.graph, mode))
 
     def call(self, network: Any, features: Any, mode: Mode) -> Any:
         """The network's outputs for a batch of features; it was built for its mode."""
@@ -72,7 +72,7 @@ class GraphFunctionDefinition(ModelDefinition):
         return tf.compat.v1.train.AdamOptimizer()
 
 
-def _sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A network that creates its variables when it is first called in a graph, and then shares them.
 
     Args:
