@@ -160,8 +160,9 @@ class RecordedDefinition(GraphFunctionDefinition):
 
     def _refuse(self, what: str) -> Never:
         raise InvalidDefinition(
-            f"definition {type(self).__module__}.{type(self).__name__}: expected {what}, got none: it is drawn"
-            " from a recording, which can be exported and not trained. Write a GraphFunctionDefinition to train."
+            f"definition {type(self).__module__}.{type(self).__name__}: expected {what}, got none: it is"
+            " drawn from a recording, which is exported and not trained. To train, write a"
+            " GraphFunctionDefinition."
         )
 
     def check(self) -> None:

@@ -1,1 +1,1 @@
-"""Turn a graph that training recorded (`.meta`, `graph.pbtxt`) into one that serves, without the model's code."""
+"""Turn a graph that training recorded (`.meta`, `graph.pbtxt`) into one that serves."""

@@ -99,7 +99,11 @@ def _freed_shape(graph: Graph, inputs: list[str], size: int, shapes: Mapping[str
             return None
         known = math.prod(value for value in rest if value != -1) * int(asked[0])
         rest[rest.index(-1)] = math.prod(value or 0 for value in given) // known
-    elif given is not None and None not in given and math.prod(v or 0 for v in given) != int(asked[0]) * math.prod(rest):
+    elif (
+        given is not None
+        and None not in given
+        and math.prod(v or 0 for v in given) != int(asked[0]) * math.prod(rest)
+    ):
         return None
     return [-1, *rest]
 
@@ -109,7 +113,10 @@ def _batch_size(graph: Graph) -> str:
     first = min(name for name in graph.nodes if name.startswith(INPUT))
     dtype = graph.nodes[first].attr["dtype"].type
     shape = graph.add("redraw_batch/shape", "Shape", [f"{first}:0"], T=dtype, out_type=3)
-    bounds = [graph.add_constant(f"redraw_batch/{n}", [v], "int32") for n, v in (("begin", 0), ("end", 1), ("step", 1))]
+    bounds = [
+        graph.add_constant(f"redraw_batch/{n}", [v], "int32")
+        for n, v in (("begin", 0), ("end", 1), ("step", 1))
+    ]
     return graph.add("redraw_batch/size", "StridedSlice", [shape, *bounds], T=3, Index=3)
 
 
@@ -164,7 +171,10 @@ def mixing_rows(graph: Graph, outputs: list[str], inputs: Mapping[str, Shape]) -
     """
     sizes = []
     for rows in _TRIED:
-        given = {t: (rows, *(_OTHER_SIZE if n is None else n for n in shape[1:])) if shape else shape for t, shape in inputs.items()}
+        given = {
+            t: (rows, *(_OTHER_SIZE if n is None else n for n in shape[1:])) if shape else shape
+            for t, shape in inputs.items()
+        }
         sizes.append(infer_shapes(graph, outputs, given))
     first, second = sizes
     data = data_nodes(graph, outputs)

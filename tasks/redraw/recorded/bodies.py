@@ -11,8 +11,9 @@ import tensorflow as tf
 from redraw.errors import InvalidDefinition
 from redraw.recorded.branches import inline_calls, resolve_branches
 from redraw.recorded.chance import Replacement, remove_chance
-from redraw.recorded.functions import Body, open_body
+from redraw.recorded.functions import Body, fresh_name, open_body, original_name
 from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.loops import prune_loops
 from redraw.recorded.operations import BATCH_NORM, CHANCE
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import infer_shapes
@@ -46,6 +47,7 @@ def redraw_bodies(
     """
     done: list[Replacement] = []
     refused: list[str] = []
+    prune_loops(graph, outputs)
     reached = graph.reach(outputs)
     read = {tensor for name in reached for tensor in graph.data_inputs(name)}
     read |= {graph.resolve(tensor) for tensor in outputs}
@@ -53,8 +55,6 @@ def redraw_bodies(
         node = graph.nodes[name] = _copied(graph.nodes[name])
         attributes, first = _RUNS[node.op]
         used = {int(t.rpartition(":")[2]) for t in read if node_name(t) == name}
-        if first == 0:
-            used = _carried(graph, node, used)
         for called in _functions(node, attributes):
             if _has_chance(graph, called.name):
                 inner, problems = _redraw(graph, name, called, first, used, kept)
@@ -70,30 +70,11 @@ def _copied(node: Any) -> Any:
     return copied
 
 
-def _carried(graph: Graph, loop: Any, used: set[int]) -> set[int]:
-    """The loop's variables that decide what is used of it; the others only gradients read."""
-    condition, body = (open_body(graph, loop.attr[key].func.name) for key in ("cond", "body"))
-    numbers = {node_name(argument): number for number, argument in enumerate(body.arguments)}
-    places = {node_name(argument): number for number, argument in enumerate(condition.arguments)}
-    queue = [*used, *(places[name] for name in condition.graph.reach(condition.returned) if name in places)]
-    carried = set(queue)
-    for number in queue:
-        for name in body.graph.reach(body.returned[number : number + 1]):
-            if name in numbers and numbers[name] not in carried:
-                carried.add(numbers[name])
-                queue.append(numbers[name])
-    return carried
-
-
-def _leave_out(body: Body, used: set[int], *, loops: bool) -> None:
-    """Return of what nobody reads the argument itself, or nothing much."""
+def _leave_out(body: Body, used: set[int]) -> None:
+    """Return of what nobody reads of a branch nothing much."""
     for number, tensor in enumerate(body.returned):
-        if number in used:
-            continue
-        dtype = tf.as_dtype(body.graph.dtype(tensor)) if not loops else None
-        if loops:
-            body.returned[number] = body.arguments[number]
-        elif dtype is not None and dtype.is_numpy_compatible and dtype.name not in ("variant", "resource"):
+        dtype = tf.as_dtype(body.graph.dtype(tensor))
+        if number not in used and dtype.is_numpy_compatible and dtype.name not in ("variant", "resource"):
             zero = np.zeros((), dtype.as_numpy_dtype) if dtype != tf.string else b""
             body.returned[number] = body.graph.add_constant(f"unused_{number}", zero, dtype)
 
@@ -125,8 +106,8 @@ def _redraw(
 ) -> tuple[list[Replacement], list[str]]:
     body = open_body(graph, called.name)
     inputs = graph.data_inputs(name)[first:]
-    if first or len(body.returned) == len(inputs):  # not a loop's condition
-        _leave_out(body, used, loops=first == 0)
+    if first:
+        _leave_out(body, used)
     _give_known(graph, body, inputs, loops=first == 0)
     _give_shapes(graph, body, name, inputs)
     inline_calls(body.graph, body.returned)
@@ -138,11 +119,11 @@ def _redraw(
         for n in body.graph.reach(body.returned)
         if body.graph.nodes[n].op in BATCH_NORM and body.graph.nodes[n].attr["is_training"].b
     ]
-    where = f" (in the function {called.name!r} of {graph.nodes[name].op} {name!r})"
-    fresh = f"{called.name}_redrawn_{len(graph.functions)}"
+    where = f" (in the function {original_name(called.name)!r} of {graph.nodes[name].op} {name!r})"
+    done = [replace(one, function=one.function or original_name(called.name)) for one in (*done, *inner)]
+    fresh = fresh_name(graph, called.name)
     graph.functions[fresh] = body.close(fresh)
     called.name = fresh
-    done = [replace(one, where=one.where or where.strip(" ()")) for one in (*done, *inner)]
     return done, [text + where for text in (*refused, *problems, *trains)]
 
 

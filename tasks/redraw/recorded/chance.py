@@ -22,7 +22,14 @@ from redraw.recorded.recognizing import recognize
 __all__ = ["Replacement", "remove_chance"]
 
 _SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
-_UNSETTLED = SOURCES | VARIABLES | MERGES | SWITCHES | LOOP_JOINTS | {"_Arg", "While", "StatelessWhile", "If", "StatelessIf"}
+_UNSETTLED = (
+    SOURCES
+    | VARIABLES
+    | MERGES
+    | SWITCHES
+    | LOOP_JOINTS
+    | {"_Arg", "While", "StatelessWhile", "If", "StatelessIf"}
+)
 _LINEAR = {"Mul", "RealDiv", "Div", "Identity", "Cast", "Reshape", "Select", "SelectV2"}
 _FLOATS = (1, 2, 14, 19)  # float32, float64, bfloat16, float16
 _MOST_STEPS = 6
@@ -38,17 +45,19 @@ class Replacement:
         tensor: What was replaced.
         by: What took its place: a tensor, or a variable.
         evidence: What was seen.
-        where: The function in whose body it is; empty for the graph itself.
+        function: The function in whose body it is; empty for the graph itself.
     """
 
     kind: str
     tensor: str
     by: str
     evidence: str
-    where: str = ""
+    function: str = ""
 
 
-def remove_chance(graph: Graph, outputs: list[str], kept: tuple[str, ...]) -> tuple[list[Replacement], list[str]]:
+def remove_chance(
+    graph: Graph, outputs: list[str], kept: tuple[str, ...]
+) -> tuple[list[Replacement], list[str]]:
     """Replace every product of chance and data by what it is without chance.
 
     Args:
@@ -79,7 +88,9 @@ class _Remover:
                 self._remove(name)
         left = self._graph.reach(self._outputs)
         shown = ((n, self._graph.nodes[n].op) for n in chances if n in left)
-        refused = [self._refused.get(n, f"{op} {n!r} reaches the outputs") for n, op in shown if op not in self._kept]
+        refused = [
+            self._refused.get(n, f"{op} {n!r} reaches the outputs") for n, op in shown if op not in self._kept
+        ]
         return self._done, refused
 
     def _remove(self, chance: str) -> None:
@@ -102,7 +113,11 @@ class _Remover:
         for name in queue:
             for user in self._users[name]:
                 # One whose shape alone is read, or that goes round a loop, is none.
-                if user not in mask and self._graph.nodes[user].op not in _UNSETTLED | _SHAPES and not self._data(user, mask):
+                if (
+                    user not in mask
+                    and self._graph.nodes[user].op not in _UNSETTLED | _SHAPES
+                    and not self._data(user, mask)
+                ):
                     mask[user] = None
                     queue.append(user)
         return mask
@@ -151,7 +166,11 @@ class _Remover:
         for _ in range(_MOST_STEPS):
             yield product
             grown[product] = None
-            users = [user for user in self._users[product] if self._graph.nodes[user].op not in _UNSETTLED | _SHAPES]
+            users = [
+                user
+                for user in self._users[product]
+                if self._graph.nodes[user].op not in _UNSETTLED | _SHAPES
+            ]
             if len(users) != 1 or self._data(users[0], grown):
                 return
             product = users[0]
@@ -167,7 +186,7 @@ class _Remover:
             data = inputs[0]
 
     def _rates(self, start: str, last: str) -> list[str]:
-        """Scalars between both that a placeholder, a variable or an argument gives: rates, whatever they are."""
+        """Scalars between both that a placeholder, a variable or an argument gives: rates."""
         queue, seen, rates = [last], set(), dict[str, None]()
         while queue:
             name = queue.pop()

@@ -25,7 +25,11 @@ _OPERATION = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 
 
 def draw_redrawn(
-    redrawn: Redrawn, features: Mapping[str, Any], wanted: Iterable[str], files: Mapping[str, str], versions: Any
+    redrawn: Redrawn,
+    features: Mapping[str, Any],
+    wanted: Iterable[str],
+    files: Mapping[str, str],
+    versions: Any,
 ) -> dict[str, Any]:
     """Draw what answers some outputs.
 
@@ -74,7 +78,10 @@ def _imported(
     inner = {name: tensor for name, tensor in outputs.items() if tensor not in mapped}
     try:
         elements = tf.graph_util.import_graph_def(
-            part, {t: v for t, v in mapped.items() if t in read}, [*inner.values(), *initializers], name="recorded"
+            part,
+            {t: v for t, v in mapped.items() if t in read},
+            [*inner.values(), *initializers],
+            name="recorded",
         )
     except (ValueError, tf.errors.OpError) as err:
         raise InvalidDefinition(
@@ -105,7 +112,7 @@ def _variable(saved: SavedVariable, op: str) -> Any:
 
 
 def _file(where: str, table: Table, files: Mapping[str, str]) -> Any:
-    """The path of a table's file as an asset: as the definition says, as recorded, or next to the recording."""
+    """The path of a table's file, an asset: where the definition says, as recorded, or next to that."""
     name = table.file.replace("\\", "/").rpartition("/")[2]
     folder = Uri(where).parent
     places = [files[name]] if name in files else [table.file, folder / name, folder / "assets" / name]

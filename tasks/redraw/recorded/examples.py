@@ -19,7 +19,19 @@ _SEED = 20
 _UNKNOWN_SIZE = 7
 _NUMBERS = 10
 # What a vocabulary's numbers pass before they are looked up, and where they are.
-_PASSES = {"Cast", "Reshape", "ExpandDims", "Identity", "Squeeze", "Transpose", "Pack", "ConcatV2", "Unique", "Switch", "Enter"}
+_PASSES = {
+    "Cast",
+    "Reshape",
+    "ExpandDims",
+    "Identity",
+    "Squeeze",
+    "Transpose",
+    "Pack",
+    "ConcatV2",
+    "Unique",
+    "Switch",
+    "Enter",
+}
 _LOOKUPS = {"Gather": 0, "GatherV2": 0, "ResourceGather": 0, "OneHot": 1}
 
 
@@ -53,7 +65,9 @@ def _values(rng: Any, dtype: tf.DType, shape: list[int], redrawn: Redrawn, name:
     if dtype.is_complex:
         return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype.as_numpy_dtype)
     most = min(_vocabularies(redrawn.graph, redrawn.inputs[name], redrawn), default=_NUMBERS)
-    return rng.integers(0, max(1, min(most, np.iinfo(dtype.as_numpy_dtype).max)), shape).astype(dtype.as_numpy_dtype)
+    return rng.integers(0, max(1, min(most, np.iinfo(dtype.as_numpy_dtype).max)), shape).astype(
+        dtype.as_numpy_dtype
+    )
 
 
 def _vocabularies(graph: Graph, tensor: str, redrawn: Redrawn) -> list[int]:

@@ -1,7 +1,7 @@
 """The recording's functions: as graphs, to be changed as graphs are, and back; or put in a call's place.
 
 Source:
-    https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/framework/function.proto (FunctionDef)
+    https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/framework/function.proto
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from typing import Any
 
 from tensorflow.core.framework import function_pb2, node_def_pb2
 
+from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import Graph, full_name, node_name
-from redraw.recorded.operations import op_def, outputs_named
+from redraw.recorded.operations import outputs_named
 
-__all__ = ["Body", "inline", "open_body"]
+__all__ = ["Body", "fresh_name", "inline", "open_body", "original_name"]
+
+_MARK = "__redrawn_"
 
 
 class Body:
@@ -38,22 +41,37 @@ class Body:
         results = [function.ret[argument.name] for argument in function.signature.output_arg]
         self.returned = [_flat_tensor(result, nodes, names, functions) for result in results]
 
-    def close(self, name: str) -> Any:
-        """The function of what the graph is now, under a name of its own."""
-        graph = self.graph
+    def close(
+        self, name: str, arguments: Sequence[int] | None = None, returned: Sequence[int] | None = None
+    ) -> Any:
+        """The function of what the graph is now.
+
+        Args:
+            name: What it is called.
+            arguments: The numbers of those that it still takes; None for all.
+            returned: The numbers of those that it still returns; None for all.
+
+        Returns:
+            The `FunctionDef`.
+        """
+        graph, signature = self.graph, self._function.signature
+        inputs = range(len(self.arguments)) if arguments is None else arguments
+        numbers = range(len(self.returned)) if returned is None else returned
         closed = function_pb2.FunctionDef()
-        closed.signature.CopyFrom(self._function.signature)
         closed.signature.name = name
-        closed.signature.is_stateful = False
-        del closed.signature.control_output[:]
-        reached = graph.reach(self.returned)
+        closed.signature.input_arg.extend(signature.input_arg[number] for number in inputs)
+        closed.signature.output_arg.extend(signature.output_arg[number] for number in numbers)
+        reached = graph.reach(self.returned[number] for number in numbers)
         for node in graph.part([n for n in reached if graph.nodes[n].op != "_Arg"]).node:
             data = [self._nested(tensor) for tensor in graph.data_inputs(node.name)]
-            controls = [f"^{c}" for c in graph.controls[node.name] if c in reached and graph.nodes[c].op != "_Arg"]
+            controls = [
+                f"^{c}" for c in graph.controls[node.name] if c in reached and graph.nodes[c].op != "_Arg"
+            ]
             node.input[:] = [*data, *controls]
             closed.node_def.add().CopyFrom(node)
-        for argument, tensor in zip(closed.signature.output_arg, self.returned, strict=True):
-            closed.ret[argument.name] = self._nested(graph.resolve(tensor))
+        for number in numbers:
+            name_of = signature.output_arg[number].name
+            closed.ret[name_of] = self._nested(graph.resolve(self.returned[number]))
         return closed
 
     def _nested(self, tensor: str) -> str:
@@ -66,7 +84,9 @@ class Body:
             if number < count:
                 return f"{node.name}:{name}:{number}"
             number -= count
-        raise InvalidDefinition(f"{self.graph.where}: expected an output {tensor!r}, got none. Draft it again.")
+        raise InvalidDefinition(
+            f"{self.graph.where}: expected an output {tensor!r}, got none. Draft it again."
+        )
 
 
 def open_body(graph: Graph, name: str) -> Body:
@@ -81,6 +101,16 @@ def open_body(graph: Graph, name: str) -> Body:
             " Name the whole .meta instead of a graph that was cut."
         )
     return Body(graph.functions[name], graph.functions, graph.where)
+
+
+def fresh_name(graph: Graph, name: str) -> str:
+    """A name for another form of a function."""
+    return f"{original_name(name)}{_MARK}{len(graph.functions)}"
+
+
+def original_name(name: str) -> str:
+    """What a function was called in the recording."""
+    return name.partition(_MARK)[0]
 
 
 def inline(graph: Graph, call: str, name: str, arguments: Sequence[str]) -> None:
@@ -98,7 +128,7 @@ def inline(graph: Graph, call: str, name: str, arguments: Sequence[str]) -> None
         placed.CopyFrom(node)
         placed.name = f"{call}/{node.name}"
         placed.input[:] = [_placed(call, tensor) for tensor in node.input]
-        graph._take(placed)
+        graph.take(placed)
     for inner, outer in zip(body.arguments, arguments, strict=True):
         graph.replaced[f"{call}/{inner}"] = outer
     for number, tensor in enumerate(body.returned):
@@ -141,5 +171,5 @@ def _flat_tensor(tensor: str, nodes: dict[str, Any], arguments: set[str], functi
 
 
 def _named_outputs(node: Any, functions: dict[str, Any]) -> list[tuple[str, int]]:
-    definition = functions[node.op].signature if node.op in functions else op_def(node.op)
+    definition = functions[node.op].signature if node.op in functions else operation_definition(node.op)
     return [] if definition is None else list(outputs_named(node, definition))

@@ -8,8 +8,9 @@ from typing import Any
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
+from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
-from redraw.recorded.operations import COPIES, op_def, output_types
+from redraw.recorded.operations import COPIES, output_types
 
 __all__ = ["INPUT", "Graph", "full_name", "node_name"]
 
@@ -56,9 +57,10 @@ class Graph:
         self.functions = functions
         self.where = where
         for node in nodes:
-            self._take(node)
+            self.take(node)
 
-    def _take(self, node: Any) -> None:
+    def take(self, node: Any) -> None:
+        """Put a `NodeDef` in, in place of one of its name."""
         self.nodes[node.name] = node
         self.inputs[node.name] = [full_name(name) for name in node.input if not name.startswith("^")]
         self.controls[node.name] = [name[1:] for name in node.input if name.startswith("^")]
@@ -81,7 +83,7 @@ class Graph:
                 node.attr[key].type = value
             else:
                 node.attr[key].CopyFrom(value)
-        self._take(node)
+        self.take(node)
         return f"{name}:0"
 
     def add_constant(self, name: str, value: Any, dtype: Any = None) -> str:
@@ -91,7 +93,7 @@ class Graph:
         node = node_def_pb2.NodeDef(name=name, op="Const")
         node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype))
         node.attr["dtype"].type = node.attr["value"].tensor.dtype
-        self._take(node)
+        self.take(node)
         return f"{name}:0"
 
     def demand_tensor(self, name: str, role: str) -> str:
@@ -103,7 +105,7 @@ class Graph:
         tensor = full_name(name)
         node = self.nodes.get(node_name(tensor))
         number = tensor.rpartition(":")[2]
-        known = op_def(node.op) if node is not None else None
+        known = operation_definition(node.op) if node is not None else None
         count = 1 if known is None or node is None else len(output_types(node, known))
         if node is None or not number.isdigit() or int(number) >= max(count, 1):
             import difflib
@@ -118,7 +120,7 @@ class Graph:
     def dtype(self, tensor: str) -> int:
         """The `DataType` of a tensor; 0 where the operation is unknown."""
         node = self.nodes[node_name(tensor)]
-        definition = op_def(node.op)
+        definition = operation_definition(node.op)
         types = output_types(node, definition) if definition is not None else []
         number = int(tensor.rpartition(":")[2])
         return types[number] if number < len(types) else 0

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tensorflow.python.framework import op_def_registry
-
+from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 
 __all__ = [
     "ASSIGNMENTS", "BATCH_NORM", "CALLS", "CHANCE", "COPIES", "HOST", "LOOP_JOINTS", "MERGES", "SOURCES",
-    "SWITCHES", "VARIABLES", "demand_known", "op_def", "output_types", "outputs_named",
+    "SWITCHES", "VARIABLES", "demand_known",  "output_types", "outputs_named",
 ]  # fmt: skip
 
 VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
@@ -46,29 +45,22 @@ ASSIGNMENTS = {
 # What hands on its first input as it is.
 COPIES = {"Identity", "StopGradient", "PreventGradient", "Print", "PlaceholderWithDefault", "CheckNumerics"}
 
-# What left TensorFlow, by the libraries that had it, as far as their names say.
+# What left TensorFlow, or never was in it, by the libraries that had it; by the names' beginnings.
 _ORIGINS = {
     "GatherTree": "tf.contrib.seq2seq, now TensorFlow Addons", "CTCExtDecoder": "tf.contrib",
     "SkipGramGenerateCandidates": "tf.contrib.text", "BipartiteMatch": "tf.contrib.image",
-    "ImageProjectiveTransform": "tf.contrib.image", "SingleImageRandomDotStereograms": "tf.contrib.image",
+    "ImageProjectiveTransform": "tf.contrib.image", "SingleImageRandomDot": "tf.contrib.image",
     "Resampler": "tf.contrib.resampler", "NearestNeighbors": "tf.contrib.factorization",
-    "KMC2ChainInitialization": "tf.contrib.factorization", "WALSComputePartialLhsAndRhs": "tf.contrib.factorization",
-    "MaskedMatmul": "tf.contrib.factorization", "HParamFitted": "tf.contrib",
-    "BigQueryReader": "tf.contrib.cloud", "FFmpegDecode": "tf.contrib.ffmpeg", "DecodeAudio": "tf.contrib.ffmpeg",
-    "SparseFeatureCross": "tf.contrib.layers", "SparseFeatureCrossV2": "tf.contrib.layers",
-    "BytesInUse": "tf.contrib.memory_stats", "TRTEngineOp": "TensorFlow with TensorRT",
+    "KMC2Chain": "tf.contrib.factorization", "WALSCompute": "tf.contrib.factorization",
+    "MaskedMatmul": "tf.contrib.factorization", "BigQuery": "tf.contrib.cloud",
+    "FFmpeg": "tf.contrib.ffmpeg", "DecodeAudio": "tf.contrib.ffmpeg", "SparseFeatureCross": "tf.contrib.layers",
+    "BytesInUse": "tf.contrib.memory_stats", "Periodic": "tf.contrib.periodic_resample",
+    "TreeEnsemble": "tf.contrib.boosted_trees", "GradientTrees": "tf.contrib.boosted_trees",
+    "GrowTree": "tf.contrib.tensor_forest", "TreePredictions": "tf.contrib.tensor_forest",
+    "Kafka": "tf.contrib.kafka", "Nccl": "tf.contrib.nccl", "TRTEngine": "TensorFlow with TensorRT",
+    "Addons>": "TensorFlow Addons", "IO>": "TensorFlow I/O", "Sentencepiece": "tf_sentencepiece",
+    "Horovod": "Horovod",
 }  # fmt: skip
-_PREFIXES = {
-    "Periodic": "tf.contrib.periodic_resample", "GRUBlock": "tf.contrib.rnn", "TreeEnsemble": "tf.contrib.boosted_trees",
-    "GradientTrees": "tf.contrib.boosted_trees", "Addons>": "TensorFlow Addons", "Sentencepiece": "tf_sentencepiece",
-    "IO>": "TensorFlow I/O", "Kafka": "tf.contrib.kafka", "Nccl": "tf.contrib.nccl", "Horovod": "Horovod",
-    "CudnnRNN": "tf.contrib.cudnn_rnn", "Hungarian": "a library of its own",
-}  # fmt: skip
-
-
-def op_def(name: str) -> Any | None:
-    """What TensorFlow says of an operation; None if it does not have it."""
-    return op_def_registry.get(name)
 
 
 def demand_known(nodes: Iterable[Any], functions: Mapping[str, Any], where: str) -> None:
@@ -84,7 +76,7 @@ def demand_known(nodes: Iterable[Any], functions: Mapping[str, Any], where: str)
     """
     unknown: dict[str, str] = {}
     for node in nodes:
-        if node.op not in functions and op_def(node.op) is None:
+        if node.op not in functions and operation_definition(node.op) is None:
             unknown.setdefault(node.op, node.name)
     if unknown:
         shown = ", ".join(f"{op} (operation {name!r}, {_origin(op)})" for op, name in sorted(unknown.items()))
@@ -95,7 +87,7 @@ def demand_known(nodes: Iterable[Any], functions: Mapping[str, Any], where: str)
 
 
 def _origin(op: str) -> str:
-    known = _ORIGINS.get(op) or next((home for start, home in _PREFIXES.items() if op.startswith(start)), None)
+    known = next((home for start, home in _ORIGINS.items() if op.startswith(start)), None)
     return f"of {known}" if known else "of no library known here"
 
 

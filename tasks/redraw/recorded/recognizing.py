@@ -67,7 +67,7 @@ class _Trial:
         self.shape = _sizes(graph, start)
 
     def data(self, seed: int) -> np.ndarray:
-        """Values between 1 and 2 or their negatives: none is 0, and none is another one's multiple by much."""
+        """Values between 1 and 2 or their negatives: none is 0."""
         rng = np.random.default_rng(seed)
         return (rng.uniform(1, 2, self.shape) * rng.choice([-1, 1], self.shape)).astype(self.dtype)
 
@@ -117,7 +117,9 @@ def _dropout(trial: _Trial, rate: float) -> tuple[str, str] | None:
     answers = [trial.run(x, part.reshape(shape), rate) for part in np.split(numbers, times)]
     answer, data = np.stack(answers), np.broadcast_to(np.asarray(x, np.float64), (times, *x.shape))
     slack = 1.5 / (count * times) + trial.tolerance
-    return _plain_dropout(answer, data, slack, trial.tolerance) or _alpha_dropout(answer, data, slack, trial.tolerance)
+    return _plain_dropout(answer, data, slack, trial.tolerance) or _alpha_dropout(
+        answer, data, slack, trial.tolerance
+    )
 
 
 def _plain_dropout(y: np.ndarray, x: np.ndarray, slack: float, tolerance: float) -> tuple[str, str] | None:
@@ -132,7 +134,7 @@ def _plain_dropout(y: np.ndarray, x: np.ndarray, slack: float, tolerance: float)
 
 
 def _alpha_dropout(y: np.ndarray, x: np.ndarray, slack: float, tolerance: float) -> tuple[str, str] | None:
-    """Dropped values are one constant, the others a * x + b, with a and b as that constant and the share say."""
+    """Dropped values are one constant, the others a * x + b, as the share says."""
     values, counts = np.unique(np.round(y, 5), return_counts=True)
     constant = values[counts.argmax()]
     kept = np.abs(y - constant) > 1e-4
@@ -146,7 +148,10 @@ def _alpha_dropout(y: np.ndarray, x: np.ndarray, slack: float, tolerance: float)
     bound = slack * 10
     if abs(scale - wanted) > bound or abs(offset + scale * (1 - share) * dropped) > bound:
         return None
-    return "alpha dropout", f"{share:.3f} of the answers are {scale:.4g} x {offset:+.4g}, the others {constant:.4g}"
+    return (
+        "alpha dropout",
+        f"{share:.3f} of the answers are {scale:.4g} x {offset:+.4g}, the others {constant:.4g}",
+    )
 
 
 def _noise(trial: _Trial, rate: float, still: float) -> tuple[str, str] | None:
@@ -154,7 +159,10 @@ def _noise(trial: _Trial, rate: float, still: float) -> tuple[str, str] | None:
     x, other = trial.data(1), trial.data(3)
     shape = trial.drawn(x, rate)
     silent = np.full(shape, still)
-    if any(np.abs(trial.run(v, silent, rate) - np.asarray(v, np.float64)).max() > trial.tolerance for v in (x, other)):
+    if any(
+        np.abs(trial.run(v, silent, rate) - np.asarray(v, np.float64)).max() > trial.tolerance
+        for v in (x, other)
+    ):
         return None
     moved = np.random.default_rng(4).uniform(0.1, 0.4, shape)
     for kind, weigh in (("Gaussian noise", np.ones_like), ("Gaussian dropout", np.asarray)):
@@ -165,5 +173,8 @@ def _noise(trial: _Trial, rate: float, still: float) -> tuple[str, str] | None:
         spread = np.ptp(np.stack(shares))
         size = abs(float(np.mean(shares)))
         if size > trial.tolerance and spread <= 20 * trial.tolerance * max(size, 1):
-            return kind, f"without chance it is x, with chance it moves by {size:.4g} times the random numbers"
+            return (
+                kind,
+                f"without chance it is x, with chance it moves by {size:.4g} times the random numbers",
+            )
     return None

@@ -29,6 +29,7 @@ __all__ = ["Asked", "Redrawn", "open_graph", "recorded_shape", "redraw_recording
 
 logger = logging.getLogger(__name__)
 
+_SHOWN = 8
 _DEFAULTED = {"PlaceholderWithDefault", "Print"}
 
 
@@ -211,7 +212,9 @@ def _recorded_batch(graph: Graph, asked: Asked) -> dict[str, Shape]:
     for name, (tensor, shape) in asked.inputs.items():
         recorded = recorded_shape(graph, full_name(tensor))
         if recorded and shape and shape[0] is None and len(recorded) == len(shape) and recorded[0]:
-            fixed[f"{INPUT}{name}:0"] = tuple(one or other for one, other in zip(shape, recorded, strict=True))
+            fixed[f"{INPUT}{name}:0"] = tuple(
+                one or other for one, other in zip(shape, recorded, strict=True)
+            )
     return fixed
 
 
@@ -230,9 +233,9 @@ def _strangers(graph: Graph, outputs: list[str]) -> list[str]:
 
 
 def _refuse(graph: Graph, problems: list[str]) -> None:
+    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     if problems:
         raise InvalidDefinition(
-            f"{graph.where}: expected a graph that can be served, got: {'; '.join(problems[:8])}"
-            f"{f'; and {len(problems) - 8} more' if len(problems) > 8 else ''}. Choose other inputs, outputs or"
-            " constants, or write the model as a definition."
+            f"{graph.where}: expected a graph that can be served, got: {'; '.join(problems[:_SHOWN])}{more}."
+            " Choose other inputs, outputs or constants, or write the model as a definition."
         )

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from redraw.compat.tensorflow import operation_definition
 from redraw.recorded.graph import Graph, node_name
-from redraw.recorded.operations import CHANCE, HOST, SOURCES, VARIABLES, op_def
+from redraw.recorded.operations import CHANCE, HOST, SOURCES, VARIABLES
 
 __all__ = ["CannotBeRun", "Piece", "known_value"]
 
@@ -57,7 +58,7 @@ class Piece:
 
     def _demand_plain(self, name: str) -> None:
         node = self._graph.nodes[name]
-        definition = op_def(node.op)
+        definition = operation_definition(node.op)
         forbidden = node.op in VARIABLES | SOURCES | HOST | _JOINTS or node.op in CHANCE
         if forbidden or definition is None or definition.is_stateful or node.op == "_Arg":
             raise CannotBeRun(f"it needs {node.op} {name!r}")
@@ -87,7 +88,9 @@ class Piece:
                 answers = tf.graph_util.import_graph_def(
                     part, {t: p for t, p in mapped.items() if t in used}, outer, name=""
                 )
-                found = dict(zip(outer, session.run(answers, {mapped[t]: given[t] for t in mapped}), strict=True))
+                found = dict(
+                    zip(outer, session.run(answers, {mapped[t]: given[t] for t in mapped}), strict=True)
+                )
         except (tf.errors.OpError, ValueError, TypeError, KeyError) as err:
             raise CannotBeRun(str(err).partition("\n")[0][:200]) from err
         return [given[output] if output in self._fed else found[output] for output in self._outputs]

@@ -16,7 +16,9 @@ __all__ = ["Shape", "infer_shapes"]
 Shape = tuple[int | None, ...] | None
 
 
-def infer_shapes(graph: Graph, outputs: Iterable[str], given: Mapping[str, Shape] | None = None) -> dict[str, Any]:
+def infer_shapes(
+    graph: Graph, outputs: Iterable[str], given: Mapping[str, Shape] | None = None
+) -> dict[str, Any]:
     """Infer the shapes of what outputs are computed of.
 
     Args:

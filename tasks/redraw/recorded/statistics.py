@@ -65,7 +65,9 @@ def find_averages(graph: Graph, outputs: list[str], data: set[str]) -> dict[str,
     for name, statistics, through in sorted(looked, key=lambda one: len(one[2])):
         variable = _variable_of(graph, graph.data_inputs(name)[0])
         # A resource that was updated is read again: what it averages stands in that update.
-        statistics = statistics or [by_variable[other].statistic for other in through if other in by_variable][:1]
+        statistics = (
+            statistics or [by_variable[other].statistic for other in through if other in by_variable][:1]
+        )
         if variable is None or len(statistics) != 1:
             continue
         average = _examined(graph, name, variable, statistics[0])
@@ -80,7 +82,7 @@ def find_averages(graph: Graph, outputs: list[str], data: set[str]) -> dict[str,
 def _inside(graph: Graph, assignment: str, forward: set[str]) -> tuple[list[str], list[str]]:
     """The network's tensors that an assigned value is computed of, and the variables that it passes."""
     statistics, variables = dict[str, None](), dict[str, None]()
-    queue, seen = [graph.data_inputs(assignment)[1]], set()
+    queue, seen = [graph.data_inputs(assignment)[1]], set[str]()
     while queue and len(seen) < _MOST_LOOKED_AT:
         tensor = graph.plain(queue.pop())
         name = node_name(tensor)
@@ -103,6 +105,12 @@ def _variable_of(graph: Graph, tensor: str) -> str | None:
     return name if graph.nodes[name].op in VARIABLES else None
 
 
+def _known_shape(graph: Graph, tensor: str) -> tuple[int, ...] | None:
+    shape = graph.shapes.get(tensor)
+    sizes = tuple(size for size in shape or () if size is not None)
+    return sizes if shape is not None and len(sizes) == len(shape) else None
+
+
 def _shape_of(graph: Graph, variable: str) -> tuple[int, ...]:
     return tuple(dim.size for dim in graph.nodes[variable].attr["shape"].shape.dim)
 
@@ -122,7 +130,7 @@ class _Assignment:
     def _find_reads(self, value: str, variable: str | None) -> dict[str, str]:
         """The tensors that read a variable, or any other one, on the way to a value."""
         reads: dict[str, str] = {}
-        queue, seen = [self._graph.resolve(value)], set()
+        queue, seen = [self._graph.resolve(value)], set[str]()
         while queue and len(seen) < _MOST_LOOKED_AT:
             tensor = queue.pop()
             if tensor in seen or tensor == self._graph.resolve(self._statistic):
@@ -149,9 +157,9 @@ class _Assignment:
 
 def _examined(graph: Graph, name: str, variable: str, statistic: str) -> Average | None:
     """The average that an assignment keeps, if it moves the variable by a share towards the statistic."""
-    shape, of = _shape_of(graph, variable), graph.shapes.get(statistic)
+    shape, of = _shape_of(graph, variable), _known_shape(graph, statistic)
     dtype = tf.as_dtype(graph.nodes[variable].attr["dtype"].type)
-    if not dtype.is_floating or of is None or None in of or np.prod(of) != np.prod(shape):
+    if not dtype.is_floating or of is None or np.prod(of) != np.prod(shape):
         return None
     rng = np.random.default_rng(7)
     try:
@@ -170,7 +178,11 @@ def _examined(graph: Graph, name: str, variable: str, statistic: str) -> Average
     if left is None or not 0 < share <= 1.0001 or abs(left + share - 1) > _CORRECTION:
         return None
     return Average(
-        variable=variable, statistic=statistic, assignment=name, share=share, initial=_initial(graph, variable)
+        variable=variable,
+        statistic=statistic,
+        assignment=name,
+        share=share,
+        initial=_initial(graph, variable),
     )
 
 
@@ -192,7 +204,7 @@ def _unbiased(
     biased = next(known[other] for other in through if other in known)
     if biased.statistic != statistic or _shape_of(graph, biased.variable) != _shape_of(graph, variable):
         return None
-    shape, of = _shape_of(graph, variable), graph.shapes.get(statistic)
+    shape, of = _shape_of(graph, variable), _known_shape(graph, statistic)
     rng = np.random.default_rng(7)
     try:
         assignment = _Assignment(graph, name, variable, statistic)
@@ -290,7 +302,9 @@ def _settled(graph: Graph, name: str, used: dict[str, Average]) -> list[str]:
     """Let a fused batch normalization use what its averages are; says why it cannot."""
     lacking = [what for number, what in ((1, "mean"), (2, "variance")) if f"{name}:{number}" not in used]
     if lacking:
-        return [f"{name!r} normalizes by its batch, and no moving average of its {' and '.join(lacking)} is kept"]
+        return [
+            f"{name!r} normalizes by its batch, and no moving average of its {' and '.join(lacking)} is kept"
+        ]
     averages = [_read(graph, used[f"{name}:{number}"].variable) for number in (1, 2)]
     node = type(graph.nodes[name])()
     node.CopyFrom(graph.nodes[name])

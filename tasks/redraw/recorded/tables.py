@@ -52,10 +52,10 @@ def find_tables(graph: Graph, outputs: list[str]) -> tuple[Table, ...]:
     for name in graph.reach(outputs):
         op = graph.nodes[name].op
         if op in _CHANGING or (op in _TABLES and name not in fills):
+            got = "one that changes" if op in _CHANGING else "none that fills it"
             raise InvalidDefinition(
-                f"{graph.where}: table {name!r} ({op}): expected one that an initializer of the recording fills"
-                f" once, got {'one that changes' if op in _CHANGING else 'none that fills it'}. Write the model"
-                " as a definition."
+                f"{graph.where}: table {name!r} ({op}): expected one that an initializer fills once, got {got}."
+                " Write the model as a definition."
             )
         if op in _TABLES:
             found.append(_described(graph, name, fills[name]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from redraw.requests import ValidateRequest
 from redraw.serving import ServingProcess
 from redraw.storage.scratch import scratch_folder
 from redraw.validate.outcome import CannotRun, skip
-from redraw.validate.plan import PLAN, PlannedCheck
+from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck
 from redraw.validate.report.terminal import announce_check, show_report
 from redraw.validate.report.write import write_report
 from redraw.validate.subject.fetching import fetch_files, read_exported
@@ -136,7 +136,7 @@ def examine(
     """
     checks: dict[str, Check] = {}
     names = {planned.name for planned in plan}
-    for planned in plan:
+    for planned in _planned(plan, subject, checks):
         check = checks[planned.name] = _run(planned, subject, checks.values(), waivers)
         announce_check(check)
         # The process that serves has a core of its own: while the graph is looked at here it loads, and
@@ -159,17 +159,31 @@ def examine(
     )
 
 
+def _planned(
+    plan: Sequence[PlannedCheck], subject: Subject, done: dict[str, Check]
+) -> Iterator[PlannedCheck]:
+    """The plan; if the definition names a recording, with the checks of recordings before the last one.
+
+    Whether it does is asked late: what fails early needs no definition, and no TensorFlow.
+    """
+    yield from plan[:-1]
+    if plan is PLAN and done[_LOADS].status == "passed" and subject.standard.is_recorded:
+        yield from PLAN_OF_RECORDINGS
+    yield from plan[-1:]
+
+
 def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waivers: dict[str, str]) -> Check:
     missing = [check.name for check in before if check.name in planned.needs and check.status != "passed"]
-    started = time.monotonic()
+    started, excused = time.monotonic(), ""
     if missing:
         check = skip(planned.name, f"it needs the check {missing[0]}, which did not pass", "Fix that first.")
     else:
         try:
             check = _shared(planned, subject) if planned.of_graph else planned.run(subject)
         except CannotRun as lacking:
+            excused = lacking.excused
             check = skip(planned.name, lacking.reason, lacking.advice)
-    waived = waivers.get(planned.name, "") if check.status == "not_run" else ""
+    waived = waivers.get(planned.name, excused) if check.status == "not_run" else ""
     return replace(check, waived=waived, seconds=round(time.monotonic() - started, 3))
 
 
@@ -196,7 +210,7 @@ def check_waivers(waivers: dict[str, str]) -> None:
     Raises:
         InvalidRequest: One names none.
     """
-    names = [planned.name for planned in PLAN]
+    names = [planned.name for planned in (*PLAN, *PLAN_OF_RECORDINGS)]
     for name in waivers:
         if name not in names:
             raise InvalidRequest(

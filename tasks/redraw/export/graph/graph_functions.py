@@ -72,7 +72,10 @@ def _unserved(definition: GraphFunctionDefinition) -> tuple[DrawnVariable, ...]:
     """What training recorded and no output of the recording needs."""
     if not isinstance(definition, RecordedDefinition):
         return ()
-    keys = {v.key: DrawnVariable(name=v.key, key=v.key, dtype=v.dtype, shape=v.full_shape or v.shape) for v in definition.redrawn.unserved}
+    keys = {
+        v.key: DrawnVariable(name=v.key, key=v.key, dtype=v.dtype, shape=v.full_shape or v.shape)
+        for v in definition.redrawn.unserved
+    }
     return tuple(keys.values())
 
 
