@@ -7,15 +7,25 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from redraw.recorded.graph import INPUT, Graph, node_name
+from redraw.recorded.graph import INPUT, Graph, copied, node_name
 from redraw.recorded.operations import LOOP_JOINTS
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import Shape, infer_shapes
 
-__all__ = ["data_nodes", "free_batch", "mixing_rows"]
+__all__ = ["data_nodes", "free_batch", "free_hints", "free_reshape", "mixing_rows"]
 
 _MEANS = {"Mean", "Sum", "SegmentMean"}
-_SHAPED = {"Reshape": 1, "BroadcastTo": 1}
+_SHAPED = {"Reshape"}
+# Which input, and which attributes, say what shape something will have.
+_ELEMENT_SHAPES = {
+    "TensorListReserve": 0, "EmptyTensorList": 0, "TensorListStack": 1, "TensorListGetItem": 2,
+    "TensorListFromTensor": 1, "TensorListGather": 2,
+}  # fmt: skip
+_LOOPS = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase")
+_HINTS = {
+    "EnsureShape": ("shape",), "TensorArrayV3": ("element_shape",), "TensorArrayGatherV3": ("element_shape",),
+    "PlaceholderWithDefault": ("shape",), **dict.fromkeys(_LOOPS, ("output_shapes",)),
+}  # fmt: skip
 _OF_SHAPE_ALONE = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 # Sizes that no layer is likely to have, and none of which is a multiple of another.
 _TRIED = (23, 29)
@@ -54,12 +64,9 @@ def free_batch(graph: Graph, outputs: list[str], size: int, shapes: Mapping[str,
     for name in graph.reach(outputs):
         op = graph.nodes[name].op
         inputs = graph.data_inputs(name)
-        if op in _SHAPED and node_name(inputs[0]) in data:
-            shape = _freed_shape(graph, inputs, size, shapes)
-            if shape is not None:
-                graph.inputs[name] = [inputs[0], graph.add_constant(f"{name}/freed_shape", shape, "int32")]
-                _set_type(graph, name, "Tshape", 3)
-                freed += 1
+        freed += free_hints(graph, name, size)
+        if op in _SHAPED:
+            freed += free_reshape(graph, name, size, shapes) if node_name(inputs[0]) in data else 0
         elif op == "Fill" and (dims := known_value(graph, inputs[0])) is not None and _leads(dims, size):
             batch = batch or _batch_size(graph)
             shape_of = _with_batch(graph, f"{name}/freed_dims", batch, dims[1:])
@@ -76,15 +83,58 @@ def free_batch(graph: Graph, outputs: list[str], size: int, shapes: Mapping[str,
     return freed
 
 
+def free_hints(graph: Graph, name: str, size: int) -> int:
+    """Free what only says which shape a tensor will have: nothing is computed of it.
+
+    Args:
+        graph: The graph; it is changed.
+        name: A node.
+        size: The batch's size when it was recorded.
+
+    Returns:
+        How many were freed.
+    """
+    node, freed = graph.nodes[name], 0
+    place = _ELEMENT_SHAPES.get(node.op)
+    hint = known_value(graph, graph.data_inputs(name)[place]) if place is not None else None
+    if place is not None and hint is not None and size in np.atleast_1d(hint):
+        loose = np.where(hint == size, -1, hint).astype(hint.dtype)
+        graph.inputs[name] = graph.data_inputs(name)
+        graph.inputs[name][place] = graph.add_constant(f"{name}/freed_hint", loose)
+        freed += 1
+    for attribute in _HINTS.get(node.op, ()):
+        value = node.attr[attribute]
+        shapes = [value.shape, *value.list.shape]
+        if any(dim.size == size for shape in shapes for dim in shape.dim):
+            node = graph.nodes[name] = copied(node)
+            value = node.attr[attribute]
+            for shape in [value.shape] if value.HasField("shape") else value.list.shape:
+                for dim in shape.dim:
+                    dim.size = -1 if dim.size == size else dim.size
+            freed += 1
+    return freed
+
+
 def _leads(dims: np.ndarray, size: int) -> bool:
     return dims.ndim == 1 and dims.size > 0 and int(dims[0]) == size
 
 
 def _set_type(graph: Graph, name: str, attribute: str, dtype: int) -> None:
-    node = type(graph.nodes[name])()
-    node.CopyFrom(graph.nodes[name])
-    node.attr[attribute].type = dtype
-    graph.nodes[name] = node
+    graph.nodes[name] = copied(graph.nodes[name])
+    graph.nodes[name].attr[attribute].type = dtype
+
+
+def free_reshape(graph: Graph, name: str, size: int, shapes: Mapping[str, Shape] | None = None) -> int:
+    """Let a Reshape whose constant holds the batch's size take any; returns how many were freed."""
+    inputs = graph.data_inputs(name)
+    if graph.nodes[name].op not in _SHAPED:
+        return 0
+    shape = _freed_shape(graph, inputs, size, shapes or {})
+    if shape is None:
+        return 0
+    graph.inputs[name] = [inputs[0], graph.add_constant(f"{name}/freed_shape", shape, "int32")]
+    _set_type(graph, name, "Tshape", 3)
+    return 1
 
 
 def _freed_shape(graph: Graph, inputs: list[str], size: int, shapes: Mapping[str, Shape]) -> list[int] | None:

@@ -9,16 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
+from redraw.recorded.batch import free_hints, free_reshape
 from redraw.recorded.branches import inline_calls, resolve_branches
 from redraw.recorded.chance import Replacement, remove_chance
 from redraw.recorded.functions import Body, fresh_name, open_body, original_name
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph, copied, node_name
 from redraw.recorded.loops import prune_loops
 from redraw.recorded.operations import BATCH_NORM, CHANCE
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import infer_shapes
 
-__all__ = ["redraw_bodies"]
+__all__ = ["free_bodies", "redraw_bodies"]
 
 # Operation to the attributes that name its functions, and its first input that is their argument.
 _RUNS = {
@@ -52,7 +53,7 @@ def redraw_bodies(
     read = {tensor for name in reached for tensor in graph.data_inputs(name)}
     read |= {graph.resolve(tensor) for tensor in outputs}
     for name in [name for name in reached if graph.nodes[name].op in _RUNS]:
-        node = graph.nodes[name] = _copied(graph.nodes[name])
+        node = graph.nodes[name] = copied(graph.nodes[name])
         attributes, first = _RUNS[node.op]
         used = {int(t.rpartition(":")[2]) for t in read if node_name(t) == name}
         for called in _functions(node, attributes):
@@ -63,13 +64,6 @@ def redraw_bodies(
     return done, refused
 
 
-def _copied(node: Any) -> Any:
-    """The recording itself stays as it is."""
-    copied = type(node)()
-    copied.CopyFrom(node)
-    return copied
-
-
 def _leave_out(body: Body, used: set[int]) -> None:
     """Return of what nobody reads of a branch nothing much."""
     for number, tensor in enumerate(body.returned):
@@ -77,6 +71,34 @@ def _leave_out(body: Body, used: set[int]) -> None:
         if number not in used and dtype.is_numpy_compatible and dtype.name not in ("variant", "resource"):
             zero = np.zeros((), dtype.as_numpy_dtype) if dtype != tf.string else b""
             body.returned[number] = body.graph.add_constant(f"unused_{number}", zero, dtype)
+
+
+def free_bodies(graph: Graph, outputs: list[str], size: int) -> int:
+    """Free the batch's size in the functions that loops and branches run.
+
+    Args:
+        graph: The graph; its nodes run functions of their own afterwards.
+        outputs: What is asked of it.
+        size: The batch's size when it was recorded.
+
+    Returns:
+        How many constants and hints were freed.
+    """
+    freed = 0
+    for name in [name for name in graph.reach(outputs) if graph.nodes[name].op in _RUNS]:
+        node = graph.nodes[name] = copied(graph.nodes[name])
+        for called in _functions(node, _RUNS[node.op][0]):
+            body = open_body(graph, called.name)
+            inner = body.graph
+            count = sum(free_hints(inner, n, size) for n in inner.reach(body.returned))
+            count += sum(free_reshape(inner, n, size) for n in inner.reach(body.returned))
+            count += free_bodies(inner, body.returned, size)
+            if count:
+                fresh = fresh_name(graph, called.name)
+                graph.functions[fresh] = body.close(fresh)
+                called.name = fresh
+            freed += count
+    return freed
 
 
 def _functions(node: Any, attributes: tuple[str, ...]) -> list[Any]:

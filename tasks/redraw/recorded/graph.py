@@ -12,7 +12,7 @@ from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 from redraw.recorded.operations import COPIES, output_types
 
-__all__ = ["INPUT", "Graph", "full_name", "node_name"]
+__all__ = ["INPUT", "Graph", "copied", "full_name", "node_name"]
 
 # What the placeholders of the inputs are called.
 INPUT = "redraw_input/"
@@ -28,6 +28,13 @@ def node_name(tensor: str) -> str:
 def full_name(tensor: str) -> str:
     """A tensor's name with the number of its operation's output."""
     return tensor if tensor.startswith("^") or ":" in tensor else f"{tensor}:0"
+
+
+def copied(node: Any) -> Any:
+    """A node to change: the recording itself stays as it is."""
+    copy = node_def_pb2.NodeDef()
+    copy.CopyFrom(node)
+    return copy
 
 
 class Graph:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from redraw.recorded.graph import Graph
 from redraw.recorded.operations import CHANCE
-from redraw.recorded.running import CannotBeRun, Piece
+from redraw.recorded.running import CannotBeRun, Piece, known_value
 
 __all__ = ["recognize"]
 
@@ -62,9 +62,13 @@ class _Trial:
         self._number = tf.as_dtype(graph.dtype(self._chance)).as_numpy_dtype
         self.tolerance = _TOLERANCE.get(tf.as_dtype(graph.dtype(start)).name, 1e-4)
         shape = graph.data_inputs(chance)[_shape_input(graph.nodes[chance].op)]
-        self._of_shape = Piece(graph, [shape], [start, *rates])
+        try:
+            self._of_shape: Piece | None = Piece(graph, [shape], [start, *rates])
+        except CannotBeRun:
+            # One mask for several tensors has the shape of another one: they are alike.
+            self._of_shape = None
         self._piece = Piece(graph, [product], [start, self._chance, *rates])
-        self.shape = _sizes(graph, start)
+        self.shape = _sizes(graph.shapes.get(start), known_value(graph, shape))
 
     def data(self, seed: int) -> np.ndarray:
         """Values between 1 and 2 or their negatives: none is 0."""
@@ -72,7 +76,9 @@ class _Trial:
         return (rng.uniform(1, 2, self.shape) * rng.choice([-1, 1], self.shape)).astype(self.dtype)
 
     def drawn(self, x: np.ndarray, rate: float) -> tuple[int, ...]:
-        """How many random numbers there are."""
+        """The shape of the random numbers."""
+        if self._of_shape is None:
+            return x.shape
         (shape,) = self._of_shape.run({self._start: x, **dict.fromkeys(self._rates, rate)})
         return tuple(int(size) for size in np.atleast_1d(shape))
 
@@ -89,14 +95,18 @@ def _shape_input(op: str) -> int:
     return 2 if op in ("StatefulUniform", "StatefulStandardNormalV2") else 0
 
 
-def _sizes(graph: Graph, tensor: str) -> list[int]:
-    known = graph.shapes.get(tensor)
-    if known is None:
-        return [_UNKNOWN, _UNKNOWN]
-    rest = math.prod(size for size in known if size)
-    free = sum(not size for size in known)
-    size = max(2, min(_UNKNOWN, int((_MOST_ELEMENTS / max(rest, 1)) ** (1 / max(free, 1)))))
-    return [given or size for given in known]
+def _sizes(known: tuple[int | None, ...] | None, drawn: np.ndarray | None) -> list[int]:
+    """A shape to try: what is not known of the data, the shape of the random numbers may say."""
+    numbers = [int(size) for size in np.atleast_1d(drawn)] if drawn is not None else []
+    shape = list(known) if known is not None else [None] * (len(numbers) or 2)
+    if len(numbers) == len(shape):
+        shape = [
+            size or (number if number > 1 else None) for size, number in zip(shape, numbers, strict=True)
+        ]
+    rest = math.prod(size for size in shape if size)
+    free = sum(not size for size in shape)
+    most = max(2, min(_UNKNOWN, int((_MOST_ELEMENTS / max(rest, 1)) ** (1 / max(free, 1)))))
+    return [size or most for size in shape]
 
 
 def _name(trial: _Trial, rate: float) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
 from redraw.recorded.batch import data_nodes, free_batch, mixing_rows
-from redraw.recorded.bodies import redraw_bodies
+from redraw.recorded.bodies import free_bodies, redraw_bodies
 from redraw.recorded.branches import inline_calls, resolve_branches
 from redraw.recorded.chance import Replacement, remove_chance
 from redraw.recorded.graph import INPUT, Graph, full_name, node_name
@@ -119,6 +119,7 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
     _refuse(graph, [*refused, *problems, *others, *_strangers(graph, outputs)])
     for size in {shape[0] for shape in fixed.values() if shape and shape[0]}:
         counts["freed constants"] += free_batch(graph, outputs, size, graph.shapes)
+        counts["freed constants"] += free_bodies(graph, outputs, size)
     _refuse(graph, mixing_rows(graph, outputs, shapes))
     reached = graph.reach(outputs)
     tables = find_tables(graph, outputs)

@@ -54,7 +54,7 @@ def find_tables(graph: Graph, outputs: list[str]) -> tuple[Table, ...]:
         if op in _CHANGING or (op in _TABLES and name not in fills):
             got = "one that changes" if op in _CHANGING else "none that fills it"
             raise InvalidDefinition(
-                f"{graph.where}: table {name!r} ({op}): expected one that an initializer fills once, got {got}."
+                f"{graph.where}: table {name!r} ({op}): expected one that is filled once, got {got}."
                 " Write the model as a definition."
             )
         if op in _TABLES:

@@ -60,7 +60,7 @@ def check_recorded_answers(subject: Subject) -> Check:
     return conclude(
         "recorded-answers",
         looked_at=f"{_ROWS} generated rows of {', '.join(sorted(requests))}, asked alone, in batches of"
-        f" {_BATCH} and at once; and the untouched {redrawn.graph.where} ({redrawn.recorded} operations), {how}",
+        f" {_BATCH}, at once; and {redrawn.graph.where}, untouched ({redrawn.recorded} operations), {how}",
         expected=f"the same answers, floats within {definition.tolerance:g}",
         found=f"the same; floats differ by {most:.3g} at most; in the recording's place:"
         f" {_replaced(redrawn.counts)}",

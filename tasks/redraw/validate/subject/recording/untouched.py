@@ -36,6 +36,7 @@ _SAVER = {
     "restore_op_name": "save/restore_all",
 }
 _PADDED_ROWS = 64
+_MOST_MS = 20_000
 
 
 class UntouchedReference:
@@ -61,7 +62,8 @@ class UntouchedReference:
         self._graph = tf.Graph()
         with self._graph.as_default():
             self._saver = self._imported(recorded)
-            self._session = tf1.Session()
+            # What waits for a queue that nobody fills would wait for ever.
+            self._session = tf1.Session(config=tf1.ConfigProto(operation_timeout_in_ms=_MOST_MS))
         self._layers: Layers | None = None
         self._batch = self._fixed_batch()
 
@@ -172,10 +174,20 @@ class UntouchedReference:
     def _feeds(self, request: Mapping[str, np.ndarray]) -> dict[Any, Any]:
         """Data where the definition cuts, flags and rates where they are given."""
         fixed = {self._tensor(name): value for name, value in self._definition.constants.items()}
-        return {
-            **fixed,
-            **{self._tensor(self._definition.inputs[name]): value for name, value in request.items()},
-        }
+        data = {self._tensor(self._definition.inputs[name]): value for name, value in request.items()}
+        return {**self._siblings(data), **fixed, **data}
+
+    def _siblings(self, data: Mapping[Any, np.ndarray]) -> dict[Any, np.ndarray]:
+        """Values for what comes from the same queue or iterator, such as labels: nobody fills it here."""
+        siblings = {}
+        for tensor, value in data.items():
+            for other in tensor.op.outputs if len(tensor.op.outputs) > 1 else ():
+                recorded = self._shapes[other.op.name].shape
+                number = other.value_index
+                shape = tf.TensorShape(recorded[number]) if number < len(recorded) else other.shape
+                sizes = [len(value), *(size or 1 for size in shape.as_list()[1:])] if shape.rank else []
+                siblings[other] = np.zeros(sizes, other.dtype.as_numpy_dtype)
+        return siblings
 
     def _tensor(self, name: str) -> Any:
         return self._graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
