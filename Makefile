@@ -79,6 +79,7 @@ mutants: $(ENVIRONMENT)
 	@.venv/bin/python -m tests.mutants --mutants $(MUTANTS) --seed $(SEED) $(PACKAGES)
 
 lint: $(ENVIRONMENT)
+	@sh .ci/locks
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy

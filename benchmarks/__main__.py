@@ -1,7 +1,7 @@
 """Measure what Redraw costs, next to doing without it: `python -m benchmarks [NAME …]`.
 
-Figures are shown and kept in `.redraw/bench.json`; none of them passes or fails. They mean
-most on a machine that does nothing else.
+Figures are shown and kept in `.redraw/bench.json`. Ratios that `benchmarks/baseline.json` knows have a limit,
+and the command fails above it. They mean most on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks.adopt import measure_adopt
 from benchmarks.backfill import measure_backfill
+from benchmarks.baseline import compare_with_baseline, save_baseline
 from benchmarks.bytes_moved import measure_bytes_moved
 from benchmarks.commands import measure_commands
 from benchmarks.dag_parse import measure_dag_parse
@@ -75,7 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Their names, and options; the process's own by default.
 
     Returns:
-        The exit status: 0, 1 where something measured did not work, 130 when interrupted.
+        The exit status: 0, 1 if something measured did not work or is above its limit, 130 when
+        interrupted.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
@@ -83,6 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--turns", type=int, default=_TURNS, help="how often each way is measured (%(default)s)"
+    )
+    parser.add_argument(
+        "--save-baseline", action="store_true", help="store the ratios in benchmarks/baseline.json"
     )
     asked = parser.parse_args(arguments)
     unknown = sorted(set(asked.names) - set(_BENCHMARKS))
@@ -94,7 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
     # As an interrupt does, this ends what was started on its way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _measure([name for name in _BENCHMARKS if name in (asked.names or _BENCHMARKS)], asked.turns)
+        names = [name for name in _BENCHMARKS if name in (asked.names or _BENCHMARKS)]
+        return 0 if _measure(names, asked.turns, save=asked.save_baseline) else 1
     except (BenchmarkFailed, EmbeddedError) as err:
         details = err.details if isinstance(err, EmbeddedError) else ()
         sys.stderr.write("\n    ".join([f"error: {err}", *details]) + "\n")
@@ -102,12 +108,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted; nothing is left running.\n")
         return _INTERRUPTED
-    return 0
 
 
-def _measure(names: list[str], turns: int) -> None:
+def _measure(names: list[str], turns: int, *, save: bool) -> bool:
+    """Run benchmarks; whether all that have a limit are within it."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     progress = Console(stderr=True, style="dim", highlight=False)
+    passed = True
     read_results(_RESULTS)  # damaged, it is better known before minutes of measuring
     with open_workshop(turns, lambda line: progress.print(line, soft_wrap=True)) as workshop:
         for name in names:
@@ -116,10 +123,16 @@ def _measure(names: list[str], turns: int) -> None:
             for comparison in comparisons:
                 show_comparison(console, comparison)
             keep_comparisons(_RESULTS, name, comparisons)
+            if save:
+                save_baseline(name, comparisons)
+            for standing in compare_with_baseline(name, comparisons):
+                console.print(f"  {standing}", style="" if standing.passed else "bold red", soft_wrap=True)
+                passed = passed and standing.passed
     load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
     console.print(
         f"On {os.cpu_count()} cores with a load average of {load}. Kept in {_RESULTS.relative_to(ROOT)}."
     )
+    return passed
 
 
 if __name__ == "__main__":

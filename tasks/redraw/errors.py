@@ -40,6 +40,9 @@ error without the libraries that raised it.
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 __all__ = [
@@ -77,7 +80,35 @@ __all__ = [
     "VersionNotFound",
     "WorkerLost",
     "error_named",
+    "one_line",
+    "short_list",
 ]
+
+
+_logger = logging.getLogger(__name__)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def one_line(text: object, most: int = 2000) -> str:
+    """A message of another library as one line: without Keras' colours, and cut after so many characters."""
+    line = " ".join(_COLOURS.sub("", str(text)).split())
+    return line if len(line) <= most else f"{line[:most]} …"
+
+
+def short_list(items: Iterable[object], what: str, most: int = 5, separator: str = ", ") -> str:
+    """The first items of a list, for a message; of a longer one the log has all.
+
+    Args:
+        items: The items.
+        what: What they are, for the log.
+        most: How many the message has at most.
+        separator: What stands between them.
+    """
+    texts = [str(item) for item in items]
+    if len(texts) <= most:
+        return separator.join(texts)
+    _logger.info("%s, all %d: %s", what, len(texts), separator.join(texts))
+    return f"{separator.join(texts[:most])} … ({len(texts)} in all, which the log lists)"
 
 
 class _Report(Protocol):

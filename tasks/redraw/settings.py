@@ -31,6 +31,7 @@ __all__ = [
     "SCRATCH",
     "SCRATCH_BYTES",
     "STORAGE_TIMEOUT",
+    "STORAGE_TOKEN",
     "TEXT",
     "VERIFY_KEY",
     "Kind",
@@ -252,6 +253,14 @@ STORAGE_TIMEOUT: Setting[float] = Setting(
     default=50.0,
     description="seconds of retries before storage counts as unavailable",
     unset="50",
+)
+STORAGE_TOKEN: Setting[str | None] = Setting(
+    name="storage_token",
+    kind=TEXT,
+    default=None,
+    description="by hand: the token for the storage server that `STORAGE_EMULATOR_HOST` names",
+    unset="none; it needs none",
+    configurable=False,
 )
 # With fewer rows too many users share one for the recommender's threshold to be kept.
 RECOMMENDER_ROWS: Setting[int] = Setting(

@@ -16,6 +16,7 @@ from redraw.requests import LiveRequest, ReleasesRequest
 from redraw_airflow.standalone.airflow_api import AirflowApi
 from redraw_airflow.standalone.settings import Settings
 from tests.browser.conftest import NARROW, KeepPicture, LogIn
+from tests.embedded import reach_storage
 
 MODEL = "mnist"
 RETRAIN = "retrain_and_export"
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.timeout(600)
 def bucket(airflow_api: AirflowApi, embedded_settings: Settings) -> Iterator[str]:
     """The model bucket of the embedded default, reached as it is by everybody else."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", embedded_settings.gcs_url)
+        reach_storage(patch, embedded_settings)
         yield embedded_settings.model_bucket
 
 

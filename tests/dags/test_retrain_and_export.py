@@ -170,8 +170,8 @@ def test_run_with_null_logical_date_publishes_a_version_from_real_digits(
     assert provenance["dag_run"] == f"retrain_and_export/{run['run_id']}"
     assert (provenance["try_number"], provenance["asked_by"]) == (run["tasks"]["push"]["tries"], "dag_test")
     assert len(provenance["made_by"]["definition_digest"]) == 64
-    with urllib.request.urlopen(run["xcoms"]["push._link_ReleaseLink"], timeout=10) as answer:
-        assert json.load(answer) == release
+    # A local server's objects are no place for a browser.
+    assert run["xcoms"]["push._link_ReleaseLink"] == ""
     name = bucket.removeprefix("gs://")
     with urllib.request.urlopen(f"{gcs_server}/storage/v1/b/{name}/o?alt=json", timeout=10) as answer:
         objects = {item["name"] for item in json.load(answer)["items"]}

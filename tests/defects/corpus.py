@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.defects import in_definitions, in_files, in_graphs, in_promises, in_signatures, in_weights
+from tests.defects import (
+    in_definitions,
+    in_files,
+    in_foreign_files,
+    in_graphs,
+    in_promises,
+    in_signatures,
+    in_weights,
+)
 from tests.defects.planting import Defect
 
 __all__ = ["DEFECTS"]
@@ -14,4 +22,5 @@ DEFECTS: tuple[Defect, ...] = (
     *in_graphs.DEFECTS,
     *in_definitions.DEFECTS,
     *in_promises.DEFECTS,
+    *in_foreign_files.DEFECTS,
 )

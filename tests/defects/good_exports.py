@@ -15,7 +15,7 @@ from redraw.definition.registry import load_definition
 from redraw.models.digits_graph import DigitsGraph
 from redraw.models.mnist import Mnist
 from redraw.records import WeightsKind
-from tests.defects import good_dtypes, good_graphs, good_modules, good_networks
+from tests.defects import good_dtypes, good_graphs, good_modules, good_networks, in_foreign_files
 from tests.defects.bases import BASES, Bases, export_definition, train_definition
 from tests.defects.planting import Specimen
 
@@ -145,6 +145,7 @@ def _goods() -> list[GoodExport]:
             for module in ("every_layer", "every_module", "line_module", "word_graph")
         ),
         *((f"saved-by-keras{suffix}", foreign, (suffix,)) for suffix in (".keras", ".weights.h5", ".h5")),
+        *((name, make, ()) for name, make in in_foreign_files.GOOD.items()),
         *((f"saved-by-tf1-v{n}", saved_by_tf1, (n,)) for n in (1, 2)),
     ]
     return [GoodExport(name=name, make=functools.partial(_call, make, more)) for name, make, more in goods]

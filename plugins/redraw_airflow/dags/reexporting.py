@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
+from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule, chain
 
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
-from redraw_airflow.dags.forms import check_reexport_choices, reexport_form
+from redraw_airflow.dags.forms import asks_for_approval, check_fields, check_reexport_choices, reexport_form
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.training import (
+    ApproveReexportOperator,
     PlanReexportOperator,
     ReexportOperator,
     SummarizeReexportOperator,
 )
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 __all__ = ["reexport_checkpoints"]
 
@@ -28,7 +32,8 @@ _DOC = """### Export old checkpoints again.
 A run handles the checkpoints whose weights were trained in its data interval: **Backfill** goes through
 years of them, with the same values as `conf`. A run by hand takes those of the form's steps and dates.
 What is published already is skipped, nothing becomes live, and a checkpoint that fails does not stop the
-others. An interval without checkpoints is skipped.
+others. An interval without checkpoints is skipped. If the definition of a model asks for approval, a run asks
+once for all that it exports, before `reexport`: by hand, with two dates, that is once for years.
 """
 
 _MODEL = "{{ params.model }}"
@@ -84,7 +89,7 @@ def reexport_checkpoints(
         default_args={**_DEFAULTS, **(default_args or {})},
         **arguments,
     ) as dag:
-        _add_tasks(dag)
+        _add_tasks(dag, asks=asks_for_approval(model))
     return dag
 
 
@@ -94,7 +99,12 @@ def _with_intervals(schedule: Any) -> Any:
     return CronDataIntervalTimetable(schedule, timezone="UTC")
 
 
-def _add_tasks(dag: DAG) -> None:
+def _check_run(context: Context) -> None:
+    check_fields(context)
+    check_reexport_choices(context)
+
+
+def _add_tasks(dag: DAG, *, asks: bool) -> None:
     param = partial(dag_param, dag)
     plan = PlanReexportOperator(
         model=_MODEL,
@@ -104,14 +114,16 @@ def _add_tasks(dag: DAG) -> None:
         trained_from=param("trained_from"),
         trained_to=param("trained_to"),
         batch_size=param("batch_size"),
-        pre_execute=check_reexport_choices,
+        pre_execute=_check_run,
     )
+    approve = _approve(dag, plan) if asks else None
     reexport = ReexportOperator.partial(
         model=_MODEL,
         task_id="reexport",
         bucket=param("bucket"),
         weights=param("weights"),
         waive=param("waive"),
+        approval=approve.output if approve else None,
         map_index_template="{{ task.batch_label }}",
         **tensorflow_queue(),
     ).expand_kwargs(plan.output)
@@ -124,4 +136,14 @@ def _add_tasks(dag: DAG) -> None:
         # Whatever became of the batches; but a run without any is skipped as a whole.
         trigger_rule=TriggerRule.NONE_SKIPPED,
     )
-    plan >> reexport >> summary
+    chain(*filter(None, (plan, approve, reexport, summary)))
+
+
+def _approve(dag: DAG, plan: PlanReexportOperator) -> ApproveReexportOperator:
+    return ApproveReexportOperator(
+        model=_MODEL,
+        task_id="approve",
+        plan=plan.output,
+        bucket=dag_param(dag, "bucket"),
+        wait_hours=dag_param(dag, "approval_hours"),
+    )

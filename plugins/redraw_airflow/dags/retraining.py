@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
 
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
-from redraw_airflow.dags.forms import check_retrain_choices, retrain_form
+from redraw_airflow.dags.forms import check_fields, check_retrain_choices, retrain_form
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
@@ -21,6 +21,9 @@ from redraw_airflow.operators.training import (
     TrainOperator,
     ValidateSavedModelOperator,
 )
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 __all__ = ["RELEASES", "retrain_and_export"]
 
@@ -108,6 +111,12 @@ def _in_utc(schedule: Any) -> Any:
     return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
 
 
+def _check_run(context: Context) -> None:
+    """What the form's fields say of each other, before an hour of training and not after it."""
+    check_fields(context)
+    check_retrain_choices(context)
+
+
 def _add_tasks(dag: DAG) -> None:
     param = partial(dag_param, dag)
     train = TrainOperator(
@@ -118,8 +127,7 @@ def _add_tasks(dag: DAG) -> None:
         catalogue=param("catalogue"),
         distribution=param("distribution"),
         execution_timeout=timedelta(days=1),
-        # What the form's fields say of each other is checked before an hour of training, not after it.
-        pre_execute=check_retrain_choices,
+        pre_execute=_check_run,
         **tensorflow_queue(),
     )
     checkpoint = CheckpointOperator(

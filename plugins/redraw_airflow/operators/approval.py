@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from redraw.definition.registry import find_model
 from redraw.errors import InvalidRequest
-from redraw.records import Check, ExportedModel, ValidationReport
+from redraw.records import Check, ExportedModel, ValidationReport, format_metrics
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+__all__ = ["ApprovalRequest", "approval_wanted", "demand_approval", "describe_batch", "describe_release"]
 
-__all__ = ["ApprovalRequest", "approval_wanted", "describe_release"]
-
+# As many as a person looks through.
+_MOST_ROWS = 100
 _CHOICES = ("default", "yes", "no")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#!~&])")
 
@@ -28,24 +27,53 @@ class ApprovalRequest:
     body: str
 
 
-def approval_wanted(choice: str, model: str, context: Context) -> bool:
-    """Whether a person has to approve what this run publishes.
+def approval_wanted(choice: str, model: str) -> bool:
+    """Whether a person has to approve what a run publishes; of a backfill each run asks, once.
 
     Args:
-        choice: `yes`, `no`, or `default` for what the definition says.
+        choice: `yes`, or `default` for what the definition says; `no`, which is no choice if the definition
+            asks for approval.
         model: The definition's name.
-        context: Airflow's; a backfill's runs never wait, for there are many of them.
 
     Raises:
-        InvalidRequest: The choice is none of these.
+        InvalidRequest: The choice is none of these, or leaves out what the definition asks for.
         UnknownModel: No package holds the model.
     """
     if choice not in _CHOICES:
         listed = ", ".join(_CHOICES)
         raise InvalidRequest(f"approval: expected one of {listed}, got {choice!r}. Correct it.")
-    if context["dag_run"].run_type.value == "backfill":
-        return False
-    return choice == "yes" or (choice == "default" and find_model(model).approval)
+    asked = find_model(model).approval
+    if asked and choice == "no":
+        raise InvalidRequest(
+            f"approval: expected default or yes, for the definition of {model} asks for it, got 'no'. A run"
+            " cannot leave it out."
+        )
+    return asked or choice == "yes"
+
+
+def demand_approval(model: str, approved_by: str | None, requester: str | None) -> None:
+    """Demand what a model's definition asks for before anything is published.
+
+    Args:
+        model: The definition's name.
+        approved_by: Who approved; None for nobody.
+        requester: Who started the run; None for the scheduler.
+
+    Raises:
+        InvalidRequest: Nobody approved, or the one who started the run did and may not.
+        UnknownModel: No package holds the model.
+    """
+    found = find_model(model)
+    if found.approval and not approved_by:
+        raise InvalidRequest(
+            f"approval: expected a person's, for the definition of {model} asks for it, got none. Put an"
+            " ApproveReleaseOperator before it and pass its output, or answer its request."
+        )
+    if found.approval_by_another and requester is not None and requester == approved_by:
+        raise InvalidRequest(
+            f"approval: expected another person's than {requester!r}, who started the run, for the definition"
+            f" of {model} asks for it. Clear the approval, and have somebody else answer."
+        )
 
 
 def describe_release(
@@ -76,6 +104,24 @@ def describe_release(
     return ApprovalRequest(subject=f"Publish {export.model}, step {checkpoint.step}?", body=body)
 
 
+def describe_batch(model: str, bucket: str, checkpoints: Sequence[Mapping[str, Any]]) -> ApprovalRequest:
+    """Put into words what a run would export again and publish: one question for all of it.
+
+    Args:
+        model: The definition's name.
+        bucket: Where to.
+        checkpoints: Their records, as JSON values.
+    """
+    rows = [f"| {one['step']} | {_plain(one['trained_at'])} | {_plain(one['uri'])} |" for one in checkpoints]
+    left_out = len(rows) - _MOST_ROWS
+    more = [f"\nAnd {left_out} more: the task before this one lists them."] if left_out > 0 else []
+    table = ["| Step | Trained | Checkpoint |", "|---|---|---|", *rows[:_MOST_ROWS], *more]
+    body = "\n".join([f"To {_plain(bucket)}; nothing becomes live.", "", *table])
+    return ApprovalRequest(
+        subject=f"Publish {len(rows)} checkpoint{'s' * (len(rows) != 1)} of {model}?", body=body
+    )
+
+
 def _checks(report: ValidationReport) -> Iterator[str]:
     passed = sum(check.status == "passed" for check in report.checks)
     yield f"**{passed} of {len(report.checks)} checks passed.**"
@@ -88,7 +134,9 @@ def _checks(report: ValidationReport) -> Iterator[str]:
 
 def _verdict(check: Check) -> str:
     if check.waived:
-        return f"was not run, and waived ({_plain(check.waived)})"
+        return (
+            f"{'failed' if check.status == 'failed' else 'was not run'}, and waived ({_plain(check.waived)})"
+        )
     return check.status.replace("_", " ")
 
 
@@ -97,10 +145,7 @@ def _found(report: ValidationReport, name: str) -> str:
 
 
 def _metrics(export: ExportedModel) -> str:
-    return (
-        ", ".join(f"{name} {value:.4g}" for name, value in export.checkpoint.metrics.items())
-        or "none measured"
-    )
+    return format_metrics(export.checkpoint.metrics) or "none measured"
 
 
 def _plain(text: str) -> str:

@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from redraw.errors import InvalidRequest, RedrawError
 from redraw.records import Record
 from redraw.requests import Request
+from redraw_airflow.operators.allowed import WORK_FOLDERS, Place, demand_allowed, is_literal
 from redraw_airflow.operators.inputs import TaskFolder, optional_text
 from redraw_airflow.operators.lineage import describe_lineage, trace_arguments, trace_record
 from redraw_airflow.settings import DEFAULT_CONNECTION, LAUNCHER
@@ -23,18 +24,42 @@ from redraw_airflow.stages.outcome import read_record
 from redraw_airflow.stages.process import FinishedStage, StageProcess
 
 if TYPE_CHECKING:
+    import jinja2
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from redraw_airflow.stages.pod import StagePod
 
-__all__ = ["StageOperator"]
+__all__ = ["PlacesOperator", "StageOperator"]
 
 R = TypeVar("R", bound=Record)
 
 
-class StageOperator(BaseOperator):
+class PlacesOperator(BaseOperator):
+    """An operator some of whose arguments name places.
+
+    Attributes:
+        places: Argument to where a run may have it.
+    """
+
+    places: ClassVar[Mapping[str, Sequence[Place]]]
+    _from_run: frozenset[str] = frozenset()
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render, and remember which places are not the author's own words."""
+        self._from_run = frozenset(name for name in self.places if not is_literal(getattr(self, name)))
+        super().render_template_fields(context, jinja_env)
+
+    def demand_allowed_places(self, context: Context) -> None:
+        """Demand that what the run names is allowed; errors are those of `demand_allowed`."""
+        # Of a mapped task Airflow renders the arguments by another way: all of them count as the run's.
+        mapped = getattr(context.get("ti"), "map_index", None) not in (None, -1)
+        for name in self.places if mapped else self._from_run:
+            demand_allowed(name, getattr(self, name), self.places[name])
+
+
+class StageOperator(PlacesOperator):
     """Runs one stage of `python -m redraw` and returns its record.
 
     Args:
@@ -51,6 +76,8 @@ class StageOperator(BaseOperator):
     template_fields: Sequence[str] = ("model", "gcp_conn_id", "work_dir", "python", "launcher", "pod")
     ui_color = "#e8f0fe"
 
+    # Where the places lie that a run may name in these arguments.
+    places: ClassVar[Mapping[str, Sequence[Place]]] = {"work_dir": [WORK_FOLDERS]}
     stage: ClassVar[str]
     request_type: ClassVar[type[Request]]
     record_type: ClassVar[type[Record]]
@@ -111,6 +138,7 @@ class StageOperator(BaseOperator):
             TaskDeferred: The pod is `deferrable`.
         """
         try:
+            self.demand_allowed_places(context)
             folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
             fields = {**self.request_fields(folder), **self.asking_fields(context)}
             stage, request_type = self.asked_stage()

@@ -88,12 +88,12 @@ def version_url(model: str, version: int) -> str:
 
 
 def release_url(release: Release) -> str:
-    """The URL of a release record: in Google's console, or at the local server that stands in for it."""
+    """The URL of a release record in Google's console; nothing for one that is in no bucket of Google's."""
     return object_url(release.uri.parent / "releases" / f"{release.version}.json")
 
 
 def checkpoint_url(checkpoint: Checkpoint) -> str:
-    """The URL of a checkpoint's folder, as `release_url`; nothing for one that is in no bucket."""
+    """The URL of a checkpoint's folder, as `release_url`."""
     return folder_url(checkpoint.uri)
 
 

@@ -9,6 +9,8 @@ from airflow.sdk import Asset
 from redraw.errors import InvalidRequest
 from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
+from redraw_airflow.operators.allowed import BUCKETS, WORK_FOLDERS
+from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
     AnyRecord,
@@ -47,6 +49,12 @@ class PushModelOperator(StageOperator):
         *StageOperator.template_fields,
         *("saved_model", "report", "bucket", "make_live", "signing_key", "approval"),
     )
+    places = {
+        **StageOperator.places,
+        "bucket": [BUCKETS],
+        "saved_model": [WORK_FOLDERS],
+        "report": [WORK_FOLDERS],
+    }
     stage, request_type, record_type = "push", PushRequest, Release
     operator_extra_links = (VersionLink(), ReleaseLink())
 
@@ -81,7 +89,9 @@ class PushModelOperator(StageOperator):
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Who asks, in which run, and in which try."""
+        """Who asks, in which run, and in which try; raises as `demand_approval`."""
+        approved_by = (self.approval or {}).get("approved_by")
+        demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
         return asking_run(context)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -113,6 +123,7 @@ class SetLiveOperator(StageOperator):
         *StageOperator.template_fields,
         *("version", "bucket", "version_label", "allow_older", "reason", "public_key"),
     )
+    places = {**StageOperator.places, "bucket": [BUCKETS]}
     stage, request_type, record_type = "live", LiveRequest, LivePointer
     operator_extra_links = (VersionLink(),)
 

@@ -20,8 +20,11 @@ from redraw.records import Checkpoint
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
+from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
+from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
+    AnyRecord,
     RecordOrUri,
     TaskFolder,
     asking_run,
@@ -66,6 +69,7 @@ class PlanReexportOperator(StageOperator):
         *StageOperator.template_fields,
         *("catalogue", "steps", "trained_from", "trained_to", "batch_size"),
     )
+    places = {**StageOperator.places, "catalogue": [CATALOGUES]}
     stage, request_type, record_type = "checkpoints", CheckpointsRequest, CheckpointList
 
     def __init__(
@@ -137,13 +141,15 @@ class ReexportOperator(StageOperator):
         bucket: `gs://` URI of the model bucket.
         weights: `raw` or `average`; `default` leaves it to the definition.
         waive: As `ValidateSavedModelOperator` takes it.
+        approval: What an `ApproveReexportOperator` returned; needed if the definition asks for approval.
         kwargs: As `StageOperator`.
     """
 
     template_fields = (
         *StageOperator.template_fields,
-        *("checkpoints", "bucket", "weights", "waive", "batch_label"),
+        *("checkpoints", "bucket", "weights", "waive", "batch_label", "approval"),
     )
+    places = {**StageOperator.places, "bucket": [BUCKETS], "checkpoints": [CATALOGUES, WORK_FOLDERS]}
     stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
 
     def __init__(
@@ -154,9 +160,11 @@ class ReexportOperator(StageOperator):
         bucket: str | None = None,
         weights: str | None = None,
         waive: Sequence[str] | str | None = None,
+        approval: AnyRecord | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.approval: Any = approval
         self.checkpoints = checkpoints
         self.batch_label = batch_label
         self.bucket = bucket
@@ -174,7 +182,9 @@ class ReexportOperator(StageOperator):
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Who asks, in which run, and in which try."""
+        """Who asks, in which run, and in which try; raises as `demand_approval`."""
+        approved_by = (self.approval or {}).get("approved_by")
+        demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
         return asking_run(context)
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from redraw.errors import InvalidRequest
 from redraw.records import LivePointer
 from redraw.records.results import PruneReport
 from redraw.requests import LiveRequest, PinRequest, PruneRequest, Request
+from redraw_airflow.operators.allowed import BUCKETS
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
     TaskFolder,
@@ -46,6 +47,7 @@ class MarkVersionOperator(StageOperator):
     """
 
     template_fields = (*StageOperator.template_fields, "version", "mark", "reason", "bucket")
+    places = {**StageOperator.places, "bucket": [BUCKETS]}
     record_type = LivePointer
     operator_extra_links = (VersionLink(),)
 
@@ -102,6 +104,7 @@ class PruneOperator(StageOperator):
     """
 
     template_fields = (*StageOperator.template_fields, "bucket", "keep", "keep_days", "apply")
+    places = {**StageOperator.places, "bucket": [BUCKETS]}
     stage, request_type, record_type = "prune", PruneRequest, PruneReport
 
     def __init__(

@@ -16,6 +16,8 @@ from typing import Any
 from redraw.errors import InvalidRequest
 from redraw.records import Checkpoint, ExportedModel, TrainingRun
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw_airflow.operators.allowed import CATALOGUES, WORK_FOLDERS
+from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
     RecordOrUri,
@@ -31,10 +33,11 @@ from redraw_airflow.operators.publishing import PushModelOperator, RollBackOpera
 from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator
 from redraw_airflow.operators.reexporting import PlanReexportOperator, ReexportOperator
 from redraw_airflow.operators.retention import MarkVersionOperator, PruneOperator
-from redraw_airflow.operators.validation import ApproveReleaseOperator, ValidateSavedModelOperator
+from redraw_airflow.operators.validation import ValidateSavedModelOperator
 from redraw_airflow.settings import CHECKPOINTS
 
 __all__ = [
+    "ApproveReexportOperator",
     "ApproveReleaseOperator",
     "CheckpointOperator",
     "ExportSavedModelOperator",
@@ -64,6 +67,7 @@ class TrainOperator(StageOperator):
     """
 
     template_fields = (*StageOperator.template_fields, "max_steps", "warm_start", "catalogue", "distribution")
+    places = {**StageOperator.places, "catalogue": [CATALOGUES], "warm_start": [CATALOGUES, WORK_FOLDERS]}
     stage, request_type, record_type = "train", TrainRequest, TrainingRun
     operator_extra_links = (TensorBoardLink(),)
 
@@ -111,6 +115,7 @@ class CheckpointOperator(StageOperator):
         *StageOperator.template_fields,
         *("training_run", "catalogue", "choose", "metric", "step"),
     )
+    places = {**StageOperator.places, "catalogue": [CATALOGUES], "training_run": [WORK_FOLDERS]}
     stage, request_type, record_type = "checkpoint", CheckpointRequest, Checkpoint
     operator_extra_links = (CheckpointLink(),)
 
@@ -170,6 +175,7 @@ class ExportSavedModelOperator(StageOperator):
         *StageOperator.template_fields,
         *("checkpoint", "weights", "step", "allow_non_finite"),
     )
+    places = {**StageOperator.places, "checkpoint": [CATALOGUES, WORK_FOLDERS]}
     stage, request_type, record_type = "export", ExportRequest, ExportedModel
 
     def __init__(

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
@@ -86,7 +86,7 @@ def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
             for line in questions:
                 question = json.loads(line)
                 answer = {"id": question["id"], **_answer(grants, renew=question["renew"])}
-                ours.sendall(json.dumps(answer).encode() + b"\n")
+                ours.sendall(json.dumps(answer, allow_nan=False).encode() + b"\n")
     except OSError as err:
         log.debug("the stage ended before it was answered: %s", err)
 
@@ -118,23 +118,27 @@ class _Grants:
 
     def credentials(self) -> Any:
         """What the connection gives; None where there is none."""
-        extra = self._connection_extra()
-        if extra is None:
+        connection = self._connection()
+        if connection is None:
             return None
-        if _is_anonymous(extra):
-            from google.auth.credentials import AnonymousCredentials
+        if not _is_anonymous(connection):
+            return self._connect()
+        if connection.password:
+            from google.oauth2.credentials import Credentials
 
-            return AnonymousCredentials()
-        return self._connect()
+            return Credentials(connection.password)
+        from google.auth.credentials import AnonymousCredentials
+
+        return AnonymousCredentials()
 
     def grant(self, *, renew: bool) -> dict[str, Any]:
         """Answer with a token, or with where else the stage has to look."""
         if self._credentials is None:
-            extra = self._connection_extra()
-            if extra is None:
+            connection = self._connection()
+            if connection is None:
                 return {"kind": "default"}
-            if _is_anonymous(extra):
-                return {"kind": "anonymous"}
+            if _is_anonymous(connection):
+                return _local_grant(connection)
             self._credentials = self._connect()
         self._refresh(renew=renew)
         granted = self._credentials
@@ -146,10 +150,10 @@ class _Grants:
             "quota_project": getattr(granted, "quota_project_id", None),
         }
 
-    def _connection_extra(self) -> dict[str, Any] | None:
-        """The connection's settings; None where the default connection does not exist."""
+    def _connection(self) -> Connection | None:
+        """The connection; None where the default one does not exist."""
         try:
-            return dict(BaseHook.get_connection(self.gcp_conn_id).extra_dejson)
+            return BaseHook.get_connection(self.gcp_conn_id)
         except AirflowNotFoundException as err:
             if self.gcp_conn_id == DEFAULT_CONNECTION:
                 log.info("no connection %s: the stage takes Google's default credentials", DEFAULT_CONNECTION)
@@ -179,7 +183,16 @@ class _Grants:
             raise kind(_refusal(self.gcp_conn_id, err)) from err
 
 
-def _is_anonymous(extra: dict[str, Any]) -> bool:
+def _local_grant(connection: Connection) -> dict[str, Any]:
+    """For a server that stands in for Cloud Storage: its token, if the connection has one as its password."""
+    if not connection.password:
+        return {"kind": "anonymous"}
+    mask_secret(connection.password)
+    return {"kind": "token", "token": connection.password, "expiry": None, "quota_project": None}
+
+
+def _is_anonymous(connection: Connection) -> bool:
     """As the Google provider reads it; older connections carry its long prefix."""
+    extra = connection.extra_dejson
     value = extra.get("is_anonymous", extra.get("extra__google_cloud_platform__is_anonymous"))
     return bool(value)

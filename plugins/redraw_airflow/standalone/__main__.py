@@ -93,6 +93,7 @@ def _show_login(settings: Settings, console: Console) -> None:
         f"\nAirflow     {settings.airflow_url}  user admin, password {read_password(settings)}\n"
         f"            or only to look: user viewer, password {read_password(settings, 'viewer')}\n"
         f"Storage     {settings.gcs_url}  buckets {settings.model_bucket}, {settings.checkpoint_bucket}\n"
+        f"            token in {settings.token_file}\n"
         "Both run on: 'make run' publishes the next version, 'make stop' ends them.",
         soft_wrap=True,
     )

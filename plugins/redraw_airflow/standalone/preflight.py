@@ -15,7 +15,7 @@ __all__ = ["check_ports", "prepare_state", "remove_state"]
 # Airflow's database and logs, and a few versions of the model that ships.
 _SPACE_BYTES = 500_000_000
 _FOLDERS = ("airflow", "gcs", "logs", "cache", "work")
-_FILES = ("passwords.json", "services.json", "lock")
+_FILES = ("passwords.json", "services.json", "storage-token", "lock")
 
 
 def prepare_state(state: Path) -> None:

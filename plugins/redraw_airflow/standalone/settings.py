@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from redraw.errors import InvalidSetting
-from redraw.settings import CACHE
+from redraw.settings import CACHE, STORAGE_TOKEN
 from redraw.uri import BucketUri
 from redraw_airflow.settings import AIRFLOW_PORT, CHECKPOINTS, GCS_PORT, MODEL_BUCKET, STATE, TRY_IT, WORK
 from redraw_airflow.standalone.errors import EmbeddedError
 
-__all__ = ["HOST", "USERS", "Settings", "airflow_environment", "read_settings", "stage_environment"]
+__all__ = [
+    "HOST",
+    "USERS",
+    "Settings",
+    "airflow_environment",
+    "read_settings",
+    "read_token",
+    "stage_environment",
+]
 
 HOST = "127.0.0.1"
 # Airflow's users and their roles: who may do anything, and who may only look.
@@ -66,6 +75,11 @@ class Settings:
         return self.state / "passwords.json"
 
     @property
+    def token_file(self) -> Path:
+        """The file of the token that the storage server asks for."""
+        return self.state / "storage-token"
+
+    @property
     def logs(self) -> Path:
         """The folder of the services' logs."""
         return self.state / "logs"
@@ -98,6 +112,17 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise EmbeddedError(str(err)) from err
 
 
+def read_token(settings: Settings) -> str:
+    """The token that the storage server asks for, made up at the first call; its owner alone may read it."""
+    try:
+        descriptor = os.open(settings.token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return settings.token_file.read_text()
+    with open(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32))
+    return settings.token_file.read_text()
+
+
 def stage_environment(settings: Settings) -> dict[str, str]:
     """The environment that a stage needs to reach this instance's buckets."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_")}
@@ -108,6 +133,7 @@ def stage_environment(settings: Settings) -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "STORAGE_EMULATOR_HOST": settings.gcs_url,
+        STORAGE_TOKEN.variable: read_token(settings),
         # A user's proxy knows nothing of this machine's loopback.
         "NO_PROXY": ",".join(filter(None, direct)),
         "no_proxy": ",".join(filter(None, direct)),
@@ -125,8 +151,11 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html
     """
     home = settings.state / "airflow"
+    environment = stage_environment(settings)
+    # Stages get the storage server's token as any other credentials: from the connection, over their pipe.
     connection = {
         "conn_type": "google_cloud_platform",
+        "password": environment.pop(STORAGE_TOKEN.variable),
         "extra": {"is_anonymous": True, "project": "redraw"},
     }
     options = {
@@ -148,9 +177,9 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
-    return stage_environment(settings) | {
+    return environment | {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection, allow_nan=False),
         # This machine is its user's own.
         TRY_IT.variable: "1",
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},

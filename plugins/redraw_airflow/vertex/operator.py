@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.errors import InvalidRequest, ObjectConflict, RedrawError, VersionNotFound
@@ -29,6 +28,8 @@ from redraw.records.base import Record
 from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri
+from redraw_airflow.operators.allowed import BUCKETS
+from redraw_airflow.operators.base import PlacesOperator
 from redraw_airflow.operators.inputs import optional_integer, optional_text, setting
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import connection_credentials
@@ -66,7 +67,7 @@ class VertexRegistration(Record):
     aliases: Mapping[str, str]
 
 
-class RegisterVertexModelOperator(BaseOperator):
+class RegisterVertexModelOperator(PlacesOperator):
     """Register a published version with Vertex AI, and let its aliases follow the live pointer.
 
     A version that is registered already is found by its labels and left as it is, so the task may be run
@@ -91,6 +92,7 @@ class RegisterVertexModelOperator(BaseOperator):
         *("container_image", "region", "release", "model", "version", "bucket"),
         *("vertex_model", "project_id", "gcp_conn_id", "impersonation_chain"),
     )
+    places = {"bucket": [BUCKETS]}
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -136,6 +138,7 @@ class RegisterVertexModelOperator(BaseOperator):
             AirflowException: The bucket or Vertex AI does not answer; a retry may help.
         """
         with _as_task_failures():
+            self.demand_allowed_places(context)
             storage = self._open_bucket()
             release = self._published(storage)
             target = self._target(release.model)

@@ -29,6 +29,6 @@ def create_app() -> FastAPI:
         app.include_router(router, dependencies=[Depends(run_reading_user)])
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_middleware(SameSiteOnly)
-    app.add_middleware(GuardingHeaders)
+    app.add_middleware(GuardingHeaders, public="/static/")
     answer_failures(app)
     return app

@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request, Response
 
 from redraw.errors import (
     InvalidName,
+    InvalidRecord,
     RedrawError,
     StorageError,
     StorageUnavailable,
@@ -34,4 +35,5 @@ def _status(err: Exception) -> int:
         return 503
     if isinstance(err, WorkerOverran):
         return 504
-    return 502 if isinstance(err, StorageError) else 500
+    # What a bucket holds may be malformed: that is no fault of this server's.
+    return 502 if isinstance(err, StorageError | InvalidRecord) else 500

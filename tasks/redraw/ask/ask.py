@@ -20,12 +20,14 @@ import numpy as np
 from redraw.ask.cache import CachedVersion, cached_version
 from redraw.ask.examples import example_requests
 from redraw.ask.values import decode_inputs, encode_outputs
+from redraw.definition.registry import declared_ops
 from redraw.errors import InvalidRequest, NotAnswered, NotLoadable
 from redraw.publish.bucket.integrity import read_published
 from redraw.records import Release
 from redraw.records.results import Answer
 from redraw.requests import AskRequest
 from redraw.serving import LoadedModel, LoadFailed, RequestRefused, ServingCrashed, ServingProcess
+from redraw.serving.errors import SandboxMissing
 from redraw.storage.opening import open_storage
 
 __all__ = ["ask_version"]
@@ -58,7 +60,9 @@ def ask_version(request: AskRequest) -> Answer:
     inputs = _read_inputs(release, request.signature, asked)
     cache = Path(request.cache) if request.cache else None
     # The process comes up while the version is fetched.
-    with ServingProcess(request_seconds=request.seconds, load_seconds=request.seconds) as serving:
+    with ServingProcess(
+        request_seconds=request.seconds, load_seconds=request.seconds, demand_sandbox=True
+    ) as serving:
         with cached_version(storage, release, cache) as version:
             model = _load(serving, version)
         outputs, seconds = _answer(model, release, request.signature, inputs)
@@ -85,8 +89,16 @@ def _read_inputs(release: Release, signature: str, asked: Mapping[str, Any]) -> 
 
 
 def _load(serving: ServingProcess, version: CachedVersion) -> LoadedModel:
+    release = version.release
     try:
-        return serving.load(version.folder)
+        return serving.load(
+            version.folder, declared=lambda: declared_ops(release.model, release.checkpoint.trained_at)
+        )
+    except SandboxMissing as err:
+        raise NotLoadable(
+            f"{release.uri}: expected a sandbox to ask it in, got none on this machine ({err}). Ask it where"
+            " the kernel has Landlock or lets users make namespaces, or ask a server that serves it."
+        ) from err
     except (LoadFailed, ServingCrashed) as err:
         raise NotLoadable(
             f"{version.release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."

@@ -6,17 +6,21 @@ The version is fetched back from the bucket, as a server would fetch it.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from redraw.ask.values import encode_values
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.definition import GoldenExamples, ModelDefinition
+from redraw.definition.examples import read_examples
 from redraw.definition.registry import load_definition
-from redraw.errors import InvalidDefinition, VersionNotFound
+from redraw.errors import InvalidDefinition, NotAnswered, NotLoadable, VersionNotFound
 from redraw.publish.live.set_live import change_live
 from redraw.records.results import Prediction, PredictionRow
 from redraw.requests import LiveRequest, PredictRequest
+from redraw.serving import LoadFailed, RequestRefused, ServingCrashed, ServingProcess
 from redraw.storage.opening import download_tree, open_storage
 from redraw.storage.scratch import scratch_folder
 
@@ -49,17 +53,32 @@ def predict_golden(request: PredictRequest) -> Prediction:
         )
     with scratch_folder("predict") as folder:
         download_tree(storage, "", folder)
-        served = tf.saved_model.load(str(folder)).signatures[signature]
-        answers = served(**{name: tf.constant(value) for name, value in examples.inputs.items()})
-    rows = _rows(np.asarray(examples.labels[output]), answers[output].numpy())
+        answers = _answer(definition, signature, folder, examples.inputs)
+    rows = _rows(np.asarray(examples.labels[output]), answers[output])
     logger.info("%s answers %d of %d as labelled", storage.uri, sum(row.correct for row in rows), len(rows))
     return Prediction(
         model=request.model, version=version, uri=storage.uri, signature=signature, output=output, rows=rows
     )
 
 
+def _answer(
+    definition: ModelDefinition, signature: str, folder: Path, inputs: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """Load the version as a server does, and ask it all the examples at once."""
+    specs = definition.signatures[signature].inputs
+    request = {name: np.asarray(value, numpy_dtype(specs[name].dtype)) for name, value in inputs.items()}
+    try:
+        with ServingProcess() as serving:
+            model = serving.load(folder, declared=lambda: definition.stateful_ops)
+            return model.answer(signature, request)
+    except LoadFailed as err:
+        raise NotLoadable(f"expected a version that loads, got: {err}. Choose another version.") from err
+    except (RequestRefused, ServingCrashed) as err:
+        raise NotAnswered(f"signature {signature!r}: expected an answer, got: {err}.") from err
+
+
 def _labelled(model: str, definition: ModelDefinition) -> tuple[str, str, GoldenExamples]:
-    for signature, examples in definition.golden_examples().items():
+    for signature, examples in read_examples(definition, "golden_examples").items():
         for output in examples.labels:
             return signature, output, examples
     raise InvalidDefinition(f"model {model!r}: expected golden examples with labels, got none. Add labels.")
@@ -77,11 +96,10 @@ def _live(request: PredictRequest) -> int:
 
 def _rows(labels: np.ndarray, answers: np.ndarray) -> tuple[PredictionRow, ...]:
     return tuple(
-        PredictionRow(label=_plain(label), answer=_plain(answer), correct=bool(np.array_equal(label, answer)))
+        PredictionRow(
+            label=encode_values(np.asarray(label)),
+            answer=encode_values(np.asarray(answer)),
+            correct=bool(np.array_equal(label, answer)),
+        )
         for label, answer in zip(labels, answers, strict=True)
     )
-
-
-def _plain(value: Any) -> Any:
-    plain = value.tolist() if hasattr(value, "tolist") else value
-    return plain.decode(errors="replace") if isinstance(plain, bytes) else plain

@@ -3,19 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.models.functional import Functional
 from keras.src.saving import saving_lib
 
 from redraw.compat.tensorflow import copy_to_cpu
 
-__all__ = ["every_layer", "optimizer_averages", "repair_async_saving", "saved_places", "take_gradient_sum"]
+__all__ = [
+    "Call",
+    "calls_of",
+    "every_layer",
+    "functional_of",
+    "optimizer_averages",
+    "repair_async_saving",
+    "saved_places",
+    "take_gradient_sum",
+]
 
 
 def every_layer(network: keras.Model) -> Iterator[keras.layers.Layer]:
     """A network's layers, and those inside of layers; the public `layers` has the outer ones alone."""
     yield from network._flatten_layers()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call in a functional model.
+
+    Attributes:
+        operation: What is called: a layer, or an operation of `keras.ops`.
+        arguments: All that it is called with but for masks, which follow from what is called before.
+        outputs: The tensors that it gives.
+    """
+
+    operation: Any
+    arguments: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+
+
+def functional_of(network: Any) -> Any:
+    """The functional model that a Keras model is or wraps; None of a class with a `call` of its own.
+
+    A Sequential keeps its own under a private name.
+    """
+    network = network._functional if isinstance(network, keras.Sequential) else network
+    return network if isinstance(network, Functional) else None
+
+
+def calls_of(functional: Any) -> Iterator[Call]:
+    """The calls of a functional model, each after those that it needs.
+
+    Keras has no public way to ask which layer is called with what. It ends with one.
+    """
+    for _, nodes in sorted(functional._nodes_by_depth.items(), reverse=True):
+        for node in nodes:
+            if not node.is_input:
+                named = (item for key, item in sorted(node.arguments.kwargs.items()) if key != "mask")
+                arguments = tuple(keras.tree.flatten([*node.arguments.args, *named]))
+                yield Call(operation=node.operation, arguments=arguments, outputs=tuple(node.outputs))
 
 
 def optimizer_averages(optimizer: keras.optimizers.Optimizer) -> list[Any]:

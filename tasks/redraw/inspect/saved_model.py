@@ -26,6 +26,8 @@ _VARIABLES = "variables/"
 # TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
 _INITIALIZER = "__saved_model_init_op"
 _SERVE = "serve"
+# What TensorFlow adds to a dtype's number for a reference.
+_REFERENCE = 100
 
 
 def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
@@ -94,7 +96,10 @@ def _spec(info: Any, where: str, path: str) -> TensorSpec:
     # Such tensors fit no signature of a definition, and are shown as what they are.
     if info.HasField("composite_tensor"):
         return TensorSpec(dtype="composite tensor", shape=())
-    dtype = dtype_name(info.dtype)
+    # TF1's reference variables, which a signature could have for an input.
+    dtype = dtype_name(info.dtype % _REFERENCE)
+    if info.dtype > _REFERENCE and dtype is not None:
+        dtype = f"reference of {dtype}"
     if dtype is None:
         raise MalformedError("a dtype of TensorFlow", f"number {info.dtype}").found_in(path, where)
     if info.tensor_shape.unknown_rank:

@@ -40,7 +40,7 @@ class Record:
 
     def to_bytes(self) -> bytes:
         """The record as a file's content, for people to read too."""
-        return json.dumps(self.to_json(), indent=2).encode()
+        return json.dumps(self.to_json(), indent=2, allow_nan=False).encode()
 
     @classmethod
     def from_json(cls, value: object) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,10 +13,37 @@ from redraw.records.provenance import MadeBy
 from redraw.records.signature import Signature
 from redraw.uri import Uri
 
-__all__ = ["Checkpoint", "CheckpointFormat", "ExportedModel", "LedgerSummary", "TrainingRun", "WeightsKind"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointFormat",
+    "ExportedModel",
+    "LedgerSummary",
+    "Metrics",
+    "TrainingRun",
+    "WeightsKind",
+    "finite_metrics",
+    "format_metrics",
+]
 
 WeightsKind = Literal["raw", "average"]
 CheckpointFormat = Literal["tensor_bundle", "saver_v1", "keras", "keras_weights", "keras_h5"]
+# Name to value; None of one that is NaN or infinite, for JSON has no such numbers.
+Metrics = Mapping[str, float | None]
+
+
+def finite_metrics(metrics: Metrics) -> dict[str, float | None]:
+    """Metrics as records have them: None in place of what is NaN or infinite."""
+    return {
+        name: value if value is not None and math.isfinite(value) else None for name, value in metrics.items()
+    }
+
+
+def format_metrics(metrics: Metrics, form: str = ".4g") -> str:
+    """Metrics for a log line or a table."""
+    return ", ".join(
+        f"{name} {'not a number' if value is None else format(value, form)}"
+        for name, value in metrics.items()
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +64,14 @@ class TrainingRun(Record):
     uri: Uri
     run: str
     step: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     lower_is_better: tuple[str, ...] = ()
     warm_start: Uri | None = None
+
+    def __post_init__(self) -> None:
+        """Parse its names and URIs, and drop what is no number: older records hold NaN as it is."""
+        super().__post_init__()
+        object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +103,15 @@ class Checkpoint(Record):
     trained_at: str
     digest: str
     size_bytes: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     run: str | None = None
     averages: bool = False
     lower_is_better: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Parse its names and URIs, and drop what is no number: older records hold NaN as it is."""
+        super().__post_init__()
+        object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
     @property
     def files_uri(self) -> Uri:

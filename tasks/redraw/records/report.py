@@ -9,7 +9,10 @@ from typing import Literal
 from redraw.names import ModelName
 from redraw.records.base import Record
 
-__all__ = ["Check", "ExaminedObjects", "ValidationReport"]
+__all__ = ["WAIVABLE_FAILURES", "Check", "ExaminedObjects", "ValidationReport"]
+
+# The checks of which a person may know better: what a file describes need not be what is wanted.
+WAIVABLE_FAILURES = frozenset({"file-configuration"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,8 @@ class Check:
         expected: What a good export shows.
         found: What this one shows.
         advice: What to do about it; empty when it passed.
-        waived: Why publication goes ahead although the check was not run; empty where it was not waived.
+        waived: Why publication goes ahead although the check was not run, or failed and is one of
+            `WAIVABLE_FAILURES`; empty where it was not waived.
         seconds: How long it took.
     """
 
@@ -38,8 +42,9 @@ class Check:
 
     @property
     def admits(self) -> bool:
-        """Whether it lets the export pass: it passed, or it was not run and that was waived."""
-        return self.status == "passed" or (self.status == "not_run" and bool(self.waived))
+        """Whether it lets the export pass: it passed, or that it did not was waived, as far as it may be."""
+        waivable = self.status == "not_run" or self.name in WAIVABLE_FAILURES
+        return self.status == "passed" or (waivable and bool(self.waived))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +70,7 @@ class ValidationReport(Record):
         checks: Each by name.
         passed: Whether every check passed, or was waived.
         validated_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
-        waivers: Check to the reason why it may be `not_run`, as they were asked for.
+        waivers: Check to the reason why it may be left undone, as they were asked for.
         allow_breaking: Why a breaking change of signatures was wanted; empty where none was.
         against: The live version that it was compared with.
         attachments: Name to URI of what is to be looked at: `report.html`, `graphs.svg`, `graphs.json`,

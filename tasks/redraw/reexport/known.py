@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from redraw.errors import ObjectConflict
 from redraw.publish.bucket.integrity import demand_whole
-from redraw.publish.bucket.layout import REVISIONS, Claim, read_claim, read_release
-from redraw.publish.push.versions import version_of
+from redraw.publish.bucket.layout import Claim, read_release
+from redraw.publish.push.versions import claims_of_second
 from redraw.records import Checkpoint, ExportedModel, MadeBy, Release, WeightsKind
 from redraw.records.files import ListedFile
 from redraw.storage.opening import Storage
@@ -95,11 +95,7 @@ def _find(
     same_claim: Callable[[Claim], bool],
     same_release: Callable[[Release], bool],
 ) -> Release | None:
-    for revision in range(REVISIONS):
-        version = version_of(checkpoint.trained_at, revision)
-        claim = read_claim(storage, checkpoint.model, version)
-        if claim is None:
-            return None
+    for version, claim in claims_of_second(storage, checkpoint.model, checkpoint.trained_at).items():
         if not same_claim(claim):
             continue
         release = read_release(storage, checkpoint.model, version)

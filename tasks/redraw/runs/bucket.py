@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from redraw.errors import ObjectConflict, StorageUnavailable
-from redraw.records import TrainingRun
+from redraw.records import Metrics, TrainingRun
 from redraw.runs.folder import METRICS, RECORD, RunFolder
 from redraw.storage.files import TreeFile, scan_file
 from redraw.storage.opening import (
@@ -89,7 +88,7 @@ class RemoteRunFolder(RunFolder):
         """
         self._put(RECORD, run.to_bytes())
 
-    def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def add_evaluation(self, step: int, metrics: Metrics) -> None:
         """Append a line to the metrics.
 
         Raises:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from redraw.errors import InvalidRecord
-from redraw.records import TrainingRun
+from redraw.records import Metrics, TrainingRun, finite_metrics
 from redraw.storage.files import write_atomically
 from redraw.uri import Uri
 
@@ -31,7 +30,11 @@ class Evaluation:
 
     step: int
     time: str
-    metrics: Mapping[str, float]
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        """Drop what is no number: older files hold NaN as it is."""
+        object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
 
 class RunFolder:
@@ -78,11 +81,15 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self._record, run.to_bytes())
 
-    def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def add_evaluation(self, step: int, metrics: Metrics) -> None:
         """Append a line to the metrics, and wait until the disk has it."""
-        line = {"step": step, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "metrics": dict(metrics)}
+        line = {
+            "step": step,
+            "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "metrics": finite_metrics(metrics),
+        }
         with self._metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -97,7 +104,7 @@ class RunFolder:
         for number, line in enumerate(lines, start=1):
             try:
                 evaluation = Evaluation(**json.loads(line))
-            except (ValueError, TypeError) as err:
+            except (ValueError, TypeError, AttributeError) as err:
                 if number == len(lines):
                     break
                 raise InvalidRecord(
@@ -107,7 +114,7 @@ class RunFolder:
             found[evaluation.step] = evaluation
         return found
 
-    def last_metrics(self) -> Mapping[str, float]:
+    def last_metrics(self) -> Metrics:
         """The newest evaluation's metrics; empty before the first."""
         evaluations = self.evaluations()
         return evaluations[max(evaluations)].metrics if evaluations else {}

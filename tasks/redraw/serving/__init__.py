@@ -8,7 +8,15 @@ and a session for each model. It may die of a model; the caller gets an error, a
 request finds a new worker.
 """
 
-from redraw.serving.errors import LoadFailed, RequestRefused, ServingCrashed
+from redraw.serving.errors import LoadFailed, OperationsRefused, RequestRefused, ServingCrashed
 from redraw.serving.process import Latency, LoadedModel, ServingProcess
 
-__all__ = ["Latency", "LoadFailed", "LoadedModel", "RequestRefused", "ServingCrashed", "ServingProcess"]
+__all__ = [
+    "Latency",
+    "LoadFailed",
+    "LoadedModel",
+    "OperationsRefused",
+    "RequestRefused",
+    "ServingCrashed",
+    "ServingProcess",
+]

@@ -5,7 +5,18 @@ None of these is an error of Redraw: they are findings, and a check turns each i
 
 from __future__ import annotations
 
-__all__ = ["LoadFailed", "RequestRefused", "ServingCrashed", "ServingFailure"]
+__all__ = [
+    "NO_SANDBOX",
+    "LoadFailed",
+    "OperationsRefused",
+    "RequestRefused",
+    "SandboxMissing",
+    "ServingCrashed",
+    "ServingFailure",
+]
+
+# The worker's code of `SandboxMissing`; TensorFlow has none of that name.
+NO_SANDBOX = "NO_SANDBOX"
 
 
 class ServingFailure(Exception):
@@ -14,6 +25,14 @@ class ServingFailure(Exception):
 
 class LoadFailed(ServingFailure):
     """The C++ loader refuses the SavedModel."""
+
+
+class OperationsRefused(LoadFailed):
+    """The SavedModel holds operations that no model may hold: it is not loaded."""
+
+
+class SandboxMissing(LoadFailed):
+    """This machine cannot keep a model from reading other files, and that was demanded."""
 
 
 class RequestRefused(ServingFailure):

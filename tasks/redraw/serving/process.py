@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from redraw.serving.errors import LoadFailed, RequestRefused, ServingCrashed
+from redraw.errors import CheckpointError
+from redraw.serving.errors import (
+    NO_SANDBOX,
+    LoadFailed,
+    OperationsRefused,
+    RequestRefused,
+    SandboxMissing,
+)
+from redraw.serving.graph.allowed import demand_allowed
+from redraw.serving.graph.serving_graph import ServingGraph, read_meta_graphs
+from redraw.serving.sandbox.enter import Sandbox
 from redraw.serving.wire import normalize_array
 from redraw.serving.worker_process import WorkerProcess
 
 __all__ = ["Latency", "LoadedModel", "ServingProcess"]
 
+_logger = logging.getLogger(__name__)
+
 _REQUEST_SECONDS = 60.0
 _LOAD_SECONDS = 120.0
 _SLOWEST_DISK = 20e6  # bytes a second
+# What the loader reads, and what it would read instead.
+_GRAPH = "saved_model.pb"
+_OTHER_GRAPHS = ("saved_model.pbtxt", "saved_model.cpb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +58,30 @@ class Latency:
 
 
 class ServingProcess:
-    """TensorFlow's C++ runtime in a process of its own, as a context manager.
+    """TensorFlow's C++ runtime in processes of their own, one a model, as a context manager.
 
-    It starts when it is made, holds any number of models, and is started again after it died.
+    The first starts when this is made, so that it is there once it is needed; a model whose process
+    died is loaded again by its next use.
 
     Args:
-        request_seconds: After so long without an answer to a request it is ended.
+        request_seconds: After so long without an answer to a request a process is ended.
         load_seconds: The same for a load, on top of the time that a slow disk takes.
+        demand_sandbox: Whether a model may be loaded only if other files are out of its reach.
     """
 
     def __init__(
-        self, *, request_seconds: float = _REQUEST_SECONDS, load_seconds: float = _LOAD_SECONDS
+        self,
+        *,
+        request_seconds: float = _REQUEST_SECONDS,
+        load_seconds: float = _LOAD_SECONDS,
+        demand_sandbox: bool = False,
     ) -> None:
         self.request_seconds = request_seconds
         self.load_seconds = load_seconds
-        self._ids = itertools.count(1)
-        self.worker = WorkerProcess()
+        self.demand_sandbox = demand_sandbox
+        self._workers: list[WorkerProcess] = []
+        self._spare: WorkerProcess | None = None
+        self.prepare()
 
     def __enter__(self) -> Self:
         return self
@@ -67,43 +89,79 @@ class ServingProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def pid(self) -> int:
-        """The process that answers now."""
-        return self.worker.pid
+    def prepare(self) -> None:
+        """Start the process of the next model, unless it is there."""
+        self._spare = self._spare or WorkerProcess()
+
+    def take_worker(self) -> WorkerProcess:
+        """A process that holds no model yet; `close` ends it at the latest."""
+        worker, self._spare = self._spare or WorkerProcess(), None
+        self._workers = [*(other for other in self._workers if not other.ended), worker]
+        return worker
 
     def close(self) -> None:
-        """End the process."""
-        self.worker.end()
+        """End the processes."""
+        for worker in (*self._workers, *([self._spare] if self._spare else [])):
+            worker.end()
 
-    def load(self, folder: Path, tags: Sequence[str] = ("serve",)) -> LoadedModel:
-        """Load a SavedModel as a server does.
+    def load(
+        self,
+        folder: Path,
+        tags: Sequence[str] = ("serve",),
+        declared: Callable[[], Collection[str]] = tuple,
+    ) -> LoadedModel:
+        """Load a SavedModel as a server does, if its operations are allowed.
 
         Args:
             folder: It.
             tags: Which of its graphs.
+            declared: Operations that its definition declares in `stateful_ops`; called if there are
+                some that have to be declared.
 
         Raises:
+            OperationsRefused: It holds operations that no model may hold.
+            SandboxMissing: A sandbox is demanded, and this machine has none.
             LoadFailed: The C++ loader refuses it.
             ServingCrashed: The process died of it.
         """
-        return LoadedModel(self, folder, tuple(tags), next(self._ids))
+        _demand_loadable(folder, tags, declared)
+        return LoadedModel(self, folder, tuple(tags))
+
+
+def _demand_loadable(folder: Path, tags: Sequence[str], declared: Callable[[], Collection[str]]) -> None:
+    """Look through the graph that the C++ loader would choose; what it finds none in it refuses itself."""
+    for other in _OTHER_GRAPHS:
+        if (folder / other).exists():
+            raise OperationsRefused(f"expected the graph in {_GRAPH} alone, got {other} as well")
+    try:
+        graphs = read_meta_graphs(folder / _GRAPH) if (folder / _GRAPH).exists() else []
+    except CheckpointError as err:
+        raise LoadFailed(str(err)) from err
+    for graph in graphs:
+        if set(graph.meta_info_def.tags) == set(tags):
+            demand_allowed(ServingGraph(graph), declared)
 
 
 class LoadedModel:
-    """A SavedModel in the serving process; loaded again by its next use after the process died.
+    """A SavedModel in a serving process; loaded again by its next use after the process died.
 
     Attributes:
         folder: The SavedModel.
         load_seconds: How long the C++ loader took.
+        sandbox: What its process is kept in.
     """
 
-    def __init__(self, serving: ServingProcess, folder: Path, tags: tuple[str, ...], number: int) -> None:
+    def __init__(self, serving: ServingProcess, folder: Path, tags: tuple[str, ...]) -> None:
         self.folder = folder
         self.load_seconds = 0.0
-        self._serving, self._tags, self._number = serving, tags, number
-        self._loaded_in: int | None = None
-        self._load()
+        self.sandbox = Sandbox()
+        self._serving, self._tags = serving, tags
+        self._worker = self._load()
+
+    @property
+    def pid(self) -> int:
+        """The process that answers now."""
+        return self._worker.pid
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Ask for one answer; the inputs need not fit the signature.
@@ -159,30 +217,32 @@ class LoadedModel:
         return digests
 
     def close(self) -> None:
-        """Give back the model's memory."""
-        if self._loaded_in == self._serving.worker.generation:
-            with suppress(ServingCrashed):  # its memory is gone then
-                self._ask({"command": "close"}, {})
-        self._loaded_in = None
+        """End the process, and give back its memory."""
+        self._worker.end()
 
-    def _load(self) -> None:
-        folder = self.folder.absolute()
+    def _load(self) -> WorkerProcess:
+        folder, worker = self.folder.resolve(), self._serving.take_worker()
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         seconds = self._serving.load_seconds + size / _SLOWEST_DISK
-        request = {"command": "load", "folder": str(folder), "tags": self._tags, "model": self._number}
+        request = {
+            "folder": str(folder),
+            "tags": self._tags,
+            "demand_sandbox": self._serving.demand_sandbox,
+        }
         try:
-            header, _ = self._serving.worker.ask(request, {}, seconds)
+            header, _ = worker.ask(request, {}, seconds)
         except RequestRefused as err:
-            raise LoadFailed(str(err)) from err
-        self.load_seconds = float(header["seconds"])
-        self._loaded_in = self._serving.worker.generation
+            worker.end()
+            raise (SandboxMissing if err.code == NO_SANDBOX else LoadFailed)(str(err)) from err
+        self.load_seconds, self.sandbox = float(header["seconds"]), Sandbox(**header["sandbox"])
+        if self.sandbox.missing:
+            _logger.warning("%s is loaded with less than the whole %s", folder, self.sandbox)
+        return worker
 
     def _ask(
         self, request: Mapping[str, Any], inputs: Mapping[str, np.ndarray], more_seconds: float = 0.0
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        self._serving.worker.wake()
-        if self._loaded_in != self._serving.worker.generation:
-            self._load()
+        if self._worker.ended:
+            self._worker = self._load()
         arrays = {name: normalize_array(np.asarray(value)) for name, value in inputs.items()}
-        seconds = self._serving.request_seconds + more_seconds
-        return self._serving.worker.ask({**request, "model": self._number}, arrays, seconds)
+        return self._worker.ask(request, arrays, self._serving.request_seconds + more_seconds)

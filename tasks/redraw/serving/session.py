@@ -47,13 +47,6 @@ class ModelSession:
             library.TF_DeleteBuffer(meta_graph)
         self._variables: VariableReader | None = None
 
-    def close(self) -> None:
-        """Give back the session, and with it the variables."""
-        for function in (self._library.TF_CloseSession, self._library.TF_DeleteSession):
-            with Status() as status:
-                function(self._session, status.pointer)
-        self._library.TF_DeleteGraph(self._graph)
-
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Answer one request.
 

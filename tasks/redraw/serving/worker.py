@@ -1,7 +1,8 @@
-"""The process that holds TensorFlow's C++ runtime: `python -m redraw.serving.worker FD`.
+"""The process that holds TensorFlow's C++ runtime, and one model: `python -m redraw.serving.worker FD`.
 
 It takes requests from the socket of the file descriptor and answers them one after the
-other, until the other side is gone. Its standard output and error are the log.
+other, until the other side is gone. Its standard output and error are the log. Before it loads
+the model it gives up everything else, while it still has a single thread.
 """
 
 from __future__ import annotations
@@ -13,11 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+# What is needed once the files are out of reach is imported before.
+from tensorboard.compat.proto import meta_graph_pb2  # noqa: F401
+
+from redraw.serving.errors import NO_SANDBOX
 from redraw.serving.library import StatusError, tensorflow_library
+from redraw.serving.sandbox.enter import enter_sandbox
 from redraw.serving.session import ModelSession
 from redraw.serving.wire import receive, send
 
@@ -28,35 +35,24 @@ _Message = tuple[dict[str, Any], _Arrays]
 
 
 class _Worker:
-    def __init__(self) -> None:
-        self._models: dict[int, ModelSession] = {}
+    def __init__(self, model: ModelSession) -> None:
+        self._model = model
 
     def answer(self, header: Mapping[str, Any], arrays: _Arrays) -> _Message:
         """Do what a request asks; what TensorFlow refuses becomes part of the answer."""
-        commands: Mapping[str, Callable[[Mapping[str, Any], _Arrays], _Message]] = {
-            "version": lambda *_: ({"version": tensorflow_library().TF_Version().decode()}, {}),
-            "load": self._load,
-            "answer": lambda h, a: ({}, self._models[h["model"]].answer(h["signature"], a)),
-            "measure": lambda h, a: (
-                {"took": self._models[h["model"]].measure(h["signature"], a, h["seconds"])},
+        model = self._model
+        commands: Mapping[str, Callable[[], _Message]] = {
+            "answer": lambda: ({}, model.answer(header["signature"], arrays)),
+            "measure": lambda: (
+                {"took": model.measure(header["signature"], arrays, header["seconds"])},
                 {},
             ),
-            "variables": lambda h, _: ({"digests": self._models[h["model"]].digest_variables()}, {}),
-            "close": self._close,
+            "variables": lambda: ({"digests": model.digest_variables()}, {}),
         }
         try:
-            return commands[header["command"]](header, arrays)
+            return commands[header["command"]]()
         except StatusError as err:
             return {"error": {"code": err.code, "message": err.message}}, {}
-
-    def _load(self, header: Mapping[str, Any], _: _Arrays) -> _Message:
-        started = time.monotonic()
-        self._models[header["model"]] = ModelSession(header["folder"], header["tags"])
-        return {"seconds": time.monotonic() - started}, {}
-
-    def _close(self, header: Mapping[str, Any], _: _Arrays) -> _Message:
-        self._models.pop(header["model"]).close()
-        return {}, {}
 
 
 def _read_requests(connection: Connection, requests: queue.Queue[_Message]) -> None:
@@ -70,9 +66,25 @@ def _read_requests(connection: Connection, requests: queue.Queue[_Message]) -> N
 
 def _main() -> None:
     connection = Connection(int(sys.argv[1]))
+    try:
+        send(connection, {"version": tensorflow_library().TF_Version().decode()}, {})
+        header, _ = receive(connection)
+    except (EOFError, OSError):
+        return  # the client has no model
+    sandbox = enter_sandbox(Path(header["folder"]))
+    said = {"sandbox": {"layers": sandbox.layers, "missing": sandbox.missing}}
+    if header["demand_sandbox"] and not sandbox.hides_files:
+        send(connection, {**said, "error": {"code": NO_SANDBOX, "message": str(sandbox)}}, {})
+        return
     requests: queue.Queue[_Message] = queue.Queue()
     threading.Thread(target=_read_requests, args=(connection, requests), daemon=True).start()
-    worker = _Worker()
+    started = time.monotonic()
+    try:
+        worker = _Worker(ModelSession(header["folder"], header["tags"]))
+    except StatusError as err:
+        send(connection, {"error": {"code": err.code, "message": err.message}}, {})
+        return
+    send(connection, {**said, "seconds": time.monotonic() - started}, {})
     while True:
         send(connection, *worker.answer(*requests.get()))
 

@@ -7,12 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,27 +24,55 @@ __all__ = ["WorkerProcess"]
 _START_SECONDS = 120.0
 _END_SECONDS = 5.0
 _LOG_BYTES = 600
-# The same for every model and machine: errors alone, no GPU, and no notice of either.
-_SETTINGS = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
+_PIPE_BYTES = 1 << 16
+# The same for every model and machine: errors alone, no GPU, and no notice of either. NumPy starts no
+# threads: the sandbox is for all threads only while there is one.
+_SETTINGS = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "LC_ALL": "C.UTF-8",
+}
+# All that the worker gets of this process's environment: how to find its libraries, and how to compute.
+_PASSED_ON = (
+    *("LD_LIBRARY_PATH", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    *("TF_XLA_FLAGS", "OMP_NUM_THREADS"),
+)
 
 
 class WorkerProcess:
-    """The worker, started now, and again when it is asked after it died.
-
-    Attributes:
-        generation: How often it was started; the models of another generation are gone.
-    """
+    """The worker, started now; it holds one model, and does not come back once it died."""
 
     def __init__(self) -> None:
-        self.generation = 0
+        root = Path(redraw.__file__).resolve().parents[1]
+        ours, theirs = socket.socketpair()
+        self._log, log = os.pipe()
+        # What nobody reads of a full log is lost; it never holds the worker up.
+        for end in (self._log, log):
+            os.set_blocking(end, False)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - no shell, and this interpreter
+                [sys.executable, "-m", "redraw.serving.worker", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=root,
+                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _SETTINGS,
+                pass_fds=(theirs.fileno(),),
+            )
+        os.close(log)
+        self._connection = Connection(ours.detach())
         self._greeted = False
-        self._asked_at = 0
-        self._start()
 
     @property
     def pid(self) -> int:
-        """The worker that runs now."""
+        """The worker's process."""
         return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was ended, or its death was told."""
+        return self._connection.closed
 
     def ask(
         self, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], seconds: float
@@ -64,8 +91,8 @@ class WorkerProcess:
             RequestRefused: TensorFlow answers with an error.
             ServingCrashed: The worker died of it, or did not answer in time.
         """
-        self.wake()
-        self._asked_at = os.fstat(self._log.fileno()).st_size
+        self._wake()
+        self._read_log()  # what was written before is of another request
         try:
             send(self._connection, header, arrays)
             answer, values = self._receive(seconds)
@@ -75,57 +102,41 @@ class WorkerProcess:
             raise RequestRefused(answer["error"]["code"], answer["error"]["message"])
         return answer, values
 
-    def wake(self) -> None:
-        """See that there is a worker that has its library; the time of starting is no request's.
-
-        Raises:
-            ServingCrashed: It died since it was last asked. The next call starts another.
-        """
-        if self._connection.closed:
-            self._start()
-        elif self._process.poll() is not None:
-            raise self._crashed()
-        if not self._greeted:
-            try:
-                send(self._connection, {"command": "version"}, {})
-                self._receive(_START_SECONDS)
-            except (EOFError, OSError) as err:
-                raise self._crashed() from err
-            self._greeted = True
-
     def end(self) -> None:
         """End the worker, at once if it does not end by itself."""
+        if self.ended:
+            return
         self._connection.close()  # which it sees even while it is in the middle of an answer
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._log.close()
+        os.close(self._log)
 
-    def _start(self) -> None:
-        root = Path(redraw.__file__).resolve().parents[1]
-        ours, theirs = socket.socketpair()
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - no shell, and this interpreter
-                [sys.executable, "-m", "redraw.serving.worker", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                cwd=root,
-                env=os.environ | _SETTINGS,
-                pass_fds=(theirs.fileno(),),
-            )
-        self._connection = Connection(ours.detach())
-        self._greeted, self._asked_at = False, 0
-        self.generation += 1
+    def _wake(self) -> None:
+        """See that the worker lives and has its library; the time of starting is no request's."""
+        if self._process.poll() is not None:
+            raise self._crashed()
+        if not self._greeted:
+            try:
+                self._receive(_START_SECONDS)
+            except (EOFError, OSError) as err:
+                raise self._crashed() from err
+            self._greeted = True
 
     def _receive(self, seconds: float) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if not self._connection.poll(seconds):
             self.end()
             raise ServingCrashed(f"no answer within {seconds:g} s; the serving process was ended")
         return receive(self._connection)
+
+    def _read_log(self) -> bytes:
+        parts = []
+        with suppress(BlockingIOError):
+            while part := os.read(self._log, _PIPE_BYTES):
+                parts.append(part)
+        return b"".join(parts)
 
     def _crashed(self) -> ServingCrashed:
         """How the worker died, in its own words."""
@@ -135,8 +146,8 @@ class WorkerProcess:
         self._process.kill()
         how = _how(self._process.wait())
         # What it wrote since it was asked, from the start: what went wrong, then the trace.
-        words = os.pread(self._log.fileno(), _LOG_BYTES, self._asked_at).decode(errors="replace").split()
-        self._log.close()
+        words = self._read_log()[:_LOG_BYTES].decode(errors="replace").split()
+        os.close(self._log)
         return ServingCrashed(f"the serving process {how}" + (f": {' '.join(words)}" if words else ""))
 
 

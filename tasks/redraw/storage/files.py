@@ -116,7 +116,7 @@ def digest_files(files: Iterable[tuple[str, int, str]]) -> str:
     Returns:
         SHA-256 in hex.
     """
-    listed = json.dumps(sorted([*file] for file in files))
+    listed = json.dumps(sorted([*file] for file in files), allow_nan=False)
     return hashlib.sha256(listed.encode()).hexdigest()
 
 

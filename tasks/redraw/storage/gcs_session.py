@@ -10,9 +10,11 @@ import google.auth
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
+from google.oauth2.credentials import Credentials as TokenCredentials
 from requests.adapters import HTTPAdapter
 
 from redraw.compat.storage import client_over
+from redraw.settings import STORAGE_TOKEN
 from redraw.storage.credentials import storage_credentials
 
 __all__ = ["connect", "open_session"]
@@ -47,11 +49,13 @@ def connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
     One pair for all buckets of the process: they share connections, which are kept open.
 
     Args:
-        emulator: The URL of a server that stands in for the service and asks for no credentials.
+        emulator: The URL of a server that stands in for the service; it asks for no credentials, or
+            for the token in `REDRAW_STORAGE_TOKEN`.
     """
     credentials = storage_credentials()
     if credentials is None and emulator:
-        credentials = AnonymousCredentials()
+        token = STORAGE_TOKEN.read()
+        credentials = TokenCredentials(token) if token else AnonymousCredentials()
     if credentials is None:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
     session = open_session(credentials)

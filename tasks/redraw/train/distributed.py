@@ -80,6 +80,8 @@ class DistributedTrainer(Trainer):
         # Gradients are summed up before they are clipped: what the optimizer clips is the sum.
         self._sum_up = take_gradient_sum(self._optimizer)
 
+    _passing = _LOST
+
     def restore(self, warm_start: Uri | None) -> int:
         """As `StepLoop.restore`; what the chief has restored, every worker gets."""
         if self._cluster.leads:

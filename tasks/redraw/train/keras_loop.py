@@ -14,7 +14,8 @@ import tensorflow as tf
 from redraw.checkpoint.select import last_whole_checkpoint
 from redraw.compat.keras import repair_async_saving
 from redraw.definition import Mode, ModelDefinition
-from redraw.errors import CheckpointMismatch
+from redraw.definition.user_code import method_of, running_user_code
+from redraw.errors import CheckpointMismatch, one_line
 from redraw.networks.modules import copy_weights, draw_network, is_random_state, weights_by_name
 from redraw.records import TrainingRun
 from redraw.runs.folder import RunFolder
@@ -52,8 +53,9 @@ class Trainer(StepLoop):
         self._evaluated = draw_network(definition, Mode.EVALUATE)
         self._average = self._drawn_average()
         with self._place():
-            self._optimizer = definition.optimizer()
-            self._optimizer.build(self._network.trainable_variables)
+            with running_user_code(method_of(definition, "optimizer")):
+                self._optimizer = definition.optimizer()
+                self._optimizer.build(self._network.trainable_variables)
             self._step = tf.Variable(0, dtype=tf.int64, name="step")
         self._checkpoint = tf.train.Checkpoint(**self._tracked())
         repair_async_saving()
@@ -178,7 +180,7 @@ def _read(checkpoint: tf.train.Checkpoint, prefix: str, partial: bool = False) -
             status.expect_partial()
         status.assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.NotFoundError) as err:
-        first_line = str(err).partition("\n")[0]
+        first_line = one_line(str(err).partition("\n")[0])
         raise CheckpointMismatch(
             f"{prefix}: expected a checkpoint of this network, got another: {first_line}."
             " Train into a new folder, or name another checkpoint."

@@ -121,9 +121,7 @@ def test_train_of_a_recording_says_that_it_cannot(announce: Announce, tmp_path: 
     announce("churn", record(CASE, tmp_path / "run"))
 
     with pytest.raises(InvalidDefinition, match="which is exported and not trained|drawn from a recording"):
-        train_model(
-            TrainRequest.from_json({"model": "churn", "run": str(tmp_path / "r"), "out": str(tmp_path / "r")})
-        )
+        train_model(TrainRequest.from_json({"model": "churn", "out": str(tmp_path / "r")}))
 
 
 @pytest.mark.parametrize(

@@ -342,18 +342,18 @@ def test_reexport_while_the_storage_does_not_answer_ends_the_batch(
     checkpoints = Before(add_lines(str(tmp_path / "catalogue"), days))
     asked: list[str] = []
 
-    def silent(_storage: object, model: str, version: int) -> None:
-        asked.append(f"{model}/{version}")
+    def silent(_storage: object, model: str, trained_at: str) -> None:
+        asked.append(f"{model}/{trained_at}")
         raise StorageUnavailable(f"{bucket}: expected an answer, got none in 60 s. Try again later.")
 
     checkpoints.number = 1
-    checkpoints.happens = lambda: monkeypatch.setattr("redraw.reexport.known.read_claim", silent)
+    checkpoints.happens = lambda: monkeypatch.setattr("redraw.reexport.known.claims_of_second", silent)
     request = checkpoints.asked_in(str(tmp_path / "scratch"), bucket)
 
     with pytest.raises(StorageUnavailable, match="expected an answer"):
         reexport_checkpoints(request)
 
-    assert asked == [f"{MODEL}/2025030212000000"]
+    assert asked == [f"{MODEL}/{days[2]}"]
 
 
 def test_reexport_version_that_lost_an_object_puts_it_back(

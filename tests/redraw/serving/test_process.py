@@ -124,18 +124,18 @@ def test_load_folder_without_a_model_fails(serving: ServingProcess, tmp_path: Pa
 
 def test_answer_after_a_kill_tells_of_it_once_and_then_answers(mortal: ServingProcess, mirror: Path) -> None:
     model = mortal.load(mirror)
-    killed = mortal.pid
+    killed = model.pid
     os.kill(killed, signal.SIGSEGV)
     with pytest.raises(ServingCrashed, match="was killed by SIGSEGV"):
         model.answer("counted", {"x": np.float32([1])})
     assert model.answer("counted", {"x": np.float32([1])})["y"].tolist() == [2]
-    assert mortal.pid != killed
+    assert model.pid != killed
     assert mortal.load(mirror).load_seconds > 0
 
 
 def test_answer_killed_in_the_middle_tells_by_which_signal(mortal: ServingProcess, mirror: Path) -> None:
     model = mortal.load(mirror)
-    threading.Timer(0.3, os.kill, (mortal.pid, signal.SIGABRT)).start()
+    threading.Timer(0.3, os.kill, (model.pid, signal.SIGABRT)).start()
     with pytest.raises(ServingCrashed, match="was killed by SIGABRT"):
         model.answer("endless", {"x": np.int32([-1])})
     assert model.answer("endless", {"x": np.int32([5])})["y"].tolist() == [5]
@@ -145,7 +145,7 @@ def test_answer_that_never_comes_ends_the_process(
     mortal: ServingProcess, mirror: Path, until: Callable[..., None]
 ) -> None:
     model = mortal.load(mirror)
-    hung = mortal.pid
+    hung = model.pid
     with pytest.raises(ServingCrashed, match="no answer within 3 s"):
         model.answer("endless", {"x": np.int32([-1])})
     until(lambda: not Path(f"/proc/{hung}").exists(), "the end of the process that hung")
@@ -158,9 +158,9 @@ from pathlib import Path
 from redraw.serving import ServingProcess
 
 serving = ServingProcess()
-serving.load(Path(sys.argv[1]))
+model = serving.load(Path(sys.argv[1]))
 assert not [name for name in sys.modules if name.partition(".")[0] in ("tensorflow", "keras")]
-print(serving.pid, flush=True)
+print(model.pid, flush=True)
 os._exit(0)
 """
 

@@ -31,14 +31,20 @@ from redraw.storage.opening import (
     upload_tree,
     write_uri,
 )
+from redraw_airflow.standalone.settings import Settings
+from tests.embedded import reach_storage
 from tests.publishing.faults import Fault, Wait
 from tests.publishing.proxy import run_proxy
 
 
-@pytest.fixture(params=["local", "bucket", "prefix"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+@pytest.fixture(params=["local", "bucket", "prefix", "embedded"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     if request.param == "local":
         return open_storage(str(tmp_path / "objects"))
+    if request.param == "embedded":
+        settings: Settings = request.getfixturevalue("own_storage")
+        reach_storage(monkeypatch, settings)
+        return open_storage(f"{settings.model_bucket}/{tmp_path.name}")
     uri = request.getfixturevalue("bucket")
     return open_storage(uri if request.param == "bucket" else f"{uri}/some/prefix")
 

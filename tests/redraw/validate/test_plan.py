@@ -1,17 +1,27 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from redraw.records import Check, ExportedModel
-from redraw.validate.plan import PLAN
+from redraw.validate.plan import PLAN, PlannedCheck
 from redraw.validate.subject.subject import Subject
+from redraw.validate.validator import examine
 
 STATIC = [
     *("graph-size", "files-whole", "digest", "serve-tag", "finite-weights", "method-names"),
     *("live-signatures", "custom-ops", "host-code", "unreached-functions", "single-copy"),
-    *("inference-ops", "weights-source", "signatures", "serving-runtime", "size-budget", "assets"),
+    *(
+        "inference-ops",
+        "weights-source",
+        "file-configuration",
+        "signatures",
+        "serving-runtime",
+        "size-budget",
+        "assets",
+    ),
 ]
 
 RunCheck = Callable[[str, Subject], Check]
@@ -48,6 +58,16 @@ def test_plan_needs_only_what_comes_before() -> None:
     assert len(set(names)) == len(names)
     for number, planned in enumerate(PLAN):
         assert set(planned.needs) <= set(names[:number])
+
+
+def test_examine_waived_failure_passes_only_where_a_person_may_know_better(
+    hand_made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Check(name="", status="failed", looked_at="it", expected="this", found="that")
+    monkeypatch.setattr(PlannedCheck, "run", lambda planned, _: replace(failed, name=planned.name))
+    for name, passed in (("file-configuration", True), ("size-budget", False)):
+        report = examine(hand_made.subject(), {name: "it is wanted"}, [PlannedCheck(name, "")])
+        assert (report.passed, bool(report.checks[0].waived)) == (passed, passed)
 
 
 def test_check_real_export_without_tensorflow_passes(mnist_export: ExportedModel) -> None:

@@ -6,53 +6,132 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.utils.types import DagRunType
 
 from redraw.errors import InvalidRequest
-from redraw_airflow.operators.approval import approval_wanted, describe_release
+from redraw_airflow.operators.approval import (
+    approval_wanted,
+    demand_approval,
+    describe_batch,
+    describe_release,
+)
+from redraw_airflow.operators.training import ApproveReexportOperator, PushModelOperator, ReexportOperator
 from tests.redraw_airflow.deciding import EXPORT, REPORT
 
-DEFINITION = '"""A model."""\nclass Model:\n    approval: bool = {approval}\n'
+DEFINITION = '"""A model."""\nclass Model:\n    {attribute}: bool = {value}\n'
 
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two models: `asking` waits for a person by itself, `plain` does not."""
+    """Models: `asking` waits for a person, `two` for another one than who started it, `plain` for none."""
     package = tmp_path / "asked_models"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "asking.py").write_text(DEFINITION.format(approval=True))
-    (package / "plain.py").write_text(DEFINITION.format(approval=False))
+    (package / "asking.py").write_text(DEFINITION.format(attribute="approval", value=True))
+    (package / "two.py").write_text(DEFINITION.format(attribute="approval_by_another", value=True))
+    (package / "plain.py").write_text(DEFINITION.format(attribute="approval", value=False))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("REDRAW_MODELS", "asked_models")
 
 
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize(
-    ("choice", "model", "run_type", "wanted"),
+    ("choice", "model", "wanted"),
     [
-        ("default", "asking", DagRunType.SCHEDULED, True),
-        ("default", "asking", DagRunType.MANUAL, True),
-        ("default", "plain", DagRunType.SCHEDULED, False),
-        ("yes", "plain", DagRunType.MANUAL, True),
-        ("no", "asking", DagRunType.MANUAL, False),
-        ("yes", "asking", DagRunType.BACKFILL_JOB, False),
-        ("default", "asking", DagRunType.BACKFILL_JOB, False),
+        ("default", "asking", True),
+        ("default", "two", True),
+        ("default", "plain", False),
+        ("yes", "plain", True),
+        ("yes", "asking", True),
+        ("no", "plain", False),
     ],
 )
-def test_approval_wanted_by_form_and_definition_but_never_in_a_backfill(
-    choice: str, model: str, run_type: DagRunType, wanted: bool
-) -> None:
-    context = cast(Any, {"dag_run": SimpleNamespace(run_type=run_type)})
+def test_approval_wanted_by_form_or_definition(choice: str, model: str, wanted: bool) -> None:
+    assert approval_wanted(choice, model) is wanted
 
-    assert approval_wanted(choice, model, context) is wanted
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("model", ["asking", "two"])
+def test_approval_that_the_definition_asks_for_no_run_leaves_out(model: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"the definition of {model} asks for it, got 'no'"):
+        approval_wanted("no", model)
 
 
 def test_approval_wanted_by_another_word_is_refused() -> None:
-    context = cast(Any, {"dag_run": SimpleNamespace(run_type=DagRunType.MANUAL)})
-
     with pytest.raises(InvalidRequest, match="expected one of default, yes, no, got 'perhaps'"):
-        approval_wanted("perhaps", "mnist", context)
+        approval_wanted("perhaps", "mnist")
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("model", "approved_by", "requester", "message"),
+    [
+        ("asking", None, "ada", "expected a person's, .* got none"),
+        ("asking", "", None, "got none"),
+        ("two", None, None, "got none"),
+        ("two", "ada", "ada", "expected another person's than 'ada'"),
+    ],
+)
+def test_publication_without_the_approval_of_the_definition_is_refused(
+    model: str, approved_by: str | None, requester: str | None, message: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        demand_approval(model, approved_by, requester)
+
+
+@pytest.mark.usefixtures("models")
+def test_publication_with_the_approval_of_the_definition_goes_on() -> None:
+    demand_approval("asking", "ada", "ada")
+    demand_approval("two", "bob", "ada")
+    demand_approval("two", "ada", None)
+    demand_approval("plain", None, "ada")
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("operator", [PushModelOperator, ReexportOperator], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("run_type", [DagRunType.MANUAL, DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB])
+def test_publishing_operator_demands_the_approval_in_every_kind_of_run(
+    operator: Any, run_type: DagRunType
+) -> None:
+    run = SimpleNamespace(run_type=run_type, triggering_user_name="ada")
+    context = cast(Any, {"dag_run": run, "ti": SimpleNamespace(dag_id="d", run_id="r", try_number=1)})
+    records = {"saved_model": {}, "report": {}} if operator is PushModelOperator else {"checkpoints": [{}]}
+
+    def asked(**approval: Any) -> dict[str, Any]:
+        found: dict[str, Any] = operator(task_id="a", model="two", **records, **approval).asking_fields(
+            context
+        )
+        return found
+
+    for approval in (None, {"approved_by": None}, {"approved_by": "ada"}):
+        with pytest.raises(InvalidRequest, match="^approval: "):
+            asked(approval=approval)
+    assert asked(approval={"approved_by": "bob"})["by"] == "ada"
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    "user", [{"id": "1", "name": "ada"}, {"id": "ada", "name": "Ada L."}, {"id": "ada", "name": None}]
+)
+def test_answer_of_the_requester_where_another_has_to_fails_the_task(user: dict[str, Any]) -> None:
+    operator = ApproveReexportOperator(task_id="approve", model="two", plan=[])
+    context = cast(Any, {"dag_run": SimpleNamespace(triggering_user_name="ada")})
+    event = {"chosen_options": [operator.APPROVE], "responded_by_user": user, "params_input": {}}
+
+    with pytest.raises(AirflowFailException, match="expected another person's than 'ada'"):
+        operator.execute_complete(context, event)
+
+
+def test_describe_batch_lists_each_checkpoint_and_asks_once() -> None:
+    rows = [{"step": step, "trained_at": "2026|", "uri": f"gs://c/{step}"} for step in range(102)]
+
+    asked = describe_batch("mnist", "gs://models", rows)
+
+    assert asked.subject == "Publish 102 checkpoints of mnist?"
+    assert "| 7 | 2026\\| | gs://c/7 |" in asked.body.splitlines()
+    assert "And 2 more" in asked.body
+    assert describe_batch("mnist", "gs://models", rows[:1]).subject == "Publish 1 checkpoint of mnist?"
 
 
 def test_describe_release_shows_metrics_against_live_and_every_check() -> None:

@@ -208,6 +208,20 @@ def test_storage_credentials_of_anonymous_connection_are_anonymous(
     assert answer["kind"] == "AnonymousCredentials"
 
 
+def test_stage_gets_the_token_of_a_local_server_from_the_connection(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = {"conn_type": "google_cloud_platform", "password": "geheim", "extra": {"is_anonymous": True}}
+    monkeypatch.setenv("AIRFLOW_CONN_LOCAL_SERVER", json.dumps(connection))
+
+    answer, _ = ask(program, "local_server")
+
+    assert (answer["kind"], answer["first"], answer["second"]) == ("Credentials", "geheim", "geheim")
+    assert "geheim" not in json.dumps([answer["environment"], answer["arguments"]])
+    assert connection_credentials("local_server").token == "geheim"  # noqa: S105 - no password
+    assert redact("it is geheim") == "it is ***"
+
+
 def test_storage_credentials_without_operator_leave_the_search_to_google() -> None:
     look = "from redraw.storage.credentials import *; watch_parent(); print(storage_credentials())"
 

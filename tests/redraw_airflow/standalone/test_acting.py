@@ -15,6 +15,7 @@ from redraw.storage.opening import open_storage
 from redraw_airflow.standalone.airflow_api import AirflowApi, DagRun
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.settings import Settings
+from tests.embedded import reach_storage
 
 DAG = "retrain_and_export"
 MODEL = "line_module"
@@ -96,8 +97,74 @@ def _decide(api: AirflowApi, run: DagRun, option: str, until: Until) -> str:
 
 
 def _pointer(settings: Settings, patch: pytest.MonkeyPatch) -> LivePointer:
-    patch.setenv("STORAGE_EMULATOR_HOST", settings.gcs_url)
+    reach_storage(patch, settings)
     return read_pointer(open_storage(_bucket(settings)), MODEL)
+
+
+@pytest.fixture(scope="module")
+def own_answer(airflow_api: AirflowApi, embedded_settings: Settings, until: Until) -> DagRun:
+    """A run of a model whose definition wants another person's approval, answered by who started it."""
+    conf = {"model": "line_asking", "bucket": _bucket(embedded_settings), "approval_hours": 1}
+    run = airflow_api.trigger(DAG, conf=conf)
+    _wait(airflow_api, run, until, "awaiting_input")
+    assert _decide(airflow_api, run, "Approve", until) == "failed"
+    return run
+
+
+@pytest.mark.timeout(900)
+def test_approval_of_one_s_own_run_where_the_definition_forbids_it_publishes_nothing(
+    airflow_api: AirflowApi, own_answer: DagRun, embedded_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = _states(airflow_api, own_answer)
+
+    assert (states["approve"], states["push"]) == ("failed", "upstream_failed")
+    (task,) = (task for task in airflow_api.tasks(DAG, own_answer.run_id) if task.task_id == "approve")
+    said = [line.exception for line in airflow_api.log(DAG, own_answer.run_id, task) if line.exception]
+    assert "expected another person's than 'admin'" in said[-1]
+    reach_storage(monkeypatch, embedded_settings)
+    assert open_storage(_bucket(embedded_settings)).list("line_asking/") == []
+
+
+@pytest.mark.timeout(900)
+def test_approval_of_the_definition_left_out_by_a_run_is_refused_before_training(
+    airflow_api: AirflowApi, until: Until
+) -> None:
+    run = airflow_api.trigger(DAG, conf={"model": "line_asking", "approval": "no"})
+
+    assert _ended(airflow_api, DAG, run, until) == "failed"
+    assert _states(airflow_api, run)["train"] == "failed"
+
+
+@pytest.mark.timeout(900)
+def test_reexport_of_a_model_that_asks_for_approval_asks_once_for_its_batch(
+    airflow_api: AirflowApi,
+    own_answer: DagRun,
+    embedded_settings: Settings,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dag = "reexport_checkpoints"
+    conf = {"model": "line_asking", "bucket": _bucket(embedded_settings), "steps": [8]}
+    run = airflow_api.trigger(dag, conf=conf)
+    path = f"dags/{dag}/dagRuns/{run.run_id}/taskInstances/approve/-1/hitlDetails"
+
+    def states() -> dict[str, str]:
+        return {task.task_id: task.state for task in airflow_api.tasks(dag, run.run_id)}
+
+    def reading() -> bool:
+        assert "failed" not in states().values()
+        return states().get("approve") == "awaiting_input"
+
+    until(reading, "the question", SECONDS, every=1)
+    assert airflow_api._get(path)["subject"] == "Publish 1 checkpoint of line_asking?"
+    asked_since = time.monotonic()
+    until(lambda: time.monotonic() - asked_since > READING_SECONDS, "a reader", 60, every=1)
+    airflow_api._send("PATCH", path, {"chosen_options": ["Reject"], "params_input": {}})
+
+    assert _ended(airflow_api, dag, run, until) == "success"
+    assert (states()["reexport"], states()["summary"]) == ("skipped", "skipped")
+    reach_storage(monkeypatch, embedded_settings)
+    assert open_storage(_bucket(embedded_settings)).list("line_asking/") == []
 
 
 @pytest.mark.timeout(600)

@@ -22,6 +22,7 @@ from redraw_airflow.standalone.airflow_api import AirflowApi
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.settings import Settings, airflow_environment
 from redraw_airflow.standalone.state import read_instance
+from tests.embedded import reach_storage
 
 DAG = "reexport_checkpoints"
 MODEL = "line_module"
@@ -64,7 +65,7 @@ def conf(
     """The conf of every run of this module; its catalogue has a broken checkpoint."""
     catalogue = f"{embedded_settings.checkpoint_bucket}/lines"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", embedded_settings.gcs_url)
+        reach_storage(patch, embedded_settings)
         records = add_lines(catalogue, DAYS | LIVE)
         _rewrite(next(record for record in records if record.step == BROKEN))
         yield {
@@ -235,7 +236,7 @@ def test_backfill_by_command_with_a_stage_killed_half_way_does_every_day_but_the
     assert "checksum" in failed.reason
     path = f"dags/{DAG}/dagRuns/{runs['2025-03-01']['dag_run_id']}/taskInstances"
     states = {task["task_id"]: task["state"] for task in airflow_api._get(path)["task_instances"]}
-    assert states == dict.fromkeys(("plan", "reexport", "summary"), "skipped")
+    assert states == dict.fromkeys(("plan", "approve", "reexport", "summary"), "skipped")
 
 
 @pytest.mark.timeout(600)

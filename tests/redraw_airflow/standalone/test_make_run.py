@@ -18,6 +18,7 @@ from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.progress import watch_run
 from redraw_airflow.standalone.settings import Settings
 from redraw_airflow.standalone.state import read_instance
+from tests.embedded import reach_storage
 
 _DAG = "retrain_and_export"
 
@@ -73,7 +74,7 @@ def test_trigger_logical_date_set_publishes_as_well(
     watch_run(airflow_api, _DAG, run, Console(quiet=True), _go_on)
 
     release = Release.from_json(airflow_api.result(_DAG, run.run_id, "push"))
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", embedded_settings.gcs_url)
+    reach_storage(monkeypatch, embedded_settings)
     asked = ReleasesRequest(model="line_module", bucket=embedded_settings.model_bucket)
     published = list_releases(asked)
     assert published.live == release.version

@@ -11,6 +11,7 @@ import pytest
 
 from redraw.records import Check, LivePointer, PointerChange
 from redraw.storage.opening import open_storage
+from tests.redraw_airflow.web.malformed import malformed_runs
 from tests.redraw_airflow.web.page_server import Pages, run_pages
 from tests.redraw_airflow.web.publications import (
     EXPORTED,
@@ -208,7 +209,8 @@ def pages(
         "REDRAW_MODEL_BUCKET": model_bucket,
         "REDRAW_CHECKPOINTS": catalogue,
     }
-    with run_pages(tmp_path_factory.mktemp("airflow-web"), variables, _runs()) as running:
+    runs = [*_runs(), *malformed_runs()]
+    with run_pages(tmp_path_factory.mktemp("airflow-web"), variables, runs) as running:
         yield running
 
 
@@ -216,4 +218,11 @@ def pages(
 def viewer(pages: Pages) -> Iterator[httpx.Client]:
     """A browser of a user who may read and no more."""
     with pages.client("viewer") as client:
+        yield client
+
+
+@pytest.fixture
+def publisher(pages: Pages) -> Iterator[httpx.Client]:
+    """A browser of a user who may start the DAGs that publish."""
+    with pages.client("admin") as client:
         yield client

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.definition.registry import FoundModel, default_model, list_models, list_problems
-from redraw.errors import InvalidDefinition, InvalidSetting
+from redraw.errors import InvalidDefinition, InvalidSetting, RedrawError
+from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, Place, demand_allowed
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
 __all__ = [
+    "MOST_LINES",
+    "MOST_NUMBER",
+    "MOST_PLACE",
+    "approval_hours_field",
     "bucket_field",
     "catalogue_field",
+    "check_fields",
     "model_field",
     "optional_field",
     "reason_field",
@@ -21,8 +32,49 @@ __all__ = [
 ]
 
 
+# How long a text of a run may be, how many lines a list may have, and how large a whole number.
+MOST_TEXT, MOST_PLACE, MOST_LINES, MOST_NUMBER = 500, 1200, 1000, 2**63 - 1
+_BOUNDS: Mapping[str, Mapping[str, int]] = {
+    "string": {"maxLength": MOST_TEXT},
+    "integer": {"maximum": MOST_NUMBER},
+    "number": {"maximum": MOST_NUMBER},
+}
+
+
+_PLACES: Mapping[str, Sequence[Place]] = {
+    "bucket": [BUCKETS],
+    "catalogue": [CATALOGUES],
+    "warm_start": [CATALOGUES, WORK_FOLDERS],
+}
+
+
+def check_fields(context: Context) -> None:
+    """Refuse a run that sets what its form does not have, or names a place that is not allowed.
+
+    It is the `pre_execute` of a DAG's first task: nothing has started.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        AirflowFailException: The form has no such field, or the place is elsewhere.
+    """
+    fields = context["dag"].params.keys()
+    if unknown := sorted(set(context["dag_run"].conf or {}) - set(fields)):
+        raise AirflowFailException(
+            f"conf: expected fields of the form ({', '.join(fields)}), got {', '.join(unknown)!r:.200}."
+            " Correct the spelling, or leave them out."
+        )
+    try:
+        for name, places in _PLACES.items():
+            demand_allowed(name, context["params"].get(name), places)
+    except RedrawError as err:
+        raise AirflowFailException(str(err)) from err
+
+
 def optional_field(kind: str, section: str, title: str, description: str, **more: Any) -> Param:
     """A field that may be left empty; `kind` is its type in JSON Schema."""
+    more = {**_BOUNDS[kind], **more}
     return Param(None, type=["null", kind], section=section, title=title, description=description, **more)
 
 
@@ -73,7 +125,13 @@ def _describe(model: FoundModel) -> str:
     if model.problem:
         return f"cannot be used: {model.problem}"
     bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
-    return bounds + ("; a person approves its publication" if model.approval else "")
+    return bounds + (
+        "; another person than who starts the run approves its publication"
+        if model.approval_by_another
+        else "; a person approves its publication"
+        if model.approval
+        else ""
+    )
 
 
 def reason_field(section: str, where: str) -> Param:
@@ -86,10 +144,23 @@ def reason_field(section: str, where: str) -> Param:
     return Param(
         type="string",
         pattern="[^ ]",
-        maxLength=500,
+        maxLength=MOST_TEXT,
         section=section,
         title="Reason",
         description=f"Why; it is kept in {where}.",
+    )
+
+
+def approval_hours_field(section: str) -> Param:
+    """How long a run waits for a person; a day at first, for that person may be asleep."""
+    return Param(
+        24,
+        type="number",
+        exclusiveMinimum=0,
+        maximum=24 * 28,
+        section=section,
+        title="Hours to approve in",
+        description="If nobody has answered by then, nothing is published.",
     )
 
 
@@ -104,6 +175,7 @@ def bucket_field(section: str) -> Param:
         default,
         type=["null", "string"],
         pattern="^gs://[a-z0-9][^ ]*$",
+        maxLength=MOST_PLACE,
         section=section,
         title="Model bucket",
         description=description,
@@ -116,6 +188,7 @@ def catalogue_field(section: str) -> Param:
     return Param(
         CHECKPOINTS.read(),
         type=["null", "string"],
+        maxLength=MOST_PLACE,
         section=section,
         title="Catalogue",
         description="Where checkpoints are kept: a gs:// URI, or a folder that all workers share.",
@@ -145,9 +218,10 @@ def waive_field(section: str) -> Param:
     return Param(
         [],
         type=["null", "array"],
-        items={"type": "string", "pattern": "^[a-z-]+=.*[^ ].*$"},
+        items={"type": "string", "pattern": "^[a-z-]+=.*[^ ].*$", "maxLength": MOST_TEXT},
+        maxItems=MOST_LINES,
         section=section,
         title="Waive checks",
-        description="CHECK=REASON, one a line: publish although the check cannot be run. A check that"
-        " fails cannot be waived. For example: warm-up=the examples need a GPU",
+        description="CHECK=REASON, one a line: publish although the check cannot be run. Of checks that"
+        " fail only file-configuration can be waived. For example: warm-up=the examples need a GPU",
     )

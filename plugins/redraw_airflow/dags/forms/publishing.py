@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
-from redraw_airflow.dags.forms.fields import bucket_field, model_field, optional_field, reason_field
+from redraw_airflow.dags.forms.fields import (
+    MOST_NUMBER,
+    bucket_field,
+    model_field,
+    optional_field,
+    reason_field,
+)
 
 __all__ = ["mark_form", "prune_form", "roll_back_form"]
 
@@ -57,6 +63,7 @@ def mark_form() -> dict[str, Param]:
         "version": Param(
             type="integer",
             minimum=1,
+            maximum=MOST_NUMBER,
             section="Mark",
             title="Version",
             description=f"Which version, such as 2026010203040500. {_WHERE_TO_FIND}",
@@ -94,6 +101,7 @@ def prune_form() -> dict[str, Param]:
             10,
             type=["null", "integer"],
             minimum=0,
+            maximum=MOST_NUMBER,
             section="Prune",
             title="Versions to keep",
             description="How many of the newest weights stay. What is live, was live before, is labelled or"

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
+from redraw.definition.registry import list_models
 from redraw_airflow.dags.forms.fields import (
+    MOST_LINES,
+    MOST_NUMBER,
+    approval_hours_field,
     bucket_field,
     catalogue_field,
     model_field,
@@ -19,7 +23,7 @@ from redraw_airflow.dags.forms.fields import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["check_reexport_choices", "reexport_form"]
+__all__ = ["asks_for_approval", "check_reexport_choices", "reexport_form"]
 
 _BY_HAND = " A scheduled or backfilled run takes those of its data interval."
 
@@ -44,6 +48,7 @@ def reexport_form(model: str | None = None) -> dict[str, Param]:
             50,
             type="integer",
             minimum=1,
+            maximum=MOST_NUMBER,
             section="Checkpoints",
             title="Batch",
             description="How many checkpoints one task does, in one process.",
@@ -51,7 +56,13 @@ def reexport_form(model: str | None = None) -> dict[str, Param]:
         "weights": weights_field("Export"),
         "waive": waive_field("Validation"),
         "bucket": bucket_field("Publication"),
+        **({"approval_hours": approval_hours_field("Publication")} if asks_for_approval(model) else {}),
     }
+
+
+def asks_for_approval(model: str | None = None) -> bool:
+    """Whether the definition of a model that the form offers asks for a person's approval."""
+    return any(found.approval for found in list_models() if model in (None, found.name))
 
 
 def check_reexport_choices(context: Context) -> None:
@@ -76,7 +87,8 @@ def _which_checkpoints() -> dict[str, Param]:
         "steps": Param(
             [],
             type=["null", "array"],
-            items={"type": "integer", "minimum": 0},
+            items={"type": "integer", "minimum": 0, "maximum": MOST_NUMBER},
+            maxItems=MOST_LINES,
             section="Checkpoints",
             title="Steps",
             description="The steps, one a line, such as 1000. Empty: all.",

@@ -8,7 +8,10 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.definition.registry import list_models
+from redraw.errors import RedrawError
 from redraw_airflow.dags.forms.fields import (
+    MOST_PLACE,
+    approval_hours_field,
     bucket_field,
     catalogue_field,
     model_field,
@@ -16,14 +19,12 @@ from redraw_airflow.dags.forms.fields import (
     waive_field,
     weights_field,
 )
+from redraw_airflow.operators.approval import approval_wanted
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 __all__ = ["check_retrain_choices", "retrain_form"]
-
-# A day: the person who has to approve may be asleep.
-_APPROVAL_HOURS = 24
 
 
 def retrain_form(model: str | None = None) -> dict[str, Param]:
@@ -54,7 +55,8 @@ def check_retrain_choices(context: Context) -> None:
         context: Airflow's.
 
     Raises:
-        AirflowFailException: The best checkpoint by no metric, or that of no step.
+        AirflowFailException: The best checkpoint by no metric, or that of no step; no approval where the
+            definition asks for it.
     """
     params = context["params"]
     chosen = params["checkpoint"]
@@ -64,6 +66,10 @@ def check_retrain_choices(context: Context) -> None:
                 f"{field}: expected a value with checkpoint={choice!r}, got none. Fill in the field"
                 f" {field!r} of the form, or choose another checkpoint."
             )
+    try:
+        approval_wanted(params["approval"], params["model"])
+    except RedrawError as err:
+        raise AirflowFailException(str(err)) from err
 
 
 def _training(model: str | None) -> dict[str, Param]:
@@ -82,6 +88,7 @@ def _training(model: str | None) -> dict[str, Param]:
             "Warm start",
             "A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
             " in the catalogue, such as 1000 or 1000-1e70157915e5. Empty: train from scratch.",
+            maxLength=MOST_PLACE,
         ),
         "distribution": Param(
             "default",
@@ -155,20 +162,12 @@ def _publication() -> dict[str, Param]:
             values_display={
                 "default": "as the definition says",
                 "yes": "wait until a person approves",
-                "no": "publish what passed validation",
+                "no": "publish what passed validation, unless the definition asks for a person",
             },
             description="Whether the run waits for a person, with the checks and the metrics against the live"
-            " version before them. A backfill never waits.",
+            " version before them. What the definition asks for cannot be left out.",
         ),
-        "approval_hours": Param(
-            _APPROVAL_HOURS,
-            type="number",
-            exclusiveMinimum=0,
-            maximum=24 * 28,
-            section="Publication",
-            title="Hours to approve in",
-            description="If nobody has answered by then, nothing is published.",
-        ),
+        "approval_hours": approval_hours_field("Publication"),
         "make_live": Param(
             True,
             type="boolean",

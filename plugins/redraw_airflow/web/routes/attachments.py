@@ -64,8 +64,7 @@ def harmless(content: bytes, name: str) -> Response:
         content: Its bytes.
         name: One of `ATTACHMENTS`.
     """
-    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "private, max-age=300"}
-    return Response(content, media_type=ATTACHMENTS[name], headers=headers)
+    return Response(content, media_type=ATTACHMENTS[name], headers={"Content-Security-Policy": _POLICY})
 
 
 def in_theme(picture: bytes, theme: Theme) -> bytes:

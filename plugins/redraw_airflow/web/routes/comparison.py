@@ -15,6 +15,7 @@ from redraw.requests import DifferencesRequest
 from redraw.uri import BucketUri
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, ReleaseDep, Text, VersionNumber, check_version_number
+from redraw_airflow.web.server.access import acting_user
 from redraw_airflow.web.server.buckets import BrowserDep
 from redraw_airflow.web.views.attachments import Kept, read_kept
 from redraw_airflow.web.views.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
@@ -87,7 +88,8 @@ def show_comparison(
     )
 
 
-@router.get("/models/{model}/{version}/beside/{other}/weights")
+# A worker reads two models: that is for those who may start runs.
+@router.get("/models/{model}/{version}/beside/{other}/weights", dependencies=[Depends(acting_user)])
 def show_weights(
     request: Request,
     names: Annotated[Mapping[str, str], Depends(_saved_names)],

@@ -9,13 +9,13 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query, Request, Response
 
 from redraw.definition.registry import find_model, list_problems
-from redraw.errors import NewerRecord, StorageError
+from redraw.errors import InvalidRecord, StorageError
 from redraw.publish.browse import Browser, ModelRow
 from redraw.publish.version_rows import VersionRow, headline_metric
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
 from redraw_airflow.web.pages import show_page
-from redraw_airflow.web.routes.versions import ModelDep
+from redraw_airflow.web.routes.versions import ModelDep, Text
 from redraw_airflow.web.server.buckets import BrowserDep, CatalogueCounts, CountsDep
 from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
@@ -77,9 +77,7 @@ def show_model(
 
 
 @router.get("/models/{model}/charts")
-def show_charts(
-    request: Request, browser: BrowserDep, model: ModelDep, metric: Annotated[str, Query()] = ""
-) -> Response:
+def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: Text = "") -> Response:
     """A metric and the size of a model's versions, as charts; the model's page fetches it into itself."""
     sample = browser.sample(model, _CHARTED)
     if not sample.total:
@@ -105,7 +103,7 @@ def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:
         return None, ""
     try:
         return browser.release(pointer.model, pointer.version), ""
-    except NewerRecord as err:
+    except InvalidRecord as err:
         return None, str(err)
 
 

@@ -58,7 +58,11 @@ def _demand_offered() -> None:
 router = APIRouter()
 
 
-@router.get("/models/{model}/{version}/example", dependencies=[Depends(_demand_offered)])
+# The right is asked for first: who may not act does not learn what is offered.
+_OFFERED = [Depends(acting_user), Depends(_demand_offered)]
+
+
+@router.get("/models/{model}/{version}/example", dependencies=_OFFERED)
 def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
     """What each signature takes and answers, and a first request for it."""
     try:
@@ -73,8 +77,7 @@ def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
     return JSONResponse({"signatures": signatures})
 
 
-# The right is asked for first: who may not act does not learn what is offered.
-@router.post("/models/{model}/{version}/trial", dependencies=[Depends(acting_user), Depends(_demand_offered)])
+@router.post("/models/{model}/{version}/trial", dependencies=_OFFERED)
 async def ask_version(request: Request, browser: BrowserDep, model: str, version: int) -> Response:
     """Have the version answer one request: `{"signature": …, "inputs": {…}}`."""
     try:
@@ -94,7 +97,7 @@ async def _ask(asked: AskRequest) -> bytes:
     if _turn.locked():
         raise WorkersBusy("expected no other request, got one that is being answered. Ask again in a moment.")
     async with _turn:
-        request = json.dumps(asked.to_json()).encode()
+        request = json.dumps(asked.to_json(), allow_nan=False).encode()
         return await run_worker(_COMMAND, request, seconds=_SECONDS, memory_bytes=_MEMORY_BYTES)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from redraw.errors import NewerRecord, VersionNotFound
+from redraw.errors import InvalidRecord, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.publish.version_rows import row_of
@@ -185,7 +185,7 @@ def _files(browser: Browser, release: Release) -> Kept[Sequence[tuple[ListedFile
         manifest = browser.claim(release.model, release.version).manifest
     except VersionNotFound:
         return Kept()
-    except NewerRecord as err:
+    except InvalidRecord as err:
         return Kept(problem=str(err))
     return Kept(
         content=[(file, "" if release.pruned else object_url(release.uri / file.name)) for file in manifest]
@@ -198,6 +198,6 @@ def _signatures(browser: Browser, release: Release, other: int | None) -> Kept[S
     if other is not None:
         try:
             there = browser.release(release.model, other)
-        except NewerRecord as err:
+        except InvalidRecord as err:
             problem = str(err)
     return Kept(content=compare_signatures(release.signatures, there.signatures), problem=problem)

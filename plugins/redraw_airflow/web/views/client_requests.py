@@ -67,7 +67,7 @@ def _curl(url: str, name: str, signature: Signature, body: str) -> str:
         program = f"import json; print(json.dumps({body}))"
         return f"python3 -c {shlex.quote(program)} |\n  {send} -d @-"
     inputs = {key: _nested(spec) for key, spec in sorted(signature.inputs.items())}
-    text = json.dumps({"signature_name": name, "inputs": inputs})
+    text = json.dumps({"signature_name": name, "inputs": inputs}, allow_nan=False)
     return f"{send} \\\n  -d {shlex.quote(text)}"
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import case, select
+from sqlalchemy import Text, case, cast, func, select
 from sqlalchemy.orm import Session
 
-from redraw.errors import InvalidRecord
+from redraw.errors import InvalidRecord, RedrawError
 from redraw.records import (
     Checkpoint,
     ExportedModel,
@@ -44,6 +45,8 @@ _RETURNED = "return_value"
 _KEYS = ("summary", _RETURNED, "report")
 # A run of thousands of mapped tasks is not read as a whole.
 _BOUND = 500
+# Characters of JSON: as large as any record may be.
+_MOST_TEXT = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +98,11 @@ def find_records(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
         The records, some hundreds at most; none where the run is no run of Redraw's operators.
     """
     order = case({key: number for number, key in enumerate(_KEYS)}, value=XComModel.key)
+    # As text: what is too large is not read, and Airflow's own reading makes objects of classes it names.
+    whole = cast(XComModel.value, Text)
+    text = case((func.length(whole) <= _MOST_TEXT, whole), else_=None).label("text")
     query = (
-        select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value)
+        select(XComModel.task_id, XComModel.map_index, XComModel.key, text)
         .where(XComModel.dag_id == place.dag_id, XComModel.run_id == place.run_id)
         .where(XComModel.key.in_(_KEYS))
         .order_by(order, XComModel.timestamp, XComModel.map_index)
@@ -131,13 +137,22 @@ def find_states(session: Session, place: TaskPlace) -> Mapping[tuple[str, int], 
 
 def _read(row: Any) -> TaskRecord | None:
     """The record in an XCom; None where it holds something else."""
-    value = XComModel.deserialize_value(row)
-    kind = value.get("record") if isinstance(value, Mapping) else None
-    if not isinstance(kind, str) or kind not in _KINDS:
-        return None
+    kind, record, problem = "record of an unknown stage", None, ""
     try:
-        record, problem = _KINDS[kind].from_json(value), ""
-    except InvalidRecord as err:
-        # Another release of Redraw may have written it.
-        record, problem = None, str(err)
+        value = _plain_json(row.text)
+        named = value.get("record") if isinstance(value, Mapping) else None
+        if not isinstance(named, str) or named not in _KINDS:
+            return None
+        kind, record = named, _KINDS[named].from_json(value)
+    except (RedrawError, ValueError, RecursionError) as err:
+        # Another release of Redraw may have written it, or somebody else.
+        problem = str(err)
     return TaskRecord(task_id=row.task_id, map_index=row.map_index, kind=kind, record=record, problem=problem)
+
+
+def _plain_json(text: str | None) -> Any:
+    """What the text of an XCom says. Some of Airflow's ways of writing it put JSON into a text of JSON."""
+    if text is None:
+        raise InvalidRecord(f"XCom: expected at most {_MOST_TEXT} characters, got more. See the task's log.")
+    value = json.loads(text)
+    return json.loads(value) if isinstance(value, str) and value.startswith("{") else value

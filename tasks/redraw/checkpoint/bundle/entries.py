@@ -21,7 +21,7 @@ from typing import Any
 from redraw.checkpoint.bundle.dtypes import dtype_name, has_fixed_size, numpy_dtype
 from redraw.checkpoint.bundle.encoding import MalformedError, encode_slice_key
 from redraw.checkpoint.bundle.messages import BundleEntryProto, BundleHeaderProto, parse_message
-from redraw.checkpoint.bundle.slices import check_cover
+from redraw.checkpoint.bundle.slices import Uncovered, check_cover
 from redraw.checkpoint.bundle.table import read_table
 
 __all__ = [
@@ -75,6 +75,7 @@ class TensorEntry:
         size: Its bytes, in all slices.
         crc32c: Its masked checksum; 0 when it has slices.
         slices: Its parts, where it is partitioned.
+        gaps: What its parts lack to be the whole; empty if they lack nothing.
     """
 
     key: str
@@ -85,6 +86,18 @@ class TensorEntry:
     size: int
     crc32c: int
     slices: tuple[TensorSlice, ...] = ()
+    gaps: str = ""
+
+    def demand_whole(self, where: str) -> None:
+        """Refuse to read a tensor whose parts do not cover it.
+
+        Raises:
+            CheckpointCorrupt: It is one; a slot of a partitioned variable may be.
+        """
+        if self.gaps:
+            raise MalformedError(f"slices of all of {list(self.shape)}", self.gaps).found_in(
+                where, f"tensor {self.key!r}"
+            )
 
     @property
     def pieces(self) -> tuple[TensorEntry, ...] | tuple[TensorSlice, ...]:
@@ -141,7 +154,7 @@ def digest_entries(entries: Mapping[str, TensorEntry]) -> str:
         entry = entries[key]
         parts = sorted((part.starts, part.shape, part.size, part.crc32c) for part in entry.slices)
         line = [key, entry.dtype, entry.shape, parts, entry.size, entry.crc32c]
-        digest.update(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        digest.update(json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n")
     return digest.hexdigest()
 
 
@@ -181,10 +194,15 @@ def _tensor(key: bytes, entry: Any, stored: Mapping[bytes, Any], taken: set[byte
             shard=entry.shard_id, offset=entry.offset, size=entry.size, crc32c=entry.crc32c,
         )  # fmt: skip
     parts = tuple(_slice(key, proto, entry, shape, stored, taken) for proto in entry.slices)
-    check_cover(shape, [(part.starts, part.shape) for part in parts])
+    gaps = ""
+    try:
+        check_cover(shape, [(part.starts, part.shape) for part in parts])
+    # Slots of a partitioned variable each claim its whole shape. Only what is read has to be whole.
+    except Uncovered as err:
+        gaps = f"{err.got} of {math.prod(shape)} elements"
     return TensorEntry(
         key=decode_text(key), dtype=dtype, shape=shape,
-        shard=0, offset=0, size=sum(part.size for part in parts), crc32c=0, slices=parts,
+        shard=0, offset=0, size=sum(part.size for part in parts), crc32c=0, slices=parts, gaps=gaps,
     )  # fmt: skip
 
 

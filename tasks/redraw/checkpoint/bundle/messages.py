@@ -31,6 +31,7 @@ __all__ = [
     "CheckpointState",
     "Event",
     "PredictionLog",
+    "SavedMetadata",
     "SavedModel",
     "TensorShapeProto",
     "TensorSliceProto",
@@ -133,6 +134,11 @@ FunctionDef
 NodeDef
     bytes name = 1
     bytes op = 2
+SavedMetadata
+    repeated SavedObject nodes = 1
+SavedObject
+    int32 node_id = 2
+    bytes metadata = 5
 PredictionLog
     PredictLog predict_log = 6
 PredictLog
@@ -196,6 +202,7 @@ TrackableObjectGraph = _message("TrackableObjectGraph")
 CheckpointState = _message("CheckpointState")
 Event = _message("Event")
 PredictionLog = _message("PredictionLog")
+SavedMetadata = _message("SavedMetadata")
 SavedModel = _message("SavedModel")
 
 

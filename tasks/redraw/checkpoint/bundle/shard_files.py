@@ -34,6 +34,7 @@ class ShardFiles:
         self._shard_bytes = shard_bytes
         self._durable = durable
         self._descriptor = -1
+        self._open_path = prefix
         self._written = WrittenDigests() if digested else None
 
     @contextmanager
@@ -58,7 +59,7 @@ class ShardFiles:
             DiskFull: There is no room for them.
         """
         rest = memoryview(chunk)
-        with writing_to(self._path()):
+        with writing_to(self._open_path):
             while rest:
                 written = os.pwrite(self._descriptor, rest, self.position)
                 self.position += written
@@ -98,16 +99,17 @@ class ShardFiles:
         self._end_file()
         self.number += 1
         self.position = 0
+        self._open_path = self._path(self.number)
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        with writing_to(self._path()):
-            self._descriptor = os.open(self._path(), flags, 0o666)
+        with writing_to(self._open_path):
+            self._descriptor = os.open(self._open_path, flags, 0o666)
         if self._written:
-            self._written.begin(self._path())
+            self._written.begin(self._open_path)
 
     def _end_file(self) -> None:
         if self._descriptor < 0:
             return
-        with writing_to(self._path()):
+        with writing_to(self._open_path):
             if self._durable:
                 os.fsync(self._descriptor)
             descriptor, self._descriptor = self._descriptor, -1
@@ -117,9 +119,8 @@ class ShardFiles:
         if self._written:
             self._written.stop()
 
-    def _path(self, number: int | None = None) -> Path:
-        shown = self.number if number is None else number
-        return bundle_file(self._prefix, f".data-{shown:05d}{PARTIAL_SUFFIX}")
+    def _path(self, number: int) -> Path:
+        return bundle_file(self._prefix, f".data-{number:05d}{PARTIAL_SUFFIX}")
 
 
 def sync_folder(folder: Path) -> None:

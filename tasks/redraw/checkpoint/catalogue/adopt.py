@@ -176,12 +176,19 @@ class _Adoption:
 
 
 def _prefix(located: Located) -> str:
-    """What the files' names begin with in the catalogue; those of Keras keep their ending."""
+    """What the files' names begin with in the catalogue; those of Keras keep their ending.
+
+    An index of shards keeps its name, for it names these.
+    """
+    if located.kind == "sharded":
+        return located.name
     return PREFIX + (Path(located.name).suffix if located.kind in ("hdf5", "archive") else "")
 
 
 def _names_in_catalogue(located: Located) -> dict[str, Path]:
     folder = Path(located.folder.uri)
+    if located.kind == "sharded":
+        return {file.name: folder / file.name for file in located.files}
     return {
         f"{_prefix(located)}{file.name.removeprefix(located.name)}": folder / file.name
         for file in located.files

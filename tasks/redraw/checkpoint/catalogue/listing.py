@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from redraw.checkpoint.catalogue.store import folder_name, read_record
 from redraw.errors import CheckpointNotFound, NewerRecord
 from redraw.names import CHECKPOINT_RECORD, ModelName
-from redraw.records import Checkpoint, UnreadableRecord
+from redraw.records import Checkpoint, UnreadableRecord, format_metrics
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointRequest, CheckpointsRequest
 from redraw.storage.opening import map_ahead, open_storage
@@ -113,7 +112,7 @@ def choose_checkpoint(request: CheckpointRequest) -> Checkpoint:
     for found in list_checkpoints(request.catalogue, request.model):
         metrics |= set(found.metrics)
         lower |= set(found.lower_is_better)
-        if metric is None or math.isfinite(found.metrics.get(metric, math.nan)):
+        if metric is None or found.metrics.get(metric) is not None:
             falling = metric is not None and metric.removeprefix("average_") in lower
             best = [max([*best, found], key=lambda item: (_merit(item, metric, falling), _age(item)))]
     if not best:
@@ -185,7 +184,7 @@ def _records(catalogue: Uri, model: ModelName, name: str) -> Iterator[Checkpoint
 
 
 def _merit(checkpoint: Checkpoint, metric: str | None, falling: bool) -> float:
-    value = checkpoint.metrics[metric] if metric else 0.0
+    value = (metric and checkpoint.metrics[metric]) or 0.0
     return -value if falling else value
 
 
@@ -223,6 +222,6 @@ def _cells(checkpoint: Checkpoint) -> tuple[str, ...]:
         checkpoint.format,
         f"{checkpoint.size_bytes:,}",
         checkpoint.run or "",
-        ", ".join(f"{name} {value:.4g}" for name, value in checkpoint.metrics.items()),
+        format_metrics(checkpoint.metrics),
         "in the catalogue" if checkpoint.prefix else checkpoint.uri,
     )

@@ -26,7 +26,8 @@ from redraw.storage.files import writing_to
 
 __all__ = ["ArchiveSource"]
 
-_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
+_WORDS = re.compile(r"assets/(.+)/vocabulary\.txt")
 _LARGEST_CONFIG = 64 * 1024 * 1024
 _BUFFER = 64 * 1024
 # A local file header: its fixed part, and where it says how long the rest is.
@@ -46,6 +47,7 @@ class ArchiveSource(Hdf5Source):
 
     Attributes:
         config: Its configuration, as JSON has it.
+        keras_version: The version of Keras that wrote it; empty where it does not say.
         optimizer: The optimizer's part of that; None of a model that was not compiled.
         foreign_classes: The classes in its configuration that are not Keras' own, with
             their packages, and `Lambda`: what loading the model would run.
@@ -60,10 +62,11 @@ class ArchiveSource(Hdf5Source):
             StorageError: The bucket cannot be read.
         """
         (file,) = located.files
-        whole = _Whole(located)
+        whole = self._whole = _Whole(located)
         try:
             with zipfile.ZipFile(whole.file()) as archive:
-                self.config = _read_config(archive)
+                self.config = _read_json(archive, _CONFIG)
+                self.keras_version = _version(archive)
                 weights = _weights(archive, whole)
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as err:
             damage = MalformedError(f"an archive with {_CONFIG} and {_WEIGHTS}", str(err)[:200])
@@ -72,6 +75,29 @@ class ArchiveSource(Hdf5Source):
         self.optimizer = _optimizer(self.config)
         self._open(located.uri, (file,), weights)
         self.format = "keras"
+
+    def vocabularies(self) -> dict[str, tuple[str, ...]]:
+        """Layer's name to the words that it keeps in a file of the archive.
+
+        Raises:
+            CheckpointCorrupt: One cannot be read.
+        """
+        found = {}
+        try:
+            with zipfile.ZipFile(self._whole.file()) as archive:
+                for name in archive.namelist():
+                    layer = self._name_at(match[1]) if (match := _WORDS.fullmatch(name)) else None
+                    if layer is not None:
+                        found[layer] = tuple(_content(archive, name).decode().split("\n"))
+        except (zipfile.BadZipFile, ValueError, EOFError, OSError) as err:
+            raise MalformedError("vocabularies", str(err)[:200]).found_in(self.uri) from err
+        return found
+
+    def _name_at(self, place: str) -> str | None:
+        """The name of the layer whose files and weights are at a place."""
+        group = self._file.get(f"{place}/vars")
+        name = None if group is None else group.attrs.get("name")
+        return name if isinstance(name, str) else None
 
 
 class _Whole:
@@ -88,10 +114,20 @@ class _Whole:
         return io.BufferedReader(FileRange(self.read, 0, self._file.size), _BUFFER)
 
 
-def _read_config(archive: zipfile.ZipFile) -> Any:
-    if archive.getinfo(_CONFIG).file_size > _LARGEST_CONFIG:
-        raise ValueError(f"{_CONFIG} of {archive.getinfo(_CONFIG).file_size} bytes")
-    return json.loads(archive.read(_CONFIG))
+def _read_json(archive: zipfile.ZipFile, name: str) -> Any:
+    return json.loads(_content(archive, name))
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > _LARGEST_CONFIG:
+        raise ValueError(f"{name} of {archive.getinfo(name).file_size} bytes")
+    return archive.read(name)
+
+
+def _version(archive: zipfile.ZipFile) -> str:
+    metadata = _read_json(archive, _METADATA) if _METADATA in archive.namelist() else {}
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) else ""
 
 
 def _optimizer(config: Any) -> Mapping[str, Any] | None:

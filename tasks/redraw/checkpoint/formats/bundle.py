@@ -39,7 +39,7 @@ class BundleSource:
         """
         self.uri = located.uri
         self.files = located.files
-        self._name = located.name
+        self._name, self._folder = located.name, located.folder
         local = located.folder.local
         self.bundle: BundleTensors = RemoteBundle(located) if local is None else _open_local(located, local)
         self.entries = self.bundle.entries
@@ -54,6 +54,15 @@ class BundleSource:
     def graph(self) -> ObjectGraph | None:
         """Its object graph; None where it knows variables by name alone."""
         return read_object_graph(self.bundle)
+
+    def neighbour(self, name: str, largest: int) -> bytes | None:
+        """The content of another file in its folder; None where there is none, or a larger one than allowed.
+
+        Raises:
+            StorageError: The bucket cannot be read.
+        """
+        file = self._folder.files.get(name)
+        return None if file is None or file.size > largest else self._folder.read(file, 0, file.size)
 
     def verify(self) -> None:
         """Read every tensor and compare its checksum."""

@@ -1,4 +1,4 @@
-"""Keras' HDF5 files: `.weights.h5` of Keras 3, and the `.h5` of Keras 2.
+"""Keras' HDF5 files: `.weights.h5` of Keras 3, also in shards, and the `.h5` of Keras 2.
 
 Neither names its variables by themselves: Keras 3 numbers them below a group for each
 layer, Keras 2 lists each layer's names in an attribute. Both are given the form of an
@@ -8,7 +8,8 @@ object graph here, so that the mapping treats them as it treats any other checkp
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.file_ranges import FileRange
 from redraw.checkpoint.formats.folder import FoundFile
 from redraw.checkpoint.formats.hdf5_graph import graph_of_keras_2, graph_of_keras_3
-from redraw.checkpoint.formats.locate import Located
+from redraw.checkpoint.formats.locate import SHARD_OF_KERAS, Located
 from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
-from redraw.errors import CheckpointMismatch
+from redraw.errors import CheckpointMismatch, one_line, short_list
 
-__all__ = ["Hdf5Source"]
+__all__ = ["Hdf5Source", "ShardedSource"]
 
+_LARGEST_INDEX = 64 * 1024 * 1024
 _SLAB = 4 * 1024 * 1024
 # HDF5 walks its file in small steps; one larger read spares a bucket many requests.
 _BUFFER = 64 * 1024
@@ -44,11 +46,12 @@ class Hdf5Source(StreamedSource):
         (file,) = located.files
         self._open(located.uri, located.files, _opened(located, file))
 
-    def _open(self, uri: str, files: tuple[FoundFile, ...], content: io.BufferedIOBase | Path) -> None:
+    def _open(self, uri: str, files: tuple[FoundFile, ...], *contents: io.BufferedIOBase | Path) -> None:
         self.uri, self.files = uri, files
         try:
-            self._file = h5py.File(content, "r")
-            self._datasets = dict(_datasets(self._file, uri))
+            opened = [h5py.File(content, "r") for content in contents]
+            self._file: Any = opened[0] if len(opened) == 1 else _Shards(opened)
+            self._datasets = dict(pair for file in opened for pair in _datasets(file, uri))
             keras_2 = _is_keras_2(self._file)
             build = graph_of_keras_2 if keras_2 else graph_of_keras_3
             self.graph = build(self._file, list(self._datasets))
@@ -71,8 +74,61 @@ class Hdf5Source(StreamedSource):
         except (OSError, RuntimeError) as err:
             raise self._damage(err).found_in(self.uri, f"tensor {key!r}") from err
 
+    def attribute(self, name: str) -> str:
+        """A text that the file says of itself, such as `model_config`; empty where it does not."""
+        value = self._file.attrs.get(name, "")
+        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
     def _damage(self, err: Exception) -> MalformedError:
         return MalformedError("an HDF5 file that is whole", str(err).partition("\n")[0][:200])
+
+
+class ShardedSource(Hdf5Source):
+    """Weights of Keras in several HDF5 files, and an index of which layer is in which."""
+
+    def __init__(self, located: Located) -> None:
+        """Read the index, and what tensors there are; raises as `Hdf5Source`."""
+        found = {file.name: file for file in located.files}
+        names = _shard_names(located)
+        if missing := sorted(names - found.keys()):
+            raise MalformedError(
+                f"the shards that {located.name} lists", f"no {short_list(missing, 'missing shards')}"
+            ).found_in(located.uri)
+        shards = [found[name] for name in sorted(names)]
+        index = found[located.name]
+        self._open(located.uri, (index, *shards), *(_opened(located, file) for file in shards))
+
+
+class _Shards:
+    """Groups of several files, as one file has them; of a layer in two files both have its name."""
+
+    def __init__(self, files: Sequence[Any]) -> None:
+        self._files, self.attrs = files, dict[str, Any]()
+
+    def __contains__(self, name: str) -> bool:
+        return any(name in file for file in self._files)
+
+    def __getitem__(self, name: str) -> Any:
+        return next(file[name] for file in self._files if name in file)
+
+
+def _shard_names(located: Located) -> set[str]:
+    """The files that an index lists, which lie next to it."""
+    index = located.folder.files[located.name]
+    content = b""
+    while len(content) < min(index.size, _LARGEST_INDEX):
+        content += located.folder.read(index, len(content), index.size - len(content))
+    try:
+        listed = json.loads(content)["weight_map"].values()
+        names = {name for names in listed for name in ([names] if isinstance(names, str) else names)}
+        if not names or not all(SHARD_OF_KERAS.fullmatch(name) and "/" not in name for name in names):
+            raise ValueError(f"files {sorted(names)[:3]}")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as err:
+        expected = "an index of Keras' sharded weights, with a weight_map"
+        raise MalformedError(expected, one_line(f"{type(err).__name__}: {err}", 200)).found_in(
+            located.uri
+        ) from err
+    return names
 
 
 def _opened(located: Located, file: FoundFile) -> io.BufferedIOBase | Path:

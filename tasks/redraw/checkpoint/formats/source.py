@@ -119,6 +119,10 @@ def open_located(located: Located) -> CheckpointSource:
         from redraw.checkpoint.formats.bundle import BundleSource
 
         return BundleSource(located)
+    if located.kind == "sharded":
+        from redraw.checkpoint.formats.hdf5 import ShardedSource
+
+        return ShardedSource(located)
     if located.kind == "hdf5":
         from redraw.checkpoint.formats.hdf5 import Hdf5Source
 

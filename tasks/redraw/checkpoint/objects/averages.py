@@ -28,7 +28,16 @@ def find_averages(keys: Iterable[str], graph: ObjectGraph | None) -> dict[str, s
         an object of its own.
     """
     if graph is None:
-        return {key.removesuffix(AVERAGE_SUFFIX): key for key in keys if key.endswith(AVERAGE_SUFFIX)}
+        known = set(keys)
+        bases = {
+            key.removesuffix(":0").removesuffix(AVERAGE_SUFFIX): key
+            for key in known
+            if key.removesuffix(":0").endswith(AVERAGE_SUFFIX)
+        }
+        return {
+            base if base in known or f"{base}:0" not in known else f"{base}:0": key
+            for base, key in bases.items()
+        }
     found = dict(_by_suffix(graph))
     for number, node in enumerate(graph.nodes):
         if any(name == _AVERAGES for name, _ in node.children):

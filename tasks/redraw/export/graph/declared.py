@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from redraw.compat.tensorflow import UninitializedVariable, scratch_graph
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, one_line
 from redraw.networks.conversion import NeedsConversion
 
 __all__ = ["Declarations", "draw_declared", "is_declared"]
@@ -82,7 +82,7 @@ class Declarations:
                 "variable %s: allocated, for its initial value cannot be traced (%s: %s)",
                 name,
                 type(err).__name__,
-                str(err).partition("\n")[0],
+                one_line(str(err).partition("\n")[0]),
             )
             return next_creator(**wanted)
         return _DeclaredVariable(

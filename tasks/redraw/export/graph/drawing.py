@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 from redraw.compat.tensorflow import build_meta_graph
 from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
 from redraw.errors import InvalidDefinition
+from redraw.export.graph.argument_names import restore_names
 from redraw.export.graph.canonical import make_canonical
 from redraw.export.graph.declared import Declarations, draw_declared
 from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
@@ -21,9 +22,11 @@ from redraw.export.graph.graph_functions import draw_graph_function
 from redraw.export.graph.places import find_places
 from redraw.export.graph.reachable import Reached, find_reached
 from redraw.export.graph.tracing import trace_signature
+from redraw.networks.layers.drawn import describe_network
+from redraw.networks.layers.layer import Model
 from redraw.networks.modules import draw_network, known_by_own_names
 
-__all__ = ["draw_graph"]
+__all__ = ["draw_graph", "draw_layers"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +55,34 @@ def draw_graph(definition: ModelDefinition) -> DrawnGraph:
     return drawn
 
 
-def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph:
+def draw_layers(definition: ModelDefinition) -> Model:
+    """Describe the layers of Keras that a definition draws for serving.
+
+    Args:
+        definition: The model.
+
+    Returns:
+        The layers; none of a TF1 graph function or of a `tf.Module` without any.
+
+    Raises:
+        InvalidDefinition: It cannot be drawn.
+    """
+    if isinstance(definition, GraphFunctionDefinition):
+        return Model(layers=())
+    return describe_network(draw_declared(lambda declarations: _traced(definition, declarations)[0]))
+
+
+def _traced(definition: ModelDefinition, declarations: Declarations) -> tuple[Any, dict[str, Any]]:
     network = draw_network(definition, Mode.SERVE, declarations.in_force())
     functions = {
         name: trace_signature(definition, network, name, signature, declarations)
         for name, signature in sorted(definition.signatures.items())
     }
+    return network, functions
+
+
+def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph:
+    network, functions = _traced(definition, declarations)
     reached = find_reached(network, functions.values())
     root = tf.Module()
     root.weights = list(reached.variables.values())
@@ -65,6 +90,8 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
     # Lookup tables and assets are no variables, but a server has to find them as well.
     root.resources = reached.resources
     meta_graph, assets = build_meta_graph(root, functions, _save_options())
+    for name, signature in definition.signatures.items():
+        restore_names(meta_graph, name, signature.inputs)
     meta_graph.meta_info_def.tags[:] = [tf.saved_model.SERVING]
     text = _object_graph_text(meta_graph)
     places = find_places(network, {**reached.variables, **reached.others})

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import is_reference
 from redraw.definition import GraphFunctionDefinition, Mode, RecordedDefinition
-from redraw.errors import InvalidDefinition
+from redraw.definition.user_code import method_of, running_user_code
+from redraw.errors import InvalidDefinition, short_list
 from redraw.export.graph.canonical import make_canonical
 from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
 from redraw.export.graph.graph_assets import name_assets, put_asset_names
@@ -46,7 +47,8 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
     """
     with tf.Graph().as_default() as graph:
         with tf.compat.v1.variable_creator_scope(_create_without_value):
-            network = definition.build(Mode.SERVE)
+            with running_user_code(method_of(definition, f"build({Mode.SERVE})")):
+                network = definition.build(Mode.SERVE)
             signatures = {n: draw_signature(definition, network, n) for n in sorted(definition.signatures)}
         ends = [t.op.name for s in signatures.values() for t in (*s.inputs.values(), *s.outputs.values())]
         initializer = _drawn_initializer(graph, reached_nodes(graph.as_graph_def(), ends))
@@ -141,8 +143,8 @@ def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reached: se
     if strays:
         raise InvalidDefinition(
             f"{type(definition).__module__}.{type(definition).__name__}.graph: expected served variables in"
-            f" the collection 'variables', got {', '.join(strays[:5])} outside of it. Make variables by"
-            " tf.compat.v1.get_variable, without collections of their own."
+            f" the collection 'variables', got {short_list(strays, 'stray variables')} outside of it. Make"
+            " variables by tf.compat.v1.get_variable, without collections of their own."
         )
     return found
 

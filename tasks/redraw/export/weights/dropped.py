@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from redraw.checkpoint.objects.roles import Role
-from redraw.errors import CheckpointMismatch
+from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.ledger import Dropped, Served
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
 
 def _demand_none(unexplained: Sequence[str]) -> None:
     if unexplained:
+        shown = short_list(unexplained, "weights that no served variable takes", _SHOWN)
+        count = f" ({len(unexplained)} in all)" if len(unexplained) <= _SHOWN else ""
         raise CheckpointMismatch(
-            f"the checkpoint holds weights that no served variable takes: {', '.join(unexplained[:_SHOWN])}"
-            f"{' …' if len(unexplained) > _SHOWN else ''} ({len(unexplained)} in all). Serve them, or name"
+            f"the checkpoint holds weights that no served variable takes: {shown}{count}. Serve them, or name"
             " them in the definition's training_only."
         )

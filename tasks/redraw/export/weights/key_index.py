@@ -101,9 +101,13 @@ def _catalogs(
         return {name: key for name, key in keys.items() if roles[key] is role}
 
     if source.graph is None:
-        names = of_role(
-            {key.removesuffix(AVERAGE_SUFFIX): key for key in source.entries if roles[key] is role}
-        )
+        # What is asked for by its whole name is a weight, though it may be named after another one.
+        whole = {variable.name for variable in wanted.variables} if role is Role.MODEL_WEIGHT else set()
+        names = {
+            key.removesuffix(":0").removesuffix(AVERAGE_SUFFIX): key
+            for key in source.entries
+            if roles[key] is role or (key in whole and roles[key] is Role.SLOT_VARIABLE)
+        }
         yield from _by_names("name", names, wanted)
         return
     for root in _roots(wanted, source.graph, role):

@@ -56,7 +56,9 @@ class Ledger:
 
     def to_bytes(self) -> bytes:
         """The ledger as a JSON file."""
-        return json.dumps({SCHEMA: LEDGER_SCHEMA, **encode_dataclass(self)}, indent=1).encode()
+        return json.dumps(
+            {SCHEMA: LEDGER_SCHEMA, **encode_dataclass(self)}, indent=1, allow_nan=False
+        ).encode()
 
 
 def _bytes_of(entry: Served) -> int:

@@ -57,6 +57,7 @@ class Lookup:
             raise CheckpointMismatch(describe_missing(self.missing, entries))
         for variable in self._wanted.variables:
             entry = self.source.entries[self.found[variable.name]]
+            entry.demand_whole(self.source.uri)
             shape = tuple(variable.shape)
             if (shape, variable.dtype) != (entry.shape, entry.dtype):
                 raise CheckpointMismatch(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from redraw.checkpoint.bundle.entries import TensorEntry
+from redraw.errors import short_list
 
 __all__ = ["describe_missing"]
 
-_SHOWN = 5
+logger = logging.getLogger(__name__)
+
 _HOW_CLOSE = 0.4
 
 
@@ -38,6 +41,9 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
     first, more = missing[0], len(missing) - 1
     close = difflib.get_close_matches(first.name, free, n=3, cutoff=_HOW_CLOSE)
     others = f", and {more} more have none" if more else ""
+    if more:
+        names = ", ".join(repr(variable.name) for variable in missing)
+        logger.info("served variables without a value in the checkpoint: %s", names)
     message = (
         f"served variable {first.name!r}: expected its value in the checkpoint, got none;"
         f" the nearest names are {', '.join(close) or 'none'}{others}."
@@ -45,9 +51,8 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
     proposals = _proposals(missing, free)
     if not proposals:
         return f"{message} Give the layer the name it was trained under, or the definition renames."
-    shown = ", ".join(f"({served!r}, {stored!r})" for served, stored in proposals[:_SHOWN])
-    cut = ", …" if len(proposals) > _SHOWN else ""
-    return f"{message} If it is the same weight, say so in the definition: renames = ({shown}{cut},)."
+    shown = short_list((f"({served!r}, {stored!r})" for served, stored in proposals), "renames")
+    return f"{message} If it is the same weight, say so in the definition: renames = ({shown},)."
 
 
 def _proposals(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) -> list[tuple[str, str]]:

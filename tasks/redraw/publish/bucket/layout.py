@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from redraw.names import ModelName
 from redraw.records import Record, Release
 from redraw.records.files import ListedFile
-from redraw.storage.opening import Storage
+from redraw.storage.opening import Storage, in_parallel
 
 __all__ = [
     "ATTACHMENT_BYTES",
@@ -30,6 +30,7 @@ __all__ = [
     "attachment_name",
     "claim_name",
     "encode_record",
+    "list_claims",
     "list_versions",
     "live_name",
     "read_claim",
@@ -42,7 +43,7 @@ __all__ = [
     "version_folder",
 ]
 
-# How many exports of one checkpoint have a version: the last two digits.
+# What the last two digits count: the versions of one second.
 REVISIONS = 100
 # The largest attachment: it is read and shown in one piece.
 ATTACHMENT_BYTES = 64 << 20
@@ -58,6 +59,7 @@ class Claim(Record):
         digest: Of the export that goes there; another export needs another version.
         checkpoint_digest: Of the checkpoint that the export was made of.
         manifest: Every object that the version will have.
+        step: Of the checkpoint; None in claims of before.
     """
 
     model: ModelName
@@ -65,6 +67,7 @@ class Claim(Record):
     digest: str
     checkpoint_digest: str
     manifest: tuple[ListedFile, ...]
+    step: int | None = None
 
 
 def version_folder(model: str, version: int) -> str:
@@ -114,7 +117,7 @@ def serving_config_name(model: str) -> str:
 
 def encode_record(record: Record) -> bytes:
     """A record as the content of an object."""
-    return (json.dumps(record.to_json(), indent=2, sort_keys=True) + "\n").encode()
+    return (json.dumps(record.to_json(), indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def list_versions(storage: Storage, model: str) -> list[int]:
@@ -126,6 +129,23 @@ def list_versions(storage: Storage, model: str) -> list[int]:
         if item.name.endswith(".json")
     )
     return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
+
+
+def list_claims(storage: Storage, model: str, digits: str) -> dict[int, Claim]:
+    """The claims of the versions whose number begins with some digits, by version.
+
+    Raises:
+        InvalidRecord: One of them is damaged.
+    """
+    start, end = f"{model}/releases/", ".claim.json"
+    stems = (
+        item.name.removeprefix(start).removesuffix(end)
+        for item in storage.list(start + digits)
+        if item.name.endswith(end)
+    )
+    versions = sorted(int(stem) for stem in stems if stem.isdecimal())
+    claims = in_parallel(lambda version: read_claim(storage, model, version), versions)
+    return {version: claim for version, claim in zip(versions, claims, strict=True) if claim is not None}
 
 
 def read_release(storage: Storage, model: str, version: int) -> Release | None:

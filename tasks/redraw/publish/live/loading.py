@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from redraw.definition.registry import declared_ops
 from redraw.errors import NotLoadable
 from redraw.records import Release
 from redraw.storage.opening import download_tree, open_storage
@@ -33,7 +34,8 @@ def demand_loadable(release: Release) -> None:
     with ServingProcess() as serving, scratch_folder("live", release.size_bytes) as scratch:
         download_tree(open_storage(release.uri), "", scratch)
         try:
-            serving.load(scratch).close()
+            trained_at = release.checkpoint.trained_at
+            serving.load(scratch, declared=lambda: declared_ops(release.model, trained_at)).close()
         except (LoadFailed, ServingCrashed) as err:
             raise NotLoadable(
                 f"{release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."

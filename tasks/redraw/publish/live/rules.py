@@ -15,12 +15,14 @@ __all__ = ["apply_change"]
 _Fields = dict[str, Any]
 
 
-def apply_change(pointer: LivePointer, change: PointerChange) -> LivePointer:
+def apply_change(pointer: LivePointer, change: PointerChange, *, older: bool = False) -> LivePointer:
     """Apply one change, and add it to the history.
 
     Args:
         pointer: As it stands.
         change: What is asked for.
+        older: Whether the version is of older weights than the live one though they are of one second,
+            which their numbers alone do not say.
 
     Returns:
         The new pointer; the same one where the change alters nothing.
@@ -35,21 +37,26 @@ def apply_change(pointer: LivePointer, change: PointerChange) -> LivePointer:
             f"{live_name(pointer.model)}: expected a version that stays, got {change.version}, which is being"
             " pruned. Choose another one."
         )
+    live = pointer.version
+    if change.kind == "live" and live is not None and (older or trained_before(change.version, live)):
+        _demand_reason(pointer, change)
     fields = _EFFECTS[change.kind](pointer, change)
     if all(getattr(pointer, name) == value for name, value in fields.items()):
         return pointer
     return replace(pointer, **fields, history=(*pointer.history, change))
 
 
-def _live(pointer: LivePointer, change: PointerChange) -> _Fields:
-    if pointer.version == change.version:
-        return {}
-    older = pointer.version is not None and trained_before(change.version, pointer.version)
-    if older and change.kind != "rollback" and not change.allow_older:
+def _demand_reason(pointer: LivePointer, change: PointerChange) -> None:
+    if not change.allow_older:
         raise OlderThanLive(
             f"{live_name(pointer.model)}: expected a version trained no earlier than the live"
             f" {pointer.version}, got {change.version}. Choose a newer one, or say why with --allow-older."
         )
+
+
+def _live(pointer: LivePointer, change: PointerChange) -> _Fields:
+    if pointer.version == change.version:
+        return {}
     return {
         "version": change.version,
         "previous": pointer.version,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from redraw.errors import StorageUnavailable
+from redraw.errors import InvalidRecord, StorageUnavailable
 from redraw.publish.bucket.layout import serving_config_name
 from redraw.records import LivePointer
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 from redraw.storage.pause import pauses
 
-__all__ = ["encode_serving_config", "write_serving_config"]
+__all__ = ["encode_serving_config", "read_served_versions", "write_serving_config"]
 
 
 def write_serving_config(storage: Storage, model: str, pointer: Callable[[], LivePointer]) -> None:
@@ -45,6 +45,36 @@ def write_serving_config(storage: Storage, model: str, pointer: Callable[[], Liv
     raise StorageUnavailable(
         f"{storage.uri}/{name}: expected to change it, got a change by others each time."
         " Find out who keeps moving the pointer, and run it again."
+    )
+
+
+def read_served_versions(storage: Storage, model: str) -> frozenset[int]:
+    """The versions that `models.config` has servers load; none if there is no such object.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+
+    Raises:
+        InvalidRecord: The object is no configuration.
+        StorageError: The bucket does not answer.
+    """
+    from google.protobuf import text_format
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+    name = serving_config_name(model)
+    config = ModelServerConfig()
+    try:
+        text_format.Parse(storage.read(name) or b"", config)
+    except (text_format.ParseError, UnicodeDecodeError) as err:
+        raise InvalidRecord(
+            f"{storage.uri}/{name}: expected TensorFlow Serving's ModelServerConfig as text, got {err}."
+            f" Write it again: redraw live --model {model} --set the live version."
+        ) from err
+    return frozenset(
+        version
+        for served in config.model_config_list.config
+        for version in served.model_version_policy.specific.versions
     )
 
 

@@ -18,6 +18,7 @@ from redraw.publish.live import loading
 from redraw.publish.live.pointer import change_pointer, read_pointer
 from redraw.publish.live.rules import apply_change
 from redraw.publish.live.serving_config import write_serving_config
+from redraw.publish.live.training_order import is_older_in_second
 from redraw.records import LivePointer, PointerChange, PointerChangeKind
 from redraw.records.times import now
 from redraw.requests import LiveRequest
@@ -57,7 +58,7 @@ def change_live(request: LiveRequest) -> LivePointer:
         return read_pointer(storage, model)
     pointer = read_pointer(storage, model)
     # Asked first what is quick to tell: whether the change may be made, and whether there is one.
-    if apply_change(pointer, change) is not pointer and change.kind != "unlabel":
+    if _applied(storage, pointer, change) is not pointer and change.kind != "unlabel":
         loading.demand_loadable(demand_published(storage, model, change.version)[0])
     return move_pointer(storage, model, change, request.public_key)
 
@@ -88,7 +89,7 @@ def move_pointer(
         demand_content(storage, claim)
 
     def verified(pointer: LivePointer) -> LivePointer:
-        changed = apply_change(pointer, change)
+        changed = _applied(storage, pointer, change)
         if changed is not pointer and change.kind != "unlabel":
             demand_published(storage, model, change.version)
         return changed
@@ -97,6 +98,11 @@ def move_pointer(
     write_serving_config(storage, model, lambda: read_pointer(storage, model))
     _logger.info("%s/%s: %s; before it %s", storage.uri, model, _shown(pointer), pointer.previous)
     return pointer
+
+
+def _applied(storage: Storage, pointer: LivePointer, change: PointerChange) -> LivePointer:
+    older = is_older_in_second(storage, pointer.model, change.version, pointer.version)
+    return apply_change(pointer, change, older=older)
 
 
 def _asked(request: LiveRequest, storage: Storage, model: ModelName) -> PointerChange | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,11 +21,14 @@ class Plan:
     removed: tuple[PrunedVersion, ...]
 
 
-def plan_prune(pointer: LivePointer, releases: Sequence[Release], request: PruneRequest) -> Plan:
+def plan_prune(
+    pointer: LivePointer, served: Collection[int], releases: Sequence[Release], request: PruneRequest
+) -> Plan:
     """Apply the rules.
 
     Args:
         pointer: The live pointer, read before the releases.
+        served: The versions that `models.config` names.
         releases: The model's, the newest weights first; those that are pruned do not count.
         request: How many, or how long, to keep.
 
@@ -37,6 +40,8 @@ def plan_prune(pointer: LivePointer, releases: Sequence[Release], request: Prune
     standing = [release for release in releases if release.pruned is None]
     for place, release in enumerate(standing):
         reasons = list(_reasons(pointer, release, place, request))
+        if release.version in served and not reasons:
+            reasons.append("models.config names it, though live.json does not")
         unfinished = release.version in pointer.pruning
         if reasons and not unfinished:
             kept[str(release.version)] = "; ".join(reasons)

@@ -10,23 +10,27 @@ no reader loads half of it. A prune that was stopped anywhere is run again and r
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
+from redraw.errors import ObjectConflict
 from redraw.names import ModelName
 from redraw.publish.asking import who_asks
+from redraw.publish.bucket.layout import live_name
 from redraw.publish.live.pointer import change_pointer, read_pointer
+from redraw.publish.live.serving_config import read_served_versions
 from redraw.publish.prune.plan import Plan, plan_prune
 from redraw.publish.prune.removal import remove_version
 from redraw.publish.releases import read_releases
-from redraw.records import LivePointer
+from redraw.records import LivePointer, Release
 from redraw.records.results import PruneReport
 from redraw.requests import PruneRequest
-from redraw.storage.opening import Storage, open_storage
+from redraw.storage.opening import Storage, in_parallel, open_storage
 
 __all__ = ["prune_versions"]
 
-_logger = logging.getLogger(__name__)
+# Versions that are removed at once; the objects of each are deleted several at once as well.
+_AT_ONCE = 4
 
 
 def prune_versions(request: PruneRequest) -> PruneReport:
@@ -39,7 +43,9 @@ def prune_versions(request: PruneRequest) -> PruneReport:
         What stays and why, and what goes.
 
     Raises:
-        ObjectConflict: Somebody keeps writing into a version that is being removed.
+        ObjectConflict: Somebody keeps writing into a version that is being removed, or the live pointer
+            is gone though a version was live.
+        InvalidRecord: `live.json` or `models.config` is damaged.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     model = request.model
@@ -48,9 +54,8 @@ def prune_versions(request: PruneRequest) -> PruneReport:
         plan = _plan(storage, read_pointer(storage, model), request)
     else:
         plan = _marked(storage, model, request)
-        for going in plan.removed:
-            remove_version(storage, model, going, who_asks(request.by))
-            _logger.info("pruned %s/%s/%d: %s", storage.uri, model, going.version, going.reason)
+        by = who_asks(request.by)
+        in_parallel(lambda going: remove_version(storage, model, going, by), plan.removed, _AT_ONCE)
         _unmark(storage, model, {going.version for going in plan.removed})
     return PruneReport(
         model=model,
@@ -64,9 +69,26 @@ def prune_versions(request: PruneRequest) -> PruneReport:
 def _plan(storage: Storage, pointer: LivePointer, request: PruneRequest) -> Plan:
     """Apply the rules to what can be read; a version whose record is newer than this Redraw stays."""
     releases, unreadable = read_releases(storage, pointer.model)
-    plan = plan_prune(pointer, releases, request)
+    served = read_served_versions(storage, pointer.model)
+    if pointer.version is None:
+        _demand_never_live(storage, pointer.model, served, releases)
+    plan = plan_prune(pointer, served, releases, request)
     kept = {str(version): record.reason for version, record in unreadable.items()}
     return replace(plan, kept={**plan.kept, **kept})
+
+
+def _demand_never_live(
+    storage: Storage, model: ModelName, served: frozenset[int], releases: Sequence[Release]
+) -> None:
+    """Refuse to take a live pointer that was lost for a model of which nothing was ever live."""
+    live_before = {release.previous for release in releases if release.previous is not None}
+    if witnesses := sorted(served | live_before):
+        named = "models.config" if served else "a release record"
+        raise ObjectConflict(
+            f"{storage.uri}/{live_name(model)}: expected the live pointer, for {named} names version"
+            f" {witnesses[-1]} as live, got none. Nothing is removed: find out which version is served, and"
+            f" make it live again: redraw live --model {model} --set VERSION."
+        )
 
 
 def _marked(storage: Storage, model: ModelName, request: PruneRequest) -> Plan:

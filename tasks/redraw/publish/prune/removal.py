@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import replace
 
 from redraw.errors import StorageUnavailable
@@ -15,6 +16,8 @@ from redraw.storage.opening import Changed, Storage
 from redraw.storage.pause import pauses
 
 __all__ = ["remove_version"]
+
+logger = logging.getLogger(__name__)
 
 
 def remove_version(storage: Storage, model: str, going: PrunedVersion, by: str) -> None:
@@ -33,6 +36,7 @@ def remove_version(storage: Storage, model: str, going: PrunedVersion, by: str) 
     _bury(storage, release_name(model, going.version), Pruned(pruned_at=now(), by=by, reason=going.reason))
     empty_folder(storage, f"{version_folder(model, going.version)}/")
     empty_folder(storage, f"{reports_folder(model, going.version)}/")
+    logger.info("pruned %s/%s/%d: %s", storage.uri, model, going.version, going.reason)
 
 
 def _bury(storage: Storage, name: str, pruned: Pruned) -> None:

@@ -78,6 +78,7 @@ def _publish(storage: Storage, candidate: Candidate) -> Release:
             digest=export.digest,
             checkpoint_digest=export.checkpoint.digest,
             manifest=list_files(source.files),
+            step=export.checkpoint.step,
         )
         claim = claim_version(storage, wanted, export.checkpoint.trained_at)
         generations = publish_objects(storage, claim, source)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from redraw.validate.graph.op_groups import find_group
+from redraw.serving.graph.op_groups import find_group
 from redraw.validate.graph_diff.scopes import layer_of
 
 __all__ = ["Kind", "Purposes", "looks_like_dropout", "own_kind"]

@@ -178,4 +178,4 @@ def _layers(network: Any) -> Iterator[str]:
     if known_by_own_names(network):
         yield from (layer.name for layer in every_layer(network))
     elif isinstance(network, tf.Module):
-        yield from (module.name for module in (network, *network.submodules))
+        yield from (getattr(module, "name", "") for module in (network, *network.submodules))

@@ -12,10 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.message import DecodeError
-
-from redraw.checkpoint.bundle.encoding import MalformedError
-from redraw.checkpoint.bundle.messages import SavedModel, parse_message
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.catalogue.store import find_record
 from redraw.checkpoint.formats.parts import join_parts
@@ -25,9 +21,9 @@ from redraw.inspect.saved_model import describe_saved_model
 from redraw.records import Checkpoint, ExportedModel, Signature
 from redraw.records.ledger import LEDGER_SCHEMA
 from redraw.records.schema import check_schema
+from redraw.serving.graph.serving_graph import ServingGraph, read_meta_graphs
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
-from redraw.validate.graph.serving_graph import ServingGraph
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.checkpoint_bytes import list_source_bytes
 from redraw.validate.subject.export_bytes import Reading, read_export
@@ -63,14 +59,7 @@ class ExportFiles:
         Raises:
             CheckpointCorrupt: The file is damaged.
         """
-        from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
-
-        path = self.folder / "saved_model.pb"
-        try:
-            parsed = parse_message(SavedModel, path.read_bytes())
-            return [MetaGraphDef.FromString(graph.SerializeToString()) for graph in parsed.meta_graphs]
-        except (MalformedError, DecodeError) as err:
-            raise MalformedError("a SavedModel", "bytes that are none").found_in(path) from err
+        return read_meta_graphs(self.folder / "saved_model.pb")
 
     @cached_property
     def meta_graph(self) -> MetaGraphDef:

@@ -17,8 +17,9 @@ from redraw.records import Check
 
 if TYPE_CHECKING:
     from redraw.definition import GoldenExamples, ModelDefinition
+    from redraw.networks.layers.layer import Model
     from redraw.records import WeightsKind
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.graph_diff.training import TrainingGraph
     from redraw.validate.subject.reference import Reference
 
@@ -75,12 +76,16 @@ class Standard:
     @cached_property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to the definition's examples."""
-        return self.definition.golden_examples()
+        from redraw.definition.examples import read_examples
+
+        return read_examples(self.definition, "golden_examples")
 
     @cached_property
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to requests that training never saw."""
-        return self.definition.held_out_examples()
+        from redraw.definition.examples import read_examples
+
+        return read_examples(self.definition, "held_out_examples")
 
     @cached_property
     def assets(self) -> Mapping[str, Path]:
@@ -93,6 +98,13 @@ class Standard:
     def is_recorded(self) -> bool:
         """Whether the definition names a graph that training recorded."""
         return isinstance(self.definition, RecordedDefinition)
+
+    @cached_property
+    def drawn_layers(self) -> Model:
+        """The layers of the network that the definition draws for serving."""
+        from redraw.export.graph.drawing import draw_layers
+
+        return draw_layers(self.definition)
 
     @cached_property
     def training_graph(self) -> TrainingGraph:

@@ -10,8 +10,9 @@ import redraw.publish.bucket.emptying
 import redraw.publish.prune.prune
 import redraw.publish.push.objects
 import redraw.publish.push.push
-from redraw.errors import InvalidRequest, ObjectConflict, VersionNotFound
+from redraw.errors import InvalidRecord, InvalidRequest, ObjectConflict, VersionNotFound
 from redraw.publish.live.pin import pin_version
+from redraw.publish.live.serving_config import encode_serving_config
 from redraw.publish.live.set_live import change_live
 from redraw.publish.prune.prune import prune_versions
 from redraw.publish.push.push import push_model
@@ -47,6 +48,12 @@ def _objects(bucket: str, version: int) -> list[str]:
 
 def _with_attachments(bucket: str) -> set[int]:
     return {int(item.name.split("/")[2]) for item in open_storage(bucket).list("digits/reports/")}
+
+
+def _generation(storage: Storage, name: str) -> int:
+    found = storage.stat(name)
+    assert found is not None
+    return found.generation
 
 
 @pytest.fixture
@@ -93,6 +100,51 @@ def test_prune_applied_spares_what_is_in_use(bucket: str, versions: list[int]) -
     assert set(pruned) == {versions[1], versions[5]}
     assert {gone.by for gone in pruned.values()} == {"grace"}
     assert _prune(bucket, keep=1, apply=True).removed == ()
+
+
+@pytest.mark.parametrize("apply", [False, True])
+@pytest.mark.parametrize("lost", [("live.json",), ("live.json", "models.config")])
+def test_prune_whose_live_pointer_is_lost_removes_nothing(
+    bucket: str, versions: list[int], make_export: Any, lost: tuple[str, ...], apply: bool
+) -> None:
+    _live(bucket, versions[0])
+    if "models.config" in lost:  # then a release record alone knows that a version was live
+        push_model(make_export(trained_at="2024-08-01T00:00:00Z").request(bucket))
+    storage = open_storage(bucket)
+    for name in lost:
+        storage.delete(f"digits/{name}", _generation(storage, f"digits/{name}"))
+    before = _loadable(bucket)
+
+    with pytest.raises(ObjectConflict, match=f"live.json: expected the live pointer.* version {versions[0]}"):
+        _prune(bucket, keep=1, apply=apply)
+
+    assert _loadable(bucket) == before
+    _live(bucket, versions[0])  # as the message says
+    assert versions[0] not in {gone.version for gone in _prune(bucket, keep=1, apply=True).removed}
+    assert versions[0] in _loadable(bucket)
+
+
+def test_prune_spares_what_only_the_servers_configuration_names(bucket: str, versions: list[int]) -> None:
+    storage = open_storage(bucket)
+    for version in versions[:3]:
+        _live(bucket, version)
+    # As a stopped move leaves it: the pointer has moved on twice, the configuration has not.
+    config = encode_serving_config(f"{bucket}/digits", "digits", {"stable": versions[0]})
+    storage.replace("digits/models.config", config, _generation(storage, "digits/models.config"))
+
+    report = _prune(bucket, keep=1, apply=True)
+
+    assert report.kept[str(versions[0])] == "models.config names it, though live.json does not"
+    assert versions[0] in _loadable(bucket)
+
+
+def test_prune_with_a_damaged_serving_configuration_removes_nothing(bucket: str, versions: list[int]) -> None:
+    _live(bucket, versions[6])
+    storage = open_storage(bucket)
+    storage.replace("digits/models.config", b"\xff", _generation(storage, "digits/models.config"))
+    with pytest.raises(InvalidRecord, match="models.config: expected TensorFlow Serving's ModelServerConfig"):
+        _prune(bucket, keep=1, apply=True)
+    assert _loadable(bucket) == set(versions)
 
 
 def test_prune_by_days_keeps_what_was_pushed_lately(bucket: str, versions: list[int]) -> None:

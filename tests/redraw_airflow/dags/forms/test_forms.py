@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 from redraw_airflow.dags.forms import (
+    check_fields,
     check_reexport_choices,
     check_retrain_choices,
     mark_form,
@@ -15,7 +17,7 @@ from redraw_airflow.dags.forms import (
     roll_back_form,
 )
 
-CHOICES = {"checkpoint": "latest", "metric": None, "step": None}
+CHOICES = {"model": "mnist", "approval": "default", "checkpoint": "latest", "metric": None, "step": None}
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,77 @@ def test_model_field_says_what_each_definition_holds_itself_to() -> None:
 def test_retrain_form_refuses_a_value_by_its_own_schema(name: str, value: Any) -> None:
     with pytest.raises(ParamValidationError):
         retrain_form()[name].resolve(value)
+
+
+FORMS = [retrain_form, reexport_form, roll_back_form, mark_form, prune_form]
+
+
+def unbounded(schema: dict[str, Any]) -> set[str]:
+    """The types of values that a schema lets grow as they like."""
+    if "enum" in schema:
+        return set()
+    kinds = schema.get("type", [])
+    bounds = {"string": "maxLength", "array": "maxItems", "integer": "maximum", "number": "maximum"}
+    found = {
+        kind
+        for kind in ([kinds] if isinstance(kinds, str) else kinds)
+        if kind in bounds and bounds[kind] not in schema
+    }
+    return found | (unbounded(schema["items"]) if "items" in schema else set())
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_every_field_bounds_its_values(form: Any) -> None:
+    assert {name: kinds for name, param in form().items() if (kinds := unbounded(param.schema))} == {}
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_every_text_beyond_its_length_is_refused(form: Any) -> None:
+    texts = [param for param in form().values() if "maxLength" in param.schema]
+
+    for param in texts:
+        with pytest.raises(ParamValidationError):
+            param.resolve(f"gs://{2000 * 'a'}")
+    assert texts
+
+
+def _context(conf: dict[str, Any] | None) -> Any:
+    form = dict.fromkeys(("model", "bucket", "catalogue", "warm_start"))
+    return {
+        "dag": SimpleNamespace(params=form),
+        "dag_run": SimpleNamespace(conf=conf),
+        "params": form | (conf or {}),
+    }
+
+
+@pytest.mark.parametrize("conf", [{"buckte": "gs://a"}, {"model": "mnist", "__proto__": 1}, {" ": 1}])
+def test_check_fields_of_an_unknown_one_is_refused_by_name(conf: dict[str, Any]) -> None:
+    unknown = next(name for name in conf if name != "model")
+
+    with pytest.raises(AirflowFailException, match="^conf: expected fields of the form") as refused:
+        check_fields(_context(conf))
+
+    assert repr(unknown) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"bucket": "gs://other"},
+        {"catalogue": "gs://models"},
+        {"warm_start": "/etc/passwd"},
+        {"warm_start": "gs://other/mnist/1000-0123456789ab"},
+        {"catalogue": "gs://a/../b"},
+    ],
+)
+def test_check_fields_of_a_place_elsewhere_is_refused(
+    conf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
+    monkeypatch.setenv("REDRAW_CHECKPOINTS", "gs://checkpoints")
+    monkeypatch.setenv("REDRAW_WORK", "/work")
+
+    with pytest.raises(AirflowFailException):
+        check_fields(_context(conf))
+    check_fields(_context({"bucket": "gs://models/a", "warm_start": "1000-0123456789ab"}))
+    check_fields(_context(None))

@@ -242,8 +242,8 @@ def hostile_names(model_bucket: str, tmp_path_factory: pytest.TempPathFactory) -
     return f"/models/digits/{versions[1]}/beside/{versions[0]}/weights"
 
 
-def test_show_weights_escapes_the_names_of_variables(hostile_names: str, viewer: httpx.Client) -> None:
-    page = read(viewer, hostile_names)
+def test_show_weights_escapes_the_names_of_variables(hostile_names: str, publisher: httpx.Client) -> None:
+    page = read(publisher, hostile_names)
 
     for text in HOSTILE[:6]:
         assert f"both {text}" in page.text
@@ -342,15 +342,15 @@ def test_show_newer_records_says_so_in_their_place_and_shows_the_rest(
         f"/models/%2e%2e/{version_of(14)}/graphs.svg",
     ],
 )
-def test_show_what_is_not_there_is_not_found(path: str, viewer: httpx.Client) -> None:
-    assert viewer.get(MOUNT + path).status_code == 404
+def test_show_what_is_not_there_is_not_found(path: str, publisher: httpx.Client) -> None:
+    assert publisher.get(MOUNT + path).status_code == 404
 
 
 @pytest.mark.parametrize("version", ["x", "-1", "9" * 30, "9" * 5000, "1.5", "%00"])
-def test_show_version_that_is_no_number_is_not_found(version: str, viewer: httpx.Client) -> None:
+def test_show_version_that_is_no_number_is_not_found(version: str, publisher: httpx.Client) -> None:
     for path in (f"/models/mnist/{version}", f"{OLD}/beside/{version}", f"{OLD}/beside/{version}/weights"):
-        assert viewer.get(MOUNT + path).status_code == 404
-    assert viewer.get(f"{MOUNT}{OLD}/choose?other={version}").status_code == 422
+        assert publisher.get(MOUNT + path).status_code == 404
+    assert publisher.get(f"{MOUNT}{OLD}/choose?other={version}").status_code == 422
 
 
 def test_choose_version_leads_to_it_or_beside_it(viewer: httpx.Client) -> None:
@@ -382,20 +382,20 @@ def test_show_comparison_of_real_exports_tells_equal_graphs(
     assert f"Latency {lines[1]}" in page.text
 
 
-def test_show_weights_has_a_worker_compare_them(lines: tuple[int, int], viewer: httpx.Client) -> None:
+def test_show_weights_has_a_worker_compare_them(lines: tuple[int, int], publisher: httpx.Client) -> None:
     place = f"{place_of(lines[1])}/beside/{lines[0]}/weights"
 
-    page = read(viewer, place)
+    page = read(publisher, place)
 
     assert "2 of 2 variables" in page.text
     assert "slope" in page.text
     widths = [float(values["width"]) for tag, values in page.elements if tag == "rect"]
     assert max(widths) == 100
-    assert "1 of 2 variables" in read(viewer, f"{place}?text=SLOPE").text
+    assert "1 of 2 variables" in read(publisher, f"{place}?text=SLOPE").text
 
 
-def test_show_weights_of_versions_without_objects_says_why(viewer: httpx.Client) -> None:
-    answer = viewer.get(f"{MOUNT}{OLD}/beside/{version_of(13)}/weights")
+def test_show_weights_of_versions_without_objects_says_why(publisher: httpx.Client) -> None:
+    answer = publisher.get(f"{MOUNT}{OLD}/beside/{version_of(13)}/weights")
 
     assert answer.status_code == 404
     assert "expected a published version" in Reader(answer.text).text

@@ -69,6 +69,9 @@ def test_ask_with_a_forged_token_is_refused(route: APIRoute, pages: Any) -> None
 MISSING = {
     "/models/{model}/{version}/graphs.svg": "'graphs.svg': expected a file that is kept",
     "/models/{model}/{version}/attachments/{name}": "'report.html': expected a file that is kept",
+}
+# What is expensive, and so for those who may start a DAG that publishes.
+EXPENSIVE = {
     "/models/{model}/{version}/beside/{other}/weights": "expected a published version",
     "/models/{model}/{version}/example": "Not Found",
 }
@@ -78,7 +81,11 @@ MISSING = {
 def test_get_as_viewer_answers(route: APIRoute, viewer: httpx.Client) -> None:
     answer = viewer.get(address(route))
 
-    if route.path in MISSING:
+    assert answer.headers["Cache-Control"] == "no-store"
+    if route.path in EXPENSIVE:
+        assert answer.status_code == 403
+        assert "expected the right to start one of the DAGs" in answer.text
+    elif route.path in MISSING:
         assert answer.status_code == 404
         assert MISSING[route.path] in html.unescape(answer.text)
     else:
@@ -86,6 +93,27 @@ def test_get_as_viewer_answers(route: APIRoute, viewer: httpx.Client) -> None:
     assert "script-src 'self'" in answer.headers["Content-Security-Policy"] or (
         "sandbox" in answer.headers["Content-Security-Policy"]
     )
+
+
+@pytest.mark.parametrize("path", EXPENSIVE)
+def test_get_what_is_expensive_as_one_who_may_start_reaches_the_route(path: str, pages: Any) -> None:
+    with pages.client("admin") as admin:
+        answer = admin.get(MOUNT + path.format(**VALUES))
+
+    assert answer.status_code == 404
+    assert EXPENSIVE[path] in html.unescape(answer.text)
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.methods & {"GET"}], ids=by_path)
+def test_text_of_an_address_has_a_bound_and_names_no_place(route: APIRoute, viewer: httpx.Client) -> None:
+    """The pages' bucket is the configured one: no query parameter changes it."""
+    elsewhere = dict.fromkeys(("bucket", "catalogue", "uri", "connection"), "gs://somewhere-else")
+    plain, asked = viewer.get(address(route)), viewer.get(address(route), params=elsewhere)
+    texts = [field.name for field in route.dependant.query_params if field.field_info.annotation is str]
+
+    assert (asked.status_code, asked.text) == (plain.status_code, plain.text)
+    for name in texts:
+        assert viewer.get(address(route), params={name: 201 * "a"}).status_code in (403, 422), name
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=by_path)
@@ -167,6 +195,8 @@ def test_answer_always_carries_the_policy(pages: Any, viewer: httpx.Client) -> N
         assert policy["script-src"] == policy["style-src"] == "'self'"
         assert policy["frame-ancestors"] == "'self'"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    kept = [answer.headers.get("Cache-Control") != "no-store" for answer in answers]
+    assert kept == [False, False, False, True, True, False]
 
 
 def test_serve_static_files_leads_nowhere_else(viewer: httpx.Client) -> None:

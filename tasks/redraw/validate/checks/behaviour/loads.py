@@ -1,4 +1,4 @@
-"""Does the C++ loader take it, and does every signature answer as it promises?"""
+"""Does the C++ loader take it, and does every signature answer as it promises? And in which sandbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def check_loads(subject: Subject) -> Check:
     try:
         problems = [*_misfits(subject)]
         names = ", ".join(sorted(subject.golden_answers))
-        found = f"loaded in {subject.served.load_seconds:.2f} s; answers from {names}"
+        found = (
+            f"loaded in {subject.served.load_seconds:.2f} s, {subject.served.sandbox}; answers from {names}"
+        )
     except ServingFailure as err:
         problems = [str(err)]
     return conclude(

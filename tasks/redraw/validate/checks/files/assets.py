@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from redraw.records import Check
+from redraw.serving.graph.reachable import node_of
 from redraw.storage.files import checksum_of
-from redraw.validate.graph.reachable import node_of
 from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from redraw.records import Check
-from redraw.validate.graph.op_groups import find_group, runs_on_host
-from redraw.validate.graph.serving_graph import is_stateful
+from redraw.serving.graph.op_groups import find_group, runs_on_host
+from redraw.serving.graph.serving_graph import is_stateful
 from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_inference_ops"]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from redraw.checkpoint.bundle.dtypes import dtype_name
 from redraw.records import Check
-from redraw.validate.graph.runtimes.op_lists import OpForm, Releases, read_releases
+from redraw.serving.graph.runtimes.op_lists import OpForm, Releases, read_releases
 from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.attr_value_pb2 import AttrValue
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_custom_ops", "check_serving_runtime"]

@@ -9,7 +9,7 @@ from redraw.records import Check, Signature, TensorSpec
 from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_live_signatures"]

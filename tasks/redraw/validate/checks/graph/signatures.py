@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from redraw.checkpoint.bundle.dtypes import dtype_name
 from redraw.records import Check, Signature, TensorSpec
-from redraw.validate.graph.reachable import node_of
-from redraw.validate.graph.serving_graph import tensors_of
+from redraw.serving.graph.reachable import node_of
+from redraw.serving.graph.serving_graph import tensors_of
 from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_signatures"]

@@ -10,7 +10,7 @@ from redraw.records import Check
 from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
-    from redraw.validate.graph.serving_graph import ServingGraph
+    from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_single_copy"]

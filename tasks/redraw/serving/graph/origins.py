@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from redraw.validate.graph.reachable import MAIN, Place, Reached, node_of
+from redraw.serving.graph.op_groups import is_update
+from redraw.serving.graph.reachable import Place, Reached, node_of
 
 __all__ = ["find_origins"]
 
 _COPIES = {"Identity", "IdentityN", "Enter", "RefEnter", "StopGradient", "Reshape", "Squeeze", "ExpandDims"}
 _READS = {"ReadVariableOp"}
 _WRITES = {"AssignVariableOp", "Assign"}
+# These call a function again and again, each time with what it gave the last time.
+_LOOPS = {"While", "StatelessWhile", "For", "XlaWhile", "_While"}
 
 
 def find_origins(reached: Reached, arguments: dict[str, list[str]], function: str, tensor: str) -> set[Place]:
@@ -69,13 +72,15 @@ class _Search:
         count = len(self._arguments[function])
         for place in self._reached.calls.get(function, ()):
             inputs = [name for name in self._reached.nodes[place].input if not name.startswith("^")]
+            if self._reached.nodes[place].op in _LOOPS:
+                yield place.function, place.name
             if len(inputs) >= count:
                 yield place.function, inputs[len(inputs) - count + position]
 
     def _written(self, variables: set[Place]) -> Iterator[tuple[str, str]]:
-        """The values that the graph itself assigns to variables."""
+        """The values that are assigned to variables; of other changes the operation that makes them."""
         for place, node in self._reached.nodes.items():
-            if place.function == MAIN and node.op in _WRITES:
-                target = _Search(self._reached, self._arguments).run(MAIN, node.input[0])
+            if node.input and is_update(node.op):
+                target = _Search(self._reached, self._arguments).run(place.function, node.input[0])
                 if target & variables:
-                    yield MAIN, node.input[1]
+                    yield place.function, node.input[1] if node.op in _WRITES else place.name

@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["OP_LISTS", "OpForm", "Releases", "read_releases"]
 
-# Made by tasks/redraw/validate/graph/runtimes/collect.py.
+# Made by tasks/redraw/serving/graph/runtimes/collect.py.
 OP_LISTS = Path(__file__).with_name("op_lists.json.gz")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["OpGroup", "find_group", "runs_on_host"]
+__all__ = ["OpGroup", "find_group", "is_update", "runs_on_host"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class OpGroup:
     name: str
     reason: str
     pattern: re.Pattern[str]
+
+    @classmethod
+    def plain(cls, name: str, reason: str) -> OpGroup:
+        """A group that is no list of types."""
+        return cls(name, reason, re.compile(""))
 
 
 def _group(name: str, reason: str, *patterns: str) -> OpGroup:
@@ -58,9 +63,14 @@ _HOST = (
     _group("file", "reads or writes files", "^ReadFile$", "^WriteFile$", "^MatchingFiles$", "Reader(V2)?$",
            "^InitializeTableFromTextFile", "^ImmutableConst$", "^LoadAndRemapMatrix$",
            "^FileSystemSetConfiguration$", "^(TFRecord|TextLine|FixedLengthRecord|LMDB|CSV|Sql).*Dataset",
-           "DatasetToTFRecord", "^(Load|Save|Snapshot|MatchingFiles)Dataset", "^CreateSummary"),
+           "DatasetToTFRecord", "^(Load|Save|Snapshot|MatchingFiles)Dataset", "^CreateSummary",
+           "^GenerateVocabRemapping$", "^DumpTensor$", "^CalibrationStatisticsSaver$", "^Skipgram$"),
     _group("socket", "speaks to other processes", "^Rpc", "^_?(Host)?(Send|Recv)$", "^Collective", "^Nccl",
-           "^RemoteCall$", "^DataService", "^Debug(Identity|NumericSummary|NanCount)"),
+           "^RemoteCall$", "DataService", "^RegisterDataset", "^Copy(Host)?$",
+           "^Debug(Identity|NumericSummary|NanCount)"),
+    _group("machine", "ends the process, or needs code or hardware that is not TensorFlow's own", "^Abort$",
+           "^XlaCustomCall", "^TfLiteSubgraphExecute$", "^MlirPassthroughOp$", "T[Pp][Uu]", "^DTensor",
+           "(In|Out)feed"),
 )  # fmt: skip
 
 # Stateful by definition, and yet what answering is made of: variables and tables that are
@@ -99,3 +109,8 @@ def find_group(op: str, *, stateful: bool) -> OpGroup | None:
 def runs_on_host(op: str) -> OpGroup | None:
     """Say what a type of operation would need of the server's machine; None for nothing."""
     return next((group for group in _HOST if group.pattern.search(op)), None)
+
+
+def is_update(op: str) -> bool:
+    """Whether a type of operation changes a variable or a table."""
+    return any(group.name == "update" and group.pattern.search(op) for group in _GROUPS)

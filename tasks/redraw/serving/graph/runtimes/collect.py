@@ -1,6 +1,6 @@
 """Write `op_lists.json.gz` from TensorFlow's wheels.
 
-    python -m redraw.validate.graph.runtimes.collect 2.12.0 2.13.0 …
+    python -m redraw.serving.graph.runtimes.collect 2.12.0 2.13.0 …
 
 The wheels of the releases that are named, oldest first, are fetched by pip, one at a time,
 and deleted again. Their C library is asked for its operations in a process of its own: no
@@ -25,7 +25,7 @@ from typing import Any
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.op_def_pb2 import OpDef, OpList
 
-from redraw.validate.graph.runtimes.op_lists import OP_LISTS
+from redraw.serving.graph.runtimes.op_lists import OP_LISTS
 
 __all__ = ["ask_library", "collect_op_lists", "merge_op_lists"]
 
@@ -68,7 +68,7 @@ def merge_op_lists(releases: Mapping[str, tuple[OpList, GraphDef]]) -> bytes:
         for op in op_list.op:
             _note(ops.setdefault(op.name, []), name, list(versions), _described(op))
     content = {"graph_versions": versions, "ops": dict(sorted(ops.items()))}
-    return json.dumps(content, separators=(",", ":")).encode()
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _note(forms: list[dict[str, Any]], release: str, releases: list[str], described: dict[str, Any]) -> None:

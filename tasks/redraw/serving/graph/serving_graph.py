@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redraw.validate.graph.origins import find_origins
-from redraw.validate.graph.reachable import Place, Reached, called_functions, reach
-from redraw.validate.graph.restored import find_restored
-from redraw.validate.graph.runtimes.op_lists import read_releases
+from google.protobuf.message import DecodeError
+
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.messages import SavedModel, parse_message
+from redraw.serving.graph.origins import find_origins
+from redraw.serving.graph.reachable import Place, Reached, called_functions, reach
+from redraw.serving.graph.restored import find_restored
+from redraw.serving.graph.runtimes.op_lists import read_releases
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef, SignatureDef, TensorInfo
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-__all__ = ["INITIALIZER", "ServingGraph", "is_stateful", "tensors_of"]
+__all__ = ["INITIALIZER", "ServingGraph", "is_stateful", "read_meta_graphs", "tensors_of"]
 
 # TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
 INITIALIZER = "__saved_model_init_op"
@@ -112,6 +117,21 @@ class ServingGraph:
 
     def _reach(self, names: Iterable[str]) -> Reached:
         return reach(self.meta.graph_def, [name for name in names if name], is_stateful)
+
+
+def read_meta_graphs(path: Path) -> list[MetaGraphDef]:
+    """Every graph of a `saved_model.pb`, as tensorboard's messages: no TensorFlow is imported.
+
+    Raises:
+        CheckpointCorrupt: The file is damaged.
+    """
+    from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
+
+    try:
+        parsed = parse_message(SavedModel, path.read_bytes())
+        return [MetaGraphDef.FromString(graph.SerializeToString()) for graph in parsed.meta_graphs]
+    except (MalformedError, DecodeError) as err:
+        raise MalformedError("a SavedModel", "bytes that are none").found_in(path) from err
 
 
 def is_stateful(op: str) -> bool:

@@ -6,8 +6,8 @@ import pytest
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.op_def_pb2 import OpList
 
-from redraw.validate.graph.runtimes.collect import ask_library, merge_op_lists
-from redraw.validate.graph.runtimes.op_lists import read_releases
+from redraw.serving.graph.runtimes.collect import ask_library, merge_op_lists
+from redraw.serving.graph.runtimes.op_lists import read_releases
 
 
 @pytest.fixture(scope="module")

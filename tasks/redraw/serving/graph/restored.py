@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from redraw.validate.graph.origins import find_origins
-from redraw.validate.graph.reachable import Place, Reached, node_of
+from redraw.serving.graph.origins import find_origins
+from redraw.serving.graph.reachable import Place, Reached, node_of
 
 __all__ = ["find_restored"]
 

@@ -1,0 +1,179 @@
+"""Operators that wait for a person's word before something is published.
+
+    validate >> ApproveReleaseOperator(task_id="approve", …) >> push         one version
+    plan >> ApproveReexportOperator(task_id="approve", …) >> reexport        all that a run exports again
+
+Nobody's answer in time counts as a no. After a no, what comes after the task is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from redraw.errors import RedrawError
+from redraw.records import ExportedModel, ValidationReport
+from redraw_airflow.compat import airflow_configuration
+from redraw_airflow.operators.approval import (
+    ApprovalRequest,
+    approval_wanted,
+    demand_approval,
+    describe_batch,
+    describe_release,
+)
+from redraw_airflow.operators.inputs import AnyRecord, optional_text, setting, truth
+from redraw_airflow.settings import MODEL_BUCKET
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+__all__ = ["ApproveReexportOperator", "ApproveReleaseOperator"]
+
+
+class _AskingOperator(ApprovalOperator):
+    """What both have in common.
+
+    Args:
+        model: The definition's name.
+        bucket: `gs://` URI of the model bucket.
+        wait_hours: How long to wait for an answer.
+        kwargs: As `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
+    """
+
+    template_fields: Sequence[str] = (*ApprovalOperator.template_fields, "model", "bucket", "wait_hours")
+
+    def __init__(
+        self, *, model: str, bucket: str | None = None, wait_hours: float | str = 24, **kwargs: Any
+    ) -> None:
+        super().__init__(
+            subject="Publish?", defaults=self.REJECT, response_timeout=timedelta(hours=24), **kwargs
+        )
+        self.model = model
+        self.bucket = bucket
+        self.wait_hours = wait_hours
+
+    def execute(self, context: Context) -> Any:
+        """Ask, and give the worker free until there is an answer.
+
+        Raises:
+            AirflowFailException: What is to be published cannot be read.
+        """
+        try:
+            asked = self.describe()
+        except RedrawError as err:
+            raise AirflowFailException(str(err)) from err
+        self.subject, self.body = asked.subject, asked.body + self.more(context)
+        self.response_timeout = timedelta(hours=float(self.wait_hours))
+        return super().execute(context)
+
+    def describe(self) -> ApprovalRequest:
+        """What the person is asked."""
+        raise NotImplementedError
+
+    def more(self, context: Context) -> str:
+        """Where to look further, in Markdown."""
+        return ""
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Take the answer; after a no, what comes after this task is skipped.
+
+        Returns:
+            Of a yes: who gave it, under `approved_by`, and when, under `approved_at`.
+
+        Raises:
+            AirflowFailException: The yes is of the one who started the run, and may not be.
+        """
+        user = event.get("responded_by_user") or {}
+        name = user.get("name") or user.get("id")
+        if event.get("chosen_options") == [self.REJECT]:
+            why = f"{name} rejected it" if name else f"nobody approved it within {self.wait_hours} hours"
+            self.log.warning("%s is not published: %s.", self.model, why)
+        else:
+            try:
+                for who in {name, user.get("id") or name}:
+                    demand_approval(self.model, who, context["dag_run"].triggering_user_name)
+            except RedrawError as err:
+                raise AirflowFailException(str(err)) from err
+        answer = super().execute_complete(context, event)
+        return {"approved_by": name, "approved_at": answer["responded_at"].isoformat()}
+
+
+class ApproveReleaseOperator(_AskingOperator):
+    """Wait until a person approves a publication; without a yes, what comes after it is skipped.
+
+    The request shows the metrics against the live version's, the checks, and where the whole report
+    and the picture of the graphs are.
+
+    Args:
+        model: The definition's name.
+        saved_model: The export's record.
+        report: The validation's report.
+        bucket: `gs://` URI of the model bucket.
+        make_live: Whether the version is to become live, for the text.
+        wait_hours: How long to wait for an answer.
+        kwargs: As `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
+    """
+
+    template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
+
+    def __init__(
+        self, *, saved_model: AnyRecord, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.saved_model = saved_model
+        self.report = report
+        self.make_live = make_live
+
+    def describe(self) -> ApprovalRequest:
+        """The export, and what validation found of it."""
+        return describe_release(
+            ExportedModel.from_json(self.saved_model),
+            ValidationReport.from_json(self.report),
+            setting("bucket", self.bucket, MODEL_BUCKET),
+            make_live=truth("make_live", self.make_live),
+        )
+
+    def more(self, context: Context) -> str:
+        """The run's tab with the whole report."""
+        ti = context["ti"]
+        base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
+        run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
+        return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
+
+
+class ApproveReexportOperator(_AskingOperator):
+    """Wait until a person approves all that a run exports again, if the model's definition asks for it.
+
+    Args:
+        model: The definition's name.
+        plan: What the `PlanReexportOperator` returned.
+        bucket: `gs://` URI of the model bucket.
+        wait_hours: How long to wait for an answer.
+        kwargs: As `ApprovalOperator`.
+    """
+
+    template_fields = (*_AskingOperator.template_fields, "plan")
+
+    def __init__(self, *, plan: Sequence[Mapping[str, Any]] | XComArg, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan: Any = plan
+
+    def execute(self, context: Context) -> Any:
+        """Ask, unless the definition does not; raises as `ApproveReleaseOperator`."""
+        try:
+            if not approval_wanted("default", self.model):
+                return {"approved_by": None}
+        except RedrawError as err:
+            raise AirflowFailException(str(err)) from err
+        return super().execute(context)
+
+    def describe(self) -> ApprovalRequest:
+        """The checkpoints."""
+        checkpoints = [record for batch in self.plan for record in batch["checkpoints"]]
+        bucket = optional_text(self.bucket) or setting("bucket", None, MODEL_BUCKET)
+        return describe_batch(self.model, bucket, checkpoints)

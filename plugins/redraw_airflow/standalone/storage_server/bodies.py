@@ -1,0 +1,129 @@
+"""The contents of uploads, read as they arrive: a file, its checksum, and what the writer says of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+__all__ = ["BadBody", "Body", "checksum_text", "read_properties"]
+
+_BLOCK = 1 << 20
+_MOST_METADATA = 1 << 20
+_BOUNDARY = re.compile(r'boundary="?([^";, ]{1,70})"?', re.IGNORECASE)
+_PROPERTIES = ("contentType", "contentEncoding", "cacheControl", "metadata")
+
+
+class BadBody(Exception):  # noqa: N818 - an answer to the client
+    """The body is not what its headers say."""
+
+
+def checksum_text(crc32c: int) -> str:
+    """A checksum as the API writes it."""
+    return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
+
+
+def read_properties(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of an upload's metadata."""
+    return {key: metadata[key] for key in _PROPERTIES if key in metadata}
+
+
+class Body:
+    """The body of one request, of which no more than its declared length is read.
+
+    Args:
+        stream: Where it comes from.
+        size: Its length in bytes.
+    """
+
+    def __init__(self, stream: BufferedIOBase, size: int) -> None:
+        self._stream, self.left = stream, size
+
+    def read_json(self) -> dict[str, Any]:
+        """All of it, as a JSON object; none at all is an empty one."""
+        if self.left > _MOST_METADATA:
+            raise BadBody(f"expected at most {_MOST_METADATA} bytes of JSON, got {self.left}")
+        return _parse_object(self._read(self.left))
+
+    def save(self, path: Path, crc32c: int = 0) -> int:
+        """Append all of it to a file; returns the crc32c of the file, whose crc32c so far was given."""
+        with path.open("ab") as file:
+            while self.left:
+                block = self._read(min(self.left, _BLOCK))
+                file.write(block)
+                crc32c = google_crc32c.extend(crc32c, block)
+        return crc32c
+
+    def save_multipart(self, content_type: str, path: Path) -> tuple[dict[str, Any], int]:
+        """Read `multipart/related`: the object's metadata, then its content, which goes to a file.
+
+        Returns:
+            The metadata, and the crc32c of the content.
+        """
+        found = _BOUNDARY.search(content_type)
+        if found is None:
+            raise BadBody("expected multipart/related with a boundary")
+        mark = f"--{found[1]}".encode()
+        self._skip_to(mark)
+        self._headers()
+        metadata = _parse_object(self._skip_to(mark))
+        headers = self._headers()
+        if "content-type" in headers:
+            metadata.setdefault("contentType", headers["content-type"])
+        tail = b"\r\n" + mark + b"--"
+        # Some clients end the body with a line break, some do not.
+        held = min(self.left, len(tail) + 2)
+        end = Body(self._stream, held)
+        self.left -= held
+        crc32c = self.save(path)
+        rest = end._read(held)
+        content = rest.removesuffix(b"\r\n").removesuffix(tail)
+        if len(rest.removesuffix(b"\r\n")) - len(content) != len(tail):
+            raise BadBody("expected the body to end with its boundary")
+        with path.open("ab") as file:
+            file.write(content)
+        return metadata, google_crc32c.extend(crc32c, content)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {}
+        while line := self._line().strip():
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.strip().lower()] = value.strip()
+        return headers
+
+    def _skip_to(self, mark: bytes) -> bytes:
+        lines = bytearray()
+        while (line := self._line()).rstrip() != mark:
+            lines += line
+            if len(lines) > _MOST_METADATA:
+                raise BadBody(f"expected at most {_MOST_METADATA} bytes of metadata")
+        return bytes(lines)
+
+    def _line(self) -> bytes:
+        line = self._stream.readline(min(self.left, _MOST_METADATA))
+        if not line.endswith(b"\n"):
+            raise BadBody("expected a line of a multipart body")
+        self.left -= len(line)
+        return line
+
+    def _read(self, size: int) -> bytes:
+        block = self._stream.read(size)
+        if len(block) != size:
+            raise ConnectionResetError("the client went away")
+        self.left -= size
+        return block
+
+
+def _parse_object(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content or b"{}")
+    except (ValueError, RecursionError) as err:
+        raise BadBody(f"expected a JSON object, got {err}") from err
+    if not isinstance(value, dict):
+        raise BadBody("expected a JSON object")
+    return value

@@ -1,0 +1,219 @@
+"""Buckets and objects on disk: descriptions in SQLite, contents in files.
+
+A content's file is named by the object's generation, so no path is ever made of an object's name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Listing", "ObjectRow", "Objects", "OtherGeneration", "is_safe_name"]
+
+_MOST_NAME = 1024  # bytes, as Cloud Storage has it
+_LAST = "\U0010ffff"
+_COLUMNS = "bucket, name, generation, size, crc32c, created, properties"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS objects (
+    bucket TEXT, name TEXT, generation INTEGER UNIQUE, size INTEGER, crc32c TEXT, created REAL,
+    properties TEXT,
+    PRIMARY KEY (bucket, name)
+) WITHOUT ROWID;
+"""
+
+
+class OtherGeneration(Exception):  # noqa: N818 - an answer to the caller
+    """A precondition names another generation than the object has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectRow:
+    """An object.
+
+    Attributes:
+        bucket: Its bucket.
+        name: Its name.
+        generation: Another number each time it is written.
+        size: In bytes.
+        crc32c: In base64, as the API writes it.
+        created: Seconds since 1970.
+        properties: What the writer says of it, such as `contentType`.
+    """
+
+    bucket: str
+    name: str
+    generation: int
+    size: int
+    crc32c: str
+    created: float
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A page of a listing; `after` is where the next page begins, None on the last page."""
+
+    rows: tuple[ObjectRow, ...]
+    prefixes: tuple[str, ...]
+    after: str | None
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether an object may have this name: one that no program can take for another path."""
+    parts = name.split("/")
+    return (
+        0 < len(name.encode(errors="replace")) <= _MOST_NAME
+        and not {".", ".."} & set(parts)
+        and "" not in parts[:-1]  # a slash at the end marks an empty folder
+        and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
+    )
+
+
+class Objects:
+    """All buckets below one folder; threads may share it, processes may not."""
+
+    def __init__(self, root: Path) -> None:
+        self._contents = root / "contents"
+        self._contents.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(root / "objects.db", check_same_thread=False, isolation_level=None)
+        self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        known = {str(number) for (number,) in self._database.execute("SELECT generation FROM objects")}
+        self._newest = max(map(int, known), default=0)
+        for path in self._contents.iterdir():
+            if path.name not in known:  # an upload that was cut off
+                path.unlink()
+
+    def make_bucket(self, name: str) -> bool:
+        """Make a bucket; False if there is one."""
+        with self._lock:
+            return self._database.execute("INSERT OR IGNORE INTO buckets VALUES (?)", (name,)).rowcount == 1
+
+    def buckets(self) -> list[str]:
+        """The buckets' names."""
+        with self._lock:
+            return [name for (name,) in self._database.execute("SELECT name FROM buckets ORDER BY name")]
+
+    def find(self, bucket: str, name: str, generation: int | None = None) -> ObjectRow | None:
+        """The object, or None; with a generation only that one."""
+        query = f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND name = ?"  # noqa: S608 - constants
+        with self._lock:
+            row = self._database.execute(query, (bucket, name)).fetchone()
+        return None if row is None or generation not in (None, row[2]) else _described(row)
+
+    def content(self, row: ObjectRow) -> Path:
+        """The file with an object's content."""
+        return self._contents / str(row.generation)
+
+    def page(self, bucket: str, prefix: str, delimiter: str, after: str, limit: int) -> Listing:
+        """A page of the objects whose names start with `prefix`, in the order of their names.
+
+        Args:
+            bucket: Whose.
+            prefix: What the names start with.
+            delimiter: Names that have it after the prefix are summed up to where it ends; empty: none are.
+            after: The last name of the page before; empty for the first page.
+            limit: The most entries.
+        """
+        rows: list[ObjectRow] = []
+        prefixes: list[str] = []
+        while (wanted := limit - len(rows) - len(prefixes)) > 0:
+            found = self._rows(bucket, prefix, after, wanted)
+            for row in found:
+                end = row.name.find(delimiter, len(prefix)) if delimiter else -1
+                if end >= 0:
+                    prefixes.append(row.name[: end + len(delimiter)])
+                    after = prefixes[-1] + _LAST
+                    break
+                rows.append(row)
+                after = row.name
+            else:
+                if len(found) < wanted:
+                    return Listing(rows=tuple(rows), prefixes=tuple(prefixes), after=None)
+        return Listing(rows=tuple(rows), prefixes=tuple(prefixes), after=after)
+
+    def _rows(self, bucket: str, prefix: str, after: str, limit: int) -> list[ObjectRow]:
+        query = (
+            f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND name >= ? AND name > ? AND name < ?"  # noqa: S608
+            " ORDER BY name LIMIT ?"
+        )
+        with self._lock:
+            values = (bucket, prefix, after, prefix + _LAST, limit)
+            return [_described(row) for row in self._database.execute(query, values)]
+
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """A file to write a content to before it is put; it is gone afterwards if it was not."""
+        path = self._contents / f"incoming-{os.urandom(8).hex()}"
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def put(
+        self,
+        place: tuple[str, str],
+        content: Path,
+        crc32c: str,
+        properties: Mapping[str, Any],
+        match: int | None,
+    ) -> ObjectRow:
+        """Make an incoming file the object's content.
+
+        Args:
+            place: Bucket and name.
+            content: The file; it is moved.
+            crc32c: Of the content, in base64.
+            properties: What to keep with it.
+            match: The generation that it takes the place of, 0 for none; None for any.
+
+        Raises:
+            OtherGeneration: The object has another one.
+        """
+        size = content.stat().st_size
+        with self._replacing(place, match):
+            self._newest = max(self._newest + 1, time.time_ns() // 1000)
+            values = (*place, self._newest, size, crc32c, time.time(), json.dumps(dict(properties)))
+            content.rename(self._contents / str(self._newest))
+            self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        return _described(values)
+
+    def delete(self, place: tuple[str, str], match: int | None) -> None:
+        """Remove an object; `match` and errors are those of `put`."""
+        with self._replacing(place, match):
+            self._database.execute("DELETE FROM objects WHERE bucket = ? AND name = ?", place)
+
+    @contextmanager
+    def _replacing(self, place: tuple[str, str], match: int | None) -> Iterator[None]:
+        """Hold the lock while the object at `place` is the one to replace, and remove its content then."""
+        with self._lock:
+            query = "SELECT generation FROM objects WHERE bucket = ? AND name = ?"
+            (generation,) = self._database.execute(query, place).fetchone() or (0,)
+            if match not in (None, generation):
+                raise OtherGeneration(f"expected generation {match}, got {generation}")
+            yield
+            with suppress(FileNotFoundError):
+                (self._contents / str(generation)).unlink()
+
+
+def _described(row: tuple[Any, ...]) -> ObjectRow:
+    bucket, name, generation, size, crc32c, created, properties = row
+    return ObjectRow(
+        bucket=bucket,
+        name=name,
+        generation=generation,
+        size=size,
+        crc32c=crc32c,
+        created=created,
+        properties=json.loads(properties),
+    )

@@ -1,0 +1,315 @@
+"""The HTTP side: who may ask, and which request means what.
+
+Source: https://cloud.google.com/storage/docs/json_api/v1
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redraw_airflow.standalone.storage_server.bodies import BadBody, Body, checksum_text, read_properties
+from redraw_airflow.standalone.storage_server.objects import ObjectRow, Objects, OtherGeneration, is_safe_name
+
+__all__ = ["StorageServer"]
+
+_IDLE_SECONDS = 600.0
+_MOST_LISTED = 1000
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+# What a browser adds to each request and no script of a page can leave out.
+_OF_A_PAGE = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest")
+
+
+class _Refused(Exception):  # noqa: N818 - an answer to the client
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class StorageServer(ThreadingHTTPServer):
+    """Serves the objects below a folder.
+
+    Args:
+        address: Host and port to listen on.
+        root: The folder.
+        token: What each request carries as `Authorization: Bearer`.
+        hosts: The names, with the port, that requests may be addressed to.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], root: Path, token: str, hosts: frozenset[str]) -> None:
+        self.objects = Objects(root)
+        self.expected = f"Bearer {token}".encode()
+        self.hosts = hosts
+        super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "redraw-storage", ""
+    timeout = _IDLE_SECONDS
+    disable_nagle_algorithm = True
+    server: StorageServer
+
+    def _serve(self) -> None:
+        # Until it is known how much of a body follows, the connection ends with a refusal.
+        self._body: Body | None = None
+        try:
+            self._demand_access()
+            self._route(self._take_body())
+        except _Refused as err:
+            self._fail(err.status, str(err))
+        except (BadBody, UnicodeError) as err:
+            self._fail(HTTPStatus.BAD_REQUEST, str(err))
+        except OtherGeneration as err:
+            self._fail(HTTPStatus.PRECONDITION_FAILED, str(err))
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names of http.server's
+
+    def handle_expect_100(self) -> bool:
+        """Ask for no body of a client that is refused."""
+        try:
+            self._demand_access()
+        except _Refused as err:
+            self._fail(err.status, str(err))
+            return False
+        return super().handle_expect_100()
+
+    def _demand_access(self) -> None:
+        if any(name in self.headers for name in _OF_A_PAGE):
+            raise _Refused(HTTPStatus.FORBIDDEN, "expected a request of no web page, got one of a browser")
+        if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
+            raise _Refused(
+                HTTPStatus.MISDIRECTED_REQUEST, "expected this server's own name, got another host"
+            )
+        given = self.headers.get("Authorization", "").encode(errors="replace")
+        if not hmac.compare_digest(given, self.server.expected):
+            raise _Refused(HTTPStatus.UNAUTHORIZED, "expected this instance's token, got none or another one")
+
+    def _take_body(self) -> Body:
+        sent = self.headers.get_all("Content-Length", ["0"])
+        if "Transfer-Encoding" in self.headers or len(sent) > 1 or not re.fullmatch("[0-9]{1,15}", sent[0]):
+            raise _Refused(HTTPStatus.LENGTH_REQUIRED, "expected a body of a declared length")
+        self._body = Body(self.rfile, int(sent[0]))
+        return self._body
+
+    def _route(self, body: Body) -> None:
+        url = urlsplit(self.path)
+        self._query = {key: values[-1] for key, values in parse_qs(url.query, errors="strict").items()}
+        match (self.command, *(unquote(part, errors="strict") for part in url.path.split("/")[1:])):
+            case "POST" | "PUT", "upload", "storage", "v1", "b", bucket, "o":
+                self._upload(bucket, body)
+            case "POST", "storage", "v1", "b":
+                self._make_bucket(body)
+            case "GET", "storage", "v1", "b":
+                buckets = map(_bucket, self.server.objects.buckets())
+                self._say({"kind": "storage#buckets", "items": list(buckets)})
+            case "GET", "storage", "v1", "b", bucket:
+                self._say(_bucket(self._known(bucket)))
+            case "GET", "storage", "v1", "b", bucket, "o":
+                self._list(self._known(bucket))
+            case ("GET", "storage", "v1", "b", bucket, "o", name) | (
+                "GET",
+                "download",
+                "storage",
+                "v1",
+                "b",
+                bucket,
+                "o",
+                name,
+            ):
+                self._get(self._find(bucket, name, "generation"))
+            case "DELETE", "storage", "v1", "b", bucket, "o", name:
+                self._delete(self._find(bucket, name, "generation"))
+            case "POST", "storage", "v1", "b", bucket, "o", name, "rewriteTo", "b", target, "o", new_name:
+                self._copy(self._find(bucket, name, "sourceGeneration"), (target, new_name), body)
+            case _:
+                raise _Refused(HTTPStatus.NOT_IMPLEMENTED, "expected a call that this server offers")
+
+    def _make_bucket(self, body: Body) -> None:
+        name = body.read_json().get("name")
+        if not isinstance(name, str) or not _BUCKET.fullmatch(name):
+            raise _Refused(HTTPStatus.BAD_REQUEST, "expected a bucket's name")
+        if not self.server.objects.make_bucket(name):
+            raise _Refused(HTTPStatus.CONFLICT, f"{name} is there already")
+        self._say(_bucket(name))
+
+    def _known(self, bucket: str) -> str:
+        if bucket not in self.server.objects.buckets():
+            raise _Refused(HTTPStatus.NOT_FOUND, "The specified bucket does not exist.")
+        return bucket
+
+    def _place(self, bucket: str, name: str) -> tuple[str, str]:
+        if not is_safe_name(name):
+            raise _Refused(
+                HTTPStatus.BAD_REQUEST,
+                "expected an object's name of at most 1024 bytes without '..', '//' and control characters",
+            )
+        return self._known(bucket), name
+
+    def _find(self, bucket: str, name: str, key: str) -> ObjectRow:
+        found = self.server.objects.find(*self._place(bucket, name), self._number(key))
+        if found is None:
+            raise _Refused(HTTPStatus.NOT_FOUND, "No such object")
+        return found
+
+    def _number(self, key: str) -> int | None:
+        text = self._query.get(key)
+        if text is not None and not re.fullmatch(r"[0-9]{1,19}", text):
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"{key}: expected a number")
+        return None if text is None else int(text)
+
+    def _delete(self, row: ObjectRow) -> None:
+        self.server.objects.delete((row.bucket, row.name), self._number("ifGenerationMatch"))
+        self._say(None, HTTPStatus.NO_CONTENT)
+
+    def _list(self, bucket: str) -> None:
+        try:
+            after = base64.urlsafe_b64decode(self._query.get("pageToken", "")).decode()
+        except ValueError as err:
+            raise _Refused(HTTPStatus.BAD_REQUEST, "pageToken: expected one of this server") from err
+        limit = min(self._number("maxResults") or _MOST_LISTED, _MOST_LISTED)
+        page = self.server.objects.page(
+            bucket, self._query.get("prefix", ""), self._query.get("delimiter", ""), after, limit
+        )
+        listed: dict[str, Any] = {"kind": "storage#objects", "items": list(map(_resource, page.rows))}
+        if page.prefixes:
+            listed["prefixes"] = page.prefixes
+        if page.after is not None:
+            listed["nextPageToken"] = base64.urlsafe_b64encode(page.after.encode()).decode()
+        self._say(listed)
+
+    def _get(self, row: ObjectRow) -> None:
+        if self._query.get("alt") != "media":
+            self._say(_resource(row))
+            return
+        start, end = self._range(row.size)
+        try:
+            content = self.server.objects.content(row).open("rb")
+        except FileNotFoundError as err:
+            raise _Refused(HTTPStatus.NOT_FOUND, "No such object") from err
+        with content:
+            self._send_head(row, start, end)
+            if end > start:
+                self.connection.sendfile(content, start, end - start)
+
+    def _range(self, size: int) -> tuple[int, int]:
+        asked = _RANGE.fullmatch(self.headers.get("Range", ""))
+        if asked is None or asked[0] == "bytes=-":
+            return 0, size
+        first, last = asked.groups()
+        if not first:
+            return max(0, size - int(last)), size
+        if int(first) >= size:
+            raise _Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "expected a range within the object")
+        return int(first), min(size, int(last) + 1) if last else size
+
+    def _send_head(self, row: ObjectRow, start: int, end: int) -> None:
+        part = "Range" in self.headers
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK)
+        if part:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{row.size}")
+        for key, header in (("contentEncoding", "Content-Encoding"), ("cacheControl", "Cache-Control")):
+            if key in row.properties:
+                self.send_header(header, re.sub("[^ -~]", "", str(row.properties[key])))
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Goog-Hash", f"crc32c={row.crc32c}")
+        self.send_header("X-Goog-Generation", str(row.generation))
+        self.send_header("Content-Length", str(end - start))
+        self.end_headers()
+
+    def _copy(self, source: ObjectRow, target: tuple[str, str], body: Body) -> None:
+        place = self._place(*target)
+        properties = read_properties(body.read_json()) or source.properties
+        with self.server.objects.incoming() as path:
+            try:
+                os.link(self.server.objects.content(source), path)
+            except FileNotFoundError as err:  # another request has replaced it
+                raise _Refused(HTTPStatus.NOT_FOUND, "No such object") from err
+            row = self.server.objects.put(
+                place, path, source.crc32c, properties, self._number("ifGenerationMatch")
+            )
+        size = str(row.size)
+        self._say({"done": True, "objectSize": size, "totalBytesRewritten": size, "resource": _resource(row)})
+
+    def _upload(self, bucket: str, body: Body) -> None:
+        with self.server.objects.incoming() as path:
+            match self._query.get("uploadType"):
+                case "multipart":
+                    metadata, crc32c = body.save_multipart(self.headers.get("Content-Type", ""), path)
+                case "media":
+                    metadata, crc32c = {"contentType": self.headers.get("Content-Type")}, body.save(path)
+                case other:
+                    raise _Refused(
+                        HTTPStatus.NOT_IMPLEMENTED, f"uploadType: expected multipart or media, got {other}"
+                    )
+            place = self._place(bucket, str(metadata.get("name") or self._query.get("name", "")))
+            checksum = checksum_text(crc32c)
+            if metadata.get("crc32c", checksum) != checksum:
+                raise BadBody(f"expected content with the crc32c {metadata['crc32c']}, got {checksum}")
+            match_generation = self._number("ifGenerationMatch")
+            properties = read_properties(metadata)
+            self._say(_resource(self.server.objects.put(place, path, checksum, properties, match_generation)))
+
+    def _say(
+        self, value: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
+    ) -> None:
+        content = b"" if value is None else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-store")
+        if status is not HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(content)))
+        for name, text in (headers or {}).items():
+            self.send_header(name, text)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _fail(self, status: HTTPStatus, message: str) -> None:
+        """Answer with an error; the rest of a body is not read, so the connection ends with it."""
+        self.close_connection = self._body is None or self._body.left > 0
+        with suppress(OSError):
+            headers = {"Connection": "close"} if self.close_connection else {}
+            self._say({"error": {"code": int(status), "message": message}}, status, headers)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing: thousands of requests would fill the disk."""
+
+
+def _bucket(name: str) -> dict[str, str]:
+    return {"kind": "storage#bucket", "id": name, "name": name, "location": "LOCAL"}
+
+
+def _resource(row: ObjectRow) -> dict[str, Any]:
+    created = datetime.fromtimestamp(row.created, UTC).isoformat(timespec="milliseconds")
+    return {
+        "kind": "storage#object",
+        "id": f"{row.bucket}/{row.name}/{row.generation}",
+        "name": row.name,
+        "bucket": row.bucket,
+        "generation": str(row.generation),
+        "metageneration": "1",
+        "size": str(row.size),
+        "crc32c": row.crc32c,
+        "storageClass": "STANDARD",
+        "timeCreated": created.replace("+00:00", "Z"),
+        "updated": created.replace("+00:00", "Z"),
+        **row.properties,
+    }

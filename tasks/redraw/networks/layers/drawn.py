@@ -1,0 +1,118 @@
+"""The layers that a definition draws, described as a file describes its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from redraw.compat.keras import calls_of, every_layer, functional_of
+from redraw.networks.layers.functions import call_function, named_function
+from redraw.networks.layers.layer import Layer, Model, canonical_kind
+from redraw.networks.layers.settings import split_activation
+
+__all__ = ["describe_network"]
+
+logger = logging.getLogger(__name__)
+
+
+def describe_network(network: Any) -> Model:
+    """Describe a network's layers.
+
+    Args:
+        network: Keras model or `tf.Module`, called at least once; its variables may have no memory.
+
+    Returns:
+        Its layers; with their calls where Keras knows them.
+    """
+    functional = functional_of(network)
+    if functional is None:
+        return Model(layers=tuple(_described(layer, ()) for layer in _layers_in(network)))
+    walk = _Walk()
+    outputs = walk.run(functional, None)
+    return Model(layers=tuple(walk.layers), outputs=tuple(outputs))
+
+
+def _layers_in(network: Any) -> Iterator[Any]:
+    if isinstance(network, keras.Model):
+        yield from every_layer(network)
+    elif isinstance(network, tf.Module):
+        held = tf.train.TrackableView(network).descendants()
+        yield from (item for item in held if isinstance(item, keras.layers.Layer))
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.layers: list[Layer] = []
+
+    def run(self, functional: Any, inputs: Sequence[Layer] | None) -> list[Layer]:
+        begins = keras.tree.flatten(functional.inputs)
+        given = inputs or [_described(tensor._keras_history.operation, ()) for tensor in begins]
+        made = {id(tensor): given[min(n, len(given) - 1)] for n, tensor in enumerate(begins)}
+        for call in calls_of(functional):
+            called_with = [made[id(tensor)] for tensor in call.arguments if id(tensor) in made]
+            made.update(self._called(call, called_with))
+        return [made[id(tensor)] for tensor in keras.tree.flatten(functional.outputs)]
+
+    def _called(self, call: Any, inputs: Sequence[Layer]) -> dict[int, Layer]:
+        inner = functional_of(call.operation)
+        if inner is not None:
+            outputs = self.run(inner, inputs)
+        else:
+            layer = _described(call.operation, inputs, call.arguments)
+            self.layers.append(layer)
+            outputs = [layer] * len(call.outputs)
+        return {id(tensor): layer for tensor, layer in zip(call.outputs, outputs, strict=True)}
+
+
+def _described(layer: Any, inputs: Sequence[Layer], arguments: Sequence[Any] = ()) -> Layer:
+    kind, name = canonical_kind(type(layer).__name__), str(layer.name)
+    if not isinstance(layer, keras.layers.Layer):
+        constants = [item for item in arguments if isinstance(item, int | float | str)]
+        settings: Mapping[str, Any] = {"arguments": constants}
+        return Layer(name=name, kind=f"operation {kind}", settings=settings, inputs=tuple(inputs))
+    return split_activation(Layer(name=name, kind=kind, settings=_settings(layer), inputs=tuple(inputs)))
+
+
+def _settings(layer: Any) -> dict[str, Any]:
+    try:
+        settings = dict(layer.get_config())
+    except Exception as err:  # a layer's own code may fail in any way; it says nothing then
+        logger.info("layer %s: says nothing of its settings (%s)", layer.name, type(err).__name__)
+        return {}
+    described = {key: _value(key, value, getattr(layer, key, None)) for key, value in settings.items()}
+    if hasattr(layer, "get_vocabulary"):
+        described["vocabulary"] = [_text(word) for word in layer.get_vocabulary()]
+    return described
+
+
+def _value(key: str, value: Any, live: Any) -> Any:
+    if key.endswith("activation") and callable(live):
+        return call_function(_name_of(value, live), live)
+    if key.endswith("activation") and isinstance(value, str):
+        return named_function(value, keras_2=False)
+    if isinstance(value, dict) and isinstance(value.get("config"), dict) and "class_name" in value:
+        if isinstance(live, keras.layers.Layer):
+            return {"class_name": type(live).__name__, "config": _settings(live)}
+        settings = {inner: _value(inner, item, None) for inner, item in value["config"].items()}
+        return {"class_name": value["class_name"], "config": settings}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        lives = live if isinstance(live, list | tuple) and len(live) == len(value) else [None] * len(value)
+        return [_value("", item, inner) for item, inner in zip(value, lives, strict=True)]
+    return value
+
+
+def _name_of(value: Any, live: Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("config") if isinstance(value.get("config"), str) else value.get("class_name")
+    return value if isinstance(value, str) else str(getattr(live, "__name__", type(live).__name__))
+
+
+def _text(word: Any) -> Any:
+    return word.decode() if isinstance(word, bytes) else getattr(word, "item", lambda: word)()

@@ -1,0 +1,102 @@
+"""Give up everything but one model, in the process that is about to load it.
+
+    limits ─► namespaces ─► capabilities ─► Landlock ─► seccomp
+
+Each layer holds without the others, and each may be missing: in a container without extra rights
+there are no namespaces, in an old kernel no Landlock. What is in force is told.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from redraw.serving.sandbox.kernel import prctl
+from redraw.serving.sandbox.landlock import restrict_files
+from redraw.serving.sandbox.limits import limit_resources
+from redraw.serving.sandbox.namespaces import drop_capabilities, enter_namespaces, hide_files
+from redraw.serving.sandbox.seccomp import filter_calls
+
+__all__ = ["Sandbox", "enter_sandbox"]
+
+_SET_DUMPABLE, _SET_NO_NEW_PRIVILEGES = 4, 38
+# What the runtime asks about the machine; no other file of /proc, /sys and /etc is there.
+_MACHINE_FILES = (
+    *("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),
+    *("/etc/ld.so.cache", "/dev/null", "/dev/random", "/dev/urandom"),
+)
+_OWN_NAME = Path("/proc/self/cmdline")  # which TensorFlow's runtime cannot do without
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
+_PACKAGES = ("redraw", "numpy", "tensorflow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """What a model is kept in.
+
+    Attributes:
+        layers: Layer to what of it is in force.
+        missing: Layer to why it is not.
+    """
+
+    layers: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hides_files(self) -> bool:
+        """Whether files other than the model's are out of reach: without that there is no sandbox."""
+        return "landlock" in self.layers or "files" in self.layers
+
+    def __str__(self) -> str:
+        in_force = ", ".join(f"{name} ({what})" for name, what in self.layers.items())
+        lacking = ", ".join(f"{name} ({why})" for name, why in self.missing.items())
+        return f"sandbox: {in_force or 'none'}" + (f"; missing: {lacking}" if lacking else "")
+
+
+def enter_sandbox(folder: Path) -> Sandbox:
+    """Give up all but what loading and asking a model needs; there must be no other thread yet.
+
+    Args:
+        folder: The model, without links in its path.
+
+    Returns:
+        What is in force now. Nothing of it can be taken back.
+    """
+    layers, missing = dict[str, str](), dict[str, str]()
+
+    def add(name: str, layer: Callable[[], Any]) -> None:
+        try:
+            layers[name] = layer() or "in force"
+        except OSError as err:
+            missing[name] = err.strerror or str(err)
+
+    readable = [*_readable(), folder]
+    add("namespaces", enter_namespaces)
+    if "namespaces" in layers:
+        add("files", lambda: hide_files(readable))
+    add("limits", lambda: limit_resources(folder, own_user=layers.get("namespaces", "").startswith("user")))
+    add("privileges", _drop_privileges)
+    add("landlock", lambda: restrict_files([*readable, _OWN_NAME]))
+    add("seccomp", filter_calls)
+    return Sandbox(layers=layers, missing=missing)
+
+
+def _drop_privileges() -> None:
+    prctl(_SET_NO_NEW_PRIVILEGES, 1)
+    prctl(_SET_DUMPABLE, 0)
+    drop_capabilities()
+
+
+def _readable() -> list[Path]:
+    """The interpreter, the libraries, and what tells of the machine: real paths, outermost first."""
+    code = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    specs = (importlib.util.find_spec(name) for name in _PACKAGES)
+    packages = [str(Path(spec.origin).parents[1]) for spec in specs if spec is not None and spec.origin]
+    named = [*code, *packages, f"{sys.base_prefix}/lib", *_LIBRARIES, *_MACHINE_FILES]
+    paths = sorted({Path(name).resolve() for name in named if Path(name).exists()})
+    return [path for path in paths if not any(other in path.parents for other in paths)]

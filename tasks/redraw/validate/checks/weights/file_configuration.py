@@ -1,0 +1,74 @@
+"""Does the definition draw the layers that the checkpoint's own file describes?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from redraw.checkpoint.formats.configuration import Configuration, read_configuration
+from redraw.errors import CheckpointError, StorageError
+from redraw.records import Check
+from redraw.validate.outcome import CannotRun, conclude
+
+if TYPE_CHECKING:
+    from redraw.networks.layers.comparing import Comparison
+    from redraw.validate.subject.subject import Subject
+
+__all__ = ["check_file_configuration"]
+
+NAME = "file-configuration"
+
+
+def check_file_configuration(subject: Subject) -> Check:
+    """Compare every layer that the file describes and the definition draws: the check `file-configuration`.
+
+    Weights say nothing of an activation, an epsilon, a vocabulary, or the order of two layers; and what
+    the definition answers is compared with the definition.
+
+    Raises:
+        CannotRun: The checkpoint is gone, or its configuration cannot be read.
+    """
+    source = subject.source
+    try:
+        configuration = read_configuration(source)
+    except (CheckpointError, StorageError) as err:
+        raise CannotRun(str(err), "Validate with the checkpoint that the export was made of.") from err
+    compared = None if configuration is None else _compared(subject, configuration)
+    return conclude(
+        NAME,
+        looked_at=f"the layers' settings in {source.uri}, next to those that the definition draws",
+        expected="the same settings where they change an answer, and the same order of layers",
+        found=_found(subject, compared),
+        problems=compared.problems if compared else (),
+        advice="Make the definition's layers as the file has them; if a difference is wanted, such as a"
+        " function of the last layer that serve applies by itself, say why:"
+        f" --waive {NAME}=REASON.",
+    )
+
+
+def _compared(subject: Subject, configuration: Configuration) -> Comparison | None:
+    # Imports TensorFlow, for which an export without a configuration need not wait.
+    from redraw.networks.layers.comparing import compare_models
+    from redraw.networks.layers.described import Unreadable, read_model
+
+    drawn = subject.standard.drawn_layers
+    if not drawn.layers:
+        return None
+    try:
+        described = read_model(configuration.model, keras_2=configuration.keras_2)
+    except Unreadable as err:
+        raise CannotRun(
+            f"the configuration in {subject.source.uri} cannot be read as layers ({err})",
+            f"Compare it by hand, then waive it: --waive {NAME}=REASON.",
+        ) from err
+    return compare_models(described, drawn, configuration.vocabularies)
+
+
+def _found(subject: Subject, compared: Comparison | None) -> str:
+    if compared is not None:
+        rest = f"; not compared: {', '.join(compared.uncertain[:5])}" if compared.uncertain else ""
+        return f"{compared.compared} layers compared, each the same{rest}"
+    if read_configuration(subject.source) is None:
+        return (
+            f"no layer compared: a checkpoint of the format {subject.source.format} says nothing of them here"
+        )
+    return "no layer compared: the definition draws none of Keras"

@@ -1,0 +1,195 @@
+"""Defects that only a foreign file can tell: its layers answer otherwise than the definition's."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tf_keras
+
+from redraw.definition import Mode, TensorSpec
+from tests.defects.bases import Bases, export_definition
+from tests.defects.planting import Defect, Specimen
+from tests.defects.tiny import Arrays, Tiny, normal, one_signature
+
+__all__ = ["DEFECTS", "GOOD", "foreign_file"]
+
+Layers = Callable[[Any], Sequence[Any]]
+
+
+class Foreign(Tiny):
+    """A chain of layers, as a definition draws it."""
+
+    layers: Layers
+    words = False
+
+    @property
+    def signatures(self) -> Any:  # type: ignore[override]
+        x = TensorSpec("string", (None,)) if self.words else TensorSpec("float32", (None, 6, 3))
+        return one_signature({"x": x}, y=TensorSpec("float32", (None, 2 if self.words else 1)))
+
+    def rows(self, count: int) -> Arrays:
+        words = np.array([b"red", b"green", b"blue", b"none"] * count, object)[:count]
+        return {"x": words if self.words else normal(count, 6, 3)}
+
+    def build(self, mode: Mode) -> Any:
+        return chain(keras, type(self).layers(keras), words=self.words)
+
+
+def chain(kit: Any, layers: Sequence[Any], *, words: bool = False) -> Any:
+    """A model of layers, one after the other."""
+    x = kit.Input((), dtype="string", name="x") if words else kit.Input((6, 3), name="x")
+    y = x
+    for layer in layers:
+        y = layer(y)
+    return kit.Model({"x": x}, y)
+
+
+def foreign_file(bases: Bases, file: str, theirs: Layers, ours: Layers, *, words: bool = False) -> Specimen:
+    """A file of Keras 3 or 2, exported with a definition of its own."""
+    folder = bases.new_folder("foreign")
+    folder.mkdir(parents=True)
+    kit = tf_keras if file.endswith(".keras-2.h5") else keras
+    network = chain(kit, theirs(kit), words=words)
+    rng = np.random.default_rng(3)
+    network.set_weights(
+        [rng.uniform(0.2, 0.8, weight.shape).astype(weight.dtype) for weight in network.get_weights()]
+    )
+    path = folder / f"saved{file.removeprefix('.keras-2')}"
+    network.save(path)
+    kind = type("Foreign", (Foreign,), {"layers": staticmethod(ours), "words": words})
+    definition = kind()
+    exported = export_definition(definition, str(path), folder / "model", model="foreign")
+    return Specimen(exported=exported, definition=definition)
+
+
+def _ends(kit: Any) -> list[Any]:
+    return [kit.layers.GlobalAveragePooling1D(), kit.layers.Dense(1, name="y")]
+
+
+_CHAINS: dict[str, tuple[str, Layers, Layers]] = {
+    "activation-of-the-file": (
+        "A layer answers with tanh where it was trained with relu.",
+        lambda k: [k.layers.Dense(4, activation="relu", name="d"), *_ends(k)],
+        lambda k: [k.layers.Dense(4, activation="tanh", name="d"), *_ends(k)],
+    ),
+    "epsilon-of-the-file": (
+        "Normalization divides by another number.",
+        lambda k: [k.layers.BatchNormalization(epsilon=0.5, name="bn"), *_ends(k)],
+        lambda k: [k.layers.BatchNormalization(name="bn"), *_ends(k)],
+    ),
+    "slope-of-the-file": (
+        "Negative values pass with another slope.",
+        lambda k: [k.layers.Dense(4, name="d"), k.layers.LeakyReLU(0.9), *_ends(k)],
+        lambda k: [k.layers.Dense(4, name="d"), k.layers.LeakyReLU(0.1), *_ends(k)],
+    ),
+    "order-of-the-file": (
+        "Two layers have changed places.",
+        lambda k: [
+            k.layers.Dense(4, name="d"),
+            k.layers.BatchNormalization(name="bn"),
+            k.layers.ReLU(),
+            *_ends(k),
+        ],
+        lambda k: [
+            k.layers.Dense(4, name="d"),
+            k.layers.ReLU(),
+            k.layers.BatchNormalization(name="bn"),
+            *_ends(k),
+        ],
+    ),
+    "missing-layer-of-the-file": (
+        "What the file scales is served as it comes.",
+        lambda k: [k.layers.Rescaling(1 / 255, name="s"), *_ends(k)],
+        lambda k: [*_ends(k)],
+    ),
+    "stride-of-the-file": (
+        "A convolution looks at other places.",
+        lambda k: [k.layers.Conv1D(4, 2, strides=2, name="c"), *_ends(k)],
+        lambda k: [k.layers.Conv1D(4, 2, name="c"), *_ends(k)],
+    ),
+    "gate-of-the-file": (
+        "A gate opens by another function.",
+        lambda k: [
+            k.layers.LSTM(4, recurrent_activation="hard_sigmoid", name="l"),
+            k.layers.Dense(1, name="y"),
+        ],
+        lambda k: [k.layers.LSTM(4, name="l"), k.layers.Dense(1, name="y")],
+    ),
+}
+_FILES = (".keras", ".h5", ".keras-2.h5")
+
+
+def _planted(name: str, about: str, *parts: Any, **more: Any) -> Defect:
+    def plant(bases: Bases) -> Specimen:
+        return foreign_file(bases, *parts, **more)
+
+    return Defect(name=name, base="foreign", caught_by="file-configuration", in_production=about, plant=plant)
+
+
+def _hard_gate(kit: Any) -> list[Any]:
+    return [kit.layers.LSTM(4, recurrent_activation="hard_sigmoid", name="l"), kit.layers.Dense(1, name="y")]
+
+
+def _lookup(*words: str) -> Layers:
+    return lambda k: [
+        k.layers.StringLookup(vocabulary=list(words), name="words"),
+        k.layers.Embedding(4, 2, name="vectors"),
+    ]
+
+
+def _adapted(kit: Any) -> list[Any]:
+    lookup = kit.layers.StringLookup(name="words")
+    lookup.adapt(["red", "red", "red", "green", "green", "blue"])
+    return [lookup, kit.layers.Embedding(4, 2, name="vectors")]
+
+
+def _bins(*bounds: float) -> Layers:
+    return lambda k: [
+        k.layers.Discretization(bin_boundaries=list(bounds), name="bins"),
+        k.layers.Flatten(),
+        k.layers.Embedding(4, 2, name="vectors"),
+        *_ends(k),
+    ]
+
+
+DEFECTS: tuple[Defect, ...] = (
+    *(
+        _planted(f"{name}{file.replace('.', '-')}", about, file, theirs, ours)
+        for name, (about, theirs, ours) in _CHAINS.items()
+        for file in _FILES
+    ),
+    _planted("gate-of-keras-2", "A name means another function now.", ".keras-2.h5", _hard_gate, _hard_gate),
+    *(
+        _planted(
+            f"words-of-the-file-{number}",
+            "Words are looked up in the wrong rows.",
+            ".keras",
+            theirs,
+            _lookup("blue", "green", "red"),
+            words=True,
+        )
+        for number, theirs in enumerate((_adapted, _lookup("red", "green", "blue")))
+    ),
+    _planted(
+        "bins-of-the-file", "Numbers fall into other bins.", ".keras", _bins(-1, 0, 1), _bins(5, 25, 75)
+    ),
+)
+
+# The same files with definitions that fit them.
+GOOD: dict[str, Callable[[Bases], Specimen]] = {
+    **{
+        f"foreign-{name}{file.replace('.', '-')}": functools.partial(
+            foreign_file, file=file, theirs=theirs, ours=theirs
+        )
+        for name, (_, theirs, _) in _CHAINS.items()
+        for file in _FILES
+        if (name, file) != ("gate-of-the-file", ".keras-2.h5")
+    },
+    "foreign-words-of-the-file": functools.partial(
+        foreign_file, file=".keras", theirs=_adapted, ours=_lookup("red", "green", "blue"), words=True
+    ),
+}

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from redraw.errors import InvalidName, InvalidRequest
+from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, demand_allowed
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.training import (
+    CheckpointOperator,
+    ExportSavedModelOperator,
+    MarkVersionOperator,
+    PlanReexportOperator,
+    PruneOperator,
+    PushModelOperator,
+    ReexportOperator,
+    RollBackOperator,
+    SetLiveOperator,
+    TrainOperator,
+    ValidateSavedModelOperator,
+)
+
+ELSEWHERE = (
+    *("gs://other", "gs://models-2", "gs://models2/a", "gs://model", "gs://checkpoints"),
+    *("/etc", "/work", "models", "../models", "file:models"),
+)
+
+
+@pytest.fixture(autouse=True)
+def configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
+    monkeypatch.setenv("REDRAW_CHECKPOINTS", "gs://checkpoints/")
+    monkeypatch.setenv("REDRAW_WORK", "/work")
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+def test_demand_allowed_elsewhere_is_refused(place: str) -> None:
+    with pytest.raises(
+        InvalidRequest, match="^bucket: expected a place in gs://models, got .*ALLOWED_BUCKETS"
+    ):
+        demand_allowed("bucket", place, [BUCKETS])
+
+
+@pytest.mark.parametrize("path", ["/work/../etc/passwd", "/work/..", "/workshop", "//work", "work", "/"])
+def test_demand_allowed_path_that_leads_out_is_refused(path: str) -> None:
+    with pytest.raises(InvalidRequest):
+        demand_allowed("work_dir", path, [WORK_FOLDERS])
+
+
+@pytest.mark.parametrize("uri", ["gs://models/../other", "gs://models//a", "s3://models", "gs://models/a\n"])
+def test_demand_allowed_of_no_uri_is_refused(uri: str) -> None:
+    with pytest.raises(InvalidName):
+        demand_allowed("bucket", uri, [BUCKETS])
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["gs://models", "gs://models/", "gs://models/a/b", None, "", "None", {"uri": "x"}, ["gs://models/a"]],
+)
+def test_demand_allowed_within_or_nothing_passes(value: Any) -> None:
+    demand_allowed("bucket", value, [BUCKETS])
+
+
+def test_demand_allowed_of_a_list_looks_at_each() -> None:
+    with pytest.raises(InvalidRequest, match="gs://other"):
+        demand_allowed("checkpoints", ["gs://checkpoints/a", "gs://other/b"], [CATALOGUES])
+
+
+@pytest.mark.parametrize(
+    ("listed", "place", "allowed"),
+    [
+        ("gs://staging/a, gs://bbb", "gs://staging/a/c", True),
+        ("gs://staging/a, gs://bbb", "gs://staging", False),
+        ("gs://staging/a", "gs://models/kept", True),
+        ("*", "gs://anything", True),
+    ],
+)
+def test_demand_allowed_takes_what_the_deployment_lists(
+    listed: str, place: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_ALLOWED_BUCKETS", listed)
+
+    if allowed:
+        demand_allowed("bucket", place, [BUCKETS])
+    else:
+        with pytest.raises(InvalidRequest):
+            demand_allowed("bucket", place, [BUCKETS])
+
+
+def test_demand_allowed_where_nothing_is_configured_leaves_it_to_the_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("REDRAW_MODEL_BUCKET")
+
+    demand_allowed("bucket", "gs://any", [BUCKETS])
+
+
+RECORD = {"uri": "/work/a"}
+OPERATORS: dict[type[StageOperator], dict[str, Any]] = {
+    TrainOperator: {},
+    CheckpointOperator: {},
+    ExportSavedModelOperator: {"checkpoint": RECORD},
+    ValidateSavedModelOperator: {"saved_model": RECORD},
+    PushModelOperator: {"saved_model": RECORD, "report": RECORD},
+    SetLiveOperator: {"version": 1},
+    RollBackOperator: {},
+    MarkVersionOperator: {"version": 1, "mark": "pin"},
+    PruneOperator: {},
+    PlanReexportOperator: {},
+    ReexportOperator: {"checkpoints": [RECORD]},
+}
+# What of an operator's templated arguments names no place of the deployment's: values, records, and what
+# only a DAG's author decides, such as files of keys.
+_NO_PLACES = {
+    *("model", "gcp_conn_id", "python", "launcher", "pod", "max_steps", "distribution", "choose", "metric"),
+    *("step", "weights", "allow_non_finite", "allow_breaking", "waive", "approval", "make_live", "version"),
+    *("signing_key", "public_key", "version_label", "allow_older", "reason", "mark", "keep", "keep_days"),
+    *("apply", "steps", "trained_from", "trained_to", "batch_size", "batch_label"),
+}
+
+
+@pytest.mark.parametrize("kind", OPERATORS, ids=lambda kind: kind.__name__)
+def test_every_templated_argument_that_names_a_place_is_checked(kind: type[StageOperator]) -> None:
+    assert set(kind.template_fields) - set(kind.places) - _NO_PLACES == set()
+    assert set(kind.places) <= set(kind.template_fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in OPERATORS for name in sorted(kind.places)], ids=str
+)
+def test_argument_of_a_run_elsewhere_is_refused_and_the_author_s_own_is_not(
+    kind: type[StageOperator], name: str
+) -> None:
+    listed = name == "checkpoints"
+    values: Any = {"params": {"place": "gs://other/a"}, "ti": SimpleNamespace(map_index=-1)}
+    of_run = kind(
+        task_id="a", **{"model": "mnist", **OPERATORS[kind], name: _wrapped("{{ params.place }}", listed)}
+    )
+    of_author = kind(
+        task_id="b", **{"model": "mnist", **OPERATORS[kind], name: _wrapped("gs://other/a", listed)}
+    )
+
+    for operator in (of_run, of_author):
+        operator.render_template_fields(cast(Any, values))
+
+    with pytest.raises(InvalidRequest, match=f"^{name}: expected a place in "):
+        of_run.demand_allowed_places(cast(Any, values))
+    of_author.demand_allowed_places(cast(Any, values))
+    # Airflow renders a mapped task's arguments by another way: there each place counts as the run's.
+    with pytest.raises(InvalidRequest, match=f"^{name}: expected a place in "):
+        of_author.demand_allowed_places(cast(Any, {"ti": SimpleNamespace(map_index=0)}))
+
+
+def _wrapped(text: str, listed: bool) -> Any:
+    return [text] if listed else text
