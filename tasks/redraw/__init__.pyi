@@ -51,6 +51,9 @@ from redraw.definition import (
 from redraw.definition.describe import (
     describe_models as describe_models,
 )
+from redraw.draft.draft import (
+    draft_definition as draft_definition,
+)
 from redraw.errors import (
     BucketNotFound as BucketNotFound,
 )
@@ -259,6 +262,9 @@ from redraw.records.results import (
     CheckpointList as CheckpointList,
 )
 from redraw.records.results import (
+    DraftedDefinition as DraftedDefinition,
+)
+from redraw.records.results import (
     MirroredModel as MirroredModel,
 )
 from redraw.records.results import (
@@ -317,6 +323,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     DifferencesRequest as DifferencesRequest,
+)
+from redraw.requests import (
+    DraftRequest as DraftRequest,
 )
 from redraw.requests import (
     ExportRequest as ExportRequest,

@@ -10,7 +10,7 @@ from redraw.errors import InvalidDefinition
 
 __all__ = [
     "ASSIGNMENTS", "BATCH_NORM", "CALLS", "CHANCE", "COPIES", "HOST", "LOOP_JOINTS", "MERGES", "SOURCES",
-    "SWITCHES", "VARIABLES", "demand_known",  "output_types", "outputs_named",
+    "SWITCHES", "VARIABLES", "demand_known",  "output_types", "output_types_of", "outputs_named",
 ]  # fmt: skip
 
 VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
@@ -101,6 +101,12 @@ def outputs_named(node: Any, definition: Any) -> Iterator[tuple[str, int]]:
             yield argument.name, len(node.attr[argument.type_list_attr].list.type)
         else:
             yield argument.name, 1
+
+
+def output_types_of(node: Any) -> list[int]:
+    """The dtype of each output tensor; none of an operation that TensorFlow does not have."""
+    definition = operation_definition(node.op)
+    return [] if definition is None else output_types(node, definition)
 
 
 def output_types(node: Any, definition: Any) -> list[int]:
