@@ -115,7 +115,7 @@ class DistributedTrainer(Trainer):
 
     def _replica_step(self, features: Any, labels: Any, share: tf.Tensor) -> tf.Tensor:
         loss, gradients = self._gradients(features, labels, share)
-        variables = self._network.trainable_variables
+        variables = self._trained
         summed = self._sum_up(list(zip(gradients, variables, strict=True)))
         self._optimizer.apply([gradient for gradient, _ in summed], variables)
         return loss

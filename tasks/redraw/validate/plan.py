@@ -56,6 +56,7 @@ PLAN = (
     PlannedCheck("method-names", "graph.method_names:check_method_names", _GRAPH, of_graph=True),
     PlannedCheck("live-signatures", "graph.live_signatures:check_live_signatures", _GRAPH),
     PlannedCheck("custom-ops", "graph.known_ops:check_custom_ops", _GRAPH, of_graph=True),
+    PlannedCheck("accelerator-ops", "graph.accelerators:check_accelerators", _GRAPH, of_graph=True),
     PlannedCheck("host-code", "graph.host_code:check_host_code", _GRAPH, of_graph=True),
     PlannedCheck("unreached-functions", "files.graph_file:check_unreached_functions", _GRAPH, of_graph=True),
     PlannedCheck("single-copy", "weights.single_copy:check_single_copy", _GRAPH),

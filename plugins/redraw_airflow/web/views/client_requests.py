@@ -86,7 +86,7 @@ def _python(url: str, body: str) -> str:
 
 def _quoted(text: object) -> str:
     """A text or a dict of texts as Python and JSON both write it, in quotes that a shell leaves alone."""
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False, allow_nan=False)
 
 
 def _sizes(spec: TensorSpec) -> list[int]:

@@ -19,7 +19,7 @@ import numpy as np
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.file_ranges import FileRange
 from redraw.checkpoint.formats.folder import FoundFile
-from redraw.checkpoint.formats.hdf5_graph import graph_of_keras_2, graph_of_keras_3
+from redraw.checkpoint.formats.hdf5_graph import graph_of_keras_2, graph_of_keras_3, order_of_keras_2
 from redraw.checkpoint.formats.locate import SHARD_OF_KERAS, Located
 from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
 from redraw.errors import CheckpointMismatch, one_line, short_list
@@ -55,6 +55,8 @@ class Hdf5Source(StreamedSource):
             keras_2 = _is_keras_2(self._file)
             build = graph_of_keras_2 if keras_2 else graph_of_keras_3
             self.graph = build(self._file, list(self._datasets))
+            # By which Keras 2 finds its weights, whatever the layers are called.
+            self.layer_order = order_of_keras_2(self._file) if keras_2 else ()
         except (OSError, RuntimeError, KeyError, ValueError) as err:
             raise self._damage(err).found_in(uri) from err
         self.format = "keras_h5" if keras_2 else "keras_weights"

@@ -8,7 +8,7 @@ from typing import Any
 
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 
-__all__ = ["graph_of_keras_2", "graph_of_keras_3"]
+__all__ = ["graph_of_keras_2", "graph_of_keras_3", "order_of_keras_2"]
 
 _MODEL, _OPTIMIZER = "model", "optimizer"
 _AVERAGES = "_model_variables_moving_average"
@@ -64,6 +64,32 @@ def graph_of_keras_2(file: Any, keys: Sequence[str]) -> ObjectGraph:
         layer, _, name = key.removeprefix(weights).partition("/")
         tensors[_MODEL, layer, _plain(name)] = SavedTensor(VARIABLE_VALUE, _plain(name), key)
     return _graph(tensors)
+
+
+def order_of_keras_2(file: Any) -> tuple[tuple[str, ...], ...]:
+    """The keys of each layer's weights, layers and weights in the order that Keras 2 loads them by.
+
+    Args:
+        file: The open file.
+
+    Returns:
+        A row for each layer that has weights.
+    """
+    held = file.get(_MODEL_GROUP, file)
+    before = f"{_MODEL_GROUP}/" if _MODEL_GROUP in file else ""
+    rows = (
+        tuple(f"{before}{layer}/{name}" for name in _listed(held[layer], "weight_names"))
+        for layer in _listed(held, "layer_names")
+        if layer in held
+    )
+    return tuple(row for row in rows if row)
+
+
+def _listed(group: Any, name: str) -> list[str]:
+    """Names in an attribute, which may be cut into several that are numbered."""
+    parts = [name] if name in group.attrs else [f"{name}{n}" for n in range(len(group.attrs))]
+    found = (text for part in parts if part in group.attrs for text in group.attrs[part])
+    return [text.decode() if isinstance(text, bytes) else str(text) for text in found]
 
 
 def _plain(name: str) -> str:

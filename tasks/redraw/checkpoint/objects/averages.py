@@ -7,7 +7,7 @@ from itertools import chain
 
 from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
 
-__all__ = ["AVERAGE_SUFFIX", "SHADOW_MODELS", "find_averages"]
+__all__ = ["AVERAGE_SUFFIX", "SHADOW_MODELS", "find_averages", "orphaned_averages"]
 
 AVERAGE_SUFFIX = "/ExponentialMovingAverage"
 # What people call a second model that holds the averages, as `tf.train.Checkpoint(NAME=…)`.
@@ -43,6 +43,27 @@ def find_averages(keys: Iterable[str], graph: ObjectGraph | None) -> dict[str, s
         if any(name == _AVERAGES for name, _ in node.children):
             found.update(_of_optimizer(graph, number))
     return found
+
+
+def orphaned_averages(keys: Iterable[str], graph: ObjectGraph | None) -> list[str]:
+    """The averages that belong to no weight of a checkpoint, by their names: it had another scope, say.
+
+    Args:
+        keys: The checkpoint's tensors, with the names of those that are stored in parts.
+        graph: Its object graph; None where names have to tell.
+
+    Returns:
+        Their keys.
+    """
+    if graph is None:
+        known = set(keys)
+        averages = find_averages(known, None)
+        return sorted(average for weight, average in averages.items() if weight not in known)
+    found = set(find_averages((), graph).values())
+    lists = (_listed(graph, number, _AVERAGES) for number in range(len(graph.nodes)))
+    named = (tensor for node in graph.nodes for tensor in node.variables())
+    held = {tensor.key for tensor in named if tensor.full_name.endswith(AVERAGE_SUFFIX)}
+    return sorted((held | {tensor.key for tensors in lists for tensor in tensors}) - found)
 
 
 def _by_suffix(graph: ObjectGraph) -> Iterator[tuple[str, str]]:

@@ -159,6 +159,18 @@ class _DeclaredVariable(UninitializedVariable):
             self._allocate()
         return self._handle
 
+    def _read_variable_op(self, *arguments: Any, **options: Any) -> Any:
+        """The value; what reads it when nothing is drawn any more, such as a layer's own saving, has none."""
+        if tf.executing_eagerly() and not _drawing.get() and not self._allocated:
+            # A checkpoint may have been restored into it, by the handle.
+            if not tf.raw_ops.VarIsInitializedOp(resource=self._handle):
+                raise InvalidDefinition(
+                    f"variable {self.name!r}: expected that only what is drawn reads it, got a read"
+                    " afterwards, when it has no value. Read it in build or in serve."
+                )
+            self._allocated = True
+        return super()._read_variable_op(*arguments, **options)
+
     def assign(self, value: Any, *arguments: Any, **options: Any) -> Any:
         """Change the value, which needs none before."""
         if tf.executing_eagerly():

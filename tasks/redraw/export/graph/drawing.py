@@ -104,6 +104,9 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         unreached=tuple(_described(name, "", v) for name, v in sorted(reached.others.items())),
         structure_places=places.by_structure,
         saved_places=places.in_keras_files,
+        object_places=places.by_object,
+        order_places=places.by_order,
+        own_names=places.own_names,
         trained=places.trained,
     )
     make_canonical(meta_graph)
@@ -156,7 +159,12 @@ def _described(name: str, key: str, variable: Any, value: Any = None) -> DrawnVa
             " Give it its whole shape."
         )
     return DrawnVariable(
-        name=name, key=key, dtype=variable.dtype.name, shape=tuple(variable.shape), value=value
+        name=name,
+        key=key,
+        dtype=variable.dtype.name,
+        shape=tuple(variable.shape),
+        value=value,
+        trainable=bool(variable.trainable),
     )
 
 

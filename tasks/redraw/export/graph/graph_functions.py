@@ -30,6 +30,7 @@ _INITIALIZER = "__saved_model_init_op"
 _KEYS = tf.compat.v1.GraphKeys
 _VARIABLES = (_KEYS.GLOBAL_VARIABLES, _KEYS.TRAINABLE_VARIABLES)
 _VARIABLE_OPERATIONS = {"VarHandleOp", "VariableV2", "Variable"}
+_FILLED_ONCE = {"HashTable", "HashTableV2", "AnonymousHashTable"}
 
 
 def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
@@ -55,6 +56,7 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
         reached = reached_nodes(graph.as_graph_def(), [*ends, initializer.name])
         drawn_variables = tf.compat.v1.global_variables()
         variables = _variables(definition, graph, reached)
+        _demand_filled(definition, graph, reached)
         saver = tf.compat.v1.train.Saver(variables, allow_empty=True) if variables else None
         meta_graph = _meta_graph(graph, variables, saver)
         _describe(meta_graph, signatures, initializer if initializer.control_inputs else None)
@@ -83,7 +85,13 @@ def _unserved(definition: GraphFunctionDefinition) -> tuple[DrawnVariable, ...]:
 
 def _described(variables: Iterable[Any]) -> tuple[DrawnVariable, ...]:
     return tuple(
-        DrawnVariable(name=name, key=name, dtype=parts[0].dtype.base_dtype.name, shape=whole_shape(parts))
+        DrawnVariable(
+            name=name,
+            key=name,
+            dtype=parts[0].dtype.base_dtype.name,
+            shape=whole_shape(parts),
+            trainable=bool(parts[0].trainable),
+        )
         for name, parts in sorted(group_by_saved_name(variables).items())
     )
 
@@ -147,6 +155,24 @@ def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reached: se
             " variables by tf.compat.v1.get_variable, without collections of their own."
         )
     return found
+
+
+def _demand_filled(definition: GraphFunctionDefinition, graph: tf.Graph, reached: set[str]) -> None:
+    """Demand that what signatures reach and no Saver restores is a table that its initializer fills."""
+    initializers = tf.compat.v1.get_collection(_KEYS.TABLE_INITIALIZERS)
+    filled = reached_nodes(graph.as_graph_def(), [operation.name for operation in initializers])
+    for operation in graph.get_operations():
+        makes = not operation.inputs or "HashTable" in operation.type
+        holds = operation.name in reached and _is_table(operation) and makes
+        if not holds or operation.type in _VARIABLE_OPERATIONS:
+            continue
+        if operation.type not in _FILLED_ONCE or operation.name not in filled:
+            raise InvalidDefinition(
+                f"{type(definition).__module__}.{type(definition).__name__}.graph: expected state that a"
+                f" checkpoint or an initializer fills, got {operation.name!r} ({operation.type}), which would"
+                " be served empty. Use variables, and tables with an initializer (tf.lookup.StaticHashTable"
+                " of what the checkpoint's table holds)."
+            )
 
 
 def _meta_graph(graph: tf.Graph, variables: list[Any], saver: Any) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["explain_rest"]
 
 _SHOWN = 5
-_TRAINING_ONLY, _UNREACHED = "training only", "reached by no signature"
+_TRAINING_ONLY, _UNREACHED, _AGAIN = "training only", "reached by no signature", "served from another place"
 
 
 def explain_rest(
@@ -40,11 +40,17 @@ def explain_rest(
     claimed = {entry.key for entry in served}
     unreached = {lookup.key_of(variable.name) for variable in wanted.unreached}
     names = _names_by_key(lookup.catalog.keys)
+    again = {place for entry in served for place in wanted.saved_places.get(entry.variable, ())}
+    by_name = {entry.variable for entry in served}
     rules: dict[str, str] = {}
     unexplained = []
     for key in sorted(set(roles) - claimed):
         if key in unreached:
             rules[key] = _UNREACHED
+        elif key in again:
+            rules[key] = _AGAIN
+        elif wanted.weights == "average" and not by_name.isdisjoint(names.get(key, ())):
+            rules[key] = str(roles[key])  # its average is served, which a rename has named
         elif key not in names and not _is_unclaimed_weight(roles[key], wanted):
             rules[key] = str(roles[key])
         elif _matches([*names.get(key, ()), key], wanted.training_only):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -16,6 +17,7 @@ __all__ = ["describe_missing"]
 logger = logging.getLogger(__name__)
 
 _HOW_CLOSE = 0.4
+_COUNTER = re.compile(r"_\d+$")
 
 
 class _Variable(Protocol):
@@ -57,9 +59,20 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
 
 def _proposals(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) -> list[tuple[str, str]]:
     fitting = {variable.name: [name for name in free if _fits(variable, name, free)] for variable in missing}
-    single = {served: names[0] for served, names in fitting.items() if len(names) == 1}
+    counted = {
+        served for served, names in fitting.items() if any(_is_counted(served, name) for name in names)
+    }
+    single = {
+        served: names[0] for served, names in fitting.items() if len(names) == 1 and served not in counted
+    }
     times = Counter(name for names in fitting.values() for name in names)
     return [(served, stored) for served, stored in single.items() if times[stored] == 1]
+
+
+def _is_counted(name: str, other: str) -> bool:
+    """Whether two names differ in what a counter gave: shapes alone do not say which of several it is."""
+    parts, others = name.split("/"), other.split("/")
+    return any(_COUNTER.search(part) for part in (set(parts) ^ set(others)))
 
 
 def _fits(variable: _Variable, name: str, free: Mapping[str, TensorEntry]) -> bool:

@@ -36,6 +36,8 @@ def check_place(uri: Uri, exported: ExportedModel) -> None:
             f"{uri}: expected a file outside of the SavedModel {folder}. Choose another --report."
         )
     try:
+        if not report.is_bucket and Path(report).is_dir():
+            raise IsADirectoryError(report)
         found = read_uri(uri, _LARGEST)
         if found is not None:
             ValidationReport.from_text(found, uri)
