@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+from redraw.errors import InvalidDefinition
 from redraw.recorded.functions import inline
 from redraw.recorded.graph import Graph, node_name
 from redraw.recorded.operations import CALLS, MERGES, SWITCHES
 from redraw.recorded.running import known_value
+from redraw.recorded.sound import MOST_NESTED
 
 __all__ = ["inline_calls", "resolve_branches"]
 
@@ -90,7 +93,7 @@ def _is_dead(graph: Graph, name: str, dead: set[str]) -> bool:
     return any(tensor in dead for tensor in inputs) or any(f"{c}:0" in dead for c in graph.controls[name])
 
 
-def inline_calls(graph: Graph, outputs: list[str]) -> dict[str, int]:
+def inline_calls(graph: Graph, outputs: list[str]) -> Counter[str]:
     """Put in the place of calls, and of `If` and `Case` with a known condition, what they call.
 
     Args:
@@ -100,17 +103,20 @@ def inline_calls(graph: Graph, outputs: list[str]) -> dict[str, int]:
     Returns:
         How many branches were resolved, and how many calls are gone.
     """
-    counts = {"branches": 0, "calls": 0}
-    while True:
-        found = False
+    counts: Counter[str] = Counter()
+    for _ in range(MOST_NESTED):
+        before = counts.total()
         for name in graph.reach(outputs):
             function, first = _callee(graph, name)
             if function:
                 inline(graph, name, function, graph.data_inputs(name)[first:])
                 counts["branches" if first else "calls"] += 1
-                found = True
-        if not found:
+        if counts.total() == before:
             return counts
+    raise InvalidDefinition(
+        f"{graph.where}: expected functions at most {MOST_NESTED} deep in each other, got more: one calls"
+        " itself. Write the model as a definition."
+    )
 
 
 def _callee(graph: Graph, name: str) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import Graph, full_name, node_name
 from redraw.recorded.operations import outputs_named
+from redraw.recorded.sound import demand_sound
 
 __all__ = ["Body", "fresh_name", "inline", "open_body", "original_name"]
 
@@ -93,14 +94,16 @@ def open_body(graph: Graph, name: str) -> Body:
     """A function of a graph's recording, as a graph.
 
     Raises:
-        InvalidDefinition: The recording has no such function.
+        InvalidDefinition: The recording has no such function, or it is malformed.
     """
     if name not in graph.functions:
         raise InvalidDefinition(
             f"{graph.where}: expected the function {name!r}, which it calls, got none in its library."
             " Name the whole .meta instead of a graph that was cut."
         )
-    return Body(graph.functions[name], graph.functions, graph.where)
+    body = Body(graph.functions[name], graph.functions, graph.where)
+    demand_sound(body.graph)
+    return body
 
 
 def fresh_name(graph: Graph, name: str) -> str:

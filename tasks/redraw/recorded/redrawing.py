@@ -21,6 +21,7 @@ from redraw.recorded.graph import INPUT, Graph, full_name, node_name
 from redraw.recorded.operations import ASSIGNMENTS, HOST, SOURCES, VARIABLES, demand_known
 from redraw.recorded.reading import Recording
 from redraw.recorded.shapes import Shape, infer_shapes
+from redraw.recorded.sound import demand_sound
 from redraw.recorded.statistics import Average, find_averages, serve_averages
 from redraw.recorded.tables import Table, find_tables
 from redraw.recorded.variables import SavedVariable, find_saved
@@ -80,10 +81,12 @@ class Redrawn:
 
 
 def open_graph(recording: Recording) -> Graph:
-    """The graph of a recording, as it was recorded."""
+    """The graph of a recording, as it was recorded; raises InvalidDefinition for one that is malformed."""
     definition = recording.meta_graph.graph_def
     functions = {function.signature.name: function for function in definition.library.function}
-    return Graph(definition.node, functions, str(recording.uri))
+    graph = Graph(definition.node, functions, str(recording.uri))
+    demand_sound(graph)
+    return graph
 
 
 def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
@@ -185,7 +188,7 @@ def _straighten(graph: Graph, outputs: list[str]) -> Counter[str]:
         for name in graph.reach(outputs):
             if graph.nodes[name].op in _DEFAULTED:
                 graph.replaced[f"{name}:0"] = graph.data_inputs(name)[0]
-        done = Counter(inline_calls(graph, outputs))
+        done = inline_calls(graph, outputs)
         done["branches"] += resolve_branches(graph, outputs)
         counts += done
         if not done.total():

@@ -64,7 +64,7 @@ def test_draft_finds_inputs_outputs_and_flags(
     signature = definition.signatures["serving_default"]
     assert [spec.shape for spec in signature.inputs.values()] == [(None, WIDTH)]
     assert [spec.shape for spec in signature.outputs.values()] == [(None, CLASSES)]
-    assert definition.redrawn.counts["dropout"] == (0 if constants is False else 1)
+    assert definition.redrawn.counts.get("dropout", 0) == (0 if constants is False else 1)
     assert "label" in drafted.module
     assert len(drafted.module.splitlines()) < 45
 
@@ -89,7 +89,7 @@ def test_draft_of_two_heads_lists_them_and_stops(tmp_path: Path) -> None:
     meta = two_heads(tmp_path)
 
     with pytest.raises(
-        InvalidRequest, match=r"expected one output, or one head, got .*first.*second.*--output"
+        InvalidRequest, match=r"expected one output, or one head, got .*second.*first.*--output"
     ):
         draft(meta)
     assert executed(draft(meta, output=["answer=second"])).outputs == {"answer": "second"}

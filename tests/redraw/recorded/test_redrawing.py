@@ -297,3 +297,51 @@ def test_redraw_of_tables_asks_them(tmp_path: Path) -> None:
     words.unlink()
     with pytest.raises(InvalidDefinition, match=r"expected its file 'words.txt' at"):
         ask(definition_of(recorded, asks={"x": TensorSpec("string", (None,))}), recorded, {})
+
+
+def _text_graph(text: str) -> Any:
+    from google.protobuf import text_format
+
+    return text_format.Parse(text, tf1.GraphDef())
+
+
+MALFORMED = {
+    "reads 'b', which it does not have": 'node { name: "out" op: "Identity" input: "b" }',
+    "which waits for its own result": """
+        node { name: "out" op: "Identity" input: "b" } node { name: "b" op: "Identity" input: "out" }""",
+    "with 1 inputs instead of 2": 'node { name: "c" op: "Const" } node { name: "out" op: "MatMul" input: "c" }',
+    "one calls itself": """
+        node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } }
+        node { name: "out" op: "PartitionedCall" input: "x" attr { key: "f" value { func { name: "f" } } } }
+        library { function {
+          signature { name: "f" input_arg { name: "a" type: DT_FLOAT } output_arg { name: "r" type: DT_FLOAT } }
+          node_def { name: "again" op: "PartitionedCall" input: "a" attr { key: "f" value { func { name: "f" } } }
+            attr { key: "Tout" value { list { type: DT_FLOAT } } } }
+          ret { key: "r" value: "again:output:0" } } }""",
+}
+
+
+@pytest.mark.parametrize("message", MALFORMED)
+def test_redraw_of_a_malformed_graph_says_so_in_one_line(message: str, tmp_path: Path) -> None:
+    meta = tf1.MetaGraphDef(graph_def=_text_graph(MALFORMED[message]))
+    (tmp_path / "a.meta").write_bytes(meta.SerializeToString())
+    recorded = Recorded(meta=tmp_path / "a.meta", inputs={"x": "x"}, outputs={"probabilities": "out"})
+
+    with pytest.raises(InvalidDefinition, match=message) as caught:
+        _ = definition_of(recorded).redrawn
+    assert "\n" not in str(caught.value)
+
+
+def test_redraw_of_unknown_operations_names_them_all_and_where_they_came_from(tmp_path: Path) -> None:
+    text = """node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } }
+        node { name: "a" op: "Resampler" input: "x" } node { name: "out" op: "OurOwnOp" input: "a" }
+        node { name: "before" op: "KafkaDataset" }"""
+    (tmp_path / "a.meta").write_bytes(tf1.MetaGraphDef(graph_def=_text_graph(text)).SerializeToString())
+    recorded = Recorded(meta=tmp_path / "a.meta", inputs={"x": "x"}, outputs={"probabilities": "out"})
+
+    with pytest.raises(
+        InvalidDefinition,
+        match=r"OurOwnOp \(operation 'out', of no library known here\), Resampler \(operation 'a', of tf.contrib",
+    ) as caught:
+        _ = definition_of(recorded).redrawn
+    assert "Kafka" not in str(caught.value)
