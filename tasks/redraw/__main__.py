@@ -16,6 +16,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -30,7 +31,14 @@ from redraw.definition.legacy_keras import use_legacy_keras
 from redraw.definition.quiet import keep_stdout, quiet_import
 from redraw.definition.registry import needs_legacy_keras
 from redraw.dependencies import naming_extras
-from redraw.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError, one_line
+from redraw.errors import (
+    CheckpointsFailed,
+    InvalidRequest,
+    RedrawError,
+    UsageError,
+    one_line,
+    printable,
+)
 from redraw.records import Record
 from redraw.records.codec import json_key
 from redraw.requests import (
@@ -49,6 +57,7 @@ from redraw.requests import (
     PredictRequest,
     PruneRequest,
     PushRequest,
+    RecoverRequest,
     ReexportRequest,
     ReleasesRequest,
     Request,
@@ -92,8 +101,8 @@ class Command:
         text = json.dumps(
             record.to_json(), indent=2 if terminal else None, ensure_ascii=False, allow_nan=False
         )
-        # A name that is no UTF-8 is there as lone surrogates, which JSON can only have escaped.
-        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        # Lone surrogates of a name that is no UTF-8, and what could command a terminal.
+        sys.stdout.write(_UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
 
 
 COMMANDS = {
@@ -119,6 +128,7 @@ COMMANDS = {
     "releases": Command(ReleasesRequest, "redraw.publish.releases:list_releases"),
     "prune": Command(PruneRequest, "redraw.publish.prune.prune:prune_versions"),
     "pin": Command(PinRequest, "redraw.publish.live.pin:pin_version"),
+    "recover": Command(RecoverRequest, "redraw.publish.recover:recover_pointer"),
     "mirror": Command(MirrorRequest, "redraw.publish.mirror:mirror_versions"),
     "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
@@ -129,6 +139,8 @@ COMMANDS = {
     ),
 }
 _FORMS = ("auto", "table", "json")
+# Besides what JSON escapes by itself: C1 controls, marks of direction, separators of lines, surrogates.
+_UNPRINTABLE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 _LONGEST_LINE = 16_000
 _THREAD_SECONDS = 5.0
 
@@ -143,7 +155,9 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     watch_parent()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     # Absl gives records that TensorFlow logs a second handler of its own.
     logging.getLogger("absl").propagate = False
     try:
@@ -157,6 +171,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 2 if isinstance(err, UsageError) else 1
     command.show(record, getattr(parsed, "format", "auto"))
     return 0
+
+
+class _OneLine(logging.Formatter):
+    """A record on one line, whatever names are in it; a traceback stays as it is."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
+        """The line."""
+        return printable(super().formatMessage(record))
 
 
 def _imported(name: str) -> Any:

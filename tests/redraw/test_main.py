@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import redraw.__main__ as command_line
+from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.errors import InvalidRequest
 from redraw.records import TrainingRun
 from redraw.requests import AskRequest
@@ -203,3 +205,17 @@ def test_main_without_a_library_of_an_extra_names_both(
         f"airflow-provider-redraw[{extra}]",
         sys.executable,
     )
+
+
+def test_name_that_commands_a_terminal_is_printed_as_escapes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\x1b[2J\x9b2J\u202eb"
+    with BundleWriter(tmp_path / "ckpt-1") as writer:
+        writer.add_array(name, np.zeros(2, np.float32))
+    assert command_line.main(["inspect", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.strip().isprintable()
+    assert json.loads(printed)["tensors"][0]["key"] == name
+    assert command_line.main(["inspect", str(tmp_path / "no\u202ething")]) == 1
+    assert r"no\u202ething" in capsys.readouterr().err

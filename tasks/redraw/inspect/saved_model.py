@@ -29,6 +29,9 @@ _SERVE = "serve"
 # What TensorFlow adds to a dtype's number for a reference.
 _REFERENCE = 100
 
+# A graph without the weights takes a few MB, with large constants some hundreds.
+_LARGEST_GRAPH = 512 << 20
+
 
 def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
     """Describe a SavedModel, of several graphs the one with the tag `serve`.
@@ -49,8 +52,8 @@ def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
         StorageError: The bucket cannot be read.
     """
     storage = open_storage(uri)
-    files, path = storage.list(), f"{uri}/{GRAPH_FILE}"
-    content = storage.read(GRAPH_FILE)
+    files, path = list(storage.walk()), f"{uri}/{GRAPH_FILE}"
+    content = storage.read(GRAPH_FILE, _LARGEST_GRAPH)
     if content is None:
         raise CheckpointNotFound(f"{uri}: expected {GRAPH_FILE}, got none any more. Check the URI.")
     try:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record
+from redraw.records.forms import Count, Digest, FileName, ShortText, Time
 from redraw.records.provenance import MadeBy
 from redraw.records.signature import Signature
 from redraw.uri import Uri
@@ -28,7 +29,7 @@ __all__ = [
 WeightsKind = Literal["raw", "average"]
 CheckpointFormat = Literal["tensor_bundle", "saver_v1", "keras", "keras_weights", "keras_h5"]
 # Name to value; None of one that is NaN or infinite, for JSON has no such numbers.
-Metrics = Mapping[str, float | None]
+Metrics = Mapping[ShortText, float | None]
 
 
 def finite_metrics(metrics: Metrics) -> dict[str, float | None]:
@@ -62,10 +63,10 @@ class TrainingRun(Record):
 
     model: ModelName
     uri: Uri
-    run: str
-    step: int
+    run: ShortText
+    step: Count
     metrics: Metrics = field(default_factory=dict)
-    lower_is_better: tuple[str, ...] = ()
+    lower_is_better: tuple[ShortText, ...] = ()
     warm_start: Uri | None = None
 
     def __post_init__(self) -> None:
@@ -97,16 +98,16 @@ class Checkpoint(Record):
 
     model: ModelName
     uri: Uri
-    prefix: str
+    prefix: FileName
     format: CheckpointFormat
-    step: int
-    trained_at: str
-    digest: str
-    size_bytes: int
+    step: Count
+    trained_at: Time
+    digest: Digest
+    size_bytes: Count
     metrics: Metrics = field(default_factory=dict)
-    run: str | None = None
+    run: ShortText | None = None
     averages: bool = False
-    lower_is_better: tuple[str, ...] = ()
+    lower_is_better: tuple[ShortText, ...] = ()
 
     def __post_init__(self) -> None:
         """Parse its names and URIs, and drop what is no number: older records hold NaN as it is."""
@@ -128,8 +129,8 @@ class LedgerSummary:
         dropped: Rule to number of checkpoint tensors that serving does not need.
     """
 
-    served: int
-    dropped: Mapping[str, int]
+    served: Count
+    dropped: Mapping[ShortText, Count]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +152,9 @@ class ExportedModel(Record):
 
     model: ModelName
     uri: Uri
-    digest: str
-    size_bytes: int
-    signatures: Mapping[str, Signature]
+    digest: Digest
+    size_bytes: Count
+    signatures: Mapping[ShortText, Signature]
     checkpoint: Checkpoint
     weights: WeightsKind
     ledger: LedgerSummary

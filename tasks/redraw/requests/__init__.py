@@ -23,6 +23,7 @@ from redraw.requests.publishing import (
     PredictRequest,
     PruneRequest,
     PushRequest,
+    RecoverRequest,
     ReleasesRequest,
     VerifyRequest,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "PredictRequest",
     "PruneRequest",
     "PushRequest",
+    "RecoverRequest",
     "ReexportRequest",
     "ReleasesRequest",
     "Request",

@@ -63,7 +63,7 @@ PLAN = (
     PlannedCheck("inference-ops", "graph.inference_ops:check_inference_ops", _GRAPH, of_graph=True),
     # Both, checked against the definition.
     PlannedCheck("weights-source", "weights.weights_source:check_weights_source", _GRAPH),
-    PlannedCheck("file-configuration", "weights.file_configuration:check_file_configuration", _FILES),
+    PlannedCheck("file-configuration", "weights.file_configuration:check_file_configuration", _GRAPH),
     PlannedCheck("signatures", "graph.signatures:check_signatures", _GRAPH, of_graph=True),
     PlannedCheck("serving-runtime", "graph.known_ops:check_serving_runtime", _GRAPH, of_graph=True),
     PlannedCheck("size-budget", "files.size_budget:check_size_budget", _FILES),

@@ -23,8 +23,10 @@ from redraw.checkpoint.bundle.encoding import MalformedError, encode_slice_key
 from redraw.checkpoint.bundle.messages import BundleEntryProto, BundleHeaderProto, parse_message
 from redraw.checkpoint.bundle.slices import Uncovered, check_cover
 from redraw.checkpoint.bundle.table import read_table
+from redraw.records.forms import HIGHEST_RANK
 
 __all__ = [
+    "LARGEST_INDEX",
     "TensorEntry",
     "TensorSlice",
     "check_size",
@@ -36,7 +38,9 @@ __all__ = [
 
 _FORMAT_VERSION = 1
 _MOST_SHARDS = 99_999  # five digits in a shard's name
-_HIGHEST_RANK = 254  # of a TensorShape
+# A tensor's name takes some hundred bytes, a million tensors some hundred megabytes.
+_LONGEST_KEY = 8192
+LARGEST_INDEX = 256 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,9 +133,13 @@ def read_entries(index: Path, name: str = "") -> tuple[int, dict[str, TensorEntr
         CheckpointCorrupt: The index is damaged or contradicts itself.
         FileNotFoundError: There is no such file.
     """
-    table = dict(read_table(index, name))
     what = "header"
     try:
+        if (size := index.stat().st_size) > LARGEST_INDEX:
+            raise MalformedError(f"an index of at most {LARGEST_INDEX} bytes", f"{size}")
+        table = dict(read_table(index, name))
+        if (longest := max(map(len, table), default=0)) > _LONGEST_KEY:
+            raise MalformedError(f"names of at most {_LONGEST_KEY} bytes", f"{longest}")
         shards = _shard_count(table.pop(b"", b""))
         stored = {}
         for key, value in table.items():
@@ -175,8 +183,8 @@ def _parse_entry(value: bytes, shards: int) -> Any:
     dtype = dtype_name(entry.dtype)
     if dtype is None:
         raise MalformedError("a dtype of TensorFlow", f"number {entry.dtype}")
-    if entry.shape.unknown_rank or len(entry.shape.dim) > _HIGHEST_RANK:
-        raise MalformedError(f"a rank of 0 to {_HIGHEST_RANK}", f"{len(entry.shape.dim)} dimensions or none")
+    if entry.shape.unknown_rank or len(entry.shape.dim) > HIGHEST_RANK:
+        raise MalformedError(f"a rank of 0 to {HIGHEST_RANK}", f"{len(entry.shape.dim)} dimensions or none")
     if entry.slices:
         return entry
     if entry.offset < 0 or entry.size < 0 or not 0 <= entry.shard_id < shards:

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable
 from typing import get_args
 
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.catalogue.saved_at import last_written
 from redraw.checkpoint.formats.locate import step_in_name
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.averages import find_averages
@@ -14,7 +16,6 @@ from redraw.checkpoint.objects.roles import Role
 from redraw.errors import short_list
 from redraw.names import ModelName
 from redraw.records import Checkpoint, CheckpointFormat
-from redraw.records.times import format_time
 from redraw.uri import Uri
 
 __all__ = ["describe_bare", "find_step"]
@@ -49,7 +50,7 @@ def describe_bare(source: CheckpointSource, model: ModelName) -> Checkpoint:
         prefix="",
         format=format_name,
         step=find_step(source) or 0,
-        trained_at=format_time(max(file.written_at for file in source.files)),
+        trained_at=last_written(source.uri, source.files),
         digest=source.digest(),
         size_bytes=sum(file.size for file in source.files),
         averages=Role.MOVING_AVERAGE in roles
@@ -90,8 +91,16 @@ def find_step(source: CheckpointSource) -> int | None:
 def _counts(source: CheckpointSource, keys: Iterable[str]) -> dict[str, int]:
     whole = (key for key in keys if source.entries[key].shape == ())
     return {
-        key: int(source.read_array(key).item()) for key in whole if source.entries[key].dtype in _INTEGERS
+        key: _step_in(int(source.read_array(key).item()), key, source)
+        for key in whole
+        if source.entries[key].dtype in _INTEGERS
     }
+
+
+def _step_in(value: int, key: str, source: CheckpointSource) -> int:
+    if value < 0:
+        raise MalformedError("a step from 0 on", f"{value}").found_in(source.uri, f"tensor {key!r}")
+    return value
 
 
 def _optimizer_keeps_averages(source: CheckpointSource) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from redraw.checkpoint.formats.hdf5_objects import text_attribute, text_list
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 
 __all__ = ["graph_of_keras_2", "graph_of_keras_3", "order_of_keras_2"]
@@ -37,7 +38,7 @@ def graph_of_keras_3(file: Any, keys: Sequence[str]) -> ObjectGraph:
     tensors: dict[Path, SavedTensor] = {}
     for key in keys:
         group, _, number = key.rpartition("/")
-        layer = file[group].attrs.get("name", _UNNAMED) if group else _UNNAMED
+        layer = text_attribute(file[group], "name", _UNNAMED) if group else _UNNAMED
         path = ["layers" if part == _EARLY_LAYERS else part for part in key.split("/")]
         tensors[_MODEL, *path] = SavedTensor(VARIABLE_VALUE, f"{layer}/{number}", key)
     return _graph(tensors)
@@ -88,8 +89,7 @@ def order_of_keras_2(file: Any) -> tuple[tuple[str, ...], ...]:
 def _listed(group: Any, name: str) -> list[str]:
     """Names in an attribute, which may be cut into several that are numbered."""
     parts = [name] if name in group.attrs else [f"{name}{n}" for n in range(len(group.attrs))]
-    found = (text for part in parts if part in group.attrs for text in group.attrs[part])
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in found]
+    return [text for part in parts for text in text_list(group, part)]
 
 
 def _plain(name: str) -> str:

@@ -36,7 +36,8 @@ SHARD_INDEX, SHARD_OF_KERAS = ".weights.json", re.compile(r"(?P<base>.+)_\d{5,}\
 # Pieces that are none of a whole: of a save that ended before its parts were merged, and of other libraries.
 PIECE = re.compile(r"(.*/)?(part-\d{5}-of-\d{5}|.+-\d+-of-\d+\.(h5|hdf5|keras))")
 _SHARD_OF_V1 = re.compile(r"(?P<prefix>.+)-\d{5}-of-\d{5}")
-_STEP = re.compile(r"(?<!-of)-(\d+)$")
+# As many digits as a step of 63 bits may have.
+_STEP = re.compile(r"(?<!-of)-([0-9]{1,18})$")
 
 
 @dataclass(frozen=True, kw_only=True)

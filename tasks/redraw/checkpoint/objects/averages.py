@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
+from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor, number_of
 
 __all__ = ["AVERAGE_SUFFIX", "SHADOW_MODELS", "find_averages", "orphaned_averages"]
 
@@ -100,9 +100,9 @@ def _listed(graph: ObjectGraph, number: int, attribute: str) -> list[SavedTensor
     if held is None:
         return []
     children = graph.nodes[held].children
-    ordered = (
-        sorted(children, key=lambda child: int(child[0]))
-        if all(n.isdigit() for n, _ in children)
-        else children
-    )
-    return [tensor for _, target in ordered for tensor in graph.nodes[target].variables()]
+    places = [number_of(name) for name, _ in children]
+    if None not in places:
+        children = tuple(
+            child for _, child in sorted(zip(places, children, strict=True), key=lambda pair: pair[0] or 0)
+        )
+    return [tensor for _, target in children for tensor in graph.nodes[target].variables()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from redraw.names import ModelName
 from redraw.records import Checkpoint, Record, Signature, UnreadableRecord
+from redraw.records.forms import Count, Digest, Seconds, Shape, ShortText, Time
 from redraw.uri import Uri
 
 __all__ = [
@@ -28,9 +29,9 @@ class TensorDescription:
     """One tensor of a checkpoint: its key, dtype, shape, bytes and role."""
 
     key: str
-    dtype: str
-    shape: tuple[int, ...]
-    size_bytes: int
+    dtype: ShortText
+    shape: Shape
+    size_bytes: Count
     role: str
 
 
@@ -40,9 +41,9 @@ class CheckpointDescription(Record):
 
     uri: Uri
     format: str
-    step: int | None
-    shards: int
-    size_bytes: int
+    step: Count | None
+    shards: Count
+    size_bytes: Count
     tensors: tuple[TensorDescription, ...]
 
 
@@ -54,8 +55,8 @@ class SavedModelDescription(Record):
     tags: tuple[str, ...]
     signatures: Mapping[str, Signature]
     variables: tuple[TensorDescription, ...]
-    operations: Mapping[str, int]
-    size_bytes: int
+    operations: Mapping[str, Count]
+    size_bytes: Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +64,9 @@ class AdoptedCheckpoint:
     """A checkpoint that was found and is now in the catalogue: where it was found, and what it is."""
 
     uri: str
-    step: int
-    trained_at: str
-    digest: str
+    step: Count
+    trained_at: Time
+    digest: Digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +93,9 @@ class AdoptionReport(Record):
     model: ModelName
     catalogue: Uri
     adopted: tuple[AdoptedCheckpoint, ...]
-    known: int
+    known: Count
     broken: tuple[BrokenCheckpoint, ...]
-    seconds: float
+    seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ class CheckpointList(Record):
     Attributes:
         model: The definition's name.
         checkpoints: Their records, the newest weights first.
-        unreadable: The records that a newer version of Redraw wrote.
+        unreadable: The records that are damaged, or that a newer version of Redraw wrote.
     """
 
     model: ModelName
