@@ -47,6 +47,7 @@ from redraw.requests import (
     CheckpointRequest,
     CheckpointsRequest,
     DifferencesRequest,
+    DraftRequest,
     ExportRequest,
     InspectRequest,
     LiveRequest,
@@ -117,6 +118,9 @@ COMMANDS = {
         tables="redraw.checkpoint.catalogue.listing:print_checkpoints",
     ),
     "export": Command(ExportRequest, "redraw.export.export:export_model", loads_definition=True),
+    "draft": Command(
+        DraftRequest, "redraw.draft.draft:draft_definition", tables="redraw.draft.draft:print_module"
+    ),
     "validate": Command(ValidateRequest, "redraw.validate.validator:validate_model", loads_definition=True),
     "push": Command(PushRequest, "redraw.publish.push.push:push_model"),
     "reexport": Command(
