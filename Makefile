@@ -23,7 +23,7 @@ help:
 	@echo "make dist    the wheel and the source distribution, in dist/"
 	@echo "make bench   what it costs, versus doing without: BENCHMARKS=\"dag-parse commands\" picks some"
 	@echo "make screenshots  the README's pictures of the pages, made again"
-	@echo "make fuzz    damage checkpoints at random for as long as is asked: CASES=1000000 a test, from SEED=1"
+	@echo "make fuzz    damage what every parser reads at random, for as long as is asked: CASES=1000000 a parser, from SEED=1"
 	@echo "make mutants  plant small slips in a copy and count those that the nearest tests catch: MUTANTS=40 SEED=1 PACKAGES=web"
 	@echo "make lock    compile the locks after a change of a requirements*.in: what is locked stays as long as it fits"
 
@@ -70,7 +70,7 @@ fuzz: CASES := 100000
 fuzz: SEED := 1
 fuzz: $(ENVIRONMENT)
 	REDRAW_FUZZ_CASES=$(CASES) REDRAW_FUZZ_SEED=$(SEED) \
-		.venv/bin/python -m pytest --timeout=0 -q tests/redraw/checkpoint/bundle/test_fuzz.py
+		.venv/bin/python -m pytest --timeout=0 -q tests/redraw/checkpoint/bundle/test_fuzz.py tests/hostile/test_fuzz.py
 
 # In a copy of the checkout: nothing is changed here. PACKAGES="export web" picks some.
 mutants: MUTANTS := 40
@@ -79,6 +79,7 @@ mutants: $(ENVIRONMENT)
 	@.venv/bin/python -m tests.mutants --mutants $(MUTANTS) --seed $(SEED) $(PACKAGES)
 
 lint: $(ENVIRONMENT)
+	@sh .ci/locks
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy

@@ -145,6 +145,9 @@ from redraw.errors import (
     VersionNotFound as VersionNotFound,
 )
 from redraw.errors import (
+    VersionRejected as VersionRejected,
+)
+from redraw.errors import (
     WorkerLost as WorkerLost,
 )
 from redraw.export.export import (
@@ -170,6 +173,9 @@ from redraw.publish.prune.prune import (
 )
 from redraw.publish.push.push import (
     push_model as push_model,
+)
+from redraw.publish.recover import (
+    recover_pointer as recover_pointer,
 )
 from redraw.publish.releases import (
     list_releases as list_releases,
@@ -341,6 +347,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     PushRequest as PushRequest,
+)
+from redraw.requests import (
+    RecoverRequest as RecoverRequest,
 )
 from redraw.requests import (
     ReexportRequest as ReexportRequest,

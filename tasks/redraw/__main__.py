@@ -15,7 +15,11 @@ import argparse
 import importlib
 import json
 import logging
+import os
+import re
 import sys
+import threading
+import time
 import types
 import typing
 from collections.abc import Mapping
@@ -23,10 +27,18 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from redraw.definition.legacy_keras import use_legacy_keras
 from redraw.definition.quiet import keep_stdout, quiet_import
-from redraw.definition.registry import find_model
+from redraw.definition.registry import needs_legacy_keras
 from redraw.dependencies import naming_extras
-from redraw.errors import CheckpointsFailed, InvalidRequest, RedrawError, UsageError
+from redraw.errors import (
+    CheckpointsFailed,
+    InvalidRequest,
+    RedrawError,
+    UsageError,
+    one_line,
+    printable,
+)
 from redraw.records import Record
 from redraw.records.codec import json_key
 from redraw.requests import (
@@ -44,6 +56,7 @@ from redraw.requests import (
     PredictRequest,
     PruneRequest,
     PushRequest,
+    RecoverRequest,
     ReexportRequest,
     ReleasesRequest,
     Request,
@@ -71,8 +84,8 @@ class Command:
 
     def run(self, request: Request) -> Record:
         """Call the verb; a model that nobody defines is refused before the expensive imports."""
-        if self.loads_definition:
-            find_model(request.to_json()["model"])
+        if self.loads_definition and needs_legacy_keras(request.to_json()["model"]):
+            use_legacy_keras()
         with keep_stdout(), naming_extras():
             with quiet_import():
                 verb = _imported(self.verb)
@@ -84,9 +97,11 @@ class Command:
         if self.tables and (form == "table" or (form == "auto" and terminal)):
             _imported(self.tables)(record)
             return
-        text = json.dumps(record.to_json(), indent=2 if terminal else None, ensure_ascii=False)
-        # A name that is no UTF-8 is there as lone surrogates, which JSON can only have escaped.
-        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        text = json.dumps(
+            record.to_json(), indent=2 if terminal else None, ensure_ascii=False, allow_nan=False
+        )
+        # Lone surrogates of a name that is no UTF-8, and what could command a terminal.
+        sys.stdout.write(_UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
 
 
 COMMANDS = {
@@ -109,6 +124,7 @@ COMMANDS = {
     "releases": Command(ReleasesRequest, "redraw.publish.releases:list_releases"),
     "prune": Command(PruneRequest, "redraw.publish.prune.prune:prune_versions"),
     "pin": Command(PinRequest, "redraw.publish.live.pin:pin_version"),
+    "recover": Command(RecoverRequest, "redraw.publish.recover:recover_pointer"),
     "mirror": Command(MirrorRequest, "redraw.publish.mirror:mirror_versions"),
     "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
@@ -119,6 +135,10 @@ COMMANDS = {
     ),
 }
 _FORMS = ("auto", "table", "json")
+# Besides what JSON escapes by itself: C1 controls, marks of direction, separators of lines, surrogates.
+_UNPRINTABLE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
+_LONGEST_LINE = 16_000
+_THREAD_SECONDS = 5.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -131,7 +151,9 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     watch_parent()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     # Absl gives records that TensorFlow logs a second handler of its own.
     logging.getLogger("absl").propagate = False
     try:
@@ -141,11 +163,18 @@ def main(arguments: list[str] | None = None) -> int:
     except RedrawError as err:
         if isinstance(err, CheckpointsFailed):
             command.show(typing.cast(Record, err.report), "json")
-        line = " ".join(str(err).split())
-        sys.stderr.write(f"error [{type(err).__name__}]: {line}\n")
+        sys.stderr.write(f"error [{type(err).__name__}]: {one_line(err, _LONGEST_LINE)}\n")
         return 2 if isinstance(err, UsageError) else 1
     command.show(record, getattr(parsed, "format", "auto"))
     return 0
+
+
+class _OneLine(logging.Formatter):
+    """A record on one line, whatever names are in it; a traceback stays as it is."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
+        """The line."""
+        return printable(super().formatMessage(record))
 
 
 def _imported(name: str) -> Any:
@@ -233,7 +262,25 @@ def _read_json(source: str) -> object:
 
 def run() -> None:
     """The console script `redraw`: `main`, and its status as the process's."""
-    sys.exit(main())
+    try:
+        status = main()
+    except SystemExit as err:
+        status = err.code if isinstance(err.code, int) else 1
+    _end_threads(status)
+    sys.exit(status)
+
+
+def _end_threads(status: int) -> None:
+    """End the process where a thread that a definition has started would keep it for ever."""
+    end = time.monotonic() + _THREAD_SECONDS
+    threads = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    if left := [thread.name for thread in threads if thread.is_alive()]:
+        sys.stderr.write(f"WARNING redraw: ended with threads that still ran: {', '.join(left)}\n")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 if __name__ == "__main__":

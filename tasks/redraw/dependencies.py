@@ -21,7 +21,12 @@ _TENSORFLOW = (
     "tensorflow_serving",
 )
 # Top-level module to extra.
-_EXTRAS = {**dict.fromkeys(_TENSORFLOW, "tensorflow"), "mlxtend": "examples", "model_signing": "signing"}
+_EXTRAS = {
+    **dict.fromkeys(_TENSORFLOW, "tensorflow"),
+    "mlxtend": "examples",
+    "model_signing": "signing",
+    "tf_keras": "legacy-keras",
+}
 
 
 @contextlib.contextmanager

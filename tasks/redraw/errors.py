@@ -32,6 +32,7 @@
         ├── ObjectConflict          another object is where this one has to go
         ├── VersionNotFound         no such version of that model in the bucket
         ├── OlderThanLive           an older-trained version asked to displace a newer one
+        ├── VersionRejected         somebody rolled back from the version
         └── StorageUnavailable      the storage did not answer (worth a retry)
 
 Only the standard library is imported here, so that the operators can name an
@@ -40,6 +41,9 @@ error without the libraries that raised it.
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 __all__ = [
@@ -75,9 +79,41 @@ __all__ = [
     "ValidationFailed",
     "VerificationFailed",
     "VersionNotFound",
+    "VersionRejected",
     "WorkerLost",
     "error_named",
+    "one_line",
+    "printable",
+    "short_list",
 ]
+
+_SPACES = re.compile(r"[\t\n\r]+")
+
+
+_logger = logging.getLogger(__name__)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def one_line(text: object, most: int = 2000) -> str:
+    """A message of another library as one line: without Keras' colours, and cut after so many characters."""
+    line = " ".join(_COLOURS.sub("", str(text)).split())
+    return line if len(line) <= most else f"{line[:most]} …"
+
+
+def short_list(items: Iterable[object], what: str, most: int = 5, separator: str = ", ") -> str:
+    """The first items of a list, for a message; of a longer one the log has all.
+
+    Args:
+        items: The items.
+        what: What they are, for the log.
+        most: How many the message has at most.
+        separator: What stands between them.
+    """
+    texts = [str(item) for item in items]
+    if len(texts) <= most:
+        return separator.join(texts)
+    _logger.info("%s, all %d: %s", what, len(texts), separator.join(texts))
+    return f"{separator.join(texts[:most])} … ({len(texts)} in all, which the log lists)"
 
 
 class _Report(Protocol):
@@ -89,11 +125,16 @@ class _Report(Protocol):
 class RedrawError(Exception):
     """An expected failure: its message is one line that says what to do.
 
+    Names in it may come from anywhere: as text it is printable, whatever they hold.
+
     Attributes:
         retryable: Whether the same request can succeed later without a change.
     """
 
     retryable = False
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(RedrawError):
@@ -230,10 +271,22 @@ class OlderThanLive(StorageError):
     """A version trained before the live one was asked to take its place."""
 
 
+class VersionRejected(StorageError):
+    """Somebody rolled back from the version, and it may not become live again without a reason."""
+
+
 class StorageUnavailable(StorageError):
     """The storage did not answer, or asked to come back later."""
 
     retryable = True
+
+
+def printable(text: str) -> str:
+    """A text on one line, with what could command a terminal or reorder the line written as escapes."""
+    if text.isprintable():
+        return text
+    line = _SPACES.sub(" ", text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def error_named(name: str) -> type[RedrawError]:

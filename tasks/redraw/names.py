@@ -15,12 +15,16 @@ __all__ = [
     "CHECKPOINT_RECORD",
     "ModelName",
     "check_attachment_name",
+    "check_object_name",
 ]
 
 # In the folder of each checkpoint of a catalogue: the last that is written of it.
 CHECKPOINT_RECORD = "record.json"
 
 _MODEL = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+# What Cloud Storage and what file systems allow, in bytes.
+_LONGEST_OBJECT, _LONGEST_PART = 1024, 255
 _ATTACHMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}(\.[a-z0-9]{1,12})+")
 
 
@@ -64,3 +68,30 @@ def check_attachment_name(name: str) -> str:
             " an ending, as report.html. Validate again, and push that report."
         )
     return name
+
+
+def check_object_name(name: str) -> str:
+    """Return an object's name unchanged, if it can be a path below a folder.
+
+    Raises:
+        InvalidName: It is empty, absolute or too long, or would lead elsewhere.
+
+    Source:
+        https://cloud.google.com/storage/docs/objects#naming
+    """
+    parts = name.split("/")
+    if (
+        not {"", ".", ".."}.isdisjoint(parts)
+        or _CONTROLS.search(name)
+        or len(encoded := name.encode("utf-8", "surrogatepass")) > _LONGEST_OBJECT
+        or (len(encoded) > _LONGEST_PART and any(map(_is_long, parts)))
+    ):
+        raise InvalidName(
+            f"object {name!r:.200}: expected a relative path of at most {_LONGEST_OBJECT} bytes without '..',"
+            " empty parts, backslashes or control characters. Rename or remove the object."
+        )
+    return name
+
+
+def _is_long(part: str) -> bool:
+    return len(part.encode("utf-8", "surrogatepass")) > _LONGEST_PART

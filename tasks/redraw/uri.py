@@ -13,6 +13,9 @@ __all__ = ["BucketUri", "Uri"]
 
 _SCHEME = "gs://"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Of a path on Linux, with its end.
+_LONGEST = 4095
 _FOLDER = re.compile(r"[A-Za-z0-9_.=+-]+(/[A-Za-z0-9_.=+-]+)*")
 
 
@@ -28,8 +31,8 @@ class Uri(str):
         text: A path, or `gs://BUCKET` or `gs://BUCKET/NAME`.
 
     Raises:
-        InvalidName: Another scheme, a bucket that Cloud Storage would not allow, or a name with
-            `..` or control characters.
+        InvalidName: Another scheme, a bucket that Cloud Storage would not allow, a name with `..`, or
+            any with control characters.
 
     Source:
         https://cloud.google.com/storage/docs/buckets#naming
@@ -45,9 +48,14 @@ class Uri(str):
         scheme, separator, rest = text.rpartition("://")
         # Of a path that is the root the slash stays.
         checked = super().__new__(cls, f"{scheme}{separator}{rest.rstrip('/')}" or text)
+        if "://" not in checked and (_CONTROLS.search(checked) or len(checked) > _LONGEST):
+            raise InvalidName(
+                f"path {text!r:.200}: expected at most {_LONGEST} characters and no control characters."
+                " Correct the path."
+            )
         if not checked._is_valid():
             raise InvalidName(
-                f"bucket {text!r}: expected gs://BUCKET or gs://BUCKET/PREFIX, the bucket in 3 to 222"
+                f"bucket {text!r:.200}: expected gs://BUCKET or gs://BUCKET/PREFIX, the bucket in 3 to 222"
                 " lower-case letters, digits, '-', '_' or '.', no '..' and no spaces. Correct the URI."
             )
         return checked
@@ -58,6 +66,7 @@ class Uri(str):
         parts = self.key.split("/") if self.key else []
         return (
             self.is_bucket
+            and len(self) <= _LONGEST
             and _BUCKET.fullmatch(self.bucket) is not None
             and ".." not in self.bucket
             and self.isprintable()

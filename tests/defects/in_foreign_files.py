@@ -8,16 +8,19 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tf_keras
 
-from redraw.definition import Mode, TensorSpec
+from redraw.definition import GraphFunctionDefinition, Mode, TensorSpec
 from tests.defects.bases import Bases, export_definition
-from tests.defects.planting import Defect, Specimen
+from tests.defects.planting import Defect, Specimen, planted
 from tests.defects.tiny import Arrays, Tiny, normal, one_signature
 
 __all__ = ["DEFECTS", "GOOD", "foreign_file"]
 
 Layers = Callable[[Any], Sequence[Any]]
+
+v1 = tf.compat.v1
 
 
 class Foreign(Tiny):
@@ -130,6 +133,41 @@ def _planted(name: str, about: str, *parts: Any, **more: Any) -> Defect:
     return Defect(name=name, base="foreign", caught_by="file-configuration", in_production=about, plant=plant)
 
 
+class TableGraph(GraphFunctionDefinition, Tiny):
+    """Looks words up in a table of its own, where the checkpoint has one that was filled while training."""
+
+    signatures = one_signature({"x": TensorSpec("string", (None,))}, y=TensorSpec("float32", (None, 1)))
+    training_only = ("words-*",)
+
+    def rows(self, count: int) -> Arrays:
+        return {"x": np.array([b"red", b"green"] * count, object)[:count]}
+
+    def graph(self, mode: Mode, features: Any) -> Any:
+        filling = tf.lookup.KeyValueTensorInitializer(["green", "red"], tf.constant([1, 2], tf.int64))
+        rows = tf.lookup.StaticHashTable(filling, 0).lookup(features["x"])
+        return tf.gather(v1.get_variable("vectors", [3, 1]), rows)
+
+
+def _with_table(bases: Bases, *words: str) -> Specimen:
+    folder = bases.new_folder("foreign")
+    with tf.Graph().as_default(), v1.Session() as session:
+        table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, 0, name="words")
+        fill = table.insert(list(words), tf.constant([1, 2], tf.int64))
+        v1.get_variable("vectors", [3, 1])
+        session.run(v1.global_variables_initializer())
+        session.run(fill)
+        prefix = v1.train.Saver().save(session, str(folder / "model.ckpt"))
+    definition = TableGraph()
+    exported = export_definition(definition, prefix, folder / "model", model="table_graph")
+    return Specimen(exported=exported, definition=definition)
+
+
+@planted("foreign", "file-configuration")
+def table_of_the_checkpoint(bases: Bases) -> Specimen:
+    """Words are looked up in the rows of a table that the checkpoint was not trained with."""
+    return _with_table(bases, "red", "green")
+
+
 def _hard_gate(kit: Any) -> list[Any]:
     return [kit.layers.LSTM(4, recurrent_activation="hard_sigmoid", name="l"), kit.layers.Dense(1, name="y")]
 
@@ -181,6 +219,7 @@ DEFECTS: tuple[Defect, ...] = (
 
 # The same files with definitions that fit them.
 GOOD: dict[str, Callable[[Bases], Specimen]] = {
+    "foreign-table-of-the-checkpoint": lambda bases: _with_table(bases, "green", "red"),
     **{
         f"foreign-{name}{file.replace('.', '-')}": functools.partial(
             foreign_file, file=file, theirs=theirs, ours=theirs

@@ -231,4 +231,29 @@ def any_shape_taken(meta_graph: Any) -> None:
     rewire(meta_graph, demand.name, "serving_default_image", readers)
 
 
+@planted_in_graph("mnist", "accelerator-ops")
+def function_compiled_by_xla(meta_graph: Any) -> None:
+    """A server that was built without XLA refuses each request."""
+    meta_graph.graph_def.library.function[0].attr["_XlaMustCompile"].b = True
+
+
+@planted_in_graph("mnist", "accelerator-ops")
+def call_compiled_by_xla(meta_graph: Any) -> None:
+    """A server that was built without XLA refuses each request, though no function says so."""
+    call = next(node for node in meta_graph.graph_def.node if "PartitionedCall" in node.op)
+    call.attr["_XlaMustCompile"].b = True
+
+
+@planted_in_graph("mnist", "accelerator-ops")
+def operation_of_xla(meta_graph: Any) -> None:
+    """A compiler's own operation was saved, for which no processor has a kernel."""
+    meta_graph.graph_def.node.add(name="cluster/output", op="XlaClusterOutput")
+
+
+@planted_in_graph("mnist", "accelerator-ops")
+def operation_for_a_gpu(meta_graph: Any) -> None:
+    """A recurrent layer was drawn where a GPU is, and a server without one cannot run it."""
+    meta_graph.graph_def.node.add(name="lstm/rnn", op="CudnnRNNV3")
+
+
 DEFECTS = tuple(value for value in vars().copy().values() if isinstance(value, Defect))

@@ -184,6 +184,61 @@ def outputs_of_a_classify_signature_swapped(bases: Bases) -> Specimen:
     return Specimen(exported=sealed(exported), definition=Classifier())
 
 
+class Unasked(Classifier):
+    """Right, but without golden examples of the signature that classifies."""
+
+    def golden_examples(self) -> Mapping[str, GoldenExamples]:
+        return {_DEFAULT: super().golden_examples()[_DEFAULT]}
+
+
+@planted("digits_graph", "golden-examples")
+def outputs_of_a_signature_without_examples_swapped(bases: Bases) -> Specimen:
+    """Nobody has given a request for it, and it answers the second guess for the first."""
+    exported = export_definition(Unasked(), bases.checkpoint("digits_graph"), bases.new_folder("defect"))
+
+    def swap(meta_graph: Any) -> None:
+        outputs = meta_graph.signature_def["classify"].outputs
+        outputs["first"].name, outputs["second"].name = outputs["second"].name, outputs["first"].name
+
+    edit_graph(Path(exported.uri), swap)
+    return Specimen(exported=sealed(exported), definition=Unasked())
+
+
+@planted_in_definition("digits_graph", "row-independence", Unasked)
+class SumsOverTheBatch(Unasked):
+    """A signature without golden examples answers by what other clients send."""
+
+    def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        answer = super().serve(network, signature, inputs)
+        if signature == _DEFAULT:
+            return answer
+        return {**answer, "second": answer["second"] + tf.shape(answer["first"], tf.int64)[0]}
+
+
+@planted_in_definition("digits_graph", "repeatable", Unasked)
+class DrawsLots(Unasked):
+    """A signature without golden examples answers at random."""
+
+    def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        answer = super().serve(network, signature, inputs)
+        if signature == _DEFAULT:
+            return answer
+        lots = tf.random.uniform(tf.shape(answer["first"]), maxval=1 << 30, dtype=tf.int64)
+        return {**answer, "second": answer["second"] + lots}
+
+
+@planted_in_definition("digits_graph", "loads", Unasked)
+class RefusesAll(Unasked):
+    """A signature without golden examples refuses every request."""
+
+    def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        answer = super().serve(network, signature, inputs)
+        if signature == _DEFAULT:
+            return answer
+        with tf.control_dependencies([tf.debugging.assert_less(answer["first"], tf.zeros([], tf.int64))]):
+            return {name: tf.identity(value) for name, value in answer.items()}
+
+
 @planted("mnist", "live-signatures")
 def signature_dropped_that_is_live(bases: Bases) -> Specimen:
     """Definition and export agree on it; the clients of the live version do not."""

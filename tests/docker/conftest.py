@@ -14,6 +14,8 @@ import yaml
 
 from tests.paths import ROOT
 
+_SYNC = ("pip", "sync", "--quiet", "--require-hashes", "--only-binary", ":all:")
+
 
 def make_environment(folder: Path, lock: Path) -> Path:
     """An environment with what a lock lists and nothing else; returns its interpreter.
@@ -25,7 +27,7 @@ def make_environment(folder: Path, lock: Path) -> Path:
     python = folder / "bin" / "python"
     for command in (
         ["venv", "--quiet", "--allow-existing", "--python", sys.executable, os.fspath(folder)],
-        ["pip", "sync", "--quiet", "--require-hashes", "--python", os.fspath(python), os.fspath(lock)],
+        [*_SYNC, "--python", os.fspath(python), os.fspath(lock)],
         ["pip", "check", "--quiet", "--python", os.fspath(python)],
     ):
         done = subprocess.run([uv, *command], env=settings, capture_output=True, text=True, timeout=300)

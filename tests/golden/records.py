@@ -22,6 +22,7 @@ from redraw.publish.bucket.layout import (
     claim_name,
     encode_record,
     live_name,
+    numbered_live_name,
     release_name,
     serving_config_name,
 )
@@ -190,7 +191,12 @@ REPORT = ValidationReport(
 )
 FILES = (ListedFile(name="saved_model.pb", size=5, crc32c=4294967295, sha256="f" * 64),)
 CLAIM = Claim(
-    model=MODEL, version=VERSION, digest=EXPORTED.digest, checkpoint_digest=CHECKPOINT.digest, manifest=FILES
+    model=MODEL,
+    version=VERSION,
+    digest=EXPORTED.digest,
+    checkpoint_digest=CHECKPOINT.digest,
+    manifest=FILES,
+    step=200,
 )
 POINTER = LivePointer(
     model=MODEL,
@@ -208,8 +214,11 @@ POINTER = LivePointer(
             kind="live",
             label="stable",
             allow_older="a drill",
+            allow_rejected="another",
         ),
     ),
+    number=12,
+    rejected={"2025010100000000": "ada: misreads sevens"},
 )
 
 
@@ -399,6 +408,7 @@ def _files() -> Mapping[str, bytes]:
         claim_name(MODEL, VERSION): encode_record(CLAIM),
         release_name(MODEL, VERSION): encode_record(RELEASE),
         live_name(MODEL): encode_record(POINTER),
+        numbered_live_name(MODEL, POINTER.number): encode_record(POINTER),
         serving_config_name(MODEL): encode_serving_config(f"{BUCKET}/{MODEL}", MODEL, POINTER.labels),
         **attachments,
     }

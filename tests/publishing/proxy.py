@@ -28,6 +28,9 @@ class FaultyProxy(ThreadingHTTPServer):
         faults: What happens to whom; of several that fit a request, the first.
         latency: Seconds that every request waits before it is passed on.
         granted: The IAM permissions of anyone who asks, in all buckets or by bucket; None for all there are.
+        checksums: Whether listings have checksums; those of objects under a customer's key have none.
+        kept: Part of a name to what an object's description says in addition: a hold, or until when it is
+            retained. Such an object can be neither deleted nor replaced.
         copies: What holds copies to their precondition.
         requests: Every request so far, in the order of arrival.
         sent: Bytes of the objects' content that clients sent, as far as they came.
@@ -47,6 +50,8 @@ class FaultyProxy(ThreadingHTTPServer):
         self.faults: list[Fault] = []
         self.latency = 0.0
         self.granted: frozenset[str] | Mapping[str, frozenset[str]] | None = None
+        self.checksums = True
+        self.kept: dict[str, dict[str, object]] = {}
         self.copies = CopyRules(self.upstream)
         self.requests: list[StorageRequest] = []
         self.sent = self.fetched = 0

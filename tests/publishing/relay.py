@@ -72,6 +72,7 @@ class Relay(BaseHTTPRequestHandler):
         try:
             self._meet(Moment.ARRIVED)
             self._demand_permissions(request)
+            self._demand_unprotected(request)
             with self._proxy.copies.turn(request) as known:
                 if known is not None:
                     self._meet(Moment.SENDING)
@@ -93,6 +94,22 @@ class Relay(BaseHTTPRequestHandler):
             permission for bucket, permission in needed if not self._proxy.allows(bucket, permission)
         }:
             self._refuse(403, _forbidden(request, min(missing)))
+
+    def _demand_unprotected(self, request: StorageRequest) -> None:
+        if request.operation in ("delete", "replace") and any(
+            part in request.name for part in self._proxy.kept
+        ):
+            self._refuse(403, f"Object '{request.bucket}/{request.name}' is under active Temporary hold.")
+
+    def _described(self, content: bytes) -> bytes:
+        """A listing as the real service writes it of such objects."""
+        listing = json.loads(content)
+        for item in listing.get("items", []):
+            for part, more in self._proxy.kept.items():
+                item |= more if part in item["name"] else {}
+            if not self._proxy.checksums:
+                del item["crc32c"]
+        return json.dumps(listing).encode()
 
     def _send(self, size: int) -> None:
         """The request to the server; half of its body may be all that gets there."""
@@ -117,6 +134,9 @@ class Relay(BaseHTTPRequestHandler):
         acted = self._fault is not None and self._fault.moment is Moment.ACTED
         if acted or size is None:  # in chunks: its length has to be known before it is passed on
             content = answer.read()
+            body, size = io.BytesIO(content), len(content)
+        if request.operation == "list" and answer.status == 200:
+            content = self._described(body.read())
             body, size = io.BytesIO(content), len(content)
         self._meet(Moment.ACTED)
         if answer.status == 404 and not self._proxy.allows(request.bucket, _LIST):

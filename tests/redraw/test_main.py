@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import redraw.__main__ as command_line
+from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.errors import InvalidRequest
 from redraw.records import TrainingRun
 from redraw.requests import AskRequest
@@ -52,6 +54,45 @@ def test_main_unknown_key_in_request_is_refused_by_its_name() -> None:
 )
 def test_main_bad_request_is_refused_by_one_line(text: str, evidence: str) -> None:
     assert_one_line(run("train", "--request", "-", text=text), "InvalidRequest", evidence)
+
+
+_DEFINITION = """
+from redraw.definition import ModelDefinition, Signature, TensorSpec
+import os, sys, threading, time
+ONE = {{"x": TensorSpec("float32", (None, 1))}}
+class Mine(ModelDefinition):
+    signatures = {{"serving_default": Signature(inputs=ONE, outputs=ONE)}}
+    training_data = evaluation_data = build = serve = loss = golden_examples = lambda self: None
+{does}
+"""
+
+
+def test_models_definitions_that_misbehave_when_imported_affect_themselves_alone(tmp_path: Path) -> None:
+    package = tmp_path / "rough_models"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    does = {
+        "exits": "sys.exit(0)",
+        "good": "",
+        "interrupts": "raise KeyboardInterrupt",
+        "moves": "os.chdir('/')",
+        "prints": "print('{'); os.write(1, b'{')",
+        "stays": "threading.Thread(target=time.sleep, args=(600,)).start()",
+    }
+    for name, text in does.items():
+        (package / f"{name}.py").write_text(_DEFINITION.format(does=text))
+    path = os.pathsep.join([IMPORT_PATH, str(tmp_path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "redraw", "models"],
+        capture_output=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": path, "REDRAW_MODELS": package.name},
+    )
+    models = {model["name"]: model.get("problem", "") for model in json.loads(done.stdout)["models"]}
+    assert done.returncode == 0
+    assert {name for name, problem in models.items() if problem} == {"exits", "interrupts"}
+    assert "fails with SystemExit: 0" in models["exits"]
+    assert b"ended with threads that still ran" in done.stderr
 
 
 @pytest.mark.parametrize("seconds", ["NaN", "Infinity", "0", "-1"])
@@ -164,3 +205,17 @@ def test_main_without_a_library_of_an_extra_names_both(
         f"airflow-provider-redraw[{extra}]",
         sys.executable,
     )
+
+
+def test_name_that_commands_a_terminal_is_printed_as_escapes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\x1b[2J\x9b2J\u202eb"
+    with BundleWriter(tmp_path / "ckpt-1") as writer:
+        writer.add_array(name, np.zeros(2, np.float32))
+    assert command_line.main(["inspect", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.strip().isprintable()
+    assert json.loads(printed)["tensors"][0]["key"] == name
+    assert command_line.main(["inspect", str(tmp_path / "no\u202ething")]) == 1
+    assert r"no\u202ething" in capsys.readouterr().err

@@ -22,14 +22,14 @@ CHECKPOINT = Checkpoint(
     format="tensor_bundle",
     step=1000,
     trained_at="2026-01-31T23:59:59Z",
-    digest="abc",
+    digest="abc0" * 16,
     size_bytes=10,
     metrics={"accuracy": 0.97123},
 )
 EXPORT = ExportedModel(
     model="mnist",
     uri="/work/export",
-    digest="0123456789abcdef",
+    digest="0123456789abcdef" * 4,
     size_bytes=2_500_000,
     signatures={},
     checkpoint=CHECKPOINT,

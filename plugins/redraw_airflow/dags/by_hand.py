@@ -64,8 +64,9 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
             bucket=param("bucket"),
             reason=param("reason"),
             allow_older=param("allow_older"),
-            # A second try after a first one that did move the pointer would move it back again. Storage
-            # that is unavailable is retried within the try.
+            allow_rejected=param("allow_rejected"),
+            # A second try after a first one that did move the pointer is refused. Storage that is
+            # unavailable is retried within the try.
             retries=0,
             execution_timeout=timedelta(minutes=10),
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from redraw.definition.registry import find_model
 from redraw.errors import InvalidRequest
-from redraw.records import Check, ExportedModel, ValidationReport
+from redraw.records import Check, ExportedModel, ValidationReport, format_metrics
 
 __all__ = ["ApprovalRequest", "approval_wanted", "demand_approval", "describe_batch", "describe_release"]
 
@@ -145,10 +145,7 @@ def _found(report: ValidationReport, name: str) -> str:
 
 
 def _metrics(export: ExportedModel) -> str:
-    return (
-        ", ".join(f"{name} {value:.4g}" for name, value in export.checkpoint.metrics.items())
-        or "none measured"
-    )
+    return format_metrics(export.checkpoint.metrics) or "none measured"
 
 
 def _plain(text: str) -> str:

@@ -114,6 +114,7 @@ class SetLiveOperator(StageOperator):
         bucket: `gs://` URI of the model bucket.
         version_label: `stable`, which is the live version's, or `canary`, which moves nothing else.
         allow_older: Why a version of older weights than the live one may take its place.
+        allow_rejected: Why a version that somebody rolled back from may be live again.
         reason: Why, for the history.
         public_key: File of the public key that must confirm the signature, on the worker.
         kwargs: As `StageOperator`.
@@ -121,7 +122,7 @@ class SetLiveOperator(StageOperator):
 
     template_fields = (
         *StageOperator.template_fields,
-        *("version", "bucket", "version_label", "allow_older", "reason", "public_key"),
+        *("version", "bucket", "version_label", "allow_older", "allow_rejected", "reason", "public_key"),
     )
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     stage, request_type, record_type = "live", LiveRequest, LivePointer
@@ -134,6 +135,7 @@ class SetLiveOperator(StageOperator):
         bucket: str | None = None,
         version_label: str | None = None,
         allow_older: str | None = None,
+        allow_rejected: str | None = None,
         reason: str | None = None,
         public_key: str | None = None,
         **kwargs: Any,
@@ -143,6 +145,7 @@ class SetLiveOperator(StageOperator):
         self.bucket = bucket
         self.version_label = version_label
         self.allow_older = allow_older
+        self.allow_rejected = allow_rejected
         self.reason = reason
         self.public_key = public_key
 
@@ -157,6 +160,7 @@ class SetLiveOperator(StageOperator):
         return {
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "allow_older": optional_text(self.allow_older),
+            "allow_rejected": optional_text(self.allow_rejected),
             "reason": optional_text(self.reason),
             "public_key": optional_text(self.public_key),
         }
@@ -169,8 +173,8 @@ class SetLiveOperator(StageOperator):
 class RollBackOperator(SetLiveOperator):
     """Make a version live that was live before; without `version` the one before the live one.
 
-    A second try without `version` would go forward again, to the version that the first one
-    left: give such a task no retries, as `dags/roll_back_model.py` does.
+    The version that is left is rejected, so a second try without `version` does not go forward to it
+    again, but fails: give such a task no retries, as `dags/roll_back_model.py` does.
 
     Args:
         version: The version; None or empty for the one before.

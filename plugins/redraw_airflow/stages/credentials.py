@@ -86,7 +86,7 @@ def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
             for line in questions:
                 question = json.loads(line)
                 answer = {"id": question["id"], **_answer(grants, renew=question["renew"])}
-                ours.sendall(json.dumps(answer).encode() + b"\n")
+                ours.sendall(json.dumps(answer, allow_nan=False).encode() + b"\n")
     except OSError as err:
         log.debug("the stage ended before it was answered: %s", err)
 

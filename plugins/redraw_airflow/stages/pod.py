@@ -69,11 +69,11 @@ class StagePod(KubernetesPodOperator):
         )
         given = self.env_vars
         if isinstance(given, dict):
-            self.env_vars = {**passed_on, **given, REQUEST_VARIABLE: json.dumps(request)}
+            self.env_vars = {**passed_on, **given, REQUEST_VARIABLE: json.dumps(request, allow_nan=False)}
         else:
             from kubernetes.client import V1EnvVar
 
-            ours = {**passed_on, REQUEST_VARIABLE: json.dumps(request)}
+            ours = {**passed_on, REQUEST_VARIABLE: json.dumps(request, allow_nan=False)}
             self.env_vars = [*(V1EnvVar(name=key, value=value) for key, value in ours.items()), *given]
         self._stage = stage
         self._printed: Any = None
@@ -108,7 +108,7 @@ class StagePod(KubernetesPodOperator):
         return FinishedStage(
             stage=self._stage,
             returncode=ended.exit_code if ended else 0,
-            stdout=b"" if self._printed is None else json.dumps(self._printed).encode(),
+            stdout=b"" if self._printed is None else json.dumps(self._printed, allow_nan=False).encode(),
             last_lines=tuple((ended.message or "").splitlines()) if ended else (),
             stopped=was_killed(self),
         )

@@ -81,7 +81,7 @@ class StageProcess:
         grace_seconds: float = _GRACE_SECONDS,
     ) -> None:
         self.stage = stage
-        self._request = json.dumps(request).encode()
+        self._request = json.dumps(request, allow_nan=False).encode()
         self._gcp_conn_id = gcp_conn_id
         self._python = python or stage_python()
         self._grace_seconds = grace_seconds

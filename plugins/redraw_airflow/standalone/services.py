@@ -111,7 +111,9 @@ def read_password(settings: Settings, user: str = "admin") -> str:
     missing = [name for name in USERS if name not in passwords]
     if missing:
         kept.touch(mode=0o600)
-        kept.write_text(json.dumps(passwords | {name: secrets.token_urlsafe(12) for name in missing}))
+        kept.write_text(
+            json.dumps(passwords | {name: secrets.token_urlsafe(12) for name in missing}, allow_nan=False)
+        )
         return read_password(settings, user)
     return str(passwords[user])
 

@@ -179,7 +179,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     }
     return environment | {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection, allow_nan=False),
         # This machine is its user's own.
         TRY_IT.variable: "1",
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},

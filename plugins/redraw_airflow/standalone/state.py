@@ -65,7 +65,7 @@ def keep_instance(state: Path, instance: Instance) -> None:
     """Write the services down, so that a later command finds them."""
     path = _path(state)
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({SCHEMA: _SCHEMA, **encode_dataclass(instance)}, indent=2))
+    fresh.write_text(json.dumps({SCHEMA: _SCHEMA, **encode_dataclass(instance)}, indent=2, allow_nan=False))
     os.replace(fresh, path)
 
 

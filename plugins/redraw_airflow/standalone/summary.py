@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from redraw.errors import InvalidRecord
-from redraw.records import Release, TensorSpec
+from redraw.records import Release, TensorSpec, format_metrics
 from redraw.records.results import Prediction
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.settings import Settings, stage_environment
@@ -30,7 +30,7 @@ def show_release(console: Console, release: Release) -> None:
         "Size": f"{release.size_bytes / 1e6:.2f} MB",
         "Weights": f"{release.weights}, of step {release.checkpoint.step}",
         "Checks": f"{sum(c.status == 'passed' for c in release.report.checks)} passed",
-        "Metrics": ", ".join(f"{name} {value:.4g}" for name, value in release.checkpoint.metrics.items()),
+        "Metrics": format_metrics(release.checkpoint.metrics),
     }
     console.print()
     for name, value in say.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,12 +25,17 @@ _FILE = "assets.extra/tf_serving_warmup_requests"
 _DEFAULT_SIGNATURE = "serving_default"
 # The golden examples of images are a few hundred kB; what is behind this many bytes is left unread.
 _MOST_BYTES = 8 << 20
+# What a page shows to be changed by hand; a tensor in a few bytes can declare any shape.
+_MOST_ELEMENTS = 1 << 20
+_MOST_RECORDS = 1000
 
 Inputs = Mapping[str, Any]
 
 
 def example_requests(storage: Storage, release: Release) -> dict[str, Inputs]:
     """One request a signature: the first row of its first warm-up request, or zeros without one.
+
+    Both within limits: inputs of more than a million elements have no example.
 
     Args:
         storage: The model bucket.
@@ -44,7 +51,7 @@ def example_requests(storage: Storage, release: Release) -> dict[str, Inputs]:
     for name, inputs in _recorded(storage, release):
         recorded.setdefault(name, inputs)
     return {
-        name: recorded.get(name) or _zeros(signature)
+        name: recorded.get(name) or _zeros(signature) or {}
         for name, signature in sorted(release.signatures.items())
     }
 
@@ -56,7 +63,7 @@ def _recorded(storage: Storage, release: Release) -> Iterator[tuple[str, Inputs]
     except Absent:
         return
     try:
-        for record in read_records(content):
+        for record in itertools.islice(read_records(content), _MOST_RECORDS):
             request = parse_message(PredictionLog, record).predict_log.request
             signature = decode_text(request.model_spec.signature_name) or _DEFAULT_SIGNATURE
             if inputs := _first_row(release.signatures.get(signature), request):
@@ -81,7 +88,12 @@ def _row(spec: TensorSpec, tensor: bytes) -> Any:
 
     try:
         parsed = TensorProto.FromString(tensor)
-        if parsed.dtype != dtype_number(spec.dtype):
+        sizes = [dim.size for dim in parsed.tensor_shape.dim]
+        if (
+            parsed.dtype != dtype_number(spec.dtype)
+            or math.prod(sizes) > _MOST_ELEMENTS
+            or min(sizes, default=0) < 0
+        ):
             return None
         array = make_ndarray(parsed)
     except (DecodeError, KeyError, TypeError, ValueError):
@@ -90,11 +102,16 @@ def _row(spec: TensorSpec, tensor: bytes) -> Any:
     return encode_values(array[:1] if batched and array.ndim else array)
 
 
-def _zeros(signature: Signature) -> Inputs:
-    return {name: _blank(spec) for name, spec in signature.inputs.items()}
+def _zeros(signature: Signature) -> Inputs | None:
+    """A request of zeros; None for one that is larger than what a page can show."""
+    shapes = {
+        name: [1 if size is None else size for size in spec.shape] for name, spec in signature.inputs.items()
+    }
+    if sum(map(math.prod, shapes.values())) > _MOST_ELEMENTS:
+        return None
+    return {name: _blank(spec.dtype, shapes[name]) for name, spec in signature.inputs.items()}
 
 
-def _blank(spec: TensorSpec) -> Any:
-    value: Any = "" if spec.dtype == "string" else False if spec.dtype == "bool" else 0
-    blank = np.full([1 if size is None else size for size in spec.shape], value, dtype=object)
-    return blank.tolist()
+def _blank(dtype: str, shape: list[int]) -> Any:
+    value: Any = "" if dtype == "string" else False if dtype == "bool" else 0
+    return np.full(shape, value, dtype=object).tolist()

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from redraw.ask.values import encode_values
 from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.definition import GoldenExamples, ModelDefinition
+from redraw.definition.examples import read_examples
 from redraw.definition.registry import load_definition
 from redraw.errors import InvalidDefinition, NotAnswered, NotLoadable, VersionNotFound
 from redraw.publish.bucket.verified import fetch_verified
@@ -74,7 +75,7 @@ def _answer(
 
 
 def _labelled(model: str, definition: ModelDefinition) -> tuple[str, str, GoldenExamples]:
-    for signature, examples in definition.golden_examples().items():
+    for signature, examples in read_examples(definition, "golden_examples").items():
         for output in examples.labels:
             return signature, output, examples
     raise InvalidDefinition(f"model {model!r}: expected golden examples with labels, got none. Add labels.")
@@ -92,11 +93,10 @@ def _live(request: PredictRequest) -> int:
 
 def _rows(labels: np.ndarray, answers: np.ndarray) -> tuple[PredictionRow, ...]:
     return tuple(
-        PredictionRow(label=_plain(label), answer=_plain(answer), correct=bool(np.array_equal(label, answer)))
+        PredictionRow(
+            label=encode_values(np.asarray(label)),
+            answer=encode_values(np.asarray(answer)),
+            correct=bool(np.array_equal(label, answer)),
+        )
         for label, answer in zip(labels, answers, strict=True)
     )
-
-
-def _plain(value: Any) -> Any:
-    plain = value.tolist() if hasattr(value, "tolist") else value
-    return plain.decode(errors="replace") if isinstance(plain, bytes) else plain

@@ -7,7 +7,6 @@ verified by its own checksums.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from pathlib import Path
 
@@ -139,9 +138,9 @@ def _best(
     metric: str, steps: list[int], evaluations: dict[int, Evaluation], run: TrainingRun, where: str
 ) -> int:
     values = {
-        step: evaluations[step].metrics[metric]
+        step: value
         for step in steps
-        if step in evaluations and math.isfinite(evaluations[step].metrics.get(metric, math.nan))
+        if step in evaluations and (value := evaluations[step].metrics.get(metric)) is not None
     }
     if not values:
         known = sorted({name for evaluation in evaluations.values() for name in evaluation.metrics})

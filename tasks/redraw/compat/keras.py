@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras.src.models.functional import Functional
 from keras.src.saving import saving_lib
+from keras.src.saving.keras_saveable import KerasSaveable
+from keras.src.utils import naming
 
 from redraw.compat.tensorflow import copy_to_cpu
 
@@ -17,6 +20,7 @@ __all__ = [
     "calls_of",
     "every_layer",
     "functional_of",
+    "inner_layers",
     "optimizer_averages",
     "repair_async_saving",
     "saved_places",
@@ -100,34 +104,60 @@ def _copy_trackable_to_cpu(variable: Any, object_map: dict[Any, Any]) -> None:
     object_map[variable] = copy_to_cpu(variable.value, object_map)
 
 
-def saved_places(network: keras.Model) -> dict[int, str]:
-    """Where `save_weights` puts each variable of a network, such as `layers/dense/vars/0`; writes nothing.
+def inner_layers(layer: Any) -> list[keras.layers.Layer]:
+    """The layers that a layer or a model holds itself; the public `layers` is a model's alone."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
 
-    Keras has no public way to ask. It ends with one.
+
+def saved_places(network: keras.Model) -> dict[str, Any]:
+    """Where `save_weights` puts each variable of a network; nothing of it runs, and nothing is written.
+
+    Keras has no public way to ask. It ends with one. How a layer that overrides `save_own_variables`
+    saves, only its own code knows, which may do anything: its variables have no place. Of Keras' own
+    layers that do so it is known.
 
     Returns:
-        The `id` of each `tf.Variable`, and its place in `.weights.h5`.
+        Place, such as `layers/dense/vars/0`, to the `tf.Variable` that goes there.
     """
-    recorder = _Recorder()
-    saving_lib._save_state(network, recorder, None, "", set())
-    return recorder.places
+    places: dict[str, Any] = {}
+    for path, layer in _saved_layers(network, "", set()):
+        for key, variable in _saved_variables(layer):
+            held = variable.value if isinstance(variable, keras.Variable) else variable
+            places[f"{path}/vars/{key}" if path else f"vars/{key}"] = held
+    return places
 
 
-class _Recorder(saving_lib.H5IOStore):
-    """Takes the place of a file: notes where a variable would go, and writes nothing."""
+def _saved_layers(item: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Every part of a model in the order and under the paths of Keras' own walk."""
+    if isinstance(item, KerasSaveable):
+        if id(item) in seen:
+            return
+        seen.add(id(item))
+        yield path, item
+        for attribute, child in saving_lib._walk_saveable(item):
+            yield from _saved_layers(child, f"{path}/{attribute}" if path else attribute, seen)
+    elif isinstance(item, list | dict | tuple) and id(item) not in seen:
+        seen.add(id(item))
+        used: dict[str, int] = {}
+        for child in item.values() if isinstance(item, dict) else item:
+            if isinstance(child, KerasSaveable | list | dict | tuple):
+                kind = type(child).__name__ if isinstance(child, KerasSaveable) else "container"
+                name = saving_lib._get_unique_name(naming.to_snake_case(kind), used)
+                yield from _saved_layers(child, f"{path}/{name}", seen)
 
-    def __init__(self) -> None:
-        self.places: dict[int, str] = {}
-        self._at = ""
 
-    def __bool__(self) -> bool:
-        return True
-
-    def make(self, path: str, metadata: Any = None) -> _Recorder:
-        """Go to a layer."""
-        self._at = f"{path}/vars" if path else "vars"
-        return self
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        variable = value.value if isinstance(value, keras.Variable) else value
-        self.places.setdefault(id(variable), f"{self._at}/{key}")
+def _saved_variables(layer: Any) -> Iterator[tuple[str, Any]]:
+    """What a part of a model saves itself, and under which key."""
+    if not isinstance(layer, keras.layers.Layer):
+        return
+    saver = type(layer).save_own_variables
+    lookup = layer._lookup_layer if isinstance(layer, keras.layers.TextVectorization) else layer
+    if isinstance(vars(lookup).get("idf_weights"), tf.Variable):
+        yield "idf_weights", lookup.idf_weights
+    elif saver is keras.layers.Layer.save_own_variables:
+        held = (*layer._trainable_variables, *layer._non_trainable_variables)
+        yield from ((str(number), variable) for number, variable in enumerate(held))
+    elif saver.__module__.startswith("keras.src.") and getattr(layer, "quantization_mode", None) is None:
+        names = getattr(layer, "variable_serialization_spec", {}).get(None, ("kernel", "bias"))
+        own = (vars(layer).get(f"_{name}", vars(layer).get(name)) for name in names)
+        yield from ((str(number), v) for number, v in enumerate(v for v in own if v is not None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ __all__ = [
     "build_meta_graph",
     "copy_to_cpu",
     "fingerprint",
+    "hide_accelerators",
     "is_reference",
     "is_trackable",
     "partitions",
@@ -115,6 +117,16 @@ def fingerprint(folder: Path) -> bytes:
     """
     made: bytes = fingerprinting.CreateFingerprintDef(str(folder))
     return made
+
+
+def hide_accelerators() -> None:
+    """Let this process draw as where there is no GPU and no TPU: Keras draws other operations for them.
+
+    TensorFlow refuses it once it has looked for devices; the check `accelerator-ops` finds what came of it.
+    """
+    for kind in ("GPU", "TPU"):
+        with contextlib.suppress(RuntimeError):
+            tf.config.set_visible_devices([], kind)
 
 
 def is_trackable(network: Any) -> bool:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import weakref
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from redraw.definition.model import ModelDefinition
 from redraw.definition.parts import Mode
+from redraw.errors import InvalidDefinition
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["GraphFunctionDefinition"]
+__all__ = ["GraphFunctionDefinition", "replaced"]
 
 
 class GraphFunctionDefinition(ModelDefinition):
@@ -26,8 +30,10 @@ class GraphFunctionDefinition(ModelDefinition):
       from placeholders: of the signature when serving, of the batches' dtypes and shapes
       otherwise. `training_data` and `evaluation_data` stay outside of the graph.
     - Variables come from `tf.compat.v1.get_variable` under variable scopes, which is how two
-      drawings in one graph (two signatures; training and evaluation) share them.
-      `tf.compat.v1.layers` does not work next to Keras 3; `tf.nn` does.
+      drawings in one graph (two signatures; training and evaluation) share them. Those of `tf.Variable`
+      are shared by the order in which they are made, which has to be the same in every mode.
+      `tf.compat.v1.layers` and `rnn_cell` need `legacy_keras = True`; `tf.nn`, `tf_slim` and
+      `tf.feature_column` work as they are.
     - What `graph` adds to the collection `UPDATE_OPS` for TRAIN runs with each step.
     - Tables are initialized before the first step and the first request. A file that
       initializes one becomes an asset of the SavedModel.
@@ -87,7 +93,69 @@ def _sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
         # Entering the scope by its object counts scopes without a name of their own
         # (default_name) from the start again, so that these are shared too.
         scope = tf.compat.v1.get_variable_scope()
-        with tf.compat.v1.variable_scope(scope, reuse=tf.compat.v1.AUTO_REUSE, use_resource=True):
-            return draw(features)
+        bare = _BareVariables(_drawn.setdefault(tf.compat.v1.get_default_graph(), {}))
+        with (
+            tf.compat.v1.variable_scope(
+                scope, reuse=tf.compat.v1.AUTO_REUSE, use_resource=True, custom_getter=bare.get
+            ),
+            tf.variable_creator_scope(bare.create),
+        ):
+            outputs = draw(features)
+        bare.demand_all()
+        return outputs
 
     return network
+
+
+# Graph to its variables that no scope shares.
+_drawn: weakref.WeakKeyDictionary[Any, dict[tuple[str, int], Any]] = weakref.WeakKeyDictionary()
+# What takes the place of such a variable, when averages are evaluated.
+replaced: contextvars.ContextVar[Callable[[Any], Any]] = contextvars.ContextVar("replaced")
+
+
+class _BareVariables:
+    """Variables that are made by `tf.Variable`, shared by their names and the order in which they are made.
+
+    Args:
+        known: Name and number to variable, from the first drawing in the same graph; it is filled by that.
+    """
+
+    def __init__(self, known: dict[tuple[str, int], Any]) -> None:
+        self._known, self._first = known, not known
+        self._seen: Counter[str] = Counter()
+        self._in_get = 0
+
+    def get(self, getter: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        """Pass on what `get_variable` makes: its scope shares it."""
+        self._in_get += 1
+        try:
+            return getter(*arguments, **keywords)
+        finally:
+            self._in_get -= 1
+
+    def create(self, creator: Callable[..., Any], **wanted: Any) -> Any:
+        """Make a variable, or take the one that the first drawing has made in its place."""
+        if self._in_get:
+            return creator(**wanted)
+        name = wanted.get("name") or "Variable"
+        key = name, self._seen[name]
+        self._seen[name] += 1
+        if self._first:
+            self._known[key] = creator(**wanted)
+        if key not in self._known:
+            raise _unlike(f"another one, {name!r}")
+        found = self._known[key]
+        return replaced.get(lambda variable: variable)(found)
+
+    def demand_all(self) -> None:
+        """Refuse a drawing that lacks some: the others would take their places."""
+        made = Counter(name for name, _ in self._known)
+        if missing := sorted((made - self._seen).elements()):
+            raise _unlike(f"none for {', '.join(map(repr, missing[:5]))}")
+
+
+def _unlike(got: str) -> InvalidDefinition:
+    return InvalidDefinition(
+        "graph: expected every drawing to make the same variables by tf.Variable, in the same order, for that"
+        f" is how they are shared, got {got}. Make them by tf.compat.v1.get_variable, which shares by names."
+    )

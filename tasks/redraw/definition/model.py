@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from redraw.definition.parts import (
     Applies,
@@ -16,7 +17,7 @@ from redraw.definition.parts import (
     Threshold,
     TrainingPlan,
 )
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, one_line
 from redraw.records import Signature, WeightsKind
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class ModelDefinition(ABC):
             on the same held-out data.
         applies_to: Which checkpoints it is for, by their training time, where the model has had
             other definitions: those stand in modules of their own, and name the model in theirs.
+        legacy_keras: Whether TensorFlow's own Keras is Keras 2 (the package tf_keras) wherever the definition
+            runs, for `tf.compat.v1.layers` and `tf.compat.v1.nn.rnn_cell`. Written as True or False.
         approval: Whether an Airflow run waits for a person before it publishes. Written as True or False:
             it is read from the file, without running it.
         approval_by_another: The same, and the person is not the one who started the run.
@@ -78,6 +81,7 @@ class ModelDefinition(ABC):
     budget: ClassVar[Budget] = Budget()
     max_regression: ClassVar[Mapping[str, float]] = {}
     applies_to: ClassVar[Applies] = Applies()
+    legacy_keras: ClassVar[bool] = False
     approval: ClassVar[bool] = False
     approval_by_another: ClassVar[bool] = False
 
@@ -176,8 +180,19 @@ class ModelDefinition(ABC):
                 are no pairs, or a plan that cannot be followed.
         """
         where = f"definition {type(self).__module__}.{type(self).__name__}"
+        for name, hint in _declared_attributes().items():
+            value = getattr(self, name, None)
+            if not _fits(value, hint):
+                expected = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
+                raise InvalidDefinition(
+                    f"{where}, {name}: expected {expected}, got {one_line(repr(value), 80)}. Correct it."
+                )
         if not getattr(self, "signatures", None):
             raise InvalidDefinition(f"{where}: expected at least one signature, got none. Add one.")
+        if not _fits(self.signatures, Mapping[str, Signature]):
+            raise InvalidDefinition(
+                f"{where}, signatures: expected names to Signature, got {self.signatures!r:.80}. Correct it."
+            )
         for name, signature in self.signatures.items():
             _check_signature(f"{where}, signature {name!r}", signature)
         _check_renames(where, self.renames)
@@ -196,6 +211,29 @@ class ModelDefinition(ABC):
             )
 
 
+@cache
+def _declared_attributes() -> dict[str, Any]:
+    """Attribute to type, of those with no check of their own."""
+    hints = get_type_hints(ModelDefinition)
+    return {name: get_args(hints[name])[0] for name in hints.keys() - {"signatures", "renames"}}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether an attribute is what its annotation says; a list is as good as a tuple, and 1 as 1.0."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in inner
+    if origin is tuple:
+        return isinstance(value, tuple | list) and all(_fits(item, inner[0]) for item in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(
+            _fits(item, kind) for pair in value.items() for item, kind in zip(pair, inner, strict=True)
+        )
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
 def _check_renames(where: str, renames: object) -> None:
     pairs = renames if isinstance(renames, tuple) else (renames,)
     for pair in pairs:
@@ -212,6 +250,8 @@ def _check_signature(where: str, signature: Signature) -> None:
         raise InvalidDefinition(f"{where}: expected inputs and outputs, got {signature}. Name them.")
     for kind, tensors in (("input", signature.inputs), ("output", signature.outputs)):
         for name, spec in tensors.items():
+            if not name or "\0" in name:
+                raise InvalidDefinition(f"{where}, {kind} {name!r}: expected a name, got none. Name it.")
             if not spec.shape or spec.shape[0] is not None:
                 raise InvalidDefinition(
                     f"{where}, {kind} {name!r}: expected a batch dimension (None first), got {spec}."

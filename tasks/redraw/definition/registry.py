@@ -18,10 +18,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from redraw.definition import Applies, ModelDefinition
+from redraw.definition.legacy_keras import demand_legacy_keras
 from redraw.definition.packages import Package, list_packages
 from redraw.definition.source_text import read_definition_text
 from redraw.definition.user_code import running_user_code
-from redraw.errors import InvalidDefinition, InvalidName, UnknownModel
+from redraw.errors import InvalidDefinition, InvalidName, UnknownModel, one_line
 from redraw.names import ModelName
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "list_models",
     "list_problems",
     "load_definition",
+    "needs_legacy_keras",
 ]
 
 _logger = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class FoundModel:
         applies: Which checkpoints it is for.
         approval: Whether a person has to approve a publication.
         approval_by_another: Whether that person is not the one who started the run.
+        legacy_keras: Whether TensorFlow's own Keras has to be Keras 2 where it runs.
         metrics: Those that it sets bounds for.
         problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
     """
@@ -61,6 +64,7 @@ class FoundModel:
     applies: Applies = field(default_factory=Applies)
     approval: bool = False
     approval_by_another: bool = False
+    legacy_keras: bool = False
     metrics: tuple[str, ...] = ()
     problem: str = ""
 
@@ -82,8 +86,10 @@ def list_models() -> tuple[FoundModel, ...]:
 
 
 def list_problems() -> tuple[str, ...]:
-    """What is wrong with packages that cannot be read at all, a line each."""
-    return tuple(package.problem for package in list_packages() if package.problem)
+    """What is wrong with packages that cannot be read at all, and with names of modules, a line each."""
+    packages = list_packages()
+    misnamed = (_misnamed(package, info) for package in packages for info in _modules_of(package))
+    return tuple(filter(None, (*(package.problem for package in packages), *misnamed)))
 
 
 def default_model(names: Sequence[str]) -> str:
@@ -206,31 +212,58 @@ def declared_ops(name: str, trained_at: str) -> tuple[str, ...]:
         return ()
 
 
+def needs_legacy_keras(name: str) -> bool:
+    """Whether a model's definition, or one of its earlier ones, runs with Keras 2; raises as `find_model`."""
+    own = find_model(name)
+    return own.legacy_keras or any(m.legacy_keras for m in _list_definitions() if m.applies.model == name)
+
+
 def _load(found: FoundModel) -> ModelDefinition:
-    definition = _instantiate(found.module)
-    definition.check()
-    return definition
+    if found.legacy_keras:
+        demand_legacy_keras(f"module {found.module}")
+    return _instantiate(found.module)
 
 
 def _models_in(package: Package) -> Iterator[FoundModel]:
+    for info in _modules_of(package):
+        if not _misnamed(package, info):
+            yield _read_module(package.name, info)
+
+
+def _modules_of(package: Package) -> Iterator[pkgutil.ModuleInfo]:
     for info in pkgutil.iter_modules(package.folders):
         if not info.ispkg and not info.name.startswith("_"):
-            yield _read_module(package.name, info)
+            yield info
+
+
+def _misnamed(package: Package, info: pkgutil.ModuleInfo) -> str:
+    """Why a module can be no model; empty if its name is one."""
+    try:
+        ModelName(info.name)
+    except InvalidName as err:
+        return f"module {package.name}.{info.name}: {err} Rename it, or begin its name with '_'."
+    return ""
 
 
 def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
     path, module = Path(info.module_finder.path) / f"{info.name}.py", f"{package}.{info.name}"  # type: ignore[union-attr]
     model = FoundModel(name=info.name, module=module)
     try:
-        text = read_definition_text(path.read_text())
-    except (OSError, SyntaxError, ValueError) as err:
-        return replace(model, problem=f"module {module}: cannot be read: {err}. Correct it.")
+        if path.exists() and not path.is_file():
+            raise OSError(f"{path} is no regular file")
+        # As bytes: its first lines may name another encoding than UTF-8.
+        text = read_definition_text(path.read_bytes())
+    # A source that is nested too deep ends Python's parser by one of the last two.
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as err:
+        reason = one_line(str(err) or type(err).__name__, 300)
+        return replace(model, problem=f"module {module}: cannot be read: {reason}. Correct it.")
     return replace(
         model,
         summary=text.summary,
         applies=text.applies,
         approval=text.approval or text.approval_by_another,
         approval_by_another=text.approval_by_another,
+        legacy_keras=text.legacy_keras,
         metrics=text.metrics,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )
@@ -253,4 +286,6 @@ def _instantiate(module_name: str) -> ModelDefinition:
                 f"module {module_name}: expected one complete subclass of ModelDefinition,"
                 f" found {names}. Keep one definition in each module."
             )
-        return classes[0]()
+        definition = classes[0]()
+        definition.check()
+        return definition

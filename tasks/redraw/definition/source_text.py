@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from redraw.definition import Applies
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, one_line
 
 __all__ = ["DefinitionText", "read_definition_text"]
+
+
+# Forms and pages show it.
+_LONGEST_SUMMARY = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,7 @@ class DefinitionText:
         applies: As `ModelDefinition.applies_to`.
         approval: As `ModelDefinition.approval`.
         approval_by_another: As `ModelDefinition.approval_by_another`.
+        legacy_keras: As `ModelDefinition.legacy_keras`.
         metrics: The names in `ModelDefinition.thresholds`, as far as they are plain texts.
         problem: Which of these is not written plainly, and what to do; empty if all are.
     """
@@ -30,13 +35,14 @@ class DefinitionText:
     applies: Applies = field(default_factory=Applies)
     approval: bool = False
     approval_by_another: bool = False
+    legacy_keras: bool = False
     metrics: tuple[str, ...] = ()
     problem: str = ""
 
 
 # Each form, and each view of the pages, reads every definition.
 @functools.lru_cache(maxsize=4096)
-def read_definition_text(source: str) -> DefinitionText:
+def read_definition_text(source: str | bytes) -> DefinitionText:
     """Read a definition's file; the same content is parsed once.
 
     Args:
@@ -48,19 +54,22 @@ def read_definition_text(source: str) -> DefinitionText:
     Raises:
         SyntaxError: It is no Python.
         ValueError: The same, for null bytes.
+        RecursionError: It is nested too deep; for some depths it is a MemoryError.
     """
     tree = ast.parse(source)
     values = _class_attributes(tree)
     applies, applies_problem = _read_applies(values.get("applies_to"))
     approval, approval_problem = _read_truth(values, "approval")
     by_another, another_problem = _read_truth(values, "approval_by_another")
+    legacy_keras, keras_problem = _read_truth(values, "legacy_keras")
     return DefinitionText(
-        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
+        summary=one_line((ast.get_docstring(tree) or "").partition("\n")[0], _LONGEST_SUMMARY),
         applies=applies,
         approval=approval,
+        legacy_keras=legacy_keras,
         approval_by_another=by_another,
         metrics=_read_keys(values.get("thresholds")),
-        problem=applies_problem or approval_problem or another_problem,
+        problem=applies_problem or approval_problem or another_problem or keras_problem,
     )
 
 

@@ -3,31 +3,77 @@
 from __future__ import annotations
 
 import contextlib
+import dis
+import os
+import sys
 from collections.abc import Iterator
 
+from redraw.definition.remote_files import use_local_copies
 from redraw.dependencies import naming_extras
-from redraw.errors import InvalidDefinition, RedrawError
+from redraw.errors import InvalidDefinition, RedrawError, one_line
 
-__all__ = ["running_user_code"]
+__all__ = ["method_of", "running_user_code"]
+
+_RAISE = dis.opmap["RAISE_VARARGS"]
 
 
 @contextlib.contextmanager
-def running_user_code(where: str) -> Iterator[None]:
+def running_user_code(where: str, *passing: type[Exception]) -> Iterator[None]:
     """Name the definition and the cause in whatever its code raises.
 
     Args:
         where: The definition, its method, and what the method was called for.
+        passing: Errors of others that are left as they are.
 
     Raises:
         RedrawError: The code raised one itself: it is left as it is.
         MissingDependency: It imports a library of an extra that is not installed.
-        InvalidDefinition: Anything else that it raises.
+        InvalidDefinition: Anything else that it raises, `SystemExit` and the like too.
     """
+    # Whatever the code needs TensorFlow for is imported by then.
+    if hasattr(sys.modules.get("tensorflow"), "saved_model"):
+        use_local_copies()
     try:
-        with naming_extras():
+        with naming_extras(), _keep_folder():
             yield
     except RedrawError:
         raise
-    except Exception as err:
-        cause = " ".join(f"{type(err).__name__}: {err}".split())
-        raise InvalidDefinition(f"{where} fails with {cause}. Correct the definition.") from err
+    except passing:
+        raise
+    except BaseException as err:
+        if _interrupted(err):
+            raise
+        text = str(err)
+        # Autograph puts its own lines before the message.
+        text = text.rstrip().rpartition("\n")[2] if text.startswith("in user code:") else text
+        cause = one_line(f"{type(err).__name__}: {text}")
+        # What TensorFlow says of compat.v1.layers and rnn_cell.
+        keras_3 = "is not available with Keras 3" in text
+        advice = "Set legacy_keras = True in the definition." if keras_3 else "Correct the definition."
+        raise InvalidDefinition(f"{where} fails with {cause.removesuffix('.')}. {advice}") from err
+
+
+@contextlib.contextmanager
+def _keep_folder() -> Iterator[None]:
+    """Undo a change of the working directory: the paths of requests may be relative."""
+    folder = os.path.curdir
+    with contextlib.suppress(OSError):
+        folder = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+
+
+def method_of(definition: object, method: str) -> str:
+    """A definition's method, for messages."""
+    return f"{type(definition).__module__}.{type(definition).__name__}.{method}"
+
+
+def _interrupted(err: BaseException) -> bool:
+    """Whether a person interrupts: code that raises the same error ends in a `raise` statement."""
+    trace = err.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised = trace is not None and trace.tb_frame.f_code.co_code[trace.tb_lasti] == _RAISE
+    return isinstance(err, KeyboardInterrupt) and not raised

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from redraw.errors import OutputExists
+from redraw.errors import InvalidRecord, OutputExists
 from redraw.export.weights.ledger import Ledger
 from redraw.records import ExportedModel
 from redraw.records.file_list import encode_files
@@ -89,12 +89,26 @@ def open_destination(out: Uri) -> Iterator[Destination]:
         folder = Path(out)
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             raise _exists(uri)
+        _keep_other_files(Path(f"{uri}.json"))
         yield Destination(uri=uri, folder=folder)
         return
     if next(open_storage(uri).walk(), None) is not None:
         raise _exists(uri)
     with scratch_folder("export") as scratch:
         yield Destination(uri=uri, folder=scratch / "model")
+
+
+def _keep_other_files(record: Path) -> None:
+    """Refuse to write the export's record over something else, such as an index of Keras' weights."""
+    if not record.exists():
+        return
+    try:
+        ExportedModel.from_text(record.read_bytes(), str(record))
+    except (InvalidRecord, OSError) as err:
+        raise OutputExists(
+            f"{record}: expected no file where the export's record goes, or that of an earlier export, got"
+            " another one. Choose another --out."
+        ) from err
 
 
 def _exists(uri: Uri) -> OutputExists:

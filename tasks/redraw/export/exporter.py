@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator
 
+from redraw.compat.tensorflow import hide_accelerators
 from redraw.definition import ModelDefinition
 from redraw.definition.registry import definition_for, find_fitting, find_model, load_definition
 from redraw.errors import CheckpointMismatch
@@ -29,6 +30,8 @@ class Exporter:
     """Exports any number of checkpoints; only their weights move where the graph is drawn already."""
 
     def __init__(self) -> None:
+        """Draw from now on as where there is no GPU, whatever this machine has."""
+        hide_accelerators()
         self._models: dict[str, PreparedModel] = {}
 
     def export(self, request: ExportRequest) -> ExportedModel:

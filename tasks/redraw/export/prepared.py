@@ -13,6 +13,8 @@ import tensorflow as tf
 from redraw.checkpoint.formats.parts import join_parts
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.definition import ModelDefinition
+from redraw.definition.examples import read_examples
+from redraw.definition.user_code import method_of, running_user_code
 from redraw.export.graph.drawing import draw_graph
 from redraw.export.graph.drawn import DrawnGraph
 from redraw.export.provenance import describe_maker
@@ -113,6 +115,9 @@ class PreparedModel:
             known_by=drawn.known_by,
             structure_places=drawn.structure_places,
             saved_places=drawn.saved_places,
+            object_places=drawn.object_places,
+            order_places=drawn.order_places,
+            own_names=drawn.own_names,
             averages=find_numbered_averages(drawn, source) if weights == "average" else {},
             renames=definition.renames,
             training_only=definition.training_only,
@@ -151,13 +156,14 @@ def write_warm_up(definition: ModelDefinition, folder: Path) -> None:
     extra = folder / "assets.extra"
     extra.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
-        for signature, examples in sorted(definition.golden_examples().items()):
+        for signature, examples in sorted(read_examples(definition, "golden_examples").items()):
             log = prediction_log_pb2.PredictionLog()
             request = log.predict_log.request
             request.model_spec.signature_name = signature
-            for name, values in examples.inputs.items():
-                dtype = definition.signatures[signature].inputs[name].dtype
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype=dtype))
+            with running_user_code(method_of(definition, f"golden_examples, signature {signature!r},")):
+                for name, values in examples.inputs.items():
+                    dtype = definition.signatures[signature].inputs[name].dtype
+                    request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype=dtype))
             writer.write(log.SerializeToString(deterministic=True))
 
 

@@ -26,6 +26,11 @@ _VARIABLES = "variables/"
 # TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
 _INITIALIZER = "__saved_model_init_op"
 _SERVE = "serve"
+# What TensorFlow adds to a dtype's number for a reference.
+_REFERENCE = 100
+
+# A graph without the weights takes a few MB, with large constants some hundreds.
+_LARGEST_GRAPH = 512 << 20
 
 
 def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
@@ -47,8 +52,8 @@ def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
         StorageError: The bucket cannot be read.
     """
     storage = open_storage(uri)
-    files, path = storage.list(), f"{uri}/{GRAPH_FILE}"
-    content = storage.read(GRAPH_FILE)
+    files, path = list(storage.walk()), f"{uri}/{GRAPH_FILE}"
+    content = storage.read(GRAPH_FILE, _LARGEST_GRAPH)
     if content is None:
         raise CheckpointNotFound(f"{uri}: expected {GRAPH_FILE}, got none any more. Check the URI.")
     try:
@@ -94,7 +99,10 @@ def _spec(info: Any, where: str, path: str) -> TensorSpec:
     # Such tensors fit no signature of a definition, and are shown as what they are.
     if info.HasField("composite_tensor"):
         return TensorSpec(dtype="composite tensor", shape=())
-    dtype = dtype_name(info.dtype)
+    # TF1's reference variables, which a signature could have for an input.
+    dtype = dtype_name(info.dtype % _REFERENCE)
+    if info.dtype > _REFERENCE and dtype is not None:
+        dtype = f"reference of {dtype}"
     if dtype is None:
         raise MalformedError("a dtype of TensorFlow", f"number {info.dtype}").found_in(path, where)
     if info.tensor_shape.unknown_rank:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from redraw.errors import printable
 from redraw.records import Signature, TensorSpec
 from redraw.records.results import CheckpointDescription, SavedModelDescription, TensorDescription
 
@@ -115,4 +116,4 @@ def _size(size: int) -> str:
 
 def _text(value: str) -> Text:
     """Text as it is, and no markup; what could command a terminal is shown, not sent to it."""
-    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value))
+    return Text(printable(value))

@@ -14,7 +14,7 @@ from typing import Any, Never
 
 import tensorflow as tf
 
-from redraw.errors import RedrawError
+from redraw.errors import RedrawError, one_line
 
 __all__ = ["NeedsConversion", "trace_function"]
 
@@ -52,7 +52,7 @@ def trace_function(function: Callable[..., Any], *arguments: Any, converted: boo
         raise
     # A definition's code may fail in any way at a tensor that it takes for a value.
     except Exception as err:
-        logger.info("tracing with autograph, for without it fails: %s", str(err).partition("\n")[0])
+        logger.info("tracing with autograph, for without it fails: %s", one_line(str(err).partition("\n")[0]))
         raise NeedsConversion from err
 
 

@@ -66,11 +66,11 @@ def draw_signature(definition: ModelDefinition, network: Any, name: str) -> Draw
     """
     signature = definition.signatures[name]
     where = f"{type(definition).__module__}.{type(definition).__name__}.serve, signature {name!r}"
-    inputs = {
-        key: tf.compat.v1.placeholder(spec.dtype, spec.shape, name=_operation_name(f"{name}_{key}"))
-        for key, spec in signature.inputs.items()
-    }
     with running_user_code(where):
+        inputs = {
+            key: tf.compat.v1.placeholder(spec.dtype, spec.shape, name=_operation_name(f"{name}_{key}"))
+            for key, spec in signature.inputs.items()
+        }
         # No server holds a request to the shapes of a signature; so the graph does it.
         held = {key: tf.ensure_shape(inputs[key], spec.shape) for key, spec in signature.inputs.items()}
         answered = {**definition.serve(network, name, held)}

@@ -17,9 +17,9 @@ from typing import Any
 from cachetools import LRUCache, TTLCache, cachedmethod
 
 from redraw.definition.registry import FoundModel, list_models
-from redraw.errors import NewerRecord, ObjectConflict, VersionNotFound
+from redraw.errors import InvalidRecord, ObjectConflict, VersionNotFound
 from redraw.names import ModelName
-from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, read_claim, read_release
+from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, is_version, read_claim, read_release
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.version_rows import VersionRow, row_of
 from redraw.records import LivePointer, Release
@@ -60,7 +60,7 @@ class ModelRow:
 
 @dataclass(frozen=True, kw_only=True)
 class UnreadableVersion:
-    """A version whose release record a newer version of Redraw wrote, and the message that says so."""
+    """A version whose release record is damaged or of a newer version of Redraw, and why."""
 
     version: int
     problem: str
@@ -102,12 +102,12 @@ class Browser:
         """The live pointer of a model; its version is None before the first.
 
         Returns:
-            The pointer; and why it cannot be read, if a newer version of Redraw wrote it: the pointer
-            that is returned then points nowhere.
+            The pointer; and why it cannot be read, if it is damaged or a newer version of Redraw wrote it:
+            the pointer that is returned then points nowhere.
         """
         try:
             return read_pointer(self.storage, model), ""
-        except NewerRecord as err:
+        except InvalidRecord as err:
             return LivePointer(model=model, version=None, previous=None), str(err)
 
     def versions(self, model: ModelName, offset: int = 0, limit: int | None = None) -> VersionPage:
@@ -219,8 +219,8 @@ class Browser:
         start = f"{model}/releases/"
         records = [
             item
-            for item in self.storage.list(start)
-            if item.name.removeprefix(start).removesuffix(".json").isdecimal()
+            for item in self.storage.walk(start)
+            if is_version(item.name.removeprefix(start).removesuffix(".json"))
         ]
         return tuple(sorted(records, key=_version_of, reverse=True))
 
@@ -232,7 +232,7 @@ class Browser:
     def _row(self, model: ModelName, item: StoredObject) -> VersionRow | UnreadableVersion | None:
         try:
             release = read_release(self.storage, model, _version_of(item))
-        except NewerRecord as err:
+        except InvalidRecord as err:
             return UnreadableVersion(version=_version_of(item), problem=str(err))
         return None if release is None else row_of(release)
 

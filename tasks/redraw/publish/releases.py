@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redraw.errors import NewerRecord
+from redraw.errors import InvalidRecord
 from redraw.publish.bucket.layout import list_versions, read_release, release_name
 from redraw.publish.live.set_live import read_pointer
 from redraw.records import Release, ReleaseList, UnreadableRecord
@@ -20,10 +20,11 @@ def list_releases(request: ReleasesRequest) -> ReleaseList:
 
     Returns:
         The release records, those of pruned versions too, and which version is live; none for a
-        model that was never published. Records that a newer version of Redraw wrote are listed apart.
+        model that was never published. Records that are damaged, or that a newer version of Redraw wrote,
+        are listed apart.
 
     Raises:
-        InvalidRecord: A release record is damaged.
+        InvalidRecord: The live pointer cannot be read.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     model = request.model
@@ -41,14 +42,14 @@ def read_releases(storage: Storage, model: str) -> tuple[tuple[Release, ...], di
     """Every release record of a model, those of pruned versions too.
 
     Returns:
-        The records, the newest weights first, and the versions whose record a newer version of
-        Redraw wrote.
+        The records, the newest weights first, and the versions whose record is damaged, or of a newer
+        version of Redraw.
     """
 
     def read(version: int) -> Release | UnreadableRecord | None:
         try:
             return read_release(storage, model, version)
-        except NewerRecord as err:
+        except InvalidRecord as err:
             uri = f"{storage.uri}/{release_name(model, version)}"
             return UnreadableRecord(uri=uri, reason=str(err))
 

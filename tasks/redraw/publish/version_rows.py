@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from redraw.records import Release, WeightsKind
+from redraw.records import Metrics, Release, WeightsKind
 
 __all__ = ["VersionRow", "headline_metric", "row_of"]
 
@@ -35,7 +35,7 @@ class VersionRow:
     digest: str
     size_bytes: int
     weights: WeightsKind
-    metrics: Mapping[str, float]
+    metrics: Metrics
     lower_is_better: tuple[str, ...]
     passed: int
     checks: int

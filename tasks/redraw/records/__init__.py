@@ -12,8 +12,11 @@ from redraw.records.making import (
     CheckpointFormat,
     ExportedModel,
     LedgerSummary,
+    Metrics,
     TrainingRun,
     WeightsKind,
+    finite_metrics,
+    format_metrics,
 )
 from redraw.records.provenance import MadeBy, Provenance
 from redraw.records.release import LivePointer, PointerChange, PointerChangeKind, Pruned, Release, ReleaseList
@@ -29,6 +32,7 @@ __all__ = [
     "LedgerSummary",
     "LivePointer",
     "MadeBy",
+    "Metrics",
     "PointerChange",
     "PointerChangeKind",
     "Provenance",
@@ -42,4 +46,6 @@ __all__ = [
     "UnreadableRecord",
     "ValidationReport",
     "WeightsKind",
+    "finite_metrics",
+    "format_metrics",
 ]

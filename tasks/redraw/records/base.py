@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from redraw.errors import InvalidName, InvalidRecord
-from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass, parse_names
+from redraw.records.codec import (
+    JsonMismatch,
+    decode_dataclass,
+    encode_dataclass,
+    parse_names,
+    shorten,
+)
+from redraw.records.json_text import RECORD_BYTES, parse_json
 from redraw.records.schema import SCHEMA, check_schema
 
 __all__ = ["Record", "UnreadableRecord"]
@@ -40,7 +47,7 @@ class Record:
 
     def to_bytes(self) -> bytes:
         """The record as a file's content, for people to read too."""
-        return json.dumps(self.to_json(), indent=2).encode()
+        return json.dumps(self.to_json(), indent=2, allow_nan=False).encode()
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -58,11 +65,11 @@ class Record:
                 value of a wrong type; the message names the key.
         """
         if not isinstance(value, Mapping):
-            raise InvalidRecord(f"expected a {cls.__name__} record, got {_shown(value)}.")
+            raise InvalidRecord(f"expected a {cls.__name__} record, got {shorten(value)}.")
         kind = value.get("record")
         if kind != cls.__name__:
             raise InvalidRecord(
-                f"expected a {cls.__name__} record, got {_shown(kind)} under 'record'."
+                f"expected a {cls.__name__} record, got {shorten(kind)} under 'record'."
                 " Pass the record that the stage before this one printed."
             )
         fields = check_schema(value, cls.schema, f"{cls.__name__} record")
@@ -75,24 +82,29 @@ class Record:
             raise InvalidRecord(f"{cls.__name__} record: {err}") from err
 
     @classmethod
-    def from_text(cls, text: str | bytes, where: str) -> Self:
-        """Read a record from a file's content; `where` is named in the error."""
+    def from_text(cls, text: str | bytes, where: str, most: int = RECORD_BYTES) -> Self:
+        """Read a record from a file's content.
+
+        Args:
+            text: The content.
+            where: What the file is called, for messages.
+            most: The largest content that is read.
+
+        Raises:
+            NewerRecord: As `from_json`.
+            InvalidRecord: As `from_json`; or it is no JSON, too long or too deep.
+        """
         try:
-            return cls.from_json(json.loads(text))
+            return cls.from_json(parse_json(text, most))
         except InvalidRecord as err:
             raise type(err)(f"{where}: {err}") from err
-        except ValueError as err:
-            raise InvalidRecord(f"{where}: {err}") from err
+        except JsonMismatch as err:
+            raise InvalidRecord(f"{where}: {err}. Find out who wrote it.") from err
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnreadableRecord:
-    """A record that is left out of a list because a newer version of Redraw wrote it: where, and why."""
+    """A record that is left out of a list: where it is, and why it cannot be read."""
 
     uri: str
     reason: str
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

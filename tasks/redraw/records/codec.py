@@ -14,11 +14,14 @@ import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
-__all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key", "parse_names"]
+__all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key", "parse_names", "shorten"]
 
 T = TypeVar("T")
+
+# What a value may be at most if its form says nothing else: characters, items, and a signed number's bits.
+_LONGEST_TEXT, _LONGEST_KEY, _MOST_ITEMS, _MOST_BITS = 1 << 18, 1 << 14, 1_000_000, 63
 
 
 class JsonMismatch(ValueError):
@@ -42,7 +45,7 @@ class _Key(NamedTuple):
 @cache
 def _keys(cls: Any) -> dict[str, _Key]:
     """JSON key to field; worked out once for each class, for that takes longer than a whole decoding."""
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     return {
         json_key(f): _Key(
             name=f.name,
@@ -72,9 +75,10 @@ def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
     Raises:
         JsonMismatch: A key is missing or unknown, or a value has a wrong type.
     """
+    _expect(isinstance(value, Mapping), value, "", f"a {cls.__name__}")
     keys = _keys(cast(Any, cls))
-    if unknown := sorted(set(value) - set(keys)):
-        raise JsonMismatch(f"unknown key {unknown[0]!r}; expected {_listed(keys)}")
+    if unknown := sorted(set(value) - set(keys), key=str):
+        raise JsonMismatch(f"unknown key {shorten(unknown[0])}; expected {_listed(keys)}")
     arguments = {}
     for key, field in keys.items():
         if key in value:
@@ -106,6 +110,8 @@ def _parsed(parse: type[str], value: Any) -> Any:
 
 
 def _parsed_type(hint: Any) -> type[str] | None:
+    if get_origin(hint) is Annotated:
+        return None
     if get_origin(hint) in (Union, types.UnionType, tuple):
         return next(filter(None, map(_parsed_type, get_args(hint))), None)
     return hint if isinstance(hint, type) and issubclass(hint, str) and hint is not str else None
@@ -132,16 +138,24 @@ def _decode(hint: Any, value: Any, key: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
+    if origin is Annotated:
+        decoded = _decode(arguments[0], value, key)
+        return _expect(arguments[1].fits(decoded), decoded, key, arguments[1].expected)
     if origin in (Union, types.UnionType):
         return _decode_union(arguments, value, key)
     if origin is Literal:
         return _expect(value in arguments, value, key, "one of " + _listed(dict.fromkeys(arguments)))
     if origin is tuple:
         _expect(isinstance(value, list), value, key, "a list")
+        _expect(len(value) <= _MOST_ITEMS, len(value), key, f"at most {_MOST_ITEMS} items")
         return tuple(_decode(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
     if origin is not None:
         _expect(isinstance(value, Mapping), value, key, "an object")
-        return {name: _decode(arguments[1], item, f"{key}.{name}") for name, item in value.items()}
+        _expect(len(value) <= _MOST_ITEMS, len(value), key, f"at most {_MOST_ITEMS} items")
+        return {
+            _decode_key(arguments[0], name, key): _decode(arguments[1], item, f"{key}.{name}")
+            for name, item in value.items()
+        }
     if is_dataclass(hint):
         return _decode_inner(hint, value, key)
     return _decode_scalar(hint, value, key)
@@ -164,18 +178,38 @@ def _decode_inner(cls: Any, value: Any, key: str) -> Any:
         raise JsonMismatch(f"{key}: {err}") from err
 
 
+def _decode_key(hint: Any, name: Any, key: str) -> Any:
+    _expect(isinstance(name, str) and len(name) <= _LONGEST_KEY, name, key, "keys that are short texts")
+    return _decode(hint, name, f"{key} (a key)")
+
+
 def _decode_scalar(hint: Any, value: Any, key: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if issubclass(hint, str):
-        hint = str  # `parse_names` makes it what is declared
-    fits = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
-    return _expect(fits, value, key, f"a value of type {hint.__name__}")
-
-
-def _expect(fits: bool, value: Any, key: str, expected: str) -> Any:
-    if not fits:
-        text = repr(value)
-        shown = text if len(text) <= 60 else f"{text[:57]}..."
-        raise JsonMismatch(f"key {key!r}: expected {expected}, got {shown}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        _expect(value.bit_length() <= _MOST_BITS, value, key, f"a number of at most {_MOST_BITS} bits")
+        if hint is float:
+            return float(value)
+    kind = str if issubclass(hint, str) else hint
+    fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    _expect(fits, value, key, f"a value of type {kind.__name__}")
+    if kind is str:
+        _expect(len(value) <= _LONGEST_TEXT, value, key, f"at most {_LONGEST_TEXT} characters")
+        return hint(value)
     return value
+
+
+def _expect(fits: object, value: Any, key: str, expected: str) -> Any:
+    if not fits:
+        where = f"key {_shortened(key)!r}: " if key else ""
+        raise JsonMismatch(f"{where}expected {expected}, got {shorten(value)}")
+    return value
+
+
+def shorten(value: object) -> str:
+    """A value for a message, on one line and not all of a long one."""
+    # The text of a huge number is refused by Python itself.
+    text = "a huge number" if isinstance(value, int) and value.bit_length() > 1024 else repr(value)
+    return _shortened(text)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -32,4 +32,4 @@ def list_files(files: Iterable[ListedFile]) -> tuple[ListedFile, ...]:
 
 def encode_files(files: Iterable[ListedFile]) -> bytes:
     """The content of `<export>.files.json`."""
-    return json.dumps(FileList(files=list_files(files)).to_json(), indent=1).encode()
+    return json.dumps(FileList(files=list_files(files)).to_json(), indent=1, allow_nan=False).encode()

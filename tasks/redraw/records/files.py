@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from redraw.records.forms import Count, Crc32c, Digest, ObjectName
+
 __all__ = ["ListedFile"]
 
 
@@ -18,7 +20,7 @@ class ListedFile:
         sha256: Of its content, in hex.
     """
 
-    name: str
-    size: int
-    crc32c: int
-    sha256: str
+    name: ObjectName
+    size: Count
+    crc32c: Crc32c
+    sha256: Digest

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from redraw.records.forms import Shape, ShortText
+
 __all__ = ["LEDGER_SCHEMA", "Dropped", "Served"]
 
 # The number of the ledger's form, as `Record.schema` is a record's.
@@ -24,8 +26,8 @@ class Served:
 
     variable: str
     key: str
-    dtype: str
-    shape: tuple[int, ...]
+    dtype: ShortText
+    shape: Shape
     saved_as: str = ""
 
 

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record
+from redraw.records.forms import Count, Digest, FileName, ShortText, Time
 from redraw.records.provenance import MadeBy
 from redraw.records.signature import Signature
 from redraw.uri import Uri
 
-__all__ = ["Checkpoint", "CheckpointFormat", "ExportedModel", "LedgerSummary", "TrainingRun", "WeightsKind"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointFormat",
+    "ExportedModel",
+    "LedgerSummary",
+    "Metrics",
+    "TrainingRun",
+    "WeightsKind",
+    "finite_metrics",
+    "format_metrics",
+]
 
 WeightsKind = Literal["raw", "average"]
 CheckpointFormat = Literal["tensor_bundle", "saver_v1", "keras", "keras_weights", "keras_h5"]
+# Name to value; None of one that is NaN or infinite, for JSON has no such numbers.
+Metrics = Mapping[ShortText, float | None]
+
+
+def finite_metrics(metrics: Metrics) -> dict[str, float | None]:
+    """Metrics as records have them: None in place of what is NaN or infinite."""
+    return {
+        name: value if value is not None and math.isfinite(value) else None for name, value in metrics.items()
+    }
+
+
+def format_metrics(metrics: Metrics, form: str = ".4g") -> str:
+    """Metrics for a log line or a table."""
+    return ", ".join(
+        f"{name} {'not a number' if value is None else format(value, form)}"
+        for name, value in metrics.items()
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +63,16 @@ class TrainingRun(Record):
 
     model: ModelName
     uri: Uri
-    run: str
-    step: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    lower_is_better: tuple[str, ...] = ()
+    run: ShortText
+    step: Count
+    metrics: Metrics = field(default_factory=dict)
+    lower_is_better: tuple[ShortText, ...] = ()
     warm_start: Uri | None = None
+
+    def __post_init__(self) -> None:
+        """Parse its names and URIs, and drop what is no number: older records hold NaN as it is."""
+        super().__post_init__()
+        object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +98,21 @@ class Checkpoint(Record):
 
     model: ModelName
     uri: Uri
-    prefix: str
+    prefix: FileName
     format: CheckpointFormat
-    step: int
-    trained_at: str
-    digest: str
-    size_bytes: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    run: str | None = None
+    step: Count
+    trained_at: Time
+    digest: Digest
+    size_bytes: Count
+    metrics: Metrics = field(default_factory=dict)
+    run: ShortText | None = None
     averages: bool = False
-    lower_is_better: tuple[str, ...] = ()
+    lower_is_better: tuple[ShortText, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Parse its names and URIs, and drop what is no number: older records hold NaN as it is."""
+        super().__post_init__()
+        object.__setattr__(self, "metrics", finite_metrics(self.metrics))
 
     @property
     def files_uri(self) -> Uri:
@@ -90,8 +129,8 @@ class LedgerSummary:
         dropped: Rule to number of checkpoint tensors that serving does not need.
     """
 
-    served: int
-    dropped: Mapping[str, int]
+    served: Count
+    dropped: Mapping[ShortText, Count]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +152,9 @@ class ExportedModel(Record):
 
     model: ModelName
     uri: Uri
-    digest: str
-    size_bytes: int
-    signatures: Mapping[str, Signature]
+    digest: Digest
+    size_bytes: Count
+    signatures: Mapping[ShortText, Signature]
     checkpoint: Checkpoint
     weights: WeightsKind
     ledger: LedgerSummary

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from redraw.records.forms import Count, Digest, Revision, ShortText, Time
+
 __all__ = ["MadeBy", "Provenance"]
 
 
@@ -22,14 +24,14 @@ class MadeBy:
         exported_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
     """
 
-    definition_digest: str
-    git_revision: str | None
+    definition_digest: Digest
+    git_revision: Revision | None
     git_dirty: bool | None
-    tensorflow: str
-    keras: str
-    python: str
-    redraw: str
-    exported_at: str
+    tensorflow: ShortText
+    keras: ShortText
+    python: ShortText
+    redraw: ShortText
+    exported_at: Time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,8 @@ class Provenance:
     """
 
     made_by: MadeBy | None
-    report_digest: str
+    report_digest: Digest
     asked_by: str
     dag_run: str | None = None
-    try_number: int | None = None
+    try_number: Count | None = None
     approved_by: str | None = None

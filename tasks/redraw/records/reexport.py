@@ -10,6 +10,7 @@ from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records import Record
+from redraw.records.forms import Count, Digest, Seconds, Time, Version
 from redraw.uri import Uri
 
 __all__ = ["Outcome", "ReexportReport", "ReexportedCheckpoint"]
@@ -34,11 +35,11 @@ class ReexportedCheckpoint:
 
     uri: str
     outcome: Outcome
-    seconds: float
-    step: int | None = None
-    trained_at: str | None = None
-    version: int | None = None
-    digest: str | None = None
+    seconds: Seconds
+    step: Count | None = None
+    trained_at: Time | None = None
+    version: Version | None = None
+    digest: Digest | None = None
     reason: str = ""
 
 
@@ -56,7 +57,7 @@ class ReexportReport(Record):
     model: ModelName
     bucket: Uri
     checkpoints: tuple[ReexportedCheckpoint, ...]
-    seconds: float
+    seconds: Seconds
 
     def with_outcome(self, outcome: Outcome) -> tuple[ReexportedCheckpoint, ...]:
         """The checkpoints of which that became."""

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record, UnreadableRecord
 from redraw.records.files import ListedFile
+from redraw.records.forms import (
+    AttachmentName,
+    Count,
+    Digest,
+    Label,
+    ObjectName,
+    ShortText,
+    Time,
+    Version,
+    VersionText,
+)
 from redraw.records.making import Checkpoint, LedgerSummary, WeightsKind
 from redraw.records.provenance import Provenance
 from redraw.records.report import ValidationReport
@@ -24,7 +35,7 @@ PointerChangeKind = Literal["live", "rollback", "label", "unlabel", "pin", "unpi
 class Pruned:
     """That a version's objects were removed: when in UTC, by whom, and by which rule."""
 
-    pruned_at: str
+    pruned_at: Time
     by: str
     reason: str
 
@@ -56,21 +67,21 @@ class Release(Record):
     """
 
     model: ModelName
-    version: int
+    version: Version
     uri: Uri
-    digest: str
-    size_bytes: int
-    signatures: Mapping[str, Signature]
+    digest: Digest
+    size_bytes: Count
+    signatures: Mapping[ShortText, Signature]
     checkpoint: Checkpoint
     weights: WeightsKind
     report: ValidationReport
-    previous: int | None
-    pushed_at: str
+    previous: Version | None
+    pushed_at: Time
     ledger: LedgerSummary
     provenance: Provenance
-    generations: Mapping[str, int]
+    generations: Mapping[ObjectName, Count]
     pruned: Pruned | None = None
-    attachments: Mapping[str, ListedFile] = field(default_factory=dict)
+    attachments: Mapping[AttachmentName, ListedFile] = field(default_factory=dict)
     signature: str = ""
 
 
@@ -86,20 +97,22 @@ class PointerChange:
         kind: What was done.
         label: Of `label` and `unlabel`: which.
         allow_older: Why a version with older weights than the live one was let in; empty for the others.
+        allow_rejected: Why a version that was rejected was let in; empty for the others.
     """
 
-    version: int
-    changed_at: str
+    version: Version
+    changed_at: Time
     by: str = ""
     reason: str = ""
     kind: PointerChangeKind = "live"
-    label: str = ""
+    label: Label = ""
     allow_older: str = ""
+    allow_rejected: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LivePointer(Record):
-    """Which version is live: the content of `live.json`.
+    """Which version is live: the content of `live/<number>.json`, and of its copy `live.json`.
 
     Attributes:
         model: The definition's name.
@@ -108,16 +121,23 @@ class LivePointer(Record):
         labels: Label to version; `stable` is the live one.
         pinned: Version, in decimal digits, to the reason why it must not be pruned.
         pruning: Versions whose objects are being removed; none of them can become live again.
-        history: Every change, the newest last.
+        history: The last changes, the newest last; each number's object has the one that made it.
+        number: How many changes were made; 0 of a pointer that an earlier version of Redraw wrote.
+        rejected: Version, in decimal digits, to who rolled back from it and why: it does not become live
+            again without a reason.
     """
 
+    schema: ClassVar[int] = 2
+
     model: ModelName
-    version: int | None
-    previous: int | None
-    labels: Mapping[str, int] = field(default_factory=dict)
-    pinned: Mapping[str, str] = field(default_factory=dict)
-    pruning: tuple[int, ...] = ()
+    version: Version | None
+    previous: Version | None
+    labels: Mapping[Label, Version] = field(default_factory=dict)
+    pinned: Mapping[VersionText, str] = field(default_factory=dict)
+    pruning: tuple[Version, ...] = ()
     history: tuple[PointerChange, ...] = ()
+    number: Count = 0
+    rejected: Mapping[VersionText, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +148,10 @@ class ReleaseList(Record):
         model: The definition's name.
         live: The live version; None before the first.
         releases: The release records; those of pruned versions say so.
-        unreadable: The release records that a newer version of Redraw wrote.
+        unreadable: The release records that are damaged, or that a newer version of Redraw wrote.
     """
 
     model: ModelName
-    live: int | None
+    live: Version | None
     releases: tuple[Release, ...]
     unreadable: tuple[UnreadableRecord, ...] = ()

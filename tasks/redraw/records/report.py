@@ -8,6 +8,17 @@ from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record
+from redraw.records.forms import (
+    AttachmentName,
+    Count,
+    Digest,
+    ObjectName,
+    Seconds,
+    ShortText,
+    Time,
+    Version,
+)
+from redraw.uri import Uri
 
 __all__ = ["WAIVABLE_FAILURES", "Check", "ExaminedObjects", "ValidationReport"]
 
@@ -31,14 +42,14 @@ class Check:
         seconds: How long it took.
     """
 
-    name: str
+    name: ShortText
     status: Literal["passed", "failed", "not_run"]
     looked_at: str
     expected: str
     found: str
     advice: str = ""
     waived: str = ""
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
 
     @property
     def admits(self) -> bool:
@@ -56,8 +67,8 @@ class ExaminedObjects:
         generations: Each object's, by its name below the folder.
     """
 
-    uri: str
-    generations: Mapping[str, int]
+    uri: Uri
+    generations: Mapping[ObjectName, Count]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +91,12 @@ class ValidationReport(Record):
     """
 
     model: ModelName
-    digest: str
+    digest: Digest
     checks: tuple[Check, ...]
     passed: bool
-    validated_at: str
-    waivers: Mapping[str, str] = field(default_factory=dict)
+    validated_at: Time
+    waivers: Mapping[ShortText, str] = field(default_factory=dict)
     allow_breaking: str = ""
-    against: int | None = None
-    attachments: Mapping[str, str] = field(default_factory=dict)
+    against: Version | None = None
+    attachments: Mapping[AttachmentName, Uri] = field(default_factory=dict)
     objects: ExaminedObjects | None = None

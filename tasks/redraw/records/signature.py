@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from redraw.records.forms import ShortText, SpecShape
+
 __all__ = ["Signature", "TensorSpec"]
 
 
@@ -17,8 +19,8 @@ class TensorSpec:
         shape: The dimensions; None where a dimension may vary, as the batch does.
     """
 
-    dtype: str
-    shape: tuple[int | None, ...]
+    dtype: ShortText
+    shape: SpecShape
 
     def __str__(self) -> str:
         sizes = ", ".join("None" if size is None else str(size) for size in self.shape)

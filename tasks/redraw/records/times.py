@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
-__all__ = ["format_time", "now", "parse_time"]
+__all__ = ["format_time", "is_moment", "is_time", "now", "parse_time"]
+
+# The first second of the year 10000, which no text of this form can say.
+_END = 253402300800
+_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+
+def is_moment(seconds: float) -> bool:
+    """Whether seconds since 1970 UTC are a time that a record can have: from 1970 to 9999, no NaN."""
+    return 0 <= seconds < _END
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is a time as records have it."""
+    try:
+        return bool(_FORM.fullmatch(text)) and is_moment(datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return False
 
 
 def format_time(seconds: float) -> str:
@@ -12,7 +30,12 @@ def format_time(seconds: float) -> str:
 
     Args:
         seconds: Since 1970 UTC.
+
+    Raises:
+        ValueError: A record cannot have it; the message says what was expected.
     """
+    if not is_moment(seconds):
+        raise ValueError(f"expected a time from 1970 to 9999, got {seconds} seconds after 1970")
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -33,6 +56,9 @@ def parse_time(text: str) -> str:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as err:
-        raise ValueError(f"expected a time such as 2025-03-01 or 2025-03-01T12:00:00Z, got {text!r}") from err
-    return format_time((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        return format_time((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError) as err:
+        raise ValueError(
+            "expected a time such as 2025-03-01 or 2025-03-01T12:00:00Z, from 1970 to 9999, got"
+            f" {text!r:.100}"
+        ) from err

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from redraw.errors import ObjectConflict
+from redraw.errors import InvalidRecord, NewerRecord, ObjectConflict
 from redraw.publish.bucket.integrity import demand_whole
 from redraw.publish.bucket.layout import Claim, read_release
 from redraw.publish.push.versions import claims_of_second
@@ -14,6 +15,8 @@ from redraw.records.files import ListedFile
 from redraw.storage.opening import Storage
 
 __all__ = ["Recipe", "find_same_export", "find_same_source", "without_weights"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,13 @@ def _find(
     for version, claim in claims_of_second(storage, checkpoint.model, checkpoint.trained_at).items():
         if not same_claim(claim):
             continue
-        release = read_release(storage, checkpoint.model, version)
+        try:
+            release = read_release(storage, checkpoint.model, version)
+        except InvalidRecord as err:
+            if isinstance(err, NewerRecord):
+                raise
+            logger.warning("skipped the version %d: %s", version, err)
+            continue
         if release is not None and release.pruned is None and same_release(release):
             return release if _is_whole(storage, claim) else None
     return None

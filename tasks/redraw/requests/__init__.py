@@ -22,6 +22,7 @@ from redraw.requests.publishing import (
     PredictRequest,
     PruneRequest,
     PushRequest,
+    RecoverRequest,
     ReleasesRequest,
     VerifyRequest,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "PredictRequest",
     "PruneRequest",
     "PushRequest",
+    "RecoverRequest",
     "ReexportRequest",
     "ReleasesRequest",
     "Request",

@@ -21,12 +21,14 @@ __all__ = [
     "PredictRequest",
     "PruneRequest",
     "PushRequest",
+    "RecoverRequest",
     "ReleasesRequest",
     "VerifyRequest",
 ]
 
 LiveLabel = Literal["stable", "canary"]
 
+_ALLOW_REJECTED = "reason for making a version live that somebody rolled back from"
 _PUBLIC_KEY = "file of the public key that must confirm the signature (default: $REDRAW_VERIFY_KEY)"
 
 
@@ -39,6 +41,7 @@ class PushRequest(Request):
     report: ValidationReport | Uri = flag("the validation's report")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     make_live: bool = flag("make the version live, unless a newer-trained one is", default=False)
+    allow_rejected: str | None = flag(_ALLOW_REJECTED, default=None)
     signing_key: str | None = flag("file of the private key to sign the version with", default=None)
     by: str | None = flag(BY, default=None)
     dag_run: str | None = flag("the Airflow run that asks for it, as DAG/RUN", default=None)
@@ -54,9 +57,17 @@ class LiveRequest(Request):
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     set: int | None = flag("make this version live", default=None)
     previous: bool = flag("make the version live that was before: roll back", default=False)
+    from_version: int | None = flag(
+        "with --previous: the version to leave; nothing changes if it was left already",
+        default=None,
+        key="from",
+    )
     label: LiveLabel | None = flag("put this label on the version, instead of making it live", default=None)
     remove_label: bool = flag("take the label away", default=False)
-    allow_older: str | None = flag("why a version of older weights than the live one may be", default=None)
+    allow_older: str | None = flag(
+        "reason for making a version live that is older than the live one", default=None
+    )
+    allow_rejected: str | None = flag(_ALLOW_REJECTED, default=None)
     reason: str | None = flag("why, for the history", default=None)
     by: str | None = flag(BY, default=None)
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
@@ -69,6 +80,10 @@ class LiveRequest(Request):
             raise InvalidRequest(
                 f"live request: expected at most one of set, previous and remove_label, got {sum(asked)}."
                 " Say what to do."
+            )
+        if self.from_version is not None and not self.previous:
+            raise InvalidRequest(
+                "live request: from: expected it with previous, got it alone. Say what to do."
             )
         lacks_version = self.label is not None and self.set is None and not self.remove_label
         if lacks_version or (self.remove_label and self.label is None):
@@ -104,6 +119,15 @@ class PruneRequest(Request):
         for name, value in (("keep", self.keep), ("keep_days", self.keep_days)):
             if value is not None and not 0 <= value < float("inf"):
                 raise InvalidRequest(f"prune request: {name}: expected 0 or more, got {value}. Correct it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoverRequest(Request):
+    """Put back which version is live after its objects were lost; shows it, unless `apply` is set."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    apply: bool = flag("write the objects (default: only show the pointer)", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)

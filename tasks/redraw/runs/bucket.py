@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from redraw.errors import ObjectConflict, StorageUnavailable
-from redraw.records import TrainingRun
-from redraw.runs.folder import METRICS, RECORD, RunFolder
+from redraw.records import Metrics, TrainingRun
+from redraw.runs.folder import METRICS, RECORD, RunFolder, is_step
 from redraw.storage.files import TreeFile, scan_file
 from redraw.storage.opening import (
     Absent,
@@ -35,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 _CHECKPOINT = "checkpoints/ckpt-"
 _INDEX = ".index"
+# Of a run's record, its metrics or one of its event files.
+_LARGEST = 1 << 30
 
 
 class RemoteRunFolder(RunFolder):
@@ -89,7 +90,7 @@ class RemoteRunFolder(RunFolder):
         """
         self._put(RECORD, run.to_bytes())
 
-    def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def add_evaluation(self, step: int, metrics: Metrics) -> None:
         """Append a line to the metrics.
 
         Raises:
@@ -100,8 +101,9 @@ class RemoteRunFolder(RunFolder):
 
     def steps(self) -> list[int]:
         """The steps that a whole checkpoint was sent of, the lowest first."""
-        names = [item.name for item in self._storage.list(_CHECKPOINT) if item.name.endswith(_INDEX)]
-        return sorted(int(name.removeprefix(_CHECKPOINT).removesuffix(_INDEX)) for name in names)
+        names = [item.name for item in self._storage.walk(_CHECKPOINT) if item.name.endswith(_INDEX)]
+        steps = (name.removeprefix(_CHECKPOINT).removesuffix(_INDEX) for name in names)
+        return sorted(int(step) for step in steps if is_step(step))
 
     def checkpoint(self, step: int) -> Path:
         """Fetch a checkpoint; its files are verified, and as old as in the bucket.
@@ -157,7 +159,7 @@ class RemoteRunFolder(RunFolder):
             self._storage.delete(item.name, item.generation)
 
     def _read(self, name: str) -> bytes | None:
-        found = self._storage.read_with_generation(name)
+        found = self._storage.read_with_generation(name, _LARGEST)
         if found is None:
             return None
         self._generations[name] = found[1]
@@ -168,7 +170,7 @@ class RemoteRunFolder(RunFolder):
         try:
             self._generations[name] = self._written(name, data).generation
         except (AlreadyThere, Changed) as err:
-            known = self._storage.read_with_generation(name)
+            known = self._storage.read_with_generation(name, _LARGEST)
             # The answer to the first of two requests may have been lost.
             if known is None or known[0] != data:
                 raise ObjectConflict(

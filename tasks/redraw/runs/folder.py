@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from redraw.errors import InvalidRecord
-from redraw.records import TrainingRun
+from redraw.records import Metrics, TrainingRun, finite_metrics
+from redraw.records.codec import decode_dataclass
+from redraw.records.forms import Count, Time
+from redraw.records.json_text import parse_json
 from redraw.storage.files import write_atomically
 from redraw.uri import Uri
 
-__all__ = ["Evaluation", "RunFolder"]
+__all__ = ["Evaluation", "RunFolder", "is_step"]
 
 RECORD, METRICS = "run.json", "metrics.jsonl"
+_STEP = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +33,18 @@ class Evaluation:
         metrics: Name to value, of the raw weights; of averaged ones as `average_<name>`.
     """
 
-    step: int
-    time: str
-    metrics: Mapping[str, float]
+    step: Count
+    time: Time
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        """Drop what is no number: older files hold NaN as it is."""
+        object.__setattr__(self, "metrics", finite_metrics(self.metrics))
+
+
+def is_step(text: str) -> bool:
+    """Whether a text is a step as the names of checkpoints have it."""
+    return bool(_STEP.fullmatch(text))
 
 
 class RunFolder:
@@ -78,11 +91,15 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self._record, run.to_bytes())
 
-    def add_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def add_evaluation(self, step: int, metrics: Metrics) -> None:
         """Append a line to the metrics, and wait until the disk has it."""
-        line = {"step": step, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "metrics": dict(metrics)}
+        line = {
+            "step": step,
+            "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "metrics": finite_metrics(metrics),
+        }
         with self._metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -96,8 +113,8 @@ class RunFolder:
         lines = self._metrics.read_text().splitlines() if self._metrics.exists() else []
         for number, line in enumerate(lines, start=1):
             try:
-                evaluation = Evaluation(**json.loads(line))
-            except (ValueError, TypeError) as err:
+                evaluation = decode_dataclass(Evaluation, parse_json(line))
+            except ValueError as err:
                 if number == len(lines):
                     break
                 raise InvalidRecord(
@@ -107,14 +124,15 @@ class RunFolder:
             found[evaluation.step] = evaluation
         return found
 
-    def last_metrics(self) -> Mapping[str, float]:
+    def last_metrics(self) -> Metrics:
         """The newest evaluation's metrics; empty before the first."""
         evaluations = self.evaluations()
         return evaluations[max(evaluations)].metrics if evaluations else {}
 
     def steps(self) -> list[int]:
         """The steps that a checkpoint was saved at, the lowest first."""
-        return sorted(int(path.stem.removeprefix("ckpt-")) for path in self.checkpoints.glob("ckpt-*.index"))
+        steps = (path.stem.removeprefix("ckpt-") for path in self.checkpoints.glob("ckpt-*.index"))
+        return sorted(int(step) for step in steps if is_step(step))
 
     def checkpoint(self, step: int) -> Path:
         """The prefix, on this machine, of the checkpoint of one of these steps."""

@@ -43,7 +43,7 @@ def send(connection: Connection, header: Mapping[str, Any], arrays: Mapping[str,
         OSError: The other side is gone.
     """
     described = [[name, name_of_array(array), array.shape] for name, array in arrays.items()]
-    connection.send_bytes(json.dumps({**header, "arrays": described}).encode())
+    connection.send_bytes(json.dumps({**header, "arrays": described}, allow_nan=False).encode())
     for array in arrays.values():
         if array.dtype == object:
             values = [*array.reshape(-1)]

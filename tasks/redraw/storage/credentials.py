@@ -126,7 +126,7 @@ class _Channel:
         """Ask for credentials; `renew` refuses the token that was given before."""
         with self._asking:
             number = next(self._numbers)
-            self._socket.sendall(json.dumps({"id": number, "renew": renew}).encode() + b"\n")
+            self._socket.sendall(json.dumps({"id": number, "renew": renew}, allow_nan=False).encode() + b"\n")
             answer = self._answer(number)
         if "error" in answer:
             raise error_named(answer["error"])(answer["message"])

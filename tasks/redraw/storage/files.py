@@ -7,15 +7,17 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import google_crc32c
 
-from redraw.errors import DiskFull
+from redraw.errors import DiskFull, InvalidName
 from redraw.records.files import ListedFile
 
 __all__ = [
@@ -24,9 +26,11 @@ __all__ = [
     "TreeFile",
     "TreeScan",
     "checksum_of",
+    "demand_regular",
     "digest_files",
     "digest_of",
     "digest_tree",
+    "open_regular",
     "partial_path",
     "scan_file",
     "scan_tree",
@@ -36,6 +40,8 @@ __all__ = [
 ]
 
 PARTIAL_SUFFIX = ".partial"
+# As much of a name as leaves room for what a partial file's name adds to it.
+_KEPT_OF_NAME = 150
 
 _BLOCK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -116,8 +122,54 @@ def digest_files(files: Iterable[tuple[str, int, str]]) -> str:
     Returns:
         SHA-256 in hex.
     """
-    listed = json.dumps(sorted([*file] for file in files))
+    listed = json.dumps(sorted([*file] for file in files), allow_nan=False)
     return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
+    """Open a file to read it, and nothing that only looks like one: a pipe would never end.
+
+    Args:
+        path: Where it is.
+        buffering: As `open` takes it.
+
+    Raises:
+        InvalidName: It is a pipe, a socket or a device.
+        IsADirectoryError: It is a folder.
+        OSError: It cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as err:
+        if err.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise _not_regular(path) from err
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return open(descriptor, "rb", buffering=buffering)
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    raise _not_regular(path)
+
+
+def demand_regular(path: Path) -> None:
+    """Refuse what is no file of its own; one that is absent is for its reader to report.
+
+    Raises:
+        InvalidName: It is a symbolic link, a pipe, a socket or a device.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise _not_regular(path)
+
+
+def _not_regular(path: Path) -> InvalidName:
+    return InvalidName(
+        f"{path}: expected a regular file, got a link, a pipe, a socket or a device."
+        " Put the file itself in its place, or remove it."
+    )
 
 
 def scan_file(path: Path, name: str) -> TreeFile:
@@ -131,7 +183,7 @@ def scan_file(path: Path, name: str) -> TreeFile:
         The file under that name.
     """
     sha256, crc32c, size = hashlib.sha256(), 0, 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(_BLOCK):
             sha256.update(block)
             crc32c = google_crc32c.extend(crc32c, block)
@@ -157,7 +209,7 @@ def checksum_of(source: bytes | Path) -> int:
     if isinstance(source, bytes):
         return int(google_crc32c.value(source))
     crc32c = 0
-    with source.open("rb") as file:
+    with open_regular(source) as file:
         while block := file.read(_BLOCK):
             crc32c = google_crc32c.extend(crc32c, block)
     return crc32c
@@ -165,7 +217,8 @@ def checksum_of(source: bytes | Path) -> int:
 
 def partial_path(path: Path) -> Path:
     """A name next to `path` to write under before the file gets its own."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}")
+    kept = os.fsdecode(os.fsencode(path.name)[:_KEPT_OF_NAME])
+    return path.with_name(f".{kept}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}")
 
 
 @contextlib.contextmanager

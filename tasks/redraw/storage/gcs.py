@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from google.api_core import exceptions as api
 
 from redraw.errors import StorageUnavailable
+from redraw.names import check_object_name
 from redraw.storage.files import checksum_of, partial_path, writing_to
 from redraw.storage.gcs_described import demand_equal, demand_stored, describe_blob, describe_resource
 from redraw.storage.gcs_errors import patience, translating
 from redraw.storage.gcs_session import connect
 from redraw.storage.gcs_upload import Upload, copy_object
-from redraw.storage.interface import Absent, AlreadyThere, Changed, Storage, StoredObject, check_object_name
+from redraw.storage.interface import (
+    SMALL_BYTES,
+    Absent,
+    AlreadyThere,
+    Changed,
+    Storage,
+    StoredObject,
+    demand_small,
+    skip_misnamed,
+)
 from redraw.uri import BucketUri
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 __all__ = ["GcsStorage"]
 
@@ -28,7 +44,36 @@ _DELETE = "storage.objects.delete"
 _REPLACE = f"{_CREATE} and {_DELETE}"
 # As many as the service gives at most.
 _PAGE_SIZE = 1000
-_FIELDS = "items(name,size,crc32c,generation,timeCreated),nextPageToken"
+_STAT_STREAMS = 16
+_FIELDS = (
+    "items(name,size,crc32c,generation,timeCreated,temporaryHold,eventBasedHold,retentionExpirationTime),"
+    "nextPageToken"
+)
+
+
+class _TooLarge(Exception):  # noqa: N818 - ends a download
+    """More bytes came than are wanted."""
+
+
+class _Small(io.BytesIO):
+    """What is downloaded of an object, a little more than the most that is wanted."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def fill(self, blob: Any, timeout: object) -> None:
+        """Download an object from its start, checked by its checksum."""
+        self.seek(0)
+        self.truncate()
+        blob.download_to_file(self, checksum="crc32c", retry=None, timeout=timeout)
+
+    def write(self, data: Buffer) -> int:
+        """Take a part; the one that is too much is the last."""
+        written = super().write(data)
+        if self.tell() > self._most:
+            raise _TooLarge
+        return written
 
 
 class GcsStorage:
@@ -50,10 +95,16 @@ class GcsStorage:
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         """The objects whose names start with `prefix`; placeholders of folders are left out."""
-        return sorted(self.walk(prefix), key=lambda item: item.name)
+        found = sorted(self._walk(prefix), key=lambda item: item.name)
+        for item in found:
+            check_object_name(item.name)
+        return found
 
     def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         """The same, a page at a time."""
+        return skip_misnamed(self._walk(prefix, deep=deep), self._uri)
+
+    def _walk(self, prefix: str, *, deep: bool = True) -> Iterator[StoredObject]:
         pages = self._client.list_blobs(
             self._bucket,
             prefix=self._start + prefix,
@@ -68,45 +119,62 @@ class GcsStorage:
     def _next_page(self, pages: Iterator[Any], prefix: str) -> tuple[StoredObject, ...] | None:
         with translating(f"{self._uri}/{prefix}", _LIST):
             page = next(pages, None)
-            described = None if page is None else tuple(describe_blob(blob, self._start) for blob in page)
+            blobs = None if page is None else [*page]
         self._known_bucket = True
-        return described
+        return None if blobs is None else self._described(blobs)
+
+    def _described(self, blobs: Sequence[Any]) -> tuple[StoredObject, ...]:
+        """A page of a listing. That of objects under a customer's key lacks checksums: they are asked for."""
+        incomplete = [blob for blob in blobs if blob.crc32c is None]
+        if incomplete:
+            with ThreadPoolExecutor(_STAT_STREAMS) as pool:
+                asked = zip(incomplete, pool.map(self._asked_again, incomplete), strict=True)
+                complete = {blob.name: again for blob, again in asked}
+            # One that is gone by now is no longer listed.
+            blobs = [again for blob in blobs if (again := complete.get(blob.name, blob)) is not None]
+        return tuple(describe_blob(blob, self._start, str(self._uri)) for blob in blobs)
+
+    def _asked_again(self, blob: Any) -> Any:
+        with translating(f"gs://{self._bucket.name}/{blob.name}", _GET):
+            return self._bucket.get_blob(blob.name, **self._patience)
 
     def stat(self, name: str) -> StoredObject | None:
         """Describe one object."""
         with translating(self._uri_of(name), _GET):
-            blob = self._bucket.get_blob(self._start + name, **self._patience)
+            blob = self._bucket.get_blob(self._key(name), **self._patience)
         if blob is None:
             self._demand_bucket()
             return None
-        return describe_blob(blob, self._start)
+        return describe_blob(blob, self._start, str(self._uri))
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, most: int = SMALL_BYTES) -> bytes | None:
         """A small object's content."""
-        blob = self._bucket.blob(self._start + name)
-        with translating(self._uri_of(name), _GET):
+        blob = self._bucket.blob(self._key(name))
+        content = _Small(most)
+        with translating(self._uri_of(name), _GET), contextlib.suppress(_TooLarge):
             try:
-                content: bytes = self._fetched(blob, checksum="crc32c")
-                return content
+                self._patient(content.fill)(blob, timeout=self._patience["timeout"])
             except api.NotFound:
                 self._demand_bucket()
                 return None
+        return demand_small(self._uri_of(name), content.getvalue(), most)
 
-    def read_with_generation(self, name: str) -> tuple[bytes, int] | None:
+    def read_with_generation(self, name: str, most: int = SMALL_BYTES) -> tuple[bytes, int] | None:
         """A small object's content and the generation to replace."""
         described = self.stat(name)
-        content = self.read(name) if described else None
+        content = self.read(name, most) if described else None
         return (content, described.generation) if described and content is not None else None
 
     def read_range(self, name: str, offset: int, size: int, generation: int | None = None) -> bytes:
         """A part of an object's content, in one request; its bytes as they are stored."""
         if not size:
             return b""
-        blob = self._bucket.blob(self._start + name, generation=generation)
+        blob = self._bucket.blob(self._key(name), generation=generation)
         with translating(self._uri_of(name), _GET):
             try:
-                part: bytes = self._fetched(
-                    blob,
+                part: bytes = self._patient(blob.download_as_bytes)(
+                    retry=None,
+                    timeout=self._patience["timeout"],
                     start=offset,
                     end=offset + size - 1,
                     raw_download=True,
@@ -120,15 +188,14 @@ class GcsStorage:
                 return b""
         return part
 
-    def _fetched(self, blob: Any, **options: Any) -> bytes:
-        """An object's content, or a part of it.
+    def _patient(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """A call of the client with the client's retry around it as a whole.
 
-        The client's retry is put around the whole call, for left to the client it does not
-        cover the reading of a refusal, whose body may be cut short as any other.
+        Left to the client it does not cover the reading of a refusal, whose body may be cut
+        short as any other.
         """
-        fetch = self._patience["retry"](blob.download_as_bytes)
-        content: bytes = fetch(retry=None, timeout=self._patience["timeout"], **options)
-        return content
+        retried: Callable[..., Any] = self._patience["retry"](call)
+        return retried
 
     def download(self, name: str, path: Path) -> StoredObject:
         """Copy an object to a file, verified by its checksum: its bytes as they are stored."""
@@ -136,7 +203,7 @@ class GcsStorage:
         if described is None:
             raise Absent(self._uri_of(name))
         # The very object that was described, whatever takes its place meanwhile.
-        blob = self._bucket.blob(self._start + name, generation=described.generation)
+        blob = self._bucket.blob(self._key(name), generation=described.generation)
         with writing_to(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         partial = partial_path(path)
@@ -176,7 +243,7 @@ class GcsStorage:
         if not isinstance(source, GcsStorage):
             raise NotImplementedError(f"{self.uri}: copies from buckets alone, not from {source.uri}")
         origin = source._bucket.blob(source._start + stored.name, generation=stored.generation)
-        target = self._bucket.blob(self._start + check_object_name(name))
+        target = self._bucket.blob(self._key(name))
         uri, origin_uri = self._uri_of(name), source._uri_of(stored.name)
         with translating(uri, f"{_CREATE}, and {_GET} of {origin_uri}"):
             try:
@@ -188,11 +255,11 @@ class GcsStorage:
                     bucket._demand_bucket()
                 raise Changed(origin_uri) from err
         self._known_bucket = True
-        return demand_stored(uri, describe_resource(resource, self._start), stored)
+        return demand_stored(uri, describe_resource(resource, self._start, uri), stored)
 
     def delete(self, name: str, generation: int) -> None:
         """Remove the very object that was read or listed."""
-        blob = self._bucket.blob(self._start + check_object_name(name))
+        blob = self._bucket.blob(self._key(name))
         with translating(self._uri_of(name), _DELETE):
             try:
                 blob.delete(if_generation_match=generation, **self._patience)
@@ -206,7 +273,7 @@ class GcsStorage:
         return Upload(
             endpoint=self._client.api_endpoint,
             bucket=self._bucket.name,
-            name=self._start + check_object_name(name),
+            name=self._key(name),
             source=source,
             size=len(source) if isinstance(source, bytes) else source.stat().st_size,
             crc32c=checksum_of(source) if crc32c is None else crc32c,
@@ -218,14 +285,14 @@ class GcsStorage:
 
     def _sent(self, upload: Upload, refused: type[Exception]) -> StoredObject:
         uri = f"gs://{upload.bucket}/{upload.name}"
-        send = self._patience["retry"](upload.send)
+        send = self._patient(upload.send)
         with translating(uri, _REPLACE if upload.generation else _CREATE):
             try:
                 resource = send(self._session, self._patience["timeout"])
             except api.PreconditionFailed as err:
                 raise refused(uri) from err
         self._known_bucket = True
-        return demand_stored(uri, describe_resource(resource, self._start), upload)
+        return demand_stored(uri, describe_resource(resource, self._start, uri), upload)
 
     def _demand_bucket(self) -> None:
         """Tell an absent object from an absent bucket: both are answered 404.
@@ -236,6 +303,9 @@ class GcsStorage:
             with translating(self._uri, _LIST):
                 list(self._client.list_blobs(self._bucket, max_results=1, **self._patience))
             self._known_bucket = True
+
+    def _key(self, name: str) -> str:
+        return self._start + check_object_name(name)
 
     def _uri_of(self, name: str) -> str:
         return f"{self._uri}/{name}"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from redraw.errors import StorageUnavailable
+from redraw.errors import StorageError, StorageUnavailable
 from redraw.storage.files import checksum_of
 from redraw.storage.interface import StoredObject
 
@@ -23,24 +26,51 @@ class _Content(Protocol):
     def crc32c(self) -> int | None: ...
 
 
-def describe_blob(blob: Any, start: str) -> StoredObject:
-    """A `google.cloud.storage.Blob` that was listed; its name without the start that all have."""
-    return StoredObject(
-        name=blob.name.removeprefix(start),
-        size=int(blob.size),
-        crc32c=_decoded(blob.crc32c),
-        generation=int(blob.generation),
-        written_at=blob.time_created.timestamp() if blob.time_created else 0.0,
-    )
+def describe_blob(blob: Any, start: str, where: str) -> StoredObject:
+    """A `google.cloud.storage.Blob` that was listed; its name without the start that all have.
+
+    Raises:
+        StorageError: The service described it in another form; `where` is for the message.
+    """
+    with _expecting_a_description(where):
+        return StoredObject(
+            name=blob.name.removeprefix(start),
+            size=int(blob.size),
+            crc32c=_decoded(blob.crc32c),
+            generation=int(blob.generation),
+            written_at=blob.time_created.timestamp() if blob.time_created else 0.0,
+            kept_by=_kept_by(blob),
+        )
 
 
-def describe_resource(resource: dict[str, Any], start: str) -> StoredObject:
+def describe_resource(resource: dict[str, Any], start: str, where: str) -> StoredObject:
     """The same of an object's resource in JSON, as a write is answered with."""
-    return StoredObject(
-        name=str(resource["name"]).removeprefix(start),
-        size=int(resource["size"]),
-        crc32c=_decoded(resource["crc32c"]),
-        generation=int(resource["generation"]),
+    with _expecting_a_description(where):
+        return StoredObject(
+            name=str(resource["name"]).removeprefix(start),
+            size=int(resource["size"]),
+            crc32c=_decoded(resource["crc32c"]),
+            generation=int(resource["generation"]),
+        )
+
+
+@contextmanager
+def _expecting_a_description(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        raise StorageError(
+            f"{where}: expected an object's name, size, crc32c and generation, got a description"
+            f" without: {err!r:.100}. See whether the endpoint is Cloud Storage's."
+        ) from err
+
+
+def _kept_by(blob: Any) -> str:
+    until = blob.retention_expiration_time
+    if blob.temporary_hold or blob.event_based_hold:
+        return "a hold"
+    return (
+        f"a retention policy until {until:%Y-%m-%dT%H:%M:%SZ}" if until and until > datetime.now(UTC) else ""
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,8 @@ _UNAVAILABLE = (
     DataCorruption,
 )
 _REQUEST_TIMEOUT = 408
+# The service's words for an object that its owner protects; no role helps.
+_KEPT = re.compile(r"retention|\b(under|active|temporary|event-based) hold\b", re.IGNORECASE)
 
 
 def patience() -> dict[str, Any]:
@@ -74,6 +77,11 @@ def _translated(uri: str, permission: str, err: Exception) -> StorageError:
         return BucketNotFound(
             f"{uri}: expected an existing bucket, got 404 {_reason(err)}."
             " Create the bucket, or correct its name."
+        )
+    if isinstance(err, api.Forbidden) and _KEPT.search(_reason(err)):
+        return StorageForbidden(
+            f"{uri}: expected an object that may be replaced and deleted, got {err.code} {_reason(err)}."
+            " Wait until then, or have the retention or the hold lifted."
         )
     if isinstance(err, api.Forbidden | api.Unauthorized):
         return StorageForbidden(

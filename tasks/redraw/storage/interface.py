@@ -9,15 +9,32 @@ places that copy by themselves: a folder does not, and nothing is copied but fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
-from redraw.errors import InvalidName
+from redraw.errors import InvalidName, InvalidRecord
+from redraw.names import check_object_name
 from redraw.uri import Uri
 
-__all__ = ["Absent", "AlreadyThere", "Changed", "FileAltered", "Storage", "StoredObject", "check_object_name"]
+__all__ = [
+    "SMALL_BYTES",
+    "Absent",
+    "AlreadyThere",
+    "Changed",
+    "FileAltered",
+    "Storage",
+    "StoredObject",
+    "demand_small",
+    "skip_misnamed",
+]
+
+logger = logging.getLogger(__name__)
+
+# The largest object that is read in one piece, if nothing else is said: a record, the live pointer.
+SMALL_BYTES = 2 << 20
 
 
 class AlreadyThere(Exception):  # noqa: N818 - an answer to the caller, not an error for a user
@@ -47,6 +64,8 @@ class StoredObject:
             without reading it (a listing of a local folder).
         generation: A number that is another one each time the object is written.
         written_at: When this generation was written, in seconds since 1970 UTC.
+        kept_by: What forbids to delete or replace it, in words: a hold, or a retention policy; empty if
+            nothing does, or it was not asked.
     """
 
     name: str
@@ -54,13 +73,15 @@ class StoredObject:
     crc32c: int | None
     generation: int
     written_at: float = field(default=0.0, compare=False)
+    kept_by: str = field(default="", compare=False)
 
 
 class Storage(Protocol):
     """Objects under one root, a folder or a bucket's prefix.
 
     Every call may raise `BucketNotFound`, `StorageForbidden` or `StorageUnavailable`,
-    the last only after retries of its own. Threads may share an instance.
+    the last only after retries of its own, and `InvalidName` for a name that could lead
+    elsewhere as a path. Threads may share an instance.
     """
 
     @property
@@ -69,11 +90,17 @@ class Storage(Protocol):
         ...
 
     def list(self, prefix: str = "") -> list[StoredObject]:
-        """The objects whose names start with `prefix`, sorted by name; a root that is absent has none."""
+        """The objects whose names start with `prefix`, sorted by name; a root that is absent has none.
+
+        Raises:
+            InvalidName: One of the names could lead elsewhere as a path.
+        """
         ...
 
     def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         """The same one after the other, for more objects than a list should hold.
+
+        A name that could lead elsewhere is logged and skipped: it does not hold up the others.
 
         Args:
             prefix: What the names start with.
@@ -88,15 +115,26 @@ class Storage(Protocol):
         """Describe one object, its checksum included; None if it is absent."""
         ...
 
-    def read(self, name: str) -> bytes | None:
-        """A small object's content; None if it is absent."""
+    def read(self, name: str, most: int = SMALL_BYTES) -> bytes | None:
+        """A small object's content; None if it is absent.
+
+        Args:
+            name: The object's name.
+            most: No more bytes than these are held in memory.
+
+        Raises:
+            InvalidRecord: It is larger.
+        """
         ...
 
-    def read_with_generation(self, name: str) -> tuple[bytes, int] | None:
+    def read_with_generation(self, name: str, most: int = SMALL_BYTES) -> tuple[bytes, int] | None:
         """A small object's content and the generation to replace; None if it is absent.
 
         The content may be newer than the generation, never older: replacing with an
         outdated generation fails.
+
+        Raises:
+            InvalidRecord: It is larger than `most`.
         """
         ...
 
@@ -187,16 +225,25 @@ class Storage(Protocol):
         ...
 
 
-def check_object_name(name: str) -> str:
-    """Return an object's name unchanged, if it can be a path below a folder.
+def skip_misnamed(objects: Iterable[StoredObject], uri: Uri) -> Iterator[StoredObject]:
+    """Listed objects without those whose names could lead elsewhere as paths, which are logged."""
+    for item in objects:
+        try:
+            check_object_name(item.name)
+        except InvalidName as err:
+            logger.warning("%s: skipped: %s", uri, err)
+        else:
+            yield item
+
+
+def demand_small(uri: str, content: bytes, most: int) -> bytes:
+    """Return what was read of an object, if that is all of it.
 
     Raises:
-        InvalidName: It is empty, absolute, or would lead elsewhere.
+        InvalidRecord: It has more bytes than the most.
     """
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or path.as_posix() != name or "\0" in name:
-        raise InvalidName(
-            f"object {name!r}: expected a relative path without '..' or empty parts."
-            " Rename the object, or remove it from the bucket."
+    if len(content) > most:
+        raise InvalidRecord(
+            f"{uri}: expected at most {most} bytes, got more. Find out who wrote it, and remove it."
         )
-    return name
+    return content

@@ -10,16 +10,26 @@ from pathlib import Path
 
 import google_crc32c
 
-from redraw.errors import StorageForbidden
-from redraw.storage.files import PARTIAL_SUFFIX, checksum_of, partial_path, scan_file, writing_to
+from redraw.errors import InvalidName, StorageForbidden
+from redraw.names import check_object_name
+from redraw.storage.files import (
+    PARTIAL_SUFFIX,
+    checksum_of,
+    open_regular,
+    partial_path,
+    scan_file,
+    writing_to,
+)
 from redraw.storage.interface import (
+    SMALL_BYTES,
     Absent,
     AlreadyThere,
     Changed,
     FileAltered,
     Storage,
     StoredObject,
-    check_object_name,
+    demand_small,
+    skip_misnamed,
 )
 from redraw.uri import Uri
 
@@ -27,6 +37,8 @@ __all__ = ["LocalStorage"]
 
 _BLOCK = 1 << 20
 _LOCK_SUFFIX = ".lock"
+# No object has a longer name, so that nothing below such a folder is one.
+_LONGEST_FOLDER = 1024
 
 _Publish = Callable[[Path, Path], None]
 _Expected = tuple[int | None, str | None]
@@ -45,15 +57,22 @@ class LocalStorage:
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         """The files whose names start with `prefix`; their checksums are not known."""
-        return list(self.walk(prefix))
+        found = list(self._walk(prefix))
+        for item in found:
+            check_object_name(item.name)
+        return found
 
     def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         """The same, a folder at a time."""
+        return skip_misnamed(self._walk(prefix, deep=deep), self.uri)
+
+    def _walk(self, prefix: str, *, deep: bool = True) -> Iterator[StoredObject]:
         for name in _files(self._root, prefix, deep):
             path = self._root / name
-            # A file that was removed since its folder was read is no longer one.
-            with contextlib.suppress(FileNotFoundError):
-                yield _described(path, name)
+            # A file that was removed since its folder was read is no longer one, nor is a broken link.
+            if path.exists():
+                with contextlib.suppress(FileNotFoundError):
+                    yield _described(path, name)
 
     def stat(self, name: str) -> StoredObject | None:
         """Describe a file; reads it for its checksum."""
@@ -62,21 +81,23 @@ class LocalStorage:
             return _described(path, name, checksum_of(path))
         return None
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, most: int = SMALL_BYTES) -> bytes | None:
         """A file's content; None if it is absent."""
-        found = self.read_with_generation(name)
+        found = self.read_with_generation(name, most)
         return None if found is None else found[0]
 
-    def read_with_generation(self, name: str) -> tuple[bytes, int] | None:
+    def read_with_generation(self, name: str, most: int = SMALL_BYTES) -> tuple[bytes, int] | None:
         """A file's content and the generation to replace; None if it is absent."""
         path = self._path(name)
         with (
             _named_errors(path),
             contextlib.suppress(FileNotFoundError, IsADirectoryError),
-            path.open("rb") as file,
+            open_regular(path) as file,
         ):
             # One open file is one generation: a replacement is another file.
-            return file.read(), os.fstat(file.fileno()).st_mtime_ns
+            status = os.fstat(file.fileno())
+            content = file.read(min(status.st_size, most) + 1)
+            return demand_small(os.fspath(path), content, most), status.st_mtime_ns
         return None
 
     def read_range(self, name: str, offset: int, size: int, generation: int | None = None) -> bytes:
@@ -84,7 +105,7 @@ class LocalStorage:
         path = self._path(name)
         with _named_errors(path):
             try:
-                file = path.open("rb", buffering=0)
+                file = open_regular(path, buffering=0)
             except (FileNotFoundError, IsADirectoryError) as err:
                 raise Absent(f"{path}: no such file") from err
         with file:
@@ -135,7 +156,15 @@ class LocalStorage:
             path.unlink()
 
     def _path(self, name: str) -> Path:
-        return self._root / check_object_name(name)
+        """Where an object is: below the root, also if links lead on from its name."""
+        path = self._root / check_object_name(name)
+        target = os.path.realpath(path)
+        if not Path(target).is_relative_to(os.path.realpath(self._root)):
+            raise InvalidName(
+                f"{path}: expected a file below {self._root}, got a link to {target}."
+                " Put the file itself in its place, or remove the link."
+            )
+        return path
 
 
 def _files(root: Path, prefix: str, deep: bool) -> Iterator[str]:
@@ -147,7 +176,7 @@ def _files(root: Path, prefix: str, deep: bool) -> Iterator[str]:
             continue
         if not name.endswith("/"):
             yield full
-        elif deep:
+        elif deep and len(full) < _LONGEST_FOLDER:
             yield from _files(root, full, deep)
 
 
@@ -156,10 +185,10 @@ def _entries(folder: Path) -> list[str]:
     try:
         with _named_errors(folder), os.scandir(folder) as entries:
             return sorted(
-                f"{entry.name}/" if entry.is_dir() else entry.name
+                f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
                 for entry in entries
                 # A link to a folder may lead round in a circle: it is not followed.
-                if not (entry.is_symlink() and entry.is_dir())
+                if not (entry.is_symlink() and os.path.isdir(entry))
                 and not (entry.name.startswith(".") and entry.name.endswith((PARTIAL_SUFFIX, _LOCK_SUFFIX)))
             )
     except (FileNotFoundError, NotADirectoryError):
@@ -206,7 +235,7 @@ def _blocks(source: bytes | Path) -> Iterator[bytes]:
     if isinstance(source, bytes):
         yield source
         return
-    with source.open("rb") as file:
+    with open_regular(source) as file:
         while block := file.read(_BLOCK):
             yield block
 

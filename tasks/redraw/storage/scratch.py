@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,12 +21,15 @@ from pathlib import Path
 
 from redraw.errors import DiskFull, StorageForbidden
 from redraw.settings import SCRATCH, SCRATCH_BYTES
+from redraw.storage.files import writing_to
 
 __all__ = ["demand_room", "scratch_folder", "take_lock"]
 
 logger = logging.getLogger(__name__)
 
 _PROMISED = ".promised"
+# What `tempfile.mkdtemp` makes of a purpose.
+_OWN = re.compile(rf"[a-z-]+-[a-z0-9_]{{8}}{re.escape(_PROMISED)}")
 
 
 @contextlib.contextmanager
@@ -45,7 +49,7 @@ def scratch_folder(purpose: str, needed: int = 0) -> Iterator[Path]:
         StorageForbidden: The place for scratch belongs to somebody else.
     """
     root = _open_root()
-    with _locked(root):
+    with _locked(root), writing_to(root):
         _sweep(root)
         folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=root))
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -85,7 +89,8 @@ def demand_room(folder: Path, needed: int) -> None:
         own = root / folder.relative_to(root).parts[0]
         wanted = _size(own) + needed
         _demand_quota(root, own, wanted)
-        _beside(own).write_text(str(wanted))
+        with writing_to(own):
+            _beside(own).write_text(str(wanted))
 
 
 def _demand_quota(root: Path, own: Path, wanted: int) -> None:
@@ -118,7 +123,10 @@ def _open_root() -> Path:
 
 def _sweep(root: Path) -> None:
     for folder in _folders(root):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except PermissionError:
+            continue  # another user's, who removes it
         try:
             if take_lock(descriptor):
                 logger.info("removing %s, which a stage left that was killed", folder)
@@ -129,8 +137,9 @@ def _sweep(root: Path) -> None:
 
 def _folders(root: Path) -> list[Path]:
     """The stages' folders; whatever else somebody keeps there is not touched."""
-    found = [path.with_name(path.name.removesuffix(_PROMISED)) for path in root.glob(f"*{_PROMISED}")]
-    return [folder for folder in found if folder.is_dir()]
+    promises = (path for path in root.glob(f"*{_PROMISED}") if _OWN.fullmatch(path.name))
+    found = [path.with_name(path.name.removesuffix(_PROMISED)) for path in promises if path.is_file()]
+    return [folder for folder in found if folder.is_dir() and not folder.is_symlink()]
 
 
 def _promised(folder: Path) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from redraw.errors import ObjectConflict, StorageUnavailable
+from redraw.names import check_object_name
 from redraw.records.files import ListedFile
 from redraw.storage.files import TreeFile
 from redraw.storage.interface import (
@@ -17,7 +18,6 @@ from redraw.storage.interface import (
     FileAltered,
     Storage,
     StoredObject,
-    check_object_name,
 )
 
 __all__ = [

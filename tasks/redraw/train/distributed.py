@@ -80,6 +80,8 @@ class DistributedTrainer(Trainer):
         # Gradients are summed up before they are clipped: what the optimizer clips is the sum.
         self._sum_up = take_gradient_sum(self._optimizer)
 
+    _passing = _LOST
+
     def restore(self, warm_start: Uri | None) -> int:
         """As `StepLoop.restore`; what the chief has restored, every worker gets."""
         if self._cluster.leads:
@@ -113,7 +115,7 @@ class DistributedTrainer(Trainer):
 
     def _replica_step(self, features: Any, labels: Any, share: tf.Tensor) -> tf.Tensor:
         loss, gradients = self._gradients(features, labels, share)
-        variables = self._network.trainable_variables
+        variables = self._trained
         summed = self._sum_up(list(zip(gradients, variables, strict=True)))
         self._optimizer.apply([gradient for gradient, _ in summed], variables)
         return loss

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from redraw.definition import Mode, ModelDefinition
+from redraw.definition.user_code import method_of, running_user_code
 
 __all__ = ["Evaluator"]
 
@@ -24,18 +25,24 @@ class Evaluator:
 
     def __init__(self, definition: ModelDefinition, events: Path) -> None:
         self._definition = definition
-        self._metrics = {"loss": keras.metrics.Mean(), **definition.metrics()}
+        with running_user_code(method_of(definition, "metrics")):
+            self._metrics = {"loss": keras.metrics.Mean(), **definition.metrics()}
         self._traced: dict[int, Any] = {}
         self._events = tf.summary.create_file_writer(str(events))
 
     def __call__(self, network: Any) -> dict[str, float]:
         """Metric name to value over the evaluation data, `loss` among them."""
         update = self._traced.setdefault(id(network), self._updater(network))
-        for metric in self._metrics.values():
-            metric.reset_state()
-        for features, labels in self._definition.evaluation_data():
-            update(features, labels)
-        return {name: float(metric.result()) for name, metric in self._metrics.items()}
+        with running_user_code(f"{method_of(self._definition, 'evaluation_data')}, call, loss or metrics"):
+            for metric in self._metrics.values():
+                metric.reset_state()
+            for features, labels in self._definition.evaluation_data():
+                update(features, labels)
+        return {name: self._number(name, metric) for name, metric in self._metrics.items()}
+
+    def _number(self, name: str, metric: Any) -> float:
+        with running_user_code(method_of(self._definition, f"metrics, {name!r}, as one number,")):
+            return float(metric.result())
 
     def write_events(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write metrics for TensorBoard."""

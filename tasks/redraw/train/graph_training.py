@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,9 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import partitions
 from redraw.definition import GraphFunctionDefinition, Mode
-from redraw.errors import InvalidDefinition, RedrawError
+from redraw.definition.graph_function import replaced
+from redraw.definition.user_code import running_user_code
+from redraw.errors import InvalidDefinition, short_list
 
 __all__ = ["Drawing", "TrainingGraph", "draw_mode", "draw_training"]
 
@@ -79,19 +82,13 @@ def draw_training(
             training does not have.
     """
     where = f"{type(definition).__module__}.{type(definition).__name__}"
-    try:
+    with running_user_code(f"{where}, drawn for training,"):
         step = tf.compat.v1.train.get_or_create_global_step()
         train = draw_mode(definition, Mode.TRAIN, training_spec)
         weights = tuple(v for v in tf.compat.v1.global_variables() if v is not step)
         train_step, average = _drawn_step(definition, train.loss, step)
         known = tf.compat.v1.global_variables()
         evaluated, averaged = _drawn_evaluations(definition, evaluation_spec, average)
-    except RedrawError:
-        raise
-    except Exception as err:
-        raise InvalidDefinition(
-            f"{where} fails in a graph with {type(err).__name__}: {err}. Correct the definition."
-        ) from err
     _demand_shared(where, known)
     return TrainingGraph(
         step=step, weights=weights, train=train, train_step=train_step,
@@ -133,8 +130,12 @@ def _drawn_evaluations(
         return _averaged(average, getter(*args, **kwargs))
 
     scope = tf.compat.v1.get_variable_scope()
-    with tf.compat.v1.variable_scope(scope, custom_getter=averaged_variable):
-        return evaluated, draw_mode(definition, Mode.EVALUATE, spec)
+    token = replaced.set(functools.partial(_averaged, average))
+    try:
+        with tf.compat.v1.variable_scope(scope, custom_getter=averaged_variable):
+            return evaluated, draw_mode(definition, Mode.EVALUATE, spec)
+    finally:
+        replaced.reset(token)
 
 
 def _averaged(average: Any, variable: Any) -> Any:
@@ -166,6 +167,6 @@ def _demand_shared(where: str, known: list[Any]) -> None:
     if fresh:
         raise InvalidDefinition(
             f"{where}: expected the variables of training when it draws for evaluation, got new ones:"
-            f" {', '.join(fresh[:5])}. Make variables by tf.compat.v1.get_variable, with equal names in"
-            " every mode."
+            f" {short_list(fresh, 'new variables')}. Make variables by tf.compat.v1.get_variable, with equal"
+            " names in every mode."
         )

@@ -14,8 +14,16 @@ import tensorflow as tf
 from redraw.checkpoint.select import last_whole_checkpoint
 from redraw.compat.keras import repair_async_saving
 from redraw.definition import Mode, ModelDefinition
-from redraw.errors import CheckpointMismatch
-from redraw.networks.modules import copy_weights, draw_network, is_random_state, weights_by_name
+from redraw.definition.user_code import method_of, running_user_code
+from redraw.errors import CheckpointMismatch, one_line
+from redraw.networks.modules import (
+    copy_weights,
+    demand_trainable,
+    draw_network,
+    is_random_state,
+    trainable_weights,
+    weights_by_name,
+)
 from redraw.records import TrainingRun
 from redraw.runs.folder import RunFolder
 from redraw.storage.scratch import scratch_folder
@@ -49,11 +57,13 @@ class Trainer(StepLoop):
         keras.utils.set_random_seed(zlib.crc32(run.run.encode()))
         super().__init__(definition, folder)
         self._network = draw_network(definition, Mode.TRAIN, self._training_scope())
+        demand_trainable(self._network)
         self._evaluated = draw_network(definition, Mode.EVALUATE)
         self._average = self._drawn_average()
         with self._place():
-            self._optimizer = definition.optimizer()
-            self._optimizer.build(self._network.trainable_variables)
+            with running_user_code(method_of(definition, "optimizer")):
+                self._optimizer = definition.optimizer()
+                self._optimizer.build(self._trained)
             self._step = tf.Variable(0, dtype=tf.int64, name="step")
         self._checkpoint = tf.train.Checkpoint(**self._tracked())
         repair_async_saving()
@@ -109,6 +119,10 @@ class Trainer(StepLoop):
             finally:
                 keras.config.set_dtype_policy(before)
 
+    @property
+    def _trained(self) -> list[Any]:
+        return trainable_weights(self._network)
+
     def _tracked(self) -> dict[str, Any]:
         seeds = [v.value for v in getattr(self._network, "variables", []) if _is_seed(v)]
         tracked = {"step": self._step, "model": self._network, "optimizer": self._optimizer}
@@ -125,7 +139,7 @@ class Trainer(StepLoop):
 
     def _one_step(self, features: Any, labels: Any) -> tf.Tensor:
         loss, gradients = self._gradients(features, labels)
-        self._optimizer.apply(gradients, self._network.trainable_variables)
+        self._optimizer.apply(gradients, self._trained)
         self._count_step()
         return loss
 
@@ -136,8 +150,8 @@ class Trainer(StepLoop):
             if self._definition.training.mixed_precision:
                 outputs = tf.nest.map_structure(_as_float32, outputs)
             loss = self._definition.loss(outputs, labels) * share
-        variables = self._network.trainable_variables
-        return loss, tape.gradient(loss, [v.value if isinstance(v, keras.Variable) else v for v in variables])
+        variables = [v.value if isinstance(v, keras.Variable) else v for v in self._trained]
+        return loss, tape.gradient(loss, variables)
 
     def _count_step(self) -> None:
         self._step.assign_add(1)
@@ -178,7 +192,7 @@ def _read(checkpoint: tf.train.Checkpoint, prefix: str, partial: bool = False) -
             status.expect_partial()
         status.assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.NotFoundError) as err:
-        first_line = str(err).partition("\n")[0]
+        first_line = one_line(str(err).partition("\n")[0])
         raise CheckpointMismatch(
             f"{prefix}: expected a checkpoint of this network, got another: {first_line}."
             " Train into a new folder, or name another checkpoint."

@@ -13,6 +13,7 @@ from redraw.checkpoint.catalogue.store import fetch_checkpoint
 from redraw.definition import ModelDefinition
 from redraw.definition.user_code import running_user_code
 from redraw.errors import CheckpointMismatch, InvalidDefinition
+from redraw.records import finite_metrics, format_metrics
 from redraw.runs.folder import RunFolder
 from redraw.train.evaluate import Evaluator
 from redraw.uri import Uri
@@ -33,6 +34,8 @@ class StepLoop(ABC):
     """
 
     _evaluate: Evaluator
+    # What says that another worker is gone, and nothing of the definition.
+    _passing: tuple[type[Exception], ...] = ()
 
     def __init__(self, definition: ModelDefinition, folder: RunFolder) -> None:
         self._definition, self._folder = definition, folder
@@ -63,7 +66,8 @@ class StepLoop(ABC):
         batches = self._batches() if self.step < steps else iter(())
         while self.step < steps:
             goal = min(steps, (self.step // every + 1) * every)
-            loss = self._train_to(goal, steps, batches)
+            with running_user_code(f"{self._definition_name()}, after step {self.step},", *self._passing):
+                loss = self._train_to(goal, steps, batches)
             self._evaluate_and_save(loss)
 
     def close(self) -> None:
@@ -135,5 +139,6 @@ class StepLoop(ABC):
         self._folder.add_evaluation(step, metrics)
         self._save(step)
         self._folder.checkpoint_saved(step, self._definition.training.keep_checkpoints)
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        logger.info("step %d: %s", step, shown)
+        logger.info("step %d: %s", step, format_metrics(metrics, ".4f"))
+        if odd := sorted(name for name, value in finite_metrics(metrics).items() if value is None):
+            logger.warning("step %d: expected finite metrics, got %s: recorded as null", step, ", ".join(odd))

@@ -20,7 +20,7 @@ from redraw.checkpoint.catalogue.listing import find_named, is_folder_name
 from redraw.definition import ModelDefinition
 from redraw.definition.registry import load_definition
 from redraw.errors import CheckpointMismatch, OutputExists
-from redraw.records import TrainingRun
+from redraw.records import TrainingRun, format_metrics
 from redraw.requests import TrainRequest
 from redraw.runs.folder import RunFolder
 from redraw.storage.files import writing_to
@@ -74,7 +74,7 @@ def train_model(request: TrainRequest) -> TrainingRun:
         request.model,
         finished.step,
         time.monotonic() - started,
-        ", ".join(f"{name} {value:.4f}" for name, value in finished.metrics.items()),
+        format_metrics(finished.metrics, ".4f"),
     )
     return finished
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from redraw.errors import short_list
 from redraw.records import Check
 
-__all__ = ["CannotRun", "conclude", "skip"]
+__all__ = ["CannotRun", "conclude", "fail", "group_dependents", "is_dependent", "skip", "skip_dependent"]
 
-# A report is read by people: after so many problems of one check the rest are counted.
+# A report is read by people: of more problems of one check the log has all.
 _MOST_SHOWN = 8
+_CORRECT = "Correct the definition."
+_NEEDS = "not run: it needs the check "
 
 
 class CannotRun(Exception):
@@ -38,13 +42,12 @@ def conclude(
         The check, passed or failed.
     """
     listed = list(problems)
-    more = f"; and {len(listed) - _MOST_SHOWN} more" if len(listed) > _MOST_SHOWN else ""
     return Check(
         name=name,
         status="failed" if listed else "passed",
         looked_at=looked_at,
         expected=expected,
-        found="; ".join(listed[:_MOST_SHOWN]) + more if listed else found,
+        found=short_list(listed, f"problems of the check {name}", _MOST_SHOWN, "; ") if listed else found,
         advice=advice if listed else "",
     )
 
@@ -58,4 +61,37 @@ def skip(name: str, reason: str, advice: str) -> Check:
         expected="an export for which the check can be done",
         found=f"not run: {reason}",
         advice=advice,
+    )
+
+
+def skip_dependent(name: str, needed: str) -> Check:
+    """The outcome of a check that needs another one, which did not pass."""
+    return replace(skip(name, "", "Fix that first."), found=f"{_NEEDS}{needed}, which did not pass")
+
+
+def is_dependent(check: Check) -> bool:
+    """Whether a check was left out because another one did not pass."""
+    return check.found.startswith(_NEEDS)
+
+
+def group_dependents(checks: Iterable[Check]) -> dict[str, list[str]]:
+    """What each check lacked that was left out because of another one, to the names of these checks."""
+    found: dict[str, list[str]] = {}
+    for check in filter(is_dependent, checks):
+        found.setdefault(check.found.removeprefix(_NEEDS), []).append(check.name)
+    return {
+        f"not run: {len(names)} {'check needs' if len(names) == 1 else 'checks need'} {lacked}": names
+        for lacked, names in found.items()
+    }
+
+
+def fail(name: str, cause: str) -> Check:
+    """The outcome of a check that the definition's own code ended."""
+    return Check(
+        name=name,
+        status="failed",
+        looked_at="the definition",
+        expected="a definition whose code runs",
+        found=cause.removesuffix(_CORRECT).rstrip(" ."),
+        advice=_CORRECT,
     )

@@ -17,16 +17,16 @@ from types import TracebackType
 from typing import Self
 
 from redraw.definition.registry import find_fitting
-from redraw.errors import InvalidRequest, ValidationFailed
+from redraw.errors import InvalidDefinition, InvalidRequest, MissingDependency, ValidationFailed
 from redraw.records import Check, ExportedModel, ValidationReport
 from redraw.records.report import WAIVABLE_FAILURES
 from redraw.requests import ValidateRequest
 from redraw.serving import ServingProcess
 from redraw.storage.scratch import scratch_folder
-from redraw.validate.outcome import CannotRun, skip
+from redraw.validate.outcome import CannotRun, fail, is_dependent, skip, skip_dependent
 from redraw.validate.plan import PLAN, PlannedCheck
-from redraw.validate.report.terminal import announce_check, show_report
-from redraw.validate.report.write import write_report
+from redraw.validate.report.terminal import announce_check, announce_dependents, show_report
+from redraw.validate.report.write import check_place, write_report
 from redraw.validate.subject.fetching import fetch_files, read_exported
 from redraw.validate.subject.live_version import find_live_version
 from redraw.validate.subject.standard import Standard
@@ -58,6 +58,7 @@ def validate_model(request: ValidateRequest) -> ValidationReport:
         UnknownModel: No definition of that name.
         InvalidRequest: A waiver names no check.
         InvalidRecord: The export has no record, or is of another model.
+        OutputExists: The report would go over another file, or into the SavedModel.
         CheckpointNotFound: The checkpoint to compare with is gone.
     """
     with Validator() as validator:
@@ -89,6 +90,7 @@ class Validator:
         check_waivers(request.waivers)
         started = time.monotonic()
         exported = read_exported(request)
+        check_place(request.report, exported)
         self._serving.prepare()  # its process comes up while the files are read
         with scratch_folder("validate") as scratch:
             subject = self._subject(request, exported, scratch)
@@ -140,13 +142,16 @@ def examine(
     names = {planned.name for planned in plan}
     for planned in plan:
         check = checks[planned.name] = _run(planned, subject, checks.values(), waivers)
-        announce_check(check)
+        # What waits for another check is counted at the end.
+        if not is_dependent(check):
+            announce_check(check)
         # The process that serves has a core of its own: while the graph is looked at here it loads, and
         # while it is asked, the checkpoint is restored here. Not both at once: each asks for memory first.
         if check.name == _WHOLE and check.status == "passed" and _LOADS in names:
             subject.load_ahead()
         if check.name == _LOADS and check.status == "passed" and _GOLDEN in names:
             subject.compare_ahead()
+    announce_dependents(checks.values())
     whole = _WHOLE in checks and checks[_WHOLE].status == "passed"
     return ValidationReport(
         model=subject.exported.model,
@@ -162,15 +167,20 @@ def examine(
 
 
 def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waivers: dict[str, str]) -> Check:
+    before = list(before)
     missing = [check.name for check in before if check.name in planned.needs and check.status != "passed"]
     started = time.monotonic()
     if missing:
-        check = skip(planned.name, f"it needs the check {missing[0]}, which did not pass", "Fix that first.")
+        check = skip_dependent(planned.name, missing[0])
     else:
         try:
             check = _shared(planned, subject) if planned.of_graph else planned.run(subject)
         except CannotRun as lacking:
             check = skip(planned.name, lacking.reason, lacking.advice)
+        except (InvalidDefinition, MissingDependency) as err:
+            check = fail(planned.name, str(err))
+            if (same := next((one.name for one in before if one.found == check.found), None)) is not None:
+                check = skip_dependent(planned.name, same)
     waivable = check.status == "not_run" or (check.status == "failed" and check.name in WAIVABLE_FAILURES)
     waived = waivers.get(planned.name, "") if waivable else ""
     return replace(check, waived=waived, seconds=round(time.monotonic() - started, 3))
@@ -212,7 +222,8 @@ def _demand_passed(report: ValidationReport, path: str) -> None:
     if report.passed:
         return
     held_up = [check for check in report.checks if not check.admits]
-    failed = [check for check in held_up if check.status == "failed"] or held_up
+    roots = [check for check in held_up if not is_dependent(check)]
+    failed = [check for check in roots if check.status == "failed"] or roots or held_up
     evidence = "; ".join(f"{c.name}: expected {c.expected}, got {c.found}. {c.advice}" for c in failed)
     raise ValidationFailed(
         f"{len(held_up)} of {len(report.checks)} checks of {report.model} failed or were not run:"

@@ -54,6 +54,56 @@ def test_list_models_broken_module_is_listed_with_its_reason(package: Path) -> N
         load_definition("broken")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"x = " + b"(" * 3000, "cannot be read"),
+        (b"x = " + b"-" * 200_000 + b"1", "cannot be read"),
+        (b"\x00", "cannot be read"),
+        (b"# coding: nonsense\n", "cannot be read: unknown encoding"),
+        (b"name = '\xe9'\n", "cannot be read"),
+    ],
+)
+def test_list_models_source_that_no_parser_reads_is_only_that_model(
+    package: Path, content: bytes, reason: str
+) -> None:
+    (package / "broken.py").write_bytes(content)
+    (package / "good.py").write_text(GOOD.format(body="pass"))
+    broken, good = list_models()
+    assert reason in broken.problem
+    assert "\n" not in broken.problem
+    assert not good.problem
+
+
+def test_list_models_file_that_is_none_is_not_opened(package: Path) -> None:
+    os.mkfifo(package / "pipe.py")
+    (pipe,) = list_models()
+    assert "is no regular file" in pipe.problem
+
+
+def test_list_models_other_encoding_is_read_as_python_reads_it(package: Path) -> None:
+    text = "# coding: latin-1\n'Größe.'\n" + GOOD.format(body="pass")
+    (package / "old.py").write_bytes(text.encode("latin-1"))
+    (old,) = list_models()
+    assert (old.summary, old.problem) == ("Größe.", "")
+    assert type(load_definition("old")).__name__ == "Mine"
+
+
+def test_list_models_summary_of_any_length_is_short(package: Path) -> None:
+    (package / "long.py").write_text(repr("word " * 50_000))
+    (found,) = list_models()
+    assert len(found.summary) < 400
+
+
+def test_list_problems_file_whose_name_is_no_model_name(package: Path) -> None:
+    (package / "Größe.py").write_text(GOOD.format(body="pass"))
+    (package / "good.py").write_text(GOOD.format(body="pass"))
+    assert [model.name for model in list_models()] == ["good"]
+    (problem,) = list_problems()
+    assert f"module {package.name}.Größe" in problem
+    assert "begin its name with '_'" in problem
+
+
 def test_list_models_same_name_in_two_packages_is_refused(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +214,21 @@ def test_load_definition_outside_the_packages_is_not_imported(package: Path) -> 
     [
         ("import no_such_module", "fails with ModuleNotFoundError"),
         ("1 / 0", "fails with ZeroDivisionError"),
+        ("import sys; sys.exit(0)", "fails with SystemExit: 0"),
+        ("raise KeyboardInterrupt", "fails with KeyboardInterrupt"),
+        ("raise GeneratorExit", "fails with GeneratorExit"),
+        (GOOD.format(body="signatures = property(lambda self: 1 / 0)"), "fails with ZeroDivisionError"),
+        (GOOD.format(body="approval = property(lambda self: 1 / 0)"), "approval: expected True or False"),
+        (GOOD.format(body="signatures = {'serving_default': 3}"), "signatures: expected names to Signature"),
+        (
+            GOOD.format(body="thresholds = {'loss': 0.5}"),
+            "thresholds: expected .*Threshold.* got {'loss': 0.5}",
+        ),
+        (GOOD.format(body="training_only = 'head/*'"), r"training_only: expected tuple.* got 'head/\*'"),
+        (GOOD.format(body="tolerance = '1e-5'"), "tolerance: expected float, got '1e-5'"),
+        (GOOD.format(body="weights = 'averages'"), "weights: expected .*'raw', 'average'"),
+        (GOOD.format(body="training = {'steps': 3}"), "training: expected TrainingPlan"),
+        (GOOD.format(body="stateful_ops = 'Add'"), "stateful_ops: expected tuple"),
         ("", "expected one complete subclass of ModelDefinition, found none"),
         ("from sample_models.line_module import LineDefinition", "found none"),
         (GOOD.format(body="pass") + "class Other(Mine): pass", "found Mine, Other"),

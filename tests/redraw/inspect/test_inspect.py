@@ -72,6 +72,22 @@ def saved_model(tf: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_inspect_saved_model_with_reference_variables_for_inputs_names_them(tf: Any, tmp_path: Path) -> None:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        w = v1.Variable([1.0, 2.0], use_resource=False, name="w")
+        session.run(v1.global_variables_initializer())
+        info = v1.saved_model.build_tensor_info(w._variable)
+        answer = v1.saved_model.build_tensor_info(w + 1.0)
+        signature = v1.saved_model.build_signature_def({"w": info}, {"y": answer})
+        builder = v1.saved_model.Builder(str(tmp_path / "model"))
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serve": signature})
+        builder.save()
+    found = inspect_saved_model(tmp_path / "model").signatures["serve"]
+    assert found.inputs["w"] == TensorSpec("reference of float32", (2,))
+    assert found.outputs["y"] == TensorSpec("float32", (2,))
+
+
 def test_inspect_checkpoint_of_tensorflow_describes_it(checkpoint: Path) -> None:
     described = inspect_checkpoint(checkpoint)
     assert described.uri == str(checkpoint)

@@ -70,10 +70,10 @@ def test_list_versions_reads_each_record_once(storage: Counted) -> None:
     browser = Browser(storage, clock)  # type: ignore[arg-type]
 
     first = browser.versions("mnist", offset=2, limit=5)
-    assert storage.taken() == {"list": 1, "read": 5}
+    assert storage.taken() == {"walk": 1, "read": 5}
     clock.now += 60
     assert browser.versions("mnist", offset=2, limit=5) == first
-    assert storage.taken() == {"list": 1}
+    assert storage.taken() == {"walk": 1}
     assert first.total == 12
     assert [row.version for row in first.rows] == [version_of(day) for day in (9, 8, 7, 6, 5)]
 
@@ -82,7 +82,7 @@ def test_numbers_of_versions_read_no_record(storage: Counted) -> None:
     browser = Browser(storage, Clock())  # type: ignore[arg-type]
 
     assert browser.numbers("mnist") == tuple(version_of(day) for day in range(11, -1, -1))
-    assert storage.taken() == {"list": 1}
+    assert storage.taken() == {"walk": 1}
 
 
 def test_list_versions_within_two_seconds_lists_once(storage: Counted) -> None:
@@ -93,11 +93,11 @@ def test_list_versions_within_two_seconds_lists_once(storage: Counted) -> None:
     browser.versions("mnist", limit=3)
     clock.now += 1.9
     browser.sample("mnist", 3)
-    assert storage.taken()["list"] == 1
+    assert storage.taken()["walk"] == 1
 
     clock.now += 0.2
     browser.versions("mnist", limit=3)
-    assert storage.taken()["list"] == 1
+    assert storage.taken()["walk"] == 1
 
 
 def test_list_versions_reads_again_what_was_written_again(storage: Counted) -> None:
@@ -115,7 +115,7 @@ def test_list_versions_reads_again_what_was_written_again(storage: Counted) -> N
 
     clock.now += 60
     rows = {row.version: row for row in browser.versions("mnist").rows}
-    assert storage.taken() == {"list": 1, "read": 1}
+    assert storage.taken() == {"walk": 1, "read": 1}
     assert rows[pruned.version].pruned_at == "2026-05-01T00:00:00Z"
 
 

@@ -26,7 +26,10 @@ def json_of(record: Any, **changes: Any) -> dict[str, Any]:
 
 def test_from_json_own_record_is_the_same() -> None:
     pointer = LivePointer(
-        model="m", version=2, previous=None, history=(PointerChange(version=2, changed_at="t"),)
+        model="m",
+        version=2,
+        previous=None,
+        history=(PointerChange(version=2, changed_at="2026-01-02T03:04:05Z"),),
     )
     assert Checkpoint.from_json(json_of(CHECKPOINT)) == CHECKPOINT
     assert LivePointer.from_json(json_of(pointer)) == pointer
@@ -64,7 +67,8 @@ def test_from_json_missing_key_is_refused_by_its_name() -> None:
 def test_from_json_record_inside_is_checked_too() -> None:
     names = {field.name for field in dataclasses.fields(Release)}
     assert "checkpoint" in names
-    value = {"record": "Release", **dict.fromkeys(names, 0), "model": "m", "uri": "u", "digest": "d"}
+    value = {"record": "Release", **dict.fromkeys(names, 0), "model": "m", "uri": "u"}
+    value |= {"version": 1, "digest": "d" * 64}
     value |= {"signatures": {}, "checkpoint": {"record": "TrainingRun"}}
     with pytest.raises(InvalidRecord, match="expected a Checkpoint record, got 'TrainingRun'"):
         Release.from_json(value)

@@ -197,16 +197,17 @@ def test_train_graph_function_of_another_shape_is_refused_by_its_tensor(
     [
         (
             "def graph(self, mode, features): raise RuntimeError('no graph today')",
-            "fails in a graph with RuntimeError: no graph today",
+            "drawn for training, fails with RuntimeError: no graph today",
         ),
         (
             "def graph(self, mode, features):\n"
-            "    return tf.Variable(1.0) * tf.ones([tf.size(features['word']), 1])",
+            "    w = tf.compat.v1.get_variable(mode.value, [])\n"
+            "    return w * tf.ones([tf.size(features['word']), 1])",
             "expected the variables of training when it draws for evaluation, got new ones",
         ),
         (
             "def graph(self, mode, features): return tf.ones([tf.size(features['word']), 1])",
-            "fails in a graph with ValueError: No variables to optimize",
+            "drawn for training, fails with ValueError: No variables to optimize",
         ),
         ("def training_data(self): raise OSError('no data')", "training_data fails with OSError: no data"),
         ("def evaluation_data(self): raise OSError('none')", "evaluation_data fails with OSError: none"),

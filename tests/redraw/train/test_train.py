@@ -3,16 +3,17 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from redraw.checkpoint.bundle.reader import TensorBundle
-from redraw.checkpoint.select import last_whole_checkpoint
-from redraw.errors import CheckpointMismatch, DiskFull, InvalidDefinition, OutputExists
+from redraw.checkpoint.select import last_whole_checkpoint, select_checkpoint
+from redraw.errors import CheckpointMismatch, CheckpointNotFound, DiskFull, InvalidDefinition, OutputExists
 from redraw.records import Checkpoint, TrainingRun
-from redraw.requests import TrainRequest
+from redraw.requests import CheckpointRequest, TrainRequest
 from redraw.runs.folder import RunFolder
 from redraw.train.average import update_average
 from redraw.train.train import train_model
@@ -144,6 +145,16 @@ def test_train_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> No
     [
         ("build", "raise RuntimeError('no graph today')", "fails with RuntimeError: no graph today"),
         ("build", "return 3", "expected a Keras model or a tf.Module, got int"),
+        ("build", "import sys; sys.exit(3)", "fails with SystemExit: 3"),
+        ("evaluation_data", "raise OSError('none')", "evaluation_data, .* fails with OSError: none"),
+        ("optimizer", "return 4", "Failing.optimizer fails with AttributeError"),
+        ("metrics", "raise KeyError('none')", "Failing.metrics fails with KeyError: 'none'"),
+        (
+            "loss",
+            "raise RuntimeError('no loss')",
+            "failing, after step 0, fails with RuntimeError: .*no loss",
+        ),
+        ("loss", "return outputs[:2]", "after step 0, fails with"),
         ("training_data", "return super().training_data().take(2)", "expected endless batches, got 2"),
         ("training_data", "raise OSError('no data')", "training_data fails with OSError: no data"),
     ],
@@ -155,7 +166,7 @@ def test_train_definition_that_fails_is_refused_by_one_line(
     package.mkdir()
     (package / "__init__.py").touch()
     name = "failing"
-    arguments = "self, mode" if method == "build" else "self"
+    arguments = {"build": "self, mode", "loss": "self, outputs, labels"}.get(method, "self")
     (package / f"{name}.py").write_text(
         "from sample_models.line_module import LineDefinition\n"
         f"class Failing(LineDefinition):\n    def {method}({arguments}):\n        {body}\n"
@@ -164,6 +175,45 @@ def test_train_definition_that_fails_is_refused_by_one_line(
     monkeypatch.setenv("REDRAW_MODELS", package.name)
     with pytest.raises(InvalidDefinition, match=message):
         train_model(TrainRequest(model=name, out=str(tmp_path / "run")))
+
+
+@pytest.mark.usefixtures("sample_models")
+@pytest.mark.parametrize("value", ["inf", "nan", "-inf"])
+def test_train_metric_that_is_no_number_is_null_and_named(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    package = tmp_path / f"odd_metric_{value.strip('-')}_{value.count('-')}"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "odd.py").write_text(
+        "import keras\n"
+        "from sample_models.line_module import LineDefinition\n"
+        "class Perplexity(keras.metrics.Mean):\n"
+        f"    def result(self):\n        return keras.ops.convert_to_tensor(float('{value}'), 'float32')\n"
+        "class Odd(LineDefinition):\n    def metrics(self):\n        return {'perplexity': Perplexity()}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("REDRAW_MODELS", package.name)
+    caplog.set_level("WARNING")
+    run = train_model(TrainRequest(model="odd", out=str(tmp_path / "run"), max_steps=4))
+    assert run.metrics["perplexity"] is None
+    assert isinstance(run.metrics["loss"], float)
+    assert "step 4: expected finite metrics, got perplexity: recorded as null" in caplog.text
+    assert _strict((tmp_path / "run" / "run.json").read_text())["metrics"]["perplexity"] is None
+    assert _strict((tmp_path / "run" / "metrics.jsonl").read_text())["metrics"]["perplexity"] is None
+    request = {"model": "odd", "source": run, "catalogue": str(tmp_path / "c")}
+    assert select_checkpoint(CheckpointRequest(**request, latest=True)).metrics == run.metrics
+    with pytest.raises(CheckpointNotFound, match="expected checkpoints with metric 'perplexity'"):
+        select_checkpoint(CheckpointRequest(**request, best="perplexity"))
+
+
+def _strict(text: str) -> Any:
+    """JSON as every other reader takes it: without Python's names for what is no number."""
+
+    def refuse(word: str) -> Any:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def test_train_full_disk_is_one_clear_error(tiny_disk: Path) -> None:

@@ -12,7 +12,7 @@ from redraw.validate.validator import examine
 
 STATIC = [
     *("graph-size", "files-whole", "digest", "serve-tag", "finite-weights", "method-names"),
-    *("live-signatures", "custom-ops", "host-code", "unreached-functions", "single-copy"),
+    *("live-signatures", "custom-ops", "accelerator-ops", "host-code", "unreached-functions", "single-copy"),
     *(
         "inference-ops",
         "weights-source",

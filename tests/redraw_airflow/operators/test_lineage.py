@@ -8,7 +8,7 @@ from redraw_airflow.operators.lineage import Traced, describe_lineage, trace_arg
 from redraw_airflow.operators.training import PushModelOperator
 from tests.redraw_airflow.deciding import CHECKPOINT, EXPORT, RELEASE, VERSION
 
-READ = Traced(uri=Uri("gs://checkpoints/mnist/1000-abc"), version="abc")
+READ = Traced(uri=Uri("gs://checkpoints/mnist/1000-abc"), version=CHECKPOINT.digest)
 
 
 def test_trace_record_of_a_release_leads_from_its_checkpoint_to_its_version() -> None:
@@ -47,7 +47,7 @@ def test_describe_lineage_names_datasets_by_where_they_lie() -> None:
         ("gs://checkpoints", "mnist/1000-abc"),
         ("file", "/shared/mnist/1"),
     ]
-    assert lineage.inputs[0].facets["version"].datasetVersion == "abc"
+    assert lineage.inputs[0].facets["version"].datasetVersion == CHECKPOINT.digest
 
 
 def test_lineage_of_a_push_that_failed_still_says_what_it_read() -> None:

@@ -236,7 +236,7 @@ def test_backfill_by_command_with_a_stage_killed_half_way_does_every_day_but_the
     assert "checksum" in failed.reason
     path = f"dags/{DAG}/dagRuns/{runs['2025-03-01']['dag_run_id']}/taskInstances"
     states = {task["task_id"]: task["state"] for task in airflow_api._get(path)["task_instances"]}
-    assert states == dict.fromkeys(("plan", "reexport", "summary"), "skipped")
+    assert states == dict.fromkeys(("plan", "approve", "reexport", "summary"), "skipped")
 
 
 @pytest.mark.timeout(600)

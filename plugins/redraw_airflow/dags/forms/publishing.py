@@ -45,6 +45,12 @@ def roll_back_form() -> dict[str, Param]:
             "Why older weights may be live",
             "Needed where a version is named that was trained before the live one.",
         ),
+        "allow_rejected": optional_field(
+            "string",
+            "Roll back",
+            "Why a rejected version may be live again",
+            "Needed where a version is named that somebody rolled back from.",
+        ),
         "bucket": bucket_field("Roll back"),
     }
 

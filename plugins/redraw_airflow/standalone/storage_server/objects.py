@@ -183,7 +183,14 @@ class Objects:
         size = content.stat().st_size
         with self._replacing(place, match):
             self._newest = max(self._newest + 1, time.time_ns() // 1000)
-            values = (*place, self._newest, size, crc32c, time.time(), json.dumps(dict(properties)))
+            values = (
+                *place,
+                self._newest,
+                size,
+                crc32c,
+                time.time(),
+                json.dumps(dict(properties), allow_nan=False),
+            )
             content.rename(self._contents / str(self._newest))
             self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         return _described(values)

@@ -97,7 +97,7 @@ async def _ask(asked: AskRequest) -> bytes:
     if _turn.locked():
         raise WorkersBusy("expected no other request, got one that is being answered. Ask again in a moment.")
     async with _turn:
-        request = json.dumps(asked.to_json()).encode()
+        request = json.dumps(asked.to_json(), allow_nan=False).encode()
         return await run_worker(_COMMAND, request, seconds=_SECONDS, memory_bytes=_MEMORY_BYTES)
 
 

@@ -142,7 +142,7 @@ def _of_version(model: str, version: int, pointer: LivePointer, release: Release
 
 def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
     previous = pointer.previous
-    if previous is None or previous in pointer.pruning:
+    if previous is None or previous in pointer.pruning or str(previous) in pointer.rejected:
         return
     yield Action(
         name="roll-back",
@@ -162,6 +162,8 @@ def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
     before = f" take the place of {pointer.version}" if pointer.version is not None else " be the first"
     reasons = _reasons_for(version, pointer)
     older = " Its weights are older than those of the live version." if "allow_older" in reasons else ""
+    if (rejected := pointer.rejected.get(str(version))) is not None:
+        older += f" It was rejected: {rejected}."
     return Action(
         name="make-live",
         button="Make live",
@@ -176,9 +178,10 @@ def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
 
 
 def _reasons_for(version: int, pointer: LivePointer) -> tuple[str, ...]:
-    """Older weights need a reason of their own; a form that says so asks for it."""
+    """Older weights and rejected versions need reasons of their own; a form that says so asks for them."""
     older = pointer.version is not None and trained_before(version, pointer.version)
-    return ("reason", "allow_older") if older else ("reason",)
+    needed = {"reason": True, "allow_older": older, "allow_rejected": str(version) in pointer.rejected}
+    return tuple(name for name, asked in needed.items() if asked)
 
 
 def _canary(model: str, version: int, pointer: LivePointer) -> Action:

@@ -67,7 +67,7 @@ def _curl(url: str, name: str, signature: Signature, body: str) -> str:
         program = f"import json; print(json.dumps({body}))"
         return f"python3 -c {shlex.quote(program)} |\n  {send} -d @-"
     inputs = {key: _nested(spec) for key, spec in sorted(signature.inputs.items())}
-    text = json.dumps({"signature_name": name, "inputs": inputs})
+    text = json.dumps({"signature_name": name, "inputs": inputs}, allow_nan=False)
     return f"{send} \\\n  -d {shlex.quote(text)}"
 
 
@@ -86,7 +86,7 @@ def _python(url: str, body: str) -> str:
 
 def _quoted(text: object) -> str:
     """A text or a dict of texts as Python and JSON both write it, in quotes that a shell leaves alone."""
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False, allow_nan=False)
 
 
 def _sizes(spec: TensorSpec) -> list[int]:

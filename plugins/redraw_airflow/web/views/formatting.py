@@ -29,9 +29,9 @@ def as_change(kind: str) -> str:
     return _CHANGES[kind]
 
 
-def as_figure(value: float, digits: int = 4) -> str:
-    """A metric with the digits that count."""
-    return f"{value:.{digits}g}"
+def as_figure(value: float | None, digits: int = 4) -> str:
+    """A metric with the digits that count; records have none for NaN and infinity."""
+    return "not a number" if value is None else f"{value:.{digits}g}"
 
 
 def as_time(moment: str) -> str:

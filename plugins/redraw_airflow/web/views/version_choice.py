@@ -68,7 +68,8 @@ def _names(version: int, pointer: LivePointer) -> list[str]:
     names += sorted(
         name for name, labelled in pointer.labels.items() if labelled == version and name != "stable"
     )
-    return [*names, "pinned"] if str(version) in pointer.pinned else names
+    marks = {"pinned": pointer.pinned, "rejected": pointer.rejected}
+    return [*names, *(mark for mark, versions in marks.items() if str(version) in versions)]
 
 
 def _likely(pointer: LivePointer, release: Release, others: list[int]) -> int | None:
@@ -84,7 +85,7 @@ def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, st
         row: The version.
 
     Returns:
-        Pairs: what it is (`live`, `previous`, `canary`, `pinned`, `pruned`), and more about
+        Pairs: what it is (`live`, `previous`, `canary`, `pinned`, `rejected`, `pruned`), and more about
         that in a sentence, which may be empty.
     """
     version = row.version
@@ -96,6 +97,7 @@ def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, st
             "It is served next to the live version." if pointer.labels.get("canary") == version else None,
         ),
         ("pinned", pointer.pinned.get(str(version))),
+        ("rejected", pointer.rejected.get(str(version))),
         ("pruned", f"Its objects were removed at {row.pruned_at}." if row.pruned_at else None),
         ("pruning", "Its objects are being removed." if version in pointer.pruning else None),
     ]

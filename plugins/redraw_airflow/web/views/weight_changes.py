@@ -52,7 +52,7 @@ class WeightChanges:
         return await asyncio.shield(self._asked[pair])
 
     async def _work_out(self, pair: DifferencesRequest) -> WeightDifferences:
-        request = json.dumps(pair.to_json()).encode()
+        request = json.dumps(pair.to_json(), allow_nan=False).encode()
         answer = await run_worker(_COMMAND, request, seconds=_SECONDS, memory_bytes=_MEMORY_BYTES)
         found = WeightDifferences.from_text(answer, "the worker's answer")
         self._known[pair] = found

@@ -21,10 +21,12 @@ from typing import Any
 from redraw.checkpoint.bundle.dtypes import dtype_name, has_fixed_size, numpy_dtype
 from redraw.checkpoint.bundle.encoding import MalformedError, encode_slice_key
 from redraw.checkpoint.bundle.messages import BundleEntryProto, BundleHeaderProto, parse_message
-from redraw.checkpoint.bundle.slices import check_cover
+from redraw.checkpoint.bundle.slices import Uncovered, check_cover
 from redraw.checkpoint.bundle.table import read_table
+from redraw.records.forms import HIGHEST_RANK
 
 __all__ = [
+    "LARGEST_INDEX",
     "TensorEntry",
     "TensorSlice",
     "check_size",
@@ -36,7 +38,9 @@ __all__ = [
 
 _FORMAT_VERSION = 1
 _MOST_SHARDS = 99_999  # five digits in a shard's name
-_HIGHEST_RANK = 254  # of a TensorShape
+# A tensor's name takes some hundred bytes, a million tensors some hundred megabytes.
+_LONGEST_KEY = 8192
+LARGEST_INDEX = 256 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +79,7 @@ class TensorEntry:
         size: Its bytes, in all slices.
         crc32c: Its masked checksum; 0 when it has slices.
         slices: Its parts, where it is partitioned.
+        gaps: What its parts lack to be the whole; empty if they lack nothing.
     """
 
     key: str
@@ -85,6 +90,18 @@ class TensorEntry:
     size: int
     crc32c: int
     slices: tuple[TensorSlice, ...] = ()
+    gaps: str = ""
+
+    def demand_whole(self, where: str) -> None:
+        """Refuse to read a tensor whose parts do not cover it.
+
+        Raises:
+            CheckpointCorrupt: It is one; a slot of a partitioned variable may be.
+        """
+        if self.gaps:
+            raise MalformedError(f"slices of all of {list(self.shape)}", self.gaps).found_in(
+                where, f"tensor {self.key!r}"
+            )
 
     @property
     def pieces(self) -> tuple[TensorEntry, ...] | tuple[TensorSlice, ...]:
@@ -116,9 +133,13 @@ def read_entries(index: Path, name: str = "") -> tuple[int, dict[str, TensorEntr
         CheckpointCorrupt: The index is damaged or contradicts itself.
         FileNotFoundError: There is no such file.
     """
-    table = dict(read_table(index, name))
     what = "header"
     try:
+        if (size := index.stat().st_size) > LARGEST_INDEX:
+            raise MalformedError(f"an index of at most {LARGEST_INDEX} bytes", f"{size}")
+        table = dict(read_table(index, name))
+        if (longest := max(map(len, table), default=0)) > _LONGEST_KEY:
+            raise MalformedError(f"names of at most {_LONGEST_KEY} bytes", f"{longest}")
         shards = _shard_count(table.pop(b"", b""))
         stored = {}
         for key, value in table.items():
@@ -141,7 +162,7 @@ def digest_entries(entries: Mapping[str, TensorEntry]) -> str:
         entry = entries[key]
         parts = sorted((part.starts, part.shape, part.size, part.crc32c) for part in entry.slices)
         line = [key, entry.dtype, entry.shape, parts, entry.size, entry.crc32c]
-        digest.update(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        digest.update(json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n")
     return digest.hexdigest()
 
 
@@ -162,8 +183,8 @@ def _parse_entry(value: bytes, shards: int) -> Any:
     dtype = dtype_name(entry.dtype)
     if dtype is None:
         raise MalformedError("a dtype of TensorFlow", f"number {entry.dtype}")
-    if entry.shape.unknown_rank or len(entry.shape.dim) > _HIGHEST_RANK:
-        raise MalformedError(f"a rank of 0 to {_HIGHEST_RANK}", f"{len(entry.shape.dim)} dimensions or none")
+    if entry.shape.unknown_rank or len(entry.shape.dim) > HIGHEST_RANK:
+        raise MalformedError(f"a rank of 0 to {HIGHEST_RANK}", f"{len(entry.shape.dim)} dimensions or none")
     if entry.slices:
         return entry
     if entry.offset < 0 or entry.size < 0 or not 0 <= entry.shard_id < shards:
@@ -181,10 +202,15 @@ def _tensor(key: bytes, entry: Any, stored: Mapping[bytes, Any], taken: set[byte
             shard=entry.shard_id, offset=entry.offset, size=entry.size, crc32c=entry.crc32c,
         )  # fmt: skip
     parts = tuple(_slice(key, proto, entry, shape, stored, taken) for proto in entry.slices)
-    check_cover(shape, [(part.starts, part.shape) for part in parts])
+    gaps = ""
+    try:
+        check_cover(shape, [(part.starts, part.shape) for part in parts])
+    # Slots of a partitioned variable each claim its whole shape. Only what is read has to be whole.
+    except Uncovered as err:
+        gaps = f"{err.got} of {math.prod(shape)} elements"
     return TensorEntry(
         key=decode_text(key), dtype=dtype, shape=shape,
-        shard=0, offset=0, size=sum(part.size for part in parts), crc32c=0, slices=parts,
+        shard=0, offset=0, size=sum(part.size for part in parts), crc32c=0, slices=parts, gaps=gaps,
     )  # fmt: skip
 
 

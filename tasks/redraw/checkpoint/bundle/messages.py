@@ -9,8 +9,8 @@ Source:
     https://github.com/tensorflow/tensorflow/tree/v2.21.0/tensorflow/core/protobuf
     (tensor_bundle.proto, trackable_object_graph.proto, saved_model.proto,
     meta_graph.proto), tensorflow/python/training (checkpoint_state.proto),
-    tensorflow/core/util/event.proto and tensorflow/core/framework (tensor_shape.proto,
-    tensor_slice.proto, versions.proto, graph.proto, function.proto, node_def.proto);
+    tensorflow/core/util (event.proto, saved_tensor_slice.proto) and tensorflow/core/framework
+    (tensor_shape.proto, tensor_slice.proto, versions.proto, graph.proto, function.proto, node_def.proto);
     https://github.com/tensorflow/serving/tree/2.19.1/tensorflow_serving/apis
     (prediction_log.proto, predict.proto, model.proto).
 """
@@ -33,6 +33,7 @@ __all__ = [
     "PredictionLog",
     "SavedMetadata",
     "SavedModel",
+    "SavedTensorSlices",
     "TensorShapeProto",
     "TensorSliceProto",
     "TrackableObjectGraph",
@@ -95,6 +96,15 @@ Event
     SessionLog session_log = 7
 SessionLog
     int32 status = 1
+SavedTensorSlices
+    SavedTensorSliceMeta meta = 1
+SavedTensorSliceMeta
+    repeated SavedSliceMeta tensor = 1
+SavedSliceMeta
+    bytes name = 1
+    TensorShapeProto shape = 2
+    int32 type = 3
+    repeated TensorSliceProto slice = 4
 SavedModel
     int64 saved_model_schema_version = 1
     repeated MetaGraphDef meta_graphs = 2
@@ -204,6 +214,7 @@ Event = _message("Event")
 PredictionLog = _message("PredictionLog")
 SavedMetadata = _message("SavedMetadata")
 SavedModel = _message("SavedModel")
+SavedTensorSlices = _message("SavedTensorSlices")
 
 
 def parse_message(message_class: Any, data: bytes) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,10 +55,16 @@ class LocalShard:
 
         Raises:
             FileNotFoundError: There is no such file.
+            IsADirectoryError: It is a folder, a pipe or a device.
         """
         self.name = os.fspath(path)
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.size = os.fstat(self.descriptor).st_size
+        # Not blocking: to open a pipe would wait for who writes into it.
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        status = os.fstat(self.descriptor)
+        self.size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise IsADirectoryError(errno.EISDIR, "no regular file", self.name)
 
     def read(self, offset: int, size: int) -> bytes:
         """Some of its bytes."""

@@ -9,11 +9,15 @@ from collections.abc import Sequence
 
 from redraw.checkpoint.bundle.encoding import MalformedError
 
-__all__ = ["check_cover"]
+__all__ = ["Uncovered", "check_cover"]
 
 _Box = tuple[tuple[int, ...], tuple[int, ...]]
 # TensorFlow partitions along one axis, DTensor along one for each mesh dimension.
 _MOST_PARTITIONED_AXES = 8
+
+
+class Uncovered(MalformedError):
+    """Slices have fewer elements than the tensor."""
 
 
 def check_cover(shape: Sequence[int], boxes: Sequence[_Box]) -> None:
@@ -24,6 +28,7 @@ def check_cover(shape: Sequence[int], boxes: Sequence[_Box]) -> None:
         boxes: The start and the length of each slice in every dimension.
 
     Raises:
+        Uncovered: They have fewer elements than the tensor.
         MalformedError: A slice reaches beyond the tensor, or an element is in none or in more
             than one.
     """
@@ -32,6 +37,8 @@ def check_cover(shape: Sequence[int], boxes: Sequence[_Box]) -> None:
             if start < 0 or length < 0 or start + length > size:
                 raise MalformedError(f"slices within {list(shape)}", f"{length} from {start} on")
     total, covered = math.prod(shape), sum(math.prod(lengths) for _, lengths in boxes)
+    if covered < total:
+        raise Uncovered(f"slices of {total} elements in all", f"{covered}")
     if covered != total:
         raise MalformedError(f"slices of {total} elements in all", f"{covered}")
     if total and not _corners_cancel(shape, [box for box in boxes if math.prod(box[1])]):

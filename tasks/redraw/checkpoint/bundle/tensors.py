@@ -105,6 +105,7 @@ class BundleTensors(ABC):
                 64 dimensions.
         """
         entry = self.entries[key]
+        entry.demand_whole(self.index_name)
         dtype = numpy_dtype(entry.dtype)
         if dtype is None or len(entry.shape) > _MOST_NUMPY_DIMENSIONS:
             raise CheckpointMismatch(

@@ -20,7 +20,14 @@ from redraw.checkpoint.catalogue.saved_at import SavingTimes
 from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, find_recorded, folder_name
 from redraw.checkpoint.formats.locate import Located, locate_checkpoint
 from redraw.checkpoint.formats.source import open_located
-from redraw.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound, InvalidName, NewerRecord
+from redraw.errors import (
+    CheckpointCorrupt,
+    CheckpointError,
+    CheckpointNotFound,
+    DiskFull,
+    InvalidName,
+    InvalidRecord,
+)
 from redraw.records import Checkpoint
 from redraw.records.results import AdoptedCheckpoint, AdoptionReport, BrokenCheckpoint
 from redraw.requests import AdoptRequest
@@ -138,7 +145,7 @@ class _Adoption:
         try:
             located = candidate.locate()
             return None if located is None else self.record(located)
-        except (CheckpointError, InvalidName, NewerRecord) as err:
+        except (CheckpointError, DiskFull, InvalidName, InvalidRecord) as err:
             return BrokenCheckpoint(uri=candidate.uri, reason=str(err))
 
     def record(self, located: Located) -> _Outcome:
@@ -176,12 +183,19 @@ class _Adoption:
 
 
 def _prefix(located: Located) -> str:
-    """What the files' names begin with in the catalogue; those of Keras keep their ending."""
+    """What the files' names begin with in the catalogue; those of Keras keep their ending.
+
+    An index of shards keeps its name, for it names these.
+    """
+    if located.kind == "sharded":
+        return located.name
     return PREFIX + (Path(located.name).suffix if located.kind in ("hdf5", "archive") else "")
 
 
 def _names_in_catalogue(located: Located) -> dict[str, Path]:
     folder = Path(located.folder.uri)
+    if located.kind == "sharded":
+        return {file.name: folder / file.name for file in located.files}
     return {
         f"{_prefix(located)}{file.name.removeprefix(located.name)}": folder / file.name
         for file in located.files

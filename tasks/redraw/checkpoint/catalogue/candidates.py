@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from redraw.checkpoint.formats.folder import Folder, FoundFile
-from redraw.checkpoint.formats.locate import KERAS_FILE, Located, list_located, step_in_name
+from redraw.checkpoint.formats.locate import (
+    KERAS_FILE,
+    PIECE,
+    SHARD_INDEX,
+    SHARD_OF_KERAS,
+    Located,
+    list_located,
+    step_in_name,
+)
 from redraw.errors import CheckpointCorrupt
 from redraw.storage.opening import StoredObject, open_storage
 from redraw.uri import Uri
 
 __all__ = ["Candidate", "list_candidates"]
+
+logger = logging.getLogger(__name__)
 
 _SUFFIX = re.compile(r"(\.index|\.data-\d+-of-\d+|\.meta|-\d{5}-of-\d{5})\Z")
 # The weights of a SavedModel are a checkpoint as well, but of none that training saved.
@@ -72,7 +83,9 @@ def list_candidates(uri: Uri, *, recursive: bool) -> Iterator[Candidate]:
         StorageError: The bucket cannot be listed.
     """
     for stem, items in _grouped(open_storage(uri).walk(deep=recursive)):
-        if any(_is_of_checkpoint(item.name) for item in items) and not _SAVED_MODEL.fullmatch(stem):
+        if PIECE.fullmatch(stem):
+            logger.info("skipped %s: it is a part of no whole checkpoint", uri / stem)
+        elif any(_is_of_checkpoint(item.name) for item in items) and not _SAVED_MODEL.fullmatch(stem):
             folder, _, name = stem.rpartition("/")
             files = (_file(item, folder) for item in items)
             where = uri / folder if folder else uri
@@ -88,9 +101,12 @@ def _grouped(objects: Iterable[StoredObject]) -> Iterator[tuple[str, list[Stored
     pending: list[tuple[str, list[StoredObject]]] = []
     for item in objects:
         stem = _SUFFIX.sub("", item.name)
-        while pending and not item.name.startswith(pending[-1][0]):
+        while pending and not item.name.startswith(pending[-1][0].removesuffix(SHARD_INDEX)):
             yield pending.pop()
-        known = next((items for name, items in pending if name == stem), None)
+        # In this order of names an index of Keras comes before its shards.
+        shard = SHARD_OF_KERAS.fullmatch(item.name)
+        index = f"{shard['base']}{SHARD_INDEX}" if shard else stem
+        known = next((items for name, items in pending if name in (stem, index)), None)
         if known is None:
             pending.append((stem, known := []))
         known.append(item)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from redraw.checkpoint.catalogue.store import folder_name, read_record
-from redraw.errors import CheckpointNotFound, NewerRecord
+from redraw.errors import CheckpointNotFound, InvalidRecord, printable
 from redraw.names import CHECKPOINT_RECORD, ModelName
-from redraw.records import Checkpoint, UnreadableRecord
+from redraw.records import Checkpoint, UnreadableRecord, format_metrics
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointRequest, CheckpointsRequest
 from redraw.storage.opening import map_ahead, open_storage
@@ -39,10 +39,9 @@ def list_catalogue(request: CheckpointsRequest) -> CheckpointList:
         request: The model, the catalogue, and between which times and of which steps.
 
     Returns:
-        The records; those that a newer version of Redraw wrote are listed apart.
+        The records; those that are damaged, or that a newer version of Redraw wrote, are listed apart.
 
     Raises:
-        InvalidRecord: A record is damaged.
         StorageError: The catalogue cannot be read.
     """
     unreadable: list[UnreadableRecord] = []
@@ -76,20 +75,20 @@ def list_checkpoints(
         model: The definition's name.
         trained_from: Those trained then or later, as records have times.
         trained_to: Those trained before.
-        unreadable: Takes the records that a newer version of Redraw wrote, which are passed over and logged.
+        unreadable: Takes the records that are damaged, or that a newer version of Redraw wrote; they are
+            skipped and logged.
 
     Yields:
         The records, in no order that says anything.
 
     Raises:
-        InvalidRecord: A record is damaged.
         StorageError: The catalogue cannot be read.
     """
     for found in _records(catalogue, model, ""):
-        if isinstance(found, UnreadableRecord):
-            logger.warning("passed over: %s", found.reason)
+        if isinstance(found, _Unreadable):
+            logger.warning("skipped: %s", found.error)
             if unreadable is not None:
-                unreadable.append(found)
+                unreadable.append(UnreadableRecord(uri=found.uri, reason=str(found.error)))
         elif (trained_from or "") <= found.trained_at and not (trained_to and found.trained_at >= trained_to):
             yield found
 
@@ -113,7 +112,7 @@ def choose_checkpoint(request: CheckpointRequest) -> Checkpoint:
     for found in list_checkpoints(request.catalogue, request.model):
         metrics |= set(found.metrics)
         lower |= set(found.lower_is_better)
-        if metric is None or math.isfinite(found.metrics.get(metric, math.nan)):
+        if metric is None or found.metrics.get(metric) is not None:
             falling = metric is not None and metric.removeprefix("average_") in lower
             best = [max([*best, found], key=lambda item: (_merit(item, metric, falling), _age(item)))]
     if not best:
@@ -143,7 +142,7 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
 
     Raises:
         CheckpointNotFound: There is none of that name, or there are several.
-        NewerRecord: A newer version of Redraw wrote its record.
+        InvalidRecord: Its record is damaged, or a newer version of Redraw wrote it.
         StorageError: The catalogue cannot be read.
     """
     where = catalogue.absolute() / model
@@ -153,8 +152,8 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
     step, _, digest = name.partition("-")
     found: list[Checkpoint] = []
     for record in _records(catalogue, model, f"{step}-{digest[:12]}"):
-        if isinstance(record, UnreadableRecord):
-            raise NewerRecord(record.reason)
+        if isinstance(record, _Unreadable):
+            raise record.error
         found.append(record)
     if len(found) != 1:
         shown = ", ".join(f"{item.step}-{item.digest[:12]} of {item.trained_at}" for item in found[:_SHOWN])
@@ -165,7 +164,15 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
     return found[0]
 
 
-def _records(catalogue: Uri, model: ModelName, name: str) -> Iterator[Checkpoint | UnreadableRecord]:
+@dataclass(frozen=True, kw_only=True)
+class _Unreadable:
+    """A checkpoint whose record cannot be read."""
+
+    uri: str
+    error: InvalidRecord
+
+
+def _records(catalogue: Uri, model: ModelName, name: str) -> Iterator[Checkpoint | _Unreadable]:
     storage = open_storage(catalogue.absolute())
     folders = (
         item.name.removesuffix(f"/{CHECKPOINT_RECORD}")
@@ -173,11 +180,11 @@ def _records(catalogue: Uri, model: ModelName, name: str) -> Iterator[Checkpoint
         if item.name.endswith(f"/{CHECKPOINT_RECORD}")
     )
 
-    def read(folder: str) -> Checkpoint | UnreadableRecord | None:
+    def read(folder: str) -> Checkpoint | _Unreadable | None:
         try:
             return read_record(storage, folder)
-        except NewerRecord as err:
-            return UnreadableRecord(uri=f"{storage.uri}/{folder}", reason=str(err))
+        except InvalidRecord as err:
+            return _Unreadable(uri=f"{storage.uri}/{folder}", error=err)
 
     # One that was removed since it was listed is no longer a checkpoint.
     found = map_ahead(read, folders)
@@ -185,7 +192,7 @@ def _records(catalogue: Uri, model: ModelName, name: str) -> Iterator[Checkpoint
 
 
 def _merit(checkpoint: Checkpoint, metric: str | None, falling: bool) -> float:
-    value = checkpoint.metrics[metric] if metric else 0.0
+    value = (metric and checkpoint.metrics[metric]) or 0.0
     return -value if falling else value
 
 
@@ -212,7 +219,7 @@ def print_checkpoints(listed: CheckpointList) -> None:
         table.add_column(heading, justify="right" if heading == "Bytes" else "left", overflow="fold")
     for checkpoint in listed.checkpoints:
         # As they are: a file's name may hold what rich would take for a style.
-        table.add_row(*(Text(cell) for cell in _cells(checkpoint)))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(checkpoint)))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
@@ -223,6 +230,6 @@ def _cells(checkpoint: Checkpoint) -> tuple[str, ...]:
         checkpoint.format,
         f"{checkpoint.size_bytes:,}",
         checkpoint.run or "",
-        ", ".join(f"{name} {value:.4g}" for name, value in checkpoint.metrics.items()),
+        format_metrics(checkpoint.metrics),
         "in the catalogue" if checkpoint.prefix else checkpoint.uri,
     )

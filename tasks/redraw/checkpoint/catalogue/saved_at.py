@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from redraw.checkpoint.formats.event_file import EVENT_FILES, times_in_event_files
+from redraw.checkpoint.formats.folder import FoundFile
 from redraw.checkpoint.formats.locate import Located
-from redraw.checkpoint.formats.state_file import STATE_FILE, times_in_state_file
-from redraw.records.times import format_time
-from redraw.storage.opening import Storage, open_storage
+from redraw.checkpoint.formats.state_file import STATE_BYTES, STATE_FILE, times_in_state_file
+from redraw.errors import CheckpointCorrupt
+from redraw.records.times import format_time, is_moment
+from redraw.storage.opening import Storage, StoredObject, open_storage
+from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
-__all__ = ["SavingTimes"]
+__all__ = ["SavingTimes", "last_written"]
 
 # More than the folders whose checkpoints are looked at at once.
 _FOLDERS = 64
+_MOST_EVENT_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,23 +54,46 @@ class SavingTimes:
             StorageError: The bucket cannot be read.
         """
         noted = self._noted(located.folder.uri)
-        written = max(file.written_at for file in located.files)
-        return format_time(noted.names.get(located.name) or noted.steps.get(step) or written)
+        said = (noted.names.get(located.name), noted.steps.get(step))
+        noted_at = next((seconds for seconds in said if seconds and is_moment(seconds)), None)
+        return last_written(located.uri, located.files) if noted_at is None else format_time(noted_at)
+
+
+def last_written(uri: str, files: Iterable[FoundFile]) -> str:
+    """When the newest of a checkpoint's files was written, as records have times.
+
+    Raises:
+        CheckpointCorrupt: No record can have that time.
+    """
+    try:
+        return format_time(max(file.written_at for file in files))
+    except ValueError as err:
+        raise CheckpointCorrupt(f"{uri}: {err}. Set its files' time, or copy them.") from err
 
 
 def _read_notes(folder: Uri) -> _Noted:
     storage = open_storage(folder)
     # Listed first: then it is known that there is a bucket, when the next file is not there.
-    events = [item.name for item in storage.walk(EVENT_FILES, deep=False)]
-    state = storage.read(STATE_FILE)
+    events = list(_within(storage.walk(EVENT_FILES, deep=False)))
+    state = storage.read(STATE_FILE, STATE_BYTES)
     names = {} if state is None else times_in_state_file(state, f"{folder}/{STATE_FILE}")
     return _Noted(steps=_read_events(storage, events) if events else {}, names=names)
 
 
-def _read_events(storage: Storage, names: list[str]) -> dict[int, float]:
+def _within(events: Iterable[StoredObject]) -> Iterator[StoredObject]:
+    """The first event files, as many as are worth to be read for times."""
+    left = _MOST_EVENT_BYTES
+    for item in events:
+        left -= item.size
+        if left < 0:
+            return
+        yield item
+
+
+def _read_events(storage: Storage, events: list[StoredObject]) -> dict[int, float]:
     if not storage.uri.is_bucket:
-        return times_in_event_files(Path(storage.uri, name) for name in names)
-    with tempfile.TemporaryDirectory(prefix="redraw-events-") as scratch:
-        for name in names:
-            storage.download(name, Path(scratch, name))
-        return times_in_event_files(Path(scratch, name) for name in names)
+        return times_in_event_files(Path(storage.uri, item.name) for item in events)
+    with scratch_folder("events", sum(item.size for item in events)) as scratch:
+        for item in events:
+            storage.download(item.name, scratch / item.name)
+        return times_in_event_files(scratch / item.name for item in events)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from redraw.checkpoint.catalogue.fetching import fetch_files
-from redraw.errors import CheckpointMismatch
+from redraw.errors import CheckpointMismatch, InvalidRecord
 from redraw.names import CHECKPOINT_RECORD
 from redraw.records import Checkpoint
 from redraw.storage.files import scan_file
@@ -149,5 +149,10 @@ def read_record(storage: Storage, folder: str) -> Checkpoint | None:
     if text is None:
         return None
     record = Checkpoint.from_text(text, f"{storage.uri}/{name}")
+    if storage.uri.is_bucket and not record.prefix and not record.uri.is_bucket:
+        raise InvalidRecord(
+            f"{storage.uri}/{name}: expected a checkpoint in a bucket, got {record.uri} of some machine."
+            " Adopt it again without leaving it in place."
+        )
     where = storage.uri / folder if folder else storage.uri
     return replace(record, uri=where.absolute()) if record.prefix else record

@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from redraw.checkpoint.bundle.entries import TensorEntry, read_entries
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import LARGEST_INDEX, TensorEntry, read_entries
 from redraw.checkpoint.bundle.prefix import find_bundle_prefix, shard_name
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.shard_reader import OpenShards, Piece
@@ -107,6 +108,9 @@ class RemoteBundle(BundleTensors):
         self._ahead = ReadAhead(self._read)
         index = self._folder.files[f"{self._prefix}.index"]
         self.index_name = self._folder.uri_of(index.name)
+        if index.size > LARGEST_INDEX:
+            damage = MalformedError(f"an index of at most {LARGEST_INDEX} bytes", f"{index.size}")
+            raise damage.found_in(self.index_name)
         with tempfile.NamedTemporaryFile() as file:
             for offset in range(0, index.size, LARGEST_PART):
                 file.write(self._folder.read(index, offset, LARGEST_PART))

@@ -10,11 +10,12 @@ from typing import Any, TypeGuard
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.bundle.messages import SavedMetadata, parse_message
 from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.records.json_text import parse_json
 
 __all__ = ["Configuration", "read_configuration"]
 
 _METADATA = "keras_metadata.pb"
-_LARGEST = 64 * 1024 * 1024
+_LARGEST, _DEEPEST = 16 << 20, 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,8 @@ def _of_saved_model(source: Any) -> Configuration | None:
 
 def _parsed(text: str | bytes, uri: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as err:
+        return parse_json(text, _LARGEST, _DEEPEST)
+    except ValueError as err:
         raise MalformedError("a model's configuration in JSON", str(err)[:100]).found_in(uri) from err
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from functools import lru_cache
 
 __all__ = ["FileRange"]
+
+# HDF5 walks its file in small steps to and fro; blocks that are kept spare a bucket many requests.
+_BLOCK, _KEPT = 64 * 1024, 32
 
 
 class FileRange(io.RawIOBase):
@@ -23,6 +27,7 @@ class FileRange(io.RawIOBase):
         super().__init__()
         self._read_at = read_at
         self._start, self._size, self._position = start, size, 0
+        self._block = lru_cache(_KEPT)(self._read_block)
 
     def readable(self) -> bool:
         """It is."""
@@ -47,10 +52,21 @@ class FileRange(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         wanted, done = min(len(view), max(0, self._size - self._position)), 0
         while done < wanted:
-            part = self._read_at(self._start + self._position, wanted - done)
+            part = self._part(wanted - done)
             if not part:
                 break
             view[done : done + len(part)] = part
             done += len(part)
             self._position += len(part)
         return done
+
+    def _part(self, wanted: int) -> bytes:
+        """Some bytes from the position on."""
+        if wanted >= _BLOCK:
+            return self._read_at(self._start + self._position, wanted)
+        number, offset = divmod(self._position, _BLOCK)
+        return self._block(number)[offset : offset + wanted]
+
+    def _read_block(self, number: int) -> bytes:
+        begin = number * _BLOCK
+        return self._read_at(self._start + begin, min(_BLOCK, self._size - begin))

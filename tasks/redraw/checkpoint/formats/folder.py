@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redraw.errors import CheckpointCorrupt
+from redraw.storage.files import demand_regular
 from redraw.storage.opening import Absent, Changed, open_storage
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
@@ -67,6 +68,8 @@ class Folder:
             CheckpointCorrupt: The file is gone, or was replaced since it was listed.
             StorageError: The bucket cannot be read.
         """
+        if self.local is not None:
+            demand_regular(self.local / file.name)
         storage = open_storage(self.uri)
         try:
             return storage.read_range(file.name, offset, min(size, _PART), file.generation)
@@ -133,7 +136,7 @@ def list_beside(uri: Uri) -> tuple[Folder, str]:
 def _listed(uri: Uri, prefix: str) -> Folder:
     found = (
         FoundFile(name=item.name, size=item.size, generation=item.generation, written_at=item.written_at)
-        for item in open_storage(uri).list(prefix)
+        for item in open_storage(uri).walk(prefix)
         if item.name.count("/") < _DEPTH
     )
     return Folder(uri=uri, files={file.name: file for file in found})
@@ -143,15 +146,16 @@ def _local_files(folder: Path, prefix: str) -> dict[str, FoundFile]:
     # Of the folders in it only a SavedModel's own is of interest.
     paths = [*folder.iterdir(), *_children(folder / _VARIABLES)] if folder.is_dir() else []
     names = ((path, path.relative_to(folder).as_posix()) for path in sorted(paths))
-    return {name: _found(path, name) for path, name in names if name.startswith(prefix) and path.is_file()}
+    # What is no file of its own is refused where it is opened, and is not left out without a word.
+    return {name: _found(path, name) for path, name in names if name.startswith(prefix) and not path.is_dir()}
 
 
 def _children(folder: Path) -> Iterable[Path]:
-    return folder.iterdir() if folder.is_dir() else ()
+    return folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ()
 
 
 def _found(path: Path, name: str) -> FoundFile:
-    status = path.stat()
+    status = path.lstat()
     return FoundFile(
         name=name, size=status.st_size, generation=status.st_mtime_ns, written_at=status.st_mtime
     )

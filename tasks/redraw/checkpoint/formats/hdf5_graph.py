@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from redraw.checkpoint.formats.hdf5_objects import text_attribute, text_list
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 
-__all__ = ["graph_of_keras_2", "graph_of_keras_3"]
+__all__ = ["graph_of_keras_2", "graph_of_keras_3", "order_of_keras_2"]
 
 _MODEL, _OPTIMIZER = "model", "optimizer"
 _AVERAGES = "_model_variables_moving_average"
@@ -37,7 +38,7 @@ def graph_of_keras_3(file: Any, keys: Sequence[str]) -> ObjectGraph:
     tensors: dict[Path, SavedTensor] = {}
     for key in keys:
         group, _, number = key.rpartition("/")
-        layer = file[group].attrs.get("name", _UNNAMED) if group else _UNNAMED
+        layer = text_attribute(file[group], "name", _UNNAMED) if group else _UNNAMED
         path = ["layers" if part == _EARLY_LAYERS else part for part in key.split("/")]
         tensors[_MODEL, *path] = SavedTensor(VARIABLE_VALUE, f"{layer}/{number}", key)
     return _graph(tensors)
@@ -64,6 +65,31 @@ def graph_of_keras_2(file: Any, keys: Sequence[str]) -> ObjectGraph:
         layer, _, name = key.removeprefix(weights).partition("/")
         tensors[_MODEL, layer, _plain(name)] = SavedTensor(VARIABLE_VALUE, _plain(name), key)
     return _graph(tensors)
+
+
+def order_of_keras_2(file: Any) -> tuple[tuple[str, ...], ...]:
+    """The keys of each layer's weights, layers and weights in the order that Keras 2 loads them by.
+
+    Args:
+        file: The open file.
+
+    Returns:
+        A row for each layer that has weights.
+    """
+    held = file.get(_MODEL_GROUP, file)
+    before = f"{_MODEL_GROUP}/" if _MODEL_GROUP in file else ""
+    rows = (
+        tuple(f"{before}{layer}/{name}" for name in _listed(held[layer], "weight_names"))
+        for layer in _listed(held, "layer_names")
+        if layer in held
+    )
+    return tuple(row for row in rows if row)
+
+
+def _listed(group: Any, name: str) -> list[str]:
+    """Names in an attribute, which may be cut into several that are numbered."""
+    parts = [name] if name in group.attrs else [f"{name}{n}" for n in range(len(group.attrs))]
+    return [text for part in parts for text in text_list(group, part)]
 
 
 def _plain(name: str) -> str:

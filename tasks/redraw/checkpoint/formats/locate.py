@@ -9,10 +9,19 @@ from dataclasses import dataclass
 from redraw.checkpoint.bundle.table import MAGIC
 from redraw.checkpoint.formats.folder import Folder, FoundFile, list_beside, list_folder
 from redraw.checkpoint.formats.state_file import STATE_FILE, newest_in_state_file
-from redraw.errors import CheckpointNotFound
+from redraw.errors import CheckpointCorrupt, CheckpointNotFound, short_list
 from redraw.uri import Uri
 
-__all__ = ["KERAS_FILE", "Located", "list_located", "locate_checkpoint", "step_in_name"]
+__all__ = [
+    "KERAS_FILE",
+    "PIECE",
+    "SHARD_INDEX",
+    "SHARD_OF_KERAS",
+    "Located",
+    "list_located",
+    "locate_checkpoint",
+    "step_in_name",
+]
 
 _INDEX = ".index"
 _GRAPH_FILE = "saved_model.pb"
@@ -20,10 +29,15 @@ _VARIABLES = "variables/variables"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _TABLE = MAGIC.to_bytes(8, "little")
-KERAS_FILE = re.compile(r".+\.(keras|h5|hdf5)")
-_KERAS_ENDING = re.compile(r"(\.weights)?\.(keras|h5|hdf5)$")
+KERAS_FILE = re.compile(r".+\.(keras|h5|hdf5|weights\.json)")
+_KERAS_ENDING = re.compile(r"(\.weights)?\.(keras|h5|hdf5)$|\.weights\.json$")
+# What Keras writes with max_shard_size: `m.weights.json` says which of `m_00000.weights.h5` has what.
+SHARD_INDEX, SHARD_OF_KERAS = ".weights.json", re.compile(r"(?P<base>.+)_\d{5,}\.weights\.h5")
+# Pieces that are none of a whole: of a save that ended before its parts were merged, and of other libraries.
+PIECE = re.compile(r"(.*/)?(part-\d{5}-of-\d{5}|.+-\d+-of-\d+\.(h5|hdf5|keras))")
 _SHARD_OF_V1 = re.compile(r"(?P<prefix>.+)-\d{5}-of-\d{5}")
-_STEP = re.compile(r"-(\d+)$")
+# As many digits as a step of 63 bits may have.
+_STEP = re.compile(r"(?<!-of)-([0-9]{1,18})$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +45,7 @@ class Located:
     """One checkpoint's files.
 
     Attributes:
-        kind: `bundle`, `hdf5`, `archive` or `saver_v1`.
+        kind: `bundle`, `hdf5`, `sharded`, `archive` or `saver_v1`.
         folder: Where they are.
         name: The file in the folder, or what the names of several begin with.
     """
@@ -52,6 +66,7 @@ class Located:
         patterns = {
             "bundle": rf"{begin}\.(index|data-\d+-of-\d+)",
             "saver_v1": rf"{begin}(-\d{{5}}-of-\d{{5}})?",
+            "sharded": rf"{begin}|{re.escape(self.name.removesuffix(SHARD_INDEX))}_\d{{5,}}\.weights\.h5",
         }
         pattern = re.compile(patterns.get(self.kind, begin))
         return tuple(file for name, file in sorted(self.folder.files.items()) if pattern.fullmatch(name))
@@ -79,9 +94,15 @@ def locate_checkpoint(uri: Uri, step: int | None = None) -> Located:
         CheckpointNotFound: There is none, not that step's, or several.
         StorageError: The bucket cannot be listed.
     """
+    if PIECE.fullmatch(uri.name.removesuffix(_INDEX)):
+        raise CheckpointCorrupt(
+            f"{uri}: expected a whole checkpoint, got a part of one: of a save that ended before its parts"
+            " were merged, or of another library's shards. Name the whole, or an earlier checkpoint."
+        )
     if step is None:
-        files, name = list_beside(uri)
-        found = _named(files, name)
+        base = uri.name.removesuffix(SHARD_INDEX)
+        files, _ = list_beside(uri if base == uri.name else uri.parent / base)
+        found = _named(files, uri.name)
         if found is not None:
             return found
     folder = list_folder(uri)
@@ -108,6 +129,8 @@ def _named(folder: Folder, name: str) -> Located | None:
 
 
 def _kind(folder: Folder, file: FoundFile) -> str | None:
+    if file.name.endswith(SHARD_INDEX):
+        return "sharded"
     head = folder.read(file, 0, len(_HDF5))
     if head == _HDF5:
         return "hdf5"
@@ -125,6 +148,8 @@ def _prefix_of_shard(name: str) -> str | None:
 def list_located(folder: Folder) -> Iterator[Located]:
     """The checkpoints of a folder; one of several shards that TF1 wrote comes once for each shard."""
     for name in folder.files:
+        if PIECE.fullmatch(name.removesuffix(_INDEX)) or _is_shard(folder, name):
+            continue
         if name.endswith(_INDEX):
             yield Located(kind="bundle", folder=folder, name=name.removesuffix(_INDEX))
         elif KERAS_FILE.fullmatch(name) and "/" not in name:
@@ -135,6 +160,12 @@ def list_located(folder: Folder) -> Iterator[Located]:
             found = _named(folder, _prefix_of_shard(name) or name)
             if found is not None:
                 yield found
+
+
+def _is_shard(folder: Folder, name: str) -> bool:
+    """Whether it is one of several files of Keras, whose index lies next to it."""
+    found = SHARD_OF_KERAS.fullmatch(name)
+    return found is not None and f"{found['base']}{SHARD_INDEX}" in folder.files
 
 
 def _may_be_v1(folder: Folder, name: str) -> bool:
@@ -176,5 +207,4 @@ def _chosen(folder: Folder, known: dict[str, Located], uri: str) -> Located:
 
 
 def _listing(known: Iterable[str]) -> str:
-    names = sorted(known)
-    return ", ".join(names[:10]) + (" …" if len(names) > 10 else "") if names else "none"
+    return short_list(sorted(known), "checkpoints found", 10) or "none"

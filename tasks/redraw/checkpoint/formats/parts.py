@@ -24,7 +24,7 @@ from redraw.checkpoint.objects.trackable import ObjectGraph
 
 __all__ = ["Joined", "find_joined", "join_parts", "names_of_wholes"]
 
-_PART = re.compile(r"(?P<whole>.+)/part_(?P<number>\d+)(?P<more>/.+)?")
+_PART = re.compile(r"(?P<whole>.+)/part_(?P<number>[0-9]{1,9})(?P<more>/.+)?")
 
 Shape = tuple[int, ...]
 

@@ -6,6 +6,7 @@ does. TensorFlow is imported only when such a checkpoint is opened.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -14,13 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from redraw.checkpoint.bundle.dtypes import dtype_name, numpy_dtype
 from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import check_size
+from redraw.checkpoint.bundle.messages import SavedTensorSlices, parse_message
+from redraw.checkpoint.bundle.table import read_table
 from redraw.checkpoint.formats.locate import Located
 from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
+from redraw.records.forms import HIGHEST_RANK
 
 __all__ = ["SaverV1Source"]
 
 _SHARDS = "-?????-of-?????"
+# A number of eight bytes takes one at least, and Snappy, 22 times less.
+_MOST_EXPANSION = 200
 
 
 class SaverV1Source(StreamedSource):
@@ -40,6 +48,9 @@ class SaverV1Source(StreamedSource):
         self._folder = located.folder
         folder = located.folder.fetch(file.name for file in located.files)
         sharded = all(file.name != located.name for file in located.files)
+        size = sum(file.size for file in located.files)
+        for file in located.files:
+            self._check_declared(folder / file.name, size)
         self._reader = self._open(folder / located.name, _SHARDS if sharded else "")
         shapes = self._reader.get_variable_to_shape_map()
         dtypes = self._reader.get_variable_to_dtype_map()
@@ -57,6 +68,25 @@ class SaverV1Source(StreamedSource):
         except (errors.OpError, RuntimeError, ValueError) as err:
             raise self._damage(err).found_in(self.uri, f"tensor {key!r}") from err
         yield np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
+
+    def _check_declared(self, path: Path, size: int) -> None:
+        """Refuse what TensorFlow's reader would believe: dtypes that there are not, and any size."""
+        declared = 0
+        try:
+            _, value = next(read_table(path, self.uri), (b"", b""))
+            for tensor in parse_message(SavedTensorSlices, value).meta.tensor:
+                dtype, shape = dtype_name(tensor.type), tuple(dim.size for dim in tensor.shape.dim)
+                if dtype is None or tensor.shape.unknown_rank or len(shape) > HIGHEST_RANK:
+                    raise MalformedError(
+                        "a dtype and a shape of TensorFlow", f"{tensor.type}, {len(shape)} dimensions"
+                    )
+                check_size(dtype, shape, None)
+                held = numpy_dtype(dtype)
+                declared += math.prod(shape) * (1 if held is None else held.itemsize)
+            if declared > _MOST_EXPANSION * size:
+                raise MalformedError(f"tensors that {size} bytes can hold", f"{declared} bytes of them")
+        except MalformedError as err:
+            raise err.found_in(self.uri) from err
 
     def _open(self, path: Path, shards: str) -> Any:
         import tensorflow as tf

@@ -13,6 +13,7 @@ from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.checkpoint.formats.folder import FoundFile
 from redraw.checkpoint.formats.locate import Located, locate_checkpoint
 from redraw.checkpoint.objects.trackable import ObjectGraph
+from redraw.storage.files import demand_regular
 from redraw.uri import Uri
 
 __all__ = ["CheckpointSource", "open_checkpoint", "open_located"]
@@ -107,6 +108,7 @@ def open_checkpoint(uri: str | Path, step: int | None = None) -> CheckpointSourc
         CheckpointNotFound: There is none, not that step's, or several.
         CheckpointCorrupt: What says which tensors there are is damaged.
         CheckpointMismatch: It is none of the formats.
+        InvalidName: One of its files is a link, a pipe, a socket or a device.
         StorageError: The bucket cannot be read.
     """
     return open_located(locate_checkpoint(Uri(uri), step))
@@ -114,11 +116,18 @@ def open_checkpoint(uri: str | Path, step: int | None = None) -> CheckpointSourc
 
 def open_located(located: Located) -> CheckpointSource:
     """Open a checkpoint whose files were found already; raises as `open_checkpoint`."""
+    if located.folder.local is not None:
+        for file in located.files:
+            demand_regular(located.folder.local / file.name)
     # Each brings libraries of its own, which the others need not wait for.
     if located.kind == "bundle":
         from redraw.checkpoint.formats.bundle import BundleSource
 
         return BundleSource(located)
+    if located.kind == "sharded":
+        from redraw.checkpoint.formats.hdf5 import ShardedSource
+
+        return ShardedSource(located)
     if located.kind == "hdf5":
         from redraw.checkpoint.formats.hdf5 import Hdf5Source
 

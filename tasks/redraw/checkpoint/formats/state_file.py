@@ -12,10 +12,11 @@ from redraw.checkpoint.bundle.entries import decode_text
 from redraw.checkpoint.bundle.messages import CheckpointState
 from redraw.checkpoint.formats.folder import Folder
 
-__all__ = ["STATE_FILE", "newest_in_state_file", "times_in_state_file"]
+__all__ = ["STATE_BYTES", "STATE_FILE", "newest_in_state_file", "times_in_state_file"]
 
 STATE_FILE = "checkpoint"
-_LARGEST = 8 * 1024 * 1024
+# A training that kept 10,000 checkpoints writes about 1 MB.
+STATE_BYTES = 2 << 20
 
 
 def newest_in_state_file(folder: Folder) -> str:
@@ -37,7 +38,7 @@ def newest_in_state_file(folder: Folder) -> str:
         https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/training/checkpoint_state.proto
     """
     where = folder.uri_of(STATE_FILE)
-    state = _parse(folder.read(folder.files[STATE_FILE], 0, _LARGEST), where)
+    state = _parse(folder.read(folder.files[STATE_FILE], 0, STATE_BYTES + 1), where)
     path = decode_text(state.model_checkpoint_path)
     if not path:
         raise MalformedError("model_checkpoint_path", "none").found_in(where)
@@ -66,9 +67,11 @@ def times_in_state_file(text: bytes, where: str) -> dict[str, float]:
 
 def _parse(text: bytes, where: str) -> Any:
     state = CheckpointState()
+    if len(text) > STATE_BYTES:
+        raise MalformedError(f"at most {STATE_BYTES} bytes", "more").found_in(where)
     try:
         text_format.Parse(text, state, allow_unknown_field=True)
-    except (text_format.ParseError, UnicodeDecodeError) as err:
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
         raise MalformedError("a text with model_checkpoint_path", f"{text[:60]!r}").found_in(where) from err
     return state
 

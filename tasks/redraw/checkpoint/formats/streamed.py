@@ -21,7 +21,7 @@ __all__ = ["StreamedSource", "entry_of"]
 
 
 class StreamedSource(ABC):
-    """A checkpoint whose tensors are read in slabs along their first dimension.
+    """A checkpoint whose tensors are read in slabs.
 
     Attributes:
         uri: What it is called.
@@ -39,7 +39,7 @@ class StreamedSource(ABC):
 
     @abstractmethod
     def slabs(self, key: str) -> Iterator[np.ndarray]:
-        """A tensor's value in parts along its first dimension, in order.
+        """A tensor's value in parts, each of elements that follow each other.
 
         Raises:
             KeyError: There is no such tensor.
@@ -60,13 +60,10 @@ class StreamedSource(ABC):
         """A tensor's value; strings as an array of `bytes` objects."""
         entry = self.entries[key]
         array = np.empty(entry.shape, numpy_dtype(entry.dtype))
-        if not entry.shape:
-            array[...] = next(self.slabs(key))
-            return array
-        start = 0
+        flat, start = array.reshape(-1), 0
         for slab in self.slabs(key):
-            array[start : start + len(slab)] = slab
-            start += len(slab)
+            flat[start : start + slab.size] = slab.reshape(-1)
+            start += slab.size
         return array
 
     def expect(self, keys: Iterable[str]) -> None:  # noqa: B027 - and no format has to add to it

@@ -15,6 +15,7 @@ from typing import IO
 import google_crc32c
 
 from redraw.checkpoint.bundle.encoding import MalformedError, mask_crc32c
+from redraw.storage.files import open_regular
 
 __all__ = ["read_records"]
 
@@ -22,11 +23,12 @@ _HEADER = struct.Struct("<QI")  # the length, and its checksum
 _FOOTER = struct.Struct("<I")  # the checksum of the record
 
 
-def read_records(source: Path | bytes) -> Iterator[bytes]:
+def read_records(source: Path | bytes, longest: int | None = None) -> Iterator[bytes]:
     """The records of a TFRecord file that is not compressed.
 
     Args:
         source: The file, or its content.
+        longest: Records of more bytes are skipped, unread.
 
     Yields:
         Each record, after its checksum was seen to hold.
@@ -35,7 +37,7 @@ def read_records(source: Path | bytes) -> Iterator[bytes]:
         MalformedError: The file is cut off, or a checksum does not hold.
     """
     left = len(source) if isinstance(source, bytes) else source.stat().st_size
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+    with io.BytesIO(source) if isinstance(source, bytes) else open_regular(source) as file:
         while left:
             header = _read(file, _HEADER.size)
             length, checksum = _HEADER.unpack(header)
@@ -43,6 +45,9 @@ def read_records(source: Path | bytes) -> Iterator[bytes]:
             left -= _HEADER.size + length + _FOOTER.size
             if left < 0:
                 raise MalformedError(f"a record of {length} bytes", f"a file that ends {-left} bytes earlier")
+            if longest is not None and length > longest:
+                file.seek(length + _FOOTER.size, io.SEEK_CUR)
+                continue
             record = _read(file, length)
             (checksum,) = _FOOTER.unpack(_read(file, _FOOTER.size))
             _check(record, checksum, "a record")

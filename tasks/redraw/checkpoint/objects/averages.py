@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
+from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor, number_of
 
-__all__ = ["AVERAGE_SUFFIX", "SHADOW_MODELS", "find_averages"]
+__all__ = ["AVERAGE_SUFFIX", "SHADOW_MODELS", "find_averages", "orphaned_averages"]
 
 AVERAGE_SUFFIX = "/ExponentialMovingAverage"
 # What people call a second model that holds the averages, as `tf.train.Checkpoint(NAME=…)`.
@@ -28,12 +28,42 @@ def find_averages(keys: Iterable[str], graph: ObjectGraph | None) -> dict[str, s
         an object of its own.
     """
     if graph is None:
-        return {key.removesuffix(AVERAGE_SUFFIX): key for key in keys if key.endswith(AVERAGE_SUFFIX)}
+        known = set(keys)
+        bases = {
+            key.removesuffix(":0").removesuffix(AVERAGE_SUFFIX): key
+            for key in known
+            if key.removesuffix(":0").endswith(AVERAGE_SUFFIX)
+        }
+        return {
+            base if base in known or f"{base}:0" not in known else f"{base}:0": key
+            for base, key in bases.items()
+        }
     found = dict(_by_suffix(graph))
     for number, node in enumerate(graph.nodes):
         if any(name == _AVERAGES for name, _ in node.children):
             found.update(_of_optimizer(graph, number))
     return found
+
+
+def orphaned_averages(keys: Iterable[str], graph: ObjectGraph | None) -> list[str]:
+    """The averages that belong to no weight of a checkpoint, by their names: it had another scope, say.
+
+    Args:
+        keys: The checkpoint's tensors, with the names of those that are stored in parts.
+        graph: Its object graph; None where names have to tell.
+
+    Returns:
+        Their keys.
+    """
+    if graph is None:
+        known = set(keys)
+        averages = find_averages(known, None)
+        return sorted(average for weight, average in averages.items() if weight not in known)
+    found = set(find_averages((), graph).values())
+    lists = (_listed(graph, number, _AVERAGES) for number in range(len(graph.nodes)))
+    named = (tensor for node in graph.nodes for tensor in node.variables())
+    held = {tensor.key for tensor in named if tensor.full_name.endswith(AVERAGE_SUFFIX)}
+    return sorted((held | {tensor.key for tensors in lists for tensor in tensors}) - found)
 
 
 def _by_suffix(graph: ObjectGraph) -> Iterator[tuple[str, str]]:
@@ -70,9 +100,9 @@ def _listed(graph: ObjectGraph, number: int, attribute: str) -> list[SavedTensor
     if held is None:
         return []
     children = graph.nodes[held].children
-    ordered = (
-        sorted(children, key=lambda child: int(child[0]))
-        if all(n.isdigit() for n, _ in children)
-        else children
-    )
-    return [tensor for _, target in ordered for tensor in graph.nodes[target].variables()]
+    places = [number_of(name) for name, _ in children]
+    if None not in places:
+        children = tuple(
+            child for _, child in sorted(zip(places, children, strict=True), key=lambda pair: pair[0] or 0)
+        )
+    return [tensor for _, target in children for tensor in graph.nodes[target].variables()]

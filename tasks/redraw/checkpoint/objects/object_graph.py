@@ -20,7 +20,7 @@ from redraw.checkpoint.bundle.entries import decode_text
 from redraw.checkpoint.bundle.messages import TrackableObjectGraph, parse_message
 from redraw.checkpoint.bundle.tensors import BundleTensors
 from redraw.checkpoint.objects.roles import Role, classify_tensors, objects_apart
-from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, SavedTensor
+from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, Paths, SavedTensor
 from redraw.errors import CheckpointMismatch
 
 __all__ = [
@@ -33,6 +33,9 @@ __all__ = [
     "variables_by_path",
     "variables_from",
 ]
+
+# A layer takes some 2 kB.
+_LARGEST = 64 << 20
 
 
 def read_object_graph(bundle: BundleTensors) -> ObjectGraph | None:
@@ -51,8 +54,9 @@ def read_object_graph(bundle: BundleTensors) -> ObjectGraph | None:
     if entry is None:
         return None
     try:
-        if entry.dtype != "string" or entry.shape:
-            raise MalformedError("one string", f"{entry.dtype} {list(entry.shape)}")
+        if entry.dtype != "string" or entry.shape or entry.size > _LARGEST:
+            got = f"{entry.dtype} {list(entry.shape)} of {entry.size} bytes"
+            raise MalformedError(f"one string of at most {_LARGEST} bytes", got)
         proto = parse_message(TrackableObjectGraph, bundle.read_array(OBJECT_GRAPH_KEY).item())
         return ObjectGraph(nodes=tuple(_node(node, len(proto.nodes)) for node in proto.nodes))
     except MalformedError as err:
@@ -127,7 +131,7 @@ def variables_from(graph: ObjectGraph, start: int) -> Iterator[tuple[str, SavedT
         Path and tensor; what an optimizer, a random generator or a metric holds is left out.
     """
     yield from (("", tensor) for tensor in graph.nodes[start].variables())
-    paths, queue, apart = {start: ""}, [start], objects_apart(graph)
+    paths, queue, apart = Paths(start), [start], objects_apart(graph)
     for number in queue:
         for name, target in graph.nodes[number].children:
             if target in apart:
@@ -135,7 +139,7 @@ def variables_from(graph: ObjectGraph, start: int) -> Iterator[tuple[str, SavedT
             path = f"{paths[number]}/{name}" if paths[number] else name
             yield from ((path, tensor) for tensor in graph.nodes[target].variables())
             if target not in paths:
-                paths[target] = path
+                paths.add(target, path)
                 queue.append(target)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from redraw.checkpoint.bundle.entries import TensorEntry
@@ -50,7 +51,10 @@ _SLOT_SUFFIXES = {
     *("Adadelta", "Adadelta_1", "Ftrl", "Ftrl_1", "gradient_accumulator", "gradient_squared_accumulator"),
     *("adam_m", "adam_v", "lamb_m", "lamb_v"),
 }
+_NUMBERED = re.compile(r"_\d+$")
 _OPTIMIZER_NAMES = {"beta1_power", "beta2_power"}
+# Where Keras 2 drew its optimizers in a TF1 graph.
+_KERAS_SCOPE = re.compile(r"training(_\d+)?/[A-Z]\w*/(?P<rest>.+)")
 
 
 def classify_tensors(entries: Mapping[str, TensorEntry], graph: ObjectGraph | None) -> dict[str, Role]:
@@ -67,7 +71,8 @@ def classify_tensors(entries: Mapping[str, TensorEntry], graph: ObjectGraph | No
         The role of every key in `entries`.
     """
     if graph is None:
-        return {key: _role_by_name(key, entries) for key in entries}
+        plain = {_plain(key): entry for key, entry in entries.items()}
+        return {key: _role_by_name(_plain(key), plain) for key in entries}
     known = _roles_by_graph(graph)
     known[OBJECT_GRAPH_KEY] = Role.OBJECT_GRAPH
     return {key: known.get(key, Role.OTHER) for key in entries}
@@ -165,17 +170,47 @@ def _reached(graph: ObjectGraph, starts: Iterable[int], apart: set[int]) -> list
 
 def _role_by_name(key: str, entries: Mapping[str, TensorEntry]) -> Role:
     base, _, last = key.rpartition("/")
+    kind = _NUMBERED.sub("", last)
     if key == OBJECT_GRAPH_KEY:
         return Role.OBJECT_GRAPH
-    if key in _STEPS:
+    if key in _STEPS or (last in _STEPS and _is_count(entries[key])):
         return Role.STEP
     if key.endswith(AVERAGE_SUFFIX):
         return Role.MOVING_AVERAGE
-    if last in _SLOT_SUFFIXES and _is_variable(base, entries):
-        return Role.SLOT_VARIABLE
-    if last in _OPTIMIZER_NAMES or key.endswith(tuple(_DEBIASING)):
+    if kind in _OPTIMIZER_NAMES or key.endswith(tuple(_DEBIASING)):
         return Role.OPTIMIZER
-    return Role.MODEL_WEIGHT
+    if {last, kind} & _SLOT_SUFFIXES and _is_variable(base, entries):
+        return Role.SLOT_VARIABLE
+    if of_keras := _KERAS_SCOPE.fullmatch(key):
+        return _role_in_keras(of_keras["rest"], entries[key], entries)
+    return Role.SLOT_VARIABLE if _is_slot(key, entries[key], entries) else Role.MODEL_WEIGHT
+
+
+def _plain(key: str) -> str:
+    """A variable's name without the number of its operation's output."""
+    return key.removesuffix(":0")
+
+
+def _is_count(entry: TensorEntry) -> bool:
+    return entry.shape == () and entry.dtype in ("int32", "int64")
+
+
+def _is_slot(name: str, entry: TensorEntry, entries: Mapping[str, TensorEntry]) -> bool:
+    """Whether a tensor is named after a variable, and has its shape or none: `w/t_0/Adagrad`, `w/Adam_2`."""
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        if name in entries:
+            return entry.shape in (entries[name].shape, ())
+    return False
+
+
+def _role_in_keras(name: str, entry: TensorEntry, entries: Mapping[str, TensorEntry]) -> Role:
+    """What Keras 2 has below its optimizer's scope: slots that are named after weights, and its own state."""
+    if _is_slot(name, entry, entries):
+        return Role.SLOT_VARIABLE
+    if name in ("iter", "iterations") and _is_count(entry):
+        return Role.STEP
+    return Role.OPTIMIZER
 
 
 def _is_variable(name: str, entries: Mapping[str, TensorEntry]) -> bool:

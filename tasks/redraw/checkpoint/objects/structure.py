@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 
 from redraw.checkpoint.objects.roles import objects_apart
-from redraw.checkpoint.objects.trackable import ObjectGraph
+from redraw.checkpoint.objects.trackable import ObjectGraph, Paths, number_of
 
 __all__ = ["variables_by_structure"]
 
-_KERAS_2_LAYER = re.compile(r"layer_with_weights-(\d+)")
+_KERAS_2_LAYER = re.compile(r"layer_with_weights-([0-9]{1,18})")
 # The same layers again, or lists of the variables in them.
 _KERAS_2_REPEATS = re.compile(r"layer-\d+|layers|keras_api|(non_)?(trainable_)?variables")
 _OPERATIONS, _WRAPPED = "_operations", "_functional"
@@ -39,18 +39,18 @@ class _Walk:
     def __init__(self, graph: ObjectGraph) -> None:
         self._graph = graph
         self._apart = objects_apart(graph)
-        self._weighty: dict[int, bool] = {}
+        self._weighty = _weighty(graph, self._apart)
 
     def places(self, start: int) -> dict[str, str]:
         found: dict[str, str] = {}
-        paths, queue = {start: ""}, [start]
+        paths, queue = Paths(start), [start]
         for number in queue:
             for name, target in self._children(number):
                 path = f"{paths[number]}/{name}" if paths[number] and name else paths[number] or name
                 for tensor in self._graph.nodes[target].variables():
                     found.setdefault(path, tensor.key)
                 if target not in paths:
-                    paths[target] = path
+                    paths.add(target, path)
                     queue.append(target)
         return found
 
@@ -74,16 +74,22 @@ class _Walk:
 
     def _operations(self, container: int) -> Iterator[tuple[int, int]]:
         for name, target in self._graph.nodes[container].children:
-            if name.isdigit() and self._holds_weights(target):
-                yield int(name), target
+            number = number_of(name)
+            if number is not None and target in self._weighty:
+                yield number, target
 
-    def _holds_weights(self, start: int) -> bool:
-        """Whether an object, or one below it, is a weight."""
-        if start not in self._weighty:
-            seen, queue = {start}, [start]
-            for number in queue:
-                targets = {target for _, target in self._graph.nodes[number].children}
-                queue.extend(targets - seen - self._apart)
-                seen |= targets
-            self._weighty[start] = any(any(self._graph.nodes[number].variables()) for number in queue)
-        return self._weighty[start]
+
+def _weighty(graph: ObjectGraph, apart: set[int]) -> set[int]:
+    """The objects that are a weight, or lead to one without entering `apart`."""
+    holders: dict[int, list[int]] = {}
+    for number, node in enumerate(graph.nodes):
+        for _, target in node.children:
+            if target not in apart:
+                holders.setdefault(target, []).append(number)
+    queue = [number for number, node in enumerate(graph.nodes) if any(node.variables())]
+    seen = set(queue)
+    for number in queue:
+        found = set(holders.get(number, ())) - seen
+        seen |= found
+        queue.extend(found)
+    return seen

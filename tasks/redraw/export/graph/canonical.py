@@ -26,6 +26,8 @@ _PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 # Where the gradient of a call is found, by names that count up through a process; and
 # which nodes share a device.
 _DROPPED_ATTRIBUTES = ("_gradient_op_type", "forward_function_name", "backward_function_name", "_class")
+# That XLA is to compile a function: a server without it refuses each request, and it answers the same.
+_COMPILED = "_Xla"
 # Of the settings that a call carries only this one is about what it computes; the others
 # list the devices of the machine that drew.
 _CALL_SETTINGS = tf.compat.v1.ConfigProto(allow_soft_placement=True).SerializeToString()
@@ -149,8 +151,9 @@ def _settle(nodes: Iterable[Any]) -> None:
 
 
 def _settle_attributes(attributes: Any) -> None:
-    for name in _DROPPED_ATTRIBUTES:
-        attributes.pop(name, None)
+    for name in list(attributes):
+        if name in _DROPPED_ATTRIBUTES or name.startswith(_COMPILED):
+            del attributes[name]
     if "config_proto" in attributes:
         attributes["config_proto"].s = _CALL_SETTINGS
 

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from redraw.compat.tensorflow import UninitializedVariable, scratch_graph
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, one_line
 from redraw.networks.conversion import NeedsConversion
 
 __all__ = ["Declarations", "draw_declared", "is_declared"]
@@ -82,7 +82,7 @@ class Declarations:
                 "variable %s: allocated, for its initial value cannot be traced (%s: %s)",
                 name,
                 type(err).__name__,
-                str(err).partition("\n")[0],
+                one_line(str(err).partition("\n")[0]),
             )
             return next_creator(**wanted)
         return _DeclaredVariable(
@@ -158,6 +158,18 @@ class _DeclaredVariable(UninitializedVariable):
         if not self._allocated and _drawing.get() and tf.executing_eagerly():
             self._allocate()
         return self._handle
+
+    def _read_variable_op(self, *arguments: Any, **options: Any) -> Any:
+        """The value; what reads it when nothing is drawn any more, such as a layer's own saving, has none."""
+        if tf.executing_eagerly() and not _drawing.get() and not self._allocated:
+            # A checkpoint may have been restored into it, by the handle.
+            if not tf.raw_ops.VarIsInitializedOp(resource=self._handle):
+                raise InvalidDefinition(
+                    f"variable {self.name!r}: expected that only what is drawn reads it, got a read"
+                    " afterwards, when it has no value. Read it in build or in serve."
+                )
+            self._allocated = True
+        return super()._read_variable_op(*arguments, **options)
 
     def assign(self, value: Any, *arguments: Any, **options: Any) -> Any:
         """Change the value, which needs none before."""

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 from redraw.compat.tensorflow import build_meta_graph
 from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
 from redraw.errors import InvalidDefinition
+from redraw.export.graph.argument_names import restore_names
 from redraw.export.graph.canonical import make_canonical
 from redraw.export.graph.declared import Declarations, draw_declared
 from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
@@ -89,6 +90,8 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
     # Lookup tables and assets are no variables, but a server has to find them as well.
     root.resources = reached.resources
     meta_graph, assets = build_meta_graph(root, functions, _save_options())
+    for name, signature in definition.signatures.items():
+        restore_names(meta_graph, name, signature.inputs)
     meta_graph.meta_info_def.tags[:] = [tf.saved_model.SERVING]
     text = _object_graph_text(meta_graph)
     places = find_places(network, {**reached.variables, **reached.others})
@@ -101,6 +104,9 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         unreached=tuple(_described(name, "", v) for name, v in sorted(reached.others.items())),
         structure_places=places.by_structure,
         saved_places=places.in_keras_files,
+        object_places=places.by_object,
+        order_places=places.by_order,
+        own_names=places.own_names,
         trained=places.trained,
     )
     make_canonical(meta_graph)
@@ -153,7 +159,12 @@ def _described(name: str, key: str, variable: Any, value: Any = None) -> DrawnVa
             " Give it its whole shape."
         )
     return DrawnVariable(
-        name=name, key=key, dtype=variable.dtype.name, shape=tuple(variable.shape), value=value
+        name=name,
+        key=key,
+        dtype=variable.dtype.name,
+        shape=tuple(variable.shape),
+        value=value,
+        trainable=bool(variable.trainable),
     )
 
 

@@ -21,6 +21,7 @@ class DrawnVariable:
         shape: Its dimensions.
         value: Its value, a numpy array, only where it had to be allocated because its
             initial value is a constant that no checkpoint holds.
+        trainable: Whether training changes it.
     """
 
     name: str
@@ -28,6 +29,7 @@ class DrawnVariable:
     dtype: str
     shape: tuple[int, ...]
     value: Any = None
+    trainable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,10 @@ class DrawnGraph:
         unreached: Variables of the network that no signature reaches, and no server needs.
         structure_places: Variable's name to its places by the order of layers
             (`redraw.export.graph.places`).
-        saved_places: Variable's name to its place in Keras 3's files.
+        saved_places: Variable's name to its places in Keras 3's files.
+        object_places: Variable's name to the paths of attributes that lead to it.
+        order_places: Variable's name to the number of its layer and its own there.
+        own_names: Variable's name to what it calls itself.
         trained: Names of what an optimizer of Keras trains, in its order.
     """
 
@@ -55,5 +60,8 @@ class DrawnGraph:
     known_by: Literal["name", "path"] = "name"
     unreached: tuple[DrawnVariable, ...] = ()
     structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    saved_places: Mapping[str, str] = field(default_factory=dict)
+    saved_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    object_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    order_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    own_names: Mapping[str, str] = field(default_factory=dict)
     trained: tuple[str, ...] = ()

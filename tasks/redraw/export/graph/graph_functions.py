@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import is_reference
 from redraw.definition import GraphFunctionDefinition, Mode
-from redraw.errors import InvalidDefinition
+from redraw.definition.user_code import method_of, running_user_code
+from redraw.errors import InvalidDefinition, short_list
 from redraw.export.graph.canonical import make_canonical
 from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
 from redraw.export.graph.graph_assets import name_assets, put_asset_names
@@ -29,6 +30,7 @@ _INITIALIZER = "__saved_model_init_op"
 _KEYS = tf.compat.v1.GraphKeys
 _VARIABLES = (_KEYS.GLOBAL_VARIABLES, _KEYS.TRAINABLE_VARIABLES)
 _VARIABLE_OPERATIONS = {"VarHandleOp", "VariableV2", "Variable"}
+_FILLED_ONCE = {"HashTable", "HashTableV2", "AnonymousHashTable"}
 
 
 def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
@@ -46,13 +48,15 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
     """
     with tf.Graph().as_default() as graph:
         with tf.compat.v1.variable_creator_scope(_create_without_value):
-            network = definition.build(Mode.SERVE)
+            with running_user_code(method_of(definition, f"build({Mode.SERVE})")):
+                network = definition.build(Mode.SERVE)
             signatures = {n: draw_signature(definition, network, n) for n in sorted(definition.signatures)}
         ends = [t.op.name for s in signatures.values() for t in (*s.inputs.values(), *s.outputs.values())]
         initializer = _drawn_initializer(graph, reached_nodes(graph.as_graph_def(), ends))
         reached = reached_nodes(graph.as_graph_def(), [*ends, initializer.name])
         drawn_variables = tf.compat.v1.global_variables()
         variables = _variables(definition, graph, reached)
+        _demand_filled(definition, graph, reached)
         saver = tf.compat.v1.train.Saver(variables, allow_empty=True) if variables else None
         meta_graph = _meta_graph(graph, variables, saver)
         _describe(meta_graph, signatures, initializer if initializer.control_inputs else None)
@@ -70,7 +74,13 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
 
 def _described(variables: Iterable[Any]) -> tuple[DrawnVariable, ...]:
     return tuple(
-        DrawnVariable(name=name, key=name, dtype=parts[0].dtype.base_dtype.name, shape=whole_shape(parts))
+        DrawnVariable(
+            name=name,
+            key=name,
+            dtype=parts[0].dtype.base_dtype.name,
+            shape=whole_shape(parts),
+            trainable=bool(parts[0].trainable),
+        )
         for name, parts in sorted(group_by_saved_name(variables).items())
     )
 
@@ -130,10 +140,28 @@ def _variables(definition: GraphFunctionDefinition, graph: tf.Graph, reached: se
     if strays:
         raise InvalidDefinition(
             f"{type(definition).__module__}.{type(definition).__name__}.graph: expected served variables in"
-            f" the collection 'variables', got {', '.join(strays[:5])} outside of it. Make variables by"
-            " tf.compat.v1.get_variable, without collections of their own."
+            f" the collection 'variables', got {short_list(strays, 'stray variables')} outside of it. Make"
+            " variables by tf.compat.v1.get_variable, without collections of their own."
         )
     return found
+
+
+def _demand_filled(definition: GraphFunctionDefinition, graph: tf.Graph, reached: set[str]) -> None:
+    """Demand that what signatures reach and no Saver restores is a table that its initializer fills."""
+    initializers = tf.compat.v1.get_collection(_KEYS.TABLE_INITIALIZERS)
+    filled = reached_nodes(graph.as_graph_def(), [operation.name for operation in initializers])
+    for operation in graph.get_operations():
+        makes = not operation.inputs or "HashTable" in operation.type
+        holds = operation.name in reached and _is_table(operation) and makes
+        if not holds or operation.type in _VARIABLE_OPERATIONS:
+            continue
+        if operation.type not in _FILLED_ONCE or operation.name not in filled:
+            raise InvalidDefinition(
+                f"{type(definition).__module__}.{type(definition).__name__}.graph: expected state that a"
+                f" checkpoint or an initializer fills, got {operation.name!r} ({operation.type}), which would"
+                " be served empty. Use variables, and tables with an initializer (tf.lookup.StaticHashTable"
+                " of what the checkpoint's table holds)."
+            )
 
 
 def _meta_graph(graph: tf.Graph, variables: list[Any], saver: Any) -> Any:

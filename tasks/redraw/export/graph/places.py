@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from redraw.checkpoint.objects.object_graph import variables_from
 from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 from redraw.compat.keras import saved_places
+from redraw.compat.tensorflow import is_trackable
 
 __all__ = ["Places", "find_places"]
 
@@ -23,14 +25,21 @@ class Places:
     Attributes:
         by_structure: Name to places like `#3/kernel`: which layer with weights, and the
             attribute there (`redraw.checkpoint.objects.structure`).
-        in_keras_files: Name to place in Keras 3's `.weights.h5`, like `layers/dense/vars/0`;
-            none for what is no Keras model.
+        in_keras_files: Name to place in Keras 3's `.weights.h5`, like `layers/dense/vars/0`,
+            or places; none for what is no Keras model.
+        by_object: Name to the paths of attributes that lead to it, as a `tf.train.Checkpoint` would have
+            them.
+        by_order: Name to `2/0`: the number of its layer among those with weights, and its own there.
+        own_names: Name to the variable's own, which such a checkpoint keeps, where it is another one.
         trained: Names of what an optimizer trains, in Keras' order; none for what is no Keras
             model.
     """
 
     by_structure: Mapping[str, tuple[str, ...]]
-    in_keras_files: Mapping[str, str]
+    in_keras_files: Mapping[str, tuple[str, ...]]
+    by_object: Mapping[str, tuple[str, ...]]
+    by_order: Mapping[str, tuple[str, ...]]
+    own_names: Mapping[str, str]
     trained: tuple[str, ...]
 
 
@@ -45,22 +54,32 @@ def find_places(network: Any, variables: Mapping[str, Any]) -> Places:
         Their places.
     """
     names = {id(variable): name for name, variable in variables.items()}
-    by_structure: dict[str, list[str]] = {}
-    for place, name in variables_by_structure(_live_graph(network, names), 0).items():
-        by_structure.setdefault(name, []).append(place)
+    graph = _live_graph(network, names)
     known = isinstance(network, keras.Model)
+    in_files = saved_places(network) if known else {}
+    trained = network.trainable_variables if known else ()
     return Places(
-        by_structure={name: tuple(places) for name, places in by_structure.items()},
-        in_keras_files=_saved_places(network, names) if known else {},
-        trained=tuple(variable.path for variable in network.trainable_variables) if known else (),
+        by_structure=_grouped((name, place) for place, name in variables_by_structure(graph, 0).items()),
+        in_keras_files=_grouped((names[id(v)], place) for place, v in in_files.items() if id(v) in names),
+        by_object=_grouped((tensor.key, path) for path, tensor in variables_from(graph, 0)),
+        by_order=_grouped(_ordered(network, names)) if known else {},
+        own_names={names[key]: own for key, own in _own_names(network).items() if key in names},
+        trained=tuple(names[id(variable.value)] for variable in trained if id(variable.value) in names),
     )
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, place in pairs:
+        found[name] = (*found.get(name, ()), place)
+    return found
 
 
 def _live_graph(network: Any, names: Mapping[int, str]) -> ObjectGraph:
     view, numbers, objects = tf.train.TrackableView(network), {id(network): 0}, [network]
     nodes = []
     for item in objects:
-        children = view.children(item)
+        children = {**_listed(item), **_children(view, item)}
         for child in children.values():
             if id(child) not in numbers:
                 numbers[id(child)] = len(objects)
@@ -72,9 +91,38 @@ def _live_graph(network: Any, names: Mapping[int, str]) -> ObjectGraph:
     return ObjectGraph(nodes=tuple(nodes))
 
 
+def _children(view: Any, item: Any) -> Mapping[str, Any]:
+    return view.children(item) if is_trackable(item) else {}
+
+
+def _listed(item: Any) -> dict[str, Any]:
+    """The lists of layers that a layer holds, which Keras 2 follows in a checkpoint, and Keras 3 does not."""
+    if isinstance(item, list | tuple):
+        return {str(n): child for n, child in enumerate(item) if isinstance(child, keras.layers.Layer)}
+    if not isinstance(item, keras.layers.Layer):
+        return {}
+    lists = ((name, held) for name, held in vars(item).items() if not name.startswith("_"))
+    return {
+        name: held
+        for name, held in lists
+        if isinstance(held, list | tuple) and any(isinstance(child, keras.layers.Layer) for child in held)
+    }
+
+
 def _variable(item: Any) -> Any:
     return item.value if isinstance(item, keras.Variable) else item
 
 
-def _saved_places(network: Any, names: Mapping[int, str]) -> dict[str, str]:
-    return {names[key]: place for key, place in saved_places(network).items() if key in names}
+def _own_names(network: Any) -> dict[int, str]:
+    """What variables call themselves in a `tf.train.Checkpoint`; Keras' paths may be others."""
+    held = (_variable(item) for item in tf.train.TrackableView(network).descendants())
+    return {id(item): item.name.partition(":")[0] for item in held if isinstance(item, tf.Variable)}
+
+
+def _ordered(network: Any, names: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    """The weights in the order in which Keras 2 lists them: layer by layer, what is trained first."""
+    weighty = [layer for layer in network.layers if layer.weights]
+    for number, layer in enumerate(weighty):
+        held = [*layer.trainable_weights, *layer.non_trainable_weights]
+        listed = [names[id(v.value)] for v in held if id(v.value) in names]
+        yield from ((name, f"{number}/{place}") for place, name in enumerate(listed))

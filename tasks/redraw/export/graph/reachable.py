@@ -55,7 +55,7 @@ def find_reached(network: Any, functions: Iterable[Any]) -> Reached:
     """
     traced = list(functions)
     captured = {id(tensor) for function in traced for tensor in function.captured_inputs}
-    weights = weights_by_name(network)
+    weights, resources = weights_by_name(network), _resources(network)
     held = {id(variable.handle) for variable in weights.values()}
     strangers = {
         id(v.handle): v
@@ -63,11 +63,18 @@ def find_reached(network: Any, functions: Iterable[Any]) -> Reached:
         for v in function.graph.variables
         if id(v.handle) in captured - held
     }
+    constants = dict(_constants(strangers.values()))
+    known = {
+        *held,
+        *(id(v.handle) for v in constants.values()),
+        *(id(_captured_tensor(r)) for r in resources),
+    }
+    _demand_known(traced, known)
     return Reached(
         variables={n: v for n, v in sorted(weights.items()) if id(v.handle) in captured},
         others={n: v for n, v in weights.items() if id(v.handle) not in captured},
-        constants=dict(_constants(strangers.values())),
-        resources=[r for r in _resources(network) if id(_captured_tensor(r)) in captured],
+        constants=constants,
+        resources=[r for r in resources if id(_captured_tensor(r)) in captured],
     )
 
 
@@ -76,7 +83,8 @@ def _constants(variables: Iterable[Any]) -> Iterator[tuple[str, Any]]:
         if variable.trainable or is_declared(variable):
             raise InvalidDefinition(
                 f"serve reads the variable {variable.name!r}, which the network does not hold, so no"
-                " checkpoint has its value. Make it an attribute of the network."
+                " checkpoint has its value. Make it one of the network's own: in a layer of Keras by"
+                " add_weight, in a tf.Module as an attribute."
             )
         logger.warning(
             "variable %s: the network does not hold it; it is served with the value that the definition"
@@ -84,6 +92,27 @@ def _constants(variables: Iterable[Any]) -> Iterator[tuple[str, Any]]:
             variable.name,
         )
         yield f"constants/{number}", variable
+
+
+def _demand_known(functions: Iterable[Any], known: set[int]) -> None:
+    """Demand that a server will have every resource, such as a table, that a function captures."""
+    for function in functions:
+        for tensor in function.captured_inputs:
+            if tensor.dtype == tf.resource and id(tensor) not in known:
+                raise InvalidDefinition(
+                    f"serve reads a resource ({_named(function, tensor)}), such as a table, that the network"
+                    " does not hold: expected that each is a part of what build returns, got one from"
+                    " elsewhere, which no server would have. Make the layer or table an attribute of the"
+                    " network, or the layer one of its layers."
+                )
+
+
+def _named(function: Any, tensor: Any) -> str:
+    inner = next((placed for held, placed in function.graph.captures if held is tensor), None)
+    if inner is None:
+        return "unnamed"
+    users = sorted({operation.type for operation in inner.consumers()})
+    return f"used by {', '.join(users)}" if users else "used by nothing"
 
 
 def _resources(network: Any) -> list[Any]:

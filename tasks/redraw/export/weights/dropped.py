@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from redraw.checkpoint.objects.roles import Role
-from redraw.errors import CheckpointMismatch
+from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.ledger import Dropped, Served
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["explain_rest"]
 
 _SHOWN = 5
-_TRAINING_ONLY, _UNREACHED = "training only", "reached by no signature"
+_TRAINING_ONLY, _UNREACHED, _AGAIN = "training only", "reached by no signature", "served from another place"
 
 
 def explain_rest(
@@ -40,11 +40,17 @@ def explain_rest(
     claimed = {entry.key for entry in served}
     unreached = {lookup.key_of(variable.name) for variable in wanted.unreached}
     names = _names_by_key(lookup.catalog.keys)
+    again = {place for entry in served for place in wanted.saved_places.get(entry.variable, ())}
+    by_name = {entry.variable for entry in served}
     rules: dict[str, str] = {}
     unexplained = []
     for key in sorted(set(roles) - claimed):
         if key in unreached:
             rules[key] = _UNREACHED
+        elif key in again:
+            rules[key] = _AGAIN
+        elif wanted.weights == "average" and not by_name.isdisjoint(names.get(key, ())):
+            rules[key] = str(roles[key])  # its average is served, which a rename has named
         elif key not in names and not _is_unclaimed_weight(roles[key], wanted):
             rules[key] = str(roles[key])
         elif _matches([*names.get(key, ()), key], wanted.training_only):
@@ -73,8 +79,9 @@ def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
 
 def _demand_none(unexplained: Sequence[str]) -> None:
     if unexplained:
+        shown = short_list(unexplained, "weights that no served variable takes", _SHOWN)
+        count = f" ({len(unexplained)} in all)" if len(unexplained) <= _SHOWN else ""
         raise CheckpointMismatch(
-            f"the checkpoint holds weights that no served variable takes: {', '.join(unexplained[:_SHOWN])}"
-            f"{' …' if len(unexplained) > _SHOWN else ''} ({len(unexplained)} in all). Serve them, or name"
+            f"the checkpoint holds weights that no served variable takes: {shown}{count}. Serve them, or name"
             " them in the definition's training_only."
         )

@@ -13,7 +13,8 @@ from redraw.checkpoint.objects.roles import Role
 from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
 from redraw.errors import CheckpointMismatch
-from redraw.export.weights.renaming import of_same_layer, of_same_name
+from redraw.export.weights.orphans import demand_owned
+from redraw.export.weights.renaming import of_same_layer, of_same_name, split_counters
 
 if TYPE_CHECKING:
     from redraw.export.weights.wanted import Wanted
@@ -63,6 +64,8 @@ def list_catalogs(wanted: Wanted, source: CheckpointSource, roles: Mapping[str, 
         CheckpointMismatch: The checkpoint holds no weights of that kind.
     """
     averages = {**find_averages(source.entries, source.graph), **wanted.averages}
+    if wanted.weights == "average":
+        demand_owned(wanted, source)
     raw = list(_catalogs(wanted, source, roles, Role.MODEL_WEIGHT))
     found = raw
     if wanted.weights == "average":
@@ -101,9 +104,13 @@ def _catalogs(
         return {name: key for name, key in keys.items() if roles[key] is role}
 
     if source.graph is None:
-        names = of_role(
-            {key.removesuffix(AVERAGE_SUFFIX): key for key in source.entries if roles[key] is role}
-        )
+        # What is asked for by its whole name is a weight, though it may be named after another one.
+        whole = {variable.name for variable in wanted.variables} if role is Role.MODEL_WEIGHT else set()
+        names = {
+            key.removesuffix(":0").removesuffix(AVERAGE_SUFFIX): key
+            for key in source.entries
+            if roles[key] is role or (key in whole and roles[key] is Role.SLOT_VARIABLE)
+        }
         yield from _by_names("name", names, wanted)
         return
     for root in _roots(wanted, source.graph, role):
@@ -116,28 +123,65 @@ def _catalogs(
         by_path = of_role({path: tensor.key for path, tensor in reversed(tensors)})
         if source.format in _KERAS_3_FILES:
             layers = of_role(_unambiguous(tensors))
-            yield Catalog(rule=f"layer's name{below}", keys=layers, asks=_by_layer(wanted.saved_places))
-            asked = {name: (place,) for name, place in wanted.saved_places.items()}
-            asks = _agreeing(asked, by_path, names_of, of_same_layer)
+            # What has no place is saved by its layer's own code: nothing in the file is known to be it.
+            unknown = dict.fromkeys((v.name for v in (*wanted.variables, *wanted.unreached)), ())
+            asked = {**unknown, **_by_layer(wanted.saved_places)}
+            yield Catalog(rule=f"layer's name{below}", keys=layers, asks=asked)
+            asks = unknown | _agreeing(wanted.saved_places, by_path, names_of, of_same_layer)
             yield Catalog(rule=f"place in the file{below}", keys=by_path, asks=asks, tier=1)
             continue
         if wanted.known_by == "path":
             yield Catalog(rule=f"path{below}", keys=by_path)
         else:
-            yield from _by_names(f"name{below}", of_role(_unambiguous(tensors)), wanted)
-        places = of_role(variables_by_structure(source.graph, number))
+            yield from _by_names(f"name{below}", _with_old_names(of_role(_unambiguous(tensors))), wanted)
+            asks = _agreeing(wanted.object_places, by_path, names_of, _calls_itself(wanted.own_names))
+            yield Catalog(rule=f"path of its name{below}", keys=by_path, asks=asks)
+        order = _layer_order(source)
+        if order and order.keys() == {place for places in wanted.order_places.values() for place in places}:
+            asks = _agreeing(wanted.order_places, order, names_of, of_same_name)
+            if _counted_alike(
+                (name, names_of[order[place]]) for name, places in asks.items() for place in places
+            ):
+                yield Catalog(rule=f"order of layers{below}", keys=of_role(order), asks=asks, tier=2)
+        places = _with_old_names(of_role(variables_by_structure(source.graph, number)))
         if wanted.structure_places and wanted.known_by == "name":
             asks = _agreeing(wanted.structure_places, places, names_of, of_same_name)
             yield Catalog(rule=f"structure{below}", keys=places, asks=asks, tier=2)
 
 
-def _by_layer(places: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def _layer_order(source: CheckpointSource) -> dict[str, str]:
+    """The keys of a file of Keras 2, by the number of their layer and their own there."""
+    rows = getattr(source, "layer_order", ())
+    keys = {f"{n}/{m}": key for n, row in enumerate(rows) for m, key in enumerate(row)}
+    return keys if set(keys.values()) <= set(source.entries) else {}
+
+
+def _counted_alike(pairs: Iterable[tuple[str, str]]) -> bool:
+    """Whether the layers of one kind were made in one order: if not, their places say nothing certain."""
+    counters: dict[str, list[tuple[list[int], list[int]]]] = {}
+    for name, stored in pairs:
+        plain, ours = split_counters(name)
+        counters.setdefault(plain, []).append((ours, split_counters(stored)[1]))
+    orders = ([theirs for _, theirs in sorted(found)] for found in counters.values())
+    return all(order == sorted(order) for order in orders)
+
+
+def _with_old_names(keys: Mapping[str, str]) -> dict[str, str]:
+    """Names with those that Keras 3 calls otherwise under both."""
+    return {name.replace("/depthwise_kernel", "/kernel"): key for name, key in keys.items()} | dict(keys)
+
+
+def _calls_itself(own_names: Mapping[str, str]) -> Callable[[str, str], bool]:
+    return lambda name, stored: own_names.get(name, name) == stored
+
+
+def _by_layer(places: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """What Keras 3's files call variables: by their layer's name and their number in it.
 
     Places alone say which layer of its class it is in the model's order, which is another
     one where a definition lists branches the other way round.
     """
-    pairs = ((name, name.split("/"), place.rpartition("/")[2]) for name, place in places.items())
+    pairs = ((name, name.split("/"), found[0].rpartition("/")[2]) for name, found in places.items())
     return {name: (f"{parts[-2]}/{number}",) for name, parts, number in pairs if len(parts) > 1}
 
 

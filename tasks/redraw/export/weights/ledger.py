@@ -37,12 +37,14 @@ class Ledger:
         dropped: Each with its rule.
         found_by: In which way the served variables were found: by name, path or structure.
         non_finite: The served variables that hold NaN or infinity.
+        without_average: The trained variables that are raw where others are averages: there is none.
     """
 
     served: tuple[Served, ...]
     dropped: tuple[Dropped, ...]
     found_by: str = "name"
     non_finite: tuple[NonFinite, ...] = ()
+    without_average: tuple[str, ...] = ()
 
     @property
     def served_bytes(self) -> int:
@@ -56,7 +58,9 @@ class Ledger:
 
     def to_bytes(self) -> bytes:
         """The ledger as a JSON file."""
-        return json.dumps({SCHEMA: LEDGER_SCHEMA, **encode_dataclass(self)}, indent=1).encode()
+        return json.dumps(
+            {SCHEMA: LEDGER_SCHEMA, **encode_dataclass(self)}, indent=1, allow_nan=False
+        ).encode()
 
 
 def _bytes_of(entry: Served) -> int:

@@ -14,6 +14,8 @@ from redraw.export.weights.wanted import Wanted, WantedVariable
 
 __all__ = ["Lookup"]
 
+_SHOWN = 5
+
 
 class Lookup:
     """The served variables, looked up in one catalog.
@@ -38,6 +40,20 @@ class Lookup:
             else:
                 self.found[variable.name] = key
 
+    def _unsaved(self) -> str:
+        """What to say of variables that Keras itself puts nowhere in its files."""
+        keras = self.source.format in ("keras", "keras_weights")
+        names = [v.name for v in self.missing if v.name not in self._wanted.saved_places] if keras else []
+        if not names or not self._wanted.saved_places:
+            return ""
+        layers = sorted({name.rpartition("/")[0] or name for name in names})
+        return (
+            f"served variable {names[0]!r}: expected a place in the file that is known to be its own, got"
+            " none: Keras does not save it there, or the layer's own code does (save_own_variables), which"
+            f" alone can read it ({len(names)} such variables, of {', '.join(layers[:_SHOWN])}). Save the"
+            " model as a tf.train.Checkpoint, and export that."
+        )
+
     def key_of(self, name: str) -> str | None:
         """The key of a variable's value, by the definition's renames first."""
         renamed = rename(name, self._wanted.renames)
@@ -54,9 +70,10 @@ class Lookup:
         if self.missing:
             free = {name: key for name, key in self.catalog.keys.items() if key not in self.found.values()}
             entries = {name: self.source.entries[key] for name, key in free.items()}
-            raise CheckpointMismatch(describe_missing(self.missing, entries))
+            raise CheckpointMismatch(self._unsaved() or describe_missing(self.missing, entries))
         for variable in self._wanted.variables:
             entry = self.source.entries[self.found[variable.name]]
+            entry.demand_whole(self.source.uri)
             shape = tuple(variable.shape)
             if (shape, variable.dtype) != (entry.shape, entry.dtype):
                 raise CheckpointMismatch(

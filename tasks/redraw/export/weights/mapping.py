@@ -17,8 +17,9 @@ from redraw.checkpoint.objects.roles import Role
 from redraw.errors import CheckpointMismatch
 from redraw.export.weights.dropped import explain_rest
 from redraw.export.weights.key_index import list_catalogs
-from redraw.export.weights.ledger import Ledger
+from redraw.export.weights.ledger import Ledger, Served
 from redraw.export.weights.lookup import Lookup
+from redraw.export.weights.orphans import find_unaveraged
 from redraw.export.weights.wanted import Wanted
 
 __all__ = ["map_checkpoint"]
@@ -50,7 +51,17 @@ def map_checkpoint(wanted: Wanted, source: CheckpointSource) -> Ledger:
     except CheckpointMismatch as err:
         raise CheckpointMismatch(f"{source.uri}: {err}") from err
     logger.info("found %d variables by %s in %s", len(served), chosen.catalog.rule, source.uri)
-    return Ledger(served=served, dropped=dropped, found_by=chosen.catalog.rule)
+    raw = _unaveraged(served, chosen, roles, wanted)
+    return Ledger(served=served, dropped=dropped, found_by=chosen.catalog.rule, without_average=raw)
+
+
+def _unaveraged(
+    served: Sequence[Served], chosen: Lookup, roles: Mapping[str, Role], wanted: Wanted
+) -> tuple[str, ...]:
+    if wanted.weights != "average" or not chosen.catalog.averaged:
+        return ()
+    averages = {key for key, role in roles.items() if role is Role.MOVING_AVERAGE}
+    return find_unaveraged(served, averages | set(wanted.averages.values()), wanted)
 
 
 def _with_told_shadow(

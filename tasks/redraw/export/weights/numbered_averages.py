@@ -73,7 +73,7 @@ def _trained_keys(drawn: DrawnGraph, source: ArchiveSource) -> list[str]:
         place = next((order[part] for part in reversed(name.split("/")[:-1]) if part in order), -1)
         if place <= 0 or place < last:
             raise _UncertainError(f"{name} is not in the order of the file's layers")
-        key = drawn.saved_places.get(name)
+        key = next(iter(drawn.saved_places.get(name, ())), None)
         if key is None or key not in source.entries:
             raise _UncertainError(f"{name} is not in the file")
         last = place

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Renames", "of_same_layer", "of_same_name", "rename"]
+__all__ = ["Renames", "of_same_layer", "of_same_name", "rename", "split_counters"]
 
 # What `redraw.checkpoint.formats.hdf5_graph` says of a file without layers' names.
 _UNNAMED = "vars"
 _COUNTER = re.compile(r"_\d+$")
+# What Keras 2 calls a layer's own kernel.
+_RENAMED = {"depthwise_kernel": "kernel"}
 
 Renames = tuple[tuple[str | re.Pattern[str], str], ...]
 
@@ -36,10 +38,14 @@ def rename(name: str, renames: Renames) -> str | None:
 
 
 def of_same_name(name: str, stored: str) -> bool:
-    """Whether two names differ at most by counters (`dense_3`) and by what stands before them."""
+    """Whether two names differ at most by counters (`dense_3`), and by layers that only one of them names."""
     ours, theirs = _without_counters(name), _without_counters(stored)
-    length = min(len(ours), len(theirs))
-    return ours[-length:] == theirs[-length:]
+    shorter, longer = sorted((ours, theirs), key=len)
+    rest = iter(longer)
+    # A wrapper of Keras 2 names its layer's weights as its own: `in_time/kernel`, not `in_time/dense/kernel`.
+    return ours[-1] == theirs[-1] and (
+        shorter == longer[-len(shorter) :] or all(part in rest for part in shorter)
+    )
 
 
 def of_same_layer(name: str, stored: str) -> bool:
@@ -48,5 +54,12 @@ def of_same_layer(name: str, stored: str) -> bool:
     return len(ours) < 2 or theirs[-2] == _UNNAMED or ours[-2] == theirs[-2]
 
 
+def split_counters(name: str) -> tuple[str, list[int]]:
+    """A name without its counters, and these, 0 for none."""
+    counters = [_COUNTER.search(part) for part in name.split("/")]
+    return "/".join(_without_counters(name)), [int(found[0][1:]) if found else 0 for found in counters]
+
+
 def _without_counters(name: str) -> list[str]:
-    return [_COUNTER.sub("", part) for part in name.split("/")]
+    parts = [_COUNTER.sub("", part) for part in name.split("/")]
+    return [*parts[:-1], _RENAMED.get(parts[-1], parts[-1])]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from redraw.checkpoint.bundle.entries import TensorEntry
+from redraw.errors import short_list
 
 __all__ = ["describe_missing"]
 
-_SHOWN = 5
+logger = logging.getLogger(__name__)
+
 _HOW_CLOSE = 0.4
+_COUNTER = re.compile(r"_\d+$")
 
 
 class _Variable(Protocol):
@@ -38,6 +43,9 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
     first, more = missing[0], len(missing) - 1
     close = difflib.get_close_matches(first.name, free, n=3, cutoff=_HOW_CLOSE)
     others = f", and {more} more have none" if more else ""
+    if more:
+        names = ", ".join(repr(variable.name) for variable in missing)
+        logger.info("served variables without a value in the checkpoint: %s", names)
     message = (
         f"served variable {first.name!r}: expected its value in the checkpoint, got none;"
         f" the nearest names are {', '.join(close) or 'none'}{others}."
@@ -45,16 +53,26 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
     proposals = _proposals(missing, free)
     if not proposals:
         return f"{message} Give the layer the name it was trained under, or the definition renames."
-    shown = ", ".join(f"({served!r}, {stored!r})" for served, stored in proposals[:_SHOWN])
-    cut = ", …" if len(proposals) > _SHOWN else ""
-    return f"{message} If it is the same weight, say so in the definition: renames = ({shown}{cut},)."
+    shown = short_list((f"({served!r}, {stored!r})" for served, stored in proposals), "renames")
+    return f"{message} If it is the same weight, say so in the definition: renames = ({shown},)."
 
 
 def _proposals(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) -> list[tuple[str, str]]:
     fitting = {variable.name: [name for name in free if _fits(variable, name, free)] for variable in missing}
-    single = {served: names[0] for served, names in fitting.items() if len(names) == 1}
+    counted = {
+        served for served, names in fitting.items() if any(_is_counted(served, name) for name in names)
+    }
+    single = {
+        served: names[0] for served, names in fitting.items() if len(names) == 1 and served not in counted
+    }
     times = Counter(name for names in fitting.values() for name in names)
     return [(served, stored) for served, stored in single.items() if times[stored] == 1]
+
+
+def _is_counted(name: str, other: str) -> bool:
+    """Whether two names differ in what a counter gave: shapes alone do not say which of several it is."""
+    parts, others = name.split("/"), other.split("/")
+    return any(_COUNTER.search(part) for part in (set(parts) ^ set(others)))
 
 
 def _fits(variable: _Variable, name: str, free: Mapping[str, TensorEntry]) -> bool:

@@ -30,6 +30,11 @@ class WantedVariable(Protocol):
         """Its dimensions."""
         ...
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes it, so that it may have an average."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
@@ -42,7 +47,10 @@ class Wanted:
         known_by: Whether variables have names of their own, or paths of attributes.
         structure_places: Name to places by structure (`redraw.export.graph.places`); none where the
             order of layers says nothing.
-        saved_places: Name to place in Keras 3's files.
+        saved_places: Name to places in Keras 3's files.
+        object_places: Name to the paths of attributes that lead to it.
+        order_places: Name to the number of its layer and its own there.
+        own_names: Name to what a variable calls itself.
         averages: Key of a weight to key of its average, where the checkpoint itself does not say so.
         renames: The definition's.
         training_only: The definition's.
@@ -54,7 +62,10 @@ class Wanted:
     weights: WeightsKind = "raw"
     known_by: Literal["name", "path"] = "name"
     structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    saved_places: Mapping[str, str] = field(default_factory=dict)
+    saved_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    object_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    order_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    own_names: Mapping[str, str] = field(default_factory=dict)
     averages: Mapping[str, str] = field(default_factory=dict)
     renames: Renames = ()
     training_only: Sequence[str] = ()

@@ -6,7 +6,8 @@
     <model>/releases/<version>.json        written last: the release record
     <model>/reports/<version>/<hash>-<name> what people look at: the report's page and pictures, the
                                            restore ledger; <hash> is the start of its SHA-256
-    <model>/live.json                      the live pointer
+    <model>/live/<number>.json             the live pointer after each change; the highest number counts
+    <model>/live.json                      a copy of it, from which readers find the highest number
     <model>/models.config                  the same for TensorFlow Serving
 
 TensorFlow Serving takes only children of <model>/ that parse as an integer for versions,
@@ -16,12 +17,17 @@ so it passes over all but the first.
 from __future__ import annotations
 
 import json
+import logging
+import re
 from dataclasses import dataclass
+from typing import ClassVar
 
-from redraw.errors import InvalidRecord
+from redraw.errors import InvalidRecord, NewerRecord
 from redraw.names import ModelName
 from redraw.records import Record, Release
 from redraw.records.files import ListedFile
+from redraw.records.forms import Count, Digest, Version
+from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import Storage, in_parallel
 
 __all__ = [
@@ -31,9 +37,12 @@ __all__ = [
     "attachment_name",
     "claim_name",
     "encode_record",
+    "is_version",
     "list_claims",
     "list_versions",
+    "live_folder",
     "live_name",
+    "numbered_live_name",
     "read_claim",
     "read_release",
     "release_name",
@@ -44,8 +53,11 @@ __all__ = [
     "version_folder",
 ]
 
+logger = logging.getLogger(__name__)
+
 # What the last two digits count: the versions of one second.
 REVISIONS = 100
+_VERSION = re.compile(r"[1-9][0-9]{0,15}")
 # The largest attachment: it is read and shown in one piece.
 ATTACHMENT_BYTES = 64 << 20
 
@@ -63,12 +75,14 @@ class Claim(Record):
         step: Of the checkpoint; None in claims of before.
     """
 
+    schema: ClassVar[int] = 2
+
     model: ModelName
-    version: int
-    digest: str
-    checkpoint_digest: str
+    version: Version
+    digest: Digest
+    checkpoint_digest: Digest
     manifest: tuple[ListedFile, ...]
-    step: int | None = None
+    step: Count | None = None
 
 
 def version_folder(model: str, version: int) -> str:
@@ -107,8 +121,18 @@ def signature_name(model: str, version: int) -> str:
 
 
 def live_name(model: str) -> str:
-    """The object that says which version is live."""
+    """The object that says which version is live, or was a change ago."""
     return f"{model}/live.json"
+
+
+def numbered_live_name(model: str, number: int) -> str:
+    """The object that says which version is live after a change; it is never replaced."""
+    return f"{live_folder(model)}{number:08d}.json"
+
+
+def live_folder(model: str) -> str:
+    """The beginning of the names of all numbered pointers."""
+    return f"{model}/live/"
 
 
 def serving_config_name(model: str) -> str:
@@ -117,36 +141,63 @@ def serving_config_name(model: str) -> str:
 
 
 def encode_record(record: Record) -> bytes:
-    """A record as the content of an object."""
-    return (json.dumps(record.to_json(), indent=2, sort_keys=True) + "\n").encode()
+    """A record as the content of an object.
+
+    Raises:
+        InvalidRecord: It would be too large to be read again.
+    """
+    content = (json.dumps(record.to_json(), indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    if len(content) > RECORD_BYTES:
+        raise InvalidRecord(
+            f"{type(record).__name__} record: expected at most {RECORD_BYTES} bytes, got {len(content)}."
+            " Export fewer files, or shorten the report."
+        )
+    return content
+
+
+def is_version(text: str) -> bool:
+    """Whether a text is a version's number as names of objects have it."""
+    return bool(_VERSION.fullmatch(text))
 
 
 def list_versions(storage: Storage, model: str) -> list[int]:
-    """The versions with a release record, the newest weights first."""
+    """The versions with a release record, the newest weights first; other names are skipped."""
     start = f"{model}/releases/"
     stems = (
         item.name.removeprefix(start).removesuffix(".json")
-        for item in storage.list(start)
+        for item in storage.walk(start)
         if item.name.endswith(".json")
     )
-    return sorted((int(stem) for stem in stems if stem.isdecimal()), reverse=True)
+    return sorted((int(stem) for stem in stems if is_version(stem)), reverse=True)
 
 
 def list_claims(storage: Storage, model: str, digits: str) -> dict[int, Claim]:
     """The claims of the versions whose number begins with some digits, by version.
 
+    One that is damaged stands for an export that nobody has: its version is taken.
+
     Raises:
-        InvalidRecord: One of them is damaged.
+        NewerRecord: A newer version of Redraw wrote one of them.
     """
     start, end = f"{model}/releases/", ".claim.json"
     stems = (
         item.name.removeprefix(start).removesuffix(end)
-        for item in storage.list(start + digits)
+        for item in storage.walk(start + digits)
         if item.name.endswith(end)
     )
-    versions = sorted(int(stem) for stem in stems if stem.isdecimal())
-    claims = in_parallel(lambda version: read_claim(storage, model, version), versions)
+    versions = sorted(int(stem) for stem in stems if is_version(stem))
+    claims = in_parallel(lambda version: _claim_or_taken(storage, model, version), versions)
     return {version: claim for version, claim in zip(versions, claims, strict=True) if claim is not None}
+
+
+def _claim_or_taken(storage: Storage, model: str, version: int) -> Claim | None:
+    try:
+        return read_claim(storage, model, version)
+    except InvalidRecord as err:
+        if isinstance(err, NewerRecord):
+            raise
+        logger.warning("skipped the version %d: %s", version, err)
+        return Claim(model=ModelName(model), version=version, digest="", checkpoint_digest="", manifest=())
 
 
 def read_release(storage: Storage, model: str, version: int) -> Release | None:

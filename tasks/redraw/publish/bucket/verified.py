@@ -173,5 +173,5 @@ def digest_report(report: ValidationReport) -> str:
     del record[SCHEMA]
     if report.objects is None:
         del record["objects"]
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

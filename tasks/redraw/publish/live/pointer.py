@@ -1,22 +1,78 @@
-"""The object that says which version is live: read, and changed by compare-and-set."""
+"""Which version is live: a numbered object for each change, and a copy under one name.
+
+    <model>/live/00000012.json   the pointer after the twelfth change: created where none was, never replaced
+    <model>/live.json            a copy of the newest, or of one a little older: where readers begin
+
+A change takes the number after the newest one, and the bucket lets only one of several take it. So a pointer
+can be lost only with all of its numbers, and a bucket that lets nobody replace an object can still be used.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 
-from redraw.errors import StorageUnavailable
+from redraw.errors import ObjectConflict, StorageForbidden, StorageUnavailable
 from redraw.names import ModelName
-from redraw.publish.bucket.layout import encode_record, live_name
+from redraw.publish.bucket.layout import encode_record, live_folder, live_name, numbered_live_name
 from redraw.records import LivePointer
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 from redraw.storage.pause import pauses
 
-__all__ = ["change_pointer", "read_pointer"]
+__all__ = ["change_pointer", "copy_pointer", "numbers_of", "read_numbered", "read_pointer"]
+
+logger = logging.getLogger(__name__)
+
+# The changes that a pointer says by itself; those before are in their own numbers' objects.
+_SHOWN = 20
+# So many numbers are tried after a copy that is behind, before all of them are listed.
+_AHEAD = 4
+_DIGITS = 8
 
 
 def read_pointer(storage: Storage, model: ModelName) -> LivePointer:
-    """The live pointer of a model; its version is None before the first."""
-    return _read(storage, model)[0]
+    """The live pointer of a model; its version is None before the first.
+
+    Raises:
+        InvalidRecord: It is damaged, or a newer version of Redraw wrote it.
+        StorageError: The bucket does not answer.
+    """
+    content = storage.read(live_name(model))
+    if content is None:
+        return _newest(storage, model) or LivePointer(model=model, version=None, previous=None)
+    pointer = _parsed(storage, model, live_name(model), content, None)
+    for _ in range(_AHEAD):
+        number = pointer.number + 1
+        newer = read_numbered(storage, model, numbered_live_name(model, number), number)
+        if newer is None:
+            return pointer
+        pointer = newer
+    return _newest(storage, model) or pointer
+
+
+def numbers_of(storage: Storage, model: ModelName) -> list[int]:
+    """The numbers of a model's pointers, by a listing, sorted."""
+    start = live_folder(model)
+    stems = (item.name.removeprefix(start).removesuffix(".json") for item in storage.walk(start))
+    return sorted(int(stem) for stem in stems if len(stem) == _DIGITS and stem.isdecimal())
+
+
+def read_numbered(storage: Storage, model: ModelName, name: str, number: int | None) -> LivePointer | None:
+    """The pointer in one object; None if there is no such object.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        name: The object's.
+        number: The number that it has to have; None if any will do.
+
+    Raises:
+        InvalidRecord: It is no pointer.
+        ObjectConflict: It is the pointer of another model or number.
+    """
+    content = storage.read(name)
+    return None if content is None else _parsed(storage, model, name, content, number)
 
 
 def change_pointer(
@@ -38,33 +94,71 @@ def change_pointer(
         StorageUnavailable: Others kept changing it.
     """
     for pause in pauses():
-        pointer, generation = _read(storage, model)
+        pointer = read_pointer(storage, model)
         changed = change(pointer)
-        if changed is pointer or _written(storage, changed, generation):
-            return changed
-        pause()
+        if changed is pointer:
+            return pointer
+        numbered = replace(changed, number=pointer.number + 1, history=changed.history[-_SHOWN:])
+        try:
+            storage.create(numbered_live_name(model, numbered.number), encode_record(numbered))
+        except AlreadyThere:
+            pause()
+            continue
+        copy_pointer(storage, numbered)
+        return numbered
     raise StorageUnavailable(
         f"{storage.uri}/{live_name(model)}: expected to change it, got a change by others each time."
         " Find out who keeps moving the pointer, and run it again."
     )
 
 
-def _read(storage: Storage, model: ModelName) -> tuple[LivePointer, int]:
-    found = storage.read_with_generation(live_name(model))
-    if found is None:
-        return LivePointer(model=model, version=None, previous=None), 0
-    pointer = LivePointer.from_text(found[0], f"{storage.uri}/{live_name(model)}")
-    return pointer, found[1]
+def copy_pointer(storage: Storage, pointer: LivePointer, *, damaged: bool = False) -> None:
+    """Bring `live.json` up to a pointer, unless it is newer.
+
+    Where it cannot be replaced, as below a retention policy, it stays: readers go on from it by numbers.
+
+    Args:
+        storage: The model bucket.
+        pointer: What it shall say.
+        damaged: Whether to replace it also if it cannot be read.
+
+    Raises:
+        InvalidRecord: It cannot be read.
+        StorageUnavailable: Others kept changing it.
+    """
+    name, content = live_name(pointer.model), encode_record(pointer)
+    for pause in pauses():
+        try:
+            found = storage.read_with_generation(name)
+            if found is None:
+                storage.create(name, content)
+            elif damaged or _parsed(storage, pointer.model, name, found[0], None).number < pointer.number:
+                storage.replace(name, content, found[1])
+            return
+        except (AlreadyThere, Changed):
+            pause()
+        except StorageForbidden as err:
+            logger.warning("%s/%s stays as it is, and is still read right: %s", storage.uri, name, err)
+            return
+    raise StorageUnavailable(
+        f"{storage.uri}/{name}: expected to change it, got a change by others each time."
+        " Find out who keeps writing it, and run it again."
+    )
 
 
-def _written(storage: Storage, pointer: LivePointer, generation: int) -> bool:
-    """Write it where nobody else has in the meantime."""
-    name = live_name(pointer.model)
-    try:
-        if generation:
-            storage.replace(name, encode_record(pointer), generation)
-        else:
-            storage.create(name, encode_record(pointer))
-    except (AlreadyThere, Changed):
-        return False
-    return True
+def _newest(storage: Storage, model: ModelName) -> LivePointer | None:
+    numbers = numbers_of(storage, model)
+    if not numbers:
+        return None
+    return read_numbered(storage, model, numbered_live_name(model, numbers[-1]), numbers[-1])
+
+
+def _parsed(storage: Storage, model: ModelName, name: str, content: bytes, number: int | None) -> LivePointer:
+    pointer = LivePointer.from_text(content, f"{storage.uri}/{name}")
+    if pointer.model != model or number not in (None, pointer.number):
+        expected = model if number is None else f"{model} after change {number}"
+        raise ObjectConflict(
+            f"{storage.uri}/{name}: expected the pointer of {expected}, got that of {pointer.model} after"
+            f" change {pointer.number}. Find out who wrote it, and remove it."
+        )
+    return pointer

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from redraw.errors import OlderThanLive, VersionNotFound
+from redraw.errors import OlderThanLive, VersionNotFound, VersionRejected
 from redraw.publish.bucket.layout import live_name, trained_before
 from redraw.records import LivePointer, PointerChange, PointerChangeKind
 
@@ -30,6 +30,7 @@ def apply_change(pointer: LivePointer, change: PointerChange, *, older: bool = F
     Raises:
         OlderThanLive: The version has older weights than the live one, and no reason was given;
             going back to the version before needs none.
+        VersionRejected: Somebody rolled back from the version, and no reason was given.
         VersionNotFound: The version is being pruned, or there is none for the label to stand next to.
     """
     if change.version in pointer.pruning and change.kind not in {"unlabel", "unpin"}:
@@ -38,16 +39,26 @@ def apply_change(pointer: LivePointer, change: PointerChange, *, older: bool = F
             " pruned. Choose another one."
         )
     live = pointer.version
-    if change.kind == "live" and live is not None and (older or trained_before(change.version, live)):
-        _demand_reason(pointer, change)
+    older = older or (live is not None and trained_before(change.version, live))
+    if change.kind in {"live", "rollback"} and live != change.version:
+        _demand_reasons(pointer, change, older=older)
     fields = _EFFECTS[change.kind](pointer, change)
+    if fields and (change.kind == "rollback" or (change.kind == "live" and older)):
+        fields |= {"rejected": {**fields["rejected"], str(live): _why(change)}}
     if all(getattr(pointer, name) == value for name, value in fields.items()):
         return pointer
     return replace(pointer, **fields, history=(*pointer.history, change))
 
 
-def _demand_reason(pointer: LivePointer, change: PointerChange) -> None:
-    if not change.allow_older:
+def _demand_reasons(pointer: LivePointer, change: PointerChange, *, older: bool) -> None:
+    rejected = pointer.rejected.get(str(change.version))
+    if rejected is not None and not change.allow_rejected:
+        raise VersionRejected(
+            f"{live_name(pointer.model)}: expected a version that nobody rolled back from, got"
+            f" {change.version}, which was rejected: {rejected}. Choose another one, or give"
+            " --allow-rejected REASON."
+        )
+    if older and change.kind != "rollback" and not change.allow_older:
         raise OlderThanLive(
             f"{live_name(pointer.model)}: expected a version trained no earlier than the live"
             f" {pointer.version}, got {change.version}. Choose a newer one, or say why with --allow-older."
@@ -61,7 +72,12 @@ def _live(pointer: LivePointer, change: PointerChange) -> _Fields:
         "version": change.version,
         "previous": pointer.version,
         "labels": {**pointer.labels, "stable": change.version},
+        "rejected": _without(pointer.rejected, str(change.version)),
     }
+
+
+def _why(change: PointerChange) -> str:
+    return f"{change.by or 'somebody'}: {change.reason or change.allow_older or 'no reason given'}"
 
 
 def _label(pointer: LivePointer, change: PointerChange) -> _Fields:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from redraw.errors import InvalidRecord, StorageUnavailable
 from redraw.publish.bucket.layout import serving_config_name
@@ -10,7 +11,10 @@ from redraw.records import LivePointer
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 from redraw.storage.pause import pauses
 
-__all__ = ["encode_serving_config", "read_served_versions", "write_serving_config"]
+if TYPE_CHECKING:
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+__all__ = ["encode_serving_config", "read_served_labels", "read_served_versions", "write_serving_config"]
 
 
 def write_serving_config(storage: Storage, model: str, pointer: Callable[[], LivePointer]) -> None:
@@ -59,6 +63,24 @@ def read_served_versions(storage: Storage, model: str) -> frozenset[int]:
         InvalidRecord: The object is no configuration.
         StorageError: The bucket does not answer.
     """
+    return frozenset(
+        version
+        for served in _read_config(storage, model).model_config_list.config
+        for version in served.model_version_policy.specific.versions
+    )
+
+
+def read_served_labels(storage: Storage, model: str) -> dict[str, int]:
+    """Label to version as `models.config` has them; arguments and errors are those of the function above."""
+    return {
+        label: version
+        for served in _read_config(storage, model).model_config_list.config
+        for label, version in served.version_labels.items()
+        if served.name == model
+    }
+
+
+def _read_config(storage: Storage, model: str) -> ModelServerConfig:
     from google.protobuf import text_format
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
@@ -71,11 +93,7 @@ def read_served_versions(storage: Storage, model: str) -> frozenset[int]:
             f"{storage.uri}/{name}: expected TensorFlow Serving's ModelServerConfig as text, got {err}."
             f" Write it again: redraw live --model {model} --set the live version."
         ) from err
-    return frozenset(
-        version
-        for served in config.model_config_list.config
-        for version in served.model_version_policy.specific.versions
-    )
+    return config
 
 
 def encode_serving_config(base_path: str, model: str, labels: Mapping[str, int]) -> bytes:

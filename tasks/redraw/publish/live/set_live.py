@@ -1,21 +1,20 @@
-"""Which version is live: one object, changed by compare-and-set.
+"""Change which version is live, and bring `models.config` up to it.
 
-live.json      the live version, the one before, labels, pins, and every change
-models.config  the same for TensorFlow Serving, always derived from live.json
+The pointer moves first. If `models.config` cannot follow, the command fails, and any next one repairs it.
 """
 
 from __future__ import annotations
 
 import logging
 
-from redraw.errors import VersionNotFound
+from redraw.errors import ObjectConflict, StorageForbidden, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import live_name
 from redraw.publish.bucket.verified import demand_verified
 from redraw.publish.live import loading
-from redraw.publish.live.pointer import change_pointer, read_pointer
+from redraw.publish.live.pointer import change_pointer, copy_pointer, read_pointer
 from redraw.publish.live.rules import apply_change
 from redraw.publish.live.serving_config import write_serving_config
 from redraw.publish.live.training_order import is_older_in_second
@@ -48,14 +47,16 @@ def change_live(request: LiveRequest) -> LivePointer:
         NotLoadable: A server would not load it.
         SignatureInvalid: A public key is given, and the version is not signed with its private one.
         OlderThanLive: The version was trained before the live one, and no reason says why.
+        VersionRejected: Somebody rolled back from the version, and no reason says why it may be live again.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     model = request.model
     storage = open_storage(request.bucket)
-    change = _asked(request, storage, model)
-    if change is None:
-        return read_pointer(storage, model)
     pointer = read_pointer(storage, model)
+    change = _asked(request, storage, pointer)
+    if change is None:
+        _repair(storage, pointer)
+        return pointer
     # Asked first what is quick to tell: whether the change may be made, and whether there is one.
     if _applied(storage, pointer, change) is not pointer and change.kind != "unlabel":
         loading.demand_loadable(storage, model, change.version, request.public_key)
@@ -91,7 +92,13 @@ def move_pointer(
         return changed
 
     pointer = change_pointer(storage, model, verified)
-    write_serving_config(storage, model, lambda: read_pointer(storage, model))
+    try:
+        write_serving_config(storage, model, lambda: read_pointer(storage, model))
+    except StorageForbidden as err:
+        raise StorageForbidden(
+            f"{storage.uri}/{model}: version {pointer.version} is live, but models.config could not follow:"
+            f" {err} Servers that read it stay where they are; a mirror follows the pointer."
+        ) from err
     _logger.info("%s/%s: %s; before it %s", storage.uri, model, _shown(pointer), pointer.previous)
     return pointer
 
@@ -101,14 +108,14 @@ def _applied(storage: Storage, pointer: LivePointer, change: PointerChange) -> L
     return apply_change(pointer, change, older=older)
 
 
-def _asked(request: LiveRequest, storage: Storage, model: ModelName) -> PointerChange | None:
+def _asked(request: LiveRequest, storage: Storage, pointer: LivePointer) -> PointerChange | None:
     """The change that is asked for; which version it means is settled once, however often it is tried."""
     kind: PointerChangeKind = "live"
     version = request.set
     if request.previous:
-        kind, version = "rollback", _previous(storage, model)
+        kind, version = "rollback", _version_before(request, storage, pointer)
     elif request.remove_label:
-        kind, version = "unlabel", read_pointer(storage, model).labels.get(request.label or "")
+        kind, version = "unlabel", pointer.labels.get(request.label or "")
     elif request.label == "canary":
         kind = "label"
     if version is None:
@@ -121,17 +128,35 @@ def _asked(request: LiveRequest, storage: Storage, model: ModelName) -> PointerC
         reason=request.reason or "",
         label=request.label or "" if kind in {"label", "unlabel"} else "",
         allow_older=request.allow_older or "",
+        allow_rejected=request.allow_rejected or "",
     )
 
 
-def _previous(storage: Storage, model: ModelName) -> int:
-    previous = read_pointer(storage, model).previous
-    if previous is None:
-        raise VersionNotFound(
-            f"{storage.uri}/{live_name(model)}: expected a version that was live before, got none."
-            " Name the version with --set."
+def _version_before(request: LiveRequest, storage: Storage, pointer: LivePointer) -> int | None:
+    """Where a roll-back leads; None where it has been done already."""
+    where = f"{storage.uri}/{live_name(pointer.model)}"
+    if request.from_version not in (None, pointer.version):
+        if pointer.previous == request.from_version and str(request.from_version) in pointer.rejected:
+            return None
+        raise ObjectConflict(
+            f"{where}: expected the live version {request.from_version}, got {pointer.version}: somebody has"
+            " moved it. Look at the history, and say which version to leave."
         )
-    return previous
+    if pointer.previous is None:
+        raise VersionNotFound(
+            f"{where}: expected a version that was live before, got none. Name the version with --set."
+        )
+    return pointer.previous
+
+
+def _repair(storage: Storage, pointer: LivePointer) -> None:
+    """Bring `models.config` and `live.json` up to the pointer, if a change was stopped in between."""
+    try:
+        if pointer.number:
+            copy_pointer(storage, pointer)
+        write_serving_config(storage, pointer.model, lambda: read_pointer(storage, pointer.model))
+    except StorageForbidden as err:
+        _logger.warning("models.config may name another version than the live one: %s", err)
 
 
 def _shown(pointer: LivePointer) -> str:

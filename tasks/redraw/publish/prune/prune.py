@@ -55,8 +55,9 @@ def prune_versions(request: PruneRequest) -> PruneReport:
     else:
         plan = _marked(storage, model, request)
         by = who_asks(request.by)
-        in_parallel(lambda going: remove_version(storage, model, going, by), plan.removed, _AT_ONCE)
+        kept = in_parallel(lambda going: remove_version(storage, model, going, by), plan.removed, _AT_ONCE)
         _unmark(storage, model, {going.version for going in plan.removed})
+        plan = _without(plan, kept)
     return PruneReport(
         model=model,
         kept=plan.kept,
@@ -75,6 +76,13 @@ def _plan(storage: Storage, pointer: LivePointer, request: PruneRequest) -> Plan
     plan = plan_prune(pointer, served, releases, request)
     kept = {str(version): record.reason for version, record in unreadable.items()}
     return replace(plan, kept={**plan.kept, **kept})
+
+
+def _without(plan: Plan, kept: Sequence[str]) -> Plan:
+    """The plan as it was carried out: some versions cannot be removed, each for a reason."""
+    reasons = {str(going.version): reason for going, reason in zip(plan.removed, kept, strict=True) if reason}
+    removed = tuple(going for going in plan.removed if str(going.version) not in reasons)
+    return Plan(kept={**plan.kept, **reasons}, removed=removed)
 
 
 def _demand_never_live(

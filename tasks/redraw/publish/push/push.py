@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 
-from redraw.errors import OlderThanLive
+from redraw.errors import OlderThanLive, VersionRejected
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.layout import Claim
 from redraw.publish.bucket.signing import sign_version
@@ -62,7 +62,7 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
     storage = storage or open_storage(request.bucket)
     release = _publish(storage, candidate)
     if request.make_live:
-        _make_live(storage, release, who_asks(request.by))
+        _make_live(storage, release, request)
     seconds = time.monotonic() - started
     _logger.info("pushed %s: %s, %d bytes in %.1f s", request.model, release.uri, release.size_bytes, seconds)
     return release
@@ -87,10 +87,16 @@ def _publish(storage: Storage, candidate: Candidate) -> Release:
     return write_release(storage, claim, candidate, generations)
 
 
-def _make_live(storage: Storage, release: Release, by: str) -> None:
+def _make_live(storage: Storage, release: Release, request: PushRequest) -> None:
     try:
-        change = PointerChange(version=release.version, changed_at=now(), by=by, reason="pushed")
+        change = PointerChange(
+            version=release.version,
+            changed_at=now(),
+            by=who_asks(request.by),
+            reason="pushed",
+            allow_rejected=request.allow_rejected or "",
+        )
         move_pointer(storage, release.model, change)
-    except OlderThanLive as err:
-        # A backfill publishes old weights; it must not displace newer ones.
+    except (OlderThanLive, VersionRejected) as err:
+        # A backfill publishes old weights, and a schedule may repeat what people rolled back from.
         _logger.warning("published, but not made live: %s", err)

@@ -8,6 +8,7 @@ from typing import Any
 
 from redraw.names import ModelName
 from redraw.records import Record
+from redraw.records.forms import Seconds, Shape, ShortText, Version
 from redraw.uri import Uri
 
 __all__ = ["Answer", "AnsweredTensor", "Prediction", "PredictionRow"]
@@ -27,7 +28,7 @@ class Prediction(Record):
     """A published version's answers to the labelled golden examples of its definition."""
 
     model: ModelName
-    version: int
+    version: Version
     uri: Uri
     signature: str
     output: str
@@ -38,8 +39,8 @@ class Prediction(Record):
 class AnsweredTensor:
     """One output: its dtype, its shape, and its values as lists in lists, as requests carry them."""
 
-    dtype: str
-    shape: tuple[int, ...]
+    dtype: ShortText
+    shape: Shape
     values: Any
 
 
@@ -60,11 +61,11 @@ class Answer(Record):
     """
 
     model: ModelName
-    version: int
+    version: Version
     uri: Uri
     signature: str
     inputs: Mapping[str, Any]
     outputs: Mapping[str, AnsweredTensor]
-    seconds: float
-    load_seconds: float
+    seconds: Seconds
+    load_seconds: Seconds
     fetched: bool

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from redraw.names import ModelName
 from redraw.records import Checkpoint, Record, Signature, UnreadableRecord
+from redraw.records.forms import Count, Digest, Seconds, Shape, ShortText, Time
 from redraw.uri import Uri
 
 __all__ = [
@@ -27,9 +28,9 @@ class TensorDescription:
     """One tensor of a checkpoint: its key, dtype, shape, bytes and role."""
 
     key: str
-    dtype: str
-    shape: tuple[int, ...]
-    size_bytes: int
+    dtype: ShortText
+    shape: Shape
+    size_bytes: Count
     role: str
 
 
@@ -39,9 +40,9 @@ class CheckpointDescription(Record):
 
     uri: Uri
     format: str
-    step: int | None
-    shards: int
-    size_bytes: int
+    step: Count | None
+    shards: Count
+    size_bytes: Count
     tensors: tuple[TensorDescription, ...]
 
 
@@ -53,8 +54,8 @@ class SavedModelDescription(Record):
     tags: tuple[str, ...]
     signatures: Mapping[str, Signature]
     variables: tuple[TensorDescription, ...]
-    operations: Mapping[str, int]
-    size_bytes: int
+    operations: Mapping[str, Count]
+    size_bytes: Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +63,9 @@ class AdoptedCheckpoint:
     """A checkpoint that was found and is now in the catalogue: where it was found, and what it is."""
 
     uri: str
-    step: int
-    trained_at: str
-    digest: str
+    step: Count
+    trained_at: Time
+    digest: Digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +92,9 @@ class AdoptionReport(Record):
     model: ModelName
     catalogue: Uri
     adopted: tuple[AdoptedCheckpoint, ...]
-    known: int
+    known: Count
     broken: tuple[BrokenCheckpoint, ...]
-    seconds: float
+    seconds: Seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class CheckpointList(Record):
     Attributes:
         model: The definition's name.
         checkpoints: Their records, the newest weights first.
-        unreadable: The records that a newer version of Redraw wrote.
+        unreadable: The records that are damaged, or that a newer version of Redraw wrote.
     """
 
     model: ModelName

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from redraw.names import ModelName
 from redraw.records import Record
+from redraw.records.forms import Count, Shape, ShortText, Version
 
 __all__ = ["UnlikeVariable", "VariableDifference", "WeightDifferences"]
 
@@ -25,12 +26,12 @@ class VariableDifference:
     """
 
     key: str
-    dtype: str
-    shape: tuple[int, ...]
+    dtype: ShortText
+    shape: Shape
     equal: bool
     relative_change: float | None
     largest_change: float | None
-    not_finite: int = 0
+    not_finite: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +40,10 @@ class UnlikeVariable:
 
     key: str
     why: str
-    dtype: str
-    shape: tuple[int, ...]
-    other_dtype: str
-    other_shape: tuple[int, ...]
+    dtype: ShortText
+    shape: Shape
+    other_dtype: ShortText
+    other_shape: Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +61,8 @@ class WeightDifferences(Record):
     """
 
     model: ModelName
-    version: int
-    other: int
+    version: Version
+    other: Version
     variables: tuple[VariableDifference, ...]
     unlike: tuple[UnlikeVariable, ...]
     only_in_version: tuple[str, ...]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from redraw.names import ModelName
 from redraw.records import Check, Record
+from redraw.records.forms import Count, Version, VersionText
 from redraw.uri import Uri
 
 __all__ = ["MirrorReport", "MirroredModel", "PruneReport", "PrunedVersion", "VerifyReport"]
@@ -16,8 +17,8 @@ __all__ = ["MirrorReport", "MirroredModel", "PruneReport", "PrunedVersion", "Ver
 class PrunedVersion:
     """A version that `prune` removes: the bytes of its objects, and the rule that lets it go."""
 
-    version: int
-    size_bytes: int
+    version: Version
+    size_bytes: Count
     reason: str
 
 
@@ -34,9 +35,9 @@ class PruneReport(Record):
     """
 
     model: ModelName
-    kept: Mapping[str, str]
+    kept: Mapping[VersionText, str]
     removed: tuple[PrunedVersion, ...]
-    bytes: int
+    bytes: Count
     applied: bool
 
 
@@ -44,9 +45,9 @@ class PruneReport(Record):
 class MirroredModel:
     """The versions of a model that a mirror has, and those of them that came in this run."""
 
-    model: str
-    versions: tuple[int, ...]
-    fetched: tuple[int, ...]
+    model: ModelName
+    versions: tuple[Version, ...]
+    fetched: tuple[Version, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class VerifyReport(Record):
     """A published version that is what its record says: every check by name, with its evidence."""
 
     model: ModelName
-    version: int
+    version: Version
     uri: Uri
     checks: tuple[Check, ...]
     passed: bool

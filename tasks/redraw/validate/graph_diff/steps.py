@@ -13,7 +13,7 @@ from redraw.compat.keras import every_layer
 from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
 from redraw.export.graph.declared import Declarations, draw_declared
 from redraw.networks.conversion import trace_function
-from redraw.networks.modules import draw_network, known_by_own_names, weights_by_name
+from redraw.networks.modules import draw_network, known_by_own_names, trainable_weights, weights_by_name
 from redraw.train.average import update_average
 from redraw.train.graph_training import draw_training
 from redraw.validate.graph_diff.kinds import Kind
@@ -107,7 +107,7 @@ def _traced_step(definition: ModelDefinition, spec: Any, declarations: Declarati
                 mark(Kind.NETWORK)
                 loss = definition.loss(outputs, labels)
                 mark(Kind.LOSS)
-            variables = network.trainable_variables
+            variables = trainable_weights(network)
             plain = [v.value if isinstance(v, keras.Variable) else v for v in variables]
             gradients = tape.gradient(loss, plain)
             mark(Kind.GRADIENT)
@@ -178,4 +178,4 @@ def _layers(network: Any) -> Iterator[str]:
     if known_by_own_names(network):
         yield from (layer.name for layer in every_layer(network))
     elif isinstance(network, tf.Module):
-        yield from (module.name for module in (network, *network.submodules))
+        yield from (getattr(module, "name", "") for module in (network, *network.submodules))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from redraw.errors import printable
 from redraw.records import Check, ValidationReport
+from redraw.validate.outcome import group_dependents, is_dependent
 
-__all__ = ["announce_check", "show_report"]
+__all__ = ["announce_check", "announce_dependents", "show_report"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +25,12 @@ def announce_check(check: Check) -> None:
     """Log one check when it is done."""
     level = logging.INFO if check.admits else logging.ERROR
     logger.log(level, "%s %s: %s (%.1f s)", check.status, check.name, check.found, check.seconds)
+
+
+def announce_dependents(checks: Iterable[Check]) -> None:
+    """Log those that were left out because of another one: a line for each of these."""
+    for lacked, names in group_dependents(checks).items():
+        logger.error("%s: %s", lacked, ", ".join(names))
 
 
 def show_report(report: ValidationReport) -> None:
@@ -36,8 +45,12 @@ def _table(report: ValidationReport) -> Table:
     table.columns[1].no_wrap = True
     table.columns[3].justify = "right"
     for check in report.checks:
+        if is_dependent(check):
+            continue
         # Text, for a bracket in what was found is no markup.
-        found = Text(f"{check.found} (waived: {check.waived})" if check.waived else check.found)
+        found = Text(printable(f"{check.found} (waived: {check.waived})" if check.waived else check.found))
         status = Text(check.status.replace("_", " "), _STYLES[check.status])
         table.add_row(status, check.name, found, f"{check.seconds:.1f}")
+    for lacked, names in group_dependents(report.checks).items():
+        table.add_row(Text("not run", _STYLES["not_run"]), "", Text(f"{lacked}: {', '.join(names)}"), "")
     return table

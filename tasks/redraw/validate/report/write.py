@@ -9,11 +9,45 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from redraw.errors import InvalidRecord, NewerRecord, OutputExists
 from redraw.records import ExportedModel, ValidationReport
-from redraw.storage.opening import write_uri
+from redraw.storage.opening import read_uri, write_uri
 from redraw.uri import Uri
+from redraw.validate.outcome import group_dependents, is_dependent
 
-__all__ = ["draw_page", "write_report"]
+__all__ = ["check_place", "draw_page", "write_report"]
+
+
+def check_place(uri: Uri, exported: ExportedModel) -> None:
+    """Refuse to write a report over something else, or into what is examined.
+
+    Args:
+        uri: Where it shall go.
+        exported: What is examined.
+
+    Raises:
+        OutputExists: Another file is there, such as the export's own record, or it is in the SavedModel.
+    """
+    report, folder = uri.absolute(), exported.uri.absolute()
+    if not report.is_bucket and not folder.is_bucket:
+        report, folder = Uri(Path(report).resolve()), Uri(Path(folder).resolve())
+    if f"{report}/".startswith(f"{folder}/"):
+        raise OutputExists(
+            f"{uri}: expected a file outside of the SavedModel {folder}. Choose another --report."
+        )
+    try:
+        if not report.is_bucket and Path(report).is_dir():
+            raise IsADirectoryError(report)
+        found = read_uri(uri, _LARGEST)
+        if found is not None:
+            ValidationReport.from_text(found, uri)
+    except NewerRecord:
+        raise
+    except (InvalidRecord, IsADirectoryError) as err:
+        raise OutputExists(
+            f"{uri}: expected no file where the report goes, or an earlier report, got another one."
+            " Choose another --report."
+        ) from err
 
 
 def write_report(
@@ -35,7 +69,7 @@ def write_report(
     """
     uri = uri.absolute()
     stem = uri.removesuffix(".json")
-    files = {name: f"{stem}.{name}" for name in attachments} | {"report.html": f"{stem}.html"}
+    files = {name: Uri(f"{stem}.{name}") for name in [*attachments, "report.html"]}
     named = replace(report, attachments=dict(sorted(files.items())))
     page = draw_page(named, exported, attachments.get("graphs.svg"))
     for name, text in {**attachments, "report.html": page}.items():
@@ -44,6 +78,7 @@ def write_report(
     return named
 
 
+_LARGEST = 64 << 20
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -72,6 +107,8 @@ def draw_page(report: ValidationReport, exported: ExportedModel, picture: str | 
     }
     return _TEMPLATES.get_template("page.html").render(
         report=report,
+        held_up=[check for check in report.checks if not check.admits and not is_dependent(check)],
+        dependents=group_dependents(check for check in report.checks if not check.admits),
         exported=exported,
         sums={name: count for name, count in sums.items() if count},
         # Drawn with every value escaped, and never from outside; it has to stand in the page as it is.

@@ -5,7 +5,6 @@ Nothing here imports TensorFlow.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
 from redraw.errors import CheckpointError, InvalidRecord, NewerRecord, StorageError
 from redraw.inspect.saved_model import describe_saved_model
 from redraw.records import Checkpoint, ExportedModel, Signature
+from redraw.records.json_text import parse_json
 from redraw.records.ledger import LEDGER_SCHEMA
 from redraw.records.schema import check_schema
 from redraw.serving.graph.serving_graph import ServingGraph, read_meta_graphs
@@ -36,6 +36,8 @@ __all__ = ["ExportFiles"]
 _SERVE = "serve"
 # What is read of each served variable in the restore ledger.
 _ROW = {"variable", "key", "saved_as", "shape"}
+# A row takes some 200 bytes, and a model has at most some 100,000.
+_LARGEST_LEDGER = 64 << 20
 
 
 @dataclass(kw_only=True)
@@ -101,12 +103,12 @@ class ExportFiles:
             CannotRun: It is gone, a newer version of Redraw wrote it, or it is none.
         """
         uri = self.exported.ledger_uri
-        text = read_uri(uri)
+        text = read_uri(uri, _LARGEST_LEDGER)
         if text is None:
             raise CannotRun(f"there is no restore ledger at {uri}", "Export again.")
         try:
             ledger: Mapping[str, Any] = check_schema(
-                json.loads(text), LEDGER_SCHEMA, f"{uri}: restore ledger"
+                parse_json(text, _LARGEST_LEDGER), LEDGER_SCHEMA, f"{uri}: restore ledger"
             )
             whole = "non_finite" in ledger and all(row.keys() >= _ROW for row in ledger["served"])
         except NewerRecord as err:

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from redraw.definition import Mode, ModelDefinition
-from redraw.errors import CheckpointMismatch
+from redraw.definition.user_code import method_of, running_user_code
+from redraw.errors import CheckpointMismatch, one_line
 from redraw.export.graph.declared import draw_declared
 from redraw.networks.modules import copy_weights, draw_network, renew_derived_constants, weights_by_name
 from redraw.records import WeightsKind
@@ -41,7 +42,7 @@ class NetworkReference:
             status = tf.train.Checkpoint(**{name: self._trained}).read(str(prefix))
             status.expect_partial().assert_existing_objects_matched()
         except (AssertionError, ValueError) as err:
-            first_line = str(err).partition("\n")[0]
+            first_line = one_line(str(err).partition("\n")[0])
             raise CheckpointMismatch(
                 f"{prefix}: expected {self._weights} weights of this definition's network,"
                 f" got: {first_line}. Name another checkpoint, or use the definition that trained it."
@@ -63,15 +64,16 @@ class NetworkReference:
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Output name to answers."""
         specs = self._definition.signatures[signature].inputs
-        given = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
         if signature not in self._serving:
             # Traced once, for any batch, as it is for serving.
-            tensors = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in specs.items()}
+            tensors = {name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in specs.items()}
             self._serving[signature] = tf.function(
                 lambda given: self._definition.serve(self._network, signature, given),
                 input_signature=[tensors],
             )
-        return {name: value.numpy() for name, value in self._serving[signature](given).items()}
+        with running_user_code(method_of(self._definition, f"serve, signature {signature!r}, asked here,")):
+            given = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
+            return {name: value.numpy() for name, value in self._serving[signature](given).items()}
 
     def evaluate(self) -> dict[str, float]:
         """Metric name to value over the evaluation data."""

@@ -10,7 +10,9 @@ from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.records.signature import TensorSpec
 from redraw.serving.wire import normalize_array
 
-__all__ = ["Request", "cast_request", "count_rows", "take_rows"]
+__all__ = ["Request", "cast_request", "count_rows", "generate_request", "take_rows"]
+
+_ROWS, _OPEN, _SEED = 3, 8, 6
 
 # Input name to values, shape [batch, …].
 Request = Mapping[str, np.ndarray]
@@ -29,6 +31,29 @@ def cast_request(inputs: Request, specs: Mapping[str, TensorSpec]) -> Request:
         held = dtype is None or dtype.kind == "O"
         cast[name] = normalize_array(np.asarray(value)) if held else np.asarray(value).astype(dtype)
     return cast
+
+
+def generate_request(specs: Mapping[str, TensorSpec]) -> Request:
+    """A request of a few rows with values that most models can answer, the same each time.
+
+    Args:
+        specs: Input name to what the signature says of it.
+
+    Returns:
+        Small numbers, short texts; dimensions that are open have a size of their own.
+    """
+    random = np.random.default_rng(_SEED)
+    return {name: _generated(spec, random) for name, spec in sorted(specs.items())}
+
+
+def _generated(spec: TensorSpec, random: np.random.Generator) -> np.ndarray:
+    shape = (_ROWS, *(_OPEN if size is None else size for size in spec.shape[1:]))
+    dtype = numpy_dtype(spec.dtype) or np.dtype(object)
+    if dtype.kind == "O":
+        return random.choice(np.array([b"a", b"the", b"1"], object), shape)
+    if dtype.kind in "iub":
+        return random.integers(0, 2, shape).astype(dtype)
+    return random.normal(size=shape).astype(dtype)
 
 
 def count_rows(request: Request) -> int | None:

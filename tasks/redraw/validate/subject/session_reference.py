@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import saved_slice
 from redraw.definition import GraphFunctionDefinition, Mode
+from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import CheckpointMismatch
 from redraw.networks.graph_functions import (
     draw_signature,
@@ -35,12 +36,16 @@ class SessionReference:
         self._graph = tf.Graph()
         with self._graph.as_default():
             self._session = tf.compat.v1.Session()
-            network = definition.build(Mode.EVALUATE)
+            with running_user_code(method_of(definition, f"build({Mode.EVALUATE})")):
+                network = definition.build(Mode.EVALUATE)
             self._drawn = {name: draw_signature(definition, network, name) for name in definition.signatures}
-            self._evaluated = draw_mode(definition, Mode.EVALUATE, definition.evaluation_data().element_spec)
+            with running_user_code(f"{method_of(definition, 'evaluation_data')}, or its graph,"):
+                spec = definition.evaluation_data().element_spec
+                self._evaluated = draw_mode(definition, Mode.EVALUATE, spec)
             self._groups = group_by_saved_name(tf.compat.v1.global_variables())
             start = [tf.compat.v1.tables_initializer(), tf.compat.v1.local_variables_initializer()]
-            self._session.run(start)
+            with running_user_code(f"{method_of(definition, 'graph')}, its tables,"):
+                self._session.run(start)
 
     def restore(self, prefix: Path) -> str:
         """Restore by the variables' names."""
@@ -72,7 +77,8 @@ class SessionReference:
         """Output name to answers."""
         drawn = self._drawn[signature]
         feed = {drawn.inputs[name]: value for name, value in inputs.items()}
-        answers: dict[str, np.ndarray] = self._session.run(dict(drawn.outputs), feed)
+        with running_user_code(method_of(self._definition, f"serve, signature {signature!r}, asked here,")):
+            answers: dict[str, np.ndarray] = self._session.run(dict(drawn.outputs), feed)
         return answers
 
     def evaluate(self) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from redraw.definition import GraphFunctionDefinition
 from redraw.records import Check
+from redraw.validate.subject.requests import Request, generate_request
 
 if TYPE_CHECKING:
     from redraw.definition import GoldenExamples, ModelDefinition
@@ -75,13 +76,30 @@ class Standard:
 
     @cached_property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
-        """Signature name to the definition's examples."""
-        return self.definition.golden_examples()
+        """Signature name to the definition's examples; to a generated request where it has none."""
+        from redraw.definition import GoldenExamples
+
+        made = {name: GoldenExamples(inputs=request) for name, request in self.generated_requests.items()}
+        return {**made, **self._own_examples}
+
+    @cached_property
+    def generated_requests(self) -> Mapping[str, Request]:
+        """Signature name to a request, of the signatures for which the definition has no golden examples."""
+        missing = self.definition.signatures.keys() - self._own_examples.keys()
+        return {name: generate_request(self.definition.signatures[name].inputs) for name in sorted(missing)}
+
+    @cached_property
+    def _own_examples(self) -> Mapping[str, GoldenExamples]:
+        from redraw.definition.examples import read_examples
+
+        return read_examples(self.definition, "golden_examples")
 
     @cached_property
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to requests that training never saw."""
-        return self.definition.held_out_examples()
+        from redraw.definition.examples import read_examples
+
+        return read_examples(self.definition, "held_out_examples")
 
     @cached_property
     def assets(self) -> Mapping[str, Path]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from redraw.definition.user_code import method_of, running_user_code
 from redraw.records import ExaminedObjects, Release
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.export_files import ExportFiles
@@ -245,8 +246,10 @@ class Subject(ExportFiles):
         measured: dict[str, float] = {}
         for signature, examples in sorted(self.held_out_examples.items()):
             if examples.labels:
-                metrics = self.definition.served_metrics(signature, answers[signature], examples.labels)
-                measured = {**metrics, **measured}
+                where = method_of(self.definition, f"served_metrics, signature {signature!r},")
+                with running_user_code(where):
+                    served = self.definition.served_metrics(signature, answers[signature], examples.labels)
+                    measured = {**{name: float(value) for name, value in served.items()}, **measured}
         return measured
 
     def _ask(self, model: LoadedModel, examples: Mapping[str, GoldenExamples]) -> Answers:

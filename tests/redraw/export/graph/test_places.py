@@ -76,3 +76,4 @@ def ask(network: keras.Model) -> Wanted:
 class _Named:
     def __init__(self, spec: tf.TensorSpec) -> None:
         self.name, self.dtype, self.shape = spec.name, spec.dtype.name, tuple(spec.shape)
+        self.trainable = True

@@ -31,6 +31,7 @@ class Variable:
     name: str
     dtype: str
     shape: tuple[int, ...]
+    trainable: bool = True
 
 
 def ask(network: Any, **more: Any) -> Wanted:

@@ -86,7 +86,7 @@ def restored_values(path: Path) -> dict[str, float]:
     places = find_places(model, weights_by_name(model)).in_keras_files
     averages = model.optimizer._model_variables_moving_average
     pairs = zip(model.trainable_variables, averages, strict=True)
-    return {places[weight.path]: float(np.asarray(average).flat[0]) for weight, average in pairs}
+    return {places[weight.path][0]: float(np.asarray(average).flat[0]) for weight, average in pairs}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

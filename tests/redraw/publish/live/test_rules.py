@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redraw.errors import OlderThanLive, VersionNotFound
+from redraw.errors import OlderThanLive, VersionNotFound, VersionRejected
 from redraw.publish.bucket.layout import trained_before
 from redraw.publish.live.rules import apply_change
 from redraw.records import LivePointer, PointerChange
@@ -18,6 +18,7 @@ _changes = st.lists(
         kind=st.sampled_from(["live", "rollback", "label", "unlabel", "pin", "unpin"]),
         label=st.just("canary"),
         allow_older=st.sampled_from(["", "a reason"]),
+        allow_rejected=st.sampled_from(["", "a reason"]),
     )
 )
 
@@ -28,7 +29,7 @@ def _after(changes: list[PointerChange]) -> list[LivePointer]:
     for change in changes:
         try:
             pointers.append(apply_change(pointers[-1], change))
-        except (OlderThanLive, VersionNotFound):
+        except (OlderThanLive, VersionNotFound, VersionRejected):
             pointers.append(pointers[-1])
     return pointers
 
@@ -47,6 +48,15 @@ def test_apply_any_changes_moves_to_older_weights_only_for_a_reason(changes: lis
         if before.version and after.version and trained_before(after.version, before.version):
             last = after.history[-1]
             assert last.kind == "rollback" or last.allow_older
+
+
+@given(_changes)
+def test_apply_any_changes_lets_in_what_was_left_only_for_a_reason(changes: list[PointerChange]) -> None:
+    pointers = _after(changes)
+    for before, after in zip(pointers, pointers[1:], strict=False):
+        if after.version != before.version and str(after.version) in before.rejected:
+            assert after.history[-1].allow_rejected
+        assert str(after.version) not in after.rejected
 
 
 @given(_changes)

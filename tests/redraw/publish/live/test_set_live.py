@@ -120,7 +120,9 @@ def test_live_previous_goes_back_and_deletes_nothing(bucket: str, versions: list
     assert (pointer.version, pointer.previous) == (versions[0], versions[2])
     assert [change.kind for change in pointer.history] == ["live", "live", "rollback"]
     assert "@" in pointer.history[-1].by
-    assert {item.name for item in open_storage(bucket).list()} == before
+    after = {item.name for item in open_storage(bucket).list()}
+    assert after - before == {"digits/live/00000003.json"}
+    assert before <= after
     assert _served(bucket)[2] == [versions[0]]
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from redraw.errors import OutputExists
+from redraw.export.destination import open_destination
 from redraw.records import Check, ValidationReport
 from redraw.uri import Uri
+from redraw.validate.outcome import skip_dependent
 from redraw.validate.report.terminal import show_report
-from redraw.validate.report.write import write_report
+from redraw.validate.report.write import check_place, write_report
 
 SCRIPT = '<script>alert("&")</script>'
 
@@ -113,3 +117,81 @@ def test_show_report_on_a_terminal_shows_a_row_a_check(
     assert len(rows) == 3
     assert "waived: no requests yet" in shown
     assert SCRIPT in shown
+
+
+def test_show_report_of_what_waits_for_one_failure_is_one_row(
+    report: ValidationReport,
+    make_export: Callable[..., Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = [skip_dependent(f"check-{number}", "loads") for number in range(27)]
+    report = replace(report, checks=(*report.checks, *waiting))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "400")
+
+    show_report(report)
+
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    assert shown.count("27 checks need loads, which did not pass: check-0, check-1") == 1
+    assert len(shown.splitlines()) < 15
+    written = write_report(report, make_export().record, {}, Uri(tmp_path / "r.json"))
+    page = Page(Path(written.attachments["report.html"]).read_text())
+    assert page.text.count("27 checks need loads") == 1
+    assert len([tag for tag, attributes in page.tags if "open" in attributes]) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.json", "model.ledger.json", "model.files.json", "model/report.json", "notes.txt", "folder"],
+)
+def test_check_place_of_something_else_is_refused_and_kept(
+    name: str, make_export: Callable[..., Any], tmp_path: Path
+) -> None:
+    exported = replace(make_export().record, uri=Uri(tmp_path / "model"))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "folder").mkdir()
+    for other in ("model.json", "model.ledger.json", "model.files.json", "notes.txt"):
+        (tmp_path / other).write_bytes(exported.to_bytes())
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+    with pytest.raises(OutputExists, match="Choose another --report"):
+        check_place(Uri(tmp_path / name), exported)
+
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_check_place_of_an_earlier_report_or_nothing_passes(
+    report: ValidationReport, make_export: Callable[..., Any], tmp_path: Path
+) -> None:
+    exported = make_export().record
+    check_place(Uri(tmp_path / "report.json"), exported)
+    write_report(report, exported, {}, Uri(tmp_path / "report.json"))
+    check_place(Uri(tmp_path / "report.json"), exported)
+
+
+def test_check_place_behind_a_link_into_the_export_is_refused(
+    make_export: Callable[..., Any], tmp_path: Path
+) -> None:
+    exported = replace(make_export().record, uri=Uri(tmp_path / "model"))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    with pytest.raises(OutputExists, match="outside of the SavedModel"):
+        check_place(Uri(tmp_path / "link" / "report.json"), exported)
+
+
+@pytest.mark.parametrize("name", ["net.weights", "net"])
+def test_open_destination_next_to_another_file_of_that_name_is_refused(
+    name: str, make_export: Callable[..., Any], tmp_path: Path
+) -> None:
+    """An index of Keras' weights has the name that the export's record would have."""
+    (tmp_path / f"{name}.json").write_text('{"weight_map": {}}')
+    with (
+        pytest.raises(OutputExists, match=f"{name}.json: expected no file where the export's record goes"),
+        open_destination(Uri(tmp_path / name)),
+    ):
+        pass
+    (tmp_path / f"{name}.json").write_bytes(make_export().record.to_bytes())
+    with open_destination(Uri(tmp_path / name)) as place:
+        assert not place.remote

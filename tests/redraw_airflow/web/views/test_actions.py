@@ -46,6 +46,7 @@ def names(*arguments: Any) -> list[str]:
         (None, pointer(None), ["prune"]),
         (None, pointer(NEWER, OLDER), ["roll-back", "prune"]),
         (None, pointer(NEWER, OLDER, pruning=(OLDER,)), ["prune"]),
+        (None, pointer(OLDER, NEWER, rejected={str(NEWER): "ada: wrong"}), ["prune"]),
         (VERSION, pointer(None), ["make-live", "pin"]),
         (VERSION, pointer(VERSION), ["pin"]),
         (VERSION, pointer(VERSION, OLDER), ["roll-back", "pin"]),
@@ -75,6 +76,14 @@ def test_make_live_of_older_weights_says_so_and_hands_the_reason_over_twice() ->
     assert older.reasons == ("reason", "allow_older")
     assert "older" not in newer.effect
     assert newer.reasons == ("reason",)
+
+
+def test_make_live_of_a_rejected_version_says_so_and_hands_the_reason_over() -> None:
+    standing = pointer(OLDER, NEWER, rejected={str(NEWER): "ada: misreads sevens"})
+    action = possible_actions("mnist", NEWER, standing)[0]
+
+    assert "It was rejected: ada: misreads sevens." in action.effect
+    assert action.reasons == ("reason", "allow_rejected")
 
 
 def test_roll_back_means_the_version_that_the_dialog_names_whatever_others_do_meanwhile() -> None:

@@ -68,7 +68,7 @@ def merge_op_lists(releases: Mapping[str, tuple[OpList, GraphDef]]) -> bytes:
         for op in op_list.op:
             _note(ops.setdefault(op.name, []), name, list(versions), _described(op))
     content = {"graph_versions": versions, "ops": dict(sorted(ops.items()))}
-    return json.dumps(content, separators=(",", ":")).encode()
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _note(forms: list[dict[str, Any]], release: str, releases: list[str], described: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ came without metrics it is measured here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def _recorded(subject: Subject) -> Mapping[str, float]:
     exported = subject.exported
     prefix = "average_" if exported.weights == "average" else ""
     recorded = {
-        name: exported.checkpoint.metrics[prefix + name]
+        name: math.nan if (value := exported.checkpoint.metrics[prefix + name]) is None else value
         for name in subject.definition.thresholds
         if prefix + name in exported.checkpoint.metrics
     }

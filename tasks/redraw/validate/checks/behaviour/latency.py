@@ -103,7 +103,7 @@ def encode_latency(measured: Mapping[str, tuple[Latency, Latency]]) -> str:
         ]
         for name, both in measured.items()
     }
-    return json.dumps({SCHEMA: ATTACHMENT_SCHEMA, "signatures": figures}, indent=1)
+    return json.dumps({SCHEMA: ATTACHMENT_SCHEMA, "signatures": figures}, indent=1, allow_nan=False)
 
 
 def _bounds(budget: Budget) -> str:

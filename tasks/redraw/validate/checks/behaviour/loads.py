@@ -24,7 +24,9 @@ def check_loads(subject: Subject) -> Check:
     found = ""
     try:
         problems = [*_misfits(subject)]
-        names = ", ".join(sorted(subject.golden_answers))
+        generated = subject.standard.generated_requests
+        told = {name: f"{name} (generated requests)" for name in generated}
+        names = ", ".join(told.get(name, name) for name in sorted(subject.golden_answers))
         found = (
             f"loaded in {subject.served.load_seconds:.2f} s, {subject.served.sandbox}; answers from {names}"
         )
@@ -34,10 +36,12 @@ def check_loads(subject: Subject) -> Check:
         "loads",
         looked_at=f"{subject.folder}, in a process of TensorFlow's C++ runtime",
         expected="the C++ loader takes it with the tag 'serve', and each signature answers its golden"
-        " examples with the outputs, dtypes and shapes that it promises",
+        " examples, or generated requests if it has none, with the outputs, dtypes and shapes that it"
+        " promises",
         found=found,
         problems=problems,
-        advice="Export again; if it fails again, correct the definition's serve.",
+        advice="Export again; if it fails again, correct the definition's serve. A signature that refuses a"
+        " generated request needs golden examples of its own.",
     )
 
 

@@ -44,6 +44,9 @@ def check_files(subject: Subject) -> Check:
         if bundle is not None:
             shards = set(bundle.shard_paths)
             problems += list(_shard_problems(folder, shards))
+            problems += [
+                f"tensor {e.key!r}: {e.gaps} in its slices" for e in bundle.entries.values() if e.gaps
+            ]
             tensors, size = len(bundle.entries), bundle.tensor_bytes
     return conclude(
         "files-whole",

@@ -24,7 +24,7 @@ def check_graphs(subject: Subject) -> Check:
     model, signatures = subject.exported.model, read_signatures(subject.meta_graph)
     allowed = subject.definition.stateful_ops
     comparison = compare_graphs(subject.standard.training_graph, signatures, allowed)
-    subject.attachments["graphs.json"] = json.dumps(comparison.to_json(), indent=1)
+    subject.attachments["graphs.json"] = json.dumps(comparison.to_json(), indent=1, allow_nan=False)
     subject.attachments["graphs.svg"] = draw_picture(comparison, f"{model}: what trains, and what serves")
     return conclude(
         "graphs-compared",

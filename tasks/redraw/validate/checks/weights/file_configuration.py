@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from redraw.checkpoint.formats.configuration import Configuration, read_configuration
 from redraw.errors import CheckpointError, StorageError
 from redraw.records import Check
+from redraw.validate.checks.weights.table_contents import differing_tables
 from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ NAME = "file-configuration"
 
 
 def check_file_configuration(subject: Subject) -> Check:
-    """Compare every layer that the file describes and the definition draws: the check `file-configuration`.
+    """Compare layers and tables of the file with those that are served: the check `file-configuration`.
 
     Weights say nothing of an activation, an epsilon, a vocabulary, or the order of two layers; and what
     the definition answers is compared with the definition.
@@ -30,15 +31,16 @@ def check_file_configuration(subject: Subject) -> Check:
     source = subject.source
     try:
         configuration = read_configuration(source)
+        tables = list(differing_tables(subject.graph, source))
     except (CheckpointError, StorageError) as err:
         raise CannotRun(str(err), "Validate with the checkpoint that the export was made of.") from err
     compared = None if configuration is None else _compared(subject, configuration)
     return conclude(
         NAME,
-        looked_at=f"the layers' settings in {source.uri}, next to those that the definition draws",
-        expected="the same settings where they change an answer, and the same order of layers",
+        looked_at=f"the layers' settings and the tables in {source.uri}, next to those that are served",
+        expected="the same settings where they change an answer, the same order of layers, and equal tables",
         found=_found(subject, compared),
-        problems=compared.problems if compared else (),
+        problems=[*(compared.problems if compared else ()), *tables],
         advice="Make the definition's layers as the file has them; if a difference is wanted, such as a"
         " function of the last layer that serve applies by itself, say why:"
         f" --waive {NAME}=REASON.",

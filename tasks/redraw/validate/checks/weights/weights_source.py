@@ -46,7 +46,7 @@ def check_weights_source(subject: Subject) -> Check:
         f" {source.uri}",
         expected=f"{claimed} weights, bit by bit those that the restore ledger names",
         found=f"{len(reading.compared)} variables, each the same in every bit;"
-        f" {_kinds(rows, source, claimed)}",
+        f" {_kinds(rows, source, claimed)}{_raw_among_averages(subject)}",
         problems=problems,
         advice="Export again from that checkpoint, or validate with the checkpoint that was exported.",
     )
@@ -113,6 +113,11 @@ def _kind_problems(
                 f"variable {variable!r} is averaged by the record, and from the raw {key!r}"
                 + (f" next to {averages[key]!r}" if key in averages else "")
             )
+
+
+def _raw_among_averages(subject: Subject) -> str:
+    raw = subject.ledger.get("without_average", ())
+    return f"; trained and yet raw, for there is no average: {', '.join(raw)}" if raw else ""
 
 
 def _averaged_keys(source: CheckpointSource, root: str | None) -> set[str]:

@@ -1,0 +1,179 @@
+"""Go through an HDF5 file that anybody may have made, and take only what Keras writes, within limits.
+
+A file of a few kB can hold links that go round in a circle, tensors of any declared size, and types that
+NumPy holds as references. Each is refused here, before a value is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.errors import CheckpointMismatch
+
+__all__ = ["datasets", "dtype_of", "parts_of", "text_attribute", "text_list"]
+
+# Deflate writes at most 1032 bytes from one.
+_MOST_EXPANSION = 1100
+_LARGEST_CHUNK = 256 << 20
+_LONGEST_NAME = 4096
+_LONGEST_LIST = 1 << 20
+# HDF5's own filters, and LZF of h5py; others would be loaded from libraries that a file names.
+_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
+_SLAB = 4 << 20
+# Strings are elsewhere in the file, each as long as it may be: what one reading may take in memory.
+_STRING_BYTES = 256 << 20
+_MOST_STRINGS = 4096
+
+
+def datasets(file: Any, uri: str) -> Iterator[tuple[str, Any]]:
+    """Every dataset of a file by its path, each object by its address once.
+
+    Args:
+        file: The open file.
+        uri: What it is called, for messages.
+
+    Raises:
+        MalformedError: An object has two names, or more is declared than the file can hold.
+        CheckpointMismatch: A link, or a dataset, points to another file or another name: what opens a
+            checkpoint must not be led to another file of this machine.
+    """
+    seen, pending = {_address(file)}, [("", file)]
+    left = _MOST_EXPANSION * file.id.get_filesize()
+    while pending:
+        path, group = pending.pop()
+        for name in group:
+            where = f"{path}{name}"
+            if len(where) > _LONGEST_NAME:
+                raise MalformedError(f"names of at most {_LONGEST_NAME} characters", f"{len(where)}")
+            if type(group.get(name, getlink=True)) is not h5py.HardLink:
+                raise _pointing(where, uri)
+            item = group[name]
+            if _address(item) in seen:
+                raise MalformedError("each object under one name", f"another one, {where!r}")
+            seen.add(_address(item))
+            if isinstance(item, h5py.Group):
+                pending.append((f"{where}/", item))
+                continue
+            left -= _checked_bytes(item, where, uri)
+            if left < 0:
+                raise MalformedError(f"at most {_MOST_EXPANSION} times the file's size", f"more: {where!r}")
+            yield where, item
+
+
+def _address(item: Any) -> int:
+    return int(h5py.h5o.get_info(item.id).addr)
+
+
+def _checked_bytes(dataset: Any, where: str, uri: str) -> int:
+    """The bytes that a dataset declares, if the file can hold them."""
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+        raise MalformedError("tensors and groups of tensors", f"{where!r}, which is none")
+    if dataset.external or dataset.is_virtual:
+        raise _pointing(where, uri)
+    creation = dataset.id.get_create_plist()
+    filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise MalformedError(f"{where!r} with filters of HDF5's own", f"{sorted(filters - _FILTERS)}")
+    declared: int = math.prod(dataset.shape) * dataset.dtype.itemsize
+    room = dataset.id.get_storage_size() * (_MOST_EXPANSION if filters else 1)
+    if declared > max(room, 0):
+        raise MalformedError(f"{where!r} of at most the {room} bytes that it is stored in", f"{declared}")
+    chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
+    if chunk > _LARGEST_CHUNK:
+        raise MalformedError(f"{where!r} in chunks of at most {_LARGEST_CHUNK} bytes", f"{chunk}")
+    return declared
+
+
+def _pointing(where: str, uri: str) -> CheckpointMismatch:
+    return CheckpointMismatch(
+        f"{where!r}: expected weights in the file itself, got a pointer to another file or name, in {uri}."
+        " Save the weights again, in one file."
+    )
+
+
+def text_attribute(item: Any, name: str, default: str = "", most: int = _LONGEST_NAME) -> str:
+    """An attribute of a group or a dataset; the default if it has none, or one that is no text."""
+    value = _attribute(item, name, most)
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return text[:most] if isinstance(text, str) else default
+
+
+def text_list(item: Any, name: str, most: int = _LONGEST_LIST) -> list[str]:
+    """An attribute that lists texts; an empty list if there is none, or one of another kind."""
+    value = _attribute(item, name, most)
+    if not isinstance(value, np.ndarray) or value.ndim != 1:
+        return []
+    texts = (text.decode(errors="replace") if isinstance(text, bytes) else text for text in value.tolist())
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _attribute(item: Any, name: str, most: int) -> Any:
+    """An attribute's value, read only if it is small; None if there is none."""
+    if name not in item.attrs:
+        return None
+    attribute = item.attrs.get_id(name)
+    if math.prod(attribute.shape or ()) * attribute.get_type().get_size() > most:
+        raise MalformedError(f"an attribute {name!r} of at most {most} bytes", "more")
+    return item.attrs[name]
+
+
+def dtype_of(dataset: Any, where: str, uri: str) -> np.dtype | str:
+    """What a dataset's elements are.
+
+    Raises:
+        CheckpointMismatch: TensorFlow has no such elements.
+    """
+    dtype: np.dtype = dataset.dtype
+    if h5py.check_string_dtype(dtype):
+        return np.dtype(object)
+    if text_attribute(dataset, "dtype") == "bfloat16" and dtype.itemsize == 2:  # noqa: PLR2004 - its bytes
+        return "bfloat16"
+    if dtype.hasobject or dtype.subdtype or dtype.names:
+        raise CheckpointMismatch(
+            f"tensor {where!r}: expected numbers or strings, got {dtype}, in {uri}."
+            " Choose a checkpoint of a model."
+        )
+    return dtype
+
+
+def parts_of(dataset: Any) -> Iterator[np.ndarray]:
+    """A dataset's elements in their order, some 4 MiB at a time."""
+    if not dataset.size:
+        return
+    if not h5py.check_string_dtype(dataset.dtype):
+        yield from (np.asarray(dataset[part]) for part in _ranges(dataset.shape, dataset, _SLAB))
+        return
+    size = dataset.file.id.get_filesize()
+    # Several strings may be one in the file, so that a few kB would be as many as are declared.
+    at_once = max(1, min(_MOST_STRINGS, _STRING_BYTES // max(size, 1))) * dataset.dtype.itemsize
+    left = size
+    for part in _ranges(dataset.shape, dataset, at_once):
+        strings = np.array(dataset[part], object)
+        left -= sum(map(len, strings.reshape(-1)))
+        if left < 0:
+            raise MalformedError(f"strings of at most the file's {size} bytes", "more")
+        yield strings
+
+
+def _ranges(shape: tuple[int, ...], dataset: Any, most: int, outer: tuple[int, ...] = ()) -> Iterator[Any]:
+    """Indexes of consecutive elements, each of about as many bytes as are said."""
+    if not shape:
+        yield outer
+        return
+    row = dataset.dtype.itemsize * math.prod(shape[1:])
+    if len(shape) > 1 and row > most:
+        for number in range(shape[0]):
+            yield from _ranges(shape[1:], dataset, most, (*outer, number))
+        return
+    step = max(1, most // row)
+    chunk = dataset.chunks[len(outer)] if dataset.chunks and dataset.dtype.kind != "O" else 1
+    # A compressed chunk is decoded whole, so that a range should end where a chunk does.
+    step = max(step - step % chunk, chunk)
+    for start in range(0, shape[0], step):
+        yield (*outer, slice(start, min(start + step, shape[0])))

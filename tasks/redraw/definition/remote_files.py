@@ -1,0 +1,73 @@
+"""Vocabularies and other assets that are not on this machine: a copy of each takes its place.
+
+TensorFlow reads `gs://` with credentials of its own, and nobody could copy such a file below `assets/` later.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from redraw.errors import InvalidDefinition
+from redraw.storage.opening import Absent, open_storage
+from redraw.storage.scratch import scratch_folder
+from redraw.uri import Uri
+
+__all__ = ["use_local_copies"]
+
+
+@cache
+def use_local_copies() -> None:
+    """Have `tf.saved_model.Asset`, which every table of a file is made of, take a copy of a remote file."""
+    import tensorflow as tf
+
+    original, exists = tf.saved_model.Asset.__init__, tf.io.gfile.exists
+
+    def initialize(asset: Any, path: Any) -> None:
+        original(asset, local_copy(path))
+
+    # Keras asks this before it makes a table.
+    def is_there(path: Any) -> bool:
+        return bool(exists(local_copy(path) if _is_bucket(path) else path))
+
+    tf.saved_model.Asset.__init__, tf.io.gfile.exists = initialize, is_there
+
+
+def local_copy(path: Any) -> Any:
+    """The path of a copy for a path with a scheme, such as `gs://BUCKET/words.txt`; any other as it is."""
+    text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
+    return _fetched(text) if "://" in text else path
+
+
+def _is_bucket(path: Any) -> bool:
+    return isinstance(path, str) and path.startswith("gs://")
+
+
+@cache
+def _fetched(uri: str) -> str:
+    folder = _folder() / hashlib.sha256(uri.encode()).hexdigest()[:16]
+    target = folder / uri.rpartition("/")[2]
+    folder.mkdir(exist_ok=True)
+    if not uri.startswith("gs://"):
+        sys.modules["tensorflow"].io.gfile.copy(uri, os.fspath(target), overwrite=True)
+        return os.fspath(target)
+    place = Uri(uri)
+    try:
+        open_storage(place.parent).download(place.name, target)
+    except Absent as err:
+        raise InvalidDefinition(f"asset {uri}: expected a file, got none. Correct its path.") from err
+    return os.fspath(target)
+
+
+@cache
+def _folder() -> Path:
+    """A folder for as long as the process lives: tables read it whenever they are made again."""
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(scratch_folder("assets"))

@@ -1,0 +1,112 @@
+"""Put back which version is live, from whatever is left that says it.
+
+In this order: the numbered pointers, the copy `live.json`, and what `models.config` has servers load, with
+the release records for the version before. Each is checked: what cannot be read is named and passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from redraw.errors import InvalidRecord, NewerRecord, ObjectConflict, VersionNotFound
+from redraw.names import ModelName
+from redraw.publish.bucket.integrity import demand_published
+from redraw.publish.bucket.layout import encode_record, live_name, numbered_live_name
+from redraw.publish.live.pointer import copy_pointer, numbers_of, read_numbered
+from redraw.publish.live.serving_config import read_served_labels, write_serving_config
+from redraw.publish.releases import read_releases
+from redraw.records import LivePointer
+from redraw.requests import RecoverRequest
+from redraw.storage.opening import Storage, open_storage
+
+__all__ = ["recover_pointer"]
+
+logger = logging.getLogger(__name__)
+
+
+def recover_pointer(request: RecoverRequest) -> LivePointer:
+    """Find out which version is live, and with `apply` write all objects that say so again.
+
+    Args:
+        request: The model, its bucket, and whether to write.
+
+    Returns:
+        The pointer as it stands, or would stand.
+
+    Raises:
+        VersionNotFound: Nothing is left that says which version is live, or that version is gone.
+        ObjectConflict: The version's objects are no longer what was published.
+        NewerRecord: A newer version of Redraw wrote what is left.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    storage, model = open_storage(request.bucket), request.model
+    numbers = numbers_of(storage, model)
+    pointer = next(_found(storage, model, numbers), None)
+    if pointer is None:
+        raise VersionNotFound(
+            f"{storage.uri}/{live_name(model)}: expected it, a numbered pointer or models.config, got none"
+            f" that can be read. Make a version live: redraw live --model {model} --set VERSION."
+        )
+    if pointer.version is not None:
+        demand_published(storage, model, pointer.version)
+    if pointer.number not in numbers:
+        pointer = replace(pointer, number=max([pointer.number, *numbers]) + 1)
+    if not request.apply:
+        logger.info("%s/%s: nothing is written; --apply writes this pointer", storage.uri, model)
+        return pointer
+    if pointer.number not in numbers:
+        storage.create(numbered_live_name(model, pointer.number), encode_record(pointer))
+    copy_pointer(storage, pointer, damaged=True)
+    write_serving_config(storage, model, lambda: pointer)
+    logger.info("%s/%s: version %s is live", storage.uri, model, pointer.version)
+    return pointer
+
+
+def _found(storage: Storage, model: ModelName, numbers: list[int]) -> Iterator[LivePointer]:
+    """What the bucket still says, the most reliable first."""
+    copy = _readable(storage, model, None)
+    for number in reversed(numbers):
+        if copy is not None and copy.number > number:
+            break  # numbers are lost that the copy had
+        numbered = _readable(storage, model, number)
+        if numbered is not None:
+            yield numbered
+    if copy is not None:
+        yield copy
+    labels = _served(storage, model)
+    if labels:
+        yield LivePointer(
+            model=model, version=labels.get("stable"), previous=_before(storage, model, labels), labels=labels
+        )
+
+
+def _readable(storage: Storage, model: ModelName, number: int | None) -> LivePointer | None:
+    name = live_name(model) if number is None else numbered_live_name(model, number)
+    try:
+        pointer = read_numbered(storage, model, name, number)
+    except NewerRecord:
+        raise
+    except (InvalidRecord, ObjectConflict) as err:
+        logger.warning("passed over: %s", err)
+        return None
+    logger.info("%s/%s: %s", storage.uri, name, "none" if pointer is None else f"version {pointer.version}")
+    return pointer
+
+
+def _served(storage: Storage, model: ModelName) -> dict[str, int]:
+    try:
+        return read_served_labels(storage, model)
+    except InvalidRecord as err:
+        logger.warning("passed over: %s", err)
+        return {}
+
+
+def _before(storage: Storage, model: ModelName, labels: dict[str, int]) -> int | None:
+    """The version that was live before, as the release records have it."""
+    releases, _ = read_releases(storage, model)
+    pushed = sorted(releases, key=lambda release: release.pushed_at, reverse=True)
+    standing = {release.version for release in releases if release.pruned is None}
+    others = (release.previous for release in pushed if release.previous in standing)
+    return next((version for version in others if version != labels.get("stable")), None)

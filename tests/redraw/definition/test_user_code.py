@@ -1,0 +1,56 @@
+"""Whatever a definition's code raises is one line with its name; what others raise is left as it is."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redraw.definition.user_code import running_user_code
+from redraw.errors import InvalidDefinition, StorageUnavailable
+
+
+@pytest.mark.parametrize(
+    ("raised", "cause"),
+    [
+        (ValueError("\x1b[1mInput 0\x1b[0m\n  is missing"), "ValueError: Input 0 is missing"),
+        (SystemExit(0), "SystemExit: 0"),
+        (KeyboardInterrupt(), "KeyboardInterrupt:"),
+        (GeneratorExit(), "GeneratorExit:"),
+        (StopIteration(), "StopIteration:"),
+        (BaseException("odd"), "BaseException: odd"),
+        (ValueError("x" * 10_000), "ValueError: xxx"),
+    ],
+)
+def test_running_user_code_that_raises_is_one_line(raised: BaseException, cause: str) -> None:
+    with pytest.raises(InvalidDefinition) as caught, running_user_code("models.mine.Mine.build"):
+        raise raised
+    line = str(caught.value)
+    assert line.startswith(f"models.mine.Mine.build fails with {cause}")
+    assert line.endswith(". Correct the definition.")
+    assert "\n" not in line
+    assert len(line) < 3000
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "error"),
+    [(lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt)],
+)
+def test_running_user_code_interrupted_by_a_person_ends(interrupt: Any, error: type[BaseException]) -> None:
+    with pytest.raises(error), running_user_code("models.mine"):
+        interrupt()
+
+
+def test_running_user_code_own_errors_and_those_of_others_are_left() -> None:
+    with pytest.raises(StorageUnavailable), running_user_code("models.mine"):
+        raise StorageUnavailable("no answer")
+    with pytest.raises(BlockingIOError), running_user_code("models.mine", BlockingIOError):
+        raise BlockingIOError
+
+
+def test_running_user_code_that_changes_folder_comes_back(tmp_path: Path) -> None:
+    before = os.getcwd()
+    with running_user_code("models.mine"):
+        os.chdir(tmp_path)
+    assert os.getcwd() == before
