@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from redraw.checkpoint.formats.hdf5_objects import text_attribute
+from redraw.checkpoint.formats.hdf5_objects import text_attribute, text_list
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 
 __all__ = ["graph_of_keras_2", "graph_of_keras_3", "order_of_keras_2"]
@@ -89,8 +89,7 @@ def order_of_keras_2(file: Any) -> tuple[tuple[str, ...], ...]:
 def _listed(group: Any, name: str) -> list[str]:
     """Names in an attribute, which may be cut into several that are numbered."""
     parts = [name] if name in group.attrs else [f"{name}{n}" for n in range(len(group.attrs))]
-    found = (text for part in parts if part in group.attrs for text in group.attrs[part])
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in found]
+    return [text for part in parts for text in text_list(group, part)]
 
 
 def _plain(name: str) -> str:

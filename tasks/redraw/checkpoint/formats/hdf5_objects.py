@@ -16,12 +16,13 @@ import numpy as np
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.errors import CheckpointMismatch
 
-__all__ = ["datasets", "dtype_of", "parts_of", "text_attribute"]
+__all__ = ["datasets", "dtype_of", "parts_of", "text_attribute", "text_list"]
 
 # Deflate writes at most 1032 bytes from one.
 _MOST_EXPANSION = 1100
 _LARGEST_CHUNK = 256 << 20
 _LONGEST_NAME = 4096
+_LONGEST_LIST = 1 << 20
 # HDF5's own filters, and LZF of h5py; others would be loaded from libraries that a file names.
 _FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 _SLAB = 4 << 20
@@ -98,14 +99,28 @@ def _pointing(where: str, uri: str) -> CheckpointMismatch:
 
 def text_attribute(item: Any, name: str, default: str = "", most: int = _LONGEST_NAME) -> str:
     """An attribute of a group or a dataset; the default if it has none, or one that is no text."""
+    value = _attribute(item, name, most)
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return text[:most] if isinstance(text, str) else default
+
+
+def text_list(item: Any, name: str, most: int = _LONGEST_LIST) -> list[str]:
+    """An attribute that lists texts; an empty list if there is none, or one of another kind."""
+    value = _attribute(item, name, most)
+    if not isinstance(value, np.ndarray) or value.ndim != 1:
+        return []
+    texts = (text.decode(errors="replace") if isinstance(text, bytes) else text for text in value.tolist())
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _attribute(item: Any, name: str, most: int) -> Any:
+    """An attribute's value, read only if it is small; None if there is none."""
     if name not in item.attrs:
-        return default
+        return None
     attribute = item.attrs.get_id(name)
     if math.prod(attribute.shape or ()) * attribute.get_type().get_size() > most:
         raise MalformedError(f"an attribute {name!r} of at most {most} bytes", "more")
-    value = item.attrs[name]
-    text = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return text[:most] if isinstance(text, str) else default
+    return item.attrs[name]
 
 
 def dtype_of(dataset: Any, where: str, uri: str) -> np.dtype | str:
