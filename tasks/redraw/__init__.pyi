@@ -34,6 +34,9 @@ from redraw.definition import (
     ModelDefinition as ModelDefinition,
 )
 from redraw.definition import (
+    RecordedDefinition as RecordedDefinition,
+)
+from redraw.definition import (
     Signature as Signature,
 )
 from redraw.definition import (
@@ -47,6 +50,9 @@ from redraw.definition import (
 )
 from redraw.definition.describe import (
     describe_models as describe_models,
+)
+from redraw.draft.draft import (
+    draft_definition as draft_definition,
 )
 from redraw.errors import (
     BucketNotFound as BucketNotFound,
@@ -262,6 +268,9 @@ from redraw.records.results import (
     CheckpointList as CheckpointList,
 )
 from redraw.records.results import (
+    DraftedDefinition as DraftedDefinition,
+)
+from redraw.records.results import (
     MirroredModel as MirroredModel,
 )
 from redraw.records.results import (
@@ -320,6 +329,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     DifferencesRequest as DifferencesRequest,
+)
+from redraw.requests import (
+    DraftRequest as DraftRequest,
 )
 from redraw.requests import (
     ExportRequest as ExportRequest,

@@ -47,6 +47,7 @@ from redraw.requests import (
     CheckpointRequest,
     CheckpointsRequest,
     DifferencesRequest,
+    DraftRequest,
     ExportRequest,
     InspectRequest,
     LiveRequest,
@@ -101,7 +102,9 @@ class Command:
             record.to_json(), indent=2 if terminal else None, ensure_ascii=False, allow_nan=False
         )
         # Lone surrogates of a name that is no UTF-8, and what could command a terminal.
-        sys.stdout.write(_UNPRINTABLE.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
+        sys.stdout.write(
+            _UNPRINTABLE.sub(lambda found: json.dumps(found[0], allow_nan=False)[1:-1], text) + "\n"
+        )
 
 
 COMMANDS = {
@@ -115,6 +118,9 @@ COMMANDS = {
         tables="redraw.checkpoint.catalogue.listing:print_checkpoints",
     ),
     "export": Command(ExportRequest, "redraw.export.export:export_model", loads_definition=True),
+    "draft": Command(
+        DraftRequest, "redraw.draft.draft:draft_definition", tables="redraw.draft.draft:print_module"
+    ),
     "validate": Command(ValidateRequest, "redraw.validate.validator:validate_model", loads_definition=True),
     "push": Command(PushRequest, "redraw.publish.push.push:push_model"),
     "reexport": Command(

@@ -59,6 +59,7 @@ from redraw.records.results import (
     BrokenCheckpoint,
     CheckpointDescription,
     CheckpointList,
+    DraftedDefinition,
     MirroredModel,
     MirrorReport,
     ModelDescription,
@@ -75,6 +76,7 @@ from redraw.records.results import (
     WeightDifferences,
 )
 from redraw.serving import Latency
+from redraw.uri import Uri
 from redraw.validate.checks.behaviour.latency import encode_latency
 from redraw.validate.graph_diff.comparison import Comparison, Part
 from redraw.validate.graph_diff.serving_graph import Tensor
@@ -97,6 +99,7 @@ LEDGER = Ledger(
     dropped=(Dropped(key="optimizer/step", rule="optimizer"),),
     found_by="path",
     non_finite=(NonFinite(variable="dense/kernel", count=1),),
+    without_average=("dense/bias",),
 )
 COMPARISON = Comparison(
     training=(
@@ -378,6 +381,14 @@ RECORDS: Mapping[str, Record] = {
             signature="serving_default",
             output="digit",
             rows=(PredictionRow(label=7, answer=7, correct=True),),
+        ),
+        DraftedDefinition(
+            model=MODEL,
+            recording=Uri("gs://old/digits/model.ckpt-9.meta"),
+            digest="ab" * 32,
+            path="models/digits.py",
+            module="# the module\n",
+            replaced={"dropout": 2},
         ),
         Answer(
             model=MODEL,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
 from tensorflow.python.ops.resource_variable_ops import UninitializedVariable as _UninitializedVariable
 from tensorflow.python.saved_model import save
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
@@ -23,6 +24,8 @@ __all__ = [
     "hide_accelerators",
     "is_reference",
     "is_trackable",
+    "mark_slice",
+    "operation_definition",
     "partitions",
     "saved_slice",
     "scratch_graph",
@@ -146,3 +149,25 @@ def copy_to_cpu(variable: tf.Variable, copies: dict[Any, Any]) -> Any:
     """
     variable._copy_trackable_to_cpu(copies)
     return copies[variable]
+
+
+def mark_slice(variable: Any, part: Slice) -> None:
+    """Say of a TF1 variable which part of what it is, as `get_variable` does with a partitioner.
+
+    TensorFlow has no public way for parts that were cut before. It ends with TF1's partitioned variables.
+    """
+    info = tf.Variable.SaveSliceInfo(
+        full_name=part.full_name,
+        full_shape=list(part.full_shape),
+        var_offset=list(part.offset),
+        var_shape=list(part.shape),
+    )
+    variable._set_save_slice_info(info)
+
+
+def operation_definition(name: str) -> Any | None:
+    """The `OpDef` of an operation; None if this TensorFlow does not have it.
+
+    `tf.raw_ops` lists the public ones alone, and without their attributes. It ends with a public registry.
+    """
+    return op_def_registry.get(name)

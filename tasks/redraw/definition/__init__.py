@@ -8,7 +8,8 @@ only imported by stages that need TensorFlow).
 Three kinds of network fit: a Keras model, a `tf.Module`, and a TF1 graph function. A
 `ModelDefinition` builds one of the first two; all that is asked of it is that it is
 callable and has `variables`. A `GraphFunctionDefinition` draws with `tf.compat.v1`
-instead, for models whose checkpoints know variables by name alone. In each kind names
+instead, for models whose checkpoints know variables by name alone. A `RecordedDefinition`
+has no network of its own: it names the graph that training recorded. In each kind names
 say which value of the checkpoint belongs where (Keras: variables' paths), so a layer
 that is drawn in one mode only (dropout, augmentation) must not change the names of
 the others.
@@ -17,6 +18,7 @@ the others.
 from redraw.definition.graph_function import GraphFunctionDefinition
 from redraw.definition.model import ModelDefinition
 from redraw.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
+from redraw.definition.recorded import RecordedDefinition
 from redraw.records import Signature, TensorSpec
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "GraphFunctionDefinition",
     "Mode",
     "ModelDefinition",
+    "RecordedDefinition",
     "Signature",
     "TensorSpec",
     "Threshold",

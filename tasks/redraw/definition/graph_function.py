@@ -17,7 +17,7 @@ from redraw.errors import InvalidDefinition
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["GraphFunctionDefinition", "replaced"]
+__all__ = ["GraphFunctionDefinition", "replaced", "sharing_variables"]
 
 
 class GraphFunctionDefinition(ModelDefinition):
@@ -65,7 +65,7 @@ class GraphFunctionDefinition(ModelDefinition):
         Returns:
             Features to outputs; it may be called any number of times in any graph.
         """
-        return _sharing_variables(functools.partial(self.graph, mode))
+        return sharing_variables(functools.partial(self.graph, mode))
 
     def call(self, network: Any, features: Any, mode: Mode) -> Any:
         """The network's outputs for a batch of features; it was built for its mode."""
@@ -78,7 +78,7 @@ class GraphFunctionDefinition(ModelDefinition):
         return tf.compat.v1.train.AdamOptimizer()
 
 
-def _sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def sharing_variables(draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A network that creates its variables when it is first called in a graph, and then shares them.
 
     Args:

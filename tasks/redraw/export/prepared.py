@@ -23,6 +23,7 @@ from redraw.export.weights.ledger import Ledger, note_non_finite, note_saved_key
 from redraw.export.weights.mapping import map_checkpoint
 from redraw.export.weights.numbered_averages import find_numbered_averages
 from redraw.export.weights.renaming import rename
+from redraw.export.weights.updated import demand_updated
 from redraw.export.weights.wanted import Wanted
 from redraw.networks.outputs import check_outputs
 from redraw.records import MadeBy, WeightsKind
@@ -83,6 +84,7 @@ class PreparedModel:
         """
         source = join_parts(source, self._asked_for())
         ledger = self._map(source, weights)
+        demand_updated(self.definition, ledger, source)
         demand_room(folder, ledger.served_bytes)
         written = write_saved_model(self.drawn, ledger, source, folder)
         ledger = note_non_finite(ledger, written.non_finite, allowed=allow_non_finite)

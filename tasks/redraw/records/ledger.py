@@ -9,7 +9,7 @@ from redraw.records.forms import Shape, ShortText
 __all__ = ["LEDGER_SCHEMA", "Dropped", "Served"]
 
 # The number of the ledger's form, as `Record.schema` is a record's.
-LEDGER_SCHEMA = 1
+LEDGER_SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)

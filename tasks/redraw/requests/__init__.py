@@ -7,6 +7,7 @@ is imported here: the operators build these without TensorFlow.
 """
 
 from redraw.requests.exporting import (
+    DraftRequest,
     ExportRequest,
     InspectRequest,
     ModelsRequest,
@@ -35,6 +36,7 @@ __all__ = [
     "CheckpointRequest",
     "CheckpointsRequest",
     "DifferencesRequest",
+    "DraftRequest",
     "ExportRequest",
     "InspectRequest",
     "LiveRequest",

@@ -10,7 +10,14 @@ from redraw.records import Checkpoint, ExportedModel, WeightsKind
 from redraw.requests.request import BY, WAIVE, Request, flag
 from redraw.uri import BucketUri, Uri
 
-__all__ = ["ExportRequest", "InspectRequest", "ModelsRequest", "ReexportRequest", "ValidateRequest"]
+__all__ = [
+    "DraftRequest",
+    "ExportRequest",
+    "InspectRequest",
+    "ModelsRequest",
+    "ReexportRequest",
+    "ValidateRequest",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,24 @@ class ReexportRequest(Request):
     by: str | None = flag(BY, default=None)
     dag_run: str | None = flag("the Airflow run that asks", default=None)
     try_number: int | None = flag("which try of its Airflow task this is", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftRequest(Request):
+    """Draft a definition from a graph that training recorded."""
+
+    source: Uri = flag("a .meta or graph.pbtxt, or a checkpoint next to one", positional=True)
+    name: ModelName | None = flag("the definition's name (default: the folder's)", default=None)
+    input: tuple[str, ...] = flag(
+        "[NAME=]TENSOR[?,10]: where a request enters, its shape in brackets if need be; may be repeated",
+        default=(),
+    )
+    output: tuple[str, ...] = flag("[NAME=]TENSOR: what answers; may be repeated", default=())
+    set: tuple[str, ...] = flag("NAME=VALUE: what a flag or rate is from now on; may be repeated", default=())
+    out: Uri | None = flag("the package's folder to write it to (default: it is only printed)", default=None)
+    keep_graph: Uri | None = flag(
+        "folder or gs:// URI, such as the catalogue, to copy the graph to", default=None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,12 +17,19 @@ _NEEDS = "not run: it needs the check "
 
 
 class CannotRun(Exception):
-    """A check lacks what it needs; the message says what, and becomes the finding of `not_run`."""
+    """A check lacks what it needs; the message says what, and becomes the finding of `not_run`.
 
-    def __init__(self, reason: str, advice: str) -> None:
+    Args:
+        reason: What it lacks.
+        advice: What to do about it.
+        excused: Why publication goes ahead without the check; empty if only a waiver can say so.
+    """
+
+    def __init__(self, reason: str, advice: str, *, excused: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.advice = advice
+        self.excused = excused
 
 
 def conclude(

@@ -12,7 +12,7 @@ from redraw.records import Check
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["PLAN", "PlannedCheck"]
+__all__ = ["PLAN", "PLAN_OF_RECORDINGS", "PlannedCheck"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,6 @@ PLAN = (
     # After all other requests, for it tells what they have changed.
     PlannedCheck("variables-unchanged", "behaviour.variables_unchanged:check_variables_unchanged", _SERVED),
 )
+
+# What is checked of exports whose definition names a recording, before the last check of the plan.
+PLAN_OF_RECORDINGS = (PlannedCheck("recorded-answers", "answers.recorded:check_recorded_answers", _SERVED),)

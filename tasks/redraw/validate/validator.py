@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from redraw.requests import ValidateRequest
 from redraw.serving import ServingProcess
 from redraw.storage.scratch import scratch_folder
 from redraw.validate.outcome import CannotRun, fail, is_dependent, skip, skip_dependent
-from redraw.validate.plan import PLAN, PlannedCheck
+from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck
 from redraw.validate.report.terminal import announce_check, announce_dependents, show_report
 from redraw.validate.report.write import check_place, write_report
 from redraw.validate.subject.fetching import fetch_files, read_exported
@@ -140,7 +140,7 @@ def examine(
     """
     checks: dict[str, Check] = {}
     names = {planned.name for planned in plan}
-    for planned in plan:
+    for planned in _planned(plan, subject, checks):
         check = checks[planned.name] = _run(planned, subject, checks.values(), waivers)
         # What waits for another check is counted at the end.
         if not is_dependent(check):
@@ -166,23 +166,37 @@ def examine(
     )
 
 
+def _planned(
+    plan: Sequence[PlannedCheck], subject: Subject, done: dict[str, Check]
+) -> Iterator[PlannedCheck]:
+    """The plan; if the definition names a recording, with the checks of recordings before the last one.
+
+    Whether it does is asked late: what fails early needs no definition, and no TensorFlow.
+    """
+    yield from plan[:-1]
+    if plan is PLAN and done[_LOADS].status == "passed" and subject.standard.is_recorded:
+        yield from PLAN_OF_RECORDINGS
+    yield from plan[-1:]
+
+
 def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waivers: dict[str, str]) -> Check:
     before = list(before)
     missing = [check.name for check in before if check.name in planned.needs and check.status != "passed"]
-    started = time.monotonic()
+    started, excused = time.monotonic(), ""
     if missing:
         check = skip_dependent(planned.name, missing[0])
     else:
         try:
             check = _shared(planned, subject) if planned.of_graph else planned.run(subject)
         except CannotRun as lacking:
+            excused = lacking.excused
             check = skip(planned.name, lacking.reason, lacking.advice)
         except (InvalidDefinition, MissingDependency) as err:
             check = fail(planned.name, str(err))
             if (same := next((one.name for one in before if one.found == check.found), None)) is not None:
                 check = skip_dependent(planned.name, same)
     waivable = check.status == "not_run" or (check.status == "failed" and check.name in WAIVABLE_FAILURES)
-    waived = waivers.get(planned.name, "") if waivable else ""
+    waived = waivers.get(planned.name, excused) if waivable else ""
     return replace(check, waived=waived, seconds=round(time.monotonic() - started, 3))
 
 
@@ -209,7 +223,7 @@ def check_waivers(waivers: dict[str, str]) -> None:
     Raises:
         InvalidRequest: One names none.
     """
-    names = [planned.name for planned in PLAN]
+    names = [planned.name for planned in (*PLAN, *PLAN_OF_RECORDINGS)]
     for name in waivers:
         if name not in names:
             raise InvalidRequest(

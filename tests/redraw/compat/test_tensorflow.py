@@ -8,12 +8,15 @@ import tensorflow as tf
 from tensorflow.core.protobuf import fingerprint_pb2
 
 from redraw.compat.tensorflow import (
+    Slice,
     UninitializedVariable,
     build_meta_graph,
     copy_to_cpu,
     fingerprint,
     is_reference,
     is_trackable,
+    mark_slice,
+    operation_definition,
     partitions,
     saved_slice,
     scratch_graph,
@@ -112,3 +115,23 @@ def test_copy_to_cpu_copies_the_value() -> None:
     copy_to_cpu(variable, copies)
     assert copy is not variable
     np.testing.assert_array_equal(copy.numpy(), [3.0, 4.0])
+
+
+def test_mark_slice_makes_a_variable_the_part_of_a_whole() -> None:
+    part = Slice(full_name="cut", full_shape=(5, 3), offset=(3, 0), shape=(2, 3))
+    with tf.Graph().as_default():
+        variable = tf.compat.v1.get_variable("cut/part_1", [2, 3])
+        mark_slice(variable, part)
+        saver = tf.compat.v1.train.Saver([variable])
+        assert saved_slice(variable) == part
+        graph = tf.compat.v1.get_default_graph().as_graph_def()
+    slices = next(node for node in graph.node if node.name == "save/SaveV2/shape_and_slices")
+    assert saver.as_saver_def().save_tensor_name
+    assert list(slices.attr["value"].tensor.string_val) == [b"5 3 3,2:0,3"]
+
+
+def test_operation_definition_knows_operations_and_nothing_else() -> None:
+    found = operation_definition("MatMul")
+    assert found is not None
+    assert [argument.name for argument in found.input_arg] == ["a", "b"]
+    assert operation_definition("NoSuchOperation") is None

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from redraw.compat.tensorflow import is_reference
-from redraw.definition import GraphFunctionDefinition, Mode
+from redraw.definition import GraphFunctionDefinition, Mode, RecordedDefinition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import InvalidDefinition, short_list
 from redraw.export.graph.canonical import make_canonical
@@ -67,9 +67,20 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
     return DrawnGraph(
         meta_graph=meta_graph,
         variables=_described(variables),
-        unreached=_described(idle),
+        unreached=(*_described(idle), *_unserved(definition)),
         assets={asset.name: asset.path for asset in assets},
     )
+
+
+def _unserved(definition: GraphFunctionDefinition) -> tuple[DrawnVariable, ...]:
+    """What training recorded and no output of the recording needs."""
+    if not isinstance(definition, RecordedDefinition):
+        return ()
+    keys = {
+        v.key: DrawnVariable(name=v.key, key=v.key, dtype=v.dtype, shape=v.full_shape or v.shape)
+        for v in definition.redrawn.unserved
+    }
+    return tuple(keys.values())
 
 
 def _described(variables: Iterable[Any]) -> tuple[DrawnVariable, ...]:

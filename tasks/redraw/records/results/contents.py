@@ -16,6 +16,7 @@ __all__ = [
     "BrokenCheckpoint",
     "CheckpointDescription",
     "CheckpointList",
+    "DraftedDefinition",
     "ModelDescription",
     "ModelList",
     "SavedModelDescription",
@@ -138,3 +139,24 @@ class ModelList(Record):
 
     models: tuple[ModelDescription, ...]
     problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftedDefinition(Record):
+    """A definition that was drafted from what training recorded.
+
+    Attributes:
+        model: Its name.
+        recording: Where the recorded graph is read from.
+        digest: SHA-256 of that file, in hex.
+        path: Where the module was written; empty where it is only printed.
+        module: The module's text.
+        replaced: What was done to the graph, and how many times.
+    """
+
+    model: ModelName
+    recording: Uri
+    digest: str
+    path: str
+    module: str
+    replaced: Mapping[str, int]

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from redraw.definition import GraphFunctionDefinition, ModelDefinition
+from redraw.definition import GraphFunctionDefinition, ModelDefinition, RecordedDefinition
 from redraw.errors import RedrawError
 from redraw.validate.graph_diff.flatten import Operation, flatten_graph
 from redraw.validate.graph_diff.kinds import Kind
@@ -48,6 +48,10 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
     Raises:
         CannotRun: The definition cannot be drawn for training here, such as without its data.
     """
+    if isinstance(definition, RecordedDefinition):
+        from redraw.validate.graph_diff.recorded import read_recorded_step
+
+        return _described_graph([read_recorded_step(definition)], (), tuple(definition.inputs))
     try:
         batches = definition.training_data()
         features, labels = batches.element_spec
@@ -55,7 +59,8 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
             steps = [draw_graph_function_steps(definition, batches.element_spec)]
         else:
             steps = [draw_step(definition, features, labels), draw_evaluation(definition)]
-        operations = [*_of_pipeline(batches), *(pair for step in steps for pair in _of_step(step))]
+        pipeline = _of_pipeline(batches)
+        return _described_graph(steps, pipeline, tuple(_described("features", features)))
     except (RedrawError, CannotRun):
         raise
     # What a definition's methods raise is anybody's.
@@ -64,9 +69,14 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
             f"the training graph cannot be drawn: {type(err).__name__}: {_last_line(err)}",
             "Make the definition's training data reachable from here, or waive the check.",
         ) from err
+
+
+def _described_graph(
+    steps: list[DrawnStep], pipeline: Iterable[tuple[Operation, Kind]], inputs: tuple[str, ...]
+) -> TrainingGraph:
     return TrainingGraph(
-        operations=operations,
-        inputs=tuple(_described("features", features)),
+        operations=[*pipeline, *(pair for step in steps for pair in _of_step(step))],
+        inputs=inputs,
         layers=frozenset(name for step in steps for name in step.layers),
     )
 

@@ -16,7 +16,7 @@ __all__ = ["restore_reference"]
 
 
 def restore_reference(
-    files: ExportFiles, draw: Callable[[WeightsKind], Reference], scratch: Path
+    files: ExportFiles, draw: Callable[[WeightsKind], Reference], scratch: Path, *, recorded: bool = False
 ) -> tuple[Reference, str]:
     """Restore the checkpoint that an export is compared with.
 
@@ -24,6 +24,7 @@ def restore_reference(
         files: The export.
         draw: Draws the definition's networks in evaluation mode.
         scratch: An empty folder.
+        recorded: Whether the definition names a recording, whose own Saver reads any checkpoint of it.
 
     Returns:
         The checkpoint under the definition's networks, and how it was restored.
@@ -33,7 +34,7 @@ def restore_reference(
         CheckpointNotFound: It is gone.
         CannotRun: It can be restored by the ledger alone, and there is none; or there is not the memory.
     """
-    foreign = _is_foreign(files.checkpoint)
+    foreign = not recorded and _is_foreign(files.checkpoint)
     # By the ledger each tensor in turn is held as it was read, as it is assigned, and in its variable.
     largest = max((entry.size for entry in files.bundle.entries.values()), default=0)
     demand_memory(

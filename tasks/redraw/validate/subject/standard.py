@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redraw.definition import GraphFunctionDefinition
+from redraw.definition import GraphFunctionDefinition, RecordedDefinition
 from redraw.records import Check
 from redraw.validate.subject.requests import Request, generate_request
 
@@ -108,6 +108,11 @@ class Standard:
 
         return draw_graph(self.definition).assets
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the definition names a graph that training recorded."""
+        return isinstance(self.definition, RecordedDefinition)
+
     @cached_property
     def drawn_layers(self) -> Model:
         """The layers of the network that the definition draws for serving."""
@@ -142,6 +147,10 @@ class Standard:
 
 def _drawn(definition: ModelDefinition, weights: WeightsKind) -> Reference:
     # Imported here: each imports TensorFlow, and what a batch needs is known when its definition is.
+    if isinstance(definition, RecordedDefinition):
+        from redraw.validate.subject.recording.untouched import UntouchedReference
+
+        return UntouchedReference(definition, weights)
     if isinstance(definition, GraphFunctionDefinition):
         from redraw.validate.subject.session_reference import SessionReference
 

@@ -235,7 +235,8 @@ class Subject(ExportFiles):
                 model.close()
 
     def _restore(self) -> tuple[Reference, str]:
-        return restore_reference(self, self.standard.reference, self.scratch)
+        recorded = self.standard.is_recorded
+        return restore_reference(self, self.standard.reference, self.scratch, recorded=recorded)
 
     def _expect(self, examples: Mapping[str, GoldenExamples]) -> Answers:
         reference, _ = self.reference

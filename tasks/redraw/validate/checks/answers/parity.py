@@ -21,7 +21,7 @@ from redraw.validate.outcome import CannotRun, conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Answers, Subject
 
-__all__ = ["check_golden_examples", "check_held_out_examples", "largest_error"]
+__all__ = ["check_golden_examples", "check_held_out_examples", "find_differences", "largest_error"]
 
 # A sample of few rows may come out the same once or twice by chance.
 _MOST_TIMES = 8
@@ -44,8 +44,11 @@ def check_held_out_examples(subject: Subject) -> Check:
     """The same for requests that training never saw: the check `held-out-examples`."""
     if not subject.held_out_examples:
         raise CannotRun(
-            "the evaluation data are no requests: no signature takes their features as they are",
+            "evaluation features do not match the inputs of any signature",
             "Give the definition held_out_examples, or waive it: --waive held-out-examples=REASON.",
+            excused="a recording comes without data; recorded-answers asks the recorded graph itself"
+            if subject.standard.is_recorded
+            else "",
         )
     return _compared(
         *("held-out-examples", subject, subject.held_out_examples, subject.held_out_answers),
@@ -75,7 +78,7 @@ def _compared(
             advice="Validate with the definition and the checkpoint that the export was made of.",
         )
     problems, varying = list[str](), list[str]()
-    for (signature, output), what in _differences(wanted, answers, tolerance):
+    for (signature, output), what in find_differences(wanted, answers, tolerance):
         request, first = examples[signature].inputs, answers[signature].get(output)
         place = f"signature {signature!r}, output {output!r}"
         if first is not None and _answers_varying(subject, signature, output, request, first):
@@ -92,10 +95,16 @@ def _compared(
     )
 
 
-def _differences(
+def find_differences(
     expected: Answers, answers: Answers, tolerance: float
 ) -> Iterator[tuple[tuple[str, str], str]]:
-    """Signature and output to what differs."""
+    """Signature and output to what differs, of answers by signature and output.
+
+    Args:
+        expected: What the checkpoint itself answers.
+        answers: What the server answers.
+        tolerance: How much floats may differ, absolute and relative.
+    """
     for signature, outputs in expected.items():
         for output, want in outputs.items():
             got = answers[signature].get(output)

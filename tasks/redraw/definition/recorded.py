@@ -1,0 +1,188 @@
+"""The definition of a model whose graph training recorded: nobody writes the network again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Never
+
+from redraw.definition.graph_function import GraphFunctionDefinition, sharing_variables
+from redraw.definition.parts import GoldenExamples, Mode
+from redraw.errors import InvalidDefinition
+from redraw.records import Signature
+from redraw.uri import Uri
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from redraw.recorded.reading import Recording
+    from redraw.recorded.redrawing import Redrawn
+
+__all__ = ["RecordedDefinition"]
+
+_GOLDEN_ROWS = 16
+
+
+class RecordedDefinition(GraphFunctionDefinition):
+    """A model by the graph that training recorded next to its checkpoints: `.meta` or `graph.pbtxt`.
+
+    `redraw draft` writes one. It needs neither the model's code nor its data: what only training
+    needs is taken out of the graph, and validation asks the untouched graph for the answers that
+    the export has to give. Only exporting is possible, not training.
+
+    Attributes:
+        recording: The file, local or in a bucket; a relative path begins at the definition's folder.
+        digest: The file's SHA-256, in hex; another file is refused. Empty for any.
+        inputs: Input name to the tensor of the recording at which a request enters.
+        outputs: Output name to the tensor that answers.
+        constants: Tensor to the value that it has from now on, such as `is_training` to False.
+        files: The name of a lookup table's file to where it lies, unless that is next to the recording.
+
+    Example:
+        class Churn(RecordedDefinition):
+            recording = "gs://old/churn/model.ckpt-9000.meta"
+            inputs = {"x": "x"}
+            outputs = {"probability": "prob"}
+            constants = {"is_training": False}
+            signatures = {
+                "serving_default": Signature(
+                    inputs={"x": TensorSpec("float32", (None, 10))},
+                    outputs={"probability": TensorSpec("float32", (None, 3))},
+                )
+            }
+    """
+
+    recording: ClassVar[str]
+    digest: ClassVar[str] = ""
+    inputs: ClassVar[Mapping[str, str]]
+    outputs: ClassVar[Mapping[str, str]]
+    constants: ClassVar[Mapping[str, Any]] = {}
+    files: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def recording_uri(self) -> Uri:
+        """Where the recording lies."""
+        place = Uri(self.recording)
+        if place.is_bucket or Path(place).is_absolute():
+            return place
+        return Uri(Path(inspect.getfile(type(self))).parent / place)
+
+    @cached_property
+    def opened(self) -> Recording:
+        """The recording, as it is.
+
+        Raises:
+            CheckpointNotFound: There is none.
+            CheckpointCorrupt: It is no recording, or not the one that `digest` names.
+        """
+        from redraw.recorded.reading import read_recording
+
+        return read_recording(self.recording_uri, self.digest or None)
+
+    @cached_property
+    def redrawn(self) -> Redrawn:
+        """The graph that serves.
+
+        Raises:
+            InvalidDefinition: The recording cannot be served so; the message says why.
+        """
+        from redraw.recorded.redrawing import Asked, redraw_recording
+
+        shapes = {name: spec.shape for one in self.signatures.values() for name, spec in one.inputs.items()}
+        inputs = {name: (tensor, shapes.get(name)) for name, tensor in self.inputs.items()}
+        asked = Asked(inputs=inputs, outputs=self.outputs, constants=self.constants, kept=self.stateful_ops)
+        return redraw_recording(self.opened, asked)
+
+    def build(self, mode: Mode) -> Callable[[Any], Any]:
+        """What `serve` is given; it draws the same for every mode."""
+        return sharing_variables(lambda asked: self._draw(*asked))
+
+    def graph(self, mode: Mode, features: Any) -> Any:
+        """Draw every output of the recording: the same for every mode.
+
+        Args:
+            mode: What the graph is for.
+            features: Input name to tensor.
+
+        Returns:
+            Output name to tensor.
+        """
+        return self._draw(self.outputs, features)
+
+    def _draw(self, wanted: Iterable[str], features: Mapping[str, Any]) -> dict[str, Any]:
+        from redraw.recorded.drawing import draw_redrawn
+
+        versions = self.opened.meta_graph.graph_def.versions
+        return draw_redrawn(self.redrawn, features, wanted, self.files, versions)
+
+    def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        """Answer with the outputs that the signature names."""
+        answers: Mapping[str, tf.Tensor] = network((tuple(self.signatures[signature].outputs), inputs))
+        return answers
+
+    def golden_examples(self) -> Mapping[str, GoldenExamples]:
+        """Requests made of dtypes, shapes and sizes of vocabularies: nobody has examples of old models."""
+        return self.generate_examples(_GOLDEN_ROWS)
+
+    def generate_examples(self, rows: int) -> Mapping[str, GoldenExamples]:
+        """Make requests up; override `golden_examples` if the values have to mean something.
+
+        Args:
+            rows: How many of each signature.
+
+        Returns:
+            Signature name to requests, the same each time.
+        """
+        from redraw.recorded.examples import generate_request
+
+        return {
+            name: GoldenExamples(inputs=generate_request(self.redrawn, signature, rows))
+            for name, signature in self.signatures.items()
+        }
+
+    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
+        """None, for there are no evaluation data."""
+        return {}
+
+    def training_data(self) -> Never:
+        """A recording cannot be trained."""
+        self._refuse("training data")
+
+    def evaluation_data(self) -> Never:
+        """A recording comes without data."""
+        self._refuse("evaluation data")
+
+    def loss(self, outputs: Any, labels: Any) -> Never:
+        """What is served has no loss."""
+        self._refuse("a loss")
+
+    def _refuse(self, what: str) -> Never:
+        raise InvalidDefinition(
+            f"definition {type(self).__module__}.{type(self).__name__}: expected {what}, got none: it is"
+            " drawn from a recording, which is exported and not trained. To train, write a"
+            " GraphFunctionDefinition."
+        )
+
+    def check(self) -> None:
+        """As for every definition; and each signature's tensors have to be among inputs and outputs."""
+        where = f"definition {type(self).__module__}.{type(self).__name__}"
+        for attribute in ("recording", "inputs", "outputs"):
+            if not getattr(self, attribute, None):
+                raise InvalidDefinition(f"{where}: expected {attribute}, got none. Draft it: redraw draft.")
+        super().check()
+        for name, signature in self.signatures.items():
+            _demand_named(f"{where}, signature {name!r}", signature, self.inputs, self.outputs)
+
+
+def _demand_named(
+    where: str, signature: Signature, inputs: Mapping[str, str], outputs: Mapping[str, str]
+) -> None:
+    for kind, asked, known in (("input", signature.inputs, inputs), ("output", signature.outputs, outputs)):
+        unknown = sorted(set(asked) - set(known))
+        if unknown:
+            raise InvalidDefinition(
+                f"{where}: expected each {kind} among the definition's {kind}s {sorted(known)}, got"
+                f" {', '.join(unknown)}. Say which tensor of the recording it is."
+            )

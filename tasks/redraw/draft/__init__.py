@@ -1,0 +1,1 @@
+"""Draft a definition from what training recorded."""

@@ -1,0 +1,164 @@
+"""Choose what a recorded graph serves: only where one choice is left, else list them and stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redraw.errors import InvalidDefinition, InvalidRequest
+from redraw.recorded.graph import Graph, full_name, node_name
+from redraw.recorded.reading import Recording
+from redraw.recorded.redrawing import Asked, Redrawn, open_graph, recorded_shape, redraw_recording
+from redraw.recorded.roles import Output, Roles, find_roles
+from redraw.recorded.shapes import Shape
+
+__all__ = ["Choice", "choose"]
+
+_LISTED = 12
+_TRAINING = ("dropout", "alpha dropout", "Gaussian noise", "Gaussian dropout", "batch statistic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What is to be served.
+
+    Attributes:
+        asked: Inputs, outputs and constants.
+        redrawn: What becomes of the graph so.
+        roles: What the graph's sources are there for.
+        notes: Why flags have their values.
+    """
+
+    asked: Asked
+    redrawn: Redrawn
+    roles: Roles
+    notes: tuple[str, ...]
+
+
+def choose(
+    recording: Recording,
+    inputs: Mapping[str, tuple[str, Shape]],
+    outputs: Mapping[str, str],
+    constants: Mapping[str, Any],
+) -> Choice:
+    """Choose inputs, outputs and flags of a recording.
+
+    Args:
+        recording: The recording.
+        inputs: Input name to tensor and shape, as far as they were given; None for the recorded shape.
+        outputs: Output name to tensor, if they were given.
+        constants: Tensor to value, of what was given.
+
+    Returns:
+        The choice.
+
+    Raises:
+        InvalidRequest: Several are as good, or there is none; the message lists them with evidence.
+        InvalidDefinition: It cannot be served so.
+    """
+    graph = open_graph(recording)
+    wanted = [graph.demand_tensor(tensor, "output") for tensor in outputs.values()]
+    roles = find_roles(graph, wanted)
+    outputs = outputs or _chosen_outputs(graph, roles)
+    if not inputs:
+        inputs = _chosen_inputs(graph, find_roles(graph, [full_name(t) for t in outputs.values()]))
+    shaped = {
+        name: (tensor, shape or _batched(graph, name, tensor)) for name, (tensor, shape) in inputs.items()
+    }
+    asked = Asked(inputs=shaped, outputs=outputs, constants=constants)
+    return _with_flags(recording, asked, roles)
+
+
+def _chosen_outputs(graph: Graph, roles: Roles) -> dict[str, str]:
+    heads = [output for output in roles.outputs if output.rank == 1]
+    named = [output for output in roles.outputs if output.rank > 1]
+    logits = [output for output in heads if "loss" in output.evidence]
+    kinds = [graph.nodes[node_name(output.tensor)].op for output in named]
+    if not roles.outputs or len(logits) > 1 or len(set(kinds)) < len(kinds) or (not named and len(heads) > 1):
+        _stop(graph, "one output, or one head", "--output TENSOR", map(_described, roles.outputs))
+    return {_label(output.tensor): output.tensor for output in named or heads}
+
+
+def _chosen_inputs(graph: Graph, roles: Roles) -> dict[str, tuple[str, Shape]]:
+    data = [source.tensor for source in roles.of("data")]
+    if not data:
+        shown = (f"{s.tensor}: {s.role}, {s.evidence}" for s in roles.sources)
+        _stop(graph, "a placeholder, queue or iterator that leads to the outputs", "--input TENSOR", shown)
+    several = len({node_name(tensor) for tensor in data}) < len(data)
+    fed = all(graph.nodes[node_name(tensor)].op.startswith("Placeholder") for tensor in data)
+    names = [f"input_{n}" if several else _label(t) if fed else "input" for n, t in enumerate(data)]
+    return {name: (tensor, None) for name, tensor in zip(names, data, strict=True)}
+
+
+def _stop(graph: Graph, expected: str, flag: str, found: Iterable[str]) -> None:
+    listed = list(found)
+    raise InvalidRequest(
+        f"{graph.where}: expected {expected}, got {'; '.join(listed[:_LISTED]) or 'none'}. Choose: {flag}."
+    )
+
+
+def _described(output: Output) -> str:
+    return f"{output.tensor} ({output.evidence})"
+
+
+def _label(tensor: str) -> str:
+    """A short name for a tensor, the last part of its own that says something."""
+    return node_name(tensor).rpartition("/")[2].lower()
+
+
+def _batched(graph: Graph, name: str, tensor: str) -> Shape:
+    shape = recorded_shape(graph, full_name(tensor))
+    if not shape:
+        got = "none" if shape is None else "()"
+        raise InvalidRequest(
+            f"{graph.where}: input {name!r}: expected a shape in the recording, got {got} for {tensor!r}."
+            f" Say it, the batch first, with ? for any size: --input '{name}={tensor}[?,10]'."
+        )
+    return (None, *shape[1:])
+
+
+def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
+    """Set each flag to the value that reaches less of what training alone has."""
+    constants, notes = dict(asked.constants), list[str]()
+    given = {full_name(tensor) for tensor in constants}
+    for flag in [source.tensor for source in roles.of("flag") if source.tensor not in given]:
+        tried = {value: _tried(recording, asked, {**constants, flag: value}) for value in (False, True)}
+        counts = {value: count for value, (count, _) in tried.items() if count is not None}
+        best = [value for value, count in counts.items() if count == min(counts.values(), default=0)]
+        if len(best) == 1:
+            constants[flag] = best[0]
+            notes.append(
+                f"{flag} = {best[0]}: {_shown(tried[best[0]])}; {not best[0]}: {_shown(tried[not best[0]])}"
+            )
+        elif counts and flag in _needed(recording, asked, constants):
+            raise InvalidRequest(
+                f"{recording.uri}: flag {flag!r}: expected one value with less of training, got"
+                f" {_shown(tried[False])} with either. Choose: --set {node_name(flag)}=false, or =true."
+            )
+    settled = Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
+    return Choice(
+        asked=settled, redrawn=redraw_recording(recording, settled), roles=roles, notes=tuple(notes)
+    )
+
+
+def _tried(recording: Recording, asked: Asked, constants: Mapping[str, Any]) -> tuple[int | None, str]:
+    try:
+        counts = redraw_recording(
+            recording, Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
+        ).counts
+    except InvalidDefinition as err:
+        return None, str(err)
+    return sum(counts.get(kind, 0) for kind in _TRAINING), ""
+
+
+def _shown(tried: tuple[int | None, str]) -> str:
+    return "refused" if tried[0] is None else f"{tried[0]} parts of training reached"
+
+
+def _needed(recording: Recording, asked: Asked, constants: Mapping[str, Any]) -> set[str]:
+    """The tensors without a value that the outputs need."""
+    graph = open_graph(recording)
+    cuts = [node_name(tensor) for tensor, _ in asked.inputs.values()]
+    reached = graph.reach(asked.outputs.values(), stop=[*cuts, *map(node_name, constants)])
+    return {f"{name}:0" for name in reached if graph.nodes[name].op.startswith("Placeholder")}

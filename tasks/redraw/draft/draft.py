@@ -1,0 +1,127 @@
+"""Draft a definition from a recorded graph: read it, say what was found and why, and write a module."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from redraw.checkpoint.formats.locate import locate_checkpoint
+from redraw.draft.choosing import choose
+from redraw.draft.module_text import module_text
+from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
+from redraw.names import ModelName
+from redraw.recorded.reading import read_recording
+from redraw.recorded.shapes import Shape
+from redraw.records.results import DraftedDefinition
+from redraw.requests import DraftRequest
+from redraw.storage.opening import read_uri, write_uri
+from redraw.uri import Uri
+
+__all__ = ["draft_definition", "print_module"]
+
+_GRAPHS = (".meta", ".pbtxt")
+_ASKED = re.compile(r"(?:(?P<name>[^=\[\]]+)=)?(?P<tensor>[^=\[\]]+)(?:\[(?P<shape>[0-9?, ]*)\])?")
+
+
+def draft_definition(request: DraftRequest) -> DraftedDefinition:
+    """Draft a definition; nothing of the recorded graph runs but pieces that only compute.
+
+    Args:
+        request: Where the recording lies, and what is known of inputs, outputs and flags.
+
+    Returns:
+        The module's text, and where it was written.
+
+    Raises:
+        CheckpointNotFound: There is no recording.
+        CheckpointCorrupt: It is none.
+        InvalidRequest: Several choices are as good; the message lists them.
+        InvalidDefinition: The graph cannot be served so.
+        OutputExists: The module is there already.
+    """
+    recording = read_recording(_find_recording(request.source))
+    inputs = {name: (tensor, shape) for name, tensor, shape in map(_parse_asked, request.input)}
+    outputs = {name: tensor for name, tensor, _ in map(_parse_asked, request.output)}
+    constants = dict(map(_parse_setting, request.set))
+    choice = choose(recording, inputs, outputs, constants)
+    model = request.name or ModelName(_model_name(recording.uri))
+    place = recording.uri.absolute()
+    if request.keep_graph is not None:
+        place = request.keep_graph / model / f"{recording.digest[:12]}{_ending(recording.uri)}"
+        write_uri(place, read_uri(recording.uri) or b"")
+    text = module_text(model, place, recording, choice)
+    path = _write(request.out, model, text) if request.out is not None else ""
+    return DraftedDefinition(
+        model=model, recording=place, digest=recording.digest, path=path, module=text,
+        replaced=dict(choice.redrawn.counts),
+    )  # fmt: skip
+
+
+def print_module(drafted: DraftedDefinition) -> None:
+    """Show the module on a terminal."""
+    sys.stdout.write(drafted.module)
+
+
+def _find_recording(source: Uri) -> Uri:
+    if source.name.endswith(_GRAPHS):
+        return source
+    located = locate_checkpoint(source)
+    places = (located.uri.with_ending(".meta"), located.folder.uri_of("graph.pbtxt"))
+    for place in places:
+        if read_uri(place, 1) is not None:
+            return place
+    raise CheckpointNotFound(
+        f"{source}: expected a recorded graph, {places[0].name} or graph.pbtxt, next to the checkpoint, got"
+        " neither. Name the file, or write the model as a definition."
+    )
+
+
+def _ending(uri: Uri) -> str:
+    return next(ending for ending in _GRAPHS if uri.name.endswith(ending))
+
+
+def _model_name(uri: Uri) -> str:
+    name = re.sub(r"[^a-z0-9_]", "_", uri.absolute().parent.name.lower()).strip("_")
+    return name if name[:1].isalpha() else f"recorded_{name}".rstrip("_")
+
+
+def _parse_asked(text: str) -> tuple[str, str, Shape]:
+    """`TENSOR`, `NAME=TENSOR`, and a shape in brackets behind it."""
+    found = _ASKED.fullmatch(text)
+    if found is None:
+        raise InvalidRequest(
+            f"draft request: expected TENSOR, NAME=TENSOR or NAME=TENSOR[?,10], got {text!r}. Correct it."
+        )
+    tensor = found["tensor"].strip()
+    name = (
+        found["name"] or re.sub(r"[^A-Za-z0-9_]", "_", tensor.partition(":")[0].rpartition("/")[2])
+    ).strip()
+    sizes = [size.strip() for size in (found["shape"] or "").split(",") if size.strip()]
+    shape = tuple(None if size == "?" else int(size) for size in sizes) if sizes else None
+    return name, tensor, shape
+
+
+def _parse_setting(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    words: dict[str, Any] = {"true": True, "false": False}
+    if not separator or not name or not value:
+        raise InvalidRequest(f"draft request: set: expected NAME=VALUE, got {text!r}. Correct it.")
+    try:
+        return name, words[value.lower()] if value.lower() in words else float(
+            value
+        ) if "." in value else int(value)
+    except ValueError:
+        return name, value
+
+
+def _write(folder: Uri, model: str, text: str) -> str:
+    path = Path(folder) / f"{model}.py"
+    if folder.is_bucket or path.exists():
+        raise OutputExists(
+            f"{folder}: expected a local folder without {model}.py. Choose another name (--name)."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)

@@ -1,0 +1,97 @@
+"""The text of a drafted definition, with what was found and why as comments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from redraw.draft.choosing import Choice
+from redraw.errors import InvalidDefinition
+from redraw.recorded.graph import full_name
+from redraw.recorded.reading import Recording
+from redraw.recorded.shapes import infer_shapes
+
+__all__ = ["module_text"]
+
+_SHOWN = 6
+_WIDTH = 104
+
+
+def module_text(model: str, place: str, recording: Recording, choice: Choice) -> str:
+    """Write a definition's module.
+
+    Args:
+        model: Its name.
+        place: Where the recording is read from.
+        recording: The recording.
+        choice: What is served of it.
+
+    Returns:
+        Python code.
+    """
+    asked, redrawn = choice.asked, choice.redrawn
+    graph = redrawn.graph
+    shapes = {redrawn.inputs[name]: shape for name, (_, shape) in asked.inputs.items()}
+    inferred = infer_shapes(graph, list(redrawn.outputs.values()), shapes)
+    inputs = {name: _spec(graph, redrawn.inputs[name], shape) for name, (_, shape) in asked.inputs.items()}
+    outputs = {}
+    for name, tensor in redrawn.outputs.items():
+        shape = inferred.get(graph.resolve(full_name(tensor)))
+        if not shape:
+            raise InvalidDefinition(
+                f"{recording.uri}: output {name!r}: expected a row for each of the request's, got shape"
+                f" {shape}. Choose another output."
+            )
+        outputs[name] = _spec(graph, graph.resolve(full_name(tensor)), (None, *shape[1:]))
+    served = graph.reach(redrawn.outputs.values())
+    lines = [
+        f'"""{model}, as {recording.made_by} recorded it."""',
+        "",
+        "from redraw import RecordedDefinition, Signature, TensorSpec",
+        "",
+        "",
+        f"class {''.join(part.title() for part in model.split('_'))}(RecordedDefinition):",
+        f'    """{redrawn.recorded} operations recorded, {len(served)} served."""',
+        "",
+        *(f"    # {line}"[:_WIDTH] for line in _found(choice)),
+        f"    recording = {str(place)!r}",
+        f"    digest = {recording.digest!r}",
+        *_mapping("inputs", {name: tensor for name, (tensor, _) in asked.inputs.items()}),
+        *_mapping("outputs", dict(asked.outputs)),
+        *(_mapping("constants", dict(asked.constants)) if asked.constants else ()),
+        "    signatures = {",
+        '        "serving_default": Signature(',
+        *_specs("inputs", inputs),
+        *_specs("outputs", outputs),
+        "        )",
+        "    }",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _spec(graph: Any, tensor: str, shape: Any) -> str:
+    sizes = ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "")
+    return f'TensorSpec("{tf.as_dtype(graph.dtype(tensor)).base_dtype.name}", ({sizes}))'
+
+
+def _mapping(name: str, values: Mapping[str, Any]) -> list[str]:
+    inner = [f"        {key!r}: {value!r}," for key, value in values.items()]
+    return [f"    {name} = {{", *inner, "    }"]
+
+
+def _specs(name: str, specs: Mapping[str, str]) -> list[str]:
+    inner = [f"                {key!r}: {spec}," for key, spec in specs.items()]
+    return [f"            {name}={{", *inner, "            },"]
+
+
+def _found(choice: Choice) -> list[str]:
+    roles = [f"{source.tensor}: {source.role}, {source.evidence}" for source in choice.roles.sources]
+    replaced = [f"{one.kind} {one.tensor}: {one.by}, for {one.evidence}" for one in choice.redrawn.replaced]
+    return [*_cut(roles), *choice.notes, *_cut(replaced)]
+
+
+def _cut(lines: list[str]) -> list[str]:
+    more = len(lines) - _SHOWN
+    return lines[:_SHOWN] + ([f"and {more} more"] if more > 0 else [])

@@ -1,0 +1,1 @@
+"""Turn a graph that training recorded (`.meta`, `graph.pbtxt`) into one that serves."""

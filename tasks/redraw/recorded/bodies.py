@@ -1,0 +1,178 @@
+"""Redraw the functions that loops and branches of control flow v2 run: `While`, `If`, `Case`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from redraw.errors import InvalidDefinition
+from redraw.recorded.batch import free_hints, free_reshape
+from redraw.recorded.branches import inline_calls, resolve_branches
+from redraw.recorded.chance import Replacement, remove_chance
+from redraw.recorded.functions import Body, fresh_name, open_body, original_name
+from redraw.recorded.graph import Graph, copied, node_name
+from redraw.recorded.loops import prune_loops
+from redraw.recorded.operations import BATCH_NORM, CHANCE
+from redraw.recorded.running import known_value
+from redraw.recorded.shapes import infer_shapes
+
+__all__ = ["free_bodies", "redraw_bodies"]
+
+# Operation to the attributes that name its functions, and its first input that is their argument.
+_RUNS = {
+    "While": (("cond", "body"), 0),
+    "StatelessWhile": (("cond", "body"), 0),
+    "If": (("then_branch", "else_branch"), 1),
+    "StatelessIf": (("then_branch", "else_branch"), 1),
+    "Case": (("branches",), 1),
+    "StatelessCase": (("branches",), 1),
+}
+_SMALL = 16
+
+
+def redraw_bodies(
+    graph: Graph, outputs: list[str], kept: tuple[str, ...]
+) -> tuple[list[Replacement], list[str]]:
+    """Take chance out of the functions that a graph's loops and branches run.
+
+    Args:
+        graph: The graph; its nodes run functions of their own afterwards.
+        outputs: What is asked of it.
+        kept: Kinds of random operations that the definition wants served.
+
+    Returns:
+        What was replaced, and what could not be, in words.
+    """
+    done: list[Replacement] = []
+    refused: list[str] = []
+    prune_loops(graph, outputs)
+    reached = graph.reach(outputs)
+    read = {tensor for name in reached for tensor in graph.data_inputs(name)}
+    read |= {graph.resolve(tensor) for tensor in outputs}
+    for name in [name for name in reached if graph.nodes[name].op in _RUNS]:
+        node = graph.nodes[name] = copied(graph.nodes[name])
+        attributes, first = _RUNS[node.op]
+        used = {int(t.rpartition(":")[2]) for t in read if node_name(t) == name}
+        for called in _functions(node, attributes):
+            if _has_chance(graph, called.name):
+                inner, problems = _redraw(graph, name, called, first, used, kept)
+                done += inner
+                refused += problems
+    return done, refused
+
+
+def _leave_out(body: Body, used: set[int]) -> None:
+    """Return of what nobody reads of a branch nothing much."""
+    for number, tensor in enumerate(body.returned):
+        dtype = tf.as_dtype(body.graph.dtype(tensor))
+        if number not in used and dtype.is_numpy_compatible and dtype.name not in ("variant", "resource"):
+            zero = np.zeros((), dtype.as_numpy_dtype) if dtype != tf.string else b""
+            body.returned[number] = body.graph.add_constant(f"unused_{number}", zero, dtype)
+
+
+def free_bodies(graph: Graph, outputs: list[str], size: int) -> int:
+    """Free the batch's size in the functions that loops and branches run.
+
+    Args:
+        graph: The graph; its nodes run functions of their own afterwards.
+        outputs: What is asked of it.
+        size: The batch's size when it was recorded.
+
+    Returns:
+        How many constants and hints were freed.
+    """
+    freed = 0
+    for name in [name for name in graph.reach(outputs) if graph.nodes[name].op in _RUNS]:
+        node = graph.nodes[name] = copied(graph.nodes[name])
+        for called in _functions(node, _RUNS[node.op][0]):
+            body = open_body(graph, called.name)
+            inner = body.graph
+            count = sum(free_hints(inner, n, size) for n in inner.reach(body.returned))
+            count += sum(free_reshape(inner, n, size) for n in inner.reach(body.returned))
+            count += free_bodies(inner, body.returned, size)
+            if count:
+                fresh = fresh_name(graph, called.name)
+                graph.functions[fresh] = body.close(fresh)
+                called.name = fresh
+            freed += count
+    return freed
+
+
+def _functions(node: Any, attributes: tuple[str, ...]) -> list[Any]:
+    found = []
+    for attribute in attributes:
+        value = node.attr[attribute]
+        found += list(value.list.func) if attribute == "branches" else [value.func]
+    return found
+
+
+def _has_chance(graph: Graph, function: str) -> bool:
+    """Whether a function, or one that it calls, has anything that inference has not."""
+    part = Graph([], graph.functions, graph.where)
+    queue = [function]
+    for name in queue:
+        for node in graph.functions[name].node_def if name in graph.functions else ():
+            if node.op in CHANCE or node.op in BATCH_NORM:
+                return True
+            calls = [node.op, *(value.func.name for value in node.attr.values())]
+            calls += [one.name for value in node.attr.values() for one in value.list.func]
+            queue += [call for call in calls if call in part.functions and call not in queue]
+    return False
+
+
+def _redraw(
+    graph: Graph, name: str, called: Any, first: int, used: set[int], kept: tuple[str, ...]
+) -> tuple[list[Replacement], list[str]]:
+    body = open_body(graph, called.name)
+    inputs = graph.data_inputs(name)[first:]
+    if first:
+        _leave_out(body, used)
+    _give_known(graph, body, inputs, loops=first == 0)
+    _give_shapes(graph, body, name, inputs)
+    inline_calls(body.graph, body.returned)
+    resolve_branches(body.graph, body.returned)
+    done, refused = remove_chance(body.graph, body.returned, kept)
+    inner, problems = redraw_bodies(body.graph, body.returned, kept)
+    trains = [
+        f"{n!r} normalizes by its batch inside of a function"
+        for n in body.graph.reach(body.returned)
+        if body.graph.nodes[n].op in BATCH_NORM and body.graph.nodes[n].attr["is_training"].b
+    ]
+    where = f" (in the function {original_name(called.name)!r} of {graph.nodes[name].op} {name!r})"
+    done = [replace(one, function=one.function or original_name(called.name)) for one in (*done, *inner)]
+    fresh = fresh_name(graph, called.name)
+    graph.functions[fresh] = body.close(fresh)
+    called.name = fresh
+    return done, [text + where for text in (*refused, *problems, *trains)]
+
+
+def _give_known(graph: Graph, body: Body, inputs: list[str], *, loops: bool) -> None:
+    """Put constants in the place of arguments that are known, and in a loop stay what they are."""
+    for number, (argument, given) in enumerate(zip(body.arguments, inputs, strict=True)):
+        stays = not loops or (
+            number < len(body.returned) and body.graph.plain(body.returned[number]) == argument
+        )
+        value = known_value(graph, given) if stays else None
+        if value is not None and np.size(value) <= _SMALL:
+            body.graph.replaced[argument] = body.graph.add_constant(f"known_{number}", value)
+
+
+def _give_shapes(graph: Graph, body: Body, name: str, inputs: list[str]) -> None:
+    node = graph.nodes[name]
+    declared = node.attr["output_shapes"].list.shape if "output_shapes" in node.attr else ()
+    given: dict[str, tuple[int | None, ...]] = {}
+    for number, (argument, tensor) in enumerate(zip(body.arguments, inputs, strict=True)):
+        shape = graph.shapes.get(tensor)
+        if node.op.endswith("While") and number < len(declared):
+            proto = declared[number]
+            shape = None if proto.unknown_rank else tuple(None if d.size < 0 else d.size for d in proto.dim)
+        if shape is not None:
+            given[argument] = shape
+    try:
+        body.graph.shapes = infer_shapes(body.graph, body.returned, given)
+    except InvalidDefinition:
+        # A loop's variable may change its shape; what is run is then tried with two dimensions.
+        body.graph.shapes = dict(given)

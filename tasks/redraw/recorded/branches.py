@@ -1,0 +1,140 @@
+"""Resolve branches whose condition is known: v1 `cond` (Switch, Merge), and `If` and `Case` of functions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from redraw.errors import InvalidDefinition
+from redraw.recorded.functions import inline
+from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.operations import CALLS, MERGES, SWITCHES
+from redraw.recorded.running import known_value
+from redraw.recorded.sound import MOST_NESTED
+
+__all__ = ["inline_calls", "resolve_branches"]
+
+_BRANCHES = {"If": ("else_branch", "then_branch"), "StatelessIf": ("else_branch", "then_branch")}
+_CASES = {"Case", "StatelessCase"}
+_READY = {"IsVariableInitialized", "VarIsInitializedOp"}
+
+
+def resolve_branches(graph: Graph, outputs: list[str]) -> int:
+    """Leave of each v1 `cond` with a known condition the branch that it takes.
+
+    Args:
+        graph: The graph; it is changed.
+        outputs: What is asked of it.
+
+    Returns:
+        How many were resolved.
+    """
+    reached = graph.reach(outputs)
+    for name in [name for name in reached if graph.nodes[name].op in _READY]:
+        # A served variable has a value.
+        graph.replaced[f"{name}:0"] = graph.add_constant(f"{name}/ready", True)
+    dead = _dead_ends(graph, reached)
+    if not dead:
+        return 0
+    resolved = 0
+    for name in reached:
+        inputs = graph.data_inputs(name)
+        if graph.nodes[name].op not in MERGES or any(_comes_back(graph, tensor) for tensor in inputs):
+            continue
+        alive = [number for number, tensor in enumerate(inputs) if tensor not in dead]
+        if len(alive) == 1 < len(inputs):
+            graph.replaced[f"{name}:0"] = inputs[alive[0]]
+            graph.replaced[f"{name}:1"] = graph.add_constant(f"{name}/taken", alive[0], "int32")
+            resolved += 1
+    return resolved
+
+
+def _comes_back(graph: Graph, tensor: str) -> bool:
+    return graph.nodes[node_name(tensor)].op in ("NextIteration", "RefNextIteration")
+
+
+class _Dead(set[str]):
+    """Tensors that never have a value."""
+
+
+def _dead_ends(graph: Graph, reached: dict[str, None]) -> _Dead:
+    """Follow the outputs that known switches do not take; the others become the switches' inputs."""
+    dead, queue = _Dead(), []
+    known: dict[str, Any] = {}
+    for name in reached:
+        if graph.nodes[name].op not in SWITCHES:
+            continue
+        data, condition = graph.data_inputs(name)
+        if condition not in known:
+            known[condition] = known_value(graph, condition)
+        if known[condition] is not None:
+            taken = int(bool(known[condition]))
+            graph.replaced[f"{name}:{taken}"] = data
+            dead.add(f"{name}:{1 - taken}")
+            queue.append(f"{name}:{1 - taken}")
+    users = graph.users(reached, controls=True)
+    while queue:
+        for user in users[node_name(queue.pop())]:
+            outputs = [f"{user}:{number}" for number in range(_most_outputs(graph, user))]
+            if outputs[0] not in dead and _is_dead(graph, user, dead):
+                dead.update(outputs)
+                queue += outputs[:1]
+    return dead
+
+
+def _most_outputs(graph: Graph, name: str) -> int:
+    return 2 if graph.nodes[name].op in SWITCHES | MERGES else 8
+
+
+def _is_dead(graph: Graph, name: str, dead: set[str]) -> bool:
+    inputs = graph.data_inputs(name)
+    if graph.nodes[name].op in MERGES:
+        return all(tensor in dead for tensor in inputs)
+    return any(tensor in dead for tensor in inputs) or any(f"{c}:0" in dead for c in graph.controls[name])
+
+
+def inline_calls(graph: Graph, outputs: list[str]) -> Counter[str]:
+    """Put in the place of calls, and of `If` and `Case` with a known condition, what they call.
+
+    Args:
+        graph: The graph; it is changed.
+        outputs: What is asked of it.
+
+    Returns:
+        How many branches were resolved, and how many calls are gone.
+    """
+    counts: Counter[str] = Counter()
+    for _ in range(MOST_NESTED):
+        before = counts.total()
+        for name in graph.reach(outputs):
+            function, first = _callee(graph, name)
+            if function:
+                inline(graph, name, function, graph.data_inputs(name)[first:])
+                counts["branches" if first else "calls"] += 1
+        if counts.total() == before:
+            return counts
+    raise InvalidDefinition(
+        f"{graph.where}: expected functions at most {MOST_NESTED} deep in each other, got more: one calls"
+        " itself. Write the model as a definition."
+    )
+
+
+def _callee(graph: Graph, name: str) -> tuple[str, int]:
+    """The function that runs in a node's place, and which of its inputs is the first argument."""
+    node = graph.nodes[name]
+    if f"{name}:0" in graph.replaced:
+        return "", 0
+    if node.op in CALLS:
+        return str(node.attr["f"].func.name), 0
+    if node.op in graph.functions:
+        return str(node.op), 0
+    if node.op in _BRANCHES or node.op in _CASES:
+        value = known_value(graph, graph.data_inputs(name)[0])
+        if value is None:
+            return "", 0
+        if node.op in _BRANCHES:
+            return str(node.attr[_BRANCHES[node.op][int(bool(value))]].func.name), 1
+        branches = node.attr["branches"].list.func
+        index = int(value)
+        return str(branches[index if 0 <= index < len(branches) else -1].name), 1
+    return "", 0

@@ -1,0 +1,236 @@
+"""Take dropout and noise out: recognized by running the piece in which chance meets data, not by names.
+
+Where random numbers meet data, what lies between the data and the product is run with numbers of our
+choice. It is dropout if every answer is 0 or x / keep and a share of `keep` is not 0; alpha dropout if the
+kept values are moved and scaled as its paper says; noise if without chance the answer is x itself and with it
+differs by a fixed multiple of the random numbers, of x times them for GaussianDropout. In each case x takes
+the product's place. What is none of these is refused by name.
+
+Source:
+    https://arxiv.org/abs/1706.02515 (self-normalizing networks: alpha dropout)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from redraw.recorded.graph import INPUT, Graph, node_name
+from redraw.recorded.operations import CHANCE, LOOP_JOINTS, MERGES, SOURCES, SWITCHES, VARIABLES
+from redraw.recorded.recognizing import recognize
+
+__all__ = ["Replacement", "remove_chance"]
+
+_SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+_UNSETTLED = (
+    SOURCES
+    | VARIABLES
+    | MERGES
+    | SWITCHES
+    | LOOP_JOINTS
+    | {"_Arg", "While", "StatelessWhile", "If", "StatelessIf"}
+)
+_LINEAR = {"Mul", "RealDiv", "Div", "Identity", "Cast", "Reshape", "Select", "SelectV2"}
+_FLOATS = (1, 2, 14, 19)  # float32, float64, bfloat16, float16
+_MOST_STEPS = 6
+_MOST_LINEAR = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replacement:
+    """What took a tensor's place, and why.
+
+    Attributes:
+        kind: Of what was replaced: `dropout`, `noise`, `batch statistic`.
+        tensor: What was replaced.
+        by: What took its place: a tensor, or a variable.
+        evidence: What was seen.
+        function: The function in whose body it is; empty for the graph itself.
+    """
+
+    kind: str
+    tensor: str
+    by: str
+    evidence: str
+    function: str = ""
+
+
+def remove_chance(
+    graph: Graph, outputs: list[str], kept: tuple[str, ...]
+) -> tuple[list[Replacement], list[str]]:
+    """Replace every product of chance and data by what it is without chance.
+
+    Args:
+        graph: The graph, cut at its inputs; it is changed.
+        outputs: What is asked of it.
+        kept: Kinds of random operations that the definition wants served.
+
+    Returns:
+        What was replaced, and what could not be, in words.
+    """
+    return _Remover(graph, outputs, kept).run()
+
+
+class _Remover:
+    def __init__(self, graph: Graph, outputs: list[str], kept: tuple[str, ...]) -> None:
+        self._graph, self._outputs, self._kept = graph, outputs, kept
+        self._settings: dict[str, bool] = {}
+        self._reached = graph.reach(outputs)
+        self._users = graph.users(self._reached)
+        self._done: list[Replacement] = []
+        self._refused: dict[str, str] = {}
+
+    def run(self) -> tuple[list[Replacement], list[str]]:
+        chances = [n for n in self._reached if self._graph.nodes[n].op in CHANCE]
+        # The nearest to the inputs come first, so that each is seen with what was before it gone.
+        for name in reversed(chances):
+            if self._graph.nodes[name].op not in self._kept:
+                self._remove(name)
+        left = self._graph.reach(self._outputs)
+        shown = ((n, self._graph.nodes[n].op) for n in chances if n in left)
+        refused = [
+            self._refused.get(n, f"{op} {n!r} reaches the outputs") for n, op in shown if op not in self._kept
+        ]
+        return self._done, refused
+
+    def _remove(self, chance: str) -> None:
+        mask = self._mask(chance)
+        for product, data in self._meetings(mask):
+            if f"{product}:0" in self._graph.replaced:
+                continue
+            found = self._recognized(chance, product, data)
+            if found is None:
+                kind = f"{self._graph.nodes[chance].op} {chance!r}"
+                self._refused[chance] = f"{kind} meets data in {product!r}, which is no dropout and no noise"
+                continue
+            last, start, kind, evidence = found
+            self._graph.replaced[f"{last}:0"] = start
+            self._done.append(Replacement(kind=kind, tensor=f"{last}:0", by=start, evidence=evidence))
+
+    def _mask(self, chance: str) -> dict[str, None]:
+        """What is computed of the random numbers and of settings alone."""
+        mask, queue = {chance: None}, [chance]
+        for name in queue:
+            for user in self._users[name]:
+                # One whose shape alone is read, or that goes round a loop, is none.
+                if (
+                    user not in mask
+                    and self._graph.nodes[user].op not in _UNSETTLED | _SHAPES
+                    and not self._data(user, mask)
+                ):
+                    mask[user] = None
+                    queue.append(user)
+        return mask
+
+    def _data(self, name: str, mask: dict[str, None]) -> list[str]:
+        """The inputs of a node that are neither chance nor settings."""
+        inputs = dict.fromkeys(self._graph.data_inputs(name))
+        return [tensor for tensor in inputs if node_name(tensor) not in mask and not self.is_setting(tensor)]
+
+    def _meetings(self, mask: dict[str, None]) -> Iterator[tuple[str, list[str]]]:
+        met = {
+            user: None
+            for name in mask
+            for user in self._users[name]
+            if user not in mask and self._graph.nodes[user].op not in _SHAPES
+        }
+        for user in met:
+            yield user, self._data(user, mask)
+
+    def _recognized(self, chance: str, product: str, data: list[str]) -> tuple[str, str, str, str] | None:
+        if len(data) != 1 or self._passed_already(chance, product):
+            return None
+        for last in self._forward(product, chance):
+            for start in self._backward(data[0]):
+                found = recognize(self._graph, chance, start, f"{last}:0", self._rates(start, last))
+                if found is not None:
+                    return last, start, *found
+        return None
+
+    def _passed_already(self, chance: str, product: str) -> bool:
+        """Whether the same data have met these random numbers before: a mask that is used twice."""
+        mask = self._mask(chance)
+        queue = [t for t in self._graph.inputs[product] if node_name(t) not in mask]
+        for tensor in queue:
+            # As it was recorded: what was replaced meanwhile may be what it was used for.
+            name = node_name(tensor)
+            if name in mask:
+                return True
+            if self._graph.nodes[name].op in _LINEAR and len(queue) < _MOST_LINEAR:
+                queue += self._graph.inputs[name]
+        return False
+
+    def _forward(self, product: str, chance: str) -> Iterator[str]:
+        """The product, and what is computed of it alone: kept values may be scaled or moved afterwards."""
+        grown = self._mask(chance)
+        for _ in range(_MOST_STEPS):
+            yield product
+            grown[product] = None
+            users = [
+                user
+                for user in self._users[product]
+                if self._graph.nodes[user].op not in _UNSETTLED | _SHAPES
+            ]
+            if len(users) != 1 or self._data(users[0], grown):
+                return
+            product = users[0]
+
+    def _backward(self, data: str) -> Iterator[str]:
+        """The data, and what they are a scaling of."""
+        for _ in range(_MOST_STEPS):
+            yield data
+            node = self._graph.nodes[node_name(data)]
+            inputs = self._data(node_name(data), {})
+            if node.op not in ("RealDiv", "Div", "Mul", "Identity") or len(inputs) != 1:
+                return
+            data = inputs[0]
+
+    def _rates(self, start: str, last: str) -> list[str]:
+        """Scalars between both that a placeholder, a variable or an argument gives: rates."""
+        queue, seen, rates = [last], set(), dict[str, None]()
+        while queue:
+            name = queue.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            for tensor in self._graph.data_inputs(name):
+                if tensor != start and self._is_rate(tensor):
+                    rates[tensor] = None
+                elif tensor != start:
+                    queue.append(node_name(tensor))
+        return list(rates)
+
+    def _is_rate(self, tensor: str) -> bool:
+        """Whether it is a number that the graph is given."""
+        node = self._graph.nodes[node_name(tensor)]
+        if node.op in ("Identity", "ReadVariableOp", "Enter", "RefEnter"):
+            inner = self._graph.data_inputs(node_name(tensor))
+            return self._is_rate(inner[0]) if inner else False
+        if node.op == "_Arg":
+            return self._graph.shapes.get(tensor) == () and self._graph.dtype(tensor) in _FLOATS
+        if node.op in ("Placeholder", "VariableV2", "Variable", "VarHandleOp"):
+            shape = node.attr["shape"].shape
+            dtype = node.attr["dtype"].type % 100
+            # Old placeholders of numbers say that their shape is unknown.
+            scalar = not shape.dim and (not shape.unknown_rank or node.op == "Placeholder")
+            return scalar and dtype in _FLOATS and not node.name.startswith(INPUT)
+        return False
+
+    def is_setting(self, tensor: str) -> bool:
+        """Whether neither data nor weights decide a tensor: constants, shapes, rates."""
+        if tensor in self._settings:
+            return self._settings[tensor]
+        queue, seen, settled = [tensor], set(), True
+        while queue and settled:
+            current = queue.pop()
+            if self._is_rate(current) or current in seen:
+                continue
+            name = node_name(current)
+            seen.add(current)
+            op = self._graph.nodes[name].op
+            if op in _SHAPES:
+                continue
+            settled = op not in _UNSETTLED and op not in CHANCE
+            queue += self._graph.data_inputs(name)
+        self._settings[tensor] = settled
+        return settled

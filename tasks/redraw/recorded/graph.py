@@ -1,0 +1,257 @@
+"""A recorded graph, or the body of one of its functions, and what takes the place of which tensor."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+
+from redraw.compat.tensorflow import operation_definition
+from redraw.errors import InvalidDefinition
+from redraw.recorded.operations import COPIES, output_types
+
+__all__ = ["INPUT", "Graph", "copied", "full_name", "node_name"]
+
+# What the placeholders of the inputs are called.
+INPUT = "redraw_input/"
+
+_DROPPED = ("_class", "_output_shapes")
+
+
+def node_name(tensor: str) -> str:
+    """The operation that a tensor, or a control input, comes from."""
+    return tensor.lstrip("^").partition(":")[0]
+
+
+def full_name(tensor: str) -> str:
+    """A tensor's name with the number of its operation's output."""
+    return tensor if tensor.startswith("^") or ":" in tensor else f"{tensor}:0"
+
+
+def copied(node: Any) -> Any:
+    """A node to change: the recording itself stays as it is."""
+    copy = node_def_pb2.NodeDef()
+    copy.CopyFrom(node)
+    return copy
+
+
+class Graph:
+    """Nodes by name, their inputs with what replaces them followed.
+
+    Args:
+        nodes: `NodeDef`s; they are not changed.
+        functions: Name to `FunctionDef`, shared by all graphs of one recording.
+        where: What it was recorded in, for messages.
+
+    Attributes:
+        nodes: Name to `NodeDef`.
+        inputs: Name of a node to its data inputs, as they were recorded.
+        controls: Name of a node to the nodes that have to run before.
+        replaced: Tensor to the tensor that takes its place.
+        shapes: Tensor to its shape, None for an unknown size, of those whose rank is known.
+        functions: As given.
+        where: As given.
+    """
+
+    def __init__(self, nodes: Iterable[Any], functions: dict[str, Any], where: str) -> None:
+        self.nodes: dict[str, Any] = {}
+        self.inputs: dict[str, list[str]] = {}
+        self.controls: dict[str, list[str]] = {}
+        self.replaced: dict[str, str] = {}
+        self.shapes: dict[str, tuple[int | None, ...]] = {}
+        self.functions = functions
+        self.where = where
+        for node in nodes:
+            self.take(node)
+
+    def take(self, node: Any) -> None:
+        """Put a `NodeDef` in, in place of one of its name."""
+        self.nodes[node.name] = node
+        self.inputs[node.name] = [full_name(name) for name in node.input if not name.startswith("^")]
+        self.controls[node.name] = [name[1:] for name in node.input if name.startswith("^")]
+
+    def add(self, name: str, op: str, inputs: Iterable[str] = (), **attributes: Any) -> str:
+        """Put a node in, in place of one of that name.
+
+        Args:
+            name: Its name.
+            op: Its operation.
+            inputs: Its data inputs.
+            attributes: Name to `AttrValue`, or to a `DataType` for a type.
+
+        Returns:
+            Its first output.
+        """
+        node = node_def_pb2.NodeDef(name=name, op=op, input=inputs)
+        for key, value in attributes.items():
+            if isinstance(value, int):
+                node.attr[key].type = value
+            else:
+                node.attr[key].CopyFrom(value)
+        self.take(node)
+        return f"{name}:0"
+
+    def add_constant(self, name: str, value: Any, dtype: Any = None) -> str:
+        """Put a constant in, in place of a node of that name; returns its tensor."""
+        import tensorflow as tf
+
+        node = node_def_pb2.NodeDef(name=name, op="Const")
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype))
+        node.attr["dtype"].type = node.attr["value"].tensor.dtype
+        self.take(node)
+        return f"{name}:0"
+
+    def demand_tensor(self, name: str, role: str) -> str:
+        """The full name of a tensor that the definition speaks of.
+
+        Raises:
+            InvalidDefinition: The graph has no such tensor.
+        """
+        tensor = full_name(name)
+        node = self.nodes.get(node_name(tensor))
+        number = tensor.rpartition(":")[2]
+        known = operation_definition(node.op) if node is not None else None
+        count = 1 if known is None or node is None else len(output_types(node, known))
+        if node is None or not number.isdigit() or int(number) >= max(count, 1):
+            import difflib
+
+            close = difflib.get_close_matches(node_name(tensor), self.nodes, n=3)
+            raise InvalidDefinition(
+                f"{self.where}: {role} {name!r}: expected a tensor of the recorded graph, got none of that"
+                f" name; the nearest are {', '.join(close) or 'none'}. Correct the name."
+            )
+        return tensor
+
+    def dtype(self, tensor: str) -> int:
+        """The `DataType` of a tensor; 0 where the operation is unknown."""
+        node = self.nodes[node_name(tensor)]
+        definition = operation_definition(node.op)
+        types = output_types(node, definition) if definition is not None else []
+        number = int(tensor.rpartition(":")[2])
+        return types[number] if number < len(types) else 0
+
+    def resolve(self, tensor: str) -> str:
+        """What is read where a tensor is asked for."""
+        while tensor in self.replaced:
+            tensor = self.replaced[tensor]
+        return tensor
+
+    def data_inputs(self, name: str) -> list[str]:
+        """A node's inputs, with what takes their place."""
+        return [self.resolve(tensor) for tensor in self.inputs[name]]
+
+    def plain(self, tensor: str) -> str:
+        """Where a tensor's value comes from, through what hands it on as it is."""
+        tensor = self.resolve(tensor)
+        while self.nodes[node_name(tensor)].op in COPIES:
+            tensor = self.data_inputs(node_name(tensor))[0]
+        return tensor
+
+    def reach(self, tensors: Iterable[str], stop: Collection[str] = ()) -> dict[str, None]:
+        """The nodes that tensors are computed of, in a fixed order, nearest first.
+
+        Args:
+            tensors: Tensors.
+            stop: Nodes that are not entered.
+        """
+        queue = [node_name(self.resolve(full_name(tensor))) for tensor in tensors]
+        seen = {name: None for name in queue if name not in stop}
+        queue = list(seen)
+        for name in queue:
+            for tensor in self._needed_by(name):
+                source = node_name(tensor)
+                if source not in seen and source not in stop:
+                    seen[source] = None
+                    queue.append(source)
+        return seen
+
+    def _needed_by(self, name: str) -> list[str]:
+        """Its inputs; of a node without any what says in which loop it is."""
+        inputs = self.data_inputs(name)
+        if inputs or not self.controls[name]:
+            return inputs
+        return [
+            self.resolve(f"{control}:0")
+            for control in self.controls[name]
+            if control in self.nodes and self._in_loop(control)
+        ]
+
+    def _in_loop(self, name: str) -> bool:
+        if not hasattr(self, "_loops"):
+            self._loops = self._find_loops()
+        return name in self._loops
+
+    def _find_loops(self) -> set[str]:
+        """The nodes inside of v1 loops."""
+        users = self.users(self.nodes, controls=True)
+        inside = {name for name, node in self.nodes.items() if node.op in ("Enter", "RefEnter")}
+        queue = list(inside)
+        for name in queue:
+            for user in users[name]:
+                if user not in inside and self.nodes[user].op not in ("Exit", "RefExit"):
+                    inside.add(user)
+                    queue.append(user)
+        return inside
+
+    def users(self, among: Iterable[str], *, controls: bool = False) -> Mapping[str, list[str]]:
+        """Node to the nodes that read it."""
+        users: dict[str, list[str]] = defaultdict(list)
+        for name in among:
+            for tensor in self.data_inputs(name):
+                users[node_name(tensor)].append(name)
+            for control in self.controls[name] if controls else ():
+                users[control].append(name)
+        return users
+
+    def find(self, test: Callable[[Any], bool]) -> Iterator[str]:
+        """The names of the nodes that a test admits."""
+        return (name for name, node in self.nodes.items() if test(node))
+
+    def part(self, names: Iterable[str], *, loops: bool = True) -> Any:
+        """A `GraphDef` of some nodes.
+
+        Args:
+            names: The nodes.
+            loops: Whether v1 loops stay: without them a piece of a loop can run by itself.
+        """
+        chosen = dict.fromkeys(names)
+        part = graph_pb2.GraphDef()
+        for name in chosen:
+            node = part.node.add()
+            node.CopyFrom(self.nodes[name])
+            node.input[:] = self.data_inputs(name)
+            node.device = ""
+            for attribute in _DROPPED:
+                node.attr.pop(attribute, None)
+            if loops:
+                node.input.extend(f"^{control}" for control in self.controls[name] if control in chosen)
+            elif node.op in ("Enter", "RefEnter"):
+                node.op = "Identity"
+                for attribute in ("frame_name", "is_constant", "parallel_iterations"):
+                    node.attr.pop(attribute, None)
+        part.library.function.extend(self.functions[name] for name in _called(part.node, self.functions))
+        return part
+
+
+def _called(nodes: Iterable[Any], functions: Mapping[str, Any]) -> list[str]:
+    """The functions that nodes call, and those that these call."""
+    queue: list[str] = []
+    for node in nodes:
+        queue += _functions_of(node)
+    called = dict.fromkeys(name for name in queue if name in functions)
+    queue = list(called)
+    for name in queue:
+        for node in functions[name].node_def:
+            for other in _functions_of(node):
+                if other in functions and other not in called:
+                    called[other] = None
+                    queue.append(other)
+    return queue
+
+
+def _functions_of(node: Any) -> Iterator[str]:
+    yield node.op
+    for value in node.attr.values():
+        yield from (value.func.name, *(function.name for function in value.list.func))

@@ -1,0 +1,100 @@
+"""Read what training recorded, without running anything of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from redraw.errors import CheckpointCorrupt, CheckpointNotFound
+from redraw.storage.opening import read_uri
+from redraw.uri import Uri
+
+__all__ = ["Recording", "read_recording"]
+
+# Weights do not lie in a recording. As text a node takes about six times its memory while it is parsed.
+_MOST_BYTES = 512 << 20
+_MOST_TEXT_BYTES = 96 << 20
+_TEXT_NAMES = (".pbtxt", ".txt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A recorded graph.
+
+    Attributes:
+        uri: Where it lies.
+        digest: SHA-256 of the file, in hex.
+        meta_graph: A `MetaGraphDef`; of a `graph.pbtxt` with its graph alone.
+    """
+
+    uri: Uri
+    digest: str
+    meta_graph: Any
+
+    @property
+    def made_by(self) -> str:
+        """The TensorFlow that recorded it, as far as it says."""
+        version = self.meta_graph.meta_info_def.tensorflow_version
+        return f"TensorFlow {version}" if version else "a TensorFlow that does not say its version"
+
+
+def read_recording(uri: str, digest: str | None = None) -> Recording:
+    """Read a recorded graph: a `MetaGraphDef`, or a `GraphDef` as text.
+
+    Args:
+        uri: The file, local or in a bucket.
+        digest: The SHA-256 that it has to have, in hex; None for any.
+
+    Returns:
+        The recording; nothing of it was run.
+
+    Raises:
+        CheckpointNotFound: There is no such file.
+        CheckpointCorrupt: It is too large, truncated, no graph, or another file than the digest says.
+    """
+    place = Uri(uri)
+    most = _MOST_TEXT_BYTES if place.name.endswith(_TEXT_NAMES) else _MOST_BYTES
+    content = read_uri(place, most + 1)
+    if content is None:
+        raise CheckpointNotFound(f"{place}: expected a recorded graph, got no such file. Correct the URI.")
+    if len(content) > most:
+        raise CheckpointCorrupt(
+            f"{place}: expected a recorded graph of at most {most} bytes, got more. Name the .meta of one"
+            " checkpoint: weights do not belong in it."
+        )
+    found = hashlib.sha256(content).hexdigest()
+    if digest is not None and found != digest:
+        raise CheckpointCorrupt(
+            f"{place}: expected the recording with digest {digest:.12}… of the definition, got {found:.12}…."
+            " It was replaced: draft the definition again, or name the file that it was drafted from."
+        )
+    meta_graph = _parsed(place, content)
+    if not meta_graph.graph_def.node:
+        raise CheckpointCorrupt(
+            f"{place}: expected a MetaGraphDef or a GraphDef with operations, got {len(content)} bytes that"
+            " hold none. Name the .meta next to a checkpoint, or graph.pbtxt."
+        )
+    return Recording(uri=place, digest=found, meta_graph=meta_graph)
+
+
+def _parsed(place: Uri, content: bytes) -> Any:
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    try:
+        if not place.name.endswith(_TEXT_NAMES):
+            meta_graph.ParseFromString(content)
+            return meta_graph
+        text = content.decode()
+        if text.lstrip().startswith(("meta_info_def", "graph_def")):
+            return text_format.Parse(text, meta_graph)
+        text_format.Parse(text, meta_graph.graph_def)
+    except (DecodeError, text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
+        raise CheckpointCorrupt(
+            f"{place}: expected a whole MetaGraphDef (.meta) or GraphDef (graph.pbtxt), got"
+            f" {type(err).__name__} ({str(err)[:120]}). Copy the file again."
+        ) from err
+    return meta_graph

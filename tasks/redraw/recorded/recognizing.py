@@ -1,0 +1,190 @@
+"""Tell what a piece with chance in it does, by running it with random numbers of our choice."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from redraw.recorded.graph import Graph
+from redraw.recorded.operations import CHANCE
+from redraw.recorded.running import CannotBeRun, Piece, known_value
+
+__all__ = ["recognize"]
+
+# So many random numbers at least: a share is known to about one in that many.
+_FEWEST = 512
+_MOST_ELEMENTS = 1 << 18
+_UNKNOWN = 64
+_RATES = (0.7, 0.4)
+_TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2}
+_FLOATS = "float16 bfloat16 float32 float64"
+
+
+def recognize(
+    graph: Graph, chance: str, start: str, product: str, rates: list[str]
+) -> tuple[str, str] | None:
+    """Recognize dropout and noise.
+
+    Args:
+        graph: The graph.
+        chance: The random operation.
+        start: The data.
+        product: What is computed of both.
+        rates: Scalars that it needs and that nobody has given yet.
+
+    Returns:
+        What it is, and what was seen; None for anything else.
+    """
+    dtype = tf.as_dtype(graph.dtype(start)).base_dtype
+    if dtype.name not in _FLOATS.split():
+        return None
+    try:
+        trial = _Trial(graph, chance, start, product, rates)
+        found = [_name(trial, rate) for rate in (_RATES if rates else _RATES[:1])]
+    except CannotBeRun:
+        return None
+    first = found[0]
+    if first is None or any(one is None or one[0] != first[0] for one in found):
+        return None
+    return first if not rates else (first[0], f"run with several rates: {first[1]}")
+
+
+class _Trial:
+    """The piece, ready to be run."""
+
+    def __init__(self, graph: Graph, chance: str, start: str, product: str, rates: list[str]) -> None:
+        self._start, self._chance, self._rates = start, f"{chance}:0", rates
+        self.kind = CHANCE[graph.nodes[chance].op]
+        self.dtype = tf.as_dtype(graph.dtype(start)).as_numpy_dtype
+        self._number = tf.as_dtype(graph.dtype(self._chance)).as_numpy_dtype
+        self.tolerance = _TOLERANCE.get(tf.as_dtype(graph.dtype(start)).name, 1e-4)
+        shape = graph.data_inputs(chance)[_shape_input(graph.nodes[chance].op)]
+        try:
+            self._of_shape: Piece | None = Piece(graph, [shape], [start, *rates])
+        except CannotBeRun:
+            # One mask for several tensors has the shape of another one: they are alike.
+            self._of_shape = None
+        self._piece = Piece(graph, [product], [start, self._chance, *rates])
+        self.shape = _sizes(graph.shapes.get(start), known_value(graph, shape))
+
+    def data(self, seed: int) -> np.ndarray:
+        """Values between 1 and 2 or their negatives: none is 0."""
+        rng = np.random.default_rng(seed)
+        return (rng.uniform(1, 2, self.shape) * rng.choice([-1, 1], self.shape)).astype(self.dtype)
+
+    def drawn(self, x: np.ndarray, rate: float) -> tuple[int, ...]:
+        """The shape of the random numbers."""
+        if self._of_shape is None:
+            return x.shape
+        (shape,) = self._of_shape.run({self._start: x, **dict.fromkeys(self._rates, rate)})
+        return tuple(int(size) for size in np.atleast_1d(shape))
+
+    def run(self, x: np.ndarray, numbers: np.ndarray, rate: float) -> np.ndarray:
+        """The piece's answer, in double precision."""
+        fed = {self._start: x, self._chance: numbers.astype(self._number), **dict.fromkeys(self._rates, rate)}
+        (answer,) = self._piece.run(fed)
+        if answer.shape != x.shape:
+            raise CannotBeRun(f"it makes {answer.shape} of {x.shape}")
+        return np.asarray(answer, np.float64)
+
+
+def _shape_input(op: str) -> int:
+    return 2 if op in ("StatefulUniform", "StatefulStandardNormalV2") else 0
+
+
+def _sizes(known: tuple[int | None, ...] | None, drawn: np.ndarray | None) -> list[int]:
+    """A shape to try: what is not known of the data, the shape of the random numbers may say."""
+    numbers = [int(size) for size in np.atleast_1d(drawn)] if drawn is not None else []
+    shape = list(known) if known is not None else [None] * (len(numbers) or 2)
+    if len(numbers) == len(shape):
+        shape = [
+            size or (number if number > 1 else None) for size, number in zip(shape, numbers, strict=True)
+        ]
+    rest = math.prod(size for size in shape if size)
+    free = sum(not size for size in shape)
+    most = max(2, min(_UNKNOWN, int((_MOST_ELEMENTS / max(rest, 1)) ** (1 / max(free, 1)))))
+    return [size or most for size in shape]
+
+
+def _name(trial: _Trial, rate: float) -> tuple[str, str] | None:
+    if trial.kind == "uniform":
+        return _dropout(trial, rate) or _noise(trial, rate, 0.5)
+    return _noise(trial, rate, 0.0) if trial.kind == "normal" else None
+
+
+def _dropout(trial: _Trial, rate: float) -> tuple[str, str] | None:
+    x = trial.data(1)
+    shape = trial.drawn(x, rate)
+    count = math.prod(shape)
+    if not count:
+        return None
+    times = -(-_FEWEST // count)
+    # Spread evenly over [0, 1): the share that is kept is then exact but for one of them.
+    numbers = np.random.default_rng(2).permutation((np.arange(count * times) + 0.5) / (count * times))
+    answers = [trial.run(x, part.reshape(shape), rate) for part in np.split(numbers, times)]
+    answer, data = np.stack(answers), np.broadcast_to(np.asarray(x, np.float64), (times, *x.shape))
+    slack = 1.5 / (count * times) + trial.tolerance
+    return _plain_dropout(answer, data, slack, trial.tolerance) or _alpha_dropout(
+        answer, data, slack, trial.tolerance
+    )
+
+
+def _plain_dropout(y: np.ndarray, x: np.ndarray, slack: float, tolerance: float) -> tuple[str, str] | None:
+    kept = y != 0
+    if not kept.any():
+        return None
+    ratios = y[kept] / x[kept]
+    keep, share = 1 / ratios.mean(), kept.mean()
+    if np.ptp(ratios) > tolerance * 10 or abs(keep - share) > slack:
+        return None
+    return "dropout", f"of {y.size} answers {share:.3f} are x / {keep:.4g}, the others 0"
+
+
+def _alpha_dropout(y: np.ndarray, x: np.ndarray, slack: float, tolerance: float) -> tuple[str, str] | None:
+    """Dropped values are one constant, the others a * x + b, as the share says."""
+    values, counts = np.unique(np.round(y, 5), return_counts=True)
+    constant = values[counts.argmax()]
+    kept = np.abs(y - constant) > 1e-4
+    if counts.max() < 3 or kept.all() or not kept.any():
+        return None
+    scale, offset = np.polyfit(x[kept], y[kept], 1)
+    if np.abs(scale * x[kept] + offset - y[kept]).max() > tolerance * 10 or scale <= 0:
+        return None
+    share, dropped = kept.mean(), (constant - offset) / scale
+    wanted = (share * (1 + (1 - share) * dropped**2)) ** -0.5
+    bound = slack * 10
+    if abs(scale - wanted) > bound or abs(offset + scale * (1 - share) * dropped) > bound:
+        return None
+    return (
+        "alpha dropout",
+        f"{share:.3f} of the answers are {scale:.4g} x {offset:+.4g}, the others {constant:.4g}",
+    )
+
+
+def _noise(trial: _Trial, rate: float, still: float) -> tuple[str, str] | None:
+    """Without chance it is x, and with it x plus, or x times one plus, a fixed multiple of the numbers."""
+    x, other = trial.data(1), trial.data(3)
+    shape = trial.drawn(x, rate)
+    silent = np.full(shape, still)
+    if any(
+        np.abs(trial.run(v, silent, rate) - np.asarray(v, np.float64)).max() > trial.tolerance
+        for v in (x, other)
+    ):
+        return None
+    moved = np.random.default_rng(4).uniform(0.1, 0.4, shape)
+    for kind, weigh in (("Gaussian noise", np.ones_like), ("Gaussian dropout", np.asarray)):
+        shares: list[Any] = []
+        for v in (x, other):
+            change = trial.run(v, silent + moved, rate) - np.asarray(v, np.float64)
+            shares.append(change / (moved * np.asarray(weigh(v), np.float64)))
+        spread = np.ptp(np.stack(shares))
+        size = abs(float(np.mean(shares)))
+        if size > trial.tolerance and spread <= 20 * trial.tolerance * max(size, 1):
+            return (
+                kind,
+                f"without chance it is x, with chance it moves by {size:.4g} times the random numbers",
+            )
+    return None

@@ -1,0 +1,272 @@
+"""Find where a recorded graph gets its data and what it answers, each with the evidence for it.
+
+What goes into a loss before a label meets it is what the network answers, and so is what is computed of that
+without the label. What leads there and to no label is data. A flag chooses branches, a rate meets chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tensorflow.core.framework import types_pb2
+
+from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.operations import ASSIGNMENTS, CHANCE, SWITCHES, VARIABLES, output_types_of
+
+__all__ = ["Output", "Roles", "Source", "find_roles"]
+
+# Where the logits and the labels of a loss stand among its inputs.
+_LOSSES = {
+    "SparseSoftmaxCrossEntropyWithLogits": (0, 1),
+    "SoftmaxCrossEntropyWithLogits": (0, 1),
+    "CTCLoss": (0, 1),
+}
+_STARTS = {
+    "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueV2",
+    "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeue", "QueueDequeueMany", "QueueDequeueUpTo",
+}  # fmt: skip
+_APPLIES = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
+_HEADS = {
+    "Softmax": 3,
+    "Sigmoid": 2,
+    "ArgMax": 2,
+    "TopKV2": 1,
+    "Exp": 1,
+    "Identity": 1,
+    "Reshape": 1,
+    "BiasAdd": 1,
+    "Squeeze": 1,
+}
+_PASSIVE = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+_SIDE = {
+    "ScalarSummary",
+    "HistogramSummary",
+    "ImageSummary",
+    "MergeSummary",
+    "Assert",
+    "Print",
+    "NoOp",
+    "AsString",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Something that a graph is given.
+
+    Attributes:
+        tensor: The tensor.
+        role: `data`, `label`, `flag`, `keep rate`, `rate` or `number`.
+        evidence: Why.
+    """
+
+    tensor: str
+    role: str
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Something that the network may answer.
+
+    Attributes:
+        tensor: The tensor.
+        rank: The higher, the likelier.
+        evidence: Why.
+    """
+
+    tensor: str
+    rank: int
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """What was found.
+
+    Attributes:
+        sources: Everything that the graph is given.
+        outputs: What it may answer, the likeliest first.
+    """
+
+    sources: tuple[Source, ...]
+    outputs: tuple[Output, ...]
+
+    def of(self, role: str) -> list[Source]:
+        """The sources of a role."""
+        return [source for source in self.sources if source.role == role]
+
+
+def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
+    """Find the roles of a graph's sources, and its outputs.
+
+    Args:
+        graph: The graph as it was recorded.
+        outputs: What is known to be asked of it; none to find that as well.
+
+    Returns:
+        Sources and outputs, with evidence; several may be as likely.
+    """
+    asked = list(outputs)
+    starts = [name for name, node in graph.nodes.items() if node.op in _STARTS]
+    losses = [name for name, node in graph.nodes.items() if node.op in _LOSSES]
+    heads = [graph.data_inputs(name)[_LOSSES[graph.nodes[name].op][0]] for name in losses]
+    heads = heads or _softmaxed(graph)
+    labels = _sources_of(graph, [graph.data_inputs(n)[_LOSSES[graph.nodes[n].op][1]] for n in losses], starts)
+    network = _sources_of(graph, asked or heads or _ends(graph), starts)
+    steering = {t: _steering(graph, t) for t in _tensors(graph, starts)}
+    given = set(network) - set(labels)
+    found = []
+    for tensor, (role, why) in steering.items():
+        if role:
+            found.append(Source(tensor=tensor, role=role, evidence=why))
+        elif tensor in given:
+            found.append(Source(tensor=tensor, role="data", evidence="leads to the outputs, and to no label"))
+        elif tensor in labels:
+            found.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
+    data = [node_name(s.tensor) for s in found if s.role == "data"]
+    possible = [] if asked else _outputs(graph, heads, set(labels), data)
+    return Roles(sources=tuple(found), outputs=tuple(possible))
+
+
+def _tensors(graph: Graph, starts: Iterable[str]) -> list[str]:
+    return [
+        f"{name}:{number}" for name in starts for number in range(len(output_types_of(graph.nodes[name])))
+    ]
+
+
+def _sources_of(graph: Graph, tensors: list[str], starts: list[str]) -> dict[str, None]:
+    """The tensors of sources that some tensors are computed of."""
+    among, found, queue = set(starts), dict[str, None](), [graph.resolve(tensor) for tensor in tensors]
+    seen = set(queue)
+    for tensor in queue:
+        name = node_name(tensor)
+        if name in among:
+            found[tensor] = None
+            continue
+        for before in graph.data_inputs(name) if graph.nodes[name].op not in _PASSIVE else ():
+            if before not in seen:
+                seen.add(before)
+                queue.append(before)
+    return found
+
+
+def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
+    """Whether a source only steers: a flag that chooses branches, a rate that meets chance."""
+    dtype = graph.dtype(tensor) % 100
+    users = _users(graph)
+    if dtype == types_pb2.DT_BOOL and graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
+        return (
+            "flag",
+            f"a bool, read by {', '.join(sorted({graph.nodes[u].op for u in users.get(tensor, ())})[:3])}",
+        )
+    if dtype not in (1, 2, 14, 19) or not graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
+        return "", ""
+    number = _is_number(graph, tensor)
+    queue, seen = [tensor], {tensor}
+    for current in queue:
+        for user in users.get(current, ()):
+            op = graph.nodes[user].op
+            if op.startswith(_APPLIES):
+                return "rate", f"goes into {op}: a learning rate"
+            beside = [node_name(t) for t in graph.data_inputs(user) if t != current]
+            if any(graph.nodes[_first(graph, name)].op in CHANCE for name in beside) and _is_number(
+                graph, tensor
+            ):
+                return "keep rate", f"meets random numbers in {user!r}"
+            if op in ("Identity", "Sub", "Enter", "Switch", "Merge", "RealDiv", "Cast") and len(queue) < 40:
+                queue += [f"{user}:0"] if f"{user}:0" not in seen else []
+                seen.add(f"{user}:0")
+    return (
+        ("number", "one number for all rows")
+        if number and "shape" in graph.nodes[node_name(tensor)].attr
+        else ("", "")
+    )
+
+
+def _first(graph: Graph, name: str) -> str:
+    """Where random numbers come from, through what scales them."""
+    for _ in range(4):
+        if graph.nodes[name].op not in ("Add", "AddV2", "Mul", "Sub", "Identity") or not graph.inputs[name]:
+            break
+        name = node_name(graph.data_inputs(name)[0])
+    return name
+
+
+def _is_number(graph: Graph, tensor: str) -> bool:
+    node = graph.nodes[node_name(tensor)]
+    shape = node.attr["shape"].shape if "shape" in node.attr else None
+    return shape is None or shape.unknown_rank or not shape.dim
+
+
+def _users(graph: Graph) -> dict[str, list[str]]:
+    if not hasattr(graph, "readers"):
+        readers: dict[str, list[str]] = {}
+        for name in graph.nodes:
+            for tensor in graph.data_inputs(name):
+                readers.setdefault(tensor, []).append(name)
+        graph.readers = readers  # type: ignore[attr-defined]
+    found: dict[str, list[str]] = graph.readers  # type: ignore[attr-defined]
+    return found
+
+
+def _softmaxed(graph: Graph) -> list[str]:
+    """What goes into a softmax, of a loss that was written by hand."""
+    found = (
+        name for name, node in graph.nodes.items() if node.op == "Softmax" and not _is_gradient(graph, name)
+    )
+    return [graph.data_inputs(name)[0] for name in found]
+
+
+def _ends(graph: Graph) -> list[str]:
+    """Without a loss: what nobody reads, and no side effect is."""
+    users = _users(graph)
+    read = {node_name(tensor) for tensor in users}
+    return [
+        f"{name}:0"
+        for name, node in graph.nodes.items()
+        if name not in read and node.op in _HEADS and node.op != "Identity"
+    ]
+
+
+def _outputs(graph: Graph, heads: list[str], labels: set[str], data: list[str]) -> list[Output]:
+    users = _users(graph)
+    outputs: dict[str, Output] = {}
+    queue = list(dict.fromkeys(graph.plain(head) for head in heads or _ends(graph)))
+    for head in queue:
+        why = "goes into a loss, or a softmax, as its logits" if heads else "nobody reads it"
+        outputs[head] = Output(tensor=head, rank=1, evidence=why)
+    seen = set(queue)
+    for tensor in queue:
+        for user in users.get(tensor, ()):
+            op, out = graph.nodes[user].op, f"{user}:0"
+            plain = (
+                op not in _LOSSES
+                and op not in _SIDE
+                and op not in SWITCHES | VARIABLES
+                and op not in ASSIGNMENTS
+            )
+            if out in seen or not plain or op in _PASSIVE or _is_gradient(graph, user):
+                continue
+            if set(_sources_of(graph, [out], [node_name(t) for t in labels])) & labels:
+                continue
+            seen.add(out)
+            queue.append(out)
+            if op in _HEADS:
+                rank = _HEADS[op] + (
+                    1 if "/" not in user or user.split("/")[-1] in ("probabilities", "predictions") else 0
+                )
+                outputs[out] = Output(
+                    tensor=out, rank=rank, evidence=f"{op} of the logits, without the label"
+                )
+    return sorted(outputs.values(), key=lambda output: -output.rank)
+
+
+def _is_gradient(graph: Graph, name: str) -> bool:
+    op = graph.nodes[name].op
+    return (
+        op.endswith("Grad")
+        or op in ("BroadcastGradientArgs", "PreventGradient", "MulNoNan", "LogSoftmax")
+        or name.startswith("gradients")
+    )

@@ -1,0 +1,59 @@
+"""Find the shapes of a graph's tensors as TensorFlow infers them; nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from redraw.errors import InvalidDefinition
+from redraw.recorded.graph import Graph
+from redraw.recorded.operations import demand_known
+
+__all__ = ["Shape", "infer_shapes"]
+
+Shape = tuple[int | None, ...] | None
+
+
+def infer_shapes(
+    graph: Graph, outputs: Iterable[str], given: Mapping[str, Shape] | None = None
+) -> dict[str, Any]:
+    """Infer the shapes of what outputs are computed of.
+
+    Args:
+        graph: The graph.
+        outputs: Tensors.
+        given: Tensor of a placeholder or an argument to its shape.
+
+    Returns:
+        Tensor to its shape, of those whose rank is known.
+
+    Raises:
+        InvalidDefinition: TensorFlow refuses the graph; the message says which operation.
+    """
+    part = graph.part(graph.reach(outputs))
+    demand_known(part.node, graph.functions, graph.where)
+    for node in part.node:
+        shape = (given or {}).get(f"{node.name}:0")
+        if node.op == "_Arg":
+            node.op = "Placeholder"
+            node.attr["dtype"].type = node.attr["T"].type
+            for attribute in ("T", "index"):
+                del node.attr[attribute]
+        if shape is not None or node.op == "Placeholder":
+            node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    with tf.Graph().as_default() as imported:
+        try:
+            tf.graph_util.import_graph_def(part, name="")
+        except (ValueError, tf.errors.OpError) as err:
+            raise InvalidDefinition(
+                f"{graph.where}: expected a graph that TensorFlow {tf.__version__} takes, got:"
+                f" {' '.join(str(err).split())[:300]}. Check inputs, their shapes and what is set."
+            ) from err
+        return {
+            tensor.name: tuple(tensor.shape.as_list())
+            for operation in imported.get_operations()
+            for tensor in operation.outputs
+            if tensor.shape.rank is not None
+        }

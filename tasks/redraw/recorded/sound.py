@@ -1,0 +1,65 @@
+"""Refuse graphs that no program records: inputs that are missing, operations that wait for themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from redraw.compat.tensorflow import operation_definition
+from redraw.errors import InvalidDefinition
+from redraw.recorded.graph import Graph, node_name
+
+__all__ = ["MOST_NESTED", "demand_sound"]
+
+# Functions within functions; a program that nests deeper calls itself.
+MOST_NESTED = 40
+_BACK = {"NextIteration", "RefNextIteration"}
+
+
+def demand_sound(graph: Graph) -> None:
+    """Check a graph that was just read, of which anything may be wrong.
+
+    Args:
+        graph: The graph.
+
+    Raises:
+        InvalidDefinition: It is none that TensorFlow would run.
+    """
+    problem = next(_problems(graph), "")
+    if problem:
+        raise InvalidDefinition(
+            f"{graph.where}: expected a graph as TensorFlow records it, got {problem}. Copy the file again."
+        )
+
+
+def _problems(graph: Graph) -> Iterator[str]:
+    if graph.where.count(", function ") > MOST_NESTED:
+        yield f"functions in each other more than {MOST_NESTED} deep"
+    for name, inputs in graph.inputs.items():
+        for source in (*map(node_name, inputs), *graph.controls[name]):
+            if source not in graph.nodes:
+                yield f"{name!r}, which reads {source!r}, which it does not have"
+        definition = operation_definition(graph.nodes[name].op)
+        arguments = [] if definition is None else definition.input_arg
+        fixed = definition is not None and not any(a.number_attr or a.type_list_attr for a in arguments)
+        if fixed and len(inputs) != len(arguments):
+            yield f"{name!r} ({graph.nodes[name].op}) with {len(inputs)} inputs instead of {len(arguments)}"
+    waiting = _waiting(graph)
+    if waiting:
+        yield f"{waiting!r}, which waits for its own result"
+
+
+def _waiting(graph: Graph) -> str | None:
+    """An operation of a circle, other than that of a loop."""
+    left = Counter({name: len({*map(node_name, graph.inputs[name])}) for name in graph.nodes})
+    users = graph.users(graph.nodes)
+    for name in [name for name, node in graph.nodes.items() if node.op in _BACK]:
+        left[name] = 0
+    ready = [name for name in graph.nodes if not left[name]]
+    for name in ready:
+        for user in set(users[name]):
+            left[user] -= 1
+            if left[user] == 0 and graph.nodes[user].op not in _BACK:
+                ready.append(user)
+    done = set(ready)
+    return next((name for name in graph.nodes if name not in done), None)

@@ -1,0 +1,75 @@
+"""The lookup tables that a redrawn graph asks, and what fills them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redraw.errors import InvalidDefinition
+from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.running import known_value
+
+__all__ = ["Table", "find_tables"]
+
+_TABLES = {"HashTable", "HashTableV2"}
+_CHANGING = {"MutableHashTable", "MutableHashTableV2", "MutableDenseHashTable", "MutableDenseHashTableV2"}
+_FILLS = {"InitializeTable", "InitializeTableV2"}
+_FILLS_FROM_FILE = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table that is filled once.
+
+    Attributes:
+        node: Its operation.
+        initializer: The operation that fills it.
+        file_tensor: The tensor with the path of the file that it is filled from; empty for none.
+        file: The path, as it was recorded.
+    """
+
+    node: str
+    initializer: str
+    file_tensor: str = ""
+    file: str = ""
+
+
+def find_tables(graph: Graph, outputs: list[str]) -> tuple[Table, ...]:
+    """Find the tables that outputs ask, and what fills each.
+
+    Args:
+        graph: The graph.
+        outputs: What is asked of it.
+
+    Raises:
+        InvalidDefinition: A table changes while it is used, or nothing fills it.
+    """
+    fills = {
+        node_name(graph.data_inputs(name)[0]): name
+        for name, node in graph.nodes.items()
+        if node.op in _FILLS | _FILLS_FROM_FILE
+    }
+    found = []
+    for name in graph.reach(outputs):
+        op = graph.nodes[name].op
+        if op in _CHANGING or (op in _TABLES and name not in fills):
+            got = "one that changes" if op in _CHANGING else "none that fills it"
+            raise InvalidDefinition(
+                f"{graph.where}: table {name!r} ({op}): expected one that is filled once, got {got}."
+                " Write the model as a definition."
+            )
+        if op in _TABLES:
+            found.append(_described(graph, name, fills[name]))
+    return tuple(found)
+
+
+def _described(graph: Graph, table: str, initializer: str) -> Table:
+    if graph.nodes[initializer].op not in _FILLS_FROM_FILE:
+        return Table(node=table, initializer=initializer)
+    tensor = graph.plain(graph.data_inputs(initializer)[1])
+    path = known_value(graph, tensor)
+    if path is None:
+        raise InvalidDefinition(
+            f"{graph.where}: table {table!r}: expected the constant path of its file, got"
+            f" {graph.nodes[node_name(tensor)].op}. Set it in constants."
+        )
+    return Table(node=table, initializer=initializer, file_tensor=tensor, file=path.item().decode())

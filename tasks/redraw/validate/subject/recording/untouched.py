@@ -1,0 +1,213 @@
+"""The recorded graph as it is, restored by TensorFlow's own Saver, in a session that may be fed any tensor.
+
+What training baked in is overridden layer by layer at its output: a dropout by what goes into it, a batch
+normalization by its inference value, computed in NumPy from the checkpoint. What is claimed of each layer is
+tried in this very session first. No session can feed what is inside of loops and functions: there the claim
+is tried on the piece by itself, with TensorFlow's own random numbers, and the data are read in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from redraw.definition import RecordedDefinition
+from redraw.errors import CheckpointMismatch
+from redraw.records import WeightsKind
+from redraw.validate.outcome import CannotRun
+from redraw.validate.subject.recording.layers import Layers
+from redraw.validate.subject.recording.loops import silence_loops
+from redraw.validate.subject.reference import LedgerTensors
+
+__all__ = ["UntouchedReference"]
+
+tf1 = tf.compat.v1
+
+_AVERAGE = "/ExponentialMovingAverage"
+# Where a Saver keeps its operations by default: `graph.pbtxt` does not say it.
+_SAVER = {
+    "filename_tensor_name": "save/Const:0",
+    "save_tensor_name": "save/control_dependency:0",
+    "restore_op_name": "save/restore_all",
+}
+_PADDED_ROWS = 64
+_MOST_MS = 20_000
+
+
+class UntouchedReference:
+    """As `redraw.validate.subject.reference.Reference`, of a definition that names a recording.
+
+    Args:
+        definition: The definition.
+        weights: Which weights it serves.
+
+    Raises:
+        CannotRun: TensorFlow does not take the recorded graph, or what is claimed of it does not hold.
+    """
+
+    def __init__(self, definition: RecordedDefinition, weights: WeightsKind) -> None:
+        self._definition, self._weights = definition, weights
+        recorded = meta_graph_pb2.MetaGraphDef()
+        recorded.CopyFrom(definition.opened.meta_graph)
+        self._shapes = {node.name: node.attr["_output_shapes"].list for node in recorded.graph_def.node}
+        for node in recorded.graph_def.node:
+            node.attr.pop("_output_shapes", None)  # old ones contradict today's shape functions
+        self._claims = definition.redrawn.replaced
+        self._silenced = silence_loops(recorded.graph_def, self._claims)
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            self._saver = self._imported(recorded)
+            # What waits for a queue that nobody fills would wait for ever.
+            self._session = tf1.Session(config=tf1.ConfigProto(operation_timeout_in_ms=_MOST_MS))
+        self._layers: Layers | None = None
+        self._batch = self._fixed_batch()
+
+    def _imported(self, recorded: Any) -> Any:
+        try:
+            if recorded.HasField("saver_def"):
+                return tf1.train.import_meta_graph(recorded)
+            tf.graph_util.import_graph_def(recorded.graph_def, name="")
+        except (ValueError, KeyError, TypeError, tf.errors.OpError) as err:
+            raise CannotRun(
+                f"TensorFlow {tf.__version__} does not take the recorded graph as it is:"
+                f" {' '.join(str(err).split())[:200]}",
+                "Install what its operations need, or waive the check.",
+            ) from err
+        names = {operation.name for operation in self._graph.get_operations()}
+        if not all(name.partition(":")[0] in names for name in _SAVER.values()):
+            raise CannotRun(
+                "the recording holds no Saver of the usual names", "Name the .meta next to the checkpoint."
+            )
+        saver = tf1.train.SaverDef if hasattr(tf1.train, "SaverDef") else None
+        return tf1.train.Saver(saver_def=saver(**_SAVER, version=2))  # type: ignore[misc]
+
+    def restore(self, prefix: Path) -> str:
+        """Restore by the recording's own Saver, and try what is claimed of its layers."""
+        self._read(prefix)
+        self._start_tables()
+        reader = tf.train.load_checkpoint(str(prefix))
+        request = next(iter(self._definition.generate_examples(_PADDED_ROWS).values())).inputs
+        self._layers = Layers(self._session, self._definition, reader, self._weights)
+        self._layers.try_claims(self._feeds(self._padded(request)))
+        # Trying an update has changed what it updates.
+        self._read(prefix)
+        if self._weights == "average":
+            self._take_averages(reader)
+        return "the recorded graph's own Saver" + (f" ({self._silenced})" if self._silenced else "")
+
+    def _read(self, prefix: Path) -> None:
+        try:
+            with self._graph.as_default():
+                self._saver.restore(self._session, str(prefix))
+        except (ValueError, tf.errors.OpError) as err:
+            line = str(err).partition("\n")[0][:200]
+            raise CheckpointMismatch(
+                f"{prefix}: expected a checkpoint of the recorded graph, got: {line}."
+                " Name the checkpoint that lies next to the recording."
+            ) from err
+
+    def _start_tables(self) -> None:
+        initializers = [op for op in self._graph.get_operations() if op.type.startswith("InitializeTable")]
+        files = self._definition.files
+        for initializer in initializers:
+            feeds = {}
+            if "TextFile" in initializer.type:
+                path = tf.get_static_value(initializer.inputs[1])
+                name = Path(path.item().decode() if path is not None else "").name
+                near = Path(self._definition.recording_uri.parent) / name
+                found = files.get(name) or (str(near) if near.is_file() else None)
+                feeds = {initializer.inputs[1]: found} if found else {}
+            self._session.run(initializer, feeds)
+
+    def _take_averages(self, reader: Any) -> None:
+        held = reader.get_variable_to_shape_map()
+        for operation in self._graph.get_operations():
+            key = operation.name + _AVERAGE
+            if operation.type in ("VariableV2", "VarHandleOp") and key in held:
+                assign = next(
+                    (
+                        user
+                        for out in operation.outputs
+                        for user in out.consumers()
+                        if user.type.startswith("Assign")
+                    ),
+                    None,
+                )
+                if assign is not None:
+                    self._session.run(assign, {assign.inputs[1]: reader.get_tensor(key)})
+
+    def assign(self, tensors: LedgerTensors) -> None:
+        """Never used: a recording is restored as a whole."""
+        raise CannotRun(
+            "a recording is restored by its own Saver alone", "Name a checkpoint that it can read."
+        )
+
+    def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Output name to answers, in batches of the size that the recording takes."""
+        if self._layers is None:
+            raise CannotRun("no checkpoint was restored", "Validate again.")
+        outputs = self._definition.signatures[signature].outputs
+        rows = len(next(iter(inputs.values())))
+        size = self._batch or rows
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in outputs}
+        for start in range(0, rows, size):
+            piece = {name: value[start : start + size] for name, value in inputs.items()}
+            count = len(next(iter(piece.values())))
+            feeds = self._layers.settled(self._feeds(self._padded(piece)))
+            fetched = {name: self._tensor(self._definition.outputs[name]) for name in outputs}
+            for name, value in self._session.run(fetched, feeds).items():
+                parts[name].append(value[:count])
+        return {name: np.concatenate(found) for name, found in parts.items()}
+
+    def _padded(self, request: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """A request of the number of rows that the recording takes, the last row again and again."""
+        size = self._batch
+        if not size:
+            return request
+        return {name: value[np.minimum(np.arange(size), len(value) - 1)] for name, value in request.items()}
+
+    def _feeds(self, request: Mapping[str, np.ndarray]) -> dict[Any, Any]:
+        """Data where the definition cuts, flags and rates where they are given."""
+        fixed = {self._tensor(name): value for name, value in self._definition.constants.items()}
+        data = {self._tensor(self._definition.inputs[name]): value for name, value in request.items()}
+        return {**self._siblings(data), **fixed, **data}
+
+    def _siblings(self, data: Mapping[Any, np.ndarray]) -> dict[Any, np.ndarray]:
+        """Values for what comes from the same queue or iterator, such as labels: nobody fills it here."""
+        siblings = {}
+        for tensor, value in data.items():
+            for other in tensor.op.outputs if len(tensor.op.outputs) > 1 else ():
+                recorded = self._shapes[other.op.name].shape
+                number = other.value_index
+                shape = tf.TensorShape(recorded[number]) if number < len(recorded) else other.shape
+                sizes = [len(value), *(size or 1 for size in shape.as_list()[1:])] if shape.rank else []
+                siblings[other] = np.zeros(sizes, other.dtype.as_numpy_dtype)
+        return siblings
+
+    def _tensor(self, name: str) -> Any:
+        return self._graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
+
+    def _fixed_batch(self) -> int | None:
+        """How many rows the recording takes: as many as it was trained with where that is fixed."""
+        sizes = set()
+        for tensor in map(self._tensor, self._definition.inputs.values()):
+            shape, recorded = tensor.shape, self._shapes[tensor.op.name].shape
+            if tensor.value_index < len(recorded):
+                shape = tf.TensorShape(recorded[tensor.value_index])
+            sizes |= {shape[0]} if shape.rank and shape[0] else set()
+        return min(sizes) if sizes else None
+
+    def evaluate(self) -> dict[str, float]:
+        """A recording comes without data."""
+        raise CannotRun(
+            "a recording comes without evaluation data", "Take the thresholds out of the definition."
+        )
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._session.close()

@@ -1,0 +1,136 @@
+"""Definitions drafted from recordings: what is found is right, and nothing is guessed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from redraw.draft.draft import draft_definition
+from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
+from redraw.records.results import DraftedDefinition
+from redraw.requests import DraftRequest
+from tests.redraw.recorded.old_graphs import (
+    CLASSES,
+    HIDDEN,
+    WIDTH,
+    Case,
+    era,
+    record,
+    train_and_save,
+    variable,
+)
+
+tf1 = tf.compat.v1
+
+
+def draft(source: Path, **more: Any) -> DraftedDefinition:
+    return draft_definition(DraftRequest.from_json({"source": str(source), "name": "churn", **more}))
+
+
+def executed(drafted: DraftedDefinition) -> Any:
+    """The class that the module holds."""
+    namespace: dict[str, Any] = {"__name__": "drafted"}
+    exec(drafted.module, namespace)  # noqa: S102 - it was just made
+    definition = namespace["Churn"]()
+    definition.check()
+    return definition
+
+
+@pytest.mark.parametrize(
+    ("case", "inputs", "constants"),
+    [
+        (Case("placeholder", "floor", "placeholder", "unfused", "reference"), {"x": "x:0"}, {}),
+        (Case("queue", "greater", "constant", "fused"), {"input": "fifo_queue_DequeueMany:0"}, {}),
+        (Case("iterator", "select", "cond", "none", "resource", "v2"), {"input": "IteratorGetNext:0"}, False),
+        (Case("placeholder", "select", "cond", "fused", "resource", "v1"), {"x": "x:0"}, False),
+    ],
+    ids=str,
+)
+def test_draft_finds_inputs_outputs_and_flags(
+    case: Case, inputs: dict[str, str], constants: object, tmp_path: Path
+) -> None:
+    recorded = record(case, tmp_path)
+
+    drafted = draft(recorded.prefix)
+    definition = executed(drafted)
+
+    assert definition.inputs == inputs
+    assert definition.outputs == {"probabilities": "probabilities:0"}
+    assert definition.constants == ({"is_training:0": False} if constants is False else {})
+    signature = definition.signatures["serving_default"]
+    assert [spec.shape for spec in signature.inputs.values()] == [(None, WIDTH)]
+    assert [spec.shape for spec in signature.outputs.values()] == [(None, CLASSES)]
+    assert definition.redrawn.counts.get("dropout", 0) == (0 if constants is False else 1)
+    assert "label" in drafted.module
+    assert len(drafted.module.splitlines()) < 45
+
+
+def two_heads(folder: Path) -> Path:
+    """Two classifiers on one layer."""
+    with era("resource", "v1"):
+        x = tf1.placeholder(tf.float32, [None, WIDTH], "x")
+        label = tf1.placeholder(tf.int64, [None], "label")
+        hidden = tf.tanh(tf.matmul(x, variable("in/kernel", [WIDTH, HIDDEN])))
+        first = tf.matmul(hidden, variable("first/kernel", [HIDDEN, CLASSES]))
+        second = tf.matmul(hidden, variable("second/kernel", [HIDDEN, CLASSES]))
+        tf.nn.softmax(first, name="first")
+        tf.nn.softmax(second, name="second")
+        tf1.losses.sparse_softmax_cross_entropy(label, second)
+        feed = {x: [[0.0] * WIDTH], label: [1]}
+        train_and_save(label, first, folder, lambda: feed)
+    return folder / "model.ckpt-3.meta"
+
+
+def test_draft_of_two_heads_lists_them_and_stops(tmp_path: Path) -> None:
+    meta = two_heads(tmp_path)
+
+    with pytest.raises(
+        InvalidRequest, match=r"expected one output, or one head, got .*second.*first.*--output"
+    ):
+        draft(meta)
+    assert executed(draft(meta, output=["answer=second"])).outputs == {"answer": "second"}
+
+
+def test_draft_keeps_the_graph_and_writes_the_module_once(tmp_path: Path) -> None:
+    recorded = record(Case(), tmp_path / "run")
+    package = tmp_path / "package"
+
+    drafted = draft(recorded.meta, out=str(package), keep_graph=str(tmp_path / "kept"))
+
+    assert Path(drafted.path) == package / "churn.py"
+    assert Path(drafted.path).read_text() == drafted.module
+    assert drafted.recording == str(tmp_path / "kept" / "churn" / f"{drafted.digest[:12]}.meta")
+    shutil.rmtree(tmp_path / "run")
+    assert executed(drafted).redrawn.counts["dropout"] == 1
+    with pytest.raises(OutputExists, match=r"without churn\.py"):
+        draft(Path(drafted.recording), out=str(package))
+
+
+def test_draft_reads_graph_pbtxt_next_to_a_checkpoint(tmp_path: Path) -> None:
+    recorded = record(Case(), tmp_path / "run")
+    meta = tf1.MetaGraphDef.FromString(recorded.meta.read_bytes())
+    tf.io.write_graph(meta.graph_def, str(tmp_path / "run"), "graph.pbtxt")
+    recorded.meta.unlink()
+
+    assert draft(tmp_path / "run").recording.endswith("graph.pbtxt")
+    (tmp_path / "run" / "graph.pbtxt").unlink()
+    with pytest.raises(CheckpointNotFound, match=r"model.ckpt-3.meta or graph.pbtxt, next to the checkpoint"):
+        draft(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"input": ["x=[3]"]}, "expected TENSOR, NAME=TENSOR"),
+        ({"set": ["is_training"]}, "expected NAME=VALUE"),
+    ],
+)
+def test_draft_with_a_flag_of_another_form_says_which(
+    flags: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        draft(record(Case(), tmp_path).meta, **flags)
