@@ -156,7 +156,7 @@ class DraftedDefinition(Record):
 
     model: ModelName
     recording: Uri
-    digest: str
+    digest: Digest
     path: str
     module: str
-    replaced: Mapping[str, int]
+    replaced: Mapping[ShortText, Count]

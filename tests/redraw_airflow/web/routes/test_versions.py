@@ -15,7 +15,7 @@ import pytest
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.publish.bucket.layout import live_name, release_name
 from redraw.publish.push.push import push_model
-from redraw.records import Checkpoint, Pruned, Release
+from redraw.records import Checkpoint, LivePointer, Pruned, Release
 from redraw.records.files import ListedFile
 from redraw.requests import PushRequest, ReexportRequest
 from redraw.storage.opening import Storage, open_storage
@@ -320,10 +320,11 @@ def test_show_newer_records_says_so_in_their_place_and_shows_the_rest(
     version = read(viewer, f"/models/{model}/{version_of(1)}?against={version_of(2)}")
 
     assert "The live version cannot be shown" in listed.text
-    for record, page in (("LivePointer", listed), ("Release", listed), ("LivePointer", version)):
-        assert f"{record} record: expected schema 1 or older, got 99" in page.text
+    for record, page in ((LivePointer, listed), (Release, listed), (LivePointer, version)):
+        known = f"{record.__name__} record: expected schema {record.schema} or older, got 99"
+        assert known in page.text
     assert {f"{MOUNT}/models/{model}/{version_of(day)}" for day in (0, 1)} <= set(listed.links(MOUNT))
-    assert "Release record: expected schema 1 or older, got 99" in version.text
+    assert f"Release record: expected schema {Release.schema} or older, got 99" in version.text
     assert "files-whole" in version.text
     assert "mnist" in read(viewer, "/models").text
 
