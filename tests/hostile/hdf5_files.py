@@ -228,6 +228,8 @@ CASES = [
     _case(
         "keras-2-without-layers", lambda file: file.attrs.__setitem__("layer_names", h5py.Empty("f4")), FINE
     ),
+    _case("keras-2-list-of-numbers", lambda file: file.attrs.create("layer_names", np.arange(9)), FINE),
+    _case("keras-2-absent-layers", lambda file: file.attrs.create("layer_names", [b"..", b"x"]), FINE),
     _damaged("cut-off", lambda content: content.__delitem__(slice(700, None))),
     _damaged("signature-alone", lambda content: content.__delitem__(slice(8, None))),
     _damaged("zeros", lambda content: content.__setitem__(slice(8, None), bytes(len(content) - 8))),

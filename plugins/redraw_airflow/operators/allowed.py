@@ -1,4 +1,4 @@
-"""The places that whoever starts a run may name: those that the deployment allows, and no other.
+"""The places that a run may name: those that the deployment allows, and no other.
 
 A DAG's author writes a place into the DAG and is trusted. What a template, a form's field or an XCom
 gives comes from the run, and has to lie in an allowed place.

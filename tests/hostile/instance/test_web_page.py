@@ -40,7 +40,7 @@ async ({storage, bucket, escaping, token}) => {
   await attempt("delete", `/storage/v1/b/${bucket}/o/kept`, {method: "DELETE"});
   const headers = {Authorization: `Bearer ${token}`};
   await attempt("list by token", `/storage/v1/b/${bucket}/o`, {headers});
-  await attempt("write by token", upload("told"), {...bytes, headers});
+  await attempt("write by token", upload("by-token"), {...bytes, headers});
   const frame = document.createElement("iframe");
   frame.name = "target";
   document.body.append(frame);

@@ -6,8 +6,10 @@ import json
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
-from http.client import HTTPConnection
+from contextlib import ExitStack, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import psutil
@@ -69,6 +71,11 @@ def unharmed(client: Client) -> Iterator[None]:
     yield
     assert client.names() == before
     assert {path for path in folder.rglob("*") if "objects.db" not in path.name} == files
+
+
+def _servers(client: Client) -> list[psutil.Process]:
+    file = str(client.settings.token_file)
+    return [one for one in psutil.process_iter(["cmdline"]) if file in (one.info["cmdline"] or ())]
 
 
 def _without(headers: dict[str, str], name: str, *others: tuple[str, str]) -> list[tuple[str, str]]:
@@ -198,6 +205,24 @@ def test_upload_that_is_cut_off_leaves_nothing(client: Client, tmp_path: Path) -
         assert connection.recv(1) == b""
 
 
+def test_connections_of_strangers_are_bounded_and_leave_room_again(client: Client) -> None:
+    with ExitStack() as stack:
+        for _ in range(600):
+            stack.enter_context(socket.create_connection(("127.0.0.1", client.settings.gcs_port), timeout=20))
+        last = stack.enter_context(
+            socket.create_connection(("127.0.0.1", client.settings.gcs_port), timeout=20)
+        )
+        assert last.recv(1) == b""
+        (server,) = _servers(client)
+        assert server.num_threads() < 530
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(OSError, HTTPException):
+            assert KEPT in client.names()
+            return
+    pytest.fail("the server took no connection again")
+
+
 @given(st.text(max_size=40))
 def test_safe_name_stays_below_the_folder_it_is_joined_to(name: str) -> None:
     if is_safe_name(name):
@@ -206,8 +231,7 @@ def test_safe_name_stays_below_the_folder_it_is_joined_to(name: str) -> None:
 
 
 def test_environment_of_the_server_is_empty_and_its_token_its_owner_s(client: Client) -> None:
-    file = str(client.settings.token_file)
-    (server,) = (one for one in psutil.process_iter(["cmdline"]) if file in (one.info["cmdline"] or ()))
+    (server,) = _servers(client)
 
     assert server.environ() == {}
     assert read_token(client.settings) not in " ".join(server.cmdline())

@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 import re
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -23,7 +24,9 @@ from redraw_airflow.standalone.storage_server.objects import ObjectRow, Objects,
 
 __all__ = ["StorageServer"]
 
-_IDLE_SECONDS = 600.0
+# How long a connection may be silent: of a client that has not shown the token yet, and of one that has.
+_STRANGER_SECONDS, _IDLE_SECONDS = 10.0, 600.0
+_MOST_CONNECTIONS = 512
 _MOST_LISTED = 1000
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
@@ -54,13 +57,28 @@ class StorageServer(ThreadingHTTPServer):
         self.objects = Objects(root)
         self.expected = f"Bearer {token}".encode()
         self.hosts = hosts
+        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, unless as many are open as may be."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve it in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "redraw-storage", ""
-    timeout = _IDLE_SECONDS
+    timeout = _STRANGER_SECONDS
     disable_nagle_algorithm = True
     server: StorageServer
 
@@ -100,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "").encode(errors="replace")
         if not hmac.compare_digest(given, self.server.expected):
             raise _Refused(HTTPStatus.UNAUTHORIZED, "expected this instance's token, got none or another one")
+        self.connection.settimeout(_IDLE_SECONDS)
 
     def _take_body(self) -> Body:
         sent = self.headers.get_all("Content-Length", ["0"])
