@@ -88,6 +88,7 @@ class Examiner:
     def _report(self, specimen: Specimen, plan: tuple[PlannedCheck, ...]) -> ValidationReport:
         scratch = self._folder / f"scratch-{time.monotonic_ns()}"
         scratch.mkdir(parents=True)
+        self._serving.prepare()
         exported = specimen.exported
         subject = Subject(
             exported=exported,

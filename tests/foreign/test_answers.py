@@ -87,6 +87,23 @@ def own_class(kit: Any) -> Any:
     return network
 
 
+def containers(kit: Any) -> Any:
+    """A layer that keeps layers in a dict, and in lists in a list."""
+
+    class Containers(kit.layers.Layer):  # type: ignore[misc]
+        def __init__(self, **more: Any) -> None:
+            super().__init__(**more)
+            self.named = {"b": kit.layers.Dense(3, activation="tanh"), "a": kit.layers.Dense(3)}
+            self.rows = [[kit.layers.Dense(3, activation="tanh") for _ in range(2)] for _ in range(2)]
+
+        def call(self, x: Any) -> Any:
+            for layer in (self.named["b"], self.named["a"], *self.rows[0], *self.rows[1]):
+                x = layer(x)
+            return x
+
+    return chain(kit, Containers(name="containers"), kit.layers.Dense(1, name="y"))
+
+
 def gain(kit: Any) -> Any:
     """A layer that saves something else under its variable's name."""
 
@@ -180,6 +197,7 @@ L: dict[str, Build] = {
     "block-lazy": lambda k: chain(k, block(k, built=False), k.layers.Dense(1, name="y")),
     "block-built": lambda k: chain(k, block(k, built=True), k.layers.Dense(1, name="y")),
     "own-class": own_class,
+    "containers": containers,
     "own-saving": gain,
     "bare-variables": bare,
     "one-name-twice": twice,
@@ -198,6 +216,9 @@ REFUSED = {
     # Keras 3 follows no lists in a tf.train.Checkpoint: the file lacks their layers.
     ("own-class", "ckpt"),
     ("cells", "ckpt"),
+    ("containers", "ckpt"),
+    # tf_keras counts what is in a container otherwise than Keras 3.
+    ("containers", "keras-2.weights.h5"),
     *(("bare-variables", form) for form in ("keras", "weights.h5", "h5")),
     *(("lora", form) for form in ("keras", "weights.h5")),
 }

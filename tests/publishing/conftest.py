@@ -48,4 +48,4 @@ def remote_export(export: Export, new_bucket: Callable[[], str]) -> RemoteExport
 @pytest.fixture
 def unloadable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets this process publish what is quick to make and no model, as the commands' processes do."""
-    monkeypatch.setattr("redraw.publish.live.loading.demand_loadable", lambda release: None)
+    monkeypatch.setattr("redraw.publish.live.loading.demand_loadable", lambda *_: None)

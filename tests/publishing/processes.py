@@ -60,5 +60,5 @@ class Starter:
 def run(*arguments: str) -> int:
     """In the new process: what `python -m redraw` does."""
     # What these tests publish is quick to make and no model: nothing could load it.
-    loading.demand_loadable = lambda release: None
+    loading.demand_loadable = lambda *_: None
     return main([*arguments])

@@ -43,7 +43,7 @@ def loadable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the exports of `make_export`, whose files are no model, be made live."""
     from redraw.publish.live import loading
 
-    monkeypatch.setattr(loading, "demand_loadable", lambda release: None)
+    monkeypatch.setattr(loading, "demand_loadable", lambda *_: None)
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,29 @@ _SCRIPT = (
     f'mkdir -p /airflow/xcom && printf %s "${REQUEST_VARIABLE}" > /airflow/xcom/request.json'
     ' && exec python -m redraw "$0" --request /airflow/xcom/request.json > /airflow/xcom/return.json'
 )
+# A stage writes nowhere but into its scratch folder, and has no rights that it does not use. A pod's own
+# arguments come before these. The image's user has to be a number other than 0.
+_CONFINED = {"allowPrivilegeEscalation": False, "seccompProfile": {"type": "RuntimeDefault"}}
+_SECURITY = {
+    **_CONFINED,
+    "runAsNonRoot": True,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_SCRATCH, _SCRATCH_FOLDER = "redraw-scratch", "/tmp"  # noqa: S108 - of the pod alone
 # What the stage decides by, wherever it runs; everything else is the pod's own.
 _PASSED_ON = (MODELS, STORAGE_TIMEOUT)
+
+
+def _with_scratch(pod: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The pod's volumes, and one for the scratch folder unless it has its own there."""
+    from kubernetes.client import V1EmptyDirVolumeSource, V1Volume, V1VolumeMount
+
+    volumes, mounts = [*pod.get("volumes", ())], [*pod.get("volume_mounts", ())]
+    if all(getattr(mount, "mount_path", "") != _SCRATCH_FOLDER for mount in mounts):
+        volumes.append(V1Volume(name=_SCRATCH, empty_dir=V1EmptyDirVolumeSource()))
+        mounts.append(V1VolumeMount(name=_SCRATCH, mount_path=_SCRATCH_FOLDER))
+    return {"volumes": volumes, "volume_mounts": mounts}
 
 
 class StagePod(KubernetesPodOperator):
@@ -56,10 +77,17 @@ class StagePod(KubernetesPodOperator):
     def __init__(
         self, *, stage: str, request: Mapping[str, Any], pod: Mapping[str, Any], **kwargs: Any
     ) -> None:
-        passed_on = environment_of(_PASSED_ON)
+        passed_on = {"HOME": _SCRATCH_FOLDER, **environment_of(_PASSED_ON)}
         super().__init__(
             **kwargs,
-            **{"name": f"redraw-{stage}", "on_finish_action": "delete_pod", **pod},
+            **{
+                "name": f"redraw-{stage}",
+                "on_finish_action": "delete_pod",
+                "container_security_context": _SECURITY,
+                "xcom_sidecar_container_security_context": _CONFINED,
+                **pod,
+                **_with_scratch(pod),
+            },
             cmds=["sh", "-c", _SCRIPT],
             arguments=[stage],
             do_xcom_push=True,

@@ -22,7 +22,7 @@ from redraw.ask.examples import example_requests
 from redraw.ask.values import decode_inputs, encode_outputs
 from redraw.definition.registry import declared_ops
 from redraw.errors import InvalidRequest, NotAnswered, NotLoadable
-from redraw.publish.bucket.integrity import read_published
+from redraw.publish.bucket.verified import read_verified
 from redraw.records import Release
 from redraw.records.results import Answer
 from redraw.requests import AskRequest
@@ -53,7 +53,7 @@ def ask_version(request: AskRequest) -> Answer:
         StorageError: The bucket cannot be read.
     """
     storage = open_storage(request.bucket)
-    release, _ = read_published(storage, request.model, request.version)
+    release, _ = read_verified(storage, request.model, request.version)
     asked = request.inputs
     if asked is None:
         asked = example_requests(storage, release).get(request.signature, {})

@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from redraw.errors import InvalidRequest, ObjectConflict
-from redraw.publish.bucket.integrity import demand_published
-from redraw.publish.bucket.layout import version_folder
+from redraw.errors import InvalidRequest
+from redraw.publish.bucket.verified import fetch_verified
 from redraw.records import Release
 from redraw.settings import CACHE
 from redraw.storage.files import PARTIAL_SUFFIX, scan_tree, writing_to
-from redraw.storage.opening import Storage, download_tree
+from redraw.storage.opening import Storage
 
 __all__ = ["CachedVersion", "cached_version"]
 
@@ -98,16 +97,9 @@ def _is_whole(folder: Path, release: Release) -> bool:
 
 
 def _fetch(storage: Storage, release: Release, folder: Path) -> None:
-    # Sizes and checksums are compared in the listing, before a byte is fetched.
-    demand_published(storage, release.model, release.version)
     partial = Path(tempfile.mkdtemp(suffix=PARTIAL_SUFFIX, dir=folder.parent))
     try:
-        download_tree(storage, version_folder(release.model, release.version), partial)
-        if (digest := scan_tree(partial).digest) != release.digest:
-            raise ObjectConflict(
-                f"{release.uri}: expected files of digest {release.digest}, as published, got {digest}."
-                " Find out who wrote them; do not serve them."
-            )
+        fetch_verified(storage, release.model, release.version, partial)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -17,11 +17,12 @@ from redraw.definition import GoldenExamples, ModelDefinition
 from redraw.definition.examples import read_examples
 from redraw.definition.registry import load_definition
 from redraw.errors import InvalidDefinition, NotAnswered, NotLoadable, VersionNotFound
+from redraw.publish.bucket.verified import fetch_verified
 from redraw.publish.live.set_live import change_live
 from redraw.records.results import Prediction, PredictionRow
 from redraw.requests import LiveRequest, PredictRequest
 from redraw.serving import LoadFailed, RequestRefused, ServingCrashed, ServingProcess
-from redraw.storage.opening import download_tree, open_storage
+from redraw.storage.opening import open_storage
 from redraw.storage.scratch import scratch_folder
 
 __all__ = ["predict_golden"]
@@ -46,18 +47,14 @@ def predict_golden(request: PredictRequest) -> Prediction:
     definition = load_definition(request.model)
     signature, output, examples = _labelled(request.model, definition)
     version = request.version or _live(request)
-    storage = open_storage(request.bucket / request.model / str(version))
-    if storage.stat("saved_model.pb") is None:
-        raise VersionNotFound(
-            f"{storage.uri}: expected a published version, got none. List them with 'redraw releases'."
-        )
-    with scratch_folder("predict") as folder:
-        download_tree(storage, "", folder)
+    with scratch_folder("predict") as scratch:
+        folder = scratch / str(version)
+        release = fetch_verified(open_storage(request.bucket), request.model, version, folder)
         answers = _answer(definition, signature, folder, examples.inputs)
     rows = _rows(np.asarray(examples.labels[output]), answers[output])
-    logger.info("%s answers %d of %d as labelled", storage.uri, sum(row.correct for row in rows), len(rows))
+    logger.info("%s answers %d of %d as labelled", release.uri, sum(row.correct for row in rows), len(rows))
     return Prediction(
-        model=request.model, version=version, uri=storage.uri, signature=signature, output=output, rows=rows
+        model=request.model, version=version, uri=release.uri, signature=signature, output=output, rows=rows
     )
 
 

@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redraw.definition.registry import list_models
-from redraw.errors import InvalidRecord, VersionNotFound
+from redraw.errors import DiskFull, RedrawError, StorageUnavailable, VerificationFailed
 from redraw.names import ModelName
-from redraw.publish.bucket.layout import serving_config_name, version_folder
+from redraw.publish.bucket.verified import fetch_verified, read_verified
+from redraw.publish.live.pointer import read_pointer
+from redraw.publish.live.serving_config import encode_serving_config
+from redraw.records import Release
 from redraw.records.results import MirroredModel, MirrorReport
 from redraw.requests import MirrorRequest
-from redraw.storage.files import PARTIAL_SUFFIX, partial_path, write_atomically, writing_to
-from redraw.storage.opening import Storage, download_tree, open_storage
+from redraw.storage.files import PARTIAL_SUFFIX, partial_path, scan_tree, write_atomically, writing_to
+from redraw.storage.opening import Storage, open_storage
 
 if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
@@ -31,13 +34,15 @@ if TYPE_CHECKING:
 __all__ = ["mirror_versions"]
 
 _CONFIG = "models.config"
-_GRAPH = "saved_model.pb"
 
 _logger = logging.getLogger(__name__)
 
 
 def mirror_versions(request: MirrorRequest) -> MirrorReport:
-    """Bring a folder up to the versions that `models.config` names, and write the folder's own.
+    """Bring a folder up to the live pointers of a bucket, and write its configuration.
+
+    Each version is verified, as it is fetched and again at each run: one whose files changed in the folder
+    is fetched again. A model with something wrong keeps what it had, and holds up no other.
 
     Args:
         request: The bucket, the folder, and the models (default: all with a definition).
@@ -46,94 +51,131 @@ def mirror_versions(request: MirrorRequest) -> MirrorReport:
         The versions that the folder has of each model with a live version, and which came now.
 
     Raises:
-        VersionNotFound: A configuration names a version that the bucket has not.
-        InvalidRecord: What the bucket, or the folder, has for a configuration is none.
-        StorageError: The bucket cannot be read.
+        VerificationFailed: Something was wrong with a model; the message names each.
+        StorageUnavailable: The storage did not answer.
         DiskFull: There is no room for a version.
     """
     storage, out = open_storage(request.bucket), Path(request.out)
     names = request.model or tuple(ModelName(found.name) for found in list_models())
-    config, mirrored = _parsed(b"", ""), []
+    before, config = _read_config(out / _CONFIG), _new_config()
+    mirrored, problems = [], list[str]()
     for model in names:
-        served = _live_config(storage, model)
-        versions = _versions(served).get(model, ())
-        if not versions:
+        try:
+            labels = read_pointer(storage, model).labels
+            versions = tuple(sorted(set(labels.values())))
+            fetched = tuple(version for version in versions if _fetch(storage, model, version, out))
+        except (StorageUnavailable, DiskFull):
+            raise
+        except RedrawError as err:
+            problems.append(str(err))
+            _keep(config, before, model, out)
             continue
-        fetched = tuple(version for version in versions if _fetch(storage, model, version, out))
-        for entry in served.model_config_list.config:
-            entry.base_path = os.fspath(out.absolute() / entry.name)
-        config.MergeFrom(served)
-        mirrored.append(MirroredModel(model=model, versions=versions, fetched=fetched))
-    _replace_config(out, config)
+        if versions:
+            base_path = os.fspath(out.absolute() / model)
+            config.MergeFrom(_read_text(encode_serving_config(base_path, model, labels)))
+            mirrored.append(MirroredModel(model=model, versions=versions, fetched=fetched))
+    _replace_config(out, config, before)
+    if problems:
+        raise VerificationFailed(
+            f"{storage.uri}: expected to mirror {len(names)} models, got {len(problems)} with something"
+            f" wrong, which are served as before: {' '.join(problems)}"
+        )
     return MirrorReport(out=os.fspath(out), models=tuple(mirrored))
 
 
-def _live_config(storage: Storage, model: str) -> ModelServerConfig:
-    name = serving_config_name(model)
-    return _parsed(storage.read(name) or b"", f"{storage.uri}/{name}")
-
-
-def _parsed(content: bytes, where: str) -> ModelServerConfig:
+def _new_config() -> ModelServerConfig:
     # This module alone is free of TensorFlow: tensorflow_serving.apis imports it.
-    from google.protobuf import text_format
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-    config = ModelServerConfig()
+    return ModelServerConfig()
+
+
+def _read_text(content: bytes) -> ModelServerConfig:
+    from google.protobuf import text_format
+
+    return text_format.Parse(content, _new_config())
+
+
+def _read_config(path: Path) -> ModelServerConfig:
+    """The folder's own configuration, as the last run wrote it; an empty one if it is damaged."""
+    from google.protobuf import text_format
+
     try:
-        text_format.Parse(content, config)
+        return _read_text(path.read_bytes())
+    except FileNotFoundError:
+        return _new_config()
     except (text_format.ParseError, UnicodeDecodeError) as err:
-        raise InvalidRecord(
-            f"{where}: expected TensorFlow Serving's ModelServerConfig as text, got {err}."
-            " Make the live version live again: that writes it again."
-        ) from err
-    return config
+        _logger.warning("%s is damaged, and is written again: %s", path, err)
+        return _new_config()
 
 
-def _versions(config: ModelServerConfig) -> dict[str, tuple[int, ...]]:
-    """Model to the versions that the configuration names."""
+def _keep(config: ModelServerConfig, before: ModelServerConfig, model: str, out: Path) -> None:
+    """What the last run served of a model, as far as it is there."""
+    for entry in before.model_config_list.config:
+        versions = entry.model_version_policy.specific.versions
+        if entry.name == model and all((out / model / str(version)).is_dir() for version in versions):
+            config.model_config_list.config.add().CopyFrom(entry)
+
+
+def _versions(config: ModelServerConfig) -> set[tuple[str, int]]:
     return {
-        entry.name: tuple(entry.model_version_policy.specific.versions)
+        (entry.name, version)
         for entry in config.model_config_list.config
+        for version in entry.model_version_policy.specific.versions
     }
 
 
-def _fetch(storage: Storage, model: str, version: int, out: Path) -> bool:
-    """Copy a version, unless it is there: what is published never changes. Says whether it did."""
-    source, target = version_folder(model, version), out / model / str(version)
-    if target.exists():
+def _fetch(storage: Storage, model: ModelName, version: int, out: Path) -> bool:
+    """Copy a version, unless the folder has it as it was published. Says whether it did."""
+    target = out / model / str(version)
+    release, _ = read_verified(storage, model, version)
+    if _is_whole(target, release):
         return False
     partial = partial_path(target)
     with writing_to(partial):
         try:
-            objects = download_tree(storage, source, partial)
-            if not any(item.name == f"{source}/{_GRAPH}" for item in objects):
-                raise VersionNotFound(
-                    f"{storage.uri}/{source}: expected a published version, got {len(objects)} objects and"
-                    f" no {_GRAPH}. Make another version live."
-                )
+            fetch_verified(storage, model, version, partial)
+            _remove(target)
             partial.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    _logger.info("mirrored %s/%s to %s", storage.uri, source, target)
+    _logger.info("mirrored %s to %s", release.uri, target)
     return True
 
 
-def _replace_config(out: Path, config: ModelServerConfig) -> None:
+def _is_whole(folder: Path, release: Release) -> bool:
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    try:
+        whole = scan_tree(folder).digest == release.digest
+    except (OSError, RedrawError):
+        whole = False
+    if not whole:
+        _logger.warning("%s is not what was published, and is fetched again", folder)
+    return whole
+
+
+def _remove(path: Path) -> None:
+    """Whatever is in the way; a link itself, not what it leads to."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.is_dir():
+        shutil.rmtree(path)
+
+
+def _replace_config(out: Path, config: ModelServerConfig, before: ModelServerConfig) -> None:
     """Write the folder's configuration, and remove the versions that neither it nor the one before names."""
     from google.protobuf import text_format
 
     path = out / _CONFIG
-    before = path.read_bytes() if path.exists() else b""
-    kept, was = _versions(config), _versions(_parsed(before, os.fspath(path)))
     # A server refuses a configuration that holds no list; an empty list it takes.
     config.model_config_list.SetInParent()
     content = text_format.MessageToString(config).encode()
-    if content != before or not path.exists():
+    if not path.exists() or path.read_bytes() != content:
         with writing_to(path):
             out.mkdir(parents=True, exist_ok=True)
             write_atomically(path, content)
-    named = {(model, version) for config in (kept, was) for model in config for version in config[model]}
-    _sweep(out, named)
+    _sweep(out, _versions(config) | _versions(before))
 
 
 def _sweep(out: Path, named: set[tuple[str, int]]) -> None:

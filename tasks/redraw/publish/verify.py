@@ -12,14 +12,13 @@ from redraw.publish.bucket.integrity import (
     demand_published,
     read_published,
 )
-from redraw.publish.bucket.layout import Claim
-from redraw.publish.bucket.signing import demand_signed
-from redraw.publish.push.release import digest_report
+from redraw.publish.bucket.layout import Claim, release_name
+from redraw.publish.bucket.signing import demand_release_signed, demand_signed
+from redraw.publish.bucket.verified import configured_key, demand_consistent, demand_report
 from redraw.records import Check, Release
 from redraw.records.results import VerifyReport
 from redraw.requests import VerifyRequest
 from redraw.settings import VERIFY_KEY
-from redraw.storage.files import digest_of
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
 
@@ -59,17 +58,19 @@ def _parts(uri: Uri) -> tuple[BucketUri, ModelName, int]:
 
 
 def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | None) -> Iterator[Check]:
-    yield _check("records", release.uri, lambda: _demand_consistent(storage, release, claim))
-    yield _check("report", "the release record", lambda: _demand_report(release))
+    yield _check("records", release.uri, lambda: demand_consistent(storage, release, claim))
+    yield _check("report", "the release record", lambda: demand_report(release))
     yield _check("objects", release.uri, lambda: _demand_objects(storage, release))
     yield _check(
         "content", release.uri, lambda: f"{demand_content(storage, claim)} bytes as they were exported"
     )
     attachments = ", ".join(release.attachments) or "none"
     yield _check("attachments", attachments, lambda: _demand_attachments(storage, release))
-    key = public_key or VERIFY_KEY.read()
+    key = configured_key(public_key)
     if key:
-        yield _check("signature", f"signature and {key}", lambda: _demand_signature(storage, claim, key))
+        yield _check(
+            "signature", f"signature and {key}", lambda: _demand_signature(storage, release, claim, key)
+        )
     else:
         yield Check(
             name="signature",
@@ -87,7 +88,7 @@ _EXPECTED = {
     "objects": "the manifest's names, sizes and crc32c, in the generations that the release names",
     "content": "SHA-256 of every object as in the manifest",
     "attachments": "SHA-256 of what the report shows, and of the ledger, as the release record lists them",
-    "signature": "a signature of the manifest that the public key confirms",
+    "signature": "signatures of the manifest and of the record in this bucket that the public key confirms",
 }
 
 
@@ -109,34 +110,6 @@ def _check(name: str, looked_at: str, demand: Callable[[], str]) -> Check:
     )
 
 
-def _demand_consistent(storage: Storage, release: Release, claim: Claim) -> str:
-    pairs = {
-        "model": (release.model, claim.model),
-        "version": (release.version, claim.version),
-        "uri": (release.uri, f"{storage.uri}/{claim.model}/{claim.version}"),
-        "digest": (release.digest, claim.digest),
-        "digest of the manifest": (digest_of(claim.manifest), claim.digest),
-        "checkpoint's digest": (release.checkpoint.digest, claim.checkpoint_digest),
-        "size": (release.size_bytes, sum(entry.size for entry in claim.manifest)),
-    }
-    for name, (found, expected) in pairs.items():
-        if found != expected:
-            raise VerificationFailed(f"{name}: expected {expected}, got {found}.")
-    return f"{len(pairs)} facts that agree"
-
-
-def _demand_report(release: Release) -> str:
-    report, named = release.report, release.provenance.report_digest
-    if digest_report(report) != named:
-        raise VerificationFailed(f"expected a report with SHA-256 {named}, got {digest_report(report)}.")
-    if not report.passed or report.digest != release.digest:
-        verdict = "passed" if report.passed else "failed"
-        raise VerificationFailed(
-            f"expected a passing report of {release.digest}, got a {verdict} one of {report.digest}."
-        )
-    return f"{len(report.checks)} checks at {report.validated_at}"
-
-
 def _demand_objects(storage: Storage, release: Release) -> str:
     demand_published(storage, release.model, release.version)
     return f"{len(release.generations)} objects"
@@ -147,6 +120,8 @@ def _demand_attachments(storage: Storage, release: Release) -> str:
     return f"{len(release.attachments)} files of {size} bytes together"
 
 
-def _demand_signature(storage: Storage, claim: Claim, key: str) -> str:
+def _demand_signature(storage: Storage, release: Release, claim: Claim, key: str) -> str:
     demand_signed(storage, claim, key)
-    return "confirmed"
+    content = storage.read(release_name(claim.model, claim.version)) or b""
+    demand_release_signed(storage, release, content, key)
+    return "confirmed: the files, the record with its report and attachments, and the bucket"

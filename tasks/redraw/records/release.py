@@ -62,6 +62,8 @@ class Release(Record):
         pruned: That its objects are gone. The record stays, so that nothing else takes its number.
         attachments: What people look at, `report.html` and the like: name to the object, named
             relative to the bucket. Records of versions that were pushed without have none.
+        signature: Of the rest of the record and of the bucket, by a private key, as a bundle in JSON; empty
+            if it was pushed without a key.
     """
 
     model: ModelName
@@ -80,6 +82,7 @@ class Release(Record):
     generations: Mapping[ObjectName, Count]
     pruned: Pruned | None = None
     attachments: Mapping[AttachmentName, ListedFile] = field(default_factory=dict)
+    signature: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

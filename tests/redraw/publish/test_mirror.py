@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from redraw.errors import InvalidRecord, VersionNotFound
+from redraw.errors import VerificationFailed
 from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
 from redraw.publish.push.push import push_model
@@ -16,6 +17,11 @@ from redraw.storage.files import digest_tree, partial_path
 from redraw.storage.opening import open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
+
+
+# What a server would load from the writer's own folder, by the writer's own code.
+_ELSEWHERE = b"""model_config_list { config {
+  name: "digits" base_path: "gs://hostile/digits" model_platform: "custom" } }"""
 
 
 def _mirror(bucket: str, out: Path) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -97,16 +103,58 @@ def test_mirror_of_a_version_without_its_graph_leaves_the_folder_as_it_was(
     assert graph is not None
     storage.delete(graph.name, graph.generation)
 
-    with pytest.raises(VersionNotFound, match=r"no saved_model.pb"):
+    with pytest.raises(VerificationFailed, match=r"saved_model.pb: expected the 11 objects"):
         _mirror(bucket, tmp_path)
 
     assert (tmp_path / "models.config").read_text() == before
     assert [path.name for path in (tmp_path / "digits").iterdir()] == [str(old)]
 
 
-@pytest.mark.parametrize("content", [b"no configuration", b"\xff\xfe"])
-def test_mirror_of_a_damaged_configuration_names_it(bucket: str, content: bytes, tmp_path: Path) -> None:
-    open_storage(bucket).create("digits/models.config", content)
+@pytest.mark.parametrize("content", [b"no configuration", b"\xff\xfe", _ELSEWHERE])
+def test_mirror_of_a_configuration_that_somebody_wrote_takes_nothing_of_it(
+    bucket: str, content: bytes, versions: list[int], tmp_path: Path
+) -> None:
+    _live(bucket, versions[0])
+    storage = open_storage(bucket)
+    found = storage.stat("digits/models.config")
+    assert found is not None
+    storage.replace("digits/models.config", content, found.generation)
 
-    with pytest.raises(InvalidRecord, match=r"digits/models.config: expected TensorFlow Serving's"):
-        _mirror(bucket, tmp_path)
+    assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), (versions[0],))}
+
+    (served,) = _config(tmp_path).model_config_list.config
+    assert (served.base_path, served.model_platform) == (str(tmp_path / "digits"), "tensorflow")
+
+
+def _change(version: Path) -> None:
+    (version / "assets/vocabulary.txt").write_bytes(b"x\ny\n")
+
+
+def _add(version: Path) -> None:
+    (version / "assets/added.txt").touch()
+
+
+def _lose(version: Path) -> None:
+    (version / "saved_model.pb").unlink()
+
+
+def _link(version: Path) -> None:
+    version.rename(version.with_name("elsewhere"))
+    version.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("damage", [_change, _add, _lose, _link])
+def test_mirror_of_a_version_that_was_damaged_here_repairs_it(
+    damage: Callable[[Path], None], bucket: str, exports: list[Any], versions: list[int], tmp_path: Path
+) -> None:
+    _live(bucket, versions[0])
+    _mirror(bucket, tmp_path)
+    version = tmp_path / "digits" / str(versions[0])
+    damage(version)
+    (tmp_path / "models.config").write_bytes(b"damaged")
+
+    assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), (versions[0],))}
+
+    assert not version.is_symlink()
+    assert digest_tree(version) == digest_tree(exports[0].folder)
+    assert _config(tmp_path).model_config_list.config[0].name == "digits"

@@ -119,6 +119,24 @@ def test_pod_of_each_stage_keeps_kubernetes_own_schema(
     assert manifest["spec"]["serviceAccountName"] == "redraw-trainer"
 
 
+def test_pod_of_a_stage_has_no_rights_and_writes_into_its_scratch_alone(context: dict[str, Any]) -> None:
+    manifest = rendered(make_pod(TrainOperator(task_id="train", model="mnist"), context))
+
+    container = base_container(manifest)
+    assert container["securityContext"] == {
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    assert set(mounts) == {"/tmp", "/airflow/xcom"}  # noqa: S108 - the pod's
+    assert {"name": mounts["/tmp"], "emptyDir": {}} in manifest["spec"]["volumes"]  # noqa: S108
+    for other in manifest["spec"]["containers"]:
+        assert other["securityContext"]["allowPrivilegeEscalation"] is False
+
+
 def test_pod_gets_the_engine_s_options_of_airflow_s_configuration(
     context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

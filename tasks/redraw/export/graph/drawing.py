@@ -13,6 +13,7 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from redraw.compat.tensorflow import build_meta_graph
 from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
+from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition
 from redraw.export.graph.argument_names import restore_names
 from redraw.export.graph.canonical import make_canonical
@@ -89,7 +90,11 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
     root.constants = list(reached.constants.values())
     # Lookup tables and assets are no variables, but a server has to find them as well.
     root.resources = reached.resources
-    meta_graph, assets = build_meta_graph(root, functions, _save_options())
+    # TensorFlow refuses resources that nothing holds, and files that are gone.
+    with running_user_code(
+        f"{type(definition).__module__}.{type(definition).__name__}, as a graph to serve,"
+    ):
+        meta_graph, assets = build_meta_graph(root, functions, _save_options())
     for name, signature in definition.signatures.items():
         restore_names(meta_graph, name, signature.inputs)
     meta_graph.meta_info_def.tags[:] = [tf.saved_model.SERVING]

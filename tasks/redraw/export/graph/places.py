@@ -96,17 +96,28 @@ def _children(view: Any, item: Any) -> Mapping[str, Any]:
 
 
 def _listed(item: Any) -> dict[str, Any]:
-    """The lists of layers that a layer holds, which Keras 2 follows in a checkpoint, and Keras 3 does not."""
-    if isinstance(item, list | tuple):
-        return {str(n): child for n, child in enumerate(item) if isinstance(child, keras.layers.Layer)}
+    """The lists and dicts of layers in an object: Keras 2 follows them in a checkpoint, Keras 3 does not."""
+    if isinstance(item, list | tuple | dict):
+        return {name: child for name, child in _items(item) if _leads_to_layers(child)}
     if not isinstance(item, keras.layers.Layer):
         return {}
-    lists = ((name, held) for name, held in vars(item).items() if not name.startswith("_"))
     return {
         name: held
-        for name, held in lists
-        if isinstance(held, list | tuple) and any(isinstance(child, keras.layers.Layer) for child in held)
+        for name, held in vars(item).items()
+        if not name.startswith("_") and isinstance(held, list | tuple | dict) and _leads_to_layers(held)
     }
+
+
+def _items(container: list[Any] | tuple[Any, ...] | dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    pairs = container.items() if isinstance(container, dict) else enumerate(container)
+    return ((str(name), child) for name, child in pairs)
+
+
+def _leads_to_layers(item: Any, deepest: int = 5) -> bool:
+    if isinstance(item, list | tuple | dict):
+        # A container may hold itself.
+        return deepest > 0 and any(_leads_to_layers(child, deepest - 1) for _, child in _items(item))
+    return isinstance(item, keras.layers.Layer)
 
 
 def _variable(item: Any) -> Any:

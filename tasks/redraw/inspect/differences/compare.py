@@ -20,8 +20,9 @@ from redraw.checkpoint.formats.bundle import BundleSource
 from redraw.checkpoint.formats.locate import locate_checkpoint
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
 from redraw.inspect.differences.blocks import Gap
-from redraw.publish.bucket.integrity import read_published
+from redraw.names import ModelName
 from redraw.publish.bucket.layout import version_folder
+from redraw.publish.bucket.verified import demand_verified
 from redraw.records.results import UnlikeVariable, VariableDifference, WeightDifferences
 from redraw.requests import DifferencesRequest
 from redraw.storage.opening import Storage, open_storage
@@ -74,9 +75,9 @@ def compare_weights(request: DifferencesRequest, storage: Storage | None = None)
     )
 
 
-def _open(storage: Storage, model: str, version: int) -> _Weights:
-    _, claim = read_published(storage, model, version)
-    if not any(entry.name.startswith("variables/") for entry in claim.manifest):
+def _open(storage: Storage, model: ModelName, version: int) -> _Weights:
+    release = demand_verified(storage, model, version, content=True)
+    if not any(name.startswith("variables/") for name in release.generations):
         return _Weights(None, {})
     variables = storage.uri / version_folder(model, version) / "variables/variables"
     bundle = BundleSource(locate_checkpoint(variables)).bundle

@@ -204,19 +204,36 @@ def read_release(storage: Storage, model: str, version: int) -> Release | None:
     """The release record of a version; None if it was not published.
 
     Raises:
-        InvalidRecord: What is there is no release record.
+        InvalidRecord: What is there is no release record, or one of something else.
     """
     name = release_name(model, version)
     content = storage.read(name)
-    return None if content is None else Release.from_text(content, f"{storage.uri}/{name}")
+    if content is None:
+        return None
+    where = f"{storage.uri}/{name}"
+    release = Release.from_text(content, where)
+    _demand_about(where, (release.model, release.version), (model, version))
+    return release
 
 
 def read_claim(storage: Storage, model: str, version: int) -> Claim | None:
     """The claim of a version; None if nobody has claimed it.
 
     Raises:
-        InvalidRecord: What is there is no claim.
+        InvalidRecord: What is there is no claim, or one of something else.
     """
     name = claim_name(model, version)
     content = storage.read(name)
-    return None if content is None else Claim.from_text(content, f"{storage.uri}/{name}")
+    if content is None:
+        return None
+    where = f"{storage.uri}/{name}"
+    claim = Claim.from_text(content, where)
+    _demand_about(where, (claim.model, claim.version), (model, version))
+    return claim
+
+
+def _demand_about(where: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise InvalidRecord(
+            f"{where}: expected a record of {expected}, got one of {found}. Find out who copied it there."
+        )

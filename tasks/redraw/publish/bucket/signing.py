@@ -1,7 +1,10 @@
 """Signatures of versions, by key pair, in the format of `model-signing`.
 
-What is signed is the list of a version's files with their SHA-256, as `model_signing sign key`
-signs it of a folder: so `model_signing verify key` confirms a version that was downloaded.
+There are two. One is of the list of a version's files with their SHA-256, as `model_signing sign key`
+signs it of a folder: so `model_signing verify key` confirms a version that was downloaded. The other is
+in the release record: it is of the record itself (report, metrics, approval, provenance, digests) and of
+the bucket, all but what changes later, `generations` and `pruned`. Versions that were signed before that
+have the first alone; with a key they are refused, until a push of the same export signs the record.
 
 Source: https://github.com/sigstore/model-transparency
 """
@@ -9,28 +12,39 @@ Source: https://github.com/sigstore/model-transparency
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redraw.compat.signing import sha256_digest
 from redraw.errors import InvalidRequest, SignatureInvalid
-from redraw.publish.bucket.layout import Claim, signature_name, version_folder
+from redraw.publish.bucket.layout import Claim, release_name, signature_name, version_folder
+from redraw.records import Release
 from redraw.storage.opening import AlreadyThere, Storage
 
 if TYPE_CHECKING:
     from model_signing.manifest import Manifest
 
-__all__ = ["demand_signed", "sign_version"]
+__all__ = [
+    "demand_release_signed",
+    "demand_signed",
+    "is_release_signed",
+    "sign_release",
+    "sign_version",
+]
 
+# What of a record changes after it was signed, or is the signature.
+_UNSIGNED = {"signature", "generations", "pruned"}
 _FORM = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
 
 
 def sign_version(storage: Storage, claim: Claim, private_key: str) -> None:
-    """Sign a version; a signature of the same key that is there already stays.
+    """Sign a version's files; a signature of the same key that is there already stays.
 
     Args:
         storage: The model bucket.
@@ -41,18 +55,32 @@ def sign_version(storage: Storage, claim: Claim, private_key: str) -> None:
         InvalidRequest: There is no such key.
         SignatureInvalid: It has one that this key did not make, which is left as it is.
     """
-    from model_signing import signing
+    signature = _sign(_manifest(claim), private_key)
+    try:
+        storage.create(signature_name(claim.model, claim.version), signature)
+    except AlreadyThere:
+        _demand_made_by(storage, claim, private_key)
 
-    with tempfile.TemporaryDirectory(prefix="redraw-sign-") as folder:
-        path = Path(folder) / "signature"
-        with _reading_key(private_key):
-            config = signing.Config().use_elliptic_key_signer(private_key=private_key)
-        config.set_hashing_config(_known_hashes(claim))
-        config.sign(version_folder(claim.model, claim.version), path)
-        try:
-            storage.create(signature_name(claim.model, claim.version), path.read_bytes())
-        except AlreadyThere:
-            _demand_made_by(storage, claim, private_key, Path(folder))
+
+def sign_release(storage: Storage, release: Release, private_key: str) -> Release:
+    """The same record with a signature of what it says, and of the bucket that it is in."""
+    content = json.dumps(release.to_json()).encode()
+    signature = _sign(_release_manifest(storage, release, content), private_key)
+    return replace(release, signature=signature.decode())
+
+
+def is_release_signed(storage: Storage, release: Release, private_key: str) -> bool:
+    """Whether a record as it stands is signed with a key; False for one without a signature.
+
+    Raises:
+        SignatureInvalid: It has one that this key did not make.
+    """
+    if not release.signature:
+        return False
+    content = json.dumps(release.to_json()).encode()
+    with _public_key_of(private_key) as public_key:
+        demand_release_signed(storage, release, content, public_key)
+    return True
 
 
 def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
@@ -67,9 +95,6 @@ def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
         SignatureInvalid: It has no signature, or one of another key, version or manifest.
         InvalidRequest: There is no such key.
     """
-    from cryptography.exceptions import InvalidSignature
-    from model_signing import verifying
-
     where = f"{storage.uri}/{signature_name(claim.model, claim.version)}"
     content = storage.read(signature_name(claim.model, claim.version))
     if content is None:
@@ -77,36 +102,75 @@ def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
             f"{where}: expected a signature that {public_key} confirms, got none."
             " Push the same export with --signing-key."
         )
+    _demand_confirmed(where, content, _manifest(claim), public_key)
+
+
+def demand_release_signed(storage: Storage, release: Release, content: bytes, public_key: str) -> None:
+    """Demand that a record, as its bytes have it, was signed for this bucket.
+
+    Args:
+        storage: The model bucket.
+        release: The record.
+        content: The object that holds it.
+        public_key: File of the public key in PEM.
+
+    Raises:
+        SignatureInvalid: It has no signature, or one of another key, record or bucket.
+        InvalidRequest: There is no such key.
+    """
+    where = f"{storage.uri}/{release_name(release.model, release.version)}"
+    if not release.signature:
+        raise SignatureInvalid(
+            f"{where}: expected a signature of the record that {public_key} confirms, got none: one of the"
+            " files alone covers no report, metrics, approval, provenance or bucket. Push the same export"
+            " with --signing-key."
+        )
+    manifest = _release_manifest(storage, release, content)
+    _demand_confirmed(where, release.signature.encode(), manifest, public_key)
+
+
+def _sign(manifest: Manifest, private_key: str) -> bytes:
+    from model_signing import signing
+
+    with tempfile.TemporaryDirectory(prefix="redraw-sign-") as folder:
+        path = Path(folder) / "signature"
+        with _reading_key(private_key):
+            config = signing.Config().use_elliptic_key_signer(private_key=private_key)
+        config.set_hashing_config(_known_hashes(manifest))
+        config.sign(str(manifest.model_name), path)
+        return path.read_bytes()
+
+
+def _demand_confirmed(where: str, content: bytes, manifest: Manifest, public_key: str) -> None:
+    from cryptography.exceptions import InvalidSignature
+    from model_signing import verifying
+
     with _reading_key(public_key):
         config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
-    config.set_hashing_config(_known_hashes(claim))
-    folder = version_folder(claim.model, claim.version)
+    config.set_hashing_config(_known_hashes(manifest))
     try:
         with tempfile.TemporaryDirectory(prefix="redraw-verify-") as scratch:
             path = Path(scratch) / "signature"
             path.write_bytes(content)
-            config.verify(folder, path)
+            config.verify(str(manifest.model_name), path)
         subject = _subject(content)
     except (InvalidSignature, ValueError, LookupError, TypeError) as err:
         raise SignatureInvalid(
-            f"{where}: expected a signature of this manifest that {public_key} confirms, got"
+            f"{where}: expected a signature of this content that {public_key} confirms, got"
             f" {str(err) or type(err).__name__}. Find out who wrote it; do not serve this version."
         ) from err
-    if subject != folder:
+    if subject != manifest.model_name:
         raise SignatureInvalid(
-            f"{where}: expected a signature of {folder}, got one of {subject}. Find out who copied it."
+            f"{where}: expected a signature of {manifest.model_name}, got one of {subject}."
+            " Find out who copied it."
         )
 
 
-def _demand_made_by(storage: Storage, claim: Claim, private_key: str, scratch: Path) -> None:
-    """Anyone who asks for a signature of a key must not be left with one of another."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
-    public = load_pem_private_key(Path(private_key).read_bytes(), None).public_key()
-    public_key = scratch / "public"
-    public_key.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+def _demand_made_by(storage: Storage, claim: Claim, private_key: str) -> None:
+    """Whoever asks for a signature of a key must not be left with one of another."""
     try:
-        demand_signed(storage, claim, str(public_key))
+        with _public_key_of(private_key) as public_key:
+            demand_signed(storage, claim, public_key)
     except SignatureInvalid as err:
         raise SignatureInvalid(
             f"{storage.uri}/{signature_name(claim.model, claim.version)}: expected no signature, or one made"
@@ -115,7 +179,19 @@ def _demand_made_by(storage: Storage, claim: Claim, private_key: str, scratch: P
         ) from err
 
 
-def _known_hashes(claim: Claim) -> Any:
+@contextmanager
+def _public_key_of(private_key: str) -> Iterator[str]:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+    with _reading_key(private_key):
+        public = load_pem_private_key(Path(private_key).read_bytes(), None).public_key()
+    with tempfile.TemporaryDirectory(prefix="redraw-sign-") as folder:
+        path = Path(folder) / "public"
+        path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        yield str(path)
+
+
+def _known_hashes(manifest: Manifest) -> Any:
     """What stands in for reading a folder: the digests are known, and nothing lies on this disk."""
     from model_signing import hashing
 
@@ -124,7 +200,7 @@ def _known_hashes(claim: Claim) -> Any:
             super().__init__()  # type: ignore[no-untyped-call]
 
         def hash(self, *_: Any, **__: Any) -> Manifest:
-            return _manifest(claim)
+            return manifest
 
         def add_ignored_paths(self, **_: Any) -> None:
             """Nothing is left out."""
@@ -133,11 +209,24 @@ def _known_hashes(claim: Claim) -> Any:
 
 
 def _manifest(claim: Claim) -> Manifest:
+    files = {entry.name: entry.sha256 for entry in claim.manifest}
+    return _manifest_of(version_folder(claim.model, claim.version), files)
+
+
+def _release_manifest(storage: Storage, release: Release, content: bytes) -> Manifest:
+    """The record, and where it is: the bucket's name is the subject's, so that no other bucket's will do."""
+    said = {key: value for key, value in json.loads(content).items() if key not in _UNSIGNED}
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    name = release_name(release.model, release.version)
+    return _manifest_of(f"{storage.uri}/{name}", {name: hashlib.sha256(text.encode()).hexdigest()})
+
+
+def _manifest_of(subject: str, files: Mapping[str, str]) -> Manifest:
     from model_signing import manifest
 
     form = manifest.SerializationType.from_args(_FORM)
-    items = [form.new_item(entry.name, sha256_digest(entry.sha256)) for entry in claim.manifest]
-    return manifest.Manifest(version_folder(claim.model, claim.version), items, form)
+    items = [form.new_item(name, sha256_digest(sha256)) for name, sha256 in files.items()]
+    return manifest.Manifest(subject, items, form)
 
 
 def _subject(signature: bytes) -> str:

@@ -7,8 +7,9 @@ import time
 
 from redraw.definition.registry import declared_ops
 from redraw.errors import NotLoadable
-from redraw.records import Release
-from redraw.storage.opening import download_tree, open_storage
+from redraw.names import ModelName
+from redraw.publish.bucket.verified import fetch_verified
+from redraw.storage.opening import Storage
 from redraw.storage.scratch import scratch_folder
 
 __all__ = ["demand_loadable"]
@@ -16,13 +17,17 @@ __all__ = ["demand_loadable"]
 _logger = logging.getLogger(__name__)
 
 
-def demand_loadable(release: Release) -> None:
-    """Fetch a version and load it as a server does, in a process of its own.
+def demand_loadable(storage: Storage, model: ModelName, version: int, public_key: str | None) -> None:
+    """Fetch a version, verified, and load it as a server does, in a process of its own.
 
     Args:
-        release: Its record.
+        storage: The model bucket.
+        model: The definition's name.
+        version: The version.
+        public_key: As `read_verified` takes it.
 
     Raises:
+        RedrawError: As `fetch_verified`: then nothing is loaded.
         NotLoadable: The C++ loader refuses it, or dies of it.
         StorageError: The bucket cannot be read.
         DiskFull: There is no room for its files.
@@ -31,11 +36,13 @@ def demand_loadable(release: Release) -> None:
     from redraw.serving import LoadFailed, ServingCrashed, ServingProcess
 
     started = time.monotonic()
-    with ServingProcess() as serving, scratch_folder("live", release.size_bytes) as scratch:
-        download_tree(open_storage(release.uri), "", scratch)
+    with ServingProcess() as serving, scratch_folder("live") as scratch:
+        release = fetch_verified(storage, model, version, scratch / "version", public_key)
         try:
             trained_at = release.checkpoint.trained_at
-            serving.load(scratch, declared=lambda: declared_ops(release.model, trained_at)).close()
+            serving.load(
+                scratch / "version", declared=lambda: declared_ops(release.model, trained_at)
+            ).close()
         except (LoadFailed, ServingCrashed) as err:
             raise NotLoadable(
                 f"{release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."

@@ -10,9 +10,9 @@ import logging
 from redraw.errors import ObjectConflict, StorageForbidden, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.asking import who_asks
-from redraw.publish.bucket.integrity import demand_content, demand_published
+from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import live_name
-from redraw.publish.bucket.signing import demand_signed
+from redraw.publish.bucket.verified import demand_verified
 from redraw.publish.live import loading
 from redraw.publish.live.pointer import change_pointer, copy_pointer, read_pointer
 from redraw.publish.live.rules import apply_change
@@ -21,7 +21,6 @@ from redraw.publish.live.training_order import is_older_in_second
 from redraw.records import LivePointer, PointerChange, PointerChangeKind
 from redraw.records.times import now
 from redraw.requests import LiveRequest
-from redraw.settings import VERIFY_KEY
 from redraw.storage.opening import Storage, open_storage
 
 __all__ = ["change_live", "move_pointer", "read_pointer"]
@@ -60,7 +59,7 @@ def change_live(request: LiveRequest) -> LivePointer:
         return pointer
     # Asked first what is quick to tell: whether the change may be made, and whether there is one.
     if _applied(storage, pointer, change) is not pointer and change.kind != "unlabel":
-        loading.demand_loadable(demand_published(storage, model, change.version)[0])
+        loading.demand_loadable(storage, model, change.version, request.public_key)
     return move_pointer(storage, model, change, request.public_key)
 
 
@@ -83,11 +82,8 @@ def move_pointer(
         StorageUnavailable: Others kept changing the pointer.
         RedrawError: As `change_live`.
     """
-    key = public_key or VERIFY_KEY.read()
-    if key and change.kind != "unlabel":
-        _, claim = demand_published(storage, model, change.version)
-        demand_signed(storage, claim, key)
-        demand_content(storage, claim)
+    if change.kind != "unlabel":
+        demand_verified(storage, model, change.version, public_key, content=True)
 
     def verified(pointer: LivePointer) -> LivePointer:
         changed = _applied(storage, pointer, change)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -12,11 +10,12 @@ from redraw.errors import StorageUnavailable
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_whole
 from redraw.publish.bucket.layout import Claim, encode_record, read_release, release_name, version_folder
+from redraw.publish.bucket.signing import is_release_signed, sign_release
+from redraw.publish.bucket.verified import digest_report
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.push.attachments import publish_attachments
 from redraw.records import ExportedModel, Provenance, Release, ValidationReport
 from redraw.records.files import ListedFile
-from redraw.records.schema import SCHEMA
 from redraw.records.times import now
 from redraw.requests import PushRequest
 from redraw.storage.opening import AlreadyThere, Changed, Storage
@@ -49,7 +48,8 @@ def write_release(
 ) -> Release:
     """Write the attachments and the release record of a version whose objects are all there.
 
-    A record that is there stays, and so does what it names to be looked at.
+    A record that is there stays, and so does what it names to be looked at; but with a signing key one
+    without a signature is replaced: what somebody else wrote is not signed.
 
     Args:
         storage: The model bucket.
@@ -64,15 +64,21 @@ def write_release(
         ObjectConflict: Another content stands where an attachment has to go, or objects are lost again.
         StorageUnavailable: Others keep changing it.
     """
-    name = release_name(claim.model, claim.version)
-    published = read_release(storage, claim.model, claim.version)
-    if published is not None and published.generations == generations:
+    name, key = release_name(claim.model, claim.version), candidate.request.signing_key
+    found = storage.read_with_generation(name)
+    published = read_release(storage, claim.model, claim.version) if found else None
+    signed = not key or published is None or is_release_signed(storage, published, key)
+    if published is not None and signed and published.generations == generations:
         return published
-    if published is None:
+    if published is None or not signed:
         attachments = publish_attachments(storage, claim, candidate.attachments)
         release = _release_of(storage, claim, candidate, generations, attachments)
-        with contextlib.suppress(AlreadyThere):
-            storage.create(name, encode_record(release))
+        release = sign_release(storage, release, key) if key else release
+        with contextlib.suppress(AlreadyThere, Changed):
+            if found is None:
+                storage.create(name, encode_record(release))
+            else:
+                storage.replace(name, encode_record(release), found[1])
             return release
     return _bring_up_to_date(storage, claim)
 
@@ -103,20 +109,6 @@ def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
         f"{storage.uri}/{name}: expected it to stay while it was read, got a change by somebody else."
         " Find out who, and run it again."
     )
-
-
-def digest_report(report: ValidationReport) -> str:
-    """SHA-256 of a report, in hex: over its JSON with sorted keys and no spaces.
-
-    Without the schema number, and without `objects` if it has none: so releases of versions that
-    wrote neither keep theirs.
-    """
-    record = report.to_json()
-    del record[SCHEMA]
-    if report.objects is None:
-        del record["objects"]
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _release_of(

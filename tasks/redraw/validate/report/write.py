@@ -69,7 +69,7 @@ def write_report(
     """
     uri = uri.absolute()
     stem = uri.removesuffix(".json")
-    files = {name: Uri(f"{stem}.{name}") for name in [*attachments, "report.html"]}
+    files = {name: Uri(f"{stem}.{name}") for name in attachments} | {"report.html": Uri(f"{stem}.html")}
     named = replace(report, attachments=dict(sorted(files.items())))
     page = draw_page(named, exported, attachments.get("graphs.svg"))
     for name, text in {**attachments, "report.html": page}.items():

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from redraw.names import ModelName
-from redraw.publish.bucket.integrity import demand_published
-from redraw.publish.bucket.layout import version_folder
+from redraw.publish.bucket.verified import demand_verified, fetch_verified
 from redraw.publish.live.set_live import read_pointer
-from redraw.storage.opening import download_tree, open_storage
-from redraw.storage.scratch import demand_room
+from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri
 from redraw.validate.subject.subject import LiveVersion
 
@@ -40,9 +38,7 @@ def find_live_version(model: ModelName, bucket: BucketUri | None, scratch: Path)
         return None
 
     def fetch() -> Path:
-        demand_room(scratch, release.size_bytes)
-        download_tree(storage, version_folder(model, version), scratch / "live")
+        fetch_verified(storage, model, version, scratch / "live")
         return scratch / "live"
 
-    release, _ = demand_published(storage, model, version)
-    return LiveVersion(release=release, fetch=fetch)
+    return LiveVersion(release=demand_verified(storage, model, version), fetch=fetch)

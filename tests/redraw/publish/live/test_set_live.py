@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -247,7 +248,8 @@ def test_live_set_version_that_was_only_claimed_is_not_found(bucket: str, versio
     claim = storage.read(f"digits/releases/{versions[2]}.claim.json")
     assert claim is not None
     other = versions[2] + 1
-    storage.create(f"digits/releases/{other}.claim.json", claim)
+    own = json.dumps({**json.loads(claim), "version": other}).encode()
+    storage.create(f"digits/releases/{other}.claim.json", own)
     with pytest.raises(VersionNotFound):
         _live(bucket, other)
     listed = list_releases(ReleasesRequest(model="digits", bucket=bucket))

@@ -153,8 +153,9 @@ def test_push_revisions_used_up_says_so(bucket: str, make_export: Any) -> None:
     taken = push_model(make_export().request(bucket))
     claim = open_storage(bucket).read(f"digits/releases/{taken.version}.claim.json")
     assert claim is not None
-    for revision in range(1, 50):
-        open_storage(bucket).create(f"digits/releases/{VERSION + revision}.claim.json", claim)
+    for version in range(VERSION + 1, VERSION + 50):
+        own = json.dumps({**json.loads(claim), "version": version}).encode()
+        open_storage(bucket).create(f"digits/releases/{version}.claim.json", own)
     with pytest.raises(ObjectConflict, match="expected a free version for a checkpoint trained at 2"):
         push_model(make_export(graph=b"another").request(bucket))
 

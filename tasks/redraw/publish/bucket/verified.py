@@ -1,0 +1,177 @@
+"""The one way to a version's bytes: records about what was asked, which agree and are signed, and the bytes.
+
+Whatever loads, copies or compares a published version takes it from here:
+
+    read_verified    claim, record and report agree; a signature, if a public key is configured
+    demand_verified  and the objects are those of the manifest, in the generations of the record
+    fetch_verified   and the bytes that were fetched have the digest
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from redraw.errors import ObjectConflict, StorageUnavailable, VerificationFailed
+from redraw.names import ModelName
+from redraw.publish.bucket.integrity import demand_content, demand_published, read_published
+from redraw.publish.bucket.layout import Claim, release_name, version_folder
+from redraw.publish.bucket.signing import demand_release_signed, demand_signed
+from redraw.records import Release, ValidationReport
+from redraw.records.schema import SCHEMA
+from redraw.settings import VERIFY_KEY
+from redraw.storage.files import digest_of, scan_tree
+from redraw.storage.opening import Storage, download_tree
+from redraw.storage.scratch import demand_room
+
+__all__ = [
+    "configured_key",
+    "demand_consistent",
+    "demand_key",
+    "demand_report",
+    "demand_verified",
+    "digest_report",
+    "fetch_verified",
+    "read_verified",
+]
+
+
+def configured_key(public_key: str | None = None) -> str | None:
+    """The public key's file that versions must be signed for: the given one, or that of REDRAW_VERIFY_KEY."""
+    return public_key or VERIFY_KEY.read()
+
+
+def read_verified(
+    storage: Storage, model: ModelName, version: int, public_key: str | None = None
+) -> tuple[Release, Claim]:
+    """The records of a version, if they are about it, agree, and are signed if a key is configured.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        version: The version.
+        public_key: File of the key that must confirm the signatures; by default the configured one.
+
+    Raises:
+        VersionNotFound: It was never published, not to its end, or has been pruned.
+        VerificationFailed: Its records contradict each other.
+        SignatureInvalid: A key is configured, and did not sign files, record and bucket.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    release, claim = read_published(storage, model, version)
+    where = f"{storage.uri}/{release_name(model, version)}"
+    try:
+        demand_consistent(storage, release, claim)
+        demand_report(release)
+    except VerificationFailed as err:
+        raise VerificationFailed(f"{where}: {err} Find out who wrote it; do not serve this version.") from err
+    if key := configured_key(public_key):
+        demand_key(storage, release, claim, key)
+    return release, claim
+
+
+def demand_verified(
+    storage: Storage, model: ModelName, version: int, public_key: str | None = None, *, content: bool = False
+) -> Release:
+    """The record of a version whose objects are those that were published; raises as `read_verified`.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        version: The version.
+        public_key: As `read_verified` takes it.
+        content: Whether to read every byte if a key is configured: for those who do not fetch them.
+
+    Raises:
+        ObjectConflict: An object is missing, other than listed, or was written again.
+    """
+    release, claim = read_verified(storage, model, version, public_key)
+    demand_published(storage, model, version)
+    if content and configured_key(public_key):
+        demand_content(storage, claim)
+    return release
+
+
+def fetch_verified(
+    storage: Storage, model: ModelName, version: int, folder: Path, public_key: str | None = None
+) -> Release:
+    """Copy a version's files, and demand that they are its own; raises as `demand_verified`.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        version: The version.
+        folder: Where they go: nothing else is there.
+        public_key: As `read_verified` takes it.
+
+    Raises:
+        DiskFull: There is no room for them.
+    """
+    release = demand_verified(storage, model, version, public_key)
+    folder.mkdir(parents=True, exist_ok=True)
+    demand_room(folder, release.size_bytes)
+    download_tree(storage, version_folder(model, version), folder)
+    if (digest := scan_tree(folder).digest) != release.digest:
+        raise ObjectConflict(
+            f"{release.uri}: expected files of digest {release.digest}, as published, got {digest}."
+            " Find out who wrote them; do not serve them."
+        )
+    return release
+
+
+def demand_key(storage: Storage, release: Release, claim: Claim, public_key: str) -> None:
+    """Demand that the files, the record and the bucket's name are signed; raises as `read_verified`."""
+    demand_signed(storage, claim, public_key)
+    name = release_name(claim.model, claim.version)
+    content = storage.read(name) or b""
+    where = f"{storage.uri}/{name}"
+    if not content or Release.from_text(content, where) != release:
+        raise StorageUnavailable(f"{where}: expected it to stay while it was read, got a change. Try again.")
+    demand_release_signed(storage, release, content, public_key)
+
+
+def demand_consistent(storage: Storage, release: Release, claim: Claim) -> str:
+    """Demand that the record and the claim are of one version, and of this bucket; says how much agreed."""
+    pairs = {
+        "model": (release.model, claim.model),
+        "version": (release.version, claim.version),
+        "uri": (release.uri, f"{storage.uri}/{claim.model}/{claim.version}"),
+        "digest": (release.digest, claim.digest),
+        "digest of the manifest": (digest_of(claim.manifest), claim.digest),
+        "checkpoint's digest": (release.checkpoint.digest, claim.checkpoint_digest),
+        "checkpoint's model": (release.checkpoint.model, claim.model),
+        "report's model": (release.report.model, claim.model),
+        "size": (release.size_bytes, sum(entry.size for entry in claim.manifest)),
+    }
+    for name, (found, expected) in pairs.items():
+        if found != expected:
+            raise VerificationFailed(f"{name}: expected {expected}, got {found}.")
+    return f"{len(pairs)} facts that agree"
+
+
+def demand_report(release: Release) -> str:
+    """Demand a passing report of the release, with the digest that it names; says what it is."""
+    report, named = release.report, release.provenance.report_digest
+    if digest_report(report) != named:
+        raise VerificationFailed(f"expected a report with SHA-256 {named}, got {digest_report(report)}.")
+    if not report.passed or report.digest != release.digest:
+        verdict = "passed" if report.passed else "failed"
+        raise VerificationFailed(
+            f"expected a passing report of {release.digest}, got a {verdict} one of {report.digest}."
+        )
+    return f"{len(report.checks)} checks at {report.validated_at}"
+
+
+def digest_report(report: ValidationReport) -> str:
+    """SHA-256 of a report, in hex: over its JSON with sorted keys and no spaces.
+
+    Without the schema number, and without `objects` if it has none: so releases of versions that
+    wrote neither keep theirs.
+    """
+    record = report.to_json()
+    del record[SCHEMA]
+    if report.objects is None:
+        del record["objects"]
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
