@@ -28,6 +28,7 @@ __all__ = [
     "draw_network",
     "is_random_state",
     "known_by_own_names",
+    "layers_of",
     "renew_derived_constants",
     "trainable_weights",
     "weights_by_name",
@@ -145,22 +146,29 @@ def copy_weights(source: Any, target: Any) -> None:
     renew_derived_constants(target)
 
 
+def layers_of(network: Any) -> Iterator[keras.layers.Layer]:
+    """The layers of Keras in a network, at any depth: those of a model, or those that a `tf.Module` holds."""
+    if isinstance(network, keras.Model):
+        yield from every_layer(network)
+    elif isinstance(network, tf.Module):
+        held = tf.train.TrackableView(network).descendants()
+        yield from (item for item in held if isinstance(item, keras.layers.Layer))
+
+
 # Converting it for every function that is traced takes longer than running it.
 @tf.autograph.experimental.do_not_convert
 def renew_derived_constants(network: Any) -> None:
     """Make again what layers keep as constants that they once computed from their weights.
 
     Keras' Normalization does, of its mean and variance, when it is built, and a lookup in tf_idf mode of
-    its document frequencies; weights that come
-    later, from a checkpoint, would change nothing. In a function that is traced it reads them
-    in the graph.
+    its document frequencies; weights that come later, from a checkpoint, would change nothing. In a
+    function that is traced it reads them in the graph.
     """
-    if known_by_own_names(network):
-        for layer in every_layer(network):
-            if isinstance(layer, keras.layers.Normalization):
-                layer.finalize_state()
-            elif isinstance(vars(layer).get("idf_weights"), tf.Variable):
-                layer.idf_weights_const = layer.idf_weights.value()
+    for layer in layers_of(network):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+        elif isinstance(vars(layer).get("idf_weights"), tf.Variable):
+            layer.idf_weights_const = layer.idf_weights.value()
 
 
 def _named_by_keras(network: Any) -> dict[str, Any]:

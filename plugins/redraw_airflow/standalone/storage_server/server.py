@@ -225,7 +225,10 @@ class _Handler(BaseHTTPRequestHandler):
         with content:
             self._send_head(row, start, end)
             if end > start:
+                # In one call of the system, not in one for each time that there is room to send to.
+                self.connection.settimeout(None)
                 self.connection.sendfile(content, start, end - start)
+                self.connection.settimeout(_IDLE_SECONDS)
 
     def _range(self, size: int) -> tuple[int, int]:
         asked = _RANGE.fullmatch(self.headers.get("Range", ""))
@@ -289,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _say(
         self, value: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
     ) -> None:
-        content = b"" if value is None else json.dumps(value, allow_nan=False).encode()
+        content = b"" if value is None else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("X-Content-Type-Options", "nosniff")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from redraw.compat.keras import calls_of, every_layer, functional_of
+from redraw.compat.keras import calls_of, functional_of
 from redraw.networks.layers.functions import call_function, named_function
 from redraw.networks.layers.layer import Layer, Model, canonical_kind
 from redraw.networks.layers.settings import split_activation
+from redraw.networks.modules import layers_of
 
 __all__ = ["describe_network"]
 
@@ -31,18 +31,10 @@ def describe_network(network: Any) -> Model:
     """
     functional = functional_of(network)
     if functional is None:
-        return Model(layers=tuple(_described(layer, ()) for layer in _layers_in(network)))
+        return Model(layers=tuple(_described(layer, ()) for layer in layers_of(network)))
     walk = _Walk()
     outputs = walk.run(functional, None)
     return Model(layers=tuple(walk.layers), outputs=tuple(outputs))
-
-
-def _layers_in(network: Any) -> Iterator[Any]:
-    if isinstance(network, keras.Model):
-        yield from every_layer(network)
-    elif isinstance(network, tf.Module):
-        held = tf.train.TrackableView(network).descendants()
-        yield from (item for item in held if isinstance(item, keras.layers.Layer))
 
 
 class _Walk:

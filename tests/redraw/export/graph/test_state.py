@@ -212,6 +212,24 @@ def test_weights_of_a_module_with_layers_of_keras_are_all_trained_and_served() -
     assert weights_by_name(network).keys() == {v.name for v in drawn.variables}
 
 
+class Adapted(tf.Module):
+    """A module with a layer that keeps constants of its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = keras.layers.Normalization()
+        self.norm.build((None, 4))
+        self.ends = tf.Variable(tf.ones([4, 1]))
+
+    def __call__(self, x: Any) -> Any:
+        return self.norm(x) @ self.ends
+
+
+def test_draw_module_with_a_normalization_reads_its_weights() -> None:
+    names = {variable.name for variable in draw_graph(Rows(Adapted)).variables}
+    assert names == {"ends", "norm/adapt_mean", "norm/adapt_variance"}
+
+
 def compiled(x: Any, network: Any) -> Any:
     return tf.function(network, jit_compile=True)(x)
 

@@ -44,7 +44,7 @@ def check_held_out_examples(subject: Subject) -> Check:
     """The same for requests that training never saw: the check `held-out-examples`."""
     if not subject.held_out_examples:
         raise CannotRun(
-            "the evaluation data are no requests: no signature takes their features as they are",
+            "evaluation features do not match the inputs of any signature",
             "Give the definition held_out_examples, or waive it: --waive held-out-examples=REASON.",
             excused="a recording comes without data; recorded-answers asks the recorded graph itself"
             if subject.standard.is_recorded
