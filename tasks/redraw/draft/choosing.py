@@ -121,13 +121,14 @@ def _batched(graph: Graph, name: str, tensor: str) -> Shape:
 def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
     """Set each flag to the value that reaches less of what training alone has."""
     constants, notes = dict(asked.constants), list[str]()
+    redrawn: Redrawn | None = None
     given = {full_name(tensor) for tensor in constants}
     for flag in [source.tensor for source in roles.of("flag") if source.tensor not in given]:
         tried = {value: _tried(recording, asked, {**constants, flag: value}) for value in (False, True)}
         counts = {value: count for value, (count, _) in tried.items() if count is not None}
         best = [value for value, count in counts.items() if count == min(counts.values(), default=0)]
         if len(best) == 1:
-            constants[flag] = best[0]
+            constants[flag], redrawn = best[0], tried[best[0]][1]
             notes.append(
                 f"{flag} = {best[0]}: {_shown(tried[best[0]])}; {not best[0]}: {_shown(tried[not best[0]])}"
             )
@@ -138,21 +139,27 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
             )
     settled = Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
     return Choice(
-        asked=settled, redrawn=redraw_recording(recording, settled), roles=roles, notes=tuple(notes)
+        asked=settled,
+        redrawn=redrawn or redraw_recording(recording, settled),
+        roles=roles,
+        notes=tuple(notes),
     )
 
 
-def _tried(recording: Recording, asked: Asked, constants: Mapping[str, Any]) -> tuple[int | None, str]:
+def _tried(
+    recording: Recording, asked: Asked, constants: Mapping[str, Any]
+) -> tuple[int | None, Redrawn | None]:
+    """How much of training is reached so, and what becomes of the graph; None where it is refused."""
     try:
-        counts = redraw_recording(
+        redrawn = redraw_recording(
             recording, Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
-        ).counts
-    except InvalidDefinition as err:
-        return None, str(err)
-    return sum(counts.get(kind, 0) for kind in _TRAINING), ""
+        )
+    except InvalidDefinition:
+        return None, None
+    return sum(redrawn.counts.get(kind, 0) for kind in _TRAINING), redrawn
 
 
-def _shown(tried: tuple[int | None, str]) -> str:
+def _shown(tried: tuple[int | None, Redrawn | None]) -> str:
     return "refused" if tried[0] is None else f"{tried[0]} parts of training reached"
 
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redraw.definition.registry import list_models
 from redraw.errors import DiskFull, RedrawError, StorageUnavailable, VerificationFailed
 from redraw.names import ModelName
+from redraw.publish.bucket.layout import Claim
 from redraw.publish.bucket.verified import fetch_verified, read_verified
 from redraw.publish.live.pointer import read_pointer
 from redraw.publish.live.serving_config import encode_serving_config
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["mirror_versions"]
 
 _CONFIG = "models.config"
+# The time of verified files: 1980-01-01, in seconds.
+_MARK = 315_532_800
 
 _logger = logging.getLogger(__name__)
 
@@ -41,8 +45,8 @@ _logger = logging.getLogger(__name__)
 def mirror_versions(request: MirrorRequest) -> MirrorReport:
     """Bring a folder up to the live pointers of a bucket, and write its configuration.
 
-    Each version is verified, as it is fetched and again at each run: one whose files changed in the folder
-    is fetched again. A model with something wrong keeps what it had, and holds up no other.
+    Each version is verified as it is fetched, and its records at each run: one whose files changed in the
+    folder is fetched again. A model with something wrong keeps what it had, and holds up no other.
 
     Args:
         request: The bucket, the folder, and the models (default: all with a definition).
@@ -128,13 +132,14 @@ def _versions(config: ModelServerConfig) -> set[tuple[str, int]]:
 def _fetch(storage: Storage, model: ModelName, version: int, out: Path) -> bool:
     """Copy a version, unless the folder has it as it was published. Says whether it did."""
     target = out / model / str(version)
-    release, _ = read_verified(storage, model, version)
-    if _is_whole(target, release):
+    release, claim = read_verified(storage, model, version)
+    if _is_whole(target, release, claim):
         return False
     partial = partial_path(target)
     with writing_to(partial):
         try:
             fetch_verified(storage, model, version, partial)
+            _mark(partial)
             _remove(target)
             partial.rename(target)
         finally:
@@ -143,16 +148,37 @@ def _fetch(storage: Storage, model: ModelName, version: int, out: Path) -> bool:
     return True
 
 
-def _is_whole(folder: Path, release: Release) -> bool:
+def _is_whole(folder: Path, release: Release, claim: Claim) -> bool:
+    """Whether a version is as it was published; its bytes are read only if a file is not as it was marked."""
     if folder.is_symlink() or not folder.is_dir():
         return False
     try:
-        whole = scan_tree(folder).digest == release.digest
-    except (OSError, RedrawError):
-        whole = False
-    if not whole:
-        _logger.warning("%s is not what was published, and is fetched again", folder)
-    return whole
+        if _files(folder) == {entry.name: (entry.size, _MARK) for entry in claim.manifest}:
+            return True
+        if scan_tree(folder).digest == release.digest:
+            _mark(folder)
+            return True
+    except (OSError, RedrawError) as err:
+        _logger.warning("%s cannot be read: %s", folder, err)
+    _logger.warning("%s is not what was published, and is fetched again", folder)
+    return False
+
+
+def _mark(folder: Path) -> None:
+    """Give verified files a time that no writing gives them: what was changed since has another."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (_MARK, _MARK))
+
+
+def _files(folder: Path) -> dict[str, tuple[int, float]]:
+    """Name to size and time, without following links."""
+    stats = {path: path.lstat() for path in folder.rglob("*")}
+    return {
+        path.relative_to(folder).as_posix(): (found.st_size, found.st_mtime)
+        for path, found in stats.items()
+        if not stat.S_ISDIR(found.st_mode)
+    }
 
 
 def _remove(path: Path) -> None:

@@ -140,9 +140,13 @@ class _Remover:
     def _recognized(self, chance: str, product: str, data: list[str]) -> tuple[str, str, str, str] | None:
         if len(data) != 1 or self._passed_already(chance, product):
             return None
-        for last in self._forward(product, chance):
-            for start in self._backward(data[0]):
-                found = recognize(self._graph, chance, start, f"{last}:0", self._rates(start, last))
+        pieces = [
+            (last, start) for last in self._forward(product, chance) for start in self._backward(data[0])
+        ]
+        for noise in (False, True):
+            for last, start in pieces:
+                rates = self._rates(start, last)
+                found = recognize(self._graph, chance, start, f"{last}:0", rates, noise=noise)
                 if found is not None:
                     return last, start, *found
         return None

@@ -11,6 +11,8 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound
+from redraw.recorded.graph import Graph
+from redraw.recorded.sound import demand_sound
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 
@@ -56,6 +58,7 @@ def read_recording(uri: str, digest: str | None = None) -> Recording:
     Raises:
         CheckpointNotFound: There is no such file.
         CheckpointCorrupt: It is too large, truncated, no graph, or another file than the digest says.
+        InvalidDefinition: It is a graph that no program records.
     """
     place = Uri(uri)
     most = _MOST_TEXT_BYTES if place.name.endswith(_TEXT_NAMES) else _MOST_BYTES
@@ -79,6 +82,8 @@ def read_recording(uri: str, digest: str | None = None) -> Recording:
             f"{place}: expected a MetaGraphDef or a GraphDef with operations, got {len(content)} bytes that"
             " hold none. Name the .meta next to a checkpoint, or graph.pbtxt."
         )
+    functions = {function.signature.name: function for function in meta_graph.graph_def.library.function}
+    demand_sound(Graph(meta_graph.graph_def.node, functions, str(place)))
     return Recording(uri=place, digest=found, meta_graph=meta_graph)
 
 

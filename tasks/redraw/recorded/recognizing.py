@@ -24,9 +24,9 @@ _FLOATS = "float16 bfloat16 float32 float64"
 
 
 def recognize(
-    graph: Graph, chance: str, start: str, product: str, rates: list[str]
+    graph: Graph, chance: str, start: str, product: str, rates: list[str], *, noise: bool
 ) -> tuple[str, str] | None:
-    """Recognize dropout and noise.
+    """Recognize dropout, or noise.
 
     Args:
         graph: The graph.
@@ -34,6 +34,7 @@ def recognize(
         start: The data.
         product: What is computed of both.
         rates: Scalars that it needs and that nobody has given yet.
+        noise: Whether it is tried as noise, which fewer graphs have, or as dropout.
 
     Returns:
         What it is, and what was seen; None for anything else.
@@ -43,7 +44,7 @@ def recognize(
         return None
     try:
         trial = _Trial(graph, chance, start, product, rates)
-        found = [_name(trial, rate) for rate in (_RATES if rates else _RATES[:1])]
+        found = [_name(trial, rate, noise=noise) for rate in (_RATES if rates else _RATES[:1])]
     except CannotBeRun:
         return None
     first = found[0]
@@ -109,10 +110,11 @@ def _sizes(known: tuple[int | None, ...] | None, drawn: np.ndarray | None) -> li
     return [size or most for size in shape]
 
 
-def _name(trial: _Trial, rate: float) -> tuple[str, str] | None:
-    if trial.kind == "uniform":
-        return _dropout(trial, rate) or _noise(trial, rate, 0.5)
-    return _noise(trial, rate, 0.0) if trial.kind == "normal" else None
+def _name(trial: _Trial, rate: float, *, noise: bool) -> tuple[str, str] | None:
+    if not noise:
+        return _dropout(trial, rate) if trial.kind == "uniform" else None
+    still = {"uniform": 0.5, "normal": 0.0}.get(trial.kind)
+    return None if still is None else _noise(trial, rate, still)
 
 
 def _dropout(trial: _Trial, rate: float) -> tuple[str, str] | None:

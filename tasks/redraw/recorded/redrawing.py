@@ -21,7 +21,6 @@ from redraw.recorded.graph import INPUT, Graph, full_name, node_name
 from redraw.recorded.operations import ASSIGNMENTS, HOST, SOURCES, VARIABLES, demand_known
 from redraw.recorded.reading import Recording
 from redraw.recorded.shapes import Shape, infer_shapes
-from redraw.recorded.sound import demand_sound
 from redraw.recorded.statistics import Average, find_averages, serve_averages
 from redraw.recorded.tables import Table, find_tables
 from redraw.recorded.variables import SavedVariable, find_saved
@@ -81,12 +80,10 @@ class Redrawn:
 
 
 def open_graph(recording: Recording) -> Graph:
-    """The graph of a recording, as it was recorded; raises InvalidDefinition for one that is malformed."""
+    """The graph of a recording, as it was recorded."""
     definition = recording.meta_graph.graph_def
     functions = {function.signature.name: function for function in definition.library.function}
-    graph = Graph(definition.node, functions, str(recording.uri))
-    demand_sound(graph)
-    return graph
+    return Graph(definition.node, functions, str(recording.uri))
 
 
 def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:

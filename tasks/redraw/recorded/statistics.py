@@ -261,6 +261,11 @@ def serve_averages(
             names = ", ".join(repr(average.variable) for average in chosen)
             refused.append(f"{statistic!r} has several moving averages ({names})")
             continue
+        corrected = [a.variable for a in kept if a is not chosen[0] and a.variable in reached]
+        if corrected:
+            names = ", ".join(map(repr, corrected))
+            refused.append(f"{statistic!r} is corrected by its own average {names} (batch renormalization)")
+            continue
         used.append(chosen[0])
         done.append(_served(graph, chosen[0]))
     for name in graph.reach(outputs):

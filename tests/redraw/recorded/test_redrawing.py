@@ -187,6 +187,17 @@ def _no_average(x: Any) -> Any:
     return normalize(x, "unfused", update=False)
 
 
+def renormalized(h: Any) -> Any:
+    """Batch renormalization: the correction reads an average of the same statistic."""
+    slow = variable("moving_mean", [HIDDEN], tf1.zeros_initializer(), trainable=False)
+    fast = variable("renorm_mean", [HIDDEN], tf1.zeros_initializer(), trainable=False)
+    mean = tf.reduce_mean(h, 0)
+    for kept, share in ((slow, 0.01), (fast, 0.1)):
+        moved = tf1.assign_sub(kept, (kept - mean) * share)
+        tf1.add_to_collection(tf1.GraphKeys.UPDATE_OPS, moved)
+    return h - mean + tf.stop_gradient(tf.clip_by_value(mean - fast, -1.0, 1.0))
+
+
 REFUSED: dict[str, tuple[Layer, str]] = {
     "a rate that is not what the graph says": (
         lambda x: x / 0.5 * tf.floor(0.6 + tf.random.uniform(tf.shape(x))),
@@ -198,6 +209,7 @@ REFUSED: dict[str, tuple[Layer, str]] = {
     "Gumbel noise": (
         lambda x: x - tf1.log(-tf1.log(tf.random.uniform(tf.shape(x), 1e-3))), "meets data"),
     "Python": (_python, r"PyFunc 'PyFunc', which runs outside of the graph"),
+    "batch renormalization": (renormalized, r"corrected by its own average 'renorm_mean'"),
     "no average": (_no_average, r"Mean '.*' is taken over the batch, and no moving average"),
     "no average, fused": (
         lambda x: normalize(x, "fused", update=False), r"by its batch, and no moving average of its mean"),
