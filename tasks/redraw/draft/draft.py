@@ -12,7 +12,7 @@ from redraw.draft.choosing import choose
 from redraw.draft.module_text import module_text
 from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
 from redraw.names import ModelName
-from redraw.recorded.reading import read_recording
+from redraw.recorded.reading import MOST_BYTES, read_recording
 from redraw.recorded.shapes import Shape
 from redraw.records.results import DraftedDefinition
 from redraw.requests import DraftRequest
@@ -50,7 +50,7 @@ def draft_definition(request: DraftRequest) -> DraftedDefinition:
     place = recording.uri.absolute()
     if request.keep_graph is not None:
         place = request.keep_graph / model / f"{recording.digest[:12]}{_ending(recording.uri)}"
-        write_uri(place, read_uri(recording.uri) or b"")
+        write_uri(place, read_uri(recording.uri, MOST_BYTES) or b"")
     text = module_text(model, place, recording, choice)
     path = _write(request.out, model, text) if request.out is not None else ""
     return DraftedDefinition(

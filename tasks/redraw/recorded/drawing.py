@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import Slice, mark_slice
 from redraw.errors import InvalidDefinition
+from redraw.recorded.reading import MOST_BYTES
 from redraw.recorded.redrawing import Redrawn
 from redraw.recorded.tables import Table
 from redraw.recorded.variables import SavedVariable
@@ -118,7 +119,12 @@ def _file(where: str, table: Table, files: Mapping[str, str]) -> Any:
     places = [files[name]] if name in files else [table.file, folder / name, folder / "assets" / name]
     for place in map(Uri, places):
         if place.is_bucket:
-            content = read_uri(place)
+            content = read_uri(place, MOST_BYTES + 1)
+            if content is not None and len(content) > MOST_BYTES:
+                raise InvalidDefinition(
+                    f"{place}: expected a table's file of at most {MOST_BYTES} bytes, got more."
+                    " Name another one in files."
+                )
             if content is not None:
                 path = Path(tempfile.mkdtemp(prefix="redraw-table-")) / name
                 path.write_bytes(content)

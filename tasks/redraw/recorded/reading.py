@@ -16,10 +16,10 @@ from redraw.recorded.sound import demand_sound
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 
-__all__ = ["Recording", "read_recording"]
+__all__ = ["MOST_BYTES", "Recording", "read_recording"]
 
 # Weights do not lie in a recording. As text a node takes about six times its memory while it is parsed.
-_MOST_BYTES = 512 << 20
+MOST_BYTES = 512 << 20
 _MOST_TEXT_BYTES = 96 << 20
 _TEXT_NAMES = (".pbtxt", ".txt")
 
@@ -61,7 +61,7 @@ def read_recording(uri: str, digest: str | None = None) -> Recording:
         InvalidDefinition: It is a graph that no program records.
     """
     place = Uri(uri)
-    most = _MOST_TEXT_BYTES if place.name.endswith(_TEXT_NAMES) else _MOST_BYTES
+    most = _MOST_TEXT_BYTES if place.name.endswith(_TEXT_NAMES) else MOST_BYTES
     content = read_uri(place, most + 1)
     if content is None:
         raise CheckpointNotFound(f"{place}: expected a recorded graph, got no such file. Correct the URI.")
