@@ -38,7 +38,7 @@ status stop clean:
 
 # Side by side, a module in one process; in their order, for the longest group stands first.
 test: lint packages
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+	.venv/bin/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 packages:
 	@sh .ci/packages browser

@@ -292,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _say(
         self, value: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
     ) -> None:
-        content = b"" if value is None else json.dumps(value).encode()
+        content = b"" if value is None else json.dumps(value, allow_nan=False).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("X-Content-Type-Options", "nosniff")

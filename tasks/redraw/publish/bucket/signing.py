@@ -64,7 +64,7 @@ def sign_version(storage: Storage, claim: Claim, private_key: str) -> None:
 
 def sign_release(storage: Storage, release: Release, private_key: str) -> Release:
     """The same record with a signature of what it says, and of the bucket that it is in."""
-    content = json.dumps(release.to_json()).encode()
+    content = json.dumps(release.to_json(), allow_nan=False).encode()
     signature = _sign(_release_manifest(storage, release, content), private_key)
     return replace(release, signature=signature.decode())
 
@@ -77,7 +77,7 @@ def is_release_signed(storage: Storage, release: Release, private_key: str) -> b
     """
     if not release.signature:
         return False
-    content = json.dumps(release.to_json()).encode()
+    content = json.dumps(release.to_json(), allow_nan=False).encode()
     with _public_key_of(private_key) as public_key:
         demand_release_signed(storage, release, content, public_key)
     return True
@@ -216,7 +216,7 @@ def _manifest(claim: Claim) -> Manifest:
 def _release_manifest(storage: Storage, release: Release, content: bytes) -> Manifest:
     """The record, and where it is: the bucket's name is the subject's, so that no other bucket's will do."""
     said = {key: value for key, value in json.loads(content).items() if key not in _UNSIGNED}
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     name = release_name(release.model, release.version)
     return _manifest_of(f"{storage.uri}/{name}", {name: hashlib.sha256(text.encode()).hexdigest()})
 
