@@ -38,17 +38,23 @@ def read_pointer(storage: Storage, model: ModelName) -> LivePointer:
         InvalidRecord: It is damaged, or a newer version of Redraw wrote it.
         StorageError: The bucket does not answer.
     """
+    return _read(storage, model)[0]
+
+
+def _read(storage: Storage, model: ModelName) -> tuple[LivePointer, bool]:
+    """The pointer, and whether its copy says the same."""
     content = storage.read(live_name(model))
     if content is None:
-        return _newest(storage, model) or LivePointer(model=model, version=None, previous=None)
-    pointer = _parsed(storage, model, live_name(model), content, None)
+        newest = _newest(storage, model)
+        return newest or LivePointer(model=model, version=None, previous=None), newest is None
+    copy = pointer = _parsed(storage, model, live_name(model), content, None)
     for _ in range(_AHEAD):
         number = pointer.number + 1
         newer = read_numbered(storage, model, numbered_live_name(model, number), number)
         if newer is None:
-            return pointer
+            return pointer, pointer is copy
         pointer = newer
-    return _newest(storage, model) or pointer
+    return _newest(storage, model) or pointer, False
 
 
 def numbers_of(storage: Storage, model: ModelName) -> list[int]:
@@ -94,9 +100,11 @@ def change_pointer(
         StorageUnavailable: Others kept changing it.
     """
     for pause in pauses():
-        pointer = read_pointer(storage, model)
+        pointer, copied = _read(storage, model)
         changed = change(pointer)
         if changed is pointer:
+            if not copied:  # the process that made the change was stopped
+                copy_pointer(storage, pointer)
             return pointer
         numbered = replace(changed, number=pointer.number + 1, history=changed.history[-_SHOWN:])
         try:
