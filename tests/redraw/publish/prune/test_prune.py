@@ -111,6 +111,8 @@ def test_prune_whose_live_pointer_is_lost_removes_nothing(
     if "models.config" in lost:  # then a release record alone knows that a version was live
         push_model(make_export(trained_at="2024-08-01T00:00:00Z").request(bucket))
     storage = open_storage(bucket)
+    for item in storage.list("digits/live/"):
+        storage.delete(item.name, item.generation)
     for name in lost:
         storage.delete(f"digits/{name}", _generation(storage, f"digits/{name}"))
     before = _loadable(bucket)

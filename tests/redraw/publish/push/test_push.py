@@ -84,6 +84,7 @@ def test_push_new_export_creates_the_graph_last(bucket: str, make_export: Any) -
         f"{folder}saved_model.pb",
         *order[12:14],
         f"digits/releases/{VERSION}.json",
+        "digits/live/00000001.json",
         "digits/live.json",
         "digits/models.config",
     ]
