@@ -1,4 +1,4 @@
-"""One bad record is one bad row: whoever goes through records goes on with the others."""
+"""One bad record is one bad row: what reads records goes on with the others."""
 
 from __future__ import annotations
 

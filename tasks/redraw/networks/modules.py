@@ -70,7 +70,7 @@ def weights_by_name(network: Any) -> dict[str, Any]:
     """The variables that hold weights, as `tf.Variable`s under their names.
 
     The states of random generators (dropout keeps one) are left out: they are no weights. Variables of
-    one name are told apart by the layers that lead to them, `left/dense/kernel`; what a Keras layer holds
+    one name are distinguished by the layers that lead to them, `left/dense/kernel`; what a Keras layer holds
     without Keras' knowledge, a bare `tf.Variable`, is named after its layer and its attribute.
     """
     named = _named_by_keras(network) if known_by_own_names(network) else dict(_variables_by_path(network))

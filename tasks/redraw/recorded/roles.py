@@ -170,8 +170,8 @@ def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
             op = graph.nodes[user].op
             if op.startswith(_APPLIES):
                 return "rate", f"goes into {op}: a learning rate"
-            beside = [node_name(t) for t in graph.data_inputs(user) if t != current]
-            if any(graph.nodes[_first(graph, name)].op in CHANCE for name in beside) and _is_number(
+            others = [node_name(t) for t in graph.data_inputs(user) if t != current]
+            if any(graph.nodes[_first(graph, name)].op in CHANCE for name in others) and _is_number(
                 graph, tensor
             ):
                 return "keep rate", f"meets random numbers in {user!r}"

@@ -71,7 +71,7 @@ class WorkerProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether it was ended, or its death was told."""
+        """Whether it was ended, or its death was reported."""
         return self._connection.closed
 
     def ask(

@@ -126,7 +126,7 @@ def _describe(model: FoundModel) -> str:
         return f"cannot be used: {model.problem}"
     bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
     return bounds + (
-        "; another person than who starts the run approves its publication"
+        "; someone other than the requester has to approve publication"
         if model.approval_by_another
         else "; a person approves its publication"
         if model.approval

@@ -80,10 +80,10 @@ def find_step(source: CheckpointSource) -> int | None:
     said = [max(found) for found in (steps.values(), counts.values()) if any(found)]
     said = [*said, *([] if named is None else [named])]
     if len(set(said)) > 1:
-        told = [f"{key!r} {count}" for key, count in {**steps, **counts}.items()]
-        told += [] if named is None else [f"its name {named}"]
+        steps_said = [f"{key!r} {count}" for key, count in {**steps, **counts}.items()]
+        steps_said += [] if named is None else [f"its name {named}"]
         logger.warning(
-            "%s: expected one step, got %s: %d is taken", source.uri, short_list(told, "steps"), said[0]
+            "%s: expected one step, got %s: %d is taken", source.uri, short_list(steps_said, "steps"), said[0]
         )
     return said[0] if said else 0 if steps or counts else None
 

@@ -89,7 +89,7 @@ class _Reader:
                 if reference in made:
                     continue
                 if all(need in made for need in needs):
-                    # An output of several is not told apart from the others: what makes it is the same.
+                    # An output of several is not distinguished from the others: what makes it is the same.
                     made[reference] = self._called(item, [layer for need in needs for layer in made[need]])
                 else:
                     waiting.append((item, reference, needs))

@@ -167,7 +167,7 @@ def _demand_confirmed(where: str, content: bytes, manifest: Manifest, public_key
 
 
 def _demand_made_by(storage: Storage, claim: Claim, private_key: str) -> None:
-    """Whoever asks for a signature of a key must not be left with one of another."""
+    """Anyone who asks for a signature of a key must not be left with one of another."""
     try:
         with _public_key_of(private_key) as public_key:
             demand_signed(storage, claim, public_key)

@@ -3,7 +3,7 @@
     limits ─► namespaces ─► capabilities ─► Landlock ─► seccomp
 
 Each layer holds without the others, and each may be missing: in a container without extra rights
-there are no namespaces, in an old kernel no Landlock. What is in force is told.
+there are no namespaces, in an old kernel no Landlock. What is in force is reported.
 """
 
 from __future__ import annotations

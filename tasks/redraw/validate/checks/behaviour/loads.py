@@ -25,8 +25,8 @@ def check_loads(subject: Subject) -> Check:
     try:
         problems = [*_misfits(subject)]
         generated = subject.standard.generated_requests
-        told = {name: f"{name} (generated requests)" for name in generated}
-        names = ", ".join(told.get(name, name) for name in sorted(subject.golden_answers))
+        labels = {name: f"{name} (generated requests)" for name in generated}
+        names = ", ".join(labels.get(name, name) for name in sorted(subject.golden_answers))
         found = (
             f"loaded in {subject.served.load_seconds:.2f} s, {subject.served.sandbox}; answers from {names}"
         )
