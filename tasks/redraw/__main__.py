@@ -141,7 +141,7 @@ COMMANDS = {
     ),
 }
 _FORMS = ("auto", "table", "json")
-# In addition to what JSON escapes by itself: C1 controls, marks of direction, separators of lines, surrogates.
+# In addition to what JSON escapes: C1 controls, marks of direction, separators of lines, surrogates.
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 _LONGEST_LINE = 16_000
 _THREAD_SECONDS = 5.0

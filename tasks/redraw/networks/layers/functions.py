@@ -1,4 +1,4 @@
-"""Functions of layers, compared by what they answer: names changed their meaning between versions of Keras."""
+"""Functions of layers, compared by their answers: names changed their meaning between versions of Keras."""
 
 from __future__ import annotations
 
