@@ -35,7 +35,7 @@ class ReadAhead:
         """
         self._read = read
         self._parts = iter(parts)
-        # Its threads end when this object is gone.
+        # Its threads end with the last part.
         self._pool = ThreadPoolExecutor(_IN_FLIGHT)
         self._in_flight: deque[tuple[FilePart, Future[bytes]]] = deque()
         self._fill()
@@ -52,5 +52,9 @@ class ReadAhead:
             content.cancel()
 
     def _fill(self) -> None:
-        while len(self._in_flight) < _IN_FLIGHT and (part := next(self._parts, None)):
+        while len(self._in_flight) < _IN_FLIGHT:
+            part = next(self._parts, None)
+            if part is None:
+                self._pool.shutdown(wait=False)
+                return
             self._in_flight.append((part, self._pool.submit(self._read, part)))

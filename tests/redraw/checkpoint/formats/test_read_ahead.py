@@ -66,3 +66,13 @@ def test_read_that_fails_fails_where_it_is_asked_for() -> None:
     with pytest.raises(FileNotFoundError):
         ahead.read(bad)
     assert ahead.read(PARTS[1]) == repr(PARTS[1]).encode()
+
+
+def test_read_to_the_end_leaves_no_thread() -> None:
+    before = set(threading.enumerate())
+    parts = [("file", offset, 1) for offset in range(20)]
+    ahead = ReadAhead(lambda part: bytes([part[1]]), parts)
+    assert [ahead.read(part) for part in parts] == [bytes([offset]) for _, offset, _ in parts]
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
