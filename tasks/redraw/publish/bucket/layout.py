@@ -20,7 +20,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from redraw.errors import InvalidRecord, NewerRecord
 from redraw.names import ModelName
@@ -171,6 +171,9 @@ def list_versions(storage: Storage, model: str) -> list[int]:
     return sorted((int(stem) for stem in stems if is_version(stem)), reverse=True)
 
 
+_Versioned = TypeVar("_Versioned", Claim, Release)
+
+
 def list_claims(storage: Storage, model: str, digits: str) -> dict[int, Claim]:
     """The claims of the versions whose number begins with some digits, by version.
 
@@ -206,14 +209,7 @@ def read_release(storage: Storage, model: str, version: int) -> Release | None:
     Raises:
         InvalidRecord: What is there is no release record, or one of something else.
     """
-    name = release_name(model, version)
-    content = storage.read(name)
-    if content is None:
-        return None
-    where = f"{storage.uri}/{name}"
-    release = Release.from_text(content, where)
-    _demand_about(where, (release.model, release.version), (model, version))
-    return release
+    return _read_about(storage, release_name(model, version), Release, model, version)
 
 
 def read_claim(storage: Storage, model: str, version: int) -> Claim | None:
@@ -222,14 +218,20 @@ def read_claim(storage: Storage, model: str, version: int) -> Claim | None:
     Raises:
         InvalidRecord: What is there is no claim, or one of something else.
     """
-    name = claim_name(model, version)
+    return _read_about(storage, claim_name(model, version), Claim, model, version)
+
+
+def _read_about(
+    storage: Storage, name: str, kind: type[_Versioned], model: str, version: int
+) -> _Versioned | None:
+    """The record in an object, which has to be about that version; None if there is no such object."""
     content = storage.read(name)
     if content is None:
         return None
     where = f"{storage.uri}/{name}"
-    claim = Claim.from_text(content, where)
-    _demand_about(where, (claim.model, claim.version), (model, version))
-    return claim
+    record = kind.from_text(content, where)
+    _demand_about(where, (record.model, record.version), (model, version))
+    return record
 
 
 def _demand_about(where: str, found: object, expected: object) -> None:
