@@ -22,16 +22,14 @@ from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
+from redraw_airflow.operators.arguments import integer, integers, mapping, records, required, text, texts
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
     AnyRecord,
     RecordOrUri,
     TaskFolder,
     asking_run,
-    listed_texts,
     optional_choice,
-    optional_integer,
-    optional_text,
     setting,
 )
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
@@ -70,6 +68,12 @@ class PlanReexportOperator(StageOperator):
         *("catalogue", "steps", "trained_from", "trained_to", "batch_size"),
     )
     places = {**StageOperator.places, "catalogue": [CATALOGUES]}
+    kinds = {
+        **StageOperator.kinds,
+        "steps": integers,
+        **dict.fromkeys(("catalogue", "trained_from", "trained_to"), text),
+        "batch_size": integer,
+    }
     stage, request_type, record_type = "checkpoints", CheckpointsRequest, CheckpointList
 
     def __init__(
@@ -84,22 +88,22 @@ class PlanReexportOperator(StageOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.catalogue = catalogue
-        self.steps = steps
+        self.steps: Any = steps
         self.trained_from = trained_from
         self.trained_to = trained_to
-        self.batch_size = batch_size
+        self.batch_size: Any = batch_size
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CheckpointsRequest`, without the times."""
         return {
             "catalogue": setting("catalogue", self.catalogue, CHECKPOINTS),
-            "steps": [int(step) for step in self.steps or ()],
+            "steps": self.steps,
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
         """Between which times."""
         run = context["dag_run"]
-        start, end = optional_text(self.trained_from), optional_text(self.trained_to)
+        start, end = self.trained_from, self.trained_to
         by_hand = run.run_type.value not in _TIMED
         if by_hand and (start or end or self.steps):
             return {"from_time": start, "to_time": end}
@@ -119,8 +123,8 @@ class PlanReexportOperator(StageOperator):
         Returns:
             A batch an item: the arguments of its `ReexportOperator`.
         """
-        size = optional_integer("batch_size", self.batch_size) or _BATCH_SIZE
         listed = CheckpointList.from_json(self.run_stage(context).to_json())
+        size = self.batch_size or _BATCH_SIZE
         oldest_first = listed.checkpoints[::-1]
         batches = [_batch(oldest_first[at : at + size]) for at in range(0, len(oldest_first), size)]
         context["ti"].xcom_push(key=PLAN_KEY, value=batches)
@@ -150,6 +154,13 @@ class ReexportOperator(StageOperator):
         *("checkpoints", "bucket", "weights", "waive", "batch_label", "approval"),
     )
     places = {**StageOperator.places, "bucket": [BUCKETS], "checkpoints": [CATALOGUES, WORK_FOLDERS]}
+    kinds = {
+        **StageOperator.kinds,
+        "checkpoints": required(records),
+        **dict.fromkeys(("bucket", "weights", "batch_label"), text),
+        "waive": texts,
+        "approval": mapping,
+    }
     stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
 
     def __init__(
@@ -174,11 +185,11 @@ class ReexportOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ReexportRequest`; each try writes to a folder of its own."""
         return {
-            "checkpoints": list(self.checkpoints),
+            "checkpoints": self.checkpoints,
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
-            "waive": listed_texts(self.waive),
+            "waive": self.waive,
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:

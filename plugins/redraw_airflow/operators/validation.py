@@ -14,12 +14,11 @@ from redraw.requests import ValidateRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import approval_wanted
 from redraw_airflow.operators.approving import ApproveReleaseOperator
+from redraw_airflow.operators.arguments import record, required, text, texts
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
-    listed_texts,
-    optional_text,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +56,14 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
     }
     # Airflow's scheduler asks it of each class that may skip tasks.
     inherits_from_skipmixin = True
+    kinds = {
+        **StageOperator.kinds,
+        "saved_model": required(record),
+        "checkpoint": record,
+        **dict.fromkeys(("against", "allow_breaking"), text),
+        "waive": texts,
+        "approval": text,
+    }
     stage, request_type, record_type = "validate", ValidateRequest, ValidationReport
 
     def __init__(
@@ -83,10 +90,10 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         return {
             "saved_model": self.saved_model,
             "report": f"{folder.for_this_try()}.json",
-            "checkpoint": self.checkpoint or None,
-            "against": optional_text(self.against),
-            "allow_breaking": optional_text(self.allow_breaking),
-            "waive": listed_texts(self.waive),
+            "checkpoint": self.checkpoint,
+            "against": self.against,
+            "allow_breaking": self.allow_breaking,
+            "waive": self.waive,
         }
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -99,11 +106,14 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
             self.skip(context["ti"], unasked)
         return record
 
+    def _asked(self) -> str:
+        return text("approval", self.approval) or "default"
+
     def _unasked_approvals(self) -> list[ApproveReleaseOperator]:
         """The tasks right after this one that would ask a person, where nobody is to be asked."""
         later = self.downstream_list if self.downstream_task_ids else []
         asking = [task for task in later if isinstance(task, ApproveReleaseOperator)]
         try:
-            return [] if asking and approval_wanted(self.approval, self.model) else asking
+            return [] if asking and approval_wanted(self._asked(), self.model) else asking
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err
