@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -114,13 +115,16 @@ def test_apply_slip_to_a_protocol_changes_nothing() -> None:
 
 
 def test_try_slips_tells_what_tests_catch_and_changes_only_the_copy(checkout: Path) -> None:
-    with copy_checkout(checkout) as copy:
-        trial = Trial(copy=copy, seconds=60)
+    with (
+        copy_checkout(checkout) as copy,
+        closing(Trial(copy=copy, seconds=60, imported={"redraw": ["pytest"]})) as trial,
+    ):
         caught = trial.try_slip(slip_at(5, "DropCall"))
         survived = trial.try_slip(slip_at(19, "DropCall", 1))
         (copy / "was-here").touch()
         unsound = trial.try_slip(slip_at(19, "DropCall", 1))
-        late = Trial(copy=copy, seconds=0.01).try_slip(slip_at(5, "DropCall"))
+        trial.seconds = 0.01
+        late = trial.try_slip(slip_at(5, "DropCall"))
         assert (copy / "tasks/redraw/small/sizes.py").read_text() == _MODULE
     assert (caught.verdict, caught.by) == ("caught", "tests/redraw/small/test_sizes.py::test_largest")
     assert survived.verdict == "survived"
