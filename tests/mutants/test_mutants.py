@@ -114,6 +114,13 @@ def test_apply_slip_to_a_protocol_changes_nothing() -> None:
     assert apply_slip(source.replace("(Protocol)", ""), slip_at(2, "RemoveDecorator")) is not None
 
 
+def test_apply_slip_to_a_limit_changes_nothing() -> None:
+    source = "def show(text):\n    read(1 << 16)\n    return f'{text[:40]!r}', text[:40]\n"
+    slips = [slip_at(0, "NumberReplacer", occurrence) for occurrence in range(8)]
+    assert [apply_slip(source, slip) is None for slip in slips] == [*(6 * [True]), False, False]
+    assert apply_slip(source, slip_at(2, "LShift_RShift")) is not None
+
+
 def test_try_slips_tells_what_tests_catch_and_changes_only_the_copy(checkout: Path) -> None:
     with (
         copy_checkout(checkout) as copy,
