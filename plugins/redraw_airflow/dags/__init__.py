@@ -6,12 +6,13 @@ dag = retrain_and_export(schedule="0 3 * * MON")
 
 from redraw_airflow.dags.by_hand import mark_version, prune_versions, roll_back_model
 from redraw_airflow.dags.reexporting import reexport_checkpoints
-from redraw_airflow.dags.retraining import retrain_and_export
+from redraw_airflow.dags.retraining import retrain_and_export, retrain_each
 
 __all__ = [
     "mark_version",
     "prune_versions",
     "reexport_checkpoints",
     "retrain_and_export",
+    "retrain_each",
     "roll_back_model",
 ]

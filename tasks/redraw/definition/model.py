@@ -66,6 +66,9 @@ class ModelDefinition(ABC):
         approval: Whether an Airflow run waits for a person before it publishes. Written as True or False:
             it is read from the file, without running it.
         approval_by_another: The same, and the person is not the one who started the run.
+        schedule: When Airflow trains and publishes it again, as a cron expression in UTC; empty for by hand
+            alone. Written as a text: it is read from the file, as `owner` is.
+        owner: Whose it is: a person, a team, an address.
     """
 
     signatures: ClassVar[Mapping[str, Signature]]
@@ -84,6 +87,8 @@ class ModelDefinition(ABC):
     legacy_keras: ClassVar[bool] = False
     approval: ClassVar[bool] = False
     approval_by_another: ClassVar[bool] = False
+    schedule: ClassVar[str] = ""
+    owner: ClassVar[str] = ""
 
     @abstractmethod
     def training_data(self) -> tf.data.Dataset:
