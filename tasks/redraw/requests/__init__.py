@@ -9,9 +9,11 @@ is imported here: the operators build these without TensorFlow.
 from redraw.requests.exporting import (
     DraftRequest,
     ExportRequest,
+    HealRequest,
     InspectRequest,
     ModelsRequest,
     ReexportRequest,
+    ScanRequest,
     ValidateRequest,
 )
 from redraw.requests.publishing import (
@@ -38,6 +40,7 @@ __all__ = [
     "DifferencesRequest",
     "DraftRequest",
     "ExportRequest",
+    "HealRequest",
     "InspectRequest",
     "LiveRequest",
     "MirrorRequest",
@@ -50,6 +53,7 @@ __all__ = [
     "ReexportRequest",
     "ReleasesRequest",
     "Request",
+    "ScanRequest",
     "TrainRequest",
     "ValidateRequest",
     "VerifyRequest",
