@@ -48,6 +48,7 @@ from redraw.requests import (
     CheckpointsRequest,
     DifferencesRequest,
     DraftRequest,
+    ExamplesRequest,
     ExportRequest,
     HealRequest,
     InspectRequest,
@@ -140,6 +141,7 @@ COMMANDS = {
     "predict": Command(PredictRequest, "redraw.ask.golden:predict_golden", loads_definition=True),
     "ask": Command(AskRequest, "redraw.ask.ask:ask_version"),
     "scan": Command(ScanRequest, "redraw.heal.scan:scan_files", tables="redraw.heal.scan:print_scanned"),
+    "examples": Command(ExamplesRequest, "redraw.ask.examples:show_examples"),
     "inspect": Command(
         InspectRequest, "redraw.inspect.inspect:inspect_uri", tables="redraw.inspect.tables:print_tables"
     ),

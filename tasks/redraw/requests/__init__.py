@@ -19,6 +19,7 @@ from redraw.requests.exporting import (
 from redraw.requests.publishing import (
     AskRequest,
     DifferencesRequest,
+    ExamplesRequest,
     LiveRequest,
     MirrorRequest,
     PinRequest,
@@ -39,6 +40,7 @@ __all__ = [
     "CheckpointsRequest",
     "DifferencesRequest",
     "DraftRequest",
+    "ExamplesRequest",
     "ExportRequest",
     "HealRequest",
     "InspectRequest",
