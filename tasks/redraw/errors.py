@@ -205,20 +205,24 @@ class ExportError(RedrawError):
     """The inference graph could not be drawn, restored or written."""
 
 
-class ValidationFailed(RedrawError):
+class _Reported(RedrawError):
+    """A failure with a record, which is printed all the same.
+
+    Attributes:
+        report: The record; None in a process that has only the message.
+    """
+
+    def __init__(self, message: str, report: _Report | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class ValidationFailed(_Reported):
     """At least one check of an export did not pass; the report says which."""
 
 
-class CheckpointsFailed(RedrawError):
-    """At least one checkpoint of a batch failed; the others were done.
-
-    Attributes:
-        report: The batch's record, which is printed all the same.
-    """
-
-    def __init__(self, message: str, report: _Report) -> None:
-        super().__init__(message)
-        self.report = report
+class CheckpointsFailed(_Reported):
+    """At least one checkpoint of a batch failed; the others were done, and the report lists all."""
 
 
 class NotValidated(RedrawError):
