@@ -119,7 +119,6 @@ _NO_PLACES = {
     *("signing_key", "public_key", "version_label", "allow_older", "allow_rejected", "reason", "mark"),
     "waive_reason",
     *("keep", "keep_days", "apply", "steps", "trained_from", "trained_to", "batch_size", "batch_label"),
-    "waive_reason",
 }
 
 
