@@ -1,7 +1,8 @@
 """The straight line, with a threshold for what no evaluation measures: the check has to be waived."""
 
-from redraw.definition import Threshold
 from sample_models.line_module import LineDefinition
+
+from redraw.definition import Threshold
 
 
 class UnsureLine(LineDefinition):

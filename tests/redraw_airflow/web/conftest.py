@@ -212,7 +212,7 @@ def pages(
     }
     work = tmp_path_factory.mktemp("work")
     variables["REDRAW_WORK"] = str(work)
-    runs = [*_runs(), *malformed_runs(), *failed_runs(work)]
+    runs = [*failed_runs(work), *_runs(), *malformed_runs()]
     with run_pages(tmp_path_factory.mktemp("airflow-web"), variables, runs) as running:
         yield running
 

@@ -5,7 +5,6 @@
 from dataclasses import replace
 from typing import Annotated
 
-from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from redraw.errors import VersionNotFound
@@ -13,11 +12,12 @@ from redraw.names import ModelName
 from redraw.records import ExportedModel, ValidationReport
 from redraw.uri import Uri
 from redraw_airflow.urls import ledger_place
+from redraw_airflow.web.compat import SessionDep
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.attachments import ATTACHMENTS, Theme, harmless, in_theme
 from redraw_airflow.web.routes.versions import LedgerQuery
 from redraw_airflow.web.server.run_files import read_run_file
-from redraw_airflow.web.views.attachments import Kept
+from redraw_airflow.web.views.attachments import PARSED_BYTES, Kept
 from redraw_airflow.web.views.failed_tasks import describe_failures
 from redraw_airflow.web.views.ledger_rows import find_rows, read_ledger
 from redraw_airflow.web.views.run_records import (
@@ -90,7 +90,7 @@ def show_ledger(
     record = next((record for record in exports if isinstance(record, ExportedModel)), None)
     if record is None:
         raise VersionNotFound("ledger: expected a task that exported, got another. See the run's tab.")
-    content = read_run_file(record.ledger_uri, record.model, place.dag_id, place.run_id)
+    content = read_run_file(record.ledger_uri, record.model, place.dag_id, place.run_id, PARSED_BYTES)
     return show_page(
         request,
         "run_ledger.html",
@@ -107,7 +107,7 @@ def _shown(request: Request, session: SessionDep, template: str, place: TaskPlac
     records = find_records(session, place)
 
     def read_file(model: ModelName, uri: Uri) -> bytes:
-        return read_run_file(uri, model, place.dag_id, place.run_id)
+        return read_run_file(uri, model, place.dag_id, place.run_id, PARSED_BYTES)
 
     # What failed may be explained by what another task has left.
     around = find_records(session, replace(place, task_id=None)) if place.task_id and left else records

@@ -23,7 +23,9 @@ from redraw_airflow.stages.credentials import connection_credentials
 __all__ = ["read_run_file"]
 
 
-def read_run_file(uri: Uri, model: ModelName, dag_id: str, run_id: str) -> bytes:
+def read_run_file(
+    uri: Uri, model: ModelName, dag_id: str, run_id: str, most: int = ATTACHMENT_BYTES
+) -> bytes:
     """Read a file of a run.
 
     Args:
@@ -31,6 +33,7 @@ def read_run_file(uri: Uri, model: ModelName, dag_id: str, run_id: str) -> bytes
         model: The definition's name.
         dag_id: The DAG's.
         run_id: Airflow's.
+        most: The largest file, in bytes; of one that is parsed, `PARSED_BYTES`.
 
     Returns:
         Its content.
@@ -47,16 +50,15 @@ def read_run_file(uri: Uri, model: ModelName, dag_id: str, run_id: str) -> bytes
             f"{uri}: expected a file of this run in a folder that this server knows, got another place. Set"
             f" {REPORTS.variable} or {WORK.variable} for the API server as for the workers."
         )
-    content = (
-        _read_object(uri) if uri.is_bucket else _read_local(uri, f"{os.path.realpath(roots[0])}/{below}/")
-    )
+    folder = f"{os.path.realpath(roots[0])}/{below}/"
+    content = _read_object(uri, most) if uri.is_bucket else _read_local(uri, folder, most)
     if content is None:
         raise VersionNotFound(
             f"{uri}: expected the file that the run has left, got none. It was removed, or lies on a worker"
             f" that shares no disk with this server: set {REPORTS.variable} to a bucket."
         )
-    if len(content) > ATTACHMENT_BYTES:
-        raise InvalidRequest(f"{uri}: expected at most {ATTACHMENT_BYTES} bytes, got more. Copy it to look.")
+    if len(content) > most:
+        raise InvalidRequest(f"{uri}: expected at most {most} bytes, got more. Copy it to look at it.")
     return content
 
 
@@ -66,12 +68,12 @@ def _roots() -> list[str]:
     return [root.rstrip("/") for root in named if root and root != "*"]
 
 
-def _read_object(uri: Uri) -> bytes | None:
+def _read_object(uri: Uri, most: int) -> bytes | None:
     provide_credentials(functools.partial(connection_credentials, WEB_CONNECTION.read()))
-    return read_uri(uri, ATTACHMENT_BYTES + 1)
+    return read_uri(uri, most + 1)
 
 
-def _read_local(uri: Uri, folder: str) -> bytes | None:
+def _read_local(uri: Uri, folder: str, most: int) -> bytes | None:
     """A regular file in that folder, wherever links on the way lead."""
     path = os.path.realpath(uri)
     if not path.startswith(folder):
@@ -83,4 +85,4 @@ def _read_local(uri: Uri, folder: str) -> bytes | None:
         return None
     with open(handle, "rb") as file:
         regular = stat.S_ISREG(os.fstat(handle).st_mode)
-        return file.read(ATTACHMENT_BYTES + 1) if regular else None
+        return file.read(most + 1) if regular else None

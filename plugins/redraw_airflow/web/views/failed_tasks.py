@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from redraw.errors import RedrawError
 from redraw.names import ModelName
@@ -21,6 +21,7 @@ from redraw_airflow.web.views.run_records import TaskPlace, TaskRecord
 __all__ = ["FailedTasks", "FailedValidation", "describe_failures"]
 
 TaskKey = tuple[str, int]
+T = TypeVar("T")
 ReadFile = Callable[[ModelName, Uri], bytes]
 
 _FAILED = {"failed", "up_for_retry"}
@@ -143,20 +144,25 @@ def _describe(
 def _validation(report: ValidationReport, read_file: ReadFile | None) -> FailedValidation:
     stopped = [check for check in report.checks if not check.admits]
     roots = [check for check in stopped if not is_dependent(check)]
-    latency: Kept[Mapping[str, tuple[Latency, ...]]] = Kept()
-    problem = ""
-    try:
-        if read_file and (page := report.attachments.get("report.html")):
-            read_file(report.model, page)
-        if read_file and (figures := report.attachments.get("latency.json")):
-            latency = Kept(content=read_latency(read_file(report.model, figures)))
-    except RedrawError as err:
-        problem = str(err)
+    page = _kept(report, "report.html", read_file, lambda content: content)
     return FailedValidation(
         report=report,
         held_up=tuple(sorted(roots, key=lambda check: check.status != "failed")),
         dependent=tuple(check for check in stopped if is_dependent(check)),
-        latency=latency,
-        attachments=() if problem or read_file is None else tuple(report.attachments),
-        problem=problem,
+        latency=_kept(report, "latency.json", read_file, read_latency),
+        attachments=() if page.content is None else tuple(report.attachments),
+        problem=page.problem,
     )
+
+
+def _kept(
+    report: ValidationReport, name: str, read_file: ReadFile | None, read: Callable[[bytes], T]
+) -> Kept[T]:
+    """A file of a report, or why it cannot be read."""
+    uri = report.attachments.get(name)
+    if read_file is None or uri is None:
+        return Kept()
+    try:
+        return Kept(content=read(read_file(report.model, uri)))
+    except RedrawError as err:
+        return Kept(problem=str(err))

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from sqlalchemy import Text, case, cast, func, select
 from sqlalchemy.orm import Session
 
@@ -27,6 +24,7 @@ from redraw.records.failure import StageFailure
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import PruneReport
 from redraw_airflow.operators.failing import FAILURE_KEY
+from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
 
 __all__ = ["TaskPlace", "TaskRecord", "find_conf", "find_failures", "find_records", "find_states"]
 
