@@ -168,8 +168,8 @@ def main(arguments: list[str] | None = None) -> int:
         command = COMMANDS[parsed.command]
         record = command.run(_request(command.request, parsed))
     except RedrawError as err:
-        if (report := getattr(err, "report", None)) is not None:
-            command.show(typing.cast(Record, report), "json")
+        if err.report is not None:
+            command.show(typing.cast(Record, err.report), "json")
         sys.stderr.write(f"error [{type(err).__name__}]: {one_line(err, _LONGEST_LINE)}\n")
         return 2 if isinstance(err, UsageError) else 1
     command.show(record, getattr(parsed, "format", "auto"))

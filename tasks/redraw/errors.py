@@ -129,9 +129,14 @@ class RedrawError(Exception):
 
     Attributes:
         retryable: Whether the same request can succeed later without a change.
+        report: A record that is printed all the same; None for most errors.
     """
 
     retryable = False
+
+    def __init__(self, message: str = "", report: _Report | None = None) -> None:
+        super().__init__(message)
+        self.report = report
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -205,23 +210,11 @@ class ExportError(RedrawError):
     """The inference graph could not be drawn, restored or written."""
 
 
-class _Reported(RedrawError):
-    """A failure with a record, which is printed all the same.
-
-    Attributes:
-        report: The record; None in a process that has only the message.
-    """
-
-    def __init__(self, message: str, report: _Report | None = None) -> None:
-        super().__init__(message)
-        self.report = report
-
-
-class ValidationFailed(_Reported):
+class ValidationFailed(RedrawError):
     """At least one check of an export did not pass; the report says which."""
 
 
-class CheckpointsFailed(_Reported):
+class CheckpointsFailed(RedrawError):
     """At least one checkpoint of a batch failed; the others were done, and the report lists all."""
 
 
