@@ -49,6 +49,7 @@ from redraw.requests import (
     DraftRequest,
     ExamplesRequest,
     ExportRequest,
+    HealRequest,
     InspectRequest,
     LiveRequest,
     MirrorRequest,
@@ -61,6 +62,7 @@ from redraw.requests import (
     ReexportRequest,
     ReleasesRequest,
     Request,
+    ScanRequest,
     TrainRequest,
     ValidateRequest,
     VerifyRequest,
@@ -121,6 +123,7 @@ COMMANDS = {
     "draft": Command(
         DraftRequest, "redraw.draft.draft:draft_definition", tables="redraw.draft.draft:print_module"
     ),
+    "heal": Command(HealRequest, "redraw.heal.heal:heal_saved_model"),
     "validate": Command(ValidateRequest, "redraw.validate.validator:validate_model", loads_definition=True),
     "push": Command(PushRequest, "redraw.publish.push.push:push_model"),
     "reexport": Command(
@@ -136,6 +139,7 @@ COMMANDS = {
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
     "predict": Command(PredictRequest, "redraw.ask.golden:predict_golden", loads_definition=True),
     "ask": Command(AskRequest, "redraw.ask.ask:ask_version"),
+    "scan": Command(ScanRequest, "redraw.heal.scan:scan_files", tables="redraw.heal.scan:print_scanned"),
     "examples": Command(ExamplesRequest, "redraw.ask.examples:show_examples"),
     "inspect": Command(
         InspectRequest, "redraw.inspect.inspect:inspect_uri", tables="redraw.inspect.tables:print_tables"
