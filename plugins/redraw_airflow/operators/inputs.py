@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.settings import Setting
 from redraw.uri import Uri
-from redraw_airflow.settings import WORK
+from redraw_airflow.settings import REPORTS, WORK
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -24,7 +24,9 @@ __all__ = [
     "asked_by",
     "asking_run",
     "optional_choice",
+    "run_folder_name",
     "setting",
+    "waivers",
 ]
 
 # What a task reads: a record, as JSON or as the XCom of the task that returned it.
@@ -38,6 +40,19 @@ _LONGEST_NAME = 150
 def optional_choice(value: str | None) -> str | None:
     """The text, or None where it is `default`: that leaves the choice to the model's definition."""
     return None if value == "default" else value
+
+
+def waivers(checks: Sequence[str], reason: str | None) -> list[str]:
+    """The waivers as a request has them, `CHECK=REASON`: a check without a reason has the common one.
+
+    Raises:
+        InvalidRequest: A check has neither.
+    """
+    if reason is None and (bare := [text for text in checks if "=" not in text]):
+        raise InvalidRequest(
+            f"waive: expected CHECK=REASON, got {', '.join(bare)!r:.200}. Say why, or give waive_reason."
+        )
+    return [text if "=" in text else f"{text}={reason}" for text in checks]
 
 
 def asked_by(context: Context) -> str:
@@ -82,7 +97,7 @@ class TaskFolder:
 
     def __init__(self, work_dir: str | None, model: str, ti: RuntimeTaskInstanceProtocol) -> None:
         self._work_dir, self._model, self._ti = work_dir, model, ti
-        self.run = _path_name(f"{ti.dag_id}-{ti.run_id}", f"{ti.dag_id}/{ti.run_id}")
+        self.run = run_folder_name(ti.dag_id, ti.run_id)
         mapped = ti.map_index if ti.map_index is not None else -1
         self._task = ti.task_id if mapped < 0 else f"{ti.task_id}-{mapped}"
 
@@ -91,12 +106,17 @@ class TaskFolder:
         work = Uri(setting("work_dir", self._work_dir, WORK))
         return work / ModelName(self._model) / self.run / self._task
 
+    def for_report(self) -> Uri:
+        """The same in the folder of reports, if there is one apart from the work folder."""
+        reports = TaskFolder(REPORTS.read() or self._work_dir, self._model, self._ti)
+        return reports.for_this_try()
+
     def for_this_try(self) -> Uri:
         """Another for each try: a stage that must start afresh finds nothing there."""
         return self.for_all_tries().with_ending(f"-try{self._ti.try_number}")
 
 
-def _path_name(readable: str, exact: str) -> str:
-    """A name for a path; the digest keeps two apart that read alike once they are made safe."""
-    digest = hashlib.sha256(exact.encode()).hexdigest()[:8]
-    return f"{re.sub(r'[^A-Za-z0-9_.=-]+', '-', readable)[:_LONGEST_NAME]}-{digest}"
+def run_folder_name(dag_id: str, run_id: str) -> str:
+    """A run's name in a path; the digest keeps two apart that read alike once they are made safe."""
+    digest = hashlib.sha256(f"{dag_id}/{run_id}".encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_.=-]+', '-', f'{dag_id}-{run_id}')[:_LONGEST_NAME]}-{digest}"
