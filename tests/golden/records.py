@@ -60,6 +60,8 @@ from redraw.records.results import (
     CheckpointDescription,
     CheckpointList,
     DraftedDefinition,
+    ExampleRequest,
+    ExampleRequests,
     MirroredModel,
     MirrorReport,
     ModelDescription,
@@ -312,6 +314,20 @@ RECORDS: Mapping[str, Record] = {
             variables=(_TENSOR,),
             operations={"MatMul": 1},
             size_bytes=519303,
+        ),
+        ExampleRequests(
+            model=MODEL,
+            version=VERSION,
+            uri=f"gs://models/{MODEL}/{VERSION}",
+            signatures={
+                "serving_default": ExampleRequest(
+                    inputs={"x": TensorSpec("float32", (None, 1))},
+                    outputs={"y": TensorSpec("float32", (None, 1))},
+                    example={"x": [[0.5]]},
+                )
+            },
+            can_be_asked=True,
+            sandbox="namespaces, Landlock, seccomp",
         ),
         AdoptionReport(
             model=MODEL,

@@ -20,7 +20,7 @@ from tests.publishing.processes import Starter
 from tests.publishing.proxy import FaultyProxy
 from tests.publishing.requests import permissions_by_bucket, permissions_of
 
-_PAGE = ROOT / "docs" / "permissions.md"
+_PAGE = ROOT / "docs" / "reference" / "permissions.md"
 _ROW = re.compile(r"^\| (.*?) \| (.*) \|$", re.MULTILINE)
 # They read as `inspect` and `verify` do, but need TensorFlow, or a model that it loads.
 _NOT_RUN = {"train", "export", "validate", "predict", "ask"}
@@ -80,6 +80,7 @@ def steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str,
             "differences",
             ["differences", *model, "--version", "2024050100000000", "--other", "2024050200000000"],
         ),
+        ("examples", ["examples", *model, "--version", "2024050200000000"]),
         ("verify", ["verify", f"{bucket}/digits/2024050200000000"]),
         ("mirror", ["mirror", *model, "--out", str(tmp_path / "mirror")]),
         ("recover", ["recover", *model]),
