@@ -110,13 +110,12 @@ class ApproveReleaseOperator(_AskingOperator):
     and the picture of the graphs are.
 
     Args:
-        model: The definition's name.
         saved_model: The export's record.
         report: The validation's report.
-        bucket: `gs://` URI of the model bucket.
         make_live: Whether the version is to become live, for the text.
-        wait_hours: How long to wait for an answer.
-        kwargs: As `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
+        kwargs: `model` is the definition's name, `bucket` the `gs://` URI of the model bucket, and
+            `wait_hours` how long to wait for an answer. The others are those of `ApprovalOperator`:
+            `assigned_users` says who may answer, `notifiers` who is notified.
     """
 
     template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
@@ -150,11 +149,8 @@ class ApproveReexportOperator(_AskingOperator):
     """Wait until a person approves all that a run exports again, if the model's definition asks for it.
 
     Args:
-        model: The definition's name.
         plan: What the `PlanReexportOperator` returned.
-        bucket: `gs://` URI of the model bucket.
-        wait_hours: How long to wait for an answer.
-        kwargs: As `ApprovalOperator`.
+        kwargs: `model`, `bucket`, `wait_hours`, and those of `ApprovalOperator`.
     """
 
     template_fields = (*_AskingOperator.template_fields, "plan")
