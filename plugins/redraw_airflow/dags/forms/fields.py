@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.definition.registry import FoundModel, default_model, list_models, list_problems
-from redraw.errors import InvalidDefinition, InvalidSetting, RedrawError
+from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
+from redraw.validate.plan import EVERY_CHECK, demand_checks
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, Place, demand_allowed
+from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.inputs import waivers
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ __all__ = [
     "bucket_field",
     "catalogue_field",
     "check_fields",
+    "checked_by",
     "model_field",
     "optional_field",
     "reason_field",
+    "check_waivers",
     "waive_field",
+    "waive_reason_field",
     "weights_field",
 ]
 
@@ -44,32 +49,46 @@ _BOUNDS: Mapping[str, Mapping[str, int]] = {
 _PLACES: Mapping[str, Sequence[Place]] = {
     "bucket": [BUCKETS],
     "catalogue": [CATALOGUES],
+    "saved_model": [WORK_FOLDERS],
     "warm_start": [CATALOGUES, WORK_FOLDERS],
 }
+
+
+def checked_by(*checks: Callable[[Context], None]) -> Callable[[Context], None]:
+    """The `pre_execute` of a DAG's first task: `check_fields`, then more checks, before anything starts.
+
+    A check raises a `RedrawError`: the task fails by it at once, and leaves it as the XCom `failure`.
+    """
+
+    def check(context: Context) -> None:
+        task = context["task"]
+        stage, model = getattr(task, "stage", task.task_id), str(context["params"].get("model"))
+        with keeping_failure(context, stage, model):
+            for one in (check_fields, *checks):
+                one(context)
+
+    return check
 
 
 def check_fields(context: Context) -> None:
     """Refuse a run that sets what its form does not have, or names a place that is not allowed.
 
-    It is the `pre_execute` of a DAG's first task: nothing has started.
-
     Args:
         context: Airflow's.
 
     Raises:
-        AirflowFailException: The form has no such field, or the place is elsewhere.
+        InvalidRequest: The form has no such field, or the place is elsewhere.
     """
     fields = context["dag"].params.keys()
     if unknown := sorted(set(context["dag_run"].conf or {}) - set(fields)):
-        raise AirflowFailException(
+        raise InvalidRequest(
             f"conf: expected fields of the form ({', '.join(fields)}), got {', '.join(unknown)!r:.200}."
             " Correct the spelling, or leave them out."
         )
-    try:
-        for name, places in _PLACES.items():
+    for name, places in _PLACES.items():
+        # What a form does not have depends on no setting of it.
+        if name in fields:
             demand_allowed(name, context["params"].get(name), places)
-    except RedrawError as err:
-        raise AirflowFailException(str(err)) from err
 
 
 def optional_field(kind: str, section: str, title: str, description: str, **more: Any) -> Param:
@@ -227,15 +246,38 @@ def weights_field(section: str) -> Param:
 
 
 def waive_field(section: str) -> Param:
-    """The checks that may be left undone."""
+    """The checks that may be left undone: chosen from a list, or CHECK=REASON by an API call."""
     return Param(
         [],
         type=["null", "array"],
-        items={"type": "string", "pattern": "^[a-z-]+=.*[^ ].*$", "maxLength": MOST_TEXT},
+        items={"type": "string", "pattern": "^[a-z-]+(=.*[^ ].*)?$", "maxLength": MOST_TEXT},
         maxItems=MOST_LINES,
         section=section,
         title="Waive checks",
-        description="CHECK=REASON, one a line: publish although the check cannot be run. Of checks that"
-        " fail only file-configuration and reference-answers can be waived. For example: warm-up=the"
-        " examples need a GPU",
+        examples=sorted(EVERY_CHECK),
+        description="The checks that may be left undone if they cannot be run; of checks that fail only"
+        " file-configuration and reference-answers can be waived. Say why below.",
     )
+
+
+def waive_reason_field(section: str) -> Param:
+    """Why the chosen checks may be left undone."""
+    return optional_field(
+        "string",
+        section,
+        "Why they may be left undone",
+        "Needed if a check is chosen above; kept in the report.",
+    )
+
+
+def check_waivers(context: Context) -> None:
+    """Refuse waivers that name no check, or give no reason.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        InvalidRequest: A waiver is wrong.
+    """
+    params = context["params"]
+    demand_checks(text.partition("=")[0].strip() for text in waivers(params["waive"], params["waive_reason"]))

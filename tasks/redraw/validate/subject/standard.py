@@ -148,6 +148,10 @@ class Standard:
 
 def _drawn(definition: ModelDefinition, weights: WeightsKind) -> Reference:
     # Imported here: each imports TensorFlow, and what a batch needs is known when its definition is.
+    if isinstance(definition, RecordedDefinition) and definition.is_saved_model:
+        from redraw.validate.subject.recording.saved_model import SavedModelReference
+
+        return SavedModelReference(definition, weights)
     if isinstance(definition, RecordedDefinition):
         from redraw.validate.subject.recording.untouched import UntouchedReference
 
