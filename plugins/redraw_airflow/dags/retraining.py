@@ -126,8 +126,11 @@ def retrain_each(
     made: dict[str, DAG] = {}
     for name in names:
         model = found.get(name)
-        if model is None or model.problem:
-            logger.error("no DAG for model %r: %s", name, model.problem if model else "no package holds it")
+        if model is None or model.problem or not model.trains:
+            why = (
+                "no package holds it" if model is None else model.problem or "its definition has no training"
+            )
+            logger.error("no DAG for model %r: %s", name, why)
             continue
         try:
             timetable = _in_utc(model.schedule or schedule)

@@ -57,6 +57,7 @@ class FoundModel:
         schedule: When it is trained again; empty for by hand alone.
         owner: Whose it is.
         metrics: Those that it sets bounds for.
+        trains: Whether it can be trained, as far as its text says.
         problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
     """
 
@@ -70,6 +71,7 @@ class FoundModel:
     schedule: str = ""
     owner: str = ""
     metrics: tuple[str, ...] = ()
+    trains: bool = True
     problem: str = ""
 
 
@@ -271,6 +273,7 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
         schedule=text.schedule,
         owner=text.owner,
         metrics=text.metrics,
+        trains=text.trains,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )
 

@@ -98,7 +98,12 @@ def optional_field(kind: str, section: str, title: str, description: str, **more
 
 
 def model_field(
-    section: str, description: str, *, needs_definition: bool = True, only: str | None = None
+    section: str,
+    description: str,
+    *,
+    needs_definition: bool = True,
+    needs_training: bool = False,
+    only: str | None = None,
 ) -> Param:
     """Which model: those that some package defines, each with its own first line.
 
@@ -106,20 +111,26 @@ def model_field(
         section: Of the form.
         description: What the model is chosen for.
         needs_definition: Whether a model whose definition cannot be used may not be chosen.
+        needs_training: Whether a model that only exports may not be chosen.
         only: The one model to offer; None: all.
 
     Raises:
         InvalidDefinition: There is no model to choose.
     """
     models = {model.name: model for model in list_models() if only in (None, model.name)}
-    names = [name for name, model in models.items() if not (needs_definition and model.problem)]
+    names = [
+        name
+        for name, model in models.items()
+        if not (needs_definition and model.problem) and (model.trains or not needs_training)
+    ]
     if not names:
         problems = [*list_problems(), *(model.problem for model in models.values())]
         raise InvalidDefinition(
             " ".join(
                 (
-                    "models: expected at least one definition that can be used, found none. Install a"
-                    " package that announces one, or name it in REDRAW_MODELS.",
+                    "models: expected at least one definition that can be"
+                    f" {'trained' if needs_training else 'used'}, found none.",
+                    "Install a package that announces one, or name it in REDRAW_MODELS.",
                     *problems,
                 )
             )
@@ -143,6 +154,8 @@ def _described(models: dict[str, FoundModel]) -> str:
 def _describe(model: FoundModel) -> str:
     if model.problem:
         return f"cannot be used: {model.problem}"
+    if not model.trains:
+        return "only exports, for it has no data to be trained on: see reexport_checkpoints"
     bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
     return bounds + (
         "; someone other than the requester has to approve publication"
@@ -243,7 +256,7 @@ def waive_field(section: str) -> Param:
         title="Waive checks",
         examples=sorted(EVERY_CHECK),
         description="The checks that may be left undone if they cannot be run; of checks that fail only"
-        " file-configuration can be waived. Say why below.",
+        " file-configuration and reference-answers can be waived. Say why below.",
     )
 
 

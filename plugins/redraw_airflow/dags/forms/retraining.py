@@ -109,7 +109,9 @@ def check_retrain_choices(context: Context) -> None:
 
 def _training(model: str | None) -> dict[str, Param]:
     return {
-        "model": model_field("Training", "The definition that draws every graph of the model.", only=model),
+        "model": model_field(
+            "Training", "The definition that draws every graph of the model.", needs_training=True, only=model
+        ),
         "steps": optional_field(
             "integer",
             "Training",
