@@ -128,7 +128,7 @@ def retrain_each(
         model = found.get(name)
         if model is None or model.problem or not model.trains:
             why = (
-                "no package holds it" if model is None else model.problem or "its definition has no training"
+                "no package holds it" if model is None else model.problem or "nothing to train with"
             )
             logger.error("no DAG for model %r: %s", name, why)
             continue
