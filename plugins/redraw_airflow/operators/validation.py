@@ -36,6 +36,8 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         saved_model: The export's record, or the SavedModel's folder.
         checkpoint: The checkpoint to compare with, if not the one that the export names.
         against: `gs://` URI of the model bucket whose live version to compare with; none by default.
+        reference: An old SavedModel, recorded requests or a recorded graph whose answers the export has to
+            give, if not the definition's reference.
         allow_breaking: Why signatures may break the live version's; the release records it.
         waive: Checks that may be left undone, each by its name or as `CHECK=REASON`: a list, or text with
             line breaks between.
@@ -47,13 +49,15 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
 
     template_fields = (
         *StageOperator.template_fields,
-        *("saved_model", "checkpoint", "against", "allow_breaking", "waive", "waive_reason", "approval"),
+        *("saved_model", "checkpoint", "against", "reference", "allow_breaking", "waive", "waive_reason"),
+        "approval",
     )
     places = {
         **StageOperator.places,
         "against": [BUCKETS],
         "saved_model": [WORK_FOLDERS, BUCKETS],
         "checkpoint": [CATALOGUES, WORK_FOLDERS],
+        "reference": [BUCKETS, CATALOGUES, WORK_FOLDERS],
     }
     # Airflow's scheduler asks it of each class that may skip tasks.
     inherits_from_skipmixin = True
@@ -66,6 +70,7 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         saved_model: RecordOrUri,
         checkpoint: RecordOrUri | None = None,
         against: str | None = None,
+        reference: str | None = None,
         allow_breaking: str | None = None,
         waive: Sequence[str] | str | None = None,
         waive_reason: str | None = None,
@@ -76,6 +81,7 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         self.saved_model = saved_model
         self.checkpoint = checkpoint
         self.against = against
+        self.reference = reference
         self.allow_breaking = allow_breaking
         self.waive = waive
         self.waive_reason = waive_reason
@@ -88,6 +94,7 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
             "report": f"{folder.for_report()}.json",
             "checkpoint": self.checkpoint or None,
             "against": optional_text(self.against),
+            "reference": optional_text(self.reference),
             "allow_breaking": optional_text(self.allow_breaking),
             "waive": waivers(self.waive, self.waive_reason),
         }

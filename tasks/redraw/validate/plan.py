@@ -81,6 +81,8 @@ PLAN = (
     # What the checkpoint itself says.
     PlannedCheck("golden-examples", "answers.parity:check_golden_examples", _SERVED),
     PlannedCheck("held-out-examples", "answers.parity:check_held_out_examples", _SERVED),
+    # What others say, who know nothing of the definition.
+    PlannedCheck("reference-answers", "answers.outside:check_reference_answers", _SERVED),
     PlannedCheck("metric-thresholds", "answers.thresholds:check_thresholds", _SERVED),
     PlannedCheck("live-metrics", "answers.live_metrics:check_live_metrics", _SERVED),
     # After all other requests, for it tells what they have changed.

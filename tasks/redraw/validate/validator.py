@@ -115,6 +115,7 @@ class Validator:
             checkpoint=request.checkpoint or exported.checkpoint,
             live=find_live_version(request.model, request.against, scratch),
             allow_breaking=request.allow_breaking or "",
+            reference_uri=request.reference,
             standard=self._standard(request.model, exported.checkpoint.trained_at),
             serving=self._serving,
             scratch=scratch,

@@ -106,13 +106,16 @@ def optional_field(kind: str, section: str | None, title: str, description: str,
     return Param(None, type=["null", kind], section=section, title=title, description=description, **more)
 
 
-def model_field(description: str, *, only: str | None = None, scheduled: bool = False) -> Param:
+def model_field(
+    description: str, *, needs_training: bool = False, only: str | None = None, scheduled: bool = False
+) -> Param:
     """Which model: those that some package defines, each with its own first line.
 
     Nobody who starts a run gets a model that they did not choose: there is a default if there is one alone.
 
     Args:
         description: What the model is chosen for.
+        needs_training: Whether a model that only exports may not be chosen.
         only: The one model to offer; None: all.
         scheduled: Whether a schedule starts runs too, which need a value of every field.
 
@@ -120,14 +123,17 @@ def model_field(description: str, *, only: str | None = None, scheduled: bool = 
         InvalidDefinition: There is no model to choose.
     """
     models = {model.name: model for model in list_models() if only in (None, model.name)}
-    names = [name for name, model in models.items() if not model.problem]
+    names = [
+        name for name, model in models.items() if not model.problem and (model.trains or not needs_training)
+    ]
     if not names:
         problems = [*list_problems(), *(model.problem for model in models.values())]
         raise InvalidDefinition(
             " ".join(
                 (
-                    "models: expected at least one definition that can be used, found none. Install a"
-                    " package that announces one, or name it in REDRAW_MODELS.",
+                    "models: expected at least one definition that can be"
+                    f" {'trained' if needs_training else 'used'}, found none.",
+                    "Install a package that announces one, or name it in REDRAW_MODELS.",
                     *problems,
                 )
             )
@@ -170,6 +176,8 @@ def _described(models: Iterable[FoundModel]) -> str:
 def _describe(model: FoundModel) -> str:
     if model.problem:
         return f"cannot be used: {model.problem}"
+    if not model.trains:
+        return "only exports, for it has no data to be trained on: see reexport_checkpoints"
     bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
     return bounds + (
         "; someone other than the requester has to approve publication"
@@ -268,7 +276,7 @@ def waive_field(section: str) -> Param:
         title="Waive checks",
         examples=sorted(EVERY_CHECK),
         description="The checks that may be left undone if they cannot be run; of checks that fail only"
-        " file-configuration can be waived. Say why below.",
+        " file-configuration and reference-answers can be waived. Say why below.",
     )
 
 

@@ -42,7 +42,11 @@ def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[s
         InvalidDefinition: There is no model to choose.
         InvalidRequest: A schedule would have to choose one of several.
     """
-    if scheduled and len(offered := [one.name for one in list_models() if model in (None, one.name)]) > 1:
+    if (
+        scheduled
+        and len(offered := [one.name for one in list_models() if one.trains and model in (None, one.name)])
+        > 1
+    ):
         raise InvalidRequest(
             f"schedule: expected the model that it trains, one of {', '.join(offered)}, got none. Name it:"
             " retrain_and_export(model=…, schedule=…)."
@@ -115,7 +119,9 @@ def check_retrain_choices(context: Context) -> None:
 
 def _training(model: str | None) -> dict[str, Param]:
     return {
-        "model": model_field("The definition that draws every graph of the model.", only=model),
+        "model": model_field(
+            "The definition that draws every graph of the model.", needs_training=True, only=model
+        ),
         "steps": optional_field(
             "integer",
             None,
