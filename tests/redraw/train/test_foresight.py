@@ -13,6 +13,7 @@ from redraw.errors import BucketNotFound, InvalidRequest
 from redraw.requests import TrainRequest
 from redraw.train.foresight import demand_foreseeable
 from redraw.train.train import train_model
+from tests.paths import TESTS
 from tests.sample_models.line_module import LineDefinition
 
 
@@ -71,6 +72,7 @@ def test_demand_foreseeable_of_what_will_be_passes(
 def test_train_for_a_bucket_that_is_not_there_leaves_nothing(
     gcs_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.syspath_prepend(str(TESTS))
     monkeypatch.setenv("REDRAW_MODELS", "sample_models")
     out = tmp_path / "run"
 

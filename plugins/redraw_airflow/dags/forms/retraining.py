@@ -42,11 +42,8 @@ def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[s
         InvalidDefinition: There is no model to choose.
         InvalidRequest: A schedule would have to choose one of several.
     """
-    if (
-        scheduled
-        and len(offered := [one.name for one in list_models() if one.trains and model in (None, one.name)])
-        > 1
-    ):
+    offered = [found.name for found in list_models() if found.trains and model in (None, found.name)]
+    if scheduled and len(offered) > 1:
         raise InvalidRequest(
             f"schedule: expected the model that it trains, one of {', '.join(offered)}, got none. Name it:"
             " retrain_and_export(model=…, schedule=…)."
