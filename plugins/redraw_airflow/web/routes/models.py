@@ -3,6 +3,7 @@
 # No postponed annotations: FastAPI reads them as they stand here.
 
 import functools
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,14 +14,16 @@ from redraw.publish.browse import Browser, ModelRow
 from redraw.publish.version_rows import VersionRow, headline_metric
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
-from redraw_airflow.web.compat import SessionDep
+from redraw_airflow.settings import PUBLISHING_DAGS
+from redraw_airflow.web.compat import SessionDep, dag_exists
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, Text
+from redraw_airflow.web.server.access import may_read, readable_models, releasing_dags
 from redraw_airflow.web.server.buckets import BrowserDep, CatalogueCounts, CountsDep
 from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
 from redraw_airflow.web.views.formatting import as_bytes, as_figure
-from redraw_airflow.web.views.last_runs import find_last_runs
+from redraw_airflow.web.views.model_runs import ModelRuns, find_model_runs
 from redraw_airflow.web.views.version_choice import version_labels
 
 __all__ = ["router"]
@@ -36,6 +39,8 @@ _CHARTED = 300
 def show_models(request: Request, session: SessionDep, browser: BrowserDep, counts: CountsDep) -> Response:
     """Every model that has a definition: what is live, its last run, and how it has done."""
     models = browser.models()
+    runs = _runs(request, session, {model.name: model.recent for model in models})
+    models = readable_models(request, models, lambda name: runs[name].dags)
     trends = {model.name: _trend(model) for model in models}
     catalogue, failure = _sizes(counts, models)
     return show_page(
@@ -44,7 +49,7 @@ def show_models(request: Request, session: SessionDep, browser: BrowserDep, coun
         models=models,
         problems=list_problems(),
         trends=trends,
-        runs=find_last_runs(session, [model.name for model in models]),
+        runs=runs,
         catalogue=catalogue,
         failure=failure,
     )
@@ -52,7 +57,11 @@ def show_models(request: Request, session: SessionDep, browser: BrowserDep, coun
 
 @router.get("/models/{model}")
 def show_model(
-    request: Request, browser: BrowserDep, model: ModelDep, page: Annotated[int, Query(ge=1)] = 1
+    request: Request,
+    session: SessionDep,
+    browser: BrowserDep,
+    model: ModelDep,
+    page: Annotated[int, Query(ge=1)] = 1,
 ) -> Response:
     """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
     versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
@@ -60,6 +69,7 @@ def show_model(
         find_model(model)
     pointer, problem = browser.pointer(model)
     live, unreadable = _live(browser, pointer)
+    runs = _runs(request, session, {model: versions.rows})[model]
     return show_page(
         request,
         "model.html",
@@ -71,6 +81,8 @@ def show_model(
         pointer=pointer,
         problem=problem or unreadable,
         live=live,
+        runs=runs,
+        dag=next(filter(dag_exists, (*PUBLISHING_DAGS.read(), *sorted(runs.dags))), None),
         clients=client_requests(model, live.signatures) if live else (),
         labels=functools.partial(version_labels, pointer),
     )
@@ -95,6 +107,14 @@ def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: 
         sample=sample,
         live=browser.pointer(model)[0].version,
     )
+
+
+def _runs(
+    request: Request, session: SessionDep, versions: Mapping[str, Sequence[VersionRow]]
+) -> Mapping[str, ModelRuns]:
+    """What Airflow knows of models, as far as who asks may know it."""
+    publishers = {model: {*PUBLISHING_DAGS.read(), *releasing_dags(rows)} for model, rows in versions.items()}
+    return find_model_runs(session, publishers, functools.partial(may_read, request))
 
 
 def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:

@@ -26,7 +26,15 @@ from redraw.records.results import PruneReport
 from redraw_airflow.operators.failing import FAILURE_KEY
 from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
 
-__all__ = ["TaskPlace", "TaskRecord", "find_conf", "find_failures", "find_records", "find_states"]
+__all__ = [
+    "RECORD_KEYS",
+    "TaskPlace",
+    "TaskRecord",
+    "find_conf",
+    "find_failures",
+    "find_records",
+    "find_states",
+]
 
 _KINDS: Mapping[str, type[Record]] = {
     kind.__name__: kind
@@ -44,7 +52,7 @@ _KINDS: Mapping[str, type[Record]] = {
 }
 # Where a task leaves its record: what it returns, or, if it failed, what it found till then.
 _RETURNED = "return_value"
-_KEYS = ("summary", _RETURNED, "report")
+RECORD_KEYS = ("summary", _RETURNED, "report")
 # A run of thousands of mapped tasks is not read as a whole.
 _BOUND = 500
 # Characters of JSON: as large as any record may be.
@@ -101,7 +109,7 @@ def find_records(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
     """
     found: dict[tuple[str, int], TaskRecord] = {}
     summed_up = False
-    for row in _rows(session, place, _KEYS):
+    for row in _rows(session, place, RECORD_KEYS):
         record = _read(row)
         if record is None or (summed_up and row.key == "report"):
             continue
