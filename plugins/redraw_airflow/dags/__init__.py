@@ -1,7 +1,7 @@
 """The DAGs as functions: a DAG file is two lines.
 
 from redraw_airflow.dags import retrain_and_export
-dag = retrain_and_export(schedule="0 3 * * MON")
+dag = retrain_and_export(model="mnist", schedule="0 3 * * MON")
 """
 
 from redraw_airflow.dags.by_hand import mark_version, prune_versions, roll_back_model

@@ -60,7 +60,7 @@ def retrain_and_export(
     Args:
         dag_id: The DAG's id.
         schedule: As `airflow.sdk.DAG` takes it; a cron expression is in UTC, and unpausing the DAG
-            starts no run for the past. None: by hand alone.
+            starts no run for the past; a model has to be named with it. None: by hand alone.
         model: The only model of this DAG; None: the form offers all.
         default_args: Arguments of its tasks that differ from what it sets.
         dag_arguments: Other arguments of `airflow.sdk.DAG`, such as `tags` or `owner_links`.
@@ -70,9 +70,10 @@ def retrain_and_export(
 
     Raises:
         InvalidDefinition: There is no model to choose.
+        InvalidRequest: A schedule without a model, where there are several.
 
     Example:
-        >>> dag = retrain_and_export(schedule="0 3 * * MON")  # doctest: +SKIP
+        >>> dag = retrain_and_export(model="mnist", schedule="0 3 * * MON")  # doctest: +SKIP
     """
     arguments: dict[str, Any] = {
         "description": "Train a model, redraw it for inference, validate it and publish it",
@@ -85,7 +86,7 @@ def retrain_and_export(
     with DAG(
         dag_id,
         schedule=_in_utc(schedule),
-        params=retrain_form(model),
+        params=retrain_form(model, scheduled=schedule is not None),
         default_args={**DEFAULTS, **(default_args or {})},
         **arguments,
     ) as dag:
@@ -120,6 +121,11 @@ def _add_tasks(dag: DAG) -> None:
         warm_start=param("warm_start"),
         catalogue=param("catalogue"),
         distribution=param("distribution"),
+        choose=param("checkpoint"),
+        metric=param("metric"),
+        step=param("step"),
+        weights=param("weights"),
+        bucket=param("bucket"),
         execution_timeout=timedelta(days=1),
         pre_execute=checked_by(check_retrain_choices),
         **tensorflow_queue(),

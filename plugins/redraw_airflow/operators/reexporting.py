@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from redraw.errors import InvalidRequest
+from redraw.errors import CheckpointNotFound, InvalidRequest, short_list
 from redraw.records import Checkpoint
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import CheckpointList
@@ -23,6 +23,7 @@ from redraw.requests import CheckpointsRequest, ReexportRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import (
     AnyRecord,
     RecordOrUri,
@@ -74,7 +75,7 @@ class PlanReexportOperator(StageOperator):
         self,
         *,
         catalogue: str | None = None,
-        steps: Sequence[int] | None = None,
+        steps: Sequence[int | str] | None = None,
         trained_from: str | None = None,
         trained_to: str | None = None,
         batch_size: int | str = _BATCH_SIZE,
@@ -119,12 +120,23 @@ class PlanReexportOperator(StageOperator):
         """
         size = optional_integer("batch_size", self.batch_size) or _BATCH_SIZE
         listed = CheckpointList.from_json(self.run_stage(context).to_json())
+        self._demand_steps(context, listed.checkpoints)
         oldest_first = listed.checkpoints[::-1]
         batches = [_batch(oldest_first[at : at + size]) for at in range(0, len(oldest_first), size)]
         context["ti"].xcom_push(key=PLAN_KEY, value=batches)
         if not batches:
             raise AirflowSkipException(f"No checkpoint of {self.model} to export again.")
         return batches
+
+    def _demand_steps(self, context: Context, found: Sequence[Checkpoint]) -> None:
+        """Demand a checkpoint of each step that a person named."""
+        missing = sorted({int(step) for step in self.steps or ()} - {checkpoint.step for checkpoint in found})
+        if missing and context["dag_run"].run_type.value not in _TIMED:
+            with keeping_failure(context, self.stage, self.model):
+                raise CheckpointNotFound(
+                    f"steps: expected steps of the catalogue, got {short_list(missing, 'missing steps')}, of"
+                    f" which it has no checkpoint of {self.model} between these days. Correct them."
+                )
 
 
 class ReexportOperator(StageOperator):

@@ -28,7 +28,6 @@ from redraw.names import ModelName
 __all__ = [
     "FoundModel",
     "declared_ops",
-    "default_model",
     "definition_for",
     "find_fitting",
     "find_model",
@@ -39,7 +38,6 @@ __all__ = [
 ]
 
 _logger = logging.getLogger(__name__)
-_PREFERRED = "mnist"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +90,6 @@ def list_problems() -> tuple[str, ...]:
     packages = list_packages()
     misnamed = (_misnamed(package, info) for package in packages for info in _modules_of(package))
     return tuple(filter(None, (*(package.problem for package in packages), *misnamed)))
-
-
-def default_model(names: Sequence[str]) -> str:
-    """Which of the models, one at least, a run means that names none."""
-    return _PREFERRED if _PREFERRED in names else names[0]
 
 
 def _list_definitions() -> tuple[FoundModel, ...]:
