@@ -6,6 +6,7 @@ changes no content unasked.
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from http.server import ThreadingHTTPServer
 
 from tests.publishing.copies import CopyRules
 from tests.publishing.faults import Fault
+from tests.publishing.features import Features
 from tests.publishing.relay import Relay
 from tests.publishing.requests import StorageRequest
 
@@ -29,8 +31,9 @@ class FaultyProxy(ThreadingHTTPServer):
         latency: Seconds that every request waits before it is passed on.
         granted: The IAM permissions of anyone who asks, in all buckets or by bucket; None for all there are.
         checksums: Whether listings have checksums; those of objects under a customer's key have none.
-        kept: Part of a name to what an object's description says in addition: a hold, or until when it is
-            retained. Such an object can be neither deleted nor replaced.
+        features: What the buckets have.
+        slow: Seconds that the content of an upload or a download takes to pass, together.
+        altering: Whether the server takes content that is not what its checksum says, as the one behind does.
         copies: What holds copies to their precondition.
         requests: Every request so far, in the order of arrival.
         sent: Bytes of the objects' content that clients sent, as far as they came.
@@ -45,13 +48,17 @@ class FaultyProxy(ThreadingHTTPServer):
 
     def __init__(self, upstream: str) -> None:
         super().__init__(("127.0.0.1", 0), Relay)
+        # What the kernel holds back is sent for the client and not yet there for the proxy.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         host, _, port = upstream.removeprefix("http://").partition(":")
         self.upstream = (host, int(port))
         self.faults: list[Fault] = []
         self.latency = 0.0
         self.granted: frozenset[str] | Mapping[str, frozenset[str]] | None = None
         self.checksums = True
-        self.kept: dict[str, dict[str, object]] = {}
+        self.features = Features()
+        self.altering = True
+        self.slow = 0.0
         self.copies = CopyRules(self.upstream)
         self.requests: list[StorageRequest] = []
         self.sent = self.fetched = 0

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from redraw.errors import StorageError, StorageForbidden
+from redraw.errors import (
+    ObjectConflict,
+    StorageError,
+    StorageForbidden,
+    StorageUnavailable,
+    VerificationFailed,
+)
 from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
 from redraw.publish.prune.prune import prune_versions
@@ -15,8 +23,9 @@ from redraw.publish.releases import list_releases
 from redraw.publish.verify import verify_version
 from redraw.records import Release
 from redraw.requests import LiveRequest, MirrorRequest, PruneRequest, ReleasesRequest, VerifyRequest
-from redraw.storage.opening import open_storage
+from redraw.storage.opening import Absent, AlreadyThere, open_storage
 from tests.publishing.exports import small_files, write_export
+from tests.publishing.faults import Fault, Flip, HangUp, Moment, Refuse
 from tests.publishing.proxy import FaultyProxy
 
 DAYS = ("2024-05-01", "2024-05-02", "2024-05-03")
@@ -85,7 +94,7 @@ def test_prune_leaves_a_protected_version_whole_and_says_so(
     change_live(LiveRequest(model="digits", bucket=bucket, set=third))
     fourth = write_export(tmp_path / "4", small_files(b"4"), "2024-05-04T00:00:00Z")
     fourth.publish(bucket)
-    through.kept = {f"{first}/{part}" if part != "graphs.svg" else f"reports/{first}/": protection}
+    through.features.kept = {f"{first}/{part}" if part != "graphs.svg" else f"reports/{first}/": protection}
     before = [item.name for item in open_storage(bucket).list(f"digits/{first}/")]
 
     report = _prune(bucket)
@@ -96,7 +105,7 @@ def test_prune_leaves_a_protected_version_whole_and_says_so(
     assert [item.name for item in open_storage(bucket).list(f"digits/{first}/")] == before
     standing = {release.version: release.pruned is None for release in _releases(bucket)}
     assert (standing[first], standing[second]) == (True, False)
-    through.kept = {}
+    through.features.kept = {}
     assert [gone.version for gone in _prune(bucket).removed] == [first]
 
 
@@ -105,7 +114,7 @@ def test_prune_of_a_version_whose_record_is_protected_goes_on_with_the_others(
 ) -> None:
     first, second, _ = _publish(bucket, tmp_path)
     write_export(tmp_path / "4", small_files(b"4"), "2024-05-04T00:00:00Z").publish(bucket)
-    through.kept = {f"releases/{first}.json": {"temporaryHold": True}}
+    through.features.kept = {f"releases/{first}.json": {"temporaryHold": True}}
     report = _prune(bucket)
     assert [gone.version for gone in report.removed] == [second]
     assert "its release record cannot be replaced" in report.kept[str(first)]
@@ -116,10 +125,117 @@ def test_object_that_is_protected_is_named_with_the_cause_and_no_advice_on_roles
 ) -> None:
     storage = open_storage(bucket)
     stored = storage.create("digits/a", b"a")
-    through.kept = {"digits/a": {"temporaryHold": True}}
+    through.features.kept = {"digits/a": {"temporaryHold": True}}
     with pytest.raises(StorageForbidden, match="under active Temporary hold") as raised:
         storage.replace("digits/a", b"b", stored.generation)
     assert "service account" not in str(raised.value)
+
+
+_PAYS_NOT = "Bucket is a requester pays bucket but no user project provided."
+
+
+def test_request_that_nobody_pays_for_says_what_to_set(bucket: str, through: FaultyProxy) -> None:
+    through.features.payer = "our-project"
+    with pytest.raises(StorageForbidden, match=f"{_PAYS_NOT}.*REDRAW_USER_PROJECT.*user_project"):
+        open_storage(bucket).read("digits/a")
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("redraw@x does not have storage.objects.get access to the object.", "Grant the service account"),
+        ("The billing account for the owning project is disabled in state absent", "No role helps"),
+        ("Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: 7", "No role"),
+        ("redraw@x does not have serviceusage.services.use access to project 7.", "REDRAW_USER_PROJECT"),
+        ("Object 'b/o' is subject to bucket's retention policy and cannot be deleted", "retention .* lifted"),
+    ],
+)
+def test_refusal_names_the_cause_that_the_service_gives(
+    bucket: str, through: FaultyProxy, said: str, advice: str
+) -> None:
+    through.faults = [Fault(action=Refuse(status=403, message=said), count=99)]
+    with pytest.raises(StorageForbidden, match=f"{re.escape(said[:100])}.*{advice}"):
+        open_storage(bucket).read("digits/a")
+
+
+def test_absent_object_below_a_prefix_is_absent_to_those_who_may_list_that_alone(
+    bucket: str, through: FaultyProxy
+) -> None:
+    through.features.prefix = "digits/"
+    for ask in ("stat", "read", "read_with_generation"):
+        assert getattr(open_storage(bucket), ask)("digits/a") is None
+    open_storage(bucket).delete("digits/a", 5)
+    with pytest.raises(Absent):
+        open_storage(bucket).read_range("digits/a", 0, 5)
+    with pytest.raises(StorageForbidden, match=r"storage\.objects\.list"):
+        open_storage(bucket).list()
+
+
+def test_message_names_the_request_that_failed_and_not_an_answer_before_it(
+    bucket: str, through: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", "0.5")
+    through.faults = [Fault(action=HangUp(), operation="list", count=99)]
+    with pytest.raises(StorageUnavailable, match="expected an answer of the storage") as raised:
+        open_storage(bucket).read("digits/a")  # which is absent: the bucket is asked for then
+    assert "404" not in str(raised.value)
+    assert "reset" in str(raised.value)
+
+
+def test_upload_that_was_altered_on_the_way_is_sent_again(
+    bucket: str, through: FaultyProxy, tmp_path: Path
+) -> None:
+    through.altering = False
+    through.faults = [Fault(action=Flip(), moment=Moment.SENDING, operation="create", count=1)]
+    source = tmp_path / "shard"
+    source.write_bytes(b"weights" * 500_000)
+    stored = open_storage(bucket).create("digits/a", source)
+    assert [request.operation for request in through.requests] == ["create", "create"]
+    assert open_storage(bucket).stat("digits/a") == stored
+    for kind in ("read", "stat"):  # and down again
+        through.requests.clear()
+        through.faults = [Fault(action=Flip(), moment=Moment.ANSWERING, operation="read", count=1)]
+        if kind == "read":
+            assert open_storage(bucket).read("digits/a", 1 << 23) == source.read_bytes()
+        else:
+            open_storage(bucket).download("digits/a", tmp_path / "copy")
+            assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+        assert [request.operation for request in through.requests].count("read") == 2
+
+
+def test_transfer_that_takes_longer_than_the_timeout_is_still_retried(
+    bucket: str, through: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", "3")
+    monkeypatch.setattr("redraw.storage.gcs_retry._FIRST_PAUSE", 0.1)
+    source = tmp_path / "shard"
+    source.write_bytes(b"weights" * 4_000_000)
+    through.slow = 3.5
+    through.faults = [Fault(action=HangUp(), moment=Moment.ACTED, operation="create", count=1)]
+    started = time.monotonic()
+    with pytest.raises(AlreadyThere):  # the lost answer was that of a success
+        open_storage(bucket).create("digits/a", source)
+    assert time.monotonic() - started > 2 * through.slow - 1
+    through.faults = [Fault(action=HangUp(), moment=Moment.ANSWERING, operation="read", count=1)]
+    open_storage(bucket).download("digits/a", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+    assert through.fetched < 1.2 * source.stat().st_size  # the second request went on where the first stopped
+
+
+def test_object_with_wrong_bytes_is_reported_with_the_command_that_removes_it(
+    bucket: str, through: FaultyProxy, tmp_path: Path
+) -> None:
+    export = write_export(tmp_path / "1", small_files(), f"{DAYS[0]}T00:00:00Z")
+    export.publish(bucket)
+    storage, name = open_storage(bucket), f"digits/{DAYS[0].replace('-', '')}00000000/saved_model.pb"
+    stored = storage.stat(name)
+    assert stored is not None
+    wrong = storage.replace(name, b"other", stored.generation)
+    command = f"gcloud storage rm '{bucket}/{name}#{wrong.generation}'"
+    with pytest.raises(ObjectConflict, match=re.escape(command)):
+        export.publish(bucket)
+    with pytest.raises(VerificationFailed, match=re.escape(command)):
+        verify_version(VerifyRequest(uri=f"{bucket}/{name.rpartition('/')[0]}"))
 
 
 def test_description_of_another_form_is_a_storage_error(
@@ -127,6 +243,6 @@ def test_description_of_another_form_is_a_storage_error(
 ) -> None:
     storage = open_storage(bucket)
     storage.create("digits/a", b"a")
-    through.kept = {"digits/a": {"size": "many"}}
+    through.features.kept = {"digits/a": {"size": "many"}}
     with pytest.raises(StorageError, match="expected an object's name, size, crc32c and generation"):
         storage.list("digits/")

@@ -23,26 +23,30 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from redraw.errors import StorageUnavailable, error_named
-from redraw.settings import take_control_fd
+from redraw.settings import USER_PROJECT, take_control_fd
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["provide_credentials", "storage_credentials", "watch_parent"]
+__all__ = ["billed_project", "provide_credentials", "storage_credentials", "watch_parent"]
 
 _ANSWER_SECONDS = 180.0
 
 _provided: Callable[[], Credentials | None] | None = None
+_provided_project: Callable[[], str | None] | None = None
 
 
-def provide_credentials(provider: Callable[[], Credentials | None]) -> None:
+def provide_credentials(
+    provider: Callable[[], Credentials | None], project: Callable[[], str | None] | None = None
+) -> None:
     """Have this process ask `provider` for its credentials, once, when the first bucket is opened.
 
     Args:
         provider: Answers as `storage_credentials`, and raises as it does.
+        project: Answers as `billed_project`.
     """
-    global _provided
-    _provided = provider
+    global _provided, _provided_project
+    _provided, _provided_project = provider, project
 
 
 def watch_parent() -> None:
@@ -81,6 +85,19 @@ def storage_credentials() -> Credentials | None:
 
         return AnonymousCredentials()
     return _token_credentials(channel, granted)
+
+
+def billed_project() -> str | None:
+    """The project that pays for requests to buckets whose requesters pay, if one is named.
+
+    `REDRAW_USER_PROJECT` says so, or else the operator's connection. Raises as `storage_credentials`.
+    """
+    if project := USER_PROJECT.read():
+        return project
+    if _provided is not None:
+        return _provided_project() if _provided_project else None
+    channel = _channel()
+    return None if channel is None else channel.ask(renew=False).get("user_project")
 
 
 def _token_credentials(channel: _Channel, granted: dict[str, Any]) -> Credentials:

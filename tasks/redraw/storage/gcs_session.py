@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 
 from redraw.compat.storage import client_over
 from redraw.settings import STORAGE_TOKEN
-from redraw.storage.credentials import storage_credentials
+from redraw.storage.credentials import billed_project, storage_credentials
 
 __all__ = ["connect", "open_session"]
 
@@ -59,4 +59,6 @@ def connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
     if credentials is None:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
     session = open_session(credentials)
+    if project := billed_project():
+        session.params = {"userProject": project}
     return client_over(session, credentials), session

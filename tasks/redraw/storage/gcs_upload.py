@@ -14,20 +14,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 
 from google.api_core import exceptions as api
+from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - only gs:// URIs load this module
 
 from redraw.compat.storage import blob_resource
+from redraw.storage.gcs_retry import Patience, Progress
 from redraw.storage.interface import FileAltered
 
 __all__ = ["MultipartBody", "Session", "Upload", "copy_object"]
 
 _BLOCK = 1 << 20
+# The service's words for content that has not the checksum that it was sent with.
+_ALTERED = re.compile(r"crc32c|md5|checksum|x-goog-hash", re.IGNORECASE)
 
 
 class Session(Protocol):
@@ -41,11 +47,19 @@ class Session(Protocol):
 class MultipartBody:
     """The request's content: metadata, then the object, read again each time it is iterated."""
 
-    def __init__(self, metadata: dict[str, str], source: bytes | Path, size: int, sha256: str | None) -> None:
+    def __init__(
+        self,
+        metadata: dict[str, str],
+        source: bytes | Path,
+        size: int,
+        sha256: str | None,
+        progress: Progress,
+    ) -> None:
         self.boundary = uuid.uuid4().hex
         self._source = source
         self._size = size
         self._sha256 = sha256
+        self._progress = progress
         self._head = (
             f"--{self.boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
             f"{json.dumps(metadata)}\r\n--{self.boundary}\r\nContent-Type: application/octet-stream\r\n\r\n"
@@ -72,6 +86,7 @@ class MultipartBody:
                 if self._sha256 is not None:
                     digest.update(block)
                 size += len(block)
+                self._progress.move()
                 yield block
         found = digest.hexdigest()
         if size != self._size or self._sha256 not in (None, found):
@@ -104,8 +119,8 @@ class Upload:
     sha256: str | None = None
     cache_control: str = ""
 
-    def send(self, session: Session, timeout: tuple[float, float]) -> dict[str, Any]:
-        """Send it once.
+    def send(self, session: Session, timeout: tuple[float, float], progress: Progress) -> dict[str, Any]:
+        """Send it once; `progress` takes down when its parts go.
 
         Returns:
             The object's resource, as the service describes it.
@@ -113,6 +128,7 @@ class Upload:
         Raises:
             google.api_core.exceptions.GoogleAPICallError: The service refused; 412 where
                 another generation is there.
+            DataCorruption: Other bytes arrived than were sent; no object was made of them.
             FileAltered: The file is not what its size or digest says.
             requests.RequestException: The connection failed.
         """
@@ -120,7 +136,7 @@ class Upload:
         metadata = {"name": self.name, "crc32c": checksum}
         if self.cache_control:
             metadata["cacheControl"] = self.cache_control
-        body = MultipartBody(metadata, self.source, self.size, self.sha256)
+        body = MultipartBody(metadata, self.source, self.size, self.sha256, progress)
         response = session.request(
             "POST",
             f"{self.endpoint}/upload/storage/v1/b/{self.bucket}/o",
@@ -129,6 +145,8 @@ class Upload:
             data=body.in_one_piece(),
             timeout=timeout,
         )
+        if response.status_code == HTTPStatus.BAD_REQUEST and _ALTERED.search(response.text):
+            raise DataCorruption(response, response.text)
         if not response.ok:
             raise api.from_http_response(response)
         resource: dict[str, Any] = response.json()
@@ -138,7 +156,7 @@ class Upload:
 _TYPE = "application/octet-stream"
 
 
-def copy_object(source: Any, target: Any, patience: dict[str, Any]) -> dict[str, Any]:
+def copy_object(source: Any, target: Any, patience: Patience) -> dict[str, Any]:
     """Copy one generation of an object to where none is.
 
     Where the bytes may stay as they lie it is done in one call. Between locations, storage classes or
@@ -148,7 +166,7 @@ def copy_object(source: Any, target: Any, patience: dict[str, Any]) -> dict[str,
     Args:
         source: The `google.cloud.storage.Blob` to copy, with its generation.
         target: The one to make.
-        patience: How each call retries and when it gives up: `gcs_errors.patience`.
+        patience: How each call retries and when it gives up.
 
     Returns:
         The new object's resource, as the service describes it.
@@ -160,9 +178,9 @@ def copy_object(source: Any, target: Any, patience: dict[str, Any]) -> dict[str,
     # Uploads have this type and no more. To say so keeps the source's own metadata away, of which
     # others may alter an encoding without making another generation.
     target.content_type = _TYPE
-    connecting, silence = patience["timeout"]
+    connecting, silence = patience.silence
     # Nothing is heard of a call until it is done.
-    waiting = {**patience, "timeout": (connecting, 2 * silence)}
+    waiting = {**patience.options, "timeout": (connecting, 2 * silence)}
     token, _, _ = target.rewrite(source, if_generation_match=0, **waiting)
     while token is not None:
         token, _, _ = target.rewrite(source, token=token, if_generation_match=0, **waiting)

@@ -12,7 +12,15 @@ from pathlib import Path
 
 from redraw.errors import InvalidName, StorageUnavailable
 from redraw.storage.files import write_atomically
-from redraw.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
+from redraw.storage.interface import (
+    Absent,
+    AlreadyThere,
+    Changed,
+    FileAltered,
+    Storage,
+    StoredObject,
+    removal_command,
+)
 from redraw.storage.pause import pauses
 from redraw.storage.trees import (
     SMALL_STREAMS,
@@ -41,6 +49,7 @@ __all__ = [
     "map_ahead",
     "open_storage",
     "read_uri",
+    "removal_command",
     "streams_for",
     "upload_tree",
     "write_uri",
