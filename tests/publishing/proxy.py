@@ -32,7 +32,7 @@ class FaultyProxy(ThreadingHTTPServer):
         granted: The IAM permissions of anyone who asks, in all buckets or by bucket; None for all there are.
         checksums: Whether listings have checksums; those of objects under a customer's key have none.
         features: What the buckets have.
-        slow: Seconds that the content of an upload or a download takes to pass, together.
+        slow: Seconds that a large content takes to pass.
         altering: Whether the server takes content that is not what its checksum says, as the one behind does.
         copies: What holds copies to their precondition.
         requests: Every request so far, in the order of arrival.

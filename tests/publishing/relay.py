@@ -191,7 +191,7 @@ class Relay(BaseHTTPRequestHandler):
 
     def _in_halves(self, source: BinaryIO, size: int, moment: Moment) -> Iterator[bytes]:
         """A body block by block; half-way, what is to happen then happens."""
-        pause = self._proxy.slow * _BLOCK / max(size, _BLOCK)
+        pause = self._proxy.slow * _BLOCK / size if size > _BLOCK else 0.0
         for block in _blocks(source, size // 2):
             self._proxy.stopping.wait(pause)
             yield block

@@ -23,7 +23,7 @@ from redraw.publish.releases import list_releases
 from redraw.publish.verify import verify_version
 from redraw.records import Release
 from redraw.requests import LiveRequest, MirrorRequest, PruneRequest, ReleasesRequest, VerifyRequest
-from redraw.storage.opening import Absent, AlreadyThere, open_storage
+from redraw.storage.opening import Absent, AlreadyThere, open_storage, write_uri
 from tests.publishing.exports import small_files, write_export
 from tests.publishing.faults import Fault, Flip, HangUp, Moment, Refuse
 from tests.publishing.proxy import FaultyProxy
@@ -158,6 +158,14 @@ def test_refusal_names_the_cause_that_the_service_gives(
         open_storage(bucket).read("digits/a")
 
 
+def test_permission_to_create_suffices_to_write_a_new_report(bucket: str, through: FaultyProxy) -> None:
+    through.granted = frozenset({"storage.objects.create"})
+    write_uri(f"{bucket}/run/report.json", b"one")
+    through.granted = None
+    write_uri(f"{bucket}/run/report.json", b"two")
+    assert open_storage(bucket).read("run/report.json") == b"two"
+
+
 def test_absent_object_below_a_prefix_is_absent_to_those_who_may_list_that_alone(
     bucket: str, through: FaultyProxy
 ) -> None:
@@ -206,11 +214,11 @@ def test_upload_that_was_altered_on_the_way_is_sent_again(
 def test_transfer_that_takes_longer_than_the_timeout_is_still_retried(
     bucket: str, through: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", "3")
+    monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", "2")
     monkeypatch.setattr("redraw.storage.gcs_retry._FIRST_PAUSE", 0.1)
     source = tmp_path / "shard"
     source.write_bytes(b"weights" * 4_000_000)
-    through.slow = 3.5
+    through.slow = 2.5
     through.faults = [Fault(action=HangUp(), moment=Moment.ACTED, operation="create", count=1)]
     started = time.monotonic()
     with pytest.raises(AlreadyThere):  # the lost answer was that of a success
