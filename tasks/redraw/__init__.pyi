@@ -271,6 +271,12 @@ from redraw.records.results import (
     DraftedDefinition as DraftedDefinition,
 )
 from redraw.records.results import (
+    ExampleRequest as ExampleRequest,
+)
+from redraw.records.results import (
+    ExampleRequests as ExampleRequests,
+)
+from redraw.records.results import (
     MirroredModel as MirroredModel,
 )
 from redraw.records.results import (
@@ -332,6 +338,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     DraftRequest as DraftRequest,
+)
+from redraw.requests import (
+    ExamplesRequest as ExamplesRequest,
 )
 from redraw.requests import (
     ExportRequest as ExportRequest,

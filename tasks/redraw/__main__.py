@@ -48,6 +48,7 @@ from redraw.requests import (
     CheckpointsRequest,
     DifferencesRequest,
     DraftRequest,
+    ExamplesRequest,
     ExportRequest,
     InspectRequest,
     LiveRequest,
@@ -136,6 +137,7 @@ COMMANDS = {
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
     "predict": Command(PredictRequest, "redraw.ask.golden:predict_golden", loads_definition=True),
     "ask": Command(AskRequest, "redraw.ask.ask:ask_version"),
+    "examples": Command(ExamplesRequest, "redraw.ask.examples:show_examples"),
     "inspect": Command(
         InspectRequest, "redraw.inspect.inspect:inspect_uri", tables="redraw.inspect.tables:print_tables"
     ),

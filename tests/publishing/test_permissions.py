@@ -85,6 +85,7 @@ def _steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str
             "differences",
             ["differences", *model, "--version", "2024050100000000", "--other", "2024050200000000"],
         ),
+        ("examples", ["examples", *model, "--version", "2024050200000000"]),
         ("verify", ["verify", f"{bucket}/digits/2024050200000000"]),
         ("mirror", ["mirror", *model, "--out", str(tmp_path / "mirror")]),
         ("recover", ["recover", *model]),

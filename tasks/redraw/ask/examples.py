@@ -1,4 +1,7 @@
-"""A first request for each signature of a published version: what somebody who tries it starts from."""
+"""A first request for each signature of a published version: what somebody who tries it starts from.
+
+Warm-up requests are what somebody wrote into a bucket: pages have this done in a process with limits.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,14 @@ from redraw.checkpoint.bundle.entries import decode_text
 from redraw.checkpoint.bundle.messages import PredictionLog, parse_message
 from redraw.checkpoint.formats.tf_record import read_records
 from redraw.publish.bucket.layout import version_folder
+from redraw.publish.bucket.verified import read_verified
 from redraw.records import Release, Signature, TensorSpec
-from redraw.storage.opening import Absent, Storage
+from redraw.records.results import ExampleRequest, ExampleRequests
+from redraw.requests import ExamplesRequest
+from redraw.serving.sandbox.probe import probe_sandbox
+from redraw.storage.opening import Absent, Storage, open_storage
 
-__all__ = ["example_requests"]
+__all__ = ["example_requests", "show_examples"]
 
 _FILE = "assets.extra/tf_serving_warmup_requests"
 _DEFAULT_SIGNATURE = "serving_default"
@@ -30,6 +37,37 @@ _MOST_ELEMENTS = 1 << 20
 _MOST_RECORDS = 1000
 
 Inputs = Mapping[str, Any]
+
+
+def show_examples(request: ExamplesRequest) -> ExampleRequests:
+    """What each signature of a published version takes and answers, and a first request for it.
+
+    Args:
+        request: The version.
+
+    Returns:
+        The signatures, and whether this machine has a sandbox to ask the version in.
+
+    Raises:
+        VersionNotFound: The version was never published, or is pruned.
+        ObjectConflict: Its records are no longer what was published.
+        StorageError: The bucket cannot be read.
+    """
+    storage = open_storage(request.bucket)
+    release, _ = read_verified(storage, request.model, request.version)
+    examples = example_requests(storage, release)
+    sandbox = probe_sandbox()
+    return ExampleRequests(
+        model=release.model,
+        version=release.version,
+        uri=release.uri,
+        signatures={
+            name: ExampleRequest(signature.inputs, signature.outputs, examples[name])
+            for name, signature in sorted(release.signatures.items())
+        },
+        can_be_asked=sandbox.hides_files,
+        sandbox=str(sandbox),
+    )
 
 
 def example_requests(storage: Storage, release: Release) -> dict[str, Inputs]:

@@ -150,13 +150,16 @@ class Browser:
             )
         return claim
 
-    def attachment(self, model: ModelName, version: int, name: str) -> bytes | None:
+    def attachment(
+        self, model: ModelName, version: int, name: str, most: int = ATTACHMENT_BYTES
+    ) -> bytes | None:
         """Something to look at that was published next to a version, checked against its record.
 
         Args:
             model: The definition's name.
             version: The version.
             name: One of the record's `attachments`, as `report.html`.
+            most: How many bytes it may have.
 
         Returns:
             Its content; None where the version has none of that name, or was pruned.
@@ -165,17 +168,19 @@ class Browser:
             VersionNotFound: As `release`.
             ObjectConflict: It is larger than what can be shown, or not what was published.
         """
-        parts = self.attachment_parts(model, version, name)
+        parts = self.attachment_parts(model, version, name, most)
         return None if parts is None else b"".join(parts)
 
-    def attachment_parts(self, model: ModelName, version: int, name: str) -> Iterator[bytes] | None:
+    def attachment_parts(
+        self, model: ModelName, version: int, name: str, most: int = ATTACHMENT_BYTES
+    ) -> Iterator[bytes] | None:
         """The same a part at a time: all of it is checked before the first part, and only a part is held."""
         listed = self.release(model, version).attachments.get(name)
         if listed is None:
             return None
-        if listed.size > ATTACHMENT_BYTES:
+        if listed.size > most:
             raise ObjectConflict(
-                f"{self.storage.uri}/{listed.name}: expected at most {ATTACHMENT_BYTES} bytes to show,"
+                f"{self.storage.uri}/{listed.name}: expected at most {most} bytes to show,"
                 f" got {listed.size}. Copy it from the bucket to look at it."
             )
         stored = self.storage.stat(listed.name)

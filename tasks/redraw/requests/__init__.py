@@ -17,6 +17,7 @@ from redraw.requests.exporting import (
 from redraw.requests.publishing import (
     AskRequest,
     DifferencesRequest,
+    ExamplesRequest,
     LiveRequest,
     MirrorRequest,
     PinRequest,
@@ -37,6 +38,7 @@ __all__ = [
     "CheckpointsRequest",
     "DifferencesRequest",
     "DraftRequest",
+    "ExamplesRequest",
     "ExportRequest",
     "InspectRequest",
     "LiveRequest",

@@ -15,6 +15,7 @@ from redraw.uri import BucketUri, Uri
 __all__ = [
     "AskRequest",
     "DifferencesRequest",
+    "ExamplesRequest",
     "LiveRequest",
     "MirrorRequest",
     "PinRequest",
@@ -208,6 +209,15 @@ class AskRequest(Request):
             raise InvalidRequest(
                 f"ask request: seconds: expected a number above 0, got {self.seconds}. Correct it."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamplesRequest(Request):
+    """Show what each signature of a published version takes and answers, and a first request for it."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int = flag("the version")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,3 +89,10 @@ def test_read_large_attachment_comes_in_parts_after_all_of_it_was_checked(
 def test_read_attachment_of_no_version_is_not_found(browser: Browser, release: Release) -> None:
     with pytest.raises(VersionNotFound):
         browser.attachment("digits", release.version + 1, "graphs.svg")
+
+
+def test_read_attachment_that_is_larger_than_asked_is_refused_unread(
+    browser: Browser, release: Release
+) -> None:
+    with pytest.raises(ObjectConflict, match=r"graphs\.svg: expected at most 5 bytes to show, got 6"):
+        browser.attachment("digits", release.version, "graphs.svg", 5)

@@ -1,26 +1,26 @@
-"""A request to a published version, from its page: `python -m redraw ask` in a worker process."""
+"""A request to a published version, from its page: `redraw examples` and `redraw ask` in worker processes."""
 
 # No postponed annotations: FastAPI reads them as they stand here.
 
 import asyncio
 import json
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from redraw.ask.examples import example_requests
 from redraw.errors import (
     InvalidName,
     InvalidRequest,
     NotAnswered,
+    NotLoadable,
     RedrawError,
     StorageUnavailable,
     VersionNotFound,
 )
 from redraw.names import ModelName
-from redraw.requests import AskRequest
+from redraw.requests import AskRequest, ExamplesRequest
+from redraw.requests import Request as StageRequest
 from redraw.uri import BucketUri
 from redraw_airflow.settings import TRY_IT
 from redraw_airflow.web.server.access import acting_user
@@ -34,7 +34,8 @@ _MOST_BODY = 1_000_000  # bytes
 _SECONDS = 60.0
 _ANSWER_SECONDS = 30.0
 _MEMORY_BYTES = 4 << 30
-_COMMAND = ("-m", "redraw", "ask", "--request", "-")
+_EXAMPLES_SECONDS = 30.0
+_EXAMPLES_MEMORY_BYTES = 1 << 30
 
 # One at a time in each process of the API server: a model may take all of its machine.
 _turn = asyncio.Lock()
@@ -44,6 +45,7 @@ _STATUS: dict[type[RedrawError], int] = {
     InvalidName: 404,
     VersionNotFound: 404,
     NotAnswered: 422,
+    NotLoadable: 422,
     WorkersBusy: 429,
     StorageUnavailable: 503,
     WorkerOverran: 504,
@@ -63,18 +65,21 @@ _OFFERED = [Depends(acting_user), Depends(_demand_offered)]
 
 
 @router.get("/models/{model}/{version}/example", dependencies=_OFFERED)
-def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
+async def show_examples(browser: BrowserDep, model: str, version: int) -> Response:
     """What each signature takes and answers, and a first request for it."""
     try:
-        release = browser.release(ModelName(model), version)
-        examples = example_requests(browser.storage, release)
+        asked = ExamplesRequest(
+            model=ModelName(model), bucket=BucketUri(browser.storage.uri), version=version
+        )
+        shown = json.loads(await _run("examples", asked, _EXAMPLES_SECONDS, _EXAMPLES_MEMORY_BYTES))
+        if not shown["can_be_asked"]:
+            raise NotLoadable(
+                f"{shown['uri']}: expected a sandbox to ask it in, got none on this machine"
+                f" ({shown['sandbox']}). Ask a server that serves it."
+            )
     except RedrawError as err:
         return _refusal(err)
-    signatures = {
-        name: {**asdict(signature), "example": examples[name]}
-        for name, signature in sorted(release.signatures.items())
-    }
-    return JSONResponse({"signatures": signatures})
+    return JSONResponse({"signatures": shown["signatures"]})
 
 
 @router.post("/models/{model}/{version}/trial", dependencies=_OFFERED)
@@ -97,8 +102,13 @@ async def _ask(asked: AskRequest) -> bytes:
     if _turn.locked():
         raise WorkersBusy("expected no other request, got one that is being answered. Ask again in a moment.")
     async with _turn:
-        request = json.dumps(asked.to_json(), allow_nan=False).encode()
-        return await run_worker(_COMMAND, request, seconds=_SECONDS, memory_bytes=_MEMORY_BYTES)
+        return await _run("ask", asked, _SECONDS, _MEMORY_BYTES)
+
+
+async def _run(command: str, asked: StageRequest, seconds: float, memory_bytes: int) -> bytes:
+    request = json.dumps(asked.to_json(), allow_nan=False).encode()
+    arguments = ("-m", "redraw", command, "--request", "-")
+    return await run_worker(arguments, request, seconds=seconds, memory_bytes=memory_bytes)
 
 
 async def _read_body(request: Request) -> bytes:

@@ -20,7 +20,8 @@
     const body = await response.json().catch(() => ({}));
     if (response.ok) return body;
     const own = typeof body.detail === "string" ? body.detail : `The server answered with status ${response.status}.`;
-    throw new Error(response.status === 403 ? "Only those who may run the DAG that publishes may try a version." : own);
+    const message = response.status === 403 ? "Only those who may run the DAG that publishes may try a version." : own;
+    throw Object.assign(new Error(message), { status: response.status });
   }
 
   function refuse(message) {
@@ -90,9 +91,20 @@
     }
   }
 
+  // A page that was just opened waits for its turn; few workers run at once.
+  async function fetchExamples(tries) {
+    try {
+      return await fetchJson("example");
+    } catch (err) {
+      if (err.status !== 429 || tries <= 1) throw err;
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      return fetchExamples(tries - 1);
+    }
+  }
+
   async function begin() {
     try {
-      ({ signatures } = await fetchJson("example"));
+      ({ signatures } = await fetchExamples(20));
       await choose();
       part("controls").disabled = false;
     } catch (err) {

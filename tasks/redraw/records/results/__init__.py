@@ -5,7 +5,14 @@ As `redraw.records`, these are JSON, and need the standard library alone.
 
 from __future__ import annotations
 
-from redraw.records.results.answers import Answer, AnsweredTensor, Prediction, PredictionRow
+from redraw.records.results.answers import (
+    Answer,
+    AnsweredTensor,
+    ExampleRequest,
+    ExampleRequests,
+    Prediction,
+    PredictionRow,
+)
 from redraw.records.results.contents import (
     AdoptedCheckpoint,
     AdoptionReport,
@@ -36,6 +43,8 @@ __all__ = [
     "CheckpointDescription",
     "CheckpointList",
     "DraftedDefinition",
+    "ExampleRequest",
+    "ExampleRequests",
     "MirrorReport",
     "MirroredModel",
     "ModelDescription",

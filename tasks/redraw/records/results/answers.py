@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from redraw.names import ModelName
-from redraw.records import Record
+from redraw.records import Record, TensorSpec
 from redraw.records.forms import Seconds, Shape, ShortText, Version
 from redraw.uri import Uri
 
-__all__ = ["Answer", "AnsweredTensor", "Prediction", "PredictionRow"]
+__all__ = [
+    "Answer",
+    "AnsweredTensor",
+    "ExampleRequest",
+    "ExampleRequests",
+    "Prediction",
+    "PredictionRow",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,3 +76,33 @@ class Answer(Record):
     seconds: Seconds
     load_seconds: Seconds
     fetched: bool
+
+
+@dataclass(frozen=True)
+class ExampleRequest:
+    """What a signature takes and answers, and a first request for it: input name to values."""
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    example: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleRequests(Record):
+    """A first request for each signature of a published version.
+
+    Attributes:
+        model: The definition's name.
+        version: The version.
+        uri: Its folder in the bucket.
+        signatures: Signature name to what it takes and answers, and a first request.
+        can_be_asked: Whether this machine has a sandbox to ask the version in.
+        sandbox: What is in force in it, and what is missing.
+    """
+
+    model: ModelName
+    version: Version
+    uri: Uri
+    signatures: Mapping[str, ExampleRequest]
+    can_be_asked: bool
+    sandbox: str

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,8 @@ from redraw_airflow.web.routes import trial
 from redraw_airflow.web.server import access
 from redraw_airflow.web.server.access import acting_user, keep_user, reading_user
 from redraw_airflow.web.server.buckets import model_browser
+from tests.hostile.test_sandbox import LANDLOCK, UNSHARE
+from tests.paths import ROOT
 from tests.publishing.asked_model import publish_asked_model, save_asked_model
 from tests.redraw_airflow.web.publications import HOSTILE, hostile_release, release_record
 
@@ -87,7 +90,7 @@ def workers() -> list[list[str]]:
             command = child.cmdline()
         except psutil.NoSuchProcess:
             continue
-        if "ask" in command or "redraw.serving.worker" in command:
+        if {"ask", "examples"} & {*command} or "redraw.serving.worker" in command:
             found.append(command)
     return found
 
@@ -237,6 +240,39 @@ def test_show_examples_gives_signatures_and_first_requests(app: FastAPI, asked: 
     shown = answer.json()["signatures"]
     assert shown["serving_default"]["example"] == {"x": [[0.1, 2.0]]}
     assert shown["words"]["inputs"] == {"word": {"dtype": "string", "shape": [None]}}
+
+
+def test_show_examples_where_no_sandbox_is_possible_offers_none(
+    app: FastAPI, asked: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    script = f"""#!{sys.executable}
+import os, sys
+sys.path[:0] = ["{ROOT}", "{ROOT}/tasks"]
+from tests.hostile.probe import refuse
+refuse([{UNSHARE}, {LANDLOCK}])
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+    python.write_text(script)
+    python.chmod(0o755)
+    monkeypatch.setenv("REDRAW_PYTHON", str(python))
+
+    answer = get(app, place(asked).replace("trial", "example"))
+
+    assert (answer.status_code, answer.json()["error"]) == (422, "NotLoadable")
+    assert re.search(
+        "expected a sandbox to ask it in, got none .*missing: namespaces", answer.json()["detail"]
+    )
+
+
+def test_show_examples_beyond_the_worker_s_memory_are_refused(
+    app: FastAPI, asked: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "_EXAMPLES_MEMORY_BYTES", 1_000_000)
+
+    answer = get(app, place(asked).replace("trial", "example"))
+
+    assert (answer.status_code, answer.json()["error"]) == (504, "WorkerOverran")
 
 
 def test_trials_that_are_not_offered_are_not_found(
