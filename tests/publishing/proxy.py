@@ -6,7 +6,6 @@ changes no content unasked.
 
 from __future__ import annotations
 
-import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,6 @@ class FaultyProxy(ThreadingHTTPServer):
         granted: The IAM permissions of anyone who asks, in all buckets or by bucket; None for all there are.
         checksums: Whether listings have checksums; those of objects under a customer's key have none.
         features: What the buckets have.
-        slow: Seconds that a large content takes to pass.
         altering: Whether the server takes content that is not what its checksum says, as the one behind does.
         copies: What holds copies to their precondition.
         requests: Every request so far, in the order of arrival.
@@ -48,8 +46,6 @@ class FaultyProxy(ThreadingHTTPServer):
 
     def __init__(self, upstream: str) -> None:
         super().__init__(("127.0.0.1", 0), Relay)
-        # What the kernel holds back is sent for the client and not yet there for the proxy.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         host, _, port = upstream.removeprefix("http://").partition(":")
         self.upstream = (host, int(port))
         self.faults: list[Fault] = []
@@ -58,7 +54,6 @@ class FaultyProxy(ThreadingHTTPServer):
         self.checksums = True
         self.features = Features()
         self.altering = True
-        self.slow = 0.0
         self.copies = CopyRules(self.upstream)
         self.requests: list[StorageRequest] = []
         self.sent = self.fetched = 0

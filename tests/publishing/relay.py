@@ -191,13 +191,9 @@ class Relay(BaseHTTPRequestHandler):
 
     def _in_halves(self, source: BinaryIO, size: int, moment: Moment) -> Iterator[bytes]:
         """A body block by block; half-way, what is to happen then happens."""
-        pause = self._proxy.slow * _BLOCK / size if size > _BLOCK else 0.0
-        for block in _blocks(source, size // 2):
-            self._proxy.stopping.wait(pause)
-            yield block
+        yield from _blocks(source, size // 2)
         self._meet(moment)
         for block in _blocks(source, size - size // 2):
-            self._proxy.stopping.wait(pause)
             yield bytes([block[0] ^ 0xFF]) + block[1:] if self._flip else block
             self._flip = False
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import RetryError
 
 from redraw.errors import (
     ObjectConflict,
@@ -23,7 +24,8 @@ from redraw.publish.releases import list_releases
 from redraw.publish.verify import verify_version
 from redraw.records import Release
 from redraw.requests import LiveRequest, MirrorRequest, PruneRequest, ReleasesRequest, VerifyRequest
-from redraw.storage.opening import Absent, AlreadyThere, open_storage, write_uri
+from redraw.storage.gcs_retry import Patience, Progress
+from redraw.storage.opening import Absent, open_storage, write_uri
 from tests.publishing.exports import small_files, write_export
 from tests.publishing.faults import Fault, Flip, HangUp, Moment, Refuse
 from tests.publishing.proxy import FaultyProxy
@@ -211,23 +213,39 @@ def test_upload_that_was_altered_on_the_way_is_sent_again(
         assert [request.operation for request in through.requests].count("read") == 2
 
 
+@pytest.mark.parametrize(("moving", "attempts"), [(600.0, 4), (0.0, 1)], ids=["bytes moved", "silence"])
 def test_transfer_that_takes_longer_than_the_timeout_is_still_retried(
-    bucket: str, through: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, moving: float, attempts: int
 ) -> None:
-    monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", "2")
-    monkeypatch.setattr("redraw.storage.gcs_retry._FIRST_PAUSE", 0.1)
+    clock, progress, calls = [0.0], Progress(), list[float]()
+    monkeypatch.setattr("redraw.storage.gcs_retry.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("redraw.storage.gcs_retry.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("redraw.storage.gcs_retry.exponential_sleep_generator", lambda *_: repeat(10.0))
+
+    def send() -> None:
+        """Ten minutes of content, and a connection that is lost then."""
+        calls.append(clock[0])
+        clock[0] += 600
+        if moving:
+            progress.move()
+        raise ConnectionResetError("by the peer")
+
+    with pytest.raises(RetryError):
+        Patience(35.0).keep_trying(send, progress)
+    assert len(calls) == attempts
+
+
+def test_download_that_was_interrupted_goes_on_where_it_stopped(
+    bucket: str, through: FaultyProxy, tmp_path: Path
+) -> None:
     source = tmp_path / "shard"
-    source.write_bytes(b"weights" * 4_000_000)
-    through.slow = 2.5
-    through.faults = [Fault(action=HangUp(), moment=Moment.ACTED, operation="create", count=1)]
-    started = time.monotonic()
-    with pytest.raises(AlreadyThere):  # the lost answer was that of a success
-        open_storage(bucket).create("digits/a", source)
-    assert time.monotonic() - started > 2 * through.slow - 1
+    source.write_bytes(b"weights" * 1_000_000)
+    open_storage(bucket).create("digits/a", source)
     through.faults = [Fault(action=HangUp(), moment=Moment.ANSWERING, operation="read", count=1)]
     open_storage(bucket).download("digits/a", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == source.read_bytes()
-    assert through.fetched < 1.2 * source.stat().st_size  # the second request went on where the first stopped
+    assert [request.operation for request in through.requests].count("read") == 2
+    assert through.fetched < 1.2 * source.stat().st_size
 
 
 def test_object_with_wrong_bytes_is_reported_with_the_command_that_removes_it(

@@ -19,6 +19,7 @@ from redraw.storage.gcs_batch import Deletions
 from redraw.storage.gcs_described import demand_stored, describe_blob, describe_resource
 from redraw.storage.gcs_download import SmallContent, TooLarge, fetch
 from redraw.storage.gcs_errors import translating
+from redraw.storage.gcs_gone import find_gone
 from redraw.storage.gcs_retry import Patience, Progress
 from redraw.storage.gcs_session import connect
 from redraw.storage.gcs_upload import Upload, copy_object
@@ -240,6 +241,11 @@ class GcsStorage:
     @functools.cached_property
     def _deletions(self) -> Deletions:
         return Deletions(self._session, self._client.api_endpoint, self._bucket.name, self._patience)
+
+    def kept_when_deleted(self, prefix: str) -> Iterator[str]:
+        """Noncurrent versions, and what can be restored."""
+        with translating(f"{self._uri}/{prefix}", _LIST):
+            yield from find_gone(self._client, self._bucket, self._start + prefix, self._patience)
 
     def _upload_of(self, name: str, source: bytes | Path, crc32c: int | None = None) -> Upload:
         small = isinstance(source, bytes)

@@ -1,4 +1,4 @@
-"""What a place for objects has to offer: thirteen calls, so that another one fits in one file.
+"""What a place for objects has to offer: fourteen calls, so that another one fits in one file.
 
 Another place is a class with these calls, in a module next to `gcs.py` and `local.py`, and a
 line in `open_storage`. What it has to decide by itself, for nothing else here locks anything:
@@ -234,6 +234,10 @@ class Storage(Protocol):
 
         One that is gone already is as good. One that has another generation by now is left: list again.
         """
+        ...
+
+    def kept_when_deleted(self, prefix: str) -> Iterator[str]:
+        """What the place keeps of deleted objects with names that start so, in words; often nothing."""
         ...
 
 

@@ -161,6 +161,10 @@ class LocalStorage:
             with contextlib.suppress(Changed):
                 self.delete(item.name, item.generation)
 
+    def kept_when_deleted(self, prefix: str) -> Iterator[str]:
+        """Nothing."""
+        return iter(())
+
     def _path(self, name: str) -> Path:
         """Where an object is: below the root, also if links lead on from its name."""
         path = self._root / check_object_name(name)

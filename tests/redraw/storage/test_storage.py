@@ -406,6 +406,7 @@ def test_import_storage_leaves_the_client_library_out() -> None:
 def test_write_uri_written_by_others_each_time_gives_up(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process writes the object between each look at it and the write."""
     other, stat = open_storage(bucket), GcsStorage.stat
+    other.create("report.json", b"theirs")
 
     def overtaken(self: GcsStorage, name: str) -> StoredObject | None:
         known = stat(self, name)
