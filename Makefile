@@ -1,4 +1,4 @@
-# The commands of the README. All of them run in .venv, which the locks next to this file make up.
+# The commands of the documentation. All of them run in .venv, which the locks next to this file make up.
 
 PYTHON ?= python3
 ENVIRONMENT := .venv/.made-from-the-locks
@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # The folder that holds tests/ and benchmarks/; Redraw itself is installed into .venv, where it lies.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test test-distributed test-versions packages lint dist bench fuzz mutants screenshots lock
+.PHONY: help setup run status stop clean test test-distributed test-versions packages lint dist bench fuzz mutants screenshots lock reference
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -22,7 +22,8 @@ help:
 	@echo "make test-versions     the oldest and the newest Airflow that Redraw works with"
 	@echo "make dist    the wheel and the source distribution, in dist/"
 	@echo "make bench   what it costs, versus doing without: BENCHMARKS=\"dag-parse commands\" picks some"
-	@echo "make screenshots  the README's pictures of the pages, made again"
+	@echo "make screenshots  the documentation's pictures of the pages, made again"
+	@echo "make reference  the pages of docs/reference that are made from code, made again"
 	@echo "make fuzz    damage what every parser reads at random, for as long as is asked: CASES=1000000 a parser, from SEED=1"
 	@echo "make mutants  plant small slips in a copy and count those that the nearest tests catch: MUTANTS=40 SEED=1 PACKAGES=web"
 	@echo "make lock    compile the locks after a change of a requirements*.in: what is locked stays as long as it fits"
@@ -43,12 +44,16 @@ test: lint packages
 packages:
 	@sh .ci/packages browser
 
-# The pictures of the README, made by the tests that look at the pages.
+# The documentation's pictures, made by the tests that look at the pages.
 PICTURES := model graphs beside backfill reexport
 
 screenshots: $(ENVIRONMENT) packages
 	.venv/bin/python -m pytest -q tests/browser
 	cp $(PICTURES:%=.redraw/pictures/%.png) docs/pictures/
+
+# Pages of docs/reference; a test says when they are not up to date.
+reference: $(ENVIRONMENT)
+	.venv/bin/python -m documentation reference
 
 test-distributed: $(ENVIRONMENT)
 	@sh .ci/packages servers

@@ -41,8 +41,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 _Record = TypeVar("_Record", bound=Record)
 
 _START_BOUND = 60.0
-# The tests that use, or start, the one Airflow of the session.
-_AIRFLOW = ("tests/browser/", "tests/hostile/instance/", "tests/redraw_airflow/standalone/")
+# What runs in one process: the modules that use, or start, the one Airflow of the session, and those that ask
+# the one API server of the pages.
+_STANDALONE = "tests/redraw_airflow/standalone/test_"
+_AIRFLOW = (
+    *("tests/browser/", "tests/hostile/instance/"),
+    *(f"{_STANDALONE}{name}.py" for name in ("acting", "backfill", "instance", "make_run")),
+)
+_PAGES = ("tests/redraw_airflow/web/",)
 # What takes longest, in that order. Airflow waits more than it computes, so it begins.
 _LONGEST = (
     *_AIRFLOW,
@@ -50,6 +56,7 @@ _LONGEST = (
     "tests/dags/",
     "tests/redraw/train/",
     "tests/docker/",
+    *_PAGES,
     "tests/defects/",
     "tests/redraw/export/",
     "tests/redraw/validate/",
@@ -57,13 +64,15 @@ _LONGEST = (
 
 
 class _Together(LoadScopeScheduling):
-    """What stays in one process when tests run side by side: a module, and all that needs an Airflow."""
+    """What stays in one process when tests run side by side: a module, and all that shares a server."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return _AIRFLOW[0] if module.startswith(_AIRFLOW) else module
+        return next((group[0] for group in (_AIRFLOW, _PAGES) if module.startswith(group)), module)
 
 
+# Without xdist (`-p no:xdist`) nobody asks for it.
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Distribute the tests so."""
     return _Together(config, log)

@@ -1,3 +1,7 @@
+"""The README: short, and what it says is so."""
+
+from __future__ import annotations
+
 import os
 import re
 import subprocess
@@ -9,30 +13,36 @@ import pytest
 from redraw.__main__ import COMMANDS
 from redraw.errors import error_named
 from redraw.records import ValidationReport
-from redraw_airflow.settings import SETTINGS
+from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS
 from tests.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
+PAGES = {path: path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))}
+_FIRST_MODEL = PAGES[ROOT / "docs" / "start" / "first-model.md"]
+_STAGES = PAGES[ROOT / "docs" / "how-to" / "retrain.md"]
 
 
-def block(language: str, start: str) -> str:
+def block(text: str, language: str, start: str) -> str:
     """The first fenced block of a language that begins with `start`."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return next(text for text in blocks if text.startswith(start))
 
 
-def test_readme_example_of_an_own_model_trains_exports_and_validates(tmp_path: Path) -> None:
+def test_readme_fits_on_a_screen_or_two() -> None:
+    assert len(README.encode()) <= 6000
+
+
+def test_first_model_trains_exports_and_validates(tmp_path: Path) -> None:
     package = tmp_path / "my_models"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "wine.py").write_text(block("python", '"""Which of three vineyards'))
+    (package / "wine.py").write_text(block(_FIRST_MODEL, "python", '"""Which of three vineyards'))
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
     }
-    commands = block("sh", "export PYTHONPATH")
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands],
+        ["bash", "-euo", "pipefail", "-c", block(_FIRST_MODEL, "sh", "export PYTHONPATH")],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -45,22 +55,21 @@ def test_readme_example_of_an_own_model_trains_exports_and_validates(tmp_path: P
     assert report.model == "wine"
 
 
-def test_readme_lists_every_setting_as_its_table_says() -> None:
-    rows = [f"| `{setting.variable}` | {setting.description} | {setting.unset} |" for setting in SETTINGS]
-    table = README.split("| Variable | What it says | Default |\n|---|---|---|\n")[1].split("\n\n")[0]
-    assert table.splitlines() == rows
+def test_documentation_shows_every_command() -> None:
+    text = "".join(page for path, page in PAGES.items() if path.parent.name != "reference")
+    assert [name for name in COMMANDS if not re.search(rf"redraw {name}\b", text)] == []
 
 
-STAGES = README.split("## The stages\n")[1].split("\n## ")[0]
+def test_validation_page_has_a_row_for_every_check() -> None:
+    page = PAGES[ROOT / "docs" / "explanation" / "validation.md"]
+    named = {
+        name for row in page.splitlines() if row.startswith("| [`") for name in re.findall(r"`(\S+?)`\]", row)
+    }
+    assert named == {check.name for check in (*PLAN, *PLAN_OF_RECORDINGS)}
 
 
-def test_readme_names_every_command_among_the_stages() -> None:
-    named = {*re.findall(r"`redraw (\w+) ", STAGES), *re.findall(r"`([a-z]+)`", STAGES)}
-    assert set(COMMANDS) - named == set()
-
-
-@pytest.mark.parametrize("name", re.findall(r"`([A-Z]\w+)`", STAGES))
-def test_readme_error_names_exist(name: str) -> None:
+@pytest.mark.parametrize("name", re.findall(r"`([A-Z]\w+)`", _STAGES.split("| Stage |")[1].split("\n\n")[0]))
+def test_error_names_of_the_stages_exist(name: str) -> None:
     assert error_named(name).__name__ == name
 
 
@@ -69,9 +78,13 @@ def test_readme_links_lead_somewhere(path: str) -> None:
     assert (ROOT / path).exists()
 
 
-def test_readme_make_targets_exist() -> None:
+def test_make_targets_of_the_documentation_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
+    named = {
+        name
+        for text in (README, *PAGES.values())
+        for name in re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)
+    }
     assert {"run", "stop", "clean", "test", "bench"} <= named
     for target in named:
         assert re.search(rf"^(?:[a-z-]+ )*{target}(?: [a-z-]+)*:", makefile, re.MULTILINE), target

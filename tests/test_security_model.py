@@ -5,7 +5,7 @@ import pytest
 
 from tests.paths import ROOT
 
-MODEL = (ROOT / "docs" / "security.md").read_text()
+MODEL = (ROOT / "docs" / "explanation" / "security.md").read_text()
 _ROWS = [line for line in MODEL.splitlines() if line.startswith("|") and "::test_" in line]
 _TESTS = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", MODEL)
 
@@ -24,5 +24,5 @@ def test_every_sentence_of_the_security_model_names_a_test() -> None:
 
 
 def test_security_policy_leads_to_the_model() -> None:
-    assert "docs/security.md" in (ROOT / "SECURITY.md").read_text()
+    assert "docs/explanation/security.md" in (ROOT / "SECURITY.md").read_text()
     assert "SECURITY.md" in (ROOT / "README.md").read_text()

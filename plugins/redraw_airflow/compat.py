@@ -16,15 +16,9 @@ __all__ = ["airflow_configuration", "dag_param", "rendered_name", "was_killed"]
 
 
 def airflow_configuration() -> Any:
-    """Airflow's configuration, in any of its processes.
+    """Airflow's configuration, in any of its processes: the Task SDK's, which imports nothing of the core."""
+    from airflow.sdk.configuration import conf
 
-    A task's process should import nothing of Airflow's core, so the Task SDK has its own since Airflow 3.2.
-    Airflow 3.1 has that of the core alone; the second import ends with its support.
-    """
-    try:
-        from airflow.sdk.configuration import conf
-    except ImportError:
-        from airflow.configuration import conf
     return conf
 
 

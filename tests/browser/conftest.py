@@ -1,7 +1,7 @@
 """Debian's Chromium before the Airflow that `make run` started, logged in as one user or another.
 
-Each picture that a test keeps lies in `.redraw/pictures`; `make screenshots` puts those that the README
-shows where it finds them.
+Each picture that a test keeps lies in `.redraw/pictures`; `make screenshots` puts those that the
+documentation shows where it finds them.
 """
 
 from __future__ import annotations

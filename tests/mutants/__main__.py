@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
+from contextlib import closing
 
 from tests.mutants.slips import Slip, apply_slip, sample_slips
 from tests.mutants.trial import Outcome, Trial, copy_checkout
@@ -23,8 +24,7 @@ def main() -> None:
     asked = _parser().parse_args()
     packages = {name: _PACKAGES[name] for name in asked.packages}
     results: list[tuple[Slip, Outcome]] = []
-    with copy_checkout(ROOT) as copy:
-        trial = Trial(copy=copy, seconds=asked.seconds)
+    with copy_checkout(ROOT) as copy, closing(Trial(copy=copy, seconds=asked.seconds)) as trial:
         for slip in sample_slips(copy, list(packages.values()), asked.mutants, asked.seed):
             began, change = time.monotonic(), _changed_lines((copy / slip.module).read_text(), slip)
             outcome = trial.try_slip(slip)

@@ -142,7 +142,8 @@ def _what_runs(source: str) -> str:
     """A module without what a slip cannot be seen in.
 
     These are annotations, their imports and protocols, which nothing evaluates, guards, types that have a
-    name, and limits, where one more or less is as good.
+    name, and limits, where one more or less is as good: constants, computed numbers like `1 << 16`, and how
+    much of a value a message shows.
     """
     tree = ast.parse(source)
     tree.body = [statement for statement in tree.body if not _is_constant(statement)]
@@ -157,7 +158,22 @@ def _what_runs(source: str) -> str:
             node.returns = None
         elif isinstance(node, ast.keyword) and node.arg in _GUARDS:
             node.value = ast.Constant(None)
+        elif isinstance(node, ast.FormattedValue):
+            _forget_lengths(node)
+        elif isinstance(node, ast.BinOp) and _is_number(node.left) and _is_number(node.right):
+            node.left = node.right = ast.Constant(None)
     return ast.dump(tree)
+
+
+def _forget_lengths(shown: ast.FormattedValue) -> None:
+    """Take away how much of a value a message shows at most: one character more or less is as good."""
+    for node in ast.walk(shown):
+        if isinstance(node, ast.Slice) and node.upper is not None and _is_number(node.upper):
+            node.upper = ast.Constant(None)
+
+
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float)
 
 
 def _is_constant(statement: ast.stmt) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -113,14 +114,24 @@ def test_apply_slip_to_a_protocol_changes_nothing() -> None:
     assert apply_slip(source.replace("(Protocol)", ""), slip_at(2, "RemoveDecorator")) is not None
 
 
+def test_apply_slip_to_a_limit_changes_nothing() -> None:
+    source = "def show(text):\n    read(1 << 16)\n    return f'{text[:40]!r}', text[:40]\n"
+    slips = [slip_at(0, "NumberReplacer", occurrence) for occurrence in range(8)]
+    assert [apply_slip(source, slip) is None for slip in slips] == [*(6 * [True]), False, False]
+    assert apply_slip(source, slip_at(2, "LShift_RShift")) is not None
+
+
 def test_try_slips_tells_what_tests_catch_and_changes_only_the_copy(checkout: Path) -> None:
-    with copy_checkout(checkout) as copy:
-        trial = Trial(copy=copy, seconds=60)
+    with (
+        copy_checkout(checkout) as copy,
+        closing(Trial(copy=copy, seconds=60, imported={"redraw": ["pytest"]})) as trial,
+    ):
         caught = trial.try_slip(slip_at(5, "DropCall"))
         survived = trial.try_slip(slip_at(19, "DropCall", 1))
         (copy / "was-here").touch()
         unsound = trial.try_slip(slip_at(19, "DropCall", 1))
-        late = Trial(copy=copy, seconds=0.01).try_slip(slip_at(5, "DropCall"))
+        trial.seconds = 0.01
+        late = trial.try_slip(slip_at(5, "DropCall"))
         assert (copy / "tasks/redraw/small/sizes.py").read_text() == _MODULE
     assert (caught.verdict, caught.by) == ("caught", "tests/redraw/small/test_sizes.py::test_largest")
     assert survived.verdict == "survived"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,21 @@ from typing import Literal
 
 import psutil
 
+from tests.forks import ForkServer
 from tests.mutants.slips import Slip, apply_slip
+from tests.paths import ROOT
 
 __all__ = ["Outcome", "Trial", "copy_checkout", "nearest_tests"]
 
 # How long one test may take, without what it starts before: a slip may make an endless loop of it.
 _TEST_SECONDS = 120
+# What each side's test processes have imported when they start: nothing of Redraw, and no Airflow, which
+# reads its settings at that moment.
+_SHARED = ("pytest", "numpy", "google.cloud.storage")
+_IMPORTED = {
+    "redraw": (*_SHARED, "tensorflow", "keras"),
+    "redraw_airflow": (*_SHARED, "sqlalchemy", "pydantic"),
+}
 _SOURCE_ROOTS = ("tasks", "plugins")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?)(?: - |$)", re.MULTILINE)
 
@@ -62,11 +71,14 @@ class Trial:
     Attributes:
         copy: The copy.
         seconds: How long the tests of one slip may take in all.
+        imported: What the tests of `redraw` and of `redraw_airflow` have imported when they start.
     """
 
     copy: Path
     seconds: float
+    imported: Mapping[str, Sequence[str]] = field(default_factory=lambda: _IMPORTED)
     _passes: dict[str, bool] = field(default_factory=dict)
+    _servers: dict[str, ForkServer] = field(default_factory=dict)
 
     def try_slip(self, slip: Slip) -> Outcome:
         """Make the slip, run the tests nearest to it until one fails, and take the slip back."""
@@ -96,33 +108,44 @@ class Trial:
 
     def _pytest(self, tests: Sequence[str]) -> tuple[int | None, str]:
         """The exit code, None when time ran out, and what was printed."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider"]
-        # Before the checkout that is installed: all import the copy, processes that tests start too.
-        path = os.pathsep.join(map(os.fspath, (self.copy, *(self.copy / root for root in _SOURCE_ROOTS))))
-        process = subprocess.Popen(
-            [*command, f"--timeout={_TEST_SECONDS}", "-o", "timeout_func_only=true", *tests],
-            cwd=self.copy,
-            env={**os.environ, "PYTHONPATH": path, "TMPDIR": self._scratch, "COLUMNS": "500"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        flags = ["-x", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", f"--timeout={_TEST_SECONDS}"]
+        root = Path(tests[0]).parts[1]
+        program = self._server(root).start(
+            "tests.mutants.suite:run",
+            [os.fspath(self.copy), *flags, "-o", "timeout_func_only=true", *tests],
+            {"TMPDIR": self._scratch, "COLUMNS": "500"},
         )
         try:
-            output, _ = process.communicate(timeout=self.seconds)
-            return process.returncode, output
-        except subprocess.TimeoutExpired:
-            return None, ""
+            ended = program.wait(self.seconds)
         finally:
-            self._end_processes()
-            process.communicate()
+            self._end_processes(program.pid)
+        return (None if ended.status == -signal.SIGKILL else ended.status), ended.stdout
+
+    def _server(self, root: str) -> ForkServer:
+        """The one that forks the tests of one side."""
+        if root not in self._servers:
+            # Before the checkout that is installed: all import the copy, processes that tests start too.
+            # And not what lies in the working folder, which is that checkout.
+            roots = (self.copy, *(self.copy / root for root in _SOURCE_ROOTS), ROOT)
+            environment = {"PYTHONPATH": os.pathsep.join(map(os.fspath, roots)), "PYTHONSAFEPATH": "1"}
+            folder = self.copy.parent / f"{root}-output"
+            folder.mkdir()
+            self._servers[root] = ForkServer(self.imported[root], os.environ | environment, folder)
+        return self._servers[root]
+
+    def close(self) -> None:
+        """Start no more tests."""
+        for server in self._servers.values():
+            server.close()
 
     @property
     def _scratch(self) -> str:
         return os.fspath(self.copy.parent / "tmp")
 
-    def _end_processes(self) -> None:
+    def _end_processes(self, session: int) -> None:
         """End what still runs of the tests: a slip may leave a process behind that ends by nothing else."""
+        with suppress(ProcessLookupError):
+            os.killpg(session, signal.SIGKILL)
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get("TMPDIR") == self._scratch:

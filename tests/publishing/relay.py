@@ -75,6 +75,8 @@ class Relay(BaseHTTPRequestHandler):
             self._demand_permissions(request)
             if refusal := self._proxy.features.refusal(request):
                 self._refuse(*refusal)
+            if request.among:  # the server behind knows no other objects than those that are there
+                self._say(200, self._proxy.features.listed(request, {}))
             if request.operation == "batch":
                 self._batch(size)
             if request.operation == "delete":

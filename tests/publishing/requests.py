@@ -113,7 +113,7 @@ def read_request(method: str, target: str, size: int, beginning: bytes) -> Stora
         source=source,
         token=query.get("rewriteToken", ""),
         project=query.get("userProject", ""),
-        among=next((key for key in ("versions", "softDeleted") if query.get(key) == "true"), ""),
+        among=next((key for key in ("versions", "softDeleted") if query.get(key, "").lower() == "true"), ""),
         acl=query.get("projection") == "full" or "predefinedAcl" in query or "/acl" in parts.path,
     )
 

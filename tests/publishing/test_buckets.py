@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from redraw.errors import (
     StorageUnavailable,
     VerificationFailed,
 )
+from redraw.publish.bucket.layout import encode_record
 from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
+from redraw.publish.prune.index import ReleaseIndex
 from redraw.publish.prune.prune import prune_versions
 from redraw.publish.releases import list_releases
 from redraw.publish.verify import verify_version
@@ -272,3 +275,108 @@ def test_description_of_another_form_is_a_storage_error(
     through.features.kept = {"digits/a": {"size": "many"}}
     with pytest.raises(StorageError, match="expected an object's name, size, crc32c and generation"):
         storage.list("digits/")
+
+
+def test_prune_says_what_the_bucket_keeps_and_bills_of_what_is_removed(
+    bucket: str, through: FaultyProxy, tmp_path: Path
+) -> None:
+    _publish(bucket, tmp_path)
+    through.features.versioned = True
+    through.features.soft_deleted = "2099-01-08T00:00:00Z"
+    through.features.storage_class, through.features.created = "ARCHIVE", "2026-11-01T00:00:00Z"
+    looked = prune_versions(PruneRequest(model="digits", bucket=bucket, keep=1))
+    (early,) = looked.notes
+    assert re.match(r"\d{4,} bytes are paid for until 2027-11-01T00:00:00Z at the latest", early)
+    assert _prune(bucket).notes == (
+        early,
+        "object versioning keeps what was removed, and bills it, until a lifecycle rule deletes it",
+        "soft delete keeps what was removed, and bills it, until 2099-01-08T00:00:00Z",
+    )
+
+
+@pytest.mark.parametrize("batches", [True, False], ids=["batches", "one by one"])
+def test_prune_deletes_many_at_once_where_the_server_takes_that(
+    bucket: str, through: FaultyProxy, tmp_path: Path, batches: bool
+) -> None:
+    first, *_ = _publish(bucket, tmp_path)
+    through.features.batches = batches
+    through.requests.clear()
+    assert [gone.version for gone in _prune(bucket).removed] == [first]
+    operations = [request.operation for request in through.requests]
+    # The graph has none to come with; the next request has all that is left.
+    assert (operations.count("batch"), operations.count("delete")) == ((1, 1) if batches else (1, 7))
+    left = [item.name for item in open_storage(bucket).list(f"digits/{first}/")]
+    assert left == [item.name for item in open_storage(bucket).list(f"digits/reports/{first}/")] == []
+
+
+def test_delete_many_leaves_an_object_that_was_written_again(bucket: str, through: FaultyProxy) -> None:
+    storage = open_storage(bucket)
+    listed = [storage.create(f"digits/{number}", b"a") for number in range(250)]
+    again = storage.replace("digits/7", b"b", listed[7].generation)
+    through.faults = [
+        Fault(action=HangUp(), moment=Moment.ACTED, operation="batch", count=1)
+    ]  # an answer is lost
+    storage.delete_many(listed)
+    assert storage.list("digits/") == [again]
+    operations = [request.operation for request in through.requests]
+    assert (operations.count("batch"), operations.count("delete")) == (4, 0)
+
+
+def test_delete_many_says_of_what_it_may_not_delete_why(bucket: str, through: FaultyProxy) -> None:
+    storage = open_storage(bucket)
+    listed = [storage.create(f"digits/{number}", b"a") for number in range(5)]
+    through.features.kept = {"digits/3": {"temporaryHold": True}}
+    with pytest.raises(StorageForbidden, match="digits/3: .* under active Temporary hold"):
+        storage.delete_many(listed)
+    assert [item.name for item in storage.list("digits/")] == ["digits/3"]
+
+
+def test_prune_reads_of_a_long_history_what_changed(
+    bucket: str, through: FaultyProxy, tmp_path: Path
+) -> None:
+    times = [f"2024-0{month}-{day:02}T00:00:00Z" for month in range(1, 4) for day in range(1, 8)]
+    for number, time in enumerate(times):
+        write_export(tmp_path / str(number), small_files(time.encode()), time).publish(bucket)
+    _prune(bucket)
+    write_export(tmp_path / "new", small_files(b"new"), "2024-04-01T00:00:00Z").publish(bucket)
+    for name in ("index.json", ""):  # with the index, then without it
+        through.requests.clear()
+        looked = prune_versions(PruneRequest(model="digits", bucket=bucket, keep=1))
+        assert [gone.version for gone in looked.removed] == [2024030600000000]
+        read = [r.name for r in through.requests if r.operation == "read" and "/releases/2" in r.name]
+        assert len(read) == (2 if name else 22)
+        if name:
+            storage = open_storage(bucket)
+            (index,) = storage.list("digits/releases/index.json")
+            storage.delete(index.name, index.generation)
+
+
+def test_prune_does_not_believe_an_index_that_others_wrote(
+    bucket: str, through: FaultyProxy, tmp_path: Path
+) -> None:
+    versions = _publish(bucket, tmp_path)
+    write_export(tmp_path / "4", small_files(b"4"), "2024-05-04T00:00:00Z").publish(bucket)
+    _prune(bucket)
+    storage, name = open_storage(bucket), "digits/releases/index.json"
+    found = storage.read_with_generation(name)
+    assert found is not None
+    index = ReleaseIndex.from_text(found[0], name)
+    gone = next(entry for entry in index.releases if entry.version == versions[0])
+    raised = replace(gone, version=2099010100000000, pruned_at=None)
+    standing = tuple(replace(entry, pushed_at="2020-01-01T00:00:00Z") for entry in index.releases)
+    for forged in (replace(index, releases=standing), replace(index, releases=(raised, *index.releases))):
+        current = storage.read_with_generation(name)
+        assert current is not None
+        storage.replace(name, encode_record(forged), current[1])
+        request = PruneRequest(model="digits", bucket=bucket, keep=0, keep_days=1)
+        assert prune_versions(request).removed == ()
+
+
+def test_prune_removes_what_a_push_left_that_was_stopped_while_its_version_was_pruned(
+    bucket: str, through: FaultyProxy, tmp_path: Path
+) -> None:
+    first, *_ = _publish(bucket, tmp_path)
+    assert [gone.version for gone in _prune(bucket).removed] == [first]
+    open_storage(bucket).create(f"digits/{first}/saved_model.pb", b"graph")  # and the push was killed
+    assert _prune(bucket).removed == ()
+    assert open_storage(bucket).list(f"digits/{first}/") == []

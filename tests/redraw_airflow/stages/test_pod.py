@@ -249,6 +249,21 @@ def test_run_stage_of_a_pod_that_failed_fails_as_a_process_does(
     assert type(raised.value) is error
 
 
+@pytest.mark.parametrize("code", [0, None], ids=["ended well", "vanished"])
+def test_run_stage_of_a_pod_that_cannot_be_read_raises_what_the_operator_says(
+    code: int | None, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = end(0, "", RUN)
+
+    def lose(context: Any) -> None:
+        pod._ended = None if code is None else pod.container
+        raise AirflowException("the sidecar is gone")
+
+    monkeypatch.setattr(pod, "execute_sync", lose)
+    with pytest.raises(AirflowException, match="the sidecar is gone"):
+        pod.run_stage(cast(Any, context), None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "work", "reported"),
     [

@@ -5,7 +5,6 @@
 import functools
 from typing import Annotated
 
-from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query, Request, Response
 
 from redraw.definition.registry import find_model, list_problems
@@ -14,6 +13,7 @@ from redraw.publish.browse import Browser, ModelRow
 from redraw.publish.version_rows import VersionRow, headline_metric
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
+from redraw_airflow.web.compat import SessionDep
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, Text
 from redraw_airflow.web.server.buckets import BrowserDep, CatalogueCounts, CountsDep

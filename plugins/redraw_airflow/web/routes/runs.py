@@ -4,9 +4,9 @@
 
 from typing import Annotated
 
-from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Path, Request, Response
 
+from redraw_airflow.web.compat import SessionDep
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.views.run_records import TaskPlace, find_records, find_states
 

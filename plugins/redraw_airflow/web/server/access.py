@@ -7,14 +7,8 @@ or starts something has to come from one of these pages.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
-from airflow.configuration import conf
-from airflow.models.dag import DagModel
 from fastapi import HTTPException, Request
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
@@ -22,9 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from redraw.errors import InvalidSetting
 from redraw_airflow.settings import PUBLISHING_DAGS, TRY_IT
-
-if TYPE_CHECKING:
-    from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+from redraw_airflow.web.compat import (
+    DagAccessEntity,
+    GetUserDep,
+    dag_exists,
+    is_allowed,
+    requires_access_dag,
+)
 
 __all__ = [
     "SameSiteOnly",
@@ -50,27 +48,19 @@ def reading_user(user: GetUserDep) -> None:
     Raises:
         HTTPException: 401 without a user, 403 without the right.
     """
-    _demand(any(_allowed(user, "GET", dag_id) for dag_id in PUBLISHING_DAGS.read()), "read")
+    _demand(any(is_allowed(user, "GET", dag_id) for dag_id in PUBLISHING_DAGS.read()), "read")
 
 
 def acting_user(user: GetUserDep) -> None:
     """Demand the right to start a DAG that publishes; raises as `reading_user`."""
     dag_ids = PUBLISHING_DAGS.read()
-    _demand(any(_allowed(user, "POST", dag_id, DagAccessEntity.RUN) for dag_id in dag_ids), "start")
+    _demand(any(is_allowed(user, "POST", dag_id, DagAccessEntity.RUN) for dag_id in dag_ids), "start")
 
 
 def _demand(allowed: bool, what: str) -> None:
     if not allowed:
         dag_ids = ", ".join(PUBLISHING_DAGS.read())
         raise HTTPException(403, f"expected the right to {what} one of the DAGs {dag_ids}, found none.")
-
-
-def _allowed(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:
-    teams = conf.getboolean("core", "multi_team", fallback=False)
-    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id) if teams else None)
-    return get_auth_manager().is_authorized_dag(
-        method=method, access_entity=entity, details=details, user=user
-    )
 
 
 def keep_user(request: Request, user: GetUserDep) -> None:
@@ -84,9 +74,9 @@ def may_run(request: Request, dag_id: str) -> bool:
     Airflow's API decides again when they do it.
     """
     user = getattr(request.state, "redraw_user", None)
-    if user is None or not _exists(dag_id):
+    if user is None or not dag_exists(dag_id):
         return False
-    return _allowed(user, "POST", dag_id, DagAccessEntity.RUN)
+    return is_allowed(user, "POST", dag_id, DagAccessEntity.RUN)
 
 
 def may_publish(request: Request) -> bool:
@@ -97,12 +87,7 @@ def may_publish(request: Request) -> bool:
 def publishing_dag() -> str:
     """The DAG that a page names for a first publication: the first that exists, or else is configured."""
     dag_ids = PUBLISHING_DAGS.read()
-    return next(filter(_exists, dag_ids), dag_ids[0])
-
-
-def _exists(dag_id: str) -> bool:
-    dag = DagModel.get_dagmodel(dag_id)
-    return dag is not None and not dag.is_stale
+    return next(filter(dag_exists, dag_ids), dag_ids[0])
 
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from airflow.models.dagrun import DagRun
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from redraw.definition.registry import default_model
 from redraw.records.times import format_time
 from redraw_airflow.settings import PUBLISHING_DAGS
+from redraw_airflow.web.compat import DagRun
 
 __all__ = ["LastRun", "find_last_runs"]
 

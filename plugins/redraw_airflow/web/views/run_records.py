@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from sqlalchemy import Text, case, cast, func, select
 from sqlalchemy.orm import Session
 
@@ -24,6 +22,7 @@ from redraw.records import (
 )
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import PruneReport
+from redraw_airflow.web.compat import TaskInstance, XComModel
 
 __all__ = ["TaskPlace", "TaskRecord", "find_records", "find_states"]
 

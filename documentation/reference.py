@@ -1,0 +1,265 @@
+"""Pages of the reference, generated from code; `make reference` writes them into docs/reference.
+
+They are committed, so that they can be read in the repository; a test fails if one is out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import redraw.errors
+import redraw.records
+import redraw.records.results
+from redraw.__main__ import COMMANDS, Command
+from redraw.errors import RedrawError, UsageError
+from redraw.names import ModelName
+from redraw.records import Record
+from redraw.records.codec import json_key
+from redraw.records.schema import SCHEMA
+from redraw.uri import Uri
+from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck
+from redraw_airflow.settings import SETTINGS
+
+__all__ = ["PAGES", "make_page", "public_names", "write_reference"]
+
+
+def write_reference(folder: Path) -> None:
+    """Write every page."""
+    for name in PAGES:
+        (folder / name).write_text(make_page(name))
+
+
+def make_page(name: str) -> str:
+    """The text of a page: its introduction, and what the code says."""
+    introduction = Path(__file__).with_name("intros") / name
+    return introduction.read_text() + "\n" + PAGES[name]()
+
+
+def _commands() -> str:
+    return "\n".join(_command(name, command) for name, command in COMMANDS.items())
+
+
+def _command(name: str, command: Command) -> str:
+    rows = [_flag(declared, command.request) for declared in fields(command.request)]
+    table = ["| Flag | What it says |", "|---|---|", *rows] if rows else ["It has no flags."]
+    lines = [f"## {name}\n", f"{command.request.__doc__}\n", *table]
+    return "\n".join(lines) + f"\n\nPrints {_record_link(_returned(command.verb))}.\n"
+
+
+def _flag(declared: Field[Any], request: type) -> str:
+    hint = typing.get_type_hints(request)[declared.name]
+    key = json_key(declared)
+    text = declared.metadata["help"].replace("|", "\\|")
+    dashed = f"--{key.replace('_', '-')}"
+    flag = f"`{key.upper() if declared.metadata.get('positional') else dashed}`"
+    if declared.default is MISSING and declared.default_factory is MISSING:
+        text += " **(required)**"
+    elif choices := _choices(hint):
+        text += ": " + ", ".join(f"`{choice}`" for choice in choices)
+    elif declared.default not in (None, "", False, (), MISSING):
+        text += f" (`{declared.default}`)" if "default" not in text else ""
+    return f"| {flag} | {text} |"
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    members = get_args(hint) if get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    return next((get_args(member) for member in members if get_origin(member) is typing.Literal), ())
+
+
+def _source(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    return Path(typing.cast(str, typing.cast(ModuleSpec, spec).origin))
+
+
+def _function(name: str) -> ast.FunctionDef:
+    """The definition of `module:function`, without importing TensorFlow."""
+    module, _, function = name.partition(":")
+    tree = ast.parse(_source(module).read_text())
+    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+
+
+def _returned(verb: str) -> str:
+    return ast.unparse(typing.cast(ast.expr, _function(verb).returns))
+
+
+def _record_link(returned: str) -> str:
+    links = [f"[`{name}`](records.md#{name.lower()})" for name in re.findall(r"\w+", returned)]
+    return "a record: " + " or ".join(links)
+
+
+def _settings() -> str:
+    rows = [
+        f"| `{setting.variable}` | {f'`{setting.name}`' if setting.configurable else ''} |"
+        f" {setting.description} | {setting.unset} |"
+        for setting in SETTINGS
+    ]
+    return "| Variable | Option | What it says | Default |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _errors() -> str:
+    tree = (redraw.errors.__doc__ or "").split("\n\n")[1]
+    errors = "".join(_error(error) for error in _descendants(RedrawError))
+    return f"```text\n{textwrap.dedent(tree)}\n```\n{errors}"
+
+
+def _descendants(error: type[RedrawError]) -> Iterator[type[RedrawError]]:
+    for child in sorted(error.__subclasses__(), key=lambda child: child.__name__):
+        if child.__module__ == redraw.errors.__name__:
+            yield child
+            yield from _descendants(child)
+
+
+def _error(error: type[RedrawError]) -> str:
+    parent = error.__bases__[0].__name__
+    kind = f"A kind of [`{parent}`](#{parent.lower()}). " if parent != "RedrawError" else ""
+    retry = "A retry can help." if error.retryable else "A retry without a change fails again."
+    status = 2 if issubclass(error, UsageError) else 1
+    return (
+        f"\n## {error.__name__}\n\n{_first_paragraph(error.__doc__)}\n\n{kind}{retry} Exit status {status}.\n"
+    )
+
+
+def _checks() -> str:
+    return "\n".join(_check(check) for check in (*PLAN[:-1], *PLAN_OF_RECORDINGS, PLAN[-1]))
+
+
+def _check(check: PlannedCheck) -> str:
+    function = _function(f"redraw.validate.checks.{check.function}")
+    said = (ast.get_docstring(function) or "").split("\n\nRaises:")[0].split("\n\nSource:")[0]
+    said = re.sub(rf": (the check )?`{check.name}`\.", ".", said)
+    needs = ", ".join(f"[`{name}`](#{name})" for name in check.needs)
+    after = f"Is done only after {needs} passed." if needs else "Is always done."
+    recorded = " Only of a recorded definition." if check in PLAN_OF_RECORDINGS else ""
+    return f"## {check.name}\n\n{said}\n\n{after}{recorded}\n"
+
+
+def _records() -> str:
+    return "\n".join(_record(cls) for cls in _record_classes())
+
+
+def _record_classes() -> Iterable[type]:
+    modules = (redraw.records, redraw.records.results)
+    found = {getattr(module, name) for module in modules for name in module.__all__}
+    classes = {cls for cls in found if isinstance(cls, type) and is_dataclass(cls) and cls is not Record}
+    for cls in tuple(classes):
+        classes |= _parts(cls)
+    return sorted(classes, key=lambda cls: cls.__name__)
+
+
+def _parts(cls: type) -> set[type]:
+    """The dataclasses that a record's fields hold."""
+    waiting, found = list(typing.get_type_hints(cls).values()), set()
+    while waiting:
+        hint = waiting.pop()
+        if isinstance(hint, type) and is_dataclass(hint) and hint not in found:
+            found.add(hint)
+            waiting += typing.get_type_hints(hint).values()
+        waiting += get_args(hint)
+    return found
+
+
+def _record(cls: type) -> str:
+    described = _attributes(cls.__doc__ or "")
+    hints = typing.get_type_hints(cls, include_extras=False)
+    rows = [
+        f"| `{json_key(declared)}` | {_type_text(hints[declared.name])} | {described.get(declared.name, '')}"
+        f"{_default(declared)} |"
+        for declared in fields(cls)
+    ]
+    number = getattr(cls, SCHEMA, None) if issubclass(cls, Record) else None
+    schema = f"\n\nStored with `schema` {number}." if number is not None else ""
+    return (
+        f"## {cls.__name__}\n\n{_first_paragraph(cls.__doc__)}{schema}\n\n"
+        "| Key | Type | What |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _default(declared: Field[Any]) -> str:
+    optional = declared.default is not MISSING or declared.default_factory is not MISSING
+    return " Optional." if optional else ""
+
+
+def _attributes(doc: str) -> dict[str, str]:
+    """Attribute to description, of a docstring in Google's style."""
+    section = re.search(r"^ *Attributes:\n(.*?)(?=\n\s*\n|\Z)", doc, re.MULTILINE | re.DOTALL)
+    if section is None:
+        return {}
+    found = re.findall(r"^ {4,8}(\w+): (.*?)(?=^ {4,8}\w+: |\Z)", section[1] + "\n", re.MULTILINE | re.DOTALL)
+    return {name: " ".join(text.split()).replace("|", "\\|") for name, text in found}
+
+
+def _type_text(hint: Any) -> str:
+    if get_origin(hint) in (types.UnionType, typing.Union):
+        return " or ".join(_type_text(member) for member in get_args(hint))
+    if get_origin(hint) is typing.Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(hint))
+    if hint is type(None):
+        return "`null`"
+    if get_origin(hint) is tuple:
+        return f"list of {_type_text(get_args(hint)[0])}"
+    if get_origin(hint) is not None and len(get_args(hint)) == 2:
+        return f"object of {_type_text(get_args(hint)[1])}"
+    if isinstance(hint, type) and is_dataclass(hint):
+        return f"[`{hint.__name__}`](#{hint.__name__.lower()})"
+    names = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Any: "any"}
+    names |= {ModelName: "a model's name", Uri: "path or `gs://` URI"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _first_paragraph(doc: str | None) -> str:
+    return " ".join((doc or "").split("\n\n")[0].split())
+
+
+def public_names(package: str) -> dict[str, str]:
+    """Public name to the module that has it, as a package's `__init__.pyi` says."""
+    tree = ast.parse(_source(package).with_suffix(".pyi").read_text())
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))
+    return {alias.name: node.module for node in imports for alias in node.names if node.module}
+
+
+def _python() -> str:
+    def kind(name: str, module: str) -> str | None:
+        if module.startswith(("redraw.errors", "redraw.records")):
+            return None
+        if module == "redraw.definition":
+            return "Definitions"
+        return "Requests" if name.endswith("Request") else "Verbs"
+
+    return _directives("redraw", ("Definitions", "Verbs", "Requests"), kind)
+
+
+def _airflow() -> str:
+    def kind(name: str, module: str) -> str:
+        if module == "redraw_airflow.dags":
+            return "DAG functions"
+        return "Operators" if name.endswith("Operator") else "Others"
+
+    return _directives("redraw_airflow", ("DAG functions", "Operators", "Others"), kind)
+
+
+def _directives(package: str, kinds: tuple[str, ...], kind: Callable[[str, str], str | None]) -> str:
+    """What mkdocstrings replaces by signatures and docstrings, name by name."""
+    named = [(kind(name, module), f"::: {module}.{name}") for name, module in public_names(package).items()]
+    sections = ("\n\n".join([f"## {title}", *(line for of, line in named if of == title)]) for title in kinds)
+    return "\n\n".join(sections) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": _commands,
+    "settings.md": _settings,
+    "errors.md": _errors,
+    "checks.md": _checks,
+    "records.md": _records,
+    "python.md": _python,
+    "airflow.md": _airflow,
+}

@@ -1,0 +1,59 @@
+"""Private APIs of Airflow's API server and its database, which the pages rest on.
+
+Airflow documents neither its auth manager's Python interface for plugins nor its tables. Its REST API offers
+both, but a page would have to ask it over HTTP from within the same process. This module ends when Airflow
+has a client for that (apache/airflow#68874). tests/redraw_airflow/web/test_compat.py fails when one of these
+APIs changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+
+from redraw_airflow.compat import airflow_configuration
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+
+__all__ = [
+    "DagAccessEntity",
+    "DagRun",
+    "GetUserDep",
+    "SessionDep",
+    "TaskInstance",
+    "XComModel",
+    "dag_exists",
+    "is_allowed",
+    "requires_access_dag",
+]
+
+
+def is_allowed(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:
+    """Whether a user has a right on a DAG, or on what belongs to it; the DAG needs not exist.
+
+    Args:
+        user: What `GetUserDep` gives.
+        method: `GET` to read, `POST` to start.
+        dag_id: The DAG.
+        entity: Its runs, its XComs, …; None for the DAG itself.
+    """
+    teams = airflow_configuration().getboolean("core", "multi_team", fallback=False)
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id) if teams else None)
+    return get_auth_manager().is_authorized_dag(
+        method=method, access_entity=entity, details=details, user=user
+    )
+
+
+def dag_exists(dag_id: str) -> bool:
+    """Whether Airflow's DAG processor has found a DAG, and it was there when last looked for."""
+    dag = DagModel.get_dagmodel(dag_id)
+    return dag is not None and not dag.is_stale
