@@ -15,13 +15,13 @@ import uuid
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import google_crc32c
 
 from tests.publishing.requests import StorageRequest
 
-__all__ = ["Features", "run_batch", "upload_checksums"]
+__all__ = ["Features", "as_multipart", "run_batch", "upload_checksums"]
 
 Refusal = tuple[int, str]
 
@@ -38,6 +38,7 @@ class Features:
         soft_deleted: Until when what is deleted can be restored.
         storage_class: Of every object.
         created: When every object was made; as it was if it is empty.
+        media: Whether uploads of content alone are held to their precondition and checksum.
         batches: Whether many deletions may come in one request.
         kept: Part of a name to what an object's description says in addition: a hold, or until when it is
             retained. Such an object can be neither deleted nor replaced.
@@ -51,6 +52,7 @@ class Features:
     soft_deleted: str = ""
     storage_class: str = ""
     created: str = ""
+    media: bool = False
     batches: bool = True
     kept: dict[str, dict[str, object]] = field(default_factory=dict)
     gone: list[dict[str, Any]] = field(default_factory=list)
@@ -122,13 +124,28 @@ def run_batch(
     return f"multipart/mixed; boundary={boundary}", ("".join(parts) + f"--{boundary}--\r\n").encode()
 
 
-def upload_checksums(content_type: str, body: bytes) -> tuple[str, str]:
-    """The crc32c that a multipart upload declares, and that of the content that arrived; both in base64."""
-    boundary = content_type.partition("boundary=")[2].encode()
-    _, metadata, content, _ = body.split(b"--" + boundary)
-    declared = json.loads(metadata.partition(b"\r\n\r\n")[2])["crc32c"]
-    crc32c = google_crc32c.value(content.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n"))
-    return declared, base64.b64encode(crc32c.to_bytes(4, "big")).decode()
+def upload_checksums(content_type: str, hashes: str | None, body: bytes) -> tuple[str, str]:
+    """The crc32c that an upload declares, and that of the content that arrived; both in base64."""
+    if hashes:
+        declared, content = hashes.removeprefix("crc32c="), body
+    else:
+        boundary = content_type.partition("boundary=")[2].encode()
+        _, metadata, part, _ = body.split(b"--" + boundary)
+        declared = json.loads(metadata.partition(b"\r\n\r\n")[2])["crc32c"]
+        content = part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+    return declared, base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+
+
+def as_multipart(target: str, checksum: str, body: bytes) -> tuple[str, str, bytes]:
+    """An upload of content alone as one that the server holds to its precondition: target, type and body."""
+    parts = urlsplit(target)
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    metadata = json.dumps({"name": query.pop("name"), "crc32c": checksum}).encode()
+    boundary = uuid.uuid4().hex.encode()
+    content = b"--%b\r\nContent-Type: application/json\r\n\r\n%b\r\n" % (boundary, metadata)
+    content += b"--%b\r\nContent-Type: a/b\r\n\r\n%b\r\n--%b--\r\n" % (boundary, body, boundary)
+    kind = f"multipart/related; boundary={boundary.decode()}"
+    return f"{parts.path}?{urlencode(query | {'uploadType': 'multipart'})}", kind, content
 
 
 def _run(features: Features, upstream: http.client.HTTPConnection, target: str) -> Refusal:

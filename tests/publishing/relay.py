@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from tests.publishing.faults import Fault, Flip, Hang, HangUp, Kill, Moment, Refuse, Wait
-from tests.publishing.features import run_batch, upload_checksums
+from tests.publishing.features import as_multipart, run_batch, upload_checksums
 from tests.publishing.requests import StorageRequest, permissions_by_bucket, read_request
 
 if TYPE_CHECKING:
@@ -135,14 +135,21 @@ class Relay(BaseHTTPRequestHandler):
 
     def _unaltered(self, request: StorageRequest, size: int) -> bytes | None:
         """An upload as it arrived, if the proxy checks it as the real service does."""
-        if self._proxy.altering or request.operation not in ("create", "replace"):
+        alone = self._proxy.features.media and "uploadType=media" in self.path
+        checked = alone or not self._proxy.altering
+        if not checked or request.operation not in ("create", "replace"):
             return None
         body = b"".join(self._in_halves(cast(BinaryIO, self.rfile), size, Moment.SENDING))
         self._unread = 0
         self._proxy.count(sent=size)
-        declared, found = upload_checksums(self.headers["Content-Type"], body)
+        kind, hashes = self.headers["Content-Type"], self.headers.get("X-Goog-Hash")
+        declared, found = upload_checksums(kind, hashes, body)
         if declared != found:
             self._refuse(400, f'Provided CRC32C "{declared}" doesn\'t match calculated CRC32C "{found}".')
+        if alone:  # which the server behind holds to nothing
+            self.path, kind, body = as_multipart(self.path, declared, body)
+            self.headers.replace_header("Content-Type", kind)
+            self.headers.replace_header("Content-Length", str(len(body)))
         return body
 
     def _send(self, size: int, body: bytes | None) -> None:

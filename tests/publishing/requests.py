@@ -99,7 +99,7 @@ def read_request(method: str, target: str, size: int, beginning: bytes) -> Stora
     if _COPY_TO in place["name"]:
         source, target = place["bucket"], place["name"].partition(_COPY_TO)[2]
         place["bucket"], _, place["name"] = target.partition("/o/")
-    name = unquote(place["name"]) or query.get("prefix", "")
+    name = unquote(place["name"]) or query.get("prefix", query.get("name", ""))
     if place["service"] == "upload" and (named := _NAME_IN_METADATA.search(beginning)):
         name = named[1].decode()
     operation = _operation(method, place, query, source) if found else "other"

@@ -28,7 +28,7 @@ from redraw.publish.verify import verify_version
 from redraw.records import Release
 from redraw.requests import LiveRequest, MirrorRequest, PruneRequest, ReleasesRequest, VerifyRequest
 from redraw.storage.gcs_retry import Patience, Progress
-from redraw.storage.opening import Absent, open_storage, write_uri
+from redraw.storage.opening import Absent, AlreadyThere, FileAltered, open_storage, write_uri
 from tests.publishing.exports import small_files, write_export
 from tests.publishing.faults import Fault, Flip, HangUp, Moment, Refuse
 from tests.publishing.proxy import FaultyProxy
@@ -249,6 +249,30 @@ def test_download_that_was_interrupted_goes_on_where_it_stopped(
     assert (tmp_path / "copy").read_bytes() == source.read_bytes()
     assert [request.operation for request in through.requests].count("read") == 2
     assert through.fetched < 1.2 * source.stat().st_size
+
+
+@pytest.mark.parametrize("honoured", [True, False])
+def test_large_file_is_sent_alone_where_the_server_honours_precondition_and_checksum(
+    bucket: str, through: FaultyProxy, tmp_path: Path, honoured: bool
+) -> None:
+    through.features.media = honoured
+    source = tmp_path / "shard"
+    source.write_bytes(b"weights" * 1_300_000)
+    storage = open_storage(bucket)
+    through.faults = [Fault(action=HangUp(), moment=Moment.SENDING, operation="create", name="m/a", count=1)]
+    stored = storage.create("m/a", source)
+    with pytest.raises(AlreadyThere):
+        storage.create("m/a", source)
+    with pytest.raises(FileAltered):
+        storage.create("m/b", source, sha256="0" * 64)
+    assert storage.list() == [stored]  # nothing is left of the trial, nor of the altered file
+    trials = [request for request in through.requests if "/.redraw-" in request.name]
+    assert [request.operation for request in trials] == (
+        ["replace", "create"] if honoured else ["replace", "delete"]
+    )
+    (tmp_path / "copy").unlink(missing_ok=True)
+    storage.download("m/a", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == source.read_bytes()
 
 
 def test_object_with_wrong_bytes_is_reported_with_the_command_that_removes_it(

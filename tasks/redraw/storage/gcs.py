@@ -20,6 +20,7 @@ from redraw.storage.gcs_described import demand_stored, describe_blob, describe_
 from redraw.storage.gcs_download import SmallContent, TooLarge, fetch
 from redraw.storage.gcs_errors import translating
 from redraw.storage.gcs_gone import find_gone
+from redraw.storage.gcs_media import MediaUploads
 from redraw.storage.gcs_retry import Patience, Progress
 from redraw.storage.gcs_session import connect
 from redraw.storage.gcs_upload import Upload, copy_object
@@ -62,6 +63,7 @@ class GcsStorage:
         with translating(self._uri, "credentials"):
             self._client, self._session = connect(os.environ.get("STORAGE_EMULATOR_HOST"))
         self._bucket = self._client.bucket(uri.bucket)
+        self._media = MediaUploads(self._session, self._patience)
 
     @property
     def uri(self) -> BucketUri:
@@ -264,6 +266,7 @@ class GcsStorage:
 
     def _sent(self, upload: Upload, refused: type[Exception]) -> StoredObject:
         uri, progress = f"gs://{upload.bucket}/{upload.name}", Progress()
+        upload = self._media.prefer(upload)
         send = functools.partial(upload.send, self._session, self._patience.silence, progress)
         with translating(uri, _REPLACE if upload.generation else _CREATE):
             try:
