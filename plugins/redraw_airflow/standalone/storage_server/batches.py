@@ -51,4 +51,5 @@ def encode_answers(answers: Sequence[tuple[str, HTTPStatus, str]]) -> tuple[str,
 
 
 def _error(status: HTTPStatus, message: str) -> str:
-    return json.dumps({"error": {"code": int(status), "message": message}}) if message else ""
+    error = {"error": {"code": int(status), "message": message}}
+    return json.dumps(error, allow_nan=False) if message else ""
