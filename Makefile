@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # The folder that holds tests/ and benchmarks/; Redraw itself is installed into .venv, where it lies.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test test-distributed test-versions packages lint dist bench fuzz mutants screenshots lock reference
+.PHONY: help setup run status stop clean test test-distributed test-versions packages lint dist bench fuzz mutants screenshots lock docs reference
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -23,6 +23,7 @@ help:
 	@echo "make dist    the wheel and the source distribution, in dist/"
 	@echo "make bench   what it costs, versus doing without: BENCHMARKS=\"dag-parse commands\" picks some"
 	@echo "make screenshots  the documentation's pictures of the pages, made again"
+	@echo "make docs    the documentation site, in .redraw/site: without network, and with warnings as errors"
 	@echo "make reference  the pages of docs/reference that are made from code, made again"
 	@echo "make fuzz    damage what every parser reads at random, for as long as is asked: CASES=1000000 a parser, from SEED=1"
 	@echo "make mutants  plant small slips in a copy and count those that the nearest tests catch: MUTANTS=40 SEED=1 PACKAGES=web"
@@ -50,6 +51,10 @@ PICTURES := model graphs beside backfill reexport
 screenshots: $(ENVIRONMENT) packages
 	.venv/bin/python -m pytest -q tests/browser
 	cp $(PICTURES:%=.redraw/pictures/%.png) docs/pictures/
+
+# A test builds it too, so 'make test' fails on a warning or a broken link.
+docs: $(ENVIRONMENT)
+	@.venv/bin/python -m documentation site
 
 # Pages of docs/reference; a test says when they are not up to date.
 reference: $(ENVIRONMENT)

@@ -1,7 +1,17 @@
-"""`python -m documentation reference`: write the generated pages."""
+"""Make the documentation: `python -m documentation reference` or `python -m documentation site`."""
 
-from pathlib import Path
+import argparse
+import sys
 
 from documentation.reference import write_reference
+from documentation.site import ROOT, SiteError, build_site
 
-write_reference(Path(__file__).parent.parent / "docs" / "reference")
+_parser = argparse.ArgumentParser(prog="documentation", description=__doc__)
+_parser.add_argument("what", choices=("reference", "site"))
+if _parser.parse_args().what == "reference":
+    write_reference(ROOT / "docs" / "reference")
+else:
+    try:
+        sys.stdout.write(f"{build_site() / 'index.html'}\n")
+    except SiteError as err:
+        sys.exit(f"docs: {err}")

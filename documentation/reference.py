@@ -6,7 +6,9 @@ They are committed, so that they can be read in the repository; a test fails if 
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
+import pkgutil
 import re
 import textwrap
 import types
@@ -19,7 +21,6 @@ from typing import Any, get_args, get_origin
 
 import redraw.errors
 import redraw.records
-import redraw.records.results
 from redraw.__main__ import COMMANDS, Command
 from redraw.errors import RedrawError, UsageError
 from redraw.names import ModelName
@@ -148,12 +149,14 @@ def _records() -> str:
 
 
 def _record_classes() -> Iterable[type]:
-    modules = (redraw.records, redraw.records.results)
-    found = {getattr(module, name) for module in modules for name in module.__all__}
-    classes = {cls for cls in found if isinstance(cls, type) and is_dataclass(cls) and cls is not Record}
-    for cls in tuple(classes):
-        classes |= _parts(cls)
-    return sorted(classes, key=lambda cls: cls.__name__)
+    for module in pkgutil.walk_packages(redraw.records.__path__, "redraw.records."):
+        importlib.import_module(module.name)
+    found: set[type] = {
+        cls for cls in Record.__subclasses__() if cls.__module__.startswith("redraw.records.")
+    }
+    for cls in tuple(found):
+        found |= _parts(cls)
+    return sorted(found, key=lambda cls: cls.__name__)
 
 
 def _parts(cls: type) -> set[type]:
@@ -177,7 +180,7 @@ def _record(cls: type) -> str:
         for declared in fields(cls)
     ]
     number = getattr(cls, SCHEMA, None) if issubclass(cls, Record) else None
-    schema = f"\n\nStored with `schema` {number}." if number is not None else ""
+    schema = f"\n\nIts `schema` is {number}." if number is not None else ""
     return (
         f"## {cls.__name__}\n\n{_first_paragraph(cls.__doc__)}{schema}\n\n"
         "| Key | Type | What |\n|---|---|---|\n" + "\n".join(rows) + "\n"

@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Param
 
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
-from redraw_airflow.dags.forms import check_fields, mark_form, prune_form, roll_back_form
+from redraw_airflow.dags.forms import checked_by, mark_form, prune_form, roll_back_form
 from redraw_airflow.operators.training import MarkVersionOperator, PruneOperator, RollBackOperator
 
 __all__ = ["mark_version", "prune_versions", "roll_back_model"]
@@ -59,7 +59,7 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
         RollBackOperator(
             task_id="roll_back",
             model="{{ params.model }}",
-            pre_execute=check_fields,
+            pre_execute=checked_by(),
             version=param("version"),
             bucket=param("bucket"),
             reason=param("reason"),
@@ -84,7 +84,7 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
         MarkVersionOperator(
             task_id="mark",
             model="{{ params.model }}",
-            pre_execute=check_fields,
+            pre_execute=checked_by(),
             version=param("version"),
             mark=param("mark"),
             reason=param("reason"),
@@ -108,7 +108,7 @@ def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
         PruneOperator(
             task_id="prune",
             model="{{ params.model }}",
-            pre_execute=check_fields,
+            pre_execute=checked_by(),
             bucket=param("bucket"),
             keep=param("keep"),
             keep_days=param("keep_days"),

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.errors import RedrawError
+from redraw.errors import InvalidRecord, RedrawError
 from redraw.records import ExportedModel, ValidationReport
+from redraw.records.json_text import RECORD_BYTES
+from redraw.storage.credentials import provide_credentials
+from redraw.storage.opening import read_uri
+from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration
+from redraw_airflow.operators.allowed import WORK_FOLDERS, demand_allowed
 from redraw_airflow.operators.approval import (
     ApprovalRequest,
     approval_wanted,
@@ -26,8 +32,9 @@ from redraw_airflow.operators.approval import (
     describe_batch,
     describe_release,
 )
-from redraw_airflow.operators.inputs import AnyRecord, optional_text, setting, truth
-from redraw_airflow.settings import MODEL_BUCKET
+from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, optional_text, setting, truth
+from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
+from redraw_airflow.stages.credentials import connection_credentials
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -110,19 +117,18 @@ class ApproveReleaseOperator(_AskingOperator):
     and the picture of the graphs are.
 
     Args:
-        model: The definition's name.
-        saved_model: The export's record.
+        saved_model: The export's record, or its folder.
         report: The validation's report.
-        bucket: `gs://` URI of the model bucket.
         make_live: Whether the version is to become live, for the text.
-        wait_hours: How long to wait for an answer.
-        kwargs: As `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
+        kwargs: `model` is the definition's name, `bucket` the `gs://` URI of the model bucket, and
+            `wait_hours` how long to wait for an answer. The others are those of `ApprovalOperator`:
+            `assigned_users` says who may answer, `notifiers` who is notified.
     """
 
     template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
 
     def __init__(
-        self, *, saved_model: AnyRecord, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
+        self, *, saved_model: RecordOrUri, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.saved_model = saved_model
@@ -132,7 +138,7 @@ class ApproveReleaseOperator(_AskingOperator):
     def describe(self) -> ApprovalRequest:
         """The export, and what validation found of it."""
         return describe_release(
-            ExportedModel.from_json(self.saved_model),
+            _read_export(self.saved_model),
             ValidationReport.from_json(self.report),
             setting("bucket", self.bucket, MODEL_BUCKET),
             make_live=truth("make_live", self.make_live),
@@ -146,15 +152,25 @@ class ApproveReleaseOperator(_AskingOperator):
         return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
 
 
+def _read_export(saved_model: Any) -> ExportedModel:
+    """The export's record, as given or from the file next to its folder."""
+    if not isinstance(saved_model, str):
+        return ExportedModel.from_json(saved_model)
+    demand_allowed("saved_model", saved_model, [WORK_FOLDERS])
+    uri = Uri(saved_model).with_ending(".json")
+    provide_credentials(partial(connection_credentials, DEFAULT_CONNECTION))
+    content = read_uri(uri, RECORD_BYTES + 1)
+    if content is None:
+        raise InvalidRecord(f"{uri}: expected the record that export writes, got no such file. Export again.")
+    return ExportedModel.from_text(content, uri)
+
+
 class ApproveReexportOperator(_AskingOperator):
     """Wait until a person approves all that a run exports again, if the model's definition asks for it.
 
     Args:
-        model: The definition's name.
         plan: What the `PlanReexportOperator` returned.
-        bucket: `gs://` URI of the model bucket.
-        wait_hours: How long to wait for an answer.
-        kwargs: As `ApprovalOperator`.
+        kwargs: `model`, `bucket`, `wait_hours`, and those of `ApprovalOperator`.
     """
 
     template_fields = (*_AskingOperator.template_fields, "plan")

@@ -28,23 +28,21 @@ from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
     asking_run,
-    listed_texts,
     optional_choice,
     optional_integer,
     optional_text,
     setting,
+    waivers,
 )
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
-from redraw_airflow.stages.outcome import printed_record, read_record
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["PLAN_KEY", "REPORT_KEY", "PlanReexportOperator", "ReexportOperator"]
+__all__ = ["PLAN_KEY", "PlanReexportOperator", "ReexportOperator"]
 
-# XComs that are there whether the task succeeds or not.
+# The XCom of the batches, there even if there are none and the task is skipped.
 PLAN_KEY = "plan"
-REPORT_KEY = "report"
 
 _BATCH_SIZE = 50
 # Runs that stand for an interval; any other stands for what its form says.
@@ -140,17 +138,19 @@ class ReexportOperator(StageOperator):
         batch_label: What the mapped task is called, with `map_index_template="{{ task.batch_label }}"`.
         bucket: `gs://` URI of the model bucket.
         weights: `raw` or `average`; `default` leaves it to the definition.
-        waive: As `ValidateSavedModelOperator` takes it.
+        waive: As `ValidateSavedModelOperator` takes it, and so `waive_reason`.
+        waive_reason: Why.
         approval: What an `ApproveReexportOperator` returned; needed if the definition asks for approval.
         kwargs: As `StageOperator`.
     """
 
     template_fields = (
         *StageOperator.template_fields,
-        *("checkpoints", "bucket", "weights", "waive", "batch_label", "approval"),
+        *("checkpoints", "bucket", "weights", "waive", "waive_reason", "batch_label", "approval"),
     )
     places = {**StageOperator.places, "bucket": [BUCKETS], "checkpoints": [CATALOGUES, WORK_FOLDERS]}
     stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
+    reports = True
 
     def __init__(
         self,
@@ -160,6 +160,7 @@ class ReexportOperator(StageOperator):
         bucket: str | None = None,
         weights: str | None = None,
         waive: Sequence[str] | str | None = None,
+        waive_reason: str | None = None,
         approval: AnyRecord | None = None,
         **kwargs: Any,
     ) -> None:
@@ -170,6 +171,7 @@ class ReexportOperator(StageOperator):
         self.bucket = bucket
         self.weights = weights
         self.waive = waive
+        self.waive_reason = waive_reason
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ReexportRequest`; each try writes to a folder of its own."""
@@ -178,7 +180,7 @@ class ReexportOperator(StageOperator):
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
-            "waive": listed_texts(self.waive),
+            "waive": waivers(self.waive, self.waive_reason),
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
@@ -186,15 +188,6 @@ class ReexportOperator(StageOperator):
         approved_by = (self.approval or {}).get("approved_by")
         demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
         return asking_run(context)
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Do the batch; raises as `StageOperator`."""
-        finished = self.finish_stage(context)
-        report = printed_record(finished, ReexportReport)
-        if report is not None:
-            self.keep_record(report)
-            context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
-        return read_record(finished, ReexportReport).to_json()
 
 
 def _batch(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:

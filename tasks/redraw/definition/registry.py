@@ -55,6 +55,7 @@ class FoundModel:
         approval_by_another: Whether that person is not the one who started the run.
         legacy_keras: Whether TensorFlow's own Keras has to be Keras 2 where it runs.
         metrics: Those that it sets bounds for.
+        trains: Whether it can be trained, as far as its text says.
         problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
     """
 
@@ -66,6 +67,7 @@ class FoundModel:
     approval_by_another: bool = False
     legacy_keras: bool = False
     metrics: tuple[str, ...] = ()
+    trains: bool = True
     problem: str = ""
 
 
@@ -265,6 +267,7 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
         approval_by_another=text.approval_by_another,
         legacy_keras=text.legacy_keras,
         metrics=text.metrics,
+        trains=text.trains,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )
 

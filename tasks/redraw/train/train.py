@@ -46,7 +46,7 @@ def train_model(request: TrainRequest) -> TrainingRun:
 
     Raises:
         UnknownModel: No definition of that name.
-        InvalidDefinition: The definition cannot be drawn or trained.
+        InvalidDefinition: The definition cannot be drawn, or only exports.
         OutputExists: The folder holds something else.
         CheckpointMismatch: The folder, or the warm start, belongs to another model.
         CheckpointNotFound: The catalogue has no checkpoint as the warm start names it, or several.
@@ -57,6 +57,7 @@ def train_model(request: TrainRequest) -> TrainingRun:
         DiskFull: No space for a checkpoint; the ones before it remain.
     """
     definition = load_definition(request.model)
+    definition.check_trainable()
     placing = place_training(request, definition)
     started = time.monotonic()
     with placing.folder(request.out) as folder, writing_to(folder.path):

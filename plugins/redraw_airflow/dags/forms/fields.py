@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.definition.registry import FoundModel, default_model, list_models, list_problems
-from redraw.errors import InvalidDefinition, InvalidSetting, RedrawError
+from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
+from redraw.validate.plan import EVERY_CHECK, demand_checks
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, Place, demand_allowed
+from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.inputs import waivers
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ __all__ = [
     "bucket_field",
     "catalogue_field",
     "check_fields",
+    "checked_by",
     "model_field",
     "optional_field",
     "reason_field",
+    "check_waivers",
     "waive_field",
+    "waive_reason_field",
     "weights_field",
 ]
 
@@ -44,32 +49,46 @@ _BOUNDS: Mapping[str, Mapping[str, int]] = {
 _PLACES: Mapping[str, Sequence[Place]] = {
     "bucket": [BUCKETS],
     "catalogue": [CATALOGUES],
+    "saved_model": [WORK_FOLDERS],
     "warm_start": [CATALOGUES, WORK_FOLDERS],
 }
+
+
+def checked_by(*checks: Callable[[Context], None]) -> Callable[[Context], None]:
+    """The `pre_execute` of a DAG's first task: `check_fields`, then more checks, before anything starts.
+
+    A check raises a `RedrawError`: the task fails by it at once, and leaves it as the XCom `failure`.
+    """
+
+    def check(context: Context) -> None:
+        task = context["task"]
+        stage, model = getattr(task, "stage", task.task_id), str(context["params"].get("model"))
+        with keeping_failure(context, stage, model):
+            for one in (check_fields, *checks):
+                one(context)
+
+    return check
 
 
 def check_fields(context: Context) -> None:
     """Refuse a run that sets what its form does not have, or names a place that is not allowed.
 
-    It is the `pre_execute` of a DAG's first task: nothing has started.
-
     Args:
         context: Airflow's.
 
     Raises:
-        AirflowFailException: The form has no such field, or the place is elsewhere.
+        InvalidRequest: The form has no such field, or the place is elsewhere.
     """
     fields = context["dag"].params.keys()
     if unknown := sorted(set(context["dag_run"].conf or {}) - set(fields)):
-        raise AirflowFailException(
+        raise InvalidRequest(
             f"conf: expected fields of the form ({', '.join(fields)}), got {', '.join(unknown)!r:.200}."
             " Correct the spelling, or leave them out."
         )
-    try:
-        for name, places in _PLACES.items():
+    for name, places in _PLACES.items():
+        # What a form does not have depends on no setting of it.
+        if name in fields:
             demand_allowed(name, context["params"].get(name), places)
-    except RedrawError as err:
-        raise AirflowFailException(str(err)) from err
 
 
 def optional_field(kind: str, section: str, title: str, description: str, **more: Any) -> Param:
@@ -79,7 +98,12 @@ def optional_field(kind: str, section: str, title: str, description: str, **more
 
 
 def model_field(
-    section: str, description: str, *, needs_definition: bool = True, only: str | None = None
+    section: str,
+    description: str,
+    *,
+    needs_definition: bool = True,
+    needs_training: bool = False,
+    only: str | None = None,
 ) -> Param:
     """Which model: those that some package defines, each with its own first line.
 
@@ -87,20 +111,26 @@ def model_field(
         section: Of the form.
         description: What the model is chosen for.
         needs_definition: Whether a model whose definition cannot be used may not be chosen.
+        needs_training: Whether a model that only exports may not be chosen.
         only: The one model to offer; None: all.
 
     Raises:
         InvalidDefinition: There is no model to choose.
     """
     models = {model.name: model for model in list_models() if only in (None, model.name)}
-    names = [name for name, model in models.items() if not (needs_definition and model.problem)]
+    names = [
+        name
+        for name, model in models.items()
+        if not (needs_definition and model.problem) and (model.trains or not needs_training)
+    ]
     if not names:
         problems = [*list_problems(), *(model.problem for model in models.values())]
         raise InvalidDefinition(
             " ".join(
                 (
-                    "models: expected at least one definition that can be used, found none. Install a"
-                    " package that announces one, or name it in REDRAW_MODELS.",
+                    "models: expected at least one definition that can be"
+                    f" {'trained' if needs_training else 'used'}, found none.",
+                    "Install a package that announces one, or name it in REDRAW_MODELS.",
                     *problems,
                 )
             )
@@ -124,6 +154,8 @@ def _described(models: dict[str, FoundModel]) -> str:
 def _describe(model: FoundModel) -> str:
     if model.problem:
         return f"cannot be used: {model.problem}"
+    if not model.trains:
+        return "only exports, for it has no data to be trained on: see reexport_checkpoints"
     bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
     return bounds + (
         "; someone other than the requester has to approve publication"
@@ -214,14 +246,38 @@ def weights_field(section: str) -> Param:
 
 
 def waive_field(section: str) -> Param:
-    """The checks that may be left undone."""
+    """The checks that may be left undone: chosen from a list, or CHECK=REASON by an API call."""
     return Param(
         [],
         type=["null", "array"],
-        items={"type": "string", "pattern": "^[a-z-]+=.*[^ ].*$", "maxLength": MOST_TEXT},
+        items={"type": "string", "pattern": "^[a-z-]+(=.*[^ ].*)?$", "maxLength": MOST_TEXT},
         maxItems=MOST_LINES,
         section=section,
         title="Waive checks",
-        description="CHECK=REASON, one a line: publish although the check cannot be run. Of checks that"
-        " fail only file-configuration can be waived. For example: warm-up=the examples need a GPU",
+        examples=sorted(EVERY_CHECK),
+        description="The checks that may be left undone if they cannot be run; of checks that fail only"
+        " file-configuration and reference-answers can be waived. Say why below.",
     )
+
+
+def waive_reason_field(section: str) -> Param:
+    """Why the chosen checks may be left undone."""
+    return optional_field(
+        "string",
+        section,
+        "Why they may be left undone",
+        "Needed if a check is chosen above; kept in the report.",
+    )
+
+
+def check_waivers(context: Context) -> None:
+    """Refuse waivers that name no check, or give no reason.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        InvalidRequest: A waiver is wrong.
+    """
+    params = context["params"]
+    demand_checks(text.partition("=")[0].strip() for text in waivers(params["waive"], params["waive_reason"]))

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.definition.registry import list_models
+from redraw.errors import InvalidRequest
 from redraw_airflow.dags.forms.fields import (
     MOST_LINES,
     MOST_NUMBER,
     approval_hours_field,
     bucket_field,
     catalogue_field,
+    check_waivers,
     model_field,
     optional_field,
     waive_field,
+    waive_reason_field,
     weights_field,
 )
 
@@ -55,6 +57,7 @@ def reexport_form(model: str | None = None) -> dict[str, Param]:
         ),
         "weights": weights_field("Export"),
         "waive": waive_field("Validation"),
+        "waive_reason": waive_reason_field("Validation"),
         "bucket": bucket_field("Publication"),
         **({"approval_hours": approval_hours_field("Publication")} if asks_for_approval(model) else {}),
     }
@@ -66,17 +69,18 @@ def asks_for_approval(model: str | None = None) -> bool:
 
 
 def check_reexport_choices(context: Context) -> None:
-    """Refuse days that do not go together, before the catalogue is read; a task's `pre_execute`.
+    """Refuse days that do not go together, before the catalogue is read.
 
     Args:
         context: Airflow's.
 
     Raises:
-        AirflowFailException: The days hold none.
+        InvalidRequest: The days hold none.
     """
+    check_waivers(context)
     start, end = context["params"]["trained_from"], context["params"]["trained_to"]
     if start and end and start >= end:
-        raise AirflowFailException(
+        raise InvalidRequest(
             f"trained_to: expected a day after {start}, the first one, got {end}. It is the day after the"
             " last one: correct it."
         )

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.definition.registry import list_models
-from redraw.errors import RedrawError
+from redraw.errors import InvalidRequest
 from redraw_airflow.dags.forms.fields import (
     MOST_PLACE,
     approval_hours_field,
     bucket_field,
     catalogue_field,
+    check_waivers,
     model_field,
     optional_field,
     waive_field,
+    waive_reason_field,
     weights_field,
 )
 from redraw_airflow.operators.approval import approval_wanted
@@ -24,7 +25,7 @@ from redraw_airflow.operators.approval import approval_wanted
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["check_retrain_choices", "retrain_form"]
+__all__ = ["check_publication", "check_retrain_choices", "retrain_form", "validate_form"]
 
 
 def retrain_form(model: str | None = None) -> dict[str, Param]:
@@ -48,33 +49,69 @@ def retrain_form(model: str | None = None) -> dict[str, Param]:
     }
 
 
-def check_retrain_choices(context: Context) -> None:
-    """Refuse choices that do not go together, before anything is trained; a task's `pre_execute`.
+def validate_form() -> dict[str, Param]:
+    """The parameters of a run that validates an export again and publishes it.
+
+    Returns:
+        Name to parameter, in the order of the form; an export has to be named.
+
+    Raises:
+        InvalidDefinition: As `retrain_form`.
+    """
+    return {
+        "model": model_field("Export", "Whose export is validated."),
+        "saved_model": Param(
+            type="string",
+            pattern="[^ ]",
+            maxLength=MOST_PLACE,
+            section="Export",
+            title="Export",
+            description="Its folder in the work folder. The tab Redraw of a failed run fills this in.",
+        ),
+        **_validation(),
+        **_publication(),
+    }
+
+
+def check_publication(context: Context) -> None:
+    """Refuse waivers that name no check, and no approval where the definition asks for it.
 
     Args:
         context: Airflow's.
 
     Raises:
-        AirflowFailException: The best checkpoint by no metric, or that of no step; no approval where the
+        InvalidRequest: A choice is wrong.
+    """
+    check_waivers(context)
+    approval_wanted(context["params"]["approval"], context["params"]["model"])
+
+
+def check_retrain_choices(context: Context) -> None:
+    """Refuse choices that do not go together, before anything is trained.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        InvalidRequest: The best checkpoint by no metric, or that of no step; no approval where the
             definition asks for it.
     """
     params = context["params"]
     chosen = params["checkpoint"]
     for choice, field in (("best", "metric"), ("step", "step")):
         if chosen == choice and params[field] in (None, ""):
-            raise AirflowFailException(
+            raise InvalidRequest(
                 f"{field}: expected a value with checkpoint={choice!r}, got none. Fill in the field"
                 f" {field!r} of the form, or choose another checkpoint."
             )
-    try:
-        approval_wanted(params["approval"], params["model"])
-    except RedrawError as err:
-        raise AirflowFailException(str(err)) from err
+    check_publication(context)
 
 
 def _training(model: str | None) -> dict[str, Param]:
     return {
-        "model": model_field("Training", "The definition that draws every graph of the model.", only=model),
+        "model": model_field(
+            "Training", "The definition that draws every graph of the model.", needs_training=True, only=model
+        ),
         "steps": optional_field(
             "integer",
             "Training",
@@ -147,6 +184,7 @@ def _validation() -> dict[str, Param]:
             " The release records it.",
         ),
         "waive": waive_field("Validation"),
+        "waive_reason": waive_reason_field("Validation"),
     }
 
 

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
+from airflow.sdk.exceptions import ParamValidationError
 
+from redraw.errors import InvalidName, InvalidRequest
 from redraw_airflow.dags.forms import (
     check_fields,
     check_reexport_choices,
@@ -17,7 +18,11 @@ from redraw_airflow.dags.forms import (
     roll_back_form,
 )
 
-CHOICES = {"model": "mnist", "approval": "default", "checkpoint": "latest", "metric": None, "step": None}
+WAIVERS: dict[str, Any] = {"waive": [], "waive_reason": None}
+CHOICES = {
+    **WAIVERS,
+    **{"model": "mnist", "approval": "default", "checkpoint": "latest", "metric": None, "step": None},
+}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +36,7 @@ CHOICES = {"model": "mnist", "approval": "default", "checkpoint": "latest", "met
 def test_check_retrain_choices_that_do_not_go_together_fails_at_once(
     choices: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(AirflowFailException, match=message):
+    with pytest.raises(InvalidRequest, match=message):
         check_retrain_choices(cast(Any, {"params": CHOICES | choices}))
 
 
@@ -44,14 +49,16 @@ def test_check_retrain_choices_that_go_together_passes(choices: dict[str, Any]) 
 
 @pytest.mark.parametrize("end", ["2026-01-02", "2026-01-01"])
 def test_check_reexport_choices_of_days_that_hold_none_fails_at_once(end: str) -> None:
-    with pytest.raises(AirflowFailException, match="^trained_to: expected a day after 2026-01-02"):
-        check_reexport_choices(cast(Any, {"params": {"trained_from": "2026-01-02", "trained_to": end}}))
+    with pytest.raises(InvalidRequest, match="^trained_to: expected a day after 2026-01-02"):
+        check_reexport_choices(
+            cast(Any, {"params": WAIVERS | {"trained_from": "2026-01-02", "trained_to": end}})
+        )
 
 
 @pytest.mark.parametrize("days", [("2026-01-02", "2026-01-03"), (None, "2026-01-01"), ("2026-01-01", None)])
 def test_check_reexport_choices_of_days_passes(days: tuple[str | None, str | None]) -> None:
     start, end = days
-    check_reexport_choices(cast(Any, {"params": {"trained_from": start, "trained_to": end}}))
+    check_reexport_choices(cast(Any, {"params": WAIVERS | {"trained_from": start, "trained_to": end}}))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +84,7 @@ def test_model_field_says_what_each_definition_holds_itself_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("approval", "perhaps"), ("approval_hours", 0), ("step", 0), ("waive", ["warm-up"])]
+    ("name", "value"), [("approval", "perhaps"), ("approval_hours", 0), ("step", 0), ("waive", ["Warm up"])]
 )
 def test_retrain_form_refuses_a_value_by_its_own_schema(name: str, value: Any) -> None:
     with pytest.raises(ParamValidationError):
@@ -129,7 +136,7 @@ def _context(conf: dict[str, Any] | None) -> Any:
 def test_check_fields_of_an_unknown_one_is_refused_by_name(conf: dict[str, Any]) -> None:
     unknown = next(name for name in conf if name != "model")
 
-    with pytest.raises(AirflowFailException, match="^conf: expected fields of the form") as refused:
+    with pytest.raises(InvalidRequest, match="^conf: expected fields of the form") as refused:
         check_fields(_context(conf))
 
     assert repr(unknown) in str(refused.value)
@@ -152,7 +159,7 @@ def test_check_fields_of_a_place_elsewhere_is_refused(
     monkeypatch.setenv("REDRAW_CHECKPOINTS", "gs://checkpoints")
     monkeypatch.setenv("REDRAW_WORK", "/work")
 
-    with pytest.raises(AirflowFailException):
+    with pytest.raises((InvalidRequest, InvalidName)):
         check_fields(_context(conf))
     check_fields(_context({"bucket": "gs://models/a", "warm_start": "1000-0123456789ab"}))
     check_fields(_context(None))
