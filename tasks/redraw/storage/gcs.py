@@ -230,7 +230,8 @@ class GcsStorage:
 
     def delete_many(self, objects: Iterable[StoredObject]) -> None:
         """Remove the very objects that were listed, a hundred in a request where the server takes that."""
-        refused = self._deletions.send((self._key(item.name), item) for item in objects)
+        with translating(self._uri, _DELETE):
+            refused = self._deletions.send([(self._key(item.name), item) for item in objects])
 
         def delete(item: StoredObject) -> None:
             with contextlib.suppress(Changed):
