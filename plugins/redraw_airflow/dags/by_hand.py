@@ -19,8 +19,8 @@ __all__ = ["mark_version", "prune_versions", "roll_back_model"]
 _ROLL_BACK_DOC = """### Make a version live that was live before.
 
 By hand alone: **Trigger** opens a form with the model, the version (empty: the one before the live one)
-and the reason. The version is compared with what was published before the live pointer moves, and nothing
-is deleted, so it can be taken back the same way.
+and the reason, which has to be given. The version is compared with what was published before the live
+pointer moves, and nothing is deleted, so it can be taken back the same way.
 """
 _MARK_DOC = """### Mark a version: canary or pinned, or no longer.
 
@@ -45,9 +45,6 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
 
     Returns:
         The DAG; a file of the DAGs folder has to hold it in a variable.
-
-    Raises:
-        InvalidDefinition: There is no model to choose.
 
     Example:
         >>> dag = roll_back_model()  # doctest: +SKIP
@@ -76,7 +73,7 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
 def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
     """Make the DAG that makes a version the canary, or pins it, or takes the mark away.
 
-    Args, Returns, Raises and use are those of `roll_back_model`.
+    Args, Returns and use are those of `roll_back_model`.
     """
     about = "Make a version the canary, or pin it, or take the mark away"
     with _dag(dag_id, about, _MARK_DOC, mark_form(), dag_arguments) as dag:
@@ -100,7 +97,7 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
 def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
     """Make the DAG that removes old versions of a model, or lists which would go.
 
-    Args, Returns, Raises and use are those of `roll_back_model`.
+    Args, Returns and use are those of `roll_back_model`.
     """
     about = "Remove old versions of a model, or list which would go"
     with _dag(dag_id, about, _PRUNE_DOC, prune_form(), dag_arguments) as dag:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowSkipException
 
-from redraw.definition.registry import FoundModel, default_model, list_models, list_problems
+from redraw.definition.registry import FoundModel, list_models, list_problems
 from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
 from redraw.validate.plan import EVERY_CHECK, demand_checks
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, Place, demand_allowed
@@ -27,6 +28,7 @@ __all__ = [
     "catalogue_field",
     "check_fields",
     "checked_by",
+    "known_model_field",
     "model_field",
     "optional_field",
     "reason_field",
@@ -38,6 +40,7 @@ __all__ = [
 
 
 # How long a text of a run may be, how many lines a list may have, and how large a whole number.
+MODEL_PATTERN = "^[a-z][a-z0-9_]*$"
 MOST_TEXT, MOST_PLACE, MOST_LINES, MOST_NUMBER = 500, 1200, 1000, 2**63 - 1
 _BOUNDS: Mapping[str, Mapping[str, int]] = {
     "string": {"maxLength": MOST_TEXT},
@@ -77,7 +80,8 @@ def check_fields(context: Context) -> None:
         context: Airflow's.
 
     Raises:
-        InvalidRequest: The form has no such field, or the place is elsewhere.
+        InvalidRequest: The form has no such field, the place is elsewhere, or no model was chosen.
+        AirflowSkipException: No model was chosen for a schedule.
     """
     fields = context["dag"].params.keys()
     if unknown := sorted(set(context["dag_run"].conf or {}) - set(fields)):
@@ -85,43 +89,42 @@ def check_fields(context: Context) -> None:
             f"conf: expected fields of the form ({', '.join(fields)}), got {', '.join(unknown)!r:.200}."
             " Correct the spelling, or leave them out."
         )
+    if "model" in fields and not context["params"]["model"]:
+        message = "model: expected one of the form, got none. Choose one; a DAG with a schedule names it."
+        if context["dag_run"].run_type.value == "scheduled":
+            raise AirflowSkipException(message)
+        raise InvalidRequest(message)
     for name, places in _PLACES.items():
         # What a form does not have depends on no setting of it.
         if name in fields:
             demand_allowed(name, context["params"].get(name), places)
 
 
-def optional_field(kind: str, section: str, title: str, description: str, **more: Any) -> Param:
+def optional_field(kind: str, section: str | None, title: str, description: str, **more: Any) -> Param:
     """A field that may be left empty; `kind` is its type in JSON Schema."""
     more = {**_BOUNDS[kind], **more}
     return Param(None, type=["null", kind], section=section, title=title, description=description, **more)
 
 
 def model_field(
-    section: str,
-    description: str,
-    *,
-    needs_definition: bool = True,
-    needs_training: bool = False,
-    only: str | None = None,
+    description: str, *, needs_training: bool = False, only: str | None = None, scheduled: bool = False
 ) -> Param:
     """Which model: those that some package defines, each with its own first line.
 
+    Nobody who starts a run gets a model that they did not choose: there is a default if there is one alone.
+
     Args:
-        section: Of the form.
         description: What the model is chosen for.
-        needs_definition: Whether a model whose definition cannot be used may not be chosen.
         needs_training: Whether a model that only exports may not be chosen.
         only: The one model to offer; None: all.
+        scheduled: Whether a schedule starts runs too, which need a value of every field.
 
     Raises:
         InvalidDefinition: There is no model to choose.
     """
     models = {model.name: model for model in list_models() if only in (None, model.name)}
     names = [
-        name
-        for name, model in models.items()
-        if not (needs_definition and model.problem) and (model.trains or not needs_training)
+        name for name, model in models.items() if not model.problem and (model.trains or not needs_training)
     ]
     if not names:
         problems = [*list_problems(), *(model.problem for model in models.values())]
@@ -135,20 +138,39 @@ def model_field(
                 )
             )
         )
+    wording: dict[str, Any] = {
+        "title": "Model",
+        "values_display": {name: f"{name}: {models[name].summary}" for name in names},
+        "description_md": f"{description}\n\n{_described(models.values())}",
+    }
+    if len(names) == 1:
+        return Param(names[0], type="string", enum=names, **wording)
+    if scheduled:
+        return Param(None, type=["null", "string"], enum=[None, *names], **wording)
+    return Param(type="string", enum=names, **wording)
+
+
+def known_model_field(description: str) -> Param:
+    """Which model, of those that some package defines or that the bucket alone knows.
+
+    It depends on no definition: what is published can be changed whatever is broken.
+    """
+    models = {model.name: model for model in list_models()}
     return Param(
-        default_model(names),
         type="string",
-        section=section,
+        pattern=MODEL_PATTERN,
+        maxLength=63,
         title="Model",
-        enum=names,
-        values_display={name: f"{name}: {models[name].summary}" for name in names},
-        description_md=f"{description}\n\n{_described(models)}",
+        examples=list(models),
+        values_display={name: f"{name}: {model.summary}" for name, model in models.items()},
+        description_md=f"{description}\n\n{_described(models.values())}",
     )
 
 
-def _described(models: dict[str, FoundModel]) -> str:
-    """What the definitions say of themselves that a run's choices depend on."""
-    return "\n".join(f"- {name}: {_describe(model)}" for name, model in models.items())
+def _described(models: Iterable[FoundModel]) -> str:
+    """What the definitions say of themselves that a run's choices depend on; and what cannot be read."""
+    lines = [f"- {model.name}: {_describe(model)}" for model in models]
+    return "\n".join([*lines, *(f"- {problem}" for problem in list_problems())])
 
 
 def _describe(model: FoundModel) -> str:
@@ -166,18 +188,16 @@ def _describe(model: FoundModel) -> str:
     )
 
 
-def reason_field(section: str, where: str) -> Param:
+def reason_field(where: str) -> Param:
     """Why: a line that nobody may leave empty.
 
     Args:
-        section: Of the form.
         where: Where the reason is kept.
     """
     return Param(
         type="string",
         pattern="[^ ]",
         maxLength=MOST_TEXT,
-        section=section,
         title="Reason",
         description=f"Why; it is kept in {where}.",
     )

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["asks_for_approval", "check_reexport_choices", "reexport_form"]
 
+# A step as an API call gives it, and as a line of the form.
+_STEP_NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
+_STEP_TEXT = {"type": "string", "pattern": "^ *[0-9]{1,18} *$", "maxLength": 40}
 _BY_HAND = " A scheduled or backfilled run takes those of its data interval."
 
 
@@ -43,15 +46,15 @@ def reexport_form(model: str | None = None) -> dict[str, Param]:
         InvalidDefinition: As `retrain_form`.
     """
     return {
-        "model": model_field("Checkpoints", "Whose checkpoints are exported again.", only=model),
+        "model": model_field("Whose checkpoints are exported again.", only=model, scheduled=True),
         **_which_checkpoints(),
-        "catalogue": catalogue_field("Checkpoints"),
+        "catalogue": catalogue_field("Catalogue"),
         "batch_size": Param(
             50,
             type="integer",
             minimum=1,
             maximum=MOST_NUMBER,
-            section="Checkpoints",
+            section="Catalogue",
             title="Batch",
             description="How many checkpoints one task does, in one process.",
         ),
@@ -91,18 +94,18 @@ def _which_checkpoints() -> dict[str, Param]:
         "steps": Param(
             [],
             type=["null", "array"],
-            items={"type": "integer", "minimum": 0, "maximum": MOST_NUMBER},
+            # The form sends text, a line each, unless the type of the items is something else.
+            items={"anyOf": [_STEP_NUMBER, _STEP_TEXT]},
             maxItems=MOST_LINES,
-            section="Checkpoints",
             title="Steps",
             description="The steps, one a line, such as 1000. Empty: all.",
         ),
         "trained_from": optional_field(
-            "string", "Checkpoints", "Trained from", f"The first day, in UTC.{_BY_HAND}", format="date"
+            "string", None, "Trained from", f"The first day, in UTC.{_BY_HAND}", format="date"
         ),
         "trained_to": optional_field(
             "string",
-            "Checkpoints",
+            None,
             "Trained before",
             f"The day after the last one, in UTC.{_BY_HAND}",
             format="date",

@@ -28,18 +28,26 @@ if TYPE_CHECKING:
 __all__ = ["check_publication", "check_retrain_choices", "retrain_form", "validate_form"]
 
 
-def retrain_form(model: str | None = None) -> dict[str, Param]:
+def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[str, Param]:
     """The parameters of a run that trains a model and publishes it.
 
     Args:
         model: The only model to offer; None: all that can be used.
+        scheduled: Whether a schedule starts runs too.
 
     Returns:
         Name to parameter, in the order of the form.
 
     Raises:
         InvalidDefinition: There is no model to choose.
+        InvalidRequest: A schedule would have to choose one of several.
     """
+    offered = [found.name for found in list_models() if found.trains and model in (None, found.name)]
+    if scheduled and len(offered) > 1:
+        raise InvalidRequest(
+            f"schedule: expected the model that it trains, one of {', '.join(offered)}, got none. Name it:"
+            " retrain_and_export(model=…, schedule=…)."
+        )
     return {
         **_training(model),
         **_checkpoint(),
@@ -59,12 +67,11 @@ def validate_form() -> dict[str, Param]:
         InvalidDefinition: As `retrain_form`.
     """
     return {
-        "model": model_field("Export", "Whose export is validated."),
+        "model": model_field("Whose export is validated."),
         "saved_model": Param(
             type="string",
             pattern="[^ ]",
             maxLength=MOST_PLACE,
-            section="Export",
             title="Export",
             description="Its folder in the work folder. The tab Redraw of a failed run fills this in.",
         ),
@@ -110,18 +117,18 @@ def check_retrain_choices(context: Context) -> None:
 def _training(model: str | None) -> dict[str, Param]:
     return {
         "model": model_field(
-            "Training", "The definition that draws every graph of the model.", needs_training=True, only=model
+            "The definition that draws every graph of the model.", needs_training=True, only=model
         ),
         "steps": optional_field(
             "integer",
-            "Training",
+            None,
             "Steps",
             "Batches to train on. Empty: as many as the definition says.",
             minimum=1,
         ),
         "warm_start": optional_field(
             "string",
-            "Training",
+            None,
             "Warm start",
             "A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
             " in the catalogue, such as 1000 or 1000-1e70157915e5. Empty: train from scratch.",
@@ -130,7 +137,6 @@ def _training(model: str | None) -> dict[str, Param]:
         "distribution": Param(
             "default",
             type="string",
-            section="Training",
             title="Devices",
             enum=["default", "none", "mirrored", "multi_worker"],
             values_display={

@@ -16,6 +16,7 @@ from redraw_airflow.dags.forms import (
     reexport_form,
     retrain_form,
     roll_back_form,
+    validate_form,
 )
 
 WAIVERS: dict[str, Any] = {"waive": [], "waive_reason": None}
@@ -64,15 +65,17 @@ def test_check_reexport_choices_of_days_passes(days: tuple[str | None, str | Non
 @pytest.mark.parametrize(
     ("form", "sections"),
     [
-        (retrain_form, ["Training", "Checkpoint", "Export", "Validation", "Publication"]),
-        (reexport_form, ["Checkpoints", "Export", "Validation", "Publication"]),
-        (roll_back_form, ["Roll back"]),
-        (mark_form, ["Mark"]),
-        (prune_form, ["Prune"]),
+        # Airflow opens the fields that name no section.
+        (retrain_form, [None, "Checkpoint", "Export", "Validation", "Publication"]),
+        (validate_form, [None, "Validation", "Publication"]),
+        (reexport_form, [None, "Catalogue", "Export", "Validation", "Publication"]),
+        (roll_back_form, [None, "Exceptions", "Where"]),
+        (mark_form, [None, "Where"]),
+        (prune_form, [None, "Where"]),
     ],
 )
-def test_forms_have_their_sections_in_the_order_of_the_path(form: Any, sections: list[str]) -> None:
-    assert list(dict.fromkeys(param.schema["section"] for param in form().values())) == sections
+def test_forms_have_their_sections_in_the_order_of_the_path(form: Any, sections: list[str | None]) -> None:
+    assert list(dict.fromkeys(param.schema.get("section") for param in form().values())) == sections
 
 
 def test_model_field_says_what_each_definition_holds_itself_to() -> None:
@@ -91,13 +94,15 @@ def test_retrain_form_refuses_a_value_by_its_own_schema(name: str, value: Any) -
         retrain_form()[name].resolve(value)
 
 
-FORMS = [retrain_form, reexport_form, roll_back_form, mark_form, prune_form]
+FORMS = [retrain_form, validate_form, reexport_form, roll_back_form, mark_form, prune_form]
 
 
 def unbounded(schema: dict[str, Any]) -> set[str]:
     """The types of values that a schema lets grow as they like."""
     if "enum" in schema:
         return set()
+    if "anyOf" in schema:
+        return set().union(*map(unbounded, schema["anyOf"]))
     kinds = schema.get("type", [])
     bounds = {"string": "maxLength", "array": "maxItems", "integer": "maximum", "number": "maximum"}
     found = {
@@ -128,7 +133,7 @@ def _context(conf: dict[str, Any] | None) -> Any:
     return {
         "dag": SimpleNamespace(params=form),
         "dag_run": SimpleNamespace(conf=conf),
-        "params": form | (conf or {}),
+        "params": form | {"model": "mnist"} | (conf or {}),
     }
 
 
@@ -163,3 +168,65 @@ def test_check_fields_of_a_place_elsewhere_is_refused(
         check_fields(_context(conf))
     check_fields(_context({"bucket": "gs://models/a", "warm_start": "1000-0123456789ab"}))
     check_fields(_context(None))
+
+
+def default(param: Any) -> Any:
+    """What a form has of a field that nobody filled in; None for nothing."""
+    return param.resolve(suppress_exception=True)
+
+
+def test_model_field_has_no_default_where_there_are_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    for form in FORMS:
+        assert default(form()["model"]) is None
+        with pytest.raises(ParamValidationError):
+            form()["model"].resolve("No Model")
+    assert default(retrain_form("mnist")["model"]) == "mnist"
+    assert default(reexport_form("mnist")["model"]) == "mnist"
+    # Only what a schedule may start can be without a model, and does nothing then.
+    assert {form for form in FORMS if form()["model"].schema["type"] != "string"} == {reexport_form}
+
+
+@pytest.mark.parametrize("form", [roll_back_form, mark_form])
+def test_forms_of_what_is_live_demand_a_reason(form: Any) -> None:
+    with pytest.raises(ParamValidationError):
+        form()["reason"].resolve()
+    with pytest.raises(ParamValidationError):
+        form()["reason"].resolve("  ")
+
+
+def test_retrain_form_of_a_schedule_without_a_model_says_which_there_are() -> None:
+    with pytest.raises(InvalidRequest, match="^schedule: expected the model that it trains, one of"):
+        retrain_form(scheduled=True)
+    assert default(retrain_form("mnist", scheduled=True)["model"]) == "mnist"
+
+
+@pytest.mark.parametrize("steps", [["1000", " 2000 "], [1000, 2000], [], None])
+def test_reexport_form_takes_steps_as_lines_and_as_numbers(steps: Any) -> None:
+    assert reexport_form()["steps"].resolve(steps) == steps
+
+
+@pytest.mark.parametrize("steps", [["a"], ["1e3"], [""], ["-1"], [-1], [1.5], ["1,2"], ["1" * 19]])
+def test_reexport_form_refuses_what_is_no_step(steps: Any) -> None:
+    with pytest.raises(ParamValidationError):
+        reexport_form()["steps"].resolve(steps)
+
+
+@pytest.mark.parametrize(
+    ("waivers", "message"),
+    [
+        ({"waive": ["warm-up"]}, "^waive: expected CHECK=REASON, got 'warm-up'"),
+        ({"waive": ["warm-upp"], "waive_reason": "why"}, "^waive: expected the name of a check, one of"),
+        ({"waive": ["no-check=why"]}, "^waive: expected the name of a check"),
+    ],
+)
+def test_checks_of_wrong_waivers_refuse_them_at_once(waivers: dict[str, Any], message: str) -> None:
+    for check in (check_retrain_choices, check_reexport_choices):
+        with pytest.raises(InvalidRequest, match=message):
+            check(cast(Any, {"params": {**CHOICES, "trained_from": None, "trained_to": None, **waivers}}))
+
+
+def test_waive_field_lists_every_check() -> None:
+    field = retrain_form()["waive"]
+
+    assert {"warm-up", "file-configuration", "recorded-answers"} <= set(field.schema["examples"])
+    assert field.resolve(["warm-up", "loads=a reason"]) == ["warm-up", "loads=a reason"]
