@@ -76,6 +76,7 @@ class Relay(BaseHTTPRequestHandler):
             if refusal := self._proxy.features.refusal(request):
                 self._refuse(*refusal)
             if request.among:  # the server behind knows no other objects than those that are there
+                self._meet(Moment.ACTED)
                 self._say(200, self._proxy.features.listed(request, {}))
             if request.operation == "batch":
                 self._batch(size)
