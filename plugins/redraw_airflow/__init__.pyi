@@ -15,6 +15,9 @@ from redraw_airflow.dags import (
 from redraw_airflow.dags import (
     roll_back_model as roll_back_model,
 )
+from redraw_airflow.dags import (
+    validate_and_publish as validate_and_publish,
+)
 from redraw_airflow.dags.callbacks import (
     announce_failure as announce_failure,
 )

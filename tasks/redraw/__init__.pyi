@@ -34,6 +34,9 @@ from redraw.definition import (
     ModelDefinition as ModelDefinition,
 )
 from redraw.definition import (
+    OutsideReference as OutsideReference,
+)
+from redraw.definition import (
     RecordedDefinition as RecordedDefinition,
 )
 from redraw.definition import (
@@ -159,6 +162,12 @@ from redraw.errors import (
 from redraw.export.export import (
     export_model as export_model,
 )
+from redraw.heal.heal import (
+    heal_saved_model as heal_saved_model,
+)
+from redraw.heal.scan import (
+    scan_files as scan_files,
+)
 from redraw.inspect.differences.compare import (
     compare_weights as compare_weights,
 )
@@ -277,6 +286,12 @@ from redraw.records.results import (
     ExampleRequests as ExampleRequests,
 )
 from redraw.records.results import (
+    Finding as Finding,
+)
+from redraw.records.results import (
+    HealedModel as HealedModel,
+)
+from redraw.records.results import (
     MirroredModel as MirroredModel,
 )
 from redraw.records.results import (
@@ -302,6 +317,9 @@ from redraw.records.results import (
 )
 from redraw.records.results import (
     SavedModelDescription as SavedModelDescription,
+)
+from redraw.records.results import (
+    ScannedFiles as ScannedFiles,
 )
 from redraw.records.results import (
     TensorDescription as TensorDescription,
@@ -346,6 +364,9 @@ from redraw.requests import (
     ExportRequest as ExportRequest,
 )
 from redraw.requests import (
+    HealRequest as HealRequest,
+)
+from redraw.requests import (
     InspectRequest as InspectRequest,
 )
 from redraw.requests import (
@@ -380,6 +401,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     Request as Request,
+)
+from redraw.requests import (
+    ScanRequest as ScanRequest,
 )
 from redraw.requests import (
     TrainRequest as TrainRequest,

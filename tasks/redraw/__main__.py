@@ -32,7 +32,6 @@ from redraw.definition.quiet import keep_stdout, quiet_import
 from redraw.definition.registry import needs_legacy_keras
 from redraw.dependencies import naming_extras
 from redraw.errors import (
-    CheckpointsFailed,
     InvalidRequest,
     RedrawError,
     UsageError,
@@ -50,6 +49,7 @@ from redraw.requests import (
     DraftRequest,
     ExamplesRequest,
     ExportRequest,
+    HealRequest,
     InspectRequest,
     LiveRequest,
     MirrorRequest,
@@ -62,6 +62,7 @@ from redraw.requests import (
     ReexportRequest,
     ReleasesRequest,
     Request,
+    ScanRequest,
     TrainRequest,
     ValidateRequest,
     VerifyRequest,
@@ -122,6 +123,7 @@ COMMANDS = {
     "draft": Command(
         DraftRequest, "redraw.draft.draft:draft_definition", tables="redraw.draft.draft:print_module"
     ),
+    "heal": Command(HealRequest, "redraw.heal.heal:heal_saved_model"),
     "validate": Command(ValidateRequest, "redraw.validate.validator:validate_model", loads_definition=True),
     "push": Command(PushRequest, "redraw.publish.push.push:push_model"),
     "reexport": Command(
@@ -137,6 +139,7 @@ COMMANDS = {
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
     "predict": Command(PredictRequest, "redraw.ask.golden:predict_golden", loads_definition=True),
     "ask": Command(AskRequest, "redraw.ask.ask:ask_version"),
+    "scan": Command(ScanRequest, "redraw.heal.scan:scan_files", tables="redraw.heal.scan:print_scanned"),
     "examples": Command(ExamplesRequest, "redraw.ask.examples:show_examples"),
     "inspect": Command(
         InspectRequest, "redraw.inspect.inspect:inspect_uri", tables="redraw.inspect.tables:print_tables"
@@ -169,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
         command = COMMANDS[parsed.command]
         record = command.run(_request(command.request, parsed))
     except RedrawError as err:
-        if isinstance(err, CheckpointsFailed):
+        if err.report is not None:
             command.show(typing.cast(Record, err.report), "json")
         sys.stderr.write(f"error [{type(err).__name__}]: {one_line(err, _LONGEST_LINE)}\n")
         return 2 if isinstance(err, UsageError) else 1

@@ -48,6 +48,7 @@ from redraw.records import (
     UnreadableRecord,
     ValidationReport,
 )
+from redraw.records.failure import StageFailure
 from redraw.records.file_list import FileList, encode_files
 from redraw.records.files import ListedFile
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
@@ -62,6 +63,8 @@ from redraw.records.results import (
     DraftedDefinition,
     ExampleRequest,
     ExampleRequests,
+    Finding,
+    HealedModel,
     MirroredModel,
     MirrorReport,
     ModelDescription,
@@ -71,6 +74,7 @@ from redraw.records.results import (
     PrunedVersion,
     PruneReport,
     SavedModelDescription,
+    ScannedFiles,
     TensorDescription,
     UnlikeVariable,
     VariableDifference,
@@ -282,6 +286,13 @@ RECORDS: Mapping[str, Record] = {
         RELEASE,
         POINTER,
         ReleaseList(model=MODEL, live=VERSION, releases=(RELEASE,), unreadable=(_UNREADABLE,)),
+        StageFailure(
+            model=MODEL,
+            stage="train",
+            error="StorageUnavailable",
+            message="gs://checkpoints: expected an answer, got none. Try again.",
+            retryable=True,
+        ),
         ReexportReport(
             model=MODEL,
             bucket=BUCKET,
@@ -405,6 +416,30 @@ RECORDS: Mapping[str, Record] = {
             path="models/digits.py",
             module="# the module\n",
             replaced={"dropout": 2},
+        ),
+        HealedModel(
+            saved_model=Uri("gs://old/digits/3"),
+            uri=Uri("gs://models/healed"),
+            healed=True,
+            summary="It was healed.",
+            found=(Finding(check="inference-ops", text="RandomUniform draws at random", heals=True),),
+            replaced={"dropout": 2},
+            signatures={
+                "serving_default": Signature(
+                    inputs={"x": TensorSpec("float32", (None, 1))},
+                    outputs={"y": TensorSpec("float32", (None, 1))},
+                )
+            },
+            rows=200,
+            largest_difference=1e-07,
+            size_bytes=4096,
+        ),
+        ScannedFiles(
+            uri=Uri("gs://old/digits/3"),
+            kind="SavedModel",
+            made_by="TensorFlow 2.21.0",
+            holds=("signature 'serving_default': x to y",),
+            refused=(Finding(check="host-code", text="PyFunc calls Python"),),
         ),
         Answer(
             model=MODEL,

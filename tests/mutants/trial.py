@@ -31,6 +31,8 @@ _IMPORTED = {
     "redraw": (*_SHARED, "tensorflow", "keras"),
     "redraw_airflow": (*_SHARED, "sqlalchemy", "pydantic"),
 }
+# Tests mirror the layout, but for these: the recordings that they need are made for the tests of others.
+_ELSEWHERE = {"redraw/validate/subject/recording": "redraw/recorded"}
 _SOURCE_ROOTS = ("tasks", "plugins")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?)(?: - |$)", re.MULTILINE)
 
@@ -77,7 +79,7 @@ class Trial:
     copy: Path
     seconds: float
     imported: Mapping[str, Sequence[str]] = field(default_factory=lambda: _IMPORTED)
-    _passes: dict[str, bool] = field(default_factory=dict)
+    _codes: dict[str, int | None] = field(default_factory=dict)
     _servers: dict[str, ForkServer] = field(default_factory=dict)
 
     def try_slip(self, slip: Slip) -> Outcome:
@@ -98,13 +100,17 @@ class Trial:
             return Outcome(verdict="survived")
         failed = _FAILED.search(output)
         test = failed[1] if failed else nearest_tests(self.copy, slip.module)[0]
-        return Outcome(verdict="caught" if self._passes_without(test) else "unsound", by=test)
+        match self._without(test):
+            case None:
+                return Outcome(verdict="out of time", by=test)
+            case code:
+                return Outcome(verdict="unsound" if code else "caught", by=test)
 
-    def _passes_without(self, test: str) -> bool:
-        """Whether what failed passes in the copy as it was: else it says nothing of the slip."""
-        if test not in self._passes:
-            self._passes[test] = self._pytest([test])[0] == 0
-        return self._passes[test]
+    def _without(self, test: str) -> int | None:
+        """What comes of a test in the copy as it was: if it fails there too, it says nothing of the slip."""
+        if self._codes.get(test) is None:
+            self._codes[test] = self._pytest([test])[0]
+        return self._codes[test]
 
     def _pytest(self, tests: Sequence[str]) -> tuple[int | None, str]:
         """The exit code, None when time ran out, and what was printed."""
@@ -166,8 +172,10 @@ def nearest_tests(root: Path, module: str) -> list[str]:
     """
     _, *folders, file = Path(module).parts
     dotted = ".".join([*folders, file.removesuffix(".py")])
-    package = root / "tests" / Path(*folders[:2])
-    own, folder = f"test_{file}", root / "tests" / Path(*folders)
+    elsewhere = _ELSEWHERE.get("/".join(folders))
+    folder = root / "tests" / (elsewhere or Path(*folders))
+    package = folder if elsewhere else root / "tests" / Path(*folders[:2])
+    own = f"test_{file}"
 
     def distance(path: Path) -> tuple[bool, bool, int, str]:
         common = len(Path(os.path.commonpath([path.parent, folder])).parts)

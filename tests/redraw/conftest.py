@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,9 +93,13 @@ def make_export(tmp_path: Path) -> MakeExport:
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB; mounting it needs root."""
+    """A file system of 1 MiB."""
     folder = tmp_path / "tiny"
     folder.mkdir()
+    if os.geteuid() != 0:
+        with _disk_of_a_process(folder) as disk:
+            yield disk
+        return
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, text=True)
     if mounted.returncode:
@@ -102,6 +108,21 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextmanager
+def _disk_of_a_process(folder: Path) -> Iterator[Path]:
+    """One that is mounted in the namespaces of a process, which needs no root; gone with that process."""
+    mount = 'mount -t tmpfs -o size=1m tmpfs "$0" && echo mounted && exec cat'
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, os.fspath(folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        if (said := holder.stdout.readline()) != "mounted\n":
+            pytest.skip(f"cannot mount a tmpfs here: {said.strip()}")
+        yield Path(f"/proc/{holder.pid}/root{folder}")
+        holder.stdin.close()
 
 
 # Keras 2 and Keras 3 take each other's environment in one process: Keras 2 writes in its own.

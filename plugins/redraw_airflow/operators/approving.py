@@ -10,15 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.errors import RedrawError
+from redraw.errors import InvalidRecord, RedrawError
 from redraw.records import ExportedModel, ValidationReport
+from redraw.records.json_text import RECORD_BYTES
+from redraw.storage.credentials import provide_credentials
+from redraw.storage.opening import read_uri
+from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration
+from redraw_airflow.operators.allowed import WORK_FOLDERS, demand_allowed
 from redraw_airflow.operators.approval import (
     ApprovalRequest,
     approval_wanted,
@@ -26,8 +32,9 @@ from redraw_airflow.operators.approval import (
     describe_batch,
     describe_release,
 )
-from redraw_airflow.operators.inputs import AnyRecord, optional_text, setting, truth
-from redraw_airflow.settings import MODEL_BUCKET
+from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, optional_text, setting, truth
+from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
+from redraw_airflow.stages.credentials import connection_credentials
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -110,7 +117,7 @@ class ApproveReleaseOperator(_AskingOperator):
     and the picture of the graphs are.
 
     Args:
-        saved_model: The export's record.
+        saved_model: The export's record, or its folder.
         report: The validation's report.
         make_live: Whether the version is to become live, for the text.
         kwargs: `model` is the definition's name, `bucket` the `gs://` URI of the model bucket, and
@@ -121,7 +128,7 @@ class ApproveReleaseOperator(_AskingOperator):
     template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
 
     def __init__(
-        self, *, saved_model: AnyRecord, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
+        self, *, saved_model: RecordOrUri, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.saved_model = saved_model
@@ -131,7 +138,7 @@ class ApproveReleaseOperator(_AskingOperator):
     def describe(self) -> ApprovalRequest:
         """The export, and what validation found of it."""
         return describe_release(
-            ExportedModel.from_json(self.saved_model),
+            _read_export(self.saved_model),
             ValidationReport.from_json(self.report),
             setting("bucket", self.bucket, MODEL_BUCKET),
             make_live=truth("make_live", self.make_live),
@@ -143,6 +150,19 @@ class ApproveReleaseOperator(_AskingOperator):
         base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
         run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
         return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
+
+
+def _read_export(saved_model: Any) -> ExportedModel:
+    """The export's record, as given or from the file next to its folder."""
+    if not isinstance(saved_model, str):
+        return ExportedModel.from_json(saved_model)
+    demand_allowed("saved_model", saved_model, [WORK_FOLDERS])
+    uri = Uri(saved_model).with_ending(".json")
+    provide_credentials(partial(connection_credentials, DEFAULT_CONNECTION))
+    content = read_uri(uri, RECORD_BYTES + 1)
+    if content is None:
+        raise InvalidRecord(f"{uri}: expected the record that export writes, got no such file. Export again.")
+    return ExportedModel.from_text(content, uri)
 
 
 class ApproveReexportOperator(_AskingOperator):

@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.errors import InvalidRequest, RedrawError
+from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
 from redraw_airflow.operators.allowed import WORK_FOLDERS, Place, demand_allowed, is_literal
+from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import TaskFolder, optional_text
 from redraw_airflow.operators.lineage import describe_lineage, trace_arguments, trace_record
 from redraw_airflow.settings import DEFAULT_CONNECTION, LAUNCHER
 from redraw_airflow.stages.metrics import send_duration, send_size
-from redraw_airflow.stages.outcome import read_record
+from redraw_airflow.stages.outcome import printed_record, read_record
 from redraw_airflow.stages.process import FinishedStage, StageProcess
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
     from redraw_airflow.stages.pod import StagePod
 
-__all__ = ["PlacesOperator", "StageOperator"]
+__all__ = ["REPORT_KEY", "PlacesOperator", "StageOperator"]
+
+# The XCom of a record that is there whether the task succeeds or not.
+REPORT_KEY = "report"
 
 R = TypeVar("R", bound=Record)
 
@@ -81,6 +84,8 @@ class StageOperator(PlacesOperator):
     stage: ClassVar[str]
     request_type: ClassVar[type[Request]]
     record_type: ClassVar[type[Record]]
+    # Whether its stage prints its record even if it fails: it is the XCom `report` then, too.
+    reports: ClassVar[bool] = False
 
     _running: StageProcess | StagePod | None = None
     _event: Mapping[str, Any] | None = None
@@ -126,26 +131,29 @@ class StageOperator(PlacesOperator):
         return self.execute(context)
 
     def run_stage(self, context: Context) -> Record:
-        """Run the stage and read its record; raises as `execute`."""
-        return self.keep_record(read_record(self.finish_stage(context), self.record_type))
+        """Run the stage and read its record; raises as `execute`, and leaves why as the XCom `failure`."""
+        with keeping_failure(context, self.asked_stage()[0], self.model):
+            finished = self._finish_stage(context)
+            if self.reports and (printed := printed_record(finished, self.record_type)) is not None:
+                self.record = printed
+                context["ti"].xcom_push(key=REPORT_KEY, value=printed.to_json())
+            return self.keep_record(read_record(finished, self.record_type))
 
-    def finish_stage(self, context: Context) -> FinishedStage:
+    def _finish_stage(self, context: Context) -> FinishedStage:
         """Run the stage to its end, well or not.
 
         Raises:
-            AirflowFailException: The request is wrong, or the interpreter cannot be started.
+            RedrawError: The request is wrong.
+            AirflowFailException: The interpreter cannot be started.
             AirflowException: The pod cannot be started, or vanished.
             TaskDeferred: The pod is `deferrable`.
         """
-        try:
-            self.demand_allowed_places(context)
-            folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
-            fields = {**self.request_fields(folder), **self.asking_fields(context)}
-            stage, request_type = self.asked_stage()
-            request = request_type.from_json({"model": self.model, **fields})
-            launcher = self._launcher(folder)
-        except RedrawError as err:
-            raise AirflowFailException(str(err)) from err
+        self.demand_allowed_places(context)
+        folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
+        fields = {**self.request_fields(folder), **self.asking_fields(context)}
+        stage, request_type = self.asked_stage()
+        request = request_type.from_json({"model": self.model, **fields})
+        launcher = self._launcher(folder)
         if launcher == "kubernetes":
             return self._run_pod(context, stage, request)
         self._running = StageProcess(

@@ -15,7 +15,7 @@ from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.settings import Setting
 from redraw.uri import Uri
-from redraw_airflow.settings import WORK
+from redraw_airflow.settings import REPORTS, WORK
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -32,8 +32,10 @@ __all__ = [
     "optional_integer",
     "optional_number",
     "optional_text",
+    "run_folder_name",
     "setting",
     "truth",
+    "waivers",
 ]
 
 # What a task reads: a record, as JSON or as the XCom of the task that returned it.
@@ -77,6 +79,21 @@ def listed_texts(value: Sequence[str] | str | None) -> list[str]:
     """
     texts = re.split(r"\n|,(?=\s*[\w-]+=)", value) if isinstance(value, str) else value or ()
     return [text.strip() for text in texts if optional_text(text) is not None]
+
+
+def waivers(checks: Sequence[str] | str | None, reason: str | None) -> list[str]:
+    """The waivers as a request has them, `CHECK=REASON`: a check without a reason has the common one.
+
+    Raises:
+        InvalidRequest: A check has neither.
+    """
+    common = optional_text(reason)
+    listed = listed_texts(checks)
+    if common is None and (bare := [text for text in listed if "=" not in text]):
+        raise InvalidRequest(
+            f"waive: expected CHECK=REASON, got {', '.join(bare)!r:.200}. Say why, or give waive_reason."
+        )
+    return [text if "=" in text else f"{text}={common}" for text in listed]
 
 
 def optional_number(name: str, value: float | str | None) -> float | None:
@@ -149,7 +166,7 @@ class TaskFolder:
 
     def __init__(self, work_dir: str | None, model: str, ti: RuntimeTaskInstanceProtocol) -> None:
         self._work_dir, self._model, self._ti = work_dir, model, ti
-        self.run = _path_name(f"{ti.dag_id}-{ti.run_id}", f"{ti.dag_id}/{ti.run_id}")
+        self.run = run_folder_name(ti.dag_id, ti.run_id)
         mapped = ti.map_index if ti.map_index is not None else -1
         self._task = ti.task_id if mapped < 0 else f"{ti.task_id}-{mapped}"
 
@@ -158,12 +175,17 @@ class TaskFolder:
         work = Uri(setting("work_dir", self._work_dir, WORK))
         return work / ModelName(self._model) / self.run / self._task
 
+    def for_report(self) -> Uri:
+        """The same in the folder of reports, if there is one apart from the work folder."""
+        reports = TaskFolder(REPORTS.read() or self._work_dir, self._model, self._ti)
+        return reports.for_this_try()
+
     def for_this_try(self) -> Uri:
         """Another for each try: a stage that must start afresh finds nothing there."""
         return self.for_all_tries().with_ending(f"-try{self._ti.try_number}")
 
 
-def _path_name(readable: str, exact: str) -> str:
-    """A name for a path; the digest keeps two apart that read alike once they are made safe."""
-    digest = hashlib.sha256(exact.encode()).hexdigest()[:8]
-    return f"{re.sub(r'[^A-Za-z0-9_.=-]+', '-', readable)[:_LONGEST_NAME]}-{digest}"
+def run_folder_name(dag_id: str, run_id: str) -> str:
+    """A run's name in a path; the digest keeps two apart that read alike once they are made safe."""
+    digest = hashlib.sha256(f"{dag_id}/{run_id}".encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_.=-]+', '-', f'{dag_id}-{run_id}')[:_LONGEST_NAME]}-{digest}"

@@ -16,7 +16,7 @@ from typing import Any
 from redraw.errors import InvalidRequest
 from redraw.records import Checkpoint, ExportedModel, TrainingRun
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
-from redraw_airflow.operators.allowed import CATALOGUES, WORK_FOLDERS
+from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
@@ -63,11 +63,26 @@ class TrainOperator(StageOperator):
             the catalogue.
         catalogue: Folder or `gs://` URI of the catalogue that the warm start means.
         distribution: `none`, `mirrored` or `multi_worker`; None or `default` for what the definition says.
+        choose: How the checkpoint is chosen later, as `CheckpointOperator` takes it, with `metric` and
+            `step`: what cannot be done fails before the training.
+        metric: As `choose`.
+        step: As `choose`.
+        weights: Which weights are exported later; as `choose`.
+        bucket: The model bucket that is published to later; as `choose`.
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "max_steps", "warm_start", "catalogue", "distribution")
-    places = {**StageOperator.places, "catalogue": [CATALOGUES], "warm_start": [CATALOGUES, WORK_FOLDERS]}
+    template_fields = (
+        *StageOperator.template_fields,
+        *("max_steps", "warm_start", "catalogue", "distribution"),
+        *("choose", "metric", "step", "weights", "bucket"),
+    )
+    places = {
+        **StageOperator.places,
+        "catalogue": [CATALOGUES],
+        "warm_start": [CATALOGUES, WORK_FOLDERS],
+        "bucket": [BUCKETS],
+    }
     stage, request_type, record_type = "train", TrainRequest, TrainingRun
     operator_extra_links = (TensorBoardLink(),)
 
@@ -78,6 +93,11 @@ class TrainOperator(StageOperator):
         warm_start: str | None = None,
         catalogue: str | None = None,
         distribution: str | None = None,
+        choose: str = "latest",
+        metric: str | None = None,
+        step: int | str | None = None,
+        weights: str | None = None,
+        bucket: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -85,6 +105,11 @@ class TrainOperator(StageOperator):
         self.warm_start = warm_start
         self.catalogue = catalogue
         self.distribution = distribution
+        self.choose = choose
+        self.metric = metric
+        self.step = step
+        self.weights = weights
+        self.bucket = bucket
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `TrainRequest`."""
@@ -95,6 +120,10 @@ class TrainOperator(StageOperator):
             "catalogue": optional_text(self.catalogue) or CHECKPOINTS.read(),
             "run": folder.run,
             "distribution": optional_choice(self.distribution),
+            "best": optional_text(self.metric) if self.choose == "best" else None,
+            "step": optional_integer("step", self.step) if self.choose == "step" else None,
+            "weights": optional_choice(self.weights),
+            "bucket": optional_text(self.bucket),
         }
 
 

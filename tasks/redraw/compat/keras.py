@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common.masking import get_keras_mask
+from keras.src.layers.merging.base_merge import Merge
 from keras.src.models.functional import Functional
 from keras.src.saving import saving_lib
 from keras.src.saving.keras_saveable import KerasSaveable
@@ -21,11 +23,14 @@ __all__ = [
     "every_layer",
     "functional_of",
     "inner_layers",
+    "merges_masks",
     "optimizer_averages",
     "repair_async_saving",
     "saved_places",
     "take_gradient_sum",
 ]
+
+_PAIR = 2
 
 
 def every_layer(network: keras.Model) -> Iterator[keras.layers.Layer]:
@@ -68,6 +73,40 @@ def calls_of(functional: Any) -> Iterator[Call]:
                 named = (item for key, item in sorted(node.arguments.kwargs.items()) if key != "mask")
                 arguments = tuple(keras.tree.flatten([*node.arguments.args, *named]))
                 yield Call(operation=node.operation, arguments=arguments, outputs=tuple(node.outputs))
+
+
+def merges_masks(call: Call) -> bool:
+    """Whether a call merges inputs of which some have a mask, and others another one or none.
+
+    Keras has no public way to ask for a tensor's mask outside of a call. It ends with one.
+    """
+    operation = call.operation
+    inputs = [item for item in call.arguments if isinstance(item, keras.KerasTensor)]
+    if not isinstance(operation, Merge) or isinstance(operation, keras.layers.Dot) or len(inputs) < _PAIR:
+        return False
+    rank = len(call.outputs[0].shape)
+    if isinstance(operation, keras.layers.Concatenate) and operation.axis % rank != rank - 1:
+        return False
+    masks = [get_keras_mask(item) for item in inputs]
+    return any(not _same_tensor(masks[0], mask) for mask in masks[1:])
+
+
+def _same_tensor(first: Any, second: Any) -> bool:
+    """Whether two tensors are one, or made in the same way of the same ones."""
+    if first is second or None in (first, second):
+        return first is second
+    if not isinstance(first, keras.KerasTensor) or not isinstance(second, keras.KerasTensor):
+        return bool(first == second)
+    (a, left), (b, right) = _made_by(first), _made_by(second)
+    if type(a) is not type(b) or isinstance(a, keras.layers.Layer):
+        return False
+    return len(left) == len(right) and all(map(_same_tensor, left, right))
+
+
+def _made_by(tensor: Any) -> tuple[Any, list[Any]]:
+    history = tensor._keras_history
+    arguments = history.operation._inbound_nodes[history.node_index].arguments
+    return history.operation, keras.tree.flatten([*arguments.args, arguments.kwargs])
 
 
 def optimizer_averages(optimizer: keras.optimizers.Optimizer) -> list[Any]:

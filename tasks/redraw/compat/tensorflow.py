@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import op_def_registry
+from tensorflow.python.framework import function_def_to_graph, op_def_registry
 from tensorflow.python.ops.resource_variable_ops import UninitializedVariable as _UninitializedVariable
 from tensorflow.python.saved_model import save
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
@@ -20,6 +20,7 @@ __all__ = [
     "UninitializedVariable",
     "build_meta_graph",
     "copy_to_cpu",
+    "flat_function",
     "fingerprint",
     "hide_accelerators",
     "is_reference",
@@ -120,6 +121,18 @@ def fingerprint(folder: Path) -> bytes:
     """
     made: bytes = fingerprinting.CreateFingerprintDef(str(folder))
     return made
+
+
+def flat_function(function: Any) -> tuple[Any, Mapping[str, str]]:
+    """A function's body as a graph; what it calls has to be known to the default graph.
+
+    `tf.function` can only call one. It ends with a public way to open a function of a SavedModel.
+
+    Returns:
+        The GraphDef, its arguments as placeholders, and the function's names of tensors to the graph's.
+    """
+    body, names = function_def_to_graph.function_def_to_graph_def(function)
+    return body, names
 
 
 def hide_accelerators() -> None:

@@ -13,10 +13,14 @@ has no network of its own: it names the graph that training recorded. In each ki
 say which value of the checkpoint belongs where (Keras: variables' paths), so a layer
 that is drawn in one mode only (dropout, augmentation) must not change the names of
 the others.
+
+What only exports states its signatures, `build` and `serve`; data, loss and examples are needed
+to train, and to measure.
 """
 
 from redraw.definition.graph_function import GraphFunctionDefinition
 from redraw.definition.model import ModelDefinition
+from redraw.definition.outside import OutsideReference
 from redraw.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
 from redraw.definition.recorded import RecordedDefinition
 from redraw.records import Signature, TensorSpec
@@ -28,6 +32,7 @@ __all__ = [
     "GraphFunctionDefinition",
     "Mode",
     "ModelDefinition",
+    "OutsideReference",
     "RecordedDefinition",
     "Signature",
     "TensorSpec",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Never
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from redraw.definition.graph_function import GraphFunctionDefinition, sharing_variables
+from redraw.definition.outside import near_definition
 from redraw.definition.parts import GoldenExamples, Mode
 from redraw.errors import InvalidDefinition
-from redraw.records import Signature
 from redraw.uri import Uri
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ _GOLDEN_ROWS = 16
 
 
 class RecordedDefinition(GraphFunctionDefinition):
-    """A model by the graph that training recorded next to its checkpoints: `.meta` or `graph.pbtxt`.
+    """A model by its recorded graph: a `.meta` or `graph.pbtxt` of training, or a SavedModel's.
 
     `redraw draft` writes one. It needs neither the model's code nor its data: what only training
     needs is taken out of the graph, and validation asks the untouched graph for the answers that
@@ -35,8 +33,9 @@ class RecordedDefinition(GraphFunctionDefinition):
     Attributes:
         recording: The file, local or in a bucket; a relative path begins at the definition's folder.
         digest: The file's SHA-256, in hex; another file is refused. Empty for any.
-        inputs: Input name to the tensor of the recording at which a request enters.
-        outputs: Output name to the tensor that answers.
+        inputs: Input name to the tensor of the recording at which a request enters; `signature/name` of a
+            signature for which it is another one than for the others.
+        outputs: Output name to the tensor that answers, in the same way.
         constants: Tensor to the value that it has from now on, such as `is_training` to False.
         files: The name of a lookup table's file to where it lies, unless that is next to the recording.
 
@@ -64,10 +63,12 @@ class RecordedDefinition(GraphFunctionDefinition):
     @property
     def recording_uri(self) -> Uri:
         """Where the recording lies."""
-        place = Uri(self.recording)
-        if place.is_bucket or Path(place).is_absolute():
-            return place
-        return Uri(Path(inspect.getfile(type(self))).parent / place)
+        return near_definition(self, self.recording)
+
+    @property
+    def is_saved_model(self) -> bool:
+        """Whether the recording is a SavedModel's graph."""
+        return self.opened.is_saved_model
 
     @cached_property
     def opened(self) -> Recording:
@@ -90,10 +91,22 @@ class RecordedDefinition(GraphFunctionDefinition):
         """
         from redraw.recorded.redrawing import Asked, redraw_recording
 
-        shapes = {name: spec.shape for one in self.signatures.values() for name, spec in one.inputs.items()}
+        shapes = {
+            self.cut_of(signature, name): spec.shape
+            for signature, one in self.signatures.items()
+            for name, spec in one.inputs.items()
+        }
         inputs = {name: (tensor, shapes.get(name)) for name, tensor in self.inputs.items()}
         asked = Asked(inputs=inputs, outputs=self.outputs, constants=self.constants, kept=self.stateful_ops)
         return redraw_recording(self.opened, asked)
+
+    def cut_of(self, signature: str, name: str) -> str:
+        """What `inputs` calls an input of a signature."""
+        return _own_name(signature, name, self.inputs)
+
+    def answer_of(self, signature: str, name: str) -> str:
+        """What `outputs` calls an output of a signature."""
+        return _own_name(signature, name, self.outputs)
 
     def build(self, mode: Mode) -> Callable[[Any], Any]:
         """What `serve` is given; it draws the same for every mode."""
@@ -119,8 +132,10 @@ class RecordedDefinition(GraphFunctionDefinition):
 
     def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Answer with the outputs that the signature names."""
-        answers: Mapping[str, tf.Tensor] = network((tuple(self.signatures[signature].outputs), inputs))
-        return answers
+        wanted = {name: self.answer_of(signature, name) for name in self.signatures[signature].outputs}
+        features = {self.cut_of(signature, name): tensor for name, tensor in inputs.items()}
+        answers = network((tuple(dict.fromkeys(wanted.values())), features))
+        return {name: answers[answer] for name, answer in wanted.items()}
 
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Requests made of dtypes, shapes and sizes of vocabularies: nobody has examples of old models."""
@@ -138,31 +153,16 @@ class RecordedDefinition(GraphFunctionDefinition):
         from redraw.recorded.examples import generate_request
 
         return {
-            name: GoldenExamples(inputs=generate_request(self.redrawn, signature, rows))
+            name: GoldenExamples(inputs=generate_request(self.redrawn, signature, rows, cuts))
             for name, signature in self.signatures.items()
+            for cuts in [{key: self.cut_of(name, key) for key in signature.inputs}]
         }
 
-    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
-        """None, for there are no evaluation data."""
-        return {}
-
-    def training_data(self) -> Never:
-        """A recording cannot be trained."""
-        self._refuse("training data")
-
-    def evaluation_data(self) -> Never:
-        """A recording comes without data."""
-        self._refuse("evaluation data")
-
-    def loss(self, outputs: Any, labels: Any) -> Never:
-        """What is served has no loss."""
-        self._refuse("a loss")
-
-    def _refuse(self, what: str) -> Never:
+    def check_trainable(self) -> None:
+        """Always refused; raises as in every definition that only exports."""
         raise InvalidDefinition(
-            f"definition {type(self).__module__}.{type(self).__name__}: expected {what}, got none: it is"
-            " drawn from a recording, which is exported and not trained. To train, write a"
-            " GraphFunctionDefinition."
+            f"definition {type(self).__module__}.{type(self).__name__}: expected one that trains, got a"
+            " recording, which is exported and not trained. To train, write a GraphFunctionDefinition."
         )
 
     def check(self) -> None:
@@ -173,13 +173,21 @@ class RecordedDefinition(GraphFunctionDefinition):
                 raise InvalidDefinition(f"{where}: expected {attribute}, got none. Draft it: redraw draft.")
         super().check()
         for name, signature in self.signatures.items():
-            _demand_named(f"{where}, signature {name!r}", signature, self.inputs, self.outputs)
+            inputs = [self.cut_of(name, key) for key in signature.inputs]
+            outputs = [self.answer_of(name, key) for key in signature.outputs]
+            _demand_named(f"{where}, signature {name!r}", inputs, outputs, self)
 
 
-def _demand_named(
-    where: str, signature: Signature, inputs: Mapping[str, str], outputs: Mapping[str, str]
-) -> None:
-    for kind, asked, known in (("input", signature.inputs, inputs), ("output", signature.outputs, outputs)):
+def _own_name(signature: str, name: str, among: Mapping[str, str]) -> str:
+    own = f"{signature}/{name}"
+    return own if own in among else name
+
+
+def _demand_named(where: str, inputs: list[str], outputs: list[str], definition: RecordedDefinition) -> None:
+    for kind, asked, known in (
+        ("input", inputs, definition.inputs),
+        ("output", outputs, definition.outputs),
+    ):
         unknown = sorted(set(asked) - set(known))
         if unknown:
             raise InvalidDefinition(

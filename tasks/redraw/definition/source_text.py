@@ -15,6 +15,8 @@ __all__ = ["DefinitionText", "read_definition_text"]
 
 # Forms and pages show it.
 _LONGEST_SUMMARY = 300
+_KINDS = ("ModelDefinition", "GraphFunctionDefinition", "RecordedDefinition")
+_TRAINING = {"training_data", "evaluation_data", "loss"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class DefinitionText:
         approval_by_another: As `ModelDefinition.approval_by_another`.
         legacy_keras: As `ModelDefinition.legacy_keras`.
         metrics: The names in `ModelDefinition.thresholds`, as far as they are plain texts.
+        trains: Whether it can be trained; True too if only running it would tell.
         problem: Which of these is not written plainly, and what to do; empty if all are.
     """
 
@@ -37,6 +40,7 @@ class DefinitionText:
     approval_by_another: bool = False
     legacy_keras: bool = False
     metrics: tuple[str, ...] = ()
+    trains: bool = True
     problem: str = ""
 
 
@@ -69,6 +73,7 @@ def read_definition_text(source: str | bytes) -> DefinitionText:
         legacy_keras=legacy_keras,
         approval_by_another=by_another,
         metrics=_read_keys(values.get("thresholds")),
+        trains=_read_trains([node for node in tree.body if isinstance(node, ast.ClassDef)]),
         problem=applies_problem or approval_problem or another_problem or keras_problem,
     )
 
@@ -113,6 +118,19 @@ def _read_truth(values: Mapping[str, ast.expr], name: str) -> tuple[bool, str]:
     return False, (
         f"{name}: expected True or False, written out, got {ast.unparse(value)!r:.80}. Correct it."
     )
+
+
+def _read_trains(classes: list[ast.ClassDef]) -> bool:
+    """Whether the definition has all that training needs; what another module may give counts as given."""
+    bases = {one.name: [ast.unparse(base).rpartition(".")[2] for base in one.bases] for one in classes}
+    inherited = {base for names in bases.values() for base in names}
+    for one in classes:
+        if one.name in inherited or len(bases[one.name]) != 1 or bases[one.name][0] not in _KINDS:
+            continue
+        methods = {line.name for line in one.body if isinstance(line, ast.FunctionDef)}
+        methods |= {ast.unparse(line.targets[0]) for line in one.body if isinstance(line, ast.Assign)}
+        return bases[one.name] != ["RecordedDefinition"] and methods >= _TRAINING
+    return True
 
 
 def _read_keys(value: ast.expr | None) -> tuple[str, ...]:

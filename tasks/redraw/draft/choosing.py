@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redraw.errors import InvalidDefinition, InvalidRequest
@@ -28,12 +28,14 @@ class Choice:
         redrawn: What becomes of the graph so.
         roles: What the graph's sources are there for.
         notes: Why flags have their values.
+        signatures: Signature to what `asked` calls its inputs and its outputs; empty for one of all of them.
     """
 
     asked: Asked
     redrawn: Redrawn
     roles: Roles
     notes: tuple[str, ...]
+    signatures: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = field(default_factory=dict)
 
 
 def choose(

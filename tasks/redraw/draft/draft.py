@@ -10,9 +10,11 @@ from typing import Any
 from redraw.checkpoint.formats.locate import locate_checkpoint
 from redraw.draft.choosing import choose
 from redraw.draft.module_text import module_text
+from redraw.draft.signatures import choose_signatures
 from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
 from redraw.names import ModelName
-from redraw.recorded.reading import MOST_BYTES, read_recording
+from redraw.recorded.files import MOST_BYTES, SAVED_MODEL
+from redraw.recorded.reading import read_recording
 from redraw.recorded.shapes import Shape
 from redraw.records.results import DraftedDefinition
 from redraw.requests import DraftRequest
@@ -21,7 +23,7 @@ from redraw.uri import Uri
 
 __all__ = ["draft_definition", "print_module"]
 
-_GRAPHS = (".meta", ".pbtxt")
+_GRAPHS = (".meta", ".pbtxt", SAVED_MODEL)
 _ASKED = re.compile(r"(?:(?P<name>[^=\[\]]+)=)?(?P<tensor>[^=\[\]]+)(?:\[(?P<shape>[0-9?, ]*)\])?")
 
 
@@ -45,7 +47,10 @@ def draft_definition(request: DraftRequest) -> DraftedDefinition:
     inputs = {name: (tensor, shape) for name, tensor, shape in map(_parse_asked, request.input)}
     outputs = {name: tensor for name, tensor, _ in map(_parse_asked, request.output)}
     constants = dict(map(_parse_setting, request.set))
-    choice = choose(recording, inputs, outputs, constants)
+    if recording.is_saved_model and not inputs and not outputs:
+        choice = choose_signatures(recording, constants)
+    else:
+        choice = choose(recording, inputs, outputs, constants)
     model = request.name or ModelName(_model_name(recording.uri))
     place = recording.uri.absolute()
     if request.keep_graph is not None:
@@ -67,6 +72,8 @@ def print_module(drafted: DraftedDefinition) -> None:
 def _find_recording(source: Uri) -> Uri:
     if source.name.endswith(_GRAPHS):
         return source
+    if read_uri(source / SAVED_MODEL, 1) is not None:
+        return source / SAVED_MODEL
     located = locate_checkpoint(source)
     places = (located.uri.with_ending(".meta"), located.folder.uri_of("graph.pbtxt"))
     for place in places:
@@ -79,7 +86,7 @@ def _find_recording(source: Uri) -> Uri:
 
 
 def _ending(uri: Uri) -> str:
-    return next(ending for ending in _GRAPHS if uri.name.endswith(ending))
+    return f"/{SAVED_MODEL}" if uri.name == SAVED_MODEL else uri.name[uri.name.rindex(".") :]
 
 
 def _model_name(uri: Uri) -> str:

@@ -12,8 +12,9 @@ from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import full_name
 from redraw.recorded.reading import Recording
 from redraw.recorded.shapes import infer_shapes
+from redraw.records import Signature, TensorSpec
 
-__all__ = ["module_text"]
+__all__ = ["module_text", "signatures_of"]
 
 _SHOWN = 6
 _WIDTH = 104
@@ -33,18 +34,7 @@ def module_text(model: str, place: str, recording: Recording, choice: Choice) ->
     """
     asked, redrawn = choice.asked, choice.redrawn
     graph = redrawn.graph
-    shapes = {redrawn.inputs[name]: shape for name, (_, shape) in asked.inputs.items()}
-    inferred = infer_shapes(graph, list(redrawn.outputs.values()), shapes)
-    inputs = {name: _spec(graph, redrawn.inputs[name], shape) for name, (_, shape) in asked.inputs.items()}
-    outputs = {}
-    for name, tensor in redrawn.outputs.items():
-        shape = inferred.get(graph.resolve(full_name(tensor)))
-        if not shape:
-            raise InvalidDefinition(
-                f"{recording.uri}: output {name!r}: expected a row for each of the request's, got shape"
-                f" {shape}. Choose another output."
-            )
-        outputs[name] = _spec(graph, graph.resolve(full_name(tensor)), (None, *shape[1:]))
+    signatures = signatures_of(recording, choice)
     served = graph.reach(redrawn.outputs.values())
     lines = [
         f'"""{model}, as {recording.made_by} recorded it."""',
@@ -62,18 +52,62 @@ def module_text(model: str, place: str, recording: Recording, choice: Choice) ->
         *_mapping("outputs", dict(asked.outputs)),
         *(_mapping("constants", dict(asked.constants)) if asked.constants else ()),
         "    signatures = {",
-        '        "serving_default": Signature(',
-        *_specs("inputs", inputs),
-        *_specs("outputs", outputs),
-        "        )",
+        *(line for name, signature in signatures.items() for line in _signature(name, signature)),
         "    }",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _spec(graph: Any, tensor: str, shape: Any) -> str:
-    sizes = ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "")
-    return f'TensorSpec("{tf.as_dtype(graph.dtype(tensor)).base_dtype.name}", ({sizes}))'
+def signatures_of(recording: Recording, choice: Choice) -> dict[str, Signature]:
+    """The signatures with the dtypes and shapes of what is served.
+
+    Args:
+        recording: The recording.
+        choice: What is served of it.
+
+    Raises:
+        InvalidDefinition: An output is no row for each of the request's.
+    """
+    redrawn, asked = choice.redrawn, choice.asked
+    graph = redrawn.graph
+    shapes = {redrawn.inputs[name]: shape for name, (_, shape) in asked.inputs.items()}
+    inferred = infer_shapes(graph, list(redrawn.outputs.values()), shapes)
+    inputs = {name: _spec(graph, redrawn.inputs[name], shape) for name, (_, shape) in asked.inputs.items()}
+    outputs = {}
+    for name, tensor in redrawn.outputs.items():
+        shape = inferred.get(graph.resolve(full_name(tensor)))
+        if not shape:
+            raise InvalidDefinition(
+                f"{recording.uri}: output {name!r}: expected a row for each of the request's, got shape"
+                f" {shape}. Choose another output."
+            )
+        outputs[name] = _spec(graph, graph.resolve(full_name(tensor)), (None, *shape[1:]))
+    every = {"serving_default": ({name: name for name in inputs}, {name: name for name in outputs})}
+    return {
+        signature: Signature(
+            inputs={name: inputs[key] for name, key in asks.items()},
+            outputs={name: outputs[key] for name, key in answers.items()},
+        )
+        for signature, (asks, answers) in (choice.signatures or every).items()
+    }
+
+
+def _spec(graph: Any, tensor: str, shape: Any) -> TensorSpec:
+    return TensorSpec(dtype=tf.as_dtype(graph.dtype(tensor)).base_dtype.name, shape=tuple(shape))
+
+
+def _signature(name: str, signature: Signature) -> list[str]:
+    return [
+        f"        {name!r}: Signature(",
+        *_specs("inputs", signature.inputs),
+        *_specs("outputs", signature.outputs),
+        "        ),",
+    ]
+
+
+def _shown(spec: TensorSpec) -> str:
+    sizes = ", ".join(str(size) for size in spec.shape) + ("," if len(spec.shape) == 1 else "")
+    return f'TensorSpec("{spec.dtype}", ({sizes}))'
 
 
 def _mapping(name: str, values: Mapping[str, Any]) -> list[str]:
@@ -81,8 +115,8 @@ def _mapping(name: str, values: Mapping[str, Any]) -> list[str]:
     return [f"    {name} = {{", *inner, "    }"]
 
 
-def _specs(name: str, specs: Mapping[str, str]) -> list[str]:
-    inner = [f"                {key!r}: {spec}," for key, spec in specs.items()]
+def _specs(name: str, specs: Mapping[str, TensorSpec]) -> list[str]:
+    inner = [f"                {key!r}: {_shown(spec)}," for key, spec in specs.items()]
     return [f"            {name}={{", *inner, "            },"]
 
 

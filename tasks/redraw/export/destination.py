@@ -61,13 +61,19 @@ class Destination:
         if not self.remote:
             for uri, content in records.items():
                 write_atomically(Path(uri), content)
+        self.put_files(partial, files)
+        if self.remote:
+            storage = open_storage(self.uri.parent)
+            for uri, content in records.items():
+                storage.create(uri.removeprefix(f"{self.uri.parent}/"), content)
+
+    def put_files(self, partial: Path, files: Iterable[TreeFile]) -> None:
+        """Put a whole folder in its place, without records; raises as `put`."""
+        if not self.remote:
             partial.rename(self.folder)
             return
-        parent = self.uri.parent
-        storage = open_storage(parent)
-        upload_tree(storage, self.uri.name, (replace(file, path=partial / file.name) for file in files))
-        for uri, content in records.items():
-            storage.create(uri.removeprefix(f"{parent}/"), content)
+        moved = (replace(file, path=partial / file.name) for file in files)
+        upload_tree(open_storage(self.uri.parent), self.uri.name, moved)
 
 
 @contextlib.contextmanager

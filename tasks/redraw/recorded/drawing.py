@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import Slice, mark_slice
 from redraw.errors import InvalidDefinition
-from redraw.recorded.reading import MOST_BYTES
+from redraw.recorded.files import MOST_BYTES
 from redraw.recorded.redrawing import Redrawn
 from redraw.recorded.tables import Table
 from redraw.recorded.variables import SavedVariable
@@ -58,14 +58,16 @@ def draw_redrawn(
     part = graph.part(name for name in names if name not in served)
     part.versions.CopyFrom(versions)
     mapped = {f"{name}:0": _variable(served[name], graph.nodes[name].op) for name in names if name in served}
-    for name, placeholder in redrawn.inputs.items():
+    for placeholder in dict.fromkeys(redrawn.inputs.values()):
         if placeholder.partition(":")[0] in reached:
-            if name not in features:
+            names = [name for name, other in redrawn.inputs.items() if other == placeholder]
+            asked = next((name for name in names if name in features), None)
+            if asked is None:
                 raise InvalidDefinition(
-                    f"{graph.where}: expected the input {name!r}, which {', '.join(outputs)} need, got"
+                    f"{graph.where}: expected the input {names[0]!r}, which {', '.join(outputs)} need, got"
                     f" {', '.join(features) or 'none'}. Put it into the signature."
                 )
-            mapped[placeholder] = features[name]
+            mapped[placeholder] = features[asked]
     for table in tables:
         if table.file:
             mapped[table.file_tensor] = _file(graph.where, table, files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,16 @@ _PASSES = {
 _LOOKUPS = {"Gather": 0, "GatherV2": 0, "ResourceGather": 0, "OneHot": 1}
 
 
-def generate_request(redrawn: Redrawn, signature: Signature, rows: int) -> dict[str, np.ndarray]:
+def generate_request(
+    redrawn: Redrawn, signature: Signature, rows: int, cuts: Mapping[str, str] | None = None
+) -> dict[str, np.ndarray]:
     """Make a request up.
 
     Args:
         redrawn: The graph that is asked.
         signature: What it has to look like.
         rows: How many rows.
+        cuts: Input name to what `redrawn` calls it, if that is another name.
 
     Returns:
         Input name to values: floats of the standard normal distribution, whole numbers below the size
@@ -51,7 +55,7 @@ def generate_request(redrawn: Redrawn, signature: Signature, rows: int) -> dict[
     for name, spec in sorted(signature.inputs.items()):
         rng = np.random.default_rng([_SEED, *name.encode()])
         shape = [rows, *(_UNKNOWN_SIZE if size is None else size for size in spec.shape[1:])]
-        request[name] = _values(rng, tf.as_dtype(spec.dtype), shape, redrawn, name)
+        request[name] = _values(rng, tf.as_dtype(spec.dtype), shape, redrawn, (cuts or {}).get(name, name))
     return request
 
 

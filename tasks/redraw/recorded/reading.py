@@ -8,20 +8,18 @@ from typing import Any
 
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound
+from redraw.recorded.files import SAVED_MODEL, TEXT_NAMES, most_bytes
 from redraw.recorded.graph import Graph
 from redraw.recorded.sound import demand_sound
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 
-__all__ = ["MOST_BYTES", "Recording", "read_recording"]
+__all__ = ["Recording", "read_recording"]
 
-# Weights do not lie in a recording. As text a node takes about six times its memory while it is parsed.
-MOST_BYTES = 512 << 20
-_MOST_TEXT_BYTES = 96 << 20
-_TEXT_NAMES = (".pbtxt", ".txt")
+_SERVE = "serve"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +29,7 @@ class Recording:
     Attributes:
         uri: Where it lies.
         digest: SHA-256 of the file, in hex.
-        meta_graph: A `MetaGraphDef`; of a `graph.pbtxt` with its graph alone.
+        meta_graph: A `MetaGraphDef`; of a `graph.pbtxt` its graph alone, of a SavedModel the one to serve.
     """
 
     uri: Uri
@@ -44,9 +42,14 @@ class Recording:
         version = self.meta_graph.meta_info_def.tensorflow_version
         return f"TensorFlow {version}" if version else "a TensorFlow that does not say its version"
 
+    @property
+    def is_saved_model(self) -> bool:
+        """Whether it is the graph of a SavedModel, whose signatures say what is asked of it."""
+        return self.uri.name == SAVED_MODEL
+
 
 def read_recording(uri: str, digest: str | None = None) -> Recording:
-    """Read a recorded graph: a `MetaGraphDef`, or a `GraphDef` as text.
+    """Read a recorded graph: a `MetaGraphDef`, a `GraphDef` as text, or that of a SavedModel.
 
     Args:
         uri: The file, local or in a bucket.
@@ -61,7 +64,7 @@ def read_recording(uri: str, digest: str | None = None) -> Recording:
         InvalidDefinition: It is a graph that no program records.
     """
     place = Uri(uri)
-    most = _MOST_TEXT_BYTES if place.name.endswith(_TEXT_NAMES) else MOST_BYTES
+    most = most_bytes(place.name)
     content = read_uri(place, most + 1)
     if content is None:
         raise CheckpointNotFound(f"{place}: expected a recorded graph, got no such file. Correct the URI.")
@@ -90,7 +93,9 @@ def read_recording(uri: str, digest: str | None = None) -> Recording:
 def _parsed(place: Uri, content: bytes) -> Any:
     meta_graph = meta_graph_pb2.MetaGraphDef()
     try:
-        if not place.name.endswith(_TEXT_NAMES):
+        if place.name == SAVED_MODEL:
+            return _to_serve(place, saved_model_pb2.SavedModel.FromString(content))
+        if not place.name.endswith(TEXT_NAMES):
             meta_graph.ParseFromString(content)
             return meta_graph
         text = content.decode()
@@ -99,7 +104,19 @@ def _parsed(place: Uri, content: bytes) -> Any:
         text_format.Parse(text, meta_graph.graph_def)
     except (DecodeError, text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
         raise CheckpointCorrupt(
-            f"{place}: expected a whole MetaGraphDef (.meta) or GraphDef (graph.pbtxt), got"
+            f"{place}: expected a whole MetaGraphDef (.meta), GraphDef (graph.pbtxt) or {SAVED_MODEL}, got"
             f" {type(err).__name__} ({str(err)[:120]}). Copy the file again."
         ) from err
     return meta_graph
+
+
+def _to_serve(place: Uri, saved_model: Any) -> Any:
+    """Of the graphs of a SavedModel the one with the tag `serve`, or the only one."""
+    graphs = saved_model.meta_graphs
+    tagged = [graph for graph in graphs if _SERVE in graph.meta_info_def.tags]
+    if len(tagged) != 1 and len(graphs) != 1:
+        tags = "; ".join(", ".join(graph.meta_info_def.tags) for graph in graphs) or "no graph"
+        raise CheckpointCorrupt(
+            f"{place}: expected one graph with the tag {_SERVE!r}, got {tags}. Save it with that tag."
+        )
+    return (tagged or graphs)[0]

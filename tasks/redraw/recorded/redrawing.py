@@ -166,10 +166,12 @@ def _fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
 
 def _cut(graph: Graph, name: str, tensor: str, shape: Shape) -> str:
     cut = graph.demand_tensor(tensor, "input")
+    if graph.replaced.get(cut, "").startswith(INPUT):
+        return graph.replaced[cut]  # another signature's input is the same tensor
     if cut in graph.replaced:
         raise InvalidDefinition(
-            f"{graph.where}: input {name!r}: expected a tensor of its own, got {tensor!r}, which is fixed or"
-            " another input. Correct inputs and constants."
+            f"{graph.where}: input {name!r}: expected a tensor of its own, got {tensor!r}, which is fixed."
+            " Correct inputs and constants."
         )
     dtype = graph.dtype(cut) % 100
     placeholder = graph.add(f"{INPUT}{name}", "Placeholder", dtype=dtype)

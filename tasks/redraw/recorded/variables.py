@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.branches import inline_calls
+from redraw.recorded.graph import Graph, full_name, node_name
 from redraw.recorded.operations import VARIABLES
 from redraw.recorded.running import known_value
 
@@ -31,6 +32,7 @@ class SavedVariable:
         shape: Its own shape.
         full_shape: The whole's, of a part.
         offset: Where the part begins.
+        saved: Whether a Saver saves it.
     """
 
     node: str
@@ -39,6 +41,7 @@ class SavedVariable:
     shape: tuple[int, ...]
     full_shape: tuple[int, ...] | None = None
     offset: tuple[int, ...] = ()
+    saved: bool = True
 
 
 def find_saved(graph: Graph, saver: Any, names: list[str]) -> list[SavedVariable]:
@@ -60,17 +63,20 @@ def find_saved(graph: Graph, saver: Any, names: list[str]) -> list[SavedVariable
         # Of several Savers the one that keeps the variable's own name counts.
         if variable not in known or key == variable:
             known[variable] = key, piece
-    return [_described(graph, name, *known.get(name, (name, ""))) for name in names]
+    described = [_described(graph, name, *known.get(name, (name, ""))) for name in names]
+    return [replace(variable, saved=variable.node in known) for variable in described]
 
 
 def _saved(graph: Graph, saver: Any) -> Iterator[tuple[str, str, str]]:
-    start = saver.save_tensor_name
-    among = _before(graph, node_name(start)) if node_name(start) in graph.nodes else list(graph.nodes)
+    start = node_name(saver.save_tensor_name)
+    if start in graph.nodes:
+        inline_calls(graph, [start])  # TF2 saves in a function
+    among = _before(graph, start) if start in graph.nodes else list(graph.nodes)
     for name in among:
         places = _SAVES.get(graph.nodes[name].op)
         if places is None:
             continue
-        inputs = graph.inputs[name]
+        inputs = graph.data_inputs(name)
         keys = known_value(graph, inputs[places[0]])
         pieces = known_value(graph, inputs[places[1]]) if places[1] is not None else None
         if keys is None:
@@ -84,10 +90,10 @@ def _saved(graph: Graph, saver: Any) -> Iterator[tuple[str, str, str]]:
 
 def _before(graph: Graph, name: str) -> list[str]:
     """A node, and all that have to run before it."""
-    queue = [name]
+    queue = [node_name(graph.resolve(full_name(name)))]
     seen = set(queue)
     for current in queue:
-        for source in (*map(node_name, graph.inputs[current]), *graph.controls[current]):
+        for source in (*map(node_name, graph.data_inputs(current)), *graph.controls[current]):
             if source not in seen and source in graph.nodes:
                 seen.add(source)
                 queue.append(source)
@@ -97,7 +103,7 @@ def _before(graph: Graph, name: str) -> list[str]:
 def _variable(graph: Graph, tensor: str) -> str | None:
     name = node_name(tensor)
     while graph.nodes[name].op in _READS:
-        name = node_name(graph.inputs[name][0])
+        name = node_name(graph.data_inputs(name)[0])
     return name if graph.nodes[name].op in VARIABLES else None
 
 

@@ -9,9 +9,11 @@ is imported here: the operators build these without TensorFlow.
 from redraw.requests.exporting import (
     DraftRequest,
     ExportRequest,
+    HealRequest,
     InspectRequest,
     ModelsRequest,
     ReexportRequest,
+    ScanRequest,
     ValidateRequest,
 )
 from redraw.requests.publishing import (
@@ -40,6 +42,7 @@ __all__ = [
     "DraftRequest",
     "ExamplesRequest",
     "ExportRequest",
+    "HealRequest",
     "InspectRequest",
     "LiveRequest",
     "MirrorRequest",
@@ -52,6 +55,7 @@ __all__ = [
     "ReexportRequest",
     "ReleasesRequest",
     "Request",
+    "ScanRequest",
     "TrainRequest",
     "ValidateRequest",
     "VerifyRequest",

@@ -13,9 +13,11 @@ from redraw.uri import BucketUri, Uri
 __all__ = [
     "DraftRequest",
     "ExportRequest",
+    "HealRequest",
     "InspectRequest",
     "ModelsRequest",
     "ReexportRequest",
+    "ScanRequest",
     "ValidateRequest",
 ]
 
@@ -51,6 +53,11 @@ class ValidateRequest(Request):
     )
     against: BucketUri | None = flag(
         "gs:// URI of the model bucket whose live version to compare with", default=None
+    )
+    reference: Uri | None = flag(
+        "a SavedModel, recorded requests (JSON lines, PredictionLog TFRecords) or a recorded graph whose"
+        " answers the export has to give (default: the definition's reference)",
+        default=None,
     )
     allow_breaking: str | None = flag("why signatures may break the live version's; recorded", default=None)
     waive: tuple[str, ...] = flag(WAIVE, default=())
@@ -103,6 +110,26 @@ class DraftRequest(Request):
     out: Uri | None = flag("the package's folder to write it to (default: it is only printed)", default=None)
     keep_graph: Uri | None = flag(
         "folder or gs:// URI, such as the catalogue, to copy the graph to", default=None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealRequest(Request):
+    """Make a good SavedModel of one that trains, draws at random or holds too much."""
+
+    saved_model: Uri = flag("the SavedModel's folder, local or gs://", positional=True)
+    out: Uri = flag("where to put the good one: a folder, absent or empty, or a gs:// URI")
+    stateful_ops: tuple[str, ...] = flag(
+        "kind of random operation that the answers need; may be repeated", default=()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanRequest(Request):
+    """Say what is in a model's files, and what would be refused."""
+
+    uri: Uri = flag(
+        "a checkpoint, a SavedModel, a recording (.meta, .pbtxt) or a Keras file", positional=True
     )
 
 

@@ -206,6 +206,26 @@ class LoadedModel:
             requests=len(took),
         )
 
+    def run(
+        self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str] = (), targets: Sequence[str] = ()
+    ) -> dict[str, np.ndarray]:
+        """Run any part of the graph: a session may be fed any tensor.
+
+        Args:
+            feeds: Tensor to values.
+            fetches: The tensors that are asked for.
+            targets: The operations that run as well.
+
+        Returns:
+            Tensor to values.
+
+        Raises:
+            RequestRefused: It cannot run.
+            ServingCrashed: The process died of it, or did not answer in time.
+        """
+        asked = {"command": "run", "fetches": [*fetches], "targets": [*targets]}
+        return self._ask(asked, feeds)[1]
+
     def digest_variables(self) -> dict[str, str]:
         """Variable name to a digest of the value that it has now.
 

@@ -32,7 +32,11 @@ def written_tensors(arrays: Iterable[np.ndarray]) -> Iterator[Sequence[int]]:
 
 @contextmanager
 def fetched_tensors(
-    session: int, feeds: Sequence[Endpoint], given: Sequence[int], fetches: Sequence[Endpoint]
+    session: int,
+    feeds: Sequence[Endpoint],
+    given: Sequence[int],
+    fetches: Sequence[Endpoint],
+    targets: Sequence[int] = (),
 ) -> Iterator[Sequence[int]]:
     """What a session answers, as tensors, for the length of a `with`.
 
@@ -41,6 +45,7 @@ def fetched_tensors(
         feeds: Where values go in.
         given: The tensors that go in there, in the same order.
         fetches: Where answers come out.
+        targets: Operations that run as well.
 
     Raises:
         StatusError: The model refuses the values.
@@ -51,7 +56,7 @@ def fetched_tensors(
             *(session, None),
             *((Endpoint * len(feeds))(*feeds), (c_void_p * len(given))(*given), len(feeds)),
             *((Endpoint * len(fetches))(*fetches), answers, len(fetches)),
-            *(None, 0, None, status.pointer),
+            *((c_void_p * len(targets))(*targets), len(targets), None, status.pointer),
         )
     try:
         yield [tensor for tensor in answers if tensor is not None]

@@ -93,6 +93,30 @@ class ModelSession:
                     took.append(time.perf_counter() - started)
         return took
 
+    def run(
+        self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str], targets: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Run any part of the graph.
+
+        Args:
+            feeds: Tensor, whichever it is, to values.
+            fetches: The tensors that are asked for.
+            targets: The operations that run as well.
+
+        Returns:
+            Tensor to values.
+
+        Raises:
+            StatusError: There is no such tensor or operation, or it cannot run.
+        """
+        ends = ([self._end(name) for name in feeds], [self._end(name) for name in fetches])
+        operations = [self._operation(name) for name in targets]
+        with (
+            written_tensors(feeds.values()) as given,
+            fetched_tensors(self._session, ends[0], given, ends[1], operations) as answers,
+        ):
+            return {name: read_tensor(tensor) for name, tensor in zip(fetches, answers, strict=True)}
+
     def digest_variables(self) -> dict[str, str]:
         """Variable name to a digest of the value that it has now."""
         if self._variables is None:
@@ -116,11 +140,17 @@ class ModelSession:
 
     def _end(self, tensor: str) -> Endpoint:
         name, _, index = tensor.partition(":")
-        operation = self._library.TF_GraphOperationByName(self._graph, name.encode())
+        operation = self._operation(name)
         number = int(index) if index.isdigit() else 0
-        if not operation or number >= self._library.TF_OperationNumOutputs(operation):
+        if number >= self._library.TF_OperationNumOutputs(operation):
             raise StatusError("INVALID_ARGUMENT", f"the graph has no tensor {tensor!r}")
         return Endpoint(operation, number)
+
+    def _operation(self, name: str) -> int:
+        operation: int = self._library.TF_GraphOperationByName(self._graph, name.encode())
+        if not operation:
+            raise StatusError("INVALID_ARGUMENT", f"the graph has no operation {name!r}")
+        return operation
 
 
 def _read_signatures(meta_graph: int) -> dict[str, tuple[_Tensors, _Tensors]]:

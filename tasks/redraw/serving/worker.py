@@ -47,6 +47,7 @@ class _Worker:
                 {"took": model.measure(header["signature"], arrays, header["seconds"])},
                 {},
             ),
+            "run": lambda: ({}, model.run(arrays, header["fetches"], header["targets"])),
             "variables": lambda: ({"digests": model.digest_variables()}, {}),
         }
         try:

@@ -106,7 +106,7 @@ class LocalStorage:
         with _named_errors(path):
             try:
                 file = open_regular(path, buffering=0)
-            except (FileNotFoundError, IsADirectoryError) as err:
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as err:
                 raise Absent(f"{path}: no such file") from err
         with file:
             if generation is not None and os.fstat(file.fileno()).st_mtime_ns != generation:

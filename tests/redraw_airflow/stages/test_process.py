@@ -191,6 +191,34 @@ def test_run_over_execution_timeout_leaves_no_process(
     assert [gone(pid) for pid in read_pids(pids_file, until)] == [True, True]
 
 
+def test_run_over_execution_timeout_gives_the_stage_time_to_clean_up(
+    program: Program, tmp_path: Path, until: Until
+) -> None:
+    ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
+    python = program(f"""
+        import pathlib, signal, time
+        def clean_up(*_):
+            time.sleep(0.2)
+            pathlib.Path({os.fspath(cleaned)!r}).touch()
+            sys.exit(7)
+        signal.signal(signal.SIGTERM, clean_up)
+        pathlib.Path({os.fspath(ready)!r}).touch()
+        time.sleep(60)
+    """)
+
+    def time_out() -> None:
+        until(ready.exists, "the stage")
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    ending = threading.Thread(target=time_out)
+    ending.start()
+    with pytest.raises(AirflowTaskTimeout), timeout(600):  # type: ignore[no-untyped-call]
+        stage(python).run()
+
+    ending.join()
+    assert cleaned.exists()
+
+
 @pytest.mark.parametrize(("then", "returncode"), [("sys.exit(0)", 0), ("os.kill(os.getpid(), 9)", -9)])
 def test_run_ending_before_its_grandchild_ends_that_too(
     then: str, returncode: int, program: Program, tmp_path: Path, until: Until, gone: Gone

@@ -14,11 +14,12 @@ import shutil
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.formats.file_ranges import FileRange
+from redraw.checkpoint.formats.foreign import find_foreign
 from redraw.checkpoint.formats.hdf5 import Hdf5Source
 from redraw.checkpoint.formats.hdf5_objects import text_attribute
 from redraw.checkpoint.formats.locate import Located
@@ -42,14 +43,6 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, LookupError, ValueError, EOFError, OS
 _PART, _ALL_WORDS = 1 << 20, 64 << 20
 # A local file header: its fixed part, and where it says how long the rest is.
 _MEMBER, _HEADER, _NAME_LENGTH, _EXTRA_LENGTH = b"PK\x03\x04", 30, 26, 28
-_OWN_MODULES = ("keras", "tf_keras", "builtins")
-# Code in Python's own form. Other classes between underscores are values of Keras' own:
-# `__tensor__`, `__keras_tensor__`, `__bytes__`.
-_LAMBDA = "__lambda__"
-_CODE = ("Lambda", _LAMBDA, "function")
-_VALUE = re.compile(r"__\w+__")
-# How it was trained is not served, whatever losses and metrics that took.
-_TRAINING = "compile_config"
 
 
 class ArchiveSource(Hdf5Source):
@@ -82,7 +75,7 @@ class ArchiveSource(Hdf5Source):
         except _DAMAGE as err:
             damage = MalformedError(f"an archive with {_CONFIG} and {_WEIGHTS}", str(err)[:200])
             raise damage.found_in(located.uri) from err
-        self.foreign_classes = tuple(sorted(set(_foreign(self.config))))
+        self.foreign_classes = tuple(sorted(set(find_foreign(self.config))))
         self.optimizer = _optimizer(self.config)
         self._open(located.uri, (file,), weights)
         self.format = "keras"
@@ -168,7 +161,7 @@ def _version(archive: zipfile.ZipFile) -> str:
 
 
 def _optimizer(config: Any) -> Mapping[str, Any] | None:
-    compiled = config.get(_TRAINING) if isinstance(config, dict) else None
+    compiled = config.get("compile_config") if isinstance(config, dict) else None
     optimizer = compiled.get("optimizer") if isinstance(compiled, dict) else None
     return optimizer if isinstance(optimizer, dict) and isinstance(optimizer.get("config"), dict) else None
 
@@ -201,27 +194,3 @@ def _unpacked(archive: zipfile.ZipFile) -> FileRange:
     file = FileRange(lambda offset, wanted: os.pread(descriptor, wanted, offset), 0, path.stat().st_size)
     weakref.finalize(file, stack.close)
     return file
-
-
-def _foreign(config: Any) -> Iterator[str]:
-    """The classes that a configuration asks for and Keras does not have, and `Lambda`."""
-    if isinstance(config, list):
-        for item in config:
-            yield from _foreign(item)
-    if not isinstance(config, dict):
-        return
-    name, module = config.get("class_name"), config.get("module")
-    if isinstance(name, str) and "config" in config:
-        own = isinstance(module, str) and module.partition(".")[0] in _OWN_MODULES
-        if name in _CODE or not (own or _VALUE.fullmatch(name)):
-            yield str(config.get("registered_name") or name)
-    if name is None and _is_byte_code(config.get("value")):
-        yield _LAMBDA
-    for key, item in config.items():
-        if key != _TRAINING:
-            yield from _foreign(item)
-
-
-def _is_byte_code(value: Any) -> bool:
-    """Whether it is a function as Keras writes a layer's activation: code, defaults, and closure."""
-    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)

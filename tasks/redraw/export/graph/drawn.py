@@ -41,8 +41,8 @@ class DrawnGraph:
         variables: What has to be in the SavedModel's bundle, without its texts.
         texts: Key to content of the scalar string tensors of the bundle.
         assets: Name below `assets/` to the file that goes there.
-        known_by: Whether variables are known by names of their own (Keras, TF1), or by the
-            path of attributes that leads to them.
+        known_by: Whether variables are known by names of their own (Keras, TF1), by the path of
+            attributes that leads to them, or by the keys of the SavedModel that the graph is of.
         unreached: Variables of the network that no signature reaches, and no server needs.
         structure_places: Variable's name to its places by the order of layers
             (`redraw.export.graph.places`).
@@ -57,7 +57,7 @@ class DrawnGraph:
     variables: tuple[DrawnVariable, ...]
     texts: Mapping[str, bytes] = field(default_factory=dict)
     assets: Mapping[str, Path] = field(default_factory=dict)
-    known_by: Literal["name", "path"] = "name"
+    known_by: Literal["name", "path", "key"] = "name"
     unreached: tuple[DrawnVariable, ...] = ()
     structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import tensorflow as tf
@@ -67,9 +67,20 @@ def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
     return DrawnGraph(
         meta_graph=meta_graph,
         variables=_described(variables),
+        known_by="key" if _is_saved_model(definition) else "name",
+        object_places=_keys(definition) if _is_saved_model(definition) else {},
         unreached=(*_described(idle), *_unserved(definition)),
         assets={asset.name: asset.path for asset in assets},
     )
+
+
+def _is_saved_model(definition: GraphFunctionDefinition) -> TypeGuard[RecordedDefinition]:
+    return isinstance(definition, RecordedDefinition) and definition.is_saved_model
+
+
+def _keys(definition: RecordedDefinition) -> dict[str, tuple[str, ...]]:
+    """Where a variable is saved, of those whose key is no name of an operation."""
+    return {variable.node: (variable.key,) for variable in definition.redrawn.variables}
 
 
 def _unserved(definition: GraphFunctionDefinition) -> tuple[DrawnVariable, ...]:

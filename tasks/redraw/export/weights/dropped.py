@@ -45,7 +45,8 @@ def explain_rest(
     rules: dict[str, str] = {}
     unexplained = []
     for key in sorted(set(roles) - claimed):
-        if key in unreached:
+        # A SavedModel's own graph says all that its signatures read.
+        if key in unreached or wanted.known_by == "key":
             rules[key] = _UNREACHED
         elif key in again:
             rules[key] = _AGAIN

@@ -63,6 +63,9 @@ def list_catalogs(wanted: Wanted, source: CheckpointSource, roles: Mapping[str, 
     Raises:
         CheckpointMismatch: The checkpoint holds no weights of that kind.
     """
+    if wanted.known_by == "key":
+        keys = {key: key for key in source.entries if roles[key] is not Role.OBJECT_GRAPH}
+        return [Catalog(rule="key of the SavedModel", keys=keys, asks=wanted.object_places)]
     averages = {**find_averages(source.entries, source.graph), **wanted.averages}
     if wanted.weights == "average":
         demand_owned(wanted, source)

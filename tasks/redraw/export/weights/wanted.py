@@ -44,7 +44,7 @@ class Wanted:
         variables: The served variables that have no value yet.
         unreached: Variables of the network that no signature reaches.
         weights: Raw, or their moving averages.
-        known_by: Whether variables have names of their own, or paths of attributes.
+        known_by: Whether variables have names of their own, paths of attributes, or the checkpoint's keys.
         structure_places: Name to places by structure (`redraw.export.graph.places`); none where the
             order of layers says nothing.
         saved_places: Name to places in Keras 3's files.
@@ -60,7 +60,7 @@ class Wanted:
     variables: Sequence[WantedVariable]
     unreached: Sequence[WantedVariable] = ()
     weights: WeightsKind = "raw"
-    known_by: Literal["name", "path"] = "name"
+    known_by: Literal["name", "path", "key"] = "name"
     structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     object_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from redraw.compat.keras import calls_of, functional_of
+from redraw.compat.keras import calls_of, functional_of, merges_masks
 from redraw.networks.layers.functions import call_function, named_function
 from redraw.networks.layers.layer import Layer, Model, canonical_kind
 from redraw.networks.layers.settings import split_activation
@@ -29,12 +30,12 @@ def describe_network(network: Any) -> Model:
     Returns:
         Its layers; with their calls where Keras knows them.
     """
-    functional = functional_of(network)
+    functional, every = functional_of(network), tuple(_described(layer, ()) for layer in layers_of(network))
     if functional is None:
-        return Model(layers=tuple(_described(layer, ()) for layer in layers_of(network)))
+        return Model(layers=every, every=every)
     walk = _Walk()
     outputs = walk.run(functional, None)
-    return Model(layers=tuple(walk.layers), outputs=tuple(outputs))
+    return Model(layers=tuple(walk.layers), outputs=tuple(outputs), every=every)
 
 
 class _Walk:
@@ -56,6 +57,7 @@ class _Walk:
             outputs = self.run(inner, inputs)
         else:
             layer = _described(call.operation, inputs, call.arguments)
+            layer.merges_masks = merges_masks(call)
             self.layers.append(layer)
             outputs = [layer] * len(call.outputs)
         return {id(tensor): layer for tensor, layer in zip(call.outputs, outputs, strict=True)}
@@ -84,7 +86,8 @@ def _settings(layer: Any) -> dict[str, Any]:
 
 def _value(key: str, value: Any, live: Any) -> Any:
     if key.endswith("activation") and callable(live):
-        return call_function(_name_of(value, live), live)
+        function = call_function(_name_of(value, live), live)
+        return replace(function, default=live is keras.activations.sigmoid)
     if key.endswith("activation") and isinstance(value, str):
         return named_function(value, keras_2=False)
     if isinstance(value, dict) and isinstance(value.get("config"), dict) and "class_name" in value:

@@ -33,10 +33,12 @@ class Function:
     Attributes:
         name: What it is called.
         values: Its answers to the numbers of `functions.GRID`; empty where it cannot be asked.
+        default: Whether it is Keras' own sigmoid, which gates have that are given no function.
     """
 
     name: str
     values: tuple[float, ...] = ()
+    default: bool = False
 
 
 @dataclass(eq=False, kw_only=True)
@@ -48,12 +50,14 @@ class Layer:
         kind: Its class, without the names that Keras has given the same class.
         settings: What it was made with, as JSON has it, functions as `Function`.
         inputs: What it is called with.
+        merges_masks: Whether some of its inputs have a mask and others another one, or none.
     """
 
     name: str
     kind: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Layer] = ()
+    merges_masks: bool = False
 
     def __str__(self) -> str:
         return f"{self.name!r} ({self.kind})"
@@ -66,10 +70,12 @@ class Model:
     Attributes:
         layers: Every layer, those of models in it included, in the order of their calls.
         outputs: What its outputs are made by; none where the calls are not known.
+        every: The layers at any depth, those that layers hold included, without their calls.
     """
 
     layers: tuple[Layer, ...]
     outputs: tuple[Layer, ...] = ()
+    every: tuple[Layer, ...] = ()
 
 
 def canonical_kind(name: str) -> str:

@@ -17,9 +17,12 @@ __all__ = [
     "CheckpointDescription",
     "CheckpointList",
     "DraftedDefinition",
+    "Finding",
+    "HealedModel",
     "ModelDescription",
     "ModelList",
     "SavedModelDescription",
+    "ScannedFiles",
     "TensorDescription",
 ]
 
@@ -118,6 +121,7 @@ class ModelDescription:
     """A definition that was found: its name, its first docstring line and its signatures.
 
     Attributes:
+        trains: Whether it can be trained; False for one that only exports.
         problem: Why it cannot be used; empty where it can.
     """
 
@@ -125,6 +129,7 @@ class ModelDescription:
     summary: str
     module: str
     signatures: Mapping[str, Signature] = field(default_factory=dict)
+    trains: bool = True
     problem: str = ""
 
 
@@ -160,3 +165,66 @@ class DraftedDefinition(Record):
     path: str
     module: str
     replaced: Mapping[ShortText, Count]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that a good SavedModel has not.
+
+    Attributes:
+        check: The check of `redraw validate`, or the error, that names it.
+        text: What it is, and where.
+        heals: Whether drawing the graph again may take it away.
+    """
+
+    check: ShortText
+    text: str
+    heals: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealedModel(Record):
+    """What healing made of a SavedModel.
+
+    Attributes:
+        saved_model: What it was made of.
+        uri: Where the good one is.
+        healed: Whether anything had to change; if not, it is a copy.
+        summary: What was done, in a sentence.
+        found: What was wrong.
+        replaced: What was done to the graph, and how many times.
+        signatures: Name to signature: the names of before.
+        rows: How many generated rows were compared with the untouched model.
+        largest_difference: How much floats differed at most.
+        size_bytes: How large it is now.
+    """
+
+    saved_model: Uri
+    uri: Uri
+    healed: bool
+    summary: str
+    found: tuple[Finding, ...]
+    replaced: Mapping[ShortText, Count]
+    signatures: Mapping[str, Signature]
+    rows: Count
+    largest_difference: float
+    size_bytes: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScannedFiles(Record):
+    """What is in a model's files, as far as they say so without TensorFlow.
+
+    Attributes:
+        uri: What was scanned.
+        kind: `SavedModel`, `recording`, or the checkpoint's format.
+        made_by: The program that wrote it; empty where it does not say.
+        holds: What is in it, a line each.
+        refused: What would be refused, and by which check or error.
+    """
+
+    uri: Uri
+    kind: ShortText
+    made_by: ShortText
+    holds: tuple[str, ...]
+    refused: tuple[Finding, ...]

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef, SignatureDef, TensorInfo
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-__all__ = ["INITIALIZER", "ServingGraph", "is_stateful", "read_meta_graphs", "tensors_of"]
+__all__ = [
+    "INITIALIZER",
+    "ServingGraph",
+    "is_stateful",
+    "parse_meta_graphs",
+    "read_meta_graphs",
+    "tensors_of",
+]
 
 # TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
 INITIALIZER = "__saved_model_init_op"
@@ -125,10 +132,15 @@ def read_meta_graphs(path: Path) -> list[MetaGraphDef]:
     Raises:
         CheckpointCorrupt: The file is damaged.
     """
+    return parse_meta_graphs(path.read_bytes(), path)
+
+
+def parse_meta_graphs(content: bytes, path: str | Path) -> list[MetaGraphDef]:
+    """As `read_meta_graphs`, of a file's content; `path` is for the message."""
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
     try:
-        parsed = parse_message(SavedModel, path.read_bytes())
+        parsed = parse_message(SavedModel, content)
         return [MetaGraphDef.FromString(graph.SerializeToString()) for graph in parsed.meta_graphs]
     except (MalformedError, DecodeError) as err:
         raise MalformedError("a SavedModel", "bytes that are none").found_in(path) from err

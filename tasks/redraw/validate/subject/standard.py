@@ -80,16 +80,17 @@ class Standard:
         from redraw.definition import GoldenExamples
 
         made = {name: GoldenExamples(inputs=request) for name, request in self.generated_requests.items()}
-        return {**made, **self._own_examples}
+        return {**made, **self.own_examples}
 
     @cached_property
     def generated_requests(self) -> Mapping[str, Request]:
         """Signature name to a request, of the signatures for which the definition has no golden examples."""
-        missing = self.definition.signatures.keys() - self._own_examples.keys()
+        missing = self.definition.signatures.keys() - self.own_examples.keys()
         return {name: generate_request(self.definition.signatures[name].inputs) for name in sorted(missing)}
 
     @cached_property
-    def _own_examples(self) -> Mapping[str, GoldenExamples]:
+    def own_examples(self) -> Mapping[str, GoldenExamples]:
+        """Signature name to the golden examples that the definition gives itself."""
         from redraw.definition.examples import read_examples
 
         return read_examples(self.definition, "golden_examples")
@@ -147,6 +148,10 @@ class Standard:
 
 def _drawn(definition: ModelDefinition, weights: WeightsKind) -> Reference:
     # Imported here: each imports TensorFlow, and what a batch needs is known when its definition is.
+    if isinstance(definition, RecordedDefinition) and definition.is_saved_model:
+        from redraw.validate.subject.recording.saved_model import SavedModelReference
+
+        return SavedModelReference(definition, weights)
     if isinstance(definition, RecordedDefinition):
         from redraw.validate.subject.recording.untouched import UntouchedReference
 

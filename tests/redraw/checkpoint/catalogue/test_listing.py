@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from redraw.checkpoint.catalogue.listing import find_named, list_catalogue, list_checkpoints
 from redraw.checkpoint.catalogue.store import add_checkpoint, find_record, folder_name
 from redraw.checkpoint.select import select_checkpoint
-from redraw.errors import CheckpointNotFound, InvalidName, InvalidRequest, NewerRecord
+from redraw.errors import CheckpointNotFound, InvalidName, InvalidRecord, InvalidRequest, NewerRecord
 from redraw.records import Checkpoint
 from redraw.requests import CheckpointRequest, CheckpointsRequest
+from redraw.storage.opening import open_storage
 from redraw.uri import Uri
 
 
@@ -165,3 +167,18 @@ def test_choose_passes_over_a_newer_record_and_refuses_it_by_name(
     assert choose(tmp_path, latest=True).step == 100
     with pytest.raises(NewerRecord, match="got 99: a newer version of Redraw wrote it"):
         choose(tmp_path, step=200)
+
+
+@pytest.mark.parametrize("prefix", ["weights", ""])
+def test_find_record_in_a_bucket_goes_by_where_it_lies_unless_its_files_are_on_some_machine(
+    prefix: str, bucket: str, three: list[Checkpoint]
+) -> None:
+    folder = f"{bucket}/digits/100-abc"
+    record = dataclasses.replace(three[0], uri=Uri("/old/catalogue/digits/100-abc"), prefix=prefix)
+    open_storage(folder).create("record.json", json.dumps(record.to_json()).encode())
+
+    if prefix:  # its files were copied with it
+        assert find_record(Uri(folder)) == dataclasses.replace(record, uri=Uri(folder))
+    else:
+        with pytest.raises(InvalidRecord, match="in a bucket, got /old/catalogue/digits/100-abc"):
+            find_record(Uri(folder))

@@ -56,6 +56,25 @@ def versions(bucket: str, make_export: Any) -> list[int]:
 def test_live_never_set_shows_none(bucket: str) -> None:
     assert _live(bucket) == LivePointer(model="digits", version=None, previous=None)
     assert list_releases(ReleasesRequest(model="digits", bucket=bucket)).releases == ()
+    assert open_storage(bucket).list() == []
+
+
+def test_live_shown_brings_back_a_copy_and_a_configuration_left_behind(
+    bucket: str, versions: list[int]
+) -> None:
+    storage, names = open_storage(bucket), ("digits/live.json", "digits/models.config")
+    _live(bucket, versions[0])
+    old = [storage.read(name) for name in names]
+    _live(bucket, versions[1])
+    current = [storage.read(name) for name in names]
+    for name, content in zip(names, old, strict=True):
+        found = storage.stat(name)
+        assert found is not None
+        assert content is not None
+        storage.replace(name, content, found.generation)
+
+    assert _live(bucket).version == versions[1]
+    assert [storage.read(name) for name in names] == current
 
 
 def test_live_missing_bucket_says_so() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +17,12 @@ from redraw.validate.outcome import CannotRun, conclude
 from redraw.validate.subject.requests import Request, cast_request, take_rows
 
 if TYPE_CHECKING:
-    from redraw.validate.subject.subject import Answers, Subject
+    from redraw.validate.subject.reference import Reference
+    from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_recorded_answers"]
+__all__ = ["ROWS", "check_recorded_answers", "compare_answers"]
 
-_ROWS = 200
+ROWS = 200
 _BATCH = 32
 
 
@@ -32,7 +33,7 @@ def check_recorded_answers(subject: Subject) -> Check:
         raise CannotRun("the definition names no recording", "Leave the check out.")
     requests = {
         name: cast_request(examples.inputs, definition.signatures[name].inputs)
-        for name, examples in definition.generate_examples(_ROWS).items()
+        for name, examples in definition.generate_examples(ROWS).items()
         if not declared_kinds(subject).get(name)
     }
     if not requests:
@@ -43,23 +44,13 @@ def check_recorded_answers(subject: Subject) -> Check:
     problems, how, most = list[str](), "the recorded graph", 0.0
     try:
         reference, how = subject.reference
-        expected = {name: reference.answer(name, request) for name, request in requests.items()}
-        again = {name: reference.answer(name, request) for name, request in requests.items()}
-        problems += [
-            f"the recorded graph itself varies: {p} {w}" for p, w in find_differences(expected, again, 1e-6)
-        ]
-        for asked, answers in _asked(subject, requests):
-            problems += [
-                f"{asked}, signature {signature!r}, output {output!r}: {what}"
-                for (signature, output), what in find_differences(expected, answers, definition.tolerance)
-            ]
-            most = max(most, largest_error(expected, answers))
+        problems, most = compare_answers(reference, subject.served.answer, requests, definition.tolerance)
     except (CheckpointMismatch, ServingFailure) as err:
         problems.append(str(err))
     redrawn = definition.redrawn
     return conclude(
         "recorded-answers",
-        looked_at=f"{_ROWS} generated rows of {', '.join(sorted(requests))}, asked alone, in batches of"
+        looked_at=f"{ROWS} generated rows of {', '.join(sorted(requests))}, asked alone, in batches of"
         f" {_BATCH}, at once; and {redrawn.graph.where}, untouched ({redrawn.recorded} operations), {how}",
         expected=f"the same answers, floats within {definition.tolerance:g}",
         found=f"the same; floats differ by {most:.3g} at most; in the recording's place:"
@@ -77,14 +68,43 @@ def _replaced(counts: Mapping[str, int]) -> str:
     )
 
 
-def _asked(subject: Subject, requests: Mapping[str, Request]) -> Iterator[tuple[str, Answers]]:
-    for asked, size in (("alone", 1), (f"in batches of {_BATCH}", _BATCH), ("at once", _ROWS)):
-        yield asked, {name: _in_parts(subject, name, request, size) for name, request in requests.items()}
+def compare_answers(
+    reference: Reference,
+    ask: Callable[[str, Request], Mapping[str, np.ndarray]],
+    requests: Mapping[str, Request],
+    tolerance: float,
+) -> tuple[list[str], float]:
+    """Compare answers to rows asked alone, in batches and at once with those of the untouched graph.
+
+    Args:
+        reference: The untouched graph, restored.
+        ask: What is compared with it: signature and request to answers.
+        requests: Signature to a request of `ROWS` rows.
+        tolerance: How much floats may differ.
+
+    Returns:
+        What differs, and how much floats differ at most.
+    """
+    expected = {name: reference.answer(name, request) for name, request in requests.items()}
+    again = {name: reference.answer(name, request) for name, request in requests.items()}
+    problems = [
+        f"the recorded graph itself varies: {p} {w}" for p, w in find_differences(expected, again, 1e-6)
+    ]
+    most = 0.0
+    for asked, size in (("alone", 1), (f"in batches of {_BATCH}", _BATCH), ("at once", ROWS)):
+        answers = {name: _in_parts(ask, name, request, size) for name, request in requests.items()}
+        problems += [
+            f"{asked}, signature {signature!r}, output {output!r}: {what}"
+            for (signature, output), what in find_differences(expected, answers, tolerance)
+        ]
+        most = max(most, largest_error(expected, answers))
+    return problems, most
 
 
-def _in_parts(subject: Subject, name: str, request: Request, size: int) -> dict[str, np.ndarray]:
+def _in_parts(
+    ask: Callable[[str, Request], Mapping[str, np.ndarray]], name: str, request: Request, size: int
+) -> dict[str, np.ndarray]:
     parts = [
-        subject.served.answer(name, take_rows(request, range(start, min(start + size, _ROWS))))
-        for start in range(0, _ROWS, size)
+        ask(name, take_rows(request, range(start, min(start + size, ROWS)))) for start in range(0, ROWS, size)
     ]
     return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}

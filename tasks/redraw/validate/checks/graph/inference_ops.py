@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_inference_ops"]
+__all__ = ["check_inference_ops", "find_suspects"]
 
 
 def check_inference_ops(subject: Subject) -> Check:
@@ -24,7 +24,7 @@ def check_inference_ops(subject: Subject) -> Check:
     some to ask about, for it costs the import of TensorFlow.
     """
     graph = subject.graph
-    found = list(_suspects(graph))
+    found = list(find_suspects(graph))
     declared = set(subject.definition.stateful_ops) if found else set()
     problems = [text for op, text in found if op not in declared]
     count = sum(len(reached.nodes) for reached in graph.answering.values())
@@ -42,7 +42,8 @@ def check_inference_ops(subject: Subject) -> Check:
     )
 
 
-def _suspects(graph: ServingGraph) -> Iterator[tuple[str, str]]:
+def find_suspects(graph: ServingGraph) -> Iterator[tuple[str, str]]:
+    """Each operation that signatures reach and that answering does not need: its type, and the words."""
     for signature, reached in graph.answering.items():
         for place, node in sorted(reached.nodes.items(), key=lambda item: str(item[0])):
             group = find_group(node.op, stateful=is_stateful(node.op))

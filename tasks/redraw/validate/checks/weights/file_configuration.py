@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.configuration import Configuration, read_configuration
+from redraw.checkpoint.formats.writer import find_writer
 from redraw.errors import CheckpointError, StorageError
 from redraw.records import Check
 from redraw.validate.checks.weights.table_contents import differing_tables
@@ -35,12 +36,13 @@ def check_file_configuration(subject: Subject) -> Check:
     except (CheckpointError, StorageError) as err:
         raise CannotRun(str(err), "Validate with the checkpoint that the export was made of.") from err
     compared = None if configuration is None else _compared(subject, configuration)
+    unclear = _unclear(subject, described=compared is not None)
     return conclude(
         NAME,
         looked_at=f"the layers' settings and the tables in {source.uri}, next to those that are served",
         expected="the same settings where they change an answer, the same order of layers, and equal tables",
         found=_found(subject, compared),
-        problems=[*(compared.problems if compared else ()), *tables],
+        problems=[*(compared.problems if compared else ()), *unclear, *tables],
         advice="Make the definition's layers as the file has them; if a difference is wanted, such as a"
         " function of the last layer that serve applies by itself, say why:"
         f" --waive {NAME}=REASON.",
@@ -63,6 +65,17 @@ def _compared(subject: Subject, configuration: Configuration) -> Comparison | No
             f"Compare it by hand, then waive it: --waive {NAME}=REASON.",
         ) from err
     return compare_models(described, drawn, configuration.vocabularies)
+
+
+def _unclear(subject: Subject, *, described: bool) -> list[str]:
+    """What the definition draws by names and defaults that the writer of the file understands otherwise."""
+    from redraw.networks.layers.meanings import other_masks, other_meanings
+
+    writer = find_writer(subject.source)
+    if writer.keras_3:
+        return []
+    drawn = subject.standard.drawn_layers
+    return [*(() if described else other_meanings(drawn, writer)), *other_masks(drawn)]
 
 
 def _found(subject: Subject, compared: Comparison | None) -> str:

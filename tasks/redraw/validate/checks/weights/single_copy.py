@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_single_copy"]
+__all__ = ["check_single_copy", "find_copies"]
 
 _VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 
@@ -21,7 +21,7 @@ _VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 def check_single_copy(subject: Subject) -> Check:
     """Demand that every stored tensor is restored into one variable that a signature reads: `single-copy`."""
     entries = {key: entry for key, entry in subject.bundle.entries.items() if key != OBJECT_GRAPH_KEY}
-    problems = [*_graph_problems(subject.graph, set(entries)), *_ledger_problems(subject)]
+    problems = [*find_copies(subject.graph, set(entries)), *_ledger_problems(subject)]
     return conclude(
         "single-copy",
         looked_at=f"{len(entries)} tensors, the variables that they are restored into, and which of these"
@@ -33,7 +33,8 @@ def check_single_copy(subject: Subject) -> Check:
     )
 
 
-def _graph_problems(graph: ServingGraph, keys: set[str]) -> Iterator[str]:
+def find_copies(graph: ServingGraph, keys: set[str]) -> Iterator[str]:
+    """What is stored, and read by no signature or stored a second time, in words."""
     read = {
         node.attr["shared_name"].s.decode() or node.name
         for reached in graph.answering.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from redraw.records import WeightsKind
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.recording.loops import inside_loops
 
-__all__ = ["Layers"]
+__all__ = ["READ", "Layers"]
 
 _FUSED = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _INPUT = "redraw_input/"
+# What reads a resource variable's value, after the variable's name.
+READ = "/redraw_read"
 _FEWEST = 4000
 _MOST_RUNS = 40
 _ANY_RATE = 0.6
@@ -77,10 +80,12 @@ class Layers:
             and operation.outputs[0].shape.rank in (0, None)
         }
 
-    def settled(self, feeds: dict[Any, Any]) -> dict[Any, Any]:
-        """The feeds, with what training baked in overridden layer by layer."""
-        feeds = {**self._loose, **feeds}
+    def settled(self, feeds: dict[Any, Any], asked: Iterable[Any]) -> dict[Any, Any]:
+        """The feeds, with what training baked in on the way to what is asked overridden layer by layer."""
+        feeds, reached = {**self._loose, **feeds}, self._reached(asked)
         for claim in self._claims:
+            if claim.tensor.partition(":")[0] not in reached:
+                continue
             tensor = self._tensor(claim.tensor)
             if claim.kind != "batch statistic":
                 feeds[tensor] = self._session.run(self._tensor(claim.by), feeds)
@@ -89,6 +94,16 @@ class Layers:
             else:
                 feeds[tensor] = self._statistic(claim.by, tensor)
         return feeds
+
+    def _reached(self, asked: Iterable[Any]) -> set[str]:
+        queue = [tensor.op for tensor in asked]
+        seen = {operation.name for operation in queue}
+        for operation in queue:
+            for tensor in operation.inputs:
+                if tensor.op.name not in seen:
+                    seen.add(tensor.op.name)
+                    queue.append(tensor.op)
+        return seen
 
     def _value(self, variable: str) -> np.ndarray:
         key = self._keys[variable]
@@ -146,6 +161,16 @@ class Layers:
                 "Report it with the recording; write the model as a definition.",
             )
 
+    def _read_of(self, variable: Any) -> Any:
+        name = f"{variable.name}{READ}"
+        try:
+            return self._graph.get_tensor_by_name(f"{name}:0")
+        except KeyError:
+            with self._graph.as_default():
+                return tf.raw_ops.ReadVariableOp(
+                    resource=variable.outputs[0], dtype=variable.get_attr("dtype"), name=name
+                )
+
     def _try_average(self, average: Any, feeds: dict[Any, Any]) -> None:
         """Run the update itself with a statistic of our choice: its variable has to go towards it."""
         statistic = self._tensor(average.statistic)
@@ -153,8 +178,7 @@ class Layers:
         variable = self._graph.get_operation_by_name(average.variable)
         value = variable.outputs[0]
         if variable.type == "VarHandleOp":
-            with self._graph.as_default():
-                value = tf.raw_ops.ReadVariableOp(resource=value, dtype=variable.get_attr("dtype"))
+            value = self._read_of(variable)
         old = self._session.run(value)
         target = old + np.random.default_rng(5).uniform(1, 2, old.shape).astype(old.dtype)
         shape = statistic.shape.as_list() if statistic.shape.is_fully_defined() else old.shape

@@ -60,12 +60,15 @@ class UntouchedReference:
         self._claims = definition.redrawn.replaced
         self._silenced = silence_loops(recorded.graph_def, self._claims)
         self._graph = tf.Graph()
+        self._session = self._open(recorded)
+        self._layers: Layers | None = None
+        self._batch = self._fixed_batch()
+
+    def _open(self, recorded: Any) -> Any:
         with self._graph.as_default():
             self._saver = self._imported(recorded)
             # What waits for a queue that nobody fills would wait for ever.
-            self._session = tf1.Session(config=tf1.ConfigProto(operation_timeout_in_ms=_MOST_MS))
-        self._layers: Layers | None = None
-        self._batch = self._fixed_batch()
+            return tf1.Session(config=tf1.ConfigProto(operation_timeout_in_ms=_MOST_MS))
 
     def _imported(self, recorded: Any) -> Any:
         try:
@@ -90,15 +93,20 @@ class UntouchedReference:
         """Restore by the recording's own Saver, and try what is claimed of its layers."""
         self._read(prefix)
         self._start_tables()
-        reader = tf.train.load_checkpoint(str(prefix))
-        request = next(iter(self._definition.generate_examples(_PADDED_ROWS).values())).inputs
+        reader = self._reader(prefix)
+        examples = self._definition.generate_examples(_PADDED_ROWS)
         self._layers = Layers(self._session, self._definition, reader, self._weights)
-        self._layers.try_claims(self._feeds(self._padded(request)))
+        feeds = [self._feeds(name, self._padded(one.inputs)) for name, one in examples.items()]
+        # What one signature is fed, the others may need as well: every layer is tried at once.
+        self._layers.try_claims({tensor: value for fed in reversed(feeds) for tensor, value in fed.items()})
         # Trying an update has changed what it updates.
         self._read(prefix)
         if self._weights == "average":
             self._take_averages(reader)
         return "the recorded graph's own Saver" + (f" ({self._silenced})" if self._silenced else "")
+
+    def _reader(self, prefix: Path) -> Any:
+        return tf.train.load_checkpoint(str(prefix))
 
     def _read(self, prefix: Path) -> None:
         try:
@@ -158,8 +166,8 @@ class UntouchedReference:
         for start in range(0, rows, size):
             piece = {name: value[start : start + size] for name, value in inputs.items()}
             count = len(next(iter(piece.values())))
-            feeds = self._layers.settled(self._feeds(self._padded(piece)))
-            fetched = {name: self._tensor(self._definition.outputs[name]) for name in outputs}
+            fetched = {name: self._answering(signature, name) for name in outputs}
+            feeds = self._layers.settled(self._feeds(signature, self._padded(piece)), fetched.values())
             for name, value in self._session.run(fetched, feeds).items():
                 parts[name].append(value[:count])
         return {name: np.concatenate(found) for name, found in parts.items()}
@@ -171,10 +179,14 @@ class UntouchedReference:
             return request
         return {name: value[np.minimum(np.arange(size), len(value) - 1)] for name, value in request.items()}
 
-    def _feeds(self, request: Mapping[str, np.ndarray]) -> dict[Any, Any]:
+    def _answering(self, signature: str, name: str) -> Any:
+        return self._tensor(self._definition.outputs[self._definition.answer_of(signature, name)])
+
+    def _feeds(self, signature: str, request: Mapping[str, np.ndarray]) -> dict[Any, Any]:
         """Data where the definition cuts, flags and rates where they are given."""
         fixed = {self._tensor(name): value for name, value in self._definition.constants.items()}
-        data = {self._tensor(self._definition.inputs[name]): value for name, value in request.items()}
+        cuts = {name: self._definition.inputs[self._definition.cut_of(signature, name)] for name in request}
+        data = {self._tensor(cuts[name]): value for name, value in request.items()}
         return {**self._siblings(data), **fixed, **data}
 
     def _siblings(self, data: Mapping[Any, np.ndarray]) -> dict[Any, np.ndarray]:

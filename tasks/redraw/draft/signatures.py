@@ -1,0 +1,113 @@
+"""Serve a SavedModel's signatures: they say what is asked of its graph, so nothing is left to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from redraw.draft.choosing import Choice
+from redraw.errors import InvalidDefinition, short_list
+from redraw.recorded.reading import Recording
+from redraw.recorded.redrawing import Asked, redraw_recording
+from redraw.recorded.roles import Roles
+from redraw.recorded.shapes import Shape
+
+__all__ = ["choose_signatures"]
+
+_INITIALIZER = "__saved_model_init_op"
+
+
+def choose_signatures(
+    recording: Recording, constants: Mapping[str, Any], kept: tuple[str, ...] = ()
+) -> Choice:
+    """Take every signature of a SavedModel as it is.
+
+    Args:
+        recording: A SavedModel's graph.
+        constants: Tensor to the value that it has from now on.
+        kept: Kinds of random operations that stay.
+
+    Returns:
+        The choice; an input or output that is another tensor in another signature is `signature/name`.
+
+    Raises:
+        InvalidDefinition: It has no signatures, one of a form that no request has, or it cannot be served so.
+    """
+    graph = recording.meta_graph
+    signatures = {name: sig for name, sig in sorted(graph.signature_def.items()) if name != _INITIALIZER}
+    signatures = {name: signature for name, signature in signatures.items() if signature.outputs}
+    if not signatures:
+        raise InvalidDefinition(
+            f"{recording.uri}: expected a SavedModel with signatures, got none. Say what is asked of it:"
+            " redraw draft --input TENSOR --output TENSOR."
+        )
+    inputs = {name: dict(sorted(signature.inputs.items())) for name, signature in signatures.items()}
+    outputs = {name: dict(sorted(signature.outputs.items())) for name, signature in signatures.items()}
+    where = str(recording.uri)
+    asked_inputs, input_keys = _keyed(where, "input", inputs)
+    asked_outputs, output_keys = _keyed(where, "output", outputs)
+    asked = Asked(
+        inputs=asked_inputs,
+        outputs={key: tensor for key, (tensor, _) in asked_outputs.items()},
+        constants=constants,
+        kept=kept,
+    )
+    redrawn = redraw_recording(recording, asked)
+    empty = sorted(variable.node for variable in redrawn.variables if not variable.saved)
+    if empty:
+        raise InvalidDefinition(
+            f"{recording.uri}: expected every variable that signatures read among its saved ones, got"
+            f" {short_list(empty, 'variables')} that nothing restores: it was saved without the objects that"
+            " hold them. Save it again with these."
+        )
+    return Choice(
+        asked=asked,
+        redrawn=redrawn,
+        roles=Roles(sources=(), outputs=()),
+        notes=(),
+        signatures={name: (input_keys[name], output_keys[name]) for name in signatures},
+    )
+
+
+def _keyed(
+    where: str, side: str, signatures: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, tuple[str, Shape]], dict[str, dict[str, str]]]:
+    """What the definition calls each tensor, and which of these names each signature's names are."""
+    tensors: dict[str, set[str]] = {}
+    for infos in signatures.values():
+        for name, info in infos.items():
+            tensors.setdefault(name, set()).add(info.name)
+    asked: dict[str, tuple[str, Shape]] = {}
+    keys: dict[str, dict[str, str]] = {}
+    for signature, infos in signatures.items():
+        keys[signature] = {n: n if len(tensors[n]) == 1 else f"{signature}/{n}" for n in infos}
+        for name, info in infos.items():
+            described = f"{where}: signature {signature!r}, {side} {name!r}"
+            asked[keys[signature][name]] = info.name, _shape(described, info, side)
+    return asked, keys
+
+
+def _shape(described: str, info: Any, side: str) -> Shape:
+    if info.WhichOneof("encoding") != "name":
+        raise InvalidDefinition(
+            f"{described}: expected one tensor, got a {info.WhichOneof('encoding') or 'nothing'}."
+            " Write the model as a definition."
+        )
+    if info.tensor_shape.unknown_rank:
+        if side == "output":
+            return None
+        raise InvalidDefinition(
+            f"{described}: expected a shape with the batch first, got none. Draft it with one:"
+            f" redraw draft --input 'NAME={info.name}[?,10]' --output …"
+        )
+    sizes = list(_sizes(info))
+    if not sizes and side == "input":
+        raise InvalidDefinition(
+            f"{described}: expected a row for each of the request's, got one value. Set it:"
+            f" redraw draft --set {info.name}=VALUE --input … --output …"
+        )
+    return (None, *sizes[1:])
+
+
+def _sizes(info: Any) -> Iterator[int | None]:
+    return (None if dim.size < 0 else int(dim.size) for dim in info.tensor_shape.dim)

@@ -1,0 +1,1 @@
+"""Say what is wrong with models that somebody else made, and heal what can be healed."""

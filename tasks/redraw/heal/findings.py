@@ -1,0 +1,64 @@
+"""What is wrong with a SavedModel, by the names of the checks that say so; without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from redraw.records.results import Finding
+from redraw.serving.graph.allowed import find_refused
+from redraw.serving.graph.op_groups import runs_on_host
+from redraw.serving.graph.reachable import MAIN, Place, node_of
+from redraw.serving.graph.serving_graph import ServingGraph, tensors_of
+from redraw.validate.checks.graph.inference_ops import find_suspects
+from redraw.validate.checks.weights.single_copy import find_copies
+
+__all__ = ["find_problems"]
+
+_BATCH_NORM = {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
+
+
+def find_problems(graph: ServingGraph, keys: set[str]) -> Iterator[Finding]:
+    """Find what a good SavedModel has not.
+
+    Args:
+        graph: The graph to serve.
+        keys: The tensors in its `variables/`.
+
+    Returns:
+        Each problem once, with the check that names it when an export is validated; `heals` says whether
+        healing may take it away.
+    """
+    if not graph.signatures:
+        yield Finding(check="signatures", text="it has no signatures", heals=False)
+        return
+    before = _before_the_cut(graph)
+    for refused in find_refused(graph):
+        known = refused.known and runs_on_host(refused.op) is not None
+        check = "host-code" if known else "known-ops" if not refused.known else "inference-ops"
+        heals = not refused.of_signature or refused.place in before
+        yield Finding(check=check, text=refused.text, heals=heals)
+    for op, text in find_suspects(graph):
+        # What training alone does can be taken out; what the drawing finds there it refuses by name.
+        yield Finding(check="inference-ops", text=text, heals=runs_on_host(op) is None)
+    for name, reached in graph.answering.items():
+        for place, node in reached.nodes.items():
+            if node.op in _BATCH_NORM and ("is_training" not in node.attr or node.attr["is_training"].b):
+                text = f"signature {name!r} reaches {node.op} {place}: it uses the batch's statistics"
+                yield Finding(check="row-independence", text=text, heals=True)
+    for text in find_copies(graph, keys):
+        yield Finding(check="single-copy", text=text, heals=True)
+
+
+def _before_the_cut(graph: ServingGraph) -> set[Place]:
+    """The nodes that signatures reach behind their own inputs alone: a request takes their place."""
+    nodes = {node.name: node for node in graph.meta.graph_def.node}
+    needed = set[str]()
+    for signature in graph.signatures.values():
+        cuts = {node_of(name) for info in signature.inputs.values() for name in tensors_of(info)}
+        queue = [node_of(name) for info in signature.outputs.values() for name in tensors_of(info)]
+        for name in queue:
+            if name in nodes and name not in needed:
+                needed.add(name)
+                queue += map(node_of, nodes[name].input if name not in cuts else ())
+        needed -= {name for name in cuts if not nodes[name].op.startswith("Placeholder")}
+    return {Place(MAIN, name) for name in nodes if name not in needed}

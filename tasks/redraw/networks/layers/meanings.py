@@ -1,0 +1,99 @@
+"""What Keras 2 and Keras 3 call alike and compute otherwise, where a file's configuration does not say it.
+
+Found by asking every layer and activation of both, with their defaults and in use with masks.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from redraw.checkpoint.formats.writer import Writer
+from redraw.networks.layers.functions import named_function, same_function
+from redraw.networks.layers.layer import Function, Layer, Model
+
+__all__ = ["other_masks", "other_meanings"]
+
+_CONVOLVED = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+_GATED = ("LSTM", "GRU")
+_GATE = "recurrent_activation"
+_CLIPPED = "lambda x: tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0)"
+# The layers of Keras that ask nothing of a mask: they pass it on, or end it.
+_MASKLESS = frozenset({
+    *("Dense", "EinsumDense", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Dropout", "Identity"),
+    *("LayerNormalization", "BatchNormalization", "GroupNormalization", "UnitNormalization", "Rescaling"),
+    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Masking"),
+    *("Flatten", "Reshape", "Permute", "RepeatVector", "Conv1D", "Conv2D", "SeparableConv1D", "Embedding"),
+    *("GlobalMaxPooling1D", "MaxPooling1D", "AveragePooling1D", "SpatialDropout1D", "GaussianNoise"),
+    *("GaussianDropout", "ActivityRegularization", "ZeroPadding1D", "Cropping1D", "UpSampling1D"),
+})  # fmt: skip
+
+
+def other_meanings(drawn: Model, writer: Writer) -> Iterator[str]:
+    """Find what is drawn by a name or default that means something else to what wrote the weights.
+
+    Args:
+        drawn: What the definition draws, with Keras 3.
+        writer: What wrote the checkpoint, which describes no layers; it may not be Keras 3.
+
+    Yields:
+        What is unclear, each naming layer and setting, and what to write.
+    """
+    for layer in drawn.every:
+        for key, kind, settings in _parts(layer.kind, layer.settings):
+            place = f"layer {layer}, {key}" if key else f"layer {layer}, "
+            for name, value in settings.items():
+                if isinstance(value, Function) and same_function(value, _keras_3("hard_sigmoid")):
+                    yield (
+                        f"{place}{name}: Keras 2 computes another hard_sigmoid than Keras 3, which the"
+                        f" definition draws, and the file was not written by Keras 3; write {_CLIPPED}"
+                    )
+            gate = settings.get(_GATE)
+            default = isinstance(gate, Function) and gate.default
+            if default and (kind in _CONVOLVED or (writer.first_gates and kind in _GATED)):
+                yield (
+                    f"{place}{_GATE}: the default of Keras 3 is sigmoid, and that of the Keras that wrote the"
+                    f" file is or may be hard_sigmoid, and the file has no configuration; write {_CLIPPED},"
+                    " or tf.sigmoid if it was trained with that"
+                )
+
+
+def other_masks(drawn: Model) -> Iterator[str]:
+    """Find layers that merge masks, which Keras 2 and Keras 3 do otherwise, for one that asks for the mask.
+
+    Args:
+        drawn: What the definition draws, with Keras 3, of a file that Keras 3 did not write.
+
+    Yields:
+        What differs, each naming both layers, and what to write.
+    """
+    reached: dict[Layer, Layer] = {}
+    for layer in drawn.layers:
+        origin = next((reached[item] for item in layer.inputs if item in reached), None)
+        if layer.merges_masks:
+            origin = layer
+        if origin is None:
+            continue
+        if layer.kind in _MASKLESS or layer is origin:
+            reached[layer] = origin
+        else:
+            yield (
+                f"layer {origin}: its inputs have different masks, or only some have one; of these Keras 3,"
+                f" which the definition draws, makes another mask for {layer} than Keras 2, and the file was"
+                f" not written by Keras 3; give {layer.name!r} its mask by the argument mask"
+            )
+
+
+def _parts(kind: str, settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str, Any]]:
+    """A layer's settings, and those of the layers in it."""
+    yield before, kind, settings
+    for key, value in settings.items():
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, dict) and isinstance(item.get("config"), dict):
+                yield from _parts(str(item.get("class_name")), item["config"], f"{before}{key}.")
+
+
+@functools.cache
+def _keras_3(name: str) -> Function:
+    return named_function(name, keras_2=False)

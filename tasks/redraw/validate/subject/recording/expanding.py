@@ -1,0 +1,164 @@
+"""A SavedModel's graph with its calls put in place by TensorFlow's means: a session feeds any tensor then.
+
+What is left is what leads from the signatures' inputs to their outputs, what updates variables on the way,
+and what a loader runs. The operations themselves stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+
+from redraw.compat.tensorflow import flat_function
+from redraw.errors import InvalidDefinition
+from redraw.recorded.operations import output_types_of
+from redraw.validate.subject.recording.layers import READ
+
+__all__ = ["expand_saved_model"]
+
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_INITIALIZER = "__saved_model_init_op"
+_INITIALIZERS = ("saved_model_main_op", "legacy_init_op")
+_MOST_CALLS = 20_000
+
+
+def expand_saved_model(meta_graph: Any, outputs: Iterable[str], cuts: Iterable[str]) -> None:
+    """Put the functions that outputs call in place, under the calls' names.
+
+    Args:
+        meta_graph: A `MetaGraphDef`; it is changed.
+        outputs: The tensors that answer.
+        cuts: The tensors that requests give: nothing that leads to these stays.
+
+    Raises:
+        InvalidDefinition: Its functions call each other without an end.
+    """
+    graph, outputs, cuts = meta_graph.graph_def, list(outputs), list(cuts)
+    nodes = {node.name: node for node in graph.node}
+    functions = {function.signature.name: function for function in graph.library.function}
+    for name in dict.fromkeys(map(_node, cuts)):
+        _cut(nodes, name)
+    with tf.Graph().as_default():
+        tf.graph_util.import_graph_def(graph_pb2.GraphDef(library=graph.library), name="")
+        updates = _expand(nodes, functions, outputs)
+    kept = _reach(nodes, [*outputs, *cuts, *updates], controls=False)
+    kept |= _reach(nodes, _loading(meta_graph), controls=True)
+    fresh = graph_pb2.GraphDef(versions=graph.versions)
+    for name in sorted(kept):
+        node = fresh.node.add()
+        node.CopyFrom(nodes[name])
+        node.input[:] = [source for source in node.input if _node(source) in kept]
+        if node.op == "VarHandleOp":
+            read = fresh.node.add(name=f"{name}{READ}", op="ReadVariableOp", input=[f"{name}:0"])
+            read.attr["dtype"].type = node.attr["dtype"].type
+    fresh.library.function.extend(functions[name] for name in _called(fresh.node, functions))
+    graph.CopyFrom(fresh)
+    meta_graph.ClearField("object_graph_def")
+
+
+def _node(tensor: str) -> str:
+    return tensor.lstrip("^").partition(":")[0]
+
+
+def _loading(meta_graph: Any) -> Iterator[str]:
+    """What a loader runs and feeds."""
+    yield from (meta_graph.saver_def.filename_tensor_name, meta_graph.saver_def.restore_op_name)
+    yield from (asset.tensor_info.name for asset in meta_graph.asset_file_def)
+    if _INITIALIZER in meta_graph.signature_def:
+        yield from (info.name for info in meta_graph.signature_def[_INITIALIZER].outputs.values())
+    for key in _INITIALIZERS:
+        if key in meta_graph.collection_def:
+            yield from meta_graph.collection_def[key].node_list.value
+
+
+def _reach(nodes: dict[str, Any], tensors: Iterable[str], *, controls: bool) -> set[str]:
+    queue = [name for name in dict.fromkeys(map(_node, tensors)) if name in nodes]
+    seen = set(queue)
+    for name in queue:
+        for source in nodes[name].input:
+            before = _node(source)
+            if before not in seen and before in nodes and (controls or not source.startswith("^")):
+                seen.add(before)
+                queue.append(before)
+    return seen
+
+
+def _cut(nodes: dict[str, Any], name: str) -> None:
+    """Let an operation that a request takes the place of need nothing."""
+    node = nodes.get(name)
+    if node is None or node.op.startswith("Placeholder"):
+        return
+    types = output_types_of(node) or [tf.float32.as_datatype_enum]
+    sources = []
+    for number, kind in enumerate(types):
+        source = node_def_pb2.NodeDef(name=f"{name}/cut_{number}", op="Placeholder")
+        source.attr["dtype"].type = kind % 100
+        nodes[source.name] = source
+        sources.append(f"{source.name}:0")
+    nodes[name] = _identities(name, sources, [kind % 100 for kind in types])
+
+
+def _identities(name: str, tensors: list[str], types: Iterable[int]) -> Any:
+    node = node_def_pb2.NodeDef(name=name, op="IdentityN" if tensors else "NoOp", input=tensors)
+    if tensors:
+        node.attr["T"].list.type.extend(types)
+    return node
+
+
+def _expand(nodes: dict[str, Any], functions: dict[str, Any], outputs: list[str]) -> list[str]:
+    """Open every call that outputs reach, and those inside; returns what updates variables there."""
+    updates: list[str] = []
+    queue = [n for n in _reach(nodes, outputs, controls=False) if nodes[n].op in _CALLS]
+    for count, name in enumerate(queue):
+        if count > _MOST_CALLS:
+            raise InvalidDefinition(
+                f"function {nodes[name].attr['f'].func.name!r}: expected at most {_MOST_CALLS} calls, got"
+                " more: it calls itself. Write the model as a definition."
+            )
+        function = functions[nodes[name].attr["f"].func.name]
+        inner = _opened(nodes[name], function)
+        updates += [node.name for node in inner if node.op.startswith("Assign")]
+        queue += [node.name for node in inner if node.op in _CALLS]
+        nodes.update({node.name: node for node in inner})
+    return updates
+
+
+def _opened(call: Any, function: Any) -> list[Any]:
+    """A function's nodes, the arguments as copies of what the call gives, and the call as their results."""
+    body, names = flat_function(function)
+    given = [source for source in call.input if not source.startswith("^")]
+    arguments = {argument.name: n for n, argument in enumerate(function.signature.input_arg)}
+    placed = []
+    for node in body.node:
+        if node.name in arguments:
+            kind, source = node.attr["dtype"].type, given[arguments[node.name]]
+            node.op, node.input[:] = "Identity", [source]
+            node.attr.clear()
+            node.attr["T"].type = kind
+        else:
+            node.input[:] = [
+                f"^{call.name}/{source[1:]}" if source.startswith("^") else f"{call.name}/{source}"
+                for source in node.input
+            ]
+        node.name = f"{call.name}/{node.name}"
+        placed.append(node)
+    results = [f"{call.name}/{names[function.ret[out.name]]}" for out in function.signature.output_arg]
+    return [*placed, _identities(call.name, results, (out.type for out in function.signature.output_arg))]
+
+
+def _called(nodes: Iterable[Any], functions: dict[str, Any]) -> list[str]:
+    queue = [name for node in nodes for name in _named(node) if name in functions]
+    queue = list(dict.fromkeys(queue))
+    for name in queue:
+        others = (other for node in functions[name].node_def for other in _named(node))
+        queue += [other for other in dict.fromkeys(others) if other in functions and other not in queue]
+    return queue
+
+
+def _named(node: Any) -> Iterator[str]:
+    yield node.op
+    for value in node.attr.values():
+        yield from (value.func.name, *(function.name for function in value.list.func))
