@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 from airflow.sdk import DAG
 
 import redraw_airflow
 from redraw.__main__ import main
 from redraw.storage.opening import write_uri
-from tests.redraw.recorded.old_graphs import Case, record
+from tests.redraw.recorded.old_graphs import CLASSES, WIDTH, Case, record
 
 __all__ = ["build", "execute", "run"]
 
@@ -30,8 +31,9 @@ def build(folder: str) -> None:
     os.chdir(folder)
     for number, (name, trained) in enumerate(_TRAINED.items()):
         _save(Path("old") / name, trained, number)
-        for path in sorted((Path("old") / name).iterdir()):
-            write_uri(f"gs://old/{name}/{path.name}", path.read_bytes())
+    _serve_dropout(Path("old/served/3"))
+    for path in (found for found in Path("old").rglob("*") if found.is_file()):
+        write_uri(f"gs://{path}", path.read_bytes())
     _demand(["draft", "old/churn", "--name", "churn", "--out", "my_models"])
     for name in _TRAINED:
         catalogue = f"work/catalogue-{name}"
@@ -42,6 +44,18 @@ def build(folder: str) -> None:
         _demand(["validate", "--model", "churn", "--saved-model", out, "--report", report])
         asked = ["--model", "churn", "--saved-model", out, "--report", report, "--bucket", "gs://models"]
         _demand(["push", *asked, "--make-live"])
+
+
+def _serve_dropout(folder: Path) -> None:
+    """A SavedModel as somebody exported it: its dropout is alive."""
+    network = tf.Module()
+    network.kernel = tf.Variable(tf.random.stateless_normal([WIDTH, CLASSES], [1, 2]), name="kernel")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, WIDTH], tf.float32, "x")])
+    def answer(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": tf.nn.softmax(tf.nn.dropout(x, 0.4) @ network.kernel)}
+
+    tf.saved_model.save(network, str(folder), {"serving_default": answer})
 
 
 def _save(folder: Path, trained: datetime, number: int) -> None:
@@ -69,13 +83,16 @@ def run(folder: str, *arguments: str) -> int:
 
 
 def execute(folder: str, page: str, text: str) -> None:
-    """Run a page's Python, in a DAG with the tasks `export` and `push` that it takes to be there."""
+    """Run a page's Python, in a DAG with the tasks that it takes to be there."""
     os.chdir(folder)
     export = {"task_id": "export", "checkpoint": "gs://old/churn"}
     with DAG("page", schedule=None):
         names: dict[str, Any] = {
             "__name__": "documentation",
             "export": redraw_airflow.ExportSavedModelOperator(model="churn", **export),
+            "validate": redraw_airflow.ValidateSavedModelOperator(
+                model="churn", task_id="validated", saved_model={}
+            ),
             "push": redraw_airflow.PushModelOperator(
                 model="churn", task_id="pushed", saved_model={}, report={}
             ),
