@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,30 @@ from redraw.storage.opening import open_storage
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
 
+def test_mirror_that_verifies_all_finds_damage_that_no_size_and_time_shows(
+    bucket: str, exports: list[Any], versions: list[int], tmp_path: Path
+) -> None:
+    _live(bucket, versions[0])
+    _mirror(bucket, tmp_path)
+    version = tmp_path / "digits" / str(versions[0])
+    graph = version / "saved_model.pb"
+    status, content = graph.stat(), graph.read_bytes()
+    graph.write_bytes(bytes([content[0] ^ 1]) + content[1:])  # a bad block: same size, same time
+    os.utime(graph, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
+    assert _mirror(bucket, tmp_path, verify_all=True) == {"digits": ((versions[0],), (versions[0],))}
+    assert digest_tree(version) == digest_tree(exports[0].folder)
+    assert _mirror(bucket, tmp_path, verify_all=True) == {"digits": ((versions[0],), ())}
+
+
 # What a server would load from the writer's own folder, by the writer's own code.
 _ELSEWHERE = b"""model_config_list { config {
   name: "digits" base_path: "gs://hostile/digits" model_platform: "custom" } }"""
 
 
-def _mirror(bucket: str, out: Path) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    report = mirror_versions(MirrorRequest(bucket=bucket, out=str(out), model=("digits", "words")))
+def _mirror(bucket: str, out: Path, **fields: Any) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    report = mirror_versions(MirrorRequest(bucket=bucket, out=str(out), model=("digits", "words"), **fields))
     return {model.model: (model.versions, model.fetched) for model in report.models}
 
 
