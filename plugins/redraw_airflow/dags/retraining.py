@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
+from airflow.sdk.exceptions import AirflowTimetableInvalid
 
+from redraw.definition.registry import list_models
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
 from redraw_airflow.dags.forms import check_retrain_choices, checked_by, retrain_form
@@ -25,7 +28,9 @@ from redraw_airflow.operators.training import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["DEFAULTS", "RELEASES", "add_publishing_tasks", "retrain_and_export"]
+__all__ = ["DEFAULTS", "RELEASES", "add_publishing_tasks", "retrain_and_export", "retrain_each"]
+
+logger = logging.getLogger(__name__)
 
 RELEASES = Asset("redraw_releases")
 
@@ -92,6 +97,56 @@ def retrain_and_export(
     ) as dag:
         _add_tasks(dag)
     return dag
+
+
+def retrain_each(
+    models: Iterable[str] | None = None,
+    *,
+    dag_id: str = "retrain_{model}",
+    schedule: Any = None,
+    default_args: Mapping[str, Any] | None = None,
+    **dag_arguments: Any,
+) -> dict[str, DAG]:
+    """Make a DAG like `retrain_and_export` for each of several models.
+
+    Args:
+        models: Their names; None for those whose definitions have a `schedule`.
+        dag_id: The DAG's id, with `{model}` in it.
+        schedule: The schedule of those whose definitions have none.
+        default_args: As `retrain_and_export` takes it; the tasks' `owner` is the definition's.
+        dag_arguments: Other arguments of `airflow.sdk.DAG`.
+
+    Returns:
+        DAG id to DAG. A definition that cannot be used has none, and the log says why.
+
+    Example:
+        >>> globals().update(retrain_each())  # doctest: +SKIP
+    """
+    found = {model.name: model for model in list_models()}
+    names = [name for name, model in found.items() if model.schedule] if models is None else list(models)
+    made: dict[str, DAG] = {}
+    for name in names:
+        model = found.get(name)
+        if model is None or model.problem or not model.trains:
+            why = "no package holds it" if model is None else model.problem or "nothing to train with"
+            logger.error("no DAG for model %r: %s", name, why)
+            continue
+        try:
+            timetable = _in_utc(model.schedule or schedule)
+            if isinstance(timetable, CronTriggerTimetable):
+                timetable.validate()
+        except AirflowTimetableInvalid as err:
+            logger.error("no DAG for model %r: schedule: %s. Correct the definition.", name, err)
+            continue
+        one = dag_id.format(model=name)
+        made[one] = retrain_and_export(
+            one,
+            schedule=timetable,
+            model=name,
+            default_args={**({"owner": model.owner} if model.owner else {}), **(default_args or {})},
+            **{"description": model.summary or None, **dag_arguments},
+        )
+    return made
 
 
 _MODEL = "{{ params.model }}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -32,17 +32,29 @@ from redraw_airflow.operators.approval import (
     describe_batch,
     describe_release,
 )
-from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, optional_text, setting, truth
+from redraw_airflow.operators.arguments import (
+    Kind,
+    TakesArguments,
+    number,
+    record,
+    records,
+    required,
+    text,
+    truth,
+)
+from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, setting
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
-from redraw_airflow.stages.credentials import connection_credentials
+from redraw_airflow.stages.credentials import connection_credentials, connection_project
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
 __all__ = ["ApproveReexportOperator", "ApproveReleaseOperator"]
 
+_WAIT_HOURS = 24
 
-class _AskingOperator(ApprovalOperator):
+
+class _AskingOperator(TakesArguments, ApprovalOperator):
     """What both have in common.
 
     Args:
@@ -53,16 +65,17 @@ class _AskingOperator(ApprovalOperator):
     """
 
     template_fields: Sequence[str] = (*ApprovalOperator.template_fields, "model", "bucket", "wait_hours")
+    kinds: ClassVar[Mapping[str, Kind]] = {"model": required(text), "bucket": text, "wait_hours": number}
 
     def __init__(
-        self, *, model: str, bucket: str | None = None, wait_hours: float | str = 24, **kwargs: Any
+        self, *, model: str, bucket: str | None = None, wait_hours: float | str = _WAIT_HOURS, **kwargs: Any
     ) -> None:
         super().__init__(
-            subject="Publish?", defaults=self.REJECT, response_timeout=timedelta(hours=24), **kwargs
+            subject="Publish?", defaults=self.REJECT, response_timeout=timedelta(hours=_WAIT_HOURS), **kwargs
         )
         self.model = model
         self.bucket = bucket
-        self.wait_hours = wait_hours
+        self.wait_hours: Any = wait_hours
 
     def execute(self, context: Context) -> Any:
         """Ask, and give the worker free until there is an answer.
@@ -71,11 +84,12 @@ class _AskingOperator(ApprovalOperator):
             AirflowFailException: What is to be published cannot be read.
         """
         try:
+            self.take_arguments()
             asked = self.describe()
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err
         self.subject, self.body = asked.subject, asked.body + self.more(context)
-        self.response_timeout = timedelta(hours=float(self.wait_hours))
+        self.response_timeout = timedelta(hours=self.wait_hours or _WAIT_HOURS)
         return super().execute(context)
 
     def describe(self) -> ApprovalRequest:
@@ -126,6 +140,11 @@ class ApproveReleaseOperator(_AskingOperator):
     """
 
     template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
+    kinds = {
+        **_AskingOperator.kinds,
+        **dict.fromkeys(("saved_model", "report"), required(record)),
+        "make_live": truth,
+    }
 
     def __init__(
         self, *, saved_model: RecordOrUri, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
@@ -141,7 +160,7 @@ class ApproveReleaseOperator(_AskingOperator):
             _read_export(self.saved_model),
             ValidationReport.from_json(self.report),
             setting("bucket", self.bucket, MODEL_BUCKET),
-            make_live=truth("make_live", self.make_live),
+            make_live=bool(self.make_live),
         )
 
     def more(self, context: Context) -> str:
@@ -158,7 +177,9 @@ def _read_export(saved_model: Any) -> ExportedModel:
         return ExportedModel.from_json(saved_model)
     demand_allowed("saved_model", saved_model, [WORK_FOLDERS])
     uri = Uri(saved_model).with_ending(".json")
-    provide_credentials(partial(connection_credentials, DEFAULT_CONNECTION))
+    provide_credentials(
+        partial(connection_credentials, DEFAULT_CONNECTION), partial(connection_project, DEFAULT_CONNECTION)
+    )
     content = read_uri(uri, RECORD_BYTES + 1)
     if content is None:
         raise InvalidRecord(f"{uri}: expected the record that export writes, got no such file. Export again.")
@@ -174,6 +195,7 @@ class ApproveReexportOperator(_AskingOperator):
     """
 
     template_fields = (*_AskingOperator.template_fields, "plan")
+    kinds = {**_AskingOperator.kinds, "plan": required(records)}
 
     def __init__(self, *, plan: Sequence[Mapping[str, Any]] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -182,6 +204,7 @@ class ApproveReexportOperator(_AskingOperator):
     def execute(self, context: Context) -> Any:
         """Ask, unless the definition does not; raises as `ApproveReleaseOperator`."""
         try:
+            self.take_arguments()
             if not approval_wanted("default", self.model):
                 return {"approved_by": None}
         except RedrawError as err:
@@ -191,5 +214,4 @@ class ApproveReexportOperator(_AskingOperator):
     def describe(self) -> ApprovalRequest:
         """The checkpoints."""
         checkpoints = [record for batch in self.plan for record in batch["checkpoints"]]
-        bucket = optional_text(self.bucket) or setting("bucket", None, MODEL_BUCKET)
-        return describe_batch(self.model, bucket, checkpoints)
+        return describe_batch(self.model, setting("bucket", self.bucket, MODEL_BUCKET), checkpoints)

@@ -1,8 +1,4 @@
-"""What a task is given, in the types that a request wants, and where it may write.
-
-Templates give text, `dag.param` and XComs give values: an empty one of either means
-"the stage's default".
-"""
+"""Who asks, what a setting gives where an argument does not, and where a task may write."""
 
 from __future__ import annotations
 
@@ -27,14 +23,9 @@ __all__ = [
     "TaskFolder",
     "asked_by",
     "asking_run",
-    "listed_texts",
     "optional_choice",
-    "optional_integer",
-    "optional_number",
-    "optional_text",
     "run_folder_name",
     "setting",
-    "truth",
     "waivers",
 ]
 
@@ -46,69 +37,22 @@ RecordOrUri: TypeAlias = "AnyRecord | str"
 _LONGEST_NAME = 150
 
 
-def optional_text(value: str | None) -> str | None:
-    """The text, or None where it is empty; `None` is how a template writes nothing."""
-    return None if value is None or value.strip() in {"", "None"} else value
-
-
 def optional_choice(value: str | None) -> str | None:
-    """The same of a choice whose `default` leaves it to the model's definition."""
-    text = optional_text(value)
-    return None if text == "default" else text
+    """The text, or None where it is `default`: that leaves the choice to the model's definition."""
+    return None if value == "default" else value
 
 
-def optional_integer(name: str, value: int | str | None) -> int | None:
-    """The whole number, or None where there is none.
-
-    Raises:
-        InvalidRequest: The text is no whole number.
-    """
-    if not isinstance(value, str):
-        return value
-    text = optional_text(value)
-    try:
-        return None if text is None else int(text)
-    except ValueError as err:
-        raise InvalidRequest(f"{name}: expected a whole number, got {value!r}. Correct it.") from err
-
-
-def listed_texts(value: Sequence[str] | str | None) -> list[str]:
-    """The texts of a list, or of text with one a line or, as the command line has it, a comma between.
-
-    A comma parts two only where a name and `=` follow: reasons are prose, and have commas.
-    """
-    texts = re.split(r"\n|,(?=\s*[\w-]+=)", value) if isinstance(value, str) else value or ()
-    return [text.strip() for text in texts if optional_text(text) is not None]
-
-
-def waivers(checks: Sequence[str] | str | None, reason: str | None) -> list[str]:
+def waivers(checks: Sequence[str], reason: str | None) -> list[str]:
     """The waivers as a request has them, `CHECK=REASON`: a check without a reason has the common one.
 
     Raises:
         InvalidRequest: A check has neither.
     """
-    common = optional_text(reason)
-    listed = listed_texts(checks)
-    if common is None and (bare := [text for text in listed if "=" not in text]):
+    if reason is None and (bare := [text for text in checks if "=" not in text]):
         raise InvalidRequest(
             f"waive: expected CHECK=REASON, got {', '.join(bare)!r:.200}. Say why, or give waive_reason."
         )
-    return [text if "=" in text else f"{text}={common}" for text in listed]
-
-
-def optional_number(name: str, value: float | str | None) -> float | None:
-    """The number, or None where there is none.
-
-    Raises:
-        InvalidRequest: The text is no number.
-    """
-    if not isinstance(value, str):
-        return value
-    text = optional_text(value)
-    try:
-        return None if text is None else float(text)
-    except ValueError as err:
-        raise InvalidRequest(f"{name}: expected a number, got {value!r}. Correct it.") from err
+    return [text if "=" in text else f"{text}={reason}" for text in checks]
 
 
 def asked_by(context: Context) -> str:
@@ -126,19 +70,6 @@ def asking_run(context: Context) -> dict[str, Any]:
     }
 
 
-def truth(name: str, value: bool | str) -> bool:
-    """The truth value; a template writes it as text, and any text would count as true.
-
-    Raises:
-        InvalidRequest: The text is neither `true` nor `false`.
-    """
-    if isinstance(value, bool):
-        return value
-    if value.lower() not in {"true", "false"}:
-        raise InvalidRequest(f"{name}: expected true or false, got {value!r}. Correct it.")
-    return value.lower() == "true"
-
-
 def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
     """The operator's argument, or else the setting that is its default.
 
@@ -146,7 +77,7 @@ def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
         InvalidRequest: Neither is given.
         InvalidSetting: The setting has a value of a wrong type.
     """
-    found = optional_text(value) or default.read()
+    found = value or default.read()
     if not found:
         raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {default.variable}.")
     return found

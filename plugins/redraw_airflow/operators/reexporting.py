@@ -22,6 +22,7 @@ from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
+from redraw_airflow.operators.arguments import integer, integers, mapping, records, required, text, texts
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import (
@@ -30,8 +31,6 @@ from redraw_airflow.operators.inputs import (
     TaskFolder,
     asking_run,
     optional_choice,
-    optional_integer,
-    optional_text,
     setting,
     waivers,
 )
@@ -69,6 +68,12 @@ class PlanReexportOperator(StageOperator):
         *("catalogue", "steps", "trained_from", "trained_to", "batch_size"),
     )
     places = {**StageOperator.places, "catalogue": [CATALOGUES]}
+    kinds = {
+        **StageOperator.kinds,
+        "steps": integers,
+        **dict.fromkeys(("catalogue", "trained_from", "trained_to"), text),
+        "batch_size": integer,
+    }
     stage, request_type, record_type = "checkpoints", CheckpointsRequest, CheckpointList
 
     def __init__(
@@ -83,22 +88,22 @@ class PlanReexportOperator(StageOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.catalogue = catalogue
-        self.steps = steps
+        self.steps: Any = steps
         self.trained_from = trained_from
         self.trained_to = trained_to
-        self.batch_size = batch_size
+        self.batch_size: Any = batch_size
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CheckpointsRequest`, without the times."""
         return {
             "catalogue": setting("catalogue", self.catalogue, CHECKPOINTS),
-            "steps": [int(step) for step in self.steps or ()],
+            "steps": self.steps,
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
         """Between which times."""
         run = context["dag_run"]
-        start, end = optional_text(self.trained_from), optional_text(self.trained_to)
+        start, end = self.trained_from, self.trained_to
         by_hand = run.run_type.value not in _TIMED
         if by_hand and (start or end or self.steps):
             return {"from_time": start, "to_time": end}
@@ -118,9 +123,9 @@ class PlanReexportOperator(StageOperator):
         Returns:
             A batch an item: the arguments of its `ReexportOperator`.
         """
-        size = optional_integer("batch_size", self.batch_size) or _BATCH_SIZE
         listed = CheckpointList.from_json(self.run_stage(context).to_json())
         self._demand_steps(context, listed.checkpoints)
+        size = self.batch_size or _BATCH_SIZE
         oldest_first = listed.checkpoints[::-1]
         batches = [_batch(oldest_first[at : at + size]) for at in range(0, len(oldest_first), size)]
         context["ti"].xcom_push(key=PLAN_KEY, value=batches)
@@ -161,6 +166,14 @@ class ReexportOperator(StageOperator):
         *("checkpoints", "bucket", "weights", "waive", "waive_reason", "batch_label", "approval"),
     )
     places = {**StageOperator.places, "bucket": [BUCKETS], "checkpoints": [CATALOGUES, WORK_FOLDERS]}
+    kinds = {
+        **StageOperator.kinds,
+        "checkpoints": required(records),
+        **dict.fromkeys(("bucket", "weights", "batch_label"), text),
+        "waive": texts,
+        "waive_reason": text,
+        "approval": mapping,
+    }
     stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
     reports = True
 
@@ -182,13 +195,13 @@ class ReexportOperator(StageOperator):
         self.batch_label = batch_label
         self.bucket = bucket
         self.weights = weights
-        self.waive = waive
+        self.waive: Any = waive
         self.waive_reason = waive_reason
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ReexportRequest`; each try writes to a folder of its own."""
         return {
-            "checkpoints": list(self.checkpoints),
+            "checkpoints": self.checkpoints,
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),

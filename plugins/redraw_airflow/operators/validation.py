@@ -12,12 +12,12 @@ from redraw.requests import ValidateRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import approval_wanted
 from redraw_airflow.operators.approving import ApproveReleaseOperator
+from redraw_airflow.operators.arguments import record, required, text, texts
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
-    optional_text,
     waivers,
 )
 
@@ -61,6 +61,15 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
     }
     # Airflow's scheduler asks it of each class that may skip tasks.
     inherits_from_skipmixin = True
+    kinds = {
+        **StageOperator.kinds,
+        "saved_model": required(record),
+        "checkpoint": record,
+        **dict.fromkeys(("against", "reference", "allow_breaking"), text),
+        "waive": texts,
+        "waive_reason": text,
+        "approval": text,
+    }
     stage, request_type, record_type = "validate", ValidateRequest, ValidationReport
     reports = True
 
@@ -83,7 +92,7 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         self.against = against
         self.reference = reference
         self.allow_breaking = allow_breaking
-        self.waive = waive
+        self.waive: Any = waive
         self.waive_reason = waive_reason
         self.approval = approval
 
@@ -92,10 +101,10 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         return {
             "saved_model": self.saved_model,
             "report": f"{folder.for_report()}.json",
-            "checkpoint": self.checkpoint or None,
-            "against": optional_text(self.against),
-            "reference": optional_text(self.reference),
-            "allow_breaking": optional_text(self.allow_breaking),
+            "checkpoint": self.checkpoint,
+            "against": self.against,
+            "reference": self.reference,
+            "allow_breaking": self.allow_breaking,
             "waive": waivers(self.waive, self.waive_reason),
         }
 
@@ -110,8 +119,11 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
             self.skip(context["ti"], unasked)
         return record
 
+    def _asked(self) -> str:
+        return text("approval", self.approval) or "default"
+
     def _unasked_approvals(self) -> list[ApproveReleaseOperator]:
         """The tasks right after this one that would ask a person, where nobody is to be asked."""
         later = self.downstream_list if self.downstream_task_ids else []
         asking = [task for task in later if isinstance(task, ApproveReleaseOperator)]
-        return [] if asking and approval_wanted(self.approval, self.model) else asking
+        return [] if asking and approval_wanted(self._asked(), self.model) else asking

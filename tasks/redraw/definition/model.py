@@ -69,6 +69,9 @@ class ModelDefinition(ABC):
         approval: Whether an Airflow run waits for a person before it publishes. Written as True or False:
             it is read from the file, without running it.
         approval_by_another: The same, and the person is not the one who started the run.
+        schedule: When Airflow trains and publishes it again, as a cron expression in UTC; empty for by hand
+            alone. Written as a text: it is read from the file, as `owner` is.
+        owner: Whose it is: a person, a team, an address.
     """
 
     signatures: ClassVar[Mapping[str, Signature]]
@@ -88,6 +91,8 @@ class ModelDefinition(ABC):
     reference: ClassVar[OutsideReference] = OutsideReference()
     approval: ClassVar[bool] = False
     approval_by_another: ClassVar[bool] = False
+    schedule: ClassVar[str] = ""
+    owner: ClassVar[str] = ""
 
     def training_data(self) -> tf.data.Dataset:
         """Endless batches of (features, labels), in the same order each time it is called.

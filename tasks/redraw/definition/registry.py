@@ -52,6 +52,8 @@ class FoundModel:
         approval: Whether a person has to approve a publication.
         approval_by_another: Whether that person is not the one who started the run.
         legacy_keras: Whether TensorFlow's own Keras has to be Keras 2 where it runs.
+        schedule: When it is trained again; empty for by hand alone.
+        owner: Whose it is.
         metrics: Those that it sets bounds for.
         trains: Whether it can be trained, as far as its text says.
         problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
@@ -64,6 +66,8 @@ class FoundModel:
     approval: bool = False
     approval_by_another: bool = False
     legacy_keras: bool = False
+    schedule: str = ""
+    owner: str = ""
     metrics: tuple[str, ...] = ()
     trains: bool = True
     problem: str = ""
@@ -259,6 +263,8 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
         approval=text.approval or text.approval_by_another,
         approval_by_another=text.approval_by_another,
         legacy_keras=text.legacy_keras,
+        schedule=text.schedule,
+        owner=text.owner,
         metrics=text.metrics,
         trains=text.trains,
         problem=f"module {module}, {text.problem}" if text.problem else "",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from redraw import settings
+from redraw.definition.packages import list_packages
 from redraw.definition.registry import (
     definition_for,
     find_fitting,
@@ -202,6 +204,24 @@ def test_load_definition_unknown_lists_what_there_is() -> None:
         load_definition("mnits")
 
 
+def test_list_models_reads_schedule_and_owner_without_running_the_file(package: Path) -> None:
+    body = "schedule = '0 3 * * MON'\n    owner: str = 'vision@example.org'\n    1 / 0"
+    (package / "mine.py").write_text(GOOD.format(body=body))
+
+    (mine,) = list_models()
+
+    assert (mine.schedule, mine.owner, mine.problem) == ("0 3 * * MON", "vision@example.org", "")
+
+
+@pytest.mark.parametrize("body", ["schedule = 'a' * 3", "owner = None", f"owner = {'a' * 101!r}"])
+def test_list_models_of_a_schedule_or_owner_that_is_no_plain_text_says_so(package: Path, body: str) -> None:
+    (package / "mine.py").write_text(GOOD.format(body=body))
+
+    (mine,) = list_models()
+
+    assert "expected a text of at most 100 characters, written out, got" in mine.problem
+
+
 def test_load_definition_outside_the_packages_is_not_imported(package: Path) -> None:
     (package / "mine.py").write_text(GOOD.format(body="pass"))
     with pytest.raises(UnknownModel):
@@ -343,3 +363,21 @@ def test_list_models_with_an_approval_that_is_not_written_out_is_refused(package
     assert plain.problem == ""
     with pytest.raises(InvalidDefinition, match="approval: expected True or False"):
         load_definition("asking")
+
+
+def test_list_models_of_a_folder_that_python_does_not_import_from_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("outer_models", "outer_models/inner"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "outer_models" / "inner" / "afar.py").write_text('"""Far away."""\n')
+    monkeypatch.setattr(settings, "_definition_folders", lambda: [str(tmp_path / "nowhere"), str(tmp_path)])
+    monkeypatch.setenv("REDRAW_MODELS", "outer_models.inner")
+
+    (model,) = list_models()
+
+    assert (model.name, model.module, model.problem) == ("afar", "outer_models.inner.afar", "")
+    assert list_packages()[0].roots == (str(tmp_path),)
+    monkeypatch.setenv("REDRAW_MODELS", "outer_models.nothing,elsewhere_models")
+    assert len(list_problems()) == 2
