@@ -47,7 +47,8 @@ def demand_owned(wanted: Wanted, source: CheckpointSource) -> None:
             f"average {orphans[0]!r}: expected a weight {name!r} that it belongs to, got none in the"
             f" checkpoint; the nearest weight is {near[0] if near else 'none'}. Such averages:"
             f" {short_list(orphans, 'averages that belong to no weight')}. If you know"
-            " whose one is, say so in the definition's renames, by the weight's name and the average's; or serve the raw weights."
+            " whose one is, say so in the definition's renames, by the weight's name and the average's;"
+            " or serve the raw weights."
         )
 
 
