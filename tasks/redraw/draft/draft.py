@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from redraw.checkpoint.formats.locate import locate_checkpoint
-from redraw.draft.choosing import choose
+from redraw.draft.asking import ask_person
+from redraw.draft.choosing import Choice, Undecided, choose
 from redraw.draft.module_text import module_text
 from redraw.draft.signatures import choose_signatures
 from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
 from redraw.names import ModelName
 from redraw.recorded.files import MOST_BYTES, SAVED_MODEL
-from redraw.recorded.reading import read_recording
+from redraw.recorded.reading import Recording, read_recording
 from redraw.recorded.shapes import Shape
 from redraw.records.results import DraftedDefinition
 from redraw.requests import DraftRequest
@@ -44,13 +46,7 @@ def draft_definition(request: DraftRequest) -> DraftedDefinition:
         OutputExists: The module is there already.
     """
     recording = read_recording(_find_recording(request.source))
-    inputs = {name: (tensor, shape) for name, tensor, shape in map(_parse_asked, request.input)}
-    outputs = {name: tensor for name, tensor, _ in map(_parse_asked, request.output)}
-    constants = dict(map(_parse_setting, request.set))
-    if recording.is_saved_model and not inputs and not outputs:
-        choice = choose_signatures(recording, constants)
-    else:
-        choice = choose(recording, inputs, outputs, constants)
+    choice = _decide(recording, request)
     model = request.name or ModelName(_model_name(recording.uri))
     place = recording.uri.absolute()
     if request.keep_graph is not None:
@@ -62,6 +58,25 @@ def draft_definition(request: DraftRequest) -> DraftedDefinition:
         model=model, recording=place, digest=recording.digest, path=path, module=text,
         replaced=dict(choice.redrawn.counts),
     )  # fmt: skip
+
+
+def _decide(recording: Recording, request: DraftRequest) -> Choice:
+    """Choose; what is undecided is asked of a person, if there is one, until nothing is."""
+    while True:
+        inputs = {name: (tensor, shape) for name, tensor, shape in map(_parse_asked, request.input)}
+        outputs = {name: tensor for name, tensor, _ in map(_parse_asked, request.output)}
+        constants = dict(map(_parse_setting, request.set))
+        try:
+            if recording.is_saved_model and not inputs and not outputs:
+                return choose_signatures(recording, constants)
+            return choose(recording, inputs, outputs, constants)
+        except Undecided as err:
+            if not request.interactive:
+                raise InvalidRequest(str(err)) from err
+            field, given = ask_person(err)
+            kept = () if err.kind == "shape" else getattr(request, field)
+            more: dict[str, Any] = {field: (*kept, *given)}
+            request = replace(request, **more)
 
 
 def print_module(drafted: DraftedDefinition) -> None:
