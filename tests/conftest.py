@@ -292,7 +292,7 @@ def embedded_variables(embedded_settings: Settings) -> dict[str, str]:
         "REDRAW_AIRFLOW_PORT": str(embedded_settings.airflow_port),
         "REDRAW_GCS_PORT": str(embedded_settings.gcs_port),
         # A model that trains and exports in no time, for what is tested of Airflow alone.
-        "REDRAW_MODELS": "redraw.models,sample_models,asking_models",
+        "REDRAW_MODELS": "redraw.models,sample_models,asking_models,failing_models",
         "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
     }
 

@@ -13,7 +13,13 @@ from redraw_airflow.dags import (
     retrain_and_export as retrain_and_export,
 )
 from redraw_airflow.dags import (
+    retrain_each as retrain_each,
+)
+from redraw_airflow.dags import (
     roll_back_model as roll_back_model,
+)
+from redraw_airflow.dags import (
+    validate_and_publish as validate_and_publish,
 )
 from redraw_airflow.dags.callbacks import (
     announce_failure as announce_failure,
@@ -62,6 +68,21 @@ from redraw_airflow.operators.training import (
 )
 from redraw_airflow.operators.training import (
     ValidateSavedModelOperator as ValidateSavedModelOperator,
+)
+from redraw_airflow.sensors.sensors import (
+    CheckpointSensor as CheckpointSensor,
+)
+from redraw_airflow.sensors.sensors import (
+    LiveVersionSensor as LiveVersionSensor,
+)
+from redraw_airflow.sensors.sensors import (
+    NewVersionSensor as NewVersionSensor,
+)
+from redraw_airflow.sensors.triggers import (
+    BucketTrigger as BucketTrigger,
+)
+from redraw_airflow.sensors.triggers import (
+    CheckpointArrived as CheckpointArrived,
 )
 from redraw_airflow.vertex.operator import (
     RegisterVertexModelOperator as RegisterVertexModelOperator,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
     from airflow.sdk import DAG
 
-__all__ = ["airflow_configuration", "dag_param", "rendered_name", "was_killed"]
+__all__ = ["airflow_configuration", "dag_param", "is_task_timeout", "rendered_name", "was_killed"]
 
 
 def airflow_configuration() -> Any:
@@ -44,6 +44,14 @@ def dag_param(dag: DAG, name: str) -> Any:
             return {"dag_id": self.current_dag.dag_id, "name": self._name}
 
     return StorableParam(dag, name)
+
+
+def is_task_timeout(err: BaseException) -> bool:
+    """Whether a task has exceeded its `execution_timeout`: no `Exception`, so that nothing catches it.
+
+    Airflow 3.1 has the class in its core alone, which a task should not import; ends with its support.
+    """
+    return type(err).__name__ == "AirflowTaskTimeout"
 
 
 def rendered_name(operator: KubernetesPodOperator) -> str:

@@ -58,6 +58,10 @@ def _parts() -> dict[str, Any]:
             }
         ],
         "operators": [{"integration-name": _INTEGRATION, "python-modules": modules}, vertex],
+        "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.sensors.sensors"]}],
+        "triggers": [
+            {"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.sensors.triggers"]}
+        ],
         "extra-links": [f"redraw_airflow.operators.links.{name}" for name in _LINKS],
     }
 

@@ -52,6 +52,7 @@ __all__ = [
     "PUBLISHING_DAGS",
     "PYTHON",
     "REEXPORT_DAG",
+    "REPORTS",
     "REQUEST_VARIABLE",
     "ROLL_BACK_DAG",
     "SECTION",
@@ -60,6 +61,7 @@ __all__ = [
     "TENSORBOARD",
     "TENSORFLOW_QUEUE",
     "TRY_IT",
+    "VALIDATE_DAG",
     "WEB_CONNECTION",
     "WORK",
     "airflow_option",
@@ -150,6 +152,14 @@ WORK: Setting[str | None] = Setting(
     description="`gs://` URI, or a folder that all workers share, for what a run's tasks hand on",
     unset="none; it has to be set",
     example="gs://work",
+)
+REPORTS: Setting[str | None] = Setting(
+    name="reports",
+    kind=TEXT,
+    default=None,
+    description="`gs://` URI or shared folder of validations' reports, which the API server reads",
+    unset="the work folder",
+    example="gs://reports",
 )
 ALLOWED_BUCKETS: Setting[tuple[str, ...]] = Setting(
     name="allowed_buckets",
@@ -257,6 +267,14 @@ REEXPORT_DAG: Setting[str] = Setting(
     unset="`reexport_checkpoints`",
 )
 
+VALIDATE_DAG: Setting[str] = Setting(
+    name="validate_dag",
+    kind=_DAG_ID,
+    default="validate_and_publish",
+    description="of the API server: id of the DAG that validates a run's export again, and publishes it",
+    unset="`validate_and_publish`",
+)
+
 STATE: Setting[Path] = Setting(
     name="state",
     kind=Kind(expected="a path", parse=Path),
@@ -287,6 +305,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     MODEL_BUCKET,
     CHECKPOINTS,
     WORK,
+    REPORTS,
     ALLOWED_BUCKETS,
     ALLOWED_CATALOGUES,
     ALLOWED_WORK,
@@ -306,6 +325,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     PRUNE_DAG,
     ROLL_BACK_DAG,
     REEXPORT_DAG,
+    VALIDATE_DAG,
     RECOMMENDER_ROWS,
     RECOMMENDER_PARTS,
     STATE,

@@ -15,9 +15,11 @@ __all__ = [
     "comparison_place",
     "folder_url",
     "framed_place",
+    "ledger_place",
     "model_place",
     "object_url",
     "run_place",
+    "tab_place",
     "task_place",
     "version_place",
 ]
@@ -62,6 +64,17 @@ def task_place(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> s
     """The path of Airflow's page of a task of a run, below its root; one of a mapped task has a number."""
     mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
     return f"{run_place(dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}"
+
+
+def tab_place(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
+    """The path of Redraw's tab on a task of a run, below the mount."""
+    ids = (quote(text, safe="") for text in (dag_id, run_id, task_id))
+    return f"/runs/{'/'.join(ids)}/{map_index}"
+
+
+def ledger_place(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
+    """The path of the page of an export's restore ledger, below the mount."""
+    return f"{tab_place(dag_id, run_id, task_id, map_index)}/ledger"
 
 
 _CONSOLE = "https://console.cloud.google.com/storage/browser"

@@ -37,6 +37,9 @@ from redraw.definition import (
     ModelDefinition as ModelDefinition,
 )
 from redraw.definition import (
+    OutsideReference as OutsideReference,
+)
+from redraw.definition import (
     RecordedDefinition as RecordedDefinition,
 )
 from redraw.definition import (

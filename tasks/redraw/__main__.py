@@ -32,7 +32,6 @@ from redraw.definition.quiet import keep_stdout, quiet_import
 from redraw.definition.registry import needs_legacy_keras
 from redraw.dependencies import naming_extras
 from redraw.errors import (
-    CheckpointsFailed,
     InvalidRequest,
     RedrawError,
     UsageError,
@@ -173,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
         command = COMMANDS[parsed.command]
         record = command.run(_request(command.request, parsed))
     except RedrawError as err:
-        if isinstance(err, CheckpointsFailed):
+        if err.report is not None:
             command.show(typing.cast(Record, err.report), "json")
         sys.stderr.write(f"error [{type(err).__name__}]: {one_line(err, _LONGEST_LINE)}\n")
         return 2 if isinstance(err, UsageError) else 1

@@ -129,9 +129,14 @@ class RedrawError(Exception):
 
     Attributes:
         retryable: Whether the same request can succeed later without a change.
+        report: A record that is printed all the same; None for most errors.
     """
 
     retryable = False
+
+    def __init__(self, message: str = "", report: _Report | None = None) -> None:
+        super().__init__(message)
+        self.report = report
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -210,15 +215,7 @@ class ValidationFailed(RedrawError):
 
 
 class CheckpointsFailed(RedrawError):
-    """At least one checkpoint of a batch failed; the others were done.
-
-    Attributes:
-        report: The batch's record, which is printed all the same.
-    """
-
-    def __init__(self, message: str, report: _Report) -> None:
-        super().__init__(message)
-        self.report = report
+    """At least one checkpoint of a batch failed; the others were done, and the report lists all."""
 
 
 class NotValidated(RedrawError):

@@ -44,7 +44,7 @@ class ModelName(str):
         """Parse a text; what is parsed already is taken as it is."""
         if not isinstance(name, cls) and not _MODEL.fullmatch(name):
             raise InvalidName(
-                f"model name {name!r}: expected a lower-case letter followed by up to 62 lower-case"
+                f"model name {name!r:.80}: expected a lower-case letter followed by up to 62 lower-case"
                 " letters, digits or underscores. List the models with 'redraw models'."
             )
         return super().__new__(cls, name)

@@ -14,11 +14,12 @@ from redraw.storage.opening import open_storage
 Python = Callable[..., Any]
 
 DAGS: dict[str, tuple[str, dict[str, object]]] = {
-    "retrain_and_export": ("train", {}),
-    "reexport_checkpoints": ("plan", {"steps": [1]}),
-    "roll_back_model": ("roll_back", {}),
-    "mark_version": ("mark", {"version": 1, "reason": "a"}),
-    "prune_versions": ("prune", {}),
+    "retrain_and_export": ("train", {"model": "mnist"}),
+    "reexport_checkpoints": ("plan", {"model": "mnist", "steps": [1]}),
+    "roll_back_model": ("roll_back", {"model": "mnist", "reason": "a"}),
+    "mark_version": ("mark", {"model": "mnist", "version": 1, "reason": "a"}),
+    "validate_and_publish": ("validate", {"model": "mnist", "saved_model": "a"}),
+    "prune_versions": ("prune", {"model": "mnist"}),
 }
 
 

@@ -43,8 +43,9 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
     assert form["model"]["enum"] == ["digits_graph", "mnist", "recommender", "text_classifier"]
     assert form["model"]["values_display"]["__var"]["mnist"].startswith("mnist: Handwritten digits")
     assert (form["bucket"]["default"], form["catalogue"]["default"]) == ("gs://models", "/catalogue")
-    assert {field["section"] for field in form.values()} == {
-        "Training",
+    assert form["model"]["default"] is None
+    assert {field.get("section") for field in form.values()} == {
+        None,
         "Checkpoint",
         "Export",
         "Validation",
@@ -91,7 +92,10 @@ def observed(
 ) -> Observed:
     """A run of MNIST at full length without a logical date, with lineage and metrics switched on."""
     folder, bucket = tmp_path_factory.mktemp("observed"), new_bucket()
-    conf = {"bucket": bucket, "catalogue": str(folder / "catalogue"), "checkpoint": "latest"}
+    conf = {
+        **{"model": "mnist", "bucket": bucket, "checkpoint": "latest"},
+        "catalogue": str(folder / "catalogue"),
+    }
     events = folder / "lineage.jsonl"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
         statsd.bind(("127.0.0.1", 0))
@@ -188,7 +192,7 @@ def test_run_with_logical_date_and_absent_step_fails_without_a_retry(
     python: Python, gcs_server: str, bucket: str, tmp_path: Path
 ) -> None:
     conf = {
-        **{"bucket": bucket, "catalogue": str(tmp_path / "catalogue"), "steps": 5},
+        **{"model": "mnist", "bucket": bucket, "catalogue": str(tmp_path / "catalogue"), "steps": 5},
         **{"checkpoint": "step", "step": 999},
     }
 
@@ -210,7 +214,10 @@ def test_run_with_logical_date_and_absent_step_fails_without_a_retry(
 def test_run_with_choices_that_do_not_go_together_fails_before_training_and_says_so_in_a_line(
     python: Python, tmp_path: Path
 ) -> None:
-    conf = {"bucket": "gs://nowhere", "catalogue": str(tmp_path / "catalogue"), "checkpoint": "best"}
+    conf = {
+        **{"model": "mnist", "bucket": "gs://nowhere", "checkpoint": "best"},
+        "catalogue": str(tmp_path / "catalogue"),
+    }
 
     run = python(
         *("run_dag", "retrain_and_export", "null", json.dumps(conf)), REDRAW_WORK=str(tmp_path / "work")

@@ -50,7 +50,8 @@ def test_parse_offers_the_model_and_the_version(python: Python, variables: dict[
     dag = parsed["dags"]["roll_back_model"]
     form = {name: param["schema"]["__var"] | {"default": param["default"]} for name, param in dag["params"]}
     assert list(form) == ["model", "version", "reason", "allow_older", "allow_rejected", "bucket"]
-    assert "mnist" in form["model"]["enum"]
+    assert "mnist" in form["model"]["examples"]
+    assert (form["model"]["default"], form["reason"]["default"]) == (None, None)
     assert form["bucket"]["default"] == variables.get("REDRAW_MODEL_BUCKET")
     (task,) = dag["tasks"]
     assert task["__var"].get("retries", 0) == 0

@@ -32,7 +32,7 @@ class Finding:
 
     Attributes:
         statuses: Check to `passed`, `failed` or `not_run`.
-        found: Check to what it found, of those that did not pass.
+        found: Check to what it found, of those that hold the export up.
         check_seconds: Check to how long it took.
         error: What broke where it could not be examined at all; empty if nothing did.
         seconds: For making and examining it.
@@ -79,7 +79,7 @@ class Examiner:
             )
         return Finding(
             statuses={check.name: check.status for check in report.checks},
-            found={check.name: check.found for check in report.checks if check.status != "passed"},
+            found={check.name: check.found for check in report.checks if not check.admits},
             check_seconds={check.name: check.seconds for check in report.checks},
             error="",
             seconds=time.monotonic() - started,

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from redraw.definition import Budget, ModelDefinition, Threshold
+from redraw.definition import Budget, ModelDefinition, OutsideReference, Threshold
 from redraw.definition.registry import load_definition
 from redraw.models.digits_graph import DigitsGraph
 from redraw.models.mnist import Mnist
@@ -142,6 +142,34 @@ def op_newer_than_the_server(bases: Bases) -> Specimen:
 
 def _held_to(bases: Bases, model: str, definition: ModelDefinition) -> Specimen:
     return Specimen(exported=bases.export(model), definition=definition)
+
+
+class _Brighter:
+    """A network that is given its features times a factor that it never saw."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def __call__(self, features: Any, training: bool) -> Any:
+        return self.network(features * 1.1, training=training)
+
+
+@planted("mnist", "reference-answers")
+def pixels_scaled_by_another_constant(bases: Bases) -> Specimen:
+    """A wrong constant of the preprocessing: definition and checkpoint agree, and answers are off."""
+
+    class Brighter(Mnist):
+        """MNIST with a wrong constant before the network."""
+
+        reference = OutsideReference(uri=bases.export("mnist").uri)
+
+        def serve(
+            self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]
+        ) -> Mapping[str, tf.Tensor]:
+            return super().serve(_Brighter(network), signature, inputs)
+
+    exported = export_definition(Brighter(), bases.checkpoint("mnist"), bases.new_folder("defect"))
+    return Specimen(exported=exported, definition=Brighter())
 
 
 DEFECTS = tuple(value for value in vars().copy().values() if isinstance(value, Defect))

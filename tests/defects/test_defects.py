@@ -42,3 +42,11 @@ def test_corpus_names_are_unique_and_many() -> None:
 
 def test_corpus_has_a_defect_for_every_check() -> None:
     assert {defect.caught_by for defect in DEFECTS} == {planned.name for planned in PLAN}
+
+
+def test_validate_wrong_constant_passes_every_check_but_that_of_the_reference(ground: ProvingGround) -> None:
+    """Which is what the check is for: all others compare the definition with itself."""
+    (defect,) = (one for one in DEFECTS if one.caught_by == "reference-answers")
+    finding = ground.examine(GoodExport(name=defect.name, make=defect.plant))
+    assert set(finding.found) == {"reference-answers"}
+    assert "'probabilities'" in finding.found["reference-answers"]

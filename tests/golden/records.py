@@ -48,6 +48,7 @@ from redraw.records import (
     UnreadableRecord,
     ValidationReport,
 )
+from redraw.records.failure import StageFailure
 from redraw.records.file_list import FileList, encode_files
 from redraw.records.files import ListedFile
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
@@ -285,6 +286,13 @@ RECORDS: Mapping[str, Record] = {
         RELEASE,
         POINTER,
         ReleaseList(model=MODEL, live=VERSION, releases=(RELEASE,), unreadable=(_UNREADABLE,)),
+        StageFailure(
+            model=MODEL,
+            stage="train",
+            error="StorageUnavailable",
+            message="gs://checkpoints: expected an answer, got none. Try again.",
+            retryable=True,
+        ),
         ReexportReport(
             model=MODEL,
             bucket=BUCKET,

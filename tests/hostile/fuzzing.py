@@ -15,13 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redraw.ask.examples import example_requests
-from redraw.checkpoint.bundle.messages import Event, SavedMetadata, SavedModel, TrackableObjectGraph
+from redraw.checkpoint.bundle.messages import (
+    Event,
+    PredictionLog,
+    SavedMetadata,
+    SavedModel,
+    TrackableObjectGraph,
+)
 from redraw.checkpoint.bundle.table import read_table
 from redraw.checkpoint.bundle.table_writer import encode_table
 from redraw.checkpoint.catalogue.adopt import adopt_checkpoints
 from redraw.checkpoint.formats.configuration import read_configuration
 from redraw.checkpoint.formats.event_file import times_in_event_files
 from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.definition import OutsideReference, Signature, TensorSpec
 from redraw.errors import InvalidName, InvalidRecord, RedrawError
 from redraw.inspect.inspect import inspect_uri
 from redraw.names import ModelName, check_attachment_name, check_object_name
@@ -29,6 +36,8 @@ from redraw.records.times import parse_time
 from redraw.requests import AdoptRequest, InspectRequest
 from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri, Uri
+from redraw.validate.subject.outside.naming import Naming
+from redraw.validate.subject.outside.recorded_requests import Problems, merge_exchanges, read_exchanges
 from tests.golden.records import RECORDS, RELEASE
 from tests.hostile.archives import pack
 from tests.hostile.bundles import write_good
@@ -243,6 +252,27 @@ def _parse_warm_up(folder: Path, content: bytes) -> None:
     example_requests(open_storage(folder), RELEASE)
 
 
+def _recorded_log(_: Path) -> bytes:
+    tensor = b"\x08\x01\x12\x08\x12\x02\x08\x01\x12\x02\x08\x01\x2a\x04\x00\x00\x80\x3f"  # float32 [1, 1]
+    log = PredictionLog()
+    log.predict_log.request.inputs.add(key=b"x", value=tensor)
+    log.predict_log.response.outputs.add(key=b"y", value=tensor)
+    return bytes(log.SerializeToString())
+
+
+def _parse_recorded(folder: Path, content: bytes) -> None:
+    spec, problems = TensorSpec("float32", (None, 1)), Problems()
+    naming = Naming(
+        OutsideReference(), {"serving_default": Signature(inputs={"x": spec}, outputs={"y": spec})}
+    )
+    (folder / "requests").write_bytes(content)
+    rows = sum(
+        len(one.rows) for one in merge_exchanges(read_exchanges(folder / "requests", naming, problems))
+    )
+    if problems.count or not rows:
+        raise InvalidRecord("; ".join([*problems.listed(), *naming.notes]))
+
+
 def _parse_record(folder: Path, content: bytes) -> None:
     """A record whose text is damaged, and one of any kind with a damaged value."""
     rng = random.Random(content)  # noqa: S311
@@ -300,6 +330,13 @@ TARGETS = {
     ),
     "keras-metadata": Target(sound=_metadata, parse=_parse_metadata),
     "warm-up": Target(sound=lambda _: warm_up_request(), parse=_parse_warm_up, refuses=False),
+    "recorded-log": Target(
+        sound=_recorded_log, parse=lambda folder, content: _parse_recorded(folder, framed(content) + content)
+    ),
+    "recorded-lines": Target(
+        sound=lambda _: b'{"request": {"instances": [{"x": [1.5]}]}, "response": {"predictions": [[2]]}}\n',
+        parse=_parse_recorded,
+    ),
     "records": Target(sound=lambda _: RELEASE.to_bytes(), parse=_parse_record),
     "names": Target(sound=lambda _: b"digits/2026/variables/variables.index", parse=_parse_name),
     "times": Target(sound=lambda _: b"2026-01-02T03:04:05+01:00", parse=_parse_time),

@@ -41,6 +41,7 @@ DAGS = (
     "reexport_checkpoints",
     "retrain_and_export",
     "roll_back_model",
+    "validate_and_publish",
 )
 UV = os.fspath(Path(sys.executable).with_name("uv"))
 

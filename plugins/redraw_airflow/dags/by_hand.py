@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Param
 
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
-from redraw_airflow.dags.forms import check_fields, mark_form, prune_form, roll_back_form
+from redraw_airflow.dags.forms import checked_by, mark_form, prune_form, roll_back_form
 from redraw_airflow.operators.training import MarkVersionOperator, PruneOperator, RollBackOperator
 
 __all__ = ["mark_version", "prune_versions", "roll_back_model"]
@@ -19,8 +19,8 @@ __all__ = ["mark_version", "prune_versions", "roll_back_model"]
 _ROLL_BACK_DOC = """### Make a version live that was live before.
 
 By hand alone: **Trigger** opens a form with the model, the version (empty: the one before the live one)
-and the reason. The version is compared with what was published before the live pointer moves, and nothing
-is deleted, so it can be taken back the same way.
+and the reason, which has to be given. The version is compared with what was published before the live
+pointer moves, and nothing is deleted, so it can be taken back the same way.
 """
 _MARK_DOC = """### Mark a version: canary or pinned, or no longer.
 
@@ -46,9 +46,6 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
     Returns:
         The DAG; a file of the DAGs folder has to hold it in a variable.
 
-    Raises:
-        InvalidDefinition: There is no model to choose.
-
     Example:
         >>> dag = roll_back_model()  # doctest: +SKIP
     """
@@ -59,7 +56,7 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
         RollBackOperator(
             task_id="roll_back",
             model="{{ params.model }}",
-            pre_execute=check_fields,
+            pre_execute=checked_by(),
             version=param("version"),
             bucket=param("bucket"),
             reason=param("reason"),
@@ -76,7 +73,7 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
 def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
     """Make the DAG that makes a version the canary, or pins it, or takes the mark away.
 
-    Args, Returns, Raises and use are those of `roll_back_model`.
+    Args, Returns and use are those of `roll_back_model`.
     """
     about = "Make a version the canary, or pin it, or take the mark away"
     with _dag(dag_id, about, _MARK_DOC, mark_form(), dag_arguments) as dag:
@@ -84,7 +81,7 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
         MarkVersionOperator(
             task_id="mark",
             model="{{ params.model }}",
-            pre_execute=check_fields,
+            pre_execute=checked_by(),
             version=param("version"),
             mark=param("mark"),
             reason=param("reason"),
@@ -100,7 +97,7 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
 def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
     """Make the DAG that removes old versions of a model, or lists which would go.
 
-    Args, Returns, Raises and use are those of `roll_back_model`.
+    Args, Returns and use are those of `roll_back_model`.
     """
     about = "Remove old versions of a model, or list which would go"
     with _dag(dag_id, about, _PRUNE_DOC, prune_form(), dag_arguments) as dag:
@@ -108,7 +105,7 @@ def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
         PruneOperator(
             task_id="prune",
             model="{{ params.model }}",
-            pre_execute=check_fields,
+            pre_execute=checked_by(),
             bucket=param("bucket"),
             keep=param("keep"),
             keep_days=param("keep_days"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule, chain
 
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
-from redraw_airflow.dags.forms import asks_for_approval, check_fields, check_reexport_choices, reexport_form
+from redraw_airflow.dags.forms import asks_for_approval, check_reexport_choices, checked_by, reexport_form
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.training import (
     ApproveReexportOperator,
@@ -19,9 +19,6 @@ from redraw_airflow.operators.training import (
     ReexportOperator,
     SummarizeReexportOperator,
 )
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 __all__ = ["reexport_checkpoints"]
 
@@ -99,11 +96,6 @@ def _with_intervals(schedule: Any) -> Any:
     return CronDataIntervalTimetable(schedule, timezone="UTC")
 
 
-def _check_run(context: Context) -> None:
-    check_fields(context)
-    check_reexport_choices(context)
-
-
 def _add_tasks(dag: DAG, *, asks: bool) -> None:
     param = partial(dag_param, dag)
     plan = PlanReexportOperator(
@@ -114,7 +106,7 @@ def _add_tasks(dag: DAG, *, asks: bool) -> None:
         trained_from=param("trained_from"),
         trained_to=param("trained_to"),
         batch_size=param("batch_size"),
-        pre_execute=_check_run,
+        pre_execute=checked_by(check_reexport_choices),
     )
     approve = _approve(dag, plan) if asks else None
     reexport = ReexportOperator.partial(
@@ -123,6 +115,7 @@ def _add_tasks(dag: DAG, *, asks: bool) -> None:
         bucket=param("bucket"),
         weights=param("weights"),
         waive=param("waive"),
+        waive_reason=param("waive_reason"),
         approval=approve.output if approve else None,
         map_index_template="{{ task.batch_label }}",
         **tensorflow_queue(),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
+from airflow.sdk.exceptions import AirflowTimetableInvalid
 
+from redraw.definition.registry import list_models
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
-from redraw_airflow.dags.forms import check_fields, check_retrain_choices, retrain_form
+from redraw_airflow.dags.forms import check_retrain_choices, checked_by, retrain_form
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
@@ -25,7 +28,9 @@ from redraw_airflow.operators.training import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["RELEASES", "retrain_and_export"]
+__all__ = ["DEFAULTS", "RELEASES", "add_publishing_tasks", "retrain_and_export", "retrain_each"]
+
+logger = logging.getLogger(__name__)
 
 RELEASES = Asset("redraw_releases")
 
@@ -60,7 +65,7 @@ def retrain_and_export(
     Args:
         dag_id: The DAG's id.
         schedule: As `airflow.sdk.DAG` takes it; a cron expression is in UTC, and unpausing the DAG
-            starts no run for the past. None: by hand alone.
+            starts no run for the past; a model has to be named with it. None: by hand alone.
         model: The only model of this DAG; None: the form offers all.
         default_args: Arguments of its tasks that differ from what it sets.
         dag_arguments: Other arguments of `airflow.sdk.DAG`, such as `tags` or `owner_links`.
@@ -70,9 +75,10 @@ def retrain_and_export(
 
     Raises:
         InvalidDefinition: There is no model to choose.
+        InvalidRequest: A schedule without a model, where there are several.
 
     Example:
-        >>> dag = retrain_and_export(schedule="0 3 * * MON")  # doctest: +SKIP
+        >>> dag = retrain_and_export(model="mnist", schedule="0 3 * * MON")  # doctest: +SKIP
     """
     arguments: dict[str, Any] = {
         "description": "Train a model, redraw it for inference, validate it and publish it",
@@ -85,16 +91,66 @@ def retrain_and_export(
     with DAG(
         dag_id,
         schedule=_in_utc(schedule),
-        params=retrain_form(model),
-        default_args={**_DEFAULTS, **(default_args or {})},
+        params=retrain_form(model, scheduled=schedule is not None),
+        default_args={**DEFAULTS, **(default_args or {})},
         **arguments,
     ) as dag:
         _add_tasks(dag)
     return dag
 
 
+def retrain_each(
+    models: Iterable[str] | None = None,
+    *,
+    dag_id: str = "retrain_{model}",
+    schedule: Any = None,
+    default_args: Mapping[str, Any] | None = None,
+    **dag_arguments: Any,
+) -> dict[str, DAG]:
+    """Make a DAG like `retrain_and_export` for each of several models.
+
+    Args:
+        models: Their names; None for those whose definitions have a `schedule`.
+        dag_id: The DAG's id, with `{model}` in it.
+        schedule: The schedule of those whose definitions have none.
+        default_args: As `retrain_and_export` takes it; the tasks' `owner` is the definition's.
+        dag_arguments: Other arguments of `airflow.sdk.DAG`.
+
+    Returns:
+        DAG id to DAG. A definition that cannot be used has none, and the log says why.
+
+    Example:
+        >>> globals().update(retrain_each())  # doctest: +SKIP
+    """
+    found = {model.name: model for model in list_models()}
+    names = [name for name, model in found.items() if model.schedule] if models is None else list(models)
+    made: dict[str, DAG] = {}
+    for name in names:
+        model = found.get(name)
+        if model is None or model.problem or not model.trains:
+            why = "no package holds it" if model is None else model.problem or "nothing to train with"
+            logger.error("no DAG for model %r: %s", name, why)
+            continue
+        try:
+            timetable = _in_utc(model.schedule or schedule)
+            if isinstance(timetable, CronTriggerTimetable):
+                timetable.validate()
+        except AirflowTimetableInvalid as err:
+            logger.error("no DAG for model %r: schedule: %s. Correct the definition.", name, err)
+            continue
+        one = dag_id.format(model=name)
+        made[one] = retrain_and_export(
+            one,
+            schedule=timetable,
+            model=name,
+            default_args={**({"owner": model.owner} if model.owner else {}), **(default_args or {})},
+            **{"description": model.summary or None, **dag_arguments},
+        )
+    return made
+
+
 _MODEL = "{{ params.model }}"
-_DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "on_failure_callback": announce_failure,
     "retries": 3,
     "retry_delay": timedelta(seconds=30),
@@ -111,12 +167,6 @@ def _in_utc(schedule: Any) -> Any:
     return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
 
 
-def _check_run(context: Context) -> None:
-    """What the form's fields say of each other, before an hour of training and not after it."""
-    check_fields(context)
-    check_retrain_choices(context)
-
-
 def _add_tasks(dag: DAG) -> None:
     param = partial(dag_param, dag)
     train = TrainOperator(
@@ -126,8 +176,13 @@ def _add_tasks(dag: DAG) -> None:
         warm_start=param("warm_start"),
         catalogue=param("catalogue"),
         distribution=param("distribution"),
+        choose=param("checkpoint"),
+        metric=param("metric"),
+        step=param("step"),
+        weights=param("weights"),
+        bucket=param("bucket"),
         execution_timeout=timedelta(days=1),
-        pre_execute=_check_run,
+        pre_execute=checked_by(check_retrain_choices),
         **tensorflow_queue(),
     )
     checkpoint = CheckpointOperator(
@@ -146,25 +201,39 @@ def _add_tasks(dag: DAG) -> None:
         weights=param("weights"),
         **tensorflow_queue(),
     )
-    train >> checkpoint >> export >> _publishing_tasks(dag, export)
+    train >> checkpoint >> export >> add_publishing_tasks(dag, export.output)
 
 
-def _publishing_tasks(dag: DAG, export: ExportSavedModelOperator) -> ValidateSavedModelOperator:
+def add_publishing_tasks(
+    dag: DAG, saved_model: Any, check: Callable[[Context], None] | None = None
+) -> ValidateSavedModelOperator:
+    """Add the tasks that validate an export, ask for approval and publish it.
+
+    Args:
+        dag: The DAG; its form has the fields of `retrain_form` from validation on.
+        saved_model: The export: the XCom of the task that made it, or a field of the form.
+        check: What to do before the first of them starts.
+
+    Returns:
+        The first.
+    """
     param = partial(dag_param, dag)
     validate = ValidateSavedModelOperator(
         model=_MODEL,
         task_id="validate",
-        saved_model=export.output,
+        saved_model=saved_model,
         against=param("bucket"),
         allow_breaking=param("allow_breaking"),
         waive=param("waive"),
+        waive_reason=param("waive_reason"),
         approval=param("approval"),
+        pre_execute=check,
         **tensorflow_queue(),
     )
     approve = ApproveReleaseOperator(
         model=_MODEL,
         task_id="approve",
-        saved_model=export.output,
+        saved_model=saved_model,
         report=validate.output,
         bucket=param("bucket"),
         make_live=param("make_live"),
@@ -173,7 +242,7 @@ def _publishing_tasks(dag: DAG, export: ExportSavedModelOperator) -> ValidateSav
     push = PushModelOperator(
         model=_MODEL,
         task_id="push",
-        saved_model=export.output,
+        saved_model=saved_model,
         report=validate.output,
         bucket=param("bucket"),
         make_live=param("make_live"),

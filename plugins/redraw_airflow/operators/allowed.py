@@ -6,14 +6,16 @@ gives comes from the run, and has to lie in an allowed place.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from redraw.errors import InvalidRequest
 from redraw.settings import Setting
 from redraw.uri import Uri
+from redraw_airflow.operators.arguments import record, records
 from redraw_airflow.settings import (
     ALLOWED_BUCKETS,
     ALLOWED_CATALOGUES,
@@ -23,7 +25,16 @@ from redraw_airflow.settings import (
     WORK,
 )
 
-__all__ = ["BUCKETS", "CATALOGUES", "WORK_FOLDERS", "Place", "demand_allowed", "is_literal"]
+__all__ = [
+    "BUCKETS",
+    "CATALOGUES",
+    "WORK_FOLDERS",
+    "Place",
+    "demand_allowed",
+    "is_literal",
+    "named_places",
+    "resolve_path",
+]
 
 # The list of a deployment, and the setting that is its default.
 Place = tuple[Setting[tuple[str, ...]], Setting[str | None]]
@@ -40,6 +51,55 @@ def is_literal(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(is_literal, value))
     return value is None or (isinstance(value, str) and "{{" not in value and "{%" not in value)
+
+
+def resolve_path(value: Any, work_dir: str | None) -> Any:
+    """A relative path as one below the work folder; anything else is given back.
+
+    Args:
+        value: An argument's value, or several.
+        work_dir: The work folder; `REDRAW_WORK` by default, and without one a path stays as it is.
+    """
+    if isinstance(value, list | tuple):
+        return [resolve_path(one, work_dir) for one in value]
+    root = work_dir or WORK.read()
+    path = str(value) if isinstance(value, str | os.PathLike) else ""
+    is_path = path.strip() not in {"", "None"} and "://" not in path and path.lstrip()[:1] not in "/{["
+    return f"{root.rstrip('/')}/{path}" if root and is_path and not _IN_CATALOGUE.fullmatch(path) else value
+
+
+def named_places(name: str, value: Any, templated: bool) -> list[str]:
+    """The places that an argument names: itself, or, of a record that came as text, what stands in it.
+
+    Args:
+        name: The argument.
+        value: Its value: text, a record, or several of them.
+        templated: Whether it is a template's; what another task returned is a record from the first.
+
+    Raises:
+        InvalidRequest: A text is no record.
+    """
+    found: list[str] = []
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, str) and one.lstrip()[:1] == "[":
+            found += named_places(name, records(name, one), True)
+        elif isinstance(one, str) and one.lstrip()[:1] == "{":
+            found += _uris(record(name, one))
+        elif isinstance(one, str | os.PathLike):
+            found.append(os.fspath(one))
+        elif templated:
+            found += _uris(one)
+    return found
+
+
+def _uris(value: Any) -> Iterator[str]:
+    """Where a record says that it, and the records in it, lie."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from [one] if key == "uri" and isinstance(one, str) else _uris(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _uris(one)
 
 
 def demand_allowed(field: str, value: Any, places: Sequence[Place]) -> None:

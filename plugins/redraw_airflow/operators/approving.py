@@ -10,15 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.errors import RedrawError
+from redraw.errors import InvalidRecord, RedrawError
 from redraw.records import ExportedModel, ValidationReport
+from redraw.records.json_text import RECORD_BYTES
+from redraw.storage.credentials import provide_credentials
+from redraw.storage.opening import read_uri
+from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration
+from redraw_airflow.operators.allowed import WORK_FOLDERS, demand_allowed
 from redraw_airflow.operators.approval import (
     ApprovalRequest,
     approval_wanted,
@@ -26,16 +32,29 @@ from redraw_airflow.operators.approval import (
     describe_batch,
     describe_release,
 )
-from redraw_airflow.operators.inputs import AnyRecord, optional_text, setting, truth
-from redraw_airflow.settings import MODEL_BUCKET
+from redraw_airflow.operators.arguments import (
+    Kind,
+    TakesArguments,
+    number,
+    record,
+    records,
+    required,
+    text,
+    truth,
+)
+from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, setting
+from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
+from redraw_airflow.stages.credentials import connection_credentials
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
 __all__ = ["ApproveReexportOperator", "ApproveReleaseOperator"]
 
+_WAIT_HOURS = 24
 
-class _AskingOperator(ApprovalOperator):
+
+class _AskingOperator(TakesArguments, ApprovalOperator):
     """What both have in common.
 
     Args:
@@ -46,16 +65,17 @@ class _AskingOperator(ApprovalOperator):
     """
 
     template_fields: Sequence[str] = (*ApprovalOperator.template_fields, "model", "bucket", "wait_hours")
+    kinds: ClassVar[Mapping[str, Kind]] = {"model": required(text), "bucket": text, "wait_hours": number}
 
     def __init__(
-        self, *, model: str, bucket: str | None = None, wait_hours: float | str = 24, **kwargs: Any
+        self, *, model: str, bucket: str | None = None, wait_hours: float | str = _WAIT_HOURS, **kwargs: Any
     ) -> None:
         super().__init__(
-            subject="Publish?", defaults=self.REJECT, response_timeout=timedelta(hours=24), **kwargs
+            subject="Publish?", defaults=self.REJECT, response_timeout=timedelta(hours=_WAIT_HOURS), **kwargs
         )
         self.model = model
         self.bucket = bucket
-        self.wait_hours = wait_hours
+        self.wait_hours: Any = wait_hours
 
     def execute(self, context: Context) -> Any:
         """Ask, and give the worker free until there is an answer.
@@ -64,11 +84,12 @@ class _AskingOperator(ApprovalOperator):
             AirflowFailException: What is to be published cannot be read.
         """
         try:
+            self.take_arguments()
             asked = self.describe()
         except RedrawError as err:
             raise AirflowFailException(str(err)) from err
         self.subject, self.body = asked.subject, asked.body + self.more(context)
-        self.response_timeout = timedelta(hours=float(self.wait_hours))
+        self.response_timeout = timedelta(hours=self.wait_hours or _WAIT_HOURS)
         return super().execute(context)
 
     def describe(self) -> ApprovalRequest:
@@ -110,7 +131,7 @@ class ApproveReleaseOperator(_AskingOperator):
     and the picture of the graphs are.
 
     Args:
-        saved_model: The export's record.
+        saved_model: The export's record, or its folder.
         report: The validation's report.
         make_live: Whether the version is to become live, for the text.
         kwargs: `model` is the definition's name, `bucket` the `gs://` URI of the model bucket, and
@@ -119,9 +140,14 @@ class ApproveReleaseOperator(_AskingOperator):
     """
 
     template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
+    kinds = {
+        **_AskingOperator.kinds,
+        **dict.fromkeys(("saved_model", "report"), required(record)),
+        "make_live": truth,
+    }
 
     def __init__(
-        self, *, saved_model: AnyRecord, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
+        self, *, saved_model: RecordOrUri, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.saved_model = saved_model
@@ -131,10 +157,10 @@ class ApproveReleaseOperator(_AskingOperator):
     def describe(self) -> ApprovalRequest:
         """The export, and what validation found of it."""
         return describe_release(
-            ExportedModel.from_json(self.saved_model),
+            _read_export(self.saved_model),
             ValidationReport.from_json(self.report),
             setting("bucket", self.bucket, MODEL_BUCKET),
-            make_live=truth("make_live", self.make_live),
+            make_live=bool(self.make_live),
         )
 
     def more(self, context: Context) -> str:
@@ -143,6 +169,19 @@ class ApproveReleaseOperator(_AskingOperator):
         base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
         run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
         return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
+
+
+def _read_export(saved_model: Any) -> ExportedModel:
+    """The export's record, as given or from the file next to its folder."""
+    if not isinstance(saved_model, str):
+        return ExportedModel.from_json(saved_model)
+    demand_allowed("saved_model", saved_model, [WORK_FOLDERS])
+    uri = Uri(saved_model).with_ending(".json")
+    provide_credentials(partial(connection_credentials, DEFAULT_CONNECTION))
+    content = read_uri(uri, RECORD_BYTES + 1)
+    if content is None:
+        raise InvalidRecord(f"{uri}: expected the record that export writes, got no such file. Export again.")
+    return ExportedModel.from_text(content, uri)
 
 
 class ApproveReexportOperator(_AskingOperator):
@@ -154,6 +193,7 @@ class ApproveReexportOperator(_AskingOperator):
     """
 
     template_fields = (*_AskingOperator.template_fields, "plan")
+    kinds = {**_AskingOperator.kinds, "plan": required(records)}
 
     def __init__(self, *, plan: Sequence[Mapping[str, Any]] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -162,6 +202,7 @@ class ApproveReexportOperator(_AskingOperator):
     def execute(self, context: Context) -> Any:
         """Ask, unless the definition does not; raises as `ApproveReleaseOperator`."""
         try:
+            self.take_arguments()
             if not approval_wanted("default", self.model):
                 return {"approved_by": None}
         except RedrawError as err:
@@ -171,5 +212,4 @@ class ApproveReexportOperator(_AskingOperator):
     def describe(self) -> ApprovalRequest:
         """The checkpoints."""
         checkpoints = [record for batch in self.plan for record in batch["checkpoints"]]
-        bucket = optional_text(self.bucket) or setting("bucket", None, MODEL_BUCKET)
-        return describe_batch(self.model, bucket, checkpoints)
+        return describe_batch(self.model, setting("bucket", self.bucket, MODEL_BUCKET), checkpoints)

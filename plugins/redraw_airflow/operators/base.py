@@ -9,18 +9,26 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import BaseOperator, XComArg
 
-from redraw.errors import InvalidRequest, RedrawError
+from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
-from redraw_airflow.operators.allowed import WORK_FOLDERS, Place, demand_allowed, is_literal
-from redraw_airflow.operators.inputs import TaskFolder, optional_text
+from redraw_airflow.operators.allowed import (
+    WORK_FOLDERS,
+    Place,
+    demand_allowed,
+    is_literal,
+    named_places,
+    resolve_path,
+)
+from redraw_airflow.operators.arguments import Kind, TakesArguments, mapping, required, text
+from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.inputs import TaskFolder
 from redraw_airflow.operators.lineage import describe_lineage, trace_arguments, trace_record
 from redraw_airflow.settings import DEFAULT_CONNECTION, LAUNCHER
 from redraw_airflow.stages.metrics import send_duration, send_size
-from redraw_airflow.stages.outcome import read_record
+from redraw_airflow.stages.outcome import printed_record, read_record
 from redraw_airflow.stages.process import FinishedStage, StageProcess
 
 if TYPE_CHECKING:
@@ -31,12 +39,15 @@ if TYPE_CHECKING:
 
     from redraw_airflow.stages.pod import StagePod
 
-__all__ = ["PlacesOperator", "StageOperator"]
+__all__ = ["REPORT_KEY", "PlacesOperator", "StageOperator"]
+
+# The XCom of a record that is there whether the task succeeds or not.
+REPORT_KEY = "report"
 
 R = TypeVar("R", bound=Record)
 
 
-class PlacesOperator(BaseOperator):
+class PlacesOperator(TakesArguments, BaseOperator):
     """An operator some of whose arguments name places.
 
     Attributes:
@@ -45,18 +56,42 @@ class PlacesOperator(BaseOperator):
 
     places: ClassVar[Mapping[str, Sequence[Place]]]
     _from_run: frozenset[str] = frozenset()
+    _templates: frozenset[str] = frozenset()
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render, and remember which places are not the author's own words."""
-        self._from_run = frozenset(name for name in self.places if not is_literal(getattr(self, name)))
+        """Render, and remember which places are not the author's own words, and which are templates."""
+        given = {name: getattr(self, name) for name in self.places}
+        self._from_run = frozenset(name for name, value in given.items() if not is_literal(value))
+        self._templates = frozenset(name for name in self._from_run if not _is_of_a_task(given[name]))
         super().render_template_fields(context, jinja_env)
 
-    def demand_allowed_places(self, context: Context) -> None:
-        """Demand that what the run names is allowed; errors are those of `demand_allowed`."""
+    def take_allowed_arguments(self, context: Context) -> None:
+        """Demand that what the run names is allowed, and take every argument by its kind.
+
+        A relative path is one below the work folder.
+
+        Raises:
+            InvalidRequest: An argument is none of its kind, or names a place that is not allowed.
+            InvalidName: A place is no URI.
+        """
         # Of a mapped task Airflow renders the arguments by another way: all of them count as the run's.
         mapped = getattr(context.get("ti"), "map_index", None) not in (None, -1)
-        for name in self.places if mapped else self._from_run:
-            demand_allowed(name, getattr(self, name), self.places[name])
+        work_dir = text("work_dir", getattr(self, "work_dir", None))
+        for name, places in self.places.items():
+            value = getattr(self, name)
+            if WORK_FOLDERS in places and name != "work_dir":
+                value = resolve_path(value, work_dir)
+                setattr(self, name, value)
+            if mapped or name in self._from_run:
+                demand_allowed(name, named_places(name, value, name in self._templates), places)
+        self.take_arguments()
+
+
+def _is_of_a_task(value: Any) -> bool:
+    """Whether an argument, before it is rendered, is a record: another task's, or the author's own."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_of_a_task, value))
+    return isinstance(value, XComArg | Mapping | Record)
 
 
 class StageOperator(PlacesOperator):
@@ -76,11 +111,18 @@ class StageOperator(PlacesOperator):
     template_fields: Sequence[str] = ("model", "gcp_conn_id", "work_dir", "python", "launcher", "pod")
     ui_color = "#e8f0fe"
 
+    kinds: ClassVar[Mapping[str, Kind]] = {
+        **dict.fromkeys(("model", "gcp_conn_id"), required(text)),
+        **dict.fromkeys(("work_dir", "python", "launcher"), text),
+        "pod": mapping,
+    }
     # Where the places lie that a run may name in these arguments.
     places: ClassVar[Mapping[str, Sequence[Place]]] = {"work_dir": [WORK_FOLDERS]}
     stage: ClassVar[str]
     request_type: ClassVar[type[Request]]
     record_type: ClassVar[type[Record]]
+    # Whether its stage prints its record even if it fails: it is the XCom `report` then, too.
+    reports: ClassVar[bool] = False
 
     _running: StageProcess | StagePod | None = None
     _event: Mapping[str, Any] | None = None
@@ -126,33 +168,36 @@ class StageOperator(PlacesOperator):
         return self.execute(context)
 
     def run_stage(self, context: Context) -> Record:
-        """Run the stage and read its record; raises as `execute`."""
-        return self.keep_record(read_record(self.finish_stage(context), self.record_type))
+        """Run the stage and read its record; raises as `execute`, and leaves why as the XCom `failure`."""
+        with keeping_failure(context, self.asked_stage()[0], self.model):
+            finished = self._finish_stage(context)
+            if self.reports and (printed := printed_record(finished, self.record_type)) is not None:
+                self.record = printed
+                context["ti"].xcom_push(key=REPORT_KEY, value=printed.to_json())
+            return self.keep_record(read_record(finished, self.record_type))
 
-    def finish_stage(self, context: Context) -> FinishedStage:
+    def _finish_stage(self, context: Context) -> FinishedStage:
         """Run the stage to its end, well or not.
 
         Raises:
-            AirflowFailException: The request is wrong, or the interpreter cannot be started.
+            RedrawError: The request is wrong.
+            AirflowFailException: The interpreter cannot be started.
             AirflowException: The pod cannot be started, or vanished.
             TaskDeferred: The pod is `deferrable`.
         """
-        try:
-            self.demand_allowed_places(context)
-            folder = TaskFolder(optional_text(self.work_dir), self.model, context["ti"])
-            fields = {**self.request_fields(folder), **self.asking_fields(context)}
-            stage, request_type = self.asked_stage()
-            request = request_type.from_json({"model": self.model, **fields})
-            launcher = self._launcher(folder)
-        except RedrawError as err:
-            raise AirflowFailException(str(err)) from err
+        self.take_allowed_arguments(context)
+        folder = TaskFolder(self.work_dir, self.model, context["ti"])
+        fields = {**self.request_fields(folder), **self.asking_fields(context)}
+        stage, request_type = self.asked_stage()
+        request = request_type.from_json({"model": self.model, **fields})
+        launcher = self._launcher(folder)
         if launcher == "kubernetes":
             return self._run_pod(context, stage, request)
         self._running = StageProcess(
             stage=stage,
             request=request.to_json(),
             gcp_conn_id=self.gcp_conn_id,
-            python=optional_text(self.python),
+            python=self.python,
         )
         started = time.monotonic()
         try:
@@ -184,15 +229,16 @@ class StageOperator(PlacesOperator):
         return self.stage, self.request_type
 
     def _launcher(self, folder: TaskFolder) -> str:
-        launcher = optional_text(self.launcher) or LAUNCHER.read()
+        launcher = self.launcher or LAUNCHER.read()
         if launcher not in {"process", "kubernetes"}:
             raise InvalidRequest(
-                f"launcher: expected process or kubernetes, got {launcher!r}. Correct it, or REDRAW_LAUNCHER."
+                f"launcher: expected process or kubernetes, got {launcher!r:.80}. Correct it, or"
+                " REDRAW_LAUNCHER."
             )
         if launcher == "kubernetes" and not folder.for_all_tries().is_bucket:
             raise InvalidRequest(
-                f"launcher kubernetes: expected a work folder in a bucket, got {folder.for_all_tries()!r}:"
-                " a pod shares no disk. Set REDRAW_WORK to gs://…."
+                "launcher kubernetes: expected a work folder in a bucket, got"
+                f" {folder.for_all_tries()!r:.200}: a pod shares no disk. Set REDRAW_WORK to gs://…."
             )
         if launcher == "kubernetes" and "image" not in (self.pod or {}):
             raise InvalidRequest(

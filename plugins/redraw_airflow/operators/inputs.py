@@ -1,8 +1,4 @@
-"""What a task is given, in the types that a request wants, and where it may write.
-
-Templates give text, `dag.param` and XComs give values: an empty one of either means
-"the stage's default".
-"""
+"""Who asks, what a setting gives where an argument does not, and where a task may write."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.settings import Setting
 from redraw.uri import Uri
-from redraw_airflow.settings import WORK
+from redraw_airflow.settings import REPORTS, WORK
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -27,13 +23,10 @@ __all__ = [
     "TaskFolder",
     "asked_by",
     "asking_run",
-    "listed_texts",
     "optional_choice",
-    "optional_integer",
-    "optional_number",
-    "optional_text",
+    "run_folder_name",
     "setting",
-    "truth",
+    "waivers",
 ]
 
 # What a task reads: a record, as JSON or as the XCom of the task that returned it.
@@ -44,54 +37,22 @@ RecordOrUri: TypeAlias = "AnyRecord | str"
 _LONGEST_NAME = 150
 
 
-def optional_text(value: str | None) -> str | None:
-    """The text, or None where it is empty; `None` is how a template writes nothing."""
-    return None if value is None or value.strip() in {"", "None"} else value
-
-
 def optional_choice(value: str | None) -> str | None:
-    """The same of a choice whose `default` leaves it to the model's definition."""
-    text = optional_text(value)
-    return None if text == "default" else text
+    """The text, or None where it is `default`: that leaves the choice to the model's definition."""
+    return None if value == "default" else value
 
 
-def optional_integer(name: str, value: int | str | None) -> int | None:
-    """The whole number, or None where there is none.
-
-    Raises:
-        InvalidRequest: The text is no whole number.
-    """
-    if not isinstance(value, str):
-        return value
-    text = optional_text(value)
-    try:
-        return None if text is None else int(text)
-    except ValueError as err:
-        raise InvalidRequest(f"{name}: expected a whole number, got {value!r}. Correct it.") from err
-
-
-def listed_texts(value: Sequence[str] | str | None) -> list[str]:
-    """The texts of a list, or of text with one a line or, as the command line has it, a comma between.
-
-    A comma parts two only where a name and `=` follow: reasons are prose, and have commas.
-    """
-    texts = re.split(r"\n|,(?=\s*[\w-]+=)", value) if isinstance(value, str) else value or ()
-    return [text.strip() for text in texts if optional_text(text) is not None]
-
-
-def optional_number(name: str, value: float | str | None) -> float | None:
-    """The number, or None where there is none.
+def waivers(checks: Sequence[str], reason: str | None) -> list[str]:
+    """The waivers as a request has them, `CHECK=REASON`: a check without a reason has the common one.
 
     Raises:
-        InvalidRequest: The text is no number.
+        InvalidRequest: A check has neither.
     """
-    if not isinstance(value, str):
-        return value
-    text = optional_text(value)
-    try:
-        return None if text is None else float(text)
-    except ValueError as err:
-        raise InvalidRequest(f"{name}: expected a number, got {value!r}. Correct it.") from err
+    if reason is None and (bare := [text for text in checks if "=" not in text]):
+        raise InvalidRequest(
+            f"waive: expected CHECK=REASON, got {', '.join(bare)!r:.200}. Say why, or give waive_reason."
+        )
+    return [text if "=" in text else f"{text}={reason}" for text in checks]
 
 
 def asked_by(context: Context) -> str:
@@ -109,19 +70,6 @@ def asking_run(context: Context) -> dict[str, Any]:
     }
 
 
-def truth(name: str, value: bool | str) -> bool:
-    """The truth value; a template writes it as text, and any text would count as true.
-
-    Raises:
-        InvalidRequest: The text is neither `true` nor `false`.
-    """
-    if isinstance(value, bool):
-        return value
-    if value.lower() not in {"true", "false"}:
-        raise InvalidRequest(f"{name}: expected true or false, got {value!r}. Correct it.")
-    return value.lower() == "true"
-
-
 def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
     """The operator's argument, or else the setting that is its default.
 
@@ -129,7 +77,7 @@ def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
         InvalidRequest: Neither is given.
         InvalidSetting: The setting has a value of a wrong type.
     """
-    found = optional_text(value) or default.read()
+    found = value or default.read()
     if not found:
         raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {default.variable}.")
     return found
@@ -149,7 +97,7 @@ class TaskFolder:
 
     def __init__(self, work_dir: str | None, model: str, ti: RuntimeTaskInstanceProtocol) -> None:
         self._work_dir, self._model, self._ti = work_dir, model, ti
-        self.run = _path_name(f"{ti.dag_id}-{ti.run_id}", f"{ti.dag_id}/{ti.run_id}")
+        self.run = run_folder_name(ti.dag_id, ti.run_id)
         mapped = ti.map_index if ti.map_index is not None else -1
         self._task = ti.task_id if mapped < 0 else f"{ti.task_id}-{mapped}"
 
@@ -158,12 +106,17 @@ class TaskFolder:
         work = Uri(setting("work_dir", self._work_dir, WORK))
         return work / ModelName(self._model) / self.run / self._task
 
+    def for_report(self) -> Uri:
+        """The same in the folder of reports, if there is one apart from the work folder."""
+        reports = TaskFolder(REPORTS.read() or self._work_dir, self._model, self._ti)
+        return reports.for_this_try()
+
     def for_this_try(self) -> Uri:
         """Another for each try: a stage that must start afresh finds nothing there."""
         return self.for_all_tries().with_ending(f"-try{self._ti.try_number}")
 
 
-def _path_name(readable: str, exact: str) -> str:
-    """A name for a path; the digest keeps two apart that read alike once they are made safe."""
-    digest = hashlib.sha256(exact.encode()).hexdigest()[:8]
-    return f"{re.sub(r'[^A-Za-z0-9_.=-]+', '-', readable)[:_LONGEST_NAME]}-{digest}"
+def run_folder_name(dag_id: str, run_id: str) -> str:
+    """A run's name in a path; the digest keeps two apart that read alike once they are made safe."""
+    digest = hashlib.sha256(f"{dag_id}/{run_id}".encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_.=-]+', '-', f'{dag_id}-{run_id}')[:_LONGEST_NAME]}-{digest}"

@@ -11,6 +11,7 @@ from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
 from redraw_airflow.operators.allowed import BUCKETS, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
+from redraw_airflow.operators.arguments import integer, mapping, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
     AnyRecord,
@@ -18,10 +19,7 @@ from redraw_airflow.operators.inputs import (
     TaskFolder,
     asked_by,
     asking_run,
-    optional_integer,
-    optional_text,
     setting,
-    truth,
 )
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
@@ -55,6 +53,13 @@ class PushModelOperator(StageOperator):
         "saved_model": [WORK_FOLDERS],
         "report": [WORK_FOLDERS],
     }
+    kinds = {
+        **StageOperator.kinds,
+        **dict.fromkeys(("saved_model", "report"), required(record)),
+        **dict.fromkeys(("bucket", "signing_key"), text),
+        "make_live": truth,
+        "approval": mapping,
+    }
     stage, request_type, record_type = "push", PushRequest, Release
     operator_extra_links = (VersionLink(), ReleaseLink())
 
@@ -83,8 +88,8 @@ class PushModelOperator(StageOperator):
             "saved_model": self.saved_model,
             "report": self.report,
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
-            "make_live": truth("make_live", self.make_live),
-            "signing_key": optional_text(self.signing_key),
+            "make_live": self.make_live,
+            "signing_key": self.signing_key,
             "approved_by": (self.approval or {}).get("approved_by"),
         }
 
@@ -125,6 +130,13 @@ class SetLiveOperator(StageOperator):
         *("version", "bucket", "version_label", "allow_older", "allow_rejected", "reason", "public_key"),
     )
     places = {**StageOperator.places, "bucket": [BUCKETS]}
+    kinds = {
+        **StageOperator.kinds,
+        "version": integer,
+        **dict.fromkeys(
+            ("bucket", "version_label", "allow_older", "allow_rejected", "reason", "public_key"), text
+        ),
+    }
     stage, request_type, record_type = "live", LiveRequest, LivePointer
     operator_extra_links = (VersionLink(),)
 
@@ -151,18 +163,18 @@ class SetLiveOperator(StageOperator):
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `LiveRequest`."""
-        version = optional_integer("version", self.version)
+        version = self.version
         if version is None:
             raise InvalidRequest("version: expected a version to make live, got none. Give it.")
-        return {"set": version, "label": optional_text(self.version_label), **self._why()}
+        return {"set": version, "label": self.version_label, **self._why()}
 
     def _why(self) -> dict[str, Any]:
         return {
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
-            "allow_older": optional_text(self.allow_older),
-            "allow_rejected": optional_text(self.allow_rejected),
-            "reason": optional_text(self.reason),
-            "public_key": optional_text(self.public_key),
+            "allow_older": self.allow_older,
+            "allow_rejected": self.allow_rejected,
+            "reason": self.reason,
+            "public_key": self.public_key,
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
@@ -186,6 +198,6 @@ class RollBackOperator(SetLiveOperator):
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `LiveRequest`."""
-        if optional_integer("version", self.version) is None:
+        if self.version is None:
             return {"previous": True, **self._why()}
         return super().request_fields(folder)

@@ -11,7 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from redraw.names import ModelName
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw.uri import Uri
-from redraw_airflow.operators.reexporting import PLAN_KEY, REPORT_KEY
+from redraw_airflow.operators.base import REPORT_KEY
+from redraw_airflow.operators.reexporting import PLAN_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -78,10 +79,8 @@ class SummarizeReexportOperator(BaseOperator):
         )
         ti.xcom_push(key=SUMMARY_KEY, value=summary.to_json())
         self.log.info("%s\n%s", _sums(summary), "\n".join(_table(summary)))
-        if failed := summary.with_outcome("failed"):
-            raise AirflowFailException(
-                f"{_sums(summary)}. Failed: " + "; ".join(f"{row.uri}: {row.reason}" for row in failed)
-            )
+        if summary.with_outcome("failed"):
+            raise AirflowFailException(f"{_sums(summary)}. Failed: {summary.failures_text()}")
         return summary.to_json()
 
 

@@ -15,36 +15,34 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from redraw.errors import InvalidRequest
+from redraw.errors import CheckpointNotFound, InvalidRequest, short_list
 from redraw.records import Checkpoint
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
+from redraw_airflow.operators.arguments import integer, integers, mapping, records, required, text, texts
 from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import (
     AnyRecord,
     RecordOrUri,
     TaskFolder,
     asking_run,
-    listed_texts,
     optional_choice,
-    optional_integer,
-    optional_text,
     setting,
+    waivers,
 )
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
-from redraw_airflow.stages.outcome import printed_record, read_record
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["PLAN_KEY", "REPORT_KEY", "PlanReexportOperator", "ReexportOperator"]
+__all__ = ["PLAN_KEY", "PlanReexportOperator", "ReexportOperator"]
 
-# XComs that are there whether the task succeeds or not.
+# The XCom of the batches, there even if there are none and the task is skipped.
 PLAN_KEY = "plan"
-REPORT_KEY = "report"
 
 _BATCH_SIZE = 50
 # Runs that stand for an interval; any other stands for what its form says.
@@ -70,13 +68,19 @@ class PlanReexportOperator(StageOperator):
         *("catalogue", "steps", "trained_from", "trained_to", "batch_size"),
     )
     places = {**StageOperator.places, "catalogue": [CATALOGUES]}
+    kinds = {
+        **StageOperator.kinds,
+        "steps": integers,
+        **dict.fromkeys(("catalogue", "trained_from", "trained_to"), text),
+        "batch_size": integer,
+    }
     stage, request_type, record_type = "checkpoints", CheckpointsRequest, CheckpointList
 
     def __init__(
         self,
         *,
         catalogue: str | None = None,
-        steps: Sequence[int] | None = None,
+        steps: Sequence[int | str] | None = None,
         trained_from: str | None = None,
         trained_to: str | None = None,
         batch_size: int | str = _BATCH_SIZE,
@@ -84,22 +88,22 @@ class PlanReexportOperator(StageOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.catalogue = catalogue
-        self.steps = steps
+        self.steps: Any = steps
         self.trained_from = trained_from
         self.trained_to = trained_to
-        self.batch_size = batch_size
+        self.batch_size: Any = batch_size
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CheckpointsRequest`, without the times."""
         return {
             "catalogue": setting("catalogue", self.catalogue, CHECKPOINTS),
-            "steps": [int(step) for step in self.steps or ()],
+            "steps": self.steps,
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
         """Between which times."""
         run = context["dag_run"]
-        start, end = optional_text(self.trained_from), optional_text(self.trained_to)
+        start, end = self.trained_from, self.trained_to
         by_hand = run.run_type.value not in _TIMED
         if by_hand and (start or end or self.steps):
             return {"from_time": start, "to_time": end}
@@ -119,14 +123,25 @@ class PlanReexportOperator(StageOperator):
         Returns:
             A batch an item: the arguments of its `ReexportOperator`.
         """
-        size = optional_integer("batch_size", self.batch_size) or _BATCH_SIZE
         listed = CheckpointList.from_json(self.run_stage(context).to_json())
+        self._demand_steps(context, listed.checkpoints)
+        size = self.batch_size or _BATCH_SIZE
         oldest_first = listed.checkpoints[::-1]
         batches = [_batch(oldest_first[at : at + size]) for at in range(0, len(oldest_first), size)]
         context["ti"].xcom_push(key=PLAN_KEY, value=batches)
         if not batches:
             raise AirflowSkipException(f"No checkpoint of {self.model} to export again.")
         return batches
+
+    def _demand_steps(self, context: Context, found: Sequence[Checkpoint]) -> None:
+        """Demand a checkpoint of each step that a person named."""
+        missing = sorted({int(step) for step in self.steps or ()} - {checkpoint.step for checkpoint in found})
+        if missing and context["dag_run"].run_type.value not in _TIMED:
+            with keeping_failure(context, self.stage, self.model):
+                raise CheckpointNotFound(
+                    f"steps: expected steps of the catalogue, got {short_list(missing, 'missing steps')}, of"
+                    f" which it has no checkpoint of {self.model} between these days. Correct them."
+                )
 
 
 class ReexportOperator(StageOperator):
@@ -140,17 +155,27 @@ class ReexportOperator(StageOperator):
         batch_label: What the mapped task is called, with `map_index_template="{{ task.batch_label }}"`.
         bucket: `gs://` URI of the model bucket.
         weights: `raw` or `average`; `default` leaves it to the definition.
-        waive: As `ValidateSavedModelOperator` takes it.
+        waive: As `ValidateSavedModelOperator` takes it, and so `waive_reason`.
+        waive_reason: Why.
         approval: What an `ApproveReexportOperator` returned; needed if the definition asks for approval.
         kwargs: As `StageOperator`.
     """
 
     template_fields = (
         *StageOperator.template_fields,
-        *("checkpoints", "bucket", "weights", "waive", "batch_label", "approval"),
+        *("checkpoints", "bucket", "weights", "waive", "waive_reason", "batch_label", "approval"),
     )
     places = {**StageOperator.places, "bucket": [BUCKETS], "checkpoints": [CATALOGUES, WORK_FOLDERS]}
+    kinds = {
+        **StageOperator.kinds,
+        "checkpoints": required(records),
+        **dict.fromkeys(("bucket", "weights", "batch_label"), text),
+        "waive": texts,
+        "waive_reason": text,
+        "approval": mapping,
+    }
     stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
+    reports = True
 
     def __init__(
         self,
@@ -160,6 +185,7 @@ class ReexportOperator(StageOperator):
         bucket: str | None = None,
         weights: str | None = None,
         waive: Sequence[str] | str | None = None,
+        waive_reason: str | None = None,
         approval: AnyRecord | None = None,
         **kwargs: Any,
     ) -> None:
@@ -169,16 +195,17 @@ class ReexportOperator(StageOperator):
         self.batch_label = batch_label
         self.bucket = bucket
         self.weights = weights
-        self.waive = waive
+        self.waive: Any = waive
+        self.waive_reason = waive_reason
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ReexportRequest`; each try writes to a folder of its own."""
         return {
-            "checkpoints": list(self.checkpoints),
+            "checkpoints": self.checkpoints,
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
-            "waive": listed_texts(self.waive),
+            "waive": waivers(self.waive, self.waive_reason),
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
@@ -186,15 +213,6 @@ class ReexportOperator(StageOperator):
         approved_by = (self.approval or {}).get("approved_by")
         demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
         return asking_run(context)
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Do the batch; raises as `StageOperator`."""
-        finished = self.finish_stage(context)
-        report = printed_record(finished, ReexportReport)
-        if report is not None:
-            self.keep_record(report)
-            context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
-        return read_record(finished, ReexportReport).to_json()
 
 
 def _batch(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:

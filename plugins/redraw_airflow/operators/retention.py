@@ -9,15 +9,12 @@ from redraw.records import LivePointer
 from redraw.records.results import PruneReport
 from redraw.requests import LiveRequest, PinRequest, PruneRequest, Request
 from redraw_airflow.operators.allowed import BUCKETS
+from redraw_airflow.operators.arguments import integer, number, required, text, truth
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
     TaskFolder,
     asked_by,
-    optional_integer,
-    optional_number,
-    optional_text,
     setting,
-    truth,
 )
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
@@ -48,6 +45,12 @@ class MarkVersionOperator(StageOperator):
 
     template_fields = (*StageOperator.template_fields, "version", "mark", "reason", "bucket")
     places = {**StageOperator.places, "bucket": [BUCKETS]}
+    kinds = {
+        **StageOperator.kinds,
+        "version": integer,
+        "mark": required(text),
+        **dict.fromkeys(("reason", "bucket"), text),
+    }
     record_type = LivePointer
     operator_extra_links = (VersionLink(),)
 
@@ -74,15 +77,17 @@ class MarkVersionOperator(StageOperator):
         """As `PinRequest` or `LiveRequest`."""
         marks = {**_LABELS, **_PINS}
         if self.mark not in marks:
-            raise InvalidRequest(f"mark: expected one of {', '.join(marks)}, got {self.mark!r}. Correct it.")
-        version = optional_integer("version", self.version)
+            raise InvalidRequest(
+                f"mark: expected one of {', '.join(marks)}, got {self.mark!r:.80}. Correct it."
+            )
+        version = self.version
         if version is None:
             raise InvalidRequest("version: expected a version to mark, got none. Give it.")
         # A label that is taken away is taken from whichever version has it.
         named = {"version": version} if self.mark in _PINS else {"set": version}
         return {
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
-            "reason": optional_text(self.reason),
+            "reason": self.reason,
             **({} if self.mark == "uncanary" else named),
             **marks[self.mark],
         }
@@ -105,6 +110,7 @@ class PruneOperator(StageOperator):
 
     template_fields = (*StageOperator.template_fields, "bucket", "keep", "keep_days", "apply")
     places = {**StageOperator.places, "bucket": [BUCKETS]}
+    kinds = {**StageOperator.kinds, "bucket": text, "keep": integer, "keep_days": number, "apply": truth}
     stage, request_type, record_type = "prune", PruneRequest, PruneReport
 
     def __init__(
@@ -126,9 +132,9 @@ class PruneOperator(StageOperator):
         """As `PruneRequest`."""
         return {
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
-            "keep": optional_integer("keep", self.keep),
-            "keep_days": optional_number("keep_days", self.keep_days),
-            "apply": truth("apply", self.apply),
+            "keep": self.keep,
+            "keep_days": self.keep_days,
+            "apply": self.apply,
         }
 
     def asking_fields(self, context: Context) -> dict[str, Any]:

@@ -16,17 +16,15 @@ from typing import Any
 from redraw.errors import InvalidRequest
 from redraw.records import Checkpoint, ExportedModel, TrainingRun
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
-from redraw_airflow.operators.allowed import CATALOGUES, WORK_FOLDERS
+from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
+from redraw_airflow.operators.arguments import integer, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
     optional_choice,
-    optional_integer,
-    optional_text,
     setting,
-    truth,
 )
 from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink
 from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
@@ -63,11 +61,32 @@ class TrainOperator(StageOperator):
             the catalogue.
         catalogue: Folder or `gs://` URI of the catalogue that the warm start means.
         distribution: `none`, `mirrored` or `multi_worker`; None or `default` for what the definition says.
+        choose: How the checkpoint is chosen later, as `CheckpointOperator` takes it, with `metric` and
+            `step`: what cannot be done fails before the training.
+        metric: As `choose`.
+        step: As `choose`.
+        weights: Which weights are exported later; as `choose`.
+        bucket: The model bucket that is published to later; as `choose`.
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "max_steps", "warm_start", "catalogue", "distribution")
-    places = {**StageOperator.places, "catalogue": [CATALOGUES], "warm_start": [CATALOGUES, WORK_FOLDERS]}
+    template_fields = (
+        *StageOperator.template_fields,
+        *("max_steps", "warm_start", "catalogue", "distribution"),
+        *("choose", "metric", "step", "weights", "bucket"),
+    )
+    kinds = {
+        **StageOperator.kinds,
+        **dict.fromkeys(("max_steps", "step"), integer),
+        **dict.fromkeys(("warm_start", "catalogue", "distribution", "metric", "weights", "bucket"), text),
+        "choose": required(text),
+    }
+    places = {
+        **StageOperator.places,
+        "catalogue": [CATALOGUES],
+        "warm_start": [CATALOGUES, WORK_FOLDERS],
+        "bucket": [BUCKETS],
+    }
     stage, request_type, record_type = "train", TrainRequest, TrainingRun
     operator_extra_links = (TensorBoardLink(),)
 
@@ -78,6 +97,11 @@ class TrainOperator(StageOperator):
         warm_start: str | None = None,
         catalogue: str | None = None,
         distribution: str | None = None,
+        choose: str = "latest",
+        metric: str | None = None,
+        step: int | str | None = None,
+        weights: str | None = None,
+        bucket: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -85,16 +109,25 @@ class TrainOperator(StageOperator):
         self.warm_start = warm_start
         self.catalogue = catalogue
         self.distribution = distribution
+        self.choose = choose
+        self.metric = metric
+        self.step = step
+        self.weights = weights
+        self.bucket = bucket
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `TrainRequest`."""
         return {
             "out": folder.for_all_tries(),
-            "max_steps": optional_integer("max_steps", self.max_steps),
-            "warm_start": optional_text(self.warm_start),
-            "catalogue": optional_text(self.catalogue) or CHECKPOINTS.read(),
+            "max_steps": self.max_steps,
+            "warm_start": self.warm_start,
+            "catalogue": self.catalogue or CHECKPOINTS.read(),
             "run": folder.run,
             "distribution": optional_choice(self.distribution),
+            "best": self.metric if self.choose == "best" else None,
+            "step": self.step if self.choose == "step" else None,
+            "weights": optional_choice(self.weights),
+            "bucket": self.bucket,
         }
 
 
@@ -116,6 +149,13 @@ class CheckpointOperator(StageOperator):
         *("training_run", "catalogue", "choose", "metric", "step"),
     )
     places = {**StageOperator.places, "catalogue": [CATALOGUES], "training_run": [WORK_FOLDERS]}
+    kinds = {
+        **StageOperator.kinds,
+        "training_run": record,
+        **dict.fromkeys(("catalogue", "metric"), text),
+        "choose": required(text),
+        "step": integer,
+    }
     stage, request_type, record_type = "checkpoint", CheckpointRequest, Checkpoint
     operator_extra_links = (CheckpointLink(),)
 
@@ -147,12 +187,12 @@ class CheckpointOperator(StageOperator):
     def _choice(self) -> dict[str, Any]:
         choices: dict[str, tuple[str, Any]] = {
             "latest": ("latest", True),
-            "best": ("metric", optional_text(self.metric)),
-            "step": ("step", optional_integer("step", self.step)),
+            "best": ("metric", self.metric),
+            "step": ("step", self.step),
         }
         if self.choose not in choices:
             listed = ", ".join(choices)
-            raise InvalidRequest(f"choose: expected one of {listed}, got {self.choose!r}. Correct it.")
+            raise InvalidRequest(f"choose: expected one of {listed}, got {self.choose!r:.80}. Correct it.")
         argument, value = choices[self.choose]
         if value is None:
             raise InvalidRequest(f"{argument}: expected a value with choose={self.choose!r}. Give it.")
@@ -176,6 +216,13 @@ class ExportSavedModelOperator(StageOperator):
         *("checkpoint", "weights", "step", "allow_non_finite"),
     )
     places = {**StageOperator.places, "checkpoint": [CATALOGUES, WORK_FOLDERS]}
+    kinds = {
+        **StageOperator.kinds,
+        "checkpoint": required(record),
+        "weights": text,
+        "step": integer,
+        "allow_non_finite": truth,
+    }
     stage, request_type, record_type = "export", ExportRequest, ExportedModel
 
     def __init__(
@@ -199,6 +246,6 @@ class ExportSavedModelOperator(StageOperator):
             "checkpoint": self.checkpoint,
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
-            "step": optional_integer("step", self.step),
-            "allow_non_finite": truth("allow_non_finite", self.allow_non_finite),
+            "step": self.step,
+            "allow_non_finite": self.allow_non_finite,
         }

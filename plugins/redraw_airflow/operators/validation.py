@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.skipmixin import SkipMixin
-from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.errors import RedrawError
 from redraw.records import ValidationReport
 from redraw.requests import ValidateRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import approval_wanted
 from redraw_airflow.operators.approving import ApproveReleaseOperator
+from redraw_airflow.operators.arguments import record, required, text, texts
 from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
-    listed_texts,
-    optional_text,
+    waivers,
 )
 
 if TYPE_CHECKING:
@@ -31,15 +30,18 @@ _RETURNED = "return_value"
 
 
 class ValidateSavedModelOperator(StageOperator, SkipMixin):
-    """Examine an export and write a report of every check.
+    """Examine an export and write a report of every check; it is the XCom `report`, passed or not.
 
     Args:
         saved_model: The export's record, or the SavedModel's folder.
         checkpoint: The checkpoint to compare with, if not the one that the export names.
         against: `gs://` URI of the model bucket whose live version to compare with; none by default.
+        reference: An old SavedModel, recorded requests or a recorded graph whose answers the export has to
+            give, if not the definition's reference.
         allow_breaking: Why signatures may break the live version's; the release records it.
-        waive: Checks that may be left undone, each as `CHECK=REASON`: a list, or text with commas
-            or line breaks between.
+        waive: Checks that may be left undone, each by its name or as `CHECK=REASON`: a list, or text with
+            line breaks between.
+        waive_reason: Why those may be left undone that bring no reason of their own.
         approval: Whether an `ApproveReleaseOperator` right after it is to ask a person: `yes`, `no`, or
             `default` for what the definition says; where it is not, that task is skipped, at no cost.
         kwargs: As `StageOperator`.
@@ -47,17 +49,29 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
 
     template_fields = (
         *StageOperator.template_fields,
-        *("saved_model", "checkpoint", "against", "allow_breaking", "waive", "approval"),
+        *("saved_model", "checkpoint", "against", "reference", "allow_breaking", "waive", "waive_reason"),
+        "approval",
     )
     places = {
         **StageOperator.places,
         "against": [BUCKETS],
         "saved_model": [WORK_FOLDERS, BUCKETS],
         "checkpoint": [CATALOGUES, WORK_FOLDERS],
+        "reference": [BUCKETS, CATALOGUES, WORK_FOLDERS],
     }
     # Airflow's scheduler asks it of each class that may skip tasks.
     inherits_from_skipmixin = True
+    kinds = {
+        **StageOperator.kinds,
+        "saved_model": required(record),
+        "checkpoint": record,
+        **dict.fromkeys(("against", "reference", "allow_breaking"), text),
+        "waive": texts,
+        "waive_reason": text,
+        "approval": text,
+    }
     stage, request_type, record_type = "validate", ValidateRequest, ValidationReport
+    reports = True
 
     def __init__(
         self,
@@ -65,8 +79,10 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         saved_model: RecordOrUri,
         checkpoint: RecordOrUri | None = None,
         against: str | None = None,
+        reference: str | None = None,
         allow_breaking: str | None = None,
         waive: Sequence[str] | str | None = None,
+        waive_reason: str | None = None,
         approval: str = "default",
         **kwargs: Any,
     ) -> None:
@@ -74,24 +90,28 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         self.saved_model = saved_model
         self.checkpoint = checkpoint
         self.against = against
+        self.reference = reference
         self.allow_breaking = allow_breaking
-        self.waive = waive
+        self.waive: Any = waive
+        self.waive_reason = waive_reason
         self.approval = approval
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ValidateRequest`; each try writes a report of its own."""
         return {
             "saved_model": self.saved_model,
-            "report": f"{folder.for_this_try()}.json",
-            "checkpoint": self.checkpoint or None,
-            "against": optional_text(self.against),
-            "allow_breaking": optional_text(self.allow_breaking),
-            "waive": listed_texts(self.waive),
+            "report": f"{folder.for_report()}.json",
+            "checkpoint": self.checkpoint,
+            "against": self.against,
+            "reference": self.reference,
+            "allow_breaking": self.allow_breaking,
+            "waive": waivers(self.waive, self.waive_reason),
         }
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Validate, and leave out the approval that nobody asks for; raises as `StageOperator`."""
-        unasked = self._unasked_approvals()
+        with keeping_failure(context, self.stage, self.model):
+            unasked = self._unasked_approvals()
         record = super().execute(context)
         if unasked:
             # Skipping ends the task by an exception, so what it returns has to be there before.
@@ -99,11 +119,11 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
             self.skip(context["ti"], unasked)
         return record
 
+    def _asked(self) -> str:
+        return text("approval", self.approval) or "default"
+
     def _unasked_approvals(self) -> list[ApproveReleaseOperator]:
         """The tasks right after this one that would ask a person, where nobody is to be asked."""
         later = self.downstream_list if self.downstream_task_ids else []
         asking = [task for task in later if isinstance(task, ApproveReleaseOperator)]
-        try:
-            return [] if asking and approval_wanted(self.approval, self.model) else asking
-        except RedrawError as err:
-            raise AirflowFailException(str(err)) from err
+        return [] if asking and approval_wanted(self._asked(), self.model) else asking

@@ -13,7 +13,7 @@ import json
 import re
 import signal
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
@@ -21,13 +21,25 @@ from redraw.errors import InvalidRecord, RedrawError, error_named
 from redraw.records import Record
 from redraw_airflow.stages.process import FinishedStage
 
-__all__ = ["named_error", "printed_record", "read_record"]
+__all__ = ["StageCrashed", "StageKilled", "StageStopped", "named_error", "printed_record", "read_record"]
 
 R = TypeVar("R", bound=Record)
 
 _NAMED_ERROR = re.compile(r"error \[(\w+)\]: (.*)")
 # A shell, or a container's runtime, reports a signal as a status above this.
 _SIGNAL_STATUS = 128
+
+
+class StageStopped(AirflowException):
+    """A stage was asked to stop before it was done."""
+
+
+class StageKilled(AirflowException):
+    """A signal ended a stage."""
+
+
+class StageCrashed(AirflowException):
+    """A stage ended with an error that has no name: a bug, of the definition or of Redraw."""
 
 
 def read_record(finished: FinishedStage, record_type: type[R]) -> R:
@@ -46,9 +58,9 @@ def read_record(finished: FinishedStage, record_type: type[R]) -> R:
         AirflowException: Anything that a retry may fix.
     """
     if finished.stopped:
-        raise AirflowException(f"stage {finished.stage}: was stopped before it was done.")
+        raise StageStopped(f"stage {finished.stage}: was stopped before it was done.")
     if finished.returncode != 0:
-        raise _failure(finished)
+        _fail(finished)
     text = finished.stdout.decode("utf-8", errors="replace").strip()
     try:
         return record_type.from_json(json.loads(text))
@@ -81,15 +93,15 @@ def named_error(lines: Sequence[str]) -> tuple[type[RedrawError], str] | None:
     return None
 
 
-def _failure(finished: FinishedStage) -> AirflowException:
+def _fail(finished: FinishedStage) -> NoReturn:
     number = _signal_of(finished.returncode)
     if number is not None:
-        return AirflowException(f"stage {finished.stage}: was killed by {number.name}.{_hint(number)}")
+        raise StageKilled(f"stage {finished.stage}: was killed by {number.name}.{_hint(number)}")
     if named := named_error(finished.last_lines):
         kind, message = named
-        return AirflowException(message) if kind.retryable else AirflowFailException(message)
+        raise (AirflowException if kind.retryable else AirflowFailException)(message) from kind(message)
     lines = "\n".join(finished.last_lines) or "nothing"
-    return AirflowException(
+    raise StageCrashed(
         f"stage {finished.stage}: ended with status {finished.returncode} and no error of its own;"
         f" it last wrote:\n{lines}"
     )

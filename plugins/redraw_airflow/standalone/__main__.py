@@ -24,6 +24,7 @@ from redraw_airflow.standalone.summary import ask_release, show_prediction, show
 __all__ = ["main"]
 
 _DAG = "retrain_and_export"
+_MODEL = "mnist"
 _PUSH_TASK = "push"
 _DAG_SECONDS = 120.0
 _INTERRUPTED = 130
@@ -80,7 +81,7 @@ def _publish(settings: Settings, instance: Instance, api: AirflowApi, console: C
         check_services(instance.services.values())
 
     api.wait_for_dag(_DAG, _DAG_SECONDS, check)
-    run = api.trigger(_DAG)
+    run = api.trigger(_DAG, conf={"model": _MODEL})
     console.print(f"Running {_DAG}: {run.run_id}", soft_wrap=True)
     watch_run(api, _DAG, run, console, check)
     release = Release.from_json(api.result(_DAG, run.run_id, _PUSH_TASK))

@@ -15,7 +15,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
@@ -29,8 +29,9 @@ from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri
 from redraw_airflow.operators.allowed import BUCKETS
+from redraw_airflow.operators.arguments import Kind, integer, mapping, required, text
 from redraw_airflow.operators.base import PlacesOperator
-from redraw_airflow.operators.inputs import optional_integer, optional_text, setting
+from redraw_airflow.operators.inputs import setting
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import connection_credentials
 from redraw_airflow.vertex.aliases import move_aliases
@@ -92,6 +93,12 @@ class RegisterVertexModelOperator(PlacesOperator):
         *("container_image", "region", "release", "model", "version", "bucket"),
         *("vertex_model", "project_id", "gcp_conn_id", "impersonation_chain"),
     )
+    kinds: ClassVar[Mapping[str, Kind]] = {
+        **dict.fromkeys(("container_image", "region", "gcp_conn_id"), required(text)),
+        **dict.fromkeys(("model", "bucket", "vertex_model", "project_id"), text),
+        "release": mapping,
+        "version": integer,
+    }
     places = {"bucket": [BUCKETS]}
     ui_color = "#e8f0fe"
 
@@ -138,7 +145,7 @@ class RegisterVertexModelOperator(PlacesOperator):
             AirflowException: The bucket or Vertex AI does not answer; a retry may help.
         """
         with _as_task_failures():
-            self.demand_allowed_places(context)
+            self.take_allowed_arguments(context)
             storage = self._open_bucket()
             release = self._published(storage)
             target = self._target(release.model)
@@ -172,7 +179,7 @@ class RegisterVertexModelOperator(PlacesOperator):
     def _published(self, storage: Storage) -> Release:
         """The release as the bucket has it now, checked against the record that was given."""
         given = self.release or {"model": self.model, "version": self.version}
-        model, version = given.get("model"), optional_integer("version", given.get("version"))
+        model, version = given.get("model"), integer("version", given.get("version"))
         if not model or version is None:
             raise InvalidRequest(
                 f"release: expected the record of a push or of the live pointer, or model and version, got"
@@ -195,7 +202,7 @@ class RegisterVertexModelOperator(PlacesOperator):
 
     def _target(self, model: str) -> VertexModel:
         hook = self.open_hook()
-        project_id = optional_text(self.project_id) or hook.project_id
+        project_id = self.project_id or hook.project_id
         if not project_id:
             raise InvalidRequest(
                 "project_id: expected a Google Cloud project, got none, nor one in connection"
@@ -205,7 +212,7 @@ class RegisterVertexModelOperator(PlacesOperator):
             hook=hook,
             project_id=project_id,
             region=self.region,
-            model_id=optional_text(self.vertex_model) or model,
+            model_id=self.vertex_model or model,
             timeout=self.upload_timeout,
         )
 

@@ -26,7 +26,7 @@ def create_app() -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(reading_user), Depends(keep_user)])
     for router in RUN_ROUTERS:
-        app.include_router(router, dependencies=[Depends(run_reading_user)])
+        app.include_router(router, dependencies=[Depends(run_reading_user), Depends(keep_user)])
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_middleware(SameSiteOnly)
     app.add_middleware(GuardingHeaders, public="/static/")

@@ -6,9 +6,10 @@ from fastapi import FastAPI, Request, Response
 
 from redraw.errors import (
     InvalidName,
-    InvalidRecord,
+    InvalidRequest,
+    InvalidSetting,
+    MissingDependency,
     RedrawError,
-    StorageError,
     StorageUnavailable,
     UnknownModel,
     VersionNotFound,
@@ -17,6 +18,14 @@ from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.server.errors import WorkerOverran, WorkersBusy
 
 __all__ = ["answer_failures"]
+
+
+_STATUSES: dict[tuple[type[RedrawError], ...], int] = {
+    (VersionNotFound, UnknownModel, InvalidName): 404,
+    (InvalidRequest,): 400,
+    (StorageUnavailable, WorkersBusy, InvalidSetting, MissingDependency): 503,
+    (WorkerOverran,): 504,
+}
 
 
 def answer_failures(app: FastAPI) -> None:
@@ -29,11 +38,6 @@ def _show_failure(request: Request, err: Exception) -> Response:
 
 
 def _status(err: Exception) -> int:
-    if isinstance(err, VersionNotFound | UnknownModel | InvalidName):
-        return 404
-    if isinstance(err, StorageUnavailable | WorkersBusy):
-        return 503
-    if isinstance(err, WorkerOverran):
-        return 504
-    # What a bucket holds may be malformed: that is no fault of this server's.
-    return 502 if isinstance(err, StorageError | InvalidRecord) else 500
+    found = (status for kinds, status in _STATUSES.items() if isinstance(err, kinds))
+    # What a bucket or a definition holds may be malformed: that is no fault of this server's.
+    return next(found, 502)

@@ -19,7 +19,6 @@ import numpy as np
 
 from redraw.ask.cache import CachedVersion, cached_version
 from redraw.ask.examples import example_requests
-from redraw.ask.values import decode_inputs, encode_outputs
 from redraw.definition.registry import declared_ops
 from redraw.errors import InvalidRequest, NotAnswered, NotLoadable
 from redraw.publish.bucket.verified import read_verified
@@ -28,6 +27,7 @@ from redraw.records.results import Answer
 from redraw.requests import AskRequest
 from redraw.serving import LoadedModel, LoadFailed, RequestRefused, ServingCrashed, ServingProcess
 from redraw.serving.errors import SandboxMissing
+from redraw.serving.values import decode_inputs, encode_outputs
 from redraw.storage.opening import open_storage
 
 __all__ = ["ask_version"]

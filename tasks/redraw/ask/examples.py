@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from redraw.ask.values import encode_values
-from redraw.checkpoint.bundle.dtypes import dtype_number
+from redraw.checkpoint.bundle.dtypes import name_of_array
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.bundle.entries import decode_text
 from redraw.checkpoint.bundle.messages import PredictionLog, parse_message
@@ -24,6 +23,8 @@ from redraw.records import Release, Signature, TensorSpec
 from redraw.records.results import ExampleRequest, ExampleRequests
 from redraw.requests import ExamplesRequest
 from redraw.serving.sandbox.probe import probe_sandbox
+from redraw.serving.tensor_proto import read_tensor_proto
+from redraw.serving.values import encode_values
 from redraw.storage.opening import Absent, Storage, open_storage
 
 __all__ = ["example_requests", "show_examples"]
@@ -120,21 +121,11 @@ def _first_row(signature: Signature | None, request: Any) -> Inputs | None:
 
 
 def _row(spec: TensorSpec, tensor: bytes) -> Any:
-    from google.protobuf.message import DecodeError
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.util.tensor_util import make_ndarray
-
     try:
-        parsed = TensorProto.FromString(tensor)
-        sizes = [dim.size for dim in parsed.tensor_shape.dim]
-        if (
-            parsed.dtype != dtype_number(spec.dtype)
-            or math.prod(sizes) > _MOST_ELEMENTS
-            or min(sizes, default=0) < 0
-        ):
-            return None
-        array = make_ndarray(parsed)
-    except (DecodeError, KeyError, TypeError, ValueError):
+        array = read_tensor_proto(tensor, _MOST_ELEMENTS)
+    except MalformedError:
+        return None
+    if name_of_array(array) != spec.dtype:
         return None
     batched = bool(spec.shape) and spec.shape[0] is None
     return encode_values(array[:1] if batched and array.ndim else array)

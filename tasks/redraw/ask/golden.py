@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from redraw.ask.values import encode_values
 from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.definition import GoldenExamples, ModelDefinition
 from redraw.definition.examples import read_examples
@@ -22,6 +21,7 @@ from redraw.publish.live.set_live import change_live
 from redraw.records.results import Prediction, PredictionRow
 from redraw.requests import LiveRequest, PredictRequest
 from redraw.serving import LoadFailed, RequestRefused, ServingCrashed, ServingProcess
+from redraw.serving.values import encode_values
 from redraw.storage.opening import open_storage
 from redraw.storage.scratch import scratch_folder
 

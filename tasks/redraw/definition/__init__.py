@@ -14,11 +14,15 @@ names the configuration that Keras kept. In each kind names
 say which value of the checkpoint belongs where (Keras: variables' paths), so a layer
 that is drawn in one mode only (dropout, augmentation) must not change the names of
 the others.
+
+What only exports states its signatures, `build` and `serve`; data, loss and examples are needed
+to train, and to measure.
 """
 
 from redraw.definition.configured import ConfiguredDefinition
 from redraw.definition.graph_function import GraphFunctionDefinition
 from redraw.definition.model import ModelDefinition
+from redraw.definition.outside import OutsideReference
 from redraw.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
 from redraw.definition.recorded import RecordedDefinition
 from redraw.records import Signature, TensorSpec
@@ -31,6 +35,7 @@ __all__ = [
     "GraphFunctionDefinition",
     "Mode",
     "ModelDefinition",
+    "OutsideReference",
     "RecordedDefinition",
     "Signature",
     "TensorSpec",

@@ -27,6 +27,8 @@ def describe_models(request: ModelsRequest) -> ModelList:
 def _describe(model: FoundModel) -> ModelDescription:
     description = ModelDescription(name=model.name, summary=model.summary, module=model.module)
     try:
-        return replace(description, signatures=load_definition(model.name).signatures)
+        definition = load_definition(model.name)
+        lacking = definition.lacks("training_data", "evaluation_data", "loss")
+        return replace(description, signatures=definition.signatures, trains=not lacking)
     except (InvalidDefinition, MissingDependency) as err:
         return replace(description, problem=str(err))

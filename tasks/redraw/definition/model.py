@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+from redraw.definition.outside import OutsideReference
 from redraw.definition.parts import (
     Applies,
     Budget,
@@ -63,9 +64,14 @@ class ModelDefinition(ABC):
             other definitions: those stand in modules of their own, and name the model in theirs.
         legacy_keras: Whether TensorFlow's own Keras is Keras 2 (the package tf_keras) wherever the definition
             runs, for `tf.compat.v1.layers` and `tf.compat.v1.nn.rnn_cell`. Written as True or False.
+        reference: Answers from outside that the export has to give as well: an old SavedModel, recorded
+            requests, or a recorded graph.
         approval: Whether an Airflow run waits for a person before it publishes. Written as True or False:
             it is read from the file, without running it.
         approval_by_another: The same, and the person is not the one who started the run.
+        schedule: When Airflow trains and publishes it again, as a cron expression in UTC; empty for by hand
+            alone. Written as a text: it is read from the file, as `owner` is.
+        owner: Whose it is: a person, a team, an address.
     """
 
     signatures: ClassVar[Mapping[str, Signature]]
@@ -82,20 +88,26 @@ class ModelDefinition(ABC):
     max_regression: ClassVar[Mapping[str, float]] = {}
     applies_to: ClassVar[Applies] = Applies()
     legacy_keras: ClassVar[bool] = False
+    reference: ClassVar[OutsideReference] = OutsideReference()
     approval: ClassVar[bool] = False
     approval_by_another: ClassVar[bool] = False
+    schedule: ClassVar[str] = ""
+    owner: ClassVar[str] = ""
 
-    @abstractmethod
     def training_data(self) -> tf.data.Dataset:
         """Endless batches of (features, labels), in the same order each time it is called.
 
         A run that was stopped resumes at its next batch (`Dataset.skip`), so the
-        order has to be fixed by a seed.
+        order has to be fixed by a seed. A definition that only exports has none.
         """
+        raise self._lacking("training_data")
 
-    @abstractmethod
     def evaluation_data(self) -> tf.data.Dataset:
-        """Batches of (features, labels) that training never sees, each once."""
+        """Batches of (features, labels) that training never sees, each once.
+
+        A definition that only exports may have some all the same, for its metrics and held-out examples.
+        """
+        raise self._lacking("evaluation_data")
 
     @abstractmethod
     def build(self, mode: Mode) -> Any:
@@ -121,13 +133,13 @@ class ModelDefinition(ABC):
             Output name to tensor, of the signature's dtypes and shapes.
         """
 
-    @abstractmethod
     def loss(self, outputs: Any, labels: Any) -> tf.Tensor:
-        """The mean loss of a batch, a scalar float."""
+        """The mean loss of a batch, a scalar float; only needed to train, and to evaluate."""
+        raise self._lacking("loss")
 
-    @abstractmethod
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
-        """Signature name to examples, for every signature."""
+        """Signature name to examples; for signatures without some, requests are generated."""
+        return {}
 
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to some hundred requests that training never saw, with their labels.
@@ -138,6 +150,8 @@ class ModelDefinition(ABC):
         """
         from redraw.definition.held_out import requests_of_features
 
+        if self.lacks("evaluation_data"):
+            return {}
         return requests_of_features(self.evaluation_data(), self.signatures, HELD_OUT_ROWS)
 
     def served_metrics(
@@ -171,6 +185,25 @@ class ModelDefinition(ABC):
     def metrics(self) -> Mapping[str, keras.metrics.Metric]:
         """Metric name to Keras metric, updated with (labels, outputs); the loss comes by itself."""
         return {}
+
+    def lacks(self, *methods: str) -> tuple[str, ...]:
+        """Which of some methods, such as `training_data`, it does not have: it only exports."""
+        return tuple(name for name in methods if getattr(type(self), name) is getattr(ModelDefinition, name))
+
+    def check_trainable(self) -> None:
+        """Demand what training needs.
+
+        Raises:
+            InvalidDefinition: It only exports.
+        """
+        if missing := self.lacks("training_data", "evaluation_data", "loss"):
+            raise self._lacking(", ".join(missing))
+
+    def _lacking(self, what: str) -> InvalidDefinition:
+        return InvalidDefinition(
+            f"definition {type(self).__module__}.{type(self).__name__}: expected {what}, got none: it only"
+            " exports. Add what is missing to train it."
+        )
 
     def check(self) -> None:
         """Hold the definition to the contract, as far as that needs no graph.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Never
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from redraw.definition.graph_function import GraphFunctionDefinition, sharing_variables
+from redraw.definition.outside import near_definition
 from redraw.definition.parts import GoldenExamples, Mode
 from redraw.errors import InvalidDefinition
 from redraw.uri import Uri
@@ -64,10 +63,7 @@ class RecordedDefinition(GraphFunctionDefinition):
     @property
     def recording_uri(self) -> Uri:
         """Where the recording lies."""
-        place = Uri(self.recording)
-        if place.is_bucket or Path(place).is_absolute():
-            return place
-        return Uri(Path(inspect.getfile(type(self))).parent / place)
+        return near_definition(self, self.recording)
 
     @property
     def is_saved_model(self) -> bool:
@@ -162,27 +158,11 @@ class RecordedDefinition(GraphFunctionDefinition):
             for cuts in [{key: self.cut_of(name, key) for key in signature.inputs}]
         }
 
-    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
-        """None, for there are no evaluation data."""
-        return {}
-
-    def training_data(self) -> Never:
-        """A recording cannot be trained."""
-        self._refuse("training data")
-
-    def evaluation_data(self) -> Never:
-        """A recording comes without data."""
-        self._refuse("evaluation data")
-
-    def loss(self, outputs: Any, labels: Any) -> Never:
-        """What is served has no loss."""
-        self._refuse("a loss")
-
-    def _refuse(self, what: str) -> Never:
+    def check_trainable(self) -> None:
+        """Always refused; raises as in every definition that only exports."""
         raise InvalidDefinition(
-            f"definition {type(self).__module__}.{type(self).__name__}: expected {what}, got none: it is"
-            " drawn from a recording, which is exported and not trained. To train, write a"
-            " GraphFunctionDefinition."
+            f"definition {type(self).__module__}.{type(self).__name__}: expected one that trains, got a"
+            " recording, which is exported and not trained. To train, write a GraphFunctionDefinition."
         )
 
     def check(self) -> None:

@@ -28,7 +28,6 @@ from redraw.names import ModelName
 __all__ = [
     "FoundModel",
     "declared_ops",
-    "default_model",
     "definition_for",
     "find_fitting",
     "find_model",
@@ -39,7 +38,6 @@ __all__ = [
 ]
 
 _logger = logging.getLogger(__name__)
-_PREFERRED = "mnist"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,10 @@ class FoundModel:
         approval: Whether a person has to approve a publication.
         approval_by_another: Whether that person is not the one who started the run.
         legacy_keras: Whether TensorFlow's own Keras has to be Keras 2 where it runs.
+        schedule: When it is trained again; empty for by hand alone.
+        owner: Whose it is.
         metrics: Those that it sets bounds for.
+        trains: Whether it can be trained, as far as its text says.
         problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
     """
 
@@ -65,7 +66,10 @@ class FoundModel:
     approval: bool = False
     approval_by_another: bool = False
     legacy_keras: bool = False
+    schedule: str = ""
+    owner: str = ""
     metrics: tuple[str, ...] = ()
+    trains: bool = True
     problem: str = ""
 
 
@@ -90,11 +94,6 @@ def list_problems() -> tuple[str, ...]:
     packages = list_packages()
     misnamed = (_misnamed(package, info) for package in packages for info in _modules_of(package))
     return tuple(filter(None, (*(package.problem for package in packages), *misnamed)))
-
-
-def default_model(names: Sequence[str]) -> str:
-    """Which of the models, one at least, a run means that names none."""
-    return _PREFERRED if _PREFERRED in names else names[0]
 
 
 def _list_definitions() -> tuple[FoundModel, ...]:
@@ -264,7 +263,10 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
         approval=text.approval or text.approval_by_another,
         approval_by_another=text.approval_by_another,
         legacy_keras=text.legacy_keras,
+        schedule=text.schedule,
+        owner=text.owner,
         metrics=text.metrics,
+        trains=text.trains,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )
 

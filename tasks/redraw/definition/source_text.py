@@ -15,6 +15,9 @@ __all__ = ["DefinitionText", "read_definition_text"]
 
 # Forms and pages show it.
 _LONGEST_SUMMARY = 300
+_LONGEST_TEXT = 100
+_KINDS = ("ModelDefinition", "GraphFunctionDefinition", "RecordedDefinition")
+_TRAINING = {"training_data", "evaluation_data", "loss"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,10 @@ class DefinitionText:
         approval: As `ModelDefinition.approval`.
         approval_by_another: As `ModelDefinition.approval_by_another`.
         legacy_keras: As `ModelDefinition.legacy_keras`.
+        schedule: As `ModelDefinition.schedule`.
+        owner: As `ModelDefinition.owner`.
         metrics: The names in `ModelDefinition.thresholds`, as far as they are plain texts.
+        trains: Whether it can be trained; True too if only running it would tell.
         problem: Which of these is not written plainly, and what to do; empty if all are.
     """
 
@@ -36,7 +42,10 @@ class DefinitionText:
     approval: bool = False
     approval_by_another: bool = False
     legacy_keras: bool = False
+    schedule: str = ""
+    owner: str = ""
     metrics: tuple[str, ...] = ()
+    trains: bool = True
     problem: str = ""
 
 
@@ -62,14 +71,27 @@ def read_definition_text(source: str | bytes) -> DefinitionText:
     approval, approval_problem = _read_truth(values, "approval")
     by_another, another_problem = _read_truth(values, "approval_by_another")
     legacy_keras, keras_problem = _read_truth(values, "legacy_keras")
+    schedule, schedule_problem = _read_text(values, "schedule")
+    owner, owner_problem = _read_text(values, "owner")
+    problems = (
+        applies_problem,
+        approval_problem,
+        another_problem,
+        keras_problem,
+        schedule_problem,
+        owner_problem,
+    )
     return DefinitionText(
         summary=one_line((ast.get_docstring(tree) or "").partition("\n")[0], _LONGEST_SUMMARY),
         applies=applies,
         approval=approval,
         legacy_keras=legacy_keras,
         approval_by_another=by_another,
+        schedule=schedule,
+        owner=owner,
         metrics=_read_keys(values.get("thresholds")),
-        problem=applies_problem or approval_problem or another_problem or keras_problem,
+        trains=_read_trains([node for node in tree.body if isinstance(node, ast.ClassDef)]),
+        problem=next(filter(None, problems), ""),
     )
 
 
@@ -113,6 +135,31 @@ def _read_truth(values: Mapping[str, ast.expr], name: str) -> tuple[bool, str]:
     return False, (
         f"{name}: expected True or False, written out, got {ast.unparse(value)!r:.80}. Correct it."
     )
+
+
+def _read_text(values: Mapping[str, ast.expr], name: str) -> tuple[str, str]:
+    value = values.get(name)
+    if value is None:
+        return "", ""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str) and len(value.value) <= _LONGEST_TEXT:
+        return value.value, ""
+    return "", (
+        f"{name}: expected a text of at most {_LONGEST_TEXT} characters, written out, got"
+        f" {ast.unparse(value)!r:.80}. Correct it."
+    )
+
+
+def _read_trains(classes: list[ast.ClassDef]) -> bool:
+    """Whether the definition has all that training needs; what another module may give counts as given."""
+    bases = {one.name: [ast.unparse(base).rpartition(".")[2] for base in one.bases] for one in classes}
+    inherited = {base for names in bases.values() for base in names}
+    for one in classes:
+        if one.name in inherited or len(bases[one.name]) != 1 or bases[one.name][0] not in _KINDS:
+            continue
+        methods = {line.name for line in one.body if isinstance(line, ast.FunctionDef)}
+        methods |= {ast.unparse(line.targets[0]) for line in one.body if isinstance(line, ast.Assign)}
+        return bases[one.name] != ["RecordedDefinition"] and methods >= _TRAINING
+    return True
 
 
 def _read_keys(value: ast.expr | None) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from redraw.errors import InvalidDefinition
 
 __all__ = [
     "bare_variables",
+    "build_layers",
     "copy_weights",
     "demand_trainable",
     "draw_network",
@@ -64,6 +65,30 @@ def draw_network(
             " Return a callable with variables."
         )
     return network
+
+
+def build_layers(
+    definition: ModelDefinition, network: Any, mode: Mode, scope: AbstractContextManager[None]
+) -> None:
+    """Have layers make their variables that Keras makes when they are first called.
+
+    An optimizer, an average and a copy of the weights see only variables that exist.
+
+    Args:
+        definition: The model.
+        network: What it drew for the mode.
+        mode: What the graph is for.
+        scope: What `build` ran in.
+
+    Raises:
+        InvalidDefinition: `call` raises.
+    """
+    if all(layer.built for layer in layers_of(network)):
+        return
+    where = f"{type(definition).__module__}.{type(definition).__name__}.call({mode})"
+    with running_user_code(where), scope:
+        features = definition.training_data().element_spec[0]
+        tf.function(definition.call).get_concrete_function(network, features, mode)
 
 
 def weights_by_name(network: Any) -> dict[str, Any]:

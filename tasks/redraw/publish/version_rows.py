@@ -23,8 +23,8 @@ class VersionRow:
         metrics: Of the checkpoint.
         lower_is_better: Of the checkpoint.
         passed: How many checks of the validation passed.
-        checks: How many there were.
-        waived: Those that were not run, and waived.
+        checks: How many there were, without those that had nothing to look at and block nothing.
+        waived: Those that a person waived.
         pruned_at: When its objects were removed; None while they are there.
     """
 
@@ -47,7 +47,7 @@ class VersionRow:
 
 def row_of(release: Release) -> VersionRow:
     """A release record's row."""
-    checks = release.report.checks
+    checks, asked = release.report.checks, release.report.waivers
     return VersionRow(
         version=release.version,
         trained_at=release.checkpoint.trained_at,
@@ -59,8 +59,8 @@ def row_of(release: Release) -> VersionRow:
         metrics=release.checkpoint.metrics,
         lower_is_better=release.checkpoint.lower_is_better,
         passed=sum(check.status == "passed" for check in checks),
-        checks=len(checks),
-        waived=tuple(check.name for check in checks if check.waived),
+        checks=sum(check.status != "not_run" or not check.waived or check.name in asked for check in checks),
+        waived=tuple(check.name for check in checks if check.waived and check.name in asked),
         asked_by=release.provenance.asked_by,
         dag_run=release.provenance.dag_run,
         pruned_at=release.pruned.pruned_at if release.pruned else None,

@@ -10,10 +10,13 @@ from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records import Record
+from redraw.records.failure import wording_of
 from redraw.records.forms import Count, Digest, Seconds, Time, Version
 from redraw.uri import Uri
 
 __all__ = ["Outcome", "ReexportReport", "ReexportedCheckpoint"]
+
+_MOST_REASONS = 5
 
 Outcome = Literal["exported", "already there", "failed"]
 
@@ -58,6 +61,23 @@ class ReexportReport(Record):
     bucket: Uri
     checkpoints: tuple[ReexportedCheckpoint, ...]
     seconds: Seconds
+
+    def equal_failures(self) -> tuple[tuple[ReexportedCheckpoint, ...], ...]:
+        """Those that failed, by the kind of reason: rows that failed alike are together, the most first."""
+        found: dict[str, list[ReexportedCheckpoint]] = {}
+        for row in self.with_outcome("failed"):
+            found.setdefault(wording_of(row.reason), []).append(row)
+        return tuple(tuple(rows) for rows in sorted(found.values(), key=len, reverse=True))
+
+    def failures_text(self) -> str:
+        """Why they failed, in one line: each kind of reason once, of those that are most frequent."""
+        groups = self.equal_failures()
+        texts = [
+            f"{rows[0].uri}{f' and {len(rows) - 1} others' if len(rows) > 1 else ''}: {rows[0].reason}"
+            for rows in groups[:_MOST_REASONS]
+        ]
+        more = len(groups) - _MOST_REASONS
+        return "; ".join([*texts, *([f"and {more} other reasons"] if more > 0 else [])])
 
     def with_outcome(self, outcome: Outcome) -> tuple[ReexportedCheckpoint, ...]:
         """The checkpoints of which that became."""

@@ -54,6 +54,7 @@ class Release(Record):
         checkpoint: Where its weights came from.
         weights: Which of the checkpoint's weights it serves.
         report: The validation that let it pass.
+        proofs: Which comparisons of answers that made; none in records of before.
         previous: The version that was live when it was published.
         pushed_at: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
         ledger: The restore ledger's sums.
@@ -80,6 +81,7 @@ class Release(Record):
     ledger: LedgerSummary
     provenance: Provenance
     generations: Mapping[ObjectName, Count]
+    proofs: tuple[ShortText, ...] = ()
     pruned: Pruned | None = None
     attachments: Mapping[AttachmentName, ListedFile] = field(default_factory=dict)
     signature: str = ""

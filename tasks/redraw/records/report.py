@@ -20,10 +20,15 @@ from redraw.records.forms import (
 )
 from redraw.uri import Uri
 
-__all__ = ["WAIVABLE_FAILURES", "Check", "ExaminedObjects", "ValidationReport"]
+__all__ = ["PROOFS", "WAIVABLE_FAILURES", "Check", "ExaminedObjects", "ValidationReport", "is_waivable"]
 
-# The checks of which a person may know better: what a file describes need not be what is wanted.
-WAIVABLE_FAILURES = frozenset({"file-configuration"})
+# The checks of which a person may know better: what a file describes need not be what is wanted, and an
+# old model may have been wrong.
+WAIVABLE_FAILURES = frozenset({"file-configuration", "reference-answers"})
+
+# The checks that compare answers with those of somebody else: the checkpoint under the definition's own
+# networks, the graph that training recorded, and a witness from outside.
+PROOFS = ("golden-examples", "held-out-examples", "recorded-answers", "reference-answers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +59,12 @@ class Check:
     @property
     def admits(self) -> bool:
         """Whether it lets the export pass: it passed, or that it did not was waived, as far as it may be."""
-        waivable = self.status == "not_run" or self.name in WAIVABLE_FAILURES
-        return self.status == "passed" or (waivable and bool(self.waived))
+        return self.status == "passed" or (is_waivable(self) and bool(self.waived))
+
+
+def is_waivable(check: Check) -> bool:
+    """Whether a reason lets an export pass although the check did not."""
+    return check.status == "not_run" or (check.status == "failed" and check.name in WAIVABLE_FAILURES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +109,9 @@ class ValidationReport(Record):
     against: Version | None = None
     attachments: Mapping[AttachmentName, Uri] = field(default_factory=dict)
     objects: ExaminedObjects | None = None
+
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """Which comparisons of answers were made, and passed: of `PROOFS`."""
+        passed = {check.name for check in self.checks if check.status == "passed"}
+        return tuple(name for name in PROOFS if name in passed)

@@ -30,7 +30,8 @@ from redraw.requests import ExportRequest, PushRequest, ReexportRequest, Validat
 from redraw.storage.opening import open_storage
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
-from redraw.validate.validator import Validator, check_waivers
+from redraw.validate.plan import demand_checks
+from redraw.validate.validator import Validator
 
 __all__ = ["Batch", "Prepared"]
 
@@ -61,7 +62,7 @@ class Batch:
 
     def __init__(self, request: ReexportRequest) -> None:
         self._request = request
-        check_waivers(self._validate_request(Uri(""), Uri("")).waivers)
+        demand_checks(self._validate_request(Uri(""), Uri("")).waivers)
         self._storage = open_storage(request.bucket)
         # A bucket that is not there is no fault of the first checkpoint's.
         read_pointer(self._storage, request.model)

@@ -64,6 +64,7 @@ def _demand_all(report: ReexportReport) -> None:
         report.seconds,
     )
     if failed:
-        reasons = "; ".join(f"{row.uri}: {row.reason}" for row in failed)
         rows = len(report.checkpoints)
-        raise CheckpointsFailed(f"{len(failed)} of {rows} checkpoints failed: {reasons}", report)
+        raise CheckpointsFailed(
+            f"{len(failed)} of {rows} checkpoints failed: {report.failures_text()}", report
+        )

@@ -54,6 +54,11 @@ class ValidateRequest(Request):
     against: BucketUri | None = flag(
         "gs:// URI of the model bucket whose live version to compare with", default=None
     )
+    reference: Uri | None = flag(
+        "a SavedModel, recorded requests (JSON lines, PredictionLog TFRecords) or a recorded graph whose"
+        " answers the export has to give (default: the definition's reference)",
+        default=None,
+    )
     allow_breaking: str | None = flag("why signatures may break the live version's; recorded", default=None)
     waive: tuple[str, ...] = flag(WAIVE, default=())
 

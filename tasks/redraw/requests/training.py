@@ -7,9 +7,9 @@ from typing import Literal
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
-from redraw.records import TrainingRun
+from redraw.records import TrainingRun, WeightsKind
 from redraw.requests.request import Request, flag, settle_times
-from redraw.uri import Uri
+from redraw.uri import BucketUri, Uri
 
 __all__ = ["AdoptRequest", "CheckpointRequest", "CheckpointsRequest", "TrainRequest"]
 
@@ -31,6 +31,10 @@ class TrainRequest(Request):
         "train on one device, on all of the machine, or on those of TF_CONFIG (default: the definition's)",
         default=None,
     )
+    best: str | None = flag("refuse at once if no evaluation measures this metric", default=None)
+    step: int | None = flag("refuse at once if no checkpoint of this step is kept", default=None)
+    weights: WeightsKind | None = flag("refuse at once if there are no such weights to serve", default=None)
+    bucket: BucketUri | None = flag("refuse at once if this model bucket cannot be read", default=None)
 
     def __post_init__(self) -> None:
         """Refuse a number of steps that trains nothing."""

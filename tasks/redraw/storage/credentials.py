@@ -18,7 +18,9 @@ import queue
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +30,22 @@ from redraw.settings import take_control_fd
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["provide_credentials", "storage_credentials", "watch_parent"]
+__all__ = [
+    "credentials_scope",
+    "provide_credentials",
+    "storage_credentials",
+    "using_credentials",
+    "watch_parent",
+]
 
 _ANSWER_SECONDS = 180.0
 
-_provided: Callable[[], Credentials | None] | None = None
+_Provider = Callable[[], "Credentials | None"]
+_provided: _Provider | None = None
+_scoped: ContextVar[tuple[str, _Provider] | None] = ContextVar("credentials", default=None)
 
 
-def provide_credentials(provider: Callable[[], Credentials | None]) -> None:
+def provide_credentials(provider: _Provider) -> None:
     """Have this process ask `provider` for its credentials, once, when the first bucket is opened.
 
     Args:
@@ -43,6 +53,27 @@ def provide_credentials(provider: Callable[[], Credentials | None]) -> None:
     """
     global _provided
     _provided = provider
+
+
+@contextmanager
+def using_credentials(name: str, provider: _Provider) -> Iterator[None]:
+    """The same for the buckets that are opened within the block, where a process has several credentials.
+
+    Args:
+        name: Whose they are; buckets that are opened under the same name share their connections.
+        provider: As `provide_credentials` takes it.
+    """
+    token = _scoped.set((name, provider))
+    try:
+        yield
+    finally:
+        _scoped.reset(token)
+
+
+def credentials_scope() -> str:
+    """Whose credentials the next bucket is opened with; empty for the process's own."""
+    scoped = _scoped.get()
+    return "" if scoped is None else scoped[0]
 
 
 def watch_parent() -> None:
@@ -68,6 +99,9 @@ def storage_credentials() -> Credentials | None:
         StorageForbidden: The connection gives no credentials; the message says why.
         StorageUnavailable: The token's issuer, or the operator, did not answer.
     """
+    scoped = _scoped.get()
+    if scoped is not None:
+        return scoped[1]()
     if _provided is not None:
         return _provided()
     channel = _channel()

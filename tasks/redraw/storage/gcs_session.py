@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 
 from redraw.compat.storage import client_over
 from redraw.settings import STORAGE_TOKEN
-from redraw.storage.credentials import storage_credentials
+from redraw.storage.credentials import credentials_scope, storage_credentials
 
 __all__ = ["connect", "open_session"]
 
@@ -42,16 +42,21 @@ def open_session(credentials: Credentials) -> AuthorizedSession:
     return session
 
 
-@functools.cache
 def connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
     """The client, and a session with the same credentials for the requests it cannot make.
 
-    One pair for all buckets of the process: they share connections, which are kept open.
+    One pair for all buckets of the process that have the same credentials: they share connections, which
+    are kept open.
 
     Args:
         emulator: The URL of a server that stands in for the service; it asks for no credentials, or
             for the token in `REDRAW_STORAGE_TOKEN`.
     """
+    return _connect(emulator, credentials_scope())
+
+
+@functools.cache
+def _connect(emulator: str | None, scope: str) -> tuple[storage.Client, AuthorizedSession]:
     credentials = storage_credentials()
     if credentials is None and emulator:
         token = STORAGE_TOKEN.read()

@@ -17,6 +17,7 @@ from redraw.definition import Mode, ModelDefinition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import CheckpointMismatch, one_line
 from redraw.networks.modules import (
+    build_layers,
     copy_weights,
     demand_trainable,
     draw_network,
@@ -57,8 +58,10 @@ class Trainer(StepLoop):
         keras.utils.set_random_seed(zlib.crc32(run.run.encode()))
         super().__init__(definition, folder)
         self._network = draw_network(definition, Mode.TRAIN, self._training_scope())
+        build_layers(definition, self._network, Mode.TRAIN, self._training_scope())
         demand_trainable(self._network)
         self._evaluated = draw_network(definition, Mode.EVALUATE)
+        build_layers(definition, self._evaluated, Mode.EVALUATE, contextlib.nullcontext())
         self._average = self._drawn_average()
         with self._place():
             with running_user_code(method_of(definition, "optimizer")):
@@ -101,6 +104,7 @@ class Trainer(StepLoop):
         if self._definition.training.average_decay is None:
             return None
         average = draw_network(self._definition, Mode.EVALUATE, self._place())
+        build_layers(self._definition, average, Mode.EVALUATE, self._place())
         copy_weights(self._network, average)
         return average
 

@@ -25,6 +25,7 @@ from redraw.requests import TrainRequest
 from redraw.runs.folder import RunFolder
 from redraw.storage.files import writing_to
 from redraw.train.devices import place_training
+from redraw.train.foresight import demand_foreseeable
 from redraw.uri import Uri
 
 __all__ = ["train_model"]
@@ -46,17 +47,20 @@ def train_model(request: TrainRequest) -> TrainingRun:
 
     Raises:
         UnknownModel: No definition of that name.
-        InvalidDefinition: The definition cannot be drawn or trained.
+        InvalidDefinition: The definition cannot be drawn, or only exports.
         OutputExists: The folder holds something else.
         CheckpointMismatch: The folder, or the warm start, belongs to another model.
         CheckpointNotFound: The catalogue has no checkpoint as the warm start names it, or several.
         ObjectConflict: Another process continues the run, in the same folder of a bucket.
         StorageError: The bucket cannot be used.
-        InvalidRequest: `multi_worker` without a `TF_CONFIG` that names this worker's place.
+        InvalidRequest: What comes after the training cannot be done; or `multi_worker` without a
+            `TF_CONFIG` that names this worker's place.
         WorkerLost: Another worker of the training is gone.
         DiskFull: No space for a checkpoint; the ones before it remain.
     """
     definition = load_definition(request.model)
+    definition.check_trainable()
+    demand_foreseeable(request, definition)
     placing = place_training(request, definition)
     started = time.monotonic()
     with placing.folder(request.out) as folder, writing_to(folder.path):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from redraw.errors import InvalidRequest
 from redraw.records import Check
 
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["PLAN", "PLAN_OF_RECORDINGS", "PlannedCheck"]
+__all__ = ["EVERY_CHECK", "PLAN", "PLAN_OF_RECORDINGS", "PlannedCheck", "demand_checks"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ PLAN = (
     # What the checkpoint itself says.
     PlannedCheck("golden-examples", "answers.parity:check_golden_examples", _SERVED),
     PlannedCheck("held-out-examples", "answers.parity:check_held_out_examples", _SERVED),
+    # What others say, who know nothing of the definition.
+    PlannedCheck("reference-answers", "answers.outside:check_reference_answers", _SERVED),
     PlannedCheck("metric-thresholds", "answers.thresholds:check_thresholds", _SERVED),
     PlannedCheck("live-metrics", "answers.live_metrics:check_live_metrics", _SERVED),
     # After all other requests, for it tells what they have changed.
@@ -88,3 +91,19 @@ PLAN = (
 
 # What is checked of exports whose definition names a recording, before the last check of the plan.
 PLAN_OF_RECORDINGS = (PlannedCheck("recorded-answers", "answers.recorded:check_recorded_answers", _SERVED),)
+# Their names are what a waiver may give.
+EVERY_CHECK = tuple(planned.name for planned in (*PLAN, *PLAN_OF_RECORDINGS))
+
+
+def demand_checks(names: Iterable[str]) -> None:
+    """Demand that each name is that of a check.
+
+    Raises:
+        InvalidRequest: One is not.
+    """
+    for name in names:
+        if name not in EVERY_CHECK:
+            raise InvalidRequest(
+                f"waive: expected the name of a check, one of {', '.join(EVERY_CHECK)}, got {name!r:.100}."
+                " Correct it."
+            )

@@ -17,14 +17,14 @@ from types import TracebackType
 from typing import Self
 
 from redraw.definition.registry import find_fitting
-from redraw.errors import InvalidDefinition, InvalidRequest, MissingDependency, ValidationFailed
+from redraw.errors import InvalidDefinition, MissingDependency, ValidationFailed
 from redraw.records import Check, ExportedModel, ValidationReport
-from redraw.records.report import WAIVABLE_FAILURES
+from redraw.records.report import is_waivable
 from redraw.requests import ValidateRequest
 from redraw.serving import ServingProcess
 from redraw.storage.scratch import scratch_folder
 from redraw.validate.outcome import CannotRun, fail, is_dependent, skip, skip_dependent
-from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck
+from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck, demand_checks
 from redraw.validate.report.terminal import announce_check, announce_dependents, show_report
 from redraw.validate.report.write import check_place, write_report
 from redraw.validate.subject.fetching import fetch_files, read_exported
@@ -32,7 +32,7 @@ from redraw.validate.subject.live_version import find_live_version
 from redraw.validate.subject.standard import Standard
 from redraw.validate.subject.subject import Subject
 
-__all__ = ["Validator", "check_waivers", "examine", "validate_model"]
+__all__ = ["Validator", "examine", "validate_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Validator:
 
     def validate(self, request: ValidateRequest) -> ValidationReport:
         """As `validate_model`."""
-        check_waivers(request.waivers)
+        demand_checks(request.waivers)
         started = time.monotonic()
         exported = read_exported(request)
         check_place(request.report, exported)
@@ -115,6 +115,7 @@ class Validator:
             checkpoint=request.checkpoint or exported.checkpoint,
             live=find_live_version(request.model, request.against, scratch),
             allow_breaking=request.allow_breaking or "",
+            reference_uri=request.reference,
             standard=self._standard(request.model, exported.checkpoint.trained_at),
             serving=self._serving,
             scratch=scratch,
@@ -195,8 +196,7 @@ def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waive
             check = fail(planned.name, str(err))
             if (same := next((one.name for one in before if one.found == check.found), None)) is not None:
                 check = skip_dependent(planned.name, same)
-    waivable = check.status == "not_run" or (check.status == "failed" and check.name in WAIVABLE_FAILURES)
-    waived = waivers.get(planned.name, excused) if waivable else ""
+    waived = waivers.get(planned.name, excused) if is_waivable(check) else ""
     return replace(check, waived=waived, seconds=round(time.monotonic() - started, 3))
 
 
@@ -214,24 +214,6 @@ def _shared(planned: PlannedCheck, subject: Subject) -> Check:
     return check
 
 
-def check_waivers(waivers: dict[str, str]) -> None:
-    """Demand that each names a check.
-
-    Args:
-        waivers: Check to the reason why it may be left undone.
-
-    Raises:
-        InvalidRequest: One names none.
-    """
-    names = [planned.name for planned in (*PLAN, *PLAN_OF_RECORDINGS)]
-    for name in waivers:
-        if name not in names:
-            raise InvalidRequest(
-                f"validate request: waive: expected the name of a check, one of {', '.join(names)},"
-                f" got {name!r}. Correct it."
-            )
-
-
 def _demand_passed(report: ValidationReport, path: str) -> None:
     if report.passed:
         return
@@ -241,5 +223,6 @@ def _demand_passed(report: ValidationReport, path: str) -> None:
     evidence = "; ".join(f"{c.name}: expected {c.expected}, got {c.found}. {c.advice}" for c in failed)
     raise ValidationFailed(
         f"{len(held_up)} of {len(report.checks)} checks of {report.model} failed or were not run:"
-        f" {evidence} Report: {path}"
+        f" {evidence} Report: {path}",
+        report,
     )

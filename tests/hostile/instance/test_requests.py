@@ -20,11 +20,11 @@ pytestmark = pytest.mark.timeout(900)
 
 SECONDS = 500
 DAGS: dict[str, tuple[str, dict[str, object]]] = {
-    "retrain_and_export": ("train", {}),
-    "reexport_checkpoints": ("plan", {"steps": [1]}),
-    "roll_back_model": ("roll_back", {}),
-    "mark_version": ("mark", {"version": 1, "reason": "a"}),
-    "prune_versions": ("prune", {"apply": True, "keep": 0}),
+    "retrain_and_export": ("train", {"model": "mnist"}),
+    "reexport_checkpoints": ("plan", {"model": "mnist", "steps": [1]}),
+    "roll_back_model": ("roll_back", {"model": "mnist", "reason": "a"}),
+    "mark_version": ("mark", {"model": "mnist", "version": 1, "reason": "a"}),
+    "prune_versions": ("prune", {"model": "mnist", "apply": True, "keep": 0}),
 }
 # What a run asks for, and a part of what the task says.
 ELSEWHERE: tuple[tuple[dict[str, object], str], ...] = (
@@ -50,7 +50,7 @@ def test_runs_that_ask_for_what_they_may_not_start_nothing(
     storage = open_storage(embedded_settings.model_bucket)
     before = storage.list()
     asked = [(dag, {**DAGS[dag][1], **more}, says) for dag in DAGS for more, says in ELSEWHERE]
-    asked += [("retrain_and_export", more, says) for more, says in IN_RETRAIN]
+    asked += [("retrain_and_export", {"model": "mnist", **more}, says) for more, says in IN_RETRAIN]
     runs = [(dag, _triggered(airflow_api, dag, conf, until), says) for dag, conf, says in asked]
 
     def ended() -> bool:
@@ -114,7 +114,7 @@ def test_value_beyond_its_bound_is_refused_before_there_is_a_run(
     dag: str, conf: dict[str, object], airflow_api: AirflowApi, until: Callable[..., None]
 ) -> None:
     with pytest.raises(EmbeddedError, match="expected success, got 4"):
-        _triggered(airflow_api, dag, conf, until)
+        _triggered(airflow_api, dag, {**DAGS[dag][1], **conf}, until)
 
 
 @pytest.mark.parametrize(

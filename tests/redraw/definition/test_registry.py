@@ -202,6 +202,24 @@ def test_load_definition_unknown_lists_what_there_is() -> None:
         load_definition("mnits")
 
 
+def test_list_models_reads_schedule_and_owner_without_running_the_file(package: Path) -> None:
+    body = "schedule = '0 3 * * MON'\n    owner: str = 'vision@example.org'\n    1 / 0"
+    (package / "mine.py").write_text(GOOD.format(body=body))
+
+    (mine,) = list_models()
+
+    assert (mine.schedule, mine.owner, mine.problem) == ("0 3 * * MON", "vision@example.org", "")
+
+
+@pytest.mark.parametrize("body", ["schedule = 'a' * 3", "owner = None", f"owner = {'a' * 101!r}"])
+def test_list_models_of_a_schedule_or_owner_that_is_no_plain_text_says_so(package: Path, body: str) -> None:
+    (package / "mine.py").write_text(GOOD.format(body=body))
+
+    (mine,) = list_models()
+
+    assert "expected a text of at most 100 characters, written out, got" in mine.problem
+
+
 def test_load_definition_outside_the_packages_is_not_imported(package: Path) -> None:
     (package / "mine.py").write_text(GOOD.format(body="pass"))
     with pytest.raises(UnknownModel):

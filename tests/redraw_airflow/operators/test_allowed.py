@@ -117,6 +117,7 @@ _NO_PLACES = {
     *("model", "gcp_conn_id", "python", "launcher", "pod", "max_steps", "distribution", "choose", "metric"),
     *("step", "weights", "allow_non_finite", "allow_breaking", "waive", "approval", "make_live", "version"),
     *("signing_key", "public_key", "version_label", "allow_older", "allow_rejected", "reason", "mark"),
+    "waive_reason",
     *("keep", "keep_days", "apply", "steps", "trained_from", "trained_to", "batch_size", "batch_label"),
 }
 
@@ -146,11 +147,43 @@ def test_argument_of_a_run_elsewhere_is_refused_and_the_author_s_own_is_not(
         operator.render_template_fields(cast(Any, values))
 
     with pytest.raises(InvalidRequest, match=f"^{name}: expected a place in "):
-        of_run.demand_allowed_places(cast(Any, values))
-    of_author.demand_allowed_places(cast(Any, values))
+        of_run.take_allowed_arguments(cast(Any, values))
+    of_author.take_allowed_arguments(cast(Any, values))
     # Airflow renders a mapped task's arguments by another way: there each place counts as the run's.
     with pytest.raises(InvalidRequest, match=f"^{name}: expected a place in "):
-        of_author.demand_allowed_places(cast(Any, {"ti": SimpleNamespace(map_index=0)}))
+        of_author.take_allowed_arguments(cast(Any, {"ti": SimpleNamespace(map_index=0)}))
+
+
+@pytest.mark.parametrize("template", ["{{ params.record }}", "{{ params.record | tojson }}"])
+@pytest.mark.parametrize("place", ["/etc/a", "/work/a"])
+def test_record_that_comes_as_text_is_checked_for_where_it_says_it_lies(template: str, place: str) -> None:
+    record = {"record": "ExportedModel", "uri": "/work/b", "checkpoint": {"uri": place}}
+    values: Any = {"params": {"record": record}, "ti": SimpleNamespace(map_index=-1)}
+    operator = ValidateSavedModelOperator(task_id="a", model="mnist", saved_model=template)
+    operator.render_template_fields(values)
+
+    if place == "/work/a":
+        operator.take_allowed_arguments(values)
+        assert operator.saved_model == record
+    else:
+        with pytest.raises(InvalidRequest, match="^saved_model: expected a place in .*, got '/etc/a'"):
+            operator.take_allowed_arguments(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"), [("exports/a", "/work/exports/a"), ("../etc", None), ("100-a0", "100-a0")]
+)
+def test_relative_path_is_one_below_the_work_folder(path: str, taken: str | None) -> None:
+    values: Any = {"params": {"place": path}, "ti": SimpleNamespace(map_index=-1)}
+    operator = ExportSavedModelOperator(task_id="a", model="mnist", checkpoint="{{ params.place }}")
+    operator.render_template_fields(values)
+
+    if taken:
+        operator.take_allowed_arguments(values)
+        assert operator.checkpoint == taken
+    else:
+        with pytest.raises(InvalidRequest, match="^checkpoint: expected a place in"):
+            operator.take_allowed_arguments(values)
 
 
 def _wrapped(text: str, listed: bool) -> Any:

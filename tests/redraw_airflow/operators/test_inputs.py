@@ -7,12 +7,8 @@ import pytest
 from redraw.errors import InvalidName, InvalidRequest
 from redraw_airflow.operators.inputs import (
     TaskFolder,
-    listed_texts,
     optional_choice,
-    optional_integer,
-    optional_text,
     setting,
-    truth,
 )
 from redraw_airflow.settings import MODEL_BUCKET
 
@@ -83,53 +79,6 @@ def test_setting_given_nowhere_fails_and_names_both_ways(monkeypatch: pytest.Mon
         setting("bucket", "", MODEL_BUCKET)
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [(None, None), ("", None), ("None", None), ("12", 12), (7, 7)]
-)
-def test_optional_integer_of_value_or_template_is_a_number_or_none(
-    value: int | str | None, expected: int | None
-) -> None:
-    assert optional_integer("steps", value) == expected
-
-
-def test_optional_integer_of_other_text_fails() -> None:
-    with pytest.raises(InvalidRequest, match="steps: expected a whole number, got 'many'"):
-        optional_integer("steps", "many")
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"), [(True, True), (False, False), ("True", True), ("false", False)]
-)
-def test_truth_of_value_or_template_is_what_it_says(value: bool | str, expected: bool) -> None:
-    assert truth("make_live", value) is expected
-
-
-def test_truth_of_other_text_fails() -> None:
-    with pytest.raises(InvalidRequest, match="make_live: expected true or false, got 'no'"):
-        truth("make_live", "no")
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (None, []),
-        ("", []),
-        ("None", []),
-        (["a=b", " "], ["a=b"]),
-        ("a=b, c and d,e-f=g", ["a=b, c and d", "e-f=g"]),
-        ("a=b\n\n c=d\n", ["a=b", "c=d"]),
-    ],
-)
-def test_listed_texts_of_list_or_text_are_without_blanks(
-    value: list[str] | str | None, expected: list[str]
-) -> None:
-    assert listed_texts(value) == expected
-
-
-def test_optional_text_of_blank_is_none() -> None:
-    assert [optional_text(value) for value in (None, " ", "None", "raw")] == [None, None, None, "raw"]
-
-
-@pytest.mark.parametrize(("value", "asked"), [("default", None), ("", None), (None, None), ("raw", "raw")])
+@pytest.mark.parametrize(("value", "asked"), [("default", None), (None, None), ("raw", "raw")])
 def test_optional_choice_default_is_none(value: str | None, asked: str | None) -> None:
     assert optional_choice(value) == asked

@@ -20,6 +20,7 @@ def asked(mark: str, **more: Any) -> tuple[str, Request]:
         task_id="mark", model="mnist", version="12", mark=mark, bucket="gs://models", **more
     )
     stage, request = operator.asked_stage()
+    operator.take_arguments()
     return stage, request.from_json({"model": "mnist", **operator.request_fields(FOLDER), "by": "ada"})
 
 

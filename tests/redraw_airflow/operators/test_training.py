@@ -41,6 +41,7 @@ def execute(operator: StageOperator, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def fields(operator: StageOperator, context: dict[str, Any]) -> dict[str, Any]:
+    operator.take_arguments()
     return operator.request_fields(TaskFolder(None, "mnist", context["ti"]))
 
 
@@ -286,5 +287,5 @@ def test_prune_given_text_asks_in_numbers_and_does_nothing_by_default(context: d
 def test_prune_for_days_that_are_no_number_fails_and_says_so(context: dict[str, Any]) -> None:
     operator = PruneOperator(task_id="prune", model="mnist", keep_days="a week")
 
-    with pytest.raises(AirflowFailException, match="^keep_days: expected a number, got 'a week'"):
+    with pytest.raises(AirflowFailException, match="^keep_days: expected a number, got str 'a week'"):
         execute(operator, context)

@@ -82,6 +82,7 @@ def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def make_pod(operator: StageOperator, context: dict[str, Any]) -> StagePod:
+    operator.take_arguments()
     fields = operator.request_fields(TaskFolder(None, "mnist", context["ti"]))
     request = operator.request_type.from_json({"model": "mnist", **fields}).to_json()
     return StagePod(stage=operator.stage, request=request, pod=POD, task_id=operator.task_id)

@@ -82,7 +82,7 @@ def test_trigger_logical_date_set_publishes_as_well(
 
 
 def test_watch_run_task_that_fails_gives_its_error_line(airflow_api: AirflowApi) -> None:
-    run = airflow_api.trigger(_DAG, conf={"warm_start": "/nowhere/at/all"})
+    run = airflow_api.trigger(_DAG, conf={"model": "mnist", "warm_start": "/nowhere/at/all"})
 
     with pytest.raises(EmbeddedError, match=r"^task train: .*/nowhere/at/all") as caught:
         watch_run(airflow_api, _DAG, run, Console(quiet=True), _go_on)

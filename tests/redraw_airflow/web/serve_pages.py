@@ -27,6 +27,7 @@ DAGS = (
     "reexport_checkpoints",
     "retrain_and_export",
     "roll_back_model",
+    "validate_and_publish",
 )
 
 

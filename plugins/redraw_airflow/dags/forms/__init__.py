@@ -11,23 +11,31 @@ a form's `check_…` looks at it before the first task does anything.
 
 from __future__ import annotations
 
-from redraw_airflow.dags.forms.fields import check_fields
+from redraw_airflow.dags.forms.fields import check_fields, checked_by
 from redraw_airflow.dags.forms.publishing import mark_form, prune_form, roll_back_form
 from redraw_airflow.dags.forms.reexporting import (
     asks_for_approval,
     check_reexport_choices,
     reexport_form,
 )
-from redraw_airflow.dags.forms.retraining import check_retrain_choices, retrain_form
+from redraw_airflow.dags.forms.retraining import (
+    check_publication,
+    check_retrain_choices,
+    retrain_form,
+    validate_form,
+)
 
 __all__ = [
     "asks_for_approval",
     "check_fields",
+    "check_publication",
     "check_reexport_choices",
     "check_retrain_choices",
+    "checked_by",
     "mark_form",
     "prune_form",
     "reexport_form",
     "retrain_form",
     "roll_back_form",
+    "validate_form",
 ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from redraw.definition.registry import FoundModel, default_model, list_models, list_problems
-from redraw.errors import InvalidDefinition, InvalidSetting, RedrawError
+from redraw.definition.registry import FoundModel, list_models, list_problems
+from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
+from redraw.validate.plan import EVERY_CHECK, demand_checks
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, Place, demand_allowed
+from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.inputs import waivers
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
 if TYPE_CHECKING:
@@ -24,15 +27,20 @@ __all__ = [
     "bucket_field",
     "catalogue_field",
     "check_fields",
+    "checked_by",
+    "known_model_field",
     "model_field",
     "optional_field",
     "reason_field",
+    "check_waivers",
     "waive_field",
+    "waive_reason_field",
     "weights_field",
 ]
 
 
 # How long a text of a run may be, how many lines a list may have, and how large a whole number.
+MODEL_PATTERN = "^[a-z][a-z0-9_]*$"
 MOST_TEXT, MOST_PLACE, MOST_LINES, MOST_NUMBER = 500, 1200, 1000, 2**63 - 1
 _BOUNDS: Mapping[str, Mapping[str, int]] = {
     "string": {"maxLength": MOST_TEXT},
@@ -44,86 +52,132 @@ _BOUNDS: Mapping[str, Mapping[str, int]] = {
 _PLACES: Mapping[str, Sequence[Place]] = {
     "bucket": [BUCKETS],
     "catalogue": [CATALOGUES],
+    "saved_model": [WORK_FOLDERS],
     "warm_start": [CATALOGUES, WORK_FOLDERS],
 }
+
+
+def checked_by(*checks: Callable[[Context], None]) -> Callable[[Context], None]:
+    """The `pre_execute` of a DAG's first task: `check_fields`, then more checks, before anything starts.
+
+    A check raises a `RedrawError`: the task fails by it at once, and leaves it as the XCom `failure`.
+    """
+
+    def check(context: Context) -> None:
+        task = context["task"]
+        stage, model = getattr(task, "stage", task.task_id), str(context["params"].get("model"))
+        with keeping_failure(context, stage, model):
+            for one in (check_fields, *checks):
+                one(context)
+
+    return check
 
 
 def check_fields(context: Context) -> None:
     """Refuse a run that sets what its form does not have, or names a place that is not allowed.
 
-    It is the `pre_execute` of a DAG's first task: nothing has started.
-
     Args:
         context: Airflow's.
 
     Raises:
-        AirflowFailException: The form has no such field, or the place is elsewhere.
+        InvalidRequest: The form has no such field, the place is elsewhere, or no model was chosen.
+        AirflowSkipException: No model was chosen for a schedule.
     """
     fields = context["dag"].params.keys()
     if unknown := sorted(set(context["dag_run"].conf or {}) - set(fields)):
-        raise AirflowFailException(
+        raise InvalidRequest(
             f"conf: expected fields of the form ({', '.join(fields)}), got {', '.join(unknown)!r:.200}."
             " Correct the spelling, or leave them out."
         )
-    try:
-        for name, places in _PLACES.items():
+    if "model" in fields and not context["params"]["model"]:
+        message = "model: expected one of the form, got none. Choose one; a DAG with a schedule names it."
+        if context["dag_run"].run_type.value == "scheduled":
+            raise AirflowSkipException(message)
+        raise InvalidRequest(message)
+    for name, places in _PLACES.items():
+        # What a form does not have depends on no setting of it.
+        if name in fields:
             demand_allowed(name, context["params"].get(name), places)
-    except RedrawError as err:
-        raise AirflowFailException(str(err)) from err
 
 
-def optional_field(kind: str, section: str, title: str, description: str, **more: Any) -> Param:
+def optional_field(kind: str, section: str | None, title: str, description: str, **more: Any) -> Param:
     """A field that may be left empty; `kind` is its type in JSON Schema."""
     more = {**_BOUNDS[kind], **more}
     return Param(None, type=["null", kind], section=section, title=title, description=description, **more)
 
 
 def model_field(
-    section: str, description: str, *, needs_definition: bool = True, only: str | None = None
+    description: str, *, needs_training: bool = False, only: str | None = None, scheduled: bool = False
 ) -> Param:
     """Which model: those that some package defines, each with its own first line.
 
+    Nobody who starts a run gets a model that they did not choose: there is a default if there is one alone.
+
     Args:
-        section: Of the form.
         description: What the model is chosen for.
-        needs_definition: Whether a model whose definition cannot be used may not be chosen.
+        needs_training: Whether a model that only exports may not be chosen.
         only: The one model to offer; None: all.
+        scheduled: Whether a schedule starts runs too, which need a value of every field.
 
     Raises:
         InvalidDefinition: There is no model to choose.
     """
     models = {model.name: model for model in list_models() if only in (None, model.name)}
-    names = [name for name, model in models.items() if not (needs_definition and model.problem)]
+    names = [
+        name for name, model in models.items() if not model.problem and (model.trains or not needs_training)
+    ]
     if not names:
         problems = [*list_problems(), *(model.problem for model in models.values())]
         raise InvalidDefinition(
             " ".join(
                 (
-                    "models: expected at least one definition that can be used, found none. Install a"
-                    " package that announces one, or name it in REDRAW_MODELS.",
+                    "models: expected at least one definition that can be"
+                    f" {'trained' if needs_training else 'used'}, found none.",
+                    "Install a package that announces one, or name it in REDRAW_MODELS.",
                     *problems,
                 )
             )
         )
+    wording: dict[str, Any] = {
+        "title": "Model",
+        "values_display": {name: f"{name}: {models[name].summary}" for name in names},
+        "description_md": f"{description}\n\n{_described(models.values())}",
+    }
+    if len(names) == 1:
+        return Param(names[0], type="string", enum=names, **wording)
+    if scheduled:
+        return Param(None, type=["null", "string"], enum=[None, *names], **wording)
+    return Param(type="string", enum=names, **wording)
+
+
+def known_model_field(description: str) -> Param:
+    """Which model, of those that some package defines or that the bucket alone knows.
+
+    It depends on no definition: what is published can be changed whatever is broken.
+    """
+    models = {model.name: model for model in list_models()}
     return Param(
-        default_model(names),
         type="string",
-        section=section,
+        pattern=MODEL_PATTERN,
+        maxLength=63,
         title="Model",
-        enum=names,
-        values_display={name: f"{name}: {models[name].summary}" for name in names},
-        description_md=f"{description}\n\n{_described(models)}",
+        examples=list(models),
+        values_display={name: f"{name}: {model.summary}" for name, model in models.items()},
+        description_md=f"{description}\n\n{_described(models.values())}",
     )
 
 
-def _described(models: dict[str, FoundModel]) -> str:
-    """What the definitions say of themselves that a run's choices depend on."""
-    return "\n".join(f"- {name}: {_describe(model)}" for name, model in models.items())
+def _described(models: Iterable[FoundModel]) -> str:
+    """What the definitions say of themselves that a run's choices depend on; and what cannot be read."""
+    lines = [f"- {model.name}: {_describe(model)}" for model in models]
+    return "\n".join([*lines, *(f"- {problem}" for problem in list_problems())])
 
 
 def _describe(model: FoundModel) -> str:
     if model.problem:
         return f"cannot be used: {model.problem}"
+    if not model.trains:
+        return "only exports, for it has no data to be trained on: see reexport_checkpoints"
     bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
     return bounds + (
         "; someone other than the requester has to approve publication"
@@ -134,18 +188,16 @@ def _describe(model: FoundModel) -> str:
     )
 
 
-def reason_field(section: str, where: str) -> Param:
+def reason_field(where: str) -> Param:
     """Why: a line that nobody may leave empty.
 
     Args:
-        section: Of the form.
         where: Where the reason is kept.
     """
     return Param(
         type="string",
         pattern="[^ ]",
         maxLength=MOST_TEXT,
-        section=section,
         title="Reason",
         description=f"Why; it is kept in {where}.",
     )
@@ -214,14 +266,38 @@ def weights_field(section: str) -> Param:
 
 
 def waive_field(section: str) -> Param:
-    """The checks that may be left undone."""
+    """The checks that may be left undone: chosen from a list, or CHECK=REASON by an API call."""
     return Param(
         [],
         type=["null", "array"],
-        items={"type": "string", "pattern": "^[a-z-]+=.*[^ ].*$", "maxLength": MOST_TEXT},
+        items={"type": "string", "pattern": "^[a-z-]+(=.*[^ ].*)?$", "maxLength": MOST_TEXT},
         maxItems=MOST_LINES,
         section=section,
         title="Waive checks",
-        description="CHECK=REASON, one a line: publish although the check cannot be run. Of checks that"
-        " fail only file-configuration can be waived. For example: warm-up=the examples need a GPU",
+        examples=sorted(EVERY_CHECK),
+        description="The checks that may be left undone if they cannot be run; of checks that fail only"
+        " file-configuration and reference-answers can be waived. Say why below.",
     )
+
+
+def waive_reason_field(section: str) -> Param:
+    """Why the chosen checks may be left undone."""
+    return optional_field(
+        "string",
+        section,
+        "Why they may be left undone",
+        "Needed if a check is chosen above; kept in the report.",
+    )
+
+
+def check_waivers(context: Context) -> None:
+    """Refuse waivers that name no check, or give no reason.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        InvalidRequest: A waiver is wrong.
+    """
+    params = context["params"]
+    demand_checks(text.partition("=")[0].strip() for text in waivers(params["waive"], params["waive_reason"]))

@@ -7,7 +7,7 @@ from airflow.sdk import Param
 from redraw_airflow.dags.forms.fields import (
     MOST_NUMBER,
     bucket_field,
-    model_field,
+    known_model_field,
     optional_field,
     reason_field,
 )
@@ -23,35 +23,32 @@ def roll_back_form() -> dict[str, Param]:
     """The parameters of a run that makes a version live that was live before.
 
     Returns:
-        Name to parameter, in the order of the form.
-
-    Raises:
-        InvalidDefinition: As `retrain_form`.
+        Name to parameter, in the order of the form; a model and a reason have to be given.
     """
     return {
-        "model": model_field("Roll back", "Whose live version changes.", needs_definition=False),
+        "model": known_model_field("Whose live version changes."),
         "version": optional_field(
             "integer",
-            "Roll back",
+            None,
             "Version",
             "Which version to make live, such as 2026010203040500. Empty: the one that was live before."
             f" {_WHERE_TO_FIND}",
             minimum=1,
         ),
-        "reason": optional_field("string", "Roll back", "Reason", f"Why; it is kept in {_HISTORY}."),
+        "reason": reason_field(_HISTORY),
         "allow_older": optional_field(
             "string",
-            "Roll back",
+            "Exceptions",
             "Why older weights may be live",
             "Needed where a version is named that was trained before the live one.",
         ),
         "allow_rejected": optional_field(
             "string",
-            "Roll back",
+            "Exceptions",
             "Why a rejected version may be live again",
             "Needed where a version is named that somebody rolled back from.",
         ),
-        "bucket": bucket_field("Roll back"),
+        "bucket": bucket_field("Where"),
     }
 
 
@@ -59,25 +56,20 @@ def mark_form() -> dict[str, Param]:
     """The parameters of a run that marks a version, or takes a mark away.
 
     Returns:
-        Name to parameter, in the order of the form; a version and a reason have to be given.
-
-    Raises:
-        InvalidDefinition: As `retrain_form`.
+        Name to parameter, in the order of the form; a model, a version and a reason have to be given.
     """
     return {
-        "model": model_field("Mark", "Whose version is marked.", needs_definition=False),
+        "model": known_model_field("Whose version is marked."),
         "version": Param(
             type="integer",
             minimum=1,
             maximum=MOST_NUMBER,
-            section="Mark",
             title="Version",
             description=f"Which version, such as 2026010203040500. {_WHERE_TO_FIND}",
         ),
         "mark": Param(
             "canary",
             type="string",
-            section="Mark",
             title="What to do",
             enum=["canary", "uncanary", "pin", "unpin"],
             values_display={
@@ -87,8 +79,8 @@ def mark_form() -> dict[str, Param]:
                 "unpin": "take the pin away",
             },
         ),
-        "reason": reason_field("Mark", _HISTORY),
-        "bucket": bucket_field("Mark"),
+        "reason": reason_field(_HISTORY),
+        "bucket": bucket_field("Where"),
     }
 
 
@@ -96,26 +88,22 @@ def prune_form() -> dict[str, Param]:
     """The parameters of a run that removes old versions, or lists them.
 
     Returns:
-        Name to parameter, in the order of the form; without `apply` a run only lists.
-
-    Raises:
-        InvalidDefinition: As `retrain_form`.
+        Name to parameter, in the order of the form; a model has to be given. Without `apply` a run lists.
     """
     return {
-        "model": model_field("Prune", "Whose old versions go.", needs_definition=False),
+        "model": known_model_field("Whose old versions go."),
         "keep": Param(
             10,
             type=["null", "integer"],
             minimum=0,
             maximum=MOST_NUMBER,
-            section="Prune",
             title="Versions to keep",
             description="How many of the newest weights stay. What is live, was live before, is labelled or"
             " pinned stays anyway. Empty: the days alone say what goes.",
         ),
         "keep_days": optional_field(
             "number",
-            "Prune",
+            None,
             "Days to keep",
             "For how many days after its push a version stays, whatever the number above says.",
             minimum=0,
@@ -123,9 +111,8 @@ def prune_form() -> dict[str, Param]:
         "apply": Param(
             False,
             type="boolean",
-            section="Prune",
             title="Remove them",
             description="Otherwise the run lists what would go, as its XCom. Removed files do not come back.",
         ),
-        "bucket": bucket_field("Prune"),
+        "bucket": bucket_field("Where"),
     }

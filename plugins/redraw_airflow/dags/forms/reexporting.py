@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.definition.registry import list_models
+from redraw.errors import InvalidRequest
 from redraw_airflow.dags.forms.fields import (
     MOST_LINES,
     MOST_NUMBER,
     approval_hours_field,
     bucket_field,
     catalogue_field,
+    check_waivers,
     model_field,
     optional_field,
     waive_field,
+    waive_reason_field,
     weights_field,
 )
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["asks_for_approval", "check_reexport_choices", "reexport_form"]
 
+# A step as an API call gives it, and as a line of the form.
+_STEP_NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
+_STEP_TEXT = {"type": "string", "pattern": "^ *[0-9]{1,18} *$", "maxLength": 40}
 _BY_HAND = " A scheduled or backfilled run takes those of its data interval."
 
 
@@ -41,20 +46,21 @@ def reexport_form(model: str | None = None) -> dict[str, Param]:
         InvalidDefinition: As `retrain_form`.
     """
     return {
-        "model": model_field("Checkpoints", "Whose checkpoints are exported again.", only=model),
+        "model": model_field("Whose checkpoints are exported again.", only=model, scheduled=True),
         **_which_checkpoints(),
-        "catalogue": catalogue_field("Checkpoints"),
+        "catalogue": catalogue_field("Catalogue"),
         "batch_size": Param(
             50,
             type="integer",
             minimum=1,
             maximum=MOST_NUMBER,
-            section="Checkpoints",
+            section="Catalogue",
             title="Batch",
             description="How many checkpoints one task does, in one process.",
         ),
         "weights": weights_field("Export"),
         "waive": waive_field("Validation"),
+        "waive_reason": waive_reason_field("Validation"),
         "bucket": bucket_field("Publication"),
         **({"approval_hours": approval_hours_field("Publication")} if asks_for_approval(model) else {}),
     }
@@ -66,17 +72,18 @@ def asks_for_approval(model: str | None = None) -> bool:
 
 
 def check_reexport_choices(context: Context) -> None:
-    """Refuse days that do not go together, before the catalogue is read; a task's `pre_execute`.
+    """Refuse days that do not go together, before the catalogue is read.
 
     Args:
         context: Airflow's.
 
     Raises:
-        AirflowFailException: The days hold none.
+        InvalidRequest: The days hold none.
     """
+    check_waivers(context)
     start, end = context["params"]["trained_from"], context["params"]["trained_to"]
     if start and end and start >= end:
-        raise AirflowFailException(
+        raise InvalidRequest(
             f"trained_to: expected a day after {start}, the first one, got {end}. It is the day after the"
             " last one: correct it."
         )
@@ -87,18 +94,18 @@ def _which_checkpoints() -> dict[str, Param]:
         "steps": Param(
             [],
             type=["null", "array"],
-            items={"type": "integer", "minimum": 0, "maximum": MOST_NUMBER},
+            # The form sends text, a line each, unless the type of the items is something else.
+            items={"anyOf": [_STEP_NUMBER, _STEP_TEXT]},
             maxItems=MOST_LINES,
-            section="Checkpoints",
             title="Steps",
             description="The steps, one a line, such as 1000. Empty: all.",
         ),
         "trained_from": optional_field(
-            "string", "Checkpoints", "Trained from", f"The first day, in UTC.{_BY_HAND}", format="date"
+            "string", None, "Trained from", f"The first day, in UTC.{_BY_HAND}", format="date"
         ),
         "trained_to": optional_field(
             "string",
-            "Checkpoints",
+            None,
             "Trained before",
             f"The day after the last one, in UTC.{_BY_HAND}",
             format="date",

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.definition.registry import list_models
-from redraw.errors import RedrawError
+from redraw.errors import InvalidRequest
 from redraw_airflow.dags.forms.fields import (
     MOST_PLACE,
     approval_hours_field,
     bucket_field,
     catalogue_field,
+    check_waivers,
     model_field,
     optional_field,
     waive_field,
+    waive_reason_field,
     weights_field,
 )
 from redraw_airflow.operators.approval import approval_wanted
@@ -24,21 +25,29 @@ from redraw_airflow.operators.approval import approval_wanted
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["check_retrain_choices", "retrain_form"]
+__all__ = ["check_publication", "check_retrain_choices", "retrain_form", "validate_form"]
 
 
-def retrain_form(model: str | None = None) -> dict[str, Param]:
+def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[str, Param]:
     """The parameters of a run that trains a model and publishes it.
 
     Args:
         model: The only model to offer; None: all that can be used.
+        scheduled: Whether a schedule starts runs too.
 
     Returns:
         Name to parameter, in the order of the form.
 
     Raises:
         InvalidDefinition: There is no model to choose.
+        InvalidRequest: A schedule would have to choose one of several.
     """
+    offered = [found.name for found in list_models() if found.trains and model in (None, found.name)]
+    if scheduled and len(offered) > 1:
+        raise InvalidRequest(
+            f"schedule: expected the model that it trains, one of {', '.join(offered)}, got none. Name it:"
+            " retrain_and_export(model=…, schedule=…)."
+        )
     return {
         **_training(model),
         **_checkpoint(),
@@ -48,43 +57,78 @@ def retrain_form(model: str | None = None) -> dict[str, Param]:
     }
 
 
-def check_retrain_choices(context: Context) -> None:
-    """Refuse choices that do not go together, before anything is trained; a task's `pre_execute`.
+def validate_form() -> dict[str, Param]:
+    """The parameters of a run that validates an export again and publishes it.
+
+    Returns:
+        Name to parameter, in the order of the form; an export has to be named.
+
+    Raises:
+        InvalidDefinition: As `retrain_form`.
+    """
+    return {
+        "model": model_field("Whose export is validated."),
+        "saved_model": Param(
+            type="string",
+            pattern="[^ ]",
+            maxLength=MOST_PLACE,
+            title="Export",
+            description="Its folder in the work folder. The tab Redraw of a failed run fills this in.",
+        ),
+        **_validation(),
+        **_publication(),
+    }
+
+
+def check_publication(context: Context) -> None:
+    """Refuse waivers that name no check, and no approval where the definition asks for it.
 
     Args:
         context: Airflow's.
 
     Raises:
-        AirflowFailException: The best checkpoint by no metric, or that of no step; no approval where the
+        InvalidRequest: A choice is wrong.
+    """
+    check_waivers(context)
+    approval_wanted(context["params"]["approval"], context["params"]["model"])
+
+
+def check_retrain_choices(context: Context) -> None:
+    """Refuse choices that do not go together, before anything is trained.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        InvalidRequest: The best checkpoint by no metric, or that of no step; no approval where the
             definition asks for it.
     """
     params = context["params"]
     chosen = params["checkpoint"]
     for choice, field in (("best", "metric"), ("step", "step")):
         if chosen == choice and params[field] in (None, ""):
-            raise AirflowFailException(
+            raise InvalidRequest(
                 f"{field}: expected a value with checkpoint={choice!r}, got none. Fill in the field"
                 f" {field!r} of the form, or choose another checkpoint."
             )
-    try:
-        approval_wanted(params["approval"], params["model"])
-    except RedrawError as err:
-        raise AirflowFailException(str(err)) from err
+    check_publication(context)
 
 
 def _training(model: str | None) -> dict[str, Param]:
     return {
-        "model": model_field("Training", "The definition that draws every graph of the model.", only=model),
+        "model": model_field(
+            "The definition that draws every graph of the model.", needs_training=True, only=model
+        ),
         "steps": optional_field(
             "integer",
-            "Training",
+            None,
             "Steps",
             "Batches to train on. Empty: as many as the definition says.",
             minimum=1,
         ),
         "warm_start": optional_field(
             "string",
-            "Training",
+            None,
             "Warm start",
             "A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
             " in the catalogue, such as 1000 or 1000-1e70157915e5. Empty: train from scratch.",
@@ -93,7 +137,6 @@ def _training(model: str | None) -> dict[str, Param]:
         "distribution": Param(
             "default",
             type="string",
-            section="Training",
             title="Devices",
             enum=["default", "none", "mirrored", "multi_worker"],
             values_display={
@@ -147,6 +190,7 @@ def _validation() -> dict[str, Param]:
             " The release records it.",
         ),
         "waive": waive_field("Validation"),
+        "waive_reason": waive_reason_field("Validation"),
     }
 
 

@@ -1,14 +1,32 @@
-"""Redraw's tab on a run and on a task of one: what it trained, exported, found and published."""
+"""Redraw's tab on a run and on a task of one: why it failed, and what it trained, exported and published."""
 
 # No postponed annotations: FastAPI reads them as they stand here.
 
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
+from redraw.errors import VersionNotFound
+from redraw.names import ModelName
+from redraw.records import ExportedModel, ValidationReport
+from redraw.uri import Uri
+from redraw_airflow.urls import ledger_place
 from redraw_airflow.web.compat import SessionDep
 from redraw_airflow.web.pages import show_page
-from redraw_airflow.web.views.run_records import TaskPlace, find_records, find_states
+from redraw_airflow.web.routes.attachments import ATTACHMENTS, Theme, harmless, in_theme
+from redraw_airflow.web.routes.versions import LedgerQuery
+from redraw_airflow.web.server.run_files import read_run_file
+from redraw_airflow.web.views.attachments import PARSED_BYTES, Kept
+from redraw_airflow.web.views.failed_tasks import describe_failures
+from redraw_airflow.web.views.ledger_rows import find_rows, read_ledger
+from redraw_airflow.web.views.run_records import (
+    TaskPlace,
+    find_conf,
+    find_failures,
+    find_records,
+    find_states,
+)
 
 __all__ = ["router"]
 
@@ -20,6 +38,18 @@ _NO_INDEX = "{MAP_INDEX}"
 MapIndex = Annotated[str, Path(pattern=r"^(-1|[0-9]{1,9}|\{MAP_INDEX\})$")]
 
 
+def _task(dag_id: str, run_id: str, task_id: str, map_index: MapIndex) -> TaskPlace:
+    number = -1 if map_index == _NO_INDEX else int(map_index)
+    return TaskPlace(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=number)
+
+
+def _task_of_all(dag_id: str, run_id: str, task_id: str) -> TaskPlace:
+    return TaskPlace(dag_id=dag_id, run_id=run_id, task_id=task_id)
+
+
+TaskDep = Annotated[TaskPlace, Depends(_task)]
+
+
 @router.get("")
 def show_run(request: Request, session: SessionDep, dag_id: str, run_id: str) -> Response:
     """What a run has left, a card a task."""
@@ -27,29 +57,72 @@ def show_run(request: Request, session: SessionDep, dag_id: str, run_id: str) ->
 
 
 @router.get("/{task_id}")
-def show_task(request: Request, session: SessionDep, dag_id: str, run_id: str, task_id: str) -> Response:
+def show_task(
+    request: Request, session: SessionDep, place: Annotated[TaskPlace, Depends(_task_of_all)]
+) -> Response:
     """What a task has left, in full."""
-    place = TaskPlace(dag_id=dag_id, run_id=run_id, task_id=task_id)
     return _shown(request, session, "task.html", place)
 
 
 @router.get("/{task_id}/{map_index}")
-def show_mapped_task(
-    request: Request, session: SessionDep, dag_id: str, run_id: str, task_id: str, map_index: MapIndex
-) -> Response:
+def show_mapped_task(request: Request, session: SessionDep, place: TaskDep) -> Response:
     """The same of one of a mapped task's."""
-    number = -1 if map_index == _NO_INDEX else int(map_index)
-    place = TaskPlace(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=number)
     return _shown(request, session, "task.html", place)
+
+
+@router.get("/{task_id}/{map_index}/attachments/{name}")
+def show_attachment(session: SessionDep, place: TaskDep, name: str, theme: Theme | None = None) -> Response:
+    """A file that a validation has left, published or not."""
+    for found in find_records(session, place):
+        record = found.record
+        if isinstance(record, ValidationReport) and name in ATTACHMENTS and name in record.attachments:
+            content = read_run_file(record.attachments[name], record.model, place.dag_id, place.run_id)
+            return harmless(in_theme(content, theme) if theme else content, name)
+    raise VersionNotFound(f"{name!r:.100}: expected a file that this task has left, got none. See its tab.")
+
+
+@router.get("/{task_id}/{map_index}/ledger")
+def show_ledger(
+    request: Request, session: SessionDep, place: TaskDep, query: Annotated[LedgerQuery, Depends()]
+) -> Response:
+    """The restore ledger of an export, published or not."""
+    exports = (found.record for found in find_records(session, place))
+    record = next((record for record in exports if isinstance(record, ExportedModel)), None)
+    if record is None:
+        raise VersionNotFound("ledger: expected a task that exported, got another. See the run's tab.")
+    content = read_run_file(record.ledger_uri, record.model, place.dag_id, place.run_id, PARSED_BYTES)
+    return show_page(
+        request,
+        "run_ledger.html",
+        record=record,
+        ledger=Kept(content=find_rows(read_ledger(content), query.text, query.fate, query.page)),
+        ledger_address=ledger_place(place.dag_id, place.run_id, place.task_id or "", place.map_index),
+        query=query,
+    )
 
 
 def _shown(request: Request, session: SessionDep, template: str, place: TaskPlace) -> Response:
     states = find_states(session, place)
+    left = find_failures(session, place)
+    records = find_records(session, place)
+
+    def read_file(model: ModelName, uri: Uri) -> bytes:
+        return read_run_file(uri, model, place.dag_id, place.run_id, PARSED_BYTES)
+
+    # What failed may be explained by what another task has left.
+    around = find_records(session, replace(place, task_id=None)) if place.task_id and left else records
     return show_page(
         request,
         template,
         place=place,
-        records=find_records(session, place),
+        records=records,
         states=states,
-        failed=[task for task, state in states.items() if state == "failed"],
+        failures=describe_failures(
+            place,
+            states,
+            left,
+            around,
+            find_conf(session, place),
+            read_file,
+        ),
     )

@@ -28,6 +28,7 @@ __all__ = [
     "SameSiteOnly",
     "acting_user",
     "keep_user",
+    "may_clear",
     "may_publish",
     "may_run",
     "offers_trials",
@@ -77,6 +78,12 @@ def may_run(request: Request, dag_id: str) -> bool:
     if user is None or not dag_exists(dag_id):
         return False
     return is_allowed(user, "POST", dag_id, DagAccessEntity.RUN)
+
+
+def may_clear(request: Request, dag_id: str) -> bool:
+    """Whether who asks may have the tasks of a DAG's runs run again."""
+    user = getattr(request.state, "redraw_user", None)
+    return user is not None and is_allowed(user, "PUT", dag_id, DagAccessEntity.TASK_INSTANCE)
 
 
 def may_publish(request: Request) -> bool:

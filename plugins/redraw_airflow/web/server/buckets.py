@@ -12,7 +12,7 @@ from cachetools import TTLCache, cachedmethod
 from fastapi import Depends
 
 from redraw.checkpoint.catalogue.count import Count, count_checkpoints
-from redraw.errors import InvalidRequest
+from redraw.errors import InvalidSetting
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.storage.credentials import provide_credentials
@@ -51,13 +51,12 @@ def model_browser() -> Browser:
     """The browser of the bucket that `REDRAW_MODEL_BUCKET` names, as a dependency of the routes.
 
     Raises:
-        InvalidRequest: The API server has no such setting.
-        InvalidSetting: It is no URI of a bucket.
+        InvalidSetting: The API server has no such setting, or it is no URI of a bucket.
         StorageForbidden: There are no credentials for the bucket.
     """
     bucket = MODEL_BUCKET.read()
     if not bucket:
-        raise InvalidRequest(
+        raise InvalidSetting(
             f"{MODEL_BUCKET.variable}: expected gs://BUCKET in the API server's environment, or option"
             f" {MODEL_BUCKET.name} of [redraw] in Airflow's configuration, got none. Set one of them."
         )

@@ -46,6 +46,7 @@
     const conf = JSON.parse(form.dataset.conf);
     for (const field of form.querySelectorAll("[data-kind]")) {
       if (field.dataset.kind === "boolean") conf[field.name] = field.checked;
+      else if (field.dataset.kind === "listed") conf[field.name] = conf[field.name].concat(field.checked ? field.value : []);
       else conf[field.name] = field.value === "" ? null : Number(field.value);
     }
     for (const name of form.dataset.reasons.split(" ").filter(Boolean)) conf[name] = reason;
@@ -86,9 +87,20 @@
     return reasons.filter(Boolean).at(-1) || "The run failed, and says why in its log.";
   }
 
+  // The same run goes on: the page shows how, once it is loaded again.
+  async function resume(form) {
+    await ask(form, `${dagPath(form)}/clearTaskInstances`, JSON.parse(form.dataset.cleared));
+    say(form, "good", "It runs again.");
+    await pause();
+    window.location.reload();
+  }
+
   async function act(form) {
+    if (form.dataset.cleared) return resume(form);
     const reason = form.querySelector("[data-reason]").value.trim();
     if (!reason) return say(form, "bad", "Say why.");
+    const ticks = [...form.querySelectorAll("[data-kind=listed]")];
+    if (ticks.length && !ticks.some((field) => field.checked)) return say(form, "bad", "Tick at least one.");
     const dag = await ask(form, dagPath(form));
     if (dag.is_paused) {
       const link = { path: `dags/${form.dataset.dag}`, text: "Open it to unpause it" };
@@ -97,6 +109,10 @@
     const conf = confOf(form, reason);
     say(form, "", "Asking Airflow for the run.");
     const run = await ask(form, `${dagPath(form)}/dagRuns`, { logical_date: null, conf, note: reason });
+    if ("unwatched" in form.dataset) {
+      const way = { path: `dags/${form.dataset.dag}/runs/${encodeURIComponent(run.dag_run_id)}`, text: "See the run" };
+      return say(form, "good", "The run is started.", way);
+    }
     const { state, link, path } = await finished(form, run.dag_run_id);
     if (state === "failed") return say(form, "bad", await failureOf(form, path), link);
     if (conf.apply === false) return say(form, "good", await listed(form, path), link);

@@ -18,7 +18,7 @@ from redraw.records import LivePointer, Release
 from redraw.settings import Setting
 from redraw_airflow.settings import MARK_DAG, PRUNE_DAG, REEXPORT_DAG, ROLL_BACK_DAG
 
-__all__ = ["Action", "Field", "possible_actions"]
+__all__ = ["Action", "Field", "configured_dag", "possible_actions"]
 
 _logger = logging.getLogger(__name__)
 
@@ -30,15 +30,15 @@ class Field:
     Attributes:
         name: The parameter's name.
         label: What it is called.
-        kind: What may be entered.
+        kind: What may be entered; of a `listed` one, which is ticked, the value joins those of its name.
         value: What it says until somebody changes it.
         least: The smallest number.
     """
 
     name: str
     label: str
-    kind: Literal["integer", "number", "boolean"]
-    value: int | None = None
+    kind: Literal["integer", "number", "boolean", "listed"]
+    value: int | str | None = None
     least: int = 0
 
 
@@ -56,6 +56,8 @@ class Action:
         reasons: The parameters that take the reason; it is the run's note in any case.
         fields: What else is asked.
         grave: Whether it changes what servers load, or removes something.
+        cleared: Of a run that is resumed instead of a new one: what Airflow is asked to clear.
+        watched: Whether the page waits for the end of the run; otherwise it only leads to it.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Action:
     reasons: tuple[str, ...] = ()
     fields: tuple[Field, ...] = ()
     grave: bool = False
+    cleared: Mapping[str, Any] | None = None
+    watched: bool = True
 
 
 def possible_actions(
@@ -93,7 +97,7 @@ def _is_configured(action: Action) -> bool:
     return bool(action.dag)
 
 
-def _dag(setting: Setting[str]) -> str:
+def configured_dag(setting: Setting[str]) -> str:
     """The DAG of an action; none if its setting has a wrong type, and the page goes without the button."""
     try:
         return setting.read()
@@ -109,7 +113,7 @@ def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
         button="Prune",
         effect="Lists which old versions would go, or removes their files for good. What is live, was live"
         " before, is labelled or pinned stays in any case.",
-        dag=_dag(PRUNE_DAG),
+        dag=configured_dag(PRUNE_DAG),
         task="prune",
         conf={"model": model},
         fields=(
@@ -149,7 +153,7 @@ def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
         button="Roll back",
         effect=f"Servers that follow the live pointer go back from {pointer.version} to {previous}, which was"
         " live before. Nothing is deleted: it can be taken back the same way.",
-        dag=_dag(ROLL_BACK_DAG),
+        dag=configured_dag(ROLL_BACK_DAG),
         task="roll_back",
         # By its number: somebody else may roll back meanwhile, and "the one before" be another one then.
         conf={"model": model, "version": previous},
@@ -169,7 +173,7 @@ def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
         button="Make live",
         effect=f"Version {version} is loaded once to try it, and will{before} for servers that follow the"
         f" live pointer.{older}",
-        dag=_dag(ROLL_BACK_DAG),
+        dag=configured_dag(ROLL_BACK_DAG),
         task="roll_back",
         conf={"model": model, "version": version},
         reasons=reasons,
@@ -197,7 +201,7 @@ def _marking(model: str, version: int, mark: str, button: str, effect: str) -> A
         name=mark,
         button=button,
         effect=effect,
-        dag=_dag(MARK_DAG),
+        dag=configured_dag(MARK_DAG),
         task="mark",
         conf={"model": model, "version": version, "mark": mark},
         reasons=("reason",),
@@ -212,7 +216,7 @@ def _exporting_again(model: str, version: int, release: Release) -> Action:
         button="Export again",
         effect=f"The checkpoint of step {step} is exported again with today's definition, and published as a"
         f" new revision where that differs from {version}. Nothing becomes live.",
-        dag=_dag(REEXPORT_DAG),
+        dag=configured_dag(REEXPORT_DAG),
         task="summary",
         # The catalogue may have this step of other trainings too.
         conf={

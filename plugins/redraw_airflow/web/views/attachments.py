@@ -17,11 +17,11 @@ from redraw.records import Release
 from redraw.records.codec import JsonMismatch, decode_dataclass
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA, check_schema
 
-__all__ = ["Kept", "decode_kept", "read_kept"]
+__all__ = ["PARSED_BYTES", "Kept", "decode_kept", "read_kept"]
 
 T = TypeVar("T")
 # Parsed, JSON takes ten times its bytes of the API server's memory; a ledger of 60,000 variables fits.
-_PARSED_BYTES = 16 << 20
+PARSED_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def read_kept(browser: Browser, release: Release, name: str, read: Callable[[byt
         What it says; nothing where the version was published without it.
     """
     try:
-        content = browser.attachment(release.model, release.version, name, _PARSED_BYTES)
+        content = browser.attachment(release.model, release.version, name, PARSED_BYTES)
         return Kept() if content is None else Kept(content=read(content))
     except (InvalidRecord, ObjectConflict) as err:
         return Kept(problem=str(err))

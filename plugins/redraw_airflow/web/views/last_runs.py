@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from redraw.definition.registry import default_model
 from redraw.records.times import format_time
 from redraw_airflow.settings import PUBLISHING_DAGS
 from redraw_airflow.web.compat import DagRun
@@ -42,9 +41,9 @@ def find_last_runs(session: Session, models: Sequence[str]) -> Mapping[str, Last
 
     Returns:
         Model to run, without the models that never had one. A run without a model in its
-        configuration is one of the form's default.
+        configuration is that of the only one.
     """
-    found = {model: _last_run(session, model, model == default_model(models)) for model in models}
+    found = {model: _last_run(session, model, len(models) == 1) for model in models}
     return {model: run for model, run in found.items() if run is not None}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,13 @@ from redraw.records import (
     TrainingRun,
     ValidationReport,
 )
+from redraw.records.failure import StageFailure
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import PruneReport
-from redraw_airflow.web.compat import TaskInstance, XComModel
+from redraw_airflow.operators.failing import FAILURE_KEY
+from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
 
-__all__ = ["TaskPlace", "TaskRecord", "find_records", "find_states"]
+__all__ = ["TaskPlace", "TaskRecord", "find_conf", "find_failures", "find_records", "find_states"]
 
 _KINDS: Mapping[str, type[Record]] = {
     kind.__name__: kind
@@ -37,9 +39,10 @@ _KINDS: Mapping[str, type[Record]] = {
         LivePointer,
         PruneReport,
         ReexportReport,
+        StageFailure,
     )
 }
-# Where a task leaves its record: what it returns, or, of a reexport that failed, what it found till then.
+# Where a task leaves its record: what it returns, or, if it failed, what it found till then.
 _RETURNED = "return_value"
 _KEYS = ("summary", _RETURNED, "report")
 # A run of thousands of mapped tasks is not read as a whole.
@@ -96,28 +99,46 @@ def find_records(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
     Returns:
         The records, some hundreds at most; none where the run is no run of Redraw's operators.
     """
-    order = case({key: number for number, key in enumerate(_KEYS)}, value=XComModel.key)
-    # As text: what is too large is not read, and Airflow's own reading makes objects of classes it names.
-    whole = cast(XComModel.value, Text)
-    text = case((func.length(whole) <= _MOST_TEXT, whole), else_=None).label("text")
-    query = (
-        select(XComModel.task_id, XComModel.map_index, XComModel.key, text)
-        .where(XComModel.dag_id == place.dag_id, XComModel.run_id == place.run_id)
-        .where(XComModel.key.in_(_KEYS))
-        .order_by(order, XComModel.timestamp, XComModel.map_index)
-        .limit(_BOUND)
-    )
-    if place.task_id is not None:
-        query = query.where(XComModel.task_id == place.task_id, XComModel.map_index == place.map_index)
     found: dict[tuple[str, int], TaskRecord] = {}
     summed_up = False
-    for row in session.execute(query):
+    for row in _rows(session, place, _KEYS):
         record = _read(row)
         if record is None or (summed_up and row.key == "report"):
             continue
         summed_up = summed_up or row.key == "summary"
         found.setdefault((row.task_id, row.map_index), record)
     return tuple(found.values())
+
+
+def find_failures(session: Session, place: TaskPlace) -> Mapping[tuple[str, int], TaskRecord]:
+    """Why tasks failed, as they left it, by task and number; those that were killed left nothing."""
+    records = (_read(row) for row in _rows(session, place, (FAILURE_KEY,)))
+    return {(record.task_id, record.map_index): record for record in records if record is not None}
+
+
+def find_conf(session: Session, place: TaskPlace) -> Mapping[str, Any]:
+    """The parameters that a run was given; none of a run that does not exist."""
+    query = select(DagRun.conf).where(DagRun.dag_id == place.dag_id, DagRun.run_id == place.run_id)
+    conf = session.execute(query).scalar()
+    return conf if isinstance(conf, Mapping) else {}
+
+
+def _rows(session: Session, place: TaskPlace, keys: Sequence[str]) -> Iterator[Any]:
+    """The XComs of these keys, in their order, as text."""
+    order = case({key: number for number, key in enumerate(keys)}, value=XComModel.key)
+    # As text: what is too large is not read, and Airflow's own reading makes objects of classes it names.
+    whole = cast(XComModel.value, Text)
+    text = case((func.length(whole) <= _MOST_TEXT, whole), else_=None).label("text")
+    query = (
+        select(XComModel.task_id, XComModel.map_index, XComModel.key, text)
+        .where(XComModel.dag_id == place.dag_id, XComModel.run_id == place.run_id)
+        .where(XComModel.key.in_(keys))
+        .order_by(order, XComModel.timestamp, XComModel.map_index)
+        .limit(_BOUND)
+    )
+    if place.task_id is not None:
+        query = query.where(XComModel.task_id == place.task_id, XComModel.map_index == place.map_index)
+    yield from session.execute(query)
 
 
 def find_states(session: Session, place: TaskPlace) -> Mapping[tuple[str, int], str]:

@@ -153,6 +153,9 @@ PredictionLog
     PredictLog predict_log = 6
 PredictLog
     PredictRequest request = 1
+    PredictResponse response = 2
+PredictResponse
+    repeated InputEntry outputs = 1
 PredictRequest
     ModelSpec model_spec = 1
     repeated InputEntry inputs = 2

@@ -17,18 +17,30 @@ import google_crc32c
 from redraw.checkpoint.bundle.encoding import MalformedError, mask_crc32c
 from redraw.storage.files import open_regular
 
-__all__ = ["read_records"]
+__all__ = ["is_tf_record", "read_records"]
 
 _HEADER = struct.Struct("<QI")  # the length, and its checksum
 _FOOTER = struct.Struct("<I")  # the checksum of the record
 
 
-def read_records(source: Path | bytes, longest: int | None = None) -> Iterator[bytes]:
+def is_tf_record(path: Path) -> bool:
+    """Whether a file begins as a TFRecord file does: with a length, and the checksum of that."""
+    with open_regular(path) as file:
+        header = file.read(_HEADER.size)
+    return len(header) == _HEADER.size and _HEADER.unpack(header)[1] == mask_crc32c(
+        google_crc32c.value(header[:8])
+    )
+
+
+def read_records(
+    source: Path | bytes, longest: int | None = None, *, refuse_longer: int | None = None
+) -> Iterator[bytes]:
     """The records of a TFRecord file that is not compressed.
 
     Args:
         source: The file, or its content.
         longest: Records of more bytes are skipped, unread.
+        refuse_longer: Records of more bytes are an error.
 
     Yields:
         Each record, after its checksum was seen to hold.
@@ -45,6 +57,8 @@ def read_records(source: Path | bytes, longest: int | None = None) -> Iterator[b
             left -= _HEADER.size + length + _FOOTER.size
             if left < 0:
                 raise MalformedError(f"a record of {length} bytes", f"a file that ends {-left} bytes earlier")
+            if refuse_longer is not None and length > refuse_longer:
+                raise MalformedError(f"a record of at most {refuse_longer} bytes", f"one of {length}")
             if longest is not None and length > longest:
                 file.seek(length + _FOOTER.size, io.SEEK_CUR)
                 continue

@@ -140,6 +140,7 @@ def demand_consistent(storage: Storage, release: Release, claim: Claim) -> str:
         "digest": (release.digest, claim.digest),
         "digest of the manifest": (digest_of(claim.manifest), claim.digest),
         "checkpoint's digest": (release.checkpoint.digest, claim.checkpoint_digest),
+        "proofs": (release.proofs or release.report.proofs, release.report.proofs),
         "checkpoint's model": (release.checkpoint.model, claim.model),
         "report's model": (release.report.model, claim.model),
         "size": (release.size_bytes, sum(entry.size for entry in claim.manifest)),

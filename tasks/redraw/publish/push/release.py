@@ -129,6 +129,7 @@ def _release_of(
         checkpoint=export.checkpoint,
         weights=export.weights,
         report=candidate.report,
+        proofs=candidate.report.proofs,
         previous=read_pointer(storage, claim.model).version,
         pushed_at=now(),
         ledger=export.ledger,

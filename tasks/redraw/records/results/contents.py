@@ -121,6 +121,7 @@ class ModelDescription:
     """A definition that was found: its name, its first docstring line and its signatures.
 
     Attributes:
+        trains: Whether it can be trained; False for one that only exports.
         problem: Why it cannot be used; empty where it can.
     """
 
@@ -128,6 +129,7 @@ class ModelDescription:
     summary: str
     module: str
     signatures: Mapping[str, Signature] = field(default_factory=dict)
+    trains: bool = True
     problem: str = ""
 
 

@@ -52,6 +52,9 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
         from redraw.validate.graph_diff.recorded import read_recorded_step
 
         return _described_graph([read_recorded_step(definition)], (), tuple(definition.inputs))
+    if lacking := definition.lacks("training_data", "evaluation_data", "loss"):
+        why = f"the definition only exports: it has no {', '.join(lacking)}, and so no training graph"
+        raise CannotRun(why, "Add what is missing.", excused=why)
     try:
         batches = definition.training_data()
         features, labels = batches.element_spec

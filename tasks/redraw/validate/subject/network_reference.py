@@ -13,8 +13,15 @@ import tensorflow as tf
 from redraw.definition import Mode, ModelDefinition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import CheckpointMismatch, one_line
-from redraw.export.graph.declared import draw_declared
-from redraw.networks.modules import copy_weights, draw_network, renew_derived_constants, weights_by_name
+from redraw.export.graph.declared import Declarations, draw_declared
+from redraw.export.graph.tracing import trace_signature
+from redraw.networks.modules import (
+    copy_weights,
+    draw_network,
+    layers_of,
+    renew_derived_constants,
+    weights_by_name,
+)
 from redraw.records import WeightsKind
 from redraw.train.evaluate import Evaluator
 from redraw.validate.subject.reference import LedgerTensors
@@ -101,4 +108,12 @@ def _demand_fit(name: str, variable: Any, value: np.ndarray) -> None:
 
 
 def _drawn(definition: ModelDefinition, mode: Mode) -> Any:
-    return draw_declared(lambda declarations: draw_network(definition, mode, declarations.in_force()))
+    def draw(declarations: Declarations) -> Any:
+        network = draw_network(definition, mode, declarations.in_force())
+        if not all(layer.built for layer in layers_of(network)):
+            # What is first called when it is asked would have no variables for the weights.
+            for name, signature in sorted(definition.signatures.items()):
+                trace_signature(definition, network, name, signature, declarations)
+        return network
+
+    return draw_declared(draw)

@@ -33,21 +33,22 @@ def cast_request(inputs: Request, specs: Mapping[str, TensorSpec]) -> Request:
     return cast
 
 
-def generate_request(specs: Mapping[str, TensorSpec]) -> Request:
-    """A request of a few rows with values that most models can answer, the same each time.
+def generate_request(specs: Mapping[str, TensorSpec], rows: int = _ROWS) -> Request:
+    """A request with values that most models can answer, the same each time.
 
     Args:
         specs: Input name to what the signature says of it.
+        rows: How many rows.
 
     Returns:
         Small numbers, short texts; dimensions that are open have a size of their own.
     """
     random = np.random.default_rng(_SEED)
-    return {name: _generated(spec, random) for name, spec in sorted(specs.items())}
+    return {name: _generated(spec, rows, random) for name, spec in sorted(specs.items())}
 
 
-def _generated(spec: TensorSpec, random: np.random.Generator) -> np.ndarray:
-    shape = (_ROWS, *(_OPEN if size is None else size for size in spec.shape[1:]))
+def _generated(spec: TensorSpec, rows: int, random: np.random.Generator) -> np.ndarray:
+    shape = (rows, *(_OPEN if size is None else size for size in spec.shape[1:]))
     dtype = numpy_dtype(spec.dtype) or np.dtype(object)
     if dtype.kind == "O":
         return random.choice(np.array([b"a", b"the", b"1"], object), shape)

@@ -39,9 +39,10 @@ class SessionReference:
             with running_user_code(method_of(definition, f"build({Mode.EVALUATE})")):
                 network = definition.build(Mode.EVALUATE)
             self._drawn = {name: draw_signature(definition, network, name) for name in definition.signatures}
-            with running_user_code(f"{method_of(definition, 'evaluation_data')}, or its graph,"):
-                spec = definition.evaluation_data().element_spec
-                self._evaluated = draw_mode(definition, Mode.EVALUATE, spec)
+            if not definition.lacks("evaluation_data", "loss"):
+                with running_user_code(f"{method_of(definition, 'evaluation_data')}, or its graph,"):
+                    spec = definition.evaluation_data().element_spec
+                    self._evaluated = draw_mode(definition, Mode.EVALUATE, spec)
             self._groups = group_by_saved_name(tf.compat.v1.global_variables())
             start = [tf.compat.v1.tables_initializer(), tf.compat.v1.local_variables_initializer()]
             with running_user_code(f"{method_of(definition, 'graph')}, its tables,"):

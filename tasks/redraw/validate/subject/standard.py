@@ -80,16 +80,17 @@ class Standard:
         from redraw.definition import GoldenExamples
 
         made = {name: GoldenExamples(inputs=request) for name, request in self.generated_requests.items()}
-        return {**made, **self._own_examples}
+        return {**made, **self.own_examples}
 
     @cached_property
     def generated_requests(self) -> Mapping[str, Request]:
         """Signature name to a request, of the signatures for which the definition has no golden examples."""
-        missing = self.definition.signatures.keys() - self._own_examples.keys()
+        missing = self.definition.signatures.keys() - self.own_examples.keys()
         return {name: generate_request(self.definition.signatures[name].inputs) for name in sorted(missing)}
 
     @cached_property
-    def _own_examples(self) -> Mapping[str, GoldenExamples]:
+    def own_examples(self) -> Mapping[str, GoldenExamples]:
+        """Signature name to the golden examples that the definition gives itself."""
         from redraw.definition.examples import read_examples
 
         return read_examples(self.definition, "golden_examples")

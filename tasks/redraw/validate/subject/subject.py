@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from redraw.definition.outside import OutsideReference, near_definition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.records import ExaminedObjects, Release
+from redraw.uri import Uri
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.export_files import ExportFiles
 from redraw.validate.subject.memory import demand_memory, weight_bytes
@@ -61,6 +63,7 @@ class Subject(ExportFiles):
         allow_breaking: Why a breaking change of signatures is wanted; empty where it is not.
         standard: What exports of its model are checked against; it outlives the subject.
         serving: The process that answers as a server does; it outlives the subject as well.
+        reference_uri: The outside reference to compare with, if not the one that the definition names.
         scratch: An empty folder.
         objects: Which were read, of an export that lay in a bucket.
         attachments: File name to text of what checks made to be looked at; it goes next to the report.
@@ -71,6 +74,7 @@ class Subject(ExportFiles):
     standard: Standard
     serving: ServingProcess
     scratch: Path
+    reference_uri: Uri | None = None
     objects: ExaminedObjects | None = None
     attachments: dict[str, str] = field(default_factory=dict)
     # What was begun ahead, by what it is; it may come yet, or have failed.
@@ -165,6 +169,18 @@ class Subject(ExportFiles):
     def _serve(self, folder: Path) -> LoadedModel:
         demand_memory(f"to load {folder}", weight_bytes(folder))
         return self.serving.load(folder, declared=lambda: self.definition.stateful_ops)
+
+    @property
+    def outside(self) -> OutsideReference:
+        """The outside reference, with its full URI; an empty one if none is named."""
+        named = self.definition.reference
+        if self.reference_uri is not None:
+            return replace(named, uri=str(self.reference_uri.absolute()))
+        return replace(named, uri=str(near_definition(self.definition, named.uri))) if named.uri else named
+
+    def load_reference(self, folder: Path) -> LoadedModel:
+        """Load an outside SavedModel as the export is loaded; raises as `served`."""
+        return self._serve(folder)
 
     @cached_property
     def golden_answers(self) -> Answers:

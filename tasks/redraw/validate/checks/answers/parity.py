@@ -43,17 +43,30 @@ def check_golden_examples(subject: Subject) -> Check:
 def check_held_out_examples(subject: Subject) -> Check:
     """The same for requests that training never saw: the check `held-out-examples`."""
     if not subject.held_out_examples:
+        none = bool(subject.definition.lacks("evaluation_data"))
         raise CannotRun(
-            "evaluation features do not match the inputs of any signature",
-            "Give the definition held_out_examples, or waive it: --waive held-out-examples=REASON.",
-            excused="a recording comes without data; recorded-answers asks the recorded graph itself"
-            if subject.standard.is_recorded
-            else "",
+            "the definition has no evaluation data"
+            if none
+            else "evaluation features do not match the inputs of any signature",
+            "Give the definition held_out_examples, golden_examples or a reference, or waive it:"
+            " --waive held-out-examples=REASON.",
+            excused=_other_witness(subject) if none else "",
         )
     return _compared(
         *("held-out-examples", subject, subject.held_out_examples, subject.held_out_answers),
         lambda: subject.held_out_answers_expected,
     )
+
+
+def _other_witness(subject: Subject) -> str:
+    """What else than made-up requests was compared, of a definition without data; empty for nothing."""
+    if subject.standard.is_recorded:
+        return "a recording comes without data; recorded-answers asks the recorded graph itself"
+    if subject.outside.uri:
+        return "the definition only exports; reference-answers compares it with an outside reference"
+    if subject.definition.signatures.keys() <= subject.standard.own_examples.keys():
+        return "the definition only exports; golden-examples compares its own examples of each signature"
+    return ""
 
 
 def _compared(

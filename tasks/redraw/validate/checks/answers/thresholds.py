@@ -66,6 +66,12 @@ def _recorded(subject: Subject) -> Mapping[str, float]:
     missing = set(subject.definition.thresholds) - set(recorded) - set(subject.served_metrics)
     if not missing:
         return recorded
+    if lacking := subject.definition.lacks("evaluation_data", "loss"):
+        raise CannotRun(
+            f"there is no metric {', '.join(sorted(missing))}: the checkpoint came without, and the"
+            f" definition has no {', '.join(lacking)}",
+            "Add it, or take the thresholds out of the definition.",
+        )
     try:
         return {**subject.reference[0].evaluate(), **recorded}
     except CheckpointMismatch as err:

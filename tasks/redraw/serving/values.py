@@ -19,7 +19,7 @@ from redraw.errors import InvalidRequest
 from redraw.records.results import AnsweredTensor
 from redraw.records.signature import Signature, TensorSpec
 
-__all__ = ["decode_inputs", "encode_outputs", "encode_values"]
+__all__ = ["decode_inputs", "decode_tensor", "encode_outputs", "encode_values"]
 
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 # What a page can show and a pipe should carry; a request of fewer rows has a smaller answer.
@@ -46,12 +46,13 @@ def decode_inputs(where: str, signature: Signature, inputs: Mapping[str, Any]) -
             f"{where}: expected the inputs {sorted(signature.inputs)}, got {sorted(inputs)}. Correct them."
         )
     return {
-        name: _decode(f"{where}, input {name!r}", spec, inputs[name])
+        name: decode_tensor(f"{where}, input {name!r}", spec, inputs[name])
         for name, spec in signature.inputs.items()
     }
 
 
-def _decode(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
+def decode_tensor(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
+    """Read one tensor, checked against what is said of it; raises as `decode_inputs`."""
     try:
         given = np.array(value, dtype=object)
     except (ValueError, RecursionError) as err:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from redraw.ask.values import decode_inputs, encode_outputs, encode_values
 from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.errors import InvalidRequest
 from redraw.records.signature import Signature, TensorSpec
+from redraw.serving.values import decode_inputs, encode_outputs, encode_values
 
 _NUMBERS = ["float16", "float32", "float64", "bfloat16", "bool", "int8", "int32", "int64", "uint8", "uint64"]
 

@@ -1,0 +1,66 @@
+"""The DAG that validates an export of an earlier run again, with waivers, and publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import DAG
+
+from redraw_airflow.compat import dag_param
+from redraw_airflow.dags.forms import check_publication, checked_by, validate_form
+from redraw_airflow.dags.retraining import DEFAULTS, add_publishing_tasks
+
+__all__ = ["validate_and_publish"]
+
+_DOC = """### Validate an export again, and publish it.
+
+    validate ─► approve ─► push
+
+For a run whose validation failed by a check that may be waived: its tab **Redraw** has a button that fills in
+the form. Nothing is trained or exported again. The report keeps the waivers and their reason, and what the
+definition asks for is asked for here, too.
+"""
+
+
+def validate_and_publish(
+    dag_id: str = "validate_and_publish",
+    *,
+    default_args: Mapping[str, Any] | None = None,
+    **dag_arguments: Any,
+) -> DAG:
+    """Make the DAG that validates an export again, which a failed run has left, and publishes it.
+
+    Args:
+        dag_id: The DAG's id.
+        default_args: Arguments of its tasks that differ from what it sets.
+        dag_arguments: Other arguments of `airflow.sdk.DAG`.
+
+    Returns:
+        The DAG; a file of the DAGs folder has to hold it in a variable.
+
+    Raises:
+        InvalidDefinition: There is no model to choose.
+
+    Example:
+        >>> dag = validate_and_publish()  # doctest: +SKIP
+    """
+    arguments: dict[str, Any] = {
+        "description": "Validate an export of an earlier run again, with waivers, and publish it",
+        "doc_md": _DOC,
+        "tags": ["redraw", "publication"],
+        # Only a person starts it, who must not find it paused.
+        "is_paused_upon_creation": False,
+        "catchup": False,
+        "max_active_runs": 1,
+        **dag_arguments,
+    }
+    with DAG(
+        dag_id,
+        schedule=arguments.pop("schedule", None),
+        params=validate_form(),
+        default_args={**DEFAULTS, **(default_args or {})},
+        **arguments,
+    ) as dag:
+        add_publishing_tasks(dag, dag_param(dag, "saved_model"), checked_by(check_publication))
+    return dag

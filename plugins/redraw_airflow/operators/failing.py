@@ -1,0 +1,72 @@
+"""A task that fails leaves why: the XCom `failure`, a `StageFailure`, for a branch, a notifier or a page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from redraw.errors import RedrawError, one_line
+from redraw.records.failure import StageFailure
+from redraw_airflow.compat import is_task_timeout
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["FAILURE_KEY", "keeping_failure"]
+
+FAILURE_KEY = "failure"
+
+_logger = logging.getLogger(__name__)
+_LONGEST = 16_000
+
+
+@contextmanager
+def keeping_failure(context: Context, stage: str, model: str) -> Iterator[None]:
+    """Push the XCom `failure` if the block fails; an error of Redraw's ends the task without a retry.
+
+    Args:
+        context: Airflow's.
+        stage: What the task runs.
+        model: The definition's name.
+
+    Raises:
+        AirflowFailException: In place of a `RedrawError`.
+    """
+    try:
+        yield
+    except AirflowSkipException:
+        raise
+    except RedrawError as err:
+        _push(context, stage, model, err)
+        raise AirflowFailException(str(err)) from err
+    except BaseException as err:
+        # A deferral is no failure, and nor is an interrupt.
+        if isinstance(err, Exception) or is_task_timeout(err):
+            _push(context, stage, model, err)
+        raise
+
+
+def _push(context: Context, stage: str, model: str, err: BaseException) -> None:
+    failure = StageFailure(
+        model=model[:1024],
+        stage=stage,
+        error=_name_of(err),
+        message=one_line(err, _LONGEST),
+        retryable=not isinstance(err, AirflowFailException | RedrawError),
+    )
+    try:
+        context["ti"].xcom_push(key=FAILURE_KEY, value=failure.to_json())
+    except Exception:  # the task fails by its own error, whatever becomes of this one
+        _logger.exception("The XCom %s could not be written.", FAILURE_KEY)
+
+
+def _name_of(err: BaseException) -> str:
+    """The name of the error of Redraw that it is, or was raised from; else its own."""
+    found: BaseException | None = err
+    while found is not None and not isinstance(found, RedrawError):
+        found = found.__cause__
+    return type(found or err).__name__

@@ -1,0 +1,172 @@
+"""Sensors: each waits for a record and returns it; `deferrable=True` waits in the triggerer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from redraw.errors import RedrawError, StorageUnavailable
+from redraw_airflow.compat import airflow_configuration
+from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES
+from redraw_airflow.operators.arguments import Kind, integer, required, text
+from redraw_airflow.operators.base import PlacesOperator
+from redraw_airflow.operators.inputs import setting
+from redraw_airflow.sensors.events import look, moment
+from redraw_airflow.sensors.triggers import BucketTrigger
+from redraw_airflow.settings import CHECKPOINTS, DEFAULT_CONNECTION, MODEL_BUCKET
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["CheckpointSensor", "LiveVersionSensor", "NewVersionSensor"]
+
+
+class _BucketSensor(BaseSensorOperator, PlacesOperator):
+    """What the sensors have in common.
+
+    Args:
+        model: The definition's name.
+        gcp_conn_id: The Airflow connection that may read the bucket.
+        deferrable: Whether to wait in the triggerer; by default as Airflow's `[operators]
+            default_deferrable` says.
+        kwargs: As `BaseSensorOperator`: `poke_interval`, `timeout`, `mode`.
+    """
+
+    template_fields: Sequence[str] = ("model", "gcp_conn_id")
+    kinds: ClassVar[Mapping[str, Kind]] = dict.fromkeys(("model", "gcp_conn_id"), required(text))
+    ui_color = "#e8f0fe"
+    event: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        gcp_conn_id: str = DEFAULT_CONNECTION,
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.gcp_conn_id = gcp_conn_id
+        default = airflow_configuration().getboolean("operators", "default_deferrable", fallback=False)
+        self.deferrable = default if deferrable is None else deferrable
+
+    def execute(self, context: Context) -> Any:
+        """Wait.
+
+        Returns:
+            The record, as JSON values; of several the newest.
+
+        Raises:
+            AirflowFailException: An argument is wrong, or the bucket refuses.
+            AirflowSensorTimeout: It did not come within `timeout` seconds.
+            TaskDeferred: It is `deferrable`.
+        """
+        if not self.deferrable:
+            return super().execute(context)
+        found = self.poke(context)
+        if not found.is_done:
+            self.defer(
+                trigger=BucketTrigger(
+                    event=self.event, arguments=self._arguments(), seconds=self.poke_interval
+                ),
+                method_name="take_event",
+                timeout=timedelta(seconds=self.timeout),
+            )
+        return found.xcom_value
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once."""
+        try:
+            self.take_allowed_arguments(context)
+            found = look(self.event, self._arguments())
+        except StorageUnavailable as err:
+            raise AirflowException(str(err)) from err
+        except RedrawError as err:
+            raise AirflowFailException(str(err)) from err
+        return PokeReturnValue(is_done=bool(found), xcom_value=found[-1] if found else None)
+
+    def take_event(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Return the record that the trigger found; raises as `execute`."""
+        if "error" in event:
+            raise AirflowFailException(event["message"])
+        return event["records"][-1]
+
+    def since(self) -> tuple[str, Any]:
+        """The place, and what is known already."""
+        raise NotImplementedError
+
+    def _arguments(self) -> dict[str, Any]:
+        place, after = self.since()
+        return {"model": self.model, "place": place, "after": after, "gcp_conn_id": self.gcp_conn_id}
+
+
+class CheckpointSensor(_BucketSensor):
+    """Wait for a checkpoint in a catalogue.
+
+    Args:
+        catalogue: Folder or `gs://` URI of the catalogue.
+        after: Only weights that were trained after this time, such as `{{ prev_start_date_success }}`; any
+            by default.
+        kwargs: As `_BucketSensor`: `gcp_conn_id`, `deferrable`, and what `BaseSensorOperator` takes.
+
+    Example:
+        >>> CheckpointSensor(
+        ...     task_id="arrived", model="churn", catalogue="gs://checkpoints", deferrable=True
+        ... )  # doctest: +SKIP
+    """
+
+    template_fields = (*_BucketSensor.template_fields, "catalogue", "after")
+    kinds = {**_BucketSensor.kinds, "catalogue": text, "after": moment}
+    places = {"catalogue": [CATALOGUES]}
+    event = "checkpoint"
+
+    def __init__(
+        self, *, catalogue: str | None = None, after: datetime | str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.catalogue = catalogue
+        self.after = after
+
+    def since(self) -> tuple[str, Any]:
+        """The catalogue, and a time."""
+        return setting("catalogue", self.catalogue, CHECKPOINTS), self.after
+
+
+class NewVersionSensor(_BucketSensor):
+    """Wait for a published version.
+
+    Args:
+        bucket: `gs://` URI of the model bucket.
+        after: Only versions above this one; any by default.
+        kwargs: As `CheckpointSensor`.
+    """
+
+    template_fields = (*_BucketSensor.template_fields, "bucket", "after")
+    kinds = {**_BucketSensor.kinds, "bucket": text, "after": integer}
+    places = {"bucket": [BUCKETS]}
+    event = "version"
+
+    def __init__(self, *, bucket: str | None = None, after: int | str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bucket = bucket
+        self.after: Any = after
+
+    def since(self) -> tuple[str, Any]:
+        """The bucket, and a version."""
+        return setting("bucket", self.bucket, MODEL_BUCKET), self.after or 0
+
+
+class LiveVersionSensor(NewVersionSensor):
+    """Wait until another version is live: after a push, or after a roll-back.
+
+    Args:
+        after: The version that is known to be live; by default any live version will do.
+        kwargs: As `NewVersionSensor`.
+    """
+
+    event = "live"

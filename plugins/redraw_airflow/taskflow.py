@@ -1,0 +1,74 @@
+"""The operators as functions that pass records on, as TaskFlow's own tasks do.
+
+    from airflow.sdk import dag
+    from redraw_airflow.taskflow import checkpoint, export, push, train, validate
+
+    @dag
+    def churn():
+        chosen = checkpoint(model="churn", training_run=train(model="churn"))
+        saved_model = export(model="churn", checkpoint=chosen)
+        push(model="churn", saved_model=saved_model, report=validate(model="churn", saved_model=saved_model))
+
+Each makes its operator and gives back the operator's XCom: the stage's record. What a function of `@task`
+returns may be passed to them, a record or a place; `task_id` is the function's name unless it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from redraw_airflow.operators.training import (
+    ApproveReleaseOperator,
+    CheckpointOperator,
+    ExportSavedModelOperator,
+    MarkVersionOperator,
+    PruneOperator,
+    PushModelOperator,
+    ReexportOperator,
+    RollBackOperator,
+    SetLiveOperator,
+    TrainOperator,
+    ValidateSavedModelOperator,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, XComArg
+
+__all__ = [
+    "approve",
+    "checkpoint",
+    "export",
+    "mark",
+    "prune",
+    "push",
+    "reexport",
+    "roll_back",
+    "set_live",
+    "train",
+    "validate",
+]
+
+
+def _function(operator: type[BaseOperator], name: str) -> Callable[..., XComArg]:
+    def make(**arguments: Any) -> XComArg:
+        return operator(**{"task_id": name, **arguments}).output
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = (
+        f"Add a `{operator.__name__}`, with its arguments, to the DAG; gives its XCom: the stage's record."
+    )
+    return make
+
+
+train = _function(TrainOperator, "train")
+checkpoint = _function(CheckpointOperator, "checkpoint")
+export = _function(ExportSavedModelOperator, "export")
+validate = _function(ValidateSavedModelOperator, "validate")
+approve = _function(ApproveReleaseOperator, "approve")
+push = _function(PushModelOperator, "push")
+set_live = _function(SetLiveOperator, "set_live")
+roll_back = _function(RollBackOperator, "roll_back")
+mark = _function(MarkVersionOperator, "mark")
+prune = _function(PruneOperator, "prune")
+reexport = _function(ReexportOperator, "reexport")

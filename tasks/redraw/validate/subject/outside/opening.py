@@ -1,0 +1,138 @@
+"""Open what a definition names as its reference: find out what it is, and fetch it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redraw.definition import OutsideReference
+from redraw.errors import CheckpointNotFound, InvalidName
+from redraw.inspect.saved_model import GRAPH_FILE
+from redraw.names import ModelName
+from redraw.publish.bucket.layout import is_version, release_name
+from redraw.publish.bucket.verified import fetch_verified
+from redraw.storage.opening import download_tree, open_storage
+from redraw.storage.scratch import demand_room
+from redraw.uri import BucketUri, Uri
+from redraw.validate.subject.outside.naming import Exchange, Naming
+from redraw.validate.subject.outside.recorded_requests import Problems, merge_exchanges, read_exchanges
+from redraw.validate.subject.outside.requests import reference_requests
+from redraw.validate.subject.outside.witnesses import GraphWitness, SavedModelWitness, ask_witness
+
+if TYPE_CHECKING:
+    from redraw.validate.subject.subject import Subject
+
+__all__ = ["Opened", "open_reference"]
+
+_GRAPHS = (".meta", ".pbtxt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A reference that was opened.
+
+    Attributes:
+        what: What it is, in words.
+        exchanges: Requests with its answers; they are made as they are asked for.
+        naming: What belongs to what, and what is not compared.
+        problems: What is wrong with it, as far as was asked for.
+    """
+
+    what: str
+    exchanges: Iterator[Exchange]
+    naming: Naming
+    problems: Problems
+
+
+@contextmanager
+def open_reference(subject: Subject, reference: OutsideReference, skipped: set[str]) -> Iterator[Opened]:
+    """Open a reference, as long as it is asked.
+
+    Args:
+        subject: The export that is compared with it.
+        reference: It, with its full URI.
+        skipped: Signatures that are not compared.
+
+    Yields:
+        The reference.
+
+    Raises:
+        CheckpointNotFound: Nothing of the kind is there.
+        CheckpointCorrupt: A SavedModel or a recording is damaged.
+        LoadFailed: A SavedModel is not one, or holds operations that no model may hold.
+        StorageError: The bucket cannot be read.
+    """
+    place, scratch = Uri(reference.uri), subject.scratch / "outside"
+    scratch.mkdir(exist_ok=True)
+    signatures = {name: one for name, one in subject.definition.signatures.items() if name not in skipped}
+    naming, problems = Naming(reference, signatures), Problems()
+    with ExitStack() as stack:
+        if place.name.endswith(_GRAPHS):
+            graph = stack.enter_context(closing(GraphWitness(reference, signatures, scratch)))
+            exchanges = ask_witness(graph, reference_requests(subject, signatures), problems)
+            what = "the recorded graph"
+        elif (folder := _fetch_saved_model(place, scratch)) is not None:
+            model = stack.enter_context(closing(subject.load_reference(folder)))
+            witness = SavedModelWitness(model, naming)
+            exchanges = ask_witness(witness, reference_requests(subject, signatures), problems)
+            what = "the SavedModel"
+        else:
+            recorded = read_exchanges(_fetch_file(place, scratch), naming, problems)
+            exchanges, what = merge_exchanges(recorded), "the recorded requests"
+        yield Opened(what=what, exchanges=exchanges, naming=naming, problems=problems)
+
+
+def _fetch_saved_model(place: Uri, scratch: Path) -> Path | None:
+    """A SavedModel's folder on this machine; None if it is none.
+
+    A published version is demanded to be what was published, as wherever one is loaded.
+    """
+    if not place.is_bucket:
+        return Path(place) if (Path(place) / GRAPH_FILE).exists() else None
+    storage, folder = open_storage(place), scratch / "model"
+    files = storage.list()
+    if not any(item.name == GRAPH_FILE for item in files):
+        return None
+    if (published := _published(place)) is not None:
+        bucket, model, version = published
+        fetch_verified(open_storage(bucket), model, version, folder)
+        return folder
+    demand_room(scratch, sum(item.size for item in files))
+    download_tree(storage, "", folder)
+    return folder
+
+
+def _published(place: Uri) -> tuple[BucketUri, ModelName, int] | None:
+    """Bucket, model and version, if a release record is next to it."""
+    if not is_version(place.name) or not place.parent.key:
+        return None
+    try:
+        bucket, model, version = BucketUri(place.parent.parent), ModelName(place.parent.name), int(place.name)
+    except InvalidName:
+        return None
+    known = open_storage(bucket).stat(release_name(model, version)) is not None
+    return (bucket, model, version) if known else None
+
+
+def _fetch_file(place: Uri, scratch: Path) -> Path:
+    if not place.is_bucket:
+        if not Path(place).is_file():
+            raise _nothing(place)
+        return Path(place)
+    storage = open_storage(place.parent)
+    item = storage.stat(place.name)
+    if item is None:
+        raise _nothing(place)
+    demand_room(scratch, item.size)
+    storage.download(place.name, scratch / "requests")
+    return scratch / "requests"
+
+
+def _nothing(place: Uri) -> CheckpointNotFound:
+    return CheckpointNotFound(
+        f"reference {place}: expected a SavedModel's folder, a .meta or graph.pbtxt, JSON lines or TFRecords,"
+        " got none of these. Correct the URI."
+    )

@@ -1,0 +1,93 @@
+"""What a person sees and does when a run failed. In order: each test goes on where the one before ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from redraw_airflow.standalone.airflow_api import AirflowApi
+from tests.browser.conftest import NARROW, KeepPicture, LogIn
+
+DAG, AGAIN = "retrain_and_export", "validate_and_publish"
+# Its definition sets a threshold for what no evaluation measures.
+MODEL, CHECK = "line_unsure", "metric-thresholds"
+SECONDS = 400
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def _ended(api: AirflowApi, dag: str, run: str, until: Callable[..., None]) -> str:
+    until(lambda: api.dag_run(dag, run).state in {"success", "failed"}, f"the end of {run}", SECONDS, every=1)
+    return api.dag_run(dag, run).state
+
+
+@pytest.fixture(scope="module")
+def failed_run(airflow_api: AirflowApi, until: Callable[..., None]) -> str:
+    """A run whose validation failed, with an XCom that says so."""
+    run = airflow_api.trigger(DAG, conf={"model": MODEL}).run_id
+    assert _ended(airflow_api, DAG, run, until) == "failed"
+    return run
+
+
+def _tab(page: Page, run: str) -> FrameLocator:
+    page.goto(f"/dags/{DAG}/runs/{quote(run, safe='')}/plugin/redraw")
+    return page.frame_locator("iframe")
+
+
+def test_failed_validation_leaves_its_report_for_branches_and_notifiers(
+    airflow_api: AirflowApi, failed_run: str
+) -> None:
+    path = f"dags/{DAG}/dagRuns/{quote(failed_run)}/taskInstances/validate/xcomEntries"
+    report = airflow_api._get(f"{path}/report?deserialize=true")["value"]
+    failure = airflow_api._get(f"{path}/failure?deserialize=true")["value"]
+
+    assert report["passed"] is False
+    assert [check["status"] for check in report["checks"] if check["name"] == CHECK] == ["not_run"]
+    assert (failure["error"], failure["stage"], failure["retryable"]) == (
+        "ValidationFailed",
+        "validate",
+        False,
+    )
+
+
+def test_tab_of_a_failed_run_shows_first_which_check_failed_and_the_graphs(
+    log_in: LogIn, keep_picture: KeepPicture, failed_run: str
+) -> None:
+    for size, dark in ((None, False), (None, True), (NARROW, False)):
+        page = log_in(**({"size": size} if size else {}), dark=dark)
+        frame = _tab(page, failed_run)
+        expect(frame.get_by_role("row", name=CHECK)).to_be_visible()
+        picture = frame.locator(".picture img").nth(int(dark))
+        picture.scroll_into_view_if_needed()
+        expect(picture).to_have_js_property("complete", True)
+        assert picture.evaluate("picture => picture.naturalWidth") > 0
+        assert frame.locator("html").evaluate("page => page.scrollWidth <= page.clientWidth")
+        keep_picture(page, f"failed-{'dark' if dark else 'narrow' if size else 'light'}")
+
+
+def test_viewer_of_a_failed_run_is_offered_no_button(log_in: LogIn, failed_run: str) -> None:
+    frame = _tab(log_in("viewer"), failed_run)
+
+    expect(frame.get_by_role("row", name=CHECK)).to_be_visible()
+    expect(frame.get_by_role("button", name="Run it again")).to_have_count(0)
+
+
+def test_validation_again_with_a_waiver_publishes_without_training(
+    log_in: LogIn, airflow_api: AirflowApi, failed_run: str, until: Callable[..., None]
+) -> None:
+    frame = _tab(log_in(), failed_run)
+    frame.get_by_role("button", name="Validate again with a waiver").first.click()
+    dialog = frame.get_by_role("dialog")
+    dialog.get_by_label(f"Waive {CHECK}").check()
+    dialog.get_by_label("Why").fill("nobody measures it yet")
+    dialog.get_by_role("button", name="Validate again with a waiver").click()
+    expect(dialog.get_by_text("The run is started.")).to_be_visible()
+
+    (run,) = airflow_api._get(f"dags/{AGAIN}/dagRuns?limit=10")["dag_runs"]
+    assert _ended(airflow_api, AGAIN, run["dag_run_id"], until) == "success"
+    release = airflow_api.result(AGAIN, run["dag_run_id"], "push")
+    assert release["report"]["waivers"] == {CHECK: "nobody measures it yet"}
+    assert release["provenance"]["asked_by"] == "admin"
