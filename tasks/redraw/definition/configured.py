@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Never
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from redraw.definition.model import ModelDefinition
-from redraw.definition.parts import GoldenExamples, Mode
+from redraw.definition.parts import Mode
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound, InvalidDefinition
 from redraw.records.json_text import parse_json
 from redraw.storage.opening import read_uri
@@ -80,13 +81,14 @@ class ConfiguredDefinition(ModelDefinition):
 
     def build(self, mode: Mode) -> Any:
         """The model; it is the same for every mode."""
+        model = copy.deepcopy(self.stored["model"])  # both change what they are given
         if self.stored["keras_2"]:
             import tf_keras
 
-            return tf_keras.layers.deserialize(self.stored["model"])
+            return tf_keras.layers.deserialize(model)
         import keras
 
-        return keras.saving.deserialize_keras_object(self.stored["model"], safe_mode=True)
+        return keras.saving.deserialize_keras_object(model, safe_mode=True)
 
     def serve(self, network: Any, signature: str, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Answer with the model's outputs, in the signature's order."""
@@ -95,32 +97,6 @@ class ConfiguredDefinition(ModelDefinition):
         asked = [inputs[name] for name in self.signatures[signature].inputs]
         answers = network(asked if len(asked) > 1 else asked[0], training=False)
         return dict(zip(self.signatures[signature].outputs, tf.nest.flatten(answers), strict=True))
-
-    def golden_examples(self) -> Mapping[str, GoldenExamples]:
-        """None: requests are generated of the signature."""
-        return {}
-
-    def held_out_examples(self) -> Mapping[str, GoldenExamples]:
-        """None, for there are no evaluation data."""
-        return {}
-
-    def training_data(self) -> Never:
-        """A configuration says nothing of data."""
-        self._refuse("training data")
-
-    def evaluation_data(self) -> Never:
-        """A configuration says nothing of data."""
-        self._refuse("evaluation data")
-
-    def loss(self, outputs: Any, labels: Any) -> Never:
-        """What is served has no loss."""
-        self._refuse("a loss")
-
-    def _refuse(self, what: str) -> Never:
-        raise InvalidDefinition(
-            f"definition {type(self).__module__}.{type(self).__name__}: expected {what}, got none: it is"
-            " built of a file's configuration, which is exported and not trained."
-        )
 
     def check(self) -> None:
         """As for every definition; and it has to name its configuration."""
