@@ -32,10 +32,11 @@ from redraw.settings import (
     Kind,
     Setting,
     use_configuration,
+    use_definition_folders,
     whole_number,
 )
 from redraw.uri import Uri
-from redraw_airflow.compat import airflow_configuration
+from redraw_airflow.compat import airflow_configuration, bundle_folders
 
 __all__ = [
     "AIRFLOW_PORT",
@@ -86,6 +87,7 @@ def airflow_option(name: str) -> str | None:
 
 
 use_configuration(airflow_option)
+use_definition_folders(bundle_folders)
 
 
 def _parse_truth(text: str) -> bool:

@@ -37,9 +37,11 @@ __all__ = [
     "Kind",
     "Setting",
     "Value",
+    "definition_folders",
     "environment_of",
     "take_control_fd",
     "use_configuration",
+    "use_definition_folders",
     "whole_number",
 ]
 
@@ -150,12 +152,24 @@ class Setting(Generic[T]):
 
 
 _configuration: Callable[[str], str | None] | None = None
+_definition_folders: Callable[[], Iterable[str]] | None = None
 
 
 def use_configuration(look_up: Callable[[str], str | None]) -> None:
     """Ask `look_up` for the option of Airflow's section `[redraw]`, by its name, if no variable sets it."""
     global _configuration
     _configuration = look_up
+
+
+def use_definition_folders(look_up: Callable[[], Iterable[str]]) -> None:
+    """Look for packages with definitions in these folders, too, after those that Python imports from."""
+    global _definition_folders
+    _definition_folders = look_up
+
+
+def definition_folders() -> tuple[str, ...]:
+    """The folders in addition to those that Python imports from."""
+    return () if _definition_folders is None else tuple(_definition_folders())
 
 
 def environment_of(settings: Iterable[Setting[Any]]) -> dict[str, str]:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from redraw.checkpoint.formats.configuration import Configuration, read_configuration
 from redraw.checkpoint.formats.locate import locate_checkpoint
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
-from redraw.draft.choosing import choose
+from redraw.draft.asking import ask_person
+from redraw.draft.choosing import Choice, Undecided, choose
 from redraw.draft.keras_files import configuration_text, keras_module_text
 from redraw.draft.module_text import module_text
 from redraw.draft.signatures import choose_signatures, has_signatures
 from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
 from redraw.names import ModelName
 from redraw.recorded.files import MOST_BYTES, SAVED_MODEL
-from redraw.recorded.reading import read_recording
+from redraw.recorded.reading import Recording, read_recording
 from redraw.recorded.shapes import Shape
 from redraw.records.results import DraftedDefinition
 from redraw.requests import DraftRequest
@@ -51,19 +53,13 @@ def draft_definition(request: DraftRequest) -> DraftedDefinition:
     if kept is not None:
         return _draft_keras(request, *kept)
     recording = read_recording(_find_recording(request.source))
-    inputs = {name: (tensor, shape) for name, tensor, shape in map(_parse_asked, request.input)}
-    outputs = {name: tensor for name, tensor, _ in map(_parse_asked, request.output)}
-    constants = dict(map(_parse_setting, request.set))
-    if recording.is_saved_model and not (inputs or outputs or has_signatures(recording)):
+    if recording.is_saved_model and not (request.input or request.output or has_signatures(recording)):
         # Keras 2 says in a file of its own what the model is.
         source = open_checkpoint(recording.uri.parent)
         configuration = read_configuration(source)
         if configuration is not None:
             return _draft_keras(request, source, configuration)
-    if recording.is_saved_model and not inputs and not outputs:
-        choice = choose_signatures(recording, constants)
-    else:
-        choice = choose(recording, inputs, outputs, constants)
+    choice = _decide(recording, request)
     model = request.name or ModelName(_model_name(recording.uri))
     place = recording.uri.absolute()
     if request.keep_graph is not None:
@@ -114,6 +110,25 @@ def _draft_keras(
     return DraftedDefinition(
         model=model, recording=place.absolute(), digest=digest, path=path, module=module, replaced={}
     )
+
+
+def _decide(recording: Recording, request: DraftRequest) -> Choice:
+    """Choose; what is undecided is asked of a person, if there is one, until nothing is."""
+    while True:
+        inputs = {name: (tensor, shape) for name, tensor, shape in map(_parse_asked, request.input)}
+        outputs = {name: tensor for name, tensor, _ in map(_parse_asked, request.output)}
+        constants = dict(map(_parse_setting, request.set))
+        try:
+            if recording.is_saved_model and not inputs and not outputs:
+                return choose_signatures(recording, constants)
+            return choose(recording, inputs, outputs, constants)
+        except Undecided as err:
+            if not request.interactive:
+                raise InvalidRequest(str(err)) from err
+            field, given = ask_person(err)
+            kept = () if err.kind == "shape" else getattr(request, field)
+            more: dict[str, Any] = {field: (*kept, *given)}
+            request = replace(request, **more)
 
 
 def print_module(drafted: DraftedDefinition) -> None:

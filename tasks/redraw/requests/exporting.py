@@ -110,6 +110,7 @@ class DraftRequest(Request):
     )
     output: tuple[str, ...] = flag("[NAME=]TENSOR: what answers; may be repeated", default=())
     set: tuple[str, ...] = flag("NAME=VALUE: what a flag or rate is from now on; may be repeated", default=())
+    interactive: bool = flag("ask at the terminal where several choices are as good", default=False)
     out: Uri | None = flag("the package's folder to write it to (default: it is only printed)", default=None)
     keep_graph: Uri | None = flag(
         "folder or gs:// URI, such as the catalogue, to copy the graph to", default=None
