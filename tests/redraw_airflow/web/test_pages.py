@@ -57,9 +57,9 @@ def test_show_models_says_what_is_live_and_how_many(viewer: httpx.Client) -> Non
 def test_show_models_finds_the_last_run_of_each(viewer: httpx.Client) -> None:
     page = read(viewer, "/models")
 
-    # A run without a model in its configuration is one of the form's default.
+    # The newest that left a record of the model, whatever its DAG; or that names it in its parameters.
     assert page.links("/dags/") == [
-        "/dags/retrain_and_export/runs/silent",
+        "/dags/of_others/runs/malformed-others",
         "/dags/retrain_and_export/runs/named",
     ]
     assert "failed" in row_of(viewer, "recommender")
@@ -151,7 +151,7 @@ def test_show_model_without_versions_says_how_to_get_one(viewer: httpx.Client) -
     page = read(viewer, "/models/recommender")
 
     assert "No version is published yet" in page.text
-    assert page.links("/dags/") == ["/dags/retrain_and_export"]
+    assert page.links("/dags/") == ["/dags/retrain_and_export/runs/named", "/dags/retrain_and_export"]
 
 
 def test_show_run_has_a_card_for_each_record(viewer: httpx.Client) -> None:

@@ -8,9 +8,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from redraw.definition.registry import find_model, list_problems
-from redraw.errors import InvalidRecord, StorageError
-from redraw.publish.browse import Browser, ModelRow
+from redraw.definition.registry import find_model, list_models, list_problems
+from redraw.errors import InvalidDefinition, InvalidRecord, StorageError, UnknownModel
+from redraw.names import ModelName
+from redraw.publish.browse import Browser, ModelRow, undescribed_row
 from redraw.publish.version_rows import VersionRow, headline_metric
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
@@ -19,7 +20,13 @@ from redraw_airflow.web.compat import SessionDep, dag_exists
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, Text
 from redraw_airflow.web.server.access import may_read, readable_models, releasing_dags
-from redraw_airflow.web.server.buckets import BrowserDep, CatalogueCounts, CountsDep
+from redraw_airflow.web.server.buckets import (
+    BrowserDep,
+    CatalogueCounts,
+    Reached,
+    ReachedBrowser,
+    ReachedCounts,
+)
 from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
 from redraw_airflow.web.views.formatting import as_bytes, as_figure
@@ -36,9 +43,14 @@ _CHARTED = 300
 
 
 @router.get("/models")
-def show_models(request: Request, session: SessionDep, browser: BrowserDep, counts: CountsDep) -> Response:
-    """Every model that has a definition: what is live, its last run, and how it has done."""
-    models = browser.models()
+def show_models(
+    request: Request, session: SessionDep, browser: ReachedBrowser, counts: ReachedCounts
+) -> Response:
+    """Every model that has a definition: what is live, its last run, and how it has done.
+
+    What cannot be read is reported on the page, and the rest of it is shown.
+    """
+    models, unreadable = _rows(browser)
     runs = _runs(request, session, {model.name: model.recent for model in models})
     models = readable_models(request, models, lambda name: runs[name].dags)
     trends = {model.name: _trend(model) for model in models}
@@ -47,7 +59,7 @@ def show_models(request: Request, session: SessionDep, browser: BrowserDep, coun
         request,
         "models.html",
         models=models,
-        problems=list_problems(),
+        problems=[*filter(None, [unreadable]), *list_problems()],
         trends=trends,
         runs=runs,
         catalogue=catalogue,
@@ -65,8 +77,7 @@ def show_model(
 ) -> Response:
     """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
     versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
-    if not versions.total:
-        find_model(model)
+    definition_problem = _definition_problem(model, published=bool(versions.total))
     pointer, problem = browser.pointer(model)
     live, unreadable = _live(browser, pointer)
     runs = _runs(request, session, {model: versions.rows})[model]
@@ -80,6 +91,7 @@ def show_model(
         metric=headline_metric(versions.rows),
         pointer=pointer,
         problem=problem or unreadable,
+        definition_problem=definition_problem,
         live=live,
         runs=runs,
         dag=next(filter(dag_exists, (*PUBLISHING_DAGS.read(), *sorted(runs.dags))), None),
@@ -92,8 +104,7 @@ def show_model(
 def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: Text = "") -> Response:
     """A metric and the size of a model's versions, as charts; the model's page fetches it into itself."""
     sample = browser.sample(model, _CHARTED)
-    if not sample.total:
-        find_model(model)
+    _definition_problem(model, published=bool(sample.total))
     metrics = sorted({name for row in sample.rows for name in row.metrics})
     shown = metric if metric in metrics else headline_metric(sample.rows)
     return show_page(
@@ -115,6 +126,33 @@ def _runs(
     """What Airflow knows of models, as far as who asks may know it."""
     publishers = {model: {*PUBLISHING_DAGS.read(), *releasing_dags(rows)} for model, rows in versions.items()}
     return find_model_runs(session, publishers, functools.partial(may_read, request))
+
+
+def _rows(browser: Reached[Browser]) -> tuple[tuple[ModelRow, ...], str]:
+    """The models; and why no more is known of them than their definitions say, if so."""
+    problem = browser.problem
+    if browser.found is not None:
+        try:
+            return browser.found.models(), ""
+        except StorageError as err:
+            problem = str(err)
+    return tuple(map(undescribed_row, list_models())), f"What is published cannot be read: {problem}"
+
+
+def _definition_problem(model: ModelName, *, published: bool) -> str:
+    """Why a model's definition cannot be used; empty if it can, or if there is none of what is published.
+
+    Raises:
+        UnknownModel: Nobody defines the model, and nothing of it is published.
+    """
+    try:
+        find_model(model)
+    except InvalidDefinition as err:
+        return str(err)
+    except UnknownModel:
+        if not published:
+            raise
+    return ""
 
 
 def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:
@@ -140,14 +178,17 @@ def _trend(model: ModelRow) -> tuple[str, Chart] | None:
     return None if chart is None else (name, chart)
 
 
-def _sizes(counts: CatalogueCounts, models: tuple[ModelRow, ...]) -> tuple[dict[str, str], str]:
+def _sizes(counts: Reached[CatalogueCounts], models: tuple[ModelRow, ...]) -> tuple[dict[str, str], str]:
     """How many checkpoints there are of each model, worded; or why nobody can tell."""
+    count = counts.found
+    if count is None:
+        return {}, counts.problem
     try:
-        found = in_parallel(lambda model: counts.of(model.name), models)
+        found = in_parallel(lambda model: count.of(model.name), models)
     except StorageError as err:
         return {}, str(err)
     return {
-        model.name: f"{count.found:,}" if count.complete else f"more than {count.found:,}"
-        for model, count in zip(models, found, strict=True)
-        if count is not None
+        model.name: f"{size.found:,}" if size.complete else f"more than {size.found:,}"
+        for model, size in zip(models, found, strict=True)
+        if size is not None
     }, ""
