@@ -17,4 +17,4 @@ def redraw_after_release() -> None:
     announce()
 
 
-redraw_after_release()
+example = redraw_after_release()

@@ -12,8 +12,6 @@ SAVED_MODEL = "{{ params.saved_model }}"
 @dag(
     schedule=None,
     params={"model": Param("mnist", type="string"), "saved_model": Param("", type="string")},
-    # What is skipped is no failure; a validation that fails is the end of its task alone.
-    default_args={"retries": 0},
 )
 def redraw_branch_on_report() -> None:
     """Validate, then decide by the XCom `report`, which is there whether the validation passes or not."""
@@ -30,9 +28,10 @@ def redraw_branch_on_report() -> None:
         return f"not published: {', '.join(failed) or 'no report'}"
 
     report = validate(model=MODEL, saved_model=SAVED_MODEL)
-    published = push(model=MODEL, saved_model=SAVED_MODEL, report=report, trigger_rule="none_failed")
+    # It waits for the decision, whatever became of the validation; a push demands a report that passed.
+    published = push(model=MODEL, saved_model=SAVED_MODEL, report=report, trigger_rule="all_done")
     decided = decide()
     report >> decided >> [published, tell()]
 
 
-redraw_branch_on_report()
+example = redraw_branch_on_report()

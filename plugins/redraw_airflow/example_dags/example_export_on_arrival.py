@@ -37,4 +37,4 @@ def redraw_export_on_arrival() -> None:
     push(model=MODEL, saved_model=exported, report=validate(model=MODEL, saved_model=exported))
 
 
-redraw_export_on_arrival()
+example = redraw_export_on_arrival()

@@ -35,4 +35,4 @@ def redraw_map_checkpoints() -> None:
     sum_up(validated.output)
 
 
-redraw_map_checkpoints()
+example = redraw_map_checkpoints()

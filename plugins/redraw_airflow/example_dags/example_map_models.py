@@ -22,4 +22,4 @@ def redraw_map_models() -> None:
     publish.expand(model=choose_models())
 
 
-redraw_map_models()
+example = redraw_map_models()

@@ -23,4 +23,4 @@ def redraw_own_saved_model() -> None:
     push(model=MODEL, saved_model=SAVED_MODEL, report=report, make_live="{{ params.make_live }}")
 
 
-redraw_own_saved_model()
+example = redraw_own_saved_model()

@@ -20,4 +20,4 @@ def redraw_taskflow() -> None:
     push(model=MODEL, saved_model=exported, report=validate(model=MODEL, saved_model=exported))
 
 
-redraw_taskflow()
+example = redraw_taskflow()

@@ -63,7 +63,7 @@ def test_show_models_finds_the_last_run_of_each(viewer: httpx.Client) -> None:
         "/dags/retrain_and_export/runs/named",
     ]
     assert "failed" in row_of(viewer, "recommender")
-    assert row_of(viewer, "digits_graph").endswith("none none none 0 0")
+    assert row_of(viewer, "digits_graph").endswith("not published")
 
 
 def test_show_models_says_the_trend_in_words_too(viewer: httpx.Client) -> None:

@@ -43,10 +43,10 @@ def names(*arguments: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("version", "standing", "expected"),
     [
-        (None, pointer(None), ["prune"]),
-        (None, pointer(NEWER, OLDER), ["roll-back", "prune"]),
-        (None, pointer(NEWER, OLDER, pruning=(OLDER,)), ["prune"]),
-        (None, pointer(OLDER, NEWER, rejected={str(NEWER): "ada: wrong"}), ["prune"]),
+        (None, pointer(None), ["train", "prune"]),
+        (None, pointer(NEWER, OLDER), ["train", "roll-back", "prune"]),
+        (None, pointer(NEWER, OLDER, pruning=(OLDER,)), ["train", "prune"]),
+        (None, pointer(OLDER, NEWER, rejected={str(NEWER): "ada: wrong"}), ["train", "prune"]),
         (VERSION, pointer(None), ["make-live", "pin"]),
         (VERSION, pointer(VERSION), ["pin"]),
         (VERSION, pointer(VERSION, OLDER), ["roll-back", "pin"]),
