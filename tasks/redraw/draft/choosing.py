@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from redraw.errors import InvalidDefinition, InvalidRequest
+from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import Graph, full_name, node_name
 from redraw.recorded.reading import Recording
 from redraw.recorded.redrawing import Asked, Redrawn, open_graph, recorded_shape, redraw_recording
-from redraw.recorded.roles import Output, Roles, find_roles
+from redraw.recorded.roles import Roles, find_roles
 from redraw.recorded.shapes import Shape
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "Undecided", "choose"]
 
 _LISTED = 12
 _TRAINING = ("dropout", "alpha dropout", "Gaussian noise", "Gaussian dropout", "batch statistic")
+
+
+class Undecided(Exception):
+    """Several choices are as good, or there is none; the message lists them.
+
+    Args:
+        message: For who is not at a terminal.
+        kind: What is to be chosen: `output`, `input`, `shape` or `set`.
+        candidates: What may be chosen, each with its evidence, the likeliest first; none: anything.
+        about: The tensor that a shape or a value is for.
+    """
+
+    def __init__(
+        self, message: str, kind: str, candidates: Sequence[tuple[str, str]], about: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.kind, self.candidates, self.about = kind, tuple(candidates), about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +73,7 @@ def choose(
         The choice.
 
     Raises:
-        InvalidRequest: Several are as good, or there is none; the message lists them with evidence.
+        Undecided: Several are as good, or there is none.
         InvalidDefinition: It cannot be served so.
     """
     graph = open_graph(recording)
@@ -66,7 +83,7 @@ def choose(
     if not inputs:
         inputs = _chosen_inputs(graph, find_roles(graph, [full_name(t) for t in outputs.values()]))
     shaped = {
-        name: (tensor, shape or _batched(graph, name, tensor)) for name, (tensor, shape) in inputs.items()
+        name: (tensor, shape or _batched(graph, name, inputs)) for name, (tensor, shape) in inputs.items()
     }
     asked = Asked(inputs=shaped, outputs=outputs, constants=constants)
     return _with_flags(recording, asked, roles)
@@ -78,30 +95,27 @@ def _chosen_outputs(graph: Graph, roles: Roles) -> dict[str, str]:
     logits = [output for output in heads if "loss" in output.evidence]
     kinds = [graph.nodes[node_name(output.tensor)].op for output in named]
     if not roles.outputs or len(logits) > 1 or len(set(kinds)) < len(kinds) or (not named and len(heads) > 1):
-        _stop(graph, "one output, or one head", "--output TENSOR", map(_described, roles.outputs))
+        ranked = sorted(roles.outputs, key=lambda output: -output.rank)
+        _stop(graph, "one output, or one head", "output", [(one.tensor, one.evidence) for one in ranked])
     return {_label(output.tensor): output.tensor for output in named or heads}
 
 
 def _chosen_inputs(graph: Graph, roles: Roles) -> dict[str, tuple[str, Shape]]:
     data = [source.tensor for source in roles.of("data")]
     if not data:
-        shown = (f"{s.tensor}: {s.role}, {s.evidence}" for s in roles.sources)
-        _stop(graph, "a placeholder, queue or iterator that leads to the outputs", "--input TENSOR", shown)
+        shown = [(one.tensor, f"{one.role}, {one.evidence}") for one in roles.sources]
+        _stop(graph, "a placeholder, queue or iterator that leads to the outputs", "input", shown)
     several = len({node_name(tensor) for tensor in data}) < len(data)
     fed = all(graph.nodes[node_name(tensor)].op.startswith("Placeholder") for tensor in data)
     names = [f"input_{n}" if several else _label(t) if fed else "input" for n, t in enumerate(data)]
     return {name: (tensor, None) for name, tensor in zip(names, data, strict=True)}
 
 
-def _stop(graph: Graph, expected: str, flag: str, found: Iterable[str]) -> None:
-    listed = list(found)
-    raise InvalidRequest(
-        f"{graph.where}: expected {expected}, got {'; '.join(listed[:_LISTED]) or 'none'}. Choose: {flag}."
+def _stop(graph: Graph, expected: str, kind: str, found: Sequence[tuple[str, str]]) -> None:
+    listed = "; ".join(f"{tensor} ({evidence})" for tensor, evidence in found[:_LISTED]) or "none"
+    raise Undecided(
+        f"{graph.where}: expected {expected}, got {listed}. Choose: --{kind} TENSOR.", kind, found[:_LISTED]
     )
-
-
-def _described(output: Output) -> str:
-    return f"{output.tensor} ({output.evidence})"
 
 
 def _label(tensor: str) -> str:
@@ -109,15 +123,26 @@ def _label(tensor: str) -> str:
     return node_name(tensor).rpartition("/")[2].lower()
 
 
-def _batched(graph: Graph, name: str, tensor: str) -> Shape:
+def _batched(graph: Graph, name: str, inputs: Mapping[str, tuple[str, Shape]]) -> Shape:
+    tensor = inputs[name][0]
     shape = recorded_shape(graph, full_name(tensor))
     if not shape:
         got = "none" if shape is None else "()"
-        raise InvalidRequest(
+        raise Undecided(
             f"{graph.where}: input {name!r}: expected a shape in the recording, got {got} for {tensor!r}."
-            f" Say it, the batch first, with ? for any size: --input '{name}={tensor}[?,10]'."
+            f" Say it, the batch first, with ? for any size: --input '{name}={tensor}[?,10]'.",
+            "shape",
+            [(_asked(*one), "") for one in inputs.items()],
+            name,
         )
     return (None, *shape[1:])
+
+
+def _asked(name: str, given: tuple[str, Shape]) -> str:
+    """An input as a flag has it."""
+    tensor, shape = given
+    sizes = ",".join("?" if size is None else str(size) for size in shape or ())
+    return f"{name}={tensor}[{sizes}]" if sizes else f"{name}={tensor}"
 
 
 def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
@@ -135,9 +160,12 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
                 f"{flag} = {best[0]}: {_shown(tried[best[0]])}; {not best[0]}: {_shown(tried[not best[0]])}"
             )
         elif counts and flag in _needed(recording, asked, constants):
-            raise InvalidRequest(
+            raise Undecided(
                 f"{recording.uri}: flag {flag!r}: expected one value with less of training, got"
-                f" {_shown(tried[False])} with either. Choose: --set {node_name(flag)}=false, or =true."
+                f" {_shown(tried[False])} with either. Choose: --set {node_name(flag)}=false, or =true.",
+                "set",
+                [("false", _shown(tried[False])), ("true", _shown(tried[True]))],
+                node_name(flag),
             )
     settled = Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
     return Choice(

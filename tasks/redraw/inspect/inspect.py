@@ -1,14 +1,16 @@
 """Show what a checkpoint or a SavedModel holds, read from its files.
 
-Only a checkpoint of TF1's Saver V1 needs TensorFlow for it.
+Only a checkpoint of TF1's Saver V1, and a graph recorded next to a checkpoint, need TensorFlow for it.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.inspect.checkpoint import describe_checkpoint
+from redraw.inspect.recording import find_recorded_graph
 from redraw.inspect.saved_model import GRAPH_FILE, describe_saved_model
 from redraw.records.results import CheckpointDescription, SavedModelDescription
 from redraw.requests import InspectRequest
@@ -36,7 +38,8 @@ def inspect_uri(request: InspectRequest) -> CheckpointDescription | SavedModelDe
     """
     uri = request.uri
     if not _is_saved_model(uri):
-        return describe_checkpoint(open_checkpoint(uri, request.step), uri)
+        described = describe_checkpoint(open_checkpoint(uri, request.step), uri)
+        return replace(described, recording=find_recorded_graph(uri, request.step))
     return describe_saved_model(uri, uri)
 
 

@@ -12,7 +12,12 @@ from rich.text import Text
 
 from redraw.errors import printable
 from redraw.records import Signature, TensorSpec
-from redraw.records.results import CheckpointDescription, SavedModelDescription, TensorDescription
+from redraw.records.results import (
+    CheckpointDescription,
+    FoundRecording,
+    SavedModelDescription,
+    TensorDescription,
+)
 
 __all__ = ["print_tables"]
 
@@ -46,8 +51,20 @@ def _print_checkpoint(console: Console, described: CheckpointDescription) -> Non
             "Size": _size(described.size_bytes),
         },
     )
+    if described.recording is not None:
+        _print_recording(console, described.recording)
     console.print(_roles(described.tensors))
     console.print(_tensors("Tensor", described.tensors))
+
+
+def _print_recording(console: Console, found: FoundRecording) -> None:
+    told = found.problem or f"{found.operations:,} operations, recorded by training"
+    _print_facts(console, {"Graph": f"{found.uri}: {told}"})
+    for source in found.sources:
+        _print_facts(console, {"  given": source})
+    for output in found.outputs:
+        _print_facts(console, {"  answers": output})
+    _print_facts(console, {"  draft": f"{found.command} --name NAME --out PACKAGE"})
 
 
 def _print_saved_model(console: Console, described: SavedModelDescription) -> None:

@@ -99,7 +99,10 @@ class ReexportRequest(Request):
 class DraftRequest(Request):
     """Draft a definition from a graph that training recorded."""
 
-    source: Uri = flag("a .meta or graph.pbtxt, or a checkpoint next to one", positional=True)
+    source: Uri = flag(
+        "a .meta or graph.pbtxt, a checkpoint next to one, a SavedModel, a .keras or a full .h5",
+        positional=True,
+    )
     name: ModelName | None = flag("the definition's name (default: the folder's)", default=None)
     input: tuple[str, ...] = flag(
         "[NAME=]TENSOR[?,10]: where a request enters, its shape in brackets if need be; may be repeated",
@@ -107,6 +110,7 @@ class DraftRequest(Request):
     )
     output: tuple[str, ...] = flag("[NAME=]TENSOR: what answers; may be repeated", default=())
     set: tuple[str, ...] = flag("NAME=VALUE: what a flag or rate is from now on; may be repeated", default=())
+    interactive: bool = flag("ask at the terminal where several choices are as good", default=False)
     out: Uri | None = flag("the package's folder to write it to (default: it is only printed)", default=None)
     keep_graph: Uri | None = flag(
         "folder or gs:// URI, such as the catalogue, to copy the graph to", default=None

@@ -297,3 +297,25 @@ def test_inspect_in_a_bucket_describes_folder_and_prefix(
         inspect_uri(InspectRequest(uri=f"{bucket}/runs/none"))
     with pytest.raises(CheckpointNotFound, match="found none"):
         inspect_uri(InspectRequest(uri=f"{bucket}/empty"))
+
+
+def test_inspect_names_the_graph_next_to_a_checkpoint_and_what_a_draft_would_find(tmp_path: Path) -> None:
+    from tests.redraw.recorded.old_graphs import Case, record
+
+    recorded = record(Case("placeholder", "floor", "placeholder", "fused"), tmp_path / "old")
+    found = inspect_checkpoint(recorded.prefix).recording
+    assert found is not None
+    assert (found.uri, found.command) == (str(recorded.meta), f"redraw draft {recorded.meta}")
+    assert found.operations > 50
+    assert any(source.startswith("x:0: data") for source in found.sources)
+    assert any(source.startswith("label") for source in found.sources)
+    assert recorded.outputs["probabilities"] in found.outputs[0]
+
+    recorded.meta.write_bytes(b"\x0a\xff\xff\xff\xff\x0f")
+    broken = inspect_checkpoint(recorded.prefix).recording
+    assert broken is not None
+    assert "got DecodeError" in broken.problem
+    recorded.meta.unlink()
+    for other in recorded.meta.parent.glob("*.pbtxt"):
+        other.unlink()
+    assert inspect_checkpoint(recorded.prefix).recording is None

@@ -117,7 +117,11 @@ def check_retrain_choices(context: Context) -> None:
 def _training(model: str | None) -> dict[str, Param]:
     return {
         "model": model_field(
-            "The definition that draws every graph of the model.", needs_training=True, only=model
+            "The definition that draws every graph of the model. An old checkpoint whose graph training"
+            " recorded needs nobody to write one: `redraw inspect CHECKPOINT` says whether there is a graph,"
+            " `redraw draft CHECKPOINT --name NAME --out PACKAGE` writes a definition that exports it.",
+            needs_training=True,
+            only=model,
         ),
         "steps": optional_field(
             "integer",

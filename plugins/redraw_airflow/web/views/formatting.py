@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["as_bytes", "as_change", "as_duration", "as_figure", "as_time"]
+import shlex
+
+__all__ = ["as_argument", "as_bytes", "as_change", "as_duration", "as_figure", "as_time"]
 
 _CHANGES = {
     "live": "made live",
@@ -44,3 +46,8 @@ def as_figure(value: float | None, digits: int = 4) -> str:
 def as_time(moment: str) -> str:
     """A record's time, `YYYY-MM-DDTHH:MM:SSZ`, as `YYYY-MM-DD HH:MM:SS`; all of them are UTC."""
     return moment.replace("T", " ").removesuffix("Z")
+
+
+def as_argument(text: str) -> str:
+    """A value as an argument of a command that is copied into a shell."""
+    return shlex.quote(text)

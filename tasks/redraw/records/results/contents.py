@@ -18,6 +18,7 @@ __all__ = [
     "CheckpointList",
     "DraftedDefinition",
     "Finding",
+    "FoundRecording",
     "HealedModel",
     "ModelDescription",
     "ModelList",
@@ -39,8 +40,29 @@ class TensorDescription:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoundRecording:
+    """A graph that training recorded next to a checkpoint, and what a draft would find in it.
+
+    Attributes:
+        uri: Where it lies.
+        command: What drafts a definition from it.
+        operations: How many it has.
+        sources: What it is given: tensor, role and evidence, in words.
+        outputs: What may answer, the likeliest first, with the evidence.
+        problem: Why it cannot be read; empty if it can.
+    """
+
+    uri: Uri
+    command: str
+    operations: Count = 0
+    sources: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointDescription(Record):
-    """What `inspect` finds in a checkpoint."""
+    """What `inspect` finds in a checkpoint, and next to it."""
 
     uri: Uri
     format: str
@@ -48,6 +70,7 @@ class CheckpointDescription(Record):
     shards: Count
     size_bytes: Count
     tensors: tuple[TensorDescription, ...]
+    recording: FoundRecording | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from redraw.errors import short_list
+from redraw.recorded.functions import open_body
+from redraw.recorded.graph import Graph
 from redraw.validate.outcome import CannotRun
 
 __all__ = ["inside_loops", "silence_loops"]
@@ -16,6 +19,7 @@ tf1 = tf.compat.v1
 
 _RUNS = 60
 _SIZE = 32
+_ANY_RATE = 0.6
 
 
 def silence_loops(graph: Any, claims: Iterable[Any]) -> str:
@@ -26,23 +30,32 @@ def silence_loops(graph: Any, claims: Iterable[Any]) -> str:
         claims: What is claimed of its layers.
 
     Returns:
-        What was done, in words; empty for nothing.
+        What was done, and which claims could not be tried by themselves, in words; empty for nothing.
+
+    Raises:
+        CannotRun: A piece, run by itself, is not what is claimed.
     """
     inside = inside_loops(graph)
     functions = {function.signature.name: function for function in graph.library.function}
-    count = 0
+    whole = Graph(graph.node, functions, "the recorded graph")
+    count, untried = 0, list[str]()
     for claim in claims:
         product, data = claim.tensor.partition(":")[0], claim.by.partition(":")[0]
         if claim.function in functions:
-            function = functions[claim.function]
-            _silence_function(function, product, data)
+            if not _try_piece(open_body(whole, claim.function).graph.nodes, claim):
+                untried.append(f"{product} in the function {claim.function}")
+            _silence_function(functions[claim.function], product, data)
             count += 1
         elif claim.kind != "batch statistic" and product in inside:
-            _demand_dropout(graph, claim)
+            if not _try_piece({node.name: node for node in graph.node}, claim):
+                untried.append(product)
             for node in graph.node:
                 node.input[:] = [claim.by if _is(name, claim.tensor) else name for name in node.input]
             count += 1
-    return f"{count} products of chance inside of loops read as their data" if count else ""
+    if not count:
+        return ""
+    lacking = f", of which were not tried by themselves: {short_list(untried, 'products')}" if untried else ""
+    return f"{count} products of chance inside of loops and functions read as their data{lacking}"
 
 
 def _is(name: str, tensor: str) -> bool:
@@ -65,10 +78,62 @@ def inside_loops(graph: Any) -> set[str]:
     return inside
 
 
-def _demand_dropout(graph: Any, claim: Any) -> None:
-    """Run the piece from the data to the product by itself, with TensorFlow's own random numbers."""
-    nodes = {node.name: node for node in graph.node}
-    product, start = claim.tensor.partition(":")[0], claim.by.partition(":")[0]
+def _try_piece(nodes: Mapping[str, Any], claim: Any) -> bool:
+    """Run the piece from the data to the product by itself, with TensorFlow's own random numbers.
+
+    Returns:
+        Whether it can run alone: of data with a shape of their own only the loop knows that.
+    """
+    found = next(
+        (found for shape in _shapes(nodes, claim) if (found := _run_piece(nodes, claim, shape))), None
+    )
+    if found is None:
+        return False
+    x, answers = found
+    kept = answers != 0
+    ratios = (answers / x)[kept]
+    if claim.kind == "dropout":
+        fits = kept.any() and np.ptp(ratios) <= 0.05 and abs(1 / ratios.mean() - kept.mean()) <= 0.1
+    else:
+        fits = abs(float(np.mean(answers)) - float(np.mean(x))) < 0.2
+    if not fits:
+        raise CannotRun(
+            f"the recorded graph itself does not show that {claim.tensor} is {claim.kind} of {claim.by}",
+            "Report it with the recording; write the model as a definition.",
+        )
+    return True
+
+
+def _shapes(nodes: Mapping[str, Any], claim: Any) -> Iterator[tuple[int, ...]]:
+    """Shapes for the data: any, and the recorded one, which a constant of the piece may hold."""
+    yield _SIZE, _SIZE
+    data = nodes.get(claim.by.partition(":")[0])
+    recorded = (
+        data.attr["_output_shapes"].list.shape if data is not None and "_output_shapes" in data.attr else ()
+    )
+    if recorded and recorded[0].dim:
+        yield tuple(dim.size if dim.size > 0 else _SIZE for dim in recorded[0].dim)
+
+
+def _run_piece(
+    nodes: Mapping[str, Any], claim: Any, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Data, and the products of many runs; None if the piece does not run alone."""
+    product = claim.tensor.partition(":")[0]
+    x = np.random.default_rng(9).uniform(1, 2, shape)
+    try:
+        piece = _piece(nodes, product, claim.by.partition(":")[0])
+        with tf.Graph().as_default(), tf1.Session() as session:
+            types = {"DstT", "T", "dtype"} & set(nodes[product].attr)
+            given = tf1.placeholder(tf.as_dtype(nodes[product].attr[sorted(types)[-1]].type), x.shape)
+            (out,) = tf.graph_util.import_graph_def(piece, {claim.by: given}, [claim.tensor], name="")
+            return x, np.stack([session.run(out, {given: x}) for _ in range(_RUNS)])
+    except (ValueError, KeyError, IndexError, TypeError, tf.errors.OpError):
+        return None
+
+
+def _piece(nodes: Mapping[str, Any], product: str, start: str) -> Any:
+    """What computes a product of its data; a rate that is given from outside has a value of ours."""
     names, queue = {product}, [product]
     for name in queue:
         for source in nodes[name].input:
@@ -81,34 +146,19 @@ def _demand_dropout(graph: Any, claim: Any) -> None:
         node = piece.node.add()
         node.CopyFrom(nodes[name])
         node.input[:] = [source for source in node.input if not source.startswith("^")]
-        node.attr.pop("_class", None)
+        for key in ("_class", "_output_shapes"):  # old shapes contradict today's shape functions, and ours
+            node.attr.pop(key, None)
         if node.op in ("Enter", "RefEnter"):
             node.op = "Identity"
             for key in ("frame_name", "is_constant", "parallel_iterations"):
                 node.attr.pop(key, None)
-        elif node.op == "Placeholder":
+        elif node.op in ("Placeholder", "_Arg"):
+            dtype = node.attr["dtype" if node.op == "Placeholder" else "T"].type
             node.op = "Const"
-            node.attr["value"].tensor.CopyFrom(
-                tf.make_tensor_proto(0.6, tf.as_dtype(node.attr["dtype"].type))
-            )
-            node.attr.pop("shape", None)
-    x = np.random.default_rng(9).uniform(1, 2, (_SIZE, _SIZE))
-    try:
-        with tf.Graph().as_default(), tf1.Session() as session:
-            types = {"DstT", "T", "dtype"} & set(nodes[product].attr)
-            given = tf1.placeholder(tf.as_dtype(nodes[product].attr[sorted(types)[-1]].type), x.shape)
-            (out,) = tf.graph_util.import_graph_def(piece, {claim.by: given}, [claim.tensor], name="")
-            answers = np.stack([session.run(out, {given: x}) for _ in range(_RUNS)])
-    except (ValueError, KeyError, tf.errors.OpError):
-        # Its data have a shape of their own, which only the loop knows.
-        return
-    kept = answers != 0
-    ratios = (answers / x)[kept]
-    if not kept.any() or np.ptp(ratios) > 0.05 or abs(1 / ratios.mean() - kept.mean()) > 0.1:
-        raise CannotRun(
-            f"the recorded graph itself does not show that {claim.tensor} is dropout of {claim.by}",
-            "Report it with the recording; write the model as a definition.",
-        )
+            node.attr.clear()
+            node.attr["dtype"].type = dtype
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(_ANY_RATE, tf.as_dtype(dtype)))
+    return piece
 
 
 def _silence_function(function: Any, product: str, data: str) -> None:
