@@ -6,13 +6,26 @@ of them changes. Airflow itself is imported within the functions: Airflow loads 
 
 from __future__ import annotations
 
+import logging
+import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
     from airflow.sdk import DAG
 
-__all__ = ["airflow_configuration", "dag_param", "is_task_timeout", "rendered_name", "was_killed"]
+__all__ = [
+    "airflow_configuration",
+    "bundle_folders",
+    "dag_param",
+    "is_task_timeout",
+    "rendered_name",
+    "was_killed",
+]
+
+
+_logger = logging.getLogger(__name__)
 
 
 def airflow_configuration() -> Any:
@@ -20,6 +33,29 @@ def airflow_configuration() -> Any:
     from airflow.sdk.configuration import conf
 
     return conf
+
+
+def bundle_folders() -> tuple[str, ...]:
+    """The folders of Airflow's DAG bundles on this machine; none in a process that is none of Airflow's.
+
+    The dag processor and tasks import from their own bundle alone; the API server imports from none, and
+    Airflow has no public way to ask where they are.
+    """
+    return _bundle_folders() if "airflow" in sys.modules else ()
+
+
+@cache
+def _bundle_folders() -> tuple[str, ...]:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    found = []
+    try:
+        manager: Any = DagBundlesManager()  # type: ignore[no-untyped-call]
+        for bundle in airflow_configuration().getjson("dag_processor", "dag_bundle_config_list") or []:
+            found.append(str(manager.get_bundle(bundle["name"]).path))
+    except Exception as err:  # of a kind of bundle: its provider, its connection
+        _logger.warning("not all DAG bundles are searched for definitions: %s", err)
+    return tuple(found)
 
 
 def dag_param(dag: DAG, name: str) -> Any:

@@ -28,14 +28,16 @@ from redraw.settings import (
     STORAGE_TIMEOUT,
     STORAGE_TOKEN,
     TEXT,
+    USER_PROJECT,
     VERIFY_KEY,
     Kind,
     Setting,
     use_configuration,
+    use_definition_folders,
     whole_number,
 )
 from redraw.uri import Uri
-from redraw_airflow.compat import airflow_configuration
+from redraw_airflow.compat import airflow_configuration, bundle_folders
 
 __all__ = [
     "AIRFLOW_PORT",
@@ -86,6 +88,7 @@ def airflow_option(name: str) -> str | None:
 
 
 use_configuration(airflow_option)
+use_definition_folders(bundle_folders)
 
 
 def _parse_truth(text: str) -> bool:
@@ -320,6 +323,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     CACHE,
     TENSORBOARD,
     STORAGE_TIMEOUT,
+    USER_PROJECT,
     PUBLISHING_DAGS,
     MARK_DAG,
     PRUNE_DAG,

@@ -33,13 +33,16 @@ __all__ = [
     "STORAGE_TIMEOUT",
     "STORAGE_TOKEN",
     "TEXT",
+    "USER_PROJECT",
     "VERIFY_KEY",
     "Kind",
     "Setting",
     "Value",
+    "definition_folders",
     "environment_of",
     "take_control_fd",
     "use_configuration",
+    "use_definition_folders",
     "whole_number",
 ]
 
@@ -150,12 +153,24 @@ class Setting(Generic[T]):
 
 
 _configuration: Callable[[str], str | None] | None = None
+_definition_folders: Callable[[], Iterable[str]] | None = None
 
 
 def use_configuration(look_up: Callable[[str], str | None]) -> None:
     """Ask `look_up` for the option of Airflow's section `[redraw]`, by its name, if no variable sets it."""
     global _configuration
     _configuration = look_up
+
+
+def use_definition_folders(look_up: Callable[[], Iterable[str]]) -> None:
+    """Look for packages with definitions in these folders, too, after those that Python imports from."""
+    global _definition_folders
+    _definition_folders = look_up
+
+
+def definition_folders() -> tuple[str, ...]:
+    """The folders in addition to those that Python imports from."""
+    return () if _definition_folders is None else tuple(_definition_folders())
 
 
 def environment_of(settings: Iterable[Setting[Any]]) -> dict[str, str]:
@@ -262,6 +277,14 @@ STORAGE_TOKEN: Setting[str | None] = Setting(
     unset="none; it needs none",
     configurable=False,
 )
+USER_PROJECT: Setting[str | None] = Setting(
+    name="user_project",
+    kind=TEXT,
+    default=None,
+    description="project that pays for requests to buckets whose requesters pay",
+    unset="`user_project` of the connection's extra fields, or none",
+    example="my-project",
+)
 # With fewer rows too many users share one for the recommender's threshold to be kept.
 RECOMMENDER_ROWS: Setting[int] = Setting(
     name="recommender_rows",
@@ -285,6 +308,7 @@ ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     VERIFY_KEY,
     CACHE,
     STORAGE_TIMEOUT,
+    USER_PROJECT,
     RECOMMENDER_ROWS,
     RECOMMENDER_PARTS,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -148,16 +149,37 @@ class TableGraph(GraphFunctionDefinition, Tiny):
         return tf.gather(v1.get_variable("vectors", [3, 1]), rows)
 
 
-def _with_table(bases: Bases, *words: str) -> Specimen:
+class FileGraph(TableGraph):
+    """As `TableGraph`, with the words in a file next to the definition."""
+
+    words_file: Path
+
+    def graph(self, mode: Mode, features: Any) -> Any:
+        line, number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
+        filling = tf.lookup.TextFileInitializer(str(self.words_file), tf.string, line, tf.int64, number)
+        rows = tf.lookup.StaticHashTable(filling, 0).lookup(features["x"])
+        return tf.gather(v1.get_variable("vectors", [3, 1]), rows)
+
+
+def _with_file(bases: Bases, *words: str) -> Specimen:
+    """A table from a file of these words, where training had `green` in row 1 and `red` in row 2."""
+    path = bases.new_folder("words").with_suffix(".txt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(words) + "\n")
+    kind = type(f"FileGraph{words[1].title()}", (FileGraph,), {"words_file": path})
+    return _with_table(bases, "black", "green", "red", definition=kind())
+
+
+def _with_table(bases: Bases, *words: str, definition: Any = None) -> Specimen:
     folder = bases.new_folder("foreign")
     with tf.Graph().as_default(), v1.Session() as session:
         table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, 0, name="words")
-        fill = table.insert(list(words), tf.constant([1, 2], tf.int64))
+        fill = table.insert(list(words), tf.range(3 - len(words), 3, dtype=tf.int64))
         v1.get_variable("vectors", [3, 1])
         session.run(v1.global_variables_initializer())
         session.run(fill)
         prefix = v1.train.Saver().save(session, str(folder / "model.ckpt"))
-    definition = TableGraph()
+    definition = definition or TableGraph()
     exported = export_definition(definition, prefix, folder / "model", model="table_graph")
     return Specimen(exported=exported, definition=definition)
 
@@ -166,6 +188,12 @@ def _with_table(bases: Bases, *words: str) -> Specimen:
 def table_of_the_checkpoint(bases: Bases) -> Specimen:
     """Words are looked up in the rows of a table that the checkpoint was not trained with."""
     return _with_table(bases, "red", "green")
+
+
+@planted("foreign", "file-configuration")
+def file_of_the_table_of_the_checkpoint(bases: Bases) -> Specimen:
+    """A file fills a table with other rows than those that the checkpoint was trained with."""
+    return _with_file(bases, "black", "red", "green")
 
 
 def _hard_gate(kit: Any) -> list[Any]:
@@ -219,6 +247,7 @@ DEFECTS: tuple[Defect, ...] = (
 
 # The same files with definitions that fit them.
 GOOD: dict[str, Callable[[Bases], Specimen]] = {
+    "foreign-file-of-a-table": lambda bases: _with_file(bases, "black", "green", "red"),
     "foreign-table-of-the-checkpoint": lambda bases: _with_table(bases, "green", "red"),
     **{
         f"foreign-{name}{file.replace('.', '-')}": functools.partial(

@@ -27,6 +27,7 @@ from redraw.publish.bucket.layout import (
     serving_config_name,
 )
 from redraw.publish.live.serving_config import encode_serving_config
+from redraw.publish.prune.index import IndexedRelease, ReleaseIndex
 from redraw.publish.push.release import digest_report
 from redraw.records import (
     Check,
@@ -387,6 +388,20 @@ RECORDS: Mapping[str, Record] = {
             ),
             only_in_version=("new",),
             only_in_other=("old",),
+        ),
+        ReleaseIndex(
+            model=MODEL,
+            releases=(
+                IndexedRelease(
+                    generation=17,
+                    version=VERSION,
+                    size_bytes=5,
+                    pushed_at="2025-01-02T00:00:00Z",
+                    previous=2025010100000000,
+                ),
+            ),
+            pruned={"2025010100000000": 16},
+            live_before=2024010100000000,
         ),
         PruneReport(
             model=MODEL,

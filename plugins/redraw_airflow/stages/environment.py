@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import redraw
+from redraw.definition.packages import list_packages
 from redraw.settings import CONTROL_FD, ENGINE_SETTINGS, environment_of
 from redraw_airflow.settings import PYTHON
 
@@ -34,7 +35,17 @@ def stage_environment(control: int) -> dict[str, str]:
         control: The stage's end of the socket, by the number that it inherits.
     """
     kept = {key: value for key, value in os.environ.items() if not key.lstrip("_").startswith("AIRFLOW")}
-    return {**kept, **environment_of(ENGINE_SETTINGS), CONTROL_FD: str(control)}
+    known = kept.get("PYTHONPATH", "").split(os.pathsep)
+    path = os.pathsep.join(filter(None, dict.fromkeys([*known, *_definition_roots()])))
+    search = {"PYTHONPATH": path} if path else {}
+    return {**kept, **search, **environment_of(ENGINE_SETTINGS), CONTROL_FD: str(control)}
+
+
+def _definition_roots() -> list[str]:
+    """Where definitions lie that are not installed, as in a DAG bundle: a stage imports from there, too."""
+    roots = (root for package in list_packages() for root in package.roots)
+    installed = {"site-packages", "dist-packages"}
+    return [root for root in roots if not installed.intersection(Path(root).parts)]
 
 
 def stage_python() -> str:

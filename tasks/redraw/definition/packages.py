@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from redraw.errors import InvalidSetting
-from redraw.settings import MODELS
+from redraw.settings import MODELS, definition_folders
 
 __all__ = ["Package", "list_packages"]
 
@@ -31,6 +33,11 @@ class Package:
     name: str
     folders: tuple[str, ...] = ()
     problem: str = ""
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The folders that Python would import it from."""
+        return tuple(str(Path(folder).parents[self.name.count(".")]) for folder in self.folders)
 
 
 def list_packages() -> tuple[Package, ...]:
@@ -66,10 +73,29 @@ def _entry_points() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=_GROUP))
 
 
+def _find_spec(name: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name) or _find_elsewhere(name)
+    except ModuleNotFoundError:  # of a package that it lies in
+        if (spec := _find_elsewhere(name)) is None:
+            raise
+        return spec
+
+
+def _find_elsewhere(name: str) -> ModuleSpec | None:
+    """Find a package in folders that Python does not import from, such as Airflow's DAG bundles."""
+    path: Sequence[str] | None = definition_folders()
+    spec, parts = None, name.split(".")
+    for number in range(len(parts)):
+        spec = PathFinder.find_spec(".".join(parts[: number + 1]), path) if path else None
+        path = None if spec is None else spec.submodule_search_locations
+    return spec
+
+
 def _find(name: str, source: str) -> Package:
     """Find a package without importing it; importing the packages that it lies in may raise anything."""
     try:
-        spec = importlib.util.find_spec(name)
+        spec = _find_spec(name)
     except Exception as err:
         problem = f"{source} {name!r}: expected a package, got {type(err).__name__}: {err}. Correct it."
         return Package(name=name, problem=problem)

@@ -11,7 +11,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cachetools import LRUCache, TTLCache, cachedmethod
@@ -25,7 +25,7 @@ from redraw.publish.version_rows import VersionRow, row_of
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import Absent, Changed, Storage, StoredObject, in_parallel
 
-__all__ = ["Browser", "ModelRow", "UnreadableVersion", "VersionPage", "VersionRow"]
+__all__ = ["Browser", "ModelRow", "UnreadableVersion", "VersionPage", "VersionRow", "undescribed_row"]
 
 # How old a listing may be, in seconds: long enough for the requests of one page.
 _LISTING_SECONDS = 2.0
@@ -57,6 +57,20 @@ class ModelRow:
     live_problem: str
     versions: int
     recent: tuple[VersionRow, ...]
+
+
+def undescribed_row(model: FoundModel) -> ModelRow:
+    """A model as its definition alone describes it, where the bucket cannot be read."""
+    name = ModelName(model.name)
+    return ModelRow(
+        name=name,
+        summary=model.summary,
+        problem=model.problem,
+        live=None,
+        live_problem="",
+        versions=0,
+        recent=(),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,10 +239,8 @@ class Browser:
         name = ModelName(model.name)
         versions = self.versions(name, limit=_RECENT)
         pointer, problem = self.pointer(name)
-        return ModelRow(
-            name=name,
-            summary=model.summary,
-            problem=model.problem,
+        return replace(
+            undescribed_row(model),
             live=pointer.version,
             live_problem=problem,
             versions=versions.total,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from redraw import settings
+from redraw.definition.packages import list_packages
 from redraw.definition.registry import (
     definition_for,
     find_fitting,
@@ -361,3 +363,21 @@ def test_list_models_with_an_approval_that_is_not_written_out_is_refused(package
     assert plain.problem == ""
     with pytest.raises(InvalidDefinition, match="approval: expected True or False"):
         load_definition("asking")
+
+
+def test_list_models_of_a_folder_that_python_does_not_import_from_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("outer_models", "outer_models/inner"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "outer_models" / "inner" / "afar.py").write_text('"""Far away."""\n')
+    monkeypatch.setattr(settings, "_definition_folders", lambda: [str(tmp_path / "nowhere"), str(tmp_path)])
+    monkeypatch.setenv("REDRAW_MODELS", "outer_models.inner")
+
+    (model,) = list_models()
+
+    assert (model.name, model.module, model.problem) == ("afar", "outer_models.inner.afar", "")
+    assert list_packages()[0].roots == (str(tmp_path),)
+    monkeypatch.setenv("REDRAW_MODELS", "outer_models.nothing,elsewhere_models")
+    assert len(list_problems()) == 2

@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
 from redraw.records import TrainingRun
+from redraw_airflow import compat
 from redraw_airflow.stages.outcome import read_record
 from redraw_airflow.stages.process import FinishedStage, StageProcess
 from tests.paths import IMPORT_PATH
@@ -369,3 +370,23 @@ def test_read_record_of_stage_killed_by_the_kernel_hints_at_memory(program: Prog
 
     with pytest.raises(Exception, match=r"stage train: was killed by SIGKILL.*memory limit"):
         read_record(finished, TrainingRun)
+
+
+def test_run_finds_definitions_of_a_dag_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bundled_models").mkdir()
+    (tmp_path / "bundled_models" / "__init__.py").touch()
+    (tmp_path / "bundled_models" / "afar.py").write_text('"""Far away."""\n')
+    bundle = {"name": "far", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
+    bundles = json.dumps([{**bundle, "kwargs": {"path": str(tmp_path)}}])
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles)
+    monkeypatch.setenv("REDRAW_MODELS", "bundled_models")
+    compat._bundle_folders.cache_clear()
+    try:
+        ended = StageProcess(stage="models", request={}, gcp_conn_id="none").run()
+    finally:
+        compat._bundle_folders.cache_clear()
+
+    (model,) = json.loads(ended.stdout)["models"]
+    assert model["name"] == "afar"
+    # The module holds no definition: that its file was found and read is what counts here.
+    assert "afar" in model["problem"]

@@ -7,16 +7,23 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from redraw.definition.registry import find_model, list_problems
-from redraw.errors import InvalidRecord, StorageError
-from redraw.publish.browse import Browser, ModelRow
+from redraw.definition.registry import find_model, list_models, list_problems
+from redraw.errors import InvalidDefinition, InvalidRecord, StorageError, UnknownModel
+from redraw.names import ModelName
+from redraw.publish.browse import Browser, ModelRow, undescribed_row
 from redraw.publish.version_rows import VersionRow, headline_metric
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
 from redraw_airflow.web.compat import SessionDep
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, Text
-from redraw_airflow.web.server.buckets import BrowserDep, CatalogueCounts, CountsDep
+from redraw_airflow.web.server.buckets import (
+    BrowserDep,
+    CatalogueCounts,
+    Reached,
+    ReachedBrowser,
+    ReachedCounts,
+)
 from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
 from redraw_airflow.web.views.formatting import as_bytes, as_figure
@@ -33,16 +40,21 @@ _CHARTED = 300
 
 
 @router.get("/models")
-def show_models(request: Request, session: SessionDep, browser: BrowserDep, counts: CountsDep) -> Response:
-    """Every model that has a definition: what is live, its last run, and how it has done."""
-    models = browser.models()
+def show_models(
+    request: Request, session: SessionDep, browser: ReachedBrowser, counts: ReachedCounts
+) -> Response:
+    """Every model that has a definition: what is live, its last run, and how it has done.
+
+    What cannot be read is reported on the page, and the rest of it is shown.
+    """
+    models, unreadable = _rows(browser)
     trends = {model.name: _trend(model) for model in models}
     catalogue, failure = _sizes(counts, models)
     return show_page(
         request,
         "models.html",
         models=models,
-        problems=list_problems(),
+        problems=[*filter(None, [unreadable]), *list_problems()],
         trends=trends,
         runs=find_last_runs(session, [model.name for model in models]),
         catalogue=catalogue,
@@ -56,8 +68,7 @@ def show_model(
 ) -> Response:
     """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
     versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
-    if not versions.total:
-        find_model(model)
+    definition_problem = _definition_problem(model, published=bool(versions.total))
     pointer, problem = browser.pointer(model)
     live, unreadable = _live(browser, pointer)
     return show_page(
@@ -70,6 +81,7 @@ def show_model(
         metric=headline_metric(versions.rows),
         pointer=pointer,
         problem=problem or unreadable,
+        definition_problem=definition_problem,
         live=live,
         clients=client_requests(model, live.signatures) if live else (),
         labels=functools.partial(version_labels, pointer),
@@ -80,8 +92,7 @@ def show_model(
 def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: Text = "") -> Response:
     """A metric and the size of a model's versions, as charts; the model's page fetches it into itself."""
     sample = browser.sample(model, _CHARTED)
-    if not sample.total:
-        find_model(model)
+    _definition_problem(model, published=bool(sample.total))
     metrics = sorted({name for row in sample.rows for name in row.metrics})
     shown = metric if metric in metrics else headline_metric(sample.rows)
     return show_page(
@@ -95,6 +106,33 @@ def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: 
         sample=sample,
         live=browser.pointer(model)[0].version,
     )
+
+
+def _rows(browser: Reached[Browser]) -> tuple[tuple[ModelRow, ...], str]:
+    """The models; and why no more is known of them than their definitions say, if so."""
+    problem = browser.problem
+    if browser.found is not None:
+        try:
+            return browser.found.models(), ""
+        except StorageError as err:
+            problem = str(err)
+    return tuple(map(undescribed_row, list_models())), f"What is published cannot be read: {problem}"
+
+
+def _definition_problem(model: ModelName, *, published: bool) -> str:
+    """Why a model's definition cannot be used; empty if it can, or if there is none of what is published.
+
+    Raises:
+        UnknownModel: Nobody defines the model, and nothing of it is published.
+    """
+    try:
+        find_model(model)
+    except InvalidDefinition as err:
+        return str(err)
+    except UnknownModel:
+        if not published:
+            raise
+    return ""
 
 
 def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:
@@ -120,14 +158,17 @@ def _trend(model: ModelRow) -> tuple[str, Chart] | None:
     return None if chart is None else (name, chart)
 
 
-def _sizes(counts: CatalogueCounts, models: tuple[ModelRow, ...]) -> tuple[dict[str, str], str]:
+def _sizes(counts: Reached[CatalogueCounts], models: tuple[ModelRow, ...]) -> tuple[dict[str, str], str]:
     """How many checkpoints there are of each model, worded; or why nobody can tell."""
+    count = counts.found
+    if count is None:
+        return {}, counts.problem
     try:
-        found = in_parallel(lambda model: counts.of(model.name), models)
+        found = in_parallel(lambda model: count.of(model.name), models)
     except StorageError as err:
         return {}, str(err)
     return {
-        model.name: f"{count.found:,}" if count.complete else f"more than {count.found:,}"
-        for model, count in zip(models, found, strict=True)
-        if count is not None
+        model.name: f"{size.found:,}" if size.complete else f"more than {size.found:,}"
+        for model, size in zip(models, found, strict=True)
+        if size is not None
     }, ""

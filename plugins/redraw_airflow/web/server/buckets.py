@@ -6,26 +6,29 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
 
 from cachetools import TTLCache, cachedmethod
 from fastapi import Depends
 
 from redraw.checkpoint.catalogue.count import Count, count_checkpoints
-from redraw.errors import InvalidSetting
+from redraw.errors import InvalidSetting, RedrawError
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET, WEB_CONNECTION
-from redraw_airflow.stages.credentials import connection_credentials
+from redraw_airflow.stages.credentials import connection_credentials, connection_project
 
-__all__ = ["BrowserDep", "CatalogueCounts", "CountsDep", "model_browser"]
+__all__ = ["BrowserDep", "CatalogueCounts", "Reached", "ReachedBrowser", "ReachedCounts", "model_browser"]
 
 # A catalogue grows by a checkpoint a run: its size may be a minute old.
 _COUNT_SECONDS = 60.0
 _MODELS = 10_000
+
+T = TypeVar("T")
 
 
 class CatalogueCounts:
@@ -70,7 +73,29 @@ def catalogue_counts() -> CatalogueCounts:
 
 
 BrowserDep = Annotated[Browser, Depends(model_browser)]
-CountsDep = Annotated[CatalogueCounts, Depends(catalogue_counts)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached(Generic[T]):
+    """What could be opened, or why it could not: for a page that has more to show."""
+
+    found: T | None = None
+    problem: str = ""
+
+
+def _try(open_it: Callable[[], T]) -> Callable[[], Reached[T]]:
+    def reach() -> Reached[T]:
+        try:
+            return Reached(found=open_it())
+        except RedrawError as err:
+            return Reached(problem=str(err))
+
+    return reach
+
+
+reach_browser, reach_counts = _try(model_browser), _try(catalogue_counts)
+ReachedBrowser = Annotated[Reached[Browser], Depends(reach_browser)]
+ReachedCounts = Annotated[Reached[CatalogueCounts], Depends(reach_counts)]
 
 
 @functools.cache
@@ -86,5 +111,8 @@ def _counts(catalogue: Uri | None) -> CatalogueCounts:
 def _opened(uri: Uri) -> Storage:
     """A bucket, by the connection that `REDRAW_WEB_CONNECTION` names: no second secret is needed."""
     connection = WEB_CONNECTION.read()
-    provide_credentials(functools.partial(connection_credentials, connection))
+    provide_credentials(
+        functools.partial(connection_credentials, connection),
+        functools.partial(connection_project, connection),
+    )
     return open_storage(uri)

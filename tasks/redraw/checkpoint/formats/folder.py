@@ -16,9 +16,9 @@ from redraw.uri import Uri
 
 __all__ = ["Folder", "FoundFile", "list_beside", "list_folder"]
 
-# What lies in a folder itself, and in a SavedModel's variables/.
+# What lies in a folder itself, and in a SavedModel's variables/ and assets/.
 _DEPTH = 2
-_VARIABLES = "variables"
+_INNER = ("variables", "assets")
 # One request for each: large enough for a link's speed, small enough to keep in memory.
 _PART = 8 * 1024 * 1024
 
@@ -144,7 +144,8 @@ def _listed(uri: Uri, prefix: str) -> Folder:
 
 def _local_files(folder: Path, prefix: str) -> dict[str, FoundFile]:
     # Of the folders in it only a SavedModel's own is of interest.
-    paths = [*folder.iterdir(), *_children(folder / _VARIABLES)] if folder.is_dir() else []
+    inner = (path for name in _INNER for path in _children(folder / name))
+    paths = [*folder.iterdir(), *inner] if folder.is_dir() else []
     names = ((path, path.relative_to(folder).as_posix()) for path in sorted(paths))
     # What is no file of its own is refused where it is opened, and is not left out without a word.
     return {name: _found(path, name) for path, name in names if name.startswith(prefix) and not path.is_dir()}

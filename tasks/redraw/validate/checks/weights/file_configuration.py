@@ -32,7 +32,7 @@ def check_file_configuration(subject: Subject) -> Check:
     source = subject.source
     try:
         configuration = read_configuration(source)
-        tables = list(differing_tables(subject.graph, source))
+        tables = list(differing_tables(subject.graph, source, subject.folder / "assets"))
     except (CheckpointError, StorageError) as err:
         raise CannotRun(str(err), "Validate with the checkpoint that the export was made of.") from err
     compared = None if configuration is None else _compared(subject, configuration)

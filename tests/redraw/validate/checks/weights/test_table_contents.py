@@ -1,0 +1,41 @@
+"""Files that fill tables, next to those of the SavedModel whose weights are served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.serving.graph.serving_graph import ServingGraph, read_meta_graphs
+from redraw.validate.checks.weights.table_contents import differing_tables
+
+
+class Words(tf.Module):
+    """Looks words up in the lines of a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        filling = tf.lookup.TextFileInitializer(str(path), tf.string, -2, tf.int64, -1)
+        self.table = tf.lookup.StaticHashTable(filling, 0)
+        self.rows = tf.Variable([1.0, 2.0])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def answer(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": tf.gather(self.rows, self.table.lookup(x))}
+
+
+@pytest.mark.parametrize(("served", "named"), [("a\nb\n", 0), ("b\na\n", 1), ("a\nb\nc\n", 1)])
+def test_file_of_a_table_is_compared_with_that_next_to_the_weights(
+    served: str, named: int, tmp_path: Path
+) -> None:
+    (tmp_path / "words.txt").write_text("a\nb\n")
+    module = Words(tmp_path / "words.txt")
+    tf.saved_model.save(module, str(tmp_path / "theirs"), signatures=module.answer)
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "words.txt").write_text(served)
+    graph = ServingGraph(read_meta_graphs(tmp_path / "theirs" / "saved_model.pb")[0])
+    problems = list(differing_tables(graph, open_checkpoint(tmp_path / "theirs"), tmp_path / "ours"))
+    assert len(problems) == named
+    assert all("words.txt" in problem for problem in problems)
