@@ -14,7 +14,7 @@ from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
 from redraw.publish.push.push import push_model
 from redraw.requests import LiveRequest, MirrorRequest
-from redraw.storage.files import digest_tree, partial_path
+from redraw.storage.files import TreeScan, digest_tree, partial_path, scan_tree
 from redraw.storage.opening import open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
@@ -89,6 +89,27 @@ def test_mirror_with_a_live_version_has_its_bytes_and_names_its_folder_and_label
     assert served.base_path == str(tmp_path / "digits")
     assert dict(served.version_labels) == {"stable": old}
     assert digest_tree(tmp_path / "digits" / str(old)) == digest_tree(exports[0].folder)
+
+
+def test_mirror_again_reads_a_version_only_if_a_file_was_written_since(
+    bucket: str, versions: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def noting(folder: Path) -> TreeScan:
+        read.append(folder.name)
+        return scan_tree(folder)
+
+    _live(bucket, versions[0])
+    _mirror(bucket, tmp_path)
+    monkeypatch.setattr("redraw.publish.mirror.scan_tree", noting)
+
+    assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
+    assert read == []
+    (tmp_path / "digits" / str(versions[0]) / "saved_model.pb").touch()
+    for _ in range(2):  # read once, found as it was, and marked
+        assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
+        assert read == [str(versions[0])]
 
 
 def test_mirror_after_a_change_keeps_the_version_before_until_the_next_run(
