@@ -22,6 +22,9 @@ from redraw.definition import (
     Budget as Budget,
 )
 from redraw.definition import (
+    ConfiguredDefinition as ConfiguredDefinition,
+)
+from redraw.definition import (
     GoldenExamples as GoldenExamples,
 )
 from redraw.definition import (

@@ -9,7 +9,8 @@ Three kinds of network fit: a Keras model, a `tf.Module`, and a TF1 graph functi
 `ModelDefinition` builds one of the first two; all that is asked of it is that it is
 callable and has `variables`. A `GraphFunctionDefinition` draws with `tf.compat.v1`
 instead, for models whose checkpoints know variables by name alone. A `RecordedDefinition`
-has no network of its own: it names the graph that training recorded. In each kind names
+has no network of its own: it names the graph that training recorded; a `ConfiguredDefinition`
+names the configuration that Keras kept. In each kind names
 say which value of the checkpoint belongs where (Keras: variables' paths), so a layer
 that is drawn in one mode only (dropout, augmentation) must not change the names of
 the others.
@@ -18,6 +19,7 @@ What only exports states its signatures, `build` and `serve`; data, loss and exa
 to train, and to measure.
 """
 
+from redraw.definition.configured import ConfiguredDefinition
 from redraw.definition.graph_function import GraphFunctionDefinition
 from redraw.definition.model import ModelDefinition
 from redraw.definition.outside import OutsideReference
@@ -28,6 +30,7 @@ from redraw.records import Signature, TensorSpec
 __all__ = [
     "Applies",
     "Budget",
+    "ConfiguredDefinition",
     "GoldenExamples",
     "GraphFunctionDefinition",
     "Mode",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from redraw.checkpoint.formats.configuration import Configuration, read_configuration
 from redraw.checkpoint.formats.locate import locate_checkpoint
+from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
 from redraw.draft.asking import ask_person
 from redraw.draft.choosing import Choice, Undecided, choose
+from redraw.draft.keras_files import configuration_text, keras_module_text
 from redraw.draft.module_text import module_text
-from redraw.draft.signatures import choose_signatures
+from redraw.draft.signatures import choose_signatures, has_signatures
 from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
 from redraw.names import ModelName
 from redraw.recorded.files import MOST_BYTES, SAVED_MODEL
@@ -45,7 +49,16 @@ def draft_definition(request: DraftRequest) -> DraftedDefinition:
         InvalidDefinition: The graph cannot be served so.
         OutputExists: The module is there already.
     """
+    kept = _find_configuration(request.source)
+    if kept is not None:
+        return _draft_keras(request, *kept)
     recording = read_recording(_find_recording(request.source))
+    if recording.is_saved_model and not (request.input or request.output or has_signatures(recording)):
+        # Keras 2 says in a file of its own what the model is.
+        source = open_checkpoint(recording.uri.parent)
+        configuration = read_configuration(source)
+        if configuration is not None:
+            return _draft_keras(request, source, configuration)
     choice = _decide(recording, request)
     model = request.name or ModelName(_model_name(recording.uri))
     place = recording.uri.absolute()
@@ -58,6 +71,45 @@ def draft_definition(request: DraftRequest) -> DraftedDefinition:
         model=model, recording=place, digest=recording.digest, path=path, module=text,
         replaced=dict(choice.redrawn.counts),
     )  # fmt: skip
+
+
+def _find_configuration(uri: Uri) -> tuple[CheckpointSource, Configuration] | None:
+    """A Keras file that holds its model's configuration; None of any other source."""
+    if uri.name.endswith(_GRAPHS) or not uri.name.endswith((".keras", ".h5", ".hdf5")):
+        return None
+    source = open_checkpoint(uri)
+    configuration = read_configuration(source)
+    if configuration is None:
+        raise CheckpointNotFound(
+            f"{uri}: expected a full model with its configuration, got weights alone. Save the model"
+            " (model.save), or write it as a definition."
+        )
+    return source, configuration
+
+
+def _draft_keras(
+    request: DraftRequest, source: CheckpointSource, configuration: Configuration
+) -> DraftedDefinition:
+    """The configuration goes next to the module, or where graphs are kept."""
+    if request.out is None and request.keep_graph is None:
+        raise InvalidRequest(
+            f"{source.uri}: expected a place for its configuration, got none: --out, or --keep-graph."
+        )
+    text = configuration_text(source, configuration)
+    model = request.name or ModelName(_model_name(Uri(source.uri)))
+    digest = hashlib.sha256(text).hexdigest()
+    if request.keep_graph is not None:
+        place = request.keep_graph / model / f"{digest[:12]}.json"
+        named = str(place.absolute())
+    else:
+        place = Uri(f"{request.out}/{model}.json")
+        named = place.name
+    module = keras_module_text(model, named, source, text)
+    path = _write(request.out, model, module) if request.out is not None else ""
+    write_uri(place, text)
+    return DraftedDefinition(
+        model=model, recording=place.absolute(), digest=digest, path=path, module=module, replaced={}
+    )
 
 
 def _decide(recording: Recording, request: DraftRequest) -> Choice:

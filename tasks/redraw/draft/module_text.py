@@ -14,7 +14,7 @@ from redraw.recorded.reading import Recording
 from redraw.recorded.shapes import infer_shapes
 from redraw.records import Signature, TensorSpec
 
-__all__ = ["module_text", "signatures_of"]
+__all__ = ["module_text", "signature_lines", "signatures_of"]
 
 _SHOWN = 6
 _WIDTH = 104
@@ -52,7 +52,7 @@ def module_text(model: str, place: str, recording: Recording, choice: Choice) ->
         *_mapping("outputs", dict(asked.outputs)),
         *(_mapping("constants", dict(asked.constants)) if asked.constants else ()),
         "    signatures = {",
-        *(line for name, signature in signatures.items() for line in _signature(name, signature)),
+        *(line for name, signature in signatures.items() for line in signature_lines(name, signature)),
         "    }",
     ]
     return "\n".join(lines) + "\n"
@@ -96,7 +96,8 @@ def _spec(graph: Any, tensor: str, shape: Any) -> TensorSpec:
     return TensorSpec(dtype=tf.as_dtype(graph.dtype(tensor)).base_dtype.name, shape=tuple(shape))
 
 
-def _signature(name: str, signature: Signature) -> list[str]:
+def signature_lines(name: str, signature: Signature) -> list[str]:
+    """A signature's lines in a definition's module."""
     return [
         f"        {name!r}: Signature(",
         *_specs("inputs", signature.inputs),

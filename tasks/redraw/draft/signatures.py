@@ -12,7 +12,7 @@ from redraw.recorded.redrawing import Asked, redraw_recording
 from redraw.recorded.roles import Roles
 from redraw.recorded.shapes import Shape
 
-__all__ = ["choose_signatures"]
+__all__ = ["choose_signatures", "has_signatures"]
 
 _INITIALIZER = "__saved_model_init_op"
 
@@ -33,9 +33,7 @@ def choose_signatures(
     Raises:
         InvalidDefinition: It has no signatures, one of a form that no request has, or it cannot be served so.
     """
-    graph = recording.meta_graph
-    signatures = {name: sig for name, sig in sorted(graph.signature_def.items()) if name != _INITIALIZER}
-    signatures = {name: signature for name, signature in signatures.items() if signature.outputs}
+    signatures = _signatures(recording)
     if not signatures:
         raise InvalidDefinition(
             f"{recording.uri}: expected a SavedModel with signatures, got none. Say what is asked of it:"
@@ -67,6 +65,16 @@ def choose_signatures(
         notes=(),
         signatures={name: (input_keys[name], output_keys[name]) for name in signatures},
     )
+
+
+def has_signatures(recording: Recording) -> bool:
+    """Whether a SavedModel says what may be asked of it."""
+    return bool(_signatures(recording))
+
+
+def _signatures(recording: Recording) -> dict[str, Any]:
+    signatures = sorted(recording.meta_graph.signature_def.items())
+    return {name: sig for name, sig in signatures if name != _INITIALIZER and sig.outputs}
 
 
 def _keyed(

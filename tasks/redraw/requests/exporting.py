@@ -99,7 +99,10 @@ class ReexportRequest(Request):
 class DraftRequest(Request):
     """Draft a definition from a graph that training recorded."""
 
-    source: Uri = flag("a .meta or graph.pbtxt, or a checkpoint next to one", positional=True)
+    source: Uri = flag(
+        "a .meta or graph.pbtxt, a checkpoint next to one, a SavedModel, a .keras or a full .h5",
+        positional=True,
+    )
     name: ModelName | None = flag("the definition's name (default: the folder's)", default=None)
     input: tuple[str, ...] = flag(
         "[NAME=]TENSOR[?,10]: where a request enters, its shape in brackets if need be; may be repeated",
