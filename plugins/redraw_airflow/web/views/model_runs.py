@@ -91,15 +91,19 @@ def find_model_runs(
 
     Returns:
         Model to what was found. A run counts if a task of it left a record of the model, or if its parameters
-        name the model and its DAG publishes it; one that names none counts if its DAG publishes no other.
+        name the model and its DAG publishes it; one that names none counts if
+        its DAG publishes no other, and no task of it left a record.
     """
     left: dict[str, list[_Left]] = {model: [] for model in publishers}
+    told = set[int]()
     for model, record in _records(session):
+        told.add(record.number)
         if model in left and may_read(record.dag_id):
             left[model].append(record)
     newest = {model: max((record.number for record in records), default=0) for model, records in left.items()}
-    for model, number in _named_runs(session, publishers, may_read):
-        newest[model] = max(newest[model], number)
+    for model, number, is_named in _named_runs(session, publishers, may_read):
+        if is_named or number not in told:
+            newest[model] = max(newest[model], number)
     failures = {model: [one for one in records if one.key == FAILURE_KEY] for model, records in left.items()}
     failed = {model: max(some, key=lambda one: one.number, default=None) for model, some in failures.items()}
     runs = _runs(session, {*newest.values(), *(one.number for one in failed.values() if one)})
@@ -131,8 +135,8 @@ def _records(session: Session) -> Iterator[tuple[str, _Left]]:
 
 def _named_runs(
     session: Session, publishers: Mapping[str, Collection[str]], may_read: Callable[[str], bool]
-) -> Iterator[tuple[str, int]]:
-    """The newest run of each DAG that publishes, by the model that its parameters name."""
+) -> Iterator[tuple[str, int, bool]]:
+    """The newest run of each DAG that publishes, by its model, and whether its parameters name that."""
     models: dict[str, list[str]] = {}
     for model, dag_ids in publishers.items():
         for dag_id in dag_ids:
@@ -143,9 +147,9 @@ def _named_runs(
     for dag_id, model, number in session.execute(query.group_by(DagRun.dag_id, named)):
         published = models[dag_id]
         if model in published:
-            yield model, number
+            yield model, number, True
         elif model is None and len(published) == 1:
-            yield published[0], number
+            yield published[0], number, False
 
 
 def _runs(session: Session, numbers: Collection[int]) -> Mapping[int, LastRun]:
