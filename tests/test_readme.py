@@ -2,57 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from redraw.__main__ import COMMANDS
 from redraw.errors import error_named
-from redraw.records import ValidationReport
 from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS
 from tests.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 PAGES = {path: path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))}
-_FIRST_MODEL = PAGES[ROOT / "docs" / "start" / "first-model.md"]
 _STAGES = PAGES[ROOT / "docs" / "how-to" / "retrain.md"]
-
-
-def block(text: str, language: str, start: str) -> str:
-    """The first fenced block of a language that begins with `start`."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return next(text for text in blocks if text.startswith(start))
 
 
 def test_readme_fits_on_a_screen_or_two() -> None:
     assert len(README.encode()) <= 6000
-
-
-def test_first_model_trains_exports_and_validates(tmp_path: Path) -> None:
-    package = tmp_path / "my_models"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    (package / "wine.py").write_text(block(_FIRST_MODEL, "python", '"""Which of three vineyards'))
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
-    }
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block(_FIRST_MODEL, "sh", "export PYTHONPATH")],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stderr
-    report = ValidationReport.from_text((tmp_path / "work" / "report.json").read_bytes(), "report")
-    assert report.passed
-    assert report.model == "wine"
 
 
 def test_documentation_shows_every_command() -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "STORAGE_TIMEOUT",
     "STORAGE_TOKEN",
     "TEXT",
+    "USER_PROJECT",
     "VERIFY_KEY",
     "Kind",
     "Setting",
@@ -276,6 +277,14 @@ STORAGE_TOKEN: Setting[str | None] = Setting(
     unset="none; it needs none",
     configurable=False,
 )
+USER_PROJECT: Setting[str | None] = Setting(
+    name="user_project",
+    kind=TEXT,
+    default=None,
+    description="project that pays for requests to buckets whose requesters pay",
+    unset="`user_project` of the connection's extra fields, or none",
+    example="my-project",
+)
 # With fewer rows too many users share one for the recommender's threshold to be kept.
 RECOMMENDER_ROWS: Setting[int] = Setting(
     name="recommender_rows",
@@ -299,6 +308,7 @@ ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     VERIFY_KEY,
     CACHE,
     STORAGE_TIMEOUT,
+    USER_PROJECT,
     RECOMMENDER_ROWS,
     RECOMMENDER_PARTS,
 )

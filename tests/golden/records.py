@@ -27,6 +27,7 @@ from redraw.publish.bucket.layout import (
     serving_config_name,
 )
 from redraw.publish.live.serving_config import encode_serving_config
+from redraw.publish.prune.index import IndexedRelease, ReleaseIndex
 from redraw.publish.push.release import digest_report
 from redraw.records import (
     Check,
@@ -51,6 +52,7 @@ from redraw.records import (
 from redraw.records.failure import StageFailure
 from redraw.records.file_list import FileList, encode_files
 from redraw.records.files import ListedFile
+from redraw.records.progress import LossPoint, MeasuredStep, TrainingProgress
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw.records.results import (
     AdoptedCheckpoint,
@@ -286,6 +288,16 @@ RECORDS: Mapping[str, Record] = {
         RELEASE,
         POINTER,
         ReleaseList(model=MODEL, live=VERSION, releases=(RELEASE,), unreadable=(_UNREADABLE,)),
+        TrainingProgress(
+            model=MODEL,
+            run="run",
+            uri="/work/digits/run",
+            step=120,
+            steps=200,
+            steps_per_second=12.5,
+            losses=(LossPoint(step=120, loss=0.5),),
+            measured=(MeasuredStep(step=100, metrics={"loss": 0.75}),),
+        ),
         StageFailure(
             model=MODEL,
             stage="train",
@@ -387,6 +399,20 @@ RECORDS: Mapping[str, Record] = {
             ),
             only_in_version=("new",),
             only_in_other=("old",),
+        ),
+        ReleaseIndex(
+            model=MODEL,
+            releases=(
+                IndexedRelease(
+                    generation=17,
+                    version=VERSION,
+                    size_bytes=5,
+                    pushed_at="2025-01-02T00:00:00Z",
+                    previous=2025010100000000,
+                ),
+            ),
+            pruned={"2025010100000000": 16},
+            live_before=2024010100000000,
         ),
         PruneReport(
             model=MODEL,

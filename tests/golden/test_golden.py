@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import redraw.publish.bucket
+import redraw.publish.prune
 import redraw.records
 import redraw.records.results
 from redraw.checkpoint.catalogue.listing import list_checkpoints
@@ -94,7 +95,12 @@ def test_write_files_of_this_version_are_the_stored_ones(tmp_path: Path) -> None
 
 
 def test_golden_files_hold_a_record_of_every_kind() -> None:
-    packages: list[ModuleType] = [redraw.records, redraw.records.results, redraw.publish.bucket]
+    packages: list[ModuleType] = [
+        redraw.records,
+        redraw.records.results,
+        redraw.publish.bucket,
+        redraw.publish.prune,
+    ]
     for package in packages:
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from redraw.names import ModelName, check_attachment_name
-from redraw.storage.opening import Storage, open_storage, read_uri
+from redraw.storage.opening import Storage, StoredObject, open_storage, read_uri
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import BucketUri, Uri
 from tests.hostile.case import FINE, Case
@@ -34,6 +34,12 @@ NAMES = {
     "part-of-300": "a/" + "n" * 300,
     "of-1100": "/".join(["n" * 99] * 11),
 }
+
+
+def _named(name: str) -> StoredObject:
+    return StoredObject(name=name, size=1, crc32c=0, generation=1)
+
+
 _CALLS: dict[str, Callable[[Storage, str, Path], object]] = {
     "stat": lambda storage, name, folder: storage.stat(name),
     "read": lambda storage, name, folder: storage.read(name),
@@ -43,6 +49,7 @@ _CALLS: dict[str, Callable[[Storage, str, Path], object]] = {
     "create": lambda storage, name, folder: storage.create(name, b"hostile"),
     "replace": lambda storage, name, folder: storage.replace(name, b"hostile", 1),
     "delete": lambda storage, name, folder: storage.delete(name, 1),
+    "delete-many": lambda storage, name, folder: storage.delete_many([_named(name), _named("m/a")]),
 }
 
 

@@ -39,8 +39,9 @@ import pathlib
 import pytest
 from redraw.small.sizes import largest
 
-def test_largest() -> None:
-    assert largest([1, 3, 2]) == 3
+@pytest.mark.parametrize("values", [[1, 3, 2]], ids=["a name of words"])
+def test_largest(values: list[int]) -> None:
+    assert largest(values) == 3
     assert largest([]) is None
     with pytest.raises(ValueError):
         largest([1, 2, 3, 4])
@@ -133,7 +134,10 @@ def test_try_slips_tells_what_tests_catch_and_changes_only_the_copy(checkout: Pa
         trial.seconds = 0.01
         late = trial.try_slip(slip_at(5, "DropCall"))
         assert (copy / "tasks/redraw/small/sizes.py").read_text() == _MODULE
-    assert (caught.verdict, caught.by) == ("caught", "tests/redraw/small/test_sizes.py::test_largest")
+    assert (caught.verdict, caught.by) == (
+        "caught",
+        "tests/redraw/small/test_sizes.py::test_largest[a name of words]",
+    )
     assert survived.verdict == "survived"
     assert (unsound.verdict, unsound.by.rpartition("::")[2]) == ("unsound", "test_that_passes_once")
     assert late.verdict == "out of time"

@@ -34,7 +34,7 @@ _IMPORTED = {
 # Tests mirror the layout, but for these: the recordings that they need are made for the tests of others.
 _ELSEWHERE = {"redraw/validate/subject/recording": "redraw/recorded"}
 _SOURCE_ROOTS = ("tasks", "plugins")
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?)(?: - |$)", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)

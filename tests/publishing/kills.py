@@ -16,7 +16,9 @@ from tests.publishing.proxy import FaultyProxy
 __all__ = ["Killer", "contents"]
 
 # Times, and which write of an object it is.
-_OTHER_EACH_TIME = re.compile(rb'(?<=_at": ")[^"]*Z(?=")|(?<="generations": )\{[^}]*\}')
+_OTHER_EACH_TIME = re.compile(
+    rb'(?<=_at": ")[^"]*Z(?=")|(?<="generations": )\{[^}]*\}|(?<="generation": )[0-9]+'
+)
 
 
 @dataclass(frozen=True, kw_only=True)

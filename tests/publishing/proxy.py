@@ -14,6 +14,7 @@ from http.server import ThreadingHTTPServer
 
 from tests.publishing.copies import CopyRules
 from tests.publishing.faults import Fault
+from tests.publishing.features import Features
 from tests.publishing.relay import Relay
 from tests.publishing.requests import StorageRequest
 
@@ -29,8 +30,8 @@ class FaultyProxy(ThreadingHTTPServer):
         latency: Seconds that every request waits before it is passed on.
         granted: The IAM permissions of anyone who asks, in all buckets or by bucket; None for all there are.
         checksums: Whether listings have checksums; those of objects under a customer's key have none.
-        kept: Part of a name to what an object's description says in addition: a hold, or until when it is
-            retained. Such an object can be neither deleted nor replaced.
+        features: What the buckets have.
+        altering: Whether the server takes content that is not what its checksum says, as the one behind does.
         copies: What holds copies to their precondition.
         requests: Every request so far, in the order of arrival.
         sent: Bytes of the objects' content that clients sent, as far as they came.
@@ -51,7 +52,8 @@ class FaultyProxy(ThreadingHTTPServer):
         self.latency = 0.0
         self.granted: frozenset[str] | Mapping[str, frozenset[str]] | None = None
         self.checksums = True
-        self.kept: dict[str, dict[str, object]] = {}
+        self.features = Features()
+        self.altering = True
         self.copies = CopyRules(self.upstream)
         self.requests: list[StorageRequest] = []
         self.sent = self.fetched = 0

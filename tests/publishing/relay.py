@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from tests.publishing.faults import Fault, Flip, Hang, HangUp, Kill, Moment, Refuse, Wait
+from tests.publishing.features import as_multipart, run_batch, upload_checksums
 from tests.publishing.requests import StorageRequest, permissions_by_bucket, read_request
 
 if TYPE_CHECKING:
@@ -72,13 +73,21 @@ class Relay(BaseHTTPRequestHandler):
         try:
             self._meet(Moment.ARRIVED)
             self._demand_permissions(request)
-            self._demand_unprotected(request)
+            if refusal := self._proxy.features.refusal(request):
+                self._refuse(*refusal)
+            if request.among:  # the server behind knows no other objects than those that are there
+                self._meet(Moment.ACTED)
+                self._say(200, self._proxy.features.listed(request, {}))
+            if request.operation == "batch":
+                self._batch(size)
+            if request.operation == "delete":
+                self._delete(request)
             with self._proxy.copies.turn(request) as known:
                 if known is not None:
                     self._meet(Moment.SENDING)
                     self._meet(Moment.ACTED)
                     self._say(*known)
-                self._send(size)
+                self._send(size, self._unaltered(request, size))
                 answer = self._upstream.getresponse()
             self._answer(request, answer)
         except _HungUp:
@@ -95,29 +104,64 @@ class Relay(BaseHTTPRequestHandler):
         }:
             self._refuse(403, _forbidden(request, min(missing)))
 
-    def _demand_unprotected(self, request: StorageRequest) -> None:
-        if request.operation in ("delete", "replace") and any(
-            part in request.name for part in self._proxy.kept
-        ):
-            self._refuse(403, f"Object '{request.bucket}/{request.name}' is under active Temporary hold.")
+    def _delete(self, request: StorageRequest) -> NoReturn:
+        self._meet(Moment.SENDING)
+        with self._proxy.features.deleting:
+            refusal = self._proxy.features.delete(self._upstream, request)
+        self._meet(Moment.ACTED)
+        if refusal is not None:
+            self._refuse(*refusal)
+        self._meet(Moment.ANSWERING)
+        self._respond(204, "application/json", b"")
 
-    def _described(self, content: bytes) -> bytes:
+    def _batch(self, size: int) -> NoReturn:
+        if not self._proxy.features.batches:
+            self._refuse(404, "Not Found")
+        body = b"".join(self._in_halves(cast(BinaryIO, self.rfile), size, Moment.SENDING))
+        self._unread = 0
+        kind = self.headers["Content-Type"]
+        with self._proxy.features.deleting:
+            answered, content = run_batch(self._proxy.features, self._upstream, kind, body)
+        self._meet(Moment.ACTED)
+        self._meet(Moment.ANSWERING)
+        self._respond(200, answered, content)
+
+    def _described(self, request: StorageRequest, content: bytes) -> bytes:
         """A listing as the real service writes it of such objects."""
-        listing = json.loads(content)
-        for item in listing.get("items", []):
-            for part, more in self._proxy.kept.items():
-                item |= more if part in item["name"] else {}
+        listing = self._proxy.features.listed(request, json.loads(content))
+        for item in listing["items"]:
             if not self._proxy.checksums:
                 del item["crc32c"]
         return json.dumps(listing).encode()
 
-    def _send(self, size: int) -> None:
+    def _unaltered(self, request: StorageRequest, size: int) -> bytes | None:
+        """An upload as it arrived, if the proxy checks it as the real service does."""
+        alone = self._proxy.features.media and "uploadType=media" in self.path
+        checked = alone or not self._proxy.altering
+        if not checked or request.operation not in ("create", "replace"):
+            return None
+        body = b"".join(self._in_halves(cast(BinaryIO, self.rfile), size, Moment.SENDING))
+        self._unread = 0
+        self._proxy.count(sent=size)
+        kind, hashes = self.headers["Content-Type"], self.headers.get("X-Goog-Hash")
+        declared, found = upload_checksums(kind, hashes, body)
+        if declared != found:
+            self._refuse(400, f'Provided CRC32C "{declared}" doesn\'t match calculated CRC32C "{found}".')
+        if alone:  # which the server behind holds to nothing
+            self.path, kind, body = as_multipart(self.path, declared, body)
+            self.headers.replace_header("Content-Type", kind)
+            self.headers.replace_header("Content-Length", str(len(body)))
+        return body
+
+    def _send(self, size: int, body: bytes | None) -> None:
         """The request to the server; half of its body may be all that gets there."""
         self._upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for key, value in self.headers.items():
             if key.lower() not in _OF_ONE_CONNECTION:
                 self._upstream.putheader(key, value)
-        self._upstream.endheaders()
+        self._upstream.endheaders(body)
+        if body is not None:
+            return
         try:
             for block in self._in_halves(cast(BinaryIO, self.rfile), size, Moment.SENDING):
                 self._unread -= len(block)
@@ -136,7 +180,7 @@ class Relay(BaseHTTPRequestHandler):
             content = answer.read()
             body, size = io.BytesIO(content), len(content)
         if request.operation == "list" and answer.status == 200:
-            content = self._described(body.read())
+            content = self._described(request, body.read())
             body, size = io.BytesIO(content), len(content)
         self._meet(Moment.ACTED)
         if answer.status == 404 and not self._proxy.allows(request.bucket, _LIST):
@@ -189,9 +233,11 @@ class Relay(BaseHTTPRequestHandler):
         """Answer in the server's place."""
         for _ in _blocks(cast(BinaryIO, self.rfile), self._unread):
             pass
-        content = json.dumps(answer).encode()
+        self._respond(status, "application/json", json.dumps(answer).encode())
+
+    def _respond(self, status: int, kind: str, content: bytes) -> NoReturn:
         self.send_response_only(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

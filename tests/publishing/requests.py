@@ -10,10 +10,16 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-__all__ = ["Operation", "StorageRequest", "permissions_by_bucket", "permissions_of", "read_request"]
+__all__ = [
+    "Operation",
+    "StorageRequest",
+    "permissions_by_bucket",
+    "permissions_of",
+    "read_request",
+]
 
 Operation = Literal[
-    "list", "stat", "read", "create", "copy", "replace", "update", "delete", "bucket", "other"
+    "list", "stat", "read", "create", "copy", "replace", "update", "delete", "batch", "bucket", "other"
 ]
 
 _PERMISSIONS: dict[Operation, frozenset[str]] = {
@@ -27,8 +33,11 @@ _PERMISSIONS: dict[Operation, frozenset[str]] = {
     "replace": frozenset({"storage.objects.create", "storage.objects.delete"}),
     "update": frozenset({"storage.objects.get", "storage.objects.update"}),
     "delete": frozenset({"storage.objects.delete"}),
+    # Redraw makes batches of deletions alone.
+    "batch": frozenset({"storage.objects.delete"}),
     "bucket": frozenset({"storage.buckets.get"}),
 }
+_BATCH = "/batch/storage/v1"
 _URL = re.compile(
     r"/(?:(?P<service>upload|download)/)?storage/v1/b(?:/(?P<bucket>[^/]+)(?P<objects>/o(?:/(?P<name>.+))?)?)?"
 )
@@ -50,6 +59,9 @@ class StorageRequest:
         size: Of its body, in bytes.
         source: Of a copy, whose bucket and name are those of the new object: the bucket of the other one.
         token: Of a copy: where it goes on; '' where it begins.
+        project: The one that it says pays for it.
+        among: Of a listing: `versions` or `softDeleted` if it is of more than the objects that are there.
+        acl: Whether it reads or sets access lists of single objects.
     """
 
     method: str
@@ -60,6 +72,9 @@ class StorageRequest:
     size: int
     source: str = ""
     token: str = ""
+    project: str = ""
+    among: str = ""
+    acl: bool = False
 
 
 def read_request(method: str, target: str, size: int, beginning: bytes) -> StorageRequest:
@@ -84,18 +99,22 @@ def read_request(method: str, target: str, size: int, beginning: bytes) -> Stora
     if _COPY_TO in place["name"]:
         source, target = place["bucket"], place["name"].partition(_COPY_TO)[2]
         place["bucket"], _, place["name"] = target.partition("/o/")
-    name = unquote(place["name"]) or query.get("prefix", "")
+    name = unquote(place["name"]) or query.get("prefix", query.get("name", ""))
     if place["service"] == "upload" and (named := _NAME_IN_METADATA.search(beginning)):
         name = named[1].decode()
+    operation = _operation(method, place, query, source) if found else "other"
     return StorageRequest(
         method=method,
-        operation=_operation(method, place, query, source) if found else "other",
+        operation="batch" if (method, parts.path) == ("POST", _BATCH) else operation,
         bucket=place["bucket"],
         name=name,
         generation=query.get("ifGenerationMatch", query.get("generation")),
         size=size,
         source=source,
         token=query.get("rewriteToken", ""),
+        project=query.get("userProject", ""),
+        among=next((key for key in ("versions", "softDeleted") if query.get(key, "").lower() == "true"), ""),
+        acl=query.get("projection") == "full" or "predefinedAcl" in query or "/acl" in parts.path,
     )
 
 

@@ -59,6 +59,35 @@ def roll_back(publish: Callable[[str, int], None]) -> Prepare:
 
 
 @pytest.fixture
+def previous(publish: Callable[[str, int], None]) -> Prepare:
+    """The second version is live; the command goes back to the one before."""
+
+    def prepare(place: str) -> Sequence[str]:
+        publish(place, 2)
+        bucket = ["--model", "digits", "--bucket", place]
+        return ["live", *bucket, "--previous", "--from", "2024050200000000", "--reason", "worse answers"]
+
+    return prepare
+
+
+@pytest.fixture
+def recover(publish: Callable[[str, int], None]) -> Prepare:
+    """The second version is live, and everything that says so is lost but an older copy of the pointer."""
+
+    def prepare(place: str) -> Sequence[str]:
+        publish(place, 1)
+        storage = open_storage(place)
+        older = storage.read("digits/live.json") or b""
+        publish(place, 2)
+        lost = ("digits/live/", "digits/live.json")
+        storage.delete_many(item for item in storage.list("digits/") if item.name.startswith(lost))
+        storage.create("digits/live.json", older[: len(older) // 2])  # and that one is damaged
+        return ["recover", "--model", "digits", "--bucket", place, "--apply"]
+
+    return prepare
+
+
+@pytest.fixture
 def prune(publish: Callable[[str, int], None]) -> Prepare:
     """The third version is live, the second was before; the command removes the first."""
 
@@ -77,7 +106,11 @@ def prune(publish: Callable[[str, int], None]) -> Prepare:
             for push in ("push", "push_remote")
             for moment in (Moment.ARRIVED, Moment.SENDING, Moment.ACTED)
         ),
-        *(("roll_back", moment) for moment in (Moment.ARRIVED, Moment.ACTED)),
+        *(
+            (command, moment)
+            for command in ("roll_back", "previous", "recover")
+            for moment in (Moment.ARRIVED, Moment.ACTED)
+        ),
         *(("prune", moment) for moment in (Moment.ARRIVED, Moment.ACTED)),
     ],
 )

@@ -16,6 +16,7 @@ from redraw.storage.opening import open_storage
 from tests.paths import ROOT
 from tests.publishing.exports import Export, RemoteExport, write_export
 from tests.publishing.faults import Fault, Refuse
+from tests.publishing.features import Features
 from tests.publishing.processes import Starter
 from tests.publishing.proxy import FaultyProxy
 from tests.publishing.requests import permissions_by_bucket, permissions_of
@@ -55,6 +56,10 @@ def _weights(folder: Path) -> list[Path]:
 @pytest.fixture
 def steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str, list[str]]]:
     """Every documented command, and how it is called; each call finds what those before it left."""
+    return _steps(run_folder, bucket, tmp_path)
+
+
+def _steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str, list[str]]]:
     weights = {f"variables/{path.name}": path.read_bytes() for path in _weights(tmp_path / "weights")}
     old, new, oldest = (
         write_export(tmp_path / f"export-{time[:10]}", {**weights, "saved_model.pb": b"graph"}, time)
@@ -105,6 +110,20 @@ def test_run_with_the_documented_permissions_needs_all_and_no_other(
     folders = {item.name.rpartition("/")[0] for item in open_storage(bucket).list("digits/")}
     assert "digits/reports/2024050200000000" in folders
     assert not any("2024040100000000" in folder for folder in folders)
+
+
+def test_every_command_works_below_one_prefix_of_a_bucket_whose_requesters_pay(
+    proxy: FaultyProxy, starter: Starter, run_folder: RunFolder, bucket: str, tmp_path: Path
+) -> None:
+    proxy.features = Features(payer="our-project", prefix="team/models", uniform=True)
+    environment = {"STORAGE_EMULATOR_HOST": proxy.url, "REDRAW_USER_PROJECT": "our-project"}
+    for command, arguments in _steps(run_folder, f"{bucket}/team/models", tmp_path):
+        ended = starter.start(arguments, environment).wait()
+        assert ended.status == 0, f"{command}: {ended.stderr}"
+    assert {request.project for request in proxy.requests if request.operation != "batch"} == {"our-project"}
+    assert all(
+        request.name.startswith("team/models") or request.operation == "batch" for request in proxy.requests
+    )
 
 
 def test_push_of_an_export_in_a_bucket_reads_there_and_creates_here(

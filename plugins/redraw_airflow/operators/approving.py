@@ -44,7 +44,7 @@ from redraw_airflow.operators.arguments import (
 )
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, setting
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
-from redraw_airflow.stages.credentials import connection_credentials
+from redraw_airflow.stages.credentials import connection_credentials, connection_project
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -177,7 +177,9 @@ def _read_export(saved_model: Any) -> ExportedModel:
         return ExportedModel.from_json(saved_model)
     demand_allowed("saved_model", saved_model, [WORK_FOLDERS])
     uri = Uri(saved_model).with_ending(".json")
-    provide_credentials(partial(connection_credentials, DEFAULT_CONNECTION))
+    provide_credentials(
+        partial(connection_credentials, DEFAULT_CONNECTION), partial(connection_project, DEFAULT_CONNECTION)
+    )
     content = read_uri(uri, RECORD_BYTES + 1)
     if content is None:
         raise InvalidRecord(f"{uri}: expected the record that export writes, got no such file. Export again.")

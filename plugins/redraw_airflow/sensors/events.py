@@ -17,7 +17,7 @@ from redraw.storage.credentials import using_credentials
 from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.operators.arguments import text
-from redraw_airflow.stages.credentials import connection_credentials
+from redraw_airflow.stages.credentials import connection_credentials, connection_project
 
 __all__ = ["LOOKS", "look", "moment"]
 
@@ -42,7 +42,8 @@ def look(event: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     connection = arguments["gcp_conn_id"]
     # A triggerer waits for many tasks, each with its own connection.
-    with using_credentials(connection, functools.partial(connection_credentials, connection)):
+    credentials = functools.partial(connection_credentials, connection)
+    with using_credentials(connection, credentials, functools.partial(connection_project, connection)):
         return [record.to_json() for record in LOOKS[event](arguments)]
 
 

@@ -12,6 +12,7 @@ anonymous or absent connection never pays for them.
 from __future__ import annotations
 
 import contextvars
+import functools
 import json
 import logging
 import socket
@@ -27,7 +28,7 @@ from airflow.sdk.log import mask_secret
 from redraw.errors import RedrawError, StorageForbidden, StorageUnavailable
 from redraw_airflow.settings import DEFAULT_CONNECTION
 
-__all__ = ["answer_credentials", "connection_credentials"]
+__all__ = ["answer_credentials", "connection_credentials", "connection_project"]
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,15 @@ def connection_credentials(gcp_conn_id: str) -> Any:
         raise StorageForbidden(_refusal(gcp_conn_id, err)) from err
 
 
+def connection_project(gcp_conn_id: str) -> str | None:
+    """The project that pays for requests, as the connection's extra field `user_project` has it.
+
+    Raises:
+        StorageForbidden: There is no such connection.
+    """
+    return _Grants(gcp_conn_id).user_project()
+
+
 def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
     grants = _Grants(gcp_conn_id)
     try:
@@ -93,7 +103,7 @@ def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
 
 def _answer(grants: _Grants, *, renew: bool) -> dict[str, Any]:
     try:
-        return grants.grant(renew=renew)
+        return {**grants.grant(renew=renew), "user_project": grants.user_project()}
     except RedrawError as err:
         return {"error": type(err).__name__, "message": str(err)}
     except Exception as err:  # whatever a connection or a secrets backend raises, the stage has to learn
@@ -118,7 +128,7 @@ class _Grants:
 
     def credentials(self) -> Any:
         """What the connection gives; None where there is none."""
-        connection = self._connection()
+        connection = self._connection
         if connection is None:
             return None
         if not _is_anonymous(connection):
@@ -134,7 +144,7 @@ class _Grants:
     def grant(self, *, renew: bool) -> dict[str, Any]:
         """Answer with a token, or with where else the stage has to look."""
         if self._credentials is None:
-            connection = self._connection()
+            connection = self._connection
             if connection is None:
                 return {"kind": "default"}
             if _is_anonymous(connection):
@@ -150,6 +160,12 @@ class _Grants:
             "quota_project": getattr(granted, "quota_project_id", None),
         }
 
+    def user_project(self) -> str | None:
+        """The project that pays for requests to buckets whose requesters pay."""
+        connection = self._connection
+        return None if connection is None else connection.extra_dejson.get("user_project") or None
+
+    @functools.cached_property
     def _connection(self) -> Connection | None:
         """The connection; None where the default one does not exist."""
         try:

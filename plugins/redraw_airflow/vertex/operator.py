@@ -33,7 +33,7 @@ from redraw_airflow.operators.arguments import Kind, integer, mapping, required,
 from redraw_airflow.operators.base import PlacesOperator
 from redraw_airflow.operators.inputs import setting
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
-from redraw_airflow.stages.credentials import connection_credentials
+from redraw_airflow.stages.credentials import connection_credentials, connection_project
 from redraw_airflow.vertex.aliases import move_aliases
 from redraw_airflow.vertex.model import VertexModel
 from redraw_airflow.vertex.registry import register_release
@@ -173,7 +173,10 @@ class RegisterVertexModelOperator(PlacesOperator):
         return ModelServiceHook(gcp_conn_id=self.gcp_conn_id, impersonation_chain=chain)
 
     def _open_bucket(self) -> Storage:
-        provide_credentials(functools.partial(connection_credentials, self.gcp_conn_id))
+        provide_credentials(
+            functools.partial(connection_credentials, self.gcp_conn_id),
+            functools.partial(connection_project, self.gcp_conn_id),
+        )
         return open_storage(BucketUri(setting("bucket", self.bucket, MODEL_BUCKET)))
 
     def _published(self, storage: Storage) -> Release:

@@ -8,8 +8,9 @@ from typing import Any
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
+from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: TID253 - as above
 
-__all__ = ["blob_resource", "client_over"]
+__all__ = ["blob_resource", "client_over", "would_retry"]
 
 
 def client_over(session: AuthorizedSession, credentials: Credentials) -> storage.Client:
@@ -30,3 +31,8 @@ def blob_resource(blob: storage.Blob) -> dict[str, Any]:
     """A blob's resource as the service last described it; its public properties are single values of it."""
     resource: dict[str, Any] = blob._properties
     return resource
+
+
+def would_retry(err: Exception) -> bool:
+    """Whether the client makes a call again after this error; its policy has no public way to ask."""
+    return bool(DEFAULT_RETRY._predicate(err))

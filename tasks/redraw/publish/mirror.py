@@ -46,7 +46,8 @@ def mirror_versions(request: MirrorRequest) -> MirrorReport:
     """Bring a folder up to the live pointers of a bucket, and write its configuration.
 
     Each version is verified as it is fetched, and its records at each run: one whose files changed in the
-    folder is fetched again. A model with something wrong keeps what it had, and holds up no other.
+    folder is fetched again. With `verify_all` every byte that is there is read again. A model with something
+    wrong keeps what it had, and holds up no other.
 
     Args:
         request: The bucket, the folder, and the models (default: all with a definition).
@@ -67,7 +68,11 @@ def mirror_versions(request: MirrorRequest) -> MirrorReport:
         try:
             labels = read_pointer(storage, model).labels
             versions = tuple(sorted(set(labels.values())))
-            fetched = tuple(version for version in versions if _fetch(storage, model, version, out))
+            fetched = tuple(
+                version
+                for version in versions
+                if _fetch(storage, model, version, out, verify_all=request.verify_all)
+            )
         except (StorageUnavailable, DiskFull):
             raise
         except RedrawError as err:
@@ -129,11 +134,11 @@ def _versions(config: ModelServerConfig) -> set[tuple[str, int]]:
     }
 
 
-def _fetch(storage: Storage, model: ModelName, version: int, out: Path) -> bool:
+def _fetch(storage: Storage, model: ModelName, version: int, out: Path, *, verify_all: bool) -> bool:
     """Copy a version, unless the folder has it as it was published. Says whether it did."""
     target = out / model / str(version)
     release, claim = read_verified(storage, model, version)
-    if _is_whole(target, release, claim):
+    if _is_whole(target, release, claim, verify_all=verify_all):
         return False
     partial = partial_path(target)
     with writing_to(partial):
@@ -148,12 +153,15 @@ def _fetch(storage: Storage, model: ModelName, version: int, out: Path) -> bool:
     return True
 
 
-def _is_whole(folder: Path, release: Release, claim: Claim) -> bool:
-    """Whether a version is as it was published; its bytes are read only if a file is not as it was marked."""
+def _is_whole(folder: Path, release: Release, claim: Claim, *, verify_all: bool) -> bool:
+    """Whether a version is as it was published.
+
+    Its bytes are read only if a file is not as it was marked, or if all are to be verified.
+    """
     if folder.is_symlink() or not folder.is_dir():
         return False
     try:
-        if _files(folder) == {entry.name: (entry.size, _MARK) for entry in claim.manifest}:
+        if not verify_all and _files(folder) == {entry.name: (entry.size, _MARK) for entry in claim.manifest}:
             return True
         if scan_tree(folder).digest == release.digest:
             _mark(folder)

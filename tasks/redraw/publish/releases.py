@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from redraw.errors import InvalidRecord
-from redraw.publish.bucket.layout import list_versions, read_release, release_name
+from redraw.publish.bucket.layout import list_versions, read_records
 from redraw.publish.live.set_live import read_pointer
 from redraw.records import Release, ReleaseList, UnreadableRecord
 from redraw.requests import ReleasesRequest
-from redraw.storage.opening import Storage, in_parallel, open_storage
+from redraw.storage.opening import Storage, open_storage
 
 __all__ = ["list_releases", "read_releases"]
 
@@ -45,19 +44,5 @@ def read_releases(storage: Storage, model: str) -> tuple[tuple[Release, ...], di
         The records, the newest weights first, and the versions whose record is damaged, or of a newer
         version of Redraw.
     """
-
-    def read(version: int) -> Release | UnreadableRecord | None:
-        try:
-            return read_release(storage, model, version)
-        except InvalidRecord as err:
-            uri = f"{storage.uri}/{release_name(model, version)}"
-            return UnreadableRecord(uri=uri, reason=str(err))
-
-    versions = list_versions(storage, model)
-    records = in_parallel(read, versions)
-    # A release that was removed between the listing and the reading is no longer one.
-    return tuple(record for record in records if isinstance(record, Release)), {
-        version: record
-        for version, record in zip(versions, records, strict=True)
-        if isinstance(record, UnreadableRecord)
-    }
+    records, unreadable = read_records(storage, model, list_versions(storage, model))
+    return tuple(records.values()), unreadable

@@ -99,9 +99,13 @@ class Batch:
 
         Raises:
             StorageUnavailable: The storage does not answer: the rest would fare no better.
-            DiskFull: No space is left, with the same outlook.
+            DiskFull: No space is left, for any other either.
         """
-        job = Job(uri=given.uri if isinstance(given, Checkpoint) else given, started=time.monotonic())
+        job = Job(
+            uri=given.uri if isinstance(given, Checkpoint) else given,
+            started=time.monotonic(),
+            folders=(self._scratch, Path(self._reports)),
+        )
 
         def prepare() -> ReexportedCheckpoint | Prepared:
             job.record = self._record(given)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from redraw.errors import DiskFull, RedrawError
@@ -18,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# With less than this no other checkpoint of the batch fits either.
+_LEAST_ROOM = 1 << 20
+
 
 @dataclass
 class Job:
@@ -26,11 +31,13 @@ class Job:
     Attributes:
         uri: As it was asked for.
         started: When its turn came, by the monotonic clock, in seconds.
+        folders: Where its export and its report go.
         record: The checkpoint's, once it is known.
     """
 
     uri: str
     started: float
+    folders: tuple[Path, ...]
     record: Checkpoint | None = None
 
     def attempt(self, function: Callable[[], T]) -> T | ReexportedCheckpoint:
@@ -38,12 +45,12 @@ class Job:
 
         Raises:
             StorageUnavailable: The storage does not answer: the rest would fare no better.
-            DiskFull: No space is left, with the same outlook.
+            DiskFull: No space is left, for any other either.
         """
         try:
             return function()
         except RedrawError as err:
-            if err.retryable or isinstance(err, DiskFull):
+            if err.retryable or (isinstance(err, DiskFull) and not self._others_may_fit()):
                 raise
             return self._failed(str(err))
         except Exception as err:
@@ -64,6 +71,13 @@ class Job:
         )
         logger.info("%s: %s in %.2f s %d", self.uri, outcome, row.seconds, release.version)
         return row
+
+    def _others_may_fit(self) -> bool:
+        """Whether there is room again, now that what this one had written is removed."""
+        existing = (
+            next(path for path in (folder, *folder.parents) if path.exists()) for folder in self.folders
+        )
+        return all(shutil.disk_usage(path).free >= _LEAST_ROOM for path in existing)
 
     def _failed(self, reason: str) -> ReexportedCheckpoint:
         row = ReexportedCheckpoint(

@@ -160,6 +160,7 @@ class MirrorRequest(Request):
     model: tuple[ModelName, ...] = flag(
         "a model to mirror; may be repeated (default: all with a definition)", default=()
     )
+    verify_all: bool = flag("read every mirrored byte again, not only what changed since", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,12 +25,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from redraw.errors import StorageUnavailable, error_named
-from redraw.settings import take_control_fd
+from redraw.settings import USER_PROJECT, take_control_fd
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 __all__ = [
+    "billed_project",
     "credentials_scope",
     "provide_credentials",
     "storage_credentials",
@@ -41,29 +42,32 @@ __all__ = [
 _ANSWER_SECONDS = 180.0
 
 _Provider = Callable[[], "Credentials | None"]
-_provided: _Provider | None = None
-_scoped: ContextVar[tuple[str, _Provider] | None] = ContextVar("credentials", default=None)
+_Project = Callable[[], str | None]
+_provided: tuple[_Provider, _Project | None] | None = None
+_scoped: ContextVar[tuple[str, _Provider, _Project | None] | None] = ContextVar("credentials", default=None)
 
 
-def provide_credentials(provider: _Provider) -> None:
+def provide_credentials(provider: _Provider, project: _Project | None = None) -> None:
     """Have this process ask `provider` for its credentials, once, when the first bucket is opened.
 
     Args:
         provider: Answers as `storage_credentials`, and raises as it does.
+        project: Answers as `billed_project`.
     """
     global _provided
-    _provided = provider
+    _provided = provider, project
 
 
 @contextmanager
-def using_credentials(name: str, provider: _Provider) -> Iterator[None]:
+def using_credentials(name: str, provider: _Provider, project: _Project | None = None) -> Iterator[None]:
     """The same for the buckets that are opened within the block, where a process has several credentials.
 
     Args:
         name: Whose they are; buckets that are opened under the same name share their connections.
-        provider: As `provide_credentials` takes it.
+        provider: As `provide_credentials` takes it, and so is the last one.
+        project: As above.
     """
-    token = _scoped.set((name, provider))
+    token = _scoped.set((name, provider, project))
     try:
         yield
     finally:
@@ -103,7 +107,7 @@ def storage_credentials() -> Credentials | None:
     if scoped is not None:
         return scoped[1]()
     if _provided is not None:
-        return _provided()
+        return _provided[0]()
     channel = _channel()
     if channel is None:
         return None
@@ -115,6 +119,20 @@ def storage_credentials() -> Credentials | None:
 
         return AnonymousCredentials()
     return _token_credentials(channel, granted)
+
+
+def billed_project() -> str | None:
+    """The project that pays for requests to buckets whose requesters pay, if one is named.
+
+    `REDRAW_USER_PROJECT` says so, or else the operator's connection. Raises as `storage_credentials`.
+    """
+    if project := USER_PROJECT.read():
+        return project
+    provided = _scoped.get() or _provided
+    if provided is not None:
+        return provided[-1]() if provided[-1] else None
+    channel = _channel()
+    return None if channel is None else channel.ask(renew=False).get("user_project")
 
 
 def _token_credentials(channel: _Channel, granted: dict[str, Any]) -> Credentials:

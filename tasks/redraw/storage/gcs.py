@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
 
 from google.api_core import exceptions as api
 
-from redraw.errors import StorageUnavailable
 from redraw.names import check_object_name
 from redraw.storage.files import checksum_of, partial_path, writing_to
-from redraw.storage.gcs_described import demand_equal, demand_stored, describe_blob, describe_resource
-from redraw.storage.gcs_errors import patience, translating
+from redraw.storage.gcs_batch import Deletions
+from redraw.storage.gcs_described import demand_stored, describe_blob, describe_resource
+from redraw.storage.gcs_download import SmallContent, TooLarge, fetch
+from redraw.storage.gcs_errors import translating
+from redraw.storage.gcs_gone import find_gone
+from redraw.storage.gcs_media import MediaUploads
+from redraw.storage.gcs_retry import Patience, Progress
 from redraw.storage.gcs_session import connect
 from redraw.storage.gcs_upload import Upload, copy_object
 from redraw.storage.interface import (
@@ -32,9 +36,6 @@ from redraw.storage.interface import (
 )
 from redraw.uri import BucketUri
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
-
 __all__ = ["GcsStorage"]
 
 _LIST = "storage.objects.list"
@@ -44,49 +45,25 @@ _DELETE = "storage.objects.delete"
 _REPLACE = f"{_CREATE} and {_DELETE}"
 # As many as the service gives at most.
 _PAGE_SIZE = 1000
-_STAT_STREAMS = 16
+_STREAMS = 16
 _FIELDS = (
-    "items(name,size,crc32c,generation,timeCreated,temporaryHold,eventBasedHold,retentionExpirationTime),"
-    "nextPageToken"
+    "items(name,size,crc32c,generation,timeCreated,storageClass,temporaryHold,eventBasedHold,"
+    "retentionExpirationTime),nextPageToken"
 )
-
-
-class _TooLarge(Exception):  # noqa: N818 - ends a download
-    """More bytes came than are wanted."""
-
-
-class _Small(io.BytesIO):
-    """What is downloaded of an object, a little more than the most that is wanted."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-
-    def fill(self, blob: Any, timeout: object) -> None:
-        """Download an object from its start, checked by its checksum."""
-        self.seek(0)
-        self.truncate()
-        blob.download_to_file(self, checksum="crc32c", retry=None, timeout=timeout)
-
-    def write(self, data: Buffer) -> int:
-        """Take a part; the one that is too much is the last."""
-        written = super().write(data)
-        if self.tell() > self._most:
-            raise _TooLarge
-        return written
 
 
 class GcsStorage:
     """A bucket, or the objects below a prefix in one."""
 
     def __init__(self, uri: BucketUri) -> None:
-        self._patience = patience()
+        self._patience = Patience.read()
         self._start = f"{uri.key}/" if uri.key else ""
         self._uri = uri
         self._known_bucket = False
         with translating(self._uri, "credentials"):
             self._client, self._session = connect(os.environ.get("STORAGE_EMULATOR_HOST"))
         self._bucket = self._client.bucket(uri.bucket)
+        self._media = MediaUploads(self._session, self._patience)
 
     @property
     def uri(self) -> BucketUri:
@@ -111,7 +88,7 @@ class GcsStorage:
             delimiter=None if deep else "/",
             fields=_FIELDS,
             page_size=_PAGE_SIZE,
-            **self._patience,
+            **self._patience.options,
         ).pages
         while (page := self._next_page(pages, prefix)) is not None:
             yield from (item for item in page if not item.name.endswith("/"))
@@ -127,7 +104,7 @@ class GcsStorage:
         """A page of a listing. That of objects under a customer's key lacks checksums: they are asked for."""
         incomplete = [blob for blob in blobs if blob.crc32c is None]
         if incomplete:
-            with ThreadPoolExecutor(_STAT_STREAMS) as pool:
+            with ThreadPoolExecutor(_STREAMS) as pool:
                 asked = zip(incomplete, pool.map(self._asked_again, incomplete), strict=True)
                 complete = {blob.name: again for blob, again in asked}
             # One that is gone by now is no longer listed.
@@ -136,26 +113,27 @@ class GcsStorage:
 
     def _asked_again(self, blob: Any) -> Any:
         with translating(f"gs://{self._bucket.name}/{blob.name}", _GET):
-            return self._bucket.get_blob(blob.name, **self._patience)
+            return self._bucket.get_blob(blob.name, **self._patience.options)
 
     def stat(self, name: str) -> StoredObject | None:
         """Describe one object."""
         with translating(self._uri_of(name), _GET):
-            blob = self._bucket.get_blob(self._key(name), **self._patience)
+            blob = self._bucket.get_blob(self._key(name), **self._patience.options)
         if blob is None:
-            self._demand_bucket()
+            self._demand_bucket(name)
             return None
         return describe_blob(blob, self._start, str(self._uri))
 
     def read(self, name: str, most: int = SMALL_BYTES) -> bytes | None:
         """A small object's content."""
         blob = self._bucket.blob(self._key(name))
-        content = _Small(most)
-        with translating(self._uri_of(name), _GET), contextlib.suppress(_TooLarge):
+        content = SmallContent(most)
+        fill = functools.partial(content.fill, blob, self._patience.silence)
+        with translating(self._uri_of(name), _GET), contextlib.suppress(TooLarge):
             try:
-                self._patient(content.fill)(blob, timeout=self._patience["timeout"])
+                self._patience.keep_trying(fill)
             except api.NotFound:
-                self._demand_bucket()
+                self._demand_bucket(name)
                 return None
         return demand_small(self._uri_of(name), content.getvalue(), most)
 
@@ -170,32 +148,25 @@ class GcsStorage:
         if not size:
             return b""
         blob = self._bucket.blob(self._key(name), generation=generation)
+        read = functools.partial(
+            blob.download_as_bytes,
+            retry=None,
+            timeout=self._patience.silence,
+            start=offset,
+            end=offset + size - 1,
+            raw_download=True,
+            checksum=None,  # the service knows that of the whole object alone
+        )
         with translating(self._uri_of(name), _GET):
             try:
-                part: bytes = self._patient(blob.download_as_bytes)(
-                    retry=None,
-                    timeout=self._patience["timeout"],
-                    start=offset,
-                    end=offset + size - 1,
-                    raw_download=True,
-                    checksum=None,  # the service knows that of the whole object alone
-                )
+                part: bytes = self._patience.keep_trying(read)
             except api.NotFound as err:
                 known = generation is not None and self.stat(name) is not None
-                self._demand_bucket()
+                self._demand_bucket(name)
                 raise (Changed if known else Absent)(self._uri_of(name)) from err
             except api.RequestRangeNotSatisfiable:
                 return b""
         return part
-
-    def _patient(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """A call of the client with the client's retry around it as a whole.
-
-        Left to the client it does not cover the reading of a refusal, whose body may be cut
-        short as any other.
-        """
-        retried: Callable[..., Any] = self._patience["retry"](call)
-        return retried
 
     def download(self, name: str, path: Path) -> StoredObject:
         """Copy an object to a file, verified by its checksum: its bytes as they are stored."""
@@ -209,22 +180,11 @@ class GcsStorage:
         partial = partial_path(path)
         try:
             with writing_to(path), translating(self._uri_of(name), _GET), partial.open("xb") as file:
-                # Compared below with what the listing says, of the file as it was written.
-                self._save(blob, file)
-            demand_equal(self._uri_of(name), described, partial)
+                fetch(blob, file, described, self._patience)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
         return described
-
-    def _save(self, blob: Any, file: BinaryIO) -> None:
-        try:
-            blob.download_to_file(file, raw_download=True, checksum=None, **self._patience)
-        except api.NotFound as err:
-            raise StorageUnavailable(
-                f"gs://{blob.bucket.name}/{blob.name}: expected it to stay while it was read, got another"
-                " object in its place, or none. Find out who writes there, and run it again."
-            ) from err
 
     def create(
         self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
@@ -251,8 +211,8 @@ class GcsStorage:
             except api.PreconditionFailed as err:
                 raise AlreadyThere(uri) from err
             except api.NotFound as err:
-                for bucket in (source, self):
-                    bucket._demand_bucket()
+                source._demand_bucket(stored.name)
+                self._demand_bucket(name)
                 raise Changed(origin_uri) from err
         self._known_bucket = True
         return demand_stored(uri, describe_resource(resource, self._start, uri), stored)
@@ -262,11 +222,33 @@ class GcsStorage:
         blob = self._bucket.blob(self._key(name))
         with translating(self._uri_of(name), _DELETE):
             try:
-                blob.delete(if_generation_match=generation, **self._patience)
+                blob.delete(if_generation_match=generation, **self._patience.options)
             except api.PreconditionFailed as err:
                 raise Changed(self._uri_of(name)) from err
             except api.NotFound:
-                self._demand_bucket()
+                self._demand_bucket(name)
+
+    def delete_many(self, objects: Iterable[StoredObject]) -> None:
+        """Remove the very objects that were listed, a hundred in a request where the server takes that."""
+        with translating(self._uri, _DELETE):
+            refused = self._deletions.send([(self._key(item.name), item) for item in objects])
+
+        def delete(item: StoredObject) -> None:
+            with contextlib.suppress(Changed):
+                self.delete(item.name, item.generation)
+
+        with ThreadPoolExecutor(_STREAMS) as pool:
+            for _ in pool.map(delete, refused):
+                pass
+
+    @functools.cached_property
+    def _deletions(self) -> Deletions:
+        return Deletions(self._session, self._client.api_endpoint, self._bucket.name, self._patience)
+
+    def kept_when_deleted(self, prefix: str) -> Iterator[str]:
+        """Noncurrent versions, and what can be restored."""
+        with translating(f"{self._uri}/{prefix}", _LIST):
+            yield from find_gone(self._client, self._bucket, self._start + prefix, self._patience)
 
     def _upload_of(self, name: str, source: bytes | Path, crc32c: int | None = None) -> Upload:
         small = isinstance(source, bytes)
@@ -284,24 +266,31 @@ class GcsStorage:
         )
 
     def _sent(self, upload: Upload, refused: type[Exception]) -> StoredObject:
-        uri = f"gs://{upload.bucket}/{upload.name}"
-        send = self._patient(upload.send)
+        uri, progress = f"gs://{upload.bucket}/{upload.name}", Progress()
+        upload = self._media.prefer(upload)
+        send = functools.partial(upload.send, self._session, self._patience.silence, progress)
         with translating(uri, _REPLACE if upload.generation else _CREATE):
             try:
-                resource = send(self._session, self._patience["timeout"])
+                resource = self._patience.keep_trying(send, progress)
             except api.PreconditionFailed as err:
                 raise refused(uri) from err
         self._known_bucket = True
         return demand_stored(uri, describe_resource(resource, self._start, uri), upload)
 
-    def _demand_bucket(self) -> None:
-        """Tell an absent object from an absent bucket: both are answered 404.
+    def _demand_bucket(self, name: str) -> None:
+        """Distinguish an absent object from an absent bucket: both are answered 404.
 
-        Listing needs no other permission than the stages have anyway.
+        Listing needs no other permission than the stages have anyway, and the object's own name as the
+        prefix no other place than they may list.
         """
         if not self._known_bucket:
+            prefix = self._key(name)
             with translating(self._uri, _LIST):
-                list(self._client.list_blobs(self._bucket, max_results=1, **self._patience))
+                list(
+                    self._client.list_blobs(
+                        self._bucket, prefix=prefix, max_results=1, **self._patience.options
+                    )
+                )
             self._known_bucket = True
 
     def _key(self, name: str) -> str:

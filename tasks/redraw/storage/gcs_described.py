@@ -6,14 +6,16 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from redraw.errors import StorageError, StorageUnavailable
-from redraw.storage.files import checksum_of
-from redraw.storage.interface import StoredObject
+from redraw.storage.interface import StoredObject, removal_command
 
-__all__ = ["demand_equal", "demand_stored", "describe_blob", "describe_resource"]
+__all__ = ["demand_stored", "describe_blob", "describe_resource"]
+
+
+# Source: https://cloud.google.com/storage/docs/storage-classes
+_LEAST_DAYS = {"NEARLINE": 30, "COLDLINE": 90, "ARCHIVE": 365}
 
 
 class _Content(Protocol):
@@ -40,6 +42,7 @@ def describe_blob(blob: Any, start: str, where: str) -> StoredObject:
             generation=int(blob.generation),
             written_at=blob.time_created.timestamp() if blob.time_created else 0.0,
             kept_by=_kept_by(blob),
+            billed_until=_billed_until(blob),
         )
 
 
@@ -74,6 +77,12 @@ def _kept_by(blob: Any) -> str:
     )
 
 
+def _billed_until(blob: Any) -> float:
+    """Storage classes have a shortest time that is paid for, also of an object that is deleted before."""
+    days = _LEAST_DAYS.get(blob.storage_class, 0)
+    return blob.time_created.timestamp() + days * 86_400 if days and blob.time_created else 0.0
+
+
 def demand_stored(uri: str, stored: StoredObject, sent: _Content) -> StoredObject:
     """Return the object that was written, if it is what was to be written.
 
@@ -83,23 +92,10 @@ def demand_stored(uri: str, stored: StoredObject, sent: _Content) -> StoredObjec
     if (stored.size, stored.crc32c) != (sent.size, sent.crc32c):
         raise StorageUnavailable(
             f"{uri}: expected {sent.size} bytes with crc32c {sent.crc32c or 0:08x} to be stored, got"
-            f" {stored.size} with {stored.crc32c!r}. Remove the object and run it again."
+            f" {stored.size} with {stored.crc32c!r}. Remove the object, and run it again:"
+            f" {removal_command(uri, stored.generation)}"
         )
     return stored
-
-
-def demand_equal(uri: str, described: StoredObject, path: Path) -> None:
-    """Demand that a file is the object that it was fetched from.
-
-    Raises:
-        StorageUnavailable: It has another size or crc32c.
-    """
-    size, crc32c = path.stat().st_size, checksum_of(path)
-    if (size, crc32c) != (described.size, described.crc32c):
-        raise StorageUnavailable(
-            f"{uri}: expected {described.size} bytes with crc32c {described.crc32c}, got {size} with"
-            f" {crc32c}. It was altered on the way: try again."
-        )
 
 
 def _decoded(crc32c: str) -> int:

@@ -1,22 +1,21 @@
-"""Cloud Storage's errors in Redraw's words, and how long its client may try."""
+"""Cloud Storage's errors in Redraw's words."""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from collections.abc import Iterator
-from typing import Any
 
 import requests
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - only gs:// URIs load this module
-from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: TID253 - as above
 
 from redraw.errors import BucketNotFound, StorageError, StorageForbidden, StorageUnavailable
-from redraw.settings import STORAGE_TIMEOUT
+from redraw.settings import STORAGE_TIMEOUT, USER_PROJECT
 
-__all__ = ["patience", "translating"]
+__all__ = ["translating"]
 
 _UNAVAILABLE = (
     api.RetryError,
@@ -29,20 +28,12 @@ _UNAVAILABLE = (
 _REQUEST_TIMEOUT = 408
 # The service's words for an object that its owner protects; no role helps.
 _KEPT = re.compile(r"retention|\b(under|active|temporary|event-based) hold\b", re.IGNORECASE)
-
-
-def patience() -> dict[str, Any]:
-    """How each call of the client retries and when it gives up, as its keyword arguments.
-
-    REDRAW_STORAGE_TIMEOUT is the number of seconds after which no attempt is started
-    (default 50); a single attempt may be silent for half of that, 20 s at most.
-
-    Raises:
-        InvalidSetting: The variable is no positive number.
-    """
-    seconds = STORAGE_TIMEOUT.read()
-    silence = min(20.0, seconds / 2)
-    return {"retry": DEFAULT_RETRY.with_timeout(seconds), "timeout": (min(5.0, silence), silence)}
+# And for a bucket that nobody may use as it stands, or from here, whatever their role.
+_CLOSED = re.compile(
+    r"billing|service controls|organization('s)? policy|has not been used in project|is disabled",
+    re.IGNORECASE,
+)
+_REQUESTER_PAYS = re.compile(r"requester pays|user ?project|serviceusage", re.IGNORECASE)
 
 
 @contextlib.contextmanager
@@ -66,48 +57,67 @@ def translating(uri: str, permission: str) -> Iterator[None]:
             altered answer, after the client's retries.
         StorageError: Any other refusal.
     """
+    handled = sys.exception()
     try:
         yield
     except (api.GoogleAPIError, auth.GoogleAuthError, requests.RequestException, DataCorruption) as err:
-        raise _translated(uri, permission, err) from err
+        raise _translated(uri, permission, err, _reason(err, handled)) from err
 
 
-def _translated(uri: str, permission: str, err: Exception) -> StorageError:
+def _translated(uri: str, permission: str, err: Exception, reason: str) -> StorageError:
     if isinstance(err, api.NotFound):
         return BucketNotFound(
-            f"{uri}: expected an existing bucket, got 404 {_reason(err)}."
-            " Create the bucket, or correct its name."
+            f"{uri}: expected an existing bucket, got 404 {reason}. Create the bucket, or correct its name."
         )
-    if isinstance(err, api.Forbidden) and _KEPT.search(_reason(err)):
+    if isinstance(err, api.Forbidden | api.Unauthorized | api.BadRequest) and _REQUESTER_PAYS.search(reason):
         return StorageForbidden(
-            f"{uri}: expected an object that may be replaced and deleted, got {err.code} {_reason(err)}."
-            " Wait until then, or have the retention or the hold lifted."
+            f"{uri}: expected a project that pays for the request, got {err.code} {reason}. Set"
+            f" {USER_PROJECT.variable}, or user_project in the Airflow connection's extra fields, to one in"
+            " which the service account has serviceusage.services.use."
         )
     if isinstance(err, api.Forbidden | api.Unauthorized):
-        return StorageForbidden(
-            f"{uri}: expected permission ({permission}), got {err.code} {_reason(err)}."
-            " Grant the service account what it lacks, or use other credentials."
-        )
+        return _forbidden(uri, permission, f"{err.code} {reason}")
     if isinstance(err, _UNAVAILABLE) or getattr(err, "code", None) == _REQUEST_TIMEOUT:
         return StorageUnavailable(
-            f"{uri}: expected an answer of the storage, got {_reason(err)} until the retries were used up."
+            f"{uri}: expected an answer of the storage, got {reason} until the retries were used up."
             " See whether it can be reached and try again;"
             f" {STORAGE_TIMEOUT.variable} (seconds) says how long."
         )
     if isinstance(err, auth.GoogleAuthError):
         return StorageForbidden(
-            f"{uri}: expected usable credentials, got {_reason(err)}."
+            f"{uri}: expected usable credentials, got {reason}."
             " Set the Airflow connection, or GOOGLE_APPLICATION_CREDENTIALS."
         )
-    return StorageError(f"{uri}: the storage refused: {_reason(err)}. Correct the request.")
+    return StorageError(f"{uri}: the storage refused: {reason}. Correct the request.")
 
 
-def _reason(err: BaseException) -> str:
-    """The service's own words, or else the innermost cause's, on one line."""
+def _forbidden(uri: str, permission: str, got: str) -> StorageForbidden:
+    """A refusal with advice on what the service says is the cause."""
+    if _KEPT.search(got):
+        return StorageForbidden(
+            f"{uri}: expected an object that may be replaced and deleted, got {got}."
+            " Wait until then, or have the retention or the hold lifted."
+        )
+    advice = (
+        "No role helps: have the cause removed that it names."
+        if _CLOSED.search(got)
+        else "Grant the service account what it lacks, or use other credentials."
+    )
+    return StorageForbidden(f"{uri}: expected permission ({permission}), got {got}. {advice}")
+
+
+def _reason(err: BaseException, handled: BaseException | None) -> str:
+    """The service's own words, or else the innermost cause's, on one line.
+
+    Args:
+        err: What was raised.
+        handled: What was being handled when the request was made: the answer to an earlier one.
+    """
     if said := _said(getattr(err, "response", None)):
         return _on_one_line(said)
-    if inner := err.__cause__ or err.__context__:
-        return _reason(inner)
+    inner = err.__cause__ or err.__context__
+    if inner is not None and inner is not handled:
+        return _reason(inner, handled)
     return _on_one_line(str(err) or type(err).__name__)
 
 

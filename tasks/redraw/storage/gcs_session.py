@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 
 from redraw.compat.storage import client_over
 from redraw.settings import STORAGE_TOKEN
-from redraw.storage.credentials import credentials_scope, storage_credentials
+from redraw.storage.credentials import billed_project, credentials_scope, storage_credentials
 
 __all__ = ["connect", "open_session"]
 
@@ -64,4 +64,6 @@ def _connect(emulator: str | None, scope: str) -> tuple[storage.Client, Authoriz
     if credentials is None:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
     session = open_session(credentials)
+    if project := billed_project():
+        session.params = {"userProject": project}
     return client_over(session, credentials), session

@@ -1,10 +1,9 @@
 """One object in one streamed request, created by precondition and checked by its checksum.
 
-The client's own upload has two ways. A multipart request takes the whole content into
-memory, twice; a resumable one needs several requests and a session, and the server
-that stands in for the bucket on a bare machine and in tests ignores preconditions on
-it. So the multipart request is made here, from the file as it is read. The shard of a
-model is the unit of retry; what was sent of it is sent again.
+The client's own upload has two ways. A multipart request takes the whole content into memory, twice; a
+resumable one needs several requests and a session. So the request is made here, from the file as it is
+read: the content alone where the server honours the checksum and the precondition of such a request
+(`gcs_media`), else multipart. The shard of a model is the unit of retry; what was sent of it is sent again.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1/objects/insert
 """
@@ -14,20 +13,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 
 from google.api_core import exceptions as api
+from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - only gs:// URIs load this module
 
 from redraw.compat.storage import blob_resource
+from redraw.storage.gcs_retry import Patience, Progress
 from redraw.storage.interface import FileAltered
 
-__all__ = ["MultipartBody", "Session", "Upload", "copy_object"]
+__all__ = ["FileBody", "MultipartBody", "Session", "Upload", "copy_object"]
 
 _BLOCK = 1 << 20
+_TYPE = "application/octet-stream"
+# The service's words for content that has not the checksum that it was sent with.
+_ALTERED = re.compile(r"crc32c|md5|checksum|x-goog-hash", re.IGNORECASE)
 
 
 class Session(Protocol):
@@ -38,44 +44,59 @@ class Session(Protocol):
         ...
 
 
-class MultipartBody:
-    """The request's content: metadata, then the object, read again each time it is iterated."""
+class FileBody:
+    """A file as a request's content, read again each time it is iterated.
 
-    def __init__(self, metadata: dict[str, str], source: bytes | Path, size: int, sha256: str | None) -> None:
-        self.boundary = uuid.uuid4().hex
-        self._source = source
-        self._size = size
-        self._sha256 = sha256
-        self._head = (
-            f"--{self.boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
-            f"{json.dumps(metadata)}\r\n--{self.boundary}\r\nContent-Type: application/octet-stream\r\n\r\n"
-        ).encode()
-        self._tail = f"\r\n--{self.boundary}--\r\n".encode()
+    The last block is held back until all of it has the expected digest: of another file the end is never
+    sent, so no object is made of it.
+    """
+
+    def __init__(self, path: Path, size: int, sha256: str | None, progress: Progress) -> None:
+        self._path, self._size, self._sha256, self._progress = path, size, sha256, progress
 
     def __len__(self) -> int:
-        return len(self._head) + self._size + len(self._tail)
+        return self._size
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._head
-        yield from [self._source] if isinstance(self._source, bytes) else self._blocks(self._source)
-        yield self._tail
-
-    def in_one_piece(self) -> bytes | MultipartBody:
-        """The content as bytes where it is small: then it is sent in one call, not in three."""
-        return b"".join(self) if self._size <= _BLOCK else self
-
-    def _blocks(self, path: Path) -> Iterator[bytes]:
-        """The file's content. Of another file the end is never sent, so no object is made of it."""
-        digest, size = hashlib.sha256(), 0
-        with path.open("rb", buffering=0) as file:
+        digest, size, held = hashlib.sha256(), 0, b""
+        with self._path.open("rb", buffering=0) as file:
             while block := file.read(_BLOCK):
                 if self._sha256 is not None:
                     digest.update(block)
                 size += len(block)
-                yield block
+                if held:
+                    yield held
+                held = block
+                self._progress.move()
         found = digest.hexdigest()
         if size != self._size or self._sha256 not in (None, found):
-            raise FileAltered(f"{path}: {size} bytes with SHA-256 {found}")
+            raise FileAltered(f"{self._path}: {size} bytes with SHA-256 {found}")
+        yield held
+
+
+class MultipartBody:
+    """A request's content: metadata, then the object."""
+
+    def __init__(self, metadata: dict[str, str], content: bytes | FileBody) -> None:
+        self.boundary = uuid.uuid4().hex
+        self._content = content
+        self._head = (
+            f"--{self.boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
+            f"{json.dumps(metadata)}\r\n--{self.boundary}\r\nContent-Type: {_TYPE}\r\n\r\n"
+        ).encode()
+        self._tail = f"\r\n--{self.boundary}--\r\n".encode()
+
+    def __len__(self) -> int:
+        return len(self._head) + len(self._content) + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._head
+        yield from [self._content] if isinstance(self._content, bytes) else self._content
+        yield self._tail
+
+    def in_one_piece(self) -> bytes | MultipartBody:
+        """The content as bytes where it is small: then it is sent in one call, not in three."""
+        return b"".join(self) if len(self._content) <= _BLOCK else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +112,8 @@ class Upload:
         crc32c: Of the content; the service refuses another one.
         sha256: Of the content, in hex, where the file is to be checked against it while it is read.
         generation: The generation to replace; 0 to write only where no object is.
-        cache_control: Whether and how long others may keep it.
+        cache_control: Whether and how long others may keep it; not with `media`.
+        media: Whether the content comes alone, its checksum in a header: where the server honours that.
     """
 
     endpoint: str
@@ -103,9 +125,10 @@ class Upload:
     generation: int
     sha256: str | None = None
     cache_control: str = ""
+    media: bool = False
 
-    def send(self, session: Session, timeout: tuple[float, float]) -> dict[str, Any]:
-        """Send it once.
+    def send(self, session: Session, timeout: tuple[float, float], progress: Progress) -> dict[str, Any]:
+        """Send it once; `progress` takes down when its parts go.
 
         Returns:
             The object's resource, as the service describes it.
@@ -113,32 +136,43 @@ class Upload:
         Raises:
             google.api_core.exceptions.GoogleAPICallError: The service refused; 412 where
                 another generation is there.
+            DataCorruption: Other bytes arrived than were sent; no object was made of them.
             FileAltered: The file is not what its size or digest says.
             requests.RequestException: The connection failed.
         """
-        checksum = base64.b64encode(self.crc32c.to_bytes(4, "big")).decode()
-        metadata = {"name": self.name, "crc32c": checksum}
-        if self.cache_control:
-            metadata["cacheControl"] = self.cache_control
-        body = MultipartBody(metadata, self.source, self.size, self.sha256)
-        response = session.request(
-            "POST",
-            f"{self.endpoint}/upload/storage/v1/b/{self.bucket}/o",
-            params={"uploadType": "multipart", "ifGenerationMatch": str(self.generation)},
-            headers={"Content-Type": f"multipart/related; boundary={body.boundary}"},
-            data=body.in_one_piece(),
-            timeout=timeout,
-        )
+        response = self.request(session, timeout, progress)
+        if response.status_code == HTTPStatus.BAD_REQUEST and _ALTERED.search(response.text):
+            raise DataCorruption(response, response.text)
         if not response.ok:
             raise api.from_http_response(response)
         resource: dict[str, Any] = response.json()
         return resource
 
+    def request(
+        self, session: Session, timeout: tuple[float, float], progress: Progress | None = None
+    ) -> Any:
+        """The same; returns whatever the service answers."""
+        source, progress = self.source, progress or Progress()
+        content = source if isinstance(source, bytes) else FileBody(source, self.size, self.sha256, progress)
+        checksum = base64.b64encode(self.crc32c.to_bytes(4, "big")).decode()
+        query = {"ifGenerationMatch": str(self.generation)}
+        body: Any = content
+        if self.media:
+            query |= {"uploadType": "media", "name": self.name}
+            headers = {"Content-Type": _TYPE, "X-Goog-Hash": f"crc32c={checksum}"}
+        else:
+            metadata = {"name": self.name, "crc32c": checksum}
+            if self.cache_control:
+                metadata["cacheControl"] = self.cache_control
+            multipart = MultipartBody(metadata, content)
+            query["uploadType"] = "multipart"
+            headers = {"Content-Type": f"multipart/related; boundary={multipart.boundary}"}
+            body = multipart.in_one_piece()
+        url = f"{self.endpoint}/upload/storage/v1/b/{self.bucket}/o"
+        return session.request("POST", url, params=query, headers=headers, data=body, timeout=timeout)
 
-_TYPE = "application/octet-stream"
 
-
-def copy_object(source: Any, target: Any, patience: dict[str, Any]) -> dict[str, Any]:
+def copy_object(source: Any, target: Any, patience: Patience) -> dict[str, Any]:
     """Copy one generation of an object to where none is.
 
     Where the bytes may stay as they lie it is done in one call. Between locations, storage classes or
@@ -148,7 +182,7 @@ def copy_object(source: Any, target: Any, patience: dict[str, Any]) -> dict[str,
     Args:
         source: The `google.cloud.storage.Blob` to copy, with its generation.
         target: The one to make.
-        patience: How each call retries and when it gives up: `gcs_errors.patience`.
+        patience: How each call retries and when it gives up.
 
     Returns:
         The new object's resource, as the service describes it.
@@ -160,9 +194,9 @@ def copy_object(source: Any, target: Any, patience: dict[str, Any]) -> dict[str,
     # Uploads have this type and no more. To say so keeps the source's own metadata away, of which
     # others may alter an encoding without making another generation.
     target.content_type = _TYPE
-    connecting, silence = patience["timeout"]
+    connecting, silence = patience.silence
     # Nothing is heard of a call until it is done.
-    waiting = {**patience, "timeout": (connecting, 2 * silence)}
+    waiting = {**patience.options, "timeout": (connecting, 2 * silence)}
     token, _, _ = target.rewrite(source, if_generation_match=0, **waiting)
     while token is not None:
         token, _, _ = target.rewrite(source, token=token, if_generation_match=0, **waiting)

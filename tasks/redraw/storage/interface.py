@@ -1,4 +1,4 @@
-"""What a place for objects has to offer: twelve calls, so that another one fits in one file.
+"""What a place for objects has to offer: fourteen calls, so that another one fits in one file.
 
 Another place is a class with these calls, in a module next to `gcs.py` and `local.py`, and a
 line in `open_storage`. What it has to decide by itself, for nothing else here locks anything:
@@ -10,6 +10,7 @@ places that copy by themselves: a folder does not, and nothing is copied but fro
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "Storage",
     "StoredObject",
     "demand_small",
+    "removal_command",
     "skip_misnamed",
 ]
 
@@ -66,6 +68,8 @@ class StoredObject:
         written_at: When this generation was written, in seconds since 1970 UTC.
         kept_by: What forbids to delete or replace it, in words: a hold, or a retention policy; empty if
             nothing does, or it was not asked.
+        billed_until: Until when it is paid for even if it is deleted, in seconds since 1970 UTC; 0 if its
+            storage class has no shortest time.
     """
 
     name: str
@@ -74,6 +78,7 @@ class StoredObject:
     generation: int
     written_at: float = field(default=0.0, compare=False)
     kept_by: str = field(default="", compare=False)
+    billed_until: float = field(default=0.0, compare=False)
 
 
 class Storage(Protocol):
@@ -223,6 +228,24 @@ class Storage(Protocol):
             Changed: The object has another generation by now; it is left as it is.
         """
         ...
+
+    def delete_many(self, objects: Iterable[StoredObject]) -> None:
+        """Remove the very objects that were listed, in as few requests as the place allows.
+
+        One that is gone already is as good. One that has another generation by now is left: list again.
+        """
+        ...
+
+    def kept_when_deleted(self, prefix: str) -> Iterator[str]:
+        """What the place keeps of deleted objects with names that start so, in words; often nothing."""
+        ...
+
+
+def removal_command(uri: str, generation: int) -> str:
+    """The command that removes the very object that was found, for a message."""
+    if uri.startswith("gs://"):
+        return f"gcloud storage rm {shlex.quote(f'{uri}#{generation}')}"
+    return f"rm {shlex.quote(uri)}"
 
 
 def skip_misnamed(objects: Iterable[StoredObject], uri: Uri) -> Iterator[StoredObject]:

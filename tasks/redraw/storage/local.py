@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import google_crc32c
@@ -156,6 +156,16 @@ class LocalStorage:
             if path.stat().st_mtime_ns != generation:
                 raise Changed(os.fspath(path))
             path.unlink()
+
+    def delete_many(self, objects: Iterable[StoredObject]) -> None:
+        """Remove the very files that were listed."""
+        for item in objects:
+            with contextlib.suppress(Changed):
+                self.delete(item.name, item.generation)
+
+    def kept_when_deleted(self, prefix: str) -> Iterator[str]:
+        """Nothing."""
+        return iter(())
 
     def _path(self, name: str) -> Path:
         """Where an object is: below the root, also if links lead on from its name."""

@@ -8,11 +8,20 @@ URI is opened.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from redraw.errors import InvalidName, StorageUnavailable
 from redraw.storage.files import write_atomically
-from redraw.storage.interface import Absent, AlreadyThere, Changed, FileAltered, Storage, StoredObject
+from redraw.storage.interface import (
+    Absent,
+    AlreadyThere,
+    Changed,
+    FileAltered,
+    Storage,
+    StoredObject,
+    removal_command,
+)
 from redraw.storage.pause import pauses
 from redraw.storage.trees import (
     SMALL_STREAMS,
@@ -41,6 +50,7 @@ __all__ = [
     "map_ahead",
     "open_storage",
     "read_uri",
+    "removal_command",
     "streams_for",
     "upload_tree",
     "write_uri",
@@ -109,16 +119,16 @@ def write_uri(uri: str, data: bytes) -> None:
     folder, name = _split(uri)
     storage = open_storage(folder)
     for pause in pauses():
-        known = storage.stat(name)
-        try:
-            if known is None:
-                storage.create(name, data)
-            else:
-                storage.replace(name, data, known.generation)
+        # Tried first: for a new file it takes the permission to create, and no other.
+        with contextlib.suppress(AlreadyThere):
+            storage.create(name, data)
             return
-        except (AlreadyThere, Changed):
-            # Somebody else's write in between is one that this one comes after.
-            pause()
+        known = storage.stat(name)
+        if known is not None:
+            with contextlib.suppress(Changed):
+                storage.replace(name, data, known.generation)
+                return
+        pause()  # somebody else's write in between is one that this one comes after
     raise StorageUnavailable(
         f"{uri}: expected to write it, got a write by others each time. Find out who writes it, and run it"
         " again."

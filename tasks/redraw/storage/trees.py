@@ -18,6 +18,7 @@ from redraw.storage.interface import (
     FileAltered,
     Storage,
     StoredObject,
+    removal_command,
 )
 
 __all__ = [
@@ -127,8 +128,8 @@ def _made_or_found(
     if (found.size, found.crc32c) != (file.size, file.crc32c):
         raise ObjectConflict(
             f"{storage.uri}/{name}: expected {file.size} bytes with crc32c {file.crc32c:08x}, got"
-            f" {found.size} bytes with {found.crc32c!r:.10}. It is left as it is: find out"
-            " who wrote it, and remove it."
+            f" {found.size} bytes with {found.crc32c!r:.10}. It is left as it is: find out who wrote it, and"
+            f" remove it: {removal_command(f'{storage.uri}/{name}', found.generation)}"
         )
     return found
 

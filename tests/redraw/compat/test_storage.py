@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage
 
-from redraw.compat.storage import blob_resource, client_over
+from redraw.compat.storage import blob_resource, client_over, would_retry
 
 
 def test_client_over_sends_its_requests_over_the_session(
@@ -37,3 +38,9 @@ def test_client_over_asks_for_no_bucket_s_metadata(gcs_server: str) -> None:
     assert os.environ["DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"] == "true"
     sources = Path(storage.__file__).parent.rglob("*.py")
     assert any("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA" in path.read_text() for path in sources)
+
+
+def test_would_retry_is_the_clients_own_policy() -> None:
+    assert would_retry(api.ServiceUnavailable("later"))
+    assert would_retry(ConnectionResetError())
+    assert not would_retry(api.Forbidden("never"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,27 @@ from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
 from redraw.publish.push.push import push_model
 from redraw.requests import LiveRequest, MirrorRequest
-from redraw.storage.files import digest_tree, partial_path
+from redraw.storage.files import TreeScan, digest_tree, partial_path, scan_tree
 from redraw.storage.opening import open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
+
+
+def test_mirror_that_verifies_all_finds_damage_that_no_size_and_time_shows(
+    bucket: str, exports: list[Any], versions: list[int], tmp_path: Path
+) -> None:
+    _live(bucket, versions[0])
+    _mirror(bucket, tmp_path)
+    version = tmp_path / "digits" / str(versions[0])
+    graph = version / "saved_model.pb"
+    status, content = graph.stat(), graph.read_bytes()
+    graph.write_bytes(bytes([content[0] ^ 1]) + content[1:])  # a bad block: same size, same time
+    os.utime(graph, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
+    assert _mirror(bucket, tmp_path, verify_all=True) == {"digits": ((versions[0],), (versions[0],))}
+    assert digest_tree(version) == digest_tree(exports[0].folder)
+    assert _mirror(bucket, tmp_path, verify_all=True) == {"digits": ((versions[0],), ())}
 
 
 # What a server would load from the writer's own folder, by the writer's own code.
@@ -24,8 +42,8 @@ _ELSEWHERE = b"""model_config_list { config {
   name: "digits" base_path: "gs://hostile/digits" model_platform: "custom" } }"""
 
 
-def _mirror(bucket: str, out: Path) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    report = mirror_versions(MirrorRequest(bucket=bucket, out=str(out), model=("digits", "words")))
+def _mirror(bucket: str, out: Path, **fields: Any) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    report = mirror_versions(MirrorRequest(bucket=bucket, out=str(out), model=("digits", "words"), **fields))
     return {model.model: (model.versions, model.fetched) for model in report.models}
 
 
@@ -71,6 +89,27 @@ def test_mirror_with_a_live_version_has_its_bytes_and_names_its_folder_and_label
     assert served.base_path == str(tmp_path / "digits")
     assert dict(served.version_labels) == {"stable": old}
     assert digest_tree(tmp_path / "digits" / str(old)) == digest_tree(exports[0].folder)
+
+
+def test_mirror_again_reads_a_version_only_if_a_file_was_written_since(
+    bucket: str, versions: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def noting(folder: Path) -> TreeScan:
+        read.append(folder.name)
+        return scan_tree(folder)
+
+    _live(bucket, versions[0])
+    _mirror(bucket, tmp_path)
+    monkeypatch.setattr("redraw.publish.mirror.scan_tree", noting)
+
+    assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
+    assert read == []
+    (tmp_path / "digits" / str(versions[0]) / "saved_model.pb").touch()
+    for _ in range(2):  # read once, found as it was, and marked
+        assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
+        assert read == [str(versions[0])]
 
 
 def test_mirror_after_a_change_keeps_the_version_before_until_the_next_run(

@@ -157,9 +157,9 @@ def _source(case: Case, rng: Any) -> tuple[Any, Any, dict[str, str], Callable[[]
         return tf.concat([a, b], 1), label, {"a": a.name, "b": b.name}, dict
 
 
-def record(case: Case, folder: Path, *, updates: bool = True) -> Recorded:
-    """Draw a case, train it for three steps, save it."""
-    rng = np.random.default_rng(0)
+def record(case: Case, folder: Path, *, updates: bool = True, seed: int = 0) -> Recorded:
+    """Draw a case, train it for three steps, save it; the seed is that of the data."""
+    rng = np.random.default_rng(seed)
     with era(case.variables, case.flow):
         x, label, inputs, feed = _source(case, rng)
         constants: dict[str, Any] = {}

@@ -22,16 +22,18 @@ from redraw.errors import (
     InvalidRequest,
     StorageUnavailable,
 )
+from redraw.export.exporter import Exporter
 from redraw.export.source import open_origin
 from redraw.publish.browse import Browser
 from redraw.publish.bucket.layout import list_versions, read_release
 from redraw.publish.live.set_live import change_live
 from redraw.publish.prune.prune import prune_versions
-from redraw.records import Checkpoint, Release
+from redraw.records import Checkpoint, ExportedModel, Release
 from redraw.records.reexport import ReexportReport
 from redraw.reexport.reexport import reexport_checkpoints
 from redraw.requests import ExportRequest, LiveRequest, PruneRequest, ReexportRequest
 from redraw.storage.opening import open_storage
+from redraw.storage.scratch import demand_room
 from tests.conftest import wait_until
 from tests.paths import TESTS
 
@@ -336,6 +338,29 @@ def test_reexport_onto_a_disk_that_fills_up_ends_the_batch_and_keeps_what_was_pu
 
     assert list_versions(open_storage(bucket), MODEL) == [2025030112000000]
     assert not list((tiny_disk if what == "exports" else tmp_path).glob("room/reexport-*"))
+
+
+def test_reexport_of_a_checkpoint_that_does_not_fit_goes_on_with_the_others(
+    reexport: Callable[..., ReexportReport],
+    add_lines: AddLines,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    days = {step: f"2025-03-0{step}T12:00:00Z" for step in (1, 2, 3)}
+    checkpoints = add_lines(str(tmp_path / "catalogue"), days)
+    export = Exporter.export
+
+    def export_what_fits(exporter: Exporter, request: ExportRequest) -> ExportedModel:
+        if isinstance(request.checkpoint, Checkpoint) and request.checkpoint.step == 2:
+            demand_room(tmp_path, 1 << 60)
+        return export(exporter, request)
+
+    monkeypatch.setattr(Exporter, "export", export_what_fits)
+    with pytest.raises(CheckpointsFailed, match=f"1 of 3 .*expected room for {1 << 60} bytes") as raised:
+        reexport(*checkpoints)
+    assert isinstance(raised.value.report, ReexportReport)
+    assert outcomes(raised.value.report) == [(1, "exported"), (2, "failed"), (3, "exported")]
 
 
 def test_reexport_while_the_storage_does_not_answer_ends_the_batch(

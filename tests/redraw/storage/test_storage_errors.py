@@ -81,6 +81,7 @@ def _calls(storage: Storage, folder: Path) -> list[Callable[[], object]]:
         lambda: storage.replace("a", b"x", 5),
         lambda: storage.copy_from(storage, _STORED, "b"),
         lambda: storage.delete("a", 5),
+        lambda: storage.delete_many([_STORED]),
     ]
 
 
@@ -98,6 +99,7 @@ def test_call_forbidden_names_the_permission_and_is_not_retried(stand_in: StandI
     needed = [
         *("list", "get", "get", "get", "create", "create and storage.objects.delete"),
         "create, and storage.objects.get of gs://bucket/models/a",
+        "delete",
         "delete",
     ]
     for call, permission in zip(calls, needed, strict=True):

@@ -21,7 +21,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import Request
 
 from redraw.errors import StorageForbidden
-from redraw_airflow.stages.credentials import connection_credentials
+from redraw_airflow.stages.credentials import connection_credentials, connection_project
 from redraw_airflow.stages.process import FinishedStage, StageProcess
 from tests.paths import IMPORT_PATH, ROOT
 
@@ -30,12 +30,12 @@ Program = Callable[[str], str]
 # Asks twice, as an upload that outlives its token does, and shows all that it knows of itself.
 ASKING = """
 import json, os
-from redraw.storage.credentials import storage_credentials
+from redraw.storage.credentials import billed_project, storage_credentials
 from redraw.errors import RedrawError
 answer = {"environment": dict(os.environ), "arguments": sys.argv}
 try:
     credentials = storage_credentials()
-    answer["kind"] = type(credentials).__name__
+    answer["kind"], answer["project"] = type(credentials).__name__, billed_project()
     if answer["kind"] == "Credentials":
         answer["first"], answer["valid"] = credentials.token, credentials.valid
         credentials.refresh(None)
@@ -220,6 +220,19 @@ def test_stage_gets_the_token_of_a_local_server_from_the_connection(
     assert "geheim" not in json.dumps([answer["environment"], answer["arguments"]])
     assert connection_credentials("local_server").token == "geheim"  # noqa: S105 - no password
     assert redact("it is geheim") == "it is ***"
+
+
+def test_stage_gets_the_project_that_pays_from_the_connection(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"is_anonymous": True, "user_project": "our-project"}
+    connection = {"conn_type": "google_cloud_platform", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_PAYING", json.dumps(connection))
+
+    answer, _ = ask(program, "paying")
+
+    assert answer["project"] == "our-project"
+    assert connection_project("paying") == "our-project"
 
 
 def test_storage_credentials_without_operator_leave_the_search_to_google() -> None:

@@ -46,9 +46,13 @@ class Body:
 
     def read_json(self) -> dict[str, Any]:
         """All of it, as a JSON object; none at all is an empty one."""
+        return _parse_object(self.read_small())
+
+    def read_small(self) -> bytes:
+        """All of it, which has to be small."""
         if self.left > _MOST_METADATA:
-            raise BadBody(f"expected at most {_MOST_METADATA} bytes of JSON, got {self.left}")
-        return _parse_object(self._read(self.left))
+            raise BadBody(f"expected at most {_MOST_METADATA} bytes, got {self.left}")
+        return self._read(self.left)
 
     def save(self, path: Path, crc32c: int = 0) -> int:
         """Append all of it to a file; returns the crc32c of the file, whose crc32c so far was given."""

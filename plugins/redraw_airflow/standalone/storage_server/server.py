@@ -12,14 +12,15 @@ import os
 import re
 import threading
 from contextlib import suppress
-from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from redraw_airflow.standalone.storage_server.batches import encode_answers, read_deletions
 from redraw_airflow.standalone.storage_server.bodies import BadBody, Body, checksum_text, read_properties
+from redraw_airflow.standalone.storage_server.descriptions import describe_bucket, describe_object
 from redraw_airflow.standalone.storage_server.objects import ObjectRow, Objects, OtherGeneration, is_safe_name
 
 __all__ = ["StorageServer"]
@@ -128,18 +129,18 @@ class _Handler(BaseHTTPRequestHandler):
         return self._body
 
     def _route(self, body: Body) -> None:
-        url = urlsplit(self.path)
-        self._query = {key: values[-1] for key, values in parse_qs(url.query, errors="strict").items()}
-        match (self.command, *(unquote(part, errors="strict") for part in url.path.split("/")[1:])):
+        match (self.command, *self._parts(self.path)):
             case "POST" | "PUT", "upload", "storage", "v1", "b", bucket, "o":
                 self._upload(bucket, body)
             case "POST", "storage", "v1", "b":
                 self._make_bucket(body)
+            case "POST", "batch", "storage", "v1":
+                self._batch(body)
             case "GET", "storage", "v1", "b":
-                buckets = map(_bucket, self.server.objects.buckets())
+                buckets = map(describe_bucket, self.server.objects.buckets())
                 self._say({"kind": "storage#buckets", "items": list(buckets)})
             case "GET", "storage", "v1", "b", bucket:
-                self._say(_bucket(self._known(bucket)))
+                self._say(describe_bucket(self._known(bucket)))
             case "GET", "storage", "v1", "b", bucket, "o":
                 self._list(self._known(bucket))
             case ("GET", "storage", "v1", "b", bucket, "o", name) | (
@@ -160,13 +161,19 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 raise _Refused(HTTPStatus.NOT_IMPLEMENTED, "expected a call that this server offers")
 
+    def _parts(self, target: str) -> list[str]:
+        """The path's parts; what follows it is kept as the query."""
+        url = urlsplit(target)
+        self._query = {key: values[-1] for key, values in parse_qs(url.query, errors="strict").items()}
+        return [unquote(part, errors="strict") for part in url.path.split("/")[1:]]
+
     def _make_bucket(self, body: Body) -> None:
         name = body.read_json().get("name")
         if not isinstance(name, str) or not _BUCKET.fullmatch(name):
             raise _Refused(HTTPStatus.BAD_REQUEST, "expected a bucket's name")
         if not self.server.objects.make_bucket(name):
             raise _Refused(HTTPStatus.CONFLICT, f"{name} is there already")
-        self._say(_bucket(name))
+        self._say(describe_bucket(name))
 
     def _known(self, bucket: str) -> str:
         if bucket not in self.server.objects.buckets():
@@ -197,6 +204,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.objects.delete((row.bucket, row.name), self._number("ifGenerationMatch"))
         self._say(None, HTTPStatus.NO_CONTENT)
 
+    def _batch(self, body: Body) -> None:
+        """Many deletions in one request, each as if it came alone."""
+        asked = read_deletions(self.headers.get("Content-Type", ""), body.read_small())
+        kind, content = encode_answers([(number, *self._deleted(target)) for number, target in asked])
+        self._send_content(content, HTTPStatus.OK, kind)
+
+    def _deleted(self, target: str) -> tuple[HTTPStatus, str]:
+        try:
+            match self._parts(target):
+                case "storage", "v1", "b", bucket, "o", name:
+                    row = self._find(bucket, name, "generation")
+                    self.server.objects.delete((row.bucket, row.name), self._number("ifGenerationMatch"))
+                    return HTTPStatus.NO_CONTENT, ""
+        except _Refused as err:
+            return err.status, str(err)
+        except OtherGeneration as err:
+            return HTTPStatus.PRECONDITION_FAILED, str(err)
+        return HTTPStatus.NOT_IMPLEMENTED, "expected the deletion of an object"
+
     def _list(self, bucket: str) -> None:
         try:
             after = base64.urlsafe_b64decode(self._query.get("pageToken", "")).decode()
@@ -206,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
         page = self.server.objects.page(
             bucket, self._query.get("prefix", ""), self._query.get("delimiter", ""), after, limit
         )
-        listed: dict[str, Any] = {"kind": "storage#objects", "items": list(map(_resource, page.rows))}
+        listed: dict[str, Any] = {"kind": "storage#objects", "items": list(map(describe_object, page.rows))}
         if page.prefixes:
             listed["prefixes"] = page.prefixes
         if page.after is not None:
@@ -215,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _get(self, row: ObjectRow) -> None:
         if self._query.get("alt") != "media":
-            self._say(_resource(row))
+            self._say(describe_object(row))
             return
         start, end = self._range(row.size)
         try:
@@ -268,7 +294,9 @@ class _Handler(BaseHTTPRequestHandler):
                 place, path, source.crc32c, properties, self._number("ifGenerationMatch")
             )
         size = str(row.size)
-        self._say({"done": True, "objectSize": size, "totalBytesRewritten": size, "resource": _resource(row)})
+        self._say(
+            {"done": True, "objectSize": size, "totalBytesRewritten": size, "resource": describe_object(row)}
+        )
 
     def _upload(self, bucket: str, body: Body) -> None:
         with self.server.objects.incoming() as path:
@@ -283,18 +311,26 @@ class _Handler(BaseHTTPRequestHandler):
                     )
             place = self._place(bucket, str(metadata.get("name") or self._query.get("name", "")))
             checksum = checksum_text(crc32c)
-            if metadata.get("crc32c", checksum) != checksum:
-                raise BadBody(f"expected content with the crc32c {metadata['crc32c']}, got {checksum}")
+            declared = metadata.get("crc32c") or _declared(self.headers.get("X-Goog-Hash", "")) or checksum
+            if declared != checksum:
+                raise BadBody(f"expected content with the crc32c {declared}, got {checksum}")
             match_generation = self._number("ifGenerationMatch")
             properties = read_properties(metadata)
-            self._say(_resource(self.server.objects.put(place, path, checksum, properties, match_generation)))
+            self._say(
+                describe_object(self.server.objects.put(place, path, checksum, properties, match_generation))
+            )
 
     def _say(
         self, value: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
     ) -> None:
         content = b"" if value is None else json.dumps(value, allow_nan=False).encode()
+        self._send_content(content, status, "application/json", headers)
+
+    def _send_content(
+        self, content: bytes, status: HTTPStatus, kind: str, headers: dict[str, str] | None = None
+    ) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Cache-Control", "no-store")
         if status is not HTTPStatus.NO_CONTENT:
@@ -315,23 +351,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing: thousands of requests would fill the disk."""
 
 
-def _bucket(name: str) -> dict[str, str]:
-    return {"kind": "storage#bucket", "id": name, "name": name, "location": "LOCAL"}
-
-
-def _resource(row: ObjectRow) -> dict[str, Any]:
-    created = datetime.fromtimestamp(row.created, UTC).isoformat(timespec="milliseconds")
-    return {
-        "kind": "storage#object",
-        "id": f"{row.bucket}/{row.name}/{row.generation}",
-        "name": row.name,
-        "bucket": row.bucket,
-        "generation": str(row.generation),
-        "metageneration": "1",
-        "size": str(row.size),
-        "crc32c": row.crc32c,
-        "storageClass": "STANDARD",
-        "timeCreated": created.replace("+00:00", "Z"),
-        "updated": created.replace("+00:00", "Z"),
-        **row.properties,
-    }
+def _declared(hashes: str) -> str:
+    """The crc32c in a header such as `crc32c=AAAAAA==,md5=…`; empty if it has none."""
+    named = (part.strip().partition("=") for part in hashes.split(","))
+    return next((value for name, _, value in named if name == "crc32c"), "")

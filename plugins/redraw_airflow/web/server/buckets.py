@@ -20,7 +20,7 @@ from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET, WEB_CONNECTION
-from redraw_airflow.stages.credentials import connection_credentials
+from redraw_airflow.stages.credentials import connection_credentials, connection_project
 
 __all__ = ["BrowserDep", "CatalogueCounts", "Reached", "ReachedBrowser", "ReachedCounts", "model_browser"]
 
@@ -111,5 +111,8 @@ def _counts(catalogue: Uri | None) -> CatalogueCounts:
 def _opened(uri: Uri) -> Storage:
     """A bucket, by the connection that `REDRAW_WEB_CONNECTION` names: no second secret is needed."""
     connection = WEB_CONNECTION.read()
-    provide_credentials(functools.partial(connection_credentials, connection))
+    provide_credentials(
+        functools.partial(connection_credentials, connection),
+        functools.partial(connection_project, connection),
+    )
     return open_storage(uri)

@@ -18,7 +18,7 @@ from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 from redraw_airflow.operators.inputs import run_folder_name
 from redraw_airflow.settings import ALLOWED_WORK, REPORTS, WEB_CONNECTION, WORK
-from redraw_airflow.stages.credentials import connection_credentials
+from redraw_airflow.stages.credentials import connection_credentials, connection_project
 
 __all__ = ["read_run_file"]
 
@@ -69,7 +69,11 @@ def _roots() -> list[str]:
 
 
 def _read_object(uri: Uri, most: int) -> bytes | None:
-    provide_credentials(functools.partial(connection_credentials, WEB_CONNECTION.read()))
+    connection = WEB_CONNECTION.read()
+    provide_credentials(
+        functools.partial(connection_credentials, connection),
+        functools.partial(connection_project, connection),
+    )
     return read_uri(uri, most + 1)
 
 

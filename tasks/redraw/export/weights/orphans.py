@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from redraw.checkpoint.formats.parts import names_of_wholes
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, orphaned_averages
-from redraw.errors import CheckpointMismatch
+from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.ledger import Served
 
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ def demand_owned(wanted: Wanted, source: CheckpointSource) -> None:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         raise CheckpointMismatch(
             f"average {orphans[0]!r}: expected a weight {name!r} that it belongs to, got none in the"
-            f" checkpoint; the nearest weight is {near[0] if near else 'none'} ({len(orphans)} such averages"
-            " in all). If you know whose it is, say so in the definition's renames, by the weight's name and"
-            " the average's; or serve the raw weights."
+            f" checkpoint; the nearest weight is {near[0] if near else 'none'}. Such averages:"
+            f" {short_list(orphans, 'averages that belong to no weight')}. If you know"
+            " whose one is, say so in the definition's renames, by the weight's name and the average's;"
+            " or serve the raw weights."
         )
 
 

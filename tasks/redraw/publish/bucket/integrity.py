@@ -17,7 +17,15 @@ from redraw.publish.bucket.layout import (
 )
 from redraw.records import Release
 from redraw.records.files import ListedFile
-from redraw.storage.opening import Absent, Changed, Storage, StoredObject, in_parallel, streams_for
+from redraw.storage.opening import (
+    Absent,
+    Changed,
+    Storage,
+    StoredObject,
+    in_parallel,
+    removal_command,
+    streams_for,
+)
 
 __all__ = [
     "demand_attachments",
@@ -52,7 +60,8 @@ def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject
         if name not in expected:
             raise ObjectConflict(
                 f"{storage.uri}/{item.name}: expected only the {len(expected)} objects of the version's"
-                " manifest below its folder, got another one. Find out who wrote it, and remove it."
+                " manifest below its folder, got another one. Find out who wrote it, and remove it:"
+                f" {removal_command(f'{storage.uri}/{item.name}', item.generation)}"
             )
         _demand_equal(storage, item, expected[name])
         present[name] = item
@@ -134,8 +143,9 @@ def _demand_equal(storage: Storage, found: StoredObject, expected: ListedFile) -
     if (found.size, found.crc32c) != (expected.size, expected.crc32c):
         raise ObjectConflict(
             f"{storage.uri}/{found.name}: expected {expected.size} bytes with crc32c"
-            f" {expected.crc32c:08x}, got {found.size} with {found.crc32c!r}. It is left as it is:"
-            " find out who wrote it, and remove it."
+            f" {expected.crc32c:08x}, got {found.size} with {found.crc32c!r}. It is left as it is: find out"
+            " who wrote it, remove it, and push the same export again:"
+            f" {removal_command(f'{storage.uri}/{found.name}', found.generation)}"
         )
 
 
@@ -223,6 +233,13 @@ def _read(storage: Storage, name: str, entry: ListedFile) -> int:
     if found is None or (size, digest.hexdigest()) != (entry.size, entry.sha256):
         raise ObjectConflict(
             f"{storage.uri}/{name}: expected {entry.size} bytes with SHA-256 {entry.sha256}, got {size} with"
-            f" {digest.hexdigest()}. Find out who wrote it; do not serve it."
+            f" {digest.hexdigest()}. Find out who wrote it; do not serve it.{_removal(storage, name, found)}"
         )
     return size
+
+
+def _removal(storage: Storage, name: str, found: StoredObject | None) -> str:
+    """How to remove an object with wrong bytes, so that a push can put the right ones there."""
+    if found is None:
+        return ""
+    return f" To remove it: {removal_command(f'{storage.uri}/{name}', found.generation)}"

@@ -19,12 +19,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from redraw.errors import InvalidRecord, NewerRecord
 from redraw.names import ModelName
-from redraw.records import Record, Release
+from redraw.records import Record, Release, UnreadableRecord
 from redraw.records.files import ListedFile
 from redraw.records.forms import Count, Digest, Version
 from redraw.records.json_text import RECORD_BYTES
@@ -44,6 +45,7 @@ __all__ = [
     "live_name",
     "numbered_live_name",
     "read_claim",
+    "read_records",
     "read_release",
     "release_name",
     "reports_folder",
@@ -210,6 +212,27 @@ def read_release(storage: Storage, model: str, version: int) -> Release | None:
         InvalidRecord: What is there is no release record, or one of something else.
     """
     return _read_about(storage, release_name(model, version), Release, model, version)
+
+
+def read_records(
+    storage: Storage, model: str, versions: Iterable[int]
+) -> tuple[dict[int, Release], dict[int, UnreadableRecord]]:
+    """The release records of versions; those that cannot be read apart."""
+
+    def read(version: int) -> Release | UnreadableRecord | None:
+        try:
+            return read_release(storage, model, version)
+        except InvalidRecord as err:
+            uri = f"{storage.uri}/{release_name(model, version)}"
+            return UnreadableRecord(uri=uri, reason=str(err))
+
+    wanted = sorted(versions, reverse=True)
+    found = dict(zip(wanted, in_parallel(read, wanted), strict=True))
+    # A release that was removed between the listing and the reading is no longer one.
+    return (
+        {version: record for version, record in found.items() if isinstance(record, Release)},
+        {version: record for version, record in found.items() if isinstance(record, UnreadableRecord)},
+    )
 
 
 def read_claim(storage: Storage, model: str, version: int) -> Claim | None:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from redraw.records import LivePointer, Release
+from redraw.publish.prune.index import IndexedRelease
+from redraw.records import LivePointer
 from redraw.records.results import PrunedVersion
 from redraw.requests import PruneRequest
 
@@ -15,14 +16,15 @@ __all__ = ["Plan", "plan_prune"]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What stays, version in decimal digits to the reasons, and what goes."""
+    """What stays, version in decimal digits to the reasons, and what goes. The newest stay in any case."""
 
     kept: dict[str, str]
     removed: tuple[PrunedVersion, ...]
+    newest: tuple[int, ...] = ()
 
 
 def plan_prune(
-    pointer: LivePointer, served: Collection[int], releases: Sequence[Release], request: PruneRequest
+    pointer: LivePointer, served: Collection[int], releases: Sequence[IndexedRelease], request: PruneRequest
 ) -> Plan:
     """Apply the rules.
 
@@ -37,7 +39,7 @@ def plan_prune(
     """
     kept: dict[str, str] = {}
     removed: list[PrunedVersion] = []
-    standing = [release for release in releases if release.pruned is None]
+    standing = [release for release in releases if release.pruned_at is None]
     for place, release in enumerate(standing):
         reasons = list(_reasons(pointer, release, place, request))
         if release.version in served and not reasons:
@@ -50,19 +52,22 @@ def plan_prune(
             why = "a prune of it was stopped" if reasons else _rule(request)
             removed.append(PrunedVersion(version=release.version, size_bytes=release.size_bytes, reason=why))
     removed.extend(_tombstoned(pointer, releases))
-    return Plan(kept=kept, removed=tuple(removed))
+    newest = tuple(release.version for release in standing[: max(1, request.keep or 0)])
+    return Plan(kept=kept, removed=tuple(removed), newest=newest)
 
 
-def _tombstoned(pointer: LivePointer, releases: Sequence[Release]) -> Iterator[PrunedVersion]:
+def _tombstoned(pointer: LivePointer, releases: Sequence[IndexedRelease]) -> Iterator[PrunedVersion]:
     """Versions whose record says that they are pruned, and whose objects may still be there."""
     for release in releases:
-        if release.pruned is not None and release.version in pointer.pruning:
+        if release.pruned_at is not None and release.version in pointer.pruning:
             yield PrunedVersion(
-                version=release.version, size_bytes=release.size_bytes, reason=release.pruned.reason
+                version=release.version, size_bytes=release.size_bytes, reason=release.pruned_for
             )
 
 
-def _reasons(pointer: LivePointer, release: Release, place: int, request: PruneRequest) -> Iterator[str]:
+def _reasons(
+    pointer: LivePointer, release: IndexedRelease, place: int, request: PruneRequest
+) -> Iterator[str]:
     version = release.version
     if version == pointer.version:
         yield "live"
@@ -80,7 +85,7 @@ def _reasons(pointer: LivePointer, release: Release, place: int, request: PruneR
         yield f"pushed in the last {request.keep_days:g} days"
 
 
-def _age(release: Release) -> timedelta:
+def _age(release: IndexedRelease) -> timedelta:
     return datetime.now(UTC) - datetime.fromisoformat(release.pushed_at)
 
 

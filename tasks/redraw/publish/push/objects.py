@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from redraw.errors import ObjectConflict
-from redraw.publish.bucket.emptying import empty_folder
+from redraw.publish.bucket.emptying import empty_folders
 from redraw.publish.bucket.integrity import demand_no_conflict, demand_whole
 from redraw.publish.bucket.layout import Claim, read_release, version_folder
 from redraw.publish.push.sources import Source
@@ -60,7 +60,7 @@ def _demand_not_pruned(storage: Storage, claim: Claim) -> None:
     """
     release = read_release(storage, claim.model, claim.version)
     if release is not None and release.pruned is not None:
-        empty_folder(storage, f"{version_folder(claim.model, claim.version)}/")
+        empty_folders(storage, [f"{version_folder(claim.model, claim.version)}/"])
         raise ObjectConflict(
             f"{release.uri}: expected a version to complete, got one that {release.pruned.by} pruned while it"
             " was pushed. Push it again: it gets the next revision."

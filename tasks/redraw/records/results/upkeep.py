@@ -32,6 +32,7 @@ class PruneReport(Record):
         removed: What goes, or would go.
         bytes: Of all objects that go, or would go.
         applied: Whether it was done; otherwise this is what would be done.
+        notes: What the bucket keeps of what is removed, or bills although it is removed.
     """
 
     model: ModelName
@@ -39,6 +40,7 @@ class PruneReport(Record):
     removed: tuple[PrunedVersion, ...]
     bytes: Count
     applied: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework.variable_pb2 import VariableDef
 
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.select import select_checkpoint
@@ -153,6 +154,13 @@ def test_draw_graph_function_keeps_what_signatures_reach_and_no_more() -> None:
         ("embedding", "embedding", "float32", (6, 4)),
         ("seen/count", "seen/count", "int64", ()),
     ]
+    # Where TensorFlow 2 looks for the variables of such a graph; the embedding is made of two.
+    collections = {
+        key: {VariableDef.FromString(content).variable_name for content in collection.bytes_list.value}
+        for key, collection in drawn.meta_graph.collection_def.items()
+    }
+    trained = {"dense/bias:0", "dense/kernel:0", "embedding/part_0:0", "embedding/part_1:0"}
+    assert collections == {"trainable_variables": trained, "variables": trained | {"seen/count:0"}}
     operations = {node.op for node in drawn.meta_graph.graph_def.node}
     random = {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "ResourceApplyAdam"}
     assert not operations & random

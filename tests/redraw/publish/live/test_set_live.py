@@ -281,6 +281,25 @@ def test_live_damaged_pointer_names_the_object(bucket: str, versions: list[int])
         _live(bucket, versions[0])
 
 
+@pytest.mark.parametrize("kind", ["json", "claim.json"])
+@pytest.mark.parametrize("damaged", ["live", "another"])
+def test_live_set_next_to_a_damaged_record_of_another_version_moves(
+    bucket: str, versions: list[int], kind: str, damaged: str
+) -> None:
+    _live(bucket, versions[0])
+    storage = open_storage(bucket)
+    name = f"digits/releases/{versions[0 if damaged == 'live' else 1]}.{kind}"
+    found = storage.stat(name)
+    assert found is not None
+    storage.replace(name, b'{"record": "damaged"', found.generation)
+    assert _live(bucket, versions[2]).version == versions[2]
+    if damaged == "another":
+        assert _live(bucket, previous=True).version == versions[0]
+        with pytest.raises(InvalidRecord, match=str(versions[1])):
+            _live(bucket, versions[1])
+    assert _served(bucket)[2] == [versions[2 if damaged == "live" else 0]]
+
+
 def test_live_set_by_many_at_once_ends_with_the_newest(bucket: str, versions: list[int]) -> None:
     def move(version: int) -> bool:
         try:

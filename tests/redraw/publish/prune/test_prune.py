@@ -203,6 +203,8 @@ class _StoppingStorage:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._storage, name)
+        if name == "delete_many":  # as one that ends after any of them
+            return lambda objects: [self.delete(item.name, item.generation) for item in objects]
         if name not in {"create", "replace", "delete"}:
             return found
 

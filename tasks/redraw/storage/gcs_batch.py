@@ -1,0 +1,119 @@
+"""Many deletions in one request, where the server takes such requests.
+
+Source: https://cloud.google.com/storage/docs/batch
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
+from email.parser import BytesParser
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from google.api_core import exceptions as api
+
+from redraw.storage.gcs_retry import Patience
+from redraw.storage.gcs_upload import Session
+from redraw.storage.interface import StoredObject
+
+__all__ = ["Deletions"]
+
+# As many as the service takes in one request.
+_MOST = 100
+_STREAMS = 4
+_STATUS = re.compile(r"HTTP/1\.[01] ([0-9]{3})\b")
+_NUMBER = re.compile(r"\+([0-9]{1,3})>?$")
+# What leaves nothing to do: it is gone, or it is another object by now and stays.
+_SETTLED = {HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}
+_Named = tuple[str, StoredObject]
+
+
+class Deletions:
+    """Deletes objects of one bucket. The first request shows whether the server takes many in one."""
+
+    def __init__(self, session: Session, endpoint: str, bucket: str, patience: Patience) -> None:
+        self._session, self._patience = session, patience
+        self._url = f"{endpoint}/batch/storage/v1"
+        self._objects = f"/storage/v1/b/{bucket}/o"
+        self._offered = True
+
+    def send(self, objects: Iterable[_Named]) -> list[StoredObject]:
+        """Delete the very generations of objects, each by a precondition of its own.
+
+        Args:
+            objects: Name in the bucket, and description.
+
+        Returns:
+            Those that were not deleted so: they are to be deleted one by one, which says why.
+        """
+        chunks = list(_chunks(objects))
+        if not chunks:
+            return []
+        # Alone, so that a server that takes none is asked once.
+        first = self._delete(chunks[0])
+        with ThreadPoolExecutor(_STREAMS) as pool:
+            return list(itertools.chain(first, *pool.map(self._delete, chunks[1:])))
+
+    def _delete(self, chunk: Sequence[_Named]) -> list[StoredObject]:
+        if len(chunk) == 1 or not self._offered:
+            return [item for _, item in chunk]
+        try:
+            statuses = self._patience.keep_trying(lambda: self._statuses(chunk))
+        except api.GoogleAPIError:
+            self._offered, statuses = False, {}
+        return [item for number, (_, item) in enumerate(chunk) if statuses.get(number) not in _SETTLED]
+
+    def _statuses(self, chunk: Sequence[_Named]) -> dict[int, int]:
+        """Status by the place in the chunk.
+
+        Raises:
+            google.api_core.exceptions.GoogleAPIError: The server offers no such requests, or failed.
+        """
+        boundary = uuid.uuid4().hex
+        response = self._session.request(
+            "POST",
+            self._url,
+            headers={"Content-Type": f"multipart/mixed; boundary={boundary}"},
+            data="".join(self._parts(chunk, boundary)).encode(),
+            timeout=self._patience.silence,
+        )
+        if not response.ok:
+            raise api.from_http_response(response)
+        kind = f"Content-Type: {response.headers.get('Content-Type', '')}\r\n\r\n".encode()
+        answer = BytesParser().parsebytes(kind + response.content)
+        parts = answer.get_payload() if answer.is_multipart() else []
+        statuses = dict(_status(part, place) for place, part in enumerate(parts))
+        if len(statuses) != len(chunk):
+            raise api.NotImplemented(f"expected {len(chunk)} answers, got {len(statuses)}")
+        return statuses
+
+    def _parts(self, chunk: Sequence[_Named], boundary: str) -> Iterator[str]:
+        project = getattr(self._session, "params", None) or {}
+        for number, (name, item) in enumerate(chunk):
+            query = urlencode({"ifGenerationMatch": item.generation, **project})
+            yield (
+                f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: <redraw+{number}>\r\n\r\n"
+                f"DELETE {self._objects}/{quote(name, safe='')}?{query} HTTP/1.1\r\n\r\n\r\n"
+            )
+        yield f"--{boundary}--\r\n"
+
+
+def _chunks(objects: Iterable[_Named]) -> Iterator[list[_Named]]:
+    remaining = iter(objects)
+    while chunk := list(itertools.islice(remaining, _MOST)):
+        yield chunk
+
+
+def _status(part: Message[Any, Any], place: int) -> tuple[int, int]:
+    """Which of the requests a part of the answer is about, and its status."""
+    number, status = (
+        _NUMBER.search(part.get("Content-ID", "")),
+        _STATUS.match(str(part.get_payload()).lstrip()),
+    )
+    return int(number[1]) if number else place, int(status[1]) if status else 0

@@ -1,0 +1,106 @@
+"""Objects as they come: small ones into memory, others into files, again from where it stopped."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import google_crc32c
+from google.api_core import exceptions as api
+from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - only gs:// URIs load this module
+
+from redraw.errors import StorageUnavailable
+from redraw.storage.gcs_retry import Patience, Progress
+from redraw.storage.interface import StoredObject
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+__all__ = ["SmallContent", "TooLarge", "fetch"]
+
+_BLOCK = 1 << 20
+
+
+class TooLarge(Exception):  # noqa: N818 - ends a download
+    """More came of an object than is to be held in memory."""
+
+
+class SmallContent(io.BytesIO):
+    """What was read of an object that has to be small."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def fill(self, blob: Any, timeout: object) -> None:
+        """Download an object from its start, checked by its checksum."""
+        self.seek(0)
+        self.truncate()
+        blob.download_to_file(self, checksum="crc32c", retry=None, timeout=timeout)
+
+    def write(self, data: Buffer) -> int:
+        """Take a part; the one that is too much is the last."""
+        written = super().write(data)
+        if self.tell() > self._most:
+            raise TooLarge
+        return written
+
+
+class _Sink:
+    """A file that takes down when bytes come, and their checksum."""
+
+    def __init__(self, file: BinaryIO, progress: Progress) -> None:
+        self._file, self._progress = file, progress
+        self.size, self.crc32c = 0, 0
+
+    def write(self, data: bytes) -> int:
+        self._progress.move()
+        self._file.write(data)
+        self.crc32c = google_crc32c.extend(self.crc32c, data)
+        self.size += len(data)
+        return len(data)
+
+    def restart(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self.size, self.crc32c = 0, 0
+
+
+def fetch(blob: Any, file: BinaryIO, described: StoredObject, patience: Patience) -> None:
+    """Download one generation of an object: its bytes as they are stored, checked by its checksum.
+
+    Args:
+        blob: The `google.cloud.storage.Blob`, with its generation.
+        file: Where to, empty.
+        described: Its size and crc32c.
+        patience: What was lost on the way is asked for again, what was altered all of it.
+
+    Raises:
+        StorageUnavailable: The generation is gone.
+        google.api_core.exceptions.GoogleAPIError: The service refused, or the patience has ended.
+    """
+    progress = Progress()
+    sink = _Sink(file, progress)
+
+    def attempt() -> None:
+        if sink.size < described.size:
+            _read(blob, sink, patience)
+        if (sink.size, sink.crc32c) != (described.size, described.crc32c):
+            found = f"{sink.size} with {sink.crc32c}"
+            sink.restart()
+            raise DataCorruption(
+                None, f"expected {described.size} bytes with crc32c {described.crc32c}, got {found}"
+            )
+
+    patience.keep_trying(attempt, progress)
+
+
+def _read(blob: Any, sink: _Sink, patience: Patience) -> None:
+    options: dict[str, Any] = {"raw_download": True, "checksum": None, "retry": None}
+    try:
+        blob.download_to_file(sink, start=sink.size or None, timeout=patience.silence, **options)
+    except api.NotFound as err:
+        raise StorageUnavailable(
+            f"gs://{blob.bucket.name}/{blob.name}: expected it to stay while it was read, got another"
+            " object in its place, or none. Find out who writes there, and run it again."
+        ) from err

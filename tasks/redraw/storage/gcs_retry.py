@@ -1,0 +1,95 @@
+"""How often a call to Cloud Storage is made again, and when it is given up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from google.api_core import exceptions as api
+from google.api_core.retry import exponential_sleep_generator
+from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - only gs:// URIs load this module
+from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: TID253 - as above
+
+from redraw.compat.storage import would_retry
+from redraw.settings import STORAGE_TIMEOUT
+
+__all__ = ["Patience", "Progress"]
+
+T = TypeVar("T")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+
+class Progress:
+    """When a transfer's last byte moved, by the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.moved_at = 0.0
+
+    def move(self) -> None:
+        """Take down that bytes have moved."""
+        self.moved_at = time.monotonic()
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long calls are made again.
+
+    Attributes:
+        seconds: No attempt is started when so much time has passed in failures and pauses. The time in which
+            a transfer's bytes moved does not count: one that takes longer than this is retried as well.
+    """
+
+    seconds: float
+
+    @classmethod
+    def read(cls) -> Patience:
+        """As `REDRAW_STORAGE_TIMEOUT` has it.
+
+        Raises:
+            InvalidSetting: The variable is no positive number.
+        """
+        return cls(STORAGE_TIMEOUT.read())
+
+    @property
+    def silence(self) -> tuple[float, float]:
+        """How long an attempt may take to connect, and be silent then: half of it, 20 s at most."""
+        silence = min(20.0, self.seconds / 2)
+        return min(5.0, silence), silence
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The same for a call of the client, as its keyword arguments."""
+        return {"retry": DEFAULT_RETRY.with_timeout(self.seconds), "timeout": self.silence}
+
+    def keep_trying(self, call: Callable[[], T], progress: Progress | None = None) -> T:
+        """Call until it succeeds, or fails for good.
+
+        Left to the client a retry covers neither the reading of a refusal, whose body may be cut short as
+        any other, nor bytes that were altered on the way.
+
+        Args:
+            call: Called in this thread; what it raises says whether it is called again.
+            progress: That of its transfer.
+
+        Returns:
+            What the call returns.
+
+        Raises:
+            google.api_core.exceptions.RetryError: The time is used up; the cause is the last failure.
+        """
+        progress, spent = progress or Progress(), 0.0
+        for pause in exponential_sleep_generator(_FIRST_PAUSE, _LONGEST_PAUSE):
+            started = time.monotonic()
+            try:
+                return call()
+            except Exception as err:
+                if not (isinstance(err, DataCorruption) or would_retry(err)):
+                    raise
+                spent += time.monotonic() - max(started, progress.moved_at) + pause
+                if spent > self.seconds:
+                    raise api.RetryError(f"no success within {self.seconds:g} s", err) from err
+            time.sleep(pause)
+        raise AssertionError("the pauses have no end")
