@@ -46,6 +46,14 @@ def test_changelog_has_notes_of_this_version() -> None:
     assert re.findall(r"^### (\w+)$", said, re.MULTILINE) == ["Added", "Changed", "Fixed"]
 
 
+def test_changelog_entries_are_short_and_appear_once() -> None:
+    entries = re.findall(
+        r"^- (.*?)(?=^- |^\n|\Z)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert [entry for entry in entries if len(entry) > 320] == []
+    assert sorted(set(entries)) == sorted(entries)
+
+
 @pytest.mark.parametrize(
     ("schema", "files"), [("vendor.github-workflows", _WORKFLOWS), ("vendor.github-issue-forms", _FORMS)]
 )
