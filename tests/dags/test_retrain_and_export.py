@@ -33,6 +33,9 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
     expensive = tuple(f"{name}." for name in EXPENSIVE)
     assert [name for name in parsed["loaded"] if name in EXPENSIVE or name.startswith(expensive)] == []
 
+    scheduled = parsed["dags"]["retrain_mnist"]
+    assert scheduled["timetable"]["__var"]["expression"] == "0 3 * * MON"
+    assert dict(scheduled["params"])["model"]["default"] == "mnist"
     dag = parsed["dags"]["retrain_and_export"]
     assert dag["catchup"] is False
     assert dag["max_active_runs"] == 1
@@ -43,7 +46,7 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
     assert form["model"]["enum"] == ["digits_graph", "mnist", "recommender", "text_classifier"]
     assert form["model"]["values_display"]["__var"]["mnist"].startswith("mnist: Handwritten digits")
     assert (form["bucket"]["default"], form["catalogue"]["default"]) == ("gs://models", "/catalogue")
-    assert form["model"]["default"] is None
+    assert form["model"]["default"] == {"__var": None, "__type": "arg_not_set"}
     assert {field.get("section") for field in form.values()} == {
         None,
         "Checkpoint",
