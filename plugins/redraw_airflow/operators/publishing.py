@@ -37,7 +37,8 @@ class PushModelOperator(StageOperator):
         saved_model: The export's record, or the SavedModel's folder.
         report: The validation's report, or its file.
         bucket: `gs://` URI of the model bucket.
-        make_live: Whether to make the version live, unless a newer-trained one is.
+        make_live: Whether to make the version live, unless a newer-trained one is, or validation found its
+            answers worse than the live version's beyond chance.
         signing_key: File of the private key to sign the version with, on the worker.
         approval: What an `ApproveReleaseOperator` returned: who approved, for the release record.
         kwargs: As `StageOperator`.

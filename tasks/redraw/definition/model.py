@@ -59,7 +59,8 @@ class ModelDefinition(ABC):
             or keep a state, such as a sampling decoder's.
         budget: What the model may cost where it is served.
         max_regression: Metric name to how much worse than the live version's it may be,
-            on the same held-out data.
+            on the same held-out data. Without, a version that is worse beyond chance by the first of
+            `thresholds` is published, but not made live.
         applies_to: Which checkpoints it is for, by their training time, where the model has had
             other definitions: those stand in modules of their own, and name the model in theirs.
         legacy_keras: Whether TensorFlow's own Keras is Keras 2 (the package tf_keras) wherever the definition

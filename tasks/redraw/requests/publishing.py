@@ -41,7 +41,10 @@ class PushRequest(Request):
     saved_model: ExportedModel | Uri = flag("the SavedModel's folder")
     report: ValidationReport | Uri = flag("the validation's report")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
-    make_live: bool = flag("make the version live, unless a newer-trained one is", default=False)
+    make_live: bool = flag(
+        "make the version live, unless a newer-trained one is, or its answers are worse beyond chance",
+        default=False,
+    )
     allow_rejected: str | None = flag(_ALLOW_REJECTED, default=None)
     signing_key: str | None = flag("file of the private key to sign the version with", default=None)
     by: str | None = flag(BY, default=None)

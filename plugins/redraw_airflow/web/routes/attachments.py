@@ -27,6 +27,7 @@ ATTACHMENTS = {
     "graphs.json": "application/json",
     "ledger.json": "application/json",
     "latency.json": "application/json",
+    "metrics.json": "application/json",
 }
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"

@@ -16,6 +16,7 @@ from redraw.publish.browse import Browser
 from redraw.publish.version_rows import ordered_metrics, row_of
 from redraw.records import Check, LivePointer, Release
 from redraw.records.files import ListedFile
+from redraw.records.measured import METRICS_NAME, read_measured
 from redraw.storage.opening import in_parallel
 from redraw_airflow.urls import comparison_place, folder_url, object_url, run_place, version_place
 from redraw_airflow.web.pages import show_page
@@ -108,7 +109,7 @@ def show_version(
     against: int | None = None,
 ) -> Response:
     """A version's page: each object that it shows is read once, all at the same time."""
-    (pointer, problem), files, graphs, ledger, latency = _read_parts(browser, release)
+    (pointer, problem), files, graphs, ledger, latency, measured = _read_parts(browser, release)
     choice = offer_versions(browser, pointer, release, against)
     other, unreadable = _other(browser, release, choice.other)
     return show_page(
@@ -123,6 +124,7 @@ def show_version(
         ledger=ledger,
         query=LedgerQuery(),
         latency=latency,
+        measured=measured,
         metrics=_metrics(release, other),
         compared=None if other is None else other.version,
         signatures=Kept(
@@ -209,6 +211,7 @@ def _read_parts(browser: Browser, release: Release) -> list[Any]:
         lambda: read_kept(browser, release, "graphs.json", read_graphs),
         lambda: _ledger(browser, release, LedgerQuery()),
         lambda: read_kept(browser, release, "latency.json", read_latency),
+        lambda: read_kept(browser, release, METRICS_NAME, read_measured),
         # Kept for a moment, for those who ask next.
         lambda: browser.numbers(release.model),
     )

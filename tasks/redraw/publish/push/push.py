@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 
 from redraw.errors import OlderThanLive, VersionRejected
 from redraw.publish.asking import who_asks
-from redraw.publish.bucket.layout import Claim
+from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim
 from redraw.publish.bucket.signing import sign_version
 from redraw.publish.live.set_live import move_pointer
 from redraw.publish.push.attachments import name_attachments
@@ -26,9 +27,10 @@ from redraw.publish.push.sources import open_source
 from redraw.publish.push.versions import claim_version
 from redraw.records import PointerChange, Release
 from redraw.records.file_list import list_files
+from redraw.records.measured import METRICS_NAME, read_measured
 from redraw.records.times import now
 from redraw.requests import PushRequest
-from redraw.storage.opening import Storage, open_storage
+from redraw.storage.opening import Storage, open_storage, read_uri
 
 __all__ = ["push_model"]
 
@@ -62,7 +64,12 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
     storage = storage or open_storage(request.bucket)
     release = _publish(storage, candidate)
     if request.make_live:
-        _make_live(storage, release, request)
+        if worse := _why_worse(attachments):
+            _logger.warning(
+                "published, but not made live: %s. Make it live by hand, or set max_regression.", worse
+            )
+        else:
+            _make_live(storage, release, request)
     seconds = time.monotonic() - started
     _logger.info("pushed %s: %s, %d bytes in %.1f s", request.model, release.uri, release.size_bytes, seconds)
     return release
@@ -85,6 +92,13 @@ def _publish(storage: Storage, candidate: Candidate) -> Release:
     if candidate.request.signing_key:
         sign_version(storage, claim, candidate.request.signing_key)
     return write_release(storage, claim, candidate, generations)
+
+
+def _why_worse(attachments: Mapping[str, str]) -> str:
+    """Why the version should not become live by itself; empty if it may, or nobody compared it."""
+    uri = attachments.get(METRICS_NAME)
+    content = None if uri is None else read_uri(uri, ATTACHMENT_BYTES)
+    return "" if content is None else read_measured(content, str(uri)).worse
 
 
 def _make_live(storage: Storage, release: Release, request: PushRequest) -> None:

@@ -215,9 +215,22 @@ class Subject(ExportFiles):
     @cached_property
     def live_metrics(self) -> Mapping[str, float]:
         """As `served_metrics`, of the live version; raises as `golden_answers`."""
+        return self._metrics(self._live_answers)
+
+    @cached_property
+    def _live_answers(self) -> Answers:
         if self.live_served is None:
             raise CannotRun("there is no live version", "Compare with one: --against gs://BUCKET.")
-        return self._metrics(self._ask(self.live_served, self.held_out_examples))
+        return self._ask(self.live_served, self.held_out_examples)
+
+    def metrics_of_draw(self, random: np.random.Generator) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        """As `served_metrics` and `live_metrics`, of as many held-out requests drawn with replacement."""
+        draws = {
+            name: random.integers(0, rows, rows)
+            for name, example in self.held_out_examples.items()
+            if example.labels and (rows := len(next(iter(example.labels.values()))))
+        }
+        return self._metrics(self.held_out_answers, draws), self._metrics(self._live_answers, draws)
 
     @cached_property
     def reference(self) -> tuple[Reference, str]:
@@ -258,14 +271,19 @@ class Subject(ExportFiles):
         reference, _ = self.reference
         return {name: reference.answer(name, example.inputs) for name, example in examples.items()}
 
-    def _metrics(self, answers: Answers) -> Mapping[str, float]:
-        """Several signatures with one metric: the first by name tells it."""
+    def _metrics(
+        self, answers: Answers, draws: Mapping[str, np.ndarray] | None = None
+    ) -> Mapping[str, float]:
+        """Several signatures with one metric: the first by name tells it. Of all rows, or of those drawn."""
         measured: dict[str, float] = {}
         for signature, examples in sorted(self.held_out_examples.items()):
             if examples.labels:
                 where = method_of(self.definition, f"served_metrics, signature {signature!r},")
                 with running_user_code(where):
-                    served = self.definition.served_metrics(signature, answers[signature], examples.labels)
+                    given, labels = answers[signature], examples.labels
+                    if draws is not None:
+                        given, labels = (_rows_of(part, draws[signature]) for part in (given, labels))
+                    served = self.definition.served_metrics(signature, given, labels)
                     measured = {**{name: float(value) for name, value in served.items()}, **measured}
         return measured
 
@@ -275,3 +293,7 @@ class Subject(ExportFiles):
             name: model.answer(name, cast_request(example.inputs, signatures[name].inputs))
             for name, example in examples.items()
         }
+
+
+def _rows_of(tensors: Mapping[str, np.ndarray], rows: np.ndarray) -> Mapping[str, np.ndarray]:
+    return {name: values[rows] for name, values in tensors.items()}

@@ -94,6 +94,7 @@ def hostile_attachments() -> dict[str, bytes]:
         "graphs.json": json.dumps(graphs).encode(),
         "ledger.json": json.dumps(ledger).encode(),
         "latency.json": json.dumps({text: [figures] for text in HOSTILE}).encode(),
+        "metrics.json": json.dumps({"against": 1, "metrics": [], "worse": HOSTILE[0]}).encode(),
     }
 
 
@@ -294,6 +295,7 @@ def test_show_version_with_damaged_attachments_shows_the_rest(
 ) -> None:
     storage = open_storage(model_bucket)
     contents = {"graphs.json": b"[" * 50_000, "ledger.json": b'{"served": 7}', "latency.json": b"null"}
+    contents["metrics.json"] = b'{"against": {}, "metrics": []}'
     damaged = attach(storage, release_record("damaged", 0), contents)
     listed = replace(damaged.attachments["latency.json"], sha256="0" * 64)
     publish(storage, [replace(damaged, attachments={**damaged.attachments, "latency.json": listed})])
@@ -301,6 +303,7 @@ def test_show_version_with_damaged_attachments_shows_the_rest(
     page = read(viewer, f"/models/damaged/{version_of(0)}")
 
     assert page.text.count("expected what validation writes") == 2
+    assert "metrics.json: expected what validation measured" in page.text
     assert "Find out who wrote it; do not trust it" in page.text
     assert "files-whole" in page.text
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from redraw.records import Check
+from redraw.records.measured import METRICS_NAME, MeasuredMetrics
 from redraw.serving import RequestRefused
+from redraw.validate.checks.answers.regression import gain_of, measure_regression
 from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
@@ -40,19 +42,25 @@ def check_live_metrics(subject: Subject) -> Check:
             f"the answers to labelled requests do not tell {', '.join(unmeasured)}",
             "Label the held-out examples, or correct the names in max_regression.",
         )
-    compared = [
-        _compared(definition, name, value, live[name])
-        for name, value in sorted(subject.served_metrics.items())
-    ]
+    measured = measure_regression(subject, subject.live.release.version, live)
+    if measured.metrics:
+        subject.attachments[METRICS_NAME] = measured.to_text()
     return conclude(
         _NAME,
         looked_at=f"the answers of this export and of live version {subject.live.release.version}"
         " to the same labelled requests",
         expected=_bounds(definition) or "no bounds declared (max_regression)",
-        found=", ".join(compared) or "no labelled requests",
+        found=_found(subject, measured, live) or "no labelled requests",
         problems=_regressions(definition, subject.served_metrics, live),
         advice="Keep the live version, train longer, or change max_regression in the definition.",
     )
+
+
+def _found(subject: Subject, measured: MeasuredMetrics, live: Mapping[str, float]) -> str:
+    """Each metric next to the live version's, the one that stands for the model first."""
+    names, served = [metric.name for metric in measured.metrics], subject.served_metrics
+    compared = ", ".join(_compared(subject.definition, name, served[name], live[name]) for name in names)
+    return compared + (f". Not to be made live by itself: {measured.worse}" if measured.worse else "")
 
 
 def _nothing(why: str) -> Check:
@@ -68,7 +76,7 @@ def _bounds(definition: ModelDefinition) -> str:
 
 
 def _compared(definition: ModelDefinition, name: str, value: float, live: float) -> str:
-    gain = _gain(definition, name, value, live)
+    gain = gain_of(definition, name, value, live)
     verdict = "equal" if gain == 0 else f"{'better' if gain > 0 else 'worse'} by {abs(gain):.3g}"
     return f"{name} {value:.6g}, {verdict} ({live:.6g} live)"
 
@@ -77,16 +85,7 @@ def _regressions(
     definition: ModelDefinition, served: Mapping[str, float], live: Mapping[str, float]
 ) -> Iterator[str]:
     for name, most in sorted(definition.max_regression.items()):
-        gain = _gain(definition, name, served[name], live[name])
+        gain = gain_of(definition, name, served[name], live[name])
         if not gain >= -most:  # NaN is a regression too
             worse = f"worse by {-gain:.3g}, more than {most:g}"
             yield f"{name} {served[name]:.6g} ({live[name]:.6g} live): {worse}"
-
-
-def _gain(definition: ModelDefinition, name: str, value: float, live: float) -> float:
-    """How much better a metric is; lower is better where only an upper bound says so, and of errors."""
-    bound = definition.thresholds.get(name)
-    lower = (
-        bound.at_least is None and bound.at_most is not None if bound else name.endswith(("error", "loss"))
-    )
-    return live - value if lower else value - live

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from redraw.checkpoint.select import select_checkpoint
@@ -15,11 +16,21 @@ from redraw.definition import ModelDefinition, Threshold
 from redraw.definition.registry import load_definition
 from redraw.errors import ValidationFailed
 from redraw.export.export import export_model
+from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
 from redraw.records import Check, ExportedModel, ValidationReport
-from redraw.requests import CheckpointRequest, ExportRequest, PushRequest, TrainRequest, ValidateRequest
+from redraw.records.measured import read_measured
+from redraw.requests import (
+    CheckpointRequest,
+    ExportRequest,
+    LiveRequest,
+    PushRequest,
+    TrainRequest,
+    ValidateRequest,
+)
 from redraw.train.train import train_model
 from redraw.validate.checks.answers.live_metrics import check_live_metrics
+from redraw.validate.checks.answers.regression import measure_regression
 from redraw.validate.validator import Validator
 
 
@@ -67,6 +78,12 @@ def live_metrics(report: ValidationReport) -> Check:
     return next(check for check in report.checks if check.name == "live-metrics")
 
 
+def passing(report: ValidationReport) -> ValidationReport:
+    """The same, though it misses the definition's thresholds, which are not what is asked about here."""
+    checks = tuple(replace(check, status="passed") for check in report.checks)
+    return replace(report, passed=True, checks=checks)
+
+
 def test_validate_worse_than_live_fails_by_the_metric(
     early_export: ExportedModel,
     live_bucket: str,
@@ -79,6 +96,21 @@ def test_validate_worse_than_live_fails_by_the_metric(
     assert "accuracy" in live_metrics(report).found
     assert "worse by" in live_metrics(report).found
     assert str(report.against) in live_metrics(report).looked_at
+    # It may be published, but does not take the place of what answers better.
+    measured = read_measured(Path(str(report.attachments["metrics.json"])).read_bytes())
+    assert measured.metrics[0].name == "accuracy"
+    assert f"of live version {report.against} on the same requests" in measured.worse
+    assert measured.worse in live_metrics(report).found
+    early = replace(
+        early_export, checkpoint=replace(early_export.checkpoint, trained_at="2126-01-01T00:00:00Z")
+    )
+    pushed = push_model(
+        PushRequest(
+            model="mnist", saved_model=early, report=passing(report), bucket=live_bucket, make_live=True
+        )
+    )
+    assert pushed.attachments["metrics.json"].size > 0
+    assert change_live(LiveRequest(model="mnist", bucket=live_bucket)).version == report.against
 
     monkeypatch.setattr(mnist(), "max_regression", {"accuracy": 0.0})
     check = live_metrics(examine(validator, early_export, tmp_path / "r.json", against=live_bucket))
@@ -87,10 +119,9 @@ def test_validate_worse_than_live_fails_by_the_metric(
     assert "more than 0" in check.found
 
     monkeypatch.setattr(mnist(), "max_regression", {"accuracy": 0.9})
-    assert (
-        live_metrics(examine(validator, early_export, tmp_path / "r.json", against=live_bucket)).status
-        == "passed"
-    )
+    report = examine(validator, early_export, tmp_path / "r.json", against=live_bucket)
+    assert live_metrics(report).status == "passed"
+    assert read_measured(Path(str(report.attachments["metrics.json"])).read_bytes()).worse == ""
 
 
 def test_validate_equal_to_live_passes_without_any_regression_allowed(
@@ -154,6 +185,8 @@ def test_check_live_metrics_allows_what_is_worse_by_no_more_than_was_declared(
         served_metrics={"accuracy": served},
         live_metrics={"accuracy": live},
         allow_breaking="",
+        attachments={},
+        metrics_of_draw=lambda random: ({"accuracy": served}, {"accuracy": live}),
     )
     check = check_live_metrics(subject)
     assert check.status == status
@@ -178,7 +211,12 @@ def test_check_live_metrics_takes_a_higher_value_for_worse_only_of_what_should_b
     definition = SimpleNamespace(max_regression={name: 0.1}, thresholds=thresholds)
     live = SimpleNamespace(release=SimpleNamespace(version=2))
     subject: Any = SimpleNamespace(
-        definition=definition, live=live, served_metrics={name: 1.0}, live_metrics={name: 0.5}
+        definition=definition,
+        live=live,
+        served_metrics={name: 1.0},
+        live_metrics={name: 0.5},
+        attachments={},
+        metrics_of_draw=lambda random: ({name: 1.0}, {name: 0.5}),
     )
     assert check_live_metrics(subject).status == status
 
@@ -192,3 +230,29 @@ def test_validate_checkpoint_without_metrics_is_measured_here(
     assert check.status == "passed"
     measured = float(check.found.rpartition("loss ")[2])
     assert measured == pytest.approx(mnist_export.checkpoint.metrics["average_loss"], rel=1e-4)
+
+
+def of_rows(here: list[float], live: list[float], **bounds: float) -> str:
+    """Why a version is held back, by whether each of its answers is right, and each of the live one's."""
+    definition = SimpleNamespace(max_regression=bounds, thresholds={"accuracy": Threshold(at_least=0.1)})
+
+    def draw(random: Any) -> tuple[dict[str, float], dict[str, float]]:
+        rows = random.integers(0, len(here), len(here))
+        return tuple({"accuracy": float(np.mean(np.asarray(part)[rows]))} for part in (here, live))
+
+    subject: Any = SimpleNamespace(
+        definition=definition, served_metrics={"accuracy": float(np.mean(here))}, metrics_of_draw=draw
+    )
+    return measure_regression(subject, 7, {"accuracy": float(np.mean(live))}).worse
+
+
+def test_measure_regression_holds_back_only_what_is_worse_beyond_chance() -> None:
+    good, slightly, clearly = [1.0] * 200, [1.0] * 198 + [0.0] * 2, [1.0] * 180 + [0.0] * 20
+
+    assert of_rows(good, good) == of_rows(good, clearly) == ""
+    assert of_rows(slightly, good) == ""
+    assert "accuracy 0.9 is worse than 1 of live version 7 on the same requests, by 0.1 ± 0.0" in of_rows(
+        clearly, good
+    )
+    # What the definition allows decides in its place.
+    assert of_rows(clearly, good, accuracy=0.5) == ""
