@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
 from redraw.records import Check, ExportedModel, ValidationReport
 from redraw.records.measured import read_measured
+from redraw.records.times import format_time
 from redraw.requests import (
     CheckpointRequest,
     ExportRequest,
@@ -102,7 +104,7 @@ def test_validate_worse_than_live_fails_by_the_metric(
     assert f"of live version {report.against} on the same requests" in measured.worse
     assert measured.worse in live_metrics(report).found
     early = replace(
-        early_export, checkpoint=replace(early_export.checkpoint, trained_at="2126-01-01T00:00:00Z")
+        early_export, checkpoint=replace(early_export.checkpoint, trained_at=format_time(time.time()))
     )
     pushed = push_model(
         PushRequest(
