@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # The folder that holds tests/ and benchmarks/; Redraw itself is installed into .venv, where it lies.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup run status stop clean test test-distributed test-versions packages lint dist bench fuzz mutants screenshots lock docs reference
+.PHONY: help setup run status stop clean test test-distributed test-versions packages lint dist release-check bench fuzz mutants screenshots lock docs reference
 
 help:
 	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-distributed  several machines: no shared disk, and Celery with PostgreSQL and Redis"
 	@echo "make test-versions     the oldest and the newest Airflow that Redraw works with"
 	@echo "make dist    the wheel and the source distribution, in dist/"
+	@echo "make release-check  both archives: what they hold, and that they install and work in an empty environment"
 	@echo "make bench   what it costs, versus doing without: BENCHMARKS=\"dag-parse commands\" picks some"
 	@echo "make screenshots  the documentation's pictures of the pages, made again"
 	@echo "make docs    the documentation site, in .redraw/site: without network, and with warnings as errors"
@@ -71,6 +72,10 @@ test-versions: $(ENVIRONMENT)
 dist: $(ENVIRONMENT)
 	rm -rf dist
 	.venv/bin/uv build --quiet --no-build-isolation --out-dir dist .
+
+# TAG=v1.2.3 is compared with the version.
+release-check: dist
+	@.venv/bin/python -m documentation release $(TAG)
 
 bench: $(ENVIRONMENT)
 	@sh .ci/packages servers

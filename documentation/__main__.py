@@ -1,21 +1,22 @@
-"""Make the documentation: `python -m documentation reference`, `site`, or `picture` (of recorded graphs)."""
+"""Make the documentation, or check a release: `python -m documentation reference|site|release [TAG]`."""
 
 import argparse
 import sys
 
-from documentation.picture import draw_recorded_picture
 from documentation.reference import write_reference
+from documentation.release import ReleaseError, check_release
 from documentation.site import ROOT, SiteError, build_site
 
 _parser = argparse.ArgumentParser(prog="documentation", description=__doc__)
-_parser.add_argument("what", choices=("reference", "site", "picture"))
-_what = _parser.parse_args().what
-if _what == "reference":
-    write_reference(ROOT / "docs" / "reference")
-elif _what == "picture":
-    draw_recorded_picture(ROOT / "docs" / "pictures" / "recorded.graphs.svg")
-else:
-    try:
+_parser.add_argument("what", choices=("reference", "site", "release"))
+_parser.add_argument("tag", nargs="?", help="of a release: its tag")
+_asked = _parser.parse_args()
+try:
+    if _asked.what == "reference":
+        write_reference(ROOT / "docs" / "reference")
+    elif _asked.what == "site":
         sys.stdout.write(f"{build_site() / 'index.html'}\n")
-    except SiteError as err:
-        sys.exit(f"docs: {err}")
+    else:
+        check_release(ROOT / "dist", _asked.tag)
+except (SiteError, ReleaseError) as err:
+    sys.exit(f"{_asked.what}: {err}")

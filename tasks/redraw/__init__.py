@@ -15,7 +15,7 @@ record of it (`redraw.records`) that the next stage reads. Nothing here knows Ai
 
 from redraw.lazy import lazy_names
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The names in __init__.pyi, each imported when it is first used: TensorFlow and buckets cost seconds.
 __getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -91,3 +91,22 @@ def test_validation_again_with_a_waiver_publishes_without_training(
     release = airflow_api.result(AGAIN, run["dag_run_id"], "push")
     assert release["report"]["waivers"] == {CHECK: "nobody measures it yet"}
     assert release["provenance"]["asked_by"] == "admin"
+
+
+def test_training_is_watched_live_to_its_end(
+    log_in: LogIn, keep_picture: KeepPicture, airflow_api: AirflowApi, failed_run: str
+) -> None:
+    run = airflow_api.trigger(DAG, conf={"model": "line_slow"}).run_id
+    page = log_in()
+    frame = _tab(page, run)
+    # Before the task has started there is nothing to follow yet.
+    part = frame.locator("[data-live]")
+    while not part.count():
+        page.wait_for_timeout(1000)
+        page.reload()
+        frame.locator("main").wait_for()
+    expect(part).to_contain_text("of 600")
+    expect(part).to_contain_text("Evaluations", timeout=180_000)
+    keep_picture(page, "training")
+    expect(frame.get_by_text("Trained to step")).to_be_visible(timeout=300_000)
+    expect(frame.locator("[data-live]")).to_have_count(0)

@@ -52,6 +52,7 @@ from redraw.records import (
 from redraw.records.failure import StageFailure
 from redraw.records.file_list import FileList, encode_files
 from redraw.records.files import ListedFile
+from redraw.records.progress import LossPoint, MeasuredStep, TrainingProgress
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw.records.results import (
     AdoptedCheckpoint,
@@ -287,6 +288,16 @@ RECORDS: Mapping[str, Record] = {
         RELEASE,
         POINTER,
         ReleaseList(model=MODEL, live=VERSION, releases=(RELEASE,), unreadable=(_UNREADABLE,)),
+        TrainingProgress(
+            model=MODEL,
+            run="run",
+            uri="/work/digits/run",
+            step=120,
+            steps=200,
+            steps_per_second=12.5,
+            losses=(LossPoint(step=120, loss=0.5),),
+            measured=(MeasuredStep(step=100, metrics={"loss": 0.75}),),
+        ),
         StageFailure(
             model=MODEL,
             stage="train",

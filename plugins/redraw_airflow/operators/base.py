@@ -6,7 +6,7 @@ An operator assigns in its constructor and names its stage; everything else is h
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, XComArg
@@ -191,6 +191,7 @@ class StageOperator(PlacesOperator):
         stage, request_type = self.asked_stage()
         request = request_type.from_json({"model": self.model, **fields})
         launcher = self._launcher(folder)
+        listen = self.watch_stage(context, folder)
         if launcher == "kubernetes":
             return self._run_pod(context, stage, request)
         self._running = StageProcess(
@@ -198,6 +199,7 @@ class StageOperator(PlacesOperator):
             request=request.to_json(),
             gcp_conn_id=self.gcp_conn_id,
             python=self.python,
+            listen=listen,
         )
         started = time.monotonic()
         try:
@@ -264,6 +266,10 @@ class StageOperator(PlacesOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """The request's JSON without the model; `folder` is where the task may write."""
         raise NotImplementedError
+
+    def watch_stage(self, context: Context, folder: TaskFolder) -> Callable[[str], None] | None:
+        """Called before the stage starts; what it returns hears each line of its log, but not of a pod's."""
+        return None
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
         """The request's JSON that the run decides: who asks, for stages that keep it, and for when."""

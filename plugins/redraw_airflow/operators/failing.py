@@ -52,7 +52,7 @@ def keeping_failure(context: Context, stage: str, model: str) -> Iterator[None]:
 
 def _push(context: Context, stage: str, model: str, err: BaseException) -> None:
     failure = StageFailure(
-        model=model[:1024],
+        model=str(model or "")[:1024],
         stage=stage,
         error=_name_of(err),
         message=one_line(err, _LONGEST),

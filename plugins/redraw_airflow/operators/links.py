@@ -78,7 +78,9 @@ class TensorBoardLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The URL, or nothing where none is configured."""
         record = _record_of(operator)
-        return tensorboard_url(record) if isinstance(record, TrainingRun) else ""
+        if not isinstance(record, TrainingRun):
+            return ""
+        return tensorboard_url(record.model, record.run, record.uri)
 
 
 def version_url(model: str, version: int) -> str:
@@ -97,15 +99,15 @@ def checkpoint_url(checkpoint: Checkpoint) -> str:
     return folder_url(checkpoint.uri)
 
 
-def tensorboard_url(run: TrainingRun) -> str:
-    """The URL of a training's curves.
+def tensorboard_url(model: str, run: str, uri: str) -> str:
+    """The URL of a training's curves: of its model, its run's name and its folder.
 
     Returns:
         `REDRAW_TENSORBOARD` with `{model}`, `{run}` and `{uri}` filled in, such as
         `https://board.example/?regexInput={run}#timeseries`; nothing where it is not set.
     """
     url = TENSORBOARD.read() or ""
-    for name, value in {"model": run.model, "run": run.run, "uri": run.uri}.items():
+    for name, value in {"model": model, "run": run, "uri": uri}.items():
         url = url.replace(f"{{{name}}}", quote(value, safe=""))
     return url
 

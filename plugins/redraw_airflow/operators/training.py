@@ -11,10 +11,13 @@ environment: `REDRAW_WORK`, `REDRAW_CHECKPOINTS`, `REDRAW_MODEL_BUCKET`, `REDRAW
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from redraw.errors import InvalidRequest
+from redraw.names import ModelName
 from redraw.records import Checkpoint, ExportedModel, TrainingRun
+from redraw.records.progress import TrainingProgress
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
@@ -26,13 +29,17 @@ from redraw_airflow.operators.inputs import (
     optional_choice,
     setting,
 )
-from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink
+from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink, tensorboard_url
 from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
 from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator
 from redraw_airflow.operators.reexporting import PlanReexportOperator, ReexportOperator
 from redraw_airflow.operators.retention import MarkVersionOperator, PruneOperator
 from redraw_airflow.operators.validation import ValidateSavedModelOperator
+from redraw_airflow.operators.watching import TrainingWatch
 from redraw_airflow.settings import CHECKPOINTS
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 __all__ = [
     "ApproveReexportOperator",
@@ -129,6 +136,12 @@ class TrainOperator(StageOperator):
             "weights": optional_choice(self.weights),
             "bucket": self.bucket,
         }
+
+    def watch_stage(self, context: Context, folder: TaskFolder) -> Callable[[str], None]:
+        """Leave the link to TensorBoard, and from now on how far the training is: the XCom `progress`."""
+        progress = TrainingProgress(model=ModelName(self.model), run=folder.run, uri=folder.for_all_tries())
+        url = tensorboard_url(progress.model, progress.run, progress.uri)
+        return TrainingWatch(context["ti"], progress, url).hear
 
 
 class CheckpointOperator(StageOperator):

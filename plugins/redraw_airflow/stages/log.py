@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
+from collections.abc import Callable
 
 __all__ = ["StageLog"]
 
@@ -20,11 +21,16 @@ class StageLog:
     Lines of libraries that write to standard error past the logging module have no level:
     they are logged as INFO, and what belongs to a traceback as ERROR.
 
+    Args:
+        stage: The stage.
+        listen: Called with each line that has a level, without it.
+
     Attributes:
         last_lines: The last lines, for the message of a failure.
     """
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, listen: Callable[[str], None] | None = None) -> None:
+        self._listen = listen
         self.last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._name = f"redraw.{stage}"
         self._level = logging.INFO
@@ -53,6 +59,8 @@ class StageLog:
         if found := _LINE.fullmatch(text):
             self._level = logging.INFO
             logging.getLogger(found[2]).log(logging.getLevelNamesMapping()[found[1]], "%s", found[3])
+            if self._listen is not None:
+                self._listen(found[3])
             return
         if text.startswith(_ERROR_STARTS):
             self._level = logging.ERROR

@@ -68,6 +68,7 @@ class StageProcess:
         request: What it is asked, as JSON values.
         gcp_conn_id: The Airflow connection that it may draw access tokens from.
         python: The interpreter; `REDRAW_PYTHON`, or the one of this process, by default.
+        listen: Called with each line of its log.
         grace_seconds: How long the stage may take to end after SIGTERM; then it is killed.
     """
 
@@ -78,12 +79,14 @@ class StageProcess:
         request: Mapping[str, Any],
         gcp_conn_id: str,
         python: str | None = None,
+        listen: Callable[[str], None] | None = None,
         grace_seconds: float = _GRACE_SECONDS,
     ) -> None:
         self.stage = stage
         self._request = json.dumps(request, allow_nan=False).encode()
         self._gcp_conn_id = gcp_conn_id
         self._python = python or stage_python()
+        self._listen = listen
         self._grace_seconds = grace_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
@@ -97,7 +100,7 @@ class StageProcess:
         Raises:
             AirflowFailException: The interpreter cannot be started.
         """
-        log, stdout = StageLog(self.stage), bytearray()
+        log, stdout = StageLog(self.stage, self._listen), bytearray()
         with answer_credentials(self._gcp_conn_id) as control, self._start(control) as process:
             control.close()
             try:

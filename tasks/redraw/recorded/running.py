@@ -16,6 +16,12 @@ __all__ = ["CannotBeRun", "Piece", "known_value"]
 
 _MOST_NODES = 400
 _MOST_VALUES = 1 << 24
+# Of the operations that keep no state, those that reach files, debuggers or foreign code.
+_OUTSIDE = {
+    "GenerateVocabRemapping", "InitializeTableFromTextFile", "ImmutableConst", "Abort", "DecodeProtoV2",
+    "EncodeProto", "DebugIdentity", "DebugNumericSummary", "DebugNumericSummaryV2", "DebugNanCount",
+    "XlaCustomCall", "XlaCustomCallV2", "MlirPassthroughOp",
+}  # fmt: skip
 _JOINTS = {"Merge", "RefMerge", "NextIteration", "RefNextIteration", "LoopCond", "Switch", "RefSwitch"}
 
 
@@ -59,7 +65,7 @@ class Piece:
     def _demand_plain(self, name: str) -> None:
         node = self._graph.nodes[name]
         definition = operation_definition(node.op)
-        forbidden = node.op in VARIABLES | SOURCES | HOST | _JOINTS or node.op in CHANCE
+        forbidden = node.op in VARIABLES | SOURCES | HOST | _OUTSIDE | _JOINTS or node.op in CHANCE
         if forbidden or definition is None or definition.is_stateful or node.op == "_Arg":
             raise CannotBeRun(f"it needs {node.op} {name!r}")
 

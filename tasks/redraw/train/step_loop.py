@@ -13,7 +13,8 @@ from redraw.checkpoint.catalogue.store import fetch_checkpoint
 from redraw.definition import ModelDefinition
 from redraw.definition.user_code import running_user_code
 from redraw.errors import CheckpointMismatch, InvalidDefinition
-from redraw.records import finite_metrics, format_metrics
+from redraw.records import finite_metrics
+from redraw.records.progress import measured_line, step_line
 from redraw.runs.folder import RunFolder
 from redraw.train.evaluate import Evaluator
 from redraw.uri import Uri
@@ -126,7 +127,7 @@ class StepLoop(ABC):
             now = time.monotonic()
             if now - shown >= _PROGRESS_SECONDS:
                 rate = (self.step - since) / (now - shown)
-                logger.info("step %d/%d, %.0f steps/s, loss %.4f", self.step, steps, rate, float(loss))
+                logger.info("%s", step_line(self.step, steps, rate, float(loss)))
                 shown, since = now, self.step
         return float(loss)
 
@@ -139,6 +140,6 @@ class StepLoop(ABC):
         self._folder.add_evaluation(step, metrics)
         self._save(step)
         self._folder.checkpoint_saved(step, self._definition.training.keep_checkpoints)
-        logger.info("step %d: %s", step, format_metrics(metrics, ".4f"))
+        logger.info("%s", measured_line(step, metrics))
         if odd := sorted(name for name, value in finite_metrics(metrics).items() if value is None):
             logger.warning("step %d: expected finite metrics, got %s: recorded as null", step, ", ".join(odd))

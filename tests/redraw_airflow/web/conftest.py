@@ -11,7 +11,7 @@ import pytest
 
 from redraw.records import Check, LivePointer, PointerChange
 from redraw.storage.opening import open_storage
-from tests.redraw_airflow.web.failed_runs import failed_runs
+from tests.redraw_airflow.web.failed_runs import failed_runs, training_runs
 from tests.redraw_airflow.web.malformed import malformed_runs
 from tests.redraw_airflow.web.page_server import Pages, run_pages
 from tests.redraw_airflow.web.publications import (
@@ -212,7 +212,8 @@ def pages(
     }
     work = tmp_path_factory.mktemp("work")
     variables["REDRAW_WORK"] = str(work)
-    runs = [*failed_runs(work), *_runs(), *malformed_runs()]
+    variables["REDRAW_TENSORBOARD"] = "https://board.example/?run={run}"
+    runs = [*failed_runs(work), *training_runs(), *_runs(), *malformed_runs()]
     with run_pages(tmp_path_factory.mktemp("airflow-web"), variables, runs) as running:
         yield running
 

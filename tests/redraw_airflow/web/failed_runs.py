@@ -9,11 +9,12 @@ from typing import Any
 
 from redraw.records import Check, ExportedModel, ValidationReport
 from redraw.records.failure import StageFailure
+from redraw.records.progress import TrainingProgress, follow_line, measured_line, step_line
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw_airflow.operators.inputs import run_folder_name
 from tests.redraw_airflow.web.publications import EXPORTED, HOSTILE, checkpoint_record, report_record
 
-__all__ = ["REPORT_PAGE", "failed_runs"]
+__all__ = ["REPORT_PAGE", "failed_runs", "training_runs"]
 
 DAG = "retrain_and_export"
 REPORT_PAGE = "<!doctype html><p>the whole report</p>"
@@ -137,3 +138,19 @@ def failed_runs(work: Path) -> Iterator[dict[str, Any]]:
             _task("summary", "failed", {"summary": summed.to_json()}),
         ],
     }
+
+
+def training_runs() -> Iterator[dict[str, Any]]:
+    """A run that trains, one that is about to, and one that has ended."""
+    about = TrainingProgress(model="mnist", run="a-run", uri="gs://work/mnist/a-run")
+    going = about
+    for step in range(100, 600, 100):
+        going = follow_line(going, step_line(step, 1000, 20.0, 100 / step))
+        going = follow_line(going, measured_line(step, {"loss": 90 / step, HOSTILE[0].replace(" ", ""): 0.5}))
+    run = {"dag_id": "of_others", "state": "running"}
+    for name, progress, state in (
+        ("training", going, "running"),
+        ("about-to-train", about, "running"),
+        ("trained", going, "success"),
+    ):
+        yield {**run, "run_id": name, "tasks": [_task("fit", state, {"progress": progress.to_json()})]}

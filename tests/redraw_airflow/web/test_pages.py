@@ -57,9 +57,9 @@ def test_show_models_says_what_is_live_and_how_many(viewer: httpx.Client) -> Non
 def test_show_models_finds_the_last_run_of_each(viewer: httpx.Client) -> None:
     page = read(viewer, "/models")
 
-    # A run without a model in its configuration is one of the form's default.
+    # A run without a model in its configuration is nobody's, for there are several.
     assert page.links("/dags/") == [
-        "/dags/retrain_and_export/runs/silent",
+        "/dags/retrain_and_export/runs/untrained",
         "/dags/retrain_and_export/runs/named",
     ]
     assert "failed" in row_of(viewer, "recommender")

@@ -24,9 +24,11 @@ from redraw_airflow.web.views.run_records import (
     TaskPlace,
     find_conf,
     find_failures,
+    find_progress,
     find_records,
     find_states,
 )
+from redraw_airflow.web.views.training_curves import describe_trainings
 
 __all__ = ["router"]
 
@@ -68,6 +70,13 @@ def show_task(
 def show_mapped_task(request: Request, session: SessionDep, place: TaskDep) -> Response:
     """The same of one of a mapped task's."""
     return _shown(request, session, "task.html", place)
+
+
+@router.get("/{task_id}/{map_index}/progress")
+def show_progress(request: Request, session: SessionDep, place: TaskDep) -> Response:
+    """How far a training is: the part of a tab that is asked for again while it runs."""
+    trainings = describe_trainings(find_progress(session, place), find_states(session, place))
+    return show_page(request, "progress.html", place=place, trainings=trainings)
 
 
 @router.get("/{task_id}/{map_index}/attachments/{name}")
@@ -117,6 +126,7 @@ def _shown(request: Request, session: SessionDep, template: str, place: TaskPlac
         place=place,
         records=records,
         states=states,
+        trainings=describe_trainings(find_progress(session, place), states),
         failures=describe_failures(
             place,
             states,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from redraw.publish.version_rows import VersionRow
 
-__all__ = ["Chart", "Point", "Tick", "draw_chart", "draw_sparkline"]
+__all__ = ["Chart", "Point", "Tick", "draw_chart", "draw_scale", "draw_sparkline"]
 
 _WIDTH, _HEIGHT = 480.0, 200.0
 # At the top there is room for the figure of the version that is pointed at.
@@ -135,6 +135,22 @@ def draw_sparkline(rows: Sequence[VersionRow], measure: Measure, wording: Wordin
         lowest=wording(min(values)),
         highest=wording(max(values)),
     )
+
+
+def draw_scale(
+    values: Sequence[float], down: tuple[float, float], wording: Wording
+) -> tuple[tuple[Tick, ...], Callable[[float], float]]:
+    """The lines across a chart of some figures, and where a figure is on it.
+
+    Args:
+        values: The figures, one at least.
+        down: Where the lowest and the highest line are.
+        wording: A figure as people read it.
+    """
+    steps = _round_steps(min(values), max(values))
+    limits, tell = (steps[0], steps[-1]), _telling_apart(steps, wording)
+    ticks = tuple(Tick(round(_between(step, limits, down), 1), tell(step)) for step in steps)
+    return ticks, lambda value: _between(value, limits, down)
 
 
 def _telling_apart(ticks: Sequence[float], wording: Wording) -> Callable[[float], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-__all__ = ["as_argument", "as_bytes", "as_change", "as_figure", "as_time"]
+__all__ = ["as_argument", "as_bytes", "as_change", "as_duration", "as_figure", "as_time"]
 
 _CHANGES = {
     "live": "made live",
@@ -29,6 +29,13 @@ def as_bytes(value: float, digits: int = 3) -> str:
 def as_change(kind: str) -> str:
     """What was done to the live pointer, as `PointerChange.kind` names it."""
     return _CHANGES[kind]
+
+
+def as_duration(seconds: float) -> str:
+    """A time to wait, in the unit that suits it: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def as_figure(value: float | None, digits: int = 4) -> str:

@@ -21,12 +21,22 @@ from redraw.records import (
     ValidationReport,
 )
 from redraw.records.failure import StageFailure
+from redraw.records.progress import TrainingProgress
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import PruneReport
 from redraw_airflow.operators.failing import FAILURE_KEY
+from redraw_airflow.operators.watching import PROGRESS_KEY
 from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
 
-__all__ = ["TaskPlace", "TaskRecord", "find_conf", "find_failures", "find_records", "find_states"]
+__all__ = [
+    "TaskPlace",
+    "TaskRecord",
+    "find_conf",
+    "find_failures",
+    "find_progress",
+    "find_records",
+    "find_states",
+]
 
 _KINDS: Mapping[str, type[Record]] = {
     kind.__name__: kind
@@ -40,6 +50,7 @@ _KINDS: Mapping[str, type[Record]] = {
         PruneReport,
         ReexportReport,
         StageFailure,
+        TrainingProgress,
     )
 }
 # Where a task leaves its record: what it returns, or, if it failed, what it found till then.
@@ -114,6 +125,12 @@ def find_failures(session: Session, place: TaskPlace) -> Mapping[tuple[str, int]
     """Why tasks failed, as they left it, by task and number; those that were killed left nothing."""
     records = (_read(row) for row in _rows(session, place, (FAILURE_KEY,)))
     return {(record.task_id, record.map_index): record for record in records if record is not None}
+
+
+def find_progress(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
+    """How far the trainings of a run are, or came."""
+    records = map(_read, _rows(session, place, (PROGRESS_KEY,)))
+    return tuple(record for record in records if record is not None)
 
 
 def find_conf(session: Session, place: TaskPlace) -> Mapping[str, Any]:

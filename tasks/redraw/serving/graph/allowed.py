@@ -24,7 +24,7 @@ from redraw.serving.graph.serving_graph import ServingGraph, is_stateful
 if TYPE_CHECKING:
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-__all__ = ["RefusedOp", "demand_allowed", "find_refused", "reads_asset"]
+__all__ = ["RefusedOp", "demand_allowed", "find_refused", "reaches_outside", "reads_asset"]
 
 # Which of its inputs names the file, of the operations that may read an asset.
 _FILE_INPUTS = {"ReadFile": 0, "InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1}
@@ -33,6 +33,8 @@ _SAVER = frozenset({"SaveV2", "MergeV2Checkpoints", "RestoreV2"})
 _RESTORE = "RestoreV2"
 # These touch the session's own memory alone: whether an answer may need them is for `inference-ops` to say.
 _WITHIN = frozenset({"optimizer", "random", "gradient", "update"})
+# And these do not.
+_OUTSIDE = frozenset({"save", "print", "summary", "iterator"})
 # Stateful, and within the session too: `repeatable` and `variables-unchanged` see what they do to answers.
 _HARMLESS = re.compile(
     "^(Timestamp|TemporaryVariable|Stack((Close|Pop|Push)?V2)?|BoostedTrees.*|IsBoostedTrees.*"
@@ -112,6 +114,15 @@ def find_refused(graph: ServingGraph) -> Iterator[RefusedOp]:
             group = None if place in runs or node.op in _SAVER else _group_of(graph, node)
             if group is not None:
                 yield _refused("the library", place, node, group)
+
+
+def reaches_outside(node: NodeDef) -> OpGroup | None:
+    """Why an operation touches more than its session, such as files; None for one that does not."""
+    if _harmful_value(node):
+        return OpGroup.plain("file", "reads or writes a file")
+    group = runs_on_host(node.op) or find_group(node.op, stateful=False)
+    outside = group is not None and (runs_on_host(node.op) is not None or group.name in _OUTSIDE)
+    return group if outside else None
 
 
 def reads_asset(graph: ServingGraph, reached: Reached, place: Place) -> bool:

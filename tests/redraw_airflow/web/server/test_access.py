@@ -69,6 +69,8 @@ def test_ask_with_a_forged_token_is_refused(route: APIRoute, pages: Any) -> None
 MISSING = {
     "/models/{model}/{version}/graphs.svg": "'graphs.svg': expected a file that is kept",
     "/models/{model}/{version}/attachments/{name}": "'report.html': expected a file that is kept",
+    "/runs/{dag_id}/{run_id}/{task_id}/{map_index}/attachments/{name}": "expected a file that this task has",
+    "/runs/{dag_id}/{run_id}/{task_id}/{map_index}/ledger": "expected a task that exported",
 }
 # What is expensive, and so for those who may start a DAG that publishes.
 EXPENSIVE = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from redraw.errors import BucketNotFound, InvalidName, InvalidRequest
+from redraw.errors import BucketNotFound, InvalidName, InvalidSetting
 from redraw.storage.opening import open_storage
 from redraw_airflow.web.server.buckets import CatalogueCounts, model_browser
 
@@ -41,7 +41,7 @@ def test_count_catalogue_that_is_missing_fails_by_name(gcs_server: str) -> None:
 
 def test_open_model_bucket_demands_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REDRAW_MODEL_BUCKET", raising=False)
-    with pytest.raises(InvalidRequest, match="REDRAW_MODEL_BUCKET: expected gs://BUCKET"):
+    with pytest.raises(InvalidSetting, match="REDRAW_MODEL_BUCKET: expected gs://BUCKET"):
         model_browser()
     monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models/../secrets")
     with pytest.raises(InvalidName):

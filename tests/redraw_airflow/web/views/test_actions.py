@@ -130,7 +130,7 @@ def request_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes the request of a user of a role, as Airflow's own simple auth manager knows them."""
     monkeypatch.setattr(airflow_app._AuthManagerState, "instance", None)
     # No database here: that a DAG exists is asked of a real one below.
-    monkeypatch.setattr(access, "_exists", lambda dag_id: True)
+    monkeypatch.setattr(access, "dag_exists", lambda dag_id: True)
     airflow_app.create_auth_manager()
 
     def make(role: str | None) -> Request:

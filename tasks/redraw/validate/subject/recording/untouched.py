@@ -20,6 +20,7 @@ from redraw.definition import RecordedDefinition
 from redraw.errors import CheckpointMismatch
 from redraw.records import WeightsKind
 from redraw.validate.outcome import CannotRun
+from redraw.validate.subject.recording.guarded import GuardedSession
 from redraw.validate.subject.recording.layers import Layers
 from redraw.validate.subject.recording.loops import silence_loops
 from redraw.validate.subject.reference import LedgerTensors
@@ -68,7 +69,7 @@ class UntouchedReference:
         with self._graph.as_default():
             self._saver = self._imported(recorded)
             # What waits for a queue that nobody fills would wait for ever.
-            return tf1.Session(config=tf1.ConfigProto(operation_timeout_in_ms=_MOST_MS))
+            return GuardedSession(recorded.graph_def, _MOST_MS)
 
     def _imported(self, recorded: Any) -> Any:
         try:
@@ -129,7 +130,9 @@ class UntouchedReference:
                 name = Path(path.item().decode() if path is not None else "").name
                 near = Path(self._definition.recording_uri.parent) / name
                 found = files.get(name) or (str(near) if near.is_file() else None)
-                feeds = {initializer.inputs[1]: found} if found else {}
+                if found is None:  # the path that it has is another machine's
+                    continue
+                feeds = {initializer.inputs[1]: found}
             self._session.run(initializer, feeds)
 
     def _take_averages(self, reader: Any) -> None:

@@ -20,6 +20,7 @@ from redraw.definition import OutsideReference, RecordedDefinition, Signature, T
 from redraw.errors import InvalidDefinition
 from redraw.records import Check
 from redraw.serving import LoadedModel, ServingProcess
+from redraw.storage.opening import open_storage
 from redraw.uri import Uri
 from redraw.validate.checks.answers.outside import check_reference_answers
 from redraw.validate.outcome import CannotRun
@@ -45,7 +46,7 @@ def loaded(serving: ServingProcess, behaviours: Path) -> Iterator[LoadedModel]:
 def compare(subject_of: SubjectOf, loaded: LoadedModel) -> Compare:
     """Compares behaviours, `good` by default, with a reference."""
 
-    def compared(uri: Path, *names: str, **named: Any) -> Check:
+    def compared(uri: Path | str, *names: str, **named: Any) -> Check:
         subject = subject_of(*(names or ("good",)))
         outputs = {
             "good": {"y": TensorSpec("float32", (None, 4))},
@@ -417,3 +418,15 @@ def test_check_against_a_recorded_graph_asks_it_untouched(subject_of: SubjectOf,
         check.found
     )
     assert "output 'probabilities': 200 of 200 rows differ" in check.found
+
+
+def test_check_against_references_in_a_bucket_fetches_them(
+    bucket: str, compare: Compare, behaviours: Path, tmp_path: Path
+) -> None:
+    storage = open_storage(bucket)
+    for path in (path for path in behaviours.rglob("*") if path.is_file()):
+        storage.create(f"old/7/{path.relative_to(behaviours).as_posix()}", path)
+    storage.create("log.jsonl", lines(tmp_path / "log", ROW))
+    for name, rows in (("old/7", 5), ("log.jsonl", 3)):
+        assert f"{rows} rows of 'good'" in compare(f"{bucket}/{name}").found
+    assert "got none of these" in compare(f"{bucket}/absent").found

@@ -1,0 +1,65 @@
+"""What a training's task leaves while it runs: the XCom `progress`, and the link to TensorBoard."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from redraw.records.progress import TrainingProgress, follow_line
+from redraw_airflow.operators.links import TensorBoardLink
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+__all__ = ["PROGRESS_KEY", "TrainingWatch"]
+
+PROGRESS_KEY = "progress"
+
+_logger = logging.getLogger(__name__)
+_PAUSE_SECONDS = 3.0
+
+
+class TrainingWatch:
+    """Follows the log of a training, and writes down how far it is, every few seconds at most.
+
+    Args:
+        ti: The task instance.
+        progress: What is known before the first line.
+        tensorboard: The URL of its curves, for the task's link.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        ti: RuntimeTaskInstanceProtocol,
+        progress: TrainingProgress,
+        tensorboard: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ti, self._clock = ti, clock
+        self.progress = progress
+        self._push(TensorBoardLink().xcom_key, tensorboard)
+        self._write()
+
+    def hear(self, line: str) -> None:
+        """Take a line of the stage's log."""
+        after = follow_line(self.progress, line)
+        if after is self.progress:
+            return
+        # An evaluation is worth more than its turn: the next one may be an hour away.
+        urgent = after.measured is not self.progress.measured
+        self.progress = after
+        if urgent or self._clock() - self._written >= _PAUSE_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        self._written = self._clock()
+        self._push(PROGRESS_KEY, self.progress.to_json())
+
+    def _push(self, key: str, value: Any) -> None:
+        try:
+            self._ti.xcom_push(key=key, value=value)
+        except Exception as err:  # a training ends well without anyone watching
+            _logger.warning("The XCom %s could not be written: %s", key, err)

@@ -1,0 +1,123 @@
+"""A session that runs nothing of a recorded graph which reaches outside of it.
+
+A recording comes from wherever its checkpoint does. Before each run, what it would run is looked through: all
+that the asked tensors need and no request feeds. Operations that touch files, sockets or Python are refused;
+only the recording's own Saver reads, and only the checkpoint that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from redraw.serving.graph.allowed import reaches_outside
+from redraw.validate.outcome import CannotRun
+
+__all__ = ["GuardedSession"]
+
+tf1 = tf.compat.v1
+
+# What a Saver reads by, and what fills a table from a file: which of their inputs names the file.
+_READS_FED = {
+    "RestoreV2": 0, "Restore": 0, "RestoreSlice": 0,
+    "InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1,
+}  # fmt: skip
+_PASSES_ON = {"Identity", "PlaceholderWithDefault"}
+
+
+class GuardedSession:
+    """What `UntouchedReference`, its layers and TensorFlow's Saver use of a session.
+
+    Args:
+        recorded: The graph's definition, as it was imported.
+        most_ms: How long a run may take.
+    """
+
+    def __init__(self, recorded: Any, most_ms: int) -> None:
+        self._session = tf1.Session(config=tf1.ConfigProto(operation_timeout_in_ms=most_ms))
+        self.graph = self._session.graph
+        self._nodes = {node.name: node for node in recorded.node}
+        self._bodies = {function.signature.name: function for function in recorded.library.function}
+        self._inner: dict[str, str] = {}
+
+    def run(self, asked: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
+        """Run what is asked for, as `tf.compat.v1.Session.run` does.
+
+        Raises:
+            CannotRun: It would reach outside of the session.
+        """
+        fed = {_name(one) for one in feeds or {}}
+        for node in self._needed(asked, fed):
+            if (why := self._outside(node, fed)) != "":
+                raise CannotRun(
+                    f"the recorded graph was not run: {node.op} {node.name!r} {why}",
+                    "Cut behind it, or waive the check.",
+                )
+        return self._session.run(asked, feeds)
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._session.close()
+
+    def _needed(self, asked: Any, fed: set[str]) -> Iterator[Any]:
+        """The operations that would run."""
+        queue = [name for name in map(_name, _flat(asked)) if name not in fed]
+        seen = {name.partition(":")[0] for name in queue}
+        queue = list(seen)
+        for name in queue:
+            node = self._nodes.get(name)
+            if node is None:  # one that was added here, such as a placeholder of a Saver
+                continue
+            yield node
+            for source in node.input:
+                tensor = source if ":" in source or source.startswith("^") else f"{source}:0"
+                before = source.lstrip("^").partition(":")[0]
+                if tensor not in fed and before not in seen:
+                    seen.add(before)
+                    queue.append(before)
+
+    def _outside(self, node: Any, fed: set[str]) -> str:
+        """Why an operation, or one in a function that it calls, reaches outside; empty if none does."""
+        place = _READS_FED.get(node.op)
+        if place is not None and len(node.input) > place and self._is_fed(node.input[place], fed):
+            return ""
+        group = reaches_outside(node)
+        if group is not None:
+            return group.reason
+        called = [node.op, *_functions_of(node)]
+        return next(filter(None, (self._within(name) for name in called if name in self._bodies)), "")
+
+    def _within(self, name: str) -> str:
+        if name not in self._inner:
+            self._inner[name] = ""  # a function that calls itself adds nothing
+            found = (self._outside(node, set()) for node in self._bodies[name].node_def)
+            why = next(filter(None, found), "")
+            self._inner[name] = f"calls {name!r}, which {why}" if why else ""
+        return self._inner[name]
+
+    def _is_fed(self, source: str, fed: set[str]) -> bool:
+        """Whether a path is one that was given here, and none that the graph holds."""
+        while True:
+            tensor = source if ":" in source else f"{source}:0"
+            if tensor in fed:
+                return True
+            node = self._nodes.get(source.partition(":")[0])
+            if node is None or node.op not in _PASSES_ON:
+                return False
+            source = node.input[0]
+
+
+def _flat(asked: Any) -> list[Any]:
+    values = asked.values() if isinstance(asked, Mapping) else asked
+    return list(values) if not isinstance(asked, str | tf.Tensor | tf.Operation) else [asked]
+
+
+def _name(one: Any) -> str:
+    return one if isinstance(one, str) else str(one.name)
+
+
+def _functions_of(node: Any) -> Iterator[str]:
+    for value in node.attr.values():
+        yield from (one.name for one in (value.func, *value.list.func) if one.name)
