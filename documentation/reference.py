@@ -139,8 +139,8 @@ def _check(check: PlannedCheck) -> str:
     said = (ast.get_docstring(function) or "").split("\n\nRaises:")[0].split("\n\nSource:")[0]
     said = re.sub(rf": (the check )?`{check.name}`\.", ".", said)
     needs = ", ".join(f"[`{name}`](#{name})" for name in check.needs)
-    after = f"Is done only after {needs} passed." if needs else "Is always done."
-    recorded = " Only of a recorded definition." if check in PLAN_OF_RECORDINGS else ""
+    after = f"It runs only after {needs} passed." if needs else "It always runs."
+    recorded = " Only for a recorded definition." if check in PLAN_OF_RECORDINGS else ""
     return f"## {check.name}\n\n{said}\n\n{after}{recorded}\n"
 
 

@@ -33,6 +33,9 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
     expensive = tuple(f"{name}." for name in EXPENSIVE)
     assert [name for name in parsed["loaded"] if name in EXPENSIVE or name.startswith(expensive)] == []
 
+    scheduled = parsed["dags"]["retrain_mnist"]
+    assert scheduled["timetable"]["__var"]["expression"] == "0 3 * * MON"
+    assert dict(scheduled["params"])["model"]["default"] == "mnist"
     dag = parsed["dags"]["retrain_and_export"]
     assert dag["catchup"] is False
     assert dag["max_active_runs"] == 1
@@ -43,7 +46,7 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
     assert form["model"]["enum"] == ["digits_graph", "mnist", "recommender", "text_classifier"]
     assert form["model"]["values_display"]["__var"]["mnist"].startswith("mnist: Handwritten digits")
     assert (form["bucket"]["default"], form["catalogue"]["default"]) == ("gs://models", "/catalogue")
-    assert form["model"]["default"] is None
+    assert form["model"]["default"] == {"__var": None, "__type": "arg_not_set"}
     assert {field.get("section") for field in form.values()} == {
         None,
         "Checkpoint",
@@ -188,7 +191,7 @@ def test_run_with_null_logical_date_publishes_a_version_from_real_digits(
     assert by_hand.digest == release["digest"]
 
 
-def test_run_with_logical_date_and_absent_step_fails_without_a_retry(
+def test_run_with_a_step_that_no_checkpoint_will_have_fails_before_training_and_without_a_retry(
     python: Python, gcs_server: str, bucket: str, tmp_path: Path
 ) -> None:
     conf = {
@@ -203,12 +206,12 @@ def test_run_with_logical_date_and_absent_step_fails_without_a_retry(
     )
 
     assert run["logical_date"].startswith("2026-01-05")
-    assert run["xcoms"]["train.return_value"]["step"] == 5
     assert run["state"] == "failed"
-    assert run["tasks"]["checkpoint"] == {"state": "failed", "tries": 1}
+    assert run["tasks"]["train"] == {"state": "failed", "tries": 1}
     assert run["tasks"]["push"]["state"] == "upstream_failed"
     assert run["events"] == []
-    assert "error [CheckpointNotFound]" in run["log"]
+    assert run["xcoms"]["train.failure"]["error"] == "InvalidRequest"
+    assert "step: expected one of which a training of 5 steps keeps a checkpoint" in run["log"]
 
 
 def test_run_with_choices_that_do_not_go_together_fails_before_training_and_says_so_in_a_line(

@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.protobuf import text_format
+from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
+
 from redraw.ask.examples import example_requests
 from redraw.checkpoint.bundle.messages import (
     Event,
@@ -27,13 +30,16 @@ from redraw.checkpoint.bundle.table_writer import encode_table
 from redraw.checkpoint.catalogue.adopt import adopt_checkpoints
 from redraw.checkpoint.formats.configuration import read_configuration
 from redraw.checkpoint.formats.event_file import times_in_event_files
+from redraw.checkpoint.formats.foreign import find_files, find_foreign
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.definition import OutsideReference, Signature, TensorSpec
 from redraw.errors import InvalidName, InvalidRecord, RedrawError
+from redraw.heal.scan import scan_files
 from redraw.inspect.inspect import inspect_uri
 from redraw.names import ModelName, check_attachment_name, check_object_name
+from redraw.records.json_text import parse_json
 from redraw.records.times import parse_time
-from redraw.requests import AdoptRequest, InspectRequest
+from redraw.requests import AdoptRequest, InspectRequest, ScanRequest
 from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri, Uri
 from redraw.validate.subject.outside.naming import Naming
@@ -217,6 +223,39 @@ def _parse_event(folder: Path, content: bytes) -> None:
     times_in_event_files([_written(folder / "events", framed(content)), _written(folder / "more", content)])
 
 
+_CONFIGURATION = {
+    "class_name": "Sequential",
+    "config": {"layers": [{"class_name": "Dense", "config": {"activation": ["code", None, None]}}]},
+}
+
+
+def _parse_configuration(_: Path, content: bytes) -> None:
+    """What of a configuration is code, of either Keras."""
+    with contextlib.suppress(ValueError):
+        config = parse_json(content, 1 << 20, 200)
+        for keras_2 in (False, True):
+            list(find_foreign(config, keras_2=keras_2))
+        list(find_files(config))
+
+
+def _graph_message() -> MetaGraphDef:
+    meta = MetaGraphDef()
+    for number in range(6):
+        node = meta.graph_def.node.add(name=f"node_{number}", op="MatMul" if number else "Placeholder")
+        node.input.extend([f"node_{number - 1}"] * 2 if number else [])
+        node.attr["T"].type = 1
+    meta.graph_def.library.function.add().signature.name = "function"
+    return meta
+
+
+def _recording(_: Path) -> bytes:
+    return _graph_message().SerializeToString()
+
+
+def _recording_text() -> bytes:
+    return text_format.MessageToString(_graph_message().graph_def).encode()
+
+
 def _saved_model(_: Path) -> bytes:
     model = SavedModel()
     graph = model.meta_graphs.add()
@@ -323,6 +362,22 @@ TARGETS = {
     "state-file": Target(sound=_state, parse=_adopt),
     "event-file": Target(
         sound=lambda _: Event(wall_time=1.7e9, step=7).SerializeToString(), parse=_parse_event, refuses=False
+    ),
+    "scan-recording": Target(
+        sound=_recording,
+        parse=_file("model.meta", lambda path: scan_files(ScanRequest(uri=Uri(path)))),
+        refuses=False,
+    ),
+    "scan-recording-text": Target(
+        sound=lambda folder: _recording_text(),
+        parse=_file("graph.pbtxt", lambda path: scan_files(ScanRequest(uri=Uri(path)))),
+    ),
+    "scan-saved-model": Target(
+        sound=_saved_model,
+        parse=_file("saved_model.pb", lambda path: scan_files(ScanRequest(uri=Uri(path)))),
+    ),
+    "keras-configuration": Target(
+        sound=lambda _: json.dumps(_CONFIGURATION).encode(), parse=_parse_configuration, refuses=False
     ),
     "saved-model": Target(
         sound=_saved_model,

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk.exceptions import AirflowFailException
 
-from redraw.errors import InvalidRecord, RedrawError
+from redraw.errors import InvalidRecord
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.credentials import provide_credentials
@@ -42,6 +41,7 @@ from redraw_airflow.operators.arguments import (
     text,
     truth,
 )
+from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, setting
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import connection_credentials, connection_project
@@ -83,11 +83,9 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         Raises:
             AirflowFailException: What is to be published cannot be read.
         """
-        try:
+        with keeping_failure(context, "approve", self.model):
             self.take_arguments()
             asked = self.describe()
-        except RedrawError as err:
-            raise AirflowFailException(str(err)) from err
         self.subject, self.body = asked.subject, asked.body + self.more(context)
         self.response_timeout = timedelta(hours=self.wait_hours or _WAIT_HOURS)
         return super().execute(context)
@@ -115,11 +113,9 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
             why = f"{name} rejected it" if name else f"nobody approved it within {self.wait_hours} hours"
             self.log.warning("%s is not published: %s.", self.model, why)
         else:
-            try:
+            with keeping_failure(context, "approve", self.model):
                 for who in {name, user.get("id") or name}:
                     demand_approval(self.model, who, context["dag_run"].triggering_user_name)
-            except RedrawError as err:
-                raise AirflowFailException(str(err)) from err
         answer = super().execute_complete(context, event)
         return {"approved_by": name, "approved_at": answer["responded_at"].isoformat()}
 
@@ -203,12 +199,10 @@ class ApproveReexportOperator(_AskingOperator):
 
     def execute(self, context: Context) -> Any:
         """Ask, unless the definition does not; raises as `ApproveReleaseOperator`."""
-        try:
+        with keeping_failure(context, "approve", self.model):
             self.take_arguments()
             if not approval_wanted("default", self.model):
                 return {"approved_by": None}
-        except RedrawError as err:
-            raise AirflowFailException(str(err)) from err
         return super().execute(context)
 
     def describe(self) -> ApprovalRequest:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
+from redraw.errors import CheckpointsFailed, InvalidRequest
 from redraw.names import ModelName
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw.uri import Uri
 from redraw_airflow.operators.base import REPORT_KEY
+from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.reexporting import PLAN_KEY
 
 if TYPE_CHECKING:
@@ -59,10 +60,13 @@ class SummarizeReexportOperator(BaseOperator):
         Raises:
             AirflowFailException: The plan is missing, or a checkpoint failed.
         """
-        ti = context["ti"]
+        with keeping_failure(context, "summary", self.model):
+            return self._sum_up(context["ti"]).to_json()
+
+    def _sum_up(self, ti: Any) -> ReexportReport:
         batches = ti.xcom_pull(task_ids=self.planned_by, key=PLAN_KEY)
         if batches is None:
-            raise AirflowFailException(
+            raise InvalidRequest(
                 f"task {self.planned_by}: expected a plan, got none. See its log, and run it again."
             )
         rows: list[ReexportedCheckpoint] = []
@@ -80,8 +84,8 @@ class SummarizeReexportOperator(BaseOperator):
         ti.xcom_push(key=SUMMARY_KEY, value=summary.to_json())
         self.log.info("%s\n%s", _sums(summary), "\n".join(_table(summary)))
         if summary.with_outcome("failed"):
-            raise AirflowFailException(f"{_sums(summary)}. Failed: {summary.failures_text()}")
-        return summary.to_json()
+            raise CheckpointsFailed(f"{_sums(summary)}. Failed: {summary.failures_text()}")
+        return summary
 
 
 def _rows(batch: Mapping[str, Any], report: Any) -> Sequence[ReexportedCheckpoint]:

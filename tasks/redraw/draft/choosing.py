@@ -151,11 +151,16 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
     redrawn: Redrawn | None = None
     given = {full_name(tensor) for tensor in constants}
     for flag in [source.tensor for source in roles.of("flag") if source.tensor not in given]:
-        tried = {value: _tried(recording, asked, {**constants, flag: value}) for value in (False, True)}
-        counts = {value: count for value, (count, _) in tried.items() if count is not None}
+        tried: dict[bool, int | None] = {}
+        nearest: Redrawn | None = None  # of two large graphs only one is kept
+        for value in (False, True):
+            tried[value], found = _tried(recording, asked, {**constants, flag: value})
+            if found is not None and (nearest is None or (tried[value] or 0) < (tried[False] or 0)):
+                nearest = found
+        counts = {value: count for value, count in tried.items() if count is not None}
         best = [value for value, count in counts.items() if count == min(counts.values(), default=0)]
         if len(best) == 1:
-            constants[flag], redrawn = best[0], tried[best[0]][1]
+            constants[flag], redrawn = best[0], nearest
             notes.append(
                 f"{flag} = {best[0]}: {_shown(tried[best[0]])}; {not best[0]}: {_shown(tried[not best[0]])}"
             )
@@ -189,8 +194,8 @@ def _tried(
     return sum(redrawn.counts.get(kind, 0) for kind in _TRAINING), redrawn
 
 
-def _shown(tried: tuple[int | None, Redrawn | None]) -> str:
-    return "refused" if tried[0] is None else f"{tried[0]} parts of training reached"
+def _shown(count: int | None) -> str:
+    return "refused" if count is None else f"{count} parts of training reached"
 
 
 def _needed(recording: Recording, asked: Asked, constants: Mapping[str, Any]) -> set[str]:

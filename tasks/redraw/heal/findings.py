@@ -60,5 +60,5 @@ def _before_the_cut(graph: ServingGraph) -> set[Place]:
             if name in nodes and name not in needed:
                 needed.add(name)
                 queue += map(node_of, nodes[name].input if name not in cuts else ())
-        needed -= {name for name in cuts if not nodes[name].op.startswith("Placeholder")}
+        needed -= {name for name in cuts if name in nodes and not nodes[name].op.startswith("Placeholder")}
     return {Place(MAIN, name) for name in nodes if name not in needed}

@@ -7,21 +7,27 @@ renormalization, it is the one that the network itself does not read while it tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from redraw.recorded.assignments import (
+    MOST_LOOKED_AT,
+    Assignment,
+    initial_value,
+    shape_of,
+    starts_of,
+    variable_of,
+)
 from redraw.recorded.chance import Replacement
 from redraw.recorded.graph import Graph, node_name
 from redraw.recorded.operations import ASSIGNMENTS, BATCH_NORM, VARIABLES
-from redraw.recorded.running import CannotBeRun, Piece, known_value
+from redraw.recorded.running import CannotBeRun
 
 __all__ = ["Average", "find_averages", "serve_averages"]
 
-_READS = {"ReadVariableOp", "Identity", "Enter", "RefEnter", "Switch", "RefSwitch", "Cast", "Reshape"}
-_MOST_LOOKED_AT = 200
 # Some multiply the batch's variance by (n - 1) / n before they average it.
 _CORRECTION = 0.2
 
@@ -59,11 +65,12 @@ def find_averages(graph: Graph, outputs: list[str], data: set[str]) -> dict[str,
     forward = {name for name in graph.reach(outputs) if name in data}
     found: dict[str, list[Average]] = {}
     by_variable: dict[str, Average] = {}
+    starts = starts_of(graph)
     assignments = [name for name, node in graph.nodes.items() if node.op in ASSIGNMENTS]
     looked = [(name, *_inside(graph, name, forward)) for name in assignments]
     # What is computed of another average, unbiased, comes after that.
     for name, statistics, through in sorted(looked, key=lambda one: len(one[2])):
-        variable = _variable_of(graph, graph.data_inputs(name)[0])
+        variable = variable_of(graph, graph.data_inputs(name)[0])
         # A resource that was updated is read again: what it averages stands in that update.
         statistics = (
             statistics or [by_variable[other].statistic for other in through if other in by_variable][:1]
@@ -74,6 +81,7 @@ def find_averages(graph: Graph, outputs: list[str], data: set[str]) -> dict[str,
         if average is None and any(other in by_variable for other in through):
             average = _unbiased(graph, name, variable, statistics[0], by_variable, through)
         if average is not None:
+            average = replace(average, initial=initial_value(graph, variable, starts))
             by_variable[variable] = average
             found.setdefault(average.statistic, []).append(average)
     return found
@@ -83,7 +91,7 @@ def _inside(graph: Graph, assignment: str, forward: set[str]) -> tuple[list[str]
     """The network's tensors that an assigned value is computed of, and the variables that it passes."""
     statistics, variables = dict[str, None](), dict[str, None]()
     queue, seen = [graph.data_inputs(assignment)[1]], set[str]()
-    while queue and len(seen) < _MOST_LOOKED_AT:
+    while queue and len(seen) < MOST_LOOKED_AT:
         tensor = graph.plain(queue.pop())
         name = node_name(tensor)
         if tensor in seen:
@@ -98,74 +106,23 @@ def _inside(graph: Graph, assignment: str, forward: set[str]) -> tuple[list[str]
     return list(statistics), list(variables)
 
 
-def _variable_of(graph: Graph, tensor: str) -> str | None:
-    name = node_name(graph.resolve(tensor))
-    while graph.nodes[name].op in _READS or graph.nodes[name].op in ASSIGNMENTS:
-        name = node_name(graph.data_inputs(name)[0])
-    return name if graph.nodes[name].op in VARIABLES else None
-
-
 def _known_shape(graph: Graph, tensor: str) -> tuple[int, ...] | None:
     shape = graph.shapes.get(tensor)
     sizes = tuple(size for size in shape or () if size is not None)
     return sizes if shape is not None and len(sizes) == len(shape) else None
 
 
-def _shape_of(graph: Graph, variable: str) -> tuple[int, ...]:
-    return tuple(dim.size for dim in graph.nodes[variable].attr["shape"].shape.dim)
-
-
-class _Assignment:
-    """What a variable is after an assignment, by what it was and what the network computed."""
-
-    def __init__(self, graph: Graph, name: str, variable: str, statistic: str) -> None:
-        self._graph, self._statistic = graph, statistic
-        value = graph.data_inputs(name)[1]
-        self._kind = ASSIGNMENTS[graph.nodes[name].op]
-        self._reads = self._find_reads(value, variable)
-        others = {t: v for t, v in self._find_reads(value, None).items() if t not in self._reads}
-        self.others = others
-        self._piece = Piece(graph, [value], [statistic, *self._reads, *others])
-
-    def _find_reads(self, value: str, variable: str | None) -> dict[str, str]:
-        """The tensors that read a variable, or any other one, on the way to a value."""
-        reads: dict[str, str] = {}
-        queue, seen = [self._graph.resolve(value)], set[str]()
-        while queue and len(seen) < _MOST_LOOKED_AT:
-            tensor = queue.pop()
-            if tensor in seen or tensor == self._graph.resolve(self._statistic):
-                continue
-            seen.add(tensor)
-            name = node_name(tensor)
-            op = self._graph.nodes[name].op
-            # The output of an assignment is the variable as it is afterwards.
-            reads_it = op in VARIABLES or op == "ReadVariableOp" or op in ASSIGNMENTS
-            of = _variable_of(self._graph, tensor) if reads_it else None
-            if of is not None and variable in (None, of):
-                reads[tensor] = of
-            elif of is None:
-                queue += self._graph.data_inputs(name)
-        return reads
-
-    def run(self, old: np.ndarray, statistic: np.ndarray, others: dict[str, Any]) -> np.ndarray:
-        """The variable's new value."""
-        fed = {**dict.fromkeys(self._reads, old), **{t: others[v] for t, v in self.others.items()}}
-        (value,) = self._piece.run({self._statistic: statistic, **fed})
-        value = np.asarray(value, np.float64).reshape(old.shape)
-        return {"set": value, "subtract": old - value, "add": old + value}[self._kind]
-
-
 def _examined(graph: Graph, name: str, variable: str, statistic: str) -> Average | None:
     """The average that an assignment keeps, if it moves the variable by a share towards the statistic."""
-    shape, of = _shape_of(graph, variable), _known_shape(graph, statistic)
+    shape, of = shape_of(graph, variable), _known_shape(graph, statistic)
     dtype = tf.as_dtype(graph.nodes[variable].attr["dtype"].type)
     if not dtype.is_floating or of is None or np.prod(of) != np.prod(shape):
         return None
     rng = np.random.default_rng(7)
     try:
-        assignment = _Assignment(graph, name, variable, statistic)
+        assignment = Assignment(graph, name, variable, statistic)
         # What else it reads counts steps, or is a rate that is learned: a number.
-        if any(_shape_of(graph, other) for other in assignment.others.values()):
+        if any(shape_of(graph, other) for other in assignment.others.values()):
             return None
         others = dict.fromkeys(assignment.others.values(), 3.0)
         runs = []
@@ -182,7 +139,6 @@ def _examined(graph: Graph, name: str, variable: str, statistic: str) -> Average
         statistic=statistic,
         assignment=name,
         share=share,
-        initial=_initial(graph, variable),
     )
 
 
@@ -202,16 +158,16 @@ def _unbiased(
 ) -> Average | None:
     """The average that is another one, divided by a number that makes up for its start at zero."""
     biased = next(known[other] for other in through if other in known)
-    if biased.statistic != statistic or _shape_of(graph, biased.variable) != _shape_of(graph, variable):
+    if biased.statistic != statistic or shape_of(graph, biased.variable) != shape_of(graph, variable):
         return None
-    shape, of = _shape_of(graph, variable), _known_shape(graph, statistic)
+    shape, of = shape_of(graph, variable), _known_shape(graph, statistic)
     rng = np.random.default_rng(7)
     try:
-        assignment = _Assignment(graph, name, variable, statistic)
+        assignment = Assignment(graph, name, variable, statistic)
         results = []
         for size in (1.0, 2.0):
             old, start = rng.uniform(1, 2, shape), rng.uniform(3, 5, shape) * size
-            others = {v: start if _shape_of(graph, v) else 3.0 for v in assignment.others.values()}
+            others = {v: start if shape_of(graph, v) else 3.0 for v in assignment.others.values()}
             # Whether it reads the other one before or after that is updated: with the statistic equal
             # to it, the two are the same.
             results.append(assignment.run(old, start.reshape(of or shape), others) / start)
@@ -219,19 +175,7 @@ def _unbiased(
         return None
     if np.ptp(np.stack(results)) > 1e-3 or np.mean(results) <= 0:
         return None
-    return Average(
-        variable=variable, statistic=statistic, assignment=name, share=0.0, initial=_initial(graph, variable)
-    )
-
-
-def _initial(graph: Graph, variable: str) -> Any:
-    """A variable's initial value, if the graph has it as a constant."""
-    for name, node in graph.nodes.items():
-        if node.op in ("Assign", "AssignVariableOp") and node_name(graph.inputs[name][0]) == variable:
-            value = known_value(graph, graph.inputs[name][1])
-            if value is not None and value.shape == _shape_of(graph, variable):
-                return value
-    return None
+    return Average(variable=variable, statistic=statistic, assignment=name, share=0.0)
 
 
 def serve_averages(
@@ -281,7 +225,7 @@ def _trains(node: Any) -> bool:
 def _served(graph: Graph, average: Average) -> Replacement:
     read = _read(graph, average.variable)
     shape = graph.shapes[average.statistic]
-    if shape != _shape_of(graph, average.variable):
+    if shape != shape_of(graph, average.variable):
         size = graph.add_constant(f"{average.variable}/served/shape", list(shape), "int32")
         dtype = graph.nodes[average.variable].attr["dtype"].type
         read = graph.add(f"{average.variable}/served/shaped", "Reshape", [read, size], T=dtype)

@@ -13,6 +13,7 @@ from redraw.draft.draft import draft_definition
 from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
 from redraw.records.results import DraftedDefinition
 from redraw.requests import DraftRequest
+from redraw.storage.opening import open_storage
 from tests.redraw.recorded.old_graphs import (
     CLASSES,
     HIDDEN,
@@ -134,3 +135,19 @@ def test_draft_with_a_flag_of_another_form_says_which(
 ) -> None:
     with pytest.raises(InvalidRequest, match=message):
         draft(record(Case(), tmp_path).meta, **flags)
+
+
+def test_draft_in_a_bucket_of_a_v1_checkpoint_next_to_its_recording(bucket: str, tmp_path: Path) -> None:
+    recorded = record(Case(), tmp_path / "run")
+    (tmp_path / "v1").mkdir()
+    with tf.Graph().as_default(), tf1.Session() as session:
+        saver = tf1.train.import_meta_graph(str(recorded.meta))
+        saver.restore(session, str(recorded.prefix))
+        tf1.train.Saver(write_version=1).save(session, str(tmp_path / "v1" / "model.ckpt-3"))
+    for path in (tmp_path / "v1").iterdir():
+        open_storage(bucket).create(f"old/{path.name}", path)
+
+    drafted = draft_definition(DraftRequest.from_json({"source": f"{bucket}/old", "name": "churn"}))
+
+    assert drafted.recording == f"{bucket}/old/model.ckpt-3.meta"
+    assert executed(drafted).redrawn.counts["dropout"] == 1

@@ -41,7 +41,7 @@ def check_golden_examples(subject: Subject) -> Check:
 
 
 def check_held_out_examples(subject: Subject) -> Check:
-    """The same for requests that training never saw: the check `held-out-examples`."""
+    """Compare answers to requests that training never saw with the checkpoint's: `held-out-examples`."""
     if not subject.held_out_examples:
         none = bool(subject.definition.lacks("evaluation_data"))
         raise CannotRun(

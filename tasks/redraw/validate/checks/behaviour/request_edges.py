@@ -26,8 +26,7 @@ _CLEAN = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "FAILED_PRECONDITION", "DATA_LOSS"
 def check_request_edges(subject: Subject) -> Check:
     """Ask what no golden example asks, one request at a time: the check `request-edges`.
 
-    Where the process dies of a request, that is the finding, and the next one is asked of a
-    new process.
+    If a request ends the process, that is the finding, and a new process gets the next request.
     """
     signatures, problems, outcomes = subject.definition.signatures, list[str](), Counter[str]()
     for name, golden in subject.golden_requests.items():

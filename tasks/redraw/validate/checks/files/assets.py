@@ -18,7 +18,7 @@ __all__ = ["check_assets"]
 
 
 def check_assets(subject: Subject) -> Check:
-    """Hold the assets to the graph's list of them and to the definition's files: the check `assets`.
+    """Compare the assets with the graph's list of them and with the definition's files: the check `assets`.
 
     The definition is drawn again only where there are assets.
     """

@@ -22,7 +22,7 @@ _RESOURCE_METHODS = {"_create_resource", "_initialize", "_destroy_resource"}
 
 
 def check_graph_size(subject: Subject) -> Check:
-    """Demand a graph that can be parsed: the check `graph-size`."""
+    """Demand a `saved_model.pb` of less than 2 GB, the most that a server parses: the check `graph-size`."""
     path = subject.folder / "saved_model.pb"
     # Whether it is there at all is for the check of the files to say.
     size = path.stat().st_size if path.is_file() else 0

@@ -16,7 +16,7 @@ __all__ = ["check_size_budget"]
 
 
 def check_size_budget(subject: Subject) -> Check:
-    """Hold bytes and values of the export to the definition's budget: the check `size-budget`."""
+    """Compare bytes and values of the export with the definition's budget: the check `size-budget`."""
     budget, size = subject.definition.budget, subject.reading.size_bytes
     entries = subject.bundle.entries
     values = sum(math.prod(entry.shape) for key, entry in entries.items() if key != OBJECT_GRAPH_KEY)

@@ -27,10 +27,9 @@ _KNOWN = re.compile(
 
 
 def check_files(subject: Subject) -> Check:
-    """Demand every file, whole, no other and nothing but regular files: the check `files-whole`.
+    """Demand every file, undamaged, and no other; no links, pipes or devices: the check `files-whole`.
 
-    The variables' index is demanded, without which TensorFlow's C++ loader says OK and
-    serves nothing.
+    TensorFlow's C++ loader accepts an export without the variables' index, and then serves nothing.
     """
     folder = subject.folder
     problems = list(_file_problems(folder))
@@ -104,7 +103,7 @@ def _shard_problems(folder: Path, shards: set[Path]) -> Iterator[str]:
 
 
 def check_digest(subject: Subject) -> Check:
-    """Whether the files are those that the export's record speaks of: the check `digest`."""
+    """Compare the files with the digest in the export's record: the check `digest`."""
     folder, digest = subject.folder, subject.exported.digest
     found = subject.reading.digest if folder.is_dir() else "no folder"
     return conclude(

@@ -20,7 +20,7 @@ __all__ = ["check_graphs"]
 
 
 def check_graphs(subject: Subject) -> Check:
-    """Draw both graphs, attach their comparison and its picture, and demand: the check `graphs-compared`."""
+    """Draw both graphs, and demand that serving has nothing that only training needs: `graphs-compared`."""
     model, signatures = subject.exported.model, read_signatures(subject.meta_graph)
     allowed = subject.definition.stateful_ops
     comparison = compare_graphs(subject.standard.training_graph, signatures, allowed)

@@ -19,7 +19,7 @@ __all__ = ["check_host_code"]
 def check_host_code(subject: Subject) -> Check:
     """Demand that nothing in the model runs Python, or touches files or sockets: `host-code`.
 
-    It is what is asked again before each load. Files that the export declares as its assets may be read.
+    It is checked again before each load. The model may read the files that the export declares as assets.
     """
     graph = subject.graph
     read = _reads_of_assets(graph)

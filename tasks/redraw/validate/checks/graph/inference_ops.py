@@ -20,8 +20,8 @@ __all__ = ["check_inference_ops", "find_suspects"]
 def check_inference_ops(subject: Subject) -> Check:
     """Demand that no signature reaches an operation that draws, updates, writes or trains: `inference-ops`.
 
-    Operations of the definition's `stateful_ops` may be there; it is asked only where there are
-    some to ask about, for it costs the import of TensorFlow.
+    Operations in the definition's `stateful_ops` are allowed. The definition is imported only if the graph
+    has such operations, because that costs the import of TensorFlow.
     """
     graph = subject.graph
     found = list(find_suspects(graph))

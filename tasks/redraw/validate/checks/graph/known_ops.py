@@ -40,7 +40,7 @@ def check_custom_ops(subject: Subject) -> Check:
 
 
 def check_serving_runtime(subject: Subject) -> Check:
-    """Hold operations, attributes and graph version to the definition's `serving_runtime`: `serving-runtime`.
+    """Demand that the release in `serving_runtime` knows each operation, as it is used: `serving-runtime`.
 
     Raises:
         CannotRun: No op list of that release ships.
