@@ -107,7 +107,7 @@ def _metrics(release: Release) -> str:
 
 def _latencies(latencies: Mapping[str, tuple[Latency, ...]]) -> str:
     rows = (
-        (name, size.rows, *(f"{value:.3g}" for value in _figures(size)), size.runs)
+        (name, size.rows, *_times(size), f"{size.rows_per_second:,.0f}", size.runs)
         for name, sizes in sorted(latencies.items())
         for size in sizes
     )
@@ -115,8 +115,8 @@ def _latencies(latencies: Mapping[str, tuple[Latency, ...]]) -> str:
     return format_table(heads, rows)
 
 
-def _figures(size: Latency) -> tuple[float, ...]:
-    return size.p50_ms, size.p95_ms, size.p99_ms, size.rows_per_second
+def _times(size: Latency) -> tuple[str, ...]:
+    return tuple(f"{value:.3g}" for value in (size.p50_ms, size.p95_ms, size.p99_ms))
 
 
 def _checks(release: Release) -> str:

@@ -12,8 +12,8 @@ __all__ = ["Yaml", "encode_yaml", "escape_markdown", "format_table"]
 
 Yaml = str | float | bool | None | Mapping[str, "Yaml"] | list["Yaml"]
 
-# Structure, HTML, formulas, mentions, and what makes links of plain text.
-_MARKS = re.compile(r"[\\`*_{}\[\]()<>#|~!&:@$]|(?<=[^\W\d])\.(?=\w)|(?<=\w)\.(?=[^\W\d])")
+# Structure, HTML, formulas, mentions, and what makes links of plain text; a colon of a time makes none.
+_MARKS = re.compile(r"[\\`*_{}\[\]()<>#|~!&@$]|(?<!\d):|:(?!\d)|(?<=[^\W\d])\.(?=\w)|(?<=\w)\.(?=[^\W\d])")
 
 
 def escape_markdown(text: object) -> str:
