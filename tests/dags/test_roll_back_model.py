@@ -51,7 +51,7 @@ def test_parse_offers_the_model_and_the_version(python: Python, variables: dict[
     form = {name: param["schema"]["__var"] | {"default": param["default"]} for name, param in dag["params"]}
     assert list(form) == ["model", "version", "reason", "allow_older", "allow_rejected", "bucket"]
     assert "mnist" in form["model"]["examples"]
-    assert (form["model"]["default"], form["reason"]["default"]) == (None, None)
+    assert [form[name]["default"]["__type"] for name in ("model", "reason")] == ["arg_not_set"] * 2
     assert form["bucket"]["default"] == variables.get("REDRAW_MODEL_BUCKET")
     (task,) = dag["tasks"]
     assert task["__var"].get("retries", 0) == 0

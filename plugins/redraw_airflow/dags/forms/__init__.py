@@ -1,6 +1,6 @@
 """The trigger forms: what a run by hand may choose, and what it chooses if it says nothing.
 
-    fields.py      what several forms ask
+    fields.py  waiving.py      what several forms ask
     retraining.py  reexporting.py  publishing.py      a module for the forms of each kind of DAG
 
 The defaults come from the environment of the DAG processor, so that the scheduled run,

@@ -10,10 +10,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.definition.registry import FoundModel, list_models, list_problems
 from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
-from redraw.validate.plan import EVERY_CHECK, demand_checks
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, Place, demand_allowed
 from redraw_airflow.operators.failing import keeping_failure
-from redraw_airflow.operators.inputs import waivers
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ __all__ = [
     "MOST_LINES",
     "MOST_NUMBER",
     "MOST_PLACE",
+    "MOST_TEXT",
     "approval_hours_field",
     "bucket_field",
     "catalogue_field",
@@ -32,9 +31,6 @@ __all__ = [
     "model_field",
     "optional_field",
     "reason_field",
-    "check_waivers",
-    "waive_field",
-    "waive_reason_field",
     "weights_field",
 ]
 
@@ -263,41 +259,3 @@ def weights_field(section: str) -> Param:
         },
         description="Which of the checkpoint's weights are served.",
     )
-
-
-def waive_field(section: str) -> Param:
-    """The checks that may be left undone: chosen from a list, or CHECK=REASON by an API call."""
-    return Param(
-        [],
-        type=["null", "array"],
-        items={"type": "string", "pattern": "^[a-z-]+(=.*[^ ].*)?$", "maxLength": MOST_TEXT},
-        maxItems=MOST_LINES,
-        section=section,
-        title="Waive checks",
-        examples=sorted(EVERY_CHECK),
-        description="The checks that may be left undone if they cannot be run; of checks that fail only"
-        " file-configuration and reference-answers can be waived. Say why below.",
-    )
-
-
-def waive_reason_field(section: str) -> Param:
-    """Why the chosen checks may be left undone."""
-    return optional_field(
-        "string",
-        section,
-        "Why they may be left undone",
-        "Needed if a check is chosen above; kept in the report.",
-    )
-
-
-def check_waivers(context: Context) -> None:
-    """Refuse waivers that name no check, or give no reason.
-
-    Args:
-        context: Airflow's.
-
-    Raises:
-        InvalidRequest: A waiver is wrong.
-    """
-    params = context["params"]
-    demand_checks(text.partition("=")[0].strip() for text in waivers(params["waive"], params["waive_reason"]))

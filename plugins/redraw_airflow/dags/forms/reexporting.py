@@ -14,13 +14,11 @@ from redraw_airflow.dags.forms.fields import (
     approval_hours_field,
     bucket_field,
     catalogue_field,
-    check_waivers,
     model_field,
     optional_field,
-    waive_field,
-    waive_reason_field,
     weights_field,
 )
+from redraw_airflow.dags.forms.waiving import check_waivers, waive_field, waive_reason_field
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

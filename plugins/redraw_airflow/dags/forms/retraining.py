@@ -13,13 +13,11 @@ from redraw_airflow.dags.forms.fields import (
     approval_hours_field,
     bucket_field,
     catalogue_field,
-    check_waivers,
     model_field,
     optional_field,
-    waive_field,
-    waive_reason_field,
     weights_field,
 )
+from redraw_airflow.dags.forms.waiving import check_waivers, waive_field, waive_reason_field
 from redraw_airflow.operators.approval import approval_wanted
 
 if TYPE_CHECKING:

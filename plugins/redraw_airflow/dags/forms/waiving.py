@@ -1,0 +1,54 @@
+"""The fields of the checks that a run may leave undone, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Param
+
+from redraw.validate.plan import EVERY_CHECK, demand_checks
+from redraw_airflow.dags.forms.fields import MOST_LINES, MOST_TEXT, optional_field
+from redraw_airflow.operators.inputs import waivers
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["check_waivers", "waive_field", "waive_reason_field"]
+
+
+def waive_field(section: str) -> Param:
+    """The checks that may be left undone: chosen from a list, or CHECK=REASON by an API call."""
+    return Param(
+        [],
+        type=["null", "array"],
+        items={"type": "string", "pattern": "^[a-z-]+(=.*[^ ].*)?$", "maxLength": MOST_TEXT},
+        maxItems=MOST_LINES,
+        section=section,
+        title="Waive checks",
+        examples=sorted(EVERY_CHECK),
+        description="The checks that may be left undone if they cannot be run; of checks that fail only"
+        " file-configuration and reference-answers can be waived. Say why below.",
+    )
+
+
+def waive_reason_field(section: str) -> Param:
+    """Why the chosen checks may be left undone."""
+    return optional_field(
+        "string",
+        section,
+        "Why they may be left undone",
+        "Needed if a check is chosen above; kept in the report.",
+    )
+
+
+def check_waivers(context: Context) -> None:
+    """Refuse waivers that name no check, or give no reason.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        InvalidRequest: A waiver is wrong.
+    """
+    params = context["params"]
+    demand_checks(text.partition("=")[0].strip() for text in waivers(params["waive"], params["waive_reason"]))
