@@ -263,6 +263,18 @@ def _bucket() -> str:
     return f"```text\n{textwrap.dedent(names)}\n```\n"
 
 
+def _examples() -> str:
+    folder = _source("redraw_airflow").parent / "example_dags"
+    return "\n".join(_example(path) for path in sorted(folder.glob("example_*.py")))
+
+
+def _example(path: Path) -> str:
+    text = path.read_text()
+    title = path.stem.removeprefix("example_").replace("_", " ").capitalize()
+    mark = "<!-- not run: tests/dags/test_example_dags.py does it -->"
+    return f"## {title}\n\n{ast.get_docstring(ast.parse(text))}\n\n{mark}\n```python\n{text}```\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": _commands,
     "settings.md": _settings,
@@ -270,6 +282,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "checks.md": _checks,
     "records.md": _records,
     "bucket.md": _bucket,
+    "examples.md": _examples,
     "python.md": _python,
     "airflow.md": _airflow,
 }
