@@ -177,6 +177,7 @@ def run_command(
     folder: Path,
     stdin: bytes = b"",
     bound_seconds: float = _BOUND_SECONDS,
+    show: bool = False,
 ) -> Run:
     """Run a program to its end, and measure it.
 
@@ -186,6 +187,7 @@ def run_command(
         folder: Where it is started.
         stdin: What it reads.
         bound_seconds: How long it may take before it is killed, with all that it started.
+        show: Pass on what it says on stderr, instead of keeping it for the message of a failure.
 
     Returns:
         Its seconds, its peak memory and what it printed.
@@ -203,7 +205,7 @@ def run_command(
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=stderr,
+                stderr=None if show else stderr,
                 start_new_session=True,
             )
         try:

@@ -7,9 +7,12 @@ from tests.defects import (
     in_files,
     in_foreign_files,
     in_graphs,
+    in_odd_names,
+    in_other_writers,
     in_promises,
     in_signatures,
     in_weights,
+    in_witnesses,
 )
 from tests.defects.planting import Defect
 
@@ -23,4 +26,7 @@ DEFECTS: tuple[Defect, ...] = (
     *in_definitions.DEFECTS,
     *in_promises.DEFECTS,
     *in_foreign_files.DEFECTS,
+    *in_other_writers.DEFECTS,
+    *in_odd_names.DEFECTS,
+    *in_witnesses.DEFECTS,
 )

@@ -14,7 +14,7 @@ from redraw.definition import ModelDefinition
 from redraw.records import ExportedModel, Release, ValidationReport
 from redraw.records.provenance import Provenance
 from redraw.serving import ServingProcess
-from redraw.validate.plan import PLAN, PlannedCheck
+from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck
 from redraw.validate.subject.standard import Standard
 from redraw.validate.subject.subject import LiveVersion, Subject
 from redraw.validate.validator import examine
@@ -116,11 +116,11 @@ class Examiner:
 
 def leading_to(name: str) -> tuple[PlannedCheck, ...]:
     """The part of the plan that a check needs, and itself; no other check has a say in its outcome."""
-    needed = {name}
-    for planned in reversed(PLAN):
+    needed, plan = {name}, (*PLAN, *PLAN_OF_RECORDINGS)
+    for planned in reversed(plan):
         if planned.name in needed:
             needed.update(planned.needs)
-    return tuple(planned for planned in PLAN if planned.name in needed)
+    return tuple(planned for planned in plan if planned.name in needed)
 
 
 def _live(exported: ExportedModel) -> LiveVersion:

@@ -15,7 +15,16 @@ from redraw.definition.registry import load_definition
 from redraw.models.digits_graph import DigitsGraph
 from redraw.models.mnist import Mnist
 from redraw.records import WeightsKind
-from tests.defects import good_dtypes, good_graphs, good_modules, good_networks, in_foreign_files
+from tests.defects import (
+    good_dtypes,
+    good_graphs,
+    good_modules,
+    good_networks,
+    in_foreign_files,
+    in_odd_names,
+    in_other_writers,
+    in_witnesses,
+)
 from tests.defects.bases import BASES, Bases, export_definition, train_definition
 from tests.defects.planting import Specimen
 
@@ -145,7 +154,11 @@ def _goods() -> list[GoodExport]:
             for module in ("every_layer", "every_module", "line_module", "word_graph")
         ),
         *((f"saved-by-keras{suffix}", foreign, (suffix,)) for suffix in (".keras", ".weights.h5", ".h5")),
-        *((name, make, ()) for name, make in in_foreign_files.GOOD.items()),
+        *(
+            (name, make, ())
+            for module in (in_foreign_files, in_other_writers, in_odd_names, in_witnesses)
+            for name, make in module.GOOD.items()
+        ),
         *((f"saved-by-tf1-v{n}", saved_by_tf1, (n,)) for n in (1, 2)),
     ]
     return [GoodExport(name=name, make=functools.partial(_call, make, more)) for name, make, more in goods]

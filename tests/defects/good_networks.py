@@ -13,6 +13,7 @@ from tests.defects.tiny import Arrays, Tensors, Tiny, normal, one_signature
 
 __all__ = [
     "Attention",
+    "Audio",
     "Averaged",
     "Counting",
     "Images",
@@ -254,3 +255,21 @@ class Preprocessing(Tiny):
             parts.append(keras.layers.Flatten()(keras.layers.Embedding(rows, 2, name=name)(ids)))
         y = keras.layers.Dense(1, name="y")(keras.layers.Concatenate()(parts))
         return keras.Model({"age": age, "colour": colour, "shop": shop}, y)
+
+
+class Audio(Tiny):
+    """Three seconds of sound a row, which a batch of 257 makes large."""
+
+    signatures = one_signature({"sound": TensorSpec("float32", (None, 48_000))}, y=_Y1)
+
+    def rows(self, count: int) -> Arrays:
+        return {"sound": normal(count, 48_000)}
+
+    def build(self, mode: Mode) -> Any:
+        sound = keras.Input([48_000], name="sound")
+        frames = keras.layers.Reshape([187, 256, 1], name="frames")(sound[:, :47_872])
+        hidden = keras.layers.Conv2D(32, 7, strides=2, activation="relu", name="near")(frames)
+        hidden = keras.layers.BatchNormalization(name="norm")(hidden)
+        hidden = keras.layers.Conv2D(16, 3, strides=2, activation="relu", name="far")(hidden)
+        pooled = keras.layers.GlobalMaxPooling2D(name="most")(hidden)
+        return keras.Model({"sound": sound}, keras.layers.Dense(1, name="y")(pooled))

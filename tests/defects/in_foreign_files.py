@@ -56,14 +56,15 @@ def foreign_file(bases: Bases, file: str, theirs: Layers, ours: Layers, *, words
     """A file of Keras 3 or 2, exported with a definition of its own."""
     folder = bases.new_folder("foreign")
     folder.mkdir(parents=True)
-    kit = tf_keras if file.endswith(".keras-2.h5") else keras
+    kit = tf_keras if file.startswith(".keras-2") else keras
     network = chain(kit, theirs(kit), words=words)
     rng = np.random.default_rng(3)
     network.set_weights(
         [rng.uniform(0.2, 0.8, weight.shape).astype(weight.dtype) for weight in network.get_weights()]
     )
     path = folder / f"saved{file.removeprefix('.keras-2')}"
-    network.save(path)
+    more = {"max_shard_size": 1e-6} if file.endswith(".json") else {}
+    (network.save_weights if "weights" in file else network.save)(str(path), **more)
     kind = type("Foreign", (Foreign,), {"layers": staticmethod(ours), "words": words})
     definition = kind()
     exported = export_definition(definition, str(path), folder / "model", model="foreign")

@@ -3,13 +3,13 @@ from collections.abc import Iterator
 import pytest
 
 from redraw.records import TrainingRun
-from redraw.validate.plan import PLAN
+from redraw.validate.plan import EVERY_CHECK, PLAN
 from tests.defects.corpus import DEFECTS
 from tests.defects.good_exports import GOOD_EXPORTS, GoodExport
 from tests.defects.planting import Defect
 from tests.defects.proving import ProvingGround, open_proving_ground
 
-FEWEST_DEFECTS, FEWEST_GOOD_EXPORTS = 40, 25
+FEWEST_DEFECTS, FEWEST_GOOD_EXPORTS = 150, 80
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_validate_good_export_passes_without_a_finding(good: GoodExport, ground:
     finding = ground.examine(good)
     assert not finding.error
     assert not finding.found
-    assert set(finding.statuses) == {planned.name for planned in PLAN}
+    assert set(finding.statuses) in ({planned.name for planned in PLAN}, set(EVERY_CHECK))
 
 
 def test_corpus_names_are_unique_and_many() -> None:
@@ -41,12 +41,12 @@ def test_corpus_names_are_unique_and_many() -> None:
 
 
 def test_corpus_has_a_defect_for_every_check() -> None:
-    assert {defect.caught_by for defect in DEFECTS} == {planned.name for planned in PLAN}
+    assert {defect.caught_by for defect in DEFECTS} == set(EVERY_CHECK)
 
 
 def test_validate_wrong_constant_passes_every_check_but_that_of_the_reference(ground: ProvingGround) -> None:
     """Which is what the check is for: all others compare the definition with itself."""
-    (defect,) = (one for one in DEFECTS if one.caught_by == "reference-answers")
+    (defect,) = (one for one in DEFECTS if one.name == "pixels-scaled-by-another-constant")
     finding = ground.examine(GoodExport(name=defect.name, make=defect.plant))
     assert set(finding.found) == {"reference-answers"}
     assert "'probabilities'" in finding.found["reference-answers"]

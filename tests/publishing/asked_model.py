@@ -15,23 +15,27 @@ from redraw.requests import PushRequest
 from redraw.storage.files import scan_tree
 from tests.publishing.exports import export_record, passing_report
 
-__all__ = ["SIGNATURES", "publish_asked_model", "save_asked_model"]
+__all__ = ["ODD", "SIGNATURES", "publish_asked_model", "save_asked_model"]
 
 _PAIRS, _WORDS, _ROUNDS = (
     TensorSpec("float32", (None, 2)),
     TensorSpec("string", (None,)),
     TensorSpec("int64", (None,)),
 )
+_ONE = TensorSpec("float32", (None,))
+# No identifiers of Python, names that JavaScript and JSON's encoding of bytes give a meaning, and a quote.
+ODD = ("image/encoded", "user-id", "größe", "class", "self", "b64", "constructor", "it's", "<b>", "2")
 SIGNATURES = {
     "serving_default": Signature(inputs={"x": _PAIRS}, outputs={"double": _PAIRS, "inverse": _PAIRS}),
     "words": Signature(inputs={"word": _WORDS}, outputs={"again": _WORDS, "bytes": _ROUNDS}),
     "spin": Signature(inputs={"rounds": _ROUNDS}, outputs={"sum": TensorSpec("int64", (None,))}),
+    "weigh": Signature(inputs=dict.fromkeys(ODD, _ONE), outputs=dict.fromkeys(("sum/all", "class"), _ONE)),
     "hold": Signature(inputs={"elements": _ROUNDS}, outputs={"sum": TensorSpec("int64", (None,))}),
 }
 
 
 def save_asked_model(folder: Path) -> None:
-    """Save it by TensorFlow itself, with a warm-up request of two rows for `serving_default`."""
+    """Save it by TensorFlow itself, with warm-up requests of two rows for `weigh` and `serving_default`."""
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
@@ -59,16 +63,41 @@ def save_asked_model(folder: Path) -> None:
     module.hold = serve(elements=_ROUNDS)(
         lambda elements: {"sum": turn(tf.int64.max, tf.range(elements[0], dtype=tf.int64))}
     )
-    signatures = {"words": module.words, "spin": module.spin, "hold": module.hold}
+    module.weigh = serve(**{f"part_{place}": _ONE for place in range(len(ODD))})(
+        # Each by a weight of its own: inputs that were exchanged give another sum.
+        lambda *parts: {"total": sum(2**place * part for place, part in enumerate(parts))}
+    )
+    signatures = {"weigh": module.weigh, "words": module.words, "spin": module.spin, "hold": module.hold}
     signatures["serving_default"] = module.pairs
     tf.saved_model.save(module, str(folder), signatures=signatures)
-    log = prediction_log_pb2.PredictionLog()
-    log.predict_log.request.model_spec.signature_name = "serving_default"
-    rows = tf.make_tensor_proto([[0.1, 2.0], [3.0, 4.0]], dtype=tf.float32)
-    log.predict_log.request.inputs["x"].CopyFrom(rows)
+    _name_oddly(folder / "saved_model.pb")
+    recorded = {
+        "weigh": {name: [place, 9] for place, name in enumerate(ODD)},
+        "serving_default": {"x": [[0.1, 2.0], [3.0, 4.0]]},
+    }
     (folder / "assets.extra").mkdir()
     with tf.io.TFRecordWriter(str(folder / "assets.extra/tf_serving_warmup_requests")) as writer:
-        writer.write(log.SerializeToString())
+        for signature, inputs in recorded.items():
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.model_spec.signature_name = signature
+            for name, rows in inputs.items():
+                tensor = tf.make_tensor_proto(rows, dtype=tf.float32)
+                log.predict_log.request.inputs[name].CopyFrom(tensor)
+            writer.write(log.SerializeToString())
+
+
+def _name_oddly(path: Path) -> None:
+    """Give the signature `weigh` its names, which no argument of Python can have."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    signature = saved.meta_graphs[0].signature_def["weigh"]
+    for place, name in enumerate(ODD):
+        signature.inputs[name].CopyFrom(signature.inputs.pop(f"part_{place}"))
+    total = signature.outputs.pop("total")
+    for name in ("sum/all", "class"):
+        signature.outputs[name].CopyFrom(total)
+    path.write_bytes(saved.SerializeToString())
 
 
 def publish_asked_model(folder: Path, bucket: str) -> Release:

@@ -14,6 +14,7 @@ from redraw.errors import InvalidRequest, NotAnswered, NotLoadable, VersionNotFo
 from redraw.records import ExportedModel, Release, ValidationReport
 from redraw.records.results import Answer
 from redraw.requests import AskRequest, PushRequest
+from tests.publishing.asked_model import ODD
 from tests.publishing.exports import small_files, write_export
 
 
@@ -48,6 +49,22 @@ def test_ask_bytes_and_text_pass_through(published: Release, tmp_path: Path) -> 
 
     assert answer.outputs["again"].values == words
     assert answer.outputs["bytes"].values == [2, 3]
+
+
+def test_ask_names_that_are_no_identifiers_are_asked_and_answered_as_they_are(
+    published: Release, tmp_path: Path
+) -> None:
+    inputs = {name: [place, 1] for place, name in enumerate(ODD)}
+
+    answer = ask(published, tmp_path, signature="weigh", inputs=inputs)
+
+    weights = [2**place for place in range(len(ODD))]
+    summed = [float(sum(place * weight for place, weight in enumerate(weights))), float(sum(weights))]
+    assert {name: output.values for name, output in answer.outputs.items()} == {
+        "sum/all": summed,
+        "class": summed,
+    }
+    assert ask(published, tmp_path, signature="weigh").inputs == {n: [float(p)] for p, n in enumerate(ODD)}
 
 
 def test_ask_without_inputs_sends_the_first_row_of_the_warm_up(published: Release, tmp_path: Path) -> None:

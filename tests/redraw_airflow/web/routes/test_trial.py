@@ -28,7 +28,7 @@ from redraw_airflow.web.server.access import acting_user, keep_user, reading_use
 from redraw_airflow.web.server.buckets import model_browser
 from tests.hostile.test_sandbox import LANDLOCK, UNSHARE
 from tests.paths import ROOT
-from tests.publishing.asked_model import publish_asked_model, save_asked_model
+from tests.publishing.asked_model import ODD, publish_asked_model, save_asked_model
 from tests.redraw_airflow.web.publications import HOSTILE, hostile_release, release_record
 
 _OWN = {"Sec-Fetch-Site": "same-origin"}
@@ -134,6 +134,17 @@ def test_try_version_passes_bytes_through(app: FastAPI, asked: Release) -> None:
     answer = post(app, asked, {"signature": "words", "inputs": {"word": [{"b64": "iVBORw0KGgo="}, "<b>"]}})
 
     assert answer.json()["outputs"]["again"]["values"] == [{"b64": "iVBORw0KGgo="}, "<b>"]
+
+
+def test_try_version_names_of_any_form_are_shown_and_asked(app: FastAPI, asked: Release) -> None:
+    shown = get(app, f"/models/{asked.model}/{asked.version}/example").json()["signatures"]["weigh"]
+    assert set(shown["inputs"]) == set(shown["example"]) == set(ODD)
+
+    answer = post(app, asked, {"signature": "weigh", "inputs": shown["example"]})
+
+    assert answer.status_code == 200, answer.text
+    summed = [float(sum(place * 2**place for place in range(len(ODD))))]
+    assert [answer.json()["outputs"][name]["values"] for name in ("sum/all", "class")] == [summed, summed]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from redraw.records.signature import Signature, TensorSpec
 from redraw_airflow.web.views.client_requests import client_requests
+from tests.publishing.asked_model import ODD
 from tests.redraw_airflow.web.publications import HOSTILE
 
 TENSORS = {
@@ -44,6 +45,19 @@ def body_of_curl(command: str) -> Any:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
     )
     return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_write_requests_of_names_of_any_form(large: bool) -> None:
+    spec = TENSORS["image"] if large else TENSORS["pair"]
+    signature = Signature(inputs=dict.fromkeys(ODD, spec), outputs={})
+
+    (request,) = client_requests("mnist", {"a/b 'c'": signature})
+
+    body = body_of_python(request.python)
+    assert body == body_of_curl(request.curl)
+    assert set(body["inputs"]) == set(ODD)
+    assert body["signature_name"] == "a/b 'c'"
 
 
 @pytest.mark.parametrize("names", [["image"], ["pair"], ["text", "flag"], list(TENSORS)])
