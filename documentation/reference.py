@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import redraw.errors
+import redraw.publish.bucket.layout
 import redraw.records
 from redraw.__main__ import COMMANDS, Command
 from redraw.errors import RedrawError, UsageError
@@ -257,12 +258,31 @@ def _directives(package: str, kinds: tuple[str, ...], kind: Callable[[str, str],
     return "\n\n".join(sections) + "\n"
 
 
+def _bucket() -> str:
+    names = (redraw.publish.bucket.layout.__doc__ or "").split("\n\n")[1]
+    return f"```text\n{textwrap.dedent(names)}\n```\n"
+
+
+def _examples() -> str:
+    folder = _source("redraw_airflow").parent / "example_dags"
+    return "\n".join(_example(path) for path in sorted(folder.glob("example_*.py")))
+
+
+def _example(path: Path) -> str:
+    text = path.read_text()
+    title = path.stem.removeprefix("example_").replace("_", " ").capitalize()
+    mark = "<!-- not run: tests/dags/test_example_dags.py does it -->"
+    return f"## {title}\n\n{ast.get_docstring(ast.parse(text))}\n\n{mark}\n```python\n{text}```\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": _commands,
     "settings.md": _settings,
     "errors.md": _errors,
     "checks.md": _checks,
     "records.md": _records,
+    "bucket.md": _bucket,
+    "examples.md": _examples,
     "python.md": _python,
     "airflow.md": _airflow,
 }

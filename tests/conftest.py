@@ -56,6 +56,7 @@ _LONGEST = (
     "tests/dags/",
     "tests/redraw/train/",
     "tests/docker/",
+    "tests/documentation/",
     *_PAGES,
     "tests/defects/",
     "tests/redraw/export/",

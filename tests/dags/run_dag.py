@@ -1,4 +1,4 @@
-"""Runs one DAG to its end, and writes what came of it: `run_dag.py ANSWER DAG LOGICAL_DATE CONF`.
+"""Runs one DAG to its end, and writes what came of it: `run_dag.py ANSWER FILE LOGICAL_DATE CONF`.
 
 The connection is kept in the database, as a deployment keeps it, so that the stages'
 credentials come through Airflow's own API.
@@ -17,6 +17,7 @@ from typing import Any
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.connection import Connection
 from airflow.models.xcom import XComModel
+from airflow.sdk import DAG
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -27,8 +28,8 @@ def migrate() -> None:
     initdb()
 
 
-def main(answer: str, dag_id: str, logical_date: str, conf: str) -> None:
-    """Run the DAG; `LOGICAL_DATE` is `null` or an ISO date."""
+def main(answer: str, file: str, logical_date: str, conf: str) -> None:
+    """Run the first DAG of a file; `LOGICAL_DATE` is `null` or an ISO date."""
     with create_session() as session:
         settings = json.dumps({"is_anonymous": True, "project": "redraw"})
         if session.scalar(select(Connection).where(Connection.conn_id == "google_cloud_default")) is None:
@@ -36,7 +37,8 @@ def main(answer: str, dag_id: str, logical_date: str, conf: str) -> None:
                 Connection(conn_id="google_cloud_default", conn_type="google_cloud_platform", extra=settings)
             )
     sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    dag = importlib.import_module(dag_id).dag
+    module = vars(importlib.import_module(file))
+    dag = next(value for value in module.values() if isinstance(value, DAG))
     date = None if logical_date == "null" else datetime.datetime.fromisoformat(logical_date)
     run = dag.test(logical_date=date, run_conf=json.loads(conf))
     with create_session() as session:

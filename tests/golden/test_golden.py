@@ -140,7 +140,8 @@ def test_bucket_of_each_form_is_read(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_attachments_of_each_form_are_read(form: str) -> None:
     browser = Browser(LocalStorage(GOLDEN / form / "bucket"))
-    kept = {name: browser.attachment(MODEL, VERSION, name) for name in RELEASE.attachments}
+    release = browser.release(MODEL, VERSION)
+    kept = {name: browser.attachment(release, name) for name in RELEASE.attachments}
     assert [row.key for row in read_ledger(kept["ledger.json"] or b"")] == [
         LEDGER.served[0].key,
         LEDGER.dropped[0].key,

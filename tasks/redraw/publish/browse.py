@@ -48,6 +48,7 @@ class ModelRow:
         live_problem: Why the live pointer cannot be read; empty if it can.
         versions: How many were published, the pruned ones included.
         recent: The last of them, the newest weights first.
+        owner: As `FoundModel`, and so are the others.
     """
 
     name: ModelName
@@ -57,6 +58,9 @@ class ModelRow:
     live_problem: str
     versions: int
     recent: tuple[VersionRow, ...]
+    owner: str = ""
+    schedule: str = ""
+    metrics: tuple[str, ...] = ()
 
 
 def undescribed_row(model: FoundModel) -> ModelRow:
@@ -70,6 +74,9 @@ def undescribed_row(model: FoundModel) -> ModelRow:
         live_problem="",
         versions=0,
         recent=(),
+        owner=model.owner,
+        schedule=model.schedule,
+        metrics=model.metrics,
     )
 
 
@@ -164,14 +171,11 @@ class Browser:
             )
         return claim
 
-    def attachment(
-        self, model: ModelName, version: int, name: str, most: int = ATTACHMENT_BYTES
-    ) -> bytes | None:
+    def attachment(self, release: Release, name: str, most: int = ATTACHMENT_BYTES) -> bytes | None:
         """Something to look at that was published next to a version, checked against its record.
 
         Args:
-            model: The definition's name.
-            version: The version.
+            release: The version's record.
             name: One of the record's `attachments`, as `report.html`.
             most: How many bytes it may have.
 
@@ -179,17 +183,16 @@ class Browser:
             Its content; None where the version has none of that name, or was pruned.
 
         Raises:
-            VersionNotFound: As `release`.
             ObjectConflict: It is larger than what can be shown, or not what was published.
         """
-        parts = self.attachment_parts(model, version, name, most)
+        parts = self.attachment_parts(release, name, most)
         return None if parts is None else b"".join(parts)
 
     def attachment_parts(
-        self, model: ModelName, version: int, name: str, most: int = ATTACHMENT_BYTES
+        self, release: Release, name: str, most: int = ATTACHMENT_BYTES
     ) -> Iterator[bytes] | None:
         """The same a part at a time: all of it is checked before the first part, and only a part is held."""
-        listed = self.release(model, version).attachments.get(name)
+        listed = release.attachments.get(name)
         if listed is None:
             return None
         if listed.size > most:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from redraw.records import Metrics, Release, WeightsKind
 
-__all__ = ["VersionRow", "headline_metric", "row_of"]
+__all__ = ["VersionRow", "falls", "headline_metric", "ordered_metrics", "row_of"]
 
 _AVERAGED = "average_"
 
@@ -67,25 +67,38 @@ def row_of(release: Release) -> VersionRow:
     )
 
 
-def headline_metric(rows: Iterable[VersionRow]) -> str | None:
-    """The metric that stands for a model where one is shown, by its newest version that has any.
+def headline_metric(rows: Iterable[VersionRow], bounded: Sequence[str] = ()) -> str | None:
+    """The metric that stands for a model where one is shown: the first of `ordered_metrics`; None without."""
+    return next(iter(ordered_metrics(rows, bounded)), None)
 
-    Of the weights that are served, one of which more is better; else the first by name.
+
+def ordered_metrics(rows: Iterable[VersionRow], bounded: Sequence[str] = ()) -> list[str]:
+    """The metrics of a model's newest version that has any, the one that stands for the model first.
+
+    Of the weights that are served, the one that the definition's `thresholds` name first; without, one of
+    which more is better; else the first by name.
 
     Args:
         rows: Versions, the newest weights first.
+        bounded: The names in the definition's `thresholds`, in their order.
 
     Returns:
-        Its name; None where no version has metrics.
+        Their names; none where no version has metrics.
     """
     newest = next((row for row in rows if row.metrics), None)
     if newest is None:
-        return None
+        return []
     averaged = newest.weights == "average"
 
-    def rank(name: str) -> tuple[bool, bool, str]:
+    def rank(name: str) -> tuple[bool, int, bool, str]:
         plain = name.removeprefix(_AVERAGED)
-        falling = plain in newest.lower_is_better or plain.endswith("loss")
-        return name.startswith(_AVERAGED) != averaged, falling, name
+        place = bounded.index(plain) if plain in bounded else len(bounded)
+        return name.startswith(_AVERAGED) != averaged, place, falls(name, newest.lower_is_better), name
 
-    return min(newest.metrics, key=rank)
+    return sorted(newest.metrics, key=rank)
+
+
+def falls(name: str, lower_is_better: Collection[str]) -> bool:
+    """Whether less of a metric is better: of an average of one that is known to, and of every loss."""
+    plain = name.removeprefix(_AVERAGED)
+    return plain in lower_is_better or plain.endswith("loss")

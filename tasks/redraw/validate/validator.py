@@ -175,7 +175,7 @@ def _planned(
     Whether it does is asked late: what fails early needs no definition, and no TensorFlow.
     """
     yield from plan[:-1]
-    if plan is PLAN and done[_LOADS].status == "passed" and subject.standard.is_recorded:
+    if plan is PLAN and done[_LOADS].status == "passed" and subject.standard.has_original:
         yield from PLAN_OF_RECORDINGS
     yield from plan[-1:]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import shutil
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,22 @@ import tf_keras
 
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.draft.draft import draft_definition
-from redraw.errors import CheckpointCorrupt, CheckpointNotFound, InvalidDefinition, InvalidRequest
+from redraw.errors import (
+    CheckpointCorrupt,
+    CheckpointNotFound,
+    InvalidDefinition,
+    InvalidRequest,
+    ValidationFailed,
+)
+from redraw.export.export import export_model
 from redraw.export.prepared import PreparedModel
-from redraw.requests import DraftRequest
+from redraw.records import ValidationReport
+from redraw.requests import DraftRequest, ExportRequest, ValidateRequest
 from redraw.serving.process import ServingProcess
 from redraw.storage.opening import open_storage
+from redraw.validate.outcome import CannotRun
+from redraw.validate.subject.recording.keras_file import KerasFile
+from redraw.validate.validator import validate_model
 
 _REQUEST = {
     "words": np.random.default_rng(1).integers(0, 11, (6, 5)).astype(np.int32),
@@ -195,3 +207,75 @@ def test_draft_of_weights_alone_damaged_files_or_without_a_place_is_one_clear_li
             file.truncate(2000)
         with pytest.raises(CheckpointCorrupt):
             drafted(tmp_path / f"cut{ending}", tmp_path / "package")
+
+
+@pytest.fixture
+def validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ValidationReport]:
+    """Drafts a file as a model of a package, exports and validates it; `alter` changes the configuration."""
+    package = tmp_path / f"kept_{tmp_path.name}"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("REDRAW_MODELS", package.name)
+
+    def validate(source: Path, alter: Callable[[str], str] = str) -> ValidationReport:
+        draft_definition(DraftRequest.from_json({"source": str(source), "name": "net", "out": str(package)}))
+        (stored,) = package.glob("*.json")
+        altered = alter(stored.read_text())
+        if altered != stored.read_text():
+            module = package / "net.py"
+            digests = (hashlib.sha256(text.encode()).hexdigest() for text in (stored.read_text(), altered))
+            old, new = digests
+            stored.write_text(altered)
+            module.write_text(module.read_text().replace(old, new))
+        export_model(
+            ExportRequest.from_json({"model": "net", "checkpoint": str(source), "out": str(tmp_path / "out")})
+        )
+        return validate_model(
+            ValidateRequest.from_json(
+                {
+                    "model": "net",
+                    "saved_model": str(tmp_path / "out"),
+                    "report": str(tmp_path / "report.json"),
+                }
+            )
+        )
+
+    return validate
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_validate_draft_of_a_keras_file_passes_by_what_keras_itself_answers(
+    ending: str, files: dict[str, tuple[Path, Any]], validated: Callable[..., ValidationReport]
+) -> None:
+    report = validated(files[ending][0])
+
+    checks = {check.name: check for check in report.checks}
+    assert report.passed
+    assert checks["recorded-answers"].status == "passed"
+    assert f"model{ending} as Keras itself loads it" in checks["recorded-answers"].looked_at
+    assert "recorded-answers asks the untouched original" in checks["held-out-examples"].waived
+
+
+def test_validate_draft_whose_configuration_was_changed_names_what_answers_otherwise(
+    files: dict[str, tuple[Path, Any]], validated: Callable[..., ValidationReport]
+) -> None:
+    with pytest.raises(ValidationFailed) as failed:
+        validated(files[".keras"][0], lambda text: text.replace('"hard_sigmoid"', '"sigmoid"'))
+
+    assert "recorded-answers" in str(failed.value)
+    assert "file-configuration" in str(failed.value)
+
+
+def test_ask_keras_file_that_brings_code_loads_nothing(
+    files: dict[str, tuple[Path, Any]], tmp_path: Path
+) -> None:
+    definition = drafted(files[".keras"][0], tmp_path / "package")
+    bent = changed(
+        files[".keras"][0],
+        tmp_path / "bent.keras",
+        lambda c: layer(c, "Dropout").update(class_name="Lambda"),
+    )
+
+    with pytest.raises(CannotRun, match=r"bent\.keras is not loaded: it needs 'Lambda'"):
+        KerasFile(definition, bent)

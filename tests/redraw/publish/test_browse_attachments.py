@@ -33,15 +33,15 @@ def _rewrite(browser: Browser, name: str, content: bytes) -> None:
 
 
 def test_read_attachment_of_a_version_is_what_was_pushed(browser: Browser, release: Release) -> None:
-    assert browser.attachment("digits", release.version, "graphs.svg") == b"<svg/>"
-    assert browser.attachment("digits", release.version, "ledger.json") == b'{"record": "Ledger"}'
+    assert browser.attachment(release, "graphs.svg") == b"<svg/>"
+    assert browser.attachment(release, "ledger.json") == b'{"record": "Ledger"}'
 
 
 @pytest.mark.parametrize("name", ["latency.json", "", "../live.json", "graphs"])
 def test_read_attachment_that_the_version_has_not_is_none(
     browser: Browser, release: Release, name: str
 ) -> None:
-    assert browser.attachment("digits", release.version, name) is None
+    assert browser.attachment(release, name) is None
 
 
 def test_read_attachment_that_was_removed_is_none(browser: Browser, release: Release) -> None:
@@ -49,7 +49,7 @@ def test_read_attachment_that_was_removed_is_none(browser: Browser, release: Rel
     found = browser.storage.stat(name)
     assert found is not None
     browser.storage.delete(name, found.generation)
-    assert browser.attachment("digits", release.version, "graphs.svg") is None
+    assert browser.attachment(release, "graphs.svg") is None
 
 
 @pytest.mark.parametrize("content", [b"<svG/>", b"<svg/", b"<svg/> and a thousand more"])
@@ -58,7 +58,7 @@ def test_read_attachment_that_was_altered_is_refused(
 ) -> None:
     _rewrite(browser, release.attachments["graphs.svg"].name, content)
     with pytest.raises(ObjectConflict, match=r"graphs\.svg: expected 6 bytes with SHA-256"):
-        browser.attachment("digits", release.version, "graphs.svg")
+        browser.attachment(release, "graphs.svg")
 
 
 def test_read_attachment_too_large_to_show_is_refused_unread(browser: Browser, release: Release) -> None:
@@ -66,7 +66,7 @@ def test_read_attachment_too_large_to_show_is_refused_unread(browser: Browser, r
     altered = replace(release, attachments={"graphs.svg": listed})
     _rewrite(browser, release_name("digits", release.version), encode_record(altered))
     with pytest.raises(ObjectConflict, match=f"expected at most {ATTACHMENT_BYTES} bytes"):
-        browser.attachment("digits", release.version, "graphs.svg")
+        browser.attachment(browser.release("digits", release.version), "graphs.svg")
 
 
 def test_read_large_attachment_comes_in_parts_after_all_of_it_was_checked(
@@ -78,21 +78,22 @@ def test_read_large_attachment_comes_in_parts_after_all_of_it_was_checked(
     _rewrite(browser, small.name, content)
     altered = replace(release, attachments={"graphs.svg": listed})
     _rewrite(browser, release_name("digits", release.version), encode_record(altered))
-    parts = list(browser.attachment_parts("digits", release.version, "graphs.svg") or ())
+    altered = browser.release("digits", release.version)
+    parts = list(browser.attachment_parts(altered, "graphs.svg") or ())
     assert [len(part) for part in parts] == [4 << 20, 4 << 20, 1 << 20]
     assert b"".join(parts) == content
     _rewrite(browser, small.name, content[:-1] + b"x")
     with pytest.raises(ObjectConflict, match="as published"):
-        browser.attachment_parts("digits", release.version, "graphs.svg")
+        browser.attachment_parts(altered, "graphs.svg")
 
 
 def test_read_attachment_of_no_version_is_not_found(browser: Browser, release: Release) -> None:
     with pytest.raises(VersionNotFound):
-        browser.attachment("digits", release.version + 1, "graphs.svg")
+        browser.attachment(browser.release("digits", release.version + 1), "graphs.svg")
 
 
 def test_read_attachment_that_is_larger_than_asked_is_refused_unread(
     browser: Browser, release: Release
 ) -> None:
     with pytest.raises(ObjectConflict, match=r"graphs\.svg: expected at most 5 bytes to show, got 6"):
-        browser.attachment("digits", release.version, "graphs.svg", 5)
+        browser.attachment(release, "graphs.svg", 5)

@@ -143,12 +143,12 @@ def test_reexport_several_keeps_for_each_what_there_is_to_look_at(
     pages = []
     for row in report.checkpoints:
         assert row.version is not None
-        attachments = browser.release(MODEL, row.version).attachments
+        release = browser.release(MODEL, row.version)
         # The graph and its latency were examined once for both.
-        assert set(attachments) == {
+        assert set(release.attachments) == {
             *("graphs.json", "graphs.svg", "latency.json", "ledger.json", "report.html")
         }
-        contents = {name: browser.attachment(MODEL, row.version, name) or b"" for name in attachments}
+        contents = {name: browser.attachment(release, name) or b"" for name in release.attachments}
         assert b"<svg" in contents["graphs.svg"]
         assert json.loads(contents["latency.json"])["signatures"]["serving_default"][0]["rows"] == 1
         assert row.digest.encode() in contents["report.html"]

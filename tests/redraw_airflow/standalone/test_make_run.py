@@ -18,6 +18,7 @@ from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.progress import watch_run
 from redraw_airflow.standalone.settings import Settings
 from redraw_airflow.standalone.state import read_instance
+from tests.documentation.blocks import read_blocks
 from tests.embedded import reach_storage
 
 _DAG = "retrain_and_export"
@@ -46,6 +47,25 @@ def test_make_run_nothing_there_yet_publishes_a_model_that_answers(
     assert [
         task for task in ("train", "checkpoint", "export", "validate", "push") if task not in make_run.stdout
     ] == []
+
+
+def _shape(line: str) -> str:
+    """The beginning of a line, without figures, digests and passwords."""
+    # The state of the tests' instance is in another folder.
+    of_instance = r"(?<=password )\S+|(?<=token in )\S+"
+    shape = re.sub(rf"{of_instance}|[0-9a-f]{{8,}}|\d[\d.:T+-]*", "#", line)
+    return " ".join(shape.split())[:50]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/start/quickstart.md"])
+def test_make_run_prints_what_the_documentation_shows(
+    page: str, make_run: subprocess.CompletedProcess[str]
+) -> None:
+    shown = next(block.text for block in read_blocks(page) if "Published mnist" in block.text)
+    printed = {_shape(line) for line in make_run.stdout.splitlines()}
+    # What is there already is not made again, and how often a training is looked at depends on the machine.
+    lines = [line for line in shown.splitlines() if not re.match(r"Making|Installing|\w+ +running", line)]
+    assert [line for line in lines if _shape(line) not in printed] == []
 
 
 @pytest.mark.timeout(600)

@@ -10,7 +10,7 @@ from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleA
 
 __all__ = ["USERS", "DagRights"]
 
-# User to role: the last two may do less than their roles say.
+# User to role: the last three may do less than their roles say.
 USERS: Mapping[str, str] = {
     "admin": "admin",
     "viewer": "viewer",
@@ -18,8 +18,10 @@ USERS: Mapping[str, str] = {
     "reexporter": "user",
     # Sees every DAG, and of no run what its tasks have left.
     "onlooker": "viewer",
+    # Has every right on a DAG of their own, and none on others.
+    "author": "user",
 }
-_ONLY_DAG = {"reexporter": "reexport_checkpoints"}
+_ONLY_DAG = {"reexporter": "reexport_checkpoints", "author": "our_chain"}
 _NO_XCOMS = {"onlooker"}
 
 

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
 from redraw.errors import VersionNotFound
-from redraw.names import ModelName
 from redraw.publish.browse import Browser
-from redraw_airflow.web.routes.versions import ModelDep, VersionNumber
+from redraw.records import Release
+from redraw_airflow.web.routes.versions import ReleaseDep
 from redraw_airflow.web.server.buckets import BrowserDep
 
 __all__ = ["ATTACHMENTS", "Theme", "harmless", "in_theme", "router"]
@@ -35,26 +35,24 @@ _MEDIA: dict[Theme, bytes] = {"dark": b"@media all", "light": b"@media not all"}
 
 
 @router.get("/models/{model}/{version}/graphs.svg")
-def show_picture(
-    browser: BrowserDep, model: ModelDep, version: VersionNumber, theme: Theme | None = None
-) -> Response:
+def show_picture(browser: BrowserDep, release: ReleaseDep, theme: Theme | None = None) -> Response:
     """The picture of the two graphs, in Airflow's theme or, without one, in the browser's."""
-    picture = b"".join(_parts(browser, model, version, "graphs.svg"))
+    picture = b"".join(_parts(browser, release, "graphs.svg"))
     return harmless(in_theme(picture, theme) if theme else picture, "graphs.svg")
 
 
 @router.get("/models/{model}/{version}/attachments/{name}")
-def show_attachment(browser: BrowserDep, model: ModelDep, version: VersionNumber, name: str) -> Response:
+def show_attachment(browser: BrowserDep, release: ReleaseDep, name: str) -> Response:
     """One of the files."""
-    return harmless(_parts(browser, model, version, name), name)
+    return harmless(_parts(browser, release, name), name)
 
 
-def _parts(browser: Browser, model: ModelName, version: int, name: str) -> Iterator[bytes]:
-    parts = browser.attachment_parts(model, version, name) if name in ATTACHMENTS else None
+def _parts(browser: Browser, release: Release, name: str) -> Iterator[bytes]:
+    parts = browser.attachment_parts(release, name) if name in ATTACHMENTS else None
     if parts is None:
         raise VersionNotFound(
-            f"{model} {version}, {name!r}: expected a file that is kept with the version, got none."
-            f" Newer versions keep {', '.join(ATTACHMENTS)}."
+            f"{release.model} {release.version}, {name!r}: expected a file that is kept with the version, got"
+            f" none. Newer versions keep {', '.join(ATTACHMENTS)}."
         )
     return parts
 

@@ -3,20 +3,26 @@
 # No postponed annotations: FastAPI reads them as they stand here.
 
 import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
-from redraw.definition.registry import find_model, list_models, list_problems
+from redraw.definition.registry import FoundModel, find_model, list_models, list_problems
 from redraw.errors import InvalidDefinition, InvalidRecord, StorageError, UnknownModel
 from redraw.names import ModelName
 from redraw.publish.browse import Browser, ModelRow, undescribed_row
-from redraw.publish.version_rows import VersionRow, headline_metric
+from redraw.publish.version_rows import VersionRow, headline_metric, ordered_metrics
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
-from redraw_airflow.web.compat import SessionDep
+from redraw_airflow.settings import PUBLISHING_DAGS
+from redraw_airflow.urls import comparison_place, model_place, version_place
+from redraw_airflow.web.compat import SessionDep, dag_exists
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, Text
+from redraw_airflow.web.server.access import may_read, readable_models, releasing_dags
 from redraw_airflow.web.server.buckets import (
     BrowserDep,
     CatalogueCounts,
@@ -24,10 +30,12 @@ from redraw_airflow.web.server.buckets import (
     ReachedBrowser,
     ReachedCounts,
 )
-from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
+from redraw_airflow.web.views.charts import Chart, Measure, Wording, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
 from redraw_airflow.web.views.formatting import as_bytes, as_figure
-from redraw_airflow.web.views.last_runs import find_last_runs
+from redraw_airflow.web.views.model_list import ORDERS, STATES, ListedModel, find_models
+from redraw_airflow.web.views.model_runs import ModelRuns, find_model_runs
+from redraw_airflow.web.views.pagination import cut_page
 from redraw_airflow.web.views.version_choice import version_labels
 
 __all__ = ["router"]
@@ -37,26 +45,54 @@ router = APIRouter()
 _PAGE = 25
 # As many as a chart has room for, and no more records to read.
 _CHARTED = 300
+# Metrics that a table of versions has a column of; the others are on the versions' pages.
+_COLUMNS = 3
+_MADE_LIVE = ("live", "rollback")
+
+Version = Annotated[int, Query(ge=0, lt=1 << 63)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelQuery:
+    """Which models to list, as `find_models` has it."""
+
+    text: Text = ""
+    state: Text = ""
+    owner: Text = ""
+    order: Text = ""
+    page: Annotated[int, Query(ge=1)] = 1
 
 
 @router.get("/models")
 def show_models(
-    request: Request, session: SessionDep, browser: ReachedBrowser, counts: ReachedCounts
+    request: Request,
+    session: SessionDep,
+    browser: ReachedBrowser,
+    counts: ReachedCounts,
+    query: Annotated[ModelQuery, Depends()],
 ) -> Response:
     """Every model that has a definition: what is live, its last run, and how it has done.
 
     What cannot be read is reported on the page, and the rest of it is shown.
     """
-    models, unreadable = _rows(browser)
-    trends = {model.name: _trend(model) for model in models}
-    catalogue, failure = _sizes(counts, models)
+    rows, unreadable = _rows(browser)
+    runs = _runs(request, session, {row.name: row.recent for row in rows})
+    rows = readable_models(request, rows, lambda name: runs[name].dags)
+    models = [ListedModel(row=row, runs=runs[row.name]) for row in rows]
+    found = cut_page(
+        find_models(models, query.text, query.state, query.owner, query.order), len(models), query.page
+    )
+    catalogue, failure = _sizes(counts, [model.row for model in found.rows])
     return show_page(
         request,
         "models.html",
-        models=models,
+        found=found,
+        query=query,
+        states=STATES,
+        orders=ORDERS,
+        owners={"": "everybody"} | {name: name for name in sorted({row.owner for row in rows} - {""})},
         problems=[*filter(None, [unreadable]), *list_problems()],
-        trends=trends,
-        runs=find_last_runs(session, [model.name for model in models]),
+        trends={model.row.name: _trend(model.row) for model in found.rows},
         catalogue=catalogue,
         failure=failure,
     )
@@ -64,48 +100,84 @@ def show_models(
 
 @router.get("/models/{model}")
 def show_model(
-    request: Request, browser: BrowserDep, model: ModelDep, page: Annotated[int, Query(ge=1)] = 1
+    request: Request,
+    session: SessionDep,
+    browser: BrowserDep,
+    model: ModelDep,
+    page: Annotated[int, Query(ge=1)] = 1,
 ) -> Response:
     """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
     versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
-    definition_problem = _definition_problem(model, published=bool(versions.total))
+    definition, definition_problem = _definition(model, published=bool(versions.total))
     pointer, problem = browser.pointer(model)
     live, unreadable = _live(browser, pointer)
+    runs = _runs(request, session, {model: versions.rows})[model]
+    dags = list(filter(dag_exists, (*PUBLISHING_DAGS.read(), *sorted(runs.dags))))
     return show_page(
         request,
         "model.html",
         model=model,
+        definition=definition,
         page=page,
         pages=-(-versions.total // _PAGE),
         versions=versions,
-        metric=headline_metric(versions.rows),
+        metrics=ordered_metrics(versions.rows, definition.metrics)[:_COLUMNS],
         pointer=pointer,
         problem=problem or unreadable,
         definition_problem=definition_problem,
         live=live,
+        runs=runs,
+        dag=next(iter(dags), None),
         clients=client_requests(model, live.signatures) if live else (),
         labels=functools.partial(version_labels, pointer),
     )
+
+
+@router.get("/models/{model}/choose")
+def choose_versions(
+    request: Request, model: ModelDep, version: Annotated[list[Version] | None, Query(max_length=100)] = None
+) -> Response:
+    """Lead to the two versions that were ticked, next to each other; to one that was ticked alone."""
+    ticked = sorted(set(version or ()), reverse=True)
+    place = model_place(model) if not ticked else version_place(model, ticked[0])
+    if len(ticked) > 1:
+        place = comparison_place(model, ticked[0], ticked[1])
+    return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{place}", status_code=303)
 
 
 @router.get("/models/{model}/charts")
 def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: Text = "") -> Response:
     """A metric and the size of a model's versions, as charts; the model's page fetches it into itself."""
     sample = browser.sample(model, _CHARTED)
-    _definition_problem(model, published=bool(sample.total))
-    metrics = sorted({name for row in sample.rows for name in row.metrics})
-    shown = metric if metric in metrics else headline_metric(sample.rows)
+    definition, _ = _definition(model, published=bool(sample.total))
+    metrics = ordered_metrics(sample.rows, definition.metrics)
+    metrics += sorted({name for row in sample.rows for name in row.metrics} - set(metrics))
+    shown = metric if metric in metrics else next(iter(metrics), None)
+    pointer, _ = browser.pointer(model)
+    been_live = {change.version for change in pointer.history if change.kind in _MADE_LIVE}
+
+    def draw(measure: Measure, wording: Wording) -> Chart | None:
+        return draw_chart(sample.rows, measure, wording, been_live | {pointer.version})
+
     return show_page(
         request,
         "charts.html",
         model=model,
         metrics=metrics,
         metric=shown,
-        metric_chart=draw_chart(sample.rows, lambda row: row.metrics.get(shown or ""), as_figure),
-        size_chart=draw_chart(sample.rows, lambda row: row.size_bytes, as_bytes),
+        metric_chart=draw(lambda row: row.metrics.get(shown or ""), as_figure),
+        size_chart=draw(lambda row: row.size_bytes, as_bytes),
         sample=sample,
-        live=browser.pointer(model)[0].version,
+        live=pointer.version,
     )
+
+
+def _runs(
+    request: Request, session: SessionDep, versions: Mapping[str, Sequence[VersionRow]]
+) -> Mapping[str, ModelRuns]:
+    """What Airflow knows of models, as far as who asks may know it."""
+    publishers = {model: {*PUBLISHING_DAGS.read(), *releasing_dags(rows)} for model, rows in versions.items()}
+    return find_model_runs(session, publishers, functools.partial(may_read, request))
 
 
 def _rows(browser: Reached[Browser]) -> tuple[tuple[ModelRow, ...], str]:
@@ -119,20 +191,21 @@ def _rows(browser: Reached[Browser]) -> tuple[tuple[ModelRow, ...], str]:
     return tuple(map(undescribed_row, list_models())), f"What is published cannot be read: {problem}"
 
 
-def _definition_problem(model: ModelName, *, published: bool) -> str:
-    """Why a model's definition cannot be used; empty if it can, or if there is none of what is published.
+def _definition(model: ModelName, *, published: bool) -> tuple[FoundModel, str]:
+    """What a model's definition says, and why it cannot be used, if so; nothing of one that is gone.
 
     Raises:
         UnknownModel: Nobody defines the model, and nothing of it is published.
     """
+    nothing = FoundModel(name=model, module="")
     try:
-        find_model(model)
+        return find_model(model), ""
     except InvalidDefinition as err:
-        return str(err)
+        return nothing, str(err)
     except UnknownModel:
         if not published:
             raise
-    return ""
+    return nothing, ""
 
 
 def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:
@@ -147,7 +220,7 @@ def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:
 
 def _trend(model: ModelRow) -> tuple[str, Chart] | None:
     """The metric that stands for a model, and its course over the last versions."""
-    name = headline_metric(model.recent)
+    name = headline_metric(model.recent, model.metrics)
     if name is None:
         return None
 
@@ -158,7 +231,7 @@ def _trend(model: ModelRow) -> tuple[str, Chart] | None:
     return None if chart is None else (name, chart)
 
 
-def _sizes(counts: Reached[CatalogueCounts], models: tuple[ModelRow, ...]) -> tuple[dict[str, str], str]:
+def _sizes(counts: Reached[CatalogueCounts], models: Sequence[ModelRow]) -> tuple[dict[str, str], str]:
     """How many checkpoints there are of each model, worded; or why nobody can tell."""
     count = counts.found
     if count is None:

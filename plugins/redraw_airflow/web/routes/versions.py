@@ -2,19 +2,21 @@
 
 # No postponed annotations: FastAPI reads them as they stand here.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from redraw.errors import InvalidRecord, VersionNotFound
+from redraw.definition.registry import find_model
+from redraw.errors import InvalidDefinition, InvalidRecord, UnknownModel, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
-from redraw.publish.version_rows import row_of
+from redraw.publish.version_rows import ordered_metrics, row_of
 from redraw.records import Check, LivePointer, Release
 from redraw.records.files import ListedFile
+from redraw.storage.opening import in_parallel
 from redraw_airflow.urls import comparison_place, folder_url, object_url, run_place, version_place
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.server.buckets import BrowserDep
@@ -22,6 +24,7 @@ from redraw_airflow.web.views.attachments import Kept, read_kept
 from redraw_airflow.web.views.graph_parts import read_graphs
 from redraw_airflow.web.views.latency_rows import read_latency
 from redraw_airflow.web.views.ledger_rows import LedgerRow, find_rows, read_ledger
+from redraw_airflow.web.views.metric_changes import MetricRow, compare_metrics
 from redraw_airflow.web.views.pagination import RowPage
 from redraw_airflow.web.views.signature_changes import compare_signatures
 from redraw_airflow.web.views.version_choice import VersionChoice, offer_versions, version_labels
@@ -104,9 +107,10 @@ def show_version(
     checks: Annotated[CheckFilter, Depends()],
     against: int | None = None,
 ) -> Response:
-    """A version's page."""
-    pointer, problem = browser.pointer(release.model)
+    """A version's page: each object that it shows is read once, all at the same time."""
+    (pointer, problem), files, graphs, ledger, latency = _read_parts(browser, release)
     choice = offer_versions(browser, pointer, release, against)
+    other, unreadable = _other(browser, release, choice.other)
     return show_page(
         request,
         "version.html",
@@ -114,12 +118,16 @@ def show_version(
         problem=problem,
         checks=checks.find(release.report.checks),
         check_filter=checks,
-        files=_files(browser, release),
-        graphs=read_kept(browser, release, "graphs.json", read_graphs),
-        ledger=_ledger(browser, release, LedgerQuery()),
+        files=files,
+        graphs=graphs,
+        ledger=ledger,
         query=LedgerQuery(),
-        latency=read_kept(browser, release, "latency.json", read_latency),
-        signatures=_signatures(browser, release, choice.other),
+        latency=latency,
+        metrics=_metrics(release, other),
+        compared=None if other is None else other.version,
+        signatures=Kept(
+            content=compare_signatures(release.signatures, (other or release).signatures), problem=unreadable
+        ),
     )
 
 
@@ -164,6 +172,7 @@ def _facts(release: Release, pointer: LivePointer, choice: VersionChoice) -> Map
         "release": release,
         "pointer": pointer,
         "labels": version_labels(pointer, row_of(release)),
+        "row": row_of(release),
         "history": [change for change in pointer.history if change.version == release.version][::-1],
         "choice": choice,
         "dag_run": run_place(dag, run) if dag and run else "",
@@ -192,12 +201,34 @@ def _files(browser: Browser, release: Release) -> Kept[Sequence[tuple[ListedFile
     )
 
 
-def _signatures(browser: Browser, release: Release, other: int | None) -> Kept[Sequence[Any]]:
-    """The signatures next to those of the other version, or to themselves if that cannot be read."""
-    there, problem = release, ""
-    if other is not None:
-        try:
-            there = browser.release(release.model, other)
-        except InvalidRecord as err:
-            problem = str(err)
-    return Kept(content=compare_signatures(release.signatures, there.signatures), problem=problem)
+def _read_parts(browser: Browser, release: Release) -> list[Any]:
+    """The pointer, and what is kept of a version: the files, the graphs, the ledger and the latency."""
+    parts: Sequence[Callable[[], Any]] = (
+        lambda: browser.pointer(release.model),
+        lambda: _files(browser, release),
+        lambda: read_kept(browser, release, "graphs.json", read_graphs),
+        lambda: _ledger(browser, release, LedgerQuery()),
+        lambda: read_kept(browser, release, "latency.json", read_latency),
+        # Kept for a moment, for those who ask next.
+        lambda: browser.numbers(release.model),
+    )
+    return list(in_parallel(lambda part: part(), parts))[:-1]
+
+
+def _other(browser: Browser, release: Release, version: int | None) -> tuple[Release | None, str]:
+    """The version that another is compared with, or why it cannot be read."""
+    try:
+        return (None if version is None else browser.release(release.model, version)), ""
+    except InvalidRecord as err:
+        return None, str(err)
+
+
+def _metrics(release: Release, other: Release | None) -> Sequence[MetricRow]:
+    """The version's metrics next to the other's, the one that stands for the model first."""
+    try:
+        bounded = find_model(release.model).metrics
+    except (InvalidDefinition, UnknownModel):
+        bounded = ()
+    order = ordered_metrics([row_of(release)], bounded)
+    rows = compare_metrics(release.checkpoint, (other or release).checkpoint)
+    return sorted(rows, key=lambda row: order.index(row.name) if row.name in order else len(order))

@@ -7,6 +7,7 @@ or starts something has to come from one of these pages.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
@@ -14,7 +15,9 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from redraw.errors import InvalidSetting
+from redraw.errors import InvalidName, InvalidSetting
+from redraw.names import ModelName
+from redraw.publish.browse import ModelRow, VersionRow
 from redraw_airflow.settings import PUBLISHING_DAGS, TRY_IT
 from redraw_airflow.web.compat import (
     DagAccessEntity,
@@ -23,6 +26,7 @@ from redraw_airflow.web.compat import (
     is_allowed,
     requires_access_dag,
 )
+from redraw_airflow.web.server.buckets import model_browser
 
 __all__ = [
     "SameSiteOnly",
@@ -30,38 +34,98 @@ __all__ = [
     "keep_user",
     "may_clear",
     "may_publish",
+    "may_read",
     "may_run",
     "offers_trials",
-    "publishing_dag",
+    "readable_models",
     "reading_user",
+    "releasing_dags",
     "run_reading_user",
 ]
 
 _logger = logging.getLogger(__name__)
 
+# Versions whose records say which DAGs publish a model.
+_RECENT = 20
 # By the DAG in the address: its runs' tabs show what its tasks have left.
 run_reading_user = requires_access_dag("GET", DagAccessEntity.XCOM)
 
 
-def reading_user(user: GetUserDep) -> None:
-    """Demand the right to read a DAG that publishes; a dependency of a route.
+def releasing_dags(rows: Iterable[VersionRow]) -> frozenset[str]:
+    """The DAGs whose runs published versions, by their release records."""
+    runs = (row.dag_run.partition("/") for row in rows if row.dag_run)
+    return frozenset(dag_id for dag_id, _, run_id in runs if run_id)
+
+
+def reading_user(request: Request, user: GetUserDep) -> None:
+    """Demand the right to read a DAG that publishes the model of the address; a dependency of a route.
+
+    The list of models, which is of none, shows those that the user may read.
 
     Raises:
         HTTPException: 401 without a user, 403 without the right.
     """
-    _demand(any(is_allowed(user, "GET", dag_id) for dag_id in PUBLISHING_DAGS.read()), "read")
+    model = request.path_params.get("model")
+    if model is not None:
+        _demand(any(is_allowed(user, "GET", dag_id) for dag_id in _publishing_dags(model)), "read")
 
 
-def acting_user(user: GetUserDep) -> None:
-    """Demand the right to start a DAG that publishes; raises as `reading_user`."""
-    dag_ids = PUBLISHING_DAGS.read()
+def acting_user(request: Request, user: GetUserDep) -> None:
+    """Demand the right to start a DAG that publishes the model; raises as `reading_user`."""
+    dag_ids = _publishing_dags(request.path_params["model"])
     _demand(any(is_allowed(user, "POST", dag_id, DagAccessEntity.RUN) for dag_id in dag_ids), "start")
+
+
+def _publishing_dags(model: str) -> Iterator[str]:
+    """Those of the setting; then, only if somebody goes on asking, those that have published the model."""
+    yield from PUBLISHING_DAGS.read()
+    try:
+        yield from releasing_dags(model_browser().versions(ModelName(model), limit=_RECENT).rows)
+    except InvalidName:
+        return
 
 
 def _demand(allowed: bool, what: str) -> None:
     if not allowed:
         dag_ids = ", ".join(PUBLISHING_DAGS.read())
-        raise HTTPException(403, f"expected the right to {what} one of the DAGs {dag_ids}, found none.")
+        raise HTTPException(
+            403,
+            f"expected the right to {what} one of the DAGs {dag_ids}, or one that has published the model,"
+            " found none.",
+        )
+
+
+def readable_models(
+    request: Request, models: Sequence[ModelRow], left: Callable[[str], Collection[str]]
+) -> tuple[ModelRow, ...]:
+    """The models of a list that who asks may read.
+
+    Args:
+        request: What is answered.
+        models: All that there are.
+        left: The DAGs that did something with a model: they count for a model without versions.
+
+    Raises:
+        HTTPException: 403: there are models, and they may read none.
+    """
+    if any(may_read(request, dag_id) for dag_id in PUBLISHING_DAGS.read()):
+        return tuple(models)
+    found = tuple(
+        model
+        for model in models
+        if any(
+            may_read(request, dag_id)
+            for dag_id in (releasing_dags(model.recent) if model.versions else left(model.name))
+        )
+    )
+    _demand(bool(found), "read")
+    return found
+
+
+def may_read(request: Request, dag_id: str) -> bool:
+    """Whether who asks may read a DAG."""
+    user = getattr(request.state, "redraw_user", None)
+    return user is not None and is_allowed(user, "GET", dag_id)
 
 
 def keep_user(request: Request, user: GetUserDep) -> None:
@@ -87,14 +151,8 @@ def may_clear(request: Request, dag_id: str) -> bool:
 
 
 def may_publish(request: Request) -> bool:
-    """Whether who asks may start one of the DAGs that publish."""
-    return any(may_run(request, dag_id) for dag_id in PUBLISHING_DAGS.read())
-
-
-def publishing_dag() -> str:
-    """The DAG that a page names for a first publication: the first that exists, or else is configured."""
-    dag_ids = PUBLISHING_DAGS.read()
-    return next(filter(dag_exists, dag_ids), dag_ids[0])
+    """Whether who asks may start one of the DAGs that publish the model of the address."""
+    return any(may_run(request, dag_id) for dag_id in _publishing_dags(request.path_params["model"]))
 
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}

@@ -142,6 +142,7 @@
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = way.textContent;
+    button.className = way.classList.contains("main") ? "main" : "";
     button.setAttribute("aria-haspopup", "dialog");
     button.addEventListener("click", () => dialog.showModal());
     way.replaceWith(button);

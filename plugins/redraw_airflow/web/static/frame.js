@@ -11,7 +11,25 @@
     const kept = window.localStorage.getItem("theme");
     return kept === "dark" || (kept !== "light" && window.matchMedia("(prefers-color-scheme: dark)").matches);
   }
-  const follow = () => document.documentElement.classList.toggle("dark", isDark());
+  // Airflow's own colours and typeface, where it has them under these names; else the style sheet's.
+  const TOKENS = {
+    paper: "bg", card: "bg-subtle", raised: "bg-muted", edge: "border", "edge-strong": "border-emphasized",
+    ink: "fg", quiet: "fg-muted", brand: "brand-solid", "on-brand": "brand-contrast", focus: "brand-focus-ring",
+  };
+  function take() {
+    const theirs = window.getComputedStyle(outer.documentElement);
+    const own = document.documentElement.style;
+    for (const [name, token] of Object.entries(TOKENS)) {
+      const value = theirs.getPropertyValue(`--chakra-colors-${token}`).trim();
+      if (value) own.setProperty(`--${name}`, value);
+      else own.removeProperty(`--${name}`);
+    }
+    own.setProperty("--type", theirs.getPropertyValue("--chakra-fonts-body").trim() || "Inter");
+  }
+  function follow() {
+    document.documentElement.classList.toggle("dark", isDark());
+    if (outer) take();
+  }
   follow();
   if (outer) {
     new MutationObserver(follow).observe(outer.documentElement, { attributeFilter: ["class"] });

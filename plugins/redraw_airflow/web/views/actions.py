@@ -16,7 +16,7 @@ from redraw.errors import InvalidSetting
 from redraw.publish.bucket.layout import trained_before
 from redraw.records import LivePointer, Release
 from redraw.settings import Setting
-from redraw_airflow.settings import MARK_DAG, PRUNE_DAG, REEXPORT_DAG, ROLL_BACK_DAG
+from redraw_airflow.settings import MARK_DAG, PRUNE_DAG, PUBLISHING_DAGS, REEXPORT_DAG, ROLL_BACK_DAG
 
 __all__ = ["Action", "Field", "configured_dag", "possible_actions"]
 
@@ -58,6 +58,8 @@ class Action:
         grave: Whether it changes what servers load, or removes something.
         cleared: Of a run that is resumed instead of a new one: what Airflow is asked to clear.
         watched: Whether the page waits for the end of the run; otherwise it only leads to it.
+        menu: Whether its button is in the menu at the end.
+        main: Whether it is what most people come for.
     """
 
     name: str
@@ -71,10 +73,17 @@ class Action:
     grave: bool = False
     cleared: Mapping[str, Any] | None = None
     watched: bool = True
+    menu: bool = False
+    main: bool = False
 
 
 def possible_actions(
-    model: str, version: int | None, pointer: LivePointer, release: Release | None = None
+    model: str,
+    version: int | None,
+    pointer: LivePointer,
+    release: Release | None = None,
+    *,
+    trains: bool = True,
 ) -> tuple[Action, ...]:
     """What there is to do; the page asks who may do it.
 
@@ -83,12 +92,15 @@ def possible_actions(
         version: The version that the page is about; None for the model's own page.
         pointer: The model's live pointer.
         release: The version's record, where the page has it.
+        trains: Whether the definition can be trained.
 
     Returns:
-        The actions, in the order of their buttons; none for a version that is pruned.
+        The actions, in the order of their buttons; none for a version that is pruned. Of several with one
+        name, by different DAGs, the first that the user may do counts.
     """
     if version is None:
-        return tuple(filter(_is_configured, _of_model(model, pointer)))
+        training = _training(model) if trains else ()
+        return tuple(filter(_is_configured, (*training, *_of_model(model, pointer))))
     gone = version in pointer.pruning or (release is not None and release.pruned is not None)
     return () if gone else tuple(filter(_is_configured, _of_version(model, version, pointer, release)))
 
@@ -104,6 +116,24 @@ def configured_dag(setting: Setting[str]) -> str:
     except InvalidSetting as err:
         _logger.warning("an action is not offered: %s", err)
         return ""
+
+
+def _training(model: str) -> Iterator[Action]:
+    for dag in PUBLISHING_DAGS.read():
+        yield Action(
+            name="train",
+            button="Train",
+            effect="The model is trained, exported, validated and published, as the form of the DAG has it"
+            " unless it is changed there.",
+            dag=dag,
+            task="push",
+            conf={"model": model},
+            fields=(
+                Field(name="steps", label="Steps; as the definition says if empty", kind="integer", least=1),
+            ),
+            watched=False,
+            main=True,
+        )
 
 
 def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
@@ -122,6 +152,7 @@ def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
             Field(name="apply", label="Remove them, and do not only list them", kind="boolean"),
         ),
         grave=True,
+        menu=True,
     )
 
 

@@ -50,7 +50,7 @@ def read_kept(browser: Browser, release: Release, name: str, read: Callable[[byt
         What it says; nothing where the version was published without it.
     """
     try:
-        content = browser.attachment(release.model, release.version, name, PARSED_BYTES)
+        content = browser.attachment(release, name, PARSED_BYTES)
         return Kept() if content is None else Kept(content=read(content))
     except (InvalidRecord, ObjectConflict) as err:
         return Kept(problem=str(err))

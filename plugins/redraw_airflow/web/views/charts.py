@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from redraw.publish.version_rows import VersionRow
 
-__all__ = ["Chart", "Point", "Tick", "draw_chart", "draw_scale", "draw_sparkline"]
+__all__ = ["Chart", "Measure", "Point", "Tick", "Wording", "draw_chart", "draw_scale", "draw_sparkline"]
 
 _WIDTH, _HEIGHT = 480.0, 200.0
 # At the top there is room for the figure of the version that is pointed at.
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 16.0, 28.0, 28.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80.0, 16.0, 28.0, 28.0
 _TICKS = 4
 _DIGITS = range(4, 12)
 # Beyond it the differences of two figures would overflow. No NaN is smaller than it, either.
@@ -34,6 +34,7 @@ class Point:
     y: float
     value: str
     row: VersionRow
+    been_live: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Chart:
         right: Where they end.
         ticks: The lines across.
         path: The line through the points, as SVG has paths.
+        live_path: The same through those that are or were live; empty if fewer than two are.
         points: The versions.
         strip: How wide each point's part of the chart is, in which the pointer means it.
         lowest: The lowest figure, worded.
@@ -67,6 +69,7 @@ class Chart:
     right: float = _WIDTH - _RIGHT
     ticks: tuple[Tick, ...] = ()
     path: str
+    live_path: str = ""
     points: tuple[Point, ...]
     strip: float = 0.0
     lowest: str
@@ -84,13 +87,19 @@ class Wording(Protocol):
         ...
 
 
-def draw_chart(rows: Sequence[VersionRow], measure: Measure, wording: Wording) -> Chart | None:
+def draw_chart(
+    rows: Sequence[VersionRow],
+    measure: Measure,
+    wording: Wording,
+    been_live: Collection[int | None] = (),
+) -> Chart | None:
     """Lay out a chart.
 
     Args:
         rows: Versions, the newest weights first.
         measure: The figure of a version; one without, or with one that is not finite, is left out.
         wording: A figure as people read it.
+        been_live: The versions that are or were live.
 
     Returns:
         The chart; None where no version has the figure.
@@ -102,14 +111,16 @@ def draw_chart(rows: Sequence[VersionRow], measure: Measure, wording: Wording) -
     ticks = _round_steps(min(values), max(values))
     tell = _telling_apart(ticks, wording)
     places = _places(values, (_LEFT, _WIDTH - _RIGHT), (_HEIGHT - _BOTTOM, _TOP), (ticks[0], ticks[-1]))
+    lived = [place for (row, _), place in zip(known, places, strict=True) if row.version in been_live]
     return Chart(
+        live_path=_path(lived) if len(lived) > 1 else "",
         ticks=tuple(
             Tick(y, tell(tick)) for tick, y in zip(ticks, _heights(ticks, ticks[0], ticks[-1]), strict=True)
         ),
         path=_path(places),
         strip=round((_WIDTH - _LEFT - _RIGHT) / max(len(known) - 1, 1), 2),
         points=tuple(
-            Point(x=x, y=y, value=tell(value), row=row)
+            Point(x=x, y=y, value=tell(value), row=row, been_live=row.version in been_live)
             for (row, value), (x, y) in zip(known, places, strict=True)
         ),
         lowest=wording(min(values)),
@@ -201,7 +212,12 @@ def _round_steps(lowest: float, highest: float) -> list[float]:
     size = max(abs(lowest), abs(highest))
     if highest - lowest <= _LEAST_SHARE * size:
         margin = max(size / 10, _LEAST_MARGIN)
-        lowest, highest = lowest - margin, highest + margin
+        # A share ends at 1, and nothing that is counted begins below 0.
+        below, above = lowest - margin, highest + margin
+        lowest, highest = (
+            max(below, 0.0) if lowest >= 0 else below,
+            min(above, 1.0) if highest <= 1 else above,
+        )
     rough = (highest - lowest) / _TICKS
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)

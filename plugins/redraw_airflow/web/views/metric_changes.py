@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
 
+from redraw.publish.version_rows import falls
 from redraw.records import Checkpoint
 
 __all__ = ["MetricRow", "compare_metrics"]
@@ -50,13 +50,7 @@ def compare_metrics(here: Checkpoint, there: Checkpoint) -> tuple[MetricRow, ...
             name=name,
             here=here.metrics.get(name),
             there=there.metrics.get(name),
-            lower_is_better=_falls(name, lower),
+            lower_is_better=falls(name, lower),
         )
         for name in sorted(here.metrics.keys() | there.metrics.keys())
     )
-
-
-def _falls(name: str, lower: Set[str]) -> bool:
-    """Whether less of a metric is better: of an average of one that is known to, and of every loss."""
-    plain = name.removeprefix("average_")
-    return plain in lower or plain.endswith("loss")

@@ -29,6 +29,7 @@ from redraw_airflow.operators.watching import PROGRESS_KEY
 from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
 
 __all__ = [
+    "RECORD_KEYS",
     "TaskPlace",
     "TaskRecord",
     "find_conf",
@@ -55,7 +56,7 @@ _KINDS: Mapping[str, type[Record]] = {
 }
 # Where a task leaves its record: what it returns, or, if it failed, what it found till then.
 _RETURNED = "return_value"
-_KEYS = ("summary", _RETURNED, "report")
+RECORD_KEYS = ("summary", _RETURNED, "report")
 # A run of thousands of mapped tasks is not read as a whole.
 _BOUND = 500
 # Characters of JSON: as large as any record may be.
@@ -112,7 +113,7 @@ def find_records(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
     """
     found: dict[tuple[str, int], TaskRecord] = {}
     summed_up = False
-    for row in _rows(session, place, _KEYS):
+    for row in _rows(session, place, RECORD_KEYS):
         record = _read(row)
         if record is None or (summed_up and row.key == "report"):
             continue

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redraw.definition import GraphFunctionDefinition, RecordedDefinition
+from redraw.definition import ConfiguredDefinition, GraphFunctionDefinition, RecordedDefinition
 from redraw.records import Check
 from redraw.validate.subject.requests import Request, generate_request
 
@@ -113,6 +113,11 @@ class Standard:
     def is_recorded(self) -> bool:
         """Whether the definition names a graph that training recorded."""
         return isinstance(self.definition, RecordedDefinition)
+
+    @property
+    def has_original(self) -> bool:
+        """Whether something untouched can be asked: a recorded graph, or a file that Keras itself loads."""
+        return isinstance(self.definition, RecordedDefinition | ConfiguredDefinition)
 
     @cached_property
     def drawn_layers(self) -> Model:

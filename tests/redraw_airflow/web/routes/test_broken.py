@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from redraw_airflow.web.app import create_app
 from redraw_airflow.web.routes import models
 from redraw_airflow.web.server import access
 from redraw_airflow.web.server.access import keep_user, reading_user
+from redraw_airflow.web.views.model_runs import ModelRuns
 
 GOOD = '"""A good one."""\nfrom redraw.definition import ModelDefinition\n'
 BROKEN = {
@@ -41,8 +43,9 @@ def client(packages: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClie
     """The pages for a user who may look; Airflow's database is left out."""
     monkeypatch.setattr(access, "may_run", lambda *_: False)
     monkeypatch.setitem(pages._TEMPLATES.globals, "may_run", lambda *_: False)
-    monkeypatch.setitem(pages._TEMPLATES.globals, "publishing_dag", lambda: "retrain_and_export")
-    monkeypatch.setattr(models, "find_last_runs", lambda *_: {})
+    monkeypatch.setattr(access, "may_read", lambda *_: True)
+    monkeypatch.setattr(models, "dag_exists", lambda _: True)
+    monkeypatch.setattr(models, "find_model_runs", lambda *_: defaultdict(ModelRuns))
     app = create_app()
     app.dependency_overrides = dict.fromkeys((reading_user, keep_user, _get_session), lambda: None)
     with TestClient(app) as client:

@@ -14,7 +14,7 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from fastapi import Request
 
 from redraw.records import LivePointer, Pruned
-from redraw_airflow.dags.forms import mark_form, prune_form, reexport_form, roll_back_form
+from redraw_airflow.dags.forms import mark_form, prune_form, reexport_form, retrain_form, roll_back_form
 from redraw_airflow.urls import MOUNT
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.server import access
@@ -28,6 +28,7 @@ FORMS = {
     "mark_version": mark_form,
     "prune_versions": prune_form,
     "reexport_checkpoints": reexport_form,
+    "retrain_and_export": retrain_form,
     "roll_back_model": roll_back_form,
 }
 
@@ -43,10 +44,10 @@ def names(*arguments: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("version", "standing", "expected"),
     [
-        (None, pointer(None), ["prune"]),
-        (None, pointer(NEWER, OLDER), ["roll-back", "prune"]),
-        (None, pointer(NEWER, OLDER, pruning=(OLDER,)), ["prune"]),
-        (None, pointer(OLDER, NEWER, rejected={str(NEWER): "ada: wrong"}), ["prune"]),
+        (None, pointer(None), ["train", "prune"]),
+        (None, pointer(NEWER, OLDER), ["train", "roll-back", "prune"]),
+        (None, pointer(NEWER, OLDER, pruning=(OLDER,)), ["train", "prune"]),
+        (None, pointer(OLDER, NEWER, rejected={str(NEWER): "ada: wrong"}), ["train", "prune"]),
         (VERSION, pointer(None), ["make-live", "pin"]),
         (VERSION, pointer(VERSION), ["pin"]),
         (VERSION, pointer(VERSION, OLDER), ["roll-back", "pin"]),
@@ -87,13 +88,13 @@ def test_make_live_of_a_rejected_version_says_so_and_hands_the_reason_over() -> 
 
 
 def test_roll_back_means_the_version_that_the_dialog_names_whatever_others_do_meanwhile() -> None:
-    action = possible_actions("mnist", None, pointer(NEWER, OLDER))[0]
+    action = possible_actions("mnist", None, pointer(NEWER, OLDER), trains=False)[0]
 
     assert f"from {NEWER} to {OLDER}" in action.effect
     assert action.conf == {"model": "mnist", "version": OLDER}
     assert action.reasons == ("reason", "allow_older")
     # After a roll-back the version before is a newer one.
-    assert possible_actions("mnist", None, pointer(OLDER, NEWER))[0].reasons == ("reason",)
+    assert possible_actions("mnist", None, pointer(OLDER, NEWER), trains=False)[0].reasons == ("reason",)
 
 
 def test_export_again_asks_for_the_day_that_the_checkpoint_was_trained_on() -> None:
@@ -165,7 +166,7 @@ def test_actions_of_a_hostile_name_are_escaped_and_reach_the_script_whole(reques
 
     assert "<script>alert" not in page
     confs = [json.loads(html.unescape(found)) for found in re.findall(r'data-conf="([^"]*)"', page)]
-    assert [conf["model"] for conf in confs] == [hostile, hostile]
+    assert [conf["model"] for conf in confs] == [hostile, hostile, hostile]
 
 
 def test_actions_without_a_script_lead_to_their_dags(request_of: Any) -> None:
@@ -182,11 +183,16 @@ def test_actions_without_a_script_lead_to_their_dags(request_of: Any) -> None:
 def test_actions_start_the_dags_that_are_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDRAW_ROLL_BACK_DAG", "our_roll_back")
     monkeypatch.setenv("REDRAW_PRUNE_DAG", "no id of a DAG")
+    monkeypatch.setenv("REDRAW_PUBLISHING_DAGS", "our_first,our_second")
 
     actions = possible_actions("mnist", None, pointer(NEWER, OLDER))
 
     # The one whose setting is wrong is missing, and the other one is there all the same.
-    assert [(action.name, action.dag) for action in actions] == [("roll-back", "our_roll_back")]
+    assert [(action.name, action.dag) for action in actions] == [
+        ("train", "our_first"),
+        ("train", "our_second"),
+        ("roll-back", "our_roll_back"),
+    ]
 
 
 def test_action_of_a_dag_that_this_airflow_has_not_is_not_offered(pages: Pages) -> None:

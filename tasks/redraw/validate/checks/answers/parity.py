@@ -60,8 +60,8 @@ def check_held_out_examples(subject: Subject) -> Check:
 
 def _other_witness(subject: Subject) -> str:
     """What else than made-up requests was compared, of a definition without data; empty for nothing."""
-    if subject.standard.is_recorded:
-        return "a recording comes without data; recorded-answers asks the recorded graph itself"
+    if subject.standard.has_original:
+        return "it comes without data; recorded-answers asks the untouched original itself"
     if subject.outside.uri:
         return "the definition only exports; reference-answers compares it with an outside reference"
     if subject.definition.signatures.keys() <= subject.standard.own_examples.keys():

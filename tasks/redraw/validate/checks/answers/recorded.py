@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from redraw.definition import RecordedDefinition
+from redraw.checkpoint.catalogue.store import fetch_checkpoint
+from redraw.definition import ConfiguredDefinition, ModelDefinition, RecordedDefinition
 from redraw.errors import CheckpointMismatch
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
 from redraw.validate.checks.answers.parity import find_differences, largest_error
 from redraw.validate.checks.behaviour.declared import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
-from redraw.validate.subject.requests import Request, cast_request, take_rows
+from redraw.validate.subject.requests import Request, cast_request, generate_request, take_rows
 
 if TYPE_CHECKING:
-    from redraw.validate.subject.reference import Reference
     from redraw.validate.subject.subject import Subject
 
 __all__ = ["ROWS", "check_recorded_answers", "compare_answers"]
@@ -26,14 +26,23 @@ ROWS = 200
 _BATCH = 32
 
 
+class Answering(Protocol):
+    """What answers the definition's requests: signature and inputs to outputs by name."""
+
+    def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Output name to answers."""
+        ...
+
+
 def check_recorded_answers(subject: Subject) -> Check:
-    """Compare 200 rows, asked alone, in batches and at once, with the recorded graph: `recorded-answers`."""
+    """Compare 200 rows, asked alone, in batches and at once, with the untouched original: `recorded-answers`.
+
+    The original is the recorded graph, or the file that Keras itself loads.
+    """
     definition = subject.definition
-    if not isinstance(definition, RecordedDefinition):
-        raise CannotRun("the definition names no recording", "Leave the check out.")
     requests = {
-        name: cast_request(examples.inputs, definition.signatures[name].inputs)
-        for name, examples in definition.generate_examples(ROWS).items()
+        name: request
+        for name, request in _generated(definition).items()
         if not declared_kinds(subject).get(name)
     }
     if not requests:
@@ -41,35 +50,60 @@ def check_recorded_answers(subject: Subject) -> Check:
             "every signature is declared to answer another thing each time (stateful_ops)",
             "Compare some answers by hand, then waive it: --waive recorded-answers=REASON.",
         )
-    problems, how, most = list[str](), "the recorded graph", 0.0
+    problems, original, most = list[str](), "the original", 0.0
     try:
-        reference, how = subject.reference
+        reference, original = _original(subject)
         problems, most = compare_answers(reference, subject.served.answer, requests, definition.tolerance)
     except (CheckpointMismatch, ServingFailure) as err:
         problems.append(str(err))
-    redrawn = definition.redrawn
     return conclude(
         "recorded-answers",
         looked_at=f"{ROWS} generated rows of {', '.join(sorted(requests))}, asked alone, in batches of"
-        f" {_BATCH}, at once; and {redrawn.graph.where}, untouched ({redrawn.recorded} operations), {how}",
+        f" {_BATCH}, at once; and {original}",
         expected=f"the same answers, floats within {definition.tolerance:g}",
-        found=f"the same; floats differ by {most:.3g} at most; in the recording's place:"
-        f" {_replaced(redrawn.counts)}",
+        found=f"the same; floats differ by {most:.3g} at most{_replaced(definition)}",
         problems=problems,
         advice="See what was replaced, and by which evidence (redraw draft); choose other inputs, outputs or"
         " constants, or write the model as a definition.",
     )
 
 
-def _replaced(counts: Mapping[str, int]) -> str:
-    return (
-        ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-        or "nothing had to be replaced"
-    )
+def _generated(definition: ModelDefinition) -> dict[str, Request]:
+    """Signature name to a request of `ROWS` made-up rows."""
+    signatures = definition.signatures
+    if isinstance(definition, RecordedDefinition):
+        made = definition.generate_examples(ROWS)
+        return {name: cast_request(made[name].inputs, signatures[name].inputs) for name in made}
+    if isinstance(definition, ConfiguredDefinition):
+        return {name: generate_request(one.inputs, ROWS) for name, one in signatures.items()}
+    raise CannotRun("the definition names no recording", "Leave the check out.")
+
+
+def _original(subject: Subject) -> tuple[Answering, str]:
+    """What is compared with, and what it is in words."""
+    definition = subject.definition
+    if isinstance(definition, RecordedDefinition):
+        reference, how = subject.reference
+        redrawn = definition.redrawn
+        return reference, f"{redrawn.graph.where}, untouched ({redrawn.recorded} operations), {how}"
+    # Imports Keras, for which a recording need not wait.
+    from redraw.validate.subject.recording.keras_file import KerasFile
+
+    if not isinstance(definition, ConfiguredDefinition):
+        raise CannotRun("the definition names no recording", "Leave the check out.")
+    path, _ = fetch_checkpoint(subject.checkpoint, subject.scratch / "original")
+    return KerasFile(definition, path), f"{path.name} as Keras itself loads it"
+
+
+def _replaced(definition: ModelDefinition) -> str:
+    if not isinstance(definition, RecordedDefinition):
+        return ""
+    done = ", ".join(f"{count} {what}" for what, count in definition.redrawn.counts.items() if count)
+    return f"; in the recording's place: {done or 'nothing had to be replaced'}"
 
 
 def compare_answers(
-    reference: Reference,
+    reference: Answering,
     ask: Callable[[str, Request], Mapping[str, np.ndarray]],
     requests: Mapping[str, Request],
     tolerance: float,

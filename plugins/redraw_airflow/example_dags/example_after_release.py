@@ -1,0 +1,20 @@
+"""A DAG of others that starts when a version is published: the asset's event says which."""
+
+from typing import Any
+
+from airflow.sdk import Asset, dag, task
+
+
+@dag(schedule=[Asset("redraw_releases")])
+def redraw_after_release() -> None:
+    """Say what was published."""
+
+    @task
+    def announce(triggering_asset_events: Any) -> list[str]:
+        events = triggering_asset_events[Asset("redraw_releases")]
+        return [f"{event.extra['model']} {event.extra['version']}: {event.extra['uri']}" for event in events]
+
+    announce()
+
+
+example = redraw_after_release()

@@ -1,0 +1,23 @@
+"""A chain of Redraw's functions, with a function of one's own that decides how long to train."""
+
+from airflow.sdk import Param, dag, task
+
+from redraw_airflow.taskflow import checkpoint, export, push, train, validate
+
+MODEL = "{{ params.model }}"
+
+
+@dag(schedule=None, params={"model": Param("mnist", type="string"), "steps": Param(500, type="integer")})
+def redraw_taskflow() -> None:
+    """Train, choose a checkpoint, export, validate, publish; each passes its record on."""
+
+    @task
+    def choose_steps(params: dict[str, int]) -> int:
+        return params["steps"]
+
+    run = train(model=MODEL, max_steps=choose_steps())
+    exported = export(model=MODEL, checkpoint=checkpoint(model=MODEL, training_run=run))
+    push(model=MODEL, saved_model=exported, report=validate(model=MODEL, saved_model=exported))
+
+
+example = redraw_taskflow()

@@ -1,0 +1,84 @@
+"""Which models a list shows, and in what order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redraw.publish.browse import ModelRow
+from redraw_airflow.web.views.model_runs import ModelRuns
+
+__all__ = ["ORDERS", "STATES", "ListedModel", "find_models"]
+
+# As the form offers them: value to wording.
+STATES: Mapping[str, str] = {
+    "": "all",
+    "live": "live",
+    "idle": "published, none live",
+    "unpublished": "not published",
+    "failed": "last run failed",
+    "broken": "definition broken",
+}
+ORDERS: Mapping[str, str] = {
+    "": "published first",
+    "name": "name",
+    "failure": "last failure",
+    "run": "last run",
+    "trained": "newest weights",
+    "versions": "number of versions",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedModel:
+    """A model, and what Airflow knows of it."""
+
+    row: ModelRow
+    runs: ModelRuns
+
+    @property
+    def states(self) -> frozenset[str]:
+        """Which of `STATES` it is in."""
+        row, last = self.row, self.runs.last
+        found = {
+            "live": row.live is not None,
+            "idle": row.live is None and row.versions > 0,
+            "unpublished": not row.versions,
+            "failed": self.runs.failure is not None or (last is not None and last.state == "failed"),
+            "broken": bool(row.problem or row.live_problem),
+        }
+        return frozenset(name for name, is_so in found.items() if is_so)
+
+
+_KEYS: Mapping[str, Callable[[ListedModel], Any]] = {
+    "failure": lambda model: model.runs.failure.run.started_at or "" if model.runs.failure else "",
+    "run": lambda model: model.runs.last.started_at or "" if model.runs.last else "",
+    "trained": lambda model: model.row.recent[0].trained_at if model.row.recent else "",
+    "versions": lambda model: model.row.versions,
+}
+
+
+def find_models(
+    models: Sequence[ListedModel], text: str = "", state: str = "", owner: str = "", order: str = ""
+) -> list[ListedModel]:
+    """Find and sort models.
+
+    Args:
+        models: All, those with versions first, then by name.
+        text: Words of which each has to be in the name, the summary or the owner.
+        state: One of `STATES`.
+        owner: Whose they are; empty for everybody's.
+        order: One of `ORDERS`; what is equal in it stays in the order of `models`.
+    """
+    words = text.casefold().split()
+    found = [
+        model
+        for model in models
+        if all(word in f"{model.row.name} {model.row.summary} {model.row.owner}".casefold() for word in words)
+        and (state not in STATES or not state or state in model.states)
+        and (not owner or owner == model.row.owner)
+    ]
+    if order == "name":
+        return sorted(found, key=lambda model: model.row.name)
+    return sorted(found, key=_KEYS[order], reverse=True) if order in _KEYS else found

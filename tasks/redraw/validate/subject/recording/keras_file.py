@@ -1,0 +1,83 @@
+"""A Keras file as Keras itself loads it: its own configuration, and its own way from weights to layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from redraw.checkpoint.formats.configuration import read_configuration
+from redraw.checkpoint.formats.foreign import find_files, find_foreign
+from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.definition import ConfiguredDefinition
+from redraw.errors import one_line
+from redraw.validate.outcome import CannotRun
+
+__all__ = ["KerasFile"]
+
+
+class KerasFile:
+    """As `redraw.validate.subject.reference.Reference`, of a definition that names a configuration.
+
+    Args:
+        definition: The definition: its signatures say in which order the model takes and answers.
+        path: The `.keras` or full `.h5` file.
+
+    Raises:
+        CannotRun: It is no such file, needs code that is not Keras' own, or Keras does not load it.
+        CheckpointCorrupt: It is damaged.
+    """
+
+    def __init__(self, definition: ConfiguredDefinition, path: Path) -> None:
+        self._definition = definition
+        _demand_own(path)
+        try:
+            self._model = _loaded(path, keras_2=definition.stored["keras_2"])
+        except Exception as err:  # whatever Keras raises of a file that it does not take
+            raise CannotRun(
+                f"Keras does not load {path.name} by itself: {type(err).__name__}: {one_line(err, 200)}",
+                "Name the file that holds the whole model, or a reference.",
+            ) from err
+
+    def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Output name to answers."""
+        spec = self._definition.signatures[signature]
+        asked = [tf.convert_to_tensor(inputs[name]) for name in spec.inputs]
+        answers = self._model(asked if len(asked) > 1 else asked[0], training=False)
+        return {
+            name: np.asarray(value)
+            for name, value in zip(spec.outputs, tf.nest.flatten(answers), strict=True)
+        }
+
+
+def _demand_own(path: Path) -> None:
+    """Demand a file whose model is made of Keras' own layers: others bring code, or read files."""
+    configuration = read_configuration(open_checkpoint(path))
+    if configuration is None:
+        raise CannotRun(
+            f"{path.name} has no configuration, so Keras cannot load it by itself",
+            "Name the file that holds the whole model as the checkpoint, or name a reference.",
+        )
+    foreign = [
+        *find_foreign(configuration.model, keras_2=configuration.keras_2),
+        *find_files(configuration.model),
+    ]
+    if foreign:
+        raise CannotRun(
+            f"{path.name} is not loaded: it needs {', '.join(map(repr, foreign[:5]))}, which is none of"
+            " Keras' own",
+            "Name a reference that can be loaded, or waive the check.",
+        )
+
+
+def _loaded(path: Path, *, keras_2: bool) -> Any:
+    if keras_2:
+        import tf_keras
+
+        return tf_keras.models.load_model(path, compile=False)
+    import keras
+
+    return keras.saving.load_model(path, compile=False, safe_mode=True)

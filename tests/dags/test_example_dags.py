@@ -1,0 +1,105 @@
+"""The example DAGs, as somebody would use them who copies them into their DAGs folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.paths import ROOT
+
+EXAMPLES = ROOT / "plugins" / "redraw_airflow" / "example_dags"
+# Of each file, the DAGs, with the tasks of each and what comes after them.
+DAGS = {
+    "redraw_after_release": ["announce"],
+    "redraw_branch_on_report": ["decide", "push", "tell", "validate"],
+    "redraw_each_mnist": ["approve", "checkpoint", "export", "push", "train", "validate"],
+    "redraw_each_text_classifier": ["approve", "checkpoint", "export", "push", "train", "validate"],
+    "redraw_export_on_arrival": ["arrived", "export", "newest", "push", "validate"],
+    "redraw_map_checkpoints": ["choose_checkpoints", "export", "sum_up", "validate"],
+    "redraw_map_models": [
+        "choose_models",
+        *(f"publish.{name}" for name in ("checkpoint", "export", "push", "train", "validate")),
+    ],
+    "redraw_own_saved_model": ["push", "validate"],
+    "redraw_taskflow": ["checkpoint", "choose_steps", "export", "push", "train", "validate"],
+}
+
+
+@pytest.fixture(scope="module")
+def variables(
+    gcs_server: str, new_bucket: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """An Airflow whose DAGs folder has the examples alone, for models that are small."""
+    folder = tmp_path_factory.mktemp("examples")
+    return {
+        "AIRFLOW__CORE__DAGS_FOLDER": os.fspath(EXAMPLES),
+        "REDRAW_MODELS": "sample_models",
+        "PYTHONPATH": os.pathsep.join(os.fspath(ROOT / part) for part in ("", "tasks", "plugins", "tests")),
+        "REDRAW_WORK": os.fspath(folder / "work"),
+        "REDRAW_CHECKPOINTS": os.fspath(folder / "catalogue"),
+        "REDRAW_MODEL_BUCKET": new_bucket(),
+        "STORAGE_EMULATOR_HOST": gcs_server,
+    }
+
+
+@pytest.fixture(scope="module")
+def chain(run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path_factory: Any) -> Any:
+    """A run of the TaskFlow chain."""
+    conf = json.dumps({"model": "dense_line", "steps": 8})
+    answer = tmp_path_factory.mktemp("chain") / "answer.json"
+    return run_interpreter(answer, "run_dag", "example_taskflow", "null", conf, **variables)
+
+
+def test_parse_every_example_finds_its_dags_and_no_error(
+    run_interpreter: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = {"AIRFLOW__CORE__DAGS_FOLDER": os.fspath(EXAMPLES)}
+    parsed = run_interpreter(tmp_path / "answer.json", "parse_dags", **folder)
+
+    assert parsed["import_errors"] == {}
+    tasks = {
+        name: sorted(task["__var"]["task_id"] for task in dag["tasks"])
+        for name, dag in parsed["dags"].items()
+    }
+    assert tasks == DAGS
+    assert (
+        len(list(EXAMPLES.glob("example_*.py"))) == len(DAGS) - 1
+    )  # a file with a DAG for each of two models
+
+
+def test_run_taskflow_chain_publishes_what_it_trained(chain: Any) -> None:
+    assert {name: task["state"] for name, task in chain["tasks"].items()} == dict.fromkeys(
+        DAGS["redraw_taskflow"], "success"
+    ), chain["log"][-4000:]
+    release = chain["xcoms"]["push.return_value"]
+    assert (release["model"], release["checkpoint"]["step"]) == ("dense_line", 8)
+    assert release["provenance"]["dag_run"].startswith("redraw_taskflow/")
+
+
+def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why(
+    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+) -> None:
+    exported = Path(chain["xcoms"]["export.return_value"]["uri"])
+    damaged = exported.with_name("damaged")
+    shutil.copytree(exported, damaged)
+    record = Path(f"{exported}.json")
+    if record.exists():
+        shutil.copy(record, f"{damaged}.json")
+    graph = damaged / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    conf = json.dumps({"model": "dense_line", "saved_model": os.fspath(damaged)})
+
+    run = run_interpreter(
+        tmp_path / "answer.json", "run_dag", "example_branch_on_report", "null", conf, **variables
+    )
+
+    states = {name: task["state"] for name, task in run["tasks"].items()}
+    assert states == {"validate": "failed", "decide": "success", "push": "skipped", "tell": "success"}
+    assert run["xcoms"]["tell.return_value"].startswith("not published: "), run["xcoms"]
+    assert "no report" not in run["xcoms"]["tell.return_value"]
