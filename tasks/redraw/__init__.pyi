@@ -186,6 +186,9 @@ from redraw.publish.live.set_live import (
 from redraw.publish.mirror import (
     mirror_versions as mirror_versions,
 )
+from redraw.publish.passport.passport import (
+    write_passport as write_passport,
+)
 from redraw.publish.prune.prune import (
     prune_versions as prune_versions,
 )
@@ -307,6 +310,9 @@ from redraw.records.results import (
     ModelList as ModelList,
 )
 from redraw.records.results import (
+    Passport as Passport,
+)
+from redraw.records.results import (
     Prediction as Prediction,
 )
 from redraw.records.results import (
@@ -380,6 +386,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     ModelsRequest as ModelsRequest,
+)
+from redraw.requests import (
+    PassportRequest as PassportRequest,
 )
 from redraw.requests import (
     PinRequest as PinRequest,

@@ -23,6 +23,8 @@ _TENSORFLOW = (
 # Top-level module to extra.
 _EXTRAS = {
     **dict.fromkeys(_TENSORFLOW, "tensorflow"),
+    "cyclonedx": "passport",
+    "packageurl": "passport",
     "mlxtend": "examples",
     "model_signing": "signing",
     "tf_keras": "legacy-keras",

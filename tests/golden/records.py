@@ -71,6 +71,7 @@ from redraw.records.results import (
     MirrorReport,
     ModelDescription,
     ModelList,
+    Passport,
     Prediction,
     PredictionRow,
     PrunedVersion,
@@ -426,6 +427,7 @@ RECORDS: Mapping[str, Record] = {
         MirrorReport(
             out="/mirror", models=(MirroredModel(model=MODEL, versions=(VERSION,), fetched=(VERSION,)),)
         ),
+        Passport(model=MODEL, version=VERSION, uri=RELEASE.uri, out="passport", files={"card.md": "c" * 64}),
         VerifyReport(model=MODEL, version=VERSION, uri=RELEASE.uri, checks=(CHECK,), passed=True),
         Prediction(
             model=MODEL,

@@ -23,13 +23,13 @@ from redraw.publish.bucket.layout import list_versions, read_claim, read_release
 from redraw.publish.live.pointer import read_pointer
 from redraw.publish.push.release import digest_report
 from redraw.records import ExportedModel, Record, Release
+from redraw.records.attachments import read_latency
 from redraw.records.file_list import FileList
 from redraw.runs.folder import RunFolder
 from redraw.storage.local import LocalStorage
 from redraw.uri import Uri
 from redraw.validate.subject.export_files import ExportFiles
 from redraw_airflow.web.views.graph_parts import read_graphs
-from redraw_airflow.web.views.latency_rows import read_latency
 from redraw_airflow.web.views.ledger_rows import read_ledger
 from tests.golden.records import (
     CHECKPOINT,

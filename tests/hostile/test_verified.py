@@ -21,6 +21,7 @@ from redraw.publish.bucket.layout import encode_record, release_name
 from redraw.publish.bucket.verified import digest_report
 from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
+from redraw.publish.passport.passport import write_passport
 from redraw.publish.push.push import push_model
 from redraw.publish.verify import verify_version
 from redraw.records import ExportedModel, Release, ValidationReport
@@ -29,6 +30,7 @@ from redraw.requests import (
     DifferencesRequest,
     LiveRequest,
     MirrorRequest,
+    PassportRequest,
     PredictRequest,
     PushRequest,
     VerifyRequest,
@@ -127,6 +129,9 @@ USES: dict[str, Callable[[str, Release, Path], object]] = {
     ),
     "mirror": lambda bucket, _, folder: mirror_versions(
         MirrorRequest(bucket=bucket, out=str(folder / "mirror"), model=("digits",))
+    ),
+    "passport": lambda _, release, folder: write_passport(
+        PassportRequest(uri=release.uri, out=str(folder / "passport"))
     ),
     "verify": lambda _, release, __: verify_version(VerifyRequest(uri=release.uri)),
 }

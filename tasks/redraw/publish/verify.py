@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from redraw.errors import InvalidName, RedrawError, StorageUnavailable, VerificationFailed
-from redraw.names import ModelName
+from redraw.errors import RedrawError, StorageUnavailable, VerificationFailed
 from redraw.publish.bucket.integrity import (
     demand_attachments,
     demand_content,
     demand_published,
     read_published,
 )
-from redraw.publish.bucket.layout import Claim, release_name
+from redraw.publish.bucket.layout import Claim, release_name, split_version_uri
 from redraw.publish.bucket.signing import demand_release_signed, demand_signed
 from redraw.publish.bucket.verified import configured_key, demand_consistent, demand_report
 from redraw.records import Check, Release
@@ -20,7 +19,6 @@ from redraw.records.results import VerifyReport
 from redraw.requests import VerifyRequest
 from redraw.settings import VERIFY_KEY
 from redraw.storage.opening import Storage, open_storage
-from redraw.uri import BucketUri, Uri
 
 __all__ = ["verify_version"]
 
@@ -39,7 +37,7 @@ def verify_version(request: VerifyRequest) -> VerifyReport:
         VersionNotFound: There is no such version.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
-    bucket, model, version = _parts(request.uri)
+    bucket, model, version = split_version_uri(request.uri)
     storage = open_storage(bucket)
     release, claim = read_published(storage, model, version)
     checks = tuple(_checks(storage, release, claim, request.public_key))
@@ -48,13 +46,6 @@ def verify_version(request: VerifyRequest) -> VerifyReport:
         found = "; ".join(f"{check.name}: {check.found}" for check in failed)
         raise VerificationFailed(f"{release.uri}: {len(failed)} of {len(checks)} checks failed. {found}")
     return VerifyReport(model=model, version=version, uri=release.uri, checks=checks, passed=True)
-
-
-def _parts(uri: Uri) -> tuple[BucketUri, ModelName, int]:
-    version, folder = uri.name, uri.parent
-    if not (version.isdecimal() and version.isascii()):
-        raise InvalidName(f"{uri!r}: expected gs://…/MODEL/VERSION, got another form. Correct the URI.")
-    return BucketUri(folder.parent), ModelName(folder.name), int(version)
 
 
 def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | None) -> Iterator[Check]:

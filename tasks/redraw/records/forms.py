@@ -17,6 +17,7 @@ from redraw.records.times import is_time
 
 __all__ = [
     "HIGHEST_RANK",
+    "Amount",
     "AttachmentName",
     "Count",
     "Crc32c",
@@ -68,6 +69,10 @@ def _is_shape(sizes: tuple[int | None, ...]) -> bool:
     return len(known) <= HIGHEST_RANK and min(known, default=0) >= 0 and math.prod(known) < _MOST_ELEMENTS
 
 
+def _is_amount(number: float) -> bool:
+    return math.isfinite(number) and number >= 0
+
+
 _is_object_name = _is_valid(check_object_name)
 _SHAPE = Form(f"at most {HIGHEST_RANK} dimensions from 0 on, of fewer than 2^63 elements", _is_shape)
 
@@ -80,9 +85,8 @@ Version = Annotated[
     int, Form(f"a version of 1 to {_VERSION_DIGITS} digits", lambda number: 0 < number < 10**_VERSION_DIGITS)
 ]
 VersionText = Annotated[str, _matches(f"1 to {_VERSION_DIGITS} digits", rf"[0-9]{{1,{_VERSION_DIGITS}}}")]
-Seconds = Annotated[
-    float, Form("a finite number of seconds from 0 on", lambda number: math.isfinite(number) and number >= 0)
-]
+Amount = Annotated[float, Form("a finite number from 0 on", _is_amount)]
+Seconds = Annotated[float, Form("a finite number of seconds from 0 on", _is_amount)]
 ShortText = Annotated[str, Form("at most 1,024 characters", lambda text: len(text) <= 1024)]
 Label = Annotated[str, _matches("a label of at most 63 letters, digits, '-', '_' and '.'", r"[\w.-]{0,63}")]
 ObjectName = Annotated[str, Form("a relative path without '..' or control characters", _is_object_name)]

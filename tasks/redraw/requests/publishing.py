@@ -18,6 +18,7 @@ __all__ = [
     "ExamplesRequest",
     "LiveRequest",
     "MirrorRequest",
+    "PassportRequest",
     "PinRequest",
     "PredictRequest",
     "PruneRequest",
@@ -168,6 +169,15 @@ class VerifyRequest(Request):
     """Check a published version against its record, from the objects to the signature."""
 
     uri: Uri = flag("gs://…/MODEL/VERSION", positional=True)
+    public_key: str | None = flag(_PUBLIC_KEY, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassportRequest(Request):
+    """Write a version's model card, attestations, bill of materials and deployments, made of its records."""
+
+    uri: Uri = flag("gs://…/MODEL/VERSION", positional=True)
+    out: str = flag("folder for the files; those of the same names are replaced")
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from redraw.publish.version_rows import row_of
 from redraw.records import Release
+from redraw.records.attachments import read_latency
 from redraw.records.results import WeightDifferences
 from redraw.requests import DifferencesRequest
 from redraw.uri import BucketUri
@@ -19,7 +20,6 @@ from redraw_airflow.web.server.access import acting_user
 from redraw_airflow.web.server.buckets import BrowserDep
 from redraw_airflow.web.views.attachments import Kept, read_kept
 from redraw_airflow.web.views.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
-from redraw_airflow.web.views.latency_rows import read_latency
 from redraw_airflow.web.views.ledger_rows import read_ledger
 from redraw_airflow.web.views.metric_changes import compare_metrics
 from redraw_airflow.web.views.pagination import RowPage, cut_page

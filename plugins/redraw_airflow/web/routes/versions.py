@@ -15,6 +15,7 @@ from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.publish.version_rows import ordered_metrics, row_of
 from redraw.records import Check, LivePointer, Release
+from redraw.records.attachments import read_latency
 from redraw.records.files import ListedFile
 from redraw.storage.opening import in_parallel
 from redraw_airflow.urls import comparison_place, folder_url, object_url, run_place, version_place
@@ -22,7 +23,6 @@ from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.server.buckets import BrowserDep
 from redraw_airflow.web.views.attachments import Kept, read_kept
 from redraw_airflow.web.views.graph_parts import read_graphs
-from redraw_airflow.web.views.latency_rows import read_latency
 from redraw_airflow.web.views.ledger_rows import LedgerRow, find_rows, read_ledger
 from redraw_airflow.web.views.metric_changes import MetricRow, compare_metrics
 from redraw_airflow.web.views.pagination import RowPage

@@ -6,18 +6,15 @@ validation writes is reported on the page in its place; the rest of the page is 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from redraw.errors import InvalidRecord, ObjectConflict
 from redraw.publish.browse import Browser
 from redraw.records import Release
-from redraw.records.codec import JsonMismatch, decode_dataclass
-from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA, check_schema
 
-__all__ = ["PARSED_BYTES", "Kept", "decode_kept", "read_kept"]
+__all__ = ["PARSED_BYTES", "Kept", "read_kept"]
 
 T = TypeVar("T")
 # Parsed, JSON takes ten times its bytes of the API server's memory; a ledger of 60,000 variables fits.
@@ -54,31 +51,3 @@ def read_kept(browser: Browser, release: Release, name: str, read: Callable[[byt
         return Kept() if content is None else Kept(content=read(content))
     except (InvalidRecord, ObjectConflict) as err:
         return Kept(problem=str(err))
-
-
-def decode_kept(cls: type[T], content: bytes, field: str = "", known: int = ATTACHMENT_SCHEMA) -> T:
-    """Read JSON as a dataclass; keys that it does not have are passed over.
-
-    Args:
-        cls: The dataclass.
-        content: One JSON object.
-        field: The only field of the dataclass, if the object of schema 0 was its value.
-        known: The newest schema number that is known of it.
-
-    Raises:
-        NewerRecord: A newer version of Redraw wrote it.
-        InvalidRecord: It is no such object.
-    """
-    try:
-        value: Any = json.loads(content)
-        if not isinstance(value, Mapping):
-            raise JsonMismatch("expected an object")
-        if field and not isinstance(value.get(SCHEMA), int):
-            value = {field: value}
-        value = check_schema(value, known, cls.__name__.strip("_").lower())
-        names = {declared.name for declared in fields(cls)}  # type: ignore[arg-type]
-        return decode_dataclass(cls, {key: item for key, item in value.items() if key in names})
-    except (ValueError, RecursionError) as err:
-        raise InvalidRecord(
-            f"expected what validation writes, got something else ({err}). Find out who wrote it."
-        ) from err

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 from redraw.errors import RedrawError
 from redraw.names import ModelName
 from redraw.records import Check, ExportedModel, ValidationReport
+from redraw.records.attachments import Latency, read_latency
 from redraw.records.failure import StageFailure, wording_of
 from redraw.uri import Uri
 from redraw.validate.outcome import is_dependent
 from redraw_airflow.web.views.actions import Action
 from redraw_airflow.web.views.attachments import Kept
 from redraw_airflow.web.views.failed_actions import clearing, validating_again
-from redraw_airflow.web.views.latency_rows import Latency, read_latency
 from redraw_airflow.web.views.run_records import TaskPlace, TaskRecord
 
 __all__ = ["FailedTasks", "FailedValidation", "describe_failures"]

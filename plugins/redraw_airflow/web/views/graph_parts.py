@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from redraw_airflow.web.views.attachments import decode_kept
+from redraw.records.attachments import decode_attachment
 
 __all__ = ["Change", "Graphs", "OperationRow", "Part", "Tensor", "differing_operations", "read_graphs"]
 
@@ -93,7 +93,7 @@ def read_graphs(content: bytes) -> Graphs:
     Raises:
         InvalidRecord: It is something else.
     """
-    return decode_kept(Graphs, content)
+    return decode_attachment(Graphs, content)
 
 
 def differing_operations(here: Graphs, there: Graphs) -> Sequence[OperationRow]:

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from redraw.records.attachments import decode_attachment
 from redraw.records.ledger import LEDGER_SCHEMA, Dropped, Served
-from redraw_airflow.web.views.attachments import decode_kept
 from redraw_airflow.web.views.pagination import RowPage, cut_page
 
 __all__ = ["LedgerRow", "find_rows", "read_ledger"]
@@ -52,7 +52,7 @@ def read_ledger(content: bytes) -> tuple[LedgerRow, ...]:
     Raises:
         InvalidRecord: It is something else.
     """
-    ledger = decode_kept(_Ledger, content, known=LEDGER_SCHEMA)
+    ledger = decode_attachment(_Ledger, content, known=LEDGER_SCHEMA)
     served = (
         LedgerRow(
             key=entry.key,

@@ -23,13 +23,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from redraw.errors import InvalidRecord, NewerRecord
+from redraw.errors import InvalidName, InvalidRecord, NewerRecord
 from redraw.names import ModelName
 from redraw.records import Record, Release, UnreadableRecord
 from redraw.records.files import ListedFile
 from redraw.records.forms import Count, Digest, Version
 from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import Storage, in_parallel
+from redraw.uri import BucketUri, Uri
 
 __all__ = [
     "ATTACHMENT_BYTES",
@@ -51,6 +52,7 @@ __all__ = [
     "reports_folder",
     "serving_config_name",
     "signature_name",
+    "split_version_uri",
     "trained_before",
     "version_folder",
 ]
@@ -90,6 +92,14 @@ class Claim(Record):
 def version_folder(model: str, version: int) -> str:
     """The folder that a server loads."""
     return f"{model}/{version}"
+
+
+def split_version_uri(uri: Uri) -> tuple[BucketUri, ModelName, int]:
+    """The bucket, the model and the version of `gs://…/MODEL/VERSION`; of another form `InvalidName`."""
+    version, folder = uri.name, uri.parent
+    if not (version.isdecimal() and version.isascii()):
+        raise InvalidName(f"{uri!r}: expected gs://…/MODEL/VERSION, got another form. Correct the URI.")
+    return BucketUri(folder.parent), ModelName(folder.name), int(version)
 
 
 def trained_before(version: int, other: int) -> bool:

@@ -33,6 +33,7 @@ from redraw.records.results.differences import UnlikeVariable, VariableDifferenc
 from redraw.records.results.upkeep import (
     MirroredModel,
     MirrorReport,
+    Passport,
     PrunedVersion,
     PruneReport,
     VerifyReport,
@@ -56,6 +57,7 @@ __all__ = [
     "MirroredModel",
     "ModelDescription",
     "ModelList",
+    "Passport",
     "Prediction",
     "PredictionRow",
     "PruneReport",

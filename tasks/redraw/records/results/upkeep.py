@@ -1,4 +1,4 @@
-"""What was pruned, mirrored and verified of what is published."""
+"""What was pruned, mirrored, verified and written about what is published."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from redraw.names import ModelName
 from redraw.records import Check, Record
-from redraw.records.forms import Count, Version, VersionText
+from redraw.records.forms import Count, Digest, FileName, Version, VersionText
 from redraw.uri import Uri
 
-__all__ = ["MirrorReport", "MirroredModel", "PruneReport", "PrunedVersion", "VerifyReport"]
+__all__ = ["MirrorReport", "MirroredModel", "Passport", "PruneReport", "PrunedVersion", "VerifyReport"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,3 +69,22 @@ class VerifyReport(Record):
     uri: Uri
     checks: tuple[Check, ...]
     passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passport(Record):
+    """What `passport` wrote about a version.
+
+    Attributes:
+        model: The definition's name.
+        version: The version.
+        uri: The `gs://` folder that a server loads.
+        out: The folder that the files are in.
+        files: Each file's name to its SHA-256.
+    """
+
+    model: ModelName
+    version: Version
+    uri: Uri
+    out: str
+    files: Mapping[FileName, Digest]

@@ -12,6 +12,7 @@ import pytest
 from redraw.errors import InvalidRecord
 from redraw.export.weights.ledger import Dropped, Ledger, Served
 from redraw.records import Signature, TensorSpec
+from redraw.records.attachments import read_latency
 from redraw.records.results import VariableDifference, WeightDifferences
 from redraw.uri import Uri
 from redraw.validate.graph_diff.comparison import Comparison, Part
@@ -20,7 +21,6 @@ from redraw.validate.graph_diff.serving_graph import Tensor
 from redraw_airflow.urls import folder_url, object_url
 from redraw_airflow.web.routes.attachments import in_theme
 from redraw_airflow.web.views.graph_parts import differing_operations, read_graphs
-from redraw_airflow.web.views.latency_rows import read_latency
 from redraw_airflow.web.views.ledger_rows import find_rows, read_ledger
 from redraw_airflow.web.views.metric_changes import compare_metrics
 from redraw_airflow.web.views.signature_changes import compare_signatures

@@ -1,0 +1,80 @@
+"""What validation leaves next to a version as JSON, read again: anybody may have written it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from redraw.errors import InvalidRecord
+from redraw.records.codec import JsonMismatch, decode_dataclass
+from redraw.records.forms import Amount, Count
+from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA, check_schema
+
+__all__ = ["Latency", "decode_attachment", "read_latency"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Requests of one size, one at a time, in TensorFlow's C++ runtime.
+
+    Attributes:
+        rows: Of each request.
+        p50_ms: Half of them were answered within this, in milliseconds.
+        p95_ms: 95 of 100 were.
+        p99_ms: 99 of 100 were.
+        rows_per_second: In the time that they took.
+        runs: How many requests there were.
+    """
+
+    rows: Count
+    p50_ms: Amount
+    p95_ms: Amount
+    p99_ms: Amount
+    rows_per_second: Amount
+    runs: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Figures:
+    signatures: Mapping[str, tuple[Latency, ...]]
+
+
+def read_latency(content: bytes) -> Mapping[str, tuple[Latency, ...]]:
+    """Read `latency.json`: signature to its figures.
+
+    Raises:
+        InvalidRecord: It is something else.
+    """
+    return decode_attachment(_Figures, content, "signatures").signatures
+
+
+def decode_attachment(cls: type[T], content: bytes, field: str = "", known: int = ATTACHMENT_SCHEMA) -> T:
+    """Read JSON as a dataclass; keys that it does not have are passed over.
+
+    Args:
+        cls: The dataclass.
+        content: One JSON object.
+        field: The only field of the dataclass, if the object of schema 0 was its value.
+        known: The newest schema number that is known of it.
+
+    Raises:
+        NewerRecord: A newer version of Redraw wrote it.
+        InvalidRecord: It is no such object.
+    """
+    try:
+        value: Any = json.loads(content)
+        if not isinstance(value, Mapping):
+            raise JsonMismatch("expected an object")
+        if field and not isinstance(value.get(SCHEMA), int):
+            value = {field: value}
+        value = check_schema(value, known, cls.__name__.strip("_").lower())
+        names = {declared.name for declared in fields(cls)}  # type: ignore[arg-type]
+        return decode_dataclass(cls, {key: item for key, item in value.items() if key in names})
+    except (ValueError, RecursionError) as err:
+        raise InvalidRecord(
+            f"expected what validation writes, got something else ({err}). Find out who wrote it."
+        ) from err
