@@ -83,6 +83,7 @@ def _demand_none(unexplained: Sequence[str]) -> None:
         shown = short_list(unexplained, "weights that no served variable takes", _SHOWN)
         count = f" ({len(unexplained)} in all)" if len(unexplained) <= _SHOWN else ""
         raise CheckpointMismatch(
-            f"the checkpoint holds weights that no served variable takes: {shown}{count}. Serve them, or name"
-            " them in the definition's training_only."
+            f"the checkpoint holds weights that no served variable takes: {shown}{count}. Draw the layers"
+            " that read them; only if nothing but training did, such as a second head, name them in the"
+            " definition's training_only."
         )

@@ -13,6 +13,7 @@ from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, orphaned_averages
 from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.ledger import Served
+from redraw.export.weights.suggestions import differ_by_counters
 
 if TYPE_CHECKING:
     from redraw.export.weights.wanted import Wanted
@@ -41,15 +42,29 @@ def demand_owned(wanted: Wanted, source: CheckpointSource) -> None:
     ]
     if orphans:
         name = orphans[0].removesuffix(AVERAGE_SUFFIX)
-        names = [variable.name for variable in (*wanted.variables, *wanted.unreached)]
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         raise CheckpointMismatch(
             f"average {orphans[0]!r}: expected a weight {name!r} that it belongs to, got none in the"
-            f" checkpoint; the nearest weight is {near[0] if near else 'none'}. Such averages:"
-            f" {short_list(orphans, 'averages that belong to no weight')}. If you know"
+            f" checkpoint; the nearest weight without one is {_nearest(orphans[0], name, wanted, source)}."
+            f" Such averages: {short_list(orphans, 'averages that belong to no weight')}. If you know"
             " whose one is, say so in the definition's renames, by the weight's name and the average's;"
             " or serve the raw weights."
         )
+
+
+def _nearest(orphan: str, name: str, wanted: Wanted, source: CheckpointSource) -> str:
+    """The weight of its shape without an average whose name is the nearest; none where counters differ."""
+    entry = source.entries.get(orphan)
+    free = [
+        variable.name
+        for variable in (*wanted.variables, *wanted.unreached)
+        if f"{variable.name}{AVERAGE_SUFFIX}" not in source.entries
+        and variable.trainable
+        and (entry is None or tuple(variable.shape) == entry.shape)
+    ]
+    near = difflib.get_close_matches(name, free, n=1, cutoff=0.0)
+    if not near or any(differ_by_counters(other, near[0]) for other in (name, *free)):
+        return "none for sure"
+    return near[0]
 
 
 def _is_left(key: str, patterns: Iterable[str]) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 from redraw.checkpoint.bundle.entries import TensorEntry
 from redraw.errors import short_list
 
-__all__ = ["describe_missing"]
+__all__ = ["describe_missing", "differ_by_counters"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntr
 def _proposals(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) -> list[tuple[str, str]]:
     fitting = {variable.name: [name for name in free if _fits(variable, name, free)] for variable in missing}
     counted = {
-        served for served, names in fitting.items() if any(_is_counted(served, name) for name in names)
+        served for served, names in fitting.items() if any(differ_by_counters(served, name) for name in names)
     }
     single = {
         served: names[0] for served, names in fitting.items() if len(names) == 1 and served not in counted
@@ -69,7 +69,7 @@ def _proposals(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) ->
     return [(served, stored) for served, stored in single.items() if times[stored] == 1]
 
 
-def _is_counted(name: str, other: str) -> bool:
+def differ_by_counters(name: str, other: str) -> bool:
     """Whether two names differ in what a counter gave: shapes alone do not say which of several it is."""
     parts, others = name.split("/"), other.split("/")
     return any(_COUNTER.search(part) for part in (set(parts) ^ set(others)))

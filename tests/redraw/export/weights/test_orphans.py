@@ -38,10 +38,21 @@ def write(folder: Path, *averages: str) -> Path:
 @pytest.mark.parametrize("scope", ["head/head/w", "training/head/w", "hed/w"])
 def test_map_average_of_no_weight_is_refused_with_the_nearest(scope: str, tmp_path: Path) -> None:
     prefix = write(tmp_path, f"body/w{EMA}", f"{scope}{EMA}")
-    with pytest.raises(CheckpointMismatch, match=f"average '{scope}{EMA}'.*the nearest weight is head/w"):
+    with pytest.raises(
+        CheckpointMismatch, match=f"average '{scope}{EMA}'.*the nearest weight without one is head/w"
+    ):
         map_checkpoint(Wanted(variables=VARIABLES, weights="average"), open_checkpoint(prefix))
     raw = map_checkpoint(Wanted(variables=VARIABLES), open_checkpoint(prefix))
     assert [entry.key for entry in raw.served] == [v.name for v in VARIABLES]
+
+
+def test_map_average_between_counted_weights_names_none(tmp_path: Path) -> None:
+    towers = [variable(f"tower_{number}/w") for number in (1, 2, 4)]
+    with BundleWriter(tmp_path / "model.ckpt", durable=False) as writer:
+        for name in sorted([*(tower.name for tower in towers), f"tower_1/w{EMA}", f"tower_3/w{EMA}"]):
+            writer.add_array(name, np.zeros(2, np.float32))
+    with pytest.raises(CheckpointMismatch, match="the nearest weight without one is none for sure"):
+        map_checkpoint(Wanted(variables=towers, weights="average"), open_checkpoint(tmp_path / "model.ckpt"))
 
 
 def test_map_average_that_a_rename_gives_to_its_weight_is_served(tmp_path: Path) -> None:
