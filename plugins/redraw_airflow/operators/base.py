@@ -47,8 +47,11 @@ REPORT_KEY = "report"
 R = TypeVar("R", bound=Record)
 
 
-class PlacesOperator(TakesArguments, BaseOperator):
+class PlacesOperator(BaseOperator, TakesArguments):
     """An operator some of whose arguments name places.
+
+    Airflow takes the defaults of mapped operators from each class that brings an `__init__` of its own: the
+    operator is the first base, so that this class does not.
 
     Attributes:
         places: Argument to where a run may have it.

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
 
 from redraw.errors import RedrawError
 from redraw.records import TrainingRun
@@ -25,7 +27,11 @@ from redraw_airflow.operators.arguments import (
 )
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import TaskFolder
-from redraw_airflow.operators.training import ApproveReexportOperator, ApproveReleaseOperator
+from redraw_airflow.operators.training import (
+    ApproveReexportOperator,
+    ApproveReleaseOperator,
+    ReexportOperator,
+)
 from redraw_airflow.vertex.operator import RegisterVertexModelOperator
 from tests.redraw_airflow.operators.test_allowed import OPERATORS
 
@@ -86,6 +92,18 @@ def test_any_value_of_an_argument_is_taken_or_refused_in_one_line(
             assert "\n" not in said, said
             assert len(said) < 1000
             assert "expected" in said, said
+
+
+def test_mapped_operator_has_airflow_s_own_defaults() -> None:
+    with DAG("mapped", schedule=None):
+        ours = ReexportOperator.partial(task_id="ours", model="mnist").expand(checkpoints=[["a"]])
+        theirs = EmptyOperator.partial(task_id="theirs").expand(doc=["a"])
+
+    # Of what is ours alone, and of names.
+    apart = {"model", "task_id"}
+    assert {k: v for k, v in ours.partial_kwargs.items() if k not in apart} == {
+        k: v for k, v in theirs.partial_kwargs.items() if k not in apart
+    }
 
 
 @pytest.mark.parametrize(
