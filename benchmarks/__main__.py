@@ -22,6 +22,7 @@ from benchmarks.commands import measure_commands
 from benchmarks.dag_parse import measure_dag_parse
 from benchmarks.day import measure_day
 from benchmarks.defects import measure_defects
+from benchmarks.draft import measure_draft
 from benchmarks.executors import measure_executors
 from benchmarks.export import measure_export
 from benchmarks.five_stages import measure_five_stages
@@ -46,6 +47,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "stage-process": measure_stage_process,
     "commands": measure_commands,
     "export": measure_export,
+    "draft": measure_draft,
     "verify": measure_verify,
     "formats": measure_formats,
     "bucket": measure_bucket,

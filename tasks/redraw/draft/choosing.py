@@ -150,7 +150,9 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
     constants, notes = dict(asked.constants), list[str]()
     redrawn: Redrawn | None = None
     given = {full_name(tensor) for tensor in constants}
-    for flag in [source.tensor for source in roles.of("flag") if source.tensor not in given]:
+    # One that no output needs changes nothing; a graph of 20,000 nodes takes seconds to draw.
+    needed = _needed(recording, asked, constants) - given
+    for flag in [source.tensor for source in roles.of("flag") if source.tensor in needed]:
         tried: dict[bool, int | None] = {}
         nearest: Redrawn | None = None  # of two large graphs only one is kept
         for value in (False, True):
@@ -164,7 +166,7 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
             notes.append(
                 f"{flag} = {best[0]}: {_shown(tried[best[0]])}; {not best[0]}: {_shown(tried[not best[0]])}"
             )
-        elif counts and flag in _needed(recording, asked, constants):
+        elif counts and flag in _needed(recording, asked, constants):  # those before may have cut it off
             raise Undecided(
                 f"{recording.uri}: flag {flag!r}: expected one value with less of training, got"
                 f" {_shown(tried[False])} with either. Choose: --set {node_name(flag)}=false, or =true.",
