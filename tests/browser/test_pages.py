@@ -228,7 +228,6 @@ def test_reexport_form_offers_days_and_dates(log_in: LogIn, keep_picture: KeepPi
     page.goto("/dags/reexport_checkpoints")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
-    form.get_by_role("button", name="Checkpoints").click()
     expect(form.get_by_text("Trained from", exact=True)).to_be_visible()
     keep_picture(page, "reexport")
     form.get_by_text("Backfill", exact=True).first.click()

@@ -248,7 +248,8 @@ def test_download_that_was_interrupted_goes_on_where_it_stopped(
     open_storage(bucket).download("digits/a", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == source.read_bytes()
     assert [request.operation for request in through.requests].count("read") == 2
-    assert through.fetched < 1.2 * source.stat().st_size
+    # What was under way when the connection broke is asked for again.
+    assert through.fetched < 1.6 * source.stat().st_size
 
 
 @pytest.mark.parametrize("honoured", [True, False])

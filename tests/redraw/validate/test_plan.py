@@ -16,7 +16,6 @@ STATIC = [
     *(
         "inference-ops",
         "weights-source",
-        "file-configuration",
         "signatures",
         "serving-runtime",
         "size-budget",

@@ -247,7 +247,8 @@ def test_run_stage_of_a_pod_that_failed_fails_as_a_process_does(
 
     with pytest.raises(AirflowException, match=reported) as raised:
         read_record(finished, TrainingRun)
-    assert type(raised.value) is error
+    assert isinstance(raised.value, error)
+    assert isinstance(raised.value, AirflowFailException) is (error is AirflowFailException)
 
 
 @pytest.mark.parametrize("code", [0, None], ids=["ended well", "vanished"])

@@ -77,6 +77,7 @@ def rights(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
         return granted.get(dag_id, False)
 
     monkeypatch.setattr(access, "may_run", may_run)
+    monkeypatch.setattr(access, "_publishing_dags", lambda model: ["retrain_and_export"])
     monkeypatch.setitem(pages._TEMPLATES.globals, "may_run", may_run)
     monkeypatch.setenv(TRY_IT.variable, "1")
     return granted
@@ -321,7 +322,7 @@ def test_request_box_of_a_pruned_version_is_not_shown(rights: dict[str, bool]) -
 
 def shown(release: Release) -> str:
     """The request box, as the page of a version includes it."""
-    request = Request({"type": "http", "root_path": "/redraw"})
+    request = Request({"type": "http", "root_path": "/redraw", "path_params": {"model": release.model}})
     page = pages.show_page(
         request, "_trial.html", model=release.model, version=release.version, release=release
     )

@@ -25,7 +25,9 @@ def subject(
     """What the check asks of a subject."""
     checkpoint = SimpleNamespace(step=7, metrics=recorded)
     return SimpleNamespace(
-        definition=SimpleNamespace(thresholds=thresholds or {"accuracy": Threshold(at_least=0.9)}),
+        definition=SimpleNamespace(
+            thresholds=thresholds or {"accuracy": Threshold(at_least=0.9)}, lacks=lambda *names: ""
+        ),
         served_metrics=served,
         exported=SimpleNamespace(weights=weights, checkpoint=checkpoint),
         reference=(SimpleNamespace(evaluate=lambda: measured or {}), "restored"),
