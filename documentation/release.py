@@ -74,12 +74,12 @@ def find_problems(tracked: Iterable[str], in_wheel: set[str], in_source: set[str
     expected_source = {path for path in tracked if path.startswith(("tasks/", "plugins/", "dags/"))}
     expected_source |= {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml"}
     kept = {name for name in in_wheel if ".dist-info/" not in name}
-    told = {name.rpartition("/")[2] for name in in_wheel - kept}
+    present = {name.rpartition("/")[2] for name in in_wheel - kept}
     wanted = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "LICENSE"}
     return [
         *(f"wheel: lacks {name}" for name in sorted(expected - kept)),
         *(f"wheel: should not hold {name}" for name in sorted(kept - expected)),
-        *(f"wheel: lacks {name} in its .dist-info" for name in sorted(wanted - told)),
+        *(f"wheel: lacks {name} in its .dist-info" for name in sorted(wanted - present)),
         *(f"source distribution: lacks {name}" for name in sorted(expected_source - in_source)),
         *(
             f"source distribution: should not hold {name}"

@@ -1,4 +1,4 @@
-"""Defects that something besides definition and weights knows of: averages, old models, recorded graphs."""
+"""Defects that neither definition nor weights know of, but averages, old models and recorded graphs do."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Features:
         soft_deleted: Until when what is deleted can be restored.
         storage_class: Of every object.
         created: When every object was made; as it was if it is empty.
-        media: Whether uploads of content alone are held to their precondition and checksum.
+        media: Whether uploads of content alone are checked against their precondition and checksum.
         batches: Whether many deletions may come in one request.
         kept: Part of a name to what an object's description says in addition: a hold, or until when it is
             retained. Such an object can be neither deleted nor replaced.

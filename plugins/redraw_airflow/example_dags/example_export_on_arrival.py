@@ -1,4 +1,4 @@
-"""Export each checkpoint as it arrives in the catalogue, whoever trained it."""
+"""Export each checkpoint as it arrives in the catalogue, whatever program trained it."""
 
 from typing import Any
 

@@ -58,8 +58,8 @@ def _print_checkpoint(console: Console, described: CheckpointDescription) -> Non
 
 
 def _print_recording(console: Console, found: FoundRecording) -> None:
-    told = found.problem or f"{found.operations:,} operations, recorded by training"
-    _print_facts(console, {"Graph": f"{found.uri}: {told}"})
+    summary = found.problem or f"{found.operations:,} operations, recorded by training"
+    _print_facts(console, {"Graph": f"{found.uri}: {summary}"})
     for source in found.sources:
         _print_facts(console, {"  given": source})
     for output in found.outputs:

@@ -95,14 +95,14 @@ def find_model_runs(
         its DAG publishes no other, and no task of it left a record.
     """
     left: dict[str, list[_Left]] = {model: [] for model in publishers}
-    told = set[int]()
+    seen = set[int]()
     for model, record in _records(session):
-        told.add(record.number)
+        seen.add(record.number)
         if model in left and may_read(record.dag_id):
             left[model].append(record)
     newest = {model: max((record.number for record in records), default=0) for model, records in left.items()}
     for model, number, is_named in _named_runs(session, publishers, may_read):
-        if is_named or number not in told:
+        if is_named or number not in seen:
             newest[model] = max(newest[model], number)
     failures = {model: [one for one in records if one.key == FAILURE_KEY] for model, records in left.items()}
     failed = {model: max(some, key=lambda one: one.number, default=None) for model, some in failures.items()}

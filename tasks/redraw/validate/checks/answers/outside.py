@@ -63,7 +63,7 @@ def check_reference_answers(subject: Subject) -> Check:
         _NAME,
         looked_at=f"the answers to {rows} rows, and those of {what} {reference.uri}",
         expected=f"the same answers, floats within {tolerance:g}",
-        found=_told(found, notes),
+        found=_summarize(found, notes),
         problems=problems,
         advice=_ADVICE,
     )
@@ -130,7 +130,7 @@ def _rows_by_signature(found: Mapping[tuple[str, str], DifferingRows]) -> dict[s
     return counts
 
 
-def _told(found: Mapping[tuple[str, str], DifferingRows], notes: list[str]) -> str:
+def _summarize(found: Mapping[tuple[str, str], DifferingRows], notes: list[str]) -> str:
     compared = ", ".join(
         f"{count} rows of {name!r}" for name, count in sorted(_rows_by_signature(found).items())
     )

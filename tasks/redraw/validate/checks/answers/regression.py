@@ -87,7 +87,7 @@ def _verdict(
 
 
 def _resampled_gains(subject: Subject, names: Sequence[str]) -> Mapping[str, list[float]]:
-    """The gains in draws of the held-out requests; none of metrics that cannot be told of a draw."""
+    """The gains in draws of the held-out requests; none of metrics that a draw cannot have."""
     random = np.random.default_rng(_SEED)
     gains: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(_RESAMPLES):
