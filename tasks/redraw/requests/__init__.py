@@ -18,6 +18,7 @@ from redraw.requests.exporting import (
 )
 from redraw.requests.publishing import (
     AskRequest,
+    CompareAnswersRequest,
     DifferencesRequest,
     ExamplesRequest,
     LiveRequest,
@@ -39,6 +40,7 @@ __all__ = [
     "AskRequest",
     "CheckpointRequest",
     "CheckpointsRequest",
+    "CompareAnswersRequest",
     "DifferencesRequest",
     "DraftRequest",
     "ExamplesRequest",
