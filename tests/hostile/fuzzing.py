@@ -35,6 +35,7 @@ from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.definition import OutsideReference, Signature, TensorSpec
 from redraw.errors import InvalidName, InvalidRecord, RedrawError
 from redraw.heal.scan import scan_files
+from redraw.inspect.answers.logged_requests import LoggedRequests
 from redraw.inspect.answers.naming import Naming
 from redraw.inspect.answers.record_parts import Problems
 from redraw.inspect.answers.recorded_requests import merge_exchanges, read_exchanges
@@ -309,6 +310,8 @@ def _parse_recorded(folder: Path, content: bytes) -> None:
     rows = sum(
         len(one.rows) for one in merge_exchanges(read_exchanges(folder / "requests", naming, problems))
     )
+    logged = LoggedRequests(folder / "requests", "requests", naming, ["field"], problems)
+    rows = min(rows, sum(batch.rows for batch in logged.batches(lambda: 2)))
     if problems.count or not rows:
         raise InvalidRecord("; ".join([*problems.listed(), *naming.notes]))
 
