@@ -48,6 +48,7 @@ from redraw.requests import (
     CompareAnswersRequest,
     DifferencesRequest,
     DraftRequest,
+    EventsRequest,
     ExamplesRequest,
     ExportRequest,
     HealRequest,
@@ -138,6 +139,7 @@ COMMANDS = {
     "recover": Command(RecoverRequest, "redraw.publish.recover:recover_pointer"),
     "mirror": Command(MirrorRequest, "redraw.publish.mirror:mirror_versions"),
     "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
+    "events": Command(EventsRequest, "redraw.publish.changes:list_events"),
     "passport": Command(PassportRequest, "redraw.publish.passport.passport:write_passport"),
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
     "compare-answers": Command(

@@ -42,6 +42,7 @@ from redraw.records.results.contents import (
 )
 from redraw.records.results.differences import UnlikeVariable, VariableDifference, WeightDifferences
 from redraw.records.results.upkeep import (
+    EventList,
     MirroredModel,
     MirrorReport,
     Passport,
@@ -64,6 +65,7 @@ __all__ = [
     "DifferenceBar",
     "DifferingAnswer",
     "DraftedDefinition",
+    "EventList",
     "ExampleRequest",
     "ExampleRequests",
     "Finding",
