@@ -1,4 +1,4 @@
-"""Two versions next to each other: metrics, signatures, graphs and weights."""
+"""Two versions next to each other: metrics, answers, signatures, graphs and weights."""
 
 # No postponed annotations: FastAPI reads them as they stand here.
 
@@ -18,6 +18,7 @@ from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, ReleaseDep, Text, VersionNumber, check_version_number
 from redraw_airflow.web.server.access import acting_user
 from redraw_airflow.web.server.buckets import BrowserDep
+from redraw_airflow.web.views.answer_changes import find_answers
 from redraw_airflow.web.views.attachments import Kept, read_kept
 from redraw_airflow.web.views.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
 from redraw_airflow.web.views.ledger_rows import read_ledger
@@ -83,6 +84,7 @@ def show_comparison(
         choice=offer_versions(browser, pointer, here, there.version),
         metrics=compare_metrics(here.checkpoint, there.checkpoint),
         latencies=[read_kept(browser, release, "latency.json", read_latency) for release in pair],
+        answers=find_answers(browser, here, there),
         signatures=Kept(content=compare_signatures(here.signatures, there.signatures)),
         graphs=_operations(*(read_kept(browser, release, "graphs.json", read_graphs) for release in pair)),
     )
