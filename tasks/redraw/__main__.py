@@ -63,6 +63,7 @@ from redraw.requests import (
     ReexportRequest,
     ReleasesRequest,
     Request,
+    RolloutRequest,
     ScanRequest,
     TrainRequest,
     ValidateRequest,
@@ -136,6 +137,9 @@ COMMANDS = {
     "pin": Command(PinRequest, "redraw.publish.live.pin:pin_version"),
     "recover": Command(RecoverRequest, "redraw.publish.recover:recover_pointer"),
     "mirror": Command(MirrorRequest, "redraw.publish.mirror:mirror_versions"),
+    "rollout": Command(
+        RolloutRequest, "redraw.rollout.rollout:confirm_rollout", tables="redraw.rollout.tables:print_rollout"
+    ),
     "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
     "passport": Command(PassportRequest, "redraw.publish.passport.passport:write_passport"),
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),

@@ -29,6 +29,7 @@ from redraw.requests.publishing import (
     PushRequest,
     RecoverRequest,
     ReleasesRequest,
+    RolloutRequest,
     VerifyRequest,
 )
 from redraw.requests.request import Request
@@ -57,6 +58,7 @@ __all__ = [
     "ReexportRequest",
     "ReleasesRequest",
     "Request",
+    "RolloutRequest",
     "ScanRequest",
     "TrainRequest",
     "ValidateRequest",
