@@ -180,6 +180,9 @@ from redraw.inspect.differences.compare import (
 from redraw.inspect.inspect import (
     inspect_uri as inspect_uri,
 )
+from redraw.publish.changes import (
+    list_events as list_events,
+)
 from redraw.publish.live.pin import (
     pin_version as pin_version,
 )
@@ -295,6 +298,9 @@ from redraw.records.results import (
     DraftedDefinition as DraftedDefinition,
 )
 from redraw.records.results import (
+    EventList as EventList,
+)
+from redraw.records.results import (
     ExampleRequest as ExampleRequest,
 )
 from redraw.records.results import (
@@ -374,6 +380,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     DraftRequest as DraftRequest,
+)
+from redraw.requests import (
+    EventsRequest as EventsRequest,
 )
 from redraw.requests import (
     ExamplesRequest as ExamplesRequest,

@@ -47,6 +47,7 @@ from redraw.requests import (
     CheckpointsRequest,
     DifferencesRequest,
     DraftRequest,
+    EventsRequest,
     ExamplesRequest,
     ExportRequest,
     HealRequest,
@@ -141,6 +142,7 @@ COMMANDS = {
         RolloutRequest, "redraw.rollout.rollout:confirm_rollout", tables="redraw.rollout.tables:print_rollout"
     ),
     "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
+    "events": Command(EventsRequest, "redraw.publish.changes:list_events"),
     "passport": Command(PassportRequest, "redraw.publish.passport.passport:write_passport"),
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
     "predict": Command(PredictRequest, "redraw.ask.golden:predict_golden", loads_definition=True),

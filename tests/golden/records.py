@@ -51,6 +51,7 @@ from redraw.records import (
     UnreadableRecord,
     ValidationReport,
 )
+from redraw.records.events import ModelEvent
 from redraw.records.failure import StageFailure
 from redraw.records.file_list import FileList, encode_files
 from redraw.records.files import ListedFile
@@ -65,6 +66,7 @@ from redraw.records.results import (
     CheckpointDescription,
     CheckpointList,
     DraftedDefinition,
+    EventList,
     ExampleRequest,
     ExampleRequests,
     Finding,
@@ -279,6 +281,18 @@ RELEASE = Release(
 _TENSOR = TensorDescription(key="w", dtype="float32", shape=(2, 3), size_bytes=24, role="weight")
 _UNREADABLE = UnreadableRecord(uri=f"{BUCKET}/{MODEL}/releases/1.json", reason="a newer version wrote it")
 # Of every kind one.
+EVENT = ModelEvent(
+    kind="label",
+    source=Uri(BUCKET) / MODEL,
+    version=VERSION,
+    at="2026-01-04T03:04:05Z",
+    by="ada",
+    reason="a first look",
+    label="canary",
+    digest="d" * 64,
+    metrics={"accuracy": 0.97, "auc": None},
+    undelivered=("webhook deploy (deploy.example): expected status 2xx, got 500",),
+).identified()
 RECORDS: Mapping[str, Record] = {
     type(record).__name__: record
     for record in (
@@ -429,6 +443,7 @@ RECORDS: Mapping[str, Record] = {
         MirrorReport(
             out="/mirror", models=(MirroredModel(model=MODEL, versions=(VERSION,), fetched=(VERSION,)),)
         ),
+        EventList(model=MODEL, events=(EVENT,)),
         Passport(model=MODEL, version=VERSION, uri=RELEASE.uri, out="passport", files={"card.md": "c" * 64}),
         Rollout(
             model=MODEL,

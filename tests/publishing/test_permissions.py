@@ -88,6 +88,7 @@ def _steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str
         ("examples", ["examples", *model, "--version", "2024050200000000"]),
         ("verify", ["verify", f"{bucket}/digits/2024050200000000"]),
         ("mirror", ["mirror", *model, "--out", str(tmp_path / "mirror")]),
+        ("events", ["events", *model]),
         ("recover", ["recover", *model]),
         ("recover --apply", ["recover", *model, "--apply"]),
         ("prune", ["prune", *model, "--keep", "1"]),

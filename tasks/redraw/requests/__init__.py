@@ -19,6 +19,7 @@ from redraw.requests.exporting import (
 from redraw.requests.publishing import (
     AskRequest,
     DifferencesRequest,
+    EventsRequest,
     ExamplesRequest,
     LiveRequest,
     MirrorRequest,
@@ -42,6 +43,7 @@ __all__ = [
     "CheckpointsRequest",
     "DifferencesRequest",
     "DraftRequest",
+    "EventsRequest",
     "ExamplesRequest",
     "ExportRequest",
     "HealRequest",

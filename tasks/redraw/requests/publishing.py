@@ -9,12 +9,14 @@ from typing import Any, Literal
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.records import ExportedModel, ValidationReport
+from redraw.records.times import is_time
 from redraw.requests.request import BY, Request, flag
 from redraw.uri import BucketUri, Uri
 
 __all__ = [
     "AskRequest",
     "DifferencesRequest",
+    "EventsRequest",
     "ExamplesRequest",
     "LiveRequest",
     "MirrorRequest",
@@ -226,6 +228,25 @@ class ReleasesRequest(Request):
 
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsRequest(Request):
+    """List what has changed about a published model, or send it to the webhooks again."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    since: str | None = flag("only what changed at this time or later, YYYY-MM-DDTHH:MM:SSZ", default=None)
+    deliver: bool = flag("send it to the webhooks of $REDRAW_WEBHOOKS, with the ids of before", default=False)
+
+    def __post_init__(self) -> None:
+        """Demand a time that can be compared."""
+        super().__post_init__()
+        if self.since is not None and not is_time(self.since):
+            raise InvalidRequest(
+                f"events request: since: expected a time as 2026-01-31T00:00:00Z, got {self.since!r:.80}."
+                " Correct it."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

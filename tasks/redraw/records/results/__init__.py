@@ -31,6 +31,7 @@ from redraw.records.results.contents import (
 )
 from redraw.records.results.differences import UnlikeVariable, VariableDifference, WeightDifferences
 from redraw.records.results.upkeep import (
+    EventList,
     MirroredModel,
     MirrorReport,
     Passport,
@@ -48,6 +49,7 @@ __all__ = [
     "CheckpointDescription",
     "CheckpointList",
     "DraftedDefinition",
+    "EventList",
     "ExampleRequest",
     "ExampleRequests",
     "Finding",
