@@ -458,3 +458,36 @@ from redraw.validate.validator import (
 )
 
 __version__: str
+from redraw.inspect.answers.compare import (
+    compare_answers as compare_answers,
+)
+from redraw.records.results import (
+    AnswerComparison as AnswerComparison,
+)
+from redraw.records.results import (
+    AnswerSlice as AnswerSlice,
+)
+from redraw.records.results import (
+    ComparedMetrics as ComparedMetrics,
+)
+from redraw.records.results import (
+    DifferenceBar as DifferenceBar,
+)
+from redraw.records.results import (
+    DifferingAnswer as DifferingAnswer,
+)
+from redraw.records.results import (
+    MeasuredTwice as MeasuredTwice,
+)
+from redraw.records.results import (
+    OutputDifference as OutputDifference,
+)
+from redraw.records.results import (
+    RequestSource as RequestSource,
+)
+from redraw.records.results import (
+    ValueChange as ValueChange,
+)
+from redraw.requests import (
+    CompareAnswersRequest as CompareAnswersRequest,
+)

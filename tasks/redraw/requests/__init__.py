@@ -18,6 +18,7 @@ from redraw.requests.exporting import (
 )
 from redraw.requests.publishing import (
     AskRequest,
+    CompareAnswersRequest,
     DifferencesRequest,
     EventsRequest,
     ExamplesRequest,
@@ -41,6 +42,7 @@ __all__ = [
     "AskRequest",
     "CheckpointRequest",
     "CheckpointsRequest",
+    "CompareAnswersRequest",
     "DifferencesRequest",
     "DraftRequest",
     "EventsRequest",

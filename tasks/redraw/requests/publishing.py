@@ -15,6 +15,7 @@ from redraw.uri import BucketUri, Uri
 
 __all__ = [
     "AskRequest",
+    "CompareAnswersRequest",
     "DifferencesRequest",
     "EventsRequest",
     "ExamplesRequest",
@@ -299,3 +300,35 @@ class DifferencesRequest(Request):
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to look at")
     other: int = flag("the version that it is compared with")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareAnswersRequest(Request):
+    """Ask two published versions the same requests, and compare their answers."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int = flag("the version to look at")
+    other: int = flag("the version that it is compared with")
+    requests: tuple[str, ...] = flag(
+        "file or gs:// URI of JSON lines or PredictionLog TFRecords; golden or held-out for examples; may be"
+        " repeated (default: golden and held-out)",
+        default=(),
+    )
+    slice: tuple[str, ...] = flag(
+        "an input, a field of recorded requests or label:OUTPUT to sort rows by; may be repeated", default=()
+    )
+    tolerance: float = flag(
+        "how much floats may differ, absolute and relative, before a row counts as changed (default: 0.01)",
+        default=0.01,
+    )
+    json: str | None = flag("file or gs:// URI for the record", default=None)
+
+    def __post_init__(self) -> None:
+        """Demand a tolerance that is one."""
+        super().__post_init__()
+        if not 0 <= self.tolerance < float("inf"):
+            raise InvalidRequest(
+                f"compare-answers request: tolerance: expected a number from 0 on, got {self.tolerance}."
+                " Correct it."
+            )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from redraw.errors import InvalidRecord, InvalidRequest
+from redraw.inspect.answers.comparing import compare_values, is_float
 from redraw.publish.browse import Browser
 from redraw.records import Release
 from redraw.records.attachments import GOLDEN, read_golden
@@ -15,9 +16,6 @@ from redraw.serving.values import decode_inputs, decode_tensor
 from redraw.storage.opening import Storage
 
 __all__ = ["compare", "read_questions"]
-
-# What rounding alone may do to a value near 1, where a graph is fused differently.
-_ROUNDING = {"float16": 2e-3, "bfloat16": 1.6e-2}
 
 
 def read_questions(storage: Storage, release: Release) -> tuple[tuple[Question, ...], float | None]:
@@ -74,15 +72,7 @@ def compare(
     """
     problems, largest = list[str](), 0.0
     for name, want in sorted(question.outputs.items()):
-        got = answered[name]
-        what, error = (
-            _difference(want, got, tolerance)
-            if got.shape == want.shape
-            else (
-                f"shape {list(got.shape)} instead of {list(want.shape)}",
-                0.0,
-            )
-        )
+        what, error = _difference(want, answered[name], tolerance)
         largest = max(largest, error)
         if what:
             problems.append(f"signature {question.signature!r}, output {name!r}: {what}")
@@ -90,16 +80,12 @@ def compare(
 
 
 def _difference(want: np.ndarray, got: np.ndarray, tolerance: float) -> tuple[str, float]:
-    if "float" not in want.dtype.name:
-        different = int(np.sum(got != want))
-        return (f"{different} of {want.size} values differ" if different else ""), 0.0
-    bound = max(tolerance, _ROUNDING.get(want.dtype.name, 0.0))
-    wide, known = np.asarray(got, np.float64), np.asarray(want, np.float64)
-    with np.errstate(invalid="ignore"):  # infinity less infinity
-        gap = np.where(np.isfinite(wide) & np.isfinite(known), np.abs(wide - known), 0.0)
-    largest = float(np.max(gap, initial=0.0))
-    if np.allclose(wide, known, rtol=bound, atol=bound, equal_nan=True):
-        return "", largest
-    if odd := int(np.sum(np.isfinite(wide) != np.isfinite(known))):
+    if got.shape != want.shape:
+        return f"shape {list(got.shape)} instead of {list(want.shape)}", 0.0
+    gaps, differs = compare_values(want, got, tolerance)
+    if not is_float(want.dtype):
+        return f"{np.sum(differs)} of {want.size} values differ" if differs.any() else "", 0.0
+    largest = float(np.max(gaps[np.isfinite(gaps)], initial=0.0))
+    if odd := int(np.sum(~np.isfinite(gaps))):
         return f"{odd} of {want.size} values are finite only here or there", largest
-    return f"floats differ by up to {largest:.3g}", largest
+    return f"floats differ by up to {largest:.3g}" if differs.any() else "", largest

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
+from redraw.serving.requests import count_rows, take_rows
 from redraw.serving.values import encode_values
 from redraw.validate.checks.behaviour.declared import declared_kinds
-from redraw.validate.subject.requests import count_rows, take_rows
 
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject

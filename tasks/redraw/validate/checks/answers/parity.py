@@ -13,10 +13,10 @@ import numpy as np
 
 from redraw.definition import GoldenExamples
 from redraw.errors import CheckpointMismatch
+from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
 from redraw.records.attachments import GOLDEN
 from redraw.validate.checks.answers.golden_requests import encode_golden
-from redraw.validate.checks.behaviour.comparing import difference
 from redraw.validate.checks.behaviour.declared import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 
