@@ -130,6 +130,9 @@ from redraw.errors import (
     RedrawError as RedrawError,
 )
 from redraw.errors import (
+    RolloutFailed as RolloutFailed,
+)
+from redraw.errors import (
     SignatureInvalid as SignatureInvalid,
 )
 from redraw.errors import (
@@ -176,6 +179,9 @@ from redraw.inspect.differences.compare import (
 )
 from redraw.inspect.inspect import (
     inspect_uri as inspect_uri,
+)
+from redraw.publish.changes import (
+    list_events as list_events,
 )
 from redraw.publish.live.pin import (
     pin_version as pin_version,
@@ -250,6 +256,12 @@ from redraw.records import (
     ReleaseList as ReleaseList,
 )
 from redraw.records import (
+    Rollout as Rollout,
+)
+from redraw.records import (
+    ServerRollout as ServerRollout,
+)
+from redraw.records import (
     TrainingRun as TrainingRun,
 )
 from redraw.records import (
@@ -284,6 +296,9 @@ from redraw.records.results import (
 )
 from redraw.records.results import (
     DraftedDefinition as DraftedDefinition,
+)
+from redraw.records.results import (
+    EventList as EventList,
 )
 from redraw.records.results import (
     ExampleRequest as ExampleRequest,
@@ -367,6 +382,9 @@ from redraw.requests import (
     DraftRequest as DraftRequest,
 )
 from redraw.requests import (
+    EventsRequest as EventsRequest,
+)
+from redraw.requests import (
     ExamplesRequest as ExamplesRequest,
 )
 from redraw.requests import (
@@ -415,6 +433,9 @@ from redraw.requests import (
     Request as Request,
 )
 from redraw.requests import (
+    RolloutRequest as RolloutRequest,
+)
+from redraw.requests import (
     ScanRequest as ScanRequest,
 )
 from redraw.requests import (
@@ -426,6 +447,9 @@ from redraw.requests import (
 from redraw.requests import (
     VerifyRequest as VerifyRequest,
 )
+from redraw.rollout.rollout import (
+    confirm_rollout as confirm_rollout,
+)
 from redraw.train.train import (
     train_model as train_model,
 )
@@ -434,3 +458,36 @@ from redraw.validate.validator import (
 )
 
 __version__: str
+from redraw.inspect.answers.compare import (
+    compare_answers as compare_answers,
+)
+from redraw.records.results import (
+    AnswerComparison as AnswerComparison,
+)
+from redraw.records.results import (
+    AnswerSlice as AnswerSlice,
+)
+from redraw.records.results import (
+    ComparedMetrics as ComparedMetrics,
+)
+from redraw.records.results import (
+    DifferenceBar as DifferenceBar,
+)
+from redraw.records.results import (
+    DifferingAnswer as DifferingAnswer,
+)
+from redraw.records.results import (
+    MeasuredTwice as MeasuredTwice,
+)
+from redraw.records.results import (
+    OutputDifference as OutputDifference,
+)
+from redraw.records.results import (
+    RequestSource as RequestSource,
+)
+from redraw.records.results import (
+    ValueChange as ValueChange,
+)
+from redraw.requests import (
+    CompareAnswersRequest as CompareAnswersRequest,
+)

@@ -30,11 +30,13 @@ __all__ = [
     "RECOMMENDER_ROWS",
     "SCRATCH",
     "SCRATCH_BYTES",
+    "SERVERS",
     "STORAGE_TIMEOUT",
     "STORAGE_TOKEN",
     "TEXT",
     "USER_PROJECT",
     "VERIFY_KEY",
+    "WEBHOOKS",
     "Kind",
     "Setting",
     "Value",
@@ -43,6 +45,7 @@ __all__ = [
     "take_control_fd",
     "use_configuration",
     "use_definition_folders",
+    "webhook_variables",
     "whole_number",
 ]
 
@@ -184,6 +187,12 @@ def environment_of(settings: Iterable[Setting[Any]]) -> dict[str, str]:
     return {**variables, _CONFIGURED: ",".join(options)} if options else variables
 
 
+def webhook_variables(name: str) -> tuple[str, str | None, str | None]:
+    """What the environment says of a webhook: the variable of its URL, that, and its secret."""
+    start = "REDRAW_WEBHOOK_" + re.sub(r"\W", "_", name).upper()
+    return f"{start}_URL", os.environ.get(f"{start}_URL"), os.environ.get(f"{start}_SECRET")
+
+
 def take_control_fd() -> int | None:
     """The descriptor in `REDRAW_CONTROL_FD`, if it is set; the variable goes, so that no child sees it."""
     number = os.environ.pop(CONTROL_FD, None)
@@ -220,6 +229,8 @@ PATH = Kind(expected="a path", parse=Path)
 NAMES = Kind(expected="names with a comma between them", parse=_parse_names)
 # Which of them are no packages is said of each: the others stay usable.
 _PACKAGES = Kind(expected="packages", parse=lambda text: tuple(name.strip() for name in text.split(",")))
+# What each of them has to be is said where they are asked.
+_SERVERS = Kind(expected="model servers", parse=lambda text: tuple(one.strip() for one in text.split(",")))
 _SECONDS = Kind(expected="a number of seconds", parse=_parse_seconds, option="float")
 
 MODELS: Setting[tuple[str, ...]] = Setting(
@@ -262,6 +273,14 @@ CACHE: Setting[Path | None] = Setting(
     unset="`~/.cache/redraw`",
     example="/var/cache/redraw",
 )
+SERVERS: Setting[tuple[str, ...]] = Setting(
+    name="servers",
+    kind=_SERVERS,
+    default=(),
+    description="the model servers that `redraw rollout` asks, comma-separated",
+    unset="none; they have to be named",
+    example="grpc://models:8500,k8s://serving/models:8500",
+)
 STORAGE_TIMEOUT: Setting[float] = Setting(
     name="storage_timeout",
     kind=_SECONDS,
@@ -301,14 +320,27 @@ RECOMMENDER_PARTS: Setting[int] = Setting(
     unset="1",
 )
 
+WEBHOOKS: Setting[tuple[str, ...]] = Setting(
+    name="webhooks",
+    kind=NAMES,
+    default=(),
+    description="names of the webhooks that are told of changes, comma-separated; the URL and the secret of"
+    " each are an Airflow connection of that name, or `REDRAW_WEBHOOK_<NAME>_URL` and"
+    " `REDRAW_WEBHOOK_<NAME>_SECRET`",
+    unset="none",
+    example="deploy,audit",
+)
+
 ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     MODELS,
     SCRATCH,
     SCRATCH_BYTES,
     VERIFY_KEY,
     CACHE,
+    SERVERS,
     STORAGE_TIMEOUT,
     USER_PROJECT,
+    WEBHOOKS,
     RECOMMENDER_ROWS,
     RECOMMENDER_PARTS,
 )

@@ -18,7 +18,9 @@ from redraw.requests.exporting import (
 )
 from redraw.requests.publishing import (
     AskRequest,
+    CompareAnswersRequest,
     DifferencesRequest,
+    EventsRequest,
     ExamplesRequest,
     LiveRequest,
     MirrorRequest,
@@ -29,6 +31,7 @@ from redraw.requests.publishing import (
     PushRequest,
     RecoverRequest,
     ReleasesRequest,
+    RolloutRequest,
     VerifyRequest,
 )
 from redraw.requests.request import Request
@@ -39,8 +42,10 @@ __all__ = [
     "AskRequest",
     "CheckpointRequest",
     "CheckpointsRequest",
+    "CompareAnswersRequest",
     "DifferencesRequest",
     "DraftRequest",
+    "EventsRequest",
     "ExamplesRequest",
     "ExportRequest",
     "HealRequest",
@@ -57,6 +62,7 @@ __all__ = [
     "ReexportRequest",
     "ReleasesRequest",
     "Request",
+    "RolloutRequest",
     "ScanRequest",
     "TrainRequest",
     "ValidateRequest",

@@ -6,6 +6,8 @@
     <model>/releases/<version>.json        written last: the release record
     <model>/reports/<version>/<hash>-<name> what people look at: the report's page and pictures, the
                                            restore ledger; <hash> is the start of its SHA-256
+    <model>/reports/<version>/<hash>-rollout.json
+                                           what model servers showed later, one for each time they were asked
     <model>/live/<number>.json             the live pointer after each change; the highest number counts
     <model>/live.json                      a copy of it, from which readers find the highest number
     <model>/models.config                  the same for TensorFlow Serving
@@ -158,7 +160,9 @@ def encode_record(record: Record) -> bytes:
     Raises:
         InvalidRecord: It would be too large to be read again.
     """
-    content = (json.dumps(record.to_json(), indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    content = (
+        json.dumps(record.stored().to_json(), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    ).encode()
     if len(content) > RECORD_BYTES:
         raise InvalidRecord(
             f"{type(record).__name__} record: expected at most {RECORD_BYTES} bytes, got {len(content)}."

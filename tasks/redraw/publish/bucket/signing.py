@@ -64,7 +64,7 @@ def sign_version(storage: Storage, claim: Claim, private_key: str) -> None:
 
 def sign_release(storage: Storage, release: Release, private_key: str) -> Release:
     """The same record with a signature of what it says, and of the bucket that it is in."""
-    content = json.dumps(release.to_json(), allow_nan=False).encode()
+    content = json.dumps(release.stored().to_json(), allow_nan=False).encode()
     signature = _sign(_release_manifest(storage, release, content), private_key)
     return replace(release, signature=signature.decode())
 
@@ -77,7 +77,7 @@ def is_release_signed(storage: Storage, release: Release, private_key: str) -> b
     """
     if not release.signature:
         return False
-    content = json.dumps(release.to_json(), allow_nan=False).encode()
+    content = json.dumps(release.stored().to_json(), allow_nan=False).encode()
     with _public_key_of(private_key) as public_key:
         demand_release_signed(storage, release, content, public_key)
     return True
