@@ -69,6 +69,7 @@ from redraw.records.results import (
     ExampleRequests,
     Finding,
     HealedModel,
+    LoggedVersion,
     MirroredModel,
     MirrorReport,
     ModelDescription,
@@ -442,6 +443,15 @@ RECORDS: Mapping[str, Record] = {
             out="/mirror", models=(MirroredModel(model=MODEL, versions=(VERSION,), fetched=(VERSION,)),)
         ),
         EventList(model=MODEL, events=(EVENT,)),
+        LoggedVersion(
+            model=MODEL,
+            version=VERSION,
+            uri=RELEASE.uri,
+            digest="d" * 64,
+            run="0af7651916cd43dd8448eb211c80319c",
+            registered=3,
+            live=2,
+        ),
         Passport(model=MODEL, version=VERSION, uri=RELEASE.uri, out="passport", files={"card.md": "c" * 64}),
         VerifyReport(model=MODEL, version=VERSION, uri=RELEASE.uri, checks=(CHECK,), passed=True),
         Prediction(

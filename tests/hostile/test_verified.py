@@ -23,12 +23,14 @@ from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
 from redraw.publish.passport.passport import write_passport
 from redraw.publish.push.push import push_model
+from redraw.publish.tracking import log_to_mlflow
 from redraw.publish.verify import verify_version
 from redraw.records import ExportedModel, Release, ValidationReport
 from redraw.requests import (
     AskRequest,
     DifferencesRequest,
     LiveRequest,
+    LogToMlflowRequest,
     MirrorRequest,
     PassportRequest,
     PredictRequest,
@@ -129,6 +131,9 @@ USES: dict[str, Callable[[str, Release, Path], object]] = {
     ),
     "mirror": lambda bucket, _, folder: mirror_versions(
         MirrorRequest(bucket=bucket, out=str(folder / "mirror"), model=("digits",))
+    ),
+    "log-to-mlflow": lambda bucket, release, _: log_to_mlflow(
+        LogToMlflowRequest(model="digits", bucket=bucket, version=release.version)
     ),
     "passport": lambda _, release, folder: write_passport(
         PassportRequest(uri=release.uri, out=str(folder / "passport"))

@@ -19,6 +19,7 @@ __all__ = [
     "EventsRequest",
     "ExamplesRequest",
     "LiveRequest",
+    "LogToMlflowRequest",
     "MirrorRequest",
     "PassportRequest",
     "PinRequest",
@@ -155,6 +156,15 @@ class PinRequest(Request):
             raise InvalidRequest(
                 "pin request: reason: expected why the version must stay, got none. Give it."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogToMlflowRequest(Request):
+    """Log a published version to MLflow ($MLFLOW_TRACKING_URI), whose alias `live` follows what is live."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int | None = flag("the version to log (default: the live one)", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

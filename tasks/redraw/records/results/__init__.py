@@ -32,6 +32,7 @@ from redraw.records.results.contents import (
 from redraw.records.results.differences import UnlikeVariable, VariableDifference, WeightDifferences
 from redraw.records.results.upkeep import (
     EventList,
+    LoggedVersion,
     MirroredModel,
     MirrorReport,
     Passport,
@@ -55,6 +56,7 @@ __all__ = [
     "Finding",
     "FoundRecording",
     "HealedModel",
+    "LoggedVersion",
     "MirrorReport",
     "MirroredModel",
     "ModelDescription",
