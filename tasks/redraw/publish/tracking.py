@@ -93,6 +93,8 @@ def _server() -> str:
     """The server's host, for messages; its URI may hold a password."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    # It warns of each try; the error says it once.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         raise InvalidSetting(
