@@ -130,6 +130,9 @@ from redraw.errors import (
     RedrawError as RedrawError,
 )
 from redraw.errors import (
+    RolloutFailed as RolloutFailed,
+)
+from redraw.errors import (
     SignatureInvalid as SignatureInvalid,
 )
 from redraw.errors import (
@@ -254,6 +257,12 @@ from redraw.records import (
 )
 from redraw.records import (
     ReleaseList as ReleaseList,
+)
+from redraw.records import (
+    Rollout as Rollout,
+)
+from redraw.records import (
+    ServerRollout as ServerRollout,
 )
 from redraw.records import (
     TrainingRun as TrainingRun,
@@ -430,6 +439,9 @@ from redraw.requests import (
     Request as Request,
 )
 from redraw.requests import (
+    RolloutRequest as RolloutRequest,
+)
+from redraw.requests import (
     ScanRequest as ScanRequest,
 )
 from redraw.requests import (
@@ -441,6 +453,9 @@ from redraw.requests import (
 from redraw.requests import (
     VerifyRequest as VerifyRequest,
 )
+from redraw.rollout.rollout import (
+    confirm_rollout as confirm_rollout,
+)
 from redraw.train.train import (
     train_model as train_model,
 )
@@ -449,3 +464,36 @@ from redraw.validate.validator import (
 )
 
 __version__: str
+from redraw.inspect.answers.compare import (
+    compare_answers as compare_answers,
+)
+from redraw.records.results import (
+    AnswerComparison as AnswerComparison,
+)
+from redraw.records.results import (
+    AnswerSlice as AnswerSlice,
+)
+from redraw.records.results import (
+    ComparedMetrics as ComparedMetrics,
+)
+from redraw.records.results import (
+    DifferenceBar as DifferenceBar,
+)
+from redraw.records.results import (
+    DifferingAnswer as DifferingAnswer,
+)
+from redraw.records.results import (
+    MeasuredTwice as MeasuredTwice,
+)
+from redraw.records.results import (
+    OutputDifference as OutputDifference,
+)
+from redraw.records.results import (
+    RequestSource as RequestSource,
+)
+from redraw.records.results import (
+    ValueChange as ValueChange,
+)
+from redraw.requests import (
+    CompareAnswersRequest as CompareAnswersRequest,
+)

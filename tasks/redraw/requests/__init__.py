@@ -18,6 +18,7 @@ from redraw.requests.exporting import (
 )
 from redraw.requests.publishing import (
     AskRequest,
+    CompareAnswersRequest,
     DifferencesRequest,
     EventsRequest,
     ExamplesRequest,
@@ -31,6 +32,7 @@ from redraw.requests.publishing import (
     PushRequest,
     RecoverRequest,
     ReleasesRequest,
+    RolloutRequest,
     VerifyRequest,
 )
 from redraw.requests.request import Request
@@ -41,6 +43,7 @@ __all__ = [
     "AskRequest",
     "CheckpointRequest",
     "CheckpointsRequest",
+    "CompareAnswersRequest",
     "DifferencesRequest",
     "DraftRequest",
     "EventsRequest",
@@ -61,6 +64,7 @@ __all__ = [
     "ReexportRequest",
     "ReleasesRequest",
     "Request",
+    "RolloutRequest",
     "ScanRequest",
     "TrainRequest",
     "ValidateRequest",

@@ -15,6 +15,7 @@ from redraw.uri import BucketUri, Uri
 
 __all__ = [
     "AskRequest",
+    "CompareAnswersRequest",
     "DifferencesRequest",
     "EventsRequest",
     "ExamplesRequest",
@@ -28,10 +29,12 @@ __all__ = [
     "PushRequest",
     "RecoverRequest",
     "ReleasesRequest",
+    "RolloutRequest",
     "VerifyRequest",
 ]
 
 LiveLabel = Literal["stable", "canary"]
+OnFailure = Literal["report", "roll-back"]
 
 _ALLOW_REJECTED = "reason for making a version live that somebody rolled back from"
 _PUBLIC_KEY = "file of the public key that must confirm the signature (default: $REDRAW_VERIFY_KEY)"
@@ -197,6 +200,40 @@ class PassportRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RolloutRequest(Request):
+    """Wait until model servers have a version and answer as recorded."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int | None = flag("the version (default: the live one)", default=None)
+    servers: tuple[str, ...] = flag(
+        "grpc://, http://, kserve+http:// or k8s:// server, or vertex:// endpoint; may be repeated, or have"
+        " commas in between (default: $REDRAW_SERVERS)",
+        default=(),
+    )
+    timeout: float = flag("seconds that the servers have (default: 300)", default=300.0)
+    tolerance: float | None = flag(
+        "how much floats may differ, absolute and relative (default: as recorded)", default=None
+    )
+    on_failure: OnFailure = flag(
+        "report (the default), or roll-back: make the version live that was before, if this one still is",
+        default="report",
+    )
+    reason: str | None = flag("why, for the history of a roll-back", default=None)
+    by: str | None = flag(BY, default=None)
+    public_key: str | None = flag(_PUBLIC_KEY, default=None)
+
+    def __post_init__(self) -> None:
+        """Demand numbers that end."""
+        super().__post_init__()
+        for name, value in (("timeout", self.timeout), ("tolerance", self.tolerance or 0.0)):
+            if not 0 <= value < float("inf"):
+                raise InvalidRequest(f"rollout request: {name}: expected 0 or more, got {value}. Correct it.")
+        if not self.timeout:
+            raise InvalidRequest("rollout request: timeout: expected more than 0 s, got 0. Correct it.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReleasesRequest(Request):
     """List a model's published versions."""
 
@@ -273,3 +310,35 @@ class DifferencesRequest(Request):
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to look at")
     other: int = flag("the version that it is compared with")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareAnswersRequest(Request):
+    """Ask two published versions the same requests, and compare their answers."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int = flag("the version to look at")
+    other: int = flag("the version that it is compared with")
+    requests: tuple[str, ...] = flag(
+        "file or gs:// URI of JSON lines or PredictionLog TFRecords; golden or held-out for examples; may be"
+        " repeated (default: golden and held-out)",
+        default=(),
+    )
+    slice: tuple[str, ...] = flag(
+        "an input, a field of recorded requests or label:OUTPUT to sort rows by; may be repeated", default=()
+    )
+    tolerance: float = flag(
+        "how much floats may differ, absolute and relative, before a row counts as changed (default: 0.01)",
+        default=0.01,
+    )
+    json: str | None = flag("file or gs:// URI for the record", default=None)
+
+    def __post_init__(self) -> None:
+        """Demand a tolerance that is one."""
+        super().__post_init__()
+        if not 0 <= self.tolerance < float("inf"):
+            raise InvalidRequest(
+                f"compare-answers request: tolerance: expected a number from 0 on, got {self.tolerance}."
+                " Correct it."
+            )

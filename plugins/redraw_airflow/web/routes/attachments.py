@@ -27,6 +27,7 @@ ATTACHMENTS = {
     "graphs.json": "application/json",
     "ledger.json": "application/json",
     "latency.json": "application/json",
+    "golden.json": "application/json",
     "metrics.json": "application/json",
 }
 
