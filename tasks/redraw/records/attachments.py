@@ -8,13 +8,37 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from redraw.errors import InvalidRecord
-from redraw.records.codec import JsonMismatch, decode_dataclass
+from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
 from redraw.records.forms import Amount, Count
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA, check_schema
 
-__all__ = ["Latency", "decode_attachment", "read_latency"]
+__all__ = [
+    "DESCRIPTION_NAME",
+    "LATENCY_NAME",
+    "Description",
+    "Latency",
+    "decode_attachment",
+    "read_description",
+    "read_latency",
+]
 
+DESCRIPTION_NAME, LATENCY_NAME = "definition.json", "latency.json"
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a definition says of its model for the model card; each as `ModelDefinition` has it."""
+
+    owner: str = ""
+    license: str = ""
+    intended_use: str = ""
+    limits: str = ""
+    data_sets: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        """The attachment's content."""
+        return json.dumps({SCHEMA: ATTACHMENT_SCHEMA, **encode_dataclass(self)}, indent=1, allow_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +74,15 @@ def read_latency(content: bytes) -> Mapping[str, tuple[Latency, ...]]:
         InvalidRecord: It is something else.
     """
     return decode_attachment(_Figures, content, "signatures").signatures
+
+
+def read_description(content: bytes) -> Description:
+    """Read `definition.json`.
+
+    Raises:
+        InvalidRecord: It is something else.
+    """
+    return decode_attachment(Description, content)
 
 
 def decode_attachment(cls: type[T], content: bytes, field: str = "", known: int = ATTACHMENT_SCHEMA) -> T:
