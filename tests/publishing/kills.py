@@ -92,14 +92,13 @@ def _without_passports(read: dict[str, bytes]) -> dict[str, bytes]:
     Each is what its record lists; one that a push left that was killed before the record is passed over.
     """
     kept = {name: content for name, content in read.items() if not _PASSPORT.search(name)}
-    for name, content in kept.items():
-        record = json.loads(content) if _RECORD.search(name) else {"attachments": {}}
-        listed = {
-            key: record["attachments"].pop(key) for key in PASSPORT_FILES if key in record["attachments"]
-        }
-        for key, file in listed.items():
-            assert hashlib.sha256(read[file["name"]]).hexdigest() == file["sha256"], file["name"]
-            record["attachments"][key] = {}
-        if listed:
-            kept[name] = json.dumps(record, indent=2, sort_keys=True).encode()
+    for name in [name for name in kept if _RECORD.search(name)]:
+        record = json.loads(kept[name])
+        for key in PASSPORT_FILES:
+            if file := record["attachments"].get(key):
+                content = read.get(file["name"])
+                there = content is not None and hashlib.sha256(content).hexdigest() == file["sha256"]
+                assert there == (record["pruned"] is None), file["name"]
+                record["attachments"][key] = {}
+        kept[name] = json.dumps(record, indent=2, sort_keys=True).encode()
     return kept

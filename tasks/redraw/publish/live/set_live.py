@@ -96,8 +96,8 @@ def move_pointer(
         write_serving_config(storage, model, lambda: read_pointer(storage, model))
     except StorageForbidden as err:
         raise StorageForbidden(
-            f"{storage.uri}/{model}: version {pointer.version} is live, but models.config or a deployment"
-            f" next to it could not follow: {err} Servers that read it stay where they are; a mirror follows"
+            f"{storage.uri}/{model}: version {pointer.version} is live, but models.config could not follow,"
+            f" or a deployment next to it: {err} Servers that read it stay where they are; a mirror follows"
             " the pointer."
         ) from err
     _logger.info("%s/%s: %s; before it %s", storage.uri, model, _shown(pointer), pointer.previous)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,7 +21,6 @@ from cyclonedx.model.contact import OrganizationalEntity
 from cyclonedx.model.license import DisjunctiveLicense
 from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
-from cyclonedx.spdx import fixup_id
 from packageurl import PackageURL
 
 from redraw.errors import printable
@@ -33,6 +33,11 @@ from redraw.records.signature import TensorSpec
 from redraw.uri import Uri
 
 __all__ = ["encode_bom"]
+
+
+# What every reader of the schema takes for a URI; anything else that a definition names is a name.
+_PATH = r"(/([\w.~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
+_URI = re.compile(rf"[a-z][a-z0-9+.-]*://[\w.-]+(:\d+)?{_PATH}", re.ASCII)
 
 
 def encode_bom(
@@ -49,6 +54,8 @@ def encode_bom(
     """
     model, checkpoint = _model(release, claim, bucket, files), _checkpoint(release)
     if description.license:
+        from cyclonedx.spdx import fixup_id  # reads a list of all licenses
+
         known = fixup_id(description.license)
         name = None if known else printable(description.license)
         model.licenses.add(DisjunctiveLicense(id=known, name=name))
@@ -134,7 +141,7 @@ def _checkpoint(release: Release) -> Component:
 
 def _data_set(name: str) -> Component:
     """A data set that the definition names; where it lies, if that is a URI."""
-    references = [_reference(ExternalReferenceType.DISTRIBUTION, name)] if "://" in name else None
+    references = [_reference(ExternalReferenceType.DISTRIBUTION, name)] if _URI.fullmatch(name) else None
     return Component(
         type=ComponentType.DATA,
         name=printable(name),

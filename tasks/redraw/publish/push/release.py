@@ -84,7 +84,8 @@ def write_release(
         release = _release_of(storage, claim, candidate, generations, attachments | signature)
         if PASSPORT.read():
             passport = publish_passport(storage, claim, release)
-            release = replace(release, attachments={**release.attachments, **passport})
+            # In the order in which the record is read again.
+            release = replace(release, attachments=dict(sorted({**release.attachments, **passport}.items())))
         release = sign_release(storage, release, signer) if signer else release
         with contextlib.suppress(AlreadyThere, Changed):
             if found is None:
