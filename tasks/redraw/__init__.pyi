@@ -177,6 +177,9 @@ from redraw.inspect.differences.compare import (
 from redraw.inspect.inspect import (
     inspect_uri as inspect_uri,
 )
+from redraw.publish.changes import (
+    list_events as list_events,
+)
 from redraw.publish.live.pin import (
     pin_version as pin_version,
 )
@@ -286,6 +289,9 @@ from redraw.records.results import (
     DraftedDefinition as DraftedDefinition,
 )
 from redraw.records.results import (
+    EventList as EventList,
+)
+from redraw.records.results import (
     ExampleRequest as ExampleRequest,
 )
 from redraw.records.results import (
@@ -367,6 +373,9 @@ from redraw.requests import (
     DraftRequest as DraftRequest,
 )
 from redraw.requests import (
+    EventsRequest as EventsRequest,
+)
+from redraw.requests import (
     ExamplesRequest as ExamplesRequest,
 )
 from redraw.requests import (
@@ -434,3 +443,36 @@ from redraw.validate.validator import (
 )
 
 __version__: str
+from redraw.inspect.answers.compare import (
+    compare_answers as compare_answers,
+)
+from redraw.records.results import (
+    AnswerComparison as AnswerComparison,
+)
+from redraw.records.results import (
+    AnswerSlice as AnswerSlice,
+)
+from redraw.records.results import (
+    ComparedMetrics as ComparedMetrics,
+)
+from redraw.records.results import (
+    DifferenceBar as DifferenceBar,
+)
+from redraw.records.results import (
+    DifferingAnswer as DifferingAnswer,
+)
+from redraw.records.results import (
+    MeasuredTwice as MeasuredTwice,
+)
+from redraw.records.results import (
+    OutputDifference as OutputDifference,
+)
+from redraw.records.results import (
+    RequestSource as RequestSource,
+)
+from redraw.records.results import (
+    ValueChange as ValueChange,
+)
+from redraw.requests import (
+    CompareAnswersRequest as CompareAnswersRequest,
+)

@@ -37,6 +37,7 @@ __all__ = [
     "TRUTH",
     "USER_PROJECT",
     "VERIFY_KEY",
+    "WEBHOOKS",
     "Kind",
     "Setting",
     "Value",
@@ -45,6 +46,7 @@ __all__ = [
     "take_control_fd",
     "use_configuration",
     "use_definition_folders",
+    "webhook_variables",
     "whole_number",
 ]
 
@@ -186,6 +188,12 @@ def environment_of(settings: Iterable[Setting[Any]]) -> dict[str, str]:
     return {**variables, _CONFIGURED: ",".join(options)} if options else variables
 
 
+def webhook_variables(name: str) -> tuple[str, str | None, str | None]:
+    """What the environment says of a webhook: the variable of its URL, that, and its secret."""
+    start = "REDRAW_WEBHOOK_" + re.sub(r"\W", "_", name).upper()
+    return f"{start}_URL", os.environ.get(f"{start}_URL"), os.environ.get(f"{start}_SECRET")
+
+
 def take_control_fd() -> int | None:
     """The descriptor in `REDRAW_CONTROL_FD`, if it is set; the variable goes, so that no child sees it."""
     number = os.environ.pop(CONTROL_FD, None)
@@ -318,6 +326,17 @@ RECOMMENDER_PARTS: Setting[int] = Setting(
     unset="1",
 )
 
+WEBHOOKS: Setting[tuple[str, ...]] = Setting(
+    name="webhooks",
+    kind=NAMES,
+    default=(),
+    description="names of the webhooks that are told of changes, comma-separated; the URL and the secret of"
+    " each are an Airflow connection of that name, or `REDRAW_WEBHOOK_<NAME>_URL` and"
+    " `REDRAW_WEBHOOK_<NAME>_SECRET`",
+    unset="none",
+    example="deploy,audit",
+)
+
 ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     MODELS,
     SCRATCH,
@@ -327,6 +346,7 @@ ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     CACHE,
     STORAGE_TIMEOUT,
     USER_PROJECT,
+    WEBHOOKS,
     RECOMMENDER_ROWS,
     RECOMMENDER_PARTS,
 )

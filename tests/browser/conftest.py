@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
 from redraw_airflow.standalone.services import read_password
 from redraw_airflow.standalone.settings import Settings
@@ -45,12 +45,24 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def logged_in() -> dict[str, StorageState]:
+    """What the browser keeps of each user who has logged in."""
+    return {}
+
+
 # For a test each: a page of Airflow's goes on drawing and asking as long as it is open, and takes a core.
 @pytest.fixture
 def log_in(
-    chromium: Browser, make_run: subprocess.CompletedProcess[str], embedded_settings: Settings
+    chromium: Browser,
+    make_run: subprocess.CompletedProcess[str],
+    embedded_settings: Settings,
+    logged_in: dict[str, StorageState],
 ) -> Iterator[LogIn]:
-    """Opens a page of Airflow as a user: `log_in("viewer", size=NARROW, dark=True)`."""
+    """Opens an empty page of somebody who is logged in: `log_in("viewer", size=NARROW, dark=True)`.
+
+    The first of a user logs in by the form.
+    """
     assert make_run.returncode == 0, make_run.stdout + make_run.stderr
     contexts: list[BrowserContext] = []
 
@@ -60,15 +72,19 @@ def log_in(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
+            storage_state=logged_in.get(user),
         )
         context.set_default_timeout(_SHOWN_BOUND)
         contexts.append(context)
         page = context.new_page()
-        page.goto("/")
-        page.locator("input[name=username]").fill(user)
-        page.locator("input[name=password]").fill(read_password(embedded_settings, user))
-        page.keyboard.press("Enter")
-        page.get_by_text("Welcome", exact=True).wait_for()
+        if user not in logged_in:
+            page.goto("/")
+            page.locator("input[name=username]").fill(user)
+            page.locator("input[name=password]").fill(read_password(embedded_settings, user))
+            page.keyboard.press("Enter")
+            page.get_by_text("Welcome", exact=True).wait_for()
+            logged_in[user] = context.storage_state()
+            page.goto("about:blank")
         return page
 
     yield open_page

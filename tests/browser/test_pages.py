@@ -102,6 +102,7 @@ def test_navigation_models_leads_to_the_version_and_its_graphs(
 ) -> None:
     page, newest = log_in(), published(bucket).releases[0]
 
+    page.goto("/")
     page.get_by_role("link", name="Models").click()
     frame = frame_of(page)
     expect(frame.get_by_role("link", name=MODEL, exact=True)).to_be_visible()

@@ -66,6 +66,9 @@ def test_run_by_hand_with_a_broken_checkpoint_fails_it_alone_and_lists_all(
     assert f"1 of 2 checkpoints failed: {checkpoints[1].uri}: {reason}" in run["log"]
     assert "| 20 | 2025-03-02T00:00:00Z | failed |  |" in run["log"]
     assert change_live(LiveRequest(model=MODEL, bucket=bucket)).version is None
+    # A task that fails updates no asset; the other one does, though it is mapped.
+    changes = [(event["asset"], event["extra"]["kind"]) for event in run["events"]]
+    assert changes == [(f"{bucket}/{MODEL}", "push")]
 
 
 def test_run_by_hand_with_neither_steps_nor_dates_nor_a_logical_date_says_what_is_missing(

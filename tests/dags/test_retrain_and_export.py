@@ -160,18 +160,20 @@ def test_run_with_null_logical_date_publishes_a_version_from_real_digits(
     assert run["logical_date"] is None
     release = run["xcoms"]["push.return_value"]
     assert run["xcoms"]["validate.return_value"]["passed"] is True
-    assert run["events"] == [
-        {
-            "asset": "redraw_releases",
-            "extra": {
-                "model": "mnist",
-                "version": release["version"],
-                "uri": f"{bucket}/mnist/{release['version']}",
-                "digest": release["digest"],
-                "metrics": release["checkpoint"]["metrics"],
-            },
-        }
+    extra = {
+        "model": "mnist",
+        "version": release["version"],
+        "uri": f"{bucket}/mnist/{release['version']}",
+        "digest": release["digest"],
+        "metrics": release["checkpoint"]["metrics"],
+    }
+    assert {"asset": "redraw_releases", "extra": extra} in run["events"]
+    changes = [event["extra"] for event in run["events"] if event["asset"] == f"{bucket}/mnist"]
+    assert len(changes) == len(run["events"]) - 1
+    assert [(change["kind"], change["by"]) for change in changes] == [
+        (event["kind"], "dag_test") for event in release["events"]
     ]
+    assert extra.items() <= changes[0].items()
     assert release["checkpoint"]["metrics"]["accuracy"] >= 0.95
     provenance = release["provenance"]
     assert provenance["dag_run"] == f"retrain_and_export/{run['run_id']}"

@@ -11,6 +11,7 @@ from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
 from redraw.records import ExportedModel, ValidationReport
 from redraw.requests import LiveRequest, PushRequest
+from tests.publishing.webhook_server import SECRET, run_webhook_server
 
 Python = Callable[..., Any]
 
@@ -32,14 +33,37 @@ def test_run_without_a_version_goes_back_to_the_one_before(
     newer = _publish(bucket, mnist_export, "2026-02-01T00:00:00Z")
     conf = {"model": "mnist", "bucket": bucket, "reason": "wrong digits"}
 
-    run = python(*("run_dag", "roll_back_model", "null", json.dumps(conf)), STORAGE_EMULATOR_HOST=gcs_server)
+    with run_webhook_server() as server:
+        webhook = {"conn_type": "http", "host": f"{server.url}/500/private-path", "password": SECRET}
+        run = python(
+            *("run_dag", "roll_back_model", "null", json.dumps(conf)),
+            STORAGE_EMULATOR_HOST=gcs_server,
+            AIRFLOW_CONN_DEPLOY=json.dumps(webhook),
+            REDRAW_WEBHOOKS="deploy",
+        )
 
     assert run["tasks"] == {"roll_back": {"state": "success", "tries": 1}}, run["log"][-6000:]
     pointer = change_live(LiveRequest(model="mnist", bucket=bucket))
-    assert run["xcoms"]["roll_back.return_value"] == json.loads(json.dumps(pointer.to_json()))
+    printed = run["xcoms"]["roll_back.return_value"]
+    (event,) = printed.pop("events")
+    assert printed == json.loads(json.dumps(pointer.to_json()))
     assert (pointer.version, pointer.previous) == (older, newer)
     change = pointer.history[-1]
     assert (change.kind, change.reason, change.by) == ("rollback", "wrong digits", "dag_test")
+
+    # The asset of the model and the webhook are told the same, and a webhook that fails fails nothing.
+    extra = {
+        **{"kind": "rollback", "model": "mnist", "version": older, "uri": f"{bucket}/mnist/{older}"},
+        **{"by": "dag_test", "reason": "wrong digits", "label": "", "digest": mnist_export.digest},
+        **{"metrics": mnist_export.checkpoint.metrics, "at": change.changed_at, "id": event["id"]},
+        "undelivered": ["webhook deploy (127.0.0.1): expected status 2xx, got 500"],
+    }
+    assert run["events"] == [{"asset": f"{bucket}/mnist", "extra": extra}]
+    assert [request.headers["webhook-id"] for request in server.received] == [event["id"]] * 3
+    assert all(request.is_signed() for request in server.received)
+    assert "webhook deploy (127.0.0.1): expected status 2xx, got 500; not delivered" in run["log"]
+    assert "private-path" not in run["log"]
+    assert SECRET not in run["log"]
 
 
 @pytest.mark.parametrize("variables", [{}, {"REDRAW_MODEL_BUCKET": "gs://models"}])

@@ -49,6 +49,7 @@ from redraw.records import (
     UnreadableRecord,
     ValidationReport,
 )
+from redraw.records.events import ModelEvent
 from redraw.records.failure import StageFailure
 from redraw.records.file_list import FileList, encode_files
 from redraw.records.files import ListedFile
@@ -58,28 +59,38 @@ from redraw.records.results import (
     AdoptedCheckpoint,
     AdoptionReport,
     Answer,
+    AnswerComparison,
     AnsweredTensor,
+    AnswerSlice,
     BrokenCheckpoint,
     CheckpointDescription,
     CheckpointList,
+    ComparedMetrics,
+    DifferenceBar,
+    DifferingAnswer,
     DraftedDefinition,
+    EventList,
     ExampleRequest,
     ExampleRequests,
     Finding,
     HealedModel,
+    MeasuredTwice,
     MirroredModel,
     MirrorReport,
     ModelDescription,
     ModelList,
+    OutputDifference,
     Passport,
     Prediction,
     PredictionRow,
     PrunedVersion,
     PruneReport,
+    RequestSource,
     SavedModelDescription,
     ScannedFiles,
     TensorDescription,
     UnlikeVariable,
+    ValueChange,
     VariableDifference,
     VerifyReport,
     WeightDifferences,
@@ -277,6 +288,18 @@ RELEASE = Release(
 _TENSOR = TensorDescription(key="w", dtype="float32", shape=(2, 3), size_bytes=24, role="weight")
 _UNREADABLE = UnreadableRecord(uri=f"{BUCKET}/{MODEL}/releases/1.json", reason="a newer version wrote it")
 # Of every kind one.
+EVENT = ModelEvent(
+    kind="label",
+    source=Uri(BUCKET) / MODEL,
+    version=VERSION,
+    at="2026-01-04T03:04:05Z",
+    by="ada",
+    reason="a first look",
+    label="canary",
+    digest="d" * 64,
+    metrics={"accuracy": 0.97, "auc": None},
+    undelivered=("webhook deploy (deploy.example): expected status 2xx, got 500",),
+).identified()
 RECORDS: Mapping[str, Record] = {
     type(record).__name__: record
     for record in (
@@ -378,6 +401,64 @@ RECORDS: Mapping[str, Record] = {
             ),
             problems=("package models cannot be read",),
         ),
+        AnswerComparison(
+            model=MODEL,
+            version=VERSION,
+            other=2026010100000000,
+            tolerance=0.01,
+            rows=3,
+            refused=1,
+            refused_by_other=2,
+            sources=(RequestSource(name="golden", rows=3),),
+            outputs=(
+                OutputDifference(
+                    signature="serve",
+                    output="digit",
+                    dtype="int64",
+                    rows=3,
+                    changed=1,
+                    not_finite=1,
+                    largest=2.0,
+                    mean=0.5,
+                    quantiles={"p50": 0.0, "p99.9": 2.0},
+                    histogram=(
+                        DifferenceBar(low=0.0, high=0.0, rows=2),
+                        DifferenceBar(low=1.0, high=3.0, rows=1),
+                    ),
+                    points=((5.0, 7.0),),
+                    classes=(ValueChange(here=7, other=5, rows=1),),
+                    examples=(
+                        DifferingAnswer(
+                            row="golden row 2", difference=2.0, inputs={"image": [1, 2]}, here=7, other=5
+                        ),
+                    ),
+                    misfit="shape [1] instead of [2] (golden row 0)",
+                ),
+            ),
+            slices=(
+                AnswerSlice(signature="serve", by="source", value="golden", rows=3, changed={"digit": 1}),
+            ),
+            metrics=(
+                ComparedMetrics(
+                    signature="serve",
+                    labelled=3,
+                    measured=2,
+                    metrics=(
+                        MeasuredTwice(
+                            name="accuracy",
+                            here=0.5,
+                            here_interval=(0.25, 0.75),
+                            other=None,
+                            other_interval=(),
+                            difference_interval=(-0.25, 0.25),
+                            lower_is_better=False,
+                        ),
+                    ),
+                ),
+            ),
+            left_out=("output 'rank' of signature 'serve' is of version 2026010100000000 alone",),
+            seconds=1.5,
+        ),
         WeightDifferences(
             model=MODEL,
             version=VERSION,
@@ -427,6 +508,7 @@ RECORDS: Mapping[str, Record] = {
         MirrorReport(
             out="/mirror", models=(MirroredModel(model=MODEL, versions=(VERSION,), fetched=(VERSION,)),)
         ),
+        EventList(model=MODEL, events=(EVENT,)),
         Passport(model=MODEL, version=VERSION, uri=RELEASE.uri, out="passport", files={"card.md": "c" * 64}),
         VerifyReport(model=MODEL, version=VERSION, uri=RELEASE.uri, checks=(CHECK,), passed=True),
         Prediction(

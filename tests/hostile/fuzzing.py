@@ -35,6 +35,10 @@ from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.definition import OutsideReference, Signature, TensorSpec
 from redraw.errors import InvalidName, InvalidRecord, RedrawError
 from redraw.heal.scan import scan_files
+from redraw.inspect.answers.logged_requests import LoggedRequests
+from redraw.inspect.answers.naming import Naming
+from redraw.inspect.answers.record_parts import Problems
+from redraw.inspect.answers.recorded_requests import merge_exchanges, read_exchanges
 from redraw.inspect.inspect import inspect_uri
 from redraw.names import ModelName, check_attachment_name, check_object_name
 from redraw.records.json_text import parse_json
@@ -42,8 +46,6 @@ from redraw.records.times import parse_time
 from redraw.requests import AdoptRequest, InspectRequest, ScanRequest
 from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri, Uri
-from redraw.validate.subject.outside.naming import Naming
-from redraw.validate.subject.outside.recorded_requests import Problems, merge_exchanges, read_exchanges
 from tests.golden.records import RECORDS, RELEASE
 from tests.hostile.archives import pack
 from tests.hostile.bundles import write_good
@@ -308,6 +310,8 @@ def _parse_recorded(folder: Path, content: bytes) -> None:
     rows = sum(
         len(one.rows) for one in merge_exchanges(read_exchanges(folder / "requests", naming, problems))
     )
+    logged = LoggedRequests(folder / "requests", "requests", naming, ["field"], problems)
+    rows = min(rows, sum(batch.rows for batch in logged.batches(lambda: 2)))
     if problems.count or not rows:
         raise InvalidRecord("; ".join([*problems.listed(), *naming.notes]))
 

@@ -16,6 +16,7 @@ from redraw.ask import golden
 from redraw.ask.ask import ask_version
 from redraw.definition import GoldenExamples
 from redraw.errors import RedrawError, SignatureInvalid, StorageUnavailable, VerificationFailed
+from redraw.inspect.answers.compare import compare_answers
 from redraw.inspect.differences.compare import compare_weights
 from redraw.publish.bucket.layout import encode_record, release_name
 from redraw.publish.bucket.verified import digest_report
@@ -27,6 +28,7 @@ from redraw.publish.verify import verify_version
 from redraw.records import ExportedModel, Release, ValidationReport
 from redraw.requests import (
     AskRequest,
+    CompareAnswersRequest,
     DifferencesRequest,
     LiveRequest,
     MirrorRequest,
@@ -126,6 +128,9 @@ USES: dict[str, Callable[[str, Release, Path], object]] = {
     ),
     "differences": lambda bucket, release, _: compare_weights(
         DifferencesRequest(model="digits", bucket=bucket, version=release.version, other=release.version)
+    ),
+    "compare-answers": lambda bucket, release, _: compare_answers(
+        CompareAnswersRequest(model="digits", bucket=bucket, version=release.version, other=release.version)
     ),
     "mirror": lambda bucket, _, folder: mirror_versions(
         MirrorRequest(bucket=bucket, out=str(folder / "mirror"), model=("digits",))

@@ -24,7 +24,7 @@ from tests.publishing.requests import permissions_by_bucket, permissions_of
 _PAGE = ROOT / "docs" / "reference" / "permissions.md"
 _ROW = re.compile(r"^\| (.*?) \| (.*) \|$", re.MULTILINE)
 # They read as `inspect` and `verify` do, but need TensorFlow, or a model that it loads.
-_NOT_RUN = {"train", "export", "validate", "predict", "ask"}
+_NOT_RUN = {"train", "export", "validate", "predict", "ask", "compare-answers"}
 
 
 def _documented() -> dict[str, frozenset[str]]:
@@ -88,6 +88,7 @@ def _steps(run_folder: RunFolder, bucket: str, tmp_path: Path) -> list[tuple[str
         ("examples", ["examples", *model, "--version", "2024050200000000"]),
         ("verify", ["verify", f"{bucket}/digits/2024050200000000"]),
         ("mirror", ["mirror", *model, "--out", str(tmp_path / "mirror")]),
+        ("events", ["events", *model]),
         ("recover", ["recover", *model]),
         ("recover --apply", ["recover", *model, "--apply"]),
         ("prune", ["prune", *model, "--keep", "1"]),

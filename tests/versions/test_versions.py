@@ -47,7 +47,7 @@ def test_run_publishes_a_version(run: Run) -> None:
     assert states.pop("approve") == "skipped"
     assert set(states.values()) == {"success"}
     assert (listed.version, listed.digest) == (pushed["version"], pushed["digest"])
-    assert run.outcome["events"][0]["asset"] == "redraw_releases"
+    assert "redraw_releases" in {event["asset"] for event in run.outcome["events"]}
 
 
 def test_models_page_lists_what_the_run_has_published(pages: Pages, run: Run) -> None:

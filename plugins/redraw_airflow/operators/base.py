@@ -23,6 +23,7 @@ from redraw_airflow.operators.allowed import (
     resolve_path,
 )
 from redraw_airflow.operators.arguments import Kind, TakesArguments, mapping, required, text
+from redraw_airflow.operators.assets import CHANGES, update_assets
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import TaskFolder
 from redraw_airflow.operators.lineage import describe_lineage, trace_arguments, trace_record
@@ -126,6 +127,8 @@ class StageOperator(PlacesOperator):
     record_type: ClassVar[type[Record]]
     # Whether its stage prints its record even if it fails: it is the XCom `report` then, too.
     reports: ClassVar[bool] = False
+    # Whether it changes a published model, and so updates the model's asset.
+    changes_models: ClassVar[bool] = False
 
     _running: StageProcess | StagePod | None = None
     _event: Mapping[str, Any] | None = None
@@ -143,6 +146,8 @@ class StageOperator(PlacesOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if self.changes_models:
+            self.outlets = [*self.outlets, CHANGES]
         self.launcher = launcher
         self.pod = pod
         self.model = model
@@ -177,7 +182,9 @@ class StageOperator(PlacesOperator):
             if self.reports and (printed := printed_record(finished, self.record_type)) is not None:
                 self.record = printed
                 context["ti"].xcom_push(key=REPORT_KEY, value=printed.to_json())
-            return self.keep_record(read_record(finished, self.record_type))
+            record = self.keep_record(read_record(finished, self.record_type))
+            update_assets(context, record)
+            return record
 
     def _finish_stage(self, context: Context) -> FinishedStage:
         """Run the stage to its end, well or not.

@@ -64,6 +64,7 @@ class PushModelOperator(StageOperator):
         "approval": mapping,
     }
     stage, request_type, record_type = "push", PushRequest, Release
+    changes_models = True
     operator_extra_links = (VersionLink(), ReleaseLink())
 
     def __init__(
@@ -144,6 +145,7 @@ class SetLiveOperator(StageOperator):
         ),
     }
     stage, request_type, record_type = "live", LiveRequest, LivePointer
+    changes_models = True
     operator_extra_links = (VersionLink(),)
 
     def __init__(

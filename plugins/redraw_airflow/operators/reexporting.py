@@ -175,7 +175,7 @@ class ReexportOperator(StageOperator):
         "approval": mapping,
     }
     stage, request_type, record_type = "reexport", ReexportRequest, ReexportReport
-    reports = True
+    reports = changes_models = True
 
     def __init__(
         self,

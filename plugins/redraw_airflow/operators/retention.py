@@ -52,6 +52,7 @@ class MarkVersionOperator(StageOperator):
         **dict.fromkeys(("reason", "bucket"), text),
     }
     record_type = LivePointer
+    changes_models = True
     operator_extra_links = (VersionLink(),)
 
     def __init__(
@@ -112,6 +113,7 @@ class PruneOperator(StageOperator):
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {**StageOperator.kinds, "bucket": text, "keep": integer, "keep_days": number, "apply": truth}
     stage, request_type, record_type = "prune", PruneRequest, PruneReport
+    changes_models = True
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ from airflow.sdk.log import mask_secret
 
 from redraw.errors import RedrawError, StorageForbidden, StorageUnavailable
 from redraw_airflow.settings import DEFAULT_CONNECTION
+from redraw_airflow.stages.webhooks import grant_webhook
 
 __all__ = ["answer_credentials", "connection_credentials", "connection_project"]
 
@@ -95,15 +96,17 @@ def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
         with ours.makefile("rb") as questions:
             for line in questions:
                 question = json.loads(line)
-                answer = {"id": question["id"], **_answer(grants, renew=question["renew"])}
+                answer = {"id": question["id"], **_answer(grants, question)}
                 ours.sendall(json.dumps(answer, allow_nan=False).encode() + b"\n")
     except OSError as err:
         log.debug("the stage ended before it was answered: %s", err)
 
 
-def _answer(grants: _Grants, *, renew: bool) -> dict[str, Any]:
+def _answer(grants: _Grants, question: dict[str, Any]) -> dict[str, Any]:
     try:
-        return {**grants.grant(renew=renew), "user_project": grants.user_project()}
+        if "webhook" in question:
+            return grant_webhook(question["webhook"])
+        return {**grants.grant(renew=question["renew"]), "user_project": grants.user_project()}
     except RedrawError as err:
         return {"error": type(err).__name__, "message": str(err)}
     except Exception as err:  # whatever a connection or a secrets backend raises, the stage has to learn

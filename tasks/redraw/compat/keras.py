@@ -33,8 +33,8 @@ __all__ = [
 _PAIR = 2
 
 
-def every_layer(network: keras.Model) -> Iterator[keras.layers.Layer]:
-    """A network's layers, and those inside of layers; the public `layers` has the outer ones alone."""
+def every_layer(network: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """A network's or a layer's layers, and those inside of layers; the public `layers` has the outer ones."""
     yield from network._flatten_layers()
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "copy_to_cpu",
     "flat_function",
     "fingerprint",
+    "follow",
     "hide_accelerators",
     "is_reference",
     "is_trackable",
@@ -112,6 +113,15 @@ def build_meta_graph(root: Any, functions: Mapping[str, Any], options: Any) -> t
     """
     meta_graph, _, _, assets, _, _ = save._build_meta_graph(root, functions, options)
     return meta_graph, assets.asset_filename_map
+
+
+def follow(owner: Any, name: str, held: Any) -> None:
+    """Have checkpoints of an object hold a list or dict under a name, as if it were an attribute.
+
+    Layers of Keras 3 keep TensorFlow from following their lists and dicts, and an attribute that
+    TensorFlow follows cannot be added to them. It ends with a Keras that follows its own.
+    """
+    owner._track_trackable(tf.__internal__.tracking.wrap(held), name, overwrite=True)
 
 
 def fingerprint(folder: Path) -> bytes:

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -31,11 +32,12 @@ def describe_maker(definition: ModelDefinition) -> MadeBy:
     Returns:
         The digest of its sources, where they were checked out, and the versions that matter.
     """
-    module = Path(inspect.getfile(type(definition)))
+    kind = type(definition)
+    module = Path(inspect.getfile(kind))
     revision = _git(module.parent, "rev-parse", "HEAD")
     changes = None if revision is None else _git(module.parent, "status", "--porcelain")
     return MadeBy(
-        definition_digest=digest_sources(module),
+        definition_digest=digest_sources(module, packaged=bool(sys.modules[kind.__module__].__package__)),
         git_revision=revision,
         git_dirty=None if changes is None else bool(changes),
         tensorflow=tf.__version__,
@@ -46,7 +48,7 @@ def describe_maker(definition: ModelDefinition) -> MadeBy:
     )
 
 
-def digest_sources(module: Path) -> str:
+def digest_sources(module: Path, *, packaged: bool = True) -> str:
     """SHA-256, in hex, of what a definition is written in.
 
     That is its module, and of its package what is no model of its own: `__init__`, the
@@ -55,22 +57,28 @@ def digest_sources(module: Path) -> str:
 
     Args:
         module: The definition's file.
+        packaged: Whether it belongs to a package. Where it does not, its folder may be a home
+            directory, or all of `site-packages`, and nothing else in it counts.
 
     Returns:
         The digest over the files' names in the package and their contents.
     """
     package = module.parent
+    digest = hashlib.sha256()
+    for path in sorted({module, *(_common_sources(package) if packaged else ())}):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _common_sources(package: Path) -> set[Path]:
     models = {
         package / f"{info.name}.py"
         for info in pkgutil.iter_modules([str(package)])
         if not info.ispkg and not info.name.startswith("_")
     }
-    digest = hashlib.sha256()
-    for path in sorted({module, *package.rglob("*.py")} - (models - {module})):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
+    return {*package.rglob("*.py")} - models
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -20,6 +20,7 @@ from redraw.compat.keras import every_layer, inner_layers
 from redraw.definition import Mode, ModelDefinition
 from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition
+from redraw.networks.containers import follow_containers
 
 __all__ = [
     "bare_variables",
@@ -64,6 +65,7 @@ def draw_network(
             f"{where}: expected a Keras model or a tf.Module, got {type(network).__name__}."
             " Return a callable with variables."
         )
+    follow_containers(layers_of(network))
     return network
 
 
@@ -89,6 +91,7 @@ def build_layers(
     with running_user_code(where), scope:
         features = definition.training_data().element_spec[0]
         tf.function(definition.call).get_concrete_function(network, features, mode)
+    follow_containers(layers_of(network))
 
 
 def weights_by_name(network: Any) -> dict[str, Any]:
@@ -123,8 +126,8 @@ def demand_trainable(network: Any) -> None:
     if unsaved:
         raise InvalidDefinition(
             f"network {type(network).__name__}: expected weights that a tf.train.Checkpoint saves, got"
-            f" others: {', '.join(unsaved[:5])} ({len(unsaved)} in all). It follows no lists of layers in"
-            " layers of Keras 3, StackedRNNCells among them: make each layer an attribute of its own."
+            f" others: {', '.join(unsaved[:5])} ({len(unsaved)} in all). Make each layer that holds them an"
+            " attribute of its own, or keep it in a list or a dict."
         )
     if lost:
         raise InvalidDefinition(
@@ -177,7 +180,8 @@ def layers_of(network: Any) -> Iterator[keras.layers.Layer]:
         yield from every_layer(network)
     elif isinstance(network, tf.Module):
         held = tf.train.TrackableView(network).descendants()
-        yield from (item for item in held if isinstance(item, keras.layers.Layer))
+        layers = (item for item in held if isinstance(item, keras.layers.Layer))
+        yield from {id(inner): inner for layer in layers for inner in every_layer(layer)}.values()
 
 
 # Converting it for every function that is traced takes longer than running it.

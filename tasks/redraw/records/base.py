@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
 from redraw.errors import InvalidName, InvalidRecord
@@ -44,6 +44,11 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values, its kind under `record` and its form under `schema`."""
         return {"record": type(self).__name__, SCHEMA: self.schema, **encode_dataclass(self)}
+
+    def stored(self) -> Self:
+        """The record as a bucket keeps it: without what only a command prints."""
+        printed = {declared.name: () for declared in fields(self) if declared.metadata.get("printed")}
+        return replace(self, **printed) if printed else self
 
     def to_bytes(self) -> bytes:
         """The record as a file's content, for people to read too."""

@@ -34,12 +34,16 @@ def json_key(declared: Field[Any]) -> str:
 
 
 class _Key(NamedTuple):
-    """A field as JSON has it: its name in Python, its type, and the kind of name or URI that it holds."""
+    """A field as JSON has it: its name in Python, its type, and the kind of name or URI that it holds.
+
+    One that only commands print is left out if it is empty: no stored record has it.
+    """
 
     name: str
     hint: Any
     required: bool
     parse: type[str] | None
+    printed: bool
 
 
 @cache
@@ -52,6 +56,7 @@ def _keys(cls: Any) -> dict[str, _Key]:
             hint=hints[f.name],
             required=f.default is MISSING and f.default_factory is MISSING,
             parse=_parsed_type(hints[f.name]),
+            printed=bool(f.metadata.get("printed")),
         )
         for f in fields(cls)
     }
@@ -59,7 +64,11 @@ def _keys(cls: Any) -> dict[str, _Key]:
 
 def encode_dataclass(value: Any) -> dict[str, Any]:
     """A dataclass instance as JSON values; records inside keep their `record` key."""
-    return {key: _encode(getattr(value, field.name)) for key, field in _keys(value.__class__).items()}
+    return {
+        key: _encode(content)
+        for key, field in _keys(value.__class__).items()
+        if (content := getattr(value, field.name)) or not field.printed
+    }
 
 
 def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:

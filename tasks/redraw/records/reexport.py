@@ -10,6 +10,7 @@ from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records import Record
+from redraw.records.events import ModelEvent, events_field
 from redraw.records.failure import wording_of
 from redraw.records.forms import Count, Digest, Seconds, Time, Version
 from redraw.uri import Uri
@@ -55,12 +56,14 @@ class ReexportReport(Record):
         bucket: `gs://` URI of the model bucket.
         checkpoints: What became of each.
         seconds: Of the whole batch, without the start of its process.
+        events: As `Release`.
     """
 
     model: ModelName
     bucket: Uri
     checkpoints: tuple[ReexportedCheckpoint, ...]
     seconds: Seconds
+    events: tuple[ModelEvent, ...] = events_field()
 
     def equal_failures(self) -> tuple[tuple[ReexportedCheckpoint, ...], ...]:
         """Those that failed, by the kind of reason: rows that failed alike are together, the most first."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record, UnreadableRecord
+from redraw.records.events import ModelEvent, events_field
 from redraw.records.files import ListedFile
 from redraw.records.forms import (
     AttachmentName,
@@ -65,6 +66,7 @@ class Release(Record):
             relative to the bucket. Records of versions that were pushed without have none.
         signature: Of the rest of the record and of the bucket, by a private key, as a bundle in JSON; empty
             if it was pushed without a key.
+        events: Printed by the command that made the change: what webhooks were sent.
     """
 
     model: ModelName
@@ -85,6 +87,7 @@ class Release(Record):
     pruned: Pruned | None = None
     attachments: Mapping[AttachmentName, ListedFile] = field(default_factory=dict)
     signature: str = ""
+    events: tuple[ModelEvent, ...] = events_field()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +130,7 @@ class LivePointer(Record):
         number: How many changes were made; 0 of a pointer that an earlier version of Redraw wrote.
         rejected: Version, in decimal digits, to who rolled back from it and why: it does not become live
             again without a reason.
+        events: As `Release`.
     """
 
     schema: ClassVar[int] = 2
@@ -140,6 +144,7 @@ class LivePointer(Record):
     history: tuple[PointerChange, ...] = ()
     number: Count = 0
     rejected: Mapping[VersionText, str] = field(default_factory=dict)
+    events: tuple[ModelEvent, ...] = events_field()
 
 
 @dataclass(frozen=True, kw_only=True)

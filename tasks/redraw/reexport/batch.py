@@ -22,6 +22,7 @@ from redraw.export.source import open_origin
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.push.push import push_model
 from redraw.records import Checkpoint, ExportedModel, Release
+from redraw.records.events import ModelEvent
 from redraw.records.file_list import FileList
 from redraw.records.reexport import ReexportedCheckpoint
 from redraw.reexport.job import Job
@@ -54,6 +55,9 @@ class Batch:
     Args:
         request: The batch's.
 
+    Attributes:
+        events: That its versions were published.
+
     Raises:
         InvalidDefinition: The model's definition cannot be loaded.
         InvalidRequest: A waiver has no reason, or names no check.
@@ -77,6 +81,7 @@ class Batch:
         self._recipes: dict[str, Recipe] = {}
         # By the export's folder: a checkpoint that is given twice is there the second time.
         self._unpublished: dict[str, threading.Event] = {}
+        self.events: list[ModelEvent] = []
 
     def __enter__(self) -> Self:
         return self
@@ -134,7 +139,9 @@ class Batch:
 
         def publish() -> ReexportedCheckpoint:
             try:
-                return job.ended(push_model(request, self._storage), "exported")
+                release = push_model(request, self._storage)
+                self.events += release.events
+                return job.ended(release, "exported")
             finally:
                 _remove(prepared.folder)
                 self._unpublished.pop(prepared.folder.name, None)

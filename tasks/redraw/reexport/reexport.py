@@ -48,6 +48,7 @@ def reexport_checkpoints(request: ReexportRequest) -> ReexportReport:
         bucket=request.bucket,
         checkpoints=rows,
         seconds=round(time.monotonic() - started, 3),
+        events=tuple(batch.events),
     )
     _demand_all(report)
     return report

@@ -18,7 +18,9 @@ from redraw.requests.exporting import (
 )
 from redraw.requests.publishing import (
     AskRequest,
+    CompareAnswersRequest,
     DifferencesRequest,
+    EventsRequest,
     ExamplesRequest,
     LiveRequest,
     MirrorRequest,
@@ -39,8 +41,10 @@ __all__ = [
     "AskRequest",
     "CheckpointRequest",
     "CheckpointsRequest",
+    "CompareAnswersRequest",
     "DifferencesRequest",
     "DraftRequest",
+    "EventsRequest",
     "ExamplesRequest",
     "ExportRequest",
     "HealRequest",

@@ -9,12 +9,15 @@ from typing import Any, Literal
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.records import ExportedModel, ValidationReport
+from redraw.records.times import is_time
 from redraw.requests.request import BY, Request, flag
 from redraw.uri import BucketUri, Uri
 
 __all__ = [
     "AskRequest",
+    "CompareAnswersRequest",
     "DifferencesRequest",
+    "EventsRequest",
     "ExamplesRequest",
     "LiveRequest",
     "MirrorRequest",
@@ -210,6 +213,25 @@ class ReleasesRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EventsRequest(Request):
+    """List what has changed about a published model, or send it to the webhooks again."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    since: str | None = flag("only what changed at this time or later, YYYY-MM-DDTHH:MM:SSZ", default=None)
+    deliver: bool = flag("send it to the webhooks of $REDRAW_WEBHOOKS, with the ids of before", default=False)
+
+    def __post_init__(self) -> None:
+        """Demand a time that can be compared."""
+        super().__post_init__()
+        if self.since is not None and not is_time(self.since):
+            raise InvalidRequest(
+                f"events request: since: expected a time as 2026-01-31T00:00:00Z, got {self.since!r:.80}."
+                " Correct it."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictRequest(Request):
     """Fetch a published version from its bucket and let it answer the labelled golden examples."""
 
@@ -259,3 +281,35 @@ class DifferencesRequest(Request):
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to look at")
     other: int = flag("the version that it is compared with")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareAnswersRequest(Request):
+    """Ask two published versions the same requests, and compare their answers."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int = flag("the version to look at")
+    other: int = flag("the version that it is compared with")
+    requests: tuple[str, ...] = flag(
+        "file or gs:// URI of JSON lines or PredictionLog TFRecords; golden or held-out for examples; may be"
+        " repeated (default: golden and held-out)",
+        default=(),
+    )
+    slice: tuple[str, ...] = flag(
+        "an input, a field of recorded requests or label:OUTPUT to sort rows by; may be repeated", default=()
+    )
+    tolerance: float = flag(
+        "how much floats may differ, absolute and relative, before a row counts as changed (default: 0.01)",
+        default=0.01,
+    )
+    json: str | None = flag("file or gs:// URI for the record", default=None)
+
+    def __post_init__(self) -> None:
+        """Demand a tolerance that is one."""
+        super().__post_init__()
+        if not 0 <= self.tolerance < float("inf"):
+            raise InvalidRequest(
+                f"compare-answers request: tolerance: expected a number from 0 on, got {self.tolerance}."
+                " Correct it."
+            )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 __all__ = [
+    "ask_operator",
     "billed_project",
     "credentials_scope",
     "provide_credentials",
@@ -135,6 +136,17 @@ def billed_project() -> str | None:
     return None if channel is None else channel.ask(renew=False).get("user_project")
 
 
+def ask_operator(question: dict[str, Any]) -> dict[str, Any] | None:
+    """Ask the operator that started this process something else; None without an operator.
+
+    Raises:
+        StorageUnavailable: It did not answer.
+        RedrawError: What it answered with.
+    """
+    channel = _channel()
+    return None if channel is None else channel.ask(**question)
+
+
 def _token_credentials(channel: _Channel, granted: dict[str, Any]) -> Credentials:
     from google.oauth2.credentials import Credentials as TokenCredentials
 
@@ -174,11 +186,11 @@ class _Channel:
         self._numbers = itertools.count()
         threading.Thread(target=self._read, name="redraw-control", daemon=True).start()
 
-    def ask(self, *, renew: bool) -> dict[str, Any]:
-        """Ask for credentials; `renew` refuses the token that was given before."""
+    def ask(self, **question: Any) -> dict[str, Any]:
+        """Ask for credentials, where `renew` refuses the token that was given before, or for a webhook."""
         with self._asking:
             number = next(self._numbers)
-            self._socket.sendall(json.dumps({"id": number, "renew": renew}, allow_nan=False).encode() + b"\n")
+            self._socket.sendall(json.dumps({"id": number, **question}, allow_nan=False).encode() + b"\n")
             answer = self._answer(number)
         if "error" in answer:
             raise error_named(answer["error"])(answer["message"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import fingerprint_pb2
@@ -13,6 +14,7 @@ from redraw.compat.tensorflow import (
     build_meta_graph,
     copy_to_cpu,
     fingerprint,
+    follow,
     is_reference,
     is_trackable,
     mark_slice,
@@ -28,6 +30,18 @@ def test_uninitialized_variable_has_a_shape_and_no_value() -> None:
     assert isinstance(variable, tf.Variable)
     assert (variable.shape, variable.dtype, variable.trainable) == ([1 << 40], tf.float32, True)
     assert variable.handle.dtype == tf.resource
+
+
+def test_follow_list_of_a_keras_layer_is_in_its_checkpoints(tmp_path: Path) -> None:
+    layer, inner = keras.layers.Layer(), keras.layers.Dense(1)
+    layer.parts = [{"a": inner}]
+    inner.build((None, 2))
+    layer.build((None, 2))
+    for _ in range(2):  # as often as one likes
+        follow(layer, "parts", [{"a": inner}])
+    tf.train.Checkpoint(layer=layer).write(str(tmp_path / "written"))
+    names = [name for name, _ in tf.train.list_variables(str(tmp_path / "written"))]
+    assert any(name.startswith("layer/parts/0/a/") for name in names)
 
 
 def test_saved_slice_of_each_part_says_where_it_belongs() -> None:

@@ -39,6 +39,14 @@ def test_digest_is_that_of_earlier_versions(package: Path) -> None:
     assert digest_sources(package / "one.py") == digest.hexdigest()
 
 
+def test_digest_of_a_module_outside_of_packages_reads_nothing_else(package: Path) -> None:
+    before = digest_sources(package / "one.py", packaged=False)
+    (package / "inner/part.py").write_text("# another\n")
+    assert digest_sources(package / "one.py", packaged=False) == before
+    (package / "one.py").write_text("# another\n")
+    assert digest_sources(package / "one.py", packaged=False) != before
+
+
 def test_digest_stays_when_another_model_changes_or_the_folder_moves(package: Path) -> None:
     before = digest_sources(package / "one.py")
     (package / "two.py").write_text("# another\n")

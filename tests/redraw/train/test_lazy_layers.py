@@ -62,7 +62,54 @@ def sequence() -> Any:
     return keras.Sequential([keras.layers.Dense(3, activation="tanh"), keras.layers.Dense(1)])
 
 
-NETWORKS = {"whole": Whole, "module": Module, "within": lambda: within(Whole()), "sequence": sequence}
+class Tower(keras.layers.Layer):
+    """Keeps its layers in a list, in a dict with numbers for keys, and one in another's list."""
+
+    def __init__(self, deeper: bool = True, **more: Any) -> None:
+        super().__init__(**more)
+        self.blocks = [keras.layers.Dense(3, activation="tanh") for _ in range(2)]
+        self.rows = {7: [keras.layers.Dense(3)], "others": [Tower(deeper=False)] if deeper else []}
+
+    def call(self, x: Any) -> Any:
+        for layer in (*self.blocks, *self.rows[7], *self.rows["others"]):
+            x = layer(x)
+        return x
+
+
+class Listed(keras.Model):
+    def __init__(self) -> None:
+        super().__init__(name="listed")
+        self.parts = [Tower(), keras.layers.Dense(1, name="y")]
+
+    def call(self, x: Any) -> Any:
+        return self.parts[1](self.parts[0](x["x"]))
+
+
+class ListedModule(tf.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = [Tower(), keras.layers.Dense(1, name="y")]
+
+    def __call__(self, x: Any) -> Any:
+        return self.parts[1](self.parts[0](x["x"]))
+
+
+def stacked() -> Any:
+    cells = keras.layers.StackedRNNCells([keras.layers.GRUCell(3), keras.layers.LSTMCell(2)])
+    layers = [keras.layers.Reshape((2, 2)), keras.layers.RNN(cells), keras.layers.Dense(1)]
+    return keras.Sequential(layers)
+
+
+NETWORKS = {
+    "whole": Whole,
+    "module": Module,
+    "within": lambda: within(Whole()),
+    "sequence": sequence,
+    "listed": Listed,
+    "listed_within": lambda: within(Listed()),
+    "listed_module": ListedModule,
+    "stacked": stacked,
+}
 
 
 class Lazy(Tiny):

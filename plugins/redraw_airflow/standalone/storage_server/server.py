@@ -1,4 +1,4 @@
-"""The HTTP side: who may ask, and which request means what.
+"""The HTTP side: which request means what.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1
 """
@@ -6,42 +6,32 @@ Source: https://cloud.google.com/storage/docs/json_api/v1
 from __future__ import annotations
 
 import base64
-import hmac
-import json
 import os
 import re
-import threading
-from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redraw_airflow.standalone.storage_server.batches import encode_answers, read_deletions
 from redraw_airflow.standalone.storage_server.bodies import BadBody, Body, checksum_text, read_properties
+from redraw_airflow.standalone.storage_server.connection import (
+    IDLE_SECONDS,
+    Connection,
+    GuardedServer,
+    Refused,
+)
 from redraw_airflow.standalone.storage_server.descriptions import describe_bucket, describe_object
 from redraw_airflow.standalone.storage_server.objects import ObjectRow, Objects, OtherGeneration, is_safe_name
 
 __all__ = ["StorageServer"]
 
-# How long a connection may be silent: of a client that has not shown the token yet, and of one that has.
-_STRANGER_SECONDS, _IDLE_SECONDS = 10.0, 600.0
-_MOST_CONNECTIONS = 512
 _MOST_LISTED = 1000
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
-# What a browser adds to each request and no script of a page can leave out.
-_OF_A_PAGE = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest")
 
 
-class _Refused(Exception):  # noqa: N818 - an answer to the client
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class StorageServer(ThreadingHTTPServer):
+class StorageServer(GuardedServer):
     """Serves the objects below a folder.
 
     Args:
@@ -51,84 +41,16 @@ class StorageServer(ThreadingHTTPServer):
         hosts: The names, with the port, that requests may be addressed to.
     """
 
-    daemon_threads = True
-    request_queue_size = 128
-
     def __init__(self, address: tuple[str, int], root: Path, token: str, hosts: frozenset[str]) -> None:
         self.objects = Objects(root)
-        self.expected = f"Bearer {token}".encode()
-        self.hosts = hosts
-        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
-        super().__init__(address, _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection, unless as many are open as may be."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve it in its thread."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
+        super().__init__(address, _Handler, token, hosts)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version, sys_version = "redraw-storage", ""
-    timeout = _STRANGER_SECONDS
-    disable_nagle_algorithm = True
+class _Handler(Connection):
     server: StorageServer
 
-    def _serve(self) -> None:
-        # Until it is known how much of a body follows, the connection ends with a refusal.
-        self._body: Body | None = None
-        try:
-            self._demand_access()
-            self._route(self._take_body())
-        except _Refused as err:
-            self._fail(err.status, str(err))
-        except (BadBody, UnicodeError) as err:
-            self._fail(HTTPStatus.BAD_REQUEST, str(err))
-        except OtherGeneration as err:
-            self._fail(HTTPStatus.PRECONDITION_FAILED, str(err))
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True
-
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names of http.server's
-
-    def handle_expect_100(self) -> bool:
-        """Ask for no body of a client that is refused."""
-        try:
-            self._demand_access()
-        except _Refused as err:
-            self._fail(err.status, str(err))
-            return False
-        return super().handle_expect_100()
-
-    def _demand_access(self) -> None:
-        if any(name in self.headers for name in _OF_A_PAGE):
-            raise _Refused(HTTPStatus.FORBIDDEN, "expected a request of no web page, got one of a browser")
-        if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
-            raise _Refused(
-                HTTPStatus.MISDIRECTED_REQUEST, "expected this server's own name, got another host"
-            )
-        given = self.headers.get("Authorization", "").encode(errors="replace")
-        if not hmac.compare_digest(given, self.server.expected):
-            raise _Refused(HTTPStatus.UNAUTHORIZED, "expected this instance's token, got none or another one")
-        self.connection.settimeout(_IDLE_SECONDS)
-
-    def _take_body(self) -> Body:
-        sent = self.headers.get_all("Content-Length", ["0"])
-        if "Transfer-Encoding" in self.headers or len(sent) > 1 or not re.fullmatch("[0-9]{1,15}", sent[0]):
-            raise _Refused(HTTPStatus.LENGTH_REQUIRED, "expected a body of a declared length")
-        self._body = Body(self.rfile, int(sent[0]))
-        return self._body
-
-    def _route(self, body: Body) -> None:
+    def answer(self, body: Body) -> None:
+        """As `Connection.answer`."""
         match (self.command, *self._parts(self.path)):
             case "POST" | "PUT", "upload", "storage", "v1", "b", bucket, "o":
                 self._upload(bucket, body)
@@ -138,9 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._batch(body)
             case "GET", "storage", "v1", "b":
                 buckets = map(describe_bucket, self.server.objects.buckets())
-                self._say({"kind": "storage#buckets", "items": list(buckets)})
+                self.say({"kind": "storage#buckets", "items": list(buckets)})
             case "GET", "storage", "v1", "b", bucket:
-                self._say(describe_bucket(self._known(bucket)))
+                self.say(describe_bucket(self._known(bucket)))
             case "GET", "storage", "v1", "b", bucket, "o":
                 self._list(self._known(bucket))
             case ("GET", "storage", "v1", "b", bucket, "o", name) | (
@@ -159,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "POST", "storage", "v1", "b", bucket, "o", name, "rewriteTo", "b", target, "o", new_name:
                 self._copy(self._find(bucket, name, "sourceGeneration"), (target, new_name), body)
             case _:
-                raise _Refused(HTTPStatus.NOT_IMPLEMENTED, "expected a call that this server offers")
+                raise Refused(HTTPStatus.NOT_IMPLEMENTED, "expected a call that this server offers")
 
     def _parts(self, target: str) -> list[str]:
         """The path's parts; what follows it is kept as the query."""
@@ -170,19 +92,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _make_bucket(self, body: Body) -> None:
         name = body.read_json().get("name")
         if not isinstance(name, str) or not _BUCKET.fullmatch(name):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "expected a bucket's name")
+            raise Refused(HTTPStatus.BAD_REQUEST, "expected a bucket's name")
         if not self.server.objects.make_bucket(name):
-            raise _Refused(HTTPStatus.CONFLICT, f"{name} is there already")
-        self._say(describe_bucket(name))
+            raise Refused(HTTPStatus.CONFLICT, f"{name} is there already")
+        self.say(describe_bucket(name))
 
     def _known(self, bucket: str) -> str:
         if bucket not in self.server.objects.buckets():
-            raise _Refused(HTTPStatus.NOT_FOUND, "The specified bucket does not exist.")
+            raise Refused(HTTPStatus.NOT_FOUND, "The specified bucket does not exist.")
         return bucket
 
     def _place(self, bucket: str, name: str) -> tuple[str, str]:
         if not is_safe_name(name):
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.BAD_REQUEST,
                 "expected an object's name of at most 1024 bytes without '..', '//' and control characters",
             )
@@ -191,24 +113,24 @@ class _Handler(BaseHTTPRequestHandler):
     def _find(self, bucket: str, name: str, key: str) -> ObjectRow:
         found = self.server.objects.find(*self._place(bucket, name), self._number(key))
         if found is None:
-            raise _Refused(HTTPStatus.NOT_FOUND, "No such object")
+            raise Refused(HTTPStatus.NOT_FOUND, "No such object")
         return found
 
     def _number(self, key: str) -> int | None:
         text = self._query.get(key)
         if text is not None and not re.fullmatch(r"[0-9]{1,19}", text):
-            raise _Refused(HTTPStatus.BAD_REQUEST, f"{key}: expected a number")
+            raise Refused(HTTPStatus.BAD_REQUEST, f"{key}: expected a number")
         return None if text is None else int(text)
 
     def _delete(self, row: ObjectRow) -> None:
         self.server.objects.delete((row.bucket, row.name), self._number("ifGenerationMatch"))
-        self._say(None, HTTPStatus.NO_CONTENT)
+        self.say(None, HTTPStatus.NO_CONTENT)
 
     def _batch(self, body: Body) -> None:
         """Many deletions in one request, each as if it came alone."""
         asked = read_deletions(self.headers.get("Content-Type", ""), body.read_small())
         kind, content = encode_answers([(number, *self._deleted(target)) for number, target in asked])
-        self._send_content(content, HTTPStatus.OK, kind)
+        self.send_content(content, HTTPStatus.OK, kind)
 
     def _deleted(self, target: str) -> tuple[HTTPStatus, str]:
         try:
@@ -217,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
                     row = self._find(bucket, name, "generation")
                     self.server.objects.delete((row.bucket, row.name), self._number("ifGenerationMatch"))
                     return HTTPStatus.NO_CONTENT, ""
-        except _Refused as err:
+        except Refused as err:
             return err.status, str(err)
         except OtherGeneration as err:
             return HTTPStatus.PRECONDITION_FAILED, str(err)
@@ -227,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             after = base64.urlsafe_b64decode(self._query.get("pageToken", "")).decode()
         except ValueError as err:
-            raise _Refused(HTTPStatus.BAD_REQUEST, "pageToken: expected one of this server") from err
+            raise Refused(HTTPStatus.BAD_REQUEST, "pageToken: expected one of this server") from err
         limit = min(self._number("maxResults") or _MOST_LISTED, _MOST_LISTED)
         page = self.server.objects.page(
             bucket, self._query.get("prefix", ""), self._query.get("delimiter", ""), after, limit
@@ -237,24 +159,24 @@ class _Handler(BaseHTTPRequestHandler):
             listed["prefixes"] = page.prefixes
         if page.after is not None:
             listed["nextPageToken"] = base64.urlsafe_b64encode(page.after.encode()).decode()
-        self._say(listed)
+        self.say(listed)
 
     def _get(self, row: ObjectRow) -> None:
         if self._query.get("alt") != "media":
-            self._say(describe_object(row))
+            self.say(describe_object(row))
             return
         start, end = self._range(row.size)
         try:
             content = self.server.objects.content(row).open("rb")
         except FileNotFoundError as err:
-            raise _Refused(HTTPStatus.NOT_FOUND, "No such object") from err
+            raise Refused(HTTPStatus.NOT_FOUND, "No such object") from err
         with content:
             self._send_head(row, start, end)
             if end > start:
                 # In one call of the system, not in one for each time that there is room to send to.
                 self.connection.settimeout(None)
                 self.connection.sendfile(content, start, end - start)
-                self.connection.settimeout(_IDLE_SECONDS)
+                self.connection.settimeout(IDLE_SECONDS)
 
     def _range(self, size: int) -> tuple[int, int]:
         asked = _RANGE.fullmatch(self.headers.get("Range", ""))
@@ -264,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not first:
             return max(0, size - int(last)), size
         if int(first) >= size:
-            raise _Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "expected a range within the object")
+            raise Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "expected a range within the object")
         return int(first), min(size, int(last) + 1) if last else size
 
     def _send_head(self, row: ObjectRow, start: int, end: int) -> None:
@@ -289,12 +211,12 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 os.link(self.server.objects.content(source), path)
             except FileNotFoundError as err:  # another request has replaced it
-                raise _Refused(HTTPStatus.NOT_FOUND, "No such object") from err
+                raise Refused(HTTPStatus.NOT_FOUND, "No such object") from err
             row = self.server.objects.put(
                 place, path, source.crc32c, properties, self._number("ifGenerationMatch")
             )
         size = str(row.size)
-        self._say(
+        self.say(
             {"done": True, "objectSize": size, "totalBytesRewritten": size, "resource": describe_object(row)}
         )
 
@@ -306,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
                 case "media":
                     metadata, crc32c = {"contentType": self.headers.get("Content-Type")}, body.save(path)
                 case other:
-                    raise _Refused(
+                    raise Refused(
                         HTTPStatus.NOT_IMPLEMENTED, f"uploadType: expected multipart or media, got {other}"
                     )
             place = self._place(bucket, str(metadata.get("name") or self._query.get("name", "")))
@@ -316,39 +238,9 @@ class _Handler(BaseHTTPRequestHandler):
                 raise BadBody(f"expected content with the crc32c {declared}, got {checksum}")
             match_generation = self._number("ifGenerationMatch")
             properties = read_properties(metadata)
-            self._say(
+            self.say(
                 describe_object(self.server.objects.put(place, path, checksum, properties, match_generation))
             )
-
-    def _say(
-        self, value: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
-    ) -> None:
-        content = b"" if value is None else json.dumps(value, allow_nan=False).encode()
-        self._send_content(content, status, "application/json", headers)
-
-    def _send_content(
-        self, content: bytes, status: HTTPStatus, kind: str, headers: dict[str, str] | None = None
-    ) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Cache-Control", "no-store")
-        if status is not HTTPStatus.NO_CONTENT:
-            self.send_header("Content-Length", str(len(content)))
-        for name, text in (headers or {}).items():
-            self.send_header(name, text)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _fail(self, status: HTTPStatus, message: str) -> None:
-        """Answer with an error; the rest of a body is not read, so the connection ends with it."""
-        self.close_connection = self._body is None or self._body.left > 0
-        with suppress(OSError):
-            headers = {"Connection": "close"} if self.close_connection else {}
-            self._say({"error": {"code": int(status), "message": message}}, status, headers)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Log nothing: thousands of requests would fill the disk."""
 
 
 def _declared(hashes: str) -> str:

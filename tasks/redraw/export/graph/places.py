@@ -14,6 +14,7 @@ from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 from redraw.compat.keras import saved_places
 from redraw.compat.tensorflow import is_trackable
+from redraw.networks.containers import containers_of
 
 __all__ = ["Places", "find_places"]
 
@@ -79,7 +80,8 @@ def _live_graph(network: Any, names: Mapping[int, str]) -> ObjectGraph:
     view, numbers, objects = tf.train.TrackableView(network), {id(network): 0}, [network]
     nodes = []
     for item in objects:
-        children = {**_listed(item), **_children(view, item)}
+        # Keras 2 follows lists and dicts of layers, also where Keras 3 does not.
+        children = {**containers_of(item), **_children(view, item)}
         for child in children.values():
             if id(child) not in numbers:
                 numbers[id(child)] = len(objects)
@@ -93,31 +95,6 @@ def _live_graph(network: Any, names: Mapping[int, str]) -> ObjectGraph:
 
 def _children(view: Any, item: Any) -> Mapping[str, Any]:
     return view.children(item) if is_trackable(item) else {}
-
-
-def _listed(item: Any) -> dict[str, Any]:
-    """The lists and dicts of layers in an object: Keras 2 follows them in a checkpoint, Keras 3 does not."""
-    if isinstance(item, list | tuple | dict):
-        return {name: child for name, child in _items(item) if _leads_to_layers(child)}
-    if not isinstance(item, keras.layers.Layer):
-        return {}
-    return {
-        name: held
-        for name, held in vars(item).items()
-        if not name.startswith("_") and isinstance(held, list | tuple | dict) and _leads_to_layers(held)
-    }
-
-
-def _items(container: list[Any] | tuple[Any, ...] | dict[Any, Any]) -> Iterator[tuple[str, Any]]:
-    pairs = container.items() if isinstance(container, dict) else enumerate(container)
-    return ((str(name), child) for name, child in pairs)
-
-
-def _leads_to_layers(item: Any, deepest: int = 5) -> bool:
-    if isinstance(item, list | tuple | dict):
-        # A container may hold itself.
-        return deepest > 0 and any(_leads_to_layers(child, deepest - 1) for _, child in _items(item))
-    return isinstance(item, keras.layers.Layer)
 
 
 def _variable(item: Any) -> Any:

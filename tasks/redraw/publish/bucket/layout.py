@@ -175,7 +175,9 @@ def encode_record(record: Record) -> bytes:
     Raises:
         InvalidRecord: It would be too large to be read again.
     """
-    content = (json.dumps(record.to_json(), indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    content = (
+        json.dumps(record.stored().to_json(), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    ).encode()
     if len(content) > RECORD_BYTES:
         raise InvalidRecord(
             f"{type(record).__name__} record: expected at most {RECORD_BYTES} bytes, got {len(content)}."

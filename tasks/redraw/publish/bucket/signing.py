@@ -84,7 +84,7 @@ def sign_version(storage: Storage, claim: Claim, signer: SigningKey) -> ListedFi
 
 def sign_release(storage: Storage, release: Release, signer: SigningKey) -> Release:
     """The same record with a signature of what it says, and of the bucket that it is in."""
-    content = json.dumps(release.to_json(), allow_nan=False).encode()
+    content = json.dumps(release.stored().to_json(), allow_nan=False).encode()
     signature = _sign(_release_manifest(storage, release, content), signer)
     return replace(release, signature=signature.decode())
 
@@ -97,7 +97,7 @@ def is_release_signed(storage: Storage, release: Release, signer: SigningKey) ->
     """
     if not release.signature:
         return False
-    content = json.dumps(release.to_json(), allow_nan=False).encode()
+    content = json.dumps(release.stored().to_json(), allow_nan=False).encode()
     with own_verifier(signer) as public_key:
         demand_release_signed(storage, release, content, public_key)
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
+from redraw.publish.events.derive import announce_change
 from redraw.publish.live.pointer import change_pointer
 from redraw.publish.live.rules import apply_change
 from redraw.records import LivePointer, PointerChange
@@ -43,4 +44,4 @@ def pin_version(request: PinRequest) -> LivePointer:
             demand_published(storage, model, request.version)
         return apply_change(pointer, change)
 
-    return change_pointer(storage, model, pinned)
+    return announce_change(storage, change_pointer(storage, model, pinned), change)

@@ -13,6 +13,7 @@ from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import live_name
 from redraw.publish.bucket.verified import demand_verified
+from redraw.publish.events.derive import announce_change
 from redraw.publish.live import loading
 from redraw.publish.live.pointer import change_pointer, copy_pointer, read_pointer
 from redraw.publish.live.rules import apply_change
@@ -60,7 +61,7 @@ def change_live(request: LiveRequest) -> LivePointer:
     # Asked first what is quick to tell: whether the change may be made, and whether there is one.
     if _applied(storage, pointer, change) is not pointer and change.kind != "unlabel":
         loading.demand_loadable(storage, model, change.version, request.public_key)
-    return move_pointer(storage, model, change, request.public_key)
+    return announce_change(storage, move_pointer(storage, model, change, request.public_key), change)
 
 
 def move_pointer(

@@ -17,6 +17,7 @@ from redraw.names import ModelName
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.emptying import list_folders
 from redraw.publish.bucket.layout import live_name, read_records, version_folder
+from redraw.publish.events.deliver import announce
 from redraw.publish.live.pointer import change_pointer, read_pointer
 from redraw.publish.live.serving_config import read_served_versions
 from redraw.publish.prune.index import (
@@ -82,6 +83,7 @@ def prune_versions(request: PruneRequest) -> PruneReport:
         bytes=sum(going.size_bytes for going in plan.removed),
         applied=request.apply,
         notes=removal.notes(plan.removed, applied=request.apply),
+        events=announce(sorted(removal.events, key=lambda event: event.version)),
     )
 
 

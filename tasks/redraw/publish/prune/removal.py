@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from redraw.errors import StorageError, StorageForbidden, StorageUnavailable
 from redraw.publish.bucket.emptying import empty_folders, list_folders, parents_of
 from redraw.publish.bucket.layout import encode_record, release_name, reports_folder, version_folder
+from redraw.publish.events.derive import prune_events
 from redraw.publish.prune.index import IndexedRelease
 from redraw.records import Pruned, Release
+from redraw.records.events import ModelEvent
 from redraw.records.results import PrunedVersion
 from redraw.records.times import now
 from redraw.storage.opening import Changed, Storage, StoredObject, in_parallel
@@ -37,6 +39,7 @@ class Removal:
         records: The release records that were read, and the generation of each, by version.
         kept: Version to why it stays, whole: its objects or its record are protected.
         buried: What the records say now, by version.
+        events: That they were removed.
         early: Size of the objects that are paid for although they are removed, and until when.
     """
 
@@ -47,6 +50,7 @@ class Removal:
     kept: dict[int, str] = field(default_factory=dict)
     buried: dict[int, IndexedRelease] = field(default_factory=dict)
     early: list[tuple[int, float]] = field(default_factory=list)
+    events: list[ModelEvent] = field(default_factory=list)
 
     def look(self, going: Sequence[PrunedVersion]) -> list[PrunedVersion]:
         """Find out what is protected; returns those that can be removed."""
@@ -124,12 +128,12 @@ class Removal:
                 return
             release, generation = found
             if release.pruned is not None:
-                self.buried[going.version] = IndexedRelease.of(release, generation)
+                self._buried(release, generation)
                 return
             with contextlib.suppress(Changed):
                 release = replace(release, pruned=pruned)
                 stored = self.storage.replace(name, encode_record(release), generation)
-                self.buried[going.version] = IndexedRelease.of(release, stored.generation)
+                self._buried(release, stored.generation)
                 return
             pause()
             found = None
@@ -137,6 +141,10 @@ class Removal:
             f"{self.storage.uri}/{name}: expected to change it, got a change by others each time."
             " Find out who changes it, and run it again."
         )
+
+    def _buried(self, release: Release, generation: int) -> None:
+        self.buried[release.version] = IndexedRelease.of(release, generation)
+        self.events += prune_events(release)
 
     def _read(self, name: str) -> tuple[Release, int] | None:
         found = self.storage.read_with_generation(name)

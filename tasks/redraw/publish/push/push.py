@@ -13,10 +13,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from redraw.errors import OlderThanLive, VersionRejected
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim
+from redraw.publish.events.deliver import announce
+from redraw.publish.events.derive import last_event, push_event
 from redraw.publish.live.set_live import move_pointer
 from redraw.publish.push.attachments import name_attachments
 from redraw.publish.push.exports import demand_validated, read_export, read_report
@@ -25,6 +28,7 @@ from redraw.publish.push.release import Candidate, write_release
 from redraw.publish.push.sources import open_source
 from redraw.publish.push.versions import claim_version
 from redraw.records import PointerChange, Release
+from redraw.records.events import ModelEvent
 from redraw.records.file_list import list_files
 from redraw.records.measured import METRICS_NAME, read_measured
 from redraw.records.times import now
@@ -62,16 +66,17 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
     candidate = Candidate(request=request, export=export, report=report, attachments=attachments)
     storage = storage or open_storage(request.bucket)
     release = _publish(storage, candidate)
+    events = [push_event(release)]
     if request.make_live:
         if worse := _why_worse(attachments):
             _logger.warning(
                 "published, but not made live: %s. Make it live by hand, or set max_regression.", worse
             )
         else:
-            _make_live(storage, release, request)
+            events += _make_live(storage, release, request)
     seconds = time.monotonic() - started
     _logger.info("pushed %s: %s, %d bytes in %.1f s", request.model, release.uri, release.size_bytes, seconds)
-    return release
+    return replace(release, events=announce(events))
 
 
 def _publish(storage: Storage, candidate: Candidate) -> Release:
@@ -98,7 +103,7 @@ def _why_worse(attachments: Mapping[str, str]) -> str:
     return "" if content is None else read_measured(content, str(uri)).worse
 
 
-def _make_live(storage: Storage, release: Release, request: PushRequest) -> None:
+def _make_live(storage: Storage, release: Release, request: PushRequest) -> tuple[ModelEvent, ...]:
     try:
         change = PointerChange(
             version=release.version,
@@ -107,7 +112,9 @@ def _make_live(storage: Storage, release: Release, request: PushRequest) -> None
             reason="pushed",
             allow_rejected=request.allow_rejected or "",
         )
-        move_pointer(storage, release.model, change)
+        pointer = move_pointer(storage, release.model, change)
     except (OlderThanLive, VersionRejected) as err:
         # A backfill publishes old weights, and a schedule may repeat what people rolled back from.
         _logger.warning("published, but not made live: %s", err)
+        return ()
+    return last_event(release.uri.parent, pointer, change, release)

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 
 from redraw.names import ModelName
 from redraw.records import Check, Record
+from redraw.records.events import ModelEvent, events_field
 from redraw.records.forms import Count, Digest, FileName, Version, VersionText
 from redraw.uri import Uri
 
-__all__ = ["MirrorReport", "MirroredModel", "Passport", "PruneReport", "PrunedVersion", "VerifyReport"]
+__all__ = [
+    "EventList",
+    "MirrorReport",
+    "MirroredModel",
+    "Passport",
+    "PruneReport",
+    "PrunedVersion",
+    "VerifyReport",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +42,7 @@ class PruneReport(Record):
         bytes: Of all objects that go, or would go.
         applied: Whether it was done; otherwise this is what would be done.
         notes: What the bucket keeps of what is removed, or bills although it is removed.
+        events: As `Release`.
     """
 
     model: ModelName
@@ -41,6 +51,7 @@ class PruneReport(Record):
     bytes: Count
     applied: bool
     notes: tuple[str, ...] = ()
+    events: tuple[ModelEvent, ...] = events_field()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +80,14 @@ class VerifyReport(Record):
     uri: Uri
     checks: tuple[Check, ...]
     passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventList(Record):
+    """What has changed about a published model, the oldest first."""
+
+    model: ModelName
+    events: tuple[ModelEvent, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

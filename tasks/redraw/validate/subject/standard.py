@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from redraw.definition import ConfiguredDefinition, GraphFunctionDefinition, RecordedDefinition
 from redraw.records import Check
-from redraw.validate.subject.requests import Request, generate_request
+from redraw.serving.requests import Request, generate_request
 
 if TYPE_CHECKING:
     from redraw.definition import GoldenExamples, ModelDefinition

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redraw.definition.outside import OutsideReference, near_definition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.records import ExaminedObjects, Release
+from redraw.serving.requests import Request, cast_request
 from redraw.uri import Uri
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.export_files import ExportFiles
 from redraw.validate.subject.memory import demand_memory, weight_bytes
 from redraw.validate.subject.reference import Reference
-from redraw.validate.subject.requests import Request, cast_request
 from redraw.validate.subject.restoring import restore_reference
 
 if TYPE_CHECKING:

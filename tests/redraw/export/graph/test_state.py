@@ -149,12 +149,12 @@ class Scale(keras.layers.Layer):
         return x * self.gain
 
 
-class Listed(keras.Model):
-    """A model with its layers in a list."""
+class Hidden(keras.Model):
+    """A model with its layers in a set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.hidden = [keras.layers.Dense(4) for _ in range(2)]
+        self.hidden = {keras.layers.Dense(4) for _ in range(2)}
 
     def call(self, x: Any) -> Any:
         for layer in self.hidden:
@@ -167,8 +167,8 @@ def scaled(*, trainable: bool) -> Any:
     return keras.Model(x, keras.layers.Dense(1)(Scale(trainable=trainable)(x)))
 
 
-def listed() -> Any:
-    network = Listed()
+def hidden() -> Any:
+    network = Hidden()
     network(tf.ones([1, 4]))
     return network
 
@@ -190,7 +190,7 @@ class Holder(tf.Module):
     ("draw", "message"),
     [
         (lambda: scaled(trainable=True), "scale/gain.*add_weight"),
-        (listed, "follows no lists of layers"),
+        (hidden, "Make each layer that holds them an attribute"),
     ],
 )
 def test_demand_trainable_weights_that_training_would_lose_are_refused(

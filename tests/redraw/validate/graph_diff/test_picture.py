@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -10,6 +11,7 @@ import pytest
 
 from redraw.validate.graph_diff.boxes import draw_boxes
 from redraw.validate.graph_diff.comparison import Comparison, Part
+from redraw.validate.graph_diff.kinds import Kind
 from redraw.validate.graph_diff.picture import draw_picture
 from redraw.validate.graph_diff.serving_graph import Tensor
 
@@ -39,6 +41,23 @@ def test_draw_picture_twice_gives_the_same_bytes() -> None:
     few = comparison(["conv_1", "conv_2", "dense"])
 
     assert draw_picture(few, "digits") == draw_picture(few, "digits")
+
+
+def test_draw_boxes_names_kinds_of_datasets_without_what_tensorflow_adds() -> None:
+    """Of the input pipeline alone: `MatMulV2` of a layer is an operation of that name."""
+    few = comparison(["dense"])
+    pipeline = Part(
+        box=f":{Kind.INPUT.value}",
+        kind=Kind.INPUT.value,
+        scope="",
+        fate="removed",
+        operations={"BatchDatasetV2": 2, "MapDataset": 1},
+    )
+    layer = Part(box="dense", kind="network", scope="dense", fate="shared", operations={"MatMulV2": 1})
+
+    boxes = draw_boxes(replace(few, training=(pipeline, layer)))["training"].boxes
+
+    assert [box.detail for box in boxes.values()] == ["3: Batch, Map", "1: MatMulV2"]
 
 
 def test_draw_picture_shows_layers_and_what_took_the_inputs_place() -> None:

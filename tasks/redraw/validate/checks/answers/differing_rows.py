@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from redraw.validate.checks.behaviour.comparing import is_float, rounding
+from redraw.inspect.answers.comparing import compare_values, misfit_of
 
 __all__ = ["DifferingRows", "largest_gap"]
 
@@ -49,13 +49,13 @@ class DifferingRows:
             tolerance: How much floats may differ, absolute and relative.
         """
         self.rows += len(rows)
-        if problem := _misfit(want, got, len(rows)):
+        if problem := misfit_of(want, got, len(rows)):
             self.differing += len(rows)
             self.misfit = self.misfit or f"{problem} ({rows[0]})"
             return
         if want.dtype != got.dtype and want.dtype.kind not in "OSU":
             self.dtypes = f"{want.dtype.name} in the reference, {got.dtype.name} in the export"
-        gaps, differs = _compared(want, got, tolerance)
+        gaps, differs = compare_values(want, got, tolerance)
         flat_gaps, flat = gaps.reshape(len(rows), -1), differs.reshape(len(rows), -1)
         self.gap = max(self.gap, float(np.max(flat_gaps, initial=0.0)))
         places = np.flatnonzero(flat.any(axis=1))
@@ -82,35 +82,6 @@ class DifferingRows:
         return (
             f"{self.differing} of {self.rows} rows differ{by} ({self.worst}): {', '.join(self.named)}{more}"
         )
-
-
-def _misfit(want: np.ndarray, got: np.ndarray, rows: int) -> str:
-    if want.shape != got.shape or want.shape[:1] != (rows,):
-        return f"shape {list(got.shape)} instead of {list(want.shape)}"
-    kinds = ["texts" if array.dtype.kind in "OSU" else array.dtype.name for array in (got, want)]
-    return f"{kinds[0]} instead of {kinds[1]}" if kinds.count("texts") == 1 else ""
-
-
-def _compared(want: np.ndarray, got: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """How far values are apart, and which differ; equal NaNs and infinities are the same."""
-    if not (is_float(want.dtype) or is_float(got.dtype)):
-        differs = np.asarray(want != got)
-        return _distances(want, got, differs), differs
-    # A number in JSON has no dtype: what is rounded is the one of fewer digits.
-    bound = max([tolerance, *(rounding(one.dtype) for one in (want, got) if is_float(one.dtype))])
-    wide = np.complex128 if "c" in (want.dtype.kind, got.dtype.kind) else np.float64
-    first, second = want.astype(wide), got.astype(wide)
-    same = (first == second) | (np.isnan(first) & np.isnan(second))
-    with np.errstate(invalid="ignore", over="ignore"):
-        gaps = np.where(same, 0.0, np.nan_to_num(np.abs(first - second), nan=np.inf, posinf=np.inf))
-        allowed = bound * (1 + np.nan_to_num(np.abs(first), nan=0.0, posinf=0.0))
-    return gaps, gaps > allowed
-
-
-def _distances(want: np.ndarray, got: np.ndarray, differs: np.ndarray) -> np.ndarray:
-    if want.dtype.kind in "OSU":
-        return differs.astype(np.float64)
-    return np.abs(want.astype(np.float64) - got.astype(np.float64))
 
 
 def _shown(value: object) -> str:

@@ -13,14 +13,14 @@ import numpy as np
 
 from redraw.definition import OutsideReference
 from redraw.errors import CheckpointError, InvalidDefinition, InvalidName, StorageError
+from redraw.inspect.answers.naming import Exchange, Misfit
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
+from redraw.serving.requests import take_rows
 from redraw.validate.checks.answers.differing_rows import DifferingRows, largest_gap
 from redraw.validate.checks.behaviour.declared import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
-from redraw.validate.subject.outside.naming import Exchange, Misfit
 from redraw.validate.subject.outside.opening import Opened, open_reference
-from redraw.validate.subject.requests import take_rows
 
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject

@@ -13,8 +13,8 @@ import numpy as np
 
 from redraw.definition import GoldenExamples
 from redraw.errors import CheckpointMismatch
+from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
-from redraw.validate.checks.behaviour.comparing import difference
 from redraw.validate.checks.behaviour.declared import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 

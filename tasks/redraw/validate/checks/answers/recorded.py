@@ -12,10 +12,10 @@ from redraw.definition import ConfiguredDefinition, ModelDefinition, RecordedDef
 from redraw.errors import CheckpointMismatch
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
+from redraw.serving.requests import Request, cast_request, generate_request, take_rows
 from redraw.validate.checks.answers.parity import find_differences, largest_error
 from redraw.validate.checks.behaviour.declared import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
-from redraw.validate.subject.requests import Request, cast_request, generate_request, take_rows
 
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from redraw.errors import InvalidDefinition
+from redraw.inspect.answers.bootstrap import resample_metrics
+from redraw.inspect.answers.metrics import lower_is_better
 from redraw.records.measured import ComparedMetric, MeasuredMetrics
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["gain_of", "measure_regression"]
 
-_RESAMPLES = 200
-_SEED = 19
 # Of the differences that resampling gives, as many lie below the upper bound, and above the lower one.
 _UPPER, _LOWER = 99.5, 0.5
 # Metrics whose names say which way is better, of definitions without thresholds.
@@ -28,14 +27,6 @@ _KNOWN = ("accuracy", "error", "loss")
 def gain_of(definition: ModelDefinition, name: str, value: float, live: float) -> float:
     """How much better a metric is than the live version's; below 0 if it is worse."""
     return live - value if lower_is_better(definition, name) else value - live
-
-
-def lower_is_better(definition: ModelDefinition, name: str) -> bool:
-    """Whether only an upper bound says so, or, without a threshold, the metric is an error or a loss."""
-    bound = definition.thresholds.get(name)
-    if bound is None:
-        return name.endswith(("error", "loss"))
-    return bound.at_least is None and bound.at_most is not None
 
 
 def measure_regression(subject: Subject, version: int, live: Mapping[str, float]) -> MeasuredMetrics:
@@ -88,18 +79,11 @@ def _verdict(
 
 def _resampled_gains(subject: Subject, names: Sequence[str]) -> Mapping[str, list[float]]:
     """The gains in draws of the held-out requests; none of metrics that a draw cannot have."""
-    random = np.random.default_rng(_SEED)
-    gains: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(_RESAMPLES):
-        try:
-            here, live = subject.metrics_of_draw(random)
-        except InvalidDefinition:  # what the definition measures may need all of them
-            return {}
-        for name in names:
-            gain = gain_of(subject.definition, name, here.get(name, math.nan), live.get(name, math.nan))
-            if math.isfinite(gain):
-                gains[name].append(gain)
-    return {name: found for name, found in gains.items() if len(found) == _RESAMPLES}
+    draws = resample_metrics(subject.metrics_of_draw, names)
+    return {
+        name: [gain_of(subject.definition, name, here, live) for here, live in pairs.tolist()]
+        for name, pairs in draws.items()
+    }
 
 
 def _error(gains: Sequence[float]) -> float | None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
+from redraw.inspect.answers.comparing import is_float
 from redraw.records.signature import TensorSpec
-from redraw.validate.checks.behaviour.comparing import is_float
-from redraw.validate.subject.requests import Request, count_rows, take_rows
+from redraw.serving.requests import Request, count_rows, take_rows
 
 __all__ = ["EdgeCase", "Wanted", "edge_cases"]
 

@@ -12,8 +12,8 @@ from redraw.definition import Budget
 from redraw.records import Check
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
 from redraw.serving.errors import ServingFailure
+from redraw.serving.requests import Request, count_rows, take_rows
 from redraw.validate.outcome import conclude
-from redraw.validate.subject.requests import Request, count_rows, take_rows
 
 if TYPE_CHECKING:
     from redraw.serving import Latency, LoadedModel

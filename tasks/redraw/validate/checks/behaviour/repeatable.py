@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
-from redraw.validate.checks.behaviour.comparing import difference
+from redraw.serving.requests import Request, take_rows
 from redraw.validate.checks.behaviour.declared import declared_kinds
 from redraw.validate.outcome import conclude
-from redraw.validate.subject.requests import Request, take_rows
 
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from redraw.inspect.answers.comparing import is_float
 from redraw.records import Check
 from redraw.serving.errors import RequestRefused, ServingFailure
-from redraw.validate.checks.behaviour.comparing import is_float
 from redraw.validate.checks.behaviour.edge_cases import EdgeCase, Wanted, edge_cases
 from redraw.validate.outcome import conclude
 

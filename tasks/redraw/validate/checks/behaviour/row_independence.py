@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
-from redraw.validate.checks.behaviour.comparing import difference
+from redraw.serving.requests import Request, count_rows, take_rows
 from redraw.validate.checks.behaviour.declared import declared_kinds
 from redraw.validate.outcome import conclude
-from redraw.validate.subject.requests import Request, count_rows, take_rows
 
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from redraw.definition import OutsideReference
 from redraw.errors import CheckpointNotFound, InvalidName
+from redraw.inspect.answers.naming import Exchange, Naming
+from redraw.inspect.answers.record_parts import Problems
+from redraw.inspect.answers.recorded_requests import merge_exchanges, read_exchanges
 from redraw.inspect.saved_model import GRAPH_FILE
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import is_version, release_name
@@ -17,8 +20,6 @@ from redraw.publish.bucket.verified import fetch_verified
 from redraw.storage.opening import download_tree, open_storage
 from redraw.storage.scratch import demand_room
 from redraw.uri import BucketUri, Uri
-from redraw.validate.subject.outside.naming import Exchange, Naming
-from redraw.validate.subject.outside.recorded_requests import Problems, merge_exchanges, read_exchanges
 from redraw.validate.subject.outside.requests import reference_requests
 from redraw.validate.subject.outside.witnesses import GraphWitness, SavedModelWitness, ask_witness
 

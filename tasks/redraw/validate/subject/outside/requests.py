@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from redraw.definition import RecordedDefinition
-from redraw.validate.subject.requests import Request, cast_request, generate_request
+from redraw.serving.requests import Request, cast_request, generate_request
 
 if TYPE_CHECKING:
     from redraw.definition import ModelDefinition

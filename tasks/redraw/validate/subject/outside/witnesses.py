@@ -10,13 +10,13 @@ import numpy as np
 
 from redraw.checkpoint.catalogue.store import fetch_checkpoint
 from redraw.definition import OutsideReference, RecordedDefinition
+from redraw.inspect.answers.naming import Exchange, Misfit, Naming
+from redraw.inspect.answers.record_parts import Problems
 from redraw.inspect.saved_model import describe_saved_model
 from redraw.records import Signature
 from redraw.serving.errors import ServingFailure
+from redraw.serving.requests import Request, cast_request, count_rows, take_rows
 from redraw.uri import Uri
-from redraw.validate.subject.outside.naming import Exchange, Misfit, Naming
-from redraw.validate.subject.outside.recorded_requests import Problems
-from redraw.validate.subject.requests import Request, cast_request, count_rows, take_rows
 
 if TYPE_CHECKING:
     from redraw.serving import LoadedModel

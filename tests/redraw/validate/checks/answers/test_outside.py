@@ -18,14 +18,15 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from redraw.definition import OutsideReference, RecordedDefinition, Signature, TensorSpec
 from redraw.errors import InvalidDefinition
+from redraw.inspect.answers.naming import Naming
+from redraw.inspect.answers.record_parts import Problems
+from redraw.inspect.answers.recorded_requests import merge_exchanges, read_exchanges
 from redraw.records import Check
 from redraw.serving import LoadedModel, ServingProcess
 from redraw.storage.opening import open_storage
 from redraw.uri import Uri
 from redraw.validate.checks.answers.outside import check_reference_answers
 from redraw.validate.outcome import CannotRun
-from redraw.validate.subject.outside.naming import Naming
-from redraw.validate.subject.outside.recorded_requests import Problems, merge_exchanges, read_exchanges
 from redraw.validate.subject.subject import Subject
 from tests.redraw.recorded.old_graphs import Case, record
 

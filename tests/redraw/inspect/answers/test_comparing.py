@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from redraw.validate.checks.behaviour.comparing import difference
+from redraw.inspect.answers.comparing import difference
 
 NAN, INF = np.nan, np.inf
 

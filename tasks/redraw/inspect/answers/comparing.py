@@ -5,7 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 
-__all__ = ["difference", "is_float", "rounding"]
+__all__ = ["compare_values", "difference", "is_float", "misfit_of", "rounding"]
 
 # Roundings by which the same sum may differ when threads add it up in another order.
 _ROUNDINGS = 8
@@ -49,3 +49,36 @@ def difference(want: np.ndarray, got: np.ndarray, tolerance: float) -> str:
     gap = float(np.max(gaps, initial=0.0))
     kept = gap <= max(tolerance, rounding(want.dtype)) * largest  # which no NaN keeps
     return "" if kept else f"values differ by up to {gap:.3g}"
+
+
+def misfit_of(want: np.ndarray, got: np.ndarray, rows: int) -> str:
+    """Why two answers cannot be compared row by row; empty if they can."""
+    if want.shape != got.shape or want.shape[:1] != (rows,):
+        return f"shape {list(got.shape)} instead of {list(want.shape)}"
+    kinds = ["texts" if array.dtype.kind in "OSU" else array.dtype.name for array in (got, want)]
+    return f"{kinds[0]} instead of {kinds[1]}" if kinds.count("texts") == 1 else ""
+
+
+def compare_values(want: np.ndarray, got: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """How far values are apart, and which differ; equal NaNs and infinities are the same."""
+    if not (is_float(want.dtype) or is_float(got.dtype)):
+        differs = np.asarray(want != got)
+        return _distances(want, got, differs), differs
+    # A number in JSON has no dtype: what is rounded is the one of fewer digits.
+    bound = max([tolerance, *(rounding(one.dtype) for one in (want, got) if is_float(one.dtype))])
+    wide = np.complex128 if "c" in (want.dtype.kind, got.dtype.kind) else np.float64
+    first, second = want.astype(wide), got.astype(wide)
+    same = (first == second) | (np.isnan(first) & np.isnan(second))
+    with np.errstate(invalid="ignore", over="ignore"):
+        gaps = np.where(same, 0.0, np.nan_to_num(np.abs(first - second), nan=np.inf, posinf=np.inf))
+        allowed = bound * (1 + np.nan_to_num(np.abs(first), nan=0.0, posinf=0.0))
+    return gaps, gaps > allowed
+
+
+def _distances(want: np.ndarray, got: np.ndarray, differs: np.ndarray) -> np.ndarray:
+    if want.dtype.kind in "OSU":
+        return differs.astype(np.float64)
+    # Of large integers the nearest floats may be the same.
+    distances: np.ndarray = np.abs(want.astype(np.float64) - got.astype(np.float64))
+    distances[differs & (distances == 0)] = 1.0
+    return distances

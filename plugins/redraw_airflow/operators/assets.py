@@ -1,0 +1,55 @@
+"""One asset for each published model, updated at each change that Airflow makes of it.
+
+Its URI is the model's, `gs://BUCKET/MODEL`. A task finds out which model it is about when it runs, so it
+updates the asset by way of an alias; any DAG can be scheduled on the asset itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Asset, AssetAlias
+
+from redraw.records import Record
+from redraw.records.events import ModelEvent
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["CHANGES", "model_asset", "update_assets"]
+
+_logger = logging.getLogger(__name__)
+
+# The assets of all models.
+CHANGES = AssetAlias("redraw_models")
+
+
+def model_asset(bucket: str, model: str) -> Asset:
+    """The asset of a published model, to schedule a DAG on.
+
+    Args:
+        bucket: `gs://` URI of the model bucket.
+        model: The definition's name.
+
+    Example:
+        >>> with DAG("after_mnist", schedule=[model_asset("gs://models", "mnist")]): ...  # doctest: +SKIP
+    """
+    return Asset(f"{bucket.rstrip('/')}/{model}")
+
+
+def update_assets(context: Context, record: Record) -> None:
+    """Update the asset of each model that a stage changed; the event's `extra` is the change.
+
+    Args:
+        context: Airflow's.
+        record: What the stage printed.
+    """
+    events: tuple[ModelEvent, ...] = getattr(record, "events", ())
+    for event in events:
+        try:
+            asset = model_asset(event.source.parent, event.source.name)
+            extra = {**event.data, "at": event.at, "id": event.id, "undelivered": list(event.undelivered)}
+            context["outlet_events"][CHANGES].add(asset, extra=extra)
+        except Exception as err:  # the change is made, and stands
+            _logger.warning("the asset %s is not updated: %s: %s", event.source, type(err).__name__, err)

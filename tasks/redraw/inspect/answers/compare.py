@@ -1,0 +1,137 @@
+"""Ask two published versions the same requests, and say how far their answers are apart.
+
+    two verified versions ─► two processes of the C++ runtime ◄─ requests, batch by batch
+                                       └─► tallies of a bounded size ─► one record
+
+No more than a few batches are in memory at once, however many requests there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from redraw.definition.registry import declared_ops
+from redraw.errors import InvalidRequest, NotLoadable, short_list
+from redraw.inspect.answers.comparison import ComparisonTally, common_signatures
+from redraw.inspect.answers.pair import AnsweredBatch, VersionPair
+from redraw.inspect.answers.record_parts import Problems
+from redraw.inspect.answers.sources import Sources, demand_sources
+from redraw.publish.bucket.verified import fetch_verified
+from redraw.records import Release
+from redraw.records.results import AnswerComparison
+from redraw.requests import CompareAnswersRequest
+from redraw.serving import LoadedModel, LoadFailed, ServingCrashed, ServingProcess
+from redraw.storage.opening import open_storage, write_uri
+from redraw.storage.scratch import scratch_folder
+from redraw.uri import Uri
+
+__all__ = ["compare_answers"]
+
+_logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
+    """Compare what two versions answer.
+
+    Args:
+        request: The model, its bucket, the two versions, and what to ask them.
+
+    Returns:
+        Figures for each output, slices, metrics of both, and what was left out.
+
+    Raises:
+        InvalidRequest: No request could be compared, or a file of requests is not there.
+        VersionNotFound: One of the versions was never published, or is pruned.
+        ObjectConflict: Its objects are no longer what was published.
+        NotLoadable: TensorFlow's C++ loader refuses one.
+        StorageError: A bucket cannot be read.
+    """
+    storage = open_storage(request.bucket)
+    demand_sources(request.requests)
+    with scratch_folder("answers") as scratch, ServingProcess() as serving:
+        releases = [
+            fetch_verified(storage, request.model, version, scratch / side)
+            for side, version in (("here", request.version), ("other", request.other))
+        ]
+        with ExitStack() as stack:
+            models = [
+                _load(serving, release, scratch / side, stack)
+                for side, release in zip(("here", "other"), releases, strict=True)
+            ]
+            found = _compare(request, (releases[0], releases[1]), (models[0], models[1]), scratch)
+    if request.json:
+        write_uri(Uri(request.json).absolute(), found.to_bytes())
+    return found
+
+
+def _load(serving: ServingProcess, release: Release, folder: Path, stack: ExitStack) -> LoadedModel:
+    try:
+        model = serving.load(
+            folder, declared=lambda: declared_ops(release.model, release.checkpoint.trained_at)
+        )
+    except (LoadFailed, ServingCrashed) as err:
+        raise NotLoadable(
+            f"{release.uri}: expected a version that TensorFlow's C++ loader takes, got: {err}."
+            " Choose another version."
+        ) from err
+    stack.callback(model.close)
+    return model
+
+
+def _compare(
+    request: CompareAnswersRequest,
+    releases: tuple[Release, Release],
+    models: tuple[LoadedModel, LoadedModel],
+    scratch: Path,
+) -> AnswerComparison:
+    started, problems = time.monotonic(), Problems()
+    names = (f"version {request.version}", f"version {request.other}")
+    common, notes = common_signatures(releases[0].signatures, releases[1].signatures, names)
+    if not common:
+        raise InvalidRequest(
+            f"{request.model}: expected a signature that both versions have, got none: {'; '.join(notes)}."
+            " Compare other versions."
+        )
+    pair, tally = VersionPair(*models, names, problems), ComparisonTally(request.tolerance, request.slice)
+    sources = Sources(request, releases[0], common, scratch, problems)
+    for answered in _saying_progress(pair.ask(sources.batches(pair.rows)), tally):
+        tally.add(answered)
+    definition = sources.definition() if tally.has_labels else None
+    notes = [*problems.listed(), *sources.notes, *notes]
+    if not tally.rows:
+        reasons = short_list(notes, "reasons", 3, "; ") or "there is nothing to ask"
+        raise InvalidRequest(
+            f"{request.model}: expected requests that both versions answer, got none: {reasons}. Give others:"
+            " --requests FILE."
+        )
+    for problem in problems.listed():
+        _logger.warning("%s", problem)
+    found = tally.result(request.model, (request.version, request.other), definition, notes)
+    return replace(
+        found,
+        refused=pair.refused[0],
+        refused_by_other=pair.refused[1],
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def _saying_progress(answers: Iterator[AnsweredBatch], tally: ComparisonTally) -> Iterator[AnsweredBatch]:
+    """The same, with a line in the log from time to time."""
+    started = said = time.monotonic()
+    for answered in answers:
+        yield answered
+        now = time.monotonic()
+        if now - said > _SECONDS_BETWEEN_LINES:
+            said = now
+            _logger.info("compared %d rows, %.0f a second", tally.rows, tally.rows / (now - started))
+    seconds = time.monotonic() - started
+    _logger.info(
+        "compared %d rows in %.1f s, %.0f a second", tally.rows, seconds, tally.rows / max(seconds, 1e-9)
+    )

@@ -1,0 +1,115 @@
+"""The metrics of both versions by labelled rows, and how far chance alone would move them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from redraw.definition.user_code import method_of, running_user_code
+from redraw.inspect.answers.bootstrap import resample_metrics
+from redraw.inspect.answers.pair import AnsweredBatch
+from redraw.inspect.answers.samples import RandomRows
+from redraw.records.results import ComparedMetrics, MeasuredTwice
+
+if TYPE_CHECKING:
+    from redraw.definition import ModelDefinition
+
+__all__ = ["LabelledRows", "lower_is_better"]
+
+# Of a signature: so many rows say a share within 0.01, and draws of them cost a few seconds.
+_ROWS, _SEED = 5_000, 29
+_LOWER, _UPPER = 2.5, 97.5
+
+_Side = dict[str, np.ndarray]
+
+
+def lower_is_better(definition: ModelDefinition, name: str) -> bool:
+    """Whether only an upper bound says so, or, without a threshold, the metric is an error or a loss."""
+    bound = definition.thresholds.get(name)
+    if bound is None:
+        return name.endswith(("error", "loss"))
+    return bound.at_least is None and bound.at_most is not None
+
+
+class LabelledRows:
+    """Some of the labelled rows of a signature, with both answers: as many as memory and time allow."""
+
+    def __init__(self) -> None:
+        self._rows = RandomRows[tuple[Any, ...]](_ROWS, _SEED)
+        self._form: Any = None
+
+    def add(self, answered: AnsweredBatch) -> None:
+        """Let the rows of a batch take part, if they have the form of those before."""
+        sides = (answered.here, answered.other, answered.batch.labels)
+        form = [[(name, value.shape[1:], value.dtype.kind) for name, value in side.items()] for side in sides]
+        self._form = self._form or form
+        if form == self._form:
+            self._rows.add(
+                answered.batch.rows, lambda row: tuple(v[row] for side in sides for v in side.values())
+            )
+
+    def measure(self, definition: ModelDefinition, signature: str) -> ComparedMetrics:
+        """The definition's metrics of them; raises `InvalidDefinition` if that fails."""
+        columns = iter([_column(values) for values in zip(*self._rows.rows, strict=True)])
+        here, other, labels = ({name: next(columns) for name, *_ in names} for names in self._form)
+        rows = len(self._rows.rows)
+
+        def measured(random: np.random.Generator | None) -> tuple[Mapping[str, float], Mapping[str, float]]:
+            drawn = slice(None) if random is None else random.integers(0, rows, rows)
+            true = _taken(labels, drawn)
+            sides = (_taken(side, drawn) for side in (here, other))
+            ours, theirs = (_metrics(definition, signature, side, true) for side in sides)
+            return ours, theirs
+
+        ours, theirs = measured(None)
+        names = [name for name in sorted(ours) if name in theirs]
+        draws = resample_metrics(measured, names)
+        return ComparedMetrics(
+            signature=signature,
+            labelled=self._rows.seen,
+            measured=rows,
+            metrics=tuple(
+                MeasuredTwice(
+                    name=name,
+                    here=_finite(ours[name]),
+                    other=_finite(theirs[name]),
+                    here_interval=_interval(draws, name, lambda pair: pair[:, 0]),
+                    other_interval=_interval(draws, name, lambda pair: pair[:, 1]),
+                    difference_interval=_interval(draws, name, lambda pair: pair[:, 0] - pair[:, 1]),
+                    lower_is_better=lower_is_better(definition, name),
+                )
+                for name in names
+            ),
+        )
+
+
+def _metrics(definition: ModelDefinition, signature: str, answers: _Side, labels: _Side) -> dict[str, float]:
+    with running_user_code(method_of(definition, f"served_metrics, signature {signature!r},")):
+        found = definition.served_metrics(signature, answers, labels)
+        return {name: float(value) for name, value in found.items()}
+
+
+def _taken(side: _Side, rows: Any) -> _Side:
+    return {name: values[rows] for name, values in side.items()}
+
+
+def _column(values: tuple[Any, ...]) -> np.ndarray:
+    if not isinstance(values[0], bytes):
+        return np.stack(values)
+    texts = np.empty(len(values), object)
+    texts[:] = values
+    return texts
+
+
+def _interval(draws: Mapping[str, np.ndarray], name: str, side: Any) -> tuple[float, ...]:
+    if name not in draws:
+        return ()
+    low, high = np.percentile(side(draws[name]), (_LOWER, _UPPER))
+    return float(low), float(high)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

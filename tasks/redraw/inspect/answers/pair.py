@@ -1,0 +1,113 @@
+"""Ask two loaded versions the same, both at once, while the next requests are read."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import numpy as np
+
+from redraw.inspect.answers.batches import RequestBatch
+from redraw.inspect.answers.record_parts import Problems
+from redraw.serving import LoadedModel
+from redraw.serving.errors import ServingFailure
+
+__all__ = ["AnsweredBatch", "VersionPair"]
+
+# A batch grows as long as it is answered within the one, and shrinks beyond the other, in seconds.
+_FIRST_ROWS, _MOST_ROWS, _MOST_BYTES = 256, 4096, 16 << 20
+_QUICK, _SLOW = 0.2, 1.0
+_AHEAD = 2
+# Of refused rows, that are found one by one in their batches; a log that does not fit has no end of them.
+_MOST_FOUND = 20
+
+
+class AnsweredBatch(NamedTuple):
+    """A request, and what each version answered."""
+
+    batch: RequestBatch
+    here: Mapping[str, np.ndarray]
+    other: Mapping[str, np.ndarray]
+
+
+_Answer = Mapping[str, np.ndarray] | ServingFailure
+
+
+class VersionPair:
+    """Two versions that are asked the same.
+
+    Args:
+        here: The one, loaded.
+        other: The other.
+        names: What they are called in messages.
+        problems: Takes what either refuses.
+
+    Attributes:
+        refused: How many rows each of them refused.
+    """
+
+    def __init__(
+        self, here: LoadedModel, other: LoadedModel, names: tuple[str, str], problems: Problems
+    ) -> None:
+        self._models, self._names, self._problems = (here, other), names, problems
+        self._rows = _FIRST_ROWS
+        self.refused = [0, 0]
+
+    def rows(self) -> int:
+        """How many rows to ask at once: as many as are answered within a second."""
+        return self._rows
+
+    def ask(self, batches: Iterable[RequestBatch]) -> Iterator[AnsweredBatch]:
+        """Ask both versions each request; rows that one refuses are counted, and left out."""
+        with ExitStack() as stack:
+            pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in self._models]
+            waiting = deque[tuple[RequestBatch, list[Future[_Answer]]]]()
+            for batch in batches:
+                asked = zip(pools, self._models, strict=True)
+                waiting.append((batch, [pool.submit(self._answer, model, batch) for pool, model in asked]))
+                if len(waiting) > _AHEAD:
+                    yield from self._taken(*waiting.popleft())
+            while waiting:
+                yield from self._taken(*waiting.popleft())
+
+    def _answer(self, model: LoadedModel, batch: RequestBatch) -> _Answer:
+        started = time.monotonic()
+        try:
+            return model.answer(batch.signature, batch.inputs)
+        except ServingFailure as err:
+            return err
+        finally:
+            self._pace(batch, time.monotonic() - started)
+
+    def _pace(self, batch: RequestBatch, seconds: float) -> None:
+        size = max(sum(value.nbytes for value in batch.inputs.values()), 1)
+        most = max(1, min(_MOST_ROWS, _MOST_BYTES * batch.rows // size))
+        if seconds > _SLOW:
+            self._rows = max(1, batch.rows // 2)
+        elif seconds < _QUICK:
+            self._rows = max(self._rows, batch.rows * 2)
+        self._rows = min(self._rows, most)
+
+    def _taken(self, batch: RequestBatch, asked: list[Future[_Answer]]) -> Iterator[AnsweredBatch]:
+        yield from self._compared(batch, *(future.result() for future in asked))
+
+    def _compared(self, batch: RequestBatch, here: _Answer, other: _Answer) -> Iterator[AnsweredBatch]:
+        if not isinstance(here, ServingFailure) and not isinstance(other, ServingFailure):
+            yield AnsweredBatch(batch, here, other)
+        elif batch.rows == 1 or max(self.refused) > _MOST_FOUND:
+            self._refuse(batch, (here, other))
+        else:
+            middle = batch.rows // 2
+            for half in (batch.part(0, middle), batch.part(middle, batch.rows)):
+                yield from self._compared(half, *(self._answer(model, half) for model in self._models))
+
+    def _refuse(self, batch: RequestBatch, answers: tuple[_Answer, _Answer]) -> None:
+        more = f" and {batch.rows - 1} rows more" if batch.rows > 1 else ""
+        for place, answer in enumerate(answers):
+            if isinstance(answer, ServingFailure):
+                self.refused[place] += batch.rows
+                self._problems.add(f"{self._names[place]} refuses {batch.called(0)}{more}: {answer}")

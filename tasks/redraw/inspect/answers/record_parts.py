@@ -1,0 +1,184 @@
+"""Requests that somebody recorded, one by one: lines of JSON, or TFRecords of `PredictionLog`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import decode_text
+from redraw.checkpoint.bundle.messages import PredictionLog, parse_message
+from redraw.checkpoint.formats.tf_record import is_tf_record, read_records
+from redraw.errors import one_line
+from redraw.inspect.answers.naming import UNNAMED, Misfit
+from redraw.records import TensorSpec
+from redraw.serving.tensor_proto import read_tensor_proto
+from redraw.serving.values import decode_tensor
+from redraw.storage.files import open_regular
+
+__all__ = ["Named", "Problems", "RecordParts", "RecordedFile", "cast_values", "read_values"]
+
+# Of one line, of one record, and of one tensor in it.
+_LONGEST = 64 << 20
+_MOST_ELEMENTS = 16 << 20
+_MOST_PROBLEMS = 5
+_LONGEST_TEXT = 300
+_FLOATS = ("float", "half", "bfloat")
+
+# Input or output name to what a record holds of it: JSON values, or a serialized tensor.
+Named = Mapping[str, Any]
+
+
+class RecordParts(NamedTuple):
+    """What a record holds: the signature that it names, its inputs, its answers, and all that a line has."""
+
+    signature: str | None
+    inputs: Named
+    outputs: Named
+    line: Mapping[str, Any]
+
+
+class RecordedFile:
+    """A file of recorded requests.
+
+    Args:
+        path: JSON lines, or TFRecords of `PredictionLog`.
+        answers: Whether the answers are read, and have to be there.
+    """
+
+    def __init__(self, path: Path, *, answers: bool) -> None:
+        self._path, self._answers = path, answers
+        self._is_log = is_tf_record(path)
+        self.unit = "record" if self._is_log else "line"
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Each record as it stands in the file; raises `MalformedError` where it is cut off or too long."""
+        return read_records(self._path, refuse_longer=_LONGEST) if self._is_log else _read_lines(self._path)
+
+    def parse(self, record: bytes) -> RecordParts:
+        """Take a record apart; raises `Misfit` or `MalformedError` if it is no request."""
+        return (_log_parts if self._is_log else _json_parts)(record, self._answers)
+
+    def cut_off(self, found: int, err: MalformedError) -> str:
+        """Where the file ends too early, or what follows cannot be read."""
+        return f"after {found} whole records: {err}" if self._is_log else f"line {found + 1}: {err}"
+
+
+class Problems:
+    """What is wrong with lines, the first few in words, and how many there are."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.count = 0
+
+    def add(self, text: str) -> None:
+        """Count one, and keep its words if they are among the first."""
+        self.count += 1
+        text = one_line(text, _LONGEST_TEXT)
+        if len(self.texts) < _MOST_PROBLEMS:
+            self.texts.append(text)
+
+    def add_misfit(self, where: str, err: Exception) -> None:
+        """Count a line that does not fit."""
+        self.add(f"{where}: {str(err).removesuffix(' Correct the request.').rstrip('.')}")
+
+    def listed(self) -> list[str]:
+        """The first few, and how many more there are."""
+        more = self.count - len(self.texts)
+        return [*self.texts, f"{more} more lines like these"] if more else self.texts
+
+
+def _read_lines(path: Path) -> Iterator[bytes]:
+    with open_regular(path) as file:
+        while line := file.readline(_LONGEST + 1):
+            if len(line) > _LONGEST:
+                raise MalformedError(f"a line of at most {_LONGEST} bytes", "a longer one")
+            if line.strip():
+                yield line
+
+
+def _log_parts(record: bytes, answers: bool) -> RecordParts:
+    parsed = parse_message(PredictionLog, record)
+    if not parsed.HasField("predict_log"):
+        raise Misfit("expected a predict_log, got a record of another kind")
+    log = parsed.predict_log
+    name = decode_text(log.request.model_spec.signature_name) or "serving_default"
+    inputs, outputs = (
+        {decode_text(entry.key): entry.value for entry in entries}
+        for entries in (log.request.inputs, log.response.outputs if answers else ())
+    )
+    if answers and not outputs:
+        raise Misfit("expected the request with its answer, got no answer")
+    return RecordParts(name, inputs, outputs, {})
+
+
+def _json_parts(line: bytes, answers: bool) -> RecordParts:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as err:
+        raise Misfit(f"expected a JSON object, got {type(err).__name__}: {str(err)[:80]}") from err
+    request, response = (
+        record.get(side, record) if isinstance(record, dict) else None for side in ("request", "response")
+    )
+    if not (isinstance(request, dict) and isinstance(response if answers else {}, dict)):
+        wanted = "a request and its answer" if answers else "a request"
+        raise Misfit(f"expected a JSON object with {wanted}, got another value")
+    inputs = _columns(request, "inputs", "instances")
+    outputs = _columns(response or {}, "outputs", "predictions") if answers else {}
+    name = request.get("signature_name", request.get("signature"))
+    if name is not None and not isinstance(name, str):
+        raise Misfit(f"signature_name: expected a text, got {name!r:.40}")
+    return RecordParts(name or None, inputs, outputs, record)
+
+
+def _columns(record: Mapping[str, Any], by_column: str, by_row: str) -> Named:
+    """The tensors of one side by name: TensorFlow Serving's REST interface has them by column or by row."""
+    if by_column in record:
+        value = record[by_column]
+        return value if _is_named(value) else {UNNAMED: value}
+    rows = record.get(by_row)
+    if not isinstance(rows, list):
+        raise Misfit(f"expected {by_column} or {by_row}, got {', '.join(sorted(record)) or 'nothing'}")
+    if not rows or not _is_named(rows[0]):
+        return {UNNAMED: rows}
+    names = rows[0].keys()
+    if not all(_is_named(row) and row.keys() == names for row in rows):
+        raise Misfit(f"expected the same names in each of its {by_row}, got others")
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) != {"b64"}
+
+
+def read_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
+    """What a record holds, in the dtype that it has itself; of JSON, strings if the signature has strings."""
+    if isinstance(value, bytes):
+        try:
+            return read_tensor_proto(value, _MOST_ELEMENTS)
+        except MalformedError as err:
+            raise Misfit(f"{where}: {err}") from err
+    with suppress(ValueError, RecursionError, OverflowError):
+        if (array := np.asarray(value)).dtype.kind in "biuf":
+            return array
+    return decode_tensor(where, spec, value)
+
+
+def cast_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
+    """The same in the dtype of the signature, if that holds every value."""
+    array = read_values(where, spec, value)
+    if spec.dtype == "string" or array.dtype.kind in "OSU":
+        if (spec.dtype == "string") != (array.dtype.kind in "OSU"):
+            raise Misfit(f"{where}: expected {spec.dtype}, got {array.dtype.name}")
+        return array
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = array.astype(numpy_dtype(spec.dtype))
+    if not spec.dtype.startswith(_FLOATS) and not np.array_equal(cast, array):
+        raise Misfit(f"{where}: expected {spec.dtype}, got {array.dtype.name} values that it cannot hold")
+    return cast

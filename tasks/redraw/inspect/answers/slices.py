@@ -1,0 +1,109 @@
+"""Count changed rows by the values of what they are sorted by, of a bounded number of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from redraw.inspect.answers.batches import RequestBatch
+from redraw.records.results import AnswerSlice
+
+__all__ = ["SliceTally"]
+
+_MOST_VALUES, _LONGEST = 50, 60
+_OTHERS = "other values"
+_LABEL = "label:"
+
+
+class SliceTally:
+    """The slices of all signatures.
+
+    Args:
+        names: What to sort by in addition to where rows came from and labels that are classes: inputs,
+            fields of recorded requests, or `label:OUTPUT`.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        # By signature and name: the number of each value; by that number the rows, and those that changed.
+        self._values: dict[tuple[str, str], dict[Any, int]] = {}
+        self._rows: dict[tuple[str, str], np.ndarray] = {}
+        self._changed: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+        self._found = set[str]()
+
+    def add(self, batch: RequestBatch, changed: Mapping[str, np.ndarray]) -> None:
+        """Count some more rows.
+
+        Args:
+            batch: Their requests.
+            changed: Output name to which of the rows changed, [rows] of bool.
+        """
+        self._count(batch, "source", [batch.source] * batch.rows, changed)
+        labels = {f"{_LABEL}{name}" for name, label in batch.labels.items() if label.dtype.kind in "OSUbiu"}
+        for name in dict.fromkeys([*self._names, *sorted(labels)]):
+            if (values := _values_of(batch, name)) is not None:
+                self._found.add(name)
+                self._count(batch, name, values, changed)
+
+    def _count(
+        self, batch: RequestBatch, name: str, values: Sequence[Any], changed: Mapping[str, np.ndarray]
+    ) -> None:
+        key = (batch.signature, name)
+        known = self._values.setdefault(key, {})
+        numbers = np.array([_number(known, value) for value in values])
+        self._rows[key] = self._rows.get(key, 0) + np.bincount(numbers, minlength=_MOST_VALUES + 1)
+        counts = self._changed.setdefault(key, {})
+        for output, rows in changed.items():
+            more = np.bincount(numbers[rows], minlength=_MOST_VALUES + 1)
+            counts[output] = counts.get(output, 0) + more
+
+    def missing(self) -> list[str]:
+        """The names that no request had."""
+        return [name for name in self._names if name not in self._found]
+
+    def result(self) -> Iterator[AnswerSlice]:
+        """A slice for each value, the most frequent first; of a name that has but one value, none."""
+        for key, known in self._values.items():
+            rows, names = self._rows[key], {number: value for value, number in known.items()}
+            if len(known) == 1 and key[1] not in self._names:
+                continue
+            for number in np.argsort(-rows, kind="stable").tolist():
+                if rows[number]:
+                    yield AnswerSlice(
+                        signature=key[0],
+                        by=key[1],
+                        value=_worded(names.get(number, _OTHERS)),
+                        rows=int(rows[number]),
+                        changed={name: int(n[number]) for name, n in sorted(self._changed[key].items())},
+                    )
+
+
+def _number(known: dict[Any, int], value: Any) -> int:
+    """The number of a value; all that come when there are enough have one number."""
+    try:
+        number = known.get(value)
+    except TypeError:  # a list or an object
+        value = str(value)
+        number = known.get(value)
+    if number is None:
+        number = len(known)
+        if number < _MOST_VALUES:
+            known[value] = number
+    return number
+
+
+def _values_of(batch: RequestBatch, name: str) -> Sequence[Any] | None:
+    """A value for each row; None if the batch has none of the name."""
+    fields = batch.fields.get(name)
+    if fields is not None and any(value is not None for value in fields):
+        return fields
+    sides = {**batch.inputs, **{f"{_LABEL}{label}": values for label, values in batch.labels.items()}}
+    values = sides.get(name)
+    return None if values is None or values.size != batch.rows else values.reshape(-1).tolist()
+
+
+def _worded(value: Any) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,0 +1,139 @@
+"""What is counted of one output while answers come: nothing in it grows with the number of rows."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from redraw.checkpoint.bundle.dtypes import name_of_array
+from redraw.inspect.answers.batches import RequestBatch
+from redraw.inspect.answers.comparing import compare_values, is_float, misfit_of
+from redraw.inspect.answers.samples import LargestRows, RandomRows
+from redraw.inspect.answers.sketch import DifferenceSketch
+from redraw.records.results import DifferenceBar, DifferingAnswer, OutputDifference, ValueChange
+from redraw.serving.values import encode_values
+
+__all__ = ["OutputTally"]
+
+_EXAMPLES, _POINTS, _SEED = 10, 300, 23
+_QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+# A table of more values than these shows nothing; of a value that is no class there would be no end.
+_MOST_CLASSES, _MOST_CELLS = 50, 400
+_MOST_SHOWN, _LONGEST_SHOWN = 64, 200
+
+
+class OutputTally:
+    """The differences of one output.
+
+    Args:
+        signature: Whose output it is.
+        output: Its name.
+        tolerance: How much floats may differ.
+    """
+
+    def __init__(self, signature: str, output: str, tolerance: float) -> None:
+        self._names, self._tolerance = (signature, output), tolerance
+        self.rows = self.changed = self._not_finite = 0
+        self._dtypes = dict[str, None]()
+        self._misfit = ""
+        self._sketch, self._worst = DifferenceSketch(), LargestRows(_EXAMPLES)
+        self._points = RandomRows[tuple[float, float]](_POINTS, _SEED)
+        self._classes: Counter[tuple[Any, Any]] | None = Counter()
+        self._texts = False
+
+    def add(self, batch: RequestBatch, here: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Compare the answers to some more rows; says which of them are changed, [rows] of bool."""
+        self.rows += batch.rows
+        self._dtypes |= dict.fromkeys(str(name_of_array(array)) for array in (here, other))
+        if problem := misfit_of(other, here, batch.rows):
+            self.changed += batch.rows
+            self._misfit = self._misfit or f"{problem} ({batch.called(0)})"
+            return np.ones(batch.rows, bool)
+        gaps, differs = compare_values(other, here, self._tolerance)
+        largest = gaps.reshape(batch.rows, -1).max(axis=1, initial=0.0)
+        changed = np.asarray(differs.reshape(batch.rows, -1).any(axis=1))
+        self.changed += int(changed.sum())
+        self._texts = here.dtype.kind in "OSU"
+        self._add_gaps(batch, here, other, largest * changed)
+        finite = np.isfinite(largest)
+        self._not_finite += int((~finite).sum())
+        self._sketch.add(largest[finite])
+        self._add_classes(here, other)
+        return changed
+
+    def _add_gaps(self, batch: RequestBatch, here: np.ndarray, other: np.ndarray, gaps: np.ndarray) -> None:
+        def example(row: int, gap: float) -> DifferingAnswer:
+            return DifferingAnswer(
+                row=batch.called(row),
+                difference=gap if math.isfinite(gap) and not self._texts else None,
+                inputs={name: _shown(values[row]) for name, values in batch.inputs.items()},
+                here=_shown(here[row]),
+                other=_shown(other[row]),
+            )
+
+        self._worst.add(np.nan_to_num(gaps, nan=0.0, posinf=np.inf), example)
+        if not self._texts and here.dtype.kind != "c" and here.size:
+            first, second = (each.reshape(batch.rows, -1) for each in (other, here))
+            width = first.shape[1]
+            self._points.add(batch.rows, lambda row: (_at(first, row, width), _at(second, row, width)))
+
+    def _add_classes(self, here: np.ndarray, other: np.ndarray) -> None:
+        if self._classes is None:
+            return
+        if is_float(here.dtype) or is_float(other.dtype) or here.size != len(here):
+            self._classes = None
+            return
+        self._classes.update(zip(here.reshape(-1).tolist(), other.reshape(-1).tolist(), strict=True))
+        if len({value for pair in self._classes for value in pair}) > _MOST_CLASSES:
+            self._classes = None
+
+    def result(self) -> OutputDifference:
+        """What was found."""
+        signature, output = self._names
+        sketch, numbers = self._sketch, not self._texts and self._sketch.count > 0
+        return OutputDifference(
+            signature=signature,
+            output=output,
+            dtype=" and ".join(self._dtypes),
+            rows=self.rows,
+            changed=self.changed,
+            not_finite=self._not_finite,
+            largest=sketch.largest if numbers else None,
+            mean=sketch.mean if numbers else None,
+            quantiles={name: sketch.quantile(share) for name, share in _QUANTILES.items()} if numbers else {},
+            histogram=tuple(DifferenceBar(low=a, high=b, rows=n) for a, b, n in sketch.bars())
+            if numbers
+            else (),
+            points=tuple(pair for pair in self._points.rows if all(map(math.isfinite, pair))),
+            classes=tuple(
+                ValueChange(here=_shown(pair[0]), other=_shown(pair[1]), rows=rows)
+                for pair, rows in (self._classes or Counter()).most_common(_MOST_CELLS)
+            ),
+            examples=tuple(self._worst),
+            misfit=self._misfit,
+        )
+
+
+def _at(rows: np.ndarray, row: int, width: int) -> float:
+    """One element of a row, another one of each."""
+    return float(rows[row, row % width])
+
+
+def _shown(value: Any) -> Any:
+    """A value as JSON, if people can read it."""
+    array = np.asarray(value, dtype=object if isinstance(value, bytes) else None)
+    if array.size > _MOST_SHOWN:
+        return f"{name_of_array(array)} {list(array.shape)}"
+    return _shortened(encode_values(array))
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_shortened(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: _shortened(one) for name, one in value.items()}
+    return f"{value[:_LONGEST_SHOWN]}…" if isinstance(value, str) and len(value) > _LONGEST_SHOWN else value

@@ -1,0 +1,62 @@
+"""Show what has changed about a model, made of what its bucket keeps, and send it to the webhooks again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from redraw.names import ModelName
+from redraw.publish.bucket.layout import list_versions, numbered_live_name, read_records
+from redraw.publish.events.deliver import announce
+from redraw.publish.events.derive import change_events, prune_events, push_event
+from redraw.publish.live.pointer import numbers_of, read_numbered, read_pointer
+from redraw.records import LivePointer, PointerChange
+from redraw.records.events import ModelEvent
+from redraw.records.results import EventList
+from redraw.requests import EventsRequest
+from redraw.storage.opening import Storage, in_parallel, open_storage
+
+__all__ = ["list_events"]
+
+
+def list_events(request: EventsRequest) -> EventList:
+    """List what has changed about a model, the oldest first; with `deliver` the webhooks are sent all of it.
+
+    Args:
+        request: The model, its bucket, and since when.
+
+    Raises:
+        InvalidRecord: A live pointer is damaged.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    events = _all_events(open_storage(request.bucket), request.model)
+    wanted = tuple(event for event in events if event.at >= (request.since or ""))
+    return EventList(model=request.model, events=announce(wanted) if request.deliver else wanted)
+
+
+def _all_events(storage: Storage, model: ModelName) -> list[ModelEvent]:
+    releases, _ = read_records(storage, model, list_versions(storage, model))
+    history = _whole_history(storage, model)
+    events = [
+        *map(push_event, releases.values()),
+        *change_events(storage.uri / model, history, releases),
+        *(event for release in releases.values() for event in prune_events(release)),
+    ]
+    return sorted(events, key=lambda event: event.at)
+
+
+def _whole_history(storage: Storage, model: ModelName) -> list[PointerChange]:
+    """Every change that a numbered pointer made, after what the first of them knows of before."""
+
+    def read(number: int) -> LivePointer | None:
+        return read_numbered(storage, model, numbered_live_name(model, number), number)
+
+    numbered: Iterable[LivePointer] = filter(None, in_parallel(read, numbers_of(storage, model)))
+    history: list[PointerChange] = []
+    before: tuple[PointerChange, ...] | None = None
+    for pointer in numbered:
+        if before is None:
+            history += pointer.history
+        elif pointer.history != before:  # a prune changes the pointer, too, and adds nothing
+            history += pointer.history[-1:]
+        before = pointer.history
+    return history if before is not None else list(read_pointer(storage, model).history)

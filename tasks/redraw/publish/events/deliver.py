@@ -1,0 +1,161 @@
+"""Deliver events to webhooks: signed, a few times, for a bounded time, and never at a publication's cost.
+
+What cannot be delivered is one warning a webhook, and stands in the command's record. It is lost to nobody:
+events are made of what the bucket keeps, and `redraw events --deliver` sends them again with the same ids.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import requests
+
+import redraw
+from redraw.errors import RedrawError, one_line
+from redraw.publish.events.webhooks import Webhook, find_webhook
+from redraw.records.events import ModelEvent
+from redraw.settings import WEBHOOKS
+
+__all__ = ["Undelivered", "announce", "post"]
+
+_logger = logging.getLogger(__name__)
+
+_PAUSES = (0.0, 0.5, 1.5)
+_ANSWER_SECONDS = 5.0
+# For all events of a command: what a host that hangs, or drips, may take.
+_MOST_SECONDS = 30.0
+# A webhook that failed is left alone so long by this process: a batch publishes hundreds of versions.
+_REST_SECONDS = 300.0
+_failed: dict[str, tuple[float, str]] = {}
+
+
+class Undelivered(Exception):
+    """A webhook did not take what was sent; the message says why, without its URL."""
+
+
+def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
+    """Send events to every webhook of `REDRAW_WEBHOOKS`. It raises nothing: what they tell of is done.
+
+    Args:
+        events: The events, in their order.
+
+    Returns:
+        The events, each with the webhooks that did not take it.
+    """
+    try:
+        names = dict.fromkeys(WEBHOOKS.read() if events else ())
+    except RedrawError as err:
+        _logger.warning("no webhook is told: %s", err)
+        return tuple(replace(event, undelivered=(str(err),)) for event in events)
+    deliveries = [_Delivery(name, events) for name in names]
+    end = time.monotonic() + _MOST_SECONDS
+    for delivery in deliveries:
+        delivery.start()
+    for delivery in deliveries:
+        delivery.join(max(0.0, end - time.monotonic()))
+    reasons = [delivery.reasons() for delivery in deliveries]
+    return tuple(
+        replace(event, undelivered=tuple(found[event.id] for found in reasons if event.id in found))
+        for event in events
+    )
+
+
+class _Delivery(threading.Thread):
+    """One webhook's events; a daemon, for nothing ends the look-up of a host's name."""
+
+    def __init__(self, name: str, events: Sequence[ModelEvent]) -> None:
+        super().__init__(name=f"webhook-{name}", daemon=True)
+        self._hook, self._events = name, events
+        self._taken: set[str] = set()
+        self._reason = f"webhook {name}: expected an answer within {_MOST_SECONDS:g} s, got none"
+
+    def run(self) -> None:
+        """Send one after the other, until one fails."""
+        failed_at, reason = _failed.get(self._hook, (0.0, ""))
+        if failed_at and time.monotonic() - failed_at < _REST_SECONDS:
+            self._reason = f"{reason}; not tried again within {_REST_SECONDS:g} s"
+            return
+        try:
+            webhook = find_webhook(self._hook)
+            for event in self._events:
+                body = json.dumps(event.to_cloud_event(), allow_nan=False).encode()
+                post(webhook, body, "application/cloudevents+json; charset=utf-8", event.id)
+                self._taken.add(event.id)
+        except Exception as err:  # the publication stands, whatever keeps it from being told
+            known = isinstance(err, RedrawError | Undelivered)
+            self._reason = one_line(err, 500) if known else f"webhook {self._hook}: {type(err).__name__}"
+            _failed[self._hook] = time.monotonic(), self._reason
+
+    def reasons(self) -> dict[str, str]:
+        """Event to why it was not taken; said in one line, too."""
+        taken, reason = set(self._taken), self._reason
+        missed = [event for event in self._events if event.id not in taken]
+        if missed:
+            first = missed[0]
+            again = f"redraw events --model {first.source.name} --bucket {first.source.parent}"
+            _logger.warning(
+                "%s; not delivered: %d of %d events. Send them later: %s --since %s --deliver",
+                *(reason, len(missed), len(self._events), again, first.at),
+            )
+        return {event.id: reason for event in missed}
+
+
+def post(webhook: Webhook, body: bytes, content_type: str, event_id: str | None = None) -> None:
+    """Send a body, and again if that may help; a redirect is not followed.
+
+    Args:
+        webhook: Where to.
+        body: The content.
+        content_type: Its type.
+        event_id: What it is told by if it comes twice; the body is signed with it. None: unsigned.
+
+    Raises:
+        Undelivered: It was not taken.
+        InvalidSetting: It has to be signed, and the webhook has no secret.
+    """
+    reason = ""
+    for pause in _PAUSES:
+        time.sleep(pause)
+        headers = {"content-type": content_type, "user-agent": f"redraw/{redraw.__version__}"}
+        if event_id is not None:
+            timestamp = int(time.time())
+            signature = webhook.sign(event_id, timestamp, body)
+            headers |= {"webhook-id": event_id, "webhook-timestamp": str(timestamp)}
+            headers |= {"webhook-signature": signature}
+        reason, again = _try(webhook, body, headers)
+        if not reason:
+            return
+        if not again:
+            break
+    raise Undelivered(f"{webhook.label}: expected status 2xx, got {reason}")
+
+
+def _try(webhook: Webhook, body: bytes, headers: dict[str, str]) -> tuple[str, bool]:
+    """Why a request was not taken, if so, and whether another one may be."""
+    try:
+        with requests.Session() as session:
+            session.auth = lambda request: request  # no credentials from the user's .netrc
+            answer = session.post(
+                webhook.url,
+                data=body,
+                headers=headers,
+                timeout=_ANSWER_SECONDS,
+                allow_redirects=False,
+                stream=True,  # the answer's body is nobody's
+            )
+            status = answer.status_code
+            answer.close()
+    except requests.Timeout:
+        return f"no answer in {_ANSWER_SECONDS:g} s", True
+    except (requests.RequestException, OSError, ValueError) as err:
+        # Its text has the URL, which may be a secret.
+        return f"no connection ({type(err).__name__})", True
+    if 200 <= status < 300:
+        return "", False
+    redirected = "; redirects are not followed" if 300 <= status < 400 else ""
+    return f"{status}{redirected}", status >= 500 or status in {408, 429}

@@ -1,0 +1,106 @@
+"""The webhooks that are told of changes: their names are configuration, their URLs and secrets are not.
+
+`REDRAW_WEBHOOKS` lists names. What a name stands for is asked of the environment, `REDRAW_WEBHOOK_<NAME>_URL`
+and `REDRAW_WEBHOOK_<NAME>_SECRET`, and then, in a stage, of the operator's Airflow connection of that name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from redraw.errors import InvalidSetting
+from redraw.settings import webhook_variables
+from redraw.storage.credentials import ask_operator
+
+__all__ = ["Webhook", "find_webhook"]
+
+_ENCODED = "whsec_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A webhook. Its URL may be as secret as its key: messages name it by its name and its host.
+
+    Attributes:
+        name: As the configuration has it.
+        url: Where a POST goes.
+        secret: What the signature is made with; empty if there is none.
+    """
+
+    name: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False, default="")
+
+    def __post_init__(self) -> None:
+        """Demand a URL that a request can go to, and a secret that is one.
+
+        Raises:
+            InvalidSetting: One of them is not; the message shows neither.
+        """
+        try:
+            parts = urlsplit(self.url)
+            valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid or not self.url.isprintable():
+            raise InvalidSetting(
+                f"webhook {self.name}: expected a URL as https://HOST/PATH, got another text. Correct"
+                " its variable or its connection."
+            )
+        self._key()
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"webhook {self.name} ({urlsplit(self.url).hostname})"
+
+    def sign(self, event_id: str, timestamp: int, body: bytes) -> str:
+        """The value of the header `webhook-signature`.
+
+        Raises:
+            InvalidSetting: It has no secret.
+
+        Source:
+            https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+        """
+        if not (key := self._key()):
+            raise InvalidSetting(
+                f"{self.label}: expected a secret to sign with, got none. Set its variable, or its"
+                " connection's password."
+            )
+        digest = hmac.new(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+        return f"v1,{base64.b64encode(digest).decode()}"
+
+    def _key(self) -> bytes:
+        if not self.secret.startswith(_ENCODED):
+            return self.secret.encode()
+        try:
+            return base64.b64decode(self.secret.removeprefix(_ENCODED), validate=True)
+        except binascii.Error as err:
+            raise InvalidSetting(
+                f"webhook {self.name}: expected base64 after {_ENCODED} in its secret, got another text."
+                " Correct it."
+            ) from err
+
+
+def find_webhook(name: str) -> Webhook:
+    """Look up what a webhook's name stands for.
+
+    Raises:
+        InvalidSetting: Nothing says so, or not rightly.
+        StorageUnavailable: The operator did not answer.
+    """
+    variable, url, secret = webhook_variables(name)
+    if not url and (granted := ask_operator({"webhook": name})):
+        url, secret = granted["url"], granted["secret"]
+    if not url:
+        raise InvalidSetting(
+            f"webhook {name}: expected its URL in {variable}, or in Airflow a connection of this name, got"
+            " neither. Set it, or take the name out of REDRAW_WEBHOOKS."
+        )
+    return Webhook(name=name, url=url, secret=secret or "")

@@ -1,0 +1,80 @@
+"""A webhook's whole way from a connection to the stage that asks, and to nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.sdk._shared.secrets_masker import redact
+
+from redraw.errors import InvalidSetting
+from redraw_airflow.stages.process import StageProcess
+from redraw_airflow.stages.webhooks import find_webhook
+
+SECRET = "a secret of the receiver"  # noqa: S105 - and of no one else
+# Asks for two webhooks, and shows all that it knows of itself.
+ASKING = """
+import json, os
+from redraw.errors import RedrawError
+from redraw.publish.events.webhooks import find_webhook
+answer = {"environment": dict(os.environ), "arguments": sys.argv, "found": []}
+for name in ("deploy", "database"):
+    try:
+        found = find_webhook(name)
+        answer["found"].append([found.url, found.secret])
+    except RedrawError as err:
+        answer["found"].append(str(err))
+print(json.dumps(answer))
+"""
+
+
+@pytest.fixture(autouse=True)
+def connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAW_WEBHOOKS", "deploy,whole,nobody")
+    deploy = {"conn_type": "http", "host": "deploy.example", "port": 8443, "password": SECRET}
+    whole = {"conn_type": "http", "host": "http://deploy.example/hooks/private-path", "password": SECRET}
+    database = {"conn_type": "postgres", "host": "database.example", "password": "geheim"}
+    for name, connection in {"deploy": deploy, "whole": whole, "database": database}.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+
+
+def test_stage_gets_the_webhooks_that_are_configured_and_no_other_connection(
+    program: Callable[[str], str],
+) -> None:
+    asking = StageProcess(stage="push", request={}, gcp_conn_id="none", python=program(ASKING))
+    finished = asking.run()
+    answer: dict[str, Any] = json.loads(finished.stdout)
+
+    assert answer["found"] == [
+        ["https://deploy.example:8443", SECRET],
+        "webhook database: expected a name of REDRAW_WEBHOOKS, got another one. Add it there.",
+    ]
+    for where in (json.dumps([answer["environment"], answer["arguments"]]), *finished.last_lines):
+        assert SECRET not in where
+    assert "geheim" not in finished.stdout.decode()
+
+
+def test_find_webhook_prefers_variables_and_masks_what_a_connection_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = find_webhook("whole")
+    assert (found.url, found.secret) == ("http://deploy.example/hooks/private-path", SECRET)
+    assert redact(f"{SECRET} and {found.url}") == "*** and ***"
+    assert "private-path" not in redact("POST /hooks/private-path HTTP/1.1")
+    assert "private-path" not in repr(found)
+    assert SECRET not in repr(found)
+
+    monkeypatch.setenv("REDRAW_WEBHOOK_WHOLE_URL", "https://other.example")
+    assert find_webhook("whole").url == "https://other.example"
+    assert os.environ.get("REDRAW_WEBHOOK_WHOLE_SECRET") is None
+    assert find_webhook("whole").secret == ""
+
+
+def test_find_webhook_without_a_connection_says_what_is_missing() -> None:
+    with pytest.raises(InvalidSetting, match="webhook nobody: expected a connection of this name, or REDRAW"):
+        find_webhook("nobody")
+    with pytest.raises(InvalidSetting, match="webhook database: expected a name of REDRAW_WEBHOOKS"):
+        find_webhook("database")
