@@ -130,6 +130,9 @@ from redraw.errors import (
     RedrawError as RedrawError,
 )
 from redraw.errors import (
+    RolloutFailed as RolloutFailed,
+)
+from redraw.errors import (
     SignatureInvalid as SignatureInvalid,
 )
 from redraw.errors import (
@@ -251,6 +254,12 @@ from redraw.records import (
 )
 from redraw.records import (
     ReleaseList as ReleaseList,
+)
+from redraw.records import (
+    Rollout as Rollout,
+)
+from redraw.records import (
+    ServerRollout as ServerRollout,
 )
 from redraw.records import (
     TrainingRun as TrainingRun,
@@ -424,6 +433,9 @@ from redraw.requests import (
     Request as Request,
 )
 from redraw.requests import (
+    RolloutRequest as RolloutRequest,
+)
+from redraw.requests import (
     ScanRequest as ScanRequest,
 )
 from redraw.requests import (
@@ -434,6 +446,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     VerifyRequest as VerifyRequest,
+)
+from redraw.rollout.rollout import (
+    confirm_rollout as confirm_rollout,
 )
 from redraw.train.train import (
     train_model as train_model,

@@ -65,6 +65,7 @@ from redraw.requests import (
     ReexportRequest,
     ReleasesRequest,
     Request,
+    RolloutRequest,
     ScanRequest,
     TrainRequest,
     ValidateRequest,
@@ -138,6 +139,9 @@ COMMANDS = {
     "pin": Command(PinRequest, "redraw.publish.live.pin:pin_version"),
     "recover": Command(RecoverRequest, "redraw.publish.recover:recover_pointer"),
     "mirror": Command(MirrorRequest, "redraw.publish.mirror:mirror_versions"),
+    "rollout": Command(
+        RolloutRequest, "redraw.rollout.rollout:confirm_rollout", tables="redraw.rollout.tables:print_rollout"
+    ),
     "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
     "events": Command(EventsRequest, "redraw.publish.changes:list_events"),
     "passport": Command(PassportRequest, "redraw.publish.passport.passport:write_passport"),

@@ -12,6 +12,7 @@ __all__ = ["naming_extras"]
 
 _TENSORFLOW = (
     "cramjam",
+    "grpc",
     "h5py",
     "keras",
     "pygraphviz",

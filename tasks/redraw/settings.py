@@ -31,6 +31,7 @@ __all__ = [
     "RECOMMENDER_ROWS",
     "SCRATCH",
     "SCRATCH_BYTES",
+    "SERVERS",
     "STORAGE_TIMEOUT",
     "STORAGE_TOKEN",
     "TEXT",
@@ -237,6 +238,8 @@ PATH = Kind(expected="a path", parse=Path)
 NAMES = Kind(expected="names with a comma between them", parse=_parse_names)
 # Which of them are no packages is said of each: the others stay usable.
 _PACKAGES = Kind(expected="packages", parse=lambda text: tuple(name.strip() for name in text.split(",")))
+# What each of them has to be is said where they are asked.
+_SERVERS = Kind(expected="model servers", parse=lambda text: tuple(one.strip() for one in text.split(",")))
 _SECONDS = Kind(expected="a number of seconds", parse=_parse_seconds, option="float")
 
 MODELS: Setting[tuple[str, ...]] = Setting(
@@ -286,6 +289,14 @@ CACHE: Setting[Path | None] = Setting(
     description="where versions that are asked are kept, 4 GB at most",
     unset="`~/.cache/redraw`",
     example="/var/cache/redraw",
+)
+SERVERS: Setting[tuple[str, ...]] = Setting(
+    name="servers",
+    kind=_SERVERS,
+    default=(),
+    description="the model servers that `redraw rollout` asks, comma-separated",
+    unset="none; they have to be named",
+    example="grpc://models:8500,k8s://serving/models:8500",
 )
 STORAGE_TIMEOUT: Setting[float] = Setting(
     name="storage_timeout",
@@ -344,6 +355,7 @@ ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     VERIFY_KEY,
     PASSPORT,
     CACHE,
+    SERVERS,
     STORAGE_TIMEOUT,
     USER_PROJECT,
     WEBHOOKS,

@@ -211,13 +211,11 @@ REFUSED = {
     ("own-saving", "keras"),
     ("own-saving", "weights.h5"),
     ("tf-idf", "h5"),
-    # tf_keras puts the layers of a model with a call of its own elsewhere than Keras 3.
-    ("own-class", "keras-2.weights.h5"),
     # Keras 3 follows no lists in a tf.train.Checkpoint: the file lacks their layers.
     ("own-class", "ckpt"),
     ("cells", "ckpt"),
     ("containers", "ckpt"),
-    # tf_keras counts what is in a container otherwise than Keras 3.
+    # tf_keras saves nothing of containers in containers: the file lacks their layers.
     ("containers", "keras-2.weights.h5"),
     *(("bare-variables", form) for form in ("keras", "weights.h5", "h5")),
     *(("lora", form) for form in ("keras", "weights.h5")),

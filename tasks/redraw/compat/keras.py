@@ -151,38 +151,48 @@ def inner_layers(layer: Any) -> list[keras.layers.Layer]:
 def saved_places(network: keras.Model) -> dict[str, Any]:
     """Where `save_weights` puts each variable of a network; nothing of it runs, and nothing is written.
 
-    Keras has no public way to ask. It ends with one. How a layer that overrides `save_own_variables`
+    Keras has no public way to ask. It ends with one. Keras 2 walked the attributes the other way round, and
+    through the `layers` of a model first: its places are given too, unless one is another variable's in
+    Keras 3. How a layer that overrides `save_own_variables`
     saves, only its own code knows, which may do anything: its variables have no place. Of Keras' own
     layers that do so it is known.
 
     Returns:
         Place, such as `layers/dense/vars/0`, to the `tf.Variable` that goes there.
     """
-    places: dict[str, Any] = {}
-    for path, layer in _saved_layers(network, "", set()):
+    places, former = (dict(_saved_by_a_walk(network, keras_2)) for keras_2 in (False, True))
+    agree = all(places.get(place, variable) is variable for place, variable in former.items())
+    return places | former if agree else places
+
+
+def _saved_by_a_walk(network: keras.Model, keras_2: bool) -> Iterator[tuple[str, Any]]:
+    for path, layer in _saved_layers(network, "", set(), keras_2):
         for key, variable in _saved_variables(layer):
             held = variable.value if isinstance(variable, keras.Variable) else variable
-            places[f"{path}/vars/{key}" if path else f"vars/{key}"] = held
-    return places
+            yield f"{path}/vars/{key}" if path else f"vars/{key}", held
 
 
-def _saved_layers(item: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+def _saved_layers(item: Any, path: str, seen: set[int], keras_2: bool) -> Iterator[tuple[str, Any]]:
     """Every part of a model in the order and under the paths of Keras' own walk."""
     if isinstance(item, KerasSaveable):
         if id(item) in seen:
             return
         seen.add(id(item))
         yield path, item
-        for attribute, child in saving_lib._walk_saveable(item):
-            yield from _saved_layers(child, f"{path}/{attribute}" if path else attribute, seen)
+        children = list(saving_lib._walk_saveable(item))
+        if keras_2:
+            listed = isinstance(item, keras.Model) and functional_of(item) is None
+            children = [*([("layers", item.layers)] if listed else ()), *reversed(children)]
+        for attribute, child in children:
+            yield from _saved_layers(child, f"{path}/{attribute}" if path else attribute, seen, keras_2)
     elif isinstance(item, list | dict | tuple) and id(item) not in seen:
         seen.add(id(item))
         used: dict[str, int] = {}
         for child in item.values() if isinstance(item, dict) else item:
-            if isinstance(child, KerasSaveable | list | dict | tuple):
+            if isinstance(child, KerasSaveable | list | dict | tuple) and not (keras_2 and id(child) in seen):
                 kind = type(child).__name__ if isinstance(child, KerasSaveable) else "container"
                 name = saving_lib._get_unique_name(naming.to_snake_case(kind), used)
-                yield from _saved_layers(child, f"{path}/{name}", seen)
+                yield from _saved_layers(child, f"{path}/{name}", seen, keras_2)
 
 
 def _saved_variables(layer: Any) -> Iterator[tuple[str, Any]]:

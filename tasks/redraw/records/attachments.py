@@ -9,21 +9,28 @@ from typing import Any, TypeVar
 
 from redraw.errors import InvalidRecord
 from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
-from redraw.records.forms import Amount, Count
+from redraw.records.forms import Amount, Count, ShortText
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA, check_schema
 
 __all__ = [
     "DESCRIPTION_NAME",
+    "GOLDEN",
     "LATENCY_NAME",
     "Description",
+    "GoldenRequest",
+    "GoldenRequests",
     "Latency",
     "decode_attachment",
     "read_description",
+    "read_golden",
     "read_latency",
 ]
 
 DESCRIPTION_NAME, LATENCY_NAME = "definition.json", "latency.json"
 T = TypeVar("T")
+
+# The attachment with a request for each signature, and its answer.
+GOLDEN = "golden.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,37 @@ def read_description(content: bytes) -> Description:
         InvalidRecord: It is something else.
     """
     return decode_attachment(Description, content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenRequest:
+    """A request for a signature, and what TensorFlow's C++ runtime answered when the export was validated.
+
+    Attributes:
+        inputs: Input name to values, as the command `ask` takes them.
+        outputs: Output name to values.
+    """
+
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenRequests:
+    """What a model server has to answer.
+
+    Attributes:
+        signatures: Signature name to its request; none of signatures whose answers vary, or are too large.
+        tolerance: How much floats may differ, absolute and relative.
+    """
+
+    signatures: Mapping[ShortText, GoldenRequest]
+    tolerance: Amount
+
+
+def read_golden(content: bytes) -> GoldenRequests:
+    """Read `golden.json`; raises as `read_latency`."""
+    return decode_attachment(GoldenRequests, content)
 
 
 def decode_attachment(cls: type[T], content: bytes, field: str = "", known: int = ATTACHMENT_SCHEMA) -> T:

@@ -31,6 +31,7 @@ from redraw.requests.publishing import (
     PushRequest,
     RecoverRequest,
     ReleasesRequest,
+    RolloutRequest,
     VerifyRequest,
 )
 from redraw.requests.request import Request
@@ -61,6 +62,7 @@ __all__ = [
     "ReexportRequest",
     "ReleasesRequest",
     "Request",
+    "RolloutRequest",
     "ScanRequest",
     "TrainRequest",
     "ValidateRequest",

@@ -28,10 +28,12 @@ __all__ = [
     "PushRequest",
     "RecoverRequest",
     "ReleasesRequest",
+    "RolloutRequest",
     "VerifyRequest",
 ]
 
 LiveLabel = Literal["stable", "canary"]
+OnFailure = Literal["report", "roll-back"]
 
 _ALLOW_REJECTED = "reason for making a version live that somebody rolled back from"
 _PUBLIC_KEY = (
@@ -202,6 +204,40 @@ class PassportRequest(Request):
     uri: Uri = flag("gs://…/MODEL/VERSION", positional=True)
     out: str = flag("folder for the files; those of the same names are replaced")
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutRequest(Request):
+    """Wait until model servers have a version and answer as recorded."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int | None = flag("the version (default: the live one)", default=None)
+    servers: tuple[str, ...] = flag(
+        "grpc://, http://, kserve+http:// or k8s:// server, or vertex:// endpoint; may be repeated, or have"
+        " commas in between (default: $REDRAW_SERVERS)",
+        default=(),
+    )
+    timeout: float = flag("seconds that the servers have (default: 300)", default=300.0)
+    tolerance: float | None = flag(
+        "how much floats may differ, absolute and relative (default: as recorded)", default=None
+    )
+    on_failure: OnFailure = flag(
+        "report (the default), or roll-back: make the version live that was before, if this one still is",
+        default="report",
+    )
+    reason: str | None = flag("why, for the history of a roll-back", default=None)
+    by: str | None = flag(BY, default=None)
+    public_key: str | None = flag(_PUBLIC_KEY, default=None)
+
+    def __post_init__(self) -> None:
+        """Demand numbers that end."""
+        super().__post_init__()
+        for name, value in (("timeout", self.timeout), ("tolerance", self.tolerance or 0.0)):
+            if not 0 <= value < float("inf"):
+                raise InvalidRequest(f"rollout request: {name}: expected 0 or more, got {value}. Correct it.")
+        if not self.timeout:
+            raise InvalidRequest("rollout request: timeout: expected more than 0 s, got 0. Correct it.")
 
 
 @dataclass(frozen=True, kw_only=True)

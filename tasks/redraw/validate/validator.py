@@ -223,10 +223,12 @@ def _shared(planned: PlannedCheck, subject: Subject) -> Check:
         subject.attachments.update(known.attachments)
         check = known.checks[planned.name]
         return replace(check, looked_at=f"{check.looked_at}, of an export with the same saved_model.pb")
+    before = set(subject.attachments)  # what other checks made may be of the weights
     check = planned.run(subject)
     if subject.live is None and check.status == "passed":
         known.checks[planned.name] = check
-        known.attachments.update(subject.attachments)
+        made = subject.attachments.keys() - before
+        known.attachments.update({name: subject.attachments[name] for name in made})
     return check
 
 

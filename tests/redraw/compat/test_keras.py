@@ -38,8 +38,30 @@ def test_saved_places_are_those_of_the_file(nested: keras.Model, tmp_path: Path)
     assert {id(variable) for variable in places.values()} == values.keys()
     nested.save_weights(tmp_path / "model.weights.h5")
     with h5py.File(tmp_path / "model.weights.h5") as file:
-        for place, variable in places.items():
+        # The others are those of Keras 2.
+        found = {place: variable for place, variable in places.items() if place in file}
+        for place, variable in found.items():
             np.testing.assert_array_equal(file[place][()], values[id(variable)])
+    assert {id(variable) for variable in found.values()} == values.keys()
+    assert len(found) == len(values)
+
+
+def test_saved_places_that_mean_another_variable_in_keras_2_are_those_of_keras_3() -> None:
+    shared, other = keras.layers.Dense(2), keras.layers.Dense(2)
+
+    class Shares(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.z = [shared, other], [shared]
+
+        def call(self, x: tf.Tensor) -> tf.Tensor:
+            return self.a[1](self.z[0](x))
+
+    network = keras.Sequential([keras.Input([2]), Shares()])
+    places = saved_places(network)
+    assert places["layers/shares/a/dense/vars/0"] is shared.kernel.value
+    assert places["layers/shares/a/dense_1/vars/0"] is other.kernel.value
+    assert not [place for place in places if "/z/" in place]
 
 
 def test_optimizer_averages_follow_what_is_trained(nested: keras.Model) -> None:

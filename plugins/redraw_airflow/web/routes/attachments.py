@@ -29,6 +29,7 @@ ATTACHMENTS = {
     "graphs.json": "application/json",
     "ledger.json": "application/json",
     "latency.json": "application/json",
+    "golden.json": "application/json",
     "metrics.json": "application/json",
     "definition.json": "application/json",
     **dict.fromkeys(PASSPORT_FILES, "application/json"),

@@ -7,6 +7,8 @@
     <model>/reports/<version>/<hash>-<name> what people look at: the report's page and pictures, the
                                            restore ledger; and its passport. <hash> is the start of the
                                            file's SHA-256
+    <model>/reports/<version>/<hash>-rollout.json
+                                           what model servers showed later, one for each time they were asked
     <model>/live/<number>.json             the live pointer after each change; the highest number counts
     <model>/live.json                      a copy of it, from which readers find the highest number
     <model>/models.config                  the same for TensorFlow Serving
