@@ -33,6 +33,7 @@ from benchmarks.pages import measure_pages
 from benchmarks.push import measure_push
 from benchmarks.reading import measure_bucket, measure_formats, measure_verify
 from benchmarks.report import keep_comparisons, read_results, show_comparison
+from benchmarks.rollout import measure_rollout
 from benchmarks.stage_process import measure_stage_process
 from benchmarks.validate import measure_validate
 from benchmarks.workers import measure_workers
@@ -61,6 +62,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "bytes": measure_bytes_moved,
     "executors": measure_executors,
     "workers": measure_workers,
+    "rollout": measure_rollout,
     "day": measure_day,
     # The last: it starts Airflow, which then runs next to whatever else is measured.
     "five-stages": measure_five_stages,

@@ -21,6 +21,7 @@ _OPERATORS = (
     "reexport_summary",
     "reexporting",
     "retention",
+    "tracking",
     "training",
     "validation",
 )
@@ -62,6 +63,7 @@ def _parts() -> dict[str, Any]:
         "triggers": [
             {"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.sensors.triggers"]}
         ],
+        "notifications": ["redraw_airflow.notifications.RedrawNotifier"],
         "extra-links": [f"redraw_airflow.operators.links.{name}" for name in _LINKS],
     }
 

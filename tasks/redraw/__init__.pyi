@@ -130,6 +130,9 @@ from redraw.errors import (
     RedrawError as RedrawError,
 )
 from redraw.errors import (
+    RolloutFailed as RolloutFailed,
+)
+from redraw.errors import (
     SignatureInvalid as SignatureInvalid,
 )
 from redraw.errors import (
@@ -204,6 +207,9 @@ from redraw.publish.recover import (
 from redraw.publish.releases import (
     list_releases as list_releases,
 )
+from redraw.publish.tracking import (
+    log_to_mlflow as log_to_mlflow,
+)
 from redraw.publish.verify import (
     verify_version as verify_version,
 )
@@ -251,6 +257,12 @@ from redraw.records import (
 )
 from redraw.records import (
     ReleaseList as ReleaseList,
+)
+from redraw.records import (
+    Rollout as Rollout,
+)
+from redraw.records import (
+    ServerRollout as ServerRollout,
 )
 from redraw.records import (
     TrainingRun as TrainingRun,
@@ -391,6 +403,9 @@ from redraw.requests import (
     LiveRequest as LiveRequest,
 )
 from redraw.requests import (
+    LogToMlflowRequest as LogToMlflowRequest,
+)
+from redraw.requests import (
     MirrorRequest as MirrorRequest,
 )
 from redraw.requests import (
@@ -424,6 +439,9 @@ from redraw.requests import (
     Request as Request,
 )
 from redraw.requests import (
+    RolloutRequest as RolloutRequest,
+)
+from redraw.requests import (
     ScanRequest as ScanRequest,
 )
 from redraw.requests import (
@@ -434,6 +452,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     VerifyRequest as VerifyRequest,
+)
+from redraw.rollout.rollout import (
+    confirm_rollout as confirm_rollout,
 )
 from redraw.train.train import (
     train_model as train_model,

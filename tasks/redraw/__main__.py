@@ -54,6 +54,7 @@ from redraw.requests import (
     HealRequest,
     InspectRequest,
     LiveRequest,
+    LogToMlflowRequest,
     MirrorRequest,
     ModelsRequest,
     PassportRequest,
@@ -65,6 +66,7 @@ from redraw.requests import (
     ReexportRequest,
     ReleasesRequest,
     Request,
+    RolloutRequest,
     ScanRequest,
     TrainRequest,
     ValidateRequest,
@@ -138,8 +140,12 @@ COMMANDS = {
     "pin": Command(PinRequest, "redraw.publish.live.pin:pin_version"),
     "recover": Command(RecoverRequest, "redraw.publish.recover:recover_pointer"),
     "mirror": Command(MirrorRequest, "redraw.publish.mirror:mirror_versions"),
+    "rollout": Command(
+        RolloutRequest, "redraw.rollout.rollout:confirm_rollout", tables="redraw.rollout.tables:print_rollout"
+    ),
     "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
     "events": Command(EventsRequest, "redraw.publish.changes:list_events"),
+    "log-to-mlflow": Command(LogToMlflowRequest, "redraw.publish.tracking:log_to_mlflow"),
     "passport": Command(PassportRequest, "redraw.publish.passport.passport:write_passport"),
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
     "compare-answers": Command(

@@ -12,6 +12,7 @@ __all__ = ["naming_extras"]
 
 _TENSORFLOW = (
     "cramjam",
+    "grpc",
     "h5py",
     "keras",
     "pygraphviz",
@@ -25,6 +26,7 @@ _EXTRAS = {
     **dict.fromkeys(_TENSORFLOW, "tensorflow"),
     "cyclonedx": "passport",
     "packageurl": "passport",
+    "mlflow": "mlflow",
     "mlxtend": "examples",
     "model_signing": "signing",
     "tf_keras": "legacy-keras",

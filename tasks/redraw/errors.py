@@ -24,6 +24,7 @@
     ├── VerificationFailed          a published version that is not what its record says
     ├── NotLoadable                 a published version that a server would not load
     ├── NotAnswered                 a published version that refused a request, or died of it
+    ├── RolloutFailed               a model server that does not have the version, or answers otherwise
     ├── SignatureInvalid            a version without a signature that the public key confirms
     ├── WorkerLost                  another worker of a training is gone (worth a retry)
     └── StorageError
@@ -70,6 +71,7 @@ __all__ = [
     "OlderThanLive",
     "OutputExists",
     "RedrawError",
+    "RolloutFailed",
     "SignatureInvalid",
     "StorageError",
     "StorageForbidden",
@@ -234,6 +236,10 @@ class NotAnswered(RedrawError):
     """A published version refused a request, died of it, or did not answer in time."""
 
 
+class RolloutFailed(RedrawError):
+    """A model server does not have the version by the end of the time, or does not answer as recorded."""
+
+
 class SignatureInvalid(RedrawError):
     """A version has no signature, or none that the public key confirms."""
 
@@ -274,6 +280,16 @@ class VersionRejected(StorageError):
 
 class StorageUnavailable(StorageError):
     """The storage did not answer, or asked to come back later."""
+
+    retryable = True
+
+
+class TrackingRefused(RedrawError):
+    """The MLflow server does not take what is logged."""
+
+
+class TrackingUnavailable(RedrawError):
+    """The MLflow server does not answer."""
 
     retryable = True
 

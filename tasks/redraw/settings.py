@@ -25,14 +25,17 @@ __all__ = [
     "ENGINE_SETTINGS",
     "MODELS",
     "NAMES",
+    "PASSPORT",
     "PATH",
     "RECOMMENDER_PARTS",
     "RECOMMENDER_ROWS",
     "SCRATCH",
     "SCRATCH_BYTES",
+    "SERVERS",
     "STORAGE_TIMEOUT",
     "STORAGE_TOKEN",
     "TEXT",
+    "TRUTH",
     "USER_PROJECT",
     "VERIFY_KEY",
     "WEBHOOKS",
@@ -223,11 +226,20 @@ def _parse_names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _parse_truth(text: str) -> bool:
+    if text.lower() not in {"1", "t", "true", "yes", "on", "0", "f", "false", "no", "off"}:
+        raise ValueError(text)
+    return text.lower() in {"1", "t", "true", "yes", "on"}
+
+
 TEXT = Kind(expected="text", parse=str)
+TRUTH = Kind(expected="1 or 0", parse=_parse_truth, option="boolean")
 PATH = Kind(expected="a path", parse=Path)
 NAMES = Kind(expected="names with a comma between them", parse=_parse_names)
 # Which of them are no packages is said of each: the others stay usable.
 _PACKAGES = Kind(expected="packages", parse=lambda text: tuple(name.strip() for name in text.split(",")))
+# What each of them has to be is said where they are asked.
+_SERVERS = Kind(expected="model servers", parse=lambda text: tuple(one.strip() for one in text.split(",")))
 _SECONDS = Kind(expected="a number of seconds", parse=_parse_seconds, option="float")
 
 MODELS: Setting[tuple[str, ...]] = Setting(
@@ -258,9 +270,17 @@ VERIFY_KEY: Setting[str | None] = Setting(
     name="verify_key",
     kind=TEXT,
     default=None,
-    description="file of the public key that has to confirm what becomes live",
+    description="public key, certificates or Sigstore identity that has to confirm what becomes live",
     unset="none; signatures are not asked for",
     example="/etc/redraw/public.pem",
+)
+PASSPORT: Setting[bool] = Setting(
+    name="passport",
+    kind=TRUTH,
+    default=True,
+    description="whether each version gets a passport: card, attestations, bill of materials, deployments",
+    unset="it gets one",
+    example="false",
 )
 CACHE: Setting[Path | None] = Setting(
     name="cache",
@@ -269,6 +289,14 @@ CACHE: Setting[Path | None] = Setting(
     description="where versions that are asked are kept, 4 GB at most",
     unset="`~/.cache/redraw`",
     example="/var/cache/redraw",
+)
+SERVERS: Setting[tuple[str, ...]] = Setting(
+    name="servers",
+    kind=_SERVERS,
+    default=(),
+    description="the model servers that `redraw rollout` asks, comma-separated",
+    unset="none; they have to be named",
+    example="grpc://models:8500,k8s://serving/models:8500",
 )
 STORAGE_TIMEOUT: Setting[float] = Setting(
     name="storage_timeout",
@@ -325,7 +353,9 @@ ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     SCRATCH,
     SCRATCH_BYTES,
     VERIFY_KEY,
+    PASSPORT,
     CACHE,
+    SERVERS,
     STORAGE_TIMEOUT,
     USER_PROJECT,
     WEBHOOKS,

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from redraw.checkpoint.select import select_checkpoint
+from redraw.requests import CheckpointRequest
 from tests.paths import ROOT
 
 EXAMPLES = ROOT / "plugins" / "redraw_airflow" / "example_dags"
@@ -80,6 +82,34 @@ def test_run_taskflow_chain_publishes_what_it_trained(chain: Any) -> None:
     release = chain["xcoms"]["push.return_value"]
     assert (release["model"], release["checkpoint"]["step"]) == ("dense_line", 8)
     assert release["provenance"]["dag_run"].startswith("redraw_taskflow/")
+
+
+def test_checkpoint_that_lands_in_a_bucket_is_exported_validated_and_pushed(
+    chain: Any,
+    run_interpreter: Callable[..., Any],
+    variables: dict[str, str],
+    new_bucket: Callable[[], str],
+    tmp_path: Path,
+) -> None:
+    catalogue, trained = new_bucket(), chain["xcoms"]["train.return_value"]["uri"]
+    example = (EXAMPLES / "example_export_on_arrival.py").read_text()
+    constants = 'MODEL, CATALOGUE = "mnist", "gs://checkpoints"'
+    assert constants in example
+    (tmp_path / "on_arrival.py").write_text(
+        example.replace(constants, f'MODEL, CATALOGUE = "dense_line", "{catalogue}"')
+    )
+    landed = select_checkpoint(
+        CheckpointRequest(model="dense_line", source=trained, catalogue=catalogue, latest=True)
+    )
+
+    folder = {"AIRFLOW__CORE__DAGS_FOLDER": os.fspath(tmp_path), "REDRAW_CHECKPOINTS": catalogue}
+    run = run_interpreter(tmp_path / "answer.json", "run_arrival", "on_arrival", **variables | folder)
+
+    assert run["state"] == "success", run["log"][-6000:]
+    assert run["xcoms"]["newest.return_value"] == landed.to_json()
+    release = run["xcoms"]["push.return_value"]
+    assert (release["checkpoint"]["digest"], release["report"]["passed"]) == (landed.digest, True)
+    assert run["events"][0]["asset"] == f"{variables['REDRAW_MODEL_BUCKET']}/dense_line"
 
 
 def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why(

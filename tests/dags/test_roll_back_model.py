@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +65,37 @@ def test_run_without_a_version_goes_back_to_the_one_before(
     assert "webhook deploy (127.0.0.1): expected status 2xx, got 500; not delivered" in run["log"]
     assert "private-path" not in run["log"]
     assert SECRET not in run["log"]
+
+
+_TOLD = """
+from redraw_airflow import RedrawNotifier, roll_back_model
+
+tell = RedrawNotifier(webhook="chat")
+dag = roll_back_model("told", default_args={"on_failure_callback": tell, "on_success_callback": tell})
+"""
+
+
+def test_run_with_a_notifier_tells_what_it_changed_and_why_the_next_one_failed(
+    run_interpreter: Python, gcs_server: str, bucket: str, mnist_export: ExportedModel, tmp_path: Path
+) -> None:
+    older = _publish(bucket, mnist_export, "2026-01-01T00:00:00Z")
+    newer = _publish(bucket, mnist_export, "2026-02-01T00:00:00Z")
+    (tmp_path / "told.py").write_text(_TOLD)
+    conf = json.dumps({"model": "mnist", "bucket": bucket, "reason": "wrong digits"})
+
+    with run_webhook_server() as server:
+        variables = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path),
+            "STORAGE_EMULATOR_HOST": gcs_server,
+            "REDRAW_WEBHOOK_CHAT_URL": f"{server.url}/ok",
+        }
+        for _ in range(2):
+            run_interpreter(tmp_path / "answer.json", "run_dag", "told", "null", conf, **variables)
+
+    told = [json.loads(request.body)["text"] for request in server.received]
+    assert told[0] == f"mnist {older}: rollback by dag_test: wrong digits"
+    assert told[1].startswith("told.roll_back (mnist) failed in ")
+    assert f"got {newer}, which was rejected" in told[1]
 
 
 @pytest.mark.parametrize("variables", [{}, {"REDRAW_MODEL_BUCKET": "gs://models"}])

@@ -15,13 +15,20 @@ import string
 import tomllib
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from glob import glob
 from pathlib import Path
 
 import pytest
 
+from redraw.names import ModelName
+from redraw.publish.bucket.layout import read_release
+from redraw.publish.live.pointer import read_pointer
+from redraw.rollout.golden import read_questions
+from redraw.storage.opening import open_storage
 from tests.documentation.blocks import PAGES, Block, read_blocks
 from tests.forks import ForkServer
+from tests.model_server import running_servers
 from tests.paths import IMPORT_PATH
 
 _NEEDED = [
@@ -85,9 +92,32 @@ def test_every_block_of_the_page_runs_or_says_why_not(page: str, world: World, t
     if any("redraw draft" in block.text for block in blocks):
         (folder / "my_models" / "churn.py").unlink()
     variables = _variables(folder)
-    for block in blocks:
-        if not block.not_run:
-            _use(block, page, folder, variables, world)
+    with _model_server(variables) if page == "docs/how-to/rollout.md" else nullcontext():
+        for block in blocks:
+            if not block.not_run:
+                _use(block, page, folder, variables, world)
+
+
+@contextmanager
+def _model_server(variables: dict[str, str]) -> Iterator[None]:
+    """A server at `models` that has what is live of `churn`, and answers as its record says."""
+    storage, churn = open_storage("gs://models"), ModelName("churn")
+    live = read_pointer(storage, churn).version
+    assert live is not None
+    release = read_release(storage, churn, live)
+    assert release is not None
+    (question,), _ = read_questions(storage, release)
+    host = f"127.0.{os.getpid() % 200 + 2}.{os.getpid() % 250 + 2}"  # one for each process of the tests
+    variables["DOCUMENTATION_MODELS"] = host
+    with running_servers() as servers:
+        servers.start(
+            *(host, (8500, 8501)),
+            model="churn",
+            versions={str(live): "AVAILABLE"},
+            outputs={name: values.tolist() for name, values in question.outputs.items()},
+            dtypes={name: spec.dtype for name, spec in question.specs.items()},
+        )
+        yield
 
 
 def _variables(folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,13 @@ def _demand(arguments: list[str]) -> None:
 
 
 def run(folder: str, *arguments: str) -> int:
-    """What `redraw ARGUMENTS` does in a folder."""
+    """What `redraw ARGUMENTS` does in a folder, and where the host `models` is the page's model server."""
     os.chdir(folder)
+    look_up = socket.getaddrinfo
+    host = os.environ.get("DOCUMENTATION_MODELS", "models")
+    socket.getaddrinfo = lambda name, *rest, **more: look_up(  # type: ignore[assignment]
+        host if name == "models" else name, *rest, **more
+    )
     return main([*arguments])
 
 

@@ -14,13 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from google.protobuf import text_format
 from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
 from redraw.ask.examples import example_requests
 from redraw.checkpoint.bundle.messages import (
     Event,
+    GetModelStatusResponse,
     PredictionLog,
+    PredictResponse,
     SavedMetadata,
     SavedModel,
     TrackableObjectGraph,
@@ -41,9 +44,15 @@ from redraw.inspect.answers.record_parts import Problems
 from redraw.inspect.answers.recorded_requests import merge_exchanges, read_exchanges
 from redraw.inspect.inspect import inspect_uri
 from redraw.names import ModelName, check_attachment_name, check_object_name
+from redraw.records.codec import JsonMismatch
 from redraw.records.json_text import parse_json
 from redraw.records.times import parse_time
 from redraw.requests import AdoptRequest, InspectRequest, ScanRequest
+from redraw.rollout.client import BadAnswer, Question, judge_versions
+from redraw.rollout.client import Target as ServerTarget
+from redraw.rollout.grpc_client import decode_answer, decode_status
+from redraw.rollout.http import Reply
+from redraw.rollout.rest import decode_columns, decode_states
 from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri, Uri
 from tests.golden.records import RECORDS, RELEASE
@@ -316,6 +325,56 @@ def _parse_recorded(folder: Path, content: bytes) -> None:
         raise InvalidRecord("; ".join([*problems.listed(), *naming.notes]))
 
 
+_TARGET = ServerTarget(model="digits", version=7)
+_QUESTION = Question(
+    signature="serving_default",
+    inputs={"x": np.zeros((1, 1), np.float32)},
+    outputs={"y": np.zeros((1, 1), np.float32)},
+    specs={"y": TensorSpec("float32", (None, 1))},
+)
+
+
+def _server_status(_: Path) -> bytes:
+    response = GetModelStatusResponse()
+    for version, state in ((6, 30), (7, 50)):
+        status = response.model_version_status.add(version=version, state=state)
+        status.status.error_message = b"no such file"
+    return bytes(response.SerializeToString())
+
+
+def _server_answer(_: Path) -> bytes:
+    tensor = b"\x08\x01\x12\x08\x12\x02\x08\x01\x12\x02\x08\x01\x2a\x04\x00\x00\x80\x3f"  # float32 [1, 1]
+    response = PredictResponse()
+    response.model_spec.version.value = 7
+    response.outputs.add(key=b"y", value=tensor)
+    return bytes(response.SerializeToString())
+
+
+_SERVER_JSON = b"""{"model_version_status": [{"version": "7", "state": "END", "status": {"error_code": "X",
+    "error_message": "no such file"}}], "outputs": {"y": [[1.5]]}}"""
+
+
+def _refusing(parse: Callable[[bytes], object]) -> Callable[[Path, bytes], object]:
+    """What a server answered: refused by an answer to the caller, which is no error for a user."""
+
+    def run(_: Path, content: bytes) -> None:
+        try:
+            parse(content)
+        except BadAnswer as err:
+            raise RedrawError(str(err)) from err
+
+    return run
+
+
+def _parse_server_json(content: bytes) -> None:
+    try:
+        reply = Reply(status=200, value=parse_json(content, 1 << 20))
+    except JsonMismatch:
+        reply = Reply(status=200, value=None)
+    judge_versions(7, dict(decode_states(reply)))
+    decode_columns(_QUESTION, reply)
+
+
 def _parse_record(folder: Path, content: bytes) -> None:
     """A record whose text is damaged, and one of any kind with a damaged value."""
     rng = random.Random(content)  # noqa: S311
@@ -387,6 +446,13 @@ TARGETS = {
         sound=_saved_model,
         parse=_file("saved_model.pb", lambda path: inspect_uri(InspectRequest(uri=Uri(path.parent)))),
     ),
+    "server-status": Target(
+        sound=_server_status, parse=_refusing(lambda content: decode_status(_TARGET, content))
+    ),
+    "server-answer": Target(
+        sound=_server_answer, parse=_refusing(lambda content: decode_answer(_TARGET, _QUESTION, content))
+    ),
+    "server-json": Target(sound=lambda _: _SERVER_JSON, parse=_refusing(_parse_server_json)),
     "keras-metadata": Target(sound=_metadata, parse=_parse_metadata),
     "warm-up": Target(sound=lambda _: warm_up_request(), parse=_parse_warm_up, refuses=False),
     "recorded-log": Target(

@@ -21,6 +21,7 @@ from redraw.records.making import (
 from redraw.records.provenance import MadeBy, Provenance
 from redraw.records.release import LivePointer, PointerChange, PointerChangeKind, Pruned, Release, ReleaseList
 from redraw.records.report import Check, ExaminedObjects, ValidationReport
+from redraw.records.rollout import Rollout, ServerRollout, ServerState
 from redraw.records.signature import Signature, TensorSpec
 
 __all__ = [
@@ -40,6 +41,9 @@ __all__ = [
     "Record",
     "Release",
     "ReleaseList",
+    "Rollout",
+    "ServerRollout",
+    "ServerState",
     "Signature",
     "TensorSpec",
     "TrainingRun",

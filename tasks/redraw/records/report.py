@@ -93,8 +93,8 @@ class ValidationReport(Record):
         waivers: Check to the reason why it may be left undone, as they were asked for.
         allow_breaking: Why a breaking change of signatures was wanted; empty where none was.
         against: The live version that it was compared with.
-        attachments: Name to URI of what is to be looked at: `report.html`, `graphs.svg`, `graphs.json`,
-            `latency.json`.
+        attachments: Name to URI of what is to be looked at or asked: `report.html`, `graphs.svg`,
+            `graphs.json`, `latency.json`, `golden.json`.
         objects: The objects of an export in a bucket whose bytes were checked against its digest. A
             push copies just these. None of a local folder, and in reports of before.
     """

@@ -13,7 +13,7 @@ from redraw.errors import InvalidRecord, NewerRecord
 __all__ = ["ATTACHMENT_SCHEMA", "SCHEMA", "check_schema"]
 
 SCHEMA = "schema"
-# The form of a report's JSON attachments, `graphs.json` and `latency.json`.
+# The form of a report's JSON attachments, `graphs.json`, `latency.json` and `golden.json`.
 ATTACHMENT_SCHEMA = 1
 
 

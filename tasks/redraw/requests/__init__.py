@@ -23,6 +23,7 @@ from redraw.requests.publishing import (
     EventsRequest,
     ExamplesRequest,
     LiveRequest,
+    LogToMlflowRequest,
     MirrorRequest,
     PassportRequest,
     PinRequest,
@@ -31,6 +32,7 @@ from redraw.requests.publishing import (
     PushRequest,
     RecoverRequest,
     ReleasesRequest,
+    RolloutRequest,
     VerifyRequest,
 )
 from redraw.requests.request import Request
@@ -50,6 +52,7 @@ __all__ = [
     "HealRequest",
     "InspectRequest",
     "LiveRequest",
+    "LogToMlflowRequest",
     "MirrorRequest",
     "ModelsRequest",
     "PassportRequest",
@@ -61,6 +64,7 @@ __all__ = [
     "ReexportRequest",
     "ReleasesRequest",
     "Request",
+    "RolloutRequest",
     "ScanRequest",
     "TrainRequest",
     "ValidateRequest",

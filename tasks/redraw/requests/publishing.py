@@ -20,6 +20,7 @@ __all__ = [
     "EventsRequest",
     "ExamplesRequest",
     "LiveRequest",
+    "LogToMlflowRequest",
     "MirrorRequest",
     "PassportRequest",
     "PinRequest",
@@ -28,13 +29,18 @@ __all__ = [
     "PushRequest",
     "RecoverRequest",
     "ReleasesRequest",
+    "RolloutRequest",
     "VerifyRequest",
 ]
 
 LiveLabel = Literal["stable", "canary"]
+OnFailure = Literal["report", "roll-back"]
 
 _ALLOW_REJECTED = "reason for making a version live that somebody rolled back from"
-_PUBLIC_KEY = "file of the public key that must confirm the signature (default: $REDRAW_VERIFY_KEY)"
+_PUBLIC_KEY = (
+    "file of the public key or certificates that must confirm the signature, or sigstore:IDENTITY,ISSUER"
+    " (default: $REDRAW_VERIFY_KEY)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +56,25 @@ class PushRequest(Request):
         default=False,
     )
     allow_rejected: str | None = flag(_ALLOW_REJECTED, default=None)
-    signing_key: str | None = flag("file of the private key to sign the version with", default=None)
+    signing_key: str | None = flag(
+        "what to sign the version with: a private key's file, its pkcs11: URI, or sigstore", default=None
+    )
+    signing_certificate: str | None = flag(
+        "file of the key's certificate in PEM, then those that issued it up to the root", default=None
+    )
     by: str | None = flag(BY, default=None)
     dag_run: str | None = flag("the Airflow run that asks for it, as DAG/RUN", default=None)
     try_number: int | None = flag("which try of its Airflow task this is", default=None)
     approved_by: str | None = flag("who approved it, for the release record", default=None)
+
+    def __post_init__(self) -> None:
+        """Refuse a certificate of no key."""
+        super().__post_init__()
+        if self.signing_certificate and self.signing_key in (None, "", "sigstore"):
+            raise InvalidRequest(
+                "push request: signing_certificate: expected it with the signing_key that it is of, got it"
+                " alone. Name the key."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +179,15 @@ class PinRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogToMlflowRequest(Request):
+    """Log a published version to MLflow ($MLFLOW_TRACKING_URI), whose alias `live` follows what is live."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int | None = flag("the version to log (default: the live one)", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class MirrorRequest(Request):
     """Bring a folder of a model server up to the live versions, and write its models.config."""
 
@@ -185,6 +214,40 @@ class PassportRequest(Request):
     uri: Uri = flag("gs://…/MODEL/VERSION", positional=True)
     out: str = flag("folder for the files; those of the same names are replaced")
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutRequest(Request):
+    """Wait until model servers have a version and answer as recorded."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int | None = flag("the version (default: the live one)", default=None)
+    servers: tuple[str, ...] = flag(
+        "grpc://, http://, kserve+http:// or k8s:// server, or vertex:// endpoint; may be repeated, or have"
+        " commas in between (default: $REDRAW_SERVERS)",
+        default=(),
+    )
+    timeout: float = flag("seconds that the servers have (default: 300)", default=300.0)
+    tolerance: float | None = flag(
+        "how much floats may differ, absolute and relative (default: as recorded)", default=None
+    )
+    on_failure: OnFailure = flag(
+        "report (the default), or roll-back: make the version live that was before, if this one still is",
+        default="report",
+    )
+    reason: str | None = flag("why, for the history of a roll-back", default=None)
+    by: str | None = flag(BY, default=None)
+    public_key: str | None = flag(_PUBLIC_KEY, default=None)
+
+    def __post_init__(self) -> None:
+        """Demand numbers that end."""
+        super().__post_init__()
+        for name, value in (("timeout", self.timeout), ("tolerance", self.tolerance or 0.0)):
+            if not 0 <= value < float("inf"):
+                raise InvalidRequest(f"rollout request: {name}: expected 0 or more, got {value}. Correct it.")
+        if not self.timeout:
+            raise InvalidRequest("rollout request: timeout: expected more than 0 s, got 0. Correct it.")
 
 
 @dataclass(frozen=True, kw_only=True)

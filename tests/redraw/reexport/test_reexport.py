@@ -146,7 +146,7 @@ def test_reexport_several_keeps_for_each_what_there_is_to_look_at(
         release = browser.release(MODEL, row.version)
         # The graph and its latency were examined once for both.
         assert set(release.attachments) == {
-            *("graphs.json", "graphs.svg", "latency.json", "ledger.json", "report.html")
+            *("golden.json", "graphs.json", "graphs.svg", "latency.json", "ledger.json", "report.html")
         }
         contents = {name: browser.attachment(release, name) or b"" for name in release.attachments}
         assert b"<svg" in contents["graphs.svg"]
@@ -155,6 +155,7 @@ def test_reexport_several_keeps_for_each_what_there_is_to_look_at(
         pages.append(contents)
     assert pages[0]["graphs.svg"] == pages[1]["graphs.svg"]
     assert pages[0]["report.html"] != pages[1]["report.html"]
+    assert pages[0]["golden.json"] != pages[1]["golden.json"]
 
 
 def test_reexport_with_broken_ones_among_them_fails_these_alone(

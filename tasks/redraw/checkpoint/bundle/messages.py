@@ -1,4 +1,4 @@
-"""The protocol buffer messages of checkpoint files and SavedModels, without TensorFlow.
+"""The protocol buffer messages of checkpoint files, SavedModels and model servers, without TensorFlow.
 
 The classes are made at run time in a descriptor pool of their own: TensorFlow, when it
 is imported by the same process, registers messages of the same names in the default
@@ -12,7 +12,7 @@ Source:
     tensorflow/core/util (event.proto, saved_tensor_slice.proto) and tensorflow/core/framework
     (tensor_shape.proto, tensor_slice.proto, versions.proto, graph.proto, function.proto, node_def.proto);
     https://github.com/tensorflow/serving/tree/2.19.1/tensorflow_serving/apis
-    (prediction_log.proto, predict.proto, model.proto).
+    (prediction_log.proto, predict.proto, model.proto, get_model_status.proto, and util/status.proto).
 """
 
 from __future__ import annotations
@@ -30,10 +30,15 @@ __all__ = [
     "BundleHeaderProto",
     "CheckpointState",
     "Event",
+    "GetModelStatusRequest",
+    "GetModelStatusResponse",
+    "PredictRequest",
+    "PredictResponse",
     "PredictionLog",
     "SavedMetadata",
     "SavedModel",
     "SavedTensorSlices",
+    "TensorProto",
     "TensorShapeProto",
     "TensorSliceProto",
     "TrackableObjectGraph",
@@ -156,11 +161,32 @@ PredictLog
     PredictResponse response = 2
 PredictResponse
     repeated InputEntry outputs = 1
+    ModelSpec model_spec = 2
 PredictRequest
     ModelSpec model_spec = 1
     repeated InputEntry inputs = 2
 ModelSpec
+    bytes name = 1
+    Int64Value version = 2
     bytes signature_name = 3
+Int64Value
+    int64 value = 1
+TensorProto
+    int32 dtype = 1
+    TensorShapeProto tensor_shape = 2
+    bytes tensor_content = 4
+    repeated bytes string_val = 8
+GetModelStatusRequest
+    ModelSpec model_spec = 1
+GetModelStatusResponse
+    repeated ModelVersionStatus model_version_status = 1
+ModelVersionStatus
+    int64 version = 1
+    int32 state = 2
+    StatusProto status = 3
+StatusProto
+    int32 error_code = 1
+    bytes error_message = 2
 InputEntry
     bytes key = 1
     bytes value = 2
@@ -209,11 +235,16 @@ def _message(name: str) -> Any:
 
 BundleHeaderProto = _message("BundleHeaderProto")
 BundleEntryProto = _message("BundleEntryProto")
+TensorProto = _message("TensorProto")
 TensorShapeProto = _message("TensorShapeProto")
 TensorSliceProto = _message("TensorSliceProto")
 TrackableObjectGraph = _message("TrackableObjectGraph")
 CheckpointState = _message("CheckpointState")
 Event = _message("Event")
+GetModelStatusRequest = _message("GetModelStatusRequest")
+GetModelStatusResponse = _message("GetModelStatusResponse")
+PredictRequest = _message("PredictRequest")
+PredictResponse = _message("PredictResponse")
 PredictionLog = _message("PredictionLog")
 SavedMetadata = _message("SavedMetadata")
 SavedModel = _message("SavedModel")

@@ -84,7 +84,7 @@ class _Delivery(threading.Thread):
             webhook = find_webhook(self._hook)
             for event in self._events:
                 body = json.dumps(event.to_cloud_event(), allow_nan=False).encode()
-                post(webhook, body, "application/cloudevents+json; charset=utf-8", event.id)
+                _send(webhook, body, "application/cloudevents+json; charset=utf-8", event.id)
                 self._taken.add(event.id)
         except Exception as err:  # the publication stands, whatever keeps it from being told
             known = isinstance(err, RedrawError | Undelivered)
@@ -106,7 +106,7 @@ class _Delivery(threading.Thread):
 
 
 def post(webhook: Webhook, body: bytes, content_type: str, event_id: str | None = None) -> None:
-    """Send a body, and again if that may help; a redirect is not followed.
+    """Send a body, and again if that may help, for a bounded time; a redirect is not followed.
 
     Args:
         webhook: Where to.
@@ -118,6 +118,25 @@ def post(webhook: Webhook, body: bytes, content_type: str, event_id: str | None 
         Undelivered: It was not taken.
         InvalidSetting: It has to be signed, and the webhook has no secret.
     """
+    ended: list[Exception | None] = []
+
+    def send() -> None:
+        try:
+            _send(webhook, body, content_type, event_id)
+            ended.append(None)
+        except Exception as err:  # raised where it is waited for
+            ended.append(err)
+
+    thread = threading.Thread(target=send, name=f"webhook-{webhook.name}", daemon=True)
+    thread.start()
+    thread.join(_MOST_SECONDS)
+    if not ended:
+        raise Undelivered(f"{webhook.label}: expected an answer within {_MOST_SECONDS:g} s, got none")
+    if ended[0] is not None:
+        raise ended[0]
+
+
+def _send(webhook: Webhook, body: bytes, content_type: str, event_id: str | None) -> None:
     reason = ""
     for pause in _PAUSES:
         time.sleep(pause)

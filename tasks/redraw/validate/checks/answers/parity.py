@@ -15,6 +15,8 @@ from redraw.definition import GoldenExamples
 from redraw.errors import CheckpointMismatch
 from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
+from redraw.records.attachments import GOLDEN
+from redraw.validate.checks.answers.golden_requests import encode_golden
 from redraw.validate.checks.behaviour.declared import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 
@@ -33,7 +35,11 @@ _ROUNDING = {"float16": 2e-3, "bfloat16": 1.6e-2}
 
 
 def check_golden_examples(subject: Subject) -> Check:
-    """Compare the server's answers to the golden examples with the checkpoint's: `golden-examples`."""
+    """Compare the server's answers to the golden examples with the checkpoint's: `golden-examples`.
+
+    The first rows and their answers go into the attachment `golden.json`, to be asked of model servers.
+    """
+    subject.attachments[GOLDEN] = encode_golden(subject)
     return _compared(
         *("golden-examples", subject, subject.golden_examples, subject.golden_answers),
         lambda: subject.golden_answers_expected,

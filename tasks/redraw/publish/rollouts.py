@@ -1,0 +1,74 @@
+"""What model servers showed of a version: objects next to its report, which `prune` removes with it.
+
+No record of a version names these objects, for they come after it: they are shown, and decide nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+from redraw.errors import InvalidRecord, StorageForbidden
+from redraw.names import ModelName
+from redraw.publish.bucket.layout import attachment_name, encode_record, reports_folder
+from redraw.records import Rollout
+from redraw.storage.opening import AlreadyThere, Storage
+
+__all__ = ["keep_rollout", "read_rollout"]
+
+_NAME = "rollout.json"
+
+_logger = logging.getLogger(__name__)
+
+
+def keep_rollout(storage: Storage, rollout: Rollout) -> None:
+    """Store a result; if the bucket refuses it the log has it alone, and nothing else fails.
+
+    Args:
+        storage: The model bucket.
+        rollout: The result.
+
+    Raises:
+        StorageUnavailable: The bucket does not answer.
+    """
+    content = encode_record(rollout)
+    name = attachment_name(rollout.model, rollout.version, _NAME, hashlib.sha256(content).hexdigest())
+    try:
+        storage.create(name, content)
+    except AlreadyThere:
+        pass  # the same, to the second
+    except StorageForbidden as err:
+        _logger.warning("%s/%s is not stored, and no page shows it: %s", storage.uri, name, err)
+
+
+def read_rollout(storage: Storage, model: ModelName, version: int) -> Rollout | None:
+    """What the servers showed when they were last asked; None if they never were.
+
+    Which is the last the storage says, by its own clock.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        version: The version.
+
+    Raises:
+        InvalidRecord: It is no result, or one of something else.
+        StorageError: The bucket cannot be read.
+    """
+    found = [
+        item for item in storage.walk(f"{reports_folder(model, version)}/") if item.name.endswith(f"-{_NAME}")
+    ]
+    if not found:
+        return None
+    last = max(found, key=lambda item: (item.written_at, item.generation))
+    content = storage.read(last.name)
+    if content is None:  # pruned since
+        return None
+    where = f"{storage.uri}/{last.name}"
+    rollout = Rollout.from_text(content, where)
+    if (rollout.model, rollout.version) != (model, version):
+        raise InvalidRecord(
+            f"{where}: expected a result of version {version} of {model}, got one of {rollout.version} of"
+            f" {rollout.model}. Find out who copied it there."
+        )
+    return rollout

@@ -1,0 +1,98 @@
+"""What model servers showed after a version was made live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from redraw.names import ModelName
+from redraw.records.base import Record
+from redraw.records.events import ModelEvent, events_field
+from redraw.records.forms import Amount, Count, Seconds, ShortText, Time, Version
+from redraw.uri import Uri
+
+__all__ = ["Rollout", "ServerRollout", "ServerState"]
+
+ServerState = Literal[
+    "confirmed",
+    "loaded",
+    "loading",
+    "other_version",
+    "unknown_model",
+    "unreachable",
+    "no_status",
+    "stopped",
+    "load_failed",
+    "refused",
+    "wrong_answer",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerRollout:
+    """One model server, as it was seen last.
+
+    Attributes:
+        server: As it was named, such as `grpc://models:8500`.
+        address: Which of its addresses this is; empty if the name has none.
+        state: `confirmed`, or what is in the way.
+        expected: What a server that has the version shows.
+        received: What this one showed.
+        advice: What to do about it; empty if it is confirmed.
+        versions: The versions that it had loaded; none if it does not say.
+        loaded_seconds: When it was first seen with the version, from the start; None if it never was.
+        seconds: When it was seen last, from the start.
+        compared: The signatures whose recorded request it answered as recorded.
+        largest_error: The largest difference from the recorded answers' floats.
+    """
+
+    server: ShortText
+    address: ShortText
+    state: ServerState
+    expected: ShortText
+    received: ShortText
+    advice: ShortText = ""
+    versions: tuple[Count, ...] = ()
+    loaded_seconds: Seconds | None = None
+    seconds: Seconds = 0.0
+    compared: tuple[ShortText, ...] = ()
+    largest_error: Amount | None = None
+
+    def __str__(self) -> str:
+        """On one line, for messages."""
+        named = f"{self.server} ({self.address})" if self.address else self.server
+        end = f" {self.advice}" if self.advice else ""
+        return f"{named}: expected {self.expected}, got {self.received}.{end}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout(Record):
+    """Whether the model servers have a version and answer as recorded.
+
+    Attributes:
+        model: The definition's name.
+        version: The version that they have to have.
+        uri: Its `gs://` folder.
+        confirmed: Whether all of them have it, and answered as recorded.
+        servers: Each server's address by itself.
+        began_at: When they were first asked, by the clock of the machine that asked.
+        seconds: How long it took, by a clock that nobody sets.
+        tolerance: How much floats might differ; None if the version has no recorded answers.
+        rolled_back_to: The version that is live since; None if nothing was rolled back.
+        note: Why nothing was rolled back or compared; empty if there is nothing to say.
+        by: Who asked for it.
+        events: As `Release`: of the roll-back.
+    """
+
+    model: ModelName
+    version: Version
+    uri: Uri
+    confirmed: bool
+    servers: tuple[ServerRollout, ...]
+    began_at: Time
+    seconds: Seconds
+    tolerance: Amount | None = None
+    rolled_back_to: Version | None = None
+    note: str = ""
+    by: str = ""
+    events: tuple[ModelEvent, ...] = events_field()

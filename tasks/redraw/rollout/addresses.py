@@ -1,0 +1,132 @@
+"""Where model servers are: what a person writes, and the addresses that it stands for.
+
+    grpc://HOST:PORT[/NAME]            TensorFlow Serving; grpcs:// with TLS
+    http://HOST:PORT[/NAME]            TensorFlow Serving's REST API; https:// with TLS
+    kserve+http://HOST:PORT[/NAME]     KServe's protocol, version 2 or 1; kserve+https:// with TLS
+    k8s://NAMESPACE/SERVICE:PORT[/NAME]   each pod of a headless service, by gRPC
+    vertex://projects/P/locations/L/endpoints/E   an endpoint of Vertex AI
+
+NAME is the model's name there, if it has another one.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from redraw.errors import InvalidRequest, short_list
+
+__all__ = ["Server", "parse_servers"]
+
+Protocol = Literal["grpc", "rest", "kserve", "vertex"]
+
+_SCHEMES: dict[str, tuple[Protocol, bool]] = {
+    "grpc": ("grpc", False),
+    "grpcs": ("grpc", True),
+    "k8s": ("grpc", False),
+    "http": ("rest", False),
+    "https": ("rest", True),
+    "kserve+http": ("kserve", False),
+    "kserve+https": ("kserve", True),
+}
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_SERVER = re.compile(
+    rf"(?P<scheme>[a-z0-9+]+)://(?:(?P<host>{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])"
+    rf"|(?P<namespace>{_LABEL})/(?P<service>{_LABEL})):(?P<port>[0-9]{{1,5}})"
+    r"(?:/(?P<name>[A-Za-z0-9_.-]{1,128}))?/?"
+)
+_VERTEX = re.compile(
+    r"vertex://(?P<resource>projects/[a-z0-9:.-]{1,64}/locations/(?P<location>[a-z0-9-]{1,32})"
+    r"/endpoints/[a-z0-9-]{1,63})/?"
+)
+_MOST = 64
+_MOST_ADDRESSES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server, or several behind one name.
+
+    Attributes:
+        text: As it was named.
+        protocol: What it speaks.
+        secure: Whether by TLS.
+        host: Its DNS name or address.
+        port: Its port.
+        name: The model's name there; empty if it is the definition's.
+        resource: Of Vertex AI: the endpoint's name.
+    """
+
+    text: str
+    protocol: Protocol
+    secure: bool
+    host: str
+    port: int
+    name: str = ""
+    resource: str = ""
+
+    def resolve(self) -> tuple[str, ...]:
+        """The IP addresses that the name stands for now.
+
+        Raises:
+            OSError: It stands for none.
+        """
+        if self.protocol == "vertex":
+            return (self.host,)
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+        # Of a machine's two names for itself a server often hears one alone.
+        if self.host == "localhost" and len(addresses) > 1:
+            addresses.pop("::1", None)
+        return tuple(addresses)[:_MOST_ADDRESSES]
+
+
+def parse_servers(texts: Iterable[str]) -> tuple[Server, ...]:
+    """Read servers, each once.
+
+    Args:
+        texts: Each names one, or several with a comma between them.
+
+    Raises:
+        InvalidRequest: One has another form, or there is none, or too many.
+    """
+    named = [text.strip() for given in texts for text in given.split(",") if text.strip()]
+    if not 0 < len(dict.fromkeys(named)) <= _MOST:
+        raise InvalidRequest(
+            f"servers: expected 1 to {_MOST} of them, got {len(named)}. Name them with --servers, or in"
+            " REDRAW_SERVERS."
+        )
+    return tuple(_parse(text) for text in dict.fromkeys(named))
+
+
+def _parse(text: str) -> Server:
+    if match := _VERTEX.fullmatch(text):
+        host = f"{match['location']}-aiplatform.googleapis.com"
+        return Server(
+            text=text, protocol="vertex", secure=True, host=host, port=443, resource=match["resource"]
+        )
+    match = _SERVER.fullmatch(text)
+    in_cluster = bool(match and match["namespace"])
+    if match is None or match["scheme"] not in _SCHEMES or in_cluster != (match["scheme"] == "k8s"):
+        forms = short_list([f"{scheme}://HOST:PORT" for scheme in _SCHEMES if scheme != "k8s"], "forms", 9)
+        raise InvalidRequest(
+            f"servers: expected {forms}, k8s://NAMESPACE/SERVICE:PORT or"
+            f" vertex://projects/P/locations/L/endpoints/E, got {text!r:.200}. Correct it; a user, a password"
+            " or a path has no place there."
+        )
+    if not 0 < int(match["port"]) < 1 << 16:
+        raise InvalidRequest(
+            f"servers: expected a port from 1 to 65535, got {match['port']} in {text!r:.200}. Correct it."
+        )
+    protocol, secure = _SCHEMES[match["scheme"]]
+    return Server(
+        text=text,
+        protocol=protocol,
+        secure=secure,
+        host=f"{match['service']}.{match['namespace']}.svc" if in_cluster else match["host"].strip("[]"),
+        port=int(match["port"]),
+        name=match["name"] or "",
+    )

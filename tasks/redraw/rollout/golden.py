@@ -1,0 +1,91 @@
+"""The recorded requests of a version, and whether a server's answers are the recorded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from redraw.errors import InvalidRecord, InvalidRequest
+from redraw.inspect.answers.comparing import compare_values, is_float
+from redraw.publish.browse import Browser
+from redraw.records import Release
+from redraw.records.attachments import GOLDEN, read_golden
+from redraw.rollout.client import Question
+from redraw.serving.values import decode_inputs, decode_tensor
+from redraw.storage.opening import Storage
+
+__all__ = ["compare", "read_questions"]
+
+
+def read_questions(storage: Storage, release: Release) -> tuple[tuple[Question, ...], float | None]:
+    """The recorded requests of a version, checked against its record; none if it was published without.
+
+    Args:
+        storage: The model bucket.
+        release: The version's record.
+
+    Returns:
+        The requests, and how much floats may differ.
+
+    Raises:
+        ObjectConflict: They are not what was published.
+        InvalidRecord: They do not fit the version's signatures.
+        StorageError: The bucket cannot be read.
+    """
+    content = Browser(storage).attachment(release, GOLDEN)
+    if content is None:
+        return (), None
+    where = f"{release.uri}, {GOLDEN}"
+    try:
+        golden = read_golden(content)
+        questions = []
+        for name, request in sorted(golden.signatures.items()):
+            signature = release.signatures[name]
+            specs = {output: signature.outputs[output] for output in request.outputs}
+            place = f"{where}, signature {name!r}"
+            outputs = {
+                output: decode_tensor(f"{place}, output {output!r}", spec, request.outputs[output])
+                for output, spec in specs.items()
+            }
+            inputs = decode_inputs(place, signature, request.inputs)
+            questions.append(Question(signature=name, inputs=inputs, outputs=outputs, specs=specs))
+    except (InvalidRecord, InvalidRequest) as err:
+        raise InvalidRecord(f"{where}: {err}") from err
+    except KeyError as err:
+        raise InvalidRecord(
+            f"{where}: expected signatures and outputs of the release record, got {err}. Find out who wrote"
+            " it, and push the same export again."
+        ) from err
+    return tuple(questions), golden.tolerance
+
+
+def compare(
+    question: Question, answered: Mapping[str, np.ndarray], tolerance: float
+) -> tuple[list[str], float]:
+    """What differs from the recorded answer, by output, and the largest difference between floats.
+
+    Args:
+        question: The request with its recorded answer.
+        answered: What the server answered.
+        tolerance: How much floats may differ, absolute and relative.
+    """
+    problems, largest = list[str](), 0.0
+    for name, want in sorted(question.outputs.items()):
+        what, error = _difference(want, answered[name], tolerance)
+        largest = max(largest, error)
+        if what:
+            problems.append(f"signature {question.signature!r}, output {name!r}: {what}")
+    return problems, largest
+
+
+def _difference(want: np.ndarray, got: np.ndarray, tolerance: float) -> tuple[str, float]:
+    if got.shape != want.shape:
+        return f"shape {list(got.shape)} instead of {list(want.shape)}", 0.0
+    gaps, differs = compare_values(want, got, tolerance)
+    if not is_float(want.dtype):
+        return f"{np.sum(differs)} of {want.size} values differ" if differs.any() else "", 0.0
+    largest = float(np.max(gaps[np.isfinite(gaps)], initial=0.0))
+    if odd := int(np.sum(~np.isfinite(gaps))):
+        return f"{odd} of {want.size} values are finite only here or there", largest
+    return f"floats differ by up to {largest:.3g}" if differs.any() else "", largest

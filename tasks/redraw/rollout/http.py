@@ -1,0 +1,137 @@
+"""One HTTP request, within bounds of size and time: to one address, without redirects, proxies or cookies."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from redraw.records.codec import JsonMismatch
+from redraw.records.json_text import parse_json
+from redraw.rollout.client import BadAnswer, NotReached, shown
+
+__all__ = ["HttpAddress", "Reply", "ask_http"]
+
+_MOST_STATUS = 1 << 20
+# What a gateway says of a server behind it that starts or restarts.
+_PASSING = {429, 502, 503, 504}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpAddress:
+    """Where to connect: an address, and the name that a certificate has to have."""
+
+    host: str
+    port: int
+    address: str
+    secure: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What came back: a status, and JSON; None if the body is none."""
+
+    status: int
+    value: Any
+
+
+class _Connection(http.client.HTTPConnection):
+    """To an address that was looked up before, whatever its name stands for by now."""
+
+    def __init__(self, where: HttpAddress, seconds: float) -> None:
+        super().__init__(where.host, where.port, timeout=seconds)
+        self._where = where
+        # Kept apart: the base class forgets it once an answer begins.
+        self._socket: socket.socket | None = None
+
+    def connect(self) -> None:
+        """Connect, and by TLS if it is asked for."""
+        self.sock = self._socket = socket.create_connection((self._where.address, self.port), self.timeout)
+        if self._where.secure:
+            context = ssl.create_default_context()
+            self.sock = self._socket = context.wrap_socket(self.sock, server_hostname=self._where.host)
+
+    def cut(self) -> None:
+        """End whatever reads from it or writes to it in another thread."""
+        if self._socket is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def ask_http(
+    where: HttpAddress,
+    path: str,
+    *,
+    seconds: float,
+    body: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    most: int = _MOST_STATUS,
+) -> Reply:
+    """Send a request, and read the JSON of its answer.
+
+    Args:
+        where: The server.
+        path: What to ask for.
+        seconds: How long all of it may take.
+        body: JSON to post; without it the request is a GET.
+        headers: More than the usual ones.
+        most: How many bytes of an answer are read.
+
+    Raises:
+        NotReached: The server is not there, or did not answer in time.
+        BadAnswer: It answered with a redirect, or with more than so many bytes.
+    """
+    connection = _Connection(where, seconds)
+    content = None if body is None else json.dumps(body, allow_nan=False).encode()
+    sent = {"Content-Type": "application/json", "Connection": "close", **(headers or {})}
+    try:
+        with _ending(connection, seconds):
+            connection.request("GET" if content is None else "POST", path, content, sent)
+            response = connection.getresponse()
+            if response.status in _PASSING:
+                raise NotReached(f"HTTP status {response.status}")
+            if 300 <= response.status < 400:
+                to = shown(response.getheader("Location", "nowhere"))
+                raise BadAnswer(f"a redirect to {to}, which is not followed")
+            read = response.read(most + 1)
+    except TimeoutError as err:
+        raise NotReached(f"no answer within {seconds:.3g} s") from err
+    except (OSError, http.client.HTTPException) as err:
+        raise NotReached(shown(str(err) or type(err).__name__)) from err
+    if len(read) > most:
+        raise BadAnswer(f"an answer of more than {most} bytes")
+    try:
+        return Reply(status=response.status, value=parse_json(read, most))
+    except JsonMismatch:
+        return Reply(status=response.status, value=None)
+
+
+@contextmanager
+def _ending(connection: _Connection, seconds: float) -> Iterator[None]:
+    """Cut the connection off after so many seconds: a server may send a byte now and then for ever."""
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        connection.cut()
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as err:
+        if late.is_set():
+            raise TimeoutError from err
+        raise
+    finally:
+        timer.cancel()
+        connection.close()
+    if late.is_set():
+        raise TimeoutError

@@ -1,0 +1,207 @@
+"""TensorFlow Serving's REST API, and KServe's, whose predictor for TensorFlow is TensorFlow Serving.
+
+Source:
+    https://www.tensorflow.org/tfx/serving/api_rest
+    https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
+    https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from redraw.checkpoint.bundle.dtypes import name_of_array
+from redraw.errors import InvalidRequest
+from redraw.rollout.addresses import Server
+from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
+from redraw.rollout.http import HttpAddress, Reply, ask_http
+from redraw.serving.values import decode_tensor, encode_values
+
+__all__ = ["KServeClient", "RestClient", "columns", "decode_columns", "decode_states"]
+
+_FOUND, _UNKNOWN = 200, 404
+_DEFAULT_SIGNATURE = "serving_default"
+_LONGEST_VERSION = 17
+# KServe's names of dtypes, where they are not TensorFlow's in capitals.
+_DATATYPES = {"float16": "FP16", "float32": "FP32", "float64": "FP64", "bfloat16": "BF16", "string": "BYTES"}
+
+
+class RestClient:
+    """One address of a TensorFlow Serving.
+
+    Args:
+        server: As it was named.
+        address: An IP address of it.
+    """
+
+    def __init__(self, server: Server, address: str) -> None:
+        self._where = HttpAddress(host=server.host, port=server.port, address=address, secure=server.secure)
+
+    def look(self, target: Target, seconds: float) -> Look:
+        """Ask which version it has; raises as `Client.look`."""
+        reply = ask_http(self._where, f"/v1/models/{quote(target.model)}", seconds=seconds)
+        if reply.status == _UNKNOWN:
+            return _unknown(target, reply)
+        return judge_versions(target.version, dict(decode_states(reply)))
+
+    def answer(self, target: Target, question: Question, seconds: float) -> Mapping[str, np.ndarray] | None:
+        """Ask a recorded request of just this version; raises as `Client.look`."""
+        path = f"/v1/models/{quote(target.model)}/versions/{target.version}:predict"
+        return self._predict(path, question, seconds)
+
+    def _predict(self, path: str, question: Question, seconds: float) -> dict[str, np.ndarray] | None:
+        if not _has_json(question):
+            return None
+        reply = ask_http(self._where, path, seconds=seconds, body=columns(question), most=question.most_bytes)
+        if reply.status == _UNKNOWN:
+            raise NotReached(f"HTTP status {_UNKNOWN}: {_error(reply)}")
+        return decode_columns(question, reply)
+
+
+class KServeClient(RestClient):
+    """A model behind KServe: by version 2 of its protocol, or by version 1 where the server has no other.
+
+    Neither has to say which version it serves: then the recorded answers alone tell.
+    """
+
+    _v2 = True
+
+    def look(self, target: Target, seconds: float) -> Look:
+        """Ask whether the model is ready, and in which version; raises as `Client.look`."""
+        path = f"/v2/models/{quote(target.model)}"
+        reply = ask_http(self._where, path, seconds=seconds)
+        self._v2 = reply.status != _UNKNOWN
+        if not self._v2:
+            return self._look_v1(target, seconds)
+        given = _object(reply).get("versions")
+        named = [str(one) for one in given] if isinstance(given, list) else []
+        versions = tuple(int(one) for one in named if one.isdecimal() and len(one) < _LONGEST_VERSION)
+        if len(versions) == len(named) > 0 and target.version not in versions:
+            return judge_versions(target.version, {one: ("AVAILABLE", "") for one in versions})
+        by_version = target.version in versions
+        version = f"/versions/{target.version}" if by_version else ""
+        ready = ask_http(self._where, f"{path}{version}/ready", seconds=seconds)
+        if ready.status != _FOUND or (isinstance(ready.value, Mapping) and ready.value.get("ready") is False):
+            return Look(state="loading", received=f"a model that is not ready: HTTP status {ready.status}")
+        if by_version:
+            return Look(state="loaded", received=f"version {target.version} ready", versions=versions)
+        return _ready()
+
+    def answer(self, target: Target, question: Question, seconds: float) -> Mapping[str, np.ndarray] | None:
+        """Ask a recorded request; raises as `Client.look`."""
+        if not self._v2:
+            return self._predict(f"/v1/models/{quote(target.model)}:predict", question, seconds)
+        if question.signature != _DEFAULT_SIGNATURE or not _has_json(question):
+            return None
+        path = f"/v2/models/{quote(target.model)}/infer"
+        body = {"inputs": [_tensor(name, value) for name, value in question.inputs.items()]}
+        reply = ask_http(self._where, path, seconds=seconds, body=body, most=question.most_bytes)
+        outputs = _object(reply).get("outputs")
+        found = {
+            str(one.get("name")): _reshaped(one)
+            for one in (outputs if isinstance(outputs, list) else [])
+            if isinstance(one, Mapping)
+        }
+        return _decode(question, found)
+
+    def _look_v1(self, target: Target, seconds: float) -> Look:
+        reply = ask_http(self._where, f"/v1/models/{quote(target.model)}", seconds=seconds)
+        if reply.status == _UNKNOWN:
+            return _unknown(target, reply)
+        value = _object(reply)
+        if "model_version_status" in value:
+            return judge_versions(target.version, dict(decode_states(reply)))
+        ready = str(value.get("ready")).lower() == "true"
+        return _ready() if ready else Look(state="loading", received="a model that is not ready")
+
+
+def columns(question: Question) -> dict[str, Any]:
+    """A request as TensorFlow Serving's REST API takes it, by columns."""
+    inputs = {name: encode_values(value) for name, value in question.inputs.items()}
+    return {"signature_name": question.signature, "inputs": inputs}
+
+
+def _has_json(question: Question) -> bool:
+    """Whether JSON has all of its numbers: servers differ in how they take the others."""
+    values = question.inputs.values()
+    return all("float" not in value.dtype.name or bool(np.isfinite(value).all()) for value in values)
+
+
+def decode_columns(question: Question, reply: Reply) -> dict[str, np.ndarray]:
+    """The answer to it; raises as `Client.answer`."""
+    outputs = _object(reply).get("outputs")
+    # Of a single output the values alone are sent.
+    alone = not isinstance(outputs, Mapping) or set(outputs) == {"b64"}
+    if alone and len(question.specs) == 1:
+        outputs = {name: outputs for name in question.specs}
+    return _decode(question, outputs if isinstance(outputs, Mapping) else {})
+
+
+def _decode(question: Question, outputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    if lacking := sorted(set(question.specs) - set(outputs)):
+        raise BadAnswer(f"an answer without the output {lacking[0]!r}")
+    try:
+        return {
+            name: decode_tensor(f"output {name!r}", spec, outputs[name])
+            for name, spec in question.specs.items()
+        }
+    except InvalidRequest as err:
+        raise BadAnswer(shown(str(err).removesuffix(" Correct the request."))) from err
+
+
+def _object(reply: Reply) -> Mapping[str, Any]:
+    if reply.status != _FOUND:
+        raise BadAnswer(f"HTTP status {reply.status}: {_error(reply)}")
+    if not isinstance(reply.value, Mapping):
+        raise BadAnswer("an answer that is no JSON object")
+    return reply.value
+
+
+def _error(reply: Reply) -> str:
+    found = reply.value.get("error") if isinstance(reply.value, Mapping) else None
+    return shown(found or "no reason")
+
+
+def _unknown(target: Target, reply: Reply) -> Look:
+    return Look(state="unknown_model", received=f"no model {target.model!r}: {_error(reply)}")
+
+
+def _ready() -> Look:
+    return Look(state="loaded", received="a model that is ready, of a version that it does not say")
+
+
+def decode_states(reply: Reply) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Each version with its state and an error's message; raises as `Client.look`."""
+    listed = _object(reply).get("model_version_status")
+    if not isinstance(listed, list):
+        raise BadAnswer("an answer without model_version_status")
+    for one in listed:
+        version = str(one.get("version")) if isinstance(one, Mapping) else ""
+        if version.isdecimal() and len(version) < _LONGEST_VERSION:
+            status = one.get("status")
+            error = status.get("error_message") if isinstance(status, Mapping) else ""
+            yield int(version), (str(one.get("state")), str(error or ""))
+
+
+def _tensor(name: str, value: np.ndarray) -> dict[str, Any]:
+    dtype = name_of_array(value) or ""
+    datatype = _DATATYPES.get(dtype, dtype.upper())
+    return {"name": name, "shape": list(value.shape), "datatype": datatype, "data": encode_values(value)}
+
+
+def _reshaped(output: Mapping[str, Any]) -> Any:
+    """An output's values as lists in lists, however they were sent."""
+    data, shape = output.get("data"), output.get("shape")
+    flat = isinstance(data, list) and not any(isinstance(one, list) for one in data)
+    if not flat or not isinstance(shape, list) or len(shape) < 2:  # noqa: PLR2004 - a vector is its list
+        return data
+    try:
+        values: Any = np.empty(len(data), dtype=object)  # type: ignore[arg-type]
+        values[:] = data
+        return values.reshape(shape).tolist()
+    except (TypeError, ValueError) as err:
+        raise BadAnswer(f"output {shown(output.get('name'))!r}: values that have not its shape") from err

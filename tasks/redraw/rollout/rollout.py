@@ -1,0 +1,137 @@
+"""Wait until every model server has a version and answers as recorded; roll back if one does not.
+
+live pointer ─► models.config, a mirror ─► servers ◄─ watch.py asks each: which version? this request?
+                                              └─► Rollout, next to the version; a roll-back, if asked for
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+from redraw.errors import ObjectConflict, RedrawError, RolloutFailed, VersionNotFound, short_list
+from redraw.publish.asking import who_asks
+from redraw.publish.bucket.verified import read_verified
+from redraw.publish.live.set_live import change_live, read_pointer
+from redraw.publish.rollouts import keep_rollout
+from redraw.records import Release, Rollout, ServerRollout
+from redraw.records.times import now
+from redraw.requests import LiveRequest, RolloutRequest
+from redraw.rollout.addresses import parse_servers
+from redraw.rollout.golden import read_questions
+from redraw.rollout.watch import Plan, watch
+from redraw.settings import SERVERS
+from redraw.storage.opening import Storage, open_storage
+
+__all__ = ["confirm_rollout"]
+
+_UNRECORDED = "the version was published without golden.json: no answers were compared"
+
+_logger = logging.getLogger(__name__)
+
+
+def confirm_rollout(request: RolloutRequest) -> Rollout:
+    """Wait until model servers have a version and answer as recorded.
+
+    Args:
+        request: The model, its bucket, the servers, how long they have, and what to do if one fails.
+
+    Returns:
+        What each server showed; all have the version. It is stored next to the version, too.
+
+    Raises:
+        RolloutFailed: A server does not have it, or answers otherwise; its `report` is the result.
+        InvalidRequest: A server is named in another form, or none is.
+        VersionNotFound: There is no such version, or none is live.
+        ObjectConflict: The recorded answers are not what was published.
+        VerificationFailed: The version's records contradict each other.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    servers = parse_servers(request.servers or SERVERS.read())
+    storage = open_storage(request.bucket)
+    version = request.version or _live(storage, request)
+    release, _ = read_verified(storage, request.model, version, request.public_key)
+    questions, recorded = read_questions(storage, release)
+    tolerance = recorded if request.tolerance is None else request.tolerance
+    plan = Plan(
+        servers=servers,
+        model=release.model,
+        version=version,
+        questions=questions,
+        tolerance=tolerance or 0.0,
+        timeout=request.timeout,
+    )
+    rollout = _watched(release, plan, request)
+    if not rollout.confirmed and request.on_failure == "roll-back":
+        rollout = _rolled_back(rollout, request)
+    keep_rollout(storage, rollout)
+    if not rollout.confirmed:
+        raise RolloutFailed(_message(rollout), report=rollout)
+    _logger.info("%s is on %d servers, seen in %.1f s", release.uri, len(rollout.servers), rollout.seconds)
+    return rollout
+
+
+def _live(storage: Storage, request: RolloutRequest) -> int:
+    live = read_pointer(storage, request.model).version
+    if live is None:
+        raise VersionNotFound(
+            f"{storage.uri}/{request.model}: expected a live version, got none. Name one with --version, or"
+            " make one live."
+        )
+    return live
+
+
+def _watched(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
+    # The moment is for people; how long it took is by a clock that nobody sets.
+    began_at, started = now(), time.monotonic()
+    _logger.info("asking %s for %s", ", ".join(server.text for server in plan.servers), release.uri)
+    servers = watch(plan)
+    return Rollout(
+        model=release.model,
+        version=release.version,
+        uri=release.uri,
+        confirmed=all(server.state == "confirmed" for server in servers),
+        servers=servers,
+        began_at=began_at,
+        seconds=time.monotonic() - started,
+        tolerance=plan.tolerance if plan.questions else None,
+        note="" if plan.questions else _UNRECORDED,
+        by=who_asks(request.by),
+    )
+
+
+def _rolled_back(rollout: Rollout, request: RolloutRequest) -> Rollout:
+    """Leave the version, if it is live still; a roll-back that is not made is no error of its own."""
+    reason = request.reason or f"not rolled out: {_failed(rollout)[0]}"
+    asked = LiveRequest(
+        model=rollout.model,
+        bucket=request.bucket,
+        previous=True,
+        from_version=rollout.version,
+        reason=reason,
+        by=request.by,
+        public_key=request.public_key,
+    )
+    try:
+        pointer = change_live(asked)
+        return replace(rollout, rolled_back_to=pointer.version, events=pointer.events)
+    except ObjectConflict as err:
+        why = str(err)
+    except RedrawError as err:
+        why = f"{type(err).__name__}: {err}"
+    return replace(rollout, note=" ".join(filter(None, (rollout.note, f"Not rolled back: {why}"))))
+
+
+def _failed(rollout: Rollout) -> list[ServerRollout]:
+    return [server for server in rollout.servers if server.state != "confirmed"]
+
+
+def _message(rollout: Rollout) -> str:
+    failed = _failed(rollout)
+    listed = short_list(failed, "the servers without it", separator=" ")
+    if rollout.rolled_back_to:
+        end = f" Rolled back: version {rollout.rolled_back_to} is live again."
+    else:
+        end = f" {rollout.note}" if rollout.note else ""
+    return f"{len(failed)} of {len(rollout.servers)} servers after {rollout.seconds:.1f} s: {listed}{end}"

@@ -1,0 +1,251 @@
+"""Follow every address of every server, each in a thread, until all show what they have to or time is up.
+
+A server is asked again after 50 ms, 100 ms … and at most 1 s, so what it has is seen within 2 s. A name is
+looked up again each second, for the servers behind it may be replaced while they are followed.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from redraw.records.rollout import ServerRollout, ServerState
+from redraw.rollout.addresses import Server
+from redraw.rollout.client import BadAnswer, Client, NotReached, Question, Target, shown
+from redraw.rollout.golden import compare
+from redraw.rollout.grpc_client import GrpcClient
+from redraw.rollout.rest import KServeClient, RestClient
+from redraw.rollout.vertex import VertexClient
+
+__all__ = ["Plan", "connect", "watch"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_LOOK_SECONDS, _ANSWER_SECONDS = 1.0, 30.0
+# After one server failed for good, so long the others may show what they have.
+_GRACE_SECONDS = 2.0
+_UNASKED = "no answer yet"
+_FAILED = {"load_failed", "refused", "wrong_answer"}
+_FINAL = {"confirmed", *_FAILED}
+_BACK = "roll back: redraw live --previous."
+_ADVICE: dict[ServerState, str] = {
+    "confirmed": "",
+    "loaded": "Wait longer with --timeout, or look at the server's log.",
+    "loading": "Wait longer with --timeout, or look at the server's log.",
+    "other_version": "See whether its configuration follows models.config or a mirror, and reads the bucket.",
+    "unknown_model": "Add the model to its configuration, or append the model's name there: …:PORT/NAME.",
+    "unreachable": "See whether it runs, and whether the address and the port are right.",
+    "no_status": "See whether the port is that of the protocol, and look at the server's log.",
+    "stopped": f"Look at the server's log and its memory, or {_BACK}",
+    "load_failed": f"Look at the server's log, and {_BACK}",
+    "refused": f"Look at the server's log, and {_BACK}",
+    "wrong_answer": f"Allow more with --tolerance if its hardware rounds differently, or {_BACK}",
+}
+_CLIENTS: dict[str, Callable[[Server, str], Client]] = {
+    "grpc": GrpcClient,
+    "rest": RestClient,
+    "kserve": KServeClient,
+    "vertex": lambda server, address: VertexClient(server),
+}
+
+
+def connect(server: Server, address: str) -> Client:
+    """What asks a server at one of its addresses."""
+    return _CLIENTS[server.protocol](server, address)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the servers have to show.
+
+    Attributes:
+        servers: The servers.
+        model: The definition's name.
+        version: The version that they have to have.
+        questions: The recorded requests that they have to answer.
+        tolerance: How much floats may differ.
+        timeout: How many seconds they have.
+        connect: What asks a server.
+    """
+
+    servers: tuple[Server, ...]
+    model: str
+    version: int
+    questions: tuple[Question, ...] = ()
+    tolerance: float = 0.0
+    timeout: float = 0.0
+    connect: Callable[[Server, str], Client] = connect
+
+    @property
+    def expected(self) -> str:
+        """What each server has to show, for messages."""
+        answering = ", answering as recorded" if self.questions else ""
+        return f"version {self.version} of {self.model} loaded{answering}"
+
+
+def watch(plan: Plan) -> tuple[ServerRollout, ...]:
+    """Follow the servers.
+
+    Args:
+        plan: What they have to show, and by when.
+
+    Returns:
+        Each address as it was seen last, in the order of the servers.
+    """
+    return _Watch(plan).run()
+
+
+_Key = tuple[Server, str]
+
+
+class _Watch:
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._seen: dict[_Key, ServerRollout] = {}
+        self._changed = threading.Condition()
+        self._ended = threading.Event()
+        self._began = time.monotonic()
+        self._error: Exception | None = None
+
+    def run(self) -> tuple[ServerRollout, ...]:
+        plan = self._plan
+        with self._changed:
+            for server in plan.servers:
+                self._seen[server, ""] = self._blank(server, "")
+                self._start(self._follow_name, server)
+            self._changed.wait_for(lambda: self._settled() or self._failed(), plan.timeout)
+            # Each is asked once, however little time there is.
+            self._changed.wait_for(lambda: self._settled() or self._all_asked(), _GRACE_SECONDS)
+            if self._failed():
+                left = self._began + plan.timeout - time.monotonic()
+                self._changed.wait_for(self._settled, max(0.0, min(_GRACE_SECONDS, left)))
+            self._ended.set()
+            if self._error is not None:
+                raise self._error
+            order = sorted(self._seen, key=lambda key: (plan.servers.index(key[0]), key[1]))
+            return tuple(self._seen[key] for key in order)
+
+    def _settled(self) -> bool:
+        return self._error is not None or all(one.state in _FINAL for one in self._seen.values())
+
+    def _all_asked(self) -> bool:
+        return all(one.received != _UNASKED for one in self._seen.values())
+
+    def _failed(self) -> bool:
+        return any(one.state in _FAILED for one in self._seen.values())
+
+    def _start(self, function: Callable[..., None], *arguments: object) -> None:
+        def run() -> None:
+            try:
+                function(*arguments)
+            except Exception as err:  # a mistake of this code: raised where the servers are waited for
+                with self._changed:
+                    self._error = err
+                    self._changed.notify_all()
+
+        # Daemons: nothing can end the look-up of a name. They share this thread's credentials.
+        target = contextvars.copy_context().run
+        threading.Thread(target=target, args=(run,), daemon=True).start()
+
+    def _blank(self, server: Server, address: str) -> ServerRollout:
+        literal = f"[{address}]" if ":" in address else address
+        return ServerRollout(
+            server=server.text,
+            address=f"{literal}:{server.port}" if address not in {"", server.host} else "",
+            state="unreachable",
+            expected=self._plan.expected,
+            received=_UNASKED,
+            advice=_ADVICE["unreachable"],
+        )
+
+    def _follow_name(self, server: Server) -> None:
+        """Follow each address that a name stands for, and drop those that it stands for no longer."""
+        while not self._ended.is_set():
+            try:
+                self._take_addresses(server, server.resolve())
+            except OSError as err:
+                unnamed = replace(self._blank(server, ""), received=f"no address of that name: {shown(err)}")
+                self._note((server, ""), unnamed)
+            self._ended.wait(_LONGEST_PAUSE)
+
+    def _take_addresses(self, server: Server, addresses: tuple[str, ...]) -> None:
+        with self._changed:
+            known = {key[1] for key in self._seen if key[0] == server}
+            for gone in known.difference(addresses):
+                del self._seen[server, gone]
+            for address in set(addresses) - known:
+                self._seen[server, address] = self._blank(server, address)
+                self._start(self._follow, server, address)
+            self._changed.notify_all()
+
+    def _note(self, key: _Key, now: ServerRollout) -> bool:
+        """Keep what was seen, unless the address was dropped or time is up; says whether to go on."""
+        with self._changed:
+            if self._ended.is_set() or key not in self._seen:
+                return False
+            self._seen[key] = replace(now, advice=_ADVICE[now.state], seconds=time.monotonic() - self._began)
+            self._changed.notify_all()
+            return now.state not in _FINAL
+
+    def _follow(self, server: Server, address: str) -> None:
+        client, last, pause = self._plan.connect(server, address), self._blank(server, address), _FIRST_PAUSE
+        while True:
+            note = functools.partial(self._note, (server, address))
+            last = self._ask(client, server.name or self._plan.model, last, note)
+            if not note(last):
+                return
+            self._ended.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _ask(
+        self, client: Client, model: str, last: ServerRollout, note: Callable[[ServerRollout], bool]
+    ) -> ServerRollout:
+        """Look once, and ask a server that has the version."""
+        target = Target(model=model, version=self._plan.version)
+        try:
+            look = client.look(target, _LOOK_SECONDS)
+        except NotReached as err:
+            return _unanswered(last, err)
+        except BadAnswer as err:
+            return replace(last, state="no_status", received=str(err))
+        now = replace(last, state=look.state, received=look.received, versions=look.versions)
+        if look.state != "loaded":
+            return now
+        now = replace(now, loaded_seconds=now.loaded_seconds or time.monotonic() - self._began)
+        note(replace(now, received=f"{look.received}, and no answer yet"))
+        try:
+            now = self._ask_questions(client, target, now)
+            if now.state == "confirmed":  # the last answer may have been its last
+                client.look(target, _LOOK_SECONDS)
+            return now
+        except NotReached as err:
+            return _unanswered(now, err)
+        except BadAnswer as err:
+            return replace(now, state="refused", received=f"version {target.version} loaded, and {err}")
+
+    def _ask_questions(self, client: Client, target: Target, now: ServerRollout) -> ServerRollout:
+        compared, problems, largest = list[str](), list[str](), 0.0
+        for question in self._plan.questions:
+            answered = client.answer(target, question, _ANSWER_SECONDS)
+            if answered is not None:
+                different, error = compare(question, answered, self._plan.tolerance)
+                problems += different
+                largest = max(largest, error)
+                compared.append(question.signature)
+        if not (compared or now.versions):
+            received = f"{now.received}, and no recorded answer that could tell"
+            return replace(now, state="no_status", received=received)
+        now = replace(now, compared=tuple(compared), largest_error=largest if compared else None)
+        if problems:
+            return replace(now, state="wrong_answer", received=shown("; ".join(problems)))
+        received = f"{now.received}, the same answers" if compared else now.received
+        return replace(now, state="confirmed", received=received)
+
+
+def _unanswered(last: ServerRollout, err: NotReached) -> ServerRollout:
+    if last.loaded_seconds is None:
+        return replace(last, state="unreachable", received=str(err))
+    return replace(last, state="stopped", received=f"the version loaded, and then {shown(err)}")

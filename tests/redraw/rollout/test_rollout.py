@@ -1,0 +1,563 @@
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redraw.__main__ import main
+from redraw.errors import (
+    InvalidRecord,
+    ObjectConflict,
+    RolloutFailed,
+    StorageForbidden,
+    VersionNotFound,
+)
+from redraw.names import ModelName
+from redraw.publish.live.set_live import change_live
+from redraw.publish.rollouts import read_rollout
+from redraw.records import LivePointer, Release, Rollout
+from redraw.requests import LiveRequest, RolloutRequest
+from redraw.rollout import rollout as module
+from redraw.rollout.addresses import parse_servers
+from redraw.rollout.golden import read_questions
+from redraw.rollout.rollout import confirm_rollout
+from redraw.rollout.watch import Plan, watch
+from redraw.storage.opening import open_storage
+from tests.model_server import ModelServer, ModelServers
+from tests.redraw.rollout.conftest import DTYPES, GOLDEN, OUTPUTS, Publish
+
+MODEL = ModelName("digits")
+# Long enough for an answer of this machine on a busy day, if one comes.
+PATIENT, SHORT = 20.0, 0.1
+
+
+@pytest.fixture
+def server(servers: ModelServers, release: Release) -> ModelServer:
+    """A server that has the version, and answers as recorded."""
+    return servers.start(versions={str(release.version): "AVAILABLE"}, outputs=OUTPUTS, dtypes=DTYPES)
+
+
+def bucket_of(release: Release) -> str:
+    return str(release.uri.parent.parent)
+
+
+def rollout(release: Release, *servers: str, **fields: Any) -> Rollout:
+    return confirm_rollout(
+        RolloutRequest(
+            model=MODEL,
+            bucket=bucket_of(release),
+            servers=servers,
+            **{"timeout": PATIENT, **fields},
+        )
+    )
+
+
+def failure(release: Release, *servers: str, **fields: Any) -> tuple[str, Rollout]:
+    """The message, and the record that is printed with it, which is stored too."""
+    with pytest.raises(RolloutFailed) as caught:
+        rollout(release, *servers, **{"timeout": SHORT, **fields})
+    assert isinstance(caught.value.report, Rollout)
+    assert not caught.value.report.confirmed
+    assert read_rollout(open_storage(bucket_of(release)), MODEL, release.version) == caught.value.report
+    return str(caught.value), caught.value.report
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest", "kserve"])
+def test_rollout_of_a_server_that_has_the_version_is_confirmed_and_stored(
+    protocol: str, release: Release, server: ModelServer
+) -> None:
+    found = rollout(release, getattr(server, protocol))
+    assert found.confirmed
+    (one,) = found.servers
+    assert (one.state, one.compared, one.versions) == ("confirmed", ("serving_default",), (release.version,))
+    assert one.largest_error == 0
+    assert found.tolerance == GOLDEN["tolerance"]
+    assert read_rollout(open_storage(bucket_of(release)), MODEL, release.version) == found
+    assert Rollout.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_rollout_asks_just_the_recorded_request_of_just_the_version(
+    release: Release, server: ModelServer
+) -> None:
+    rollout(release, server.grpc, server.rest)
+    asked = {request["method"]: request for request in server.requests}
+    predict = asked["Predict"]
+    assert (predict["model"], predict["version"], predict["signature"]) == (
+        "digits",
+        release.version,
+        "serving_default",
+    )
+    assert predict["inputs"] == {"image": [2, 2], "text": [2]}
+    body = asked[f"/v1/models/digits/versions/{release.version}:predict"]["body"]
+    assert body == {
+        "signature_name": "serving_default",
+        "inputs": GOLDEN["signatures"]["serving_default"]["inputs"],
+    }
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_rollout_waits_for_a_version_that_loads_and_sees_it_within_two_seconds(
+    protocol: str, release: Release, servers: ModelServers
+) -> None:
+    server = servers.start(
+        versions={str(release.version): "LOADING"}, outputs=OUTPUTS, dtypes=DTYPES, ready_after=0.4
+    )
+    (one,) = rollout(release, getattr(server, protocol)).servers
+    assert one.loaded_seconds is not None
+    assert one.loaded_seconds < 0.4 + 2
+
+
+VERSION = "VERSION"
+BAD: list[tuple[str, dict[str, Any], str, str]] = [
+    ("grpc rest", {"versions": {VERSION: "LOADING"}}, "loading", "got version VERSION loading"),
+    (
+        "grpc rest",
+        {"versions": {"7": "AVAILABLE", VERSION: "START"}},
+        "loading",
+        "got version VERSION loading",
+    ),
+    ("grpc rest", {"versions": {"7": "AVAILABLE"}}, "other_version", "got version 7 loaded"),
+    ("grpc rest", {"versions": {VERSION: "UNLOADING"}}, "other_version", "got no version loaded"),
+    ("grpc rest", {"versions": {}}, "other_version", "got no version loaded"),
+    ("grpc rest kserve", {"model": "letters"}, "unknown_model", "got no model 'digits'"),
+    (
+        "grpc rest",
+        {"versions": {VERSION: "END"}, "error": "no such file"},
+        "load_failed",
+        "got version VERSION failed to load: no such file",
+    ),
+    ("grpc rest kserve", {"fault": "hang"}, "unreachable", "got no answer"),
+    ("grpc rest", {"fault": "hang_answer"}, "loaded", "got version VERSION loaded, and no answer yet"),
+    ("grpc rest", {"fault": "crash"}, "stopped", "got the version loaded, and then "),
+    ("grpc rest", {"fault": "huge"}, "refused", "an answer of (at most|more than) [0-9]+ bytes"),
+    ("grpc", {"fault": "refuse"}, "refused", "INVALID_ARGUMENT instead of an answer: input size"),
+    ("grpc", {"fault": "huge_status"}, "no_status", "got RESOURCE_EXHAUSTED instead of an answer"),
+    ("rest kserve", {"fault": "redirect"}, "no_status", "got a redirect to .*, which is not followed"),
+    ("rest kserve", {"fault": "garbage"}, "no_status", "got an answer that is no JSON object"),
+    ("rest", {"fault": "drip"}, "unreachable", "got no answer"),
+    ("rest kserve", {"status": 503}, "unreachable", "got HTTP status 503"),
+    ("rest", {"status": 500}, "no_status", "got HTTP status 500"),
+    (
+        "grpc rest",
+        {"outputs": {**OUTPUTS, "scores": [[0.25, 0.75], [0.5, 2e-3]]}},
+        "wrong_answer",
+        "got signature 'serving_default', output 'scores': floats differ by up to 0.001",
+    ),
+    (
+        "grpc rest",
+        {"outputs": {**OUTPUTS, "scores": [[0.25, float("nan")], [0.5, 1e-3]]}},
+        "wrong_answer",
+        "output 'scores': 1 of 4 values are finite only here or there",
+    ),
+    (
+        "grpc rest",
+        {"outputs": {**OUTPUTS, "digit": [3, 5], "word": ["three", "five"]}},
+        "wrong_answer",
+        "output 'digit': 1 of 2 values differ; .*output 'word': 1 of 2 values differ",
+    ),
+    ("grpc rest", {"outputs": {**OUTPUTS, "digit": [3]}}, "wrong_answer", r"shape \[1\] instead of \[2\]"),
+    (
+        "grpc rest",
+        {"outputs": {"digit": [3, 4], "scores": OUTPUTS["scores"]}},
+        "refused",
+        "an answer without the output 'word'",
+    ),
+    ("grpc", {"dtypes": {**DTYPES, "digit": "int32"}}, "refused", "output 'digit': int32 instead of int64"),
+    ("rest", {"outputs": {**OUTPUTS, "digit": ["x", 4]}}, "refused", "output 'digit'.*got 'x'"),
+    ("grpc", {"outputs": {**OUTPUTS, "digit": [3] * 999}}, "refused", "at most 2 elements"),
+]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "change", "state", "received"),
+    [(protocol, *rest) for protocols, *rest in BAD for protocol in protocols.split()],
+)
+def test_rollout_of_a_server_with_a_fault_is_one_line_that_says_what_to_do(
+    protocol: str, change: dict[str, Any], state: str, received: str, release: Release, server: ModelServer
+) -> None:
+    version = str(release.version)
+    if "versions" in change:
+        versions = {version if key == VERSION else key: value for key, value in change["versions"].items()}
+        change = {**change, "versions": versions}
+    server.set(**({"kserve": "v2"} if protocol == "kserve" else {}), **change)
+    name = getattr(server, protocol)
+
+    # A server may come up, come back or catch up until time is over; what failed for good ends it at once.
+    timeout = PATIENT if state in {"load_failed", "refused", "wrong_answer"} else SHORT
+    message, report = failure(release, name, timeout=2.0 if state == "stopped" else timeout)
+
+    assert report.servers[0].state == state
+    pattern = (
+        rf"^1 of 1 servers after [0-9.]+ s: {re.escape(name)}: expected version {version} of digits loaded,"
+        rf" answering as recorded, got.* [A-Z][^.]+.*\.$"
+    )
+    assert re.search(pattern, message), message
+    assert re.search(received.replace(VERSION, version), message), message
+    assert message.isprintable()
+
+
+def test_rollout_of_an_unreachable_server_keeps_what_the_others_showed(
+    release: Release, server: ModelServer
+) -> None:
+    message, report = failure(release, f"{server.grpc}, grpc://127.0.0.1:1", "http://nowhere.invalid:1")
+    assert [one.state for one in report.servers] == ["confirmed", "unreachable", "unreachable"]
+    assert message.startswith("2 of 3 servers")
+    assert "127.0.0.1:1: expected" in message
+    assert "nowhere.invalid:1: expected" in message
+    assert "no address of that name" in message
+
+
+@pytest.fixture
+def two_addresses(
+    servers: ModelServers, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, ModelServer]:
+    """A name with the server's address and one more; and the server there, which is behind."""
+    behind = servers.start(
+        host="127.0.0.2",
+        ports=(server.grpc_port, server.rest_port),
+        versions={"7": "AVAILABLE"},
+        outputs=OUTPUTS,
+        dtypes=DTYPES,
+    )
+    _resolve(monkeypatch, lambda: ["127.0.0.1", "127.0.0.2"])
+    return f"grpc://models.example:{server.grpc_port}", behind
+
+
+def _resolve(monkeypatch: pytest.MonkeyPatch, addresses: Callable[[], list[str]]) -> None:
+    look_up = socket.getaddrinfo
+
+    def answer(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
+        if host not in {"models.example", "models.serving.svc"}:
+            return look_up(host, port, *rest, **more)
+        return [entry for address in addresses() for entry in look_up(address, port, *rest, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
+def test_rollout_of_a_name_with_two_addresses_names_the_one_that_is_behind(
+    release: Release, two_addresses: tuple[str, ModelServer]
+) -> None:
+    name, behind = two_addresses
+    message, report = failure(release, name)
+    port = name.rpartition(":")[2]
+    assert [(one.address, one.state) for one in report.servers] == [
+        (f"127.0.0.1:{port}", "confirmed"),
+        (f"127.0.0.2:{port}", "other_version"),
+    ]
+    assert f": {name} (127.0.0.2:{port}): expected version" in message
+
+    behind.set(versions={"7": "AVAILABLE", str(release.version): "AVAILABLE"})
+    assert rollout(release, name.replace("grpc://models.example", "k8s://serving/models")).confirmed
+
+
+def test_rollout_follows_the_addresses_of_a_name_as_servers_are_replaced(
+    release: Release, two_addresses: tuple[str, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, _ = two_addresses
+    asked: list[int] = []
+
+    def addresses() -> list[str]:
+        asked.append(1)
+        return ["127.0.0.2"] if len(asked) == 1 else ["127.0.0.1"]
+
+    _resolve(monkeypatch, addresses)
+    (one,) = rollout(release, name).servers
+    assert one.address.startswith("127.0.0.1:")
+
+
+def test_rollout_allows_as_much_as_is_asked_for(release: Release, server: ModelServer) -> None:
+    server.set(outputs={**OUTPUTS, "scores": [[0.25, 0.75], [0.5, 2e-3]]})
+    found = rollout(release, server.grpc, tolerance=0.01)
+    assert found.tolerance == 0.01
+    assert found.servers[0].largest_error == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_rollout_takes_the_servers_of_the_setting(
+    release: Release, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_SERVERS", f"{server.grpc}, {server.rest}")
+    assert [one.server for one in rollout(release).servers] == [server.grpc, server.rest]
+
+
+def test_rollout_asks_by_the_name_that_a_server_has_for_the_model(
+    release: Release, server: ModelServer
+) -> None:
+    server.set(model="Digits-2")
+    assert rollout(release, f"{server.grpc}/Digits-2", f"{server.kserve}/Digits-2").confirmed
+
+
+def test_rollout_sends_no_credentials_and_takes_no_proxy(
+    release: Release, server: ModelServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    questions, tolerance = read_questions(open_storage(bucket_of(release)), release)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
+    plan = Plan(
+        servers=parse_servers([server.grpc, server.rest]),
+        model="digits",
+        version=release.version,
+        questions=questions,
+        tolerance=tolerance or 0.0,
+        timeout=PATIENT,
+    )
+    assert [one.state for one in watch(plan)] == ["confirmed", "confirmed"]
+    headers = {key.lower() for request in server.requests for key in request["headers"]}
+    assert headers <= {
+        "host",
+        "accept-encoding",
+        "content-type",
+        "connection",
+        "content-length",
+        "user-agent",
+    }
+    assert "hunter2" not in json.dumps(server.requests)
+
+
+def test_rollout_of_a_version_without_recorded_answers_compares_none_and_says_so(
+    bucket: str, publish_into: Publish, server: ModelServer
+) -> None:
+    release = publish_into(bucket, golden=None)
+    server.set(versions={str(release.version): "AVAILABLE"})
+    found = rollout(release, server.grpc)
+    assert (found.confirmed, found.tolerance, found.servers[0].compared) == (True, None, ())
+    assert "published without golden.json" in found.note
+
+    # A server that names no version can be told from others by its answers alone.
+    server.set(kserve="v2", names_versions=False)
+    message, report = failure(release, server.kserve)
+    assert report.servers[0].state == "no_status"
+    assert "of a version that it does not say, and no recorded answer that could tell" in message
+
+
+@pytest.mark.parametrize("kserve", ["v1", "v2"])
+def test_rollout_of_kserve_without_versions_is_told_by_the_answers(
+    kserve: str, bucket: str, publish_into: Publish, servers: ModelServers
+) -> None:
+    outputs = {"digit": OUTPUTS["digit"]}
+    signature = {**GOLDEN["signatures"]["serving_default"], "outputs": outputs}
+    release = publish_into(bucket, golden={**GOLDEN, "signatures": {"serving_default": signature}})
+    server = servers.start(
+        versions={"1": "LOADING"},
+        ready_after=0.1,
+        kserve=kserve,
+        names_versions=False,
+        outputs=outputs,
+        dtypes=DTYPES,
+    )
+    (one,) = rollout(release, server.kserve).servers
+    assert (one.compared, one.versions) == (("serving_default",), ())
+    server.set(versions={"1": "AVAILABLE"}, outputs={"digit": [9, 4]})
+    _, report = failure(release, server.kserve)
+    assert report.servers[0].state == "wrong_answer"
+
+
+def test_rollout_of_recorded_answers_that_were_altered_asks_nobody(
+    bucket: str, publish_into: Publish, server: ModelServer
+) -> None:
+    release = publish_into(bucket)
+    storage = open_storage(bucket)
+    name = release.attachments["golden.json"].name
+    found = storage.read_with_generation(name)
+    assert found is not None
+    storage.replace(name, found[0].replace(b"0.25", b"0.75"), found[1])
+    with pytest.raises(ObjectConflict, match="as published, got"):
+        rollout(release, server.grpc)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "golden",
+    [
+        {"schema": 1},
+        {**GOLDEN, "tolerance": -1.0},
+        {**GOLDEN, "signatures": {"other": {"inputs": {}, "outputs": {}}}},
+        {**GOLDEN, "signatures": {"serving_default": {"inputs": {}, "outputs": {}}}},
+        {
+            **GOLDEN,
+            "signatures": {
+                "serving_default": {**GOLDEN["signatures"]["serving_default"], "outputs": {"odd": [1]}}
+            },
+        },
+    ],
+)
+def test_rollout_of_recorded_answers_that_fit_no_signature_is_refused(
+    golden: dict[str, Any], bucket: str, publish_into: Publish
+) -> None:
+    release = publish_into(bucket, golden=golden)
+    with pytest.raises(InvalidRecord, match=r"golden\.json"):
+        rollout(release, "grpc://127.0.0.1:1")
+
+
+def test_rollout_of_no_version_says_so(bucket: str, publish_into: Publish) -> None:
+    release = publish_into(bucket, make_live=False)
+    with pytest.raises(VersionNotFound, match="expected a live version, got none"):
+        rollout(release, "grpc://127.0.0.1:1")
+
+
+@pytest.fixture
+def two_versions(bucket: str, publish_into: Publish) -> tuple[Release, Release]:
+    """The version that was live before, and the live one."""
+    return publish_into(bucket), publish_into(bucket, month=2)
+
+
+@pytest.fixture
+def _loadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redraw.publish.live.loading.demand_loadable", lambda *_: None)
+
+
+def live(release: Release) -> LivePointer:
+    return change_live(LiveRequest(model=MODEL, bucket=bucket_of(release)))
+
+
+@pytest.mark.usefixtures("_loadable")
+def test_rollout_that_fails_rolls_back_and_says_so(
+    two_versions: tuple[Release, Release], server: ModelServer
+) -> None:
+    before, after = two_versions
+    message, report = failure(after, server.grpc, on_failure="roll-back", by="ada")
+    pointer = live(after)
+    assert report.rolled_back_to == pointer.version == before.version
+    assert message.endswith(f" Rolled back: version {before.version} is live again.")
+    assert pointer.history[-1].kind == "rollback"
+    assert pointer.history[-1].by == "ada"
+    assert pointer.history[-1].reason.startswith(f"not rolled out: {server.grpc}: expected version")
+    assert pointer.rejected[str(after.version)].startswith("ada: not rolled out")
+
+
+@pytest.mark.usefixtures("_loadable")
+def test_rollout_that_fails_leaves_the_pointer_unless_it_is_asked_to_roll_back(
+    two_versions: tuple[Release, Release], server: ModelServer
+) -> None:
+    before, after = two_versions
+    _, report = failure(after, server.grpc)
+    assert report.rolled_back_to is None
+    assert live(after).version == after.version
+    server.set(versions={str(after.version): "AVAILABLE"})
+    assert rollout(after, server.grpc, on_failure="roll-back").rolled_back_to is None
+    assert live(after).version == after.version
+
+
+@pytest.mark.usefixtures("_loadable")
+def test_rollout_that_fails_does_not_roll_back_a_pointer_that_others_have_moved(
+    two_versions: tuple[Release, Release], server: ModelServer, publish_into: Publish
+) -> None:
+    _, after = two_versions
+    newer = publish_into(bucket_of(after), month=3)
+    message, report = failure(after, server.grpc, version=after.version, on_failure="roll-back")
+    assert report.rolled_back_to is None
+    assert (
+        f"Not rolled back: {after.uri.parent}/live.json: expected the live version {after.version}" in message
+    )
+    assert live(after).version == newer.version
+
+
+def test_rollout_that_fails_without_a_version_before_says_that_nothing_was_rolled_back(
+    bucket: str, publish_into: Publish
+) -> None:
+    release = publish_into(bucket)
+    message, report = failure(release, "grpc://127.0.0.1:1", on_failure="roll-back")
+    assert report.rolled_back_to is None
+    assert "Not rolled back: VersionNotFound: " in message
+    assert "expected a version that was live before, got none" in message
+    assert live(release).version == release.version
+
+
+def test_rollouts_of_clocks_that_differ_are_ordered_by_the_storage_and_timed_by_no_clock(
+    release: Release, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for moment in ("2036-01-01T00:00:00Z", "1999-01-01T00:00:00Z"):
+        monkeypatch.setattr(module, "now", lambda moment=moment: moment)
+        found = rollout(release, server.grpc)
+        assert found.began_at == moment
+        assert 0 < found.seconds < PATIENT
+        assert read_rollout(open_storage(bucket_of(release)), MODEL, release.version) == found
+
+
+def test_rollout_whose_result_cannot_be_stored_is_confirmed_all_the_same(
+    release: Release, server: ModelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = open_storage(bucket_of(release))
+
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise StorageForbidden("no permission storage.objects.create")
+
+    monkeypatch.setattr(type(storage), "create", forbidden)
+    assert rollout(release, server.grpc).confirmed
+    assert "is not stored, and no page shows it" in caplog.text
+
+
+def test_read_rollout_of_another_version_is_refused(
+    release: Release, server: ModelServer, bucket: str
+) -> None:
+    storage = open_storage(bucket)
+    found = rollout(release, server.grpc)
+    assert read_rollout(storage, MODEL, 7) is None
+    name = f"digits/reports/7/{'0' * 16}-rollout.json"
+    storage.create(name, json.dumps(found.to_json()).encode())
+    with pytest.raises(InvalidRecord, match="expected a result of version 7 of digits, got one of"):
+        read_rollout(storage, MODEL, 7)
+
+
+def test_command_prints_the_record_and_one_line_and_fails(
+    release: Release, server: ModelServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["rollout", "--model", "digits", "--bucket", bucket_of(release), "--format", "json"]
+    assert main([*command, "--servers", server.grpc]) == 0
+    assert Rollout.from_text(capsys.readouterr().out, "stdout").confirmed
+
+    server.set(versions={"7": "AVAILABLE"})
+    assert main([*command, "--servers", server.grpc, "--timeout", str(SHORT)]) == 1
+    printed = capsys.readouterr()
+    assert not Rollout.from_text(printed.out, "stdout").confirmed
+    (line,) = [line for line in printed.err.splitlines() if line.startswith("error")]
+    assert line.startswith("error [RolloutFailed]: 1 of 1 servers after 0.1 s: grpc://127.0.0.1:")
+
+
+def test_command_shows_a_table(
+    release: Release, server: ModelServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["rollout", "--model", "digits", "--bucket", bucket_of(release), "--format", "table"]
+    assert main([*command, "--servers", server.rest]) == 0
+    shown = capsys.readouterr().out
+    assert server.rest in shown
+    assert "confirmed" in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], "servers: expected 1 to 64 of them, got 0"),
+        (["--servers", " , "], "servers: expected 1 to 64 of them, got 0"),
+        (["--servers", ",".join(f"grpc://a:{n}" for n in range(1, 99))], "1 to 64 of them, got 98"),
+        (["--servers", "models:8500"], "expected grpc://HOST:PORT"),
+        (["--servers", "grpc://models"], "expected grpc://HOST:PORT"),
+        (["--servers", "grpc://me:secret@models:8500"], "a user, a password or a path has no place there"),
+        (["--servers", "ftp://models:8500"], "expected grpc://HOST:PORT"),
+        (["--servers", "http://models:8501/v1/models/digits"], "expected grpc://HOST:PORT"),
+        (["--servers", "http://models:8501/../x"], "expected grpc://HOST:PORT"),
+        (["--servers", "grpc://mod els:8500"], "expected grpc://HOST:PORT"),
+        (["--servers", "grpc://models:0"], "expected a port from 1 to 65535, got 0"),
+        (["--servers", "grpc://models:65536"], "expected a port from 1 to 65535, got 65536"),
+        (["--servers", "k8s://models:8500"], "k8s://NAMESPACE/SERVICE:PORT"),
+        (["--servers", "grpc://serving/models:8500"], "k8s://NAMESPACE/SERVICE:PORT"),
+        (["--servers", "vertex://projects/p/endpoints/1"], "vertex://projects/P"),
+        (["--servers", "grpc://a:1", "--timeout", "0"], "timeout: expected more than 0 s, got 0"),
+        (["--servers", "grpc://a:1", "--timeout", "nan"], "timeout: expected 0 or more, got nan"),
+        (["--servers", "grpc://a:1", "--tolerance", "-1"], "tolerance: expected 0 or more, got -1"),
+    ],
+)
+def test_command_of_wrong_flags_is_refused_before_anything_is_asked(
+    flags: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(["rollout", "--model", "digits", "--bucket", "gs://nowhere", *flags])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert status in {1, 2}
+    assert expected in line
