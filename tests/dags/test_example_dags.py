@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from redraw.checkpoint.select import select_checkpoint
-from redraw.requests import CheckpointRequest
+from redraw.publish.live.set_live import change_live
+from redraw.requests import CheckpointRequest, LiveRequest
 from tests.paths import ROOT
 
 EXAMPLES = ROOT / "plugins" / "redraw_airflow" / "example_dags"
 # Of each file, the DAGs, with the tasks of each and what comes after them.
 DAGS = {
     "redraw_after_release": ["announce"],
+    "redraw_compare_answers": ["choose_files", "compare", "sum_up"],
     "redraw_branch_on_report": ["decide", "push", "tell", "validate"],
     "redraw_each_mnist": ["approve", "checkpoint", "export", "push", "train", "validate"],
     "redraw_each_text_classifier": ["approve", "checkpoint", "export", "push", "train", "validate"],
@@ -110,6 +112,25 @@ def test_checkpoint_that_lands_in_a_bucket_is_exported_validated_and_pushed(
     release = run["xcoms"]["push.return_value"]
     assert (release["checkpoint"]["digest"], release["report"]["passed"]) == (landed.digest, True)
     assert run["events"][0]["asset"] == f"{variables['REDRAW_MODEL_BUCKET']}/dense_line"
+
+
+def test_run_compare_answers_is_mapped_over_files_and_sums_up(
+    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+) -> None:
+    version = chain["xcoms"]["push.return_value"]["version"]
+    change_live(LiveRequest(model="dense_line", bucket=variables["REDRAW_MODEL_BUCKET"], set=version))
+    files = [Path(variables["REDRAW_WORK"]) / f"{day}.jsonl" for day in ("monday", "tuesday")]
+    for rows, file in enumerate(files, start=1):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps({"instances": [[0.5]] * rows}) + "\n")
+    conf = json.dumps({"model": "dense_line", "version": version, "files": [*map(os.fspath, files)]})
+
+    run = run_interpreter(
+        tmp_path / "answer.json", "run_dag", "example_compare_answers", "null", conf, **variables
+    )
+
+    assert {task["state"] for task in run["tasks"].values()} == {"success"}, run["log"][-4000:]
+    assert run["xcoms"]["sum_up.return_value"] == {"rows": 3, "changed": 0}
 
 
 def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why(
