@@ -49,6 +49,9 @@ from redraw_airflow.operators.training import (
     CheckpointOperator as CheckpointOperator,
 )
 from redraw_airflow.operators.training import (
+    CompareAnswersOperator as CompareAnswersOperator,
+)
+from redraw_airflow.operators.training import (
     ExportSavedModelOperator as ExportSavedModelOperator,
 )
 from redraw_airflow.operators.training import (

@@ -17,6 +17,7 @@ _logger = logging.getLogger(__name__)
 _INTEGRATION = "Redraw"
 _OPERATORS = (
     "approving",
+    "comparing",
     "publishing",
     "reexport_summary",
     "reexporting",

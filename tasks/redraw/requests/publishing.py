@@ -336,7 +336,7 @@ class CompareAnswersRequest(Request):
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to look at")
-    other: int = flag("the version that it is compared with")
+    other: int | None = flag("the version that it is compared with (default: the live one)", default=None)
     requests: tuple[str, ...] = flag(
         "file or gs:// URI of JSON lines or PredictionLog TFRecords; golden or held-out for examples; may be"
         " repeated (default: golden and held-out)",
