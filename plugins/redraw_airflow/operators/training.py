@@ -27,7 +27,7 @@ from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
     optional_choice,
-    setting,
+    place,
 )
 from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink, tensorboard_url
 from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
@@ -193,7 +193,7 @@ class CheckpointOperator(StageOperator):
         """As `CheckpointRequest`."""
         return {
             "from": self.training_run,
-            "catalogue": setting("catalogue", self.catalogue, CHECKPOINTS),
+            "catalogue": place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS),
             **self._choice(),
         }
 
