@@ -17,10 +17,12 @@ _logger = logging.getLogger(__name__)
 _INTEGRATION = "Redraw"
 _OPERATORS = (
     "approving",
+    "comparing",
     "publishing",
     "reexport_summary",
     "reexporting",
     "retention",
+    "tracking",
     "training",
     "validation",
 )
@@ -64,6 +66,7 @@ def _parts() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.hooks"]}],
         "connection-types": [_connection_type()],
+        "notifications": ["redraw_airflow.notifications.RedrawNotifier"],
         "extra-links": [f"redraw_airflow.operators.links.{name}" for name in _LINKS],
     }
 

@@ -19,10 +19,12 @@ from redraw.names import ModelName
 from redraw.records import Checkpoint, ExportedModel, TrainingRun
 from redraw.records.progress import TrainingProgress
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw_airflow.hooks import connection_place
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
 from redraw_airflow.operators.arguments import integer, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.comparing import CompareAnswersOperator
 from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
@@ -45,6 +47,7 @@ __all__ = [
     "ApproveReexportOperator",
     "ApproveReleaseOperator",
     "CheckpointOperator",
+    "CompareAnswersOperator",
     "ExportSavedModelOperator",
     "MarkVersionOperator",
     "PlanReexportOperator",
@@ -128,7 +131,9 @@ class TrainOperator(StageOperator):
             "out": folder.for_all_tries(),
             "max_steps": self.max_steps,
             "warm_start": self.warm_start,
-            "catalogue": self.catalogue or CHECKPOINTS.read(),
+            "catalogue": self.catalogue
+            or connection_place(self.gcp_conn_id, "catalogue")
+            or CHECKPOINTS.read(),
             "run": folder.run,
             "distribution": optional_choice(self.distribution),
             "best": self.metric if self.choose == "best" else None,
