@@ -72,6 +72,9 @@ from redraw_airflow.operators.training import (
 from redraw_airflow.operators.training import (
     ValidateSavedModelOperator as ValidateSavedModelOperator,
 )
+from redraw_airflow.sensors.rollouts import (
+    ConfirmRolloutOperator as ConfirmRolloutOperator,
+)
 from redraw_airflow.sensors.sensors import (
     CheckpointSensor as CheckpointSensor,
 )
@@ -86,6 +89,9 @@ from redraw_airflow.sensors.triggers import (
 )
 from redraw_airflow.sensors.triggers import (
     CheckpointArrived as CheckpointArrived,
+)
+from redraw_airflow.sensors.triggers import (
+    RolloutTrigger as RolloutTrigger,
 )
 from redraw_airflow.vertex.operator import (
     RegisterVertexModelOperator as RegisterVertexModelOperator,

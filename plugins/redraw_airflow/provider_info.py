@@ -49,6 +49,7 @@ def get_provider_info() -> dict[str, Any]:
 
 def _parts() -> dict[str, Any]:
     modules = [f"redraw_airflow.operators.{name}" for name in _OPERATORS]
+    modules.append("redraw_airflow.sensors.rollouts")
     vertex = {"integration-name": "Google Vertex AI", "python-modules": ["redraw_airflow.vertex.operator"]}
     return {
         "integrations": [

@@ -31,6 +31,7 @@ from redraw_airflow.operators.training import (
     TrainOperator,
     ValidateSavedModelOperator,
 )
+from redraw_airflow.sensors.rollouts import ConfirmRolloutOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, XComArg
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "approve",
     "checkpoint",
+    "confirm_rollout",
     "export",
     "mark",
     "prune",
@@ -69,6 +71,7 @@ approve = _function(ApproveReleaseOperator, "approve")
 push = _function(PushModelOperator, "push")
 set_live = _function(SetLiveOperator, "set_live")
 roll_back = _function(RollBackOperator, "roll_back")
+confirm_rollout = _function(ConfirmRolloutOperator, "confirm_rollout")
 mark = _function(MarkVersionOperator, "mark")
 prune = _function(PruneOperator, "prune")
 reexport = _function(ReexportOperator, "reexport")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,13 +12,12 @@ from redraw.names import ModelName
 from redraw.publish.bucket.layout import read_release, release_name
 from redraw.publish.live.pointer import read_pointer
 from redraw.records import Checkpoint, LivePointer, Record, Release
-from redraw.storage.credentials import using_credentials
 from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.operators.arguments import text
-from redraw_airflow.stages.credentials import connection_credentials, connection_project
+from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["LOOKS", "look", "moment"]
+__all__ = ["LOOKS", "look", "moment", "servers_are_ready"]
 
 _LONG_AGO = "1970-01-01T00:00:00Z"
 
@@ -40,11 +38,28 @@ def look(event: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         StorageError: The bucket or folder cannot be read.
         InvalidRecord: What lies there is no record.
     """
-    connection = arguments["gcp_conn_id"]
-    # A triggerer waits for many tasks, each with its own connection.
-    credentials = functools.partial(connection_credentials, connection)
-    with using_credentials(connection, credentials, functools.partial(connection_project, connection)):
+    with using_connection(arguments["gcp_conn_id"]):
         return [record.to_json() for record in LOOKS[event](arguments)]
+
+
+def servers_are_ready(model: str, version: int, servers: Sequence[str], gcp_conn_id: str) -> bool:
+    """Ask each address of model servers once, for at most some seconds.
+
+    Returns:
+        Whether there is nothing to wait for: all have the version, or one says that it cannot load it.
+
+    Raises:
+        InvalidRequest: A server is named in another form.
+    """
+    # What asks servers takes a second to import, and the DAG processor has no need of it.
+    from redraw.rollout.addresses import parse_servers
+    from redraw.rollout.watch import Plan, watch
+
+    plan = Plan(servers=parse_servers(servers), model=model, version=version)
+    with using_connection(gcp_conn_id):
+        seen = watch(plan)
+    failed = any(one.state == "load_failed" for one in seen)
+    return failed or all(one.loaded_seconds is not None for one in seen)
 
 
 def _new_checkpoints(arguments: Mapping[str, Any]) -> Sequence[Checkpoint]:

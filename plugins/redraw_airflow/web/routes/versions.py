@@ -13,8 +13,9 @@ from redraw.definition.registry import find_model
 from redraw.errors import InvalidDefinition, InvalidRecord, UnknownModel, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
+from redraw.publish.rollouts import read_rollout
 from redraw.publish.version_rows import ordered_metrics, row_of
-from redraw.records import Check, LivePointer, Release
+from redraw.records import Check, LivePointer, Release, Rollout
 from redraw.records.attachments import read_latency
 from redraw.records.files import ListedFile
 from redraw.records.measured import METRICS_NAME, read_measured
@@ -109,7 +110,7 @@ def show_version(
     against: int | None = None,
 ) -> Response:
     """A version's page: each object that it shows is read once, all at the same time."""
-    (pointer, problem), files, graphs, ledger, latency, measured = _read_parts(browser, release)
+    (pointer, problem), files, graphs, ledger, latency, measured, rollout = _read_parts(browser, release)
     choice = offer_versions(browser, pointer, release, against)
     other, unreadable = _other(browser, release, choice.other)
     return show_page(
@@ -125,6 +126,7 @@ def show_version(
         query=LedgerQuery(),
         latency=latency,
         measured=measured,
+        rollout=rollout,
         metrics=_metrics(release, other),
         compared=None if other is None else other.version,
         signatures=Kept(
@@ -203,8 +205,16 @@ def _files(browser: Browser, release: Release) -> Kept[Sequence[tuple[ListedFile
     )
 
 
+def _rollout(browser: Browser, release: Release) -> Kept[Rollout]:
+    """What the model servers showed when they were last asked."""
+    try:
+        return Kept(content=read_rollout(browser.storage, release.model, release.version))
+    except InvalidRecord as err:
+        return Kept(problem=str(err))
+
+
 def _read_parts(browser: Browser, release: Release) -> list[Any]:
-    """The pointer, and what is kept of a version: the files, the graphs, the ledger and the latency."""
+    """The pointer, and what is kept of a version: files, graphs, ledger, latency, metrics and rollout."""
     parts: Sequence[Callable[[], Any]] = (
         lambda: browser.pointer(release.model),
         lambda: _files(browser, release),
@@ -212,6 +222,7 @@ def _read_parts(browser: Browser, release: Release) -> list[Any]:
         lambda: _ledger(browser, release, LedgerQuery()),
         lambda: read_kept(browser, release, "latency.json", read_latency),
         lambda: read_kept(browser, release, METRICS_NAME, read_measured),
+        lambda: _rollout(browser, release),
         # Kept for a moment, for those who ask next.
         lambda: browser.numbers(release.model),
     )
