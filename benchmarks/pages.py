@@ -1,86 +1,202 @@
-"""Measure how soon the pages of a model with 1,000 versions answer, versus Airflow's own API."""
+"""Measure how soon the pages answer that are 20 ms away from the bucket, versus reading ten objects in turn.
+
+There are 1,000 models, one of them with 1,000 versions. In each turn the server is new, so that each page is
+asked for twice: when nothing of the bucket was read yet, and again when what was listed has to be looked
+after once more.
+"""
 
 from __future__ import annotations
 
-import itertools
 import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import httpx
 
-from benchmarks.harness import BenchmarkFailed, Comparison, Run, take_turns
-from benchmarks.workshop import MODEL, Workshop
+from benchmarks.harness import BenchmarkFailed, Comparison, Run, Series, take_turns
+from benchmarks.workshop import ROOT, Workshop
+from redraw.publish.bucket.layout import (
+    Claim,
+    claim_name,
+    encode_record,
+    live_name,
+    numbered_live_name,
+    release_name,
+)
 from redraw.records import Check
-from redraw.storage.opening import open_storage
+from redraw.storage.opening import in_parallel, open_storage
 from redraw_airflow.urls import MOUNT
+from tests.paths import IMPORT_PATH
 from tests.redraw_airflow.web.page_server import run_pages
-from tests.redraw_airflow.web.publications import pointer_record, publish, release_record, report_record
+from tests.redraw_airflow.web.publications import (
+    pointer_record,
+    publish,
+    release_record,
+    report_record,
+    version_of,
+)
 
 __all__ = ["measure_pages"]
 
-_VERSIONS = 1000
-# After so many seconds a listing is asked for again: the pages then cost what they cost a new visitor.
+_MODELS, _VERSIONS = 1000, 1000
+_AWAY_MILLISECONDS = 20
+_READS = 10
+# Of the model with many versions; the list of models does not show it on its first page.
+_MODEL = f"model_{_MODELS - 1:04d}"
+# After so many seconds a listing is asked for again.
 _LISTING_OLD = 2.1
+# In seconds, to the first byte: of what was read before, and of what nobody has read yet.
+_WARM_LIMIT, _COLD_LIMIT = 0.3, 1.5
 # As many as a validation of the model that ships has, with evidence as long as theirs.
 _CHECKS = 29
 _EVIDENCE = "what was looked at, and what was found there, in a sentence or two of usual length. " * 2
+_TOKEN = "for-benchmarks-only"  # noqa: S105 - of a server on loopback
+_PAGE = f"{MOUNT}/models/{_MODEL}"
+_VERSION = f"{_PAGE}/{version_of(_VERSIONS // 2)}"
+_PATHS = {
+    "the list of models": f"{MOUNT}/models",
+    "a model": _PAGE,
+    "a version": _VERSION,
+    "two versions": f"{_VERSION}/beside/{version_of(_VERSIONS // 2 - 1)}",
+}
 
 
 def measure_pages(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Ask for the list of models, for versions that nobody has looked at, and for the same again."""
-    workshop.start_storage()
-    _publish_versions(workshop)
-    home = workshop.folder / "pages"
-    home.mkdir()
-    variables = {
-        name: workshop.environment[name]
-        for name in ("STORAGE_EMULATOR_HOST", "REDRAW_MODEL_BUCKET", "REDRAW_CHECKPOINTS")
-    }
-    with run_pages(home, variables) as pages, pages.client("viewer") as viewer:
-        unread = itertools.count(2)
-        page = f"{MOUNT}/models/{MODEL}"
-        series = take_turns(
-            {
-                "Airflow's /api/v2/dags, without any": _ask(viewer, itertools.repeat("/api/v2/dags")),
-                "the list of models": _ask(viewer, itertools.repeat(f"{MOUNT}/models")),
-                "a page of versions that nobody has read": _ask(
-                    viewer, (f"{page}?page={number}" for number in unread), _LISTING_OLD
-                ),
-                "the first page of versions again": _ask(viewer, itertools.repeat(page), _LISTING_OLD),
-                "charts of 300 versions again": _ask(viewer, itertools.repeat(f"{page}/charts")),
-            },
-            workshop.turns,
-        )
-    return (Comparison(title=f"Pages of a model with {_VERSIONS:,} versions", series=series),)
+    """Ask a new server for each page, and for each again."""
+    folder = workshop.folder / "pages"
+    folder.mkdir()
+    with _storage(folder, 0):
+        workshop.say(f"Publishing {_MODELS:,} models, and {_VERSIONS:,} versions of one.")
+        _publish()
+    _write_definitions(folder / "definitions" / "many_models")
+    (folder / "airflow").mkdir()
+    with _storage(folder, _AWAY_MILLISECONDS), ExitStack() as stack:
+        servers = _Servers(folder, stack)
+        ways: dict[str, Callable[[], Run]] = {f"{_READS} objects in turn": servers.renewed}
+        for again in ("", ", again"):
+            for name, path in _PATHS.items():
+                ways[f"{name}{again}"] = servers.asking(path, _LISTING_OLD if again else 0.0)
+        series = take_turns(ways, workshop.turns)
+    title = f"Pages of {_MODELS:,} models and of {_VERSIONS:,} versions, {_AWAY_MILLISECONDS} ms away"
+    return (Comparison(title=title, series=series, notes=dict(map(_note, series[1:]))),)
 
 
-def _publish_versions(workshop: Workshop) -> None:
+def _note(series: Series) -> tuple[str, str]:
+    limit = _WARM_LIMIT if series.way.endswith(", again") else _COLD_LIMIT
+    verdict = "within" if series.seconds <= limit else "ABOVE"
+    return series.way, f"{series.seconds:.2f} s, {verdict} {limit} s"
+
+
+@dataclass
+class _Servers:
+    """One server of the pages after the other.
+
+    Attributes:
+        folder: What they share.
+        stack: Ends the one that runs.
+        viewer: A browser of it.
+    """
+
+    folder: Path
+    stack: ExitStack
+    viewer: httpx.Client = field(init=False)
+
+    def renewed(self) -> Run:
+        """Start a new one; then read a few objects of the bucket without it."""
+        self.stack.close()
+        variables = {
+            "STORAGE_EMULATOR_HOST": os.environ["STORAGE_EMULATOR_HOST"],
+            "REDRAW_STORAGE_TOKEN": _TOKEN,
+            "REDRAW_MODEL_BUCKET": "gs://models",
+            "REDRAW_CHECKPOINTS": "gs://checkpoints",
+            "REDRAW_MODELS": "many_models",
+            "PYTHONPATH": os.pathsep.join([os.fspath(self.folder / "definitions"), IMPORT_PATH]),
+        }
+        pages = self.stack.enter_context(run_pages(self.folder / "airflow", variables))
+        self.viewer = self.stack.enter_context(pages.client("viewer"))
+        # The definitions are read and the code is imported: what is left are the objects of the bucket.
+        self.viewer.get(f"{MOUNT}/models/unheard_of")
+        storage, started = open_storage("gs://models"), time.perf_counter()
+        for day in range(_READS):
+            storage.read(release_name(_MODEL, version_of(day)))
+        return Run(seconds=time.perf_counter() - started)
+
+    def asking(self, path: str, rest: float) -> Callable[[], Run]:
+        """Ask for a path, after a rest in seconds that is not counted."""
+
+        def run() -> Run:
+            time.sleep(rest)
+            started = time.perf_counter()
+            answer = self.viewer.get(path)
+            seconds = time.perf_counter() - started
+            if answer.status_code != 200:
+                raise BenchmarkFailed(f"{path}: expected 200, got {answer.status_code}: {answer.text[:200]}")
+            return Run(seconds=seconds)
+
+        return run
+
+
+@contextmanager
+def _storage(folder: Path, milliseconds: int) -> Iterator[None]:
+    """The storage server, so far away, where this process finds it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    arguments = [str(port), os.fspath(folder / "storage"), _TOKEN, str(milliseconds), "models", "checkpoints"]
+    os.environ |= {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}", "REDRAW_STORAGE_TOKEN": _TOKEN}
+    server = subprocess.Popen([sys.executable, "-m", "benchmarks.far_storage", *arguments], cwd=ROOT)
+    try:
+        open_storage("gs://models").read("there/is/none")
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _publish() -> None:
     checks = [
         Check(
             name=f"check-{number}", status="passed", looked_at=_EVIDENCE, expected=_EVIDENCE, found=_EVIDENCE
         )
         for number in range(_CHECKS)
     ]
-    report = report_record(MODEL, *checks)
-    releases = (replace(release_record(MODEL, day), report=report) for day in range(_VERSIONS))
-    # Where this process, too, finds the storage server.
-    os.environ["STORAGE_EMULATOR_HOST"] = workshop.settings.gcs_url
-    publish(open_storage(workshop.settings.model_bucket), releases, pointer_record(MODEL, _VERSIONS - 1))
+    storage = open_storage("gs://models")
+
+    def publish_version(model: str, day: int) -> None:
+        release = replace(release_record(model, day), report=report_record(model, *checks))
+        claim = Claim(
+            model=release.model,
+            version=release.version,
+            digest=release.digest,
+            checkpoint_digest=release.checkpoint.digest,
+            manifest=(),
+        )
+        storage.create(claim_name(model, release.version), encode_record(claim))
+        publish(storage, [release])
+
+    def publish_model(number: int) -> None:
+        model = f"model_{number:04d}"
+        last = _VERSIONS - 1 if model == _MODEL else 1
+        if last == 1:
+            for day in range(last + 1):
+                publish_version(model, day)
+        pointer = encode_record(replace(pointer_record(model, last), number=1))
+        storage.create(numbered_live_name(model, 1), pointer)
+        storage.create(live_name(model), pointer)
+
+    in_parallel(lambda day: publish_version(_MODEL, day), range(_VERSIONS))
+    in_parallel(publish_model, range(_MODELS))
 
 
-def _ask(viewer: httpx.Client, paths: Iterator[str], rest: float = 0.0) -> Callable[[], Run]:
-    """Ask for the next path, after a rest in seconds that is not counted."""
-
-    def run() -> Run:
-        path = next(paths)
-        time.sleep(rest)
-        started = time.perf_counter()
-        answer = viewer.get(path)
-        seconds = time.perf_counter() - started
-        if answer.status_code != 200:
-            raise BenchmarkFailed(f"{path}: expected 200, got {answer.status_code}: {answer.text[:200]}")
-        return Run(seconds=seconds)
-
-    return run
+def _write_definitions(package: Path) -> None:
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    definition = (ROOT / "tasks" / "redraw" / "models" / "mnist.py").read_text()
+    for number in range(_MODELS):
+        # Each its own text: the same one is parsed once.
+        (package / f"model_{number:04d}.py").write_text(f"{definition}\n# {number}\n")

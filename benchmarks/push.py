@@ -46,6 +46,7 @@ def measure_push(workshop: Workshop) -> tuple[Comparison, ...]:
         _compare(workshop, files, _CURLS_OF_FILES, f"{_FILES} files of {_FILE_BYTES} bytes"),
         _compare_with_latency(workshop, files),
         _push_again(workshop, shards),
+        _compare_passports(workshop, shards),
     )
 
 
@@ -115,6 +116,31 @@ def _push_again(workshop: Workshop, folder: Path) -> Comparison:
     notes = {"bytes read, of files and answers": f"{read / 1e6:.2f} MB"}
     _remove(workshop, place)
     return Comparison(title="Push of the shards where they are published already", series=series, notes=notes)
+
+
+def _compare_passports(workshop: Workshop, folder: Path) -> Comparison:
+    """The shards with a passport and without: what it costs a version, and how much more it reads."""
+    figures: dict[str, list[dict[str, float]]] = {"true": [], "false": []}
+
+    def push(passport: str) -> Run:
+        place = f"{workshop.settings.model_bucket}/{next(_place_numbers)}"
+        found = _figures(workshop, "redraw", folder, place, {"REDRAW_PASSPORT": passport})
+        figures[passport].append(found)
+        _remove(workshop, place)
+        return Run(seconds=found["seconds"], peak_bytes=int(found["peak_bytes"]))
+
+    ways = {"with a passport": partial(push, "true"), "without": partial(push, "false")}
+    series = take_turns(ways, workshop.turns)
+
+    def more(figure: str) -> float:
+        pairs = zip(figures["true"], figures["false"], strict=True)
+        return median(one[figure] - other[figure] for one, other in pairs)
+
+    notes = {
+        "a passport takes": f"{more('seconds'):.2f} s (at most 0.5 asked for)",
+        "and reads": f"{more('read_bytes') / 1e6:.2f} MB",
+    }
+    return Comparison(title="Push of the shards with a passport and without", series=series, notes=notes)
 
 
 def _work(

@@ -21,6 +21,7 @@ from redraw.settings import (
     CACHE,
     MODELS,
     NAMES,
+    PASSPORT,
     RECOMMENDER_PARTS,
     RECOMMENDER_ROWS,
     SCRATCH,
@@ -29,6 +30,7 @@ from redraw.settings import (
     STORAGE_TIMEOUT,
     STORAGE_TOKEN,
     TEXT,
+    TRUTH,
     USER_PROJECT,
     VERIFY_KEY,
     WEBHOOKS,
@@ -94,12 +96,6 @@ use_configuration(airflow_option)
 use_definition_folders(bundle_folders)
 
 
-def _parse_truth(text: str) -> bool:
-    if text.lower() not in {"1", "t", "true", "yes", "on", "0", "f", "false", "no", "off"}:
-        raise ValueError(text)
-    return text.lower() in {"1", "t", "true", "yes", "on"}
-
-
 def _parse_bucket(text: str) -> str:
     if not re.fullmatch(r"gs://[a-z0-9]\S*", text):
         raise ValueError(text)
@@ -129,7 +125,6 @@ def _parse_places(text: str) -> tuple[str, ...]:
 
 
 _PLACES = Kind(expected="absolute paths and gs:// URIs with a comma between them, or *", parse=_parse_places)
-_TRUTH = Kind(expected="1 or 0", parse=_parse_truth, option="boolean")
 _BUCKET = Kind(expected="gs://BUCKET or gs://BUCKET/PREFIX", parse=_parse_bucket)
 _LAUNCHER = Kind(expected="process or kubernetes", parse=_parse_launcher)
 _DAG_ID = Kind(expected="the id of a DAG", parse=_parse_dag_id)
@@ -231,7 +226,7 @@ WEB_CONNECTION: Setting[str] = Setting(
 )
 TRY_IT: Setting[bool] = Setting(
     name="try_it",
-    kind=_TRUTH,
+    kind=TRUTH,
     default=False,
     description="of the API server: `1` lets those who may trigger a run ask a published version",
     unset="off, but in `make run`",
@@ -330,6 +325,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     LAUNCHER,
     PYTHON,
     VERIFY_KEY,
+    PASSPORT,
     WEB_CONNECTION,
     TRY_IT,
     CACHE,

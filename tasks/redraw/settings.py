@@ -25,6 +25,7 @@ __all__ = [
     "ENGINE_SETTINGS",
     "MODELS",
     "NAMES",
+    "PASSPORT",
     "PATH",
     "RECOMMENDER_PARTS",
     "RECOMMENDER_ROWS",
@@ -34,6 +35,7 @@ __all__ = [
     "STORAGE_TIMEOUT",
     "STORAGE_TOKEN",
     "TEXT",
+    "TRUTH",
     "USER_PROJECT",
     "VERIFY_KEY",
     "WEBHOOKS",
@@ -224,7 +226,14 @@ def _parse_names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _parse_truth(text: str) -> bool:
+    if text.lower() not in {"1", "t", "true", "yes", "on", "0", "f", "false", "no", "off"}:
+        raise ValueError(text)
+    return text.lower() in {"1", "t", "true", "yes", "on"}
+
+
 TEXT = Kind(expected="text", parse=str)
+TRUTH = Kind(expected="1 or 0", parse=_parse_truth, option="boolean")
 PATH = Kind(expected="a path", parse=Path)
 NAMES = Kind(expected="names with a comma between them", parse=_parse_names)
 # Which of them are no packages is said of each: the others stay usable.
@@ -261,9 +270,17 @@ VERIFY_KEY: Setting[str | None] = Setting(
     name="verify_key",
     kind=TEXT,
     default=None,
-    description="file of the public key that has to confirm what becomes live",
+    description="public key, certificates or Sigstore identity that has to confirm what becomes live",
     unset="none; signatures are not asked for",
     example="/etc/redraw/public.pem",
+)
+PASSPORT: Setting[bool] = Setting(
+    name="passport",
+    kind=TRUTH,
+    default=True,
+    description="whether each version gets a passport: card, attestations, bill of materials, deployments",
+    unset="it gets one",
+    example="false",
 )
 CACHE: Setting[Path | None] = Setting(
     name="cache",
@@ -336,6 +353,7 @@ ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     SCRATCH,
     SCRATCH_BYTES,
     VERIFY_KEY,
+    PASSPORT,
     CACHE,
     SERVERS,
     STORAGE_TIMEOUT,

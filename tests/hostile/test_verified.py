@@ -268,7 +268,7 @@ def test_verify_signed_version_copied_to_another_bucket_is_refused(
 ) -> None:
     source, target = new_bucket(), new_bucket()
     release, copied = publish(exports[0], source, keys[0]), publish(exports[0], target)
-    storage, signature = open_storage(target), f"digits/releases/{release.version}.sig.json"
+    storage, signature = open_storage(target), f"digits/{release.version}/model.sig"
     storage.create(signature, open_storage(source).read(signature) or b"")
     rewrite(target, copied, encode_record(replace(copied, signature=release.signature)))
     with pytest.raises(VerificationFailed, match="signature: .*expected a signature of this content"):

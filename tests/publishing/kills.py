@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from redraw.publish.passport.passport import PASSPORT_FILES
 from redraw.storage.opening import open_storage
 from tests.publishing.faults import Fault, Kill, Moment
 from tests.publishing.processes import Command, Ended, Starter
@@ -19,6 +22,8 @@ __all__ = ["Killer", "contents"]
 _OTHER_EACH_TIME = re.compile(
     rb'(?<=_at": ")[^"]*Z(?=")|(?<="generations": )\{[^}]*\}|(?<="generation": )[0-9]+'
 )
+_PASSPORT = re.compile(rf"/reports/.*-({'|'.join(map(re.escape, PASSPORT_FILES))})$")
+_RECORD = re.compile(r"/releases/[0-9]+\.json$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +79,26 @@ class Killer:
 def contents(place: str) -> dict[str, bytes]:
     """Every object below a gs:// URI with its bytes, but for what has to differ between two places."""
     storage = open_storage(place)
-    read = {item.name: storage.read(item.name) or b"" for item in storage.list()}
+    read = _without_passports({item.name: storage.read(item.name) or b"" for item in storage.list()})
     return {
         name: _OTHER_EACH_TIME.sub(b"", content.replace(place.encode(), b"PLACE"))
         for name, content in read.items()
     }
+
+
+def _without_passports(read: dict[str, bytes]) -> dict[str, bytes]:
+    """The same with passports, which say when and where they were made, as names without content.
+
+    Each is what its record lists; one that a push left that was killed before the record is passed over.
+    """
+    kept = {name: content for name, content in read.items() if not _PASSPORT.search(name)}
+    for name in [name for name in kept if _RECORD.search(name)]:
+        record = json.loads(kept[name])
+        for key in PASSPORT_FILES:
+            if file := record["attachments"].get(key):
+                content = read.get(file["name"])
+                there = content is not None and hashlib.sha256(content).hexdigest() == file["sha256"]
+                assert there == (record["pruned"] is None), file["name"]
+                record["attachments"][key] = {}
+        kept[name] = json.dumps(record, indent=2, sort_keys=True).encode()
+    return kept

@@ -39,14 +39,16 @@ class PushModelOperator(StageOperator):
         bucket: `gs://` URI of the model bucket.
         make_live: Whether to make the version live, unless a newer-trained one is, or validation found its
             answers worse than the live version's beyond chance.
-        signing_key: File of the private key to sign the version with, on the worker.
+        signing_key: What to sign the version with, on the worker: a private key's file, its `pkcs11:` URI,
+            or `sigstore`.
+        signing_certificate: File of the key's certificate, then those that issued it.
         approval: What an `ApproveReleaseOperator` returned: who approved, for the release record.
         kwargs: As `StageOperator`.
     """
 
     template_fields = (
         *StageOperator.template_fields,
-        *("saved_model", "report", "bucket", "make_live", "signing_key", "approval"),
+        *("saved_model", "report", "bucket", "make_live", "signing_key", "signing_certificate", "approval"),
     )
     places = {
         **StageOperator.places,
@@ -57,7 +59,7 @@ class PushModelOperator(StageOperator):
     kinds = {
         **StageOperator.kinds,
         **dict.fromkeys(("saved_model", "report"), required(record)),
-        **dict.fromkeys(("bucket", "signing_key"), text),
+        **dict.fromkeys(("bucket", "signing_key", "signing_certificate"), text),
         "make_live": truth,
         "approval": mapping,
     }
@@ -73,6 +75,7 @@ class PushModelOperator(StageOperator):
         bucket: str | None = None,
         make_live: bool | str = False,
         signing_key: str | None = None,
+        signing_certificate: str | None = None,
         approval: AnyRecord | None = None,
         **kwargs: Any,
     ) -> None:
@@ -82,6 +85,7 @@ class PushModelOperator(StageOperator):
         self.bucket = bucket
         self.make_live = make_live
         self.signing_key = signing_key
+        self.signing_certificate = signing_certificate
         self.approval: Any = approval
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
@@ -92,6 +96,7 @@ class PushModelOperator(StageOperator):
             "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
             "make_live": self.make_live,
             "signing_key": self.signing_key,
+            "signing_certificate": self.signing_certificate,
             "approved_by": (self.approval or {}).get("approved_by"),
         }
 

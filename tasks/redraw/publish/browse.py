@@ -2,82 +2,50 @@
 
 A release record never changes but to say that its version was pruned or restored, and then its
 generation does: a record that was read is kept by name and generation, so that showing a page again
-costs a listing.
+costs a listing. A listing that takes long is read while an older one is shown, unless the live pointer has
+changed since then, as it does with whatever people do to a version.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cachetools import LRUCache, TTLCache, cachedmethod
 
-from redraw.definition.registry import FoundModel, list_models
-from redraw.errors import InvalidRecord, ObjectConflict, StorageUnavailable, VersionNotFound
+from redraw.definition.registry import list_models
+from redraw.errors import InvalidRecord, VersionNotFound
 from redraw.names import ModelName
+from redraw.publish.attachment_parts import read_parts
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, is_version, read_claim, read_release
-from redraw.publish.live.set_live import read_pointer
+from redraw.publish.live.pointer import read_pointer
+from redraw.publish.model_rows import ModelRow, undescribed_row
+from redraw.publish.refreshed import FRESH, Refreshed
 from redraw.publish.version_rows import VersionRow, row_of
 from redraw.records import LivePointer, Release
-from redraw.storage.opening import Absent, Changed, Storage, StoredObject, in_parallel
+from redraw.storage.opening import Storage, StoredObject, in_parallel
 
-__all__ = ["Browser", "ModelRow", "UnreadableVersion", "VersionPage", "VersionRow", "undescribed_row"]
+__all__ = ["Browser", "UnreadableVersion", "VersionPage", "VersionRow"]
 
-# How old a listing may be, in seconds: long enough for the requests of one page.
-_LISTING_SECONDS = 2.0
-_KEPT_LISTINGS = 1_000
+# How old, in seconds, a listing may be that is shown while a newer one is read.
+_KEPT_SECONDS = 60.0
+_KEPT_LISTINGS = 5_000
+# So long a list of models shows how many versions there are, unless the live pointer has changed since then.
+_COUNTED_SECONDS = 30.0
+# How old the facts may be by which all models are sorted; those of the models shown are read again.
+_MODELS_KEPT_SECONDS = 600.0
+# In seconds: what a list of models waits for more than the newest version of each.
+_TREND_SECONDS = 0.3
+_STREAMS = 32
 _KEPT_ROWS = 100_000
-_PART = 4 << 20
+# Whole records are larger than their rows: those of a page or two.
+_KEPT_RELEASES = 64
 # How many versions of each model the list of models knows.
 _RECENT = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelRow:
-    """A model in the list of models.
-
-    Attributes:
-        name: The definition's.
-        summary: The first line of its docstring.
-        problem: Why its definition cannot be used; empty where it can.
-        live: The live version; None before the first.
-        live_problem: Why the live pointer cannot be read; empty if it can.
-        versions: How many were published, the pruned ones included.
-        recent: The last of them, the newest weights first.
-        owner: As `FoundModel`, and so are the others.
-    """
-
-    name: ModelName
-    summary: str
-    problem: str
-    live: int | None
-    live_problem: str
-    versions: int
-    recent: tuple[VersionRow, ...]
-    owner: str = ""
-    schedule: str = ""
-    metrics: tuple[str, ...] = ()
-
-
-def undescribed_row(model: FoundModel) -> ModelRow:
-    """A model as its definition alone describes it, where the bucket cannot be read."""
-    name = ModelName(model.name)
-    return ModelRow(
-        name=name,
-        summary=model.summary,
-        problem=model.problem,
-        live=None,
-        live_problem="",
-        versions=0,
-        recent=(),
-        owner=model.owner,
-        schedule=model.schedule,
-        metrics=model.metrics,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +65,10 @@ class VersionPage:
     unreadable: tuple[UnreadableVersion, ...] = ()
 
 
+def _key_of(_browser: Browser, _model: ModelName, item: StoredObject) -> tuple[str, int]:
+    return item.name, item.generation
+
+
 class Browser:
     """Reads a model bucket for pages; threads may share it.
 
@@ -108,17 +80,64 @@ class Browser:
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.monotonic) -> None:
         self.storage = storage
         self._lock = threading.Lock()
-        self._listings = TTLCache[Any, tuple[StoredObject, ...]](_KEPT_LISTINGS, _LISTING_SECONDS, clock)
+        self._listings = Refreshed[tuple[StoredObject, ...]](
+            clock, most=_KEPT_LISTINGS, kept=_KEPT_SECONDS, streams=_STREAMS
+        )
+        self._all = Refreshed[Any](clock, most=2, kept=_MODELS_KEPT_SECONDS, streams=2)
+        self._pointers = TTLCache[Any, LivePointer](_KEPT_LISTINGS, _KEPT_SECONDS, clock)
+        self._later = ThreadPoolExecutor(_STREAMS // 2)
         self._rows = LRUCache[Any, VersionRow | UnreadableVersion | None](_KEPT_ROWS)
+        self._releases = LRUCache[Any, Release | None](_KEPT_RELEASES)
 
     def models(self) -> tuple[ModelRow, ...]:
         """Every model that has a definition, by name; first those that have a version.
 
+        With many models these facts may be some minutes old.
+
         Raises:
             StorageError: The bucket is missing, forbidden or does not answer.
         """
-        rows = in_parallel(self._model_row, list_models())
-        return tuple(sorted(rows, key=lambda row: (not row.versions, row.name)))
+        rows: tuple[ModelRow, ...] = self._all.get("models", self._read_models)
+        return rows
+
+    def published(self) -> frozenset[str]:
+        """The models of which something is in the bucket; raises as `models`."""
+        found: frozenset[str] = self._all.get(
+            "folders", lambda: frozenset(self.storage.folders()), _COUNTED_SECONDS
+        )
+        return found
+
+    def rows(self, models: Sequence[ModelRow], patience: float | None = _TREND_SECONDS) -> list[ModelRow]:
+        """What is published of some models, as it is now; raises as `models`.
+
+        Args:
+            models: What is known of them already, if only from their definitions.
+            patience: How long to wait for what is known of more than the newest version of each, in
+                seconds; None for as long as it takes. What is left out is there the next time.
+        """
+        names = [model.name for model in models]
+        pointers = in_parallel(self.pointer, names, _STREAMS)
+        listings = in_parallel(lambda name: self._listed(name, _COUNTED_SECONDS), names, _STREAMS)
+        listed = [
+            (name, item) for name, items in zip(names, listings, strict=True) for item in items[:_RECENT]
+        ]
+        newest = [(name, items[0]) for name, items in zip(names, listings, strict=True) if items]
+        in_parallel(lambda pair: self._row(*pair), newest, _STREAMS)
+        reading = {pair: self._later.submit(self._row, *pair) for pair in listed}
+        wait(reading.values(), timeout=patience)
+        read = {pair[1].name: future.result() for pair, future in reading.items() if future.done()}
+        return [
+            replace(
+                model,
+                live=pointer.version,
+                live_problem=problem,
+                versions=len(items),
+                recent=tuple(
+                    row for item in items[:_RECENT] if isinstance(row := read.get(item.name), VersionRow)
+                ),
+            )
+            for model, (pointer, problem), items in zip(models, pointers, listings, strict=True)
+        ]
 
     def pointer(self, model: ModelName) -> tuple[LivePointer, str]:
         """The live pointer of a model; its version is None before the first.
@@ -127,10 +146,17 @@ class Browser:
             The pointer; and why it cannot be read, if it is damaged or a newer version of Redraw wrote it:
             the pointer that is returned then points nowhere.
         """
+        with self._lock:
+            known = self._pointers.get(model)
         try:
-            return read_pointer(self.storage, model), ""
+            pointer = read_pointer(self.storage, model, known)
         except InvalidRecord as err:
             return LivePointer(model=model, version=None, previous=None), str(err)
+        if known is None or known.number != pointer.number:
+            self._listings.forget(model)
+            with self._lock:
+                self._pointers[model] = pointer
+        return pointer, ""
 
     def versions(self, model: ModelName, offset: int = 0, limit: int | None = None) -> VersionPage:
         """Some of a model's versions, the newest weights first.
@@ -162,6 +188,12 @@ class Browser:
             )
         return release
 
+    def listed_release(self, model: ModelName, version: int) -> Release:
+        """The same as a listing of the last minute shows it: a page reads none again that it lists."""
+        item = next((item for item in self._listed(model) if _version_of(item) == version), None)
+        release = None if item is None else self._release(model, item)
+        return self.release(model, version) if release is None else release
+
     def claim(self, model: ModelName, version: int) -> Claim:
         """A version's claim, with its manifest; raises as `release`."""
         claim = read_claim(self.storage, model, version)
@@ -192,43 +224,7 @@ class Browser:
         self, release: Release, name: str, most: int = ATTACHMENT_BYTES
     ) -> Iterator[bytes] | None:
         """The same a part at a time: all of it is checked before the first part, and only a part is held."""
-        listed = release.attachments.get(name)
-        if listed is None:
-            return None
-        if listed.size > most:
-            raise ObjectConflict(
-                f"{self.storage.uri}/{listed.name}: expected at most {most} bytes to show,"
-                f" got {listed.size}. Copy it from the bucket to look at it."
-            )
-        stored = self.storage.stat(listed.name)
-        if stored is None:
-            return None
-        # A larger one is not read beyond what the record allows; one of a single part is read once.
-        checked, digest = list[bytes](), hashlib.sha256()
-        for part in self._parts(stored, listed.size + 1):
-            digest.update(part)
-            checked = [part]
-        if (found := digest.hexdigest()) != listed.sha256:
-            raise ObjectConflict(
-                f"{self.storage.uri}/{listed.name}: expected {listed.size} bytes with SHA-256"
-                f" {listed.sha256}, as published, got {found}. Find out who wrote it; do not trust it."
-            )
-        return iter(checked) if listed.size < _PART else self._parts(stored, listed.size)
-
-    def _parts(self, stored: StoredObject, size: int) -> Iterator[bytes]:
-        """The first bytes of the very object that was described."""
-        for offset in range(0, size, _PART):
-            wanted = min(_PART, size - offset)
-            try:
-                part = self.storage.read_range(stored.name, offset, wanted, stored.generation)
-            except (Absent, Changed) as err:
-                raise StorageUnavailable(
-                    f"{self.storage.uri}/{stored.name}: expected it to stay while it was read, got a change."
-                    " Find out who writes there, and try again."
-                ) from err
-            yield part
-            if len(part) < wanted:
-                return
+        return read_parts(self.storage, release, name, most)
 
     def sample(self, model: ModelName, limit: int) -> VersionPage:
         """At most `limit` of a model's versions, evenly spread from the newest weights to the oldest."""
@@ -238,17 +234,9 @@ class Browser:
         wanted = listed if len(listed) <= limit else tuple(listed[place] for place in places)
         return self._page(model, wanted, len(listed))
 
-    def _model_row(self, model: FoundModel) -> ModelRow:
-        name = ModelName(model.name)
-        versions = self.versions(name, limit=_RECENT)
-        pointer, problem = self.pointer(name)
-        return replace(
-            undescribed_row(model),
-            live=pointer.version,
-            live_problem=problem,
-            versions=versions.total,
-            recent=versions.rows,
-        )
+    def _read_models(self) -> tuple[ModelRow, ...]:
+        rows = self.rows([*map(undescribed_row, list_models())], None)
+        return tuple(sorted(rows, key=lambda row: (not row.versions, row.name)))
 
     def _page(self, model: ModelName, wanted: Sequence[StoredObject], total: int) -> VersionPage:
         rows = in_parallel(lambda item: self._row(model, item), wanted)
@@ -258,9 +246,11 @@ class Browser:
             unreadable=tuple(row for row in rows if isinstance(row, UnreadableVersion)),
         )
 
-    @cachedmethod(lambda self: self._listings, lock=lambda self: self._lock)
-    def _listed(self, model: ModelName) -> tuple[StoredObject, ...]:
+    def _listed(self, model: ModelName, fresh: float = FRESH) -> tuple[StoredObject, ...]:
         """The release records, the newest weights first, as a listing that is not old shows them."""
+        return self._listings.get(model, lambda: self._list(model), fresh)
+
+    def _list(self, model: ModelName) -> tuple[StoredObject, ...]:
         start = f"{model}/releases/"
         records = [
             item
@@ -269,17 +259,17 @@ class Browser:
         ]
         return tuple(sorted(records, key=_version_of, reverse=True))
 
-    @cachedmethod(
-        lambda self: self._rows,
-        key=lambda self, model, item: (item.name, item.generation),
-        lock=lambda self: self._lock,
-    )
+    @cachedmethod(lambda self: self._rows, key=_key_of, lock=lambda self: self._lock)
     def _row(self, model: ModelName, item: StoredObject) -> VersionRow | UnreadableVersion | None:
         try:
-            release = read_release(self.storage, model, _version_of(item))
+            release = self._release(model, item)
         except InvalidRecord as err:
             return UnreadableVersion(version=_version_of(item), problem=str(err))
         return None if release is None else row_of(release)
+
+    @cachedmethod(lambda self: self._releases, key=_key_of, lock=lambda self: self._lock)
+    def _release(self, model: ModelName, item: StoredObject) -> Release | None:
+        return read_release(self.storage, model, _version_of(item))
 
 
 def _version_of(item: StoredObject) -> int:

@@ -1,7 +1,9 @@
 """Keep a folder that a model server reads as the live pointers say: for a server that cannot read the bucket.
 
-    <out>/<model>/<version>/   whole versions alone, each under its number from one moment to the next
-    <out>/models.config        every model's `models.config` in one, with the paths of this folder
+    <out>/<model>/<version>/            whole versions alone, each under its number from one moment to the
+                                        next; with `model.sig`, if it is signed
+    <out>/<model>/passport/<version>/   the passports of these versions; servers pass over them
+    <out>/models.config                 every model's `models.config` in one, with the paths of this folder
 
 Run again and again, it follows the bucket: first the versions come, then the configuration
 that names them, and what the configuration named no more at the run before goes last, so
@@ -18,16 +20,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redraw.definition.registry import list_models
-from redraw.errors import DiskFull, RedrawError, StorageUnavailable, VerificationFailed
+from redraw.errors import DiskFull, ObjectConflict, RedrawError, StorageUnavailable, VerificationFailed
 from redraw.names import ModelName
+from redraw.publish.bucket.attachments import read_attachment
 from redraw.publish.bucket.layout import Claim
 from redraw.publish.bucket.verified import fetch_verified, read_verified
 from redraw.publish.live.pointer import read_pointer
 from redraw.publish.live.serving_config import encode_serving_config
+from redraw.publish.passport.passport import list_passport
 from redraw.records import Release
+from redraw.records.files import SIGNATURE_FILE
 from redraw.records.results import MirroredModel, MirrorReport
 from redraw.requests import MirrorRequest
-from redraw.storage.files import PARTIAL_SUFFIX, partial_path, scan_tree, write_atomically, writing_to
+from redraw.storage.files import (
+    PARTIAL_SUFFIX,
+    partial_path,
+    scan_file,
+    scan_tree,
+    write_atomically,
+    writing_to,
+)
 from redraw.storage.opening import Storage, open_storage
 
 if TYPE_CHECKING:
@@ -35,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["mirror_versions"]
 
-_CONFIG = "models.config"
+_CONFIG, _PASSPORTS = "models.config", "passport"
 # The time of verified files: 1980-01-01, in seconds.
 _MARK = 315_532_800
 
@@ -138,19 +150,44 @@ def _fetch(storage: Storage, model: ModelName, version: int, out: Path, *, verif
     """Copy a version, unless the folder has it as it was published. Says whether it did."""
     target = out / model / str(version)
     release, claim = read_verified(storage, model, version)
-    if _is_whole(target, release, claim, verify_all=verify_all):
-        return False
+    whole = _is_whole(target, release, claim, verify_all=verify_all)
+    if not whole:
+        _fetch_files(storage, release, target)
+    _carry_passport(storage, release, target)
+    return not whole
+
+
+def _fetch_files(storage: Storage, release: Release, target: Path) -> None:
     partial = partial_path(target)
     with writing_to(partial):
         try:
-            fetch_verified(storage, model, version, partial)
+            fetch_verified(storage, release.model, release.version, partial)
             _mark(partial)
             _remove(target)
             partial.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     _logger.info("mirrored %s to %s", release.uri, target)
-    return True
+
+
+def _carry_passport(storage: Storage, release: Release, target: Path) -> None:
+    """Bring a version's signature and passport to what was published; what is not that is left out."""
+    folder = target.parent / _PASSPORTS / target.name
+    for name in (SIGNATURE_FILE, *list_passport(release)):
+        path = (target if name == SIGNATURE_FILE else folder) / name
+        listed = release.attachments.get(name)
+        if listed is None or (path.is_file() and scan_file(path, name).sha256 == listed.sha256):
+            continue
+        try:
+            content = read_attachment(storage, release, name)
+        except ObjectConflict as err:
+            _logger.warning("not mirrored: %s", err)
+            content = None
+        with writing_to(path):
+            _remove(path)
+            if content is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, content)
 
 
 def _is_whole(folder: Path, release: Release, claim: Claim, *, verify_all: bool) -> bool:
@@ -161,7 +198,8 @@ def _is_whole(folder: Path, release: Release, claim: Claim, *, verify_all: bool)
     if folder.is_symlink() or not folder.is_dir():
         return False
     try:
-        if not verify_all and _files(folder) == {entry.name: (entry.size, _MARK) for entry in claim.manifest}:
+        marked = {entry.name: (entry.size, _MARK) for entry in claim.manifest}
+        if not verify_all and _files(folder) == marked:
             return True
         if scan_tree(folder).digest == release.digest:
             _mark(folder)
@@ -180,8 +218,8 @@ def _mark(folder: Path) -> None:
 
 
 def _files(folder: Path) -> dict[str, tuple[int, float]]:
-    """Name to size and time, without following links."""
-    stats = {path: path.lstat() for path in folder.rglob("*")}
+    """Name to size and time, without following links, and without the signature."""
+    stats = {path: path.lstat() for path in folder.rglob("*") if path != folder / SIGNATURE_FILE}
     return {
         path.relative_to(folder).as_posix(): (found.st_size, found.st_mtime)
         for path, found in stats.items()
@@ -214,8 +252,8 @@ def _replace_config(out: Path, config: ModelServerConfig, before: ModelServerCon
 
 def _sweep(out: Path, named: set[tuple[str, int]]) -> None:
     """Remove versions that are not named, and what a mirror that was killed left half of."""
-    for folder in out.glob("*/*"):
-        model, name = folder.parent.name, folder.name
+    for folder in [*out.glob("*/*"), *out.glob(f"*/{_PASSPORTS}/*")]:
+        model, name = folder.relative_to(out).parts[0], folder.name
         if name.isdecimal() and (model, int(name)) not in named:
             shutil.rmtree(folder)
             _logger.info("removed %s, which is served no more", folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from redraw.errors import RedrawError, StorageUnavailable, VerificationFailed
 from redraw.publish.bucket.integrity import (
@@ -14,6 +14,7 @@ from redraw.publish.bucket.integrity import (
 from redraw.publish.bucket.layout import Claim, release_name, split_version_uri
 from redraw.publish.bucket.signing import demand_release_signed, demand_signed
 from redraw.publish.bucket.verified import configured_key, demand_consistent, demand_report
+from redraw.publish.passport.passport import list_passport
 from redraw.records import Check, Release
 from redraw.records.results import VerifyReport
 from redraw.requests import VerifyRequest
@@ -55,32 +56,45 @@ def _checks(storage: Storage, release: Release, claim: Claim, public_key: str | 
     yield _check(
         "content", release.uri, lambda: f"{demand_content(storage, claim)} bytes as they were exported"
     )
-    attachments = ", ".join(release.attachments) or "none"
-    yield _check("attachments", attachments, lambda: _demand_attachments(storage, release))
+    passport = list_passport(release)
+    others = [name for name in release.attachments if name not in passport]
+    attachments = ", ".join(others) or "none"
+    yield _check("attachments", attachments, lambda: _demand_attachments(storage, release, others))
+    if passport:
+        yield _check("passport", ", ".join(passport), lambda: _demand_attachments(storage, release, passport))
+    else:
+        yield _not_run("passport", "the release record", "it was published without one", _NO_PASSPORT)
     key = configured_key(public_key)
     if key:
         yield _check(
             "signature", f"signature and {key}", lambda: _demand_signature(storage, release, claim, key)
         )
     else:
-        yield Check(
-            name="signature",
-            status="not_run",
-            looked_at="the signature",
-            expected=_EXPECTED["signature"],
-            found="no public key was given",
-            advice=f"Give one with --public-key or {VERIFY_KEY.variable}.",
-        )
+        advice = f"Give one with --public-key or {VERIFY_KEY.variable}."
+        yield _not_run("signature", "the signature", "no public key was given", advice)
 
 
+_NO_PASSPORT = "Write one into a folder with 'redraw passport'."
 _EXPECTED = {
     "records": "release record and claim of one model, version, digest, size and checkpoint",
     "report": "a passing report of the release's digest, with the digest that the release names",
     "objects": "the manifest's names, sizes and crc32c, in the generations that the release names",
     "content": "SHA-256 of every object as in the manifest",
-    "attachments": "SHA-256 of what the report shows, and of the ledger, as the release record lists them",
+    "attachments": "SHA-256 of what the report shows, ledger and signature, as the release record lists them",
+    "passport": "SHA-256 of model card, attestations and bill of materials, as the release record lists them",
     "signature": "signatures of the manifest and of the record in this bucket that the public key confirms",
 }
+
+
+def _not_run(name: str, looked_at: str, found: str, advice: str) -> Check:
+    return Check(
+        name=name,
+        status="not_run",
+        looked_at=looked_at,
+        expected=_EXPECTED[name],
+        found=found,
+        advice=advice,
+    )
 
 
 def _check(name: str, looked_at: str, demand: Callable[[], str]) -> Check:
@@ -106,9 +120,9 @@ def _demand_objects(storage: Storage, release: Release) -> str:
     return f"{len(release.generations)} objects"
 
 
-def _demand_attachments(storage: Storage, release: Release) -> str:
-    size = demand_attachments(storage, release)
-    return f"{len(release.attachments)} files of {size} bytes together"
+def _demand_attachments(storage: Storage, release: Release, names: Sequence[str]) -> str:
+    size = demand_attachments(storage, release, names)
+    return f"{len(names)} files of {size} bytes together"
 
 
 def _demand_signature(storage: Storage, release: Release, claim: Claim, key: str) -> str:

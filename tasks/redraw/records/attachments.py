@@ -8,24 +8,44 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from redraw.errors import InvalidRecord
-from redraw.records.codec import JsonMismatch, decode_dataclass
+from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass
 from redraw.records.forms import Amount, Count, ShortText
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA, check_schema
 
 __all__ = [
+    "DESCRIPTION_NAME",
     "GOLDEN",
+    "LATENCY_NAME",
+    "Description",
     "GoldenRequest",
     "GoldenRequests",
     "Latency",
     "decode_attachment",
+    "read_description",
     "read_golden",
     "read_latency",
 ]
 
+DESCRIPTION_NAME, LATENCY_NAME = "definition.json", "latency.json"
 T = TypeVar("T")
 
 # The attachment with a request for each signature, and its answer.
 GOLDEN = "golden.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a definition says of its model for the model card; each as `ModelDefinition` has it."""
+
+    owner: str = ""
+    license: str = ""
+    intended_use: str = ""
+    limits: str = ""
+    data_sets: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        """The attachment's content."""
+        return json.dumps({SCHEMA: ATTACHMENT_SCHEMA, **encode_dataclass(self)}, indent=1, allow_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +81,15 @@ def read_latency(content: bytes) -> Mapping[str, tuple[Latency, ...]]:
         InvalidRecord: It is something else.
     """
     return decode_attachment(_Figures, content, "signatures").signatures
+
+
+def read_description(content: bytes) -> Description:
+    """Read `definition.json`.
+
+    Raises:
+        InvalidRecord: It is something else.
+    """
+    return decode_attachment(Description, content)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,10 @@ LiveLabel = Literal["stable", "canary"]
 OnFailure = Literal["report", "roll-back"]
 
 _ALLOW_REJECTED = "reason for making a version live that somebody rolled back from"
-_PUBLIC_KEY = "file of the public key that must confirm the signature (default: $REDRAW_VERIFY_KEY)"
+_PUBLIC_KEY = (
+    "file of the public key or certificates that must confirm the signature, or sigstore:IDENTITY,ISSUER"
+    " (default: $REDRAW_VERIFY_KEY)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +55,25 @@ class PushRequest(Request):
         default=False,
     )
     allow_rejected: str | None = flag(_ALLOW_REJECTED, default=None)
-    signing_key: str | None = flag("file of the private key to sign the version with", default=None)
+    signing_key: str | None = flag(
+        "what to sign the version with: a private key's file, its pkcs11: URI, or sigstore", default=None
+    )
+    signing_certificate: str | None = flag(
+        "file of the key's certificate in PEM, then those that issued it up to the root", default=None
+    )
     by: str | None = flag(BY, default=None)
     dag_run: str | None = flag("the Airflow run that asks for it, as DAG/RUN", default=None)
     try_number: int | None = flag("which try of its Airflow task this is", default=None)
     approved_by: str | None = flag("who approved it, for the release record", default=None)
+
+    def __post_init__(self) -> None:
+        """Refuse a certificate of no key."""
+        super().__post_init__()
+        if self.signing_certificate and self.signing_key in (None, "", "sigstore"):
+            raise InvalidRequest(
+                "push request: signing_certificate: expected it with the signing_key that it is of, got it"
+                " alone. Name the key."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

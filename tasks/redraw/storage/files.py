@@ -18,7 +18,7 @@ from typing import BinaryIO
 import google_crc32c
 
 from redraw.errors import DiskFull, InvalidName
-from redraw.records.files import ListedFile
+from redraw.records.files import SIGNATURE_FILE, ListedFile
 
 __all__ = [
     "PARTIAL_SUFFIX",
@@ -105,12 +105,13 @@ def digest_of(files: Iterable[ListedFile]) -> str:
 
 
 def tree_names(folder: Path) -> list[str]:
-    """The names of a folder's files relative to it, sorted; links in it are followed."""
-    return sorted(
+    """The sorted names of a folder's files relative to it, but its signature; links in it are followed."""
+    names = {
         (Path(parent) / file).relative_to(folder).as_posix()
         for parent, _, files in os.walk(folder, followlinks=True, onerror=_raise)
         for file in files
-    )
+    }
+    return sorted(names - {SIGNATURE_FILE})
 
 
 def digest_files(files: Iterable[tuple[str, int, str]]) -> str:

@@ -93,6 +93,22 @@ class GcsStorage:
         while (page := self._next_page(pages, prefix)) is not None:
             yield from (item for item in page if not item.name.endswith("/"))
 
+    def folders(self) -> tuple[str, ...]:
+        """The first parts of the names that have several, each once."""
+        listing = self._client.list_blobs(
+            self._bucket,
+            prefix=self._start,
+            delimiter="/",
+            fields="prefixes,nextPageToken",
+            page_size=_PAGE_SIZE,
+            **self._patience.options,
+        )
+        with translating(self._uri, _LIST):
+            for _ in listing.pages:
+                pass
+        self._known_bucket = True
+        return tuple(sorted(name.removeprefix(self._start)[:-1] for name in listing.prefixes))
+
     def _next_page(self, pages: Iterator[Any], prefix: str) -> tuple[StoredObject, ...] | None:
         with translating(f"{self._uri}/{prefix}", _LIST):
             page = next(pages, None)

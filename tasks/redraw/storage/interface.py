@@ -116,6 +116,10 @@ class Storage(Protocol):
         """
         ...
 
+    def folders(self) -> tuple[str, ...]:
+        """The first parts of the names that have several, each once."""
+        ...
+
     def stat(self, name: str) -> StoredObject | None:
         """Describe one object, its checksum included; None if it is absent."""
         ...

@@ -74,6 +74,10 @@ class LocalStorage:
                 with contextlib.suppress(FileNotFoundError):
                     yield _described(path, name)
 
+    def folders(self) -> tuple[str, ...]:
+        """The folders in the root."""
+        return tuple(name[:-1] for name in _entries(self._root) if name.endswith("/"))
+
     def stat(self, name: str) -> StoredObject | None:
         """Describe a file; reads it for its checksum."""
         path = self._path(name)

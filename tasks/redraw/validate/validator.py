@@ -14,11 +14,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from redraw.definition.registry import find_fitting
 from redraw.errors import InvalidDefinition, MissingDependency, ValidationFailed
 from redraw.records import Check, ExportedModel, ValidationReport
+from redraw.records.attachments import DESCRIPTION_NAME, Description
 from redraw.records.report import is_waivable
 from redraw.requests import ValidateRequest
 from redraw.serving import ServingProcess
@@ -31,6 +32,9 @@ from redraw.validate.subject.fetching import fetch_files, read_exported
 from redraw.validate.subject.live_version import find_live_version
 from redraw.validate.subject.standard import Standard
 from redraw.validate.subject.subject import Subject
+
+if TYPE_CHECKING:
+    from redraw.definition import ModelDefinition
 
 __all__ = ["Validator", "examine", "validate_model"]
 
@@ -99,6 +103,8 @@ class Validator:
                 report = examine(subject, request.waivers)
             finally:
                 subject.close()
+        if report.passed and (description := _describe(subject.standard.definition)) != Description():
+            subject.attachments[DESCRIPTION_NAME] = description.to_text()
         report = write_report(report, exported, subject.attachments, request.report)
         show_report(report)
         seconds = time.monotonic() - started
@@ -124,6 +130,16 @@ class Validator:
     def _standard(self, model: str, trained_at: str) -> Standard:
         found = find_fitting(model, trained_at)
         return self._standards.setdefault(found.module, Standard(model, trained_at))
+
+
+def _describe(definition: ModelDefinition) -> Description:
+    return Description(
+        owner=definition.owner,
+        license=definition.license or definition.licence,
+        intended_use=definition.intended_use,
+        limits=definition.limits,
+        data_sets=tuple(definition.data_sets),
+    )
 
 
 def examine(

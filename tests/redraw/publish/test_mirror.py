@@ -10,8 +10,10 @@ from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from redraw.errors import VerificationFailed
+from redraw.publish.bucket.layout import read_release
 from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
+from redraw.publish.passport.passport import PASSPORT_FILES
 from redraw.publish.push.push import push_model
 from redraw.requests import LiveRequest, MirrorRequest
 from redraw.storage.files import TreeScan, digest_tree, partial_path, scan_tree
@@ -123,10 +125,11 @@ def test_mirror_after_a_change_keeps_the_version_before_until_the_next_run(
     interrupted.mkdir()
 
     assert _mirror(bucket, tmp_path) == {"digits": ((new,), (new,))}
-    assert {path.name for path in (tmp_path / "digits").iterdir()} == {str(old), str(new)}
+    assert {path.name for path in (tmp_path / "digits").iterdir()} == {str(old), str(new), "passport"}
 
     assert _mirror(bucket, tmp_path) == {"digits": ((new,), ())}
-    assert {path.name for path in (tmp_path / "digits").iterdir()} == {str(new)}
+    assert {path.name for path in (tmp_path / "digits").iterdir()} == {str(new), "passport"}
+    assert [path.name for path in (tmp_path / "digits" / "passport").iterdir()] == [str(new)]
 
 
 def test_mirror_of_a_version_without_its_graph_leaves_the_folder_as_it_was(
@@ -146,7 +149,33 @@ def test_mirror_of_a_version_without_its_graph_leaves_the_folder_as_it_was(
         _mirror(bucket, tmp_path)
 
     assert (tmp_path / "models.config").read_text() == before
-    assert [path.name for path in (tmp_path / "digits").iterdir()] == [str(old)]
+    assert {path.name for path in (tmp_path / "digits").iterdir()} == {str(old), "passport"}
+
+
+def test_mirror_carries_the_passport_and_puts_back_what_was_changed_there(
+    bucket: str, versions: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _live(bucket, versions[0])
+    _mirror(bucket, tmp_path)
+    storage = open_storage(bucket)
+    release = read_release(storage, "digits", versions[0])
+    assert release is not None
+    folder = tmp_path / "digits" / "passport" / str(versions[0])
+    published = {name: storage.read(release.attachments[name].name) for name in PASSPORT_FILES}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == published
+
+    (folder / "card.md").write_text("mine")
+    (folder / "bom.cdx.json").unlink()
+    (folder / "bom.cdx.json").mkdir()
+    assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == published
+
+    (folder / "card.md").unlink()
+    (stored,) = storage.list(release.attachments["card.md"].name)
+    storage.delete(stored.name, stored.generation)
+    assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
+    assert "not mirrored" in caplog.text
+    assert {path.name for path in folder.iterdir()} == set(PASSPORT_FILES) - {"card.md"}
 
 
 @pytest.mark.parametrize("content", [b"no configuration", b"\xff\xfe", _ELSEWHERE])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +20,17 @@ from markdown_it import MarkdownIt
 from redraw.__main__ import main
 from redraw.definition import Threshold
 from redraw.errors import InvalidRequest, ObjectConflict, SignatureInvalid, VerificationFailed
-from redraw.publish.bucket.layout import encode_record, release_name
+from redraw.publish.bucket.layout import attachment_name, encode_record, release_name
+from redraw.publish.live.set_live import change_live
 from redraw.publish.passport.evaluations import evaluate_checks
-from redraw.publish.passport.passport import write_passport
+from redraw.publish.passport.passport import PASSPORT_FILES, write_passport
 from redraw.publish.passport.text import encode_yaml
 from redraw.publish.push.push import push_model
+from redraw.publish.verify import verify_version
 from redraw.records import Check, ExportedModel, MadeBy, Release, ValidationReport
+from redraw.records.attachments import Description
 from redraw.records.results import Passport
-from redraw.requests import PassportRequest, PushRequest
+from redraw.requests import LiveRequest, PassportRequest, PushRequest, VerifyRequest
 from redraw.serving import Latency
 from redraw.storage.opening import open_storage
 from redraw.validate.checks.answers.thresholds import _bound
@@ -107,6 +111,7 @@ def publish(bucket: str, tmp_path: Path) -> Publish:
         latency: str = LATENCY,
         metric: str = "accuracy",
         made_by: MadeBy | None = MADE_BY,
+        description: Description | None = None,
         **request: Any,
     ) -> Release:
         folder = tmp_path / "model"
@@ -118,6 +123,9 @@ def publish(bucket: str, tmp_path: Path) -> Publish:
         Path(f"{folder}.latency.json").write_text(latency)
         report = ValidationReport.from_text(Path(f"{folder}.report.json").read_bytes(), "report")
         attachments = {**report.attachments, "latency.json": f"{folder}.latency.json"}
+        if description:
+            Path(f"{folder}.definition.json").write_text(description.to_text())
+            attachments["definition.json"] = f"{folder}.definition.json"
         report = replace(report, checks=checks, attachments=attachments)
         return push_model(
             PushRequest(model="digits", saved_model=record, report=report, bucket=bucket, **request)
@@ -131,6 +139,10 @@ def passport(release: Release, folder: Path, public_key: str | None = None) -> d
     contents = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert written.files == {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     return {name: content.decode() for name, content in contents.items()}
+
+
+def report_of(release: Release) -> dict[str, str]:
+    return {check.name: check.status for check in verify_version(VerifyRequest(uri=release.uri)).checks}
 
 
 def rewrite(bucket: str, name: str, content: bytes) -> None:
@@ -151,6 +163,105 @@ def test_passport_is_the_same_twice_and_reads_no_weights(
     assert passport(release, tmp_path / "two") == first
     # What is there of an earlier run is replaced.
     assert passport(release, tmp_path / "one") == first
+
+
+def test_push_publishes_the_passport_that_the_command_copies(
+    publish: Publish, bucket: str, tmp_path: Path
+) -> None:
+    release = publish(by="ada")
+    listed = {name: release.attachments[name].sha256 for name in PASSPORT_FILES}
+    files = passport(release, tmp_path / "copied")
+    assert {name: hashlib.sha256(files[name].encode()).hexdigest() for name in PASSPORT_FILES} == listed
+    # Made of the same records again it is the same, though it is listed among them now.
+    assert passport(published_as(release), tmp_path / "made") == files
+
+
+@pytest.mark.parametrize("name", PASSPORT_FILES)
+def test_verify_names_a_passport_file_that_is_changed_or_gone(
+    publish: Publish, bucket: str, name: str
+) -> None:
+    release = publish()
+    assert report_of(release)["passport"] == "passed"
+    stored = release.attachments[name].name
+    rewrite(bucket, stored, b"somebody else's")
+    with pytest.raises(VerificationFailed, match=rf"1 of 7 checks failed. passport: .*{stored}.*SHA-256"):
+        report_of(release)
+    storage = open_storage(bucket)
+    storage.delete_many(storage.list(stored))
+    with pytest.raises(VerificationFailed, match=rf"1 of 7 checks failed. passport: .*{stored}"):
+        report_of(release)
+
+
+def test_verify_of_a_version_without_a_passport_says_so(publish: Publish) -> None:
+    release = published_as(publish())
+    (check,) = (
+        check for check in verify_version(VerifyRequest(uri=release.uri)).checks if check.name == "passport"
+    )
+    assert (check.status, check.found) == ("not_run", "it was published without one")
+
+
+def test_push_without_the_extra_leaves_the_bill_of_materials_out_and_says_so(
+    publish: Publish, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delitem(sys.modules, "redraw.publish.passport.bom", raising=False)
+    monkeypatch.setitem(sys.modules, "cyclonedx.model", None)
+    release = publish()
+    assert set(PASSPORT_FILES) - release.attachments.keys() == {"bom.cdx.json"}
+    assert "install airflow-provider-redraw[passport]" in caplog.text
+    assert report_of(release)["passport"] == "passed"
+
+
+def test_push_of_damaged_latencies_is_published_without_a_passport(
+    publish: Publish, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = publish(latency='{"schema": 1, "signatures": 5}')
+    assert not set(PASSPORT_FILES) & release.attachments.keys()
+    assert "published without a passport: " in caplog.text
+
+
+def test_card_and_bill_of_materials_have_what_the_definition_says(publish: Publish, tmp_path: Path) -> None:
+    description = Description(
+        owner="growth@example.org",
+        license="apache-2.0",
+        intended_use="Reading digits.",
+        limits="No letters.",
+        data_sets=("mnist", "gs://data/digits", "mnist"),
+    )
+    files = passport(publish(description=description), tmp_path / "out")
+    front = yaml.safe_load(files["card.md"].split("---\n")[1])
+    assert (front["owner"], front["license"], front["limits"]) == (
+        "growth@example.org",
+        "apache-2.0",
+        "No letters.",
+    )
+    assert front["datasets"] == list(description.data_sets)
+    assert "## Intended use\n\nReading digits" in files["card.md"]
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(files["bom.cdx.json"]) is None
+    bom = json.loads(files["bom.cdx.json"])
+    model = bom["metadata"]["component"]
+    assert model["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+    assert model["supplier"]["name"] == "growth@example.org"
+    assert model["modelCard"]["considerations"] == {
+        "useCases": ["Reading digits."],
+        "technicalLimitations": ["No letters."],
+    }
+    data = {one["name"]: one for one in bom["components"] if one["type"] == "data"}
+    assert data.keys() == {"checkpoint", "mnist", "gs://data/digits"}
+    assert data["gs://data/digits"]["externalReferences"][0]["url"] == "gs://data/digits"
+
+
+def test_deployments_next_to_models_config_follow_the_live_version(
+    publish: Publish, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = publish(make_live=True)
+    storage = open_storage(bucket)
+    service = yaml.safe_load(storage.read("digits/inference-service.yaml") or b"")
+    assert service["metadata"]["annotations"]["redraw-version"] == str(release.version)
+    assert yaml.safe_load(storage.read("digits/helm-values.yaml") or b"")["model"]["digest"] == release.digest
+    rewrite(bucket, "digits/helm-values.yaml", b"model: {}")
+    monkeypatch.setenv("REDRAW_PASSPORT", "no")  # what is there must not lie
+    change_live(LiveRequest(model="digits", bucket=bucket))
+    assert yaml.safe_load(storage.read("digits/helm-values.yaml") or b"")["model"]["digest"] == release.digest
 
 
 def test_provenance_names_files_materials_builder_and_by_products(publish: Publish, tmp_path: Path) -> None:
@@ -266,16 +377,25 @@ def structure(card: str) -> tuple[list[str], set[str], Any]:
     return [token.type for token in tokens], inline, yaml.safe_load(front)
 
 
-def test_card_of_hostile_texts_has_the_structure_of_plain_ones(publish: Publish, tmp_path: Path) -> None:
+def test_card_of_hostile_texts_has_the_structure_of_plain_ones(
+    publish: Publish, bucket: str, tmp_path: Path
+) -> None:
     def checks(text: str) -> tuple[Check, ...]:
         return (
             *CHECKS[:3],
             replace(CHECKS[3], looked_at=text, expected=text, found=text, waived=text),
         )
 
-    plain = publish(checks("plain"), by="ada", dag_run="dag/run", approved_by="grace")
+    def describe(text: str) -> Description:
+        return Description(
+            owner=text, license=text, intended_use=text, limits=text, data_sets=(text, text + "2")
+        )
+
+    plain = publish(
+        checks("plain"), by="ada", dag_run="dag/run", approved_by="grace", description=describe("plain")
+    )
     blocks, inline, front = structure(passport(plain, tmp_path / "plain")["card.md"])
-    assert inline == {"text", "softbreak"}
+    assert inline == {"text"}
     assert front["metrics"][0] == {"name": "accuracy", "value": 0.5}
     assert front["metrics"][2] == {"name": "tiny", "value": 1e-07}
     record = replace(
@@ -284,7 +404,12 @@ def test_card_of_hostile_texts_has_the_structure_of_plain_ones(publish: Publish,
         checkpoint=replace(plain.checkpoint, metrics={HOSTILE: 0.5, "tiny": 1e-07, "loss": None}),
         report=replace(plain.report, checks=checks(HOSTILE)),
     )
-    hostile = published_as(record)
+    content = describe(HOSTILE).to_text().encode()
+    sha256 = hashlib.sha256(content).hexdigest()
+    name = attachment_name("digits", plain.version, "definition.json", sha256)
+    said = replace(plain.attachments["definition.json"], name=name, size=len(content), sha256=sha256)
+    open_storage(bucket).create(said.name, content)
+    hostile = published_as(replace(record, attachments=plain.attachments | {"definition.json": said}))
     found = structure(passport(hostile, tmp_path / "hostile")["card.md"])
     assert found[:2] == (blocks, inline)
     assert found[2].keys() == front.keys()
@@ -294,11 +419,12 @@ def test_card_of_hostile_texts_has_the_structure_of_plain_ones(publish: Publish,
 
 
 def published_as(record: Release) -> Release:
-    """Put a record in the place of the published one, with the digest of its report."""
+    """Put a record without a passport in the place of the published one, with the digest of its report."""
     from redraw.publish.bucket.verified import digest_report
 
     provenance = replace(record.provenance, report_digest=digest_report(record.report))
-    record = replace(record, provenance=provenance, proofs=record.report.proofs)
+    kept = {name: file for name, file in record.attachments.items() if name not in PASSPORT_FILES}
+    record = replace(record, provenance=provenance, proofs=record.report.proofs, attachments=kept)
     bucket = str(record.uri.parent.parent)
     rewrite(bucket, release_name(record.model, record.version), encode_record(record))
     return record
@@ -324,9 +450,11 @@ def test_passport_of_records_that_contradict_each_other_is_refused(
 
 
 def test_passport_of_other_latencies_than_published_is_refused(
-    publish: Publish, bucket: str, tmp_path: Path
+    publish: Publish, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("REDRAW_PASSPORT", "false")
     release = publish()
+    assert not set(PASSPORT_FILES) & release.attachments.keys()
     rewrite(bucket, release.attachments["latency.json"].name, LATENCY.replace("0.5", "0.1").encode())
     with pytest.raises(ObjectConflict, match=r"latency\.json: expected the object"):
         passport(release, tmp_path / "out")

@@ -18,14 +18,24 @@ from redraw.errors import (
     VerificationFailed,
     VersionNotFound,
 )
-from redraw.publish.bucket.layout import encode_record, read_release, release_name, signature_name
+from redraw.publish.bucket.layout import (
+    encode_record,
+    old_signature_name,
+    read_claim,
+    read_release,
+    release_name,
+    signature_name,
+)
+from redraw.publish.bucket.signers import SigningKey
+from redraw.publish.bucket.signing import sign_release, sign_version
 from redraw.publish.live.set_live import change_live
+from redraw.publish.mirror import mirror_versions
 from redraw.publish.push.push import push_model
 from redraw.publish.verify import verify_version
 from redraw.records import Release
 from redraw.records.results import VerifyReport
-from redraw.requests import LiveRequest, VerifyRequest
-from redraw.storage.opening import download_tree, open_storage
+from redraw.requests import LiveRequest, MirrorRequest, VerifyRequest
+from redraw.storage.opening import open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
@@ -49,6 +59,27 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 @pytest.fixture(scope="module")
 def other_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     return _make_keys(tmp_path_factory.mktemp("keys"), "other")
+
+
+def _make_certificates(folder: Path) -> Keys:
+    """A key, and the file with its certificate and that of the root that issued it."""
+    root, leaf = (_make_keys(folder, name)[0] for name in ("root", "leaf"))
+    names = {name: str(folder / name) for name in ("root.crt", "leaf.csr", "leaf.crt", "usage", "chain.pem")}
+    Path(names["usage"]).write_text("keyUsage=digitalSignature\n")
+    own = ["req", "-x509", "-key", root, "-out", names["root.crt"], "-days", "30", "-subj", "/CN=root"]
+    ask = ["req", "-new", "-key", leaf, "-out", names["leaf.csr"], "-subj", "/CN=leaf"]
+    issue = ["x509", "-req", "-in", names["leaf.csr"], "-CA", names["root.crt"], "-CAkey", root]
+    issue += ["-CAcreateserial", "-extfile", names["usage"], "-out", names["leaf.crt"], "-days", "30"]
+    for command in (own, ask, issue):
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    chain = "".join(Path(names[name]).read_text() for name in ("leaf.crt", "root.crt"))
+    Path(names["chain.pem"]).write_text(chain)
+    return leaf, names["chain.pem"]
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return _make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture
@@ -87,6 +118,7 @@ def test_verify_untouched_version_passes_every_check(release: Release) -> None:
         "objects": "passed",
         "content": "passed",
         "attachments": "passed",
+        "passport": "passed",
         "signature": "not_run",
     }
 
@@ -94,7 +126,7 @@ def test_verify_untouched_version_passes_every_check(release: Release) -> None:
 def test_verify_rewritten_object_is_named(bucket: str, release: Release) -> None:
     name = f"digits/{release.version}/assets/vocabulary.txt"
     _rewrite(bucket, name, b"a\nc\n")
-    with pytest.raises(VerificationFailed, match=rf"2 of 6 checks failed.*{name}.*SHA-256"):
+    with pytest.raises(VerificationFailed, match=rf"2 of 7 checks failed.*{name}.*SHA-256"):
         verify_version(VerifyRequest(uri=release.uri))
 
 
@@ -102,7 +134,7 @@ def test_verify_object_of_the_same_bytes_written_again_fails_by_its_generation(
     bucket: str, release: Release
 ) -> None:
     _rewrite(bucket, f"digits/{release.version}/assets/vocabulary.txt", b"a\nb\n")
-    with pytest.raises(VerificationFailed, match="1 of 6 checks failed. objects: .*expected generation"):
+    with pytest.raises(VerificationFailed, match="1 of 7 checks failed. objects: .*expected generation"):
         verify_version(VerifyRequest(uri=release.uri))
 
 
@@ -110,7 +142,7 @@ def test_verify_object_of_the_same_bytes_written_again_fails_by_its_generation(
 def test_verify_attachment_of_other_bytes_is_named(bucket: str, release: Release, content: bytes) -> None:
     name = release.attachments["graphs.svg"].name
     _rewrite(bucket, name, content)
-    with pytest.raises(VerificationFailed, match=rf"1 of 6 checks failed. attachments: .*{name}.*SHA-256"):
+    with pytest.raises(VerificationFailed, match=rf"1 of 7 checks failed. attachments: .*{name}.*SHA-256"):
         verify_version(VerifyRequest(uri=release.uri))
 
 
@@ -119,7 +151,7 @@ def test_verify_attachment_that_is_gone_is_named(bucket: str, release: Release) 
     found = storage.stat(name)
     assert found is not None
     storage.delete(name, found.generation)
-    with pytest.raises(VerificationFailed, match=rf"1 of 6 checks failed. attachments: .*{name}"):
+    with pytest.raises(VerificationFailed, match=rf"1 of 7 checks failed. attachments: .*{name}"):
         verify_version(VerifyRequest(uri=release.uri))
 
 
@@ -194,19 +226,127 @@ def test_verify_signed_version_is_confirmed_by_the_public_key(
     assert _verify(release.uri, keys[1])["signature"] == "passed"
 
 
-def test_verify_signature_is_one_that_model_signing_itself_confirms(
-    bucket: str, make_export: Any, keys: Keys, tmp_path: Path
+@pytest.mark.parametrize("kind", ["key", "certificate"])
+def test_verify_signature_is_one_that_model_signing_itself_confirms_of_a_mirror(
+    bucket: str, make_export: Any, keys: Keys, certified: Keys, tmp_path: Path, kind: str
+) -> None:
+    signing = keys if kind == "key" else certified
+    certificates = None if kind == "key" else certified[1]
+    request = replace(make_export().request(bucket, make_live=True), signing_key=signing[0])
+    release = push_model(replace(request, signing_certificate=certificates))
+    assert release.attachments["model.sig"].name == f"digits/{release.version}/model.sig"
+    assert set(_verify(release.uri, signing[1]).values()) == {"passed"}
+    mirror_versions(MirrorRequest(bucket=bucket, out=str(tmp_path / "out"), model=("digits",)))
+    folder = tmp_path / "out" / "digits" / str(release.version)
+    trusted = ["--public_key" if kind == "key" else "--certificate_chain", signing[1]]
+    command = [sys.executable, "-m", "model_signing", "verify", kind, str(folder), *trusted]
+
+    def confirm() -> subprocess.CompletedProcess[str]:
+        flags = ["--signature", str(folder / "model.sig")]
+        return subprocess.run([*command, *flags], capture_output=True, text=True, timeout=60)
+
+    done = confirm()
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "saved_model.pb").write_bytes(b"another graph")
+    assert confirm().returncode != 0
+
+
+def test_verify_by_certificates_that_did_not_issue_the_key_is_refused(
+    bucket: str, make_export: Any, keys: Keys, certified: Keys, tmp_path: Path
+) -> None:
+    request = replace(make_export().request(bucket), signing_key=certified[0])
+    release = push_model(replace(request, signing_certificate=certified[1]))
+    assert push_model(replace(request, signing_certificate=certified[1])) == release
+    other = _make_certificates(tmp_path)
+    for key in (other[1], keys[1]):
+        with pytest.raises(VerificationFailed, match="1 of 7 checks failed. signature: .*model.sig"):
+            verify_version(VerifyRequest(uri=release.uri, public_key=key))
+    by_key = _signed(bucket, make_export, keys[0], graph=b"signed by key")
+    with pytest.raises(VerificationFailed, match="signature: .*model.sig: expected a signature"):
+        verify_version(VerifyRequest(uri=by_key.uri, public_key=certified[1]))
+
+
+@pytest.mark.parametrize(
+    ("key", "certificate", "message"),
+    [
+        (None, "chain.pem", "signing_certificate: expected it with the signing_key"),
+        ("sigstore", "chain.pem", "signing_certificate: expected it with the signing_key"),
+        (
+            "pkcs11:token=t;object=o?module-path=/none.so&pin-value=1234",
+            None,
+            "^pkcs11:token=t;object=o: exp",
+        ),
+    ],
+)
+def test_push_with_keys_that_cannot_sign_says_which(
+    bucket: str, make_export: Any, key: str | None, certificate: str | None, message: str
+) -> None:
+    def push() -> Release:
+        request = make_export().request(bucket)
+        return push_model(replace(request, signing_key=key, signing_certificate=certificate))
+
+    with pytest.raises(InvalidRequest, match=message) as raised:
+        push()
+    assert "1234" not in str(raised.value)
+    assert read_release(open_storage(bucket), "digits", 2024050607080900) is None
+
+
+@pytest.mark.parametrize("key", ["sigstore:ada@example.org", "sigstore:,https://issuer", "sigstore:"])
+def test_verify_by_an_identity_without_its_issuer_is_refused(
+    bucket: str, make_export: Any, keys: Keys, key: str
 ) -> None:
     release = _signed(bucket, make_export, keys[0])
-    folder, signature = tmp_path / "model", tmp_path / "signature"
-    download_tree(open_storage(release.uri), "", folder)
-    content = open_storage(bucket).read(signature_name("digits", release.version))
-    assert content is not None
-    signature.write_bytes(content)
-    command = [sys.executable, "-m", "model_signing", "verify", "key", str(folder)]
-    flags = ["--signature", str(signature), "--public_key", keys[1]]
-    done = subprocess.run([*command, *flags], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    with pytest.raises(VerificationFailed, match="sigstore:IDENTITY,ISSUER"):
+        verify_version(VerifyRequest(uri=release.uri, public_key=key))
+
+
+def test_verify_signature_that_changed_is_named_without_a_key(
+    bucket: str, make_export: Any, keys: Keys
+) -> None:
+    release = _signed(bucket, make_export, keys[0])
+    name = f"digits/{release.version}/model.sig"
+    content = open_storage(bucket).read(name) or b""
+    _rewrite(bucket, name, content + b" ")
+    with pytest.raises(VerificationFailed, match=f"1 of 7 checks failed. attachments: .*{name}.*SHA-256"):
+        _verify(release.uri)
+    storage = open_storage(bucket)
+    storage.delete_many(storage.list(name))
+    with pytest.raises(VerificationFailed, match=f"1 of 7 checks failed. attachments: .*{name}"):
+        _verify(release.uri)
+    # A push with the key signs it again, and the record lists what is there.
+    again = _signed(bucket, make_export, keys[0])
+    assert again.attachments["model.sig"] != release.attachments["model.sig"]
+    assert _verify(release.uri, keys[1])["attachments"] == "passed"
+
+
+def test_verify_version_that_was_signed_where_signatures_lay_before_is_confirmed(
+    bucket: str, make_export: Any, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("redraw.publish.bucket.signing.signature_name", old_signature_name)
+        storage = open_storage(bucket)
+        release = push_model(make_export().request(bucket))
+        claim = read_claim(storage, "digits", release.version)
+        assert claim is not None
+        sign_version(storage, claim, SigningKey(key=keys[0]))
+    signed = sign_release(storage, release, SigningKey(key=keys[0]))
+    _rewrite(bucket, release_name("digits", release.version), encode_record(signed))
+    assert storage.stat(f"digits/{release.version}/model.sig") is None
+    assert _verify(release.uri, keys[1])["signature"] == "passed"
+    _signed(bucket, make_export, keys[0])
+    assert storage.stat(f"digits/{release.version}/model.sig") is not None
+    assert _verify(release.uri, keys[1])["signature"] == "passed"
+
+
+def test_verify_signature_of_somebody_else_next_to_the_files_is_no_object_of_the_version(
+    bucket: str, release: Release
+) -> None:
+    storage = open_storage(bucket)
+    storage.create(f"digits/{release.version}/model.sig", b"{}")
+    assert _verify(release.uri)["objects"] == "passed"
+    storage.create(f"digits/{release.version}/assets/model.sig", b"{}")
+    with pytest.raises(VerificationFailed, match="objects: .*assets/model.sig"):
+        _verify(release.uri)
 
 
 def test_live_with_a_public_key_takes_only_what_its_private_key_signed(
@@ -221,7 +361,7 @@ def test_live_with_a_public_key_takes_only_what_its_private_key_signed(
 
     with pytest.raises(SignatureInvalid, match="expected a signature that .* confirms, got none"):
         live(unsigned, keys[1])
-    with pytest.raises(SignatureInvalid, match=f"releases/{foreign}.sig.json"):
+    with pytest.raises(SignatureInvalid, match=f"{foreign}/model.sig"):
         live(foreign, keys[1])
     assert change_live(LiveRequest(model="digits", bucket=bucket)).version is None
     monkeypatch.setenv("REDRAW_VERIFY_KEY", keys[1])
@@ -270,7 +410,7 @@ def test_verify_damaged_signature_is_one_clear_error(
     bucket: str, release: Release, keys: Keys, content: bytes
 ) -> None:
     open_storage(bucket).create(signature_name("digits", release.version), content)
-    with pytest.raises(VerificationFailed, match="1 of 6 checks failed. signature: "):
+    with pytest.raises(VerificationFailed, match="1 of 7 checks failed. signature: "):
         verify_version(VerifyRequest(uri=release.uri, public_key=keys[1]))
 
 

@@ -275,6 +275,8 @@ def test_walk_goes_in_the_order_of_names_and_stays_above_when_told(storage: Stor
     assert [item.name for item in storage.walk("m/a")] == sorted(name for name in names if name < "m/b")
     assert [item.name for item in storage.walk("m/", deep=False)] == ["m/a!", "m/a.b", "m/ab"]
     assert [item.name for item in storage.walk("absent/")] == []
+    storage.create("alone", b"")
+    assert storage.folders() == ("m", "n")
 
 
 def test_walk_tells_no_temporary_file_and_follows_no_link(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.errors import InvalidRecord, ValidationFailed
+from redraw.models.mnist import Mnist
 from redraw.records import Check, Checkpoint, ExportedModel, TensorSpec, ValidationReport
+from redraw.records.attachments import read_description
 from redraw.requests import ValidateRequest
 from redraw.storage.files import digest_tree
 from redraw.validate.plan import PLAN
@@ -69,10 +71,17 @@ def _failed_checks(
     return failed
 
 
-def test_validate_good_export_passes_every_check(mnist_export: ExportedModel, tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "report.json"
-    report = validate_model(ValidateRequest(model="mnist", saved_model=mnist_export.uri, report=str(path)))
+def test_validate_good_export_passes_every_check(
+    mnist_export: ExportedModel, copy_export: Copy, tmp_path: Path
+) -> None:
+    path, exported = tmp_path / "deep" / "report.json", copy_export()
+    # Neither the checks nor the C++ loader take a signature for one of the files.
+    (Path(exported.uri) / "model.sig").write_text("{}")
+    report = validate_model(ValidateRequest(model="mnist", saved_model=exported, report=str(path)))
     assert report.passed
+    said = read_description(Path(report.attachments["definition.json"]).read_bytes())
+    assert said.intended_use == Mnist.intended_use
+    assert said.data_sets == Mnist.data_sets
     assert report.digest == mnist_export.digest
     assert [check.name for check in report.checks] == NAMES
     assert [check.name for check in report.checks if check.status != "passed"] == ["reference-answers"]

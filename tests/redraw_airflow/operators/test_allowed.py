@@ -117,7 +117,7 @@ _NO_PLACES = {
     *("model", "gcp_conn_id", "python", "launcher", "pod", "max_steps", "distribution", "choose", "metric"),
     *("step", "weights", "allow_non_finite", "allow_breaking", "waive", "approval", "make_live", "version"),
     *("signing_key", "public_key", "version_label", "allow_older", "allow_rejected", "reason", "mark"),
-    "waive_reason",
+    *("signing_certificate", "waive_reason"),
     *("keep", "keep_days", "apply", "steps", "trained_from", "trained_to", "batch_size", "batch_label"),
 }
 

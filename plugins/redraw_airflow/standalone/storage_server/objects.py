@@ -127,17 +127,21 @@ class Objects:
         """
         rows: list[ObjectRow] = []
         prefixes: list[str] = []
-        while (wanted := limit - len(rows) - len(prefixes)) > 0:
+        read = limit
+        while (left := limit - len(rows) - len(prefixes)) > 0:
+            # What lies in a folder that is summed up is not read: after one, few rows, then more.
+            wanted = min(left, read)
             found = self._rows(bucket, prefix, after, wanted)
             for row in found:
                 end = row.name.find(delimiter, len(prefix)) if delimiter else -1
                 if end >= 0:
                     prefixes.append(row.name[: end + len(delimiter)])
-                    after = prefixes[-1] + _LAST
+                    after, read = prefixes[-1] + _LAST, 1
                     break
                 rows.append(row)
                 after = row.name
             else:
+                read *= 2
                 if len(found) < wanted:
                     return Listing(rows=tuple(rows), prefixes=tuple(prefixes), after=None)
         return Listing(rows=tuple(rows), prefixes=tuple(prefixes), after=after)

@@ -10,7 +10,9 @@ from fastapi.responses import StreamingResponse
 
 from redraw.errors import VersionNotFound
 from redraw.publish.browse import Browser
+from redraw.publish.passport.passport import CARD_NAME, PASSPORT_FILES
 from redraw.records import Release
+from redraw.records.files import SIGNATURE_FILE
 from redraw_airflow.web.routes.versions import ReleaseDep
 from redraw_airflow.web.server.buckets import BrowserDep
 
@@ -20,7 +22,7 @@ router = APIRouter()
 
 Theme = Literal["light", "dark"]
 
-# What validation and export leave to look at, and what it is.
+# What validation, export and push leave to look at, and what it is.
 ATTACHMENTS = {
     "report.html": "text/html; charset=utf-8",
     "graphs.svg": "image/svg+xml; charset=utf-8",
@@ -29,6 +31,10 @@ ATTACHMENTS = {
     "latency.json": "application/json",
     "golden.json": "application/json",
     "metrics.json": "application/json",
+    "definition.json": "application/json",
+    **dict.fromkeys(PASSPORT_FILES, "application/json"),
+    CARD_NAME: "text/plain; charset=utf-8",
+    SIGNATURE_FILE: "application/json",
 }
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"

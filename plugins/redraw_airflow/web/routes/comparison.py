@@ -3,8 +3,8 @@
 # No postponed annotations: FastAPI reads them as they stand here.
 
 import functools
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -13,6 +13,7 @@ from redraw.records import Release
 from redraw.records.attachments import read_latency
 from redraw.records.results import WeightDifferences
 from redraw.requests import DifferencesRequest
+from redraw.storage.opening import in_parallel
 from redraw.uri import BucketUri
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, ReleaseDep, Text, VersionNumber, check_version_number
@@ -69,8 +70,15 @@ def show_comparison(
     request: Request, browser: BrowserDep, here: ReleaseDep, there: Annotated[Release, Depends(_other)]
 ) -> Response:
     """The page of two versions."""
-    pointer, problem = browser.pointer(here.model)
     pair = (here, there)
+    parts: Sequence[Callable[[], Any]] = (
+        lambda: browser.pointer(here.model),
+        *(functools.partial(read_kept, browser, release, "latency.json", read_latency) for release in pair),
+        *(functools.partial(read_kept, browser, release, "graphs.json", read_graphs) for release in pair),
+        # Kept for a moment, for those who ask next.
+        lambda: browser.numbers(here.model),
+    )
+    (pointer, problem), *latencies, one, two, _ = in_parallel(lambda part: part(), parts)
     return show_page(
         request,
         "comparison.html",
@@ -82,9 +90,9 @@ def show_comparison(
         labels=[version_labels(pointer, row_of(release)) for release in pair],
         choice=offer_versions(browser, pointer, here, there.version),
         metrics=compare_metrics(here.checkpoint, there.checkpoint),
-        latencies=[read_kept(browser, release, "latency.json", read_latency) for release in pair],
+        latencies=latencies,
         signatures=Kept(content=compare_signatures(here.signatures, there.signatures)),
-        graphs=_operations(*(read_kept(browser, release, "graphs.json", read_graphs) for release in pair)),
+        graphs=_operations(one, two),
     )
 
 

@@ -3,9 +3,9 @@
 # No postponed annotations: FastAPI reads them as they stand here.
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,7 +13,8 @@ from fastapi.responses import RedirectResponse
 from redraw.definition.registry import FoundModel, find_model, list_models, list_problems
 from redraw.errors import InvalidDefinition, InvalidRecord, StorageError, UnknownModel
 from redraw.names import ModelName
-from redraw.publish.browse import Browser, ModelRow, undescribed_row
+from redraw.publish.browse import Browser
+from redraw.publish.model_rows import ModelRow, undescribed_row
 from redraw.publish.version_rows import VersionRow, headline_metric, ordered_metrics
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
@@ -22,7 +23,7 @@ from redraw_airflow.urls import comparison_place, model_place, version_place
 from redraw_airflow.web.compat import SessionDep, dag_exists
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, Text
-from redraw_airflow.web.server.access import may_read, readable_models, releasing_dags
+from redraw_airflow.web.server.access import may_read, readable_models, reads_every_model, releasing_dags
 from redraw_airflow.web.server.buckets import (
     BrowserDep,
     CatalogueCounts,
@@ -33,7 +34,7 @@ from redraw_airflow.web.server.buckets import (
 from redraw_airflow.web.views.charts import Chart, Measure, Wording, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
 from redraw_airflow.web.views.formatting import as_bytes, as_figure
-from redraw_airflow.web.views.model_list import ORDERS, STATES, ListedModel, find_models
+from redraw_airflow.web.views.model_list import ORDERS, STATES, ListedModel, find_models, needs_facts
 from redraw_airflow.web.views.model_runs import ModelRuns, find_model_runs
 from redraw_airflow.web.views.pagination import cut_page
 from redraw_airflow.web.views.version_choice import version_labels
@@ -75,14 +76,21 @@ def show_models(
 
     What cannot be read is reported on the page, and the rest of it is shown.
     """
-    rows, unreadable = _rows(browser)
-    runs = _runs(request, session, {row.name: row.recent for row in rows})
+    every = needs_facts(query.state, query.order) or not reads_every_model(request)
+    rows, unreadable = _rows(browser, every=every)
+    runs = _runs(request, session, rows) if every else {}
     rows = readable_models(request, rows, lambda name: runs[name].dags)
-    models = [ListedModel(row=row, runs=runs[row.name]) for row in rows]
+    models = [ListedModel(row=row, runs=runs.get(row.name, ModelRuns())) for row in rows]
     found = cut_page(
         find_models(models, query.text, query.state, query.owner, query.order), len(models), query.page
     )
-    catalogue, failure = _sizes(counts, [model.row for model in found.rows])
+    rows_shown = [model.row for model in found.rows]
+    parts: Sequence[Callable[[], Any]] = (
+        lambda: _as_they_are(request, session, browser, rows_shown),
+        lambda: _sizes(counts, rows_shown),
+    )
+    (shown, problem), (catalogue, failure) = in_parallel(lambda part: part(), parts)
+    found = replace(found, rows=shown)
     return show_page(
         request,
         "models.html",
@@ -91,7 +99,7 @@ def show_models(
         states=STATES,
         orders=ORDERS,
         owners={"": "everybody"} | {name: name for name in sorted({row.owner for row in rows} - {""})},
-        problems=[*filter(None, [unreadable]), *list_problems()],
+        problems=[*filter(None, [unreadable or problem]), *list_problems()],
         trends={model.row.name: _trend(model.row) for model in found.rows},
         catalogue=catalogue,
         failure=failure,
@@ -107,11 +115,11 @@ def show_model(
     page: Annotated[int, Query(ge=1)] = 1,
 ) -> Response:
     """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
-    versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
-    definition, definition_problem = _definition(model, published=bool(versions.total))
     pointer, problem = browser.pointer(model)
+    versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
     live, unreadable = _live(browser, pointer)
-    runs = _runs(request, session, {model: versions.rows})[model]
+    definition, definition_problem = _definition(model, published=bool(versions.total))
+    runs = _runs_of(request, session, {model: versions.rows})[model]
     dags = list(filter(dag_exists, (*PUBLISHING_DAGS.read(), *sorted(runs.dags))))
     return show_page(
         request,
@@ -172,7 +180,7 @@ def show_charts(request: Request, browser: BrowserDep, model: ModelDep, metric: 
     )
 
 
-def _runs(
+def _runs_of(
     request: Request, session: SessionDep, versions: Mapping[str, Sequence[VersionRow]]
 ) -> Mapping[str, ModelRuns]:
     """What Airflow knows of models, as far as who asks may know it."""
@@ -180,15 +188,43 @@ def _runs(
     return find_model_runs(session, publishers, functools.partial(may_read, request))
 
 
-def _rows(browser: Reached[Browser]) -> tuple[tuple[ModelRow, ...], str]:
-    """The models; and why no more is known of them than their definitions say, if so."""
-    problem = browser.problem
-    if browser.found is not None:
+def _runs(request: Request, session: SessionDep, rows: Sequence[ModelRow]) -> Mapping[str, ModelRuns]:
+    return _runs_of(request, session, {row.name: row.recent for row in rows})
+
+
+def _rows(browser: Reached[Browser], *, every: bool) -> tuple[Sequence[ModelRow], str]:
+    """The models, in the order of the list; and why no more is known of them, if so.
+
+    Args:
+        browser: The bucket's.
+        every: Whether to read what is published of each, and not only whether anything is.
+    """
+    problem, found = browser.problem, browser.found
+    if found is not None:
         try:
-            return browser.found.models(), ""
+            if every:
+                return found.models(), ""
+            parts: Sequence[Callable[[], Any]] = (list_models, found.published)
+            models, published = in_parallel(lambda part: part(), parts)
+            rows = map(undescribed_row, models)
+            return sorted(rows, key=lambda row: (row.name not in published, row.name)), ""
         except StorageError as err:
             problem = str(err)
-    return tuple(map(undescribed_row, list_models())), f"What is published cannot be read: {problem}"
+    return [*map(undescribed_row, list_models())], f"What is published cannot be read: {problem}"
+
+
+def _as_they_are(
+    request: Request, session: SessionDep, browser: Reached[Browser], rows: Sequence[ModelRow]
+) -> tuple[Sequence[ListedModel], str]:
+    """The models of a page, as the bucket and Airflow's database know them now; and what cannot be read."""
+    problem = ""
+    if browser.found is not None:
+        try:
+            rows = browser.found.rows(rows)
+        except StorageError as err:
+            problem = f"What is published cannot be read: {err}"
+    runs = _runs(request, session, rows)
+    return [ListedModel(row=row, runs=runs[row.name]) for row in rows], problem
 
 
 def _definition(model: ModelName, *, published: bool) -> tuple[FoundModel, str]:
@@ -213,7 +249,7 @@ def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:
     if pointer.version is None:
         return None, ""
     try:
-        return browser.release(pointer.model, pointer.version), ""
+        return browser.listed_release(pointer.model, pointer.version), ""
     except InvalidRecord as err:
         return None, str(err)
 

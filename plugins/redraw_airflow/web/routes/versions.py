@@ -13,11 +13,12 @@ from redraw.definition.registry import find_model
 from redraw.errors import InvalidDefinition, InvalidRecord, UnknownModel, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
+from redraw.publish.passport.passport import PASSPORT_FILES
 from redraw.publish.rollouts import read_rollout
 from redraw.publish.version_rows import ordered_metrics, row_of
 from redraw.records import Check, LivePointer, Release, Rollout
-from redraw.records.attachments import read_latency
-from redraw.records.files import ListedFile
+from redraw.records.attachments import DESCRIPTION_NAME, read_description, read_latency
+from redraw.records.files import SIGNATURE_FILE, ListedFile
 from redraw.records.measured import METRICS_NAME, read_measured
 from redraw.storage.opening import in_parallel
 from redraw_airflow.urls import comparison_place, folder_url, object_url, run_place, version_place
@@ -110,7 +111,8 @@ def show_version(
     against: int | None = None,
 ) -> Response:
     """A version's page: each object that it shows is read once, all at the same time."""
-    (pointer, problem), files, graphs, ledger, latency, measured, rollout = _read_parts(browser, release)
+    parts = _read_parts(browser, release)
+    (pointer, problem), files, graphs, ledger, latency, measured, said, rollout = parts
     choice = offer_versions(browser, pointer, release, against)
     other, unreadable = _other(browser, release, choice.other)
     return show_page(
@@ -127,6 +129,8 @@ def show_version(
         latency=latency,
         measured=measured,
         rollout=rollout,
+        said=said,
+        passport=[name for name in (*PASSPORT_FILES, SIGNATURE_FILE) if name in release.attachments],
         metrics=_metrics(release, other),
         compared=None if other is None else other.version,
         signatures=Kept(
@@ -214,7 +218,7 @@ def _rollout(browser: Browser, release: Release) -> Kept[Rollout]:
 
 
 def _read_parts(browser: Browser, release: Release) -> list[Any]:
-    """The pointer, and what is kept of a version: files, graphs, ledger, latency, metrics and rollout."""
+    """The pointer, and what is kept of a version: files, graphs, ledger, latency, card and rollout."""
     parts: Sequence[Callable[[], Any]] = (
         lambda: browser.pointer(release.model),
         lambda: _files(browser, release),
@@ -222,6 +226,7 @@ def _read_parts(browser: Browser, release: Release) -> list[Any]:
         lambda: _ledger(browser, release, LedgerQuery()),
         lambda: read_kept(browser, release, "latency.json", read_latency),
         lambda: read_kept(browser, release, METRICS_NAME, read_measured),
+        lambda: read_kept(browser, release, DESCRIPTION_NAME, read_description),
         lambda: _rollout(browser, release),
         # Kept for a moment, for those who ask next.
         lambda: browser.numbers(release.model),

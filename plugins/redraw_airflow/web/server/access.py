@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from redraw.errors import InvalidName, InvalidSetting
 from redraw.names import ModelName
-from redraw.publish.browse import ModelRow, VersionRow
+from redraw.publish.model_rows import ModelRow
+from redraw.publish.version_rows import VersionRow
 from redraw_airflow.settings import PUBLISHING_DAGS, TRY_IT
 from redraw_airflow.web.compat import (
     DagAccessEntity,
@@ -38,6 +39,7 @@ __all__ = [
     "may_run",
     "offers_trials",
     "readable_models",
+    "reads_every_model",
     "reading_user",
     "releasing_dags",
     "run_reading_user",
@@ -95,6 +97,11 @@ def _demand(allowed: bool, what: str) -> None:
         )
 
 
+def reads_every_model(request: Request) -> bool:
+    """Whether who asks may read every model, whatever DAGs have published it."""
+    return any(may_read(request, dag_id) for dag_id in PUBLISHING_DAGS.read())
+
+
 def readable_models(
     request: Request, models: Sequence[ModelRow], left: Callable[[str], Collection[str]]
 ) -> tuple[ModelRow, ...]:
@@ -108,7 +115,7 @@ def readable_models(
     Raises:
         HTTPException: 403: there are models, and they may read none.
     """
-    if any(may_read(request, dag_id) for dag_id in PUBLISHING_DAGS.read()):
+    if reads_every_model(request):
         return tuple(models)
     found = tuple(
         model

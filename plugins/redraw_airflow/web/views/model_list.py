@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redraw.publish.browse import ModelRow
+from redraw.publish.model_rows import ModelRow
 from redraw_airflow.web.views.model_runs import ModelRuns
 
-__all__ = ["ORDERS", "STATES", "ListedModel", "find_models"]
+__all__ = ["ORDERS", "STATES", "ListedModel", "find_models", "needs_facts"]
 
 # As the form offers them: value to wording.
 STATES: Mapping[str, str] = {
@@ -57,6 +57,11 @@ _KEYS: Mapping[str, Callable[[ListedModel], Any]] = {
     "trained": lambda model: model.row.recent[0].trained_at if model.row.recent else "",
     "versions": lambda model: model.row.versions,
 }
+
+
+def needs_facts(state: str, order: str) -> bool:
+    """Whether such a list takes more of every model than its definition says."""
+    return bool(state in STATES and state) or order in _KEYS
 
 
 def find_models(

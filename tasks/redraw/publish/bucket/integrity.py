@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from redraw.errors import ObjectConflict, StorageUnavailable, VersionNotFound
 from redraw.publish.bucket.layout import (
@@ -16,7 +16,8 @@ from redraw.publish.bucket.layout import (
     version_folder,
 )
 from redraw.records import Release
-from redraw.records.files import ListedFile
+from redraw.records.files import SIGNATURE_FILE, ListedFile
+from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import (
     Absent,
     Changed,
@@ -46,7 +47,7 @@ def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject
 
     Returns:
         The objects of the manifest that are there, whole, by their names in it; the others
-        are absent.
+        are absent. A signature may lie next to them.
 
     Raises:
         ObjectConflict: An object is there that the manifest does not know, or knows
@@ -57,6 +58,8 @@ def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject
     present = {}
     for item in storage.list(start):
         name = item.name.removeprefix(start)
+        if name not in expected and name == SIGNATURE_FILE and item.size <= RECORD_BYTES:
+            continue
         if name not in expected:
             raise ObjectConflict(
                 f"{storage.uri}/{item.name}: expected only the {len(expected)} objects of the version's"
@@ -184,12 +187,13 @@ def demand_content(storage: Storage, claim: Claim) -> int:
     return _read_all(storage, {f"{folder}/{entry.name}": entry for entry in claim.manifest})
 
 
-def demand_attachments(storage: Storage, release: Release) -> int:
-    """Read every attachment of a version and demand that its name and SHA-256 are the record's.
+def demand_attachments(storage: Storage, release: Release, names: Iterable[str]) -> int:
+    """Read attachments of a version and demand that the objects' names and SHA-256 are the record's.
 
     Args:
         storage: The model bucket.
         release: The version's record.
+        names: Which, of those that the record has.
 
     Returns:
         The number of bytes read.
@@ -198,14 +202,15 @@ def demand_attachments(storage: Storage, release: Release) -> int:
         ObjectConflict: An attachment is gone, has other bytes, or is not of this version.
         StorageUnavailable: One changed while it was read.
     """
-    for name, entry in release.attachments.items():
+    entries = {name: release.attachments[name] for name in names}
+    for name, entry in entries.items():
         expected = attachment_name(release.model, release.version, name, entry.sha256)
         if entry.name != expected:
             raise ObjectConflict(
                 f"{release.uri}: attachment {name!r}: expected the object {expected}, got {entry.name}."
                 " The record was altered: find out who wrote it."
             )
-    return _read_all(storage, {entry.name: entry for entry in release.attachments.values()})
+    return _read_all(storage, {entry.name: entry for entry in entries.values()})
 
 
 def _read_all(storage: Storage, objects: Mapping[str, ListedFile]) -> int:

@@ -1,16 +1,19 @@
 """What a published version consists of, by name, and its records.
 
     <model>/<version>/…                    what a server loads
+    <model>/<version>/model.sig            its signature, if it has one; servers pass over it
     <model>/releases/<version>.claim.json  taken first: whose version it is, and its manifest
-    <model>/releases/<version>.sig.json    its signature, if it has one
     <model>/releases/<version>.json        written last: the release record
     <model>/reports/<version>/<hash>-<name> what people look at: the report's page and pictures, the
-                                           restore ledger; <hash> is the start of its SHA-256
+                                           restore ledger; and its passport. <hash> is the start of the
+                                           file's SHA-256
     <model>/reports/<version>/<hash>-rollout.json
                                            what model servers showed later, one for each time they were asked
     <model>/live/<number>.json             the live pointer after each change; the highest number counts
     <model>/live.json                      a copy of it, from which readers find the highest number
     <model>/models.config                  the same for TensorFlow Serving
+    <model>/inference-service.yaml         the live version for KServe
+    <model>/helm-values.yaml               the same as values for a Helm chart
 
 TensorFlow Serving takes only children of <model>/ that parse as an integer for versions,
 so it passes over all but the first.
@@ -28,7 +31,7 @@ from typing import ClassVar, TypeVar
 from redraw.errors import InvalidName, InvalidRecord, NewerRecord
 from redraw.names import ModelName
 from redraw.records import Record, Release, UnreadableRecord
-from redraw.records.files import ListedFile
+from redraw.records.files import SIGNATURE_FILE, ListedFile
 from redraw.records.forms import Count, Digest, Version
 from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import Storage, in_parallel
@@ -40,6 +43,7 @@ __all__ = [
     "Claim",
     "attachment_name",
     "claim_name",
+    "deployment_names",
     "encode_record",
     "is_version",
     "list_claims",
@@ -47,6 +51,7 @@ __all__ = [
     "live_folder",
     "live_name",
     "numbered_live_name",
+    "old_signature_name",
     "read_claim",
     "read_records",
     "read_release",
@@ -125,12 +130,19 @@ def reports_folder(model: str, version: int) -> str:
 
 
 def attachment_name(model: str, version: int, name: str, sha256: str) -> str:
-    """The object that holds an attachment of a version; another content has another name."""
+    """The object that holds an attachment of a version; another content has another name, but a signature."""
+    if name == SIGNATURE_FILE:
+        return signature_name(model, version)
     return f"{reports_folder(model, version)}/{sha256[:16]}-{name}"
 
 
 def signature_name(model: str, version: int) -> str:
-    """The object that holds a version's signature."""
+    """The object that holds a version's signature, next to its files."""
+    return f"{version_folder(model, version)}/{SIGNATURE_FILE}"
+
+
+def old_signature_name(model: str, version: int) -> str:
+    """The object that held it before Redraw 0.3."""
     return f"{model}/releases/{version}.sig.json"
 
 
@@ -152,6 +164,11 @@ def live_folder(model: str) -> str:
 def serving_config_name(model: str) -> str:
     """The object for TensorFlow Serving's `--model_config_file`."""
     return f"{model}/models.config"
+
+
+def deployment_names(model: str) -> tuple[str, str]:
+    """The objects that KServe and a Helm chart are given for the live version."""
+    return f"{model}/inference-service.yaml", f"{model}/helm-values.yaml"
 
 
 def encode_record(record: Record) -> bytes:

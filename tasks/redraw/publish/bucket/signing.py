@@ -1,10 +1,11 @@
-"""Signatures of versions, by key pair, in the format of `model-signing`.
+"""Signatures of versions, in the bundles of OpenSSF `model-signing`.
 
-There are two. One is of the list of a version's files with their SHA-256, as `model_signing sign key`
-signs it of a folder: so `model_signing verify key` confirms a version that was downloaded. The other is
-in the release record: it is of the record itself (report, metrics, approval, provenance, digests) and of
-the bucket, all but what changes later, `generations` and `pruned`. Versions that were signed before that
-have the first alone; with a key they are refused, until a push of the same export signs the record.
+There are two. One is of the list of a version's files with their SHA-256, as `model_signing sign` signs it of
+a folder, and lies next to them as `model.sig`: so `model_signing verify` confirms a version that was
+downloaded or mirrored. The other is in the release record: it is of the record itself (report, metrics,
+approval, provenance, digests) and of the bucket, all but what changes later, `generations` and `pruned`.
+Versions that were signed before that have the first alone; with a key they are refused, until a push of the
+same export signs the record.
 
 Source: https://github.com/sigstore/model-transparency
 """
@@ -15,16 +16,24 @@ import base64
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redraw.compat.signing import sha256_digest
-from redraw.errors import InvalidRequest, SignatureInvalid
-from redraw.publish.bucket.layout import Claim, release_name, signature_name, version_folder
+from redraw.errors import SignatureInvalid
+from redraw.publish.bucket.layout import (
+    Claim,
+    old_signature_name,
+    release_name,
+    signature_name,
+    version_folder,
+)
+from redraw.publish.bucket.signers import SigningKey, configure_verifier, own_verifier, reading_key
 from redraw.records import Release
+from redraw.records.files import ListedFile
+from redraw.storage.files import checksum_of
 from redraw.storage.opening import AlreadyThere, Storage
 
 if TYPE_CHECKING:
@@ -40,36 +49,47 @@ __all__ = [
 
 # What of a record changes after it was signed, or is the signature.
 _UNSIGNED = {"signature", "generations", "pruned"}
+# What model-signing raises for a bundle that is none, or of another kind.
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError)
 _FORM = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
 
 
-def sign_version(storage: Storage, claim: Claim, private_key: str) -> None:
+def sign_version(storage: Storage, claim: Claim, signer: SigningKey) -> ListedFile:
     """Sign a version's files; a signature of the same key that is there already stays.
 
     Args:
         storage: The model bucket.
         claim: The version's, its manifest compared with what lies in the bucket.
-        private_key: File of an elliptic curve key in PEM, without a password.
+        signer: What to sign with.
+
+    Returns:
+        The object with the signature.
 
     Raises:
         InvalidRequest: There is no such key.
         SignatureInvalid: It has one that this key did not make, which is left as it is.
     """
-    signature = _sign(_manifest(claim), private_key)
+    name, old = (of(claim.model, claim.version) for of in (signature_name, old_signature_name))
+    content = _sign(_manifest(claim), signer)
+    if (standing := storage.read(old)) is not None:
+        _demand_made_by(storage, claim, signer, old, standing)
     try:
-        storage.create(signature_name(claim.model, claim.version), signature)
+        storage.create(name, content)
     except AlreadyThere:
-        _demand_made_by(storage, claim, private_key)
+        content = storage.read(name) or b""
+        _demand_made_by(storage, claim, signer, name, content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return ListedFile(name=name, size=len(content), crc32c=checksum_of(content), sha256=sha256)
 
 
-def sign_release(storage: Storage, release: Release, private_key: str) -> Release:
+def sign_release(storage: Storage, release: Release, signer: SigningKey) -> Release:
     """The same record with a signature of what it says, and of the bucket that it is in."""
     content = json.dumps(release.stored().to_json(), allow_nan=False).encode()
-    signature = _sign(_release_manifest(storage, release, content), private_key)
+    signature = _sign(_release_manifest(storage, release, content), signer)
     return replace(release, signature=signature.decode())
 
 
-def is_release_signed(storage: Storage, release: Release, private_key: str) -> bool:
+def is_release_signed(storage: Storage, release: Release, signer: SigningKey) -> bool:
     """Whether a record as it stands is signed with a key; False for one without a signature.
 
     Raises:
@@ -78,7 +98,7 @@ def is_release_signed(storage: Storage, release: Release, private_key: str) -> b
     if not release.signature:
         return False
     content = json.dumps(release.stored().to_json(), allow_nan=False).encode()
-    with _public_key_of(private_key) as public_key:
+    with own_verifier(signer) as public_key:
         demand_release_signed(storage, release, content, public_key)
     return True
 
@@ -95,8 +115,10 @@ def demand_signed(storage: Storage, claim: Claim, public_key: str) -> None:
         SignatureInvalid: It has no signature, or one of another key, version or manifest.
         InvalidRequest: There is no such key.
     """
-    where = f"{storage.uri}/{signature_name(claim.model, claim.version)}"
-    content = storage.read(signature_name(claim.model, claim.version))
+    names = [of(claim.model, claim.version) for of in (signature_name, old_signature_name)]
+    found = ((name, storage.read(name)) for name in names)
+    name, content = next(((name, read) for name, read in found if read is not None), (names[0], None))
+    where = f"{storage.uri}/{name}"
     if content is None:
         raise SignatureInvalid(
             f"{where}: expected a signature that {public_key} confirms, got none."
@@ -129,32 +151,27 @@ def demand_release_signed(storage: Storage, release: Release, content: bytes, pu
     _demand_confirmed(where, release.signature.encode(), manifest, public_key)
 
 
-def _sign(manifest: Manifest, private_key: str) -> bytes:
-    from model_signing import signing
-
-    with tempfile.TemporaryDirectory(prefix="redraw-sign-") as folder:
+def _sign(manifest: Manifest, signer: SigningKey) -> bytes:
+    config = signer.configure().set_hashing_config(_known_hashes(manifest))
+    with tempfile.TemporaryDirectory(prefix="redraw-sign-") as folder, reading_key(signer.key):
         path = Path(folder) / "signature"
-        with _reading_key(private_key):
-            config = signing.Config().use_elliptic_key_signer(private_key=private_key)
-        config.set_hashing_config(_known_hashes(manifest))
         config.sign(str(manifest.model_name), path)
         return path.read_bytes()
 
 
 def _demand_confirmed(where: str, content: bytes, manifest: Manifest, public_key: str) -> None:
     from cryptography.exceptions import InvalidSignature
-    from model_signing import verifying
+    from OpenSSL.crypto import X509StoreContextError
+    from sigstore.errors import VerificationError
 
-    with _reading_key(public_key):
-        config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
-    config.set_hashing_config(_known_hashes(manifest))
+    config = configure_verifier(public_key).set_hashing_config(_known_hashes(manifest))
     try:
         with tempfile.TemporaryDirectory(prefix="redraw-verify-") as scratch:
             path = Path(scratch) / "signature"
             path.write_bytes(content)
             config.verify(str(manifest.model_name), path)
         subject = _subject(content)
-    except (InvalidSignature, ValueError, LookupError, TypeError) as err:
+    except (InvalidSignature, X509StoreContextError, VerificationError, *_MALFORMED) as err:
         raise SignatureInvalid(
             f"{where}: expected a signature of this content that {public_key} confirms, got"
             f" {str(err) or type(err).__name__}. Find out who wrote it; do not serve this version."
@@ -166,29 +183,17 @@ def _demand_confirmed(where: str, content: bytes, manifest: Manifest, public_key
         )
 
 
-def _demand_made_by(storage: Storage, claim: Claim, private_key: str) -> None:
+def _demand_made_by(storage: Storage, claim: Claim, signer: SigningKey, name: str, content: bytes) -> None:
     """Anyone who asks for a signature of a key must not be left with one of another."""
+    where = f"{storage.uri}/{name}"
     try:
-        with _public_key_of(private_key) as public_key:
-            demand_signed(storage, claim, public_key)
+        with own_verifier(signer) as public_key:
+            _demand_confirmed(where, content, _manifest(claim), public_key)
     except SignatureInvalid as err:
         raise SignatureInvalid(
-            f"{storage.uri}/{signature_name(claim.model, claim.version)}: expected no signature, or one made"
-            f" with {private_key}, got another, which is left as it is. Find out who signed the version;"
-            " to publish it as it stands, push without --signing-key."
+            f"{where}: expected no signature, or one made with {signer.key}, got another, which is left as"
+            " it is. Find out who signed the version; to publish it as it stands, push without --signing-key."
         ) from err
-
-
-@contextmanager
-def _public_key_of(private_key: str) -> Iterator[str]:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
-    with _reading_key(private_key):
-        public = load_pem_private_key(Path(private_key).read_bytes(), None).public_key()
-    with tempfile.TemporaryDirectory(prefix="redraw-sign-") as folder:
-        path = Path(folder) / "public"
-        path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-        yield str(path)
 
 
 def _known_hashes(manifest: Manifest) -> Any:
@@ -233,14 +238,3 @@ def _subject(signature: bytes) -> str:
     """What a signature that was confirmed says it is of."""
     statement = base64.b64decode(json.loads(signature)["dsseEnvelope"]["payload"])
     return str(json.loads(statement)["subject"][0]["name"])
-
-
-@contextmanager
-def _reading_key(path: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, TypeError) as err:
-        raise InvalidRequest(
-            f"{path}: expected an elliptic curve key in PEM without a password, got {err}. Make a pair with"
-            " 'openssl ecparam -name prime256v1 -genkey -noout' and 'openssl ec -pubout'."
-        ) from err

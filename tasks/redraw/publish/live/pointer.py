@@ -31,23 +31,28 @@ _AHEAD = 4
 _DIGITS = 8
 
 
-def read_pointer(storage: Storage, model: ModelName) -> LivePointer:
+def read_pointer(storage: Storage, model: ModelName, known: LivePointer | None = None) -> LivePointer:
     """The live pointer of a model; its version is None before the first.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        known: What was read a moment ago: only what came after it is looked for.
 
     Raises:
         InvalidRecord: It is damaged, or a newer version of Redraw wrote it.
         StorageError: The bucket does not answer.
     """
-    return _read(storage, model)[0]
+    return _read(storage, model, known)[0]
 
 
-def _read(storage: Storage, model: ModelName) -> tuple[LivePointer, bool]:
+def _read(storage: Storage, model: ModelName, known: LivePointer | None = None) -> tuple[LivePointer, bool]:
     """The pointer, and whether its copy says the same."""
-    content = storage.read(live_name(model))
+    content = storage.read(live_name(model)) if known is None else b""
     if content is None:
         newest = _newest(storage, model)
         return newest or LivePointer(model=model, version=None, previous=None), newest is None
-    copy = pointer = _parsed(storage, model, live_name(model), content, None)
+    copy = pointer = known or _parsed(storage, model, live_name(model), content, None)
     for _ in range(_AHEAD):
         number = pointer.number + 1
         newer = read_numbered(storage, model, numbered_live_name(model, number), number)

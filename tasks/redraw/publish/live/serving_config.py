@@ -1,13 +1,16 @@
-"""The live pointer in the words of TensorFlow Serving: `--model_config_file`."""
+"""The live pointer in the words of TensorFlow Serving, `--model_config_file`, of KServe and of Helm."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from redraw.errors import InvalidRecord, StorageUnavailable
-from redraw.publish.bucket.layout import serving_config_name
+from redraw.publish.bucket.layout import deployment_names, read_release, serving_config_name
+from redraw.publish.passport.deployment import encode_helm_values, encode_inference_service
 from redraw.records import LivePointer
+from redraw.settings import PASSPORT
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 from redraw.storage.pause import pauses
 
@@ -16,11 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_serving_config", "read_served_labels", "read_served_versions", "write_serving_config"]
 
+_logger = logging.getLogger(__name__)
+
 
 def write_serving_config(storage: Storage, model: str, pointer: Callable[[], LivePointer]) -> None:
-    """Bring `models.config` up to the live pointer.
+    """Bring `models.config`, and the live version's deployments for KServe and Helm, up to the live pointer.
 
-    The pointer is read after the object that will be replaced: anyone who writes an older
+    The pointer is read after the objects that will be replaced: anyone who writes an older
     version is then refused, or followed by the one who moved the pointer after it.
 
     Args:
@@ -29,27 +34,47 @@ def write_serving_config(storage: Storage, model: str, pointer: Callable[[], Liv
         pointer: Reads the live pointer.
 
     Raises:
-        StorageUnavailable: Others kept changing the object.
+        StorageUnavailable: Others kept changing one of the objects.
     """
-    name = serving_config_name(model)
+    names = (serving_config_name(model), *deployment_names(model))
     for pause in pauses():
-        found = storage.read_with_generation(name)
-        labels = pointer().labels
-        if not labels:
-            return
-        content = encode_serving_config(f"{storage.uri}/{model}", model, labels)
+        found = {name: storage.read_with_generation(name) for name in names}
+        contents = _contents(storage, pointer())
         try:
-            if found is None:
-                storage.create(name, content)
-            elif found[0] != content:
-                storage.replace(name, content, found[1])
+            for name, content in contents.items():
+                _bring_up_to(storage, name, content, found[name])
             return
         except (AlreadyThere, Changed):
             pause()
     raise StorageUnavailable(
-        f"{storage.uri}/{name}: expected to change it, got a change by others each time."
-        " Find out who keeps moving the pointer, and run it again."
+        f"{storage.uri}/{names[0]}: expected to change it and its deployments, got a change by others each"
+        " time. Find out who keeps moving the pointer, and run it again."
     )
+
+
+def _contents(storage: Storage, pointer: LivePointer) -> dict[str, bytes]:
+    """Object to content, `models.config` first; without deployments if no record says where they lead."""
+    model, labels = pointer.model, pointer.labels
+    if not labels:
+        return {}
+    contents = {serving_config_name(model): encode_serving_config(f"{storage.uri}/{model}", model, labels)}
+    try:
+        release = None if pointer.version is None else read_release(storage, model, pointer.version)
+    except InvalidRecord as err:
+        _logger.warning("%s/%s: its deployments stay as they are: %s", storage.uri, model, err)
+        release = None
+    if release is not None:
+        encoded = encode_inference_service(release), encode_helm_values(release)
+        contents |= zip(deployment_names(model), map(str.encode, encoded), strict=True)
+    return contents
+
+
+def _bring_up_to(storage: Storage, name: str, content: bytes, found: tuple[bytes, int] | None) -> None:
+    if found is not None and found[0] != content:
+        storage.replace(name, content, found[1])
+    # Deployments that are not wanted are not begun; those that are there must not lie.
+    elif found is None and (PASSPORT.read() or not name.endswith(".yaml")):
+        storage.create(name, content)
 
 
 def read_served_versions(storage: Storage, model: str) -> frozenset[int]:

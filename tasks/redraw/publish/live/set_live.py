@@ -1,4 +1,4 @@
-"""Change which version is live, and bring `models.config` up to it.
+"""Change which version is live, and bring `models.config` and the deployments next to it up to it.
 
 The pointer moves first. If `models.config` cannot follow, the command fails, and any next one repairs it.
 """
@@ -97,8 +97,9 @@ def move_pointer(
         write_serving_config(storage, model, lambda: read_pointer(storage, model))
     except StorageForbidden as err:
         raise StorageForbidden(
-            f"{storage.uri}/{model}: version {pointer.version} is live, but models.config could not follow:"
-            f" {err} Servers that read it stay where they are; a mirror follows the pointer."
+            f"{storage.uri}/{model}: version {pointer.version} is live, but models.config could not follow,"
+            f" or a deployment next to it: {err} Servers that read it stay where they are; a mirror follows"
+            " the pointer."
         ) from err
     _logger.info("%s/%s: %s; before it %s", storage.uri, model, _shown(pointer), pointer.previous)
     return pointer

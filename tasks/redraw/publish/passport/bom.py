@@ -6,7 +6,9 @@ Source:
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,12 +17,17 @@ from typing import Any
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.contact import OrganizationalEntity
+from cyclonedx.model.license import DisjunctiveLicense
 from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
+from packageurl import PackageURL
 
+from redraw.errors import printable
 from redraw.publish.bucket.layout import Claim
 from redraw.publish.passport.statements import made_with
 from redraw.records import Release
+from redraw.records.attachments import Description
 from redraw.records.files import ListedFile
 from redraw.records.signature import TensorSpec
 from redraw.uri import Uri
@@ -28,32 +35,56 @@ from redraw.uri import Uri
 __all__ = ["encode_bom"]
 
 
-def encode_bom(release: Release, claim: Claim, bucket: Uri, files: Mapping[str, str]) -> str:
+# What every reader of the schema takes for a URI; anything else that a definition names is a name.
+_PATH = r"(/([\w.~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
+_URI = re.compile(rf"[a-z][a-z0-9+.-]*://[\w.-]+(:\d+)?{_PATH}", re.ASCII)
+
+
+def encode_bom(
+    release: Release, claim: Claim, bucket: Uri, description: Description, files: Mapping[str, str]
+) -> str:
     """The bill of materials: the model with its card and files, its checkpoint, and what made it.
 
     Args:
         release: The version's record.
         claim: Its claim, with the files.
         bucket: The model bucket.
+        description: What the definition says of the model.
         files: Name of the model card and of each attestation to its SHA-256.
     """
     model, checkpoint = _model(release, claim, bucket, files), _checkpoint(release)
+    if description.license:
+        from cyclonedx.spdx import fixup_id  # reads a list of all licenses
+
+        known = fixup_id(description.license)
+        name = None if known else printable(description.license)
+        model.licenses.add(DisjunctiveLicense(id=known, name=name))
+    if description.owner:
+        model.supplier = OrganizationalEntity(name=printable(description.owner))
     libraries = [
-        Component(type=_kind(url.name), name=url.name, version=url.version, purl=url, bom_ref=url.to_string())
-        for url in made_with(release.provenance.made_by)
+        Component(
+            type=_kind(package.name),
+            name=package.name,
+            version=package.version,
+            purl=PackageURL.from_string(package.url),
+            bom_ref=package.url,
+        )
+        for package in made_with(release.provenance.made_by)
     ]
+    data_sets = [_data_set(name) for name in dict.fromkeys(description.data_sets) if name.strip()]
     bom = Bom(
-        components=[checkpoint, *libraries],
+        components=[checkpoint, *data_sets, *libraries],
         # The same for the same version, so that the same records make the same bytes.
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"{release.uri}#{release.digest}"),
     )
     bom.metadata.timestamp = datetime.fromisoformat(release.pushed_at)
     bom.metadata.component = model
     bom.register_dependency(model, [checkpoint, *libraries])
+    bom.register_dependency(checkpoint, data_sets)
     outputter = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6)
     value: dict[str, Any] = json.loads(outputter.output_as_string())
     # The library 11.12 has no class for model cards: cyclonedx.model.component names it as to be done.
-    value["metadata"]["component"]["modelCard"] = _model_card(release)
+    value["metadata"]["component"]["modelCard"] = _model_card(release, description)
     return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
@@ -108,6 +139,17 @@ def _checkpoint(release: Release) -> Component:
     )
 
 
+def _data_set(name: str) -> Component:
+    """A data set that the definition names; where it lies, if that is a URI."""
+    references = [_reference(ExternalReferenceType.DISTRIBUTION, name)] if _URI.fullmatch(name) else None
+    return Component(
+        type=ComponentType.DATA,
+        name=printable(name),
+        bom_ref=f"data-set:{hashlib.sha256(name.encode()).hexdigest()}",
+        external_references=references,
+    )
+
+
 def _reference(kind: ExternalReferenceType, url: str, sha256: str | None = None) -> ExternalReference:
     return ExternalReference(type=kind, url=XsUri(url), hashes=[_hash(sha256)] if sha256 else None)
 
@@ -116,9 +158,11 @@ def _hash(sha256: str) -> HashType:
     return HashType(alg=HashAlgorithm.SHA_256, content=sha256)
 
 
-def _model_card(release: Release) -> dict[str, Any]:
+def _model_card(release: Release, description: Description) -> dict[str, Any]:
     signatures = sorted(release.signatures.items())
+    considerations = {"useCases": description.intended_use, "technicalLimitations": description.limits}
     return {
+        "considerations": {name: [printable(text)] for name, text in considerations.items() if text},
         "modelParameters": {
             "inputs": [tensor for name, one in signatures for tensor in _tensors(name, one.inputs)],
             "outputs": [tensor for name, one in signatures for tensor in _tensors(name, one.outputs)],

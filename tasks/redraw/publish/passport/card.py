@@ -7,25 +7,31 @@ from collections.abc import Mapping
 from redraw.publish.bucket.layout import Claim
 from redraw.publish.passport.text import Yaml, encode_yaml, escape_markdown, format_table
 from redraw.records import Release
-from redraw.records.attachments import Latency
+from redraw.records.attachments import Description, Latency
+from redraw.records.files import SIGNATURE_FILE
 from redraw.records.signature import TensorSpec
 
 __all__ = ["encode_card"]
 
 
-def encode_card(release: Release, claim: Claim, latencies: Mapping[str, tuple[Latency, ...]]) -> str:
-    """The card of a version: only what its records say.
+def encode_card(
+    release: Release, claim: Claim, description: Description, latencies: Mapping[str, tuple[Latency, ...]]
+) -> str:
+    """The card of a version: only what its records and its definition say.
 
     Args:
         release: Its record.
         claim: Its claim, with the files.
+        description: What the definition says of the model.
         latencies: Signature to what was measured of each size of requests.
     """
     title = f"{release.model} {release.version}"
     sections = {
-        "What it is": _facts(release),
+        "What it is": _facts(release, description),
+        "Intended use": _text(description.intended_use),
+        "Limits": _text(description.limits),
+        "Data": "".join(f"- {escape_markdown(name)}\n" for name in description.data_sets) or _UNSAID,
         "Inputs and outputs": _signatures(release),
-        "What its records do not say": _UNSAID.format(asked=escape_markdown(release.provenance.asked_by)),
         "Metrics": _metrics(release),
         "Latencies": _latencies(latencies),
         "Checks": _checks(release),
@@ -35,16 +41,17 @@ def encode_card(release: Release, claim: Claim, latencies: Mapping[str, tuple[La
         ),
     }
     text = "".join(f"\n## {heading}\n\n{section}" for heading, section in sections.items())
-    return f"---\n{encode_yaml(_front_matter(release))}---\n\n# {escape_markdown(title)}\n{text}"
+    return f"---\n{encode_yaml(_front_matter(release, description))}---\n\n# {escape_markdown(title)}\n{text}"
 
 
-_UNSAID = """\
-The release record states no owner, license, intended use, limits or data sets, so this card names none. The
-version was asked for by {asked}.
-"""
+_UNSAID = "The definition does not say.\n"
 
 
-def _front_matter(release: Release) -> Mapping[str, Yaml]:
+def _text(text: str) -> str:
+    return f"{escape_markdown(text)}\n" if text.strip() else _UNSAID
+
+
+def _front_matter(release: Release, description: Description) -> Mapping[str, Yaml]:
     made_by = release.provenance.made_by
     metrics: list[Yaml] = [
         {"name": name, "value": value} for name, value in sorted(release.checkpoint.metrics.items())
@@ -58,15 +65,22 @@ def _front_matter(release: Release) -> Mapping[str, Yaml]:
         "size_bytes": release.size_bytes,
         "trained_at": release.checkpoint.trained_at,
         "pushed_at": release.pushed_at,
+        "owner": description.owner or None,
+        "license": description.license or None,
+        "intended_use": description.intended_use or None,
+        "limits": description.limits or None,
+        "datasets": list(description.data_sets),
         "library_name": "tensorflow",
         "library_version": made_by.tensorflow if made_by else None,
         "metrics": metrics,
     }
 
 
-def _facts(release: Release) -> str:
+def _facts(release: Release, description: Description) -> str:
     checkpoint = release.checkpoint
     rows = {
+        "Owner": description.owner or "the definition does not say",
+        "License": description.license or "the definition does not say",
         "Served from": release.uri,
         "Digest of all files": release.digest,
         "Size": f"{release.size_bytes:,} bytes",
@@ -75,7 +89,7 @@ def _facts(release: Release) -> str:
         "Tensors that serving does not need": _counts(release.ledger.dropped),
         "Published": release.pushed_at,
         "Answers compared by": ", ".join(release.proofs or release.report.proofs) or "no check",
-        "Signed": "yes" if release.signature else "no",
+        "Signed": "yes" if release.signature or SIGNATURE_FILE in release.attachments else "no",
     }
     return format_table(("", ""), rows.items())
 

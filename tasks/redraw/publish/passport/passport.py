@@ -1,31 +1,45 @@
-"""Write what other tools read about a published version, made of its verified records alone."""
+"""A version's passport: what other tools read about it, made of its verified records alone.
+
+Every push makes it and publishes it with the version, unless `REDRAW_PASSPORT` is off.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from redraw.errors import InvalidRecord, InvalidRequest, ObjectConflict
-from redraw.publish.bucket.layout import Claim, attachment_name, split_version_uri
+from redraw.publish.bucket.attachments import publish_content, read_attachment
+from redraw.publish.bucket.layout import Claim, split_version_uri
 from redraw.publish.bucket.verified import read_verified
-from redraw.publish.passport.bom import encode_bom
 from redraw.publish.passport.card import encode_card
 from redraw.publish.passport.deployment import encode_helm_values, encode_inference_service
 from redraw.publish.passport.evaluations import evaluate_checks
 from redraw.publish.passport.statements import encode_evaluation, encode_provenance
 from redraw.records import Release
-from redraw.records.attachments import Latency, read_latency
-from redraw.records.json_text import RECORD_BYTES
+from redraw.records.attachments import (
+    DESCRIPTION_NAME,
+    LATENCY_NAME,
+    Description,
+    Latency,
+    read_description,
+    read_latency,
+)
+from redraw.records.files import ListedFile
 from redraw.records.results import Passport
 from redraw.requests import PassportRequest
 from redraw.storage.files import write_atomically
-from redraw.storage.opening import Storage, open_storage
+from redraw.storage.opening import Storage, in_parallel, open_storage
 
-__all__ = ["write_passport"]
+__all__ = ["CARD_NAME", "PASSPORT_FILES", "list_passport", "publish_passport", "write_passport"]
 
-_LATENCY = "latency.json"
+CARD_NAME, _BOM = "card.md", "bom.cdx.json"
+_PROVENANCE, _EVALUATION = "provenance.intoto.json", "evaluation.intoto.json"
+# What is published with a version.
+PASSPORT_FILES = (CARD_NAME, _PROVENANCE, _EVALUATION, _BOM)
 
 _logger = logging.getLogger(__name__)
 
@@ -33,7 +47,8 @@ _logger = logging.getLogger(__name__)
 def write_passport(request: PassportRequest) -> Passport:
     """Write the model card, attestations, bill of materials and deployments of a version into a folder.
 
-    No weights are read, and the same version gives the same files.
+    What was published with the version is copied, the rest is made. No weights are read, and the same
+    version gives the same files.
 
     Args:
         request: The version's URI, the folder, and the public key that must confirm the signature.
@@ -45,14 +60,14 @@ def write_passport(request: PassportRequest) -> Passport:
         VersionNotFound: There is no such version.
         VerificationFailed: Its records contradict each other.
         SignatureInvalid: A key is configured, and did not sign files, record and bucket.
-        ObjectConflict: The latencies next to the version are not what was published.
+        ObjectConflict: What lies next to the version is not what was published.
         InvalidRequest: The folder cannot be written to.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     bucket, model, version = split_version_uri(request.uri)
     storage = open_storage(bucket)
     release, claim = read_verified(storage, model, version, request.public_key)
-    contents = _make_files(storage, release, claim, _read_latencies(storage, release))
+    contents = _copy_or_make(storage, release, claim)
     out = Path(request.out)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -66,41 +81,102 @@ def write_passport(request: PassportRequest) -> Passport:
     return Passport(model=model, version=version, uri=release.uri, out=str(out), files=_digests(contents))
 
 
-def _make_files(
-    storage: Storage, release: Release, claim: Claim, latencies: Mapping[str, tuple[Latency, ...]]
-) -> Mapping[str, bytes]:
-    evaluations = evaluate_checks(release.report, latencies)
-    described = {
-        "card.md": encode_card(release, claim, latencies).encode(),
-        "provenance.intoto.json": encode_provenance(release, claim, storage.uri).encode(),
-        "evaluation.intoto.json": encode_evaluation(release, claim, evaluations).encode(),
-    }
-    return {
-        **described,
-        "bom.cdx.json": encode_bom(release, claim, storage.uri, _digests(described)).encode(),
+def publish_passport(storage: Storage, claim: Claim, release: Release) -> dict[str, ListedFile]:
+    """Create the objects of a version's passport, before its release record names them.
+
+    A version is no worse without one: what cannot be made is left out and logged.
+
+    Args:
+        storage: The model bucket.
+        claim: The version's.
+        release: Its record as it will be, with the attachments that are there.
+
+    Returns:
+        Name to object, for the record.
+
+    Raises:
+        StorageError: The bucket is forbidden or does not answer.
+    """
+    try:
+        contents = _describe(facts := _read_facts(storage, release, claim))
+        contents[_BOM] = _list_materials(facts, contents)
+    except (InvalidRecord, ObjectConflict) as err:
+        _logger.warning("%s: published without a passport: %s", release.uri, err)
+        return {}
+    except ModuleNotFoundError as err:
+        _logger.warning(
+            "%s: published without %s, which needs the module %s: install airflow-provider-redraw[passport]",
+            release.uri,
+            _BOM,
+            err.name,
+        )
+    sent = in_parallel(lambda name: publish_content(storage, claim, name, contents[name]), contents)
+    return dict(zip(contents, sent, strict=True))
+
+
+def list_passport(release: Release) -> tuple[str, ...]:
+    """The files of a version's passport that were published with it."""
+    return tuple(name for name in PASSPORT_FILES if name in release.attachments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """What a passport is made of; the record as it was before there was one."""
+
+    release: Release
+    claim: Claim
+    storage: Storage
+    description: Description
+    latencies: Mapping[str, tuple[Latency, ...]]
+
+
+def _read_facts(storage: Storage, release: Release, claim: Claim) -> _Facts:
+    latency, description = (
+        read_attachment(storage, release, name) for name in (LATENCY_NAME, DESCRIPTION_NAME)
+    )
+    kept = {name: file for name, file in release.attachments.items() if name not in PASSPORT_FILES}
+    try:
+        return _Facts(
+            release=replace(release, attachments=kept),
+            claim=claim,
+            storage=storage,
+            description=Description() if description is None else read_description(description),
+            latencies={} if latency is None else read_latency(latency),
+        )
+    except InvalidRecord as err:
+        raise type(err)(f"{release.uri}: {LATENCY_NAME} or {DESCRIPTION_NAME}: {err}") from err
+
+
+def _copy_or_make(storage: Storage, release: Release, claim: Claim) -> dict[str, bytes]:
+    published = {name: read_attachment(storage, release, name) or b"" for name in list_passport(release)}
+    contents = published
+    if len(published) < len(PASSPORT_FILES):
+        facts = _read_facts(storage, release, claim)
+        contents = _describe(facts) | published
+        contents.setdefault(_BOM, _list_materials(facts, contents))
+    return contents | {
         "inference-service.yaml": encode_inference_service(release).encode(),
         "helm-values.yaml": encode_helm_values(release).encode(),
     }
 
 
+def _describe(facts: _Facts) -> dict[str, bytes]:
+    release, claim = facts.release, facts.claim
+    evaluations = evaluate_checks(release.report, facts.latencies)
+    return {
+        CARD_NAME: encode_card(release, claim, facts.description, facts.latencies).encode(),
+        _PROVENANCE: encode_provenance(release, claim, facts.storage.uri).encode(),
+        _EVALUATION: encode_evaluation(release, claim, evaluations).encode(),
+    }
+
+
+def _list_materials(facts: _Facts, contents: Mapping[str, bytes]) -> bytes:
+    # Imported only here: its library belongs to an extra.
+    from redraw.publish.passport.bom import encode_bom
+
+    described = _digests({name: content for name, content in contents.items() if name != _BOM})
+    return encode_bom(facts.release, facts.claim, facts.storage.uri, facts.description, described).encode()
+
+
 def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-
-
-def _read_latencies(storage: Storage, release: Release) -> Mapping[str, tuple[Latency, ...]]:
-    """What was measured when the version was validated; nothing if it was published without."""
-    listed = release.attachments.get(_LATENCY)
-    if listed is None:
-        return {}
-    where = f"{storage.uri}/{listed.name}"
-    expected = attachment_name(release.model, release.version, _LATENCY, listed.sha256)
-    content = storage.read(expected) if listed.size <= RECORD_BYTES else None
-    if listed.name != expected or hashlib.sha256(content or b"").hexdigest() != listed.sha256:
-        raise ObjectConflict(
-            f"{where}: expected the object {expected} of at most {RECORD_BYTES} bytes with that SHA-256, as"
-            " published, got something else. Find out who wrote it; do not trust it."
-        )
-    try:
-        return read_latency(content or b"")
-    except InvalidRecord as err:
-        raise type(err)(f"{where}: {err}") from err

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
-
-from packageurl import PackageURL
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from redraw.publish.bucket.layout import Claim, release_name
 from redraw.publish.passport.evaluations import Evaluation
@@ -76,12 +75,21 @@ def encode_evaluation(release: Release, claim: Claim, evaluations: tuple[Evaluat
     return _statement(claim, _EVALUATION_TYPE, predicate)
 
 
-def made_with(made_by: MadeBy | None) -> tuple[PackageURL, ...]:
+class Package(NamedTuple):
+    """A library, with its URL as https://github.com/package-url/purl-spec has it."""
+
+    name: str
+    version: str
+    url: str
+
+
+def made_with(made_by: MadeBy | None) -> tuple[Package, ...]:
     """The libraries that made the export, and Python; none if the record does not say."""
     if made_by is None:
         return ()
+    versions = {name: str(getattr(made_by, name)) for name in _PACKAGES}
     return tuple(
-        PackageURL(kind, name=package, version=getattr(made_by, name))
+        Package(package, versions[name], f"pkg:{kind}/{package}@{quote(versions[name], safe='')}")
         for name, (kind, package) in _PACKAGES.items()
     )
 
@@ -93,7 +101,7 @@ def _statement(claim: Claim, kind: str, predicate: Mapping[str, Any]) -> str:
         "predicateType": kind,
         "predicate": predicate,
     }
-    return json.dumps(statement, indent=2, allow_nan=False) + "\n"
+    return json.dumps(statement, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 def _dependencies(release: Release) -> list[dict[str, Any]]:
@@ -118,7 +126,7 @@ def _dependencies(release: Release) -> list[dict[str, Any]]:
                 "annotations": {"uncommittedChanges": made_by.git_dirty},
             }
         )
-    packages = [{"name": url.name, "uri": url.to_string()} for url in made_with(made_by)]
+    packages = [{"name": package.name, "uri": package.url} for package in made_with(made_by)]
     return dependencies + packages
 
 

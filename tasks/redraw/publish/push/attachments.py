@@ -5,16 +5,15 @@ The files lie in scratch and go with it; a bucket keeps them as long as the vers
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 
 from redraw.names import check_attachment_name
-from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, attachment_name
+from redraw.publish.bucket.attachments import publish_content
+from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.files import ListedFile
-from redraw.storage.files import checksum_of
-from redraw.storage.opening import Storage, create_or_match, in_parallel, read_uri
+from redraw.storage.opening import Storage, in_parallel, read_uri
 
 __all__ = ["name_attachments", "publish_attachments"]
 
@@ -62,12 +61,4 @@ def _publish(storage: Storage, claim: Claim, name: str, uri: str) -> ListedFile 
         got = "no such file" if content is None else f"more than {ATTACHMENT_BYTES} bytes"
         _logger.warning("%s: expected a file to keep with the version, got %s: left out", uri, got)
         return None
-    sha256 = hashlib.sha256(content).hexdigest()
-    file = ListedFile(
-        name=attachment_name(claim.model, claim.version, name, sha256),
-        size=len(content),
-        crc32c=checksum_of(content),
-        sha256=sha256,
-    )
-    create_or_match(storage, file.name, file, content)
-    return file
+    return publish_content(storage, claim, name, content)

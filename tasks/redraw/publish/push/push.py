@@ -1,7 +1,7 @@
 """Publish a validated export: exactly once, never half, never backwards.
 
-    claim ─► data shards ─► index ─► assets ─► saved_model.pb ─► listing compared
-          ─► attachments ─► release record ─► live
+    claim ─► data shards ─► index ─► assets ─► saved_model.pb ─► listing compared ─► signature
+          ─► attachments ─► passport ─► release record ─► live
 
 Every step creates what is missing and accepts what is there already with the same
 content, so a push that was stopped anywhere is run again and resumes, and several
@@ -18,7 +18,6 @@ from dataclasses import replace
 from redraw.errors import OlderThanLive, VersionRejected
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim
-from redraw.publish.bucket.signing import sign_version
 from redraw.publish.events.deliver import announce
 from redraw.publish.events.derive import last_event, push_event
 from redraw.publish.live.set_live import move_pointer
@@ -94,8 +93,6 @@ def _publish(storage: Storage, candidate: Candidate) -> Release:
         )
         claim = claim_version(storage, wanted, export.checkpoint.trained_at)
         generations = publish_objects(storage, claim, source)
-    if candidate.request.signing_key:
-        sign_version(storage, claim, candidate.request.signing_key)
     return write_release(storage, claim, candidate, generations)
 
 

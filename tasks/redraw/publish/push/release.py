@@ -10,14 +10,17 @@ from redraw.errors import StorageUnavailable
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_whole
 from redraw.publish.bucket.layout import Claim, encode_record, read_release, release_name, version_folder
-from redraw.publish.bucket.signing import is_release_signed, sign_release
+from redraw.publish.bucket.signers import SigningKey
+from redraw.publish.bucket.signing import is_release_signed, sign_release, sign_version
 from redraw.publish.bucket.verified import digest_report
 from redraw.publish.live.set_live import read_pointer
+from redraw.publish.passport.passport import publish_passport
 from redraw.publish.push.attachments import publish_attachments
 from redraw.records import ExportedModel, Provenance, Release, ValidationReport
-from redraw.records.files import ListedFile
+from redraw.records.files import SIGNATURE_FILE, ListedFile
 from redraw.records.times import now
 from redraw.requests import PushRequest
+from redraw.settings import PASSPORT
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 
 __all__ = ["Candidate", "digest_report", "write_release"]
@@ -46,10 +49,11 @@ class Candidate:
 def write_release(
     storage: Storage, claim: Claim, candidate: Candidate, generations: dict[str, int]
 ) -> Release:
-    """Write the attachments and the release record of a version whose objects are all there.
+    """Sign a version whose objects are all there, and write its attachments, passport and release record.
 
     A record that is there stays, and so does what it names to be looked at; but with a signing key one
-    without a signature is replaced: what somebody else wrote is not signed.
+    without a signature is replaced: what somebody else wrote is not signed. So is one that does not list
+    the signature next to the files as it is.
 
     Args:
         storage: The model bucket.
@@ -64,16 +68,25 @@ def write_release(
         ObjectConflict: Another content stands where an attachment has to go, or objects are lost again.
         StorageUnavailable: Others keep changing it.
     """
-    name, key = release_name(claim.model, claim.version), candidate.request.signing_key
+    name, signer = release_name(claim.model, claim.version), _signer(candidate.request)
+    signature = {SIGNATURE_FILE: sign_version(storage, claim, signer)} if signer else {}
     found = storage.read_with_generation(name)
     published = read_release(storage, claim.model, claim.version) if found else None
-    signed = not key or published is None or is_release_signed(storage, published, key)
+    signed = not signer or (
+        published is not None
+        and is_release_signed(storage, published, signer)
+        and signature.items() <= published.attachments.items()
+    )
     if published is not None and signed and published.generations == generations:
         return published
     if published is None or not signed:
         attachments = publish_attachments(storage, claim, candidate.attachments)
-        release = _release_of(storage, claim, candidate, generations, attachments)
-        release = sign_release(storage, release, key) if key else release
+        release = _release_of(storage, claim, candidate, generations, attachments | signature)
+        if PASSPORT.read():
+            passport = publish_passport(storage, claim, release)
+            # In the order in which the record is read again.
+            release = replace(release, attachments=dict(sorted({**release.attachments, **passport}.items())))
+        release = sign_release(storage, release, signer) if signer else release
         with contextlib.suppress(AlreadyThere, Changed):
             if found is None:
                 storage.create(name, encode_record(release))
@@ -81,6 +94,12 @@ def write_release(
                 storage.replace(name, encode_record(release), found[1])
             return release
     return _bring_up_to_date(storage, claim)
+
+
+def _signer(request: PushRequest) -> SigningKey | None:
+    if not request.signing_key:
+        return None
+    return SigningKey(key=request.signing_key, certificates=request.signing_certificate)
 
 
 def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:

@@ -17,7 +17,7 @@ from typing import ClassVar, Protocol
 from redraw.errors import InvalidRecord, NotValidated
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.file_list import FileList
-from redraw.records.files import ListedFile
+from redraw.records.files import SIGNATURE_FILE, ListedFile
 from redraw.storage.files import TreeFile, digest_of, scan_tree, tree_names
 from redraw.storage.opening import (
     SMALL_STREAMS,
@@ -150,7 +150,7 @@ def _find_validated(export: ExportedModel, report: ValidationReport) -> _Validat
         return None
     _demand_digest(export, listed)
     wanted = {file.name: (read.get(file.name), file.size, file.crc32c) for file in listed}
-    objects = {item.name: item for item in storage.list()}
+    objects = {item.name: item for item in storage.list() if item.name != SIGNATURE_FILE}
     found = {name: (item.generation, item.size, item.crc32c) for name, item in objects.items()}
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):

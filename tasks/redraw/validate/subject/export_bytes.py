@@ -18,6 +18,7 @@ from pathlib import Path
 from redraw.checkpoint.bundle.entries import TensorEntry
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.bundle.shard_reader import LocalShard, Piece
+from redraw.records.files import SIGNATURE_FILE
 from redraw.storage.files import digest_files, scan_file
 from redraw.validate.subject.byte_comparison import ExpectedBytes, ToleratedChecksum
 
@@ -82,7 +83,7 @@ def read_export(folder: Path, bundle: TensorBundle | None, sources: Mapping[str,
     """
     reading = Reading()
     shards = dict(_pieces_by_shard(bundle)) if bundle is not None else {}
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
     def read(name: str) -> Reading:
         path = folder / name
@@ -93,7 +94,7 @@ def read_export(folder: Path, bundle: TensorBundle | None, sources: Mapping[str,
 
     # The libraries that do the work let other threads run meanwhile.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for part in pool.map(read, names):
+        for part in pool.map(read, sorted(names - {SIGNATURE_FILE})):
             reading.add(part)
     for key in _of_missing_shards(bundle):
         reading.damaged.setdefault(key, "its data file is missing")

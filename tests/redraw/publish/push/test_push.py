@@ -82,13 +82,15 @@ def test_push_new_export_creates_the_graph_last(bucket: str, make_export: Any) -
         f"{folder}assets.extra/tf_serving_warmup_requests",
         f"{folder}fingerprint.pb",
         f"{folder}saved_model.pb",
-        *order[12:14],
+        *order[12:18],
         f"digits/releases/{VERSION}.json",
         "digits/live/00000001.json",
         "digits/live.json",
         "digits/models.config",
+        "digits/inference-service.yaml",
+        "digits/helm-values.yaml",
     ]
-    assert all(name.startswith(f"digits/reports/{VERSION}/") for name in order[12:14])
+    assert all(name.startswith(f"digits/reports/{VERSION}/") for name in order[12:18])
 
 
 def test_push_same_export_again_changes_nothing(bucket: str, make_export: Any) -> None:

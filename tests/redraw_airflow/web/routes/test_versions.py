@@ -113,6 +113,7 @@ def hostile_attachments() -> dict[str, bytes]:
         "served": [{**served, "saved_as": HOSTILE[3]}],
         "dropped": [{"key": text, "rule": text} for text in HOSTILE],
     }
+    said = ("owner", "license", "intended_use", "limits")
     figures = {"rows": 1, "p50_ms": 1, "p95_ms": 1, "p99_ms": 1, "rows_per_second": 1, "runs": 1}
     return {
         "graphs.svg": SCRIPT,
@@ -121,6 +122,8 @@ def hostile_attachments() -> dict[str, bytes]:
         "ledger.json": json.dumps(ledger).encode(),
         "latency.json": json.dumps({text: [figures] for text in HOSTILE}).encode(),
         "metrics.json": json.dumps({"against": 1, "metrics": [], "worse": HOSTILE[0]}).encode(),
+        "definition.json": json.dumps(dict.fromkeys(said, HOSTILE[0]) | {"data_sets": HOSTILE}).encode(),
+        "card.md": SCRIPT,
     }
 
 
@@ -349,13 +352,14 @@ def test_show_version_with_damaged_attachments_shows_the_rest(
     storage = open_storage(model_bucket)
     contents = {"graphs.json": b"[" * 50_000, "ledger.json": b'{"served": 7}', "latency.json": b"null"}
     contents["metrics.json"] = b'{"against": {}, "metrics": []}'
+    contents["definition.json"] = b'{"schema": 1, "data_sets": {}}'
     damaged = attach(storage, release_record("damaged", 0), contents)
     listed = replace(damaged.attachments["latency.json"], sha256="0" * 64)
     publish(storage, [replace(damaged, attachments={**damaged.attachments, "latency.json": listed})])
 
     page = read(viewer, f"/models/damaged/{version_of(0)}")
 
-    assert page.text.count("expected what validation writes") == 2
+    assert page.text.count("expected what validation writes") == 3
     assert "metrics.json: expected what validation measured" in page.text
     assert "Find out who wrote it; do not trust it" in page.text
     assert "files-whole" in page.text

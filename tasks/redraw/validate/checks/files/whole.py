@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.errors import CheckpointError
 from redraw.records import Check
+from redraw.records.files import SIGNATURE_FILE
 from redraw.validate.checks.files.graph_file import MOST_BYTES
 from redraw.validate.outcome import conclude
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["check_digest", "check_files"]
 
 _GRAPH, _INDEX = "saved_model.pb", "variables/variables.index"
-# What a SavedModel consists of; of the folders of assets any content.
+# What a SavedModel consists of, and its signature; of the folders of assets any content.
 _KNOWN = re.compile(
-    rf"{re.escape(_GRAPH)}|fingerprint\.pb|{re.escape(_INDEX)}|assets/.+|assets\.extra/tf_serving_warmup_requests"
+    rf"{re.escape(_GRAPH)}|fingerprint\.pb|{re.escape(_INDEX)}|{re.escape(SIGNATURE_FILE)}"
+    r"|assets/.+|assets\.extra/tf_serving_warmup_requests"
 )
 
 
@@ -50,8 +52,8 @@ def check_files(subject: Subject) -> Check:
     return conclude(
         "files-whole",
         looked_at=f"every file below {folder}, and the checksum of every tensor",
-        expected=f"{_GRAPH}, {_INDEX} and its data files, whole; assets and warm-up requests; no other file,"
-        " no link",
+        expected=f"{_GRAPH}, {_INDEX} and its data files, whole; assets, warm-up requests,"
+        f" {SIGNATURE_FILE}; no other file, no link",
         found=f"all there; {tensors} tensors of {size} bytes whose checksums hold",
         problems=problems,
         advice="Export again.",

@@ -35,6 +35,8 @@ def test_files_whole_truncated_file_is_named(name: str, hand_made, run_check: Ru
     ("name", "problem"),
     [
         ("notes.txt", "notes.txt belongs to no SavedModel"),
+        ("assets.extra/model.sig", "assets.extra/model.sig belongs to no SavedModel"),
+        ("model.sig.old", "model.sig.old belongs to no SavedModel"),
         ("keras_metadata.pb", "keras_metadata.pb belongs to no SavedModel"),
         ("assets.extra/other", "assets.extra/other belongs to no SavedModel"),
         ("variables/variables.data-00000-of-00002", "is not one of the 1 data files"),
@@ -49,6 +51,15 @@ def test_files_whole_warm_up_assets_and_fingerprint_pass(hand_made, run_check: R
     names = ("assets.extra/tf_serving_warmup_requests", "assets/deep/words.txt", "fingerprint.pb")
     hand_made.files = dict.fromkeys(names, b"known")
     assert run_check("files-whole", hand_made.subject()).status == "passed"
+
+
+@pytest.mark.parametrize("check", ["files-whole", "digest", "serve-tag"])
+def test_files_whole_signature_of_model_signing_is_none_of_the_files(
+    check: str, hand_made, run_check: RunCheck
+) -> None:
+    exported = hand_made.write()
+    (hand_made.folder / "model.sig").write_text("{}")
+    assert run_check(check, hand_made.as_written(exported)).status == "passed"
 
 
 @pytest.mark.parametrize("target", ["variables", "saved_model.pb"])

@@ -1,0 +1,139 @@
+"""What signs and what confirms: a key, a certificate, a key in a token (PKCS#11), or a Sigstore identity.
+
+Source: https://github.com/sigstore/model-transparency
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from redraw.compat.signing import public_key_of_token
+from redraw.errors import InvalidRequest
+from redraw.settings import VERIFY_KEY
+
+if TYPE_CHECKING:
+    from model_signing import signing, verifying
+
+__all__ = ["SigningKey", "configure_verifier", "own_verifier", "reading_key"]
+
+_TOKEN, _KEYLESS = "pkcs11:", "sigstore"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SigningKey:
+    """What a version is signed with.
+
+    Attributes:
+        key: File of an elliptic curve key in PEM, without a password; the `pkcs11:` URI of one; or
+            `sigstore`, for the identity of the machine.
+        certificates: File of the key's certificate in PEM, then those that issued it up to the root.
+    """
+
+    key: str
+    certificates: str | None = None
+
+    def configure(self) -> signing.Config:
+        """What model-signing signs with.
+
+        Raises:
+            InvalidRequest: There is no such key or certificate.
+        """
+        from model_signing import signing
+
+        config = signing.Config()
+        if self.key == _KEYLESS:
+            return config.use_sigstore_signer(use_ambient_credentials=True)
+        chain: dict[str, Any] = {}
+        if self.certificates:
+            path = Path(self.certificates)
+            chain = {"signing_certificate": path, "certificate_chain": [path]}
+        with reading_key(self.key):
+            if self.key.startswith(_TOKEN):
+                if not chain:
+                    return config.use_pkcs11_signer(pkcs11_uri=self.key)
+                return config.use_pkcs11_certificate_signer(pkcs11_uri=self.key, **chain)
+            if not chain:
+                return config.use_elliptic_key_signer(private_key=self.key)
+            return config.use_certificate_signer(private_key=self.key, **chain)
+
+
+def configure_verifier(key: str) -> verifying.Config:
+    """What model-signing confirms with.
+
+    Args:
+        key: File of a public key, or of the certificates that are trusted, in PEM; or
+            `sigstore:IDENTITY,ISSUER`.
+
+    Raises:
+        InvalidRequest: There is no such key.
+    """
+    from model_signing import verifying
+
+    config = verifying.Config()
+    if key.startswith(f"{_KEYLESS}:"):
+        identity, _, issuer = key.removeprefix(f"{_KEYLESS}:").rpartition(",")
+        if not identity or not issuer:
+            raise InvalidRequest(f"{key}: expected {_KEYLESS}:IDENTITY,ISSUER, got another form. Correct it.")
+        return config.use_sigstore_verifier(identity=identity, oidc_issuer=issuer)
+    with reading_key(key):
+        if b"-----BEGIN CERTIFICATE-----" in Path(key).read_bytes():
+            return config.use_certificate_verifier(certificate_chain=[key])
+        return config.use_elliptic_key_verifier(public_key=key)
+
+
+@contextmanager
+def own_verifier(signer: SigningKey) -> Iterator[str]:
+    """What confirms the signatures that a key makes, as `configure_verifier` takes it.
+
+    Raises:
+        InvalidRequest: There is no such key; or it is an identity, and nothing says whose.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+    if signer.certificates:
+        yield signer.certificates
+        return
+    if signer.key == _KEYLESS:
+        if not (key := VERIFY_KEY.read()):
+            raise InvalidRequest(
+                f"signing key {_KEYLESS}: expected {VERIFY_KEY.variable} to say whose signatures are one's"
+                f" own, got none. Set it to {_KEYLESS}:IDENTITY,ISSUER."
+            )
+        yield key
+        return
+    with reading_key(signer.key):
+        if signer.key.startswith(_TOKEN):
+            public = public_key_of_token(signer.configure())
+        else:
+            public = load_pem_private_key(Path(signer.key).read_bytes(), None).public_key()
+    with tempfile.TemporaryDirectory(prefix="redraw-sign-") as folder:
+        path = Path(folder) / "public"
+        path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        yield str(path)
+
+
+@contextmanager
+def reading_key(key: str) -> Iterator[None]:
+    """Say in one line what is wrong with a key; the module of a token raises anything."""
+    try:
+        yield
+    except InvalidRequest:
+        raise
+    except Exception as err:
+        if key.startswith(_TOKEN):
+            raise InvalidRequest(
+                f"{key.partition('?')[0]}: expected an elliptic curve key of a token, got {err}. Name token,"
+                " object, module and PIN as RFC 7512 has it, and install model-signing[pkcs11]."
+            ) from err
+        if not isinstance(err, OSError | ValueError | TypeError):
+            raise
+        raise InvalidRequest(
+            f"{key}: expected an elliptic curve key in PEM without a password, or its certificates, got"
+            f" {err}. Make a pair with 'openssl ecparam -name prime256v1 -genkey -noout' and"
+            " 'openssl ec -pubout'."
+        ) from err

@@ -1,0 +1,86 @@
+"""Values that are read again as they grow old, while those who look wait no longer than they have to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from cachetools import LRUCache
+
+__all__ = ["FRESH", "Refreshed"]
+
+T = TypeVar("T")
+
+# So many seconds a value is shown without reading it again: long enough for the requests of one page.
+FRESH = 2.0
+# So long, in seconds, anyone waits for a newer value than one that may still be shown.
+_PATIENCE = 0.1
+
+
+@dataclass(frozen=True)
+class _Kept(Generic[T]):
+    value: T
+    read_at: float
+
+
+class Refreshed(Generic[T]):
+    """What was read, by key; threads may share it.
+
+    Args:
+        clock: Monotonic seconds.
+        most: How many values are kept.
+        kept: So many seconds a value is shown if it takes long to read it again; the reading goes on, for
+            the next one who asks.
+        streams: How many are read at once.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, most: int, kept: float, streams: int) -> None:
+        self._clock, self._longest = clock, kept
+        self._values = LRUCache[Any, _Kept[T]](most)
+        self._pending: dict[Any, tuple[Future[T], float]] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(streams)
+
+    def get(self, key: Any, read: Callable[[], T], fresh: float = FRESH) -> T:
+        """The value of a key, read again if it is older than `fresh` seconds; raises what `read` raises."""
+        with self._lock:
+            now, known = self._clock(), self._values.get(key)
+            if known is not None and now - known.read_at < fresh:
+                return known.value
+            if key not in self._pending:
+                self._pending[key] = (Future(), time.monotonic())
+                self._pool.submit(self._read, key, read, self._pending[key][0], now)
+            pending, since = self._pending[key]
+        usable = known is not None and now - known.read_at < self._longest
+        # However often a page asks, it waits once.
+        left = max(0.0, since + _PATIENCE - time.monotonic())
+        wait([pending], timeout=left if usable else None)
+        return known.value if usable and known is not None and not pending.done() else pending.result()
+
+    def forget(self, key: Any) -> None:
+        """What is known of a key is no longer so."""
+        with self._lock:
+            self._values.pop(key, None)
+            self._pending.pop(key, None)
+
+    def _read(self, key: Any, read: Callable[[], T], pending: Future[T], asked_at: float) -> None:
+        try:
+            value = read()
+        except BaseException as err:
+            self._end(key, pending, None)
+            pending.set_exception(err)
+        else:
+            self._end(key, pending, _Kept(value, asked_at))
+            pending.set_result(value)
+
+    def _end(self, key: Any, pending: Future[T], kept: _Kept[T] | None) -> None:
+        """Keep what was read, unless it was forgotten meanwhile."""
+        with self._lock:
+            if self._pending.get(key, (None,))[0] is pending:
+                del self._pending[key]
+                if kept is not None:
+                    self._values[key] = kept
