@@ -72,8 +72,11 @@ from redraw_airflow.operators.training import (
 from redraw_airflow.operators.training import (
     ValidateSavedModelOperator as ValidateSavedModelOperator,
 )
-from redraw_airflow.sensors.rollouts import (
+from redraw_airflow.rollout.operator import (
     ConfirmRolloutOperator as ConfirmRolloutOperator,
+)
+from redraw_airflow.rollout.trigger import (
+    RolloutTrigger as RolloutTrigger,
 )
 from redraw_airflow.sensors.sensors import (
     CheckpointSensor as CheckpointSensor,
@@ -89,9 +92,6 @@ from redraw_airflow.sensors.triggers import (
 )
 from redraw_airflow.sensors.triggers import (
     CheckpointArrived as CheckpointArrived,
-)
-from redraw_airflow.sensors.triggers import (
-    RolloutTrigger as RolloutTrigger,
 )
 from redraw_airflow.vertex.operator import (
     RegisterVertexModelOperator as RegisterVertexModelOperator,

@@ -29,7 +29,7 @@ from redraw_airflow.operators.training import (
     TrainOperator,
     ValidateSavedModelOperator,
 )
-from redraw_airflow.sensors.rollouts import ConfirmRolloutOperator
+from redraw_airflow.rollout.operator import ConfirmRolloutOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -17,7 +17,7 @@ from redraw.uri import BucketUri, Uri
 from redraw_airflow.operators.arguments import text
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["LOOKS", "look", "moment", "servers_are_ready"]
+__all__ = ["LOOKS", "look", "moment"]
 
 _LONG_AGO = "1970-01-01T00:00:00Z"
 
@@ -40,26 +40,6 @@ def look(event: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     with using_connection(arguments["gcp_conn_id"]):
         return [record.to_json() for record in LOOKS[event](arguments)]
-
-
-def servers_are_ready(model: str, version: int, servers: Sequence[str], gcp_conn_id: str) -> bool:
-    """Ask each address of model servers once, for at most some seconds.
-
-    Returns:
-        Whether there is nothing to wait for: all have the version, or one says that it cannot load it.
-
-    Raises:
-        InvalidRequest: A server is named in another form.
-    """
-    # What asks servers takes a second to import, and the DAG processor has no need of it.
-    from redraw.rollout.addresses import parse_servers
-    from redraw.rollout.watch import Plan, watch
-
-    plan = Plan(servers=parse_servers(servers), model=model, version=version)
-    with using_connection(gcp_conn_id):
-        seen = watch(plan)
-    failed = any(one.state == "load_failed" for one in seen)
-    return failed or all(one.loaded_seconds is not None for one in seen)
 
 
 def _new_checkpoints(arguments: Mapping[str, Any]) -> Sequence[Checkpoint]:

@@ -10,11 +10,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from redraw.errors import VersionNotFound
 from redraw.names import ModelName
-from redraw.publish.live.pointer import read_pointer
 from redraw.records import Rollout
 from redraw.requests import RolloutRequest
 from redraw.settings import SERVERS
-from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri
 from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.operators.allowed import (
@@ -28,7 +26,6 @@ from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, asked_by, setting
 from redraw_airflow.operators.links import VersionLink
-from redraw_airflow.sensors.triggers import RolloutTrigger
 from redraw_airflow.settings import MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
 
@@ -145,6 +142,8 @@ class ConfirmRolloutOperator(StageOperator):
             self.take_allowed_arguments(context)
             self.version = version = self._settled_version()
         if self.deferrable:
+            from redraw_airflow.rollout.trigger import RolloutTrigger
+
             trigger = RolloutTrigger(
                 model=self.model,
                 version=version,
@@ -187,6 +186,10 @@ class ConfirmRolloutOperator(StageOperator):
 
     def _settled_version(self) -> int:
         """The version to wait for: it stays the same, whoever moves the pointer meanwhile."""
+        # Imported here, as the trigger is: the DAG processor reads no bucket.
+        from redraw.publish.live.pointer import read_pointer
+        from redraw.storage.opening import open_storage
+
         with using_connection(self.gcp_conn_id):
             live = read_pointer(open_storage(BucketUri(self._bucket())), ModelName(self.model)).version
         version: Any = self.version or live

@@ -14,7 +14,7 @@ from redraw.records import Release, Rollout
 from redraw.storage.opening import open_storage
 from redraw_airflow import ConfirmRolloutOperator, taskflow
 from redraw_airflow.operators.links import VersionLink
-from redraw_airflow.sensors.triggers import RolloutTrigger
+from redraw_airflow.rollout.trigger import RolloutTrigger
 from tests.model_server import ModelServer, ModelServers
 from tests.redraw.rollout.conftest import DTYPES, OUTPUTS, Publish
 
@@ -100,7 +100,7 @@ def deferral(confirm: ConfirmRolloutOperator, context: Any) -> tuple[TaskDeferre
     with pytest.raises(TaskDeferred) as deferred:
         run(confirm, context)
     path, arguments = deferred.value.trigger.serialize()
-    assert path == "redraw_airflow.sensors.triggers.RolloutTrigger"
+    assert path == "redraw_airflow.rollout.trigger.RolloutTrigger"
     arguments = json.loads(json.dumps(arguments, allow_nan=False))
     return deferred.value, RolloutTrigger(**{**arguments, "seconds": 0.02})
 
