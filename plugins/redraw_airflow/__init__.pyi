@@ -27,8 +27,17 @@ from redraw_airflow.dags.callbacks import (
 from redraw_airflow.dags.callbacks import (
     failure_reason as failure_reason,
 )
+from redraw_airflow.notifications import (
+    RedrawNotifier as RedrawNotifier,
+)
+from redraw_airflow.notifications import (
+    quote_record as quote_record,
+)
 from redraw_airflow.operators.assets import (
     model_asset as model_asset,
+)
+from redraw_airflow.operators.tracking import (
+    LogToMlflowOperator as LogToMlflowOperator,
 )
 from redraw_airflow.operators.training import (
     ApproveReexportOperator as ApproveReexportOperator,
@@ -38,6 +47,9 @@ from redraw_airflow.operators.training import (
 )
 from redraw_airflow.operators.training import (
     CheckpointOperator as CheckpointOperator,
+)
+from redraw_airflow.operators.training import (
+    CompareAnswersOperator as CompareAnswersOperator,
 )
 from redraw_airflow.operators.training import (
     ExportSavedModelOperator as ExportSavedModelOperator,

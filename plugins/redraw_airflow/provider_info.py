@@ -17,10 +17,12 @@ _logger = logging.getLogger(__name__)
 _INTEGRATION = "Redraw"
 _OPERATORS = (
     "approving",
+    "comparing",
     "publishing",
     "reexport_summary",
     "reexporting",
     "retention",
+    "tracking",
     "training",
     "validation",
 )
@@ -66,6 +68,7 @@ def _parts() -> dict[str, Any]:
                 "python-modules": ["redraw_airflow.rollout.trigger", "redraw_airflow.sensors.triggers"],
             }
         ],
+        "notifications": ["redraw_airflow.notifications.RedrawNotifier"],
         "extra-links": [f"redraw_airflow.operators.links.{name}" for name in _LINKS],
     }
 

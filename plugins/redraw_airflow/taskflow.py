@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
     CheckpointOperator,
+    CompareAnswersOperator,
     ExportSavedModelOperator,
     MarkVersionOperator,
     PruneOperator,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "approve",
     "checkpoint",
+    "compare_answers",
     "confirm_rollout",
     "export",
     "mark",
@@ -68,6 +70,7 @@ checkpoint = _function(CheckpointOperator, "checkpoint")
 export = _function(ExportSavedModelOperator, "export")
 validate = _function(ValidateSavedModelOperator, "validate")
 approve = _function(ApproveReleaseOperator, "approve")
+compare_answers = _function(CompareAnswersOperator, "compare_answers")
 push = _function(PushModelOperator, "push")
 set_live = _function(SetLiveOperator, "set_live")
 roll_back = _function(RollBackOperator, "roll_back")

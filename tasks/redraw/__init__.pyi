@@ -207,6 +207,9 @@ from redraw.publish.recover import (
 from redraw.publish.releases import (
     list_releases as list_releases,
 )
+from redraw.publish.tracking import (
+    log_to_mlflow as log_to_mlflow,
+)
 from redraw.publish.verify import (
     verify_version as verify_version,
 )
@@ -398,6 +401,9 @@ from redraw.requests import (
 )
 from redraw.requests import (
     LiveRequest as LiveRequest,
+)
+from redraw.requests import (
+    LogToMlflowRequest as LogToMlflowRequest,
 )
 from redraw.requests import (
     MirrorRequest as MirrorRequest,

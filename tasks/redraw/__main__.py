@@ -54,6 +54,7 @@ from redraw.requests import (
     HealRequest,
     InspectRequest,
     LiveRequest,
+    LogToMlflowRequest,
     MirrorRequest,
     ModelsRequest,
     PassportRequest,
@@ -144,6 +145,7 @@ COMMANDS = {
     ),
     "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
     "events": Command(EventsRequest, "redraw.publish.changes:list_events"),
+    "log-to-mlflow": Command(LogToMlflowRequest, "redraw.publish.tracking:log_to_mlflow"),
     "passport": Command(PassportRequest, "redraw.publish.passport.passport:write_passport"),
     "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
     "compare-answers": Command(

@@ -26,6 +26,7 @@ _EXTRAS = {
     **dict.fromkeys(_TENSORFLOW, "tensorflow"),
     "cyclonedx": "passport",
     "packageurl": "passport",
+    "mlflow": "mlflow",
     "mlxtend": "examples",
     "model_signing": "signing",
     "tf_keras": "legacy-keras",

@@ -284,6 +284,16 @@ class StorageUnavailable(StorageError):
     retryable = True
 
 
+class TrackingRefused(RedrawError):
+    """The MLflow server does not take what is logged."""
+
+
+class TrackingUnavailable(RedrawError):
+    """The MLflow server does not answer."""
+
+    retryable = True
+
+
 def printable(text: str) -> str:
     """A text on one line, with what could command a terminal or reorder the line written as escapes."""
     if text.isprintable():

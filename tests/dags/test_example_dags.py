@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from redraw.checkpoint.select import select_checkpoint
+from redraw.publish.live.set_live import change_live
+from redraw.requests import CheckpointRequest, LiveRequest
 from tests.paths import ROOT
 
 EXAMPLES = ROOT / "plugins" / "redraw_airflow" / "example_dags"
@@ -18,11 +21,12 @@ _CHAIN = ["approve", "checkpoint", "confirm_rollout", "export", "push", "train",
 # Of each file, the DAGs, with the tasks of each and what comes after them.
 DAGS = {
     "redraw_after_release": ["announce"],
+    "redraw_compare_answers": ["choose_files", "compare", "sum_up"],
     "redraw_branch_on_report": ["decide", "push", "tell", "validate"],
     "redraw_each_mnist": _CHAIN,
     "redraw_each_text_classifier": _CHAIN,
     "redraw_export_on_arrival": ["arrived", "export", "newest", "push", "validate"],
-    "redraw_map_checkpoints": ["choose_checkpoints", "export", "sum_up", "validate"],
+    "redraw_map_checkpoints": ["choose_checkpoints", "examine.export", "examine.validate", "sum_up"],
     "redraw_map_models": [
         "choose_models",
         *(f"publish.{name}" for name in ("checkpoint", "export", "push", "train", "validate")),
@@ -84,6 +88,53 @@ def test_run_taskflow_chain_publishes_what_it_trained(chain: Any) -> None:
     assert release["provenance"]["dag_run"].startswith("redraw_taskflow/")
 
 
+def test_checkpoint_that_lands_in_a_bucket_is_exported_validated_and_pushed(
+    chain: Any,
+    run_interpreter: Callable[..., Any],
+    variables: dict[str, str],
+    new_bucket: Callable[[], str],
+    tmp_path: Path,
+) -> None:
+    catalogue, trained = new_bucket(), chain["xcoms"]["train.return_value"]["uri"]
+    example = (EXAMPLES / "example_export_on_arrival.py").read_text()
+    constants = 'MODEL, CATALOGUE = "mnist", "gs://checkpoints"'
+    assert constants in example
+    (tmp_path / "on_arrival.py").write_text(
+        example.replace(constants, f'MODEL, CATALOGUE = "dense_line", "{catalogue}"')
+    )
+    landed = select_checkpoint(
+        CheckpointRequest(model="dense_line", source=trained, catalogue=catalogue, latest=True)
+    )
+
+    folder = {"AIRFLOW__CORE__DAGS_FOLDER": os.fspath(tmp_path), "REDRAW_CHECKPOINTS": catalogue}
+    run = run_interpreter(tmp_path / "answer.json", "run_arrival", "on_arrival", **variables | folder)
+
+    assert run["state"] == "success", run["log"][-6000:]
+    assert run["xcoms"]["newest.return_value"] == landed.to_json()
+    release = run["xcoms"]["push.return_value"]
+    assert (release["checkpoint"]["digest"], release["report"]["passed"]) == (landed.digest, True)
+    assert run["events"][0]["asset"] == f"{variables['REDRAW_MODEL_BUCKET']}/dense_line"
+
+
+def test_run_compare_answers_is_mapped_over_files_and_sums_up(
+    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+) -> None:
+    version = chain["xcoms"]["push.return_value"]["version"]
+    change_live(LiveRequest(model="dense_line", bucket=variables["REDRAW_MODEL_BUCKET"], set=version))
+    files = [Path(variables["REDRAW_WORK"]) / f"{day}.jsonl" for day in ("monday", "tuesday")]
+    for rows, file in enumerate(files, start=1):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps({"instances": [[0.5]] * rows}) + "\n")
+    conf = json.dumps({"model": "dense_line", "version": version, "files": [*map(os.fspath, files)]})
+
+    run = run_interpreter(
+        tmp_path / "answer.json", "run_dag", "example_compare_answers", "null", conf, **variables
+    )
+
+    assert {task["state"] for task in run["tasks"].values()} == {"success"}, run["log"][-4000:]
+    assert run["xcoms"]["sum_up.return_value"] == {"rows": 3, "changed": 0}
+
+
 def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why(
     chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
 ) -> None:
@@ -105,3 +156,23 @@ def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why
     assert states == {"validate": "failed", "decide": "success", "push": "skipped", "tell": "success"}
     assert run["xcoms"]["tell.return_value"].startswith("not published: "), run["xcoms"]
     assert "no report" not in run["xcoms"]["tell.return_value"]
+
+
+def test_run_mapped_checkpoints_of_which_one_is_missing_validates_the_other(
+    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+) -> None:
+    kept = chain["xcoms"]["checkpoint.return_value"]["uri"]
+    conf = json.dumps({"model": "dense_line", "checkpoints": [kept, os.fspath(tmp_path / "nowhere")]})
+
+    run = run_interpreter(
+        tmp_path / "answer.json", "run_dag", "example_map_checkpoints", "null", conf, **variables
+    )
+
+    states = {name: task["state"] for name, task in run["mapped"].items()}
+    assert states == {
+        "examine.export.0": "success",
+        "examine.export.1": "failed",
+        "examine.validate.0": "success",
+        "examine.validate.1": "upstream_failed",
+    }, run["log"][-4000:]
+    assert run["xcoms"].get("sum_up.return_value") == "1 of 2 passed", run["log"][-4000:]

@@ -3,15 +3,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pendulum
 import pytest
 
+from redraw.errors import InvalidRequest
 from redraw.publish.live.set_live import change_live
 from redraw.records import Checkpoint
 from redraw.records.reexport import ReexportReport
 from redraw.requests import LiveRequest
+from redraw_airflow import reexport_checkpoints
 from tests.paths import ROOT
 
 Python = Callable[..., Any]
@@ -90,3 +94,48 @@ def test_run_of_days_without_a_checkpoint_is_skipped_as_a_whole(
 
     assert run["state"] == "success", run["log"][-6000:]
     assert {task["state"] for task in run["tasks"].values()} == {"skipped"}
+
+
+_PARTITIONED = """
+from redraw_airflow import reexport_checkpoints
+
+dag = reexport_checkpoints("by_day", partitioned=True, schedule="30 3 * * *")
+"""
+
+
+def test_run_of_a_partition_exports_the_checkpoints_of_its_day(
+    run_interpreter: Python, gcs_server: str, add_lines: AddLines, bucket: str, tmp_path: Path
+) -> None:
+    add_lines(str(tmp_path / "catalogue"), DAYS)
+    (tmp_path / "by_day.py").write_text(_PARTITIONED)
+    conf = json.dumps({"model": MODEL, "bucket": bucket, "catalogue": str(tmp_path / "catalogue")})
+    folders = [ROOT / "tasks", ROOT / "plugins", ROOT / "tests", ROOT]
+
+    run = run_interpreter(
+        tmp_path / "answer.json",
+        *("run_dag", "by_day", "null", conf, "2025-03-02"),
+        AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path),
+        REDRAW_WORK=str(tmp_path / "work"),
+        REDRAW_MODELS="sample_models",
+        PYTHONPATH=os.pathsep.join(map(os.fspath, folders)),
+        STORAGE_EMULATOR_HOST=gcs_server,
+    )
+
+    assert run["state"] == "success", run["log"][-6000:]
+    assert rows(run["xcoms"]["summary.summary"]) == [(20, "exported"), (30, "exported")]
+
+
+def test_partitioned_dag_has_a_partition_for_each_day_and_takes_the_day_before() -> None:
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    made = reexport_checkpoints("by_day", partitioned=True, schedule="30 3 * * *", model="mnist")
+    timetable = coerce_to_core_timetable(made.timetable)
+    days = timetable.iter_partition_dagrun_infos(
+        earliest=datetime(2024, 2, 28, tzinfo=UTC), latest=datetime(2024, 3, 2, tzinfo=UTC)
+    )
+    assert [info.partition_key for info in days] == ["2024-02-28", "2024-02-29", "2024-03-01"]
+    nightly = timetable._get_partition_info(pendulum.datetime(2024, 3, 1, 3, 30))
+    assert nightly[1] == "2024-02-29"
+    for schedule in ("0 3 * * MON", "0 */6 * * *", "@daily", None):
+        with pytest.raises(InvalidRequest, match="schedule: expected one time of each day"):
+            reexport_checkpoints("by_day", partitioned=True, schedule=schedule, model="mnist")

@@ -76,6 +76,7 @@ from redraw.records.results import (
     ExampleRequests,
     Finding,
     HealedModel,
+    LoggedVersion,
     MeasuredTwice,
     MirroredModel,
     MirrorReport,
@@ -511,6 +512,15 @@ RECORDS: Mapping[str, Record] = {
             out="/mirror", models=(MirroredModel(model=MODEL, versions=(VERSION,), fetched=(VERSION,)),)
         ),
         EventList(model=MODEL, events=(EVENT,)),
+        LoggedVersion(
+            model=MODEL,
+            version=VERSION,
+            uri=RELEASE.uri,
+            digest="d" * 64,
+            run="0af7651916cd43dd8448eb211c80319c",
+            registered=3,
+            live=2,
+        ),
         Passport(model=MODEL, version=VERSION, uri=RELEASE.uri, out="passport", files={"card.md": "c" * 64}),
         Rollout(
             model=MODEL,

@@ -24,6 +24,7 @@ from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
 from redraw.publish.passport.passport import write_passport
 from redraw.publish.push.push import push_model
+from redraw.publish.tracking import log_to_mlflow
 from redraw.publish.verify import verify_version
 from redraw.records import ExportedModel, Release, ValidationReport
 from redraw.requests import (
@@ -31,6 +32,7 @@ from redraw.requests import (
     CompareAnswersRequest,
     DifferencesRequest,
     LiveRequest,
+    LogToMlflowRequest,
     MirrorRequest,
     PassportRequest,
     PredictRequest,
@@ -134,6 +136,9 @@ USES: dict[str, Callable[[str, Release, Path], object]] = {
     ),
     "mirror": lambda bucket, _, folder: mirror_versions(
         MirrorRequest(bucket=bucket, out=str(folder / "mirror"), model=("digits",))
+    ),
+    "log-to-mlflow": lambda bucket, release, _: log_to_mlflow(
+        LogToMlflowRequest(model="digits", bucket=bucket, version=release.version)
     ),
     "passport": lambda _, release, folder: write_passport(
         PassportRequest(uri=release.uri, out=str(folder / "passport"))

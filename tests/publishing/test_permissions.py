@@ -23,8 +23,8 @@ from tests.publishing.requests import permissions_by_bucket, permissions_of
 
 _PAGE = ROOT / "docs" / "reference" / "permissions.md"
 _ROW = re.compile(r"^\| (.*?) \| (.*) \|$", re.MULTILINE)
-# They read as `inspect` and `verify` do, but need TensorFlow, or a model that it loads.
-_NOT_RUN = {"train", "export", "validate", "predict", "ask", "compare-answers"}
+# They read as `inspect` and `verify` do, but need TensorFlow, or a model that it loads, or a server.
+_NOT_RUN = {"train", "export", "validate", "predict", "ask", "compare-answers", "log-to-mlflow", "rollout"}
 
 
 def _documented() -> dict[str, frozenset[str]]:

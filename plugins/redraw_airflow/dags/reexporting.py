@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -9,10 +10,12 @@ from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule, chain
 
+from redraw.errors import InvalidRequest
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
 from redraw_airflow.dags.forms import asks_for_approval, check_reexport_choices, checked_by, reexport_form
 from redraw_airflow.dags.queues import tensorflow_queue
+from redraw_airflow.operators.reexporting import PARTITION_FORMAT
 from redraw_airflow.operators.training import (
     ApproveReexportOperator,
     PlanReexportOperator,
@@ -26,14 +29,16 @@ _DOC = """### Export old checkpoints again.
 
     plan ─► reexport (a mapped task a batch) ─► summary
 
-A run handles the checkpoints whose weights were trained in its data interval: **Backfill** goes through
-years of them, with the same values as `conf`. A run by hand takes those of the form's steps and dates.
-What is published already is skipped, nothing becomes live, and a checkpoint that fails does not stop the
-others. An interval without checkpoints is skipped. If the definition of a model asks for approval, a run asks
-once for all that it exports, before `reexport`: by hand, with two dates, that is once for years.
+A run handles the checkpoints whose weights were trained in its data interval, or on the day that is its
+partition key: **Backfill** goes through years of them, with the same values as `conf`. A run by hand takes
+those of the form's steps and dates. What is published already is skipped, nothing becomes live, and a
+checkpoint that fails does not stop the others. An interval without checkpoints is skipped. If the definition
+of a model asks for approval, a run asks once for all that it exports, before `reexport`: by hand, with two
+dates, that is once for years.
 """
 
 _MODEL = "{{ params.model }}"
+_DAILY = re.compile(r"\d+ \d+ \* \* \*")
 _DEFAULTS: dict[str, Any] = {
     "on_failure_callback": announce_failure,
     "retries": 2,
@@ -49,6 +54,7 @@ def reexport_checkpoints(
     *,
     schedule: Any = "0 0 * * *",
     model: str | None = None,
+    partitioned: bool = False,
     default_args: Mapping[str, Any] | None = None,
     **dag_arguments: Any,
 ) -> DAG:
@@ -59,6 +65,9 @@ def reexport_checkpoints(
         schedule: A cron expression, in UTC, or any timetable with data intervals: a run stands for
             the checkpoints that were trained in its interval, and a backfill for many.
         model: The only model of this DAG; None: the form offers all.
+        partitioned: Whether a run stands for a partition, whose key is the training day (UTC) as
+            `2026-01-31`, instead of a data interval; `schedule` is the time of each day, and a run takes
+            the day before.
         default_args: Arguments of its tasks that differ from what it sets.
         dag_arguments: Other arguments of `airflow.sdk.DAG`.
 
@@ -67,6 +76,7 @@ def reexport_checkpoints(
 
     Raises:
         InvalidDefinition: There is no model to choose.
+        InvalidRequest: It is partitioned, and its schedule is not one time of each day.
 
     Example:
         >>> dag = reexport_checkpoints()  # doctest: +SKIP
@@ -81,7 +91,7 @@ def reexport_checkpoints(
     }
     with DAG(
         dag_id,
-        schedule=_with_intervals(schedule),
+        schedule=_with_partitions(schedule) if partitioned else _with_intervals(schedule),
         params=reexport_form(model),
         default_args={**_DEFAULTS, **(default_args or {})},
         **arguments,
@@ -94,6 +104,18 @@ def _with_intervals(schedule: Any) -> Any:
     if not isinstance(schedule, str):
         return schedule
     return CronDataIntervalTimetable(schedule, timezone="UTC")
+
+
+def _with_partitions(schedule: Any) -> Any:
+    """A run each day, for the day before it: by then all of its checkpoints are there."""
+    from airflow.sdk import CronPartitionTimetable
+
+    if not (isinstance(schedule, str) and _DAILY.fullmatch(schedule)):
+        raise InvalidRequest(
+            f"schedule: expected one time of each day, as '0 3 * * *', for partitions, got {schedule!r:.80}."
+            " Correct it, or leave out partitioned."
+        )
+    return CronPartitionTimetable(schedule, timezone="UTC", run_offset=-1, key_format=PARTITION_FORMAT)
 
 
 def _add_tasks(dag: DAG, *, asks: bool) -> None:

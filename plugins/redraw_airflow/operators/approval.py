@@ -96,6 +96,7 @@ def describe_release(
         "Then": effect,
         "Live now": "no version" if report.against is None else str(report.against),
         "Against the live version": _found(report, "live-metrics"),
+        "Changed answers": _found(report, "live-answers"),
         "Metrics of the checkpoint": _metrics(export),
         "Digest": export.digest[:12],
     }

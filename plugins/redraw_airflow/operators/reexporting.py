@@ -11,6 +11,7 @@ Each batch is one mapped task and one process. Nothing that they publish becomes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -39,18 +40,21 @@ from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["PLAN_KEY", "PlanReexportOperator", "ReexportOperator"]
+__all__ = ["PARTITION_FORMAT", "PLAN_KEY", "PlanReexportOperator", "ReexportOperator"]
 
 # The XCom of the batches, there even if there are none and the task is skipped.
 PLAN_KEY = "plan"
 
 _BATCH_SIZE = 50
+PARTITION_FORMAT = "%Y-%m-%d"
 # Runs that stand for an interval; any other stands for what its form says.
 _TIMED = {"scheduled", "backfill"}
 
 
 class PlanReexportOperator(StageOperator):
-    """List the checkpoints of a run's data interval, or of its form, in batches for mapped tasks.
+    """List the checkpoints of a run's partition, data interval or form, in batches for mapped tasks.
+
+    The key of a partition is the day of the training in UTC, as `2026-01-31`.
 
     Skips itself, and so what is downstream, where there are none.
 
@@ -107,6 +111,8 @@ class PlanReexportOperator(StageOperator):
         by_hand = run.run_type.value not in _TIMED
         if by_hand and (start or end or self.steps):
             return {"from_time": start, "to_time": end}
+        if key := getattr(run, "partition_key", None):
+            return _day(key)
         if run.data_interval_start is None or run.data_interval_end is None:
             raise InvalidRequest(
                 "steps, trained_from, trained_to: expected at least one of them in a run without a logical"
@@ -213,6 +219,18 @@ class ReexportOperator(StageOperator):
         approved_by = (self.approval or {}).get("approved_by")
         demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
         return asking_run(context)
+
+
+def _day(key: str) -> dict[str, str]:
+    """The times of a partition, by its key."""
+    try:
+        start = datetime.strptime(key, PARTITION_FORMAT)
+    except ValueError as err:
+        raise InvalidRequest(
+            f"partition key: expected a day of training as 2026-01-31, got {key!r:.80}. Correct it."
+        ) from err
+    times = (start, start + timedelta(days=1))
+    return dict(zip(("from_time", "to_time"), (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in times), strict=True))
 
 
 def _batch(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:

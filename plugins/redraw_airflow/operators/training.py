@@ -23,6 +23,7 @@ from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
 from redraw_airflow.operators.arguments import integer, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.comparing import CompareAnswersOperator
 from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
@@ -45,6 +46,7 @@ __all__ = [
     "ApproveReexportOperator",
     "ApproveReleaseOperator",
     "CheckpointOperator",
+    "CompareAnswersOperator",
     "ExportSavedModelOperator",
     "MarkVersionOperator",
     "PlanReexportOperator",

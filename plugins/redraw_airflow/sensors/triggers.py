@@ -25,7 +25,7 @@ class BucketTrigger(BaseEventTrigger):
         event: `checkpoint`, `version` or `live`.
         arguments: As `look` takes them.
         seconds: Between two looks.
-        repeat: Whether to go on after the first event, for an asset's watcher.
+        repeat: Whether to go on after the first event, and after an error: for an asset's watcher.
     """
 
     def __init__(
@@ -48,22 +48,25 @@ class BucketTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the event, or one a checkpoint."""
-        arguments = dict(self.arguments)
+        seen: set[str] = set()
         while True:
             try:
-                records = await sync_to_async(look, thread_sensitive=False)(self.event, arguments)
-            except StorageUnavailable as err:
+                records = await sync_to_async(look, thread_sensitive=False)(self.event, self.arguments)
+            except RedrawError as err:
+                # A watcher is never started again by itself: it outlives a bucket that refuses for a while.
+                if not self.repeat and not isinstance(err, StorageUnavailable):
+                    yield _event(error=type(err).__name__, message=str(err))
+                    return
                 self.log.warning("looked in vain: %s", err)
                 records = []
-            except RedrawError as err:
-                yield _event(error=type(err).__name__, message=str(err))
-                return
             if records and not self.repeat:
                 yield _event(records=records)
                 return
+            # What arrives need not be younger than what was there: old checkpoints are adopted.
             for record in records:
-                arguments["after"] = record["trained_at"]
-                yield _event(records=[record])
+                if record["uri"] not in seen:
+                    seen.add(record["uri"])
+                    yield _event(records=[record])
             await asyncio.sleep(self.seconds)
 
 

@@ -1,6 +1,6 @@
 """Webhooks out of Airflow connections: for stages, over their socket, and for notifiers.
 
-Only names that the setting `webhooks` lists are answered: a stage cannot ask for any other connection.
+A stage is answered only for names that the setting `webhooks` lists: it cannot ask for any other connection.
 """
 
 from __future__ import annotations
@@ -20,17 +20,36 @@ __all__ = ["find_webhook", "grant_webhook"]
 
 
 def grant_webhook(name: str) -> dict[str, Any]:
-    """The URL and the secret of a webhook, as its connection has them.
-
-    The connection's host is the URL, or a host alone, with a schema and a port; its password is the secret.
+    """The URL and the secret of a webhook that receives events, as its connection has them.
 
     Raises:
-        InvalidSetting: The name is not listed, or no connection has it.
+        InvalidSetting: The name is not listed.
     """
     if name not in WEBHOOKS.read():
         raise InvalidSetting(
             f"webhook {name}: expected a name of REDRAW_WEBHOOKS, got another one. Add it there."
         )
+    return _connected(name)
+
+
+def find_webhook(name: str) -> Webhook:
+    """A webhook for this process itself; a notifier's need not be one that receives events.
+
+    Raises:
+        InvalidSetting: Nothing says what the name stands for.
+    """
+    variable, url, secret = webhook_variables(name)
+    if not url:
+        url, secret = _connected(name).values()
+    if not url:
+        raise InvalidSetting(
+            f"webhook {name}: expected a connection of this name, or {variable}, got neither. Create it."
+        )
+    return Webhook(name=name, url=url, secret=secret or "")
+
+
+def _connected(name: str) -> dict[str, Any]:
+    """Its host is the URL, or a host alone, with a schema and a port; its password is the secret."""
     try:
         connection = BaseHook.get_connection(name)
     except AirflowNotFoundException:
@@ -43,19 +62,3 @@ def grant_webhook(name: str) -> dict[str, Any]:
         if secret:
             mask_secret(secret)
     return {"url": url, "secret": connection.password}
-
-
-def find_webhook(name: str) -> Webhook:
-    """A webhook of the setting `webhooks`, for this process itself.
-
-    Raises:
-        InvalidSetting: The name is not listed, or nothing says what it stands for.
-    """
-    variable, url, secret = webhook_variables(name)
-    granted = grant_webhook(name)
-    found, secret = (url, secret) if url else (granted["url"], granted["secret"])
-    if not found:
-        raise InvalidSetting(
-            f"webhook {name}: expected a connection of this name, or {variable}, got neither. Create it."
-        )
-    return Webhook(name=name, url=found, secret=secret or "")

@@ -13,6 +13,7 @@ from redraw_airflow import urls as places
 from redraw_airflow.web.server.access import may_clear, may_publish, may_run, offers_trials
 from redraw_airflow.web.views import formatting as wording
 from redraw_airflow.web.views.actions import possible_actions
+from redraw_airflow.web.views.answer_changes import describe_answers
 
 __all__ = ["show_page"]
 
@@ -26,7 +27,7 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters.update({name: getattr(wording, name) for name in wording.__all__})
 _TEMPLATES.globals.update({name: getattr(places, name) for name in places.__all__ if name.endswith("_place")})
 _TEMPLATES.globals.update(possible_actions=possible_actions, may_run=may_run, offers_trials=offers_trials)
-_TEMPLATES.globals.update(may_clear=may_clear, may_publish=may_publish)
+_TEMPLATES.globals.update(may_clear=may_clear, may_publish=may_publish, describe_answers=describe_answers)
 
 
 def show_page(request: Request, template: str, status: int = 200, **values: Any) -> Response:

@@ -61,6 +61,8 @@ class ModelDefinition(ABC):
         max_regression: Metric name to how much worse than the live version's it may be,
             on the same held-out data. Without, a version that is worse beyond chance by the first of
             `thresholds` is published, but not made live.
+        max_changed: Output name to the share of golden and held-out rows, from 0 to 1, whose answer may
+            differ from the live version's: floats by `change_tolerance`, absolute and relative, or less.
         applies_to: Which checkpoints it is for, by their training time, where the model has had
             other definitions: those stand in modules of their own, and name the model in theirs.
         legacy_keras: Whether TensorFlow's own Keras is Keras 2 (the package tf_keras) wherever the definition
@@ -92,6 +94,8 @@ class ModelDefinition(ABC):
     stateful_ops: ClassVar[tuple[str, ...]] = ()
     budget: ClassVar[Budget] = Budget()
     max_regression: ClassVar[Mapping[str, float]] = {}
+    max_changed: ClassVar[Mapping[str, float]] = {}
+    change_tolerance: ClassVar[float] = 0.01
     applies_to: ClassVar[Applies] = Applies()
     legacy_keras: ClassVar[bool] = False
     reference: ClassVar[OutsideReference] = OutsideReference()
@@ -239,6 +243,7 @@ class ModelDefinition(ABC):
             )
         for name, signature in self.signatures.items():
             _check_signature(f"{where}, signature {name!r}", signature)
+        self._check_changes(where)
         _check_renames(where, self.renames)
         plan = self.training
         if min(plan.steps, plan.evaluate_every, plan.keep_checkpoints) < 1:
@@ -258,6 +263,16 @@ class ModelDefinition(ABC):
                 f"{where}: serves averaged weights, but its TrainingPlan keeps none."
                 " Set average_decay, or serve the raw weights."
             )
+
+    def _check_changes(self, where: str) -> None:
+        outputs = {name for signature in self.signatures.values() for name in signature.outputs}
+        for name, most in self.max_changed.items():
+            if name not in outputs or not 0 <= most <= 1:
+                listed = ", ".join(sorted(outputs))
+                raise InvalidDefinition(
+                    f"{where}, max_changed: expected one of {listed} and a share from 0 to 1, got"
+                    f" {name!r:.60} and {most}. Correct it."
+                )
 
 
 @cache

@@ -22,9 +22,9 @@ from redraw.uri import Uri
 
 __all__ = ["PROOFS", "WAIVABLE_FAILURES", "Check", "ExaminedObjects", "ValidationReport", "is_waivable"]
 
-# The checks of which a person may know better: what a file describes need not be what is wanted, and an
-# old model may have been wrong.
-WAIVABLE_FAILURES = frozenset({"file-configuration", "reference-answers"})
+# The checks of which a person may know better: what a file describes need not be what is wanted, an old
+# model may have been wrong, and answers may change because they should.
+WAIVABLE_FAILURES = frozenset({"file-configuration", "live-answers", "reference-answers"})
 
 # The checks that compare answers with those of somebody else: the checkpoint under the definition's own
 # networks, the graph that training recorded, and a witness from outside.

@@ -7,6 +7,7 @@ from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record
+from redraw.records.events import ModelEvent, events_field
 from redraw.records.forms import Amount, Count, Seconds, ShortText, Time, Version
 from redraw.uri import Uri
 
@@ -80,6 +81,7 @@ class Rollout(Record):
         rolled_back_to: The version that is live since; None if nothing was rolled back.
         note: Why nothing was rolled back or compared; empty if there is nothing to say.
         by: Who asked for it.
+        events: As `Release`: of the roll-back.
     """
 
     model: ModelName
@@ -93,3 +95,4 @@ class Rollout(Record):
     rolled_back_to: Version | None = None
     note: str = ""
     by: str = ""
+    events: tuple[ModelEvent, ...] = events_field()

@@ -20,6 +20,7 @@ __all__ = [
     "EventsRequest",
     "ExamplesRequest",
     "LiveRequest",
+    "LogToMlflowRequest",
     "MirrorRequest",
     "PassportRequest",
     "PinRequest",
@@ -178,6 +179,15 @@ class PinRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogToMlflowRequest(Request):
+    """Log a published version to MLflow ($MLFLOW_TRACKING_URI), whose alias `live` follows what is live."""
+
+    model: ModelName = flag("the definition's name")
+    bucket: BucketUri = flag("gs:// URI of the model bucket")
+    version: int | None = flag("the version to log (default: the live one)", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class MirrorRequest(Request):
     """Bring a folder of a model server up to the live versions, and write its models.config."""
 
@@ -326,7 +336,7 @@ class CompareAnswersRequest(Request):
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to look at")
-    other: int = flag("the version that it is compared with")
+    other: int | None = flag("the version that it is compared with (default: the live one)", default=None)
     requests: tuple[str, ...] = flag(
         "file or gs:// URI of JSON lines or PredictionLog TFRecords; golden or held-out for examples; may be"
         " repeated (default: golden and held-out)",

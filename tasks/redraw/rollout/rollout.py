@@ -114,7 +114,8 @@ def _rolled_back(rollout: Rollout, request: RolloutRequest) -> Rollout:
         public_key=request.public_key,
     )
     try:
-        return replace(rollout, rolled_back_to=change_live(asked).version)
+        pointer = change_live(asked)
+        return replace(rollout, rolled_back_to=pointer.version, events=pointer.events)
     except ObjectConflict as err:
         why = str(err)
     except RedrawError as err:

@@ -85,6 +85,7 @@ PLAN = (
     PlannedCheck("reference-answers", "answers.outside:check_reference_answers", _SERVED),
     PlannedCheck("metric-thresholds", "answers.thresholds:check_thresholds", _SERVED),
     PlannedCheck("live-metrics", "answers.live_metrics:check_live_metrics", _SERVED),
+    PlannedCheck("live-answers", "answers.live_answers:check_live_answers", _SERVED),
     # After all other requests, for it tells what they have changed.
     PlannedCheck("variables-unchanged", "behaviour.variables_unchanged:check_variables_unchanged", _SERVED),
 )

@@ -121,7 +121,7 @@ def test_validate_definition_without_data_says_what_was_compared(
     report = ValidationReport.from_text((tmp_path / "report.json").read_bytes(), "report")
     checks = {check.name: check for check in report.checks}
     unmade = {name: check for name, check in checks.items() if check.status != "passed"}
-    assert set(unmade) == {"graphs-compared", "held-out-examples", "reference-answers"}
+    assert set(unmade) == {"graphs-compared", "held-out-examples", "live-answers", "reference-answers"}
     assert {check.status for check in unmade.values()} == {"not_run"}
     assert "it has no training_data, evaluation_data, loss" in unmade["graphs-compared"].found
     assert [name for name, check in unmade.items() if not check.admits] == (

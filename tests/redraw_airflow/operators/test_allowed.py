@@ -10,6 +10,7 @@ from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, 
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.training import (
     CheckpointOperator,
+    CompareAnswersOperator,
     ExportSavedModelOperator,
     MarkVersionOperator,
     PlanReexportOperator,
@@ -101,6 +102,7 @@ RECORD = {"uri": "/work/a"}
 OPERATORS: dict[type[StageOperator], dict[str, Any]] = {
     TrainOperator: {},
     CheckpointOperator: {},
+    CompareAnswersOperator: {"version": 1},
     ExportSavedModelOperator: {"checkpoint": RECORD},
     ValidateSavedModelOperator: {"saved_model": RECORD},
     PushModelOperator: {"saved_model": RECORD, "report": RECORD},
@@ -117,7 +119,7 @@ _NO_PLACES = {
     *("model", "gcp_conn_id", "python", "launcher", "pod", "max_steps", "distribution", "choose", "metric"),
     *("step", "weights", "allow_non_finite", "allow_breaking", "waive", "approval", "make_live", "version"),
     *("signing_key", "public_key", "version_label", "allow_older", "allow_rejected", "reason", "mark"),
-    *("signing_certificate", "waive_reason"),
+    *("signing_certificate", "waive_reason", "other", "slices", "tolerance"),
     *("keep", "keep_days", "apply", "steps", "trained_from", "trained_to", "batch_size", "batch_label"),
 }
 

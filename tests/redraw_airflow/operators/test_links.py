@@ -15,6 +15,7 @@ from redraw.records import (
     TrainingRun,
     ValidationReport,
 )
+from redraw.records.results import AnswerComparison
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.links import (
     CheckpointLink,
@@ -25,6 +26,7 @@ from redraw_airflow.operators.links import (
 )
 from redraw_airflow.operators.training import (
     CheckpointOperator,
+    CompareAnswersOperator,
     MarkVersionOperator,
     PushModelOperator,
     RollBackOperator,
@@ -90,6 +92,10 @@ ROLL_BACK = RollBackOperator(task_id="roll_back", model="mnist")
 MARK = MarkVersionOperator(task_id="mark", model="mnist", version="2026010200000000", mark="pin")
 CHECKPOINT_TASK = CheckpointOperator(task_id="checkpoint", model="mnist")
 TRAIN = TrainOperator(task_id="train", model="mnist")
+COMPARE = CompareAnswersOperator(task_id="compare", model="mnist", version="2026010300000000")
+COMPARED = AnswerComparison(
+    model="mnist", version=2026010300000000, other=2026010100000000, tolerance=0.0, rows=0
+)
 POINTER = LivePointer(model="mnist", version=2026010100000000, previous=None)
 RUN = TrainingRun(model="mnist", uri="gs://work/mnist/a b", run="manual__1&x", step=1)
 
@@ -107,6 +113,7 @@ def link_of(operator: StageOperator, link: BaseOperatorLink, record: Record | No
         (PUSH, RELEASE, 2026010100000000),
         (ROLL_BACK, POINTER, 2026010100000000),
         (MARK, POINTER, 2026010200000000),
+        (COMPARE, COMPARED, 2026010300000000),
     ],
 )
 def test_link_to_a_version_opens_its_page_inside_airflow(

@@ -15,11 +15,14 @@ START, END = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 2, tzinfo=UTC)
 INTERVAL = {"from_time": "2025-03-01T00:00:00Z", "to_time": "2025-03-02T00:00:00Z"}
 
 
-def period(run_type: str, *, timed: bool = True, **form: Any) -> dict[str, Any]:
+def period(run_type: str, *, timed: bool = True, partition: str | None = None, **form: Any) -> dict[str, Any]:
     """The times that a run asks for."""
     dates = (START, END) if timed else (None, None)
     run = SimpleNamespace(
-        run_type=SimpleNamespace(value=run_type), data_interval_start=dates[0], data_interval_end=dates[1]
+        run_type=SimpleNamespace(value=run_type),
+        data_interval_start=dates[0],
+        data_interval_end=dates[1],
+        partition_key=partition,
     )
     operator = PlanReexportOperator(task_id="plan", model="mnist", **form)
     context: Any = {"dag_run": run}
@@ -40,6 +43,18 @@ def test_plan_by_hand_takes_the_form_before_the_interval() -> None:
 def test_plan_by_hand_without_anything_says_what_is_missing() -> None:
     with pytest.raises(InvalidRequest, match="expected at least one of them"):
         period("manual", timed=False)
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill", "manual", "asset_triggered"])
+def test_plan_of_a_partition_takes_its_day(run_type: str) -> None:
+    day = {"from_time": "2024-02-29T00:00:00Z", "to_time": "2024-03-01T00:00:00Z"}
+    assert period(run_type, timed=False, partition="2024-02-29") == day
+
+
+@pytest.mark.parametrize("key", ["2026-02-30", "yesterday", "2026-02-01T00:00:00"])
+def test_plan_of_a_partition_that_is_no_day_says_so(key: str) -> None:
+    with pytest.raises(InvalidRequest, match="partition key: expected a day of training as 2026-01-31, got"):
+        period("manual", timed=False, partition=key)
 
 
 class TaskInstance:

@@ -10,11 +10,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from redraw.records import TrainingRun
-from redraw.requests import LiveRequest, PruneRequest
+from redraw.requests import CompareAnswersRequest, LiveRequest, PruneRequest
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import TaskFolder
 from redraw_airflow.operators.training import (
     CheckpointOperator,
+    CompareAnswersOperator,
     ExportSavedModelOperator,
     PruneOperator,
     PushModelOperator,
@@ -274,6 +275,19 @@ def test_set_live_canary_of_an_unlabelled_version_asks_for_the_label(context: di
     asked = LiveRequest.from_json({"model": "mnist", **fields(operator, context)})
 
     assert (asked.set, asked.label) == (7, "canary")
+
+
+def test_compare_answers_takes_a_file_of_a_mapped_task_and_asks_for_the_live_version(
+    context: dict[str, Any],
+) -> None:
+    operator = CompareAnswersOperator(
+        task_id="compare", model="mnist", version="7", requests="gs://logs/a.jsonl", slices=["country"]
+    )
+
+    asked = CompareAnswersRequest.from_json({"model": "mnist", **fields(operator, context)})
+
+    assert (asked.version, asked.other, asked.tolerance) == (7, None, 0.01)
+    assert (asked.requests, asked.slice) == (("gs://logs/a.jsonl",), ("country",))
 
 
 def test_prune_given_text_asks_in_numbers_and_does_nothing_by_default(context: dict[str, Any]) -> None:

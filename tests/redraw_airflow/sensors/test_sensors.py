@@ -119,9 +119,32 @@ def test_watcher_has_an_event_for_each_checkpoint_once(
         assert not waiting.done()
         await asyncio.to_thread(add_checkpoint, 200, LATE)
         seen.append(await asyncio.wait_for(waiting, 60))
+        # An old one that is adopted later, and one of the same second.
+        await asyncio.to_thread(add_checkpoint, 50, "2025-06-01T00:00:00Z")
+        seen.append(await asyncio.wait_for(cast(Any, anext(events)), 60))
+        await asyncio.to_thread(add_checkpoint, 300, LATE)
+        seen.append(await asyncio.wait_for(cast(Any, anext(events)), 60))
         return [event.payload["records"][0]["step"] for event in seen]
 
-    assert asyncio.run(watch()) == [first.step, 200]
+    assert asyncio.run(watch()) == [first.step, 200, 50, 300]
+
+
+def test_watcher_outlives_a_connection_that_refuses_for_a_while(
+    bucket: str, add_checkpoint: Callable[[int, str], Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_checkpoint(100, EARLY)
+    arguments = {"model": "digits", "catalogue": f"{bucket}/catalogue", "after": "2025-01-01T00:00:00Z"}
+    watcher = CheckpointArrived(**arguments, gcp_conn_id="late", seconds=0.01)
+
+    async def watch() -> Any:
+        waiting = asyncio.create_task(cast(Any, anext(watcher.run())))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}
+        monkeypatch.setenv("AIRFLOW_CONN_LATE", json.dumps(connection))
+        return (await asyncio.wait_for(waiting, 60)).payload["records"][0]["step"]
+
+    assert asyncio.run(watch()) == 100
 
 
 def test_sensors_of_versions_wait_for_a_push_and_for_a_change(bucket: str, tmp_path: Path) -> None:

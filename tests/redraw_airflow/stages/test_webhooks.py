@@ -76,5 +76,3 @@ def test_find_webhook_prefers_variables_and_masks_what_a_connection_has(
 def test_find_webhook_without_a_connection_says_what_is_missing() -> None:
     with pytest.raises(InvalidSetting, match="webhook nobody: expected a connection of this name, or REDRAW"):
         find_webhook("nobody")
-    with pytest.raises(InvalidSetting, match="webhook database: expected a name of REDRAW_WEBHOOKS"):
-        find_webhook("database")

@@ -18,6 +18,7 @@ from tests.redraw_airflow.web.publications import (
     EXPORTED,
     HOSTILE,
     checkpoint_record,
+    compared,
     hostile_release,
     pointer_record,
     publish,
@@ -106,6 +107,12 @@ def _runs() -> list[dict[str, Any]]:
                 },
                 {"task_id": "speak", "state": "success", "xcoms": {"return_value": "words"}},
             ],
+        },
+        {
+            "dag_id": "of_others",
+            "run_id": "compared",
+            "state": "success",
+            "tasks": _returned({"compare": compared(version_of(0))}),
         },
         {
             "dag_id": "of_others",

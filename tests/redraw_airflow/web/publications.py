@@ -20,6 +20,15 @@ from redraw.records import (
     TensorSpec,
     ValidationReport,
 )
+from redraw.records.results import (
+    AnswerComparison,
+    AnswerSlice,
+    DifferenceBar,
+    DifferingAnswer,
+    OutputDifference,
+    RequestSource,
+    ValueChange,
+)
 from redraw.records.times import format_time
 from redraw.storage.opening import Storage, in_parallel
 
@@ -29,6 +38,7 @@ __all__ = [
     "HOSTILE",
     "MADE_BY",
     "checkpoint_record",
+    "compared",
     "hostile_release",
     "pointer_record",
     "publish",
@@ -160,6 +170,42 @@ def hostile_release(model: str, number: int) -> Release:
         report=report_record(model, *checks),
         provenance=replace(plain.provenance, asked_by=HOSTILE[0], dag_run=f"{HOSTILE[1]}/{HOSTILE[0]}"),
         ledger=LedgerSummary(served=1, dropped=dict.fromkeys(HOSTILE, 1)),
+    )
+
+
+def compared(other: int) -> AnswerComparison:
+    """What a version answers next to another one, with something hostile wherever a request may say it."""
+    output = OutputDifference(
+        signature="serve",
+        output="digit",
+        dtype="int64",
+        rows=3,
+        changed=1,
+        not_finite=1,
+        largest=2.0,
+        mean=0.5,
+        quantiles={"p99": 1.0},
+        histogram=(DifferenceBar(low=0.0, high=0.0, rows=2), DifferenceBar(low=1.0, high=3.0, rows=1)),
+        points=((5.0, 7.0), (1.0, 1.0), (1e308, -1e308), (1.0,)),
+        classes=(ValueChange(here=7, other=HOSTILE[0], rows=1), ValueChange(here=1, other=1, rows=2)),
+        examples=(
+            DifferingAnswer(
+                row=HOSTILE[0], difference=2.0, inputs={HOSTILE[0]: HOSTILE}, here=7, other=HOSTILE[0]
+            ),
+        ),
+        misfit="",
+    )
+    slices = (AnswerSlice(signature="serve", by=HOSTILE[0], value=HOSTILE[0], rows=3, changed={"digit": 1}),)
+    return AnswerComparison(
+        model="mnist",
+        version=None,
+        other=other,
+        tolerance=0.01,
+        rows=3,
+        sources=(RequestSource(name="golden", rows=3),),
+        outputs=(output,),
+        slices=slices,
+        left_out=(HOSTILE[0],),
     )
 
 

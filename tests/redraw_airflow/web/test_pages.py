@@ -187,6 +187,15 @@ def test_show_task_tells_a_report_check_by_check(viewer: httpx.Client) -> None:
     assert "finite-weights failed NaN in dense/kernel Train again. finite the weights" in page.text
 
 
+def test_show_run_and_task_tell_how_far_answers_are_apart(viewer: httpx.Client) -> None:
+    short = read(viewer, "/runs/of_others/compared")
+    full = read(viewer, "/runs/of_others/compared/compare/-1")
+
+    assert f"mnist : this export next to {version_of(0)} , 3 rows. digit 1 rows changed, 33.3 %" in short.text
+    assert "digit serve, int64 1 of 3 33.3 % 2 0.5 1" in full.text
+    assert [tag for tag, values in full.elements if "dot" in values.get("class", "")].count("circle") == 2
+
+
 def test_show_task_tells_where_the_tensors_went(viewer: httpx.Client) -> None:
     page = read(viewer, "/runs/retrain_and_export/silent/export").text
 

@@ -27,7 +27,7 @@ def waive_field(section: str) -> Param:
         title="Waive checks",
         examples=sorted(EVERY_CHECK),
         description="The checks that may be left undone if they cannot be run; of checks that fail only"
-        " file-configuration and reference-answers can be waived. Say why below.",
+        " file-configuration, reference-answers and live-answers can be waived. Say why below.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Two versions next to each other: metrics, signatures, graphs and weights."""
+"""Two versions next to each other: metrics, answers, signatures, graphs and weights."""
 
 # No postponed annotations: FastAPI reads them as they stand here.
 
@@ -19,6 +19,7 @@ from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, ReleaseDep, Text, VersionNumber, check_version_number
 from redraw_airflow.web.server.access import acting_user
 from redraw_airflow.web.server.buckets import BrowserDep
+from redraw_airflow.web.views.answer_changes import find_answers
 from redraw_airflow.web.views.attachments import Kept, read_kept
 from redraw_airflow.web.views.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
 from redraw_airflow.web.views.ledger_rows import read_ledger
@@ -75,10 +76,11 @@ def show_comparison(
         lambda: browser.pointer(here.model),
         *(functools.partial(read_kept, browser, release, "latency.json", read_latency) for release in pair),
         *(functools.partial(read_kept, browser, release, "graphs.json", read_graphs) for release in pair),
+        lambda: find_answers(browser, here, there),
         # Kept for a moment, for those who ask next.
         lambda: browser.numbers(here.model),
     )
-    (pointer, problem), *latencies, one, two, _ = in_parallel(lambda part: part(), parts)
+    (pointer, problem), *latencies, one, two, answers, _ = in_parallel(lambda part: part(), parts)
     return show_page(
         request,
         "comparison.html",
@@ -91,6 +93,7 @@ def show_comparison(
         choice=offer_versions(browser, pointer, here, there.version),
         metrics=compare_metrics(here.checkpoint, there.checkpoint),
         latencies=latencies,
+        answers=answers,
         signatures=Kept(content=compare_signatures(here.signatures, there.signatures)),
         graphs=_operations(one, two),
     )

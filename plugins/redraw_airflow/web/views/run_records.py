@@ -23,7 +23,7 @@ from redraw.records import (
 from redraw.records.failure import StageFailure
 from redraw.records.progress import TrainingProgress
 from redraw.records.reexport import ReexportReport
-from redraw.records.results import PruneReport
+from redraw.records.results import AnswerComparison, PruneReport
 from redraw_airflow.operators.failing import FAILURE_KEY
 from redraw_airflow.operators.watching import PROGRESS_KEY
 from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
@@ -49,6 +49,7 @@ _KINDS: Mapping[str, type[Record]] = {
         Release,
         LivePointer,
         PruneReport,
+        AnswerComparison,
         ReexportReport,
         StageFailure,
         TrainingProgress,

@@ -16,17 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from redraw.definition.registry import declared_ops
-from redraw.errors import InvalidRequest, NotLoadable, short_list
+from redraw.errors import InvalidRequest, NotLoadable, VersionNotFound, short_list
 from redraw.inspect.answers.comparison import ComparisonTally, common_signatures
 from redraw.inspect.answers.pair import AnsweredBatch, VersionPair
 from redraw.inspect.answers.record_parts import Problems
 from redraw.inspect.answers.sources import Sources, demand_sources
 from redraw.publish.bucket.verified import fetch_verified
+from redraw.publish.live.set_live import read_pointer
 from redraw.records import Release
 from redraw.records.results import AnswerComparison
 from redraw.requests import CompareAnswersRequest
 from redraw.serving import LoadedModel, LoadFailed, ServingCrashed, ServingProcess
-from redraw.storage.opening import open_storage, write_uri
+from redraw.storage.opening import Storage, open_storage, write_uri
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
@@ -55,10 +56,11 @@ def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
     """
     storage = open_storage(request.bucket)
     demand_sources(request.requests)
+    other = request.other or _live_version(storage, request)
     with scratch_folder("answers") as scratch, ServingProcess() as serving:
         releases = [
             fetch_verified(storage, request.model, version, scratch / side)
-            for side, version in (("here", request.version), ("other", request.other))
+            for side, version in (("here", request.version), ("other", other))
         ]
         with ExitStack() as stack:
             models = [
@@ -69,6 +71,16 @@ def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
     if request.json:
         write_uri(Uri(request.json).absolute(), found.to_bytes())
     return found
+
+
+def _live_version(storage: Storage, request: CompareAnswersRequest) -> int:
+    live = read_pointer(storage, request.model).version
+    if live is None:
+        raise VersionNotFound(
+            f"{request.bucket}/{request.model}: expected a live version to compare with, got none. Name one"
+            " with --other."
+        )
+    return live
 
 
 def _load(serving: ServingProcess, release: Release, folder: Path, stack: ExitStack) -> LoadedModel:
@@ -92,7 +104,7 @@ def _compare(
     scratch: Path,
 ) -> AnswerComparison:
     started, problems = time.monotonic(), Problems()
-    names = (f"version {request.version}", f"version {request.other}")
+    names = (f"version {releases[0].version}", f"version {releases[1].version}")
     common, notes = common_signatures(releases[0].signatures, releases[1].signatures, names)
     if not common:
         raise InvalidRequest(
@@ -113,7 +125,7 @@ def _compare(
         )
     for problem in problems.listed():
         _logger.warning("%s", problem)
-    found = tally.result(request.model, (request.version, request.other), definition, notes)
+    found = tally.result(request.model, (releases[0].version, releases[1].version), definition, notes)
     return replace(
         found,
         refused=pair.refused[0],

@@ -39,7 +39,7 @@ class Undelivered(Exception):
 
 
 def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
-    """Send events to every webhook of `REDRAW_WEBHOOKS`. It raises nothing: what they tell of is done.
+    """Send events to every webhook of `REDRAW_WEBHOOKS`. It raises nothing: the changes are made.
 
     Args:
         events: The events, in their order.
@@ -50,7 +50,7 @@ def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
     try:
         names = dict.fromkeys(WEBHOOKS.read() if events else ())
     except RedrawError as err:
-        _logger.warning("no webhook is told: %s", err)
+        _logger.warning("no webhook is notified: %s", err)
         return tuple(replace(event, undelivered=(str(err),)) for event in events)
     deliveries = [_Delivery(name, events) for name in names]
     end = time.monotonic() + _MOST_SECONDS
@@ -84,9 +84,9 @@ class _Delivery(threading.Thread):
             webhook = find_webhook(self._hook)
             for event in self._events:
                 body = json.dumps(event.to_cloud_event(), allow_nan=False).encode()
-                post(webhook, body, "application/cloudevents+json; charset=utf-8", event.id)
+                _send(webhook, body, "application/cloudevents+json; charset=utf-8", event.id)
                 self._taken.add(event.id)
-        except Exception as err:  # the publication stands, whatever keeps it from being told
+        except Exception as err:  # the publication stands, whatever fails here
             known = isinstance(err, RedrawError | Undelivered)
             self._reason = one_line(err, 500) if known else f"webhook {self._hook}: {type(err).__name__}"
             _failed[self._hook] = time.monotonic(), self._reason
@@ -106,18 +106,37 @@ class _Delivery(threading.Thread):
 
 
 def post(webhook: Webhook, body: bytes, content_type: str, event_id: str | None = None) -> None:
-    """Send a body, and again if that may help; a redirect is not followed.
+    """Send a body, and again if that may help, for a bounded time; a redirect is not followed.
 
     Args:
         webhook: Where to.
         body: The content.
         content_type: Its type.
-        event_id: What it is told by if it comes twice; the body is signed with it. None: unsigned.
+        event_id: By which a receiver recognizes it the second time; signed with the body. None: unsigned.
 
     Raises:
         Undelivered: It was not taken.
         InvalidSetting: It has to be signed, and the webhook has no secret.
     """
+    ended: list[Exception | None] = []
+
+    def send() -> None:
+        try:
+            _send(webhook, body, content_type, event_id)
+            ended.append(None)
+        except Exception as err:  # raised where it is waited for
+            ended.append(err)
+
+    thread = threading.Thread(target=send, name=f"webhook-{webhook.name}", daemon=True)
+    thread.start()
+    thread.join(_MOST_SECONDS)
+    if not ended:
+        raise Undelivered(f"{webhook.label}: expected an answer within {_MOST_SECONDS:g} s, got none")
+    if ended[0] is not None:
+        raise ended[0]
+
+
+def _send(webhook: Webhook, body: bytes, content_type: str, event_id: str | None) -> None:
     reason = ""
     for pause in _PAUSES:
         time.sleep(pause)

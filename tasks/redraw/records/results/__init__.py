@@ -43,6 +43,7 @@ from redraw.records.results.contents import (
 from redraw.records.results.differences import UnlikeVariable, VariableDifference, WeightDifferences
 from redraw.records.results.upkeep import (
     EventList,
+    LoggedVersion,
     MirroredModel,
     MirrorReport,
     Passport,
@@ -71,6 +72,7 @@ __all__ = [
     "Finding",
     "FoundRecording",
     "HealedModel",
+    "LoggedVersion",
     "MeasuredTwice",
     "MirrorReport",
     "MirroredModel",

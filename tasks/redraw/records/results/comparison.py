@@ -11,6 +11,7 @@ from redraw.records import Record
 from redraw.records.forms import Amount, Count, Seconds, ShortText, Version
 
 __all__ = [
+    "ANSWERS_NAME",
     "AnswerComparison",
     "AnswerSlice",
     "ComparedMetrics",
@@ -21,6 +22,10 @@ __all__ = [
     "RequestSource",
     "ValueChange",
 ]
+
+
+# What validation leaves next to a version: its answers next to those of the version that was live.
+ANSWERS_NAME = "answers.json"
 
 
 @dataclass(frozen=True, kw_only=True)

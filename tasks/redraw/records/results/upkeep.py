@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from redraw.names import ModelName
 from redraw.records import Check, Record
 from redraw.records.events import ModelEvent, events_field
-from redraw.records.forms import Count, Digest, FileName, Version, VersionText
+from redraw.records.forms import Count, Digest, FileName, ShortText, Version, VersionText
 from redraw.uri import Uri
 
 __all__ = [
     "EventList",
+    "LoggedVersion",
     "MirrorReport",
     "MirroredModel",
     "Passport",
@@ -88,6 +89,29 @@ class EventList(Record):
 
     model: ModelName
     events: tuple[ModelEvent, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedVersion(Record):
+    """What MLflow has of a version.
+
+    Attributes:
+        model: The definition's name, and that of the experiment and of the registered model.
+        version: The version.
+        uri: The `gs://` folder that a server loads.
+        digest: As `ExportedModel.digest`.
+        run: The id of its run.
+        registered: The number of its registered version.
+        live: The registered version that the alias `live` names; None if no version is live.
+    """
+
+    model: ModelName
+    version: Version
+    uri: Uri
+    digest: Digest
+    run: ShortText
+    registered: Count
+    live: Count | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from redraw.errors import InvalidRecord, NewerRecord, OutputExists
 from redraw.records import ExportedModel, ValidationReport
+from redraw.records.results import AnswerComparison
+from redraw.records.results.comparison import ANSWERS_NAME
 from redraw.storage.opening import read_uri, write_uri
 from redraw.uri import Uri
 from redraw.validate.outcome import group_dependents, is_dependent
@@ -71,7 +73,13 @@ def write_report(
     stem = uri.removesuffix(".json")
     files = {name: Uri(f"{stem}.{name}") for name in attachments} | {"report.html": Uri(f"{stem}.html")}
     named = replace(report, attachments=dict(sorted(files.items())))
-    page = draw_page(named, exported, attachments.get("graphs.svg"))
+    answers = attachments.get(ANSWERS_NAME)
+    page = draw_page(
+        named,
+        exported,
+        attachments.get("graphs.svg"),
+        None if answers is None else AnswerComparison.from_text(answers, ANSWERS_NAME),
+    )
     for name, text in {**attachments, "report.html": page}.items():
         write_uri(files[name], text.encode())
     write_uri(uri, named.to_bytes())
@@ -88,13 +96,19 @@ _TEMPLATES = Environment(
 )
 
 
-def draw_page(report: ValidationReport, exported: ExportedModel, picture: str | None) -> str:
+def draw_page(
+    report: ValidationReport,
+    exported: ExportedModel,
+    picture: str | None,
+    answers: AnswerComparison | None = None,
+) -> str:
     """Draw the page.
 
     Args:
         report: Every check.
         exported: What was examined.
         picture: An SVG of ours, whose own values are escaped already; None where none was drawn.
+        answers: How far the answers are from the live version's; None where they were not compared.
 
     Returns:
         An HTML document.
@@ -113,5 +127,6 @@ def draw_page(report: ValidationReport, exported: ExportedModel, picture: str | 
         sums={name: count for name, count in sums.items() if count},
         # Drawn with every value escaped, and never from outside; it has to stand in the page as it is.
         picture=None if picture is None else Markup(picture),  # noqa: S704
+        answers=answers,
         seconds=sum(check.seconds for check in report.checks),
     )

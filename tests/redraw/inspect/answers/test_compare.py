@@ -213,11 +213,14 @@ def test_compare_versions_of_other_form_says_what_only_one_has(compare: Compare,
     )
 
 
-def test_compare_absent_version_is_named(published: Any) -> None:
+@pytest.mark.parametrize(
+    ("other", "message"), [(2020010100000000, "2020010100000000"), (None, "expected a live version to")]
+)
+def test_compare_absent_version_is_named(published: Any, other: int | None, message: str) -> None:
     request = CompareAnswersRequest(
-        model="text_classifier", bucket=published.bucket, version=published.new, other=2020010100000000
+        model="text_classifier", bucket=published.bucket, version=published.new, other=other
     )
-    with pytest.raises(VersionNotFound, match="2020010100000000"):
+    with pytest.raises(VersionNotFound, match=message):
         compare_answers(request)
 
 

@@ -25,6 +25,7 @@ from tests.paths import TESTS
 from tests.publishing.exports import write_export
 from tests.redraw_airflow.web.publications import (
     HOSTILE,
+    compared,
     hostile_release,
     pointer_record,
     publish,
@@ -490,10 +491,21 @@ def test_show_comparison_tells_operations_and_signatures_that_differ(
     newer, older = release_record("changed", 1), release_record("changed", 0)
     newer = replace(newer, signatures={"serving_default": newer.signatures["serving_default"]})
     kept = ((newer, graphs(MatMul=2, Relu=1)), (older, graphs(MatMul=1, Relu=1)))
-    publish(storage, [attach(storage, release, {"graphs.json": content}) for release, content in kept])
+    answers = {"answers.json": replace(compared(older.version), model="changed").to_bytes()}
+    publish(
+        storage, [attach(storage, release, {"graphs.json": content, **answers}) for release, content in kept]
+    )
 
     page = read(viewer, f"/models/changed/{newer.version}/beside/{older.version}")
+    back = read(viewer, f"/models/changed/{older.version}/beside/{newer.version}")
 
+    assert "3 golden rows; a float that differs by 0.01 or less" in page.text
+    assert "digit serve, int64 1 of 3 33.3 % 2 0.5 1" in page.text
+    assert f"{HOSTILE[0]} 7 1" in page.text
+    drawn = [tag for tag, values in page.elements if "dot" in values.get("class", "")]
+    assert (drawn.count("circle"), drawn.count("rect")) == (2, 2)
+    assert_nothing_acts(page)
+    assert f"{older.version} was not validated next to {newer.version}" in back.text
     assert "1 difference by layer and type of operation" in page.text
     assert "dense MatMul 2 1" in page.text
     assert "serving_png input png none string [None] removed" in page.text

@@ -15,12 +15,13 @@ import pytest
 from redraw.checkpoint.select import select_checkpoint
 from redraw.definition import ModelDefinition, Threshold
 from redraw.definition.registry import load_definition
-from redraw.errors import ValidationFailed
+from redraw.errors import InvalidDefinition, ValidationFailed
 from redraw.export.export import export_model
 from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
 from redraw.records import Check, ExportedModel, ValidationReport
 from redraw.records.measured import read_measured
+from redraw.records.results import AnswerComparison
 from redraw.records.times import format_time
 from redraw.requests import (
     CheckpointRequest,
@@ -30,6 +31,7 @@ from redraw.requests import (
     TrainRequest,
     ValidateRequest,
 )
+from redraw.storage.opening import read_uri
 from redraw.train.train import train_model
 from redraw.validate.checks.answers.live_metrics import check_live_metrics
 from redraw.validate.checks.answers.regression import measure_regression
@@ -68,8 +70,8 @@ def mnist() -> type[ModelDefinition]:
     return type(load_definition("mnist"))
 
 
-def examine(validator: Validator, exported: ExportedModel, report: Path, **more: str) -> ValidationReport:
-    request = ValidateRequest(model="mnist", saved_model=exported, report=str(report), **more)  # type: ignore[arg-type]
+def examine(validator: Validator, exported: ExportedModel, report: Path, **more: Any) -> ValidationReport:
+    request = ValidateRequest(model="mnist", saved_model=exported, report=str(report), **more)
     try:
         return validator.validate(request)
     except ValidationFailed:
@@ -78,6 +80,10 @@ def examine(validator: Validator, exported: ExportedModel, report: Path, **more:
 
 def live_metrics(report: ValidationReport) -> Check:
     return next(check for check in report.checks if check.name == "live-metrics")
+
+
+def live_answers(report: ValidationReport) -> Check:
+    return next(check for check in report.checks if check.name == "live-answers")
 
 
 def passing(report: ValidationReport) -> ValidationReport:
@@ -164,6 +170,54 @@ def test_validate_regression_of_a_metric_nobody_measures_is_not_run_unless_waive
     assert waived.passed
     assert waived.waivers == {"live-metrics": "measured by hand"}
     assert live_metrics(waived).waived == "measured by hand"
+
+
+def test_validate_changed_answers_are_counted_against_max_changed_and_drawn(
+    early_export: ExportedModel,
+    live_bucket: str,
+    validator: Validator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "r.json"
+    report = examine(validator, early_export, path, against=live_bucket)
+    answers = AnswerComparison.from_text(
+        read_uri(report.attachments["answers.json"], 1 << 20) or b"", "answers"
+    )
+    assert (answers.version, answers.other) == (None, report.against)
+    assert {source.name for source in answers.sources} == {"golden", "held-out"}
+    digits = [output for output in answers.outputs if output.output == "digit"]
+    digit = max(digits, key=lambda output: output.share)
+    counted = f"{digit.changed} of {digit.rows} rows changed"
+    assert digit.changed == sum(cell.rows for cell in digit.classes if cell.here != cell.other) > 0
+    check = live_answers(report)
+    assert (check.status, check.expected) == ("passed", "no limits declared (max_changed)")
+    assert f"digit of {digit.signature!r}: {counted}" in check.found
+    page = path.with_suffix(".html").read_text()
+    assert f"Answers next to those of live version {report.against}" in page
+    assert counted in page
+
+    monkeypatch.setattr(mnist(), "max_changed", {"digit": (digit.changed - 1) / digit.rows})
+    failed = live_answers(examine(validator, early_export, path, against=live_bucket))
+    assert failed.status == "failed"
+    assert "more than" in failed.found
+    waived = examine(validator, early_export, path, against=live_bucket, waive=("live-answers=wanted",))
+    assert live_answers(waived).admits
+    monkeypatch.setattr(mnist(), "max_changed", {"digit": digit.share})
+    assert live_answers(examine(validator, early_export, path, against=live_bucket)).status == "passed"
+    alone = live_answers(examine(validator, early_export, path))
+    assert (alone.status, alone.waived) == ("not_run", "there is no live version to compare with")
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("digits", 0.1), ("digit", 1.5), ("digit", -0.1), ("digit", float("nan"))]
+)
+def test_check_definition_with_a_limit_for_nothing_is_refused(
+    name: str, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mnist(), "max_changed", {name: most})
+    with pytest.raises(InvalidDefinition, match="max_changed: expected one of digit, prob.* a share"):
+        mnist()().check()
 
 
 @pytest.mark.parametrize(

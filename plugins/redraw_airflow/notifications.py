@@ -1,0 +1,123 @@
+"""A notifier that says what a task or a run came to, quoting the record: for any callback of a DAG.
+
+DAG(..., default_args={"on_failure_callback": RedrawNotifier(webhook="chat")})
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseNotifier
+
+from redraw.errors import RedrawError
+from redraw.publish.events.deliver import Undelivered, post
+from redraw.records import LivePointer, Record, Release, ValidationReport, format_metrics
+from redraw_airflow.dags.callbacks import failure_reason
+from redraw_airflow.stages.webhooks import find_webhook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["RedrawNotifier", "quote_record"]
+
+_logger = logging.getLogger(__name__)
+
+
+class RedrawNotifier(BaseNotifier):
+    """Send a line about a task or a run to a webhook, as `{"text": …}`, which Slack and many others take.
+
+    To send it by another way, subclass it and override `notify`: `self.message` is the text by then.
+
+    Args:
+        webhook: The name of an Airflow connection, or of variables `REDRAW_WEBHOOK_<NAME>_URL` and `_SECRET`,
+            as for `REDRAW_WEBHOOKS`, in which it need not stand. The body is signed if there is a secret.
+        message: The text, a template; next to Airflow's own values it has `redraw.summary`, the line that
+            `quote_record` gives, `redraw.record`, what the task's stage printed (JSON, or None), and
+            `redraw.error`, what the task failed with (or None).
+
+    Example:
+        >>> RedrawNotifier(webhook="chat", message="{{ redraw.summary }} <!here>")  # doctest: +SKIP
+    """
+
+    template_fields = ("message",)
+
+    def __init__(self, *, webhook: str = "", message: str = "{{ redraw.summary }}") -> None:
+        super().__init__()
+        self.webhook = webhook
+        self.message = message
+
+    def __call__(self, *args: Any) -> None:
+        """Render and send; the notifier itself stays as it is, for a template is rendered in place."""
+        context: Any = args[0] if len(args) == 1 else {"dag": args[0]}
+        values = {**context, "redraw": _values(context)}
+        BaseNotifier.__call__(copy.copy(self), values)
+
+    def notify(self, context: Context) -> None:
+        """Send `self.message`; if the webhook does not take it, a warning in the log says why."""
+        body = json.dumps({"text": self.message}, allow_nan=False).encode()
+        try:
+            webhook = find_webhook(self.webhook)
+            message_id = hashlib.sha256(body).hexdigest() if webhook.secret else None
+            post(webhook, body, "application/json; charset=utf-8", message_id)
+        except (RedrawError, Undelivered) as err:
+            _logger.warning("not notified: %s", err)
+
+
+def quote_record(context: Context) -> str:
+    """One line: what a task published, changed or found, or why it failed; of a run that it ended.
+
+    Args:
+        context: What Airflow hands to a callback.
+    """
+    record = _record(context)
+    if context.get("exception") is not None:
+        return f"{failure_reason(context)}{_failed_checks(record)}"
+    match record:
+        case Release():
+            live = " and made live" if any(event.kind == "live" for event in record.events) else ""
+            metrics = f", {format_metrics(record.checkpoint.metrics)}" if record.checkpoint.metrics else ""
+            by = record.provenance.asked_by
+            return f"{record.model} {record.version} was published{live} by {by}: {record.uri}{metrics}"
+        case LivePointer(events=(event, *_)):
+            what = f"{event.kind} {event.label}".strip()
+            why = f": {event.reason}" if event.reason else ""
+            return f"{record.model} {event.version}: {what} by {event.by}{why}"
+        case ValidationReport():
+            return f"{record.model}: {len(record.checks)} checks admit the export {record.digest[:12]}"
+    return _ended(context)
+
+
+def _values(context: Context) -> dict[str, Any]:
+    record, error = _record(context), context.get("exception")
+    return {
+        "summary": quote_record(context),
+        "record": None if record is None else record.to_json(),
+        "error": None if error is None else str(error),
+    }
+
+
+def _record(context: Context) -> Record | None:
+    record: Record | None = getattr(context.get("task"), "record", None)
+    return record
+
+
+def _failed_checks(record: Record | None) -> str:
+    if not isinstance(record, ValidationReport):
+        return ""
+    failed = [check.name for check in record.checks if not check.admits]
+    return f" ({', '.join(failed)})" if failed else ""
+
+
+def _ended(context: Context) -> str:
+    """Of a task without a record, or of a run."""
+    ti, run = context.get("ti"), context.get("dag_run")
+    if ti is not None and context.get("task") is not None:
+        return f"{ti.dag_id}.{ti.task_id} ended in {ti.run_id}, try {ti.try_number}"
+    dag = getattr(context.get("dag"), "dag_id", "a DAG")
+    name = getattr(run, "run_id", None) or context.get("run_id") or "a run"
+    reason = f": {context['reason']}" if context.get("reason") else ""
+    return f"{dag} ended in {name}{reason}"

@@ -1,0 +1,127 @@
+"""How far two versions' answers are apart, with pictures: old against new, and a histogram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redraw.publish.browse import Browser
+from redraw.records import Release
+from redraw.records.results import AnswerComparison, OutputDifference, ValueChange
+from redraw.records.results.comparison import ANSWERS_NAME
+from redraw_airflow.web.views.attachments import PARSED_BYTES, Kept, read_kept
+from redraw_airflow.web.views.charts import Tick, draw_scale
+from redraw_airflow.web.views.formatting import as_figure
+
+__all__ = ["AnswerChanges", "describe_answers", "find_answers"]
+
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480.0, 240.0, 72.0, 464.0, 12.0, 204.0
+_LARGEST = 1e300
+_MOST_OUTPUTS, _MOST_POINTS, _MOST_CELLS = 20, 1000, 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scatter:
+    """Values of the other version, across, and of this one, upwards; equal ones are on the diagonal."""
+
+    ticks: tuple[Tick, ...]
+    across: tuple[Tick, ...]
+    dots: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """How many rows differ by how much: a bar's left edge, width, top, height and wording."""
+
+    ticks: tuple[Tick, ...]
+    bars: tuple[tuple[float, float, float, float, str], ...]
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputChange:
+    """An output, its changed classes, the most frequent first, and its pictures; None of texts."""
+
+    difference: OutputDifference
+    changed: tuple[ValueChange, ...]
+    scatter: Scatter | None
+    histogram: Histogram | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerChanges:
+    """A comparison, its outputs as pictures, and the frame that these have."""
+
+    comparison: AnswerComparison
+    outputs: tuple[OutputChange, ...]
+    width: float = _WIDTH
+    height: float = _HEIGHT
+    left: float = _LEFT
+    right: float = _RIGHT
+    top: float = _TOP
+    bottom: float = _BOTTOM
+
+
+def find_answers(browser: Browser, here: Release, there: Release) -> Kept[AnswerChanges]:
+    """What validation found of a version's answers next to another's, which was live then.
+
+    Args:
+        browser: The bucket's.
+        here: The version.
+        there: The other.
+    """
+
+    def read(content: bytes) -> AnswerComparison:
+        return AnswerComparison.from_text(content, ANSWERS_NAME, PARSED_BYTES)
+
+    kept = read_kept(browser, here, ANSWERS_NAME, read)
+    if kept.content is None or kept.content.other != there.version:
+        return Kept(problem=kept.problem)
+    return Kept(content=describe_answers(kept.content))
+
+
+def describe_answers(comparison: AnswerComparison) -> AnswerChanges:
+    """A comparison with its pictures."""
+    outputs = tuple(
+        OutputChange(
+            difference=output,
+            changed=tuple(cell for cell in output.classes if cell.here != cell.other)[:_MOST_CELLS],
+            scatter=_scatter(output),
+            histogram=_histogram(output),
+        )
+        for output in comparison.outputs[:_MOST_OUTPUTS]
+    )
+    return AnswerChanges(comparison=comparison, outputs=outputs)
+
+
+def _scatter(output: OutputDifference) -> Scatter | None:
+    pairs = [pair for pair in output.points[:_MOST_POINTS] if len(pair) == 2 and _fits(pair)]
+    if not pairs:
+        return None
+    values = [value for pair in pairs for value in pair]
+    ticks, up = draw_scale(values, (_BOTTOM, _TOP), as_figure)
+    across, right = draw_scale(values, (_LEFT, _RIGHT), as_figure)
+    dots = tuple((round(right(other), 1), round(up(here), 1)) for other, here in pairs)
+    return Scatter(ticks=ticks, across=across, dots=dots)
+
+
+def _histogram(output: OutputDifference) -> Histogram | None:
+    bars = [bar for bar in output.histogram if _fits((bar.low, bar.high))]
+    if not bars:
+        return None
+    ticks, place = draw_scale([0.0, *(float(bar.rows) for bar in bars)], (_BOTTOM, _TOP), as_figure)
+    width = (_RIGHT - _LEFT) / len(bars)
+    drawn = []
+    for number, bar in enumerate(bars):
+        top = round(place(float(bar.rows)), 1)
+        between = f"{as_figure(bar.low, 2)} to {as_figure(bar.high, 2)}" if bar.high else "equal"
+        left = round(_LEFT + number * width, 1)
+        size = (left, round(width - 1, 1), top, round(_BOTTOM - top, 1))
+        drawn.append((*size, f"{between}: {bar.rows:,} rows"))
+    first = as_figure(bars[0].low, 2) if bars[0].high else "equal"
+    return Histogram(ticks=ticks, bars=tuple(drawn), first=first, last=as_figure(bars[-1].high, 2))
+
+
+def _fits(values: Sequence[float]) -> bool:
+    return all(abs(value) <= _LARGEST for value in values)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from redraw.publish.events import deliver
+from redraw.records import Check
+from redraw_airflow.notifications import RedrawNotifier, quote_record
+from tests.golden.records import EVENT, POINTER, RECORDS, RELEASE
+from tests.publishing.webhook_server import SECRET, WebhookServer, run_webhook_server
+
+TI = SimpleNamespace(dag_id="nightly", task_id="push", run_id="manual__1", try_number=2)
+REPORT: Any = RECORDS["ValidationReport"]
+BAD = Check(name="loads", status="failed", looked_at="x", expected="x", found="x")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookServer]:
+    monkeypatch.setattr(deliver, "_PAUSES", (0.0, 0.01, 0.01))
+    monkeypatch.setattr(deliver, "_MOST_SECONDS", 0.5)
+    with run_webhook_server() as running:
+        monkeypatch.setenv("REDRAW_WEBHOOK_CHAT_URL", f"{running.url}/ok/private-path")
+        monkeypatch.setenv("REDRAW_WEBHOOK_BROKEN_URL", f"{running.url}/500/private-path")
+        monkeypatch.setenv("REDRAW_WEBHOOK_BROKEN_SECRET", SECRET)
+        monkeypatch.setenv("REDRAW_WEBHOOK_DRIP_URL", f"{running.url}/drip/private-path")
+        yield running
+
+
+def context(record: Any = None, exception: Any = None) -> Any:
+    return {"ti": TI, "task": SimpleNamespace(model="digits", record=record), "exception": exception}
+
+
+@pytest.mark.parametrize(
+    ("context_of", "line"),
+    [
+        (
+            context(RELEASE),
+            f"digits {RELEASE.version} was published by {RELEASE.provenance.asked_by}: {RELEASE.uri}",
+        ),
+        (
+            context(replace(RELEASE, events=(replace(EVENT, kind="push"), replace(EVENT, kind="live")))),
+            f"digits {RELEASE.version} was published and made live by {RELEASE.provenance.asked_by}",
+        ),
+        (
+            context(replace(POINTER, events=(EVENT,))),
+            f"digits {EVENT.version}: label canary by ada: a first look",
+        ),
+        (context(REPORT), f"digits: {len(REPORT.checks)} checks admit the export {REPORT.digest[:12]}"),
+        (
+            context(replace(REPORT, checks=(BAD,), passed=False), ValueError("no {{ 1 + 1 }}")),
+            "nightly.push (digits) failed in manual__1, try 2: no {{ 1 + 1 }} (loads)",
+        ),
+        (context(), "nightly.push ended in manual__1, try 2"),
+        (
+            {"dag": DAG("nightly", schedule=None), "run_id": "manual__1", "reason": "task_failure"},
+            "nightly ended in manual__1: task_failure",
+        ),
+    ],
+)
+def test_notifier_sends_a_line_that_quotes_the_record(
+    context_of: Any, line: str, server: WebhookServer
+) -> None:
+    notifier = RedrawNotifier(webhook="chat", message="{{ redraw.summary }}!")
+    notifier(context_of)
+    notifier(context_of)
+
+    first, again = (json.loads(request.body)["text"] for request in server.received)
+    assert first == again == f"{quote_record(context_of)}!"
+    assert first.startswith(line)
+    assert "webhook-signature" not in server.received[0].headers
+
+
+def test_notifier_has_the_record_and_the_error_for_its_template(server: WebhookServer) -> None:
+    message = "{{ redraw.record.digest[:7] }} {{ redraw.error }} {{ ti.task_id }}"
+    RedrawNotifier(webhook="chat", message=message)(context(RELEASE))
+    RedrawNotifier(webhook="chat", message="{{ redraw.error }}")(context(None, ValueError("no step")))
+
+    texts = [json.loads(request.body)["text"] for request in server.received]
+    assert texts == [f"{RELEASE.digest[:7]} None push", "no step"]
+
+
+@pytest.mark.parametrize(
+    ("webhook", "said"),
+    [
+        ("broken", "webhook broken (127.0.0.1): expected status 2xx, got 500"),
+        ("drip", "webhook drip (127.0.0.1): expected an answer within 0.5 s, got none"),
+        ("other", "webhook other: expected a connection of this name, or REDRAW_WEBHOOK_OTHER_URL"),
+        ("", "webhook : expected a connection of this name"),
+    ],
+)
+def test_notifier_whose_webhook_fails_warns_in_a_line(
+    webhook: str, said: str, server: WebhookServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        RedrawNotifier(webhook=webhook)(context(RELEASE))
+
+    (line,) = [record.getMessage() for record in caplog.records if "not notified" in record.getMessage()]
+    assert line.startswith(f"not notified: {said}")
+    assert "private-path" not in caplog.text
+    assert all(request.is_signed() for request in server.received if webhook == "broken")
+
+
+def test_subclass_sends_by_another_way() -> None:
+    sent: list[str] = []
+
+    class Mail(RedrawNotifier):
+        def notify(self, context: Any) -> None:
+            sent.append(self.message)
+
+    Mail()(context(RELEASE))
+    assert sent == [quote_record(context(RELEASE))]
