@@ -1,4 +1,4 @@
-"""A change is told: by webhooks to every kind of host, in the printed record, and by the bucket later."""
+"""Events of changes: by webhooks to every kind of host, in the printed record, and by the bucket later."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_every_change_is_delivered_once_signed_and_can_be_sent_again(
     assert sorted(request.body for request in server.received) == sorted(request.body for request in first)
 
 
-def test_nothing_changed_and_nothing_is_told(bucket: str, make_export: Any, hook: Hook) -> None:
+def test_command_that_changes_nothing_has_no_event(bucket: str, make_export: Any, hook: Hook) -> None:
     hook(deploy="ok")
     release = push_model(make_export().request(bucket))
     assert _live(bucket) == ()
