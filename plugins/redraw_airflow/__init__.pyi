@@ -27,6 +27,9 @@ from redraw_airflow.dags.callbacks import (
 from redraw_airflow.dags.callbacks import (
     failure_reason as failure_reason,
 )
+from redraw_airflow.hooks import (
+    RedrawHook as RedrawHook,
+)
 from redraw_airflow.notifications import (
     RedrawNotifier as RedrawNotifier,
 )

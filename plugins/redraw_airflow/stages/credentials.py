@@ -91,7 +91,7 @@ def connection_credentials(gcp_conn_id: str) -> Any:
 
 
 def connection_project(gcp_conn_id: str) -> str | None:
-    """The project that pays for requests, as the connection's extra field `user_project` has it.
+    """The project that pays for requests, as the connection's field `user_project` has it.
 
     Raises:
         StorageForbidden: There is no such connection.
@@ -124,10 +124,12 @@ def _answer(grants: _Grants, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refusal(gcp_conn_id: str, err: Exception) -> str:
-    reason = " ".join(str(err.args[0] if err.args else err).split())[:300]
+    # Google's errors have the answer's body as well, and an OSError has its number first.
+    text = err.args[0] if err.args and isinstance(err.args[0], str) else err
+    reason = f": {' '.join(str(text).split())[:300].removesuffix('.')}" if str(text).strip() else ""
     return (
-        f"connection {gcp_conn_id!r}: expected credentials for Cloud Storage, got {type(err).__name__}:"
-        f" {reason}. Correct the connection, or give its account access."
+        f"connection {gcp_conn_id!r}: expected credentials for Cloud Storage, got {type(err).__name__}"
+        f"{reason}. Correct the connection, or give its account access."
     )
 
 
