@@ -27,6 +27,9 @@ from redraw_airflow.dags.callbacks import (
 from redraw_airflow.dags.callbacks import (
     failure_reason as failure_reason,
 )
+from redraw_airflow.hooks import (
+    RedrawHook as RedrawHook,
+)
 from redraw_airflow.notifications import (
     RedrawNotifier as RedrawNotifier,
 )
@@ -83,6 +86,12 @@ from redraw_airflow.operators.training import (
 )
 from redraw_airflow.operators.training import (
     ValidateSavedModelOperator as ValidateSavedModelOperator,
+)
+from redraw_airflow.rollout.operator import (
+    ConfirmRolloutOperator as ConfirmRolloutOperator,
+)
+from redraw_airflow.rollout.trigger import (
+    RolloutTrigger as RolloutTrigger,
 )
 from redraw_airflow.sensors.sensors import (
     CheckpointSensor as CheckpointSensor,

@@ -53,8 +53,8 @@ class RedrawNotifier(BaseNotifier):
     def __call__(self, *args: Any) -> None:
         """Render and send; the notifier itself stays as it is, for a template is rendered in place."""
         context: Any = args[0] if len(args) == 1 else {"dag": args[0]}
-        told = {**context, "redraw": _values(context)}
-        BaseNotifier.__call__(copy.copy(self), told)
+        values = {**context, "redraw": _values(context)}
+        BaseNotifier.__call__(copy.copy(self), values)
 
     def notify(self, context: Context) -> None:
         """Send `self.message`; if the webhook does not take it, a warning in the log says why."""

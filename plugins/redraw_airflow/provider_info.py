@@ -51,6 +51,7 @@ def get_provider_info() -> dict[str, Any]:
 
 def _parts() -> dict[str, Any]:
     modules = [f"redraw_airflow.operators.{name}" for name in _OPERATORS]
+    modules.append("redraw_airflow.rollout.operator")
     vertex = {"integration-name": "Google Vertex AI", "python-modules": ["redraw_airflow.vertex.operator"]}
     return {
         "integrations": [
@@ -62,10 +63,43 @@ def _parts() -> dict[str, Any]:
         "operators": [{"integration-name": _INTEGRATION, "python-modules": modules}, vertex],
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.sensors.sensors"]}],
         "triggers": [
-            {"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.sensors.triggers"]}
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["redraw_airflow.rollout.trigger", "redraw_airflow.sensors.triggers"],
+            }
         ],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.hooks"]}],
+        "connection-types": [_connection_type()],
         "notifications": ["redraw_airflow.notifications.RedrawNotifier"],
         "extra-links": [f"redraw_airflow.operators.links.{name}" for name in _LINKS],
+    }
+
+
+def _connection_type() -> dict[str, Any]:
+    """The form of the connections of `RedrawHook`; the other fields are the Google provider's."""
+    fields: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "bucket": ("Model bucket", "gs://BUCKET or gs://BUCKET/PREFIX", {}),
+        "catalogue": ("Checkpoint catalogue", "gs:// URI or folder; empty if it is not used", {}),
+        "key_path": ("Keyfile path", "of a Google service account, on the workers", {}),
+        "keyfile_dict": ("Keyfile JSON", "the same, as text", {"format": "password"}),
+        "impersonation_chain": ("Impersonation chain", "Google accounts, with a comma between them", {}),
+        "project": ("Project", "of Google Cloud", {}),
+        "user_project": ("User project", "pays for requests to buckets whose requesters pay", {}),
+        "is_anonymous": ("Anonymous", "for a storage server without accounts", {"type": ["boolean", "null"]}),
+    }
+    return {
+        "connection-type": "redraw",
+        "hook-class-name": "redraw_airflow.hooks.RedrawHook",
+        "hook-name": "Redraw model bucket",
+        "ui-field-behaviour": {
+            "hidden-fields": ["host", "schema", "login", "password", "port", "extra"],
+            "relabeling": {},
+            "placeholders": {"bucket": "gs://models", "catalogue": "gs://checkpoints"},
+        },
+        "conn-fields": {
+            name: {"label": label, "description": about, "schema": {"type": ["string", "null"], **more}}
+            for name, (label, about, more) in fields.items()
+        },
     }
 
 

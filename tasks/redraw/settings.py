@@ -341,7 +341,7 @@ WEBHOOKS: Setting[tuple[str, ...]] = Setting(
     name="webhooks",
     kind=NAMES,
     default=(),
-    description="names of the webhooks that are told of changes, comma-separated; the URL and the secret of"
+    description="names of the webhooks that receive events, comma-separated; the URL and the secret of"
     " each are an Airflow connection of that name, or `REDRAW_WEBHOOK_<NAME>_URL` and"
     " `REDRAW_WEBHOOK_<NAME>_SECRET`",
     unset="none",

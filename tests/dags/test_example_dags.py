@@ -17,20 +17,22 @@ from redraw.requests import CheckpointRequest, LiveRequest
 from tests.paths import ROOT
 
 EXAMPLES = ROOT / "plugins" / "redraw_airflow" / "example_dags"
+_CHAIN = ["approve", "checkpoint", "confirm_rollout", "export", "push", "train", "validate"]
 # Of each file, the DAGs, with the tasks of each and what comes after them.
 DAGS = {
     "redraw_after_release": ["announce"],
     "redraw_compare_answers": ["choose_files", "compare", "sum_up"],
     "redraw_branch_on_report": ["decide", "push", "tell", "validate"],
-    "redraw_each_mnist": ["approve", "checkpoint", "export", "push", "train", "validate"],
-    "redraw_each_text_classifier": ["approve", "checkpoint", "export", "push", "train", "validate"],
+    "redraw_each_mnist": _CHAIN,
+    "redraw_each_text_classifier": _CHAIN,
     "redraw_export_on_arrival": ["arrived", "export", "newest", "push", "validate"],
-    "redraw_map_checkpoints": ["choose_checkpoints", "export", "sum_up", "validate"],
+    "redraw_map_checkpoints": ["choose_checkpoints", "examine.export", "examine.validate", "sum_up"],
     "redraw_map_models": [
         "choose_models",
         *(f"publish.{name}" for name in ("checkpoint", "export", "push", "train", "validate")),
     ],
     "redraw_own_saved_model": ["push", "validate"],
+    "redraw_rollout": ["confirm_rollout", "published"],
     "redraw_taskflow": ["checkpoint", "choose_steps", "export", "push", "train", "validate"],
 }
 
@@ -154,3 +156,23 @@ def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why
     assert states == {"validate": "failed", "decide": "success", "push": "skipped", "tell": "success"}
     assert run["xcoms"]["tell.return_value"].startswith("not published: "), run["xcoms"]
     assert "no report" not in run["xcoms"]["tell.return_value"]
+
+
+def test_run_mapped_checkpoints_of_which_one_is_missing_validates_the_other(
+    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+) -> None:
+    kept = chain["xcoms"]["checkpoint.return_value"]["uri"]
+    conf = json.dumps({"model": "dense_line", "checkpoints": [kept, os.fspath(tmp_path / "nowhere")]})
+
+    run = run_interpreter(
+        tmp_path / "answer.json", "run_dag", "example_map_checkpoints", "null", conf, **variables
+    )
+
+    states = {name: task["state"] for name, task in run["mapped"].items()}
+    assert states == {
+        "examine.export.0": "success",
+        "examine.export.1": "failed",
+        "examine.validate.0": "success",
+        "examine.validate.1": "upstream_failed",
+    }, run["log"][-4000:]
+    assert run["xcoms"].get("sum_up.return_value") == "1 of 2 passed", run["log"][-4000:]

@@ -52,7 +52,7 @@ def test_run_without_a_version_goes_back_to_the_one_before(
     change = pointer.history[-1]
     assert (change.kind, change.reason, change.by) == ("rollback", "wrong digits", "dag_test")
 
-    # The asset of the model and the webhook are told the same, and a webhook that fails fails nothing.
+    # The asset of the model and the webhook get the same, and a webhook that fails fails nothing.
     extra = {
         **{"kind": "rollback", "model": "mnist", "version": older, "uri": f"{bucket}/mnist/{older}"},
         **{"by": "dag_test", "reason": "wrong digits", "label": "", "digest": mnist_export.digest},
@@ -67,20 +67,20 @@ def test_run_without_a_version_goes_back_to_the_one_before(
     assert SECRET not in run["log"]
 
 
-_TOLD = """
+_NOTIFIED = """
 from redraw_airflow import RedrawNotifier, roll_back_model
 
-tell = RedrawNotifier(webhook="chat")
-dag = roll_back_model("told", default_args={"on_failure_callback": tell, "on_success_callback": tell})
+notify = RedrawNotifier(webhook="chat")
+dag = roll_back_model("notified", default_args={"on_failure_callback": notify, "on_success_callback": notify})
 """
 
 
-def test_run_with_a_notifier_tells_what_it_changed_and_why_the_next_one_failed(
+def test_run_with_a_notifier_sends_what_it_changed_and_why_the_next_one_failed(
     run_interpreter: Python, gcs_server: str, bucket: str, mnist_export: ExportedModel, tmp_path: Path
 ) -> None:
     older = _publish(bucket, mnist_export, "2026-01-01T00:00:00Z")
     newer = _publish(bucket, mnist_export, "2026-02-01T00:00:00Z")
-    (tmp_path / "told.py").write_text(_TOLD)
+    (tmp_path / "notified.py").write_text(_NOTIFIED)
     conf = json.dumps({"model": "mnist", "bucket": bucket, "reason": "wrong digits"})
 
     with run_webhook_server() as server:
@@ -90,12 +90,12 @@ def test_run_with_a_notifier_tells_what_it_changed_and_why_the_next_one_failed(
             "REDRAW_WEBHOOK_CHAT_URL": f"{server.url}/ok",
         }
         for _ in range(2):
-            run_interpreter(tmp_path / "answer.json", "run_dag", "told", "null", conf, **variables)
+            run_interpreter(tmp_path / "answer.json", "run_dag", "notified", "null", conf, **variables)
 
-    told = [json.loads(request.body)["text"] for request in server.received]
-    assert told[0] == f"mnist {older}: rollback by dag_test: wrong digits"
-    assert told[1].startswith("told.roll_back (mnist) failed in ")
-    assert f"got {newer}, which was rejected" in told[1]
+    texts = [json.loads(request.body)["text"] for request in server.received]
+    assert texts[0] == f"mnist {older}: rollback by dag_test: wrong digits"
+    assert texts[1].startswith("notified.roll_back (mnist) failed in ")
+    assert f"got {newer}, which was rejected" in texts[1]
 
 
 @pytest.mark.parametrize("variables", [{}, {"REDRAW_MODEL_BUCKET": "gs://models"}])

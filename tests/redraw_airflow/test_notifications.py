@@ -38,7 +38,7 @@ def context(record: Any = None, exception: Any = None) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("told", "line"),
+    ("context_of", "line"),
     [
         (
             context(RELEASE),
@@ -64,13 +64,15 @@ def context(record: Any = None, exception: Any = None) -> Any:
         ),
     ],
 )
-def test_notifier_sends_a_line_that_quotes_the_record(told: Any, line: str, server: WebhookServer) -> None:
+def test_notifier_sends_a_line_that_quotes_the_record(
+    context_of: Any, line: str, server: WebhookServer
+) -> None:
     notifier = RedrawNotifier(webhook="chat", message="{{ redraw.summary }}!")
-    notifier(told)
-    notifier(told)
+    notifier(context_of)
+    notifier(context_of)
 
     first, again = (json.loads(request.body)["text"] for request in server.received)
-    assert first == again == f"{quote_record(told)}!"
+    assert first == again == f"{quote_record(context_of)}!"
     assert first.startswith(line)
     assert "webhook-signature" not in server.received[0].headers
 

@@ -1,6 +1,8 @@
-"""One mapped task for several checkpoints: each is exported and validated, none is published."""
+"""A mapped group for several checkpoints: each is exported and validated by itself, none is published."""
 
-from airflow.sdk import Param, dag, task
+from typing import Any
+
+from airflow.sdk import Param, dag, task, task_group
 
 from redraw_airflow import ExportSavedModelOperator, ValidateSavedModelOperator
 
@@ -22,17 +24,21 @@ def redraw_map_checkpoints() -> None:
         return params["checkpoints"]
 
     @task(trigger_rule="all_done")
-    def sum_up(reports: list[dict[str, object]]) -> str:
-        passed = sum(bool(report["passed"]) for report in reports)
-        return f"{passed} passed"
+    def sum_up(checkpoints: list[str], ti: Any = None) -> str:
+        # One for each checkpoint, and None where there is none.
+        places = range(len(checkpoints))
+        reports = ti.xcom_pull(task_ids="examine.validate", map_indexes=places)
+        passed = sum(bool(report and report["passed"]) for report in reports)
+        return f"{passed} of {len(checkpoints)} passed"
 
-    exported = ExportSavedModelOperator.partial(task_id="export", model=MODEL).expand(
-        checkpoint=choose_checkpoints()
-    )
-    validated = ValidateSavedModelOperator.partial(task_id="validate", model=MODEL).expand(
-        saved_model=exported.output
-    )
-    sum_up(validated.output)
+    # A group, and not two mapped tasks: where an export fails, the others are validated all the same.
+    @task_group
+    def examine(checkpoint: str) -> None:
+        exported = ExportSavedModelOperator(task_id="export", model=MODEL, checkpoint=checkpoint)
+        ValidateSavedModelOperator(task_id="validate", model=MODEL, saved_model=exported.output)
+
+    chosen = choose_checkpoints()
+    examine.expand(checkpoint=chosen) >> sum_up(chosen)
 
 
 example = redraw_map_checkpoints()

@@ -10,7 +10,7 @@ from redraw.requests import CompareAnswersRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.arguments import integer, number, required, text, texts
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import TaskFolder, setting
+from redraw_airflow.operators.inputs import TaskFolder, place
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 
@@ -78,7 +78,7 @@ class CompareAnswersOperator(StageOperator):
         return {
             "version": self.version,
             "other": self.other,
-            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
+            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
             "requests": list(self.requests),
             "slice": list(self.slices),
             **given,

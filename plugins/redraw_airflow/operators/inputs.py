@@ -11,6 +11,7 @@ from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.settings import Setting
 from redraw.uri import Uri
+from redraw_airflow.hooks import connection_place
 from redraw_airflow.settings import REPORTS, WORK
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "asked_by",
     "asking_run",
     "optional_choice",
+    "place",
     "run_folder_name",
     "setting",
     "waivers",
@@ -68,6 +70,16 @@ def asking_run(context: Context) -> dict[str, Any]:
         "dag_run": f"{ti.dag_id}/{ti.run_id}",
         "try_number": ti.try_number,
     }
+
+
+def place(name: str, value: str | None, conn_id: str, default: Setting[str | None]) -> str:
+    """The operator's `bucket` or `catalogue`, or else its connection's, or else the setting's.
+
+    Raises:
+        InvalidRequest: None of them is given.
+        InvalidSetting: The setting has a value of a wrong type.
+    """
+    return setting(name, value or connection_place(conn_id, name), default)
 
 
 def setting(name: str, value: str | None, default: Setting[str | None]) -> str:

@@ -19,7 +19,7 @@ from redraw_airflow.operators.inputs import (
     TaskFolder,
     asked_by,
     asking_run,
-    setting,
+    place,
 )
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
@@ -93,7 +93,7 @@ class PushModelOperator(StageOperator):
         return {
             "saved_model": self.saved_model,
             "report": self.report,
-            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
+            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
             "make_live": self.make_live,
             "signing_key": self.signing_key,
             "signing_certificate": self.signing_certificate,
@@ -178,7 +178,7 @@ class SetLiveOperator(StageOperator):
 
     def _why(self) -> dict[str, Any]:
         return {
-            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
+            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
             "allow_older": self.allow_older,
             "allow_rejected": self.allow_rejected,
             "reason": self.reason,

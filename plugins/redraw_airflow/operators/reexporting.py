@@ -32,7 +32,7 @@ from redraw_airflow.operators.inputs import (
     TaskFolder,
     asking_run,
     optional_choice,
-    setting,
+    place,
     waivers,
 )
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
@@ -100,7 +100,7 @@ class PlanReexportOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CheckpointsRequest`, without the times."""
         return {
-            "catalogue": setting("catalogue", self.catalogue, CHECKPOINTS),
+            "catalogue": place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS),
             "steps": self.steps,
         }
 
@@ -208,7 +208,7 @@ class ReexportOperator(StageOperator):
         """As `ReexportRequest`; each try writes to a folder of its own."""
         return {
             "checkpoints": self.checkpoints,
-            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
+            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
             "waive": waivers(self.waive, self.waive_reason),

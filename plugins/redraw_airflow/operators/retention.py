@@ -14,7 +14,7 @@ from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import (
     TaskFolder,
     asked_by,
-    setting,
+    place,
 )
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
@@ -87,7 +87,7 @@ class MarkVersionOperator(StageOperator):
         # A label that is taken away is taken from whichever version has it.
         named = {"version": version} if self.mark in _PINS else {"set": version}
         return {
-            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
+            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
             "reason": self.reason,
             **({} if self.mark == "uncanary" else named),
             **marks[self.mark],
@@ -133,7 +133,7 @@ class PruneOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `PruneRequest`."""
         return {
-            "bucket": setting("bucket", self.bucket, MODEL_BUCKET),
+            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
             "keep": self.keep,
             "keep_days": self.keep_days,
             "apply": self.apply,

@@ -9,7 +9,7 @@ from redraw.requests import LogToMlflowRequest
 from redraw_airflow.operators.allowed import BUCKETS
 from redraw_airflow.operators.arguments import integer, text
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import TaskFolder, setting
+from redraw_airflow.operators.inputs import TaskFolder, place
 from redraw_airflow.settings import MODEL_BUCKET
 
 __all__ = ["LogToMlflowOperator"]
@@ -42,5 +42,5 @@ class LogToMlflowOperator(StageOperator):
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `LogToMlflowRequest`."""
-        bucket = setting("bucket", self.bucket, MODEL_BUCKET)
+        bucket = place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)
         return {"bucket": bucket, "version": self.version}

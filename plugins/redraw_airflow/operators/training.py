@@ -19,6 +19,7 @@ from redraw.names import ModelName
 from redraw.records import Checkpoint, ExportedModel, TrainingRun
 from redraw.records.progress import TrainingProgress
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw_airflow.hooks import connection_place
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
 from redraw_airflow.operators.arguments import integer, record, required, text, truth
@@ -28,7 +29,7 @@ from redraw_airflow.operators.inputs import (
     RecordOrUri,
     TaskFolder,
     optional_choice,
-    setting,
+    place,
 )
 from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink, tensorboard_url
 from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
@@ -130,7 +131,9 @@ class TrainOperator(StageOperator):
             "out": folder.for_all_tries(),
             "max_steps": self.max_steps,
             "warm_start": self.warm_start,
-            "catalogue": self.catalogue or CHECKPOINTS.read(),
+            "catalogue": self.catalogue
+            or connection_place(self.gcp_conn_id, "catalogue")
+            or CHECKPOINTS.read(),
             "run": folder.run,
             "distribution": optional_choice(self.distribution),
             "best": self.metric if self.choose == "best" else None,
@@ -195,7 +198,7 @@ class CheckpointOperator(StageOperator):
         """As `CheckpointRequest`."""
         return {
             "from": self.training_run,
-            "catalogue": setting("catalogue", self.catalogue, CHECKPOINTS),
+            "catalogue": place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS),
             **self._choice(),
         }
 

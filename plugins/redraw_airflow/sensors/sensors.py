@@ -14,7 +14,7 @@ from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES
 from redraw_airflow.operators.arguments import Kind, integer, required, text
 from redraw_airflow.operators.base import PlacesOperator
-from redraw_airflow.operators.inputs import setting
+from redraw_airflow.operators.inputs import place
 from redraw_airflow.sensors.events import look, moment
 from redraw_airflow.sensors.triggers import BucketTrigger
 from redraw_airflow.settings import CHECKPOINTS, DEFAULT_CONNECTION, MODEL_BUCKET
@@ -101,8 +101,8 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         raise NotImplementedError
 
     def _arguments(self) -> dict[str, Any]:
-        place, after = self.since()
-        return {"model": self.model, "place": place, "after": after, "gcp_conn_id": self.gcp_conn_id}
+        where, after = self.since()
+        return {"model": self.model, "place": where, "after": after, "gcp_conn_id": self.gcp_conn_id}
 
 
 class CheckpointSensor(_BucketSensor):
@@ -134,7 +134,7 @@ class CheckpointSensor(_BucketSensor):
 
     def since(self) -> tuple[str, Any]:
         """The catalogue, and a time."""
-        return setting("catalogue", self.catalogue, CHECKPOINTS), self.after
+        return place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS), self.after
 
 
 class NewVersionSensor(_BucketSensor):
@@ -158,7 +158,7 @@ class NewVersionSensor(_BucketSensor):
 
     def since(self) -> tuple[str, Any]:
         """The bucket, and a version."""
-        return setting("bucket", self.bucket, MODEL_BUCKET), self.after or 0
+        return place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET), self.after or 0
 
 
 class LiveVersionSensor(NewVersionSensor):

@@ -26,10 +26,11 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from redraw.errors import RedrawError, StorageForbidden, StorageUnavailable
+from redraw.storage.credentials import using_credentials
 from redraw_airflow.settings import DEFAULT_CONNECTION
 from redraw_airflow.stages.webhooks import grant_webhook
 
-__all__ = ["answer_credentials", "connection_credentials", "connection_project"]
+__all__ = ["answer_credentials", "connection_credentials", "connection_project", "using_connection"]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,14 @@ def answer_credentials(gcp_conn_id: str) -> Iterator[socket.socket]:
         ours.close()
 
 
+@contextmanager
+def using_connection(gcp_conn_id: str) -> Iterator[None]:
+    """Open buckets by a connection within the block: a triggerer waits for tasks with different ones."""
+    credentials = functools.partial(connection_credentials, gcp_conn_id)
+    with using_credentials(gcp_conn_id, credentials, functools.partial(connection_project, gcp_conn_id)):
+        yield
+
+
 def connection_credentials(gcp_conn_id: str) -> Any:
     """Credentials for this process itself, which renew their tokens themselves.
 
@@ -82,7 +91,7 @@ def connection_credentials(gcp_conn_id: str) -> Any:
 
 
 def connection_project(gcp_conn_id: str) -> str | None:
-    """The project that pays for requests, as the connection's extra field `user_project` has it.
+    """The project that pays for requests, as the connection's field `user_project` has it.
 
     Raises:
         StorageForbidden: There is no such connection.
@@ -115,10 +124,12 @@ def _answer(grants: _Grants, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refusal(gcp_conn_id: str, err: Exception) -> str:
-    reason = " ".join(str(err.args[0] if err.args else err).split())[:300]
+    # Google's errors have the answer's body as well, and an OSError has its number first.
+    text = err.args[0] if err.args and isinstance(err.args[0], str) else err
+    reason = f": {' '.join(str(text).split())[:300].removesuffix('.')}" if str(text).strip() else ""
     return (
-        f"connection {gcp_conn_id!r}: expected credentials for Cloud Storage, got {type(err).__name__}:"
-        f" {reason}. Correct the connection, or give its account access."
+        f"connection {gcp_conn_id!r}: expected credentials for Cloud Storage, got {type(err).__name__}"
+        f"{reason}. Correct the connection, or give its account access."
     )
 
 

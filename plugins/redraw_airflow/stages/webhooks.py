@@ -20,7 +20,7 @@ __all__ = ["find_webhook", "grant_webhook"]
 
 
 def grant_webhook(name: str) -> dict[str, Any]:
-    """The URL and the secret of a webhook that is told of events, as its connection has them.
+    """The URL and the secret of a webhook that receives events, as its connection has them.
 
     Raises:
         InvalidSetting: The name is not listed.
@@ -33,7 +33,7 @@ def grant_webhook(name: str) -> dict[str, Any]:
 
 
 def find_webhook(name: str) -> Webhook:
-    """A webhook for this process itself; a notifier's need not be one that is told of events.
+    """A webhook for this process itself; a notifier's need not be one that receives events.
 
     Raises:
         InvalidSetting: Nothing says what the name stands for.

@@ -31,7 +31,7 @@ from redraw.uri import BucketUri
 from redraw_airflow.operators.allowed import BUCKETS
 from redraw_airflow.operators.arguments import Kind, integer, mapping, required, text
 from redraw_airflow.operators.base import PlacesOperator
-from redraw_airflow.operators.inputs import setting
+from redraw_airflow.operators.inputs import place
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import connection_credentials, connection_project
 from redraw_airflow.vertex.aliases import move_aliases
@@ -177,7 +177,7 @@ class RegisterVertexModelOperator(PlacesOperator):
             functools.partial(connection_credentials, self.gcp_conn_id),
             functools.partial(connection_project, self.gcp_conn_id),
         )
-        return open_storage(BucketUri(setting("bucket", self.bucket, MODEL_BUCKET)))
+        return open_storage(BucketUri(place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)))
 
     def _published(self, storage: Storage) -> Release:
         """The release as the bucket has it now, checked against the record that was given."""

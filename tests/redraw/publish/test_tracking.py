@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +18,7 @@ from redraw.publish.tracking import log_to_mlflow
 from redraw.records import Release
 from redraw.records.results import LoggedVersion
 from redraw.requests import LiveRequest, LogToMlflowRequest
-from tests.conftest import free_port
+from tests.mlflow_server import run_mlflow_server
 
 pytestmark = [pytest.mark.usefixtures("gcs_server", "loadable"), pytest.mark.timeout(300)]
 
@@ -31,33 +27,8 @@ MODEL = "digits"
 
 @pytest.fixture(scope="module")
 def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of MLflow's own, from this environment."""
-    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--default-artifact-root", f"{folder}/artifacts"]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    url, end = f"http://127.0.0.1:{port}", time.monotonic() + 200
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            while not _is_up(url):
-                assert server.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < end, (folder / "log").read_text()
-            yield url
-        finally:
-            os.killpg(server.pid, 15)
-            server.wait(30)
-
-
-def _is_up(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/health", timeout=0.5).ok
-    except requests.ConnectionError:
-        return False
+    with run_mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
 
 
 @pytest.fixture

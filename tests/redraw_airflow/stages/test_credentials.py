@@ -11,6 +11,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -290,6 +291,28 @@ def test_connection_credentials_of_anonymous_are_anonymous(monkeypatch: pytest.M
 
 def test_connection_credentials_without_default_connection_leave_the_search_to_google() -> None:
     assert connection_credentials("google_cloud_default") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        (
+            "absent.json",
+            r"FileNotFoundError: \[Errno 2\] No such file or directory: '.*/absent.json'\. Correct",
+        ),
+        ("folder.json", r"IsADirectoryError: \[Errno 21\] Is a directory: '.*/folder.json'\. Correct"),
+        ("key.txt", r"AirflowException: Unrecognised extension for key file\. Correct"),
+        ("empty.json", r"\w+: .*\. Correct"),
+    ],
+)
+def test_connection_credentials_of_an_unusable_key_file_name_connection_and_cause(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, cause: str
+) -> None:
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "empty.json").touch()
+    connect(monkeypatch, "publisher", {"key_path": str(tmp_path / name)})
+    with pytest.raises(StorageForbidden, match=f"^connection 'publisher': expected credentials.*got {cause}"):
+        connection_credentials("publisher")
 
 
 def test_connection_credentials_of_unusable_connection_are_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:

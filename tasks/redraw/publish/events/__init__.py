@@ -1,1 +1,1 @@
-"""Tell others what has changed about a published model: the events, and the webhooks that take them."""
+"""The events of a published model, and the webhooks that receive them."""

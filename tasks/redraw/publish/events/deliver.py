@@ -16,10 +16,10 @@ from dataclasses import replace
 import requests
 
 import redraw
-from redraw.errors import RedrawError, one_line
+from redraw.errors import InvalidSetting, RedrawError, one_line
 from redraw.publish.events.webhooks import Webhook, find_webhook
 from redraw.records.events import ModelEvent
-from redraw.settings import WEBHOOKS
+from redraw.settings import NAMES, WEBHOOKS
 
 __all__ = ["Undelivered", "announce", "post"]
 
@@ -39,7 +39,7 @@ class Undelivered(Exception):
 
 
 def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
-    """Send events to every webhook of `REDRAW_WEBHOOKS`. It raises nothing: what they tell of is done.
+    """Send events to every webhook of `REDRAW_WEBHOOKS`. It raises nothing: the changes are made.
 
     Args:
         events: The events, in their order.
@@ -49,9 +49,11 @@ def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
     """
     try:
         names = dict.fromkeys(WEBHOOKS.read() if events else ())
-    except RedrawError as err:
-        _logger.warning("no webhook is told: %s", err)
-        return tuple(replace(event, undelivered=(str(err),)) for event in events)
+    except InvalidSetting:
+        # Its own message shows the text, which may be a URL that is a secret.
+        reason = f"{WEBHOOKS.variable}: expected {NAMES.expected}, got another text. Correct it."
+        _logger.warning("no webhook is notified: %s", reason)
+        return tuple(replace(event, undelivered=(reason,)) for event in events)
     deliveries = [_Delivery(name, events) for name in names]
     end = time.monotonic() + _MOST_SECONDS
     for delivery in deliveries:
@@ -86,7 +88,7 @@ class _Delivery(threading.Thread):
                 body = json.dumps(event.to_cloud_event(), allow_nan=False).encode()
                 _send(webhook, body, "application/cloudevents+json; charset=utf-8", event.id)
                 self._taken.add(event.id)
-        except Exception as err:  # the publication stands, whatever keeps it from being told
+        except Exception as err:  # the publication stands, whatever fails here
             known = isinstance(err, RedrawError | Undelivered)
             self._reason = one_line(err, 500) if known else f"webhook {self._hook}: {type(err).__name__}"
             _failed[self._hook] = time.monotonic(), self._reason
@@ -112,7 +114,7 @@ def post(webhook: Webhook, body: bytes, content_type: str, event_id: str | None 
         webhook: Where to.
         body: The content.
         content_type: Its type.
-        event_id: What it is told by if it comes twice; the body is signed with it. None: unsigned.
+        event_id: By which a receiver recognizes it the second time; signed with the body. None: unsigned.
 
     Raises:
         Undelivered: It was not taken.

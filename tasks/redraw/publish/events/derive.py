@@ -100,13 +100,13 @@ def last_event(
 
 
 def announce_change(storage: Storage, pointer: LivePointer, change: PointerChange) -> LivePointer:
-    """Tell the webhooks of a change that was made; it raises nothing.
+    """Notify the webhooks of a change that was made; it raises nothing.
 
     Returns:
         The pointer with the event.
     """
     release = None
-    with contextlib.suppress(RedrawError):  # the change is made, and is told without the version's digest
+    with contextlib.suppress(RedrawError):  # the change is made: its event does without the version's digest
         release = read_release(storage, pointer.model, change.version)
     events = last_event(storage.uri / pointer.model, pointer, change, release)
     return replace(pointer, events=announce(events))

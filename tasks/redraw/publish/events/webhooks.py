@@ -1,4 +1,4 @@
-"""The webhooks that are told of changes: their names are configuration, their URLs and secrets are not.
+"""The webhooks that receive events: their names are configuration, their URLs and secrets are not.
 
 `REDRAW_WEBHOOKS` lists names. What a name stands for is asked of the environment, `REDRAW_WEBHOOK_<NAME>_URL`
 and `REDRAW_WEBHOOK_<NAME>_SECRET`, and then, in a stage, of the operator's Airflow connection of that name.

@@ -1,0 +1,101 @@
+"""The connection type *Redraw model bucket*: where models and checkpoints lie, and who may go there."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from redraw.errors import InvalidName, InvalidRequest, RedrawError
+from redraw.storage.credentials import using_credentials
+from redraw.storage.opening import Storage, open_storage
+from redraw.uri import BucketUri, Uri
+from redraw_airflow.stages.credentials import connection_credentials, connection_project
+
+__all__ = ["RedrawHook", "connection_place"]
+
+_TYPE = "redraw"
+
+
+class RedrawHook(BaseHook):
+    """A model bucket and a checkpoint catalogue, by a connection of the type *Redraw model bucket*.
+
+    Args:
+        redraw_conn_id: The connection. Its fields are those of a Google Cloud connection, and `bucket`,
+            `catalogue` and `user_project`. Operators take it as `gcp_conn_id`.
+
+    Example:
+        >>> RedrawHook("models").get_conn().folders()  # doctest: +SKIP
+        ('churn', 'digits')
+    """
+
+    conn_name_attr = "redraw_conn_id"
+    default_conn_name = "redraw_default"
+    conn_type = _TYPE
+    hook_name = "Redraw model bucket"
+
+    def __init__(self, redraw_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.redraw_conn_id = redraw_conn_id
+
+    def get_conn(self) -> Storage:
+        """The model bucket, opened with the connection's credentials.
+
+        Raises:
+            InvalidRequest: The connection names none.
+            StorageForbidden: It gives no credentials; the message says why.
+        """
+        if not (bucket := self.place("bucket")):
+            raise InvalidRequest(f"{self._where('bucket')}: expected gs://BUCKET, got none. Fill it in.")
+        try:
+            return self._open(BucketUri(bucket))
+        except InvalidName as err:
+            raise InvalidRequest(f"{self._where('bucket')}: {err}") from err
+
+    def place(self, name: str) -> str | None:
+        """What the connection has in its field `bucket` or `catalogue`; None for an empty one."""
+        value = self.get_connection(self.redraw_conn_id).extra_dejson.get(name)
+        return str(value).strip() or None if value else None
+
+    def test_connection(self) -> tuple[bool, str]:
+        """List what the connection names; the form's test button calls it.
+
+        Returns:
+            Whether all of it can be listed, and one line about it.
+        """
+        try:
+            bucket, catalogue = self.get_conn(), self.place("catalogue")
+            found = [f"{bucket.uri} can be listed: {_counted(bucket)}"]
+            if catalogue:
+                checkpoints = self._open(Uri(catalogue))
+                found.append(f"{checkpoints.uri} can be listed: {_counted(checkpoints)}")
+        except RedrawError as err:
+            said = " ".join(str(err).split())
+            return False, said if said.startswith("connection ") else f"{self._where()}: {said}"
+        return True, "; ".join(found)
+
+    def _where(self, field: str = "") -> str:
+        return f"connection {self.redraw_conn_id!r}{f': {field}' if field else ''}"
+
+    def _open(self, uri: Uri) -> Storage:
+        """Open a place now; its client keeps the credentials."""
+        name = self.redraw_conn_id
+        credentials = functools.partial(connection_credentials, name)
+        with using_credentials(name, credentials, functools.partial(connection_project, name)):
+            return open_storage(uri)
+
+
+def _counted(storage: Storage) -> str:
+    count = len(storage.folders())
+    return f"{count} model{'' if count == 1 else 's'}"
+
+
+def connection_place(conn_id: str, name: str) -> str | None:
+    """The bucket or the catalogue of a connection; None for one of another type, and for none."""
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return None
+    return RedrawHook(conn_id).place(name) if connection.conn_type == _TYPE else None
