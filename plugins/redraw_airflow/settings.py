@@ -19,6 +19,7 @@ from typing import Any
 from redraw.errors import InvalidName
 from redraw.settings import (
     CACHE,
+    DOCS,
     MODELS,
     NAMES,
     PASSPORT,
@@ -334,6 +335,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     STORAGE_TIMEOUT,
     USER_PROJECT,
     WEBHOOKS,
+    DOCS,
     PUBLISHING_DAGS,
     MARK_DAG,
     PRUNE_DAG,

@@ -10,6 +10,7 @@ next: `redraw_airflow.settings` adds it with `use_configuration`. An empty value
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ from redraw.errors import InvalidSetting
 __all__ = [
     "CACHE",
     "CONTROL_FD",
+    "DOCS",
     "ENGINE_SETTINGS",
     "MODELS",
     "NAMES",
@@ -42,6 +44,7 @@ __all__ = [
     "Kind",
     "Setting",
     "Value",
+    "check_help",
     "definition_folders",
     "environment_of",
     "take_control_fd",
@@ -50,6 +53,8 @@ __all__ = [
     "webhook_variables",
     "whole_number",
 ]
+
+_logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -348,6 +353,34 @@ WEBHOOKS: Setting[tuple[str, ...]] = Setting(
     example="deploy,audit",
 )
 
+
+def _parse_site(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s\"'<>?#]+", text):
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
+DOCS: Setting[str | None] = Setting(
+    name="docs",
+    kind=Kind(expected="an http:// or https:// URL without a query", parse=_parse_site),
+    default=None,
+    description="address of this documentation, to which pages and reports link each check",
+    unset="none; there are no links",
+    example="https://docs.example/redraw",
+)
+
+
+def check_help(name: str) -> str:
+    """Where the documentation describes a check; empty without `REDRAW_DOCS`, or if none has such a name."""
+    try:
+        site = DOCS.read()
+    except InvalidSetting as err:
+        _logger.warning("checks are shown without links: %s", err)
+        return ""
+    is_name = re.fullmatch(r"[a-z0-9-]{1,64}", name)
+    return f"{site}/reference/checks.html#{name}" if site and is_name else ""
+
+
 ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     MODELS,
     SCRATCH,
@@ -359,6 +392,7 @@ ENGINE_SETTINGS: tuple[Setting[Any], ...] = (
     STORAGE_TIMEOUT,
     USER_PROJECT,
     WEBHOOKS,
+    DOCS,
     RECOMMENDER_ROWS,
     RECOMMENDER_PARTS,
 )

@@ -20,6 +20,7 @@ from redraw.settings import (
     STORAGE_TIMEOUT,
     VERIFY_KEY,
     Setting,
+    check_help,
     environment_of,
     take_control_fd,
     use_configuration,
@@ -145,3 +146,23 @@ def test_no_module_but_settings_reads_a_variable_of_redraw() -> None:
     assert len(sources) > 200
     reading = [path.name for path in sources if reads.search(path.read_text())]
     assert reading == []
+
+
+@pytest.mark.parametrize(
+    ("site", "name", "expected"),
+    [
+        (
+            "https://docs.example/redraw/",
+            "files-whole",
+            "https://docs.example/redraw/reference/checks.html#files-whole",
+        ),
+        ("", "files-whole", ""),
+        ("https://docs.example", '" onload="alert(1)', ""),
+        ("javascript:alert(1)", "files-whole", ""),
+    ],
+)
+def test_check_help_links_to_the_anchor_of_a_check_and_nowhere_else(
+    site: str, name: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_DOCS", site)
+    assert check_help(name) == expected

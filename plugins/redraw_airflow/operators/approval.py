@@ -88,7 +88,11 @@ def describe_release(
         make_live: Whether servers would take it.
     """
     checkpoint = export.checkpoint
-    effect = "it becomes live, unless what is live was trained later" if make_live else "nothing becomes live"
+    effect = (
+        "it becomes live, unless the live version was trained later, or this one is worse beyond chance"
+        if make_live
+        else "nothing becomes live"
+    )
     facts = {
         "Weights": f"{export.weights}, of step {checkpoint.step}, trained {checkpoint.trained_at}",
         "Size": f"{export.size_bytes / 1e6:.2f} MB",

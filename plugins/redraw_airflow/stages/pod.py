@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk.exceptions import AirflowException
 
-from redraw.settings import MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS, environment_of
+from redraw.settings import DOCS, MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS, environment_of
 from redraw_airflow.compat import rendered_name, was_killed
 from redraw_airflow.settings import REQUEST_VARIABLE
 from redraw_airflow.stages.process import FinishedStage
@@ -49,7 +49,7 @@ _SECURITY = {
 }
 _SCRATCH, _SCRATCH_FOLDER = "redraw-scratch", "/tmp"  # noqa: S108 - of the pod alone
 # What the stage decides by, wherever it runs; everything else is the pod's own.
-_PASSED_ON = (MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS)
+_PASSED_ON = (DOCS, MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS)
 
 
 def _with_scratch(pod: Mapping[str, Any]) -> dict[str, list[Any]]:

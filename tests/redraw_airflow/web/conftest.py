@@ -219,6 +219,7 @@ def pages(
     }
     work = tmp_path_factory.mktemp("work")
     variables["REDRAW_WORK"] = str(work)
+    variables["REDRAW_DOCS"] = "https://docs.example/redraw"
     variables["REDRAW_TENSORBOARD"] = "https://board.example/?run={run}"
     runs = [*failed_runs(work), *training_runs(), *_runs(), *malformed_runs()]
     with run_pages(tmp_path_factory.mktemp("airflow-web"), variables, runs) as running:

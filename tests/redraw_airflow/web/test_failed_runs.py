@@ -26,6 +26,7 @@ def test_show_failed_validation_says_first_what_failed_and_what_to_do(
     assert page.text.index(said) < page.text.index("warm-up not run")
     assert "1 not run because of them golden-examples" in page.text
     assert "ValidationFailed" in page.text
+    assert "https://docs.example/redraw/reference/checks.html#metric-thresholds" in page.links("https://docs")
     pictures = [values["src"] for tag, values in page.elements if tag == "img"]
     assert pictures == [
         f"{MOUNT}{RUN}/invalid/validate/-1/attachments/graphs.svg?theme={theme}"

@@ -13,6 +13,7 @@ from redraw.errors import InvalidRecord, NewerRecord, OutputExists
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.results import AnswerComparison
 from redraw.records.results.comparison import ANSWERS_NAME
+from redraw.settings import check_help
 from redraw.storage.opening import read_uri, write_uri
 from redraw.uri import Uri
 from redraw.validate.outcome import group_dependents, is_dependent
@@ -94,6 +95,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.globals.update(check_help=check_help)
 
 
 def draw_page(

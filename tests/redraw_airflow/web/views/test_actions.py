@@ -29,6 +29,7 @@ FORMS = {
     "prune_versions": prune_form,
     "reexport_checkpoints": reexport_form,
     "retrain_and_export": retrain_form,
+    "retrain_mnist": retrain_form,
     "roll_back_model": roll_back_form,
 }
 
@@ -38,7 +39,14 @@ def pointer(version: int | None, previous: int | None = None, **more: Any) -> Li
 
 
 def names(*arguments: Any) -> list[str]:
-    return [action.name for action in possible_actions("mnist", *arguments)]
+    return list(dict.fromkeys(action.name for action in possible_actions("mnist", *arguments)))
+
+
+def test_train_is_offered_by_the_own_dag_of_a_model_before_those_for_every_model() -> None:
+    training = [
+        action.dag for action in possible_actions("mnist", None, pointer(None)) if action.name == "train"
+    ]
+    assert training == ["retrain_mnist", "retrain_and_export"]
 
 
 @pytest.mark.parametrize(
