@@ -143,6 +143,10 @@ def place_of(version: int) -> str:
     return f"/models/line_module/{version}"
 
 
+# Of the setting REDRAW_DOCS.
+HELP = "https://docs.example/redraw/reference/checks.html#"
+
+
 def assert_nothing_acts(page: Reader) -> None:
     """A page has the scripts and the handlers that its template wrote, and no other."""
     for tag, values in page.elements:
@@ -152,7 +156,7 @@ def assert_nothing_acts(page: Reader) -> None:
         if tag == "img":
             assert values["src"].startswith(f"{MOUNT}/models/")
         for link in (values.get("href", ""), values.get("action", "")):
-            assert link == "" or link.startswith(("/", "#", "http://127.0.0.1:")), link
+            assert link == "" or link.startswith(("/", "#", "http://127.0.0.1:", HELP)), link
 
 
 def test_show_version_of_a_real_export_tells_all_of_it(lines: tuple[int, int], viewer: httpx.Client) -> None:
@@ -160,6 +164,7 @@ def test_show_version_of_a_real_export_tells_all_of_it(lines: tuple[int, int], v
 
     for text in ("files-whole", "graphs-compared", "2025-03-02 12:00:00 UTC", "step 20", "saved_model.pb"):
         assert text in page.text
+    assert f"{HELP}files-whole" in page.links(HELP)
     assert "dropout" in page.text  # what vanished
     assert "x float32 [None, 1] serving_default" in page.text  # what took its place
     assert "slope" in page.text

@@ -197,6 +197,7 @@ def test_actions_start_the_dags_that_are_configured(monkeypatch: pytest.MonkeyPa
 
     # The one whose setting is wrong is missing, and the other one is there all the same.
     assert [(action.name, action.dag) for action in actions] == [
+        ("train", "retrain_mnist"),
         ("train", "our_first"),
         ("train", "our_second"),
         ("roll-back", "our_roll_back"),
