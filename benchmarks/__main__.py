@@ -15,6 +15,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from benchmarks.adopt import measure_adopt
+from benchmarks.answers import measure_answers
 from benchmarks.backfill import measure_backfill
 from benchmarks.baseline import compare_with_baseline, save_baseline
 from benchmarks.bytes_moved import measure_bytes_moved
@@ -58,6 +59,7 @@ _BENCHMARKS: dict[str, Callable[[Workshop], tuple[Comparison, ...]]] = {
     "defects": measure_defects,
     "validate": measure_validate,
     "adopt": measure_adopt,
+    "answers": measure_answers,
     "backfill": measure_backfill,
     "bytes": measure_bytes_moved,
     "executors": measure_executors,

@@ -87,6 +87,12 @@ from redraw_airflow.operators.training import (
 from redraw_airflow.operators.training import (
     ValidateSavedModelOperator as ValidateSavedModelOperator,
 )
+from redraw_airflow.rollout.operator import (
+    ConfirmRolloutOperator as ConfirmRolloutOperator,
+)
+from redraw_airflow.rollout.trigger import (
+    RolloutTrigger as RolloutTrigger,
+)
 from redraw_airflow.sensors.sensors import (
     CheckpointSensor as CheckpointSensor,
 )

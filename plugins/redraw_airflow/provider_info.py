@@ -51,6 +51,7 @@ def get_provider_info() -> dict[str, Any]:
 
 def _parts() -> dict[str, Any]:
     modules = [f"redraw_airflow.operators.{name}" for name in _OPERATORS]
+    modules.append("redraw_airflow.rollout.operator")
     vertex = {"integration-name": "Google Vertex AI", "python-modules": ["redraw_airflow.vertex.operator"]}
     return {
         "integrations": [
@@ -62,7 +63,10 @@ def _parts() -> dict[str, Any]:
         "operators": [{"integration-name": _INTEGRATION, "python-modules": modules}, vertex],
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.sensors.sensors"]}],
         "triggers": [
-            {"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.sensors.triggers"]}
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["redraw_airflow.rollout.trigger", "redraw_airflow.sensors.triggers"],
+            }
         ],
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.hooks"]}],
         "connection-types": [_connection_type()],

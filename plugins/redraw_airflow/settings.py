@@ -47,6 +47,7 @@ __all__ = [
     "AIRFLOW_PORT",
     "ALLOWED_BUCKETS",
     "ALLOWED_CATALOGUES",
+    "ALLOWED_SERVERS",
     "ALLOWED_WORK",
     "CHECKPOINTS",
     "DEFAULT_CONNECTION",
@@ -185,6 +186,14 @@ ALLOWED_WORK: Setting[tuple[str, ...]] = Setting(
     unset="`REDRAW_WORK` alone; any, if that is not set",
     example="gs://work,/shared/work",
 )
+ALLOWED_SERVERS: Setting[tuple[str, ...]] = Setting(
+    name="allowed_servers",
+    kind=SERVERS.kind,
+    default=(),
+    description="other model servers that a run may name; `*`: any",
+    unset="`REDRAW_SERVERS` alone",
+    example="grpc://models:8500,grpc://staging:8500",
+)
 TENSORFLOW_QUEUE: Setting[str | None] = Setting(
     name="tensorflow_queue",
     kind=TEXT,
@@ -309,6 +318,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ALLOWED_BUCKETS,
     ALLOWED_CATALOGUES,
     ALLOWED_WORK,
+    ALLOWED_SERVERS,
     SCRATCH,
     SCRATCH_BYTES,
     TENSORFLOW_QUEUE,

@@ -32,6 +32,7 @@ from redraw_airflow.operators.training import (
     TrainOperator,
     ValidateSavedModelOperator,
 )
+from redraw_airflow.rollout.operator import ConfirmRolloutOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, XComArg
@@ -40,6 +41,7 @@ __all__ = [
     "approve",
     "checkpoint",
     "compare_answers",
+    "confirm_rollout",
     "export",
     "mark",
     "prune",
@@ -72,6 +74,7 @@ compare_answers = _function(CompareAnswersOperator, "compare_answers")
 push = _function(PushModelOperator, "push")
 set_live = _function(SetLiveOperator, "set_live")
 roll_back = _function(RollBackOperator, "roll_back")
+confirm_rollout = _function(ConfirmRolloutOperator, "confirm_rollout")
 mark = _function(MarkVersionOperator, "mark")
 prune = _function(PruneOperator, "prune")
 reexport = _function(ReexportOperator, "reexport")

@@ -6,49 +6,21 @@ documentation shows where it finds them.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState
 
 from redraw_airflow.standalone.services import read_password
 from redraw_airflow.standalone.settings import Settings
+from tests.chromium import NARROW, SHOWN_BOUND, WIDE, chromium
 from tests.paths import ROOT
 
-# No sandbox of its own where it runs as root, no graphics card, and nothing that calls home.
-_SWITCHES = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-WIDE, NARROW = (1280, 900), (400, 850)
-# In milliseconds: what a page may take where every core is busy. Playwright's own 5 s are for an idle one.
-_SHOWN_BOUND = 60_000
+__all__ = ["NARROW", "WIDE", "KeepPicture", "LogIn", "chromium", "keep_picture", "log_in"]
 
 LogIn = Callable[..., Page]
 KeepPicture = Callable[[Page, str], None]
-
-
-# For a module, not for the session: while it is open, Playwright's event loop runs in this thread, and no
-# other test could start one.
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The browser; a test that needs it is skipped where it is not installed."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    expect.set_options(timeout=_SHOWN_BOUND)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(_SWITCHES))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
-def logged_in() -> dict[str, StorageState]:
-    """What the browser keeps of each user who has logged in."""
-    return {}
 
 
 # For a test each: a page of Airflow's goes on drawing and asking as long as it is open, and takes a core.
@@ -74,7 +46,7 @@ def log_in(
             reduced_motion="reduce",
             storage_state=logged_in.get(user),
         )
-        context.set_default_timeout(_SHOWN_BOUND)
+        context.set_default_timeout(SHOWN_BOUND)
         contexts.append(context)
         page = context.new_page()
         if user not in logged_in:

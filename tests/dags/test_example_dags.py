@@ -17,13 +17,14 @@ from redraw.requests import CheckpointRequest, LiveRequest
 from tests.paths import ROOT
 
 EXAMPLES = ROOT / "plugins" / "redraw_airflow" / "example_dags"
+_CHAIN = ["approve", "checkpoint", "confirm_rollout", "export", "push", "train", "validate"]
 # Of each file, the DAGs, with the tasks of each and what comes after them.
 DAGS = {
     "redraw_after_release": ["announce"],
     "redraw_compare_answers": ["choose_files", "compare", "sum_up"],
     "redraw_branch_on_report": ["decide", "push", "tell", "validate"],
-    "redraw_each_mnist": ["approve", "checkpoint", "export", "push", "train", "validate"],
-    "redraw_each_text_classifier": ["approve", "checkpoint", "export", "push", "train", "validate"],
+    "redraw_each_mnist": _CHAIN,
+    "redraw_each_text_classifier": _CHAIN,
     "redraw_export_on_arrival": ["arrived", "export", "newest", "push", "validate"],
     "redraw_map_checkpoints": ["choose_checkpoints", "examine.export", "examine.validate", "sum_up"],
     "redraw_map_models": [
@@ -31,6 +32,7 @@ DAGS = {
         *(f"publish.{name}" for name in ("checkpoint", "export", "push", "train", "validate")),
     ],
     "redraw_own_saved_model": ["push", "validate"],
+    "redraw_rollout": ["confirm_rollout", "published"],
     "redraw_taskflow": ["checkpoint", "choose_steps", "export", "push", "train", "validate"],
 }
 

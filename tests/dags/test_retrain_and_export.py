@@ -39,7 +39,7 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
     dag = parsed["dags"]["retrain_and_export"]
     assert dag["catchup"] is False
     assert dag["max_active_runs"] == 1
-    assert "train ─► checkpoint ─► export ─► validate ─► approve ─► push" in dag["doc_md"]
+    assert "train ─► checkpoint ─► export ─► validate ─► approve ─► push ─► confirm_rollout" in dag["doc_md"]
     assert {"redraw", "training", "publication"} == set(dag["tags"])
 
     form = {name: param["schema"]["__var"] | {"default": param["default"]} for name, param in dag["params"]}
@@ -53,7 +53,9 @@ def test_parse_dag_folder_has_no_errors_and_no_dear_imports(parsed: Any) -> None
         "Export",
         "Validation",
         "Publication",
+        "Rollout",
     }
+    assert form["servers"]["default"] is None
 
 
 def test_parse_without_buckets_in_the_environment_has_no_errors(python: Python) -> None:
@@ -156,7 +158,7 @@ def test_run_with_null_logical_date_publishes_a_version_from_real_digits(
 
     assert {name: task["state"] for name, task in run["tasks"].items()} == dict.fromkeys(
         ("train", "checkpoint", "export", "validate", "push"), "success"
-    ) | {"approve": "skipped"}, run["log"][-6000:]
+    ) | {"approve": "skipped", "confirm_rollout": "skipped"}, run["log"][-6000:]
     assert run["logical_date"] is None
     release = run["xcoms"]["push.return_value"]
     assert run["xcoms"]["validate.return_value"]["passed"] is True

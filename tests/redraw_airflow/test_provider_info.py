@@ -48,7 +48,8 @@ def test_get_provider_info_names_every_module_of_operators_and_every_link() -> N
     folder = ROOT / "plugins" / "redraw_airflow"
     having = {
         f"redraw_airflow.{path.parent.name}.{path.stem}"
-        for path in [*folder.glob("operators/*.py"), *folder.glob("vertex/*.py")]
+        for part in ("operators", "rollout", "vertex")
+        for path in folder.glob(f"{part}/*.py")
         if re.search(r"^class \w+Operator\(", path.read_text(), re.MULTILINE) and path.stem != "base"
     }
     assert listed == having

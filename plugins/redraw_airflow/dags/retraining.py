@@ -14,7 +14,12 @@ from airflow.sdk.exceptions import AirflowTimetableInvalid
 from redraw.definition.registry import list_models
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
-from redraw_airflow.dags.forms import check_retrain_choices, checked_by, retrain_form
+from redraw_airflow.dags.forms import (
+    check_retrain_choices,
+    checked_by,
+    retrain_form,
+    skip_without_servers,
+)
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
@@ -24,6 +29,7 @@ from redraw_airflow.operators.training import (
     TrainOperator,
     ValidateSavedModelOperator,
 )
+from redraw_airflow.rollout.operator import ConfirmRolloutOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,8 +42,9 @@ RELEASES = Asset("redraw_releases")
 
 _DOC = """### Train a model, and publish the result.
 
-    train ─► checkpoint ─► export ─► validate ─► approve ─► push
-      │          │            │          │          │          │
+    train ─► checkpoint ─► export ─► validate ─► approve ─► push ─► confirm_rollout
+      │          │            │          │          │          │          │
+      │          │            │          │          │          │          └ the form's servers have it
       │          │            │          │          │          └ bucket: a version, then the live pointer
       │          │            │          │          └ a person says yes, if the form or the definition asks
       │          │            │          └ a report: every check by name, with its evidence
@@ -251,5 +258,15 @@ def add_publishing_tasks(
         # If nobody is asked, `approve` is skipped; if a person says no, it skips this task.
         trigger_rule=TriggerRule.NONE_FAILED,
     )
-    validate >> approve >> push
+    confirm = ConfirmRolloutOperator(
+        model=_MODEL,
+        task_id="confirm_rollout",
+        version=push.output,
+        servers=param("servers"),
+        bucket=param("bucket"),
+        on_failure="{{ 'roll-back' if params.roll_back else 'report' }}",
+        only_live=True,
+        pre_execute=skip_without_servers,
+    )
+    validate >> approve >> push >> confirm
     return validate

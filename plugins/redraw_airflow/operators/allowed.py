@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from redraw.errors import InvalidRequest
-from redraw.settings import Setting
+from redraw.settings import SERVERS, Setting
 from redraw.uri import Uri
 from redraw_airflow.operators.arguments import record, records
 from redraw_airflow.settings import (
     ALLOWED_BUCKETS,
     ALLOWED_CATALOGUES,
+    ALLOWED_SERVERS,
     ALLOWED_WORK,
     CHECKPOINTS,
     MODEL_BUCKET,
@@ -31,9 +32,11 @@ __all__ = [
     "WORK_FOLDERS",
     "Place",
     "demand_allowed",
+    "demand_allowed_servers",
     "is_literal",
     "named_places",
     "resolve_path",
+    "split_servers",
 ]
 
 # The list of a deployment, and the setting that is its default.
@@ -126,6 +129,26 @@ def demand_allowed(field: str, value: Any, places: Sequence[Place]) -> None:
             raise InvalidRequest(
                 f"{field}: expected a place in {' or '.join(allowed)}, got {text!r:.200}. Name one of them,"
                 f" or have it added to {' or '.join(listed.variable for listed, _ in places)}."
+            )
+
+
+def split_servers(texts: Iterable[str]) -> list[str]:
+    """Model servers, of texts that name one each or several with commas between them."""
+    return [one.strip() for text in texts for one in text.split(",") if one.strip()]
+
+
+def demand_allowed_servers(servers: Iterable[str]) -> None:
+    """Demand that model servers which a run names are of the deployment: a worker connects to them.
+
+    Raises:
+        InvalidRequest: One is neither in `REDRAW_SERVERS` nor in `REDRAW_ALLOWED_SERVERS`.
+    """
+    allowed = {*SERVERS.read(), *ALLOWED_SERVERS.read()}
+    for server in servers if "*" not in allowed else ():
+        if server not in allowed:
+            raise InvalidRequest(
+                f"servers: expected servers of {SERVERS.variable} or {ALLOWED_SERVERS.variable}, got"
+                f" {server!r:.200}. Name one of them, or have it added."
             )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 
-from redraw.records import Checkpoint, LivePointer, Record, Release, TrainingRun
+from redraw.records import Checkpoint, LivePointer, Record, Release, Rollout, TrainingRun
 from redraw.records.results import AnswerComparison
 from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.settings import TENSORBOARD
@@ -33,14 +33,14 @@ __all__ = [
 
 
 class VersionLink(BaseOperatorLink):
-    """Leads to the page of the version that was published, compared, marked or made live."""
+    """Leads to the page of the version that was published, compared, marked, made live or rolled out."""
 
     name = "Version"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The URL, or nothing for a task that left no version."""
         record = _record_of(operator)
-        if isinstance(record, Release | AnswerComparison) and record.version is not None:
+        if isinstance(record, Release | Rollout | AnswerComparison) and record.version is not None:
             return version_url(record.model, record.version)
         if isinstance(record, LivePointer):
             asked = str(getattr(operator, "version", None) or "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,11 +12,10 @@ from redraw.names import ModelName
 from redraw.publish.bucket.layout import read_release, release_name
 from redraw.publish.live.pointer import read_pointer
 from redraw.records import Checkpoint, LivePointer, Record, Release
-from redraw.storage.credentials import using_credentials
 from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.operators.arguments import text
-from redraw_airflow.stages.credentials import connection_credentials, connection_project
+from redraw_airflow.stages.credentials import using_connection
 
 __all__ = ["LOOKS", "look", "moment"]
 
@@ -40,10 +38,7 @@ def look(event: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         StorageError: The bucket or folder cannot be read.
         InvalidRecord: What lies there is no record.
     """
-    connection = arguments["gcp_conn_id"]
-    # A triggerer waits for many tasks, each with its own connection.
-    credentials = functools.partial(connection_credentials, connection)
-    with using_credentials(connection, credentials, functools.partial(connection_project, connection)):
+    with using_connection(arguments["gcp_conn_id"]):
         return [record.to_json() for record in LOOKS[event](arguments)]
 
 

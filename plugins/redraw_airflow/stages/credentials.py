@@ -26,10 +26,11 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from redraw.errors import RedrawError, StorageForbidden, StorageUnavailable
+from redraw.storage.credentials import using_credentials
 from redraw_airflow.settings import DEFAULT_CONNECTION
 from redraw_airflow.stages.webhooks import grant_webhook
 
-__all__ = ["answer_credentials", "connection_credentials", "connection_project"]
+__all__ = ["answer_credentials", "connection_credentials", "connection_project", "using_connection"]
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,14 @@ def answer_credentials(gcp_conn_id: str) -> Iterator[socket.socket]:
         with suppress(OSError):  # not connected any more: the stage has ended
             ours.shutdown(socket.SHUT_RDWR)
         ours.close()
+
+
+@contextmanager
+def using_connection(gcp_conn_id: str) -> Iterator[None]:
+    """Open buckets by a connection within the block: a triggerer waits for tasks with different ones."""
+    credentials = functools.partial(connection_credentials, gcp_conn_id)
+    with using_credentials(gcp_conn_id, credentials, functools.partial(connection_project, gcp_conn_id)):
+        yield
 
 
 def connection_credentials(gcp_conn_id: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from redraw.names import ModelName
@@ -16,6 +17,8 @@ from redraw.requests import EventsRequest
 from redraw.storage.opening import Storage, in_parallel, open_storage
 
 __all__ = ["list_events"]
+
+_logger = logging.getLogger(__name__)
 
 
 def list_events(request: EventsRequest) -> EventList:
@@ -34,7 +37,9 @@ def list_events(request: EventsRequest) -> EventList:
 
 
 def _all_events(storage: Storage, model: ModelName) -> list[ModelEvent]:
-    releases, _ = read_records(storage, model, list_versions(storage, model))
+    releases, unreadable = read_records(storage, model, list_versions(storage, model))
+    for record in unreadable.values():
+        _logger.warning("passed over: %s", record.reason)
     history = _whole_history(storage, model)
     events = [
         *map(push_event, releases.values()),

@@ -60,11 +60,11 @@ def write_tensor(array: np.ndarray) -> int:
 
 def _write_strings(array: np.ndarray, shape: ctypes.Array[c_int64]) -> int:
     library, size = tensorflow_library(), array.size * STRING_SIZE
+    # Zeros, which is what `TF_StringInit` makes of an element.
     elements = ctypes.create_string_buffer(max(size, 1))
-    start = ctypes.addressof(elements)
-    for number, value in enumerate(array.reshape(-1)):
-        library.TF_StringInit(start + number * STRING_SIZE)
-        library.TF_StringCopy(start + number * STRING_SIZE, value, len(value))
+    start, copy = ctypes.addressof(elements), library.TF_StringCopy
+    for place, value in zip(range(start, start + size, STRING_SIZE), array.reshape(-1).tolist(), strict=True):
+        copy(place, value, len(value))
     # TensorFlow may keep the tensor beyond the request, and says when it lets go.
     key = next(_next_key)
     _held[key] = elements
@@ -102,12 +102,9 @@ def read_tensor(tensor: int) -> np.ndarray:
     size, data = library.TF_TensorByteSize(tensor), library.TF_TensorData(tensor)
     if has_fixed_size(name):
         return np.frombuffer(ctypes.string_at(data, size) if size else b"", dtype).reshape(shape)
+    pointer, length, read = library.TF_StringGetDataPointer, library.TF_StringGetSize, ctypes.string_at
     values = np.empty(size // STRING_SIZE, dtype=object)
-    for number in range(len(values)):
-        element = data + number * STRING_SIZE
-        values[number] = ctypes.string_at(
-            library.TF_StringGetDataPointer(element), library.TF_StringGetSize(element)
-        )
+    values[:] = [read(pointer(place), length(place)) for place in range(data, data + size, STRING_SIZE)]
     return values.reshape(shape)
 
 

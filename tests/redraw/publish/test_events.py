@@ -204,6 +204,7 @@ def test_host_that_failed_is_left_alone_by_the_rest_of_a_batch(
         ({"SECRET": None}, "webhook deploy (127.0.0.1): expected a secret to sign with"),
         ({"SECRET": "whsec_private-path"}, "webhook deploy: expected base64 after whsec_"),
         ({"": "deploy,*"}, "REDRAW_WEBHOOKS: expected names with a comma between them"),
+        ({"": "https://x.example/private-path"}, "REDRAW_WEBHOOKS: expected names with a comma"),
     ],
 )
 def test_configuration_that_is_wrong_is_said_and_the_publication_stands(
@@ -214,6 +215,7 @@ def test_configuration_that_is_wrong_is_said_and_the_publication_stands(
     hook: Hook,
     monkeypatch: pytest.MonkeyPatch,
     server: WebhookServer,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     hook(deploy="ok")
     for name, value in variables.items():
@@ -222,7 +224,7 @@ def test_configuration_that_is_wrong_is_said_and_the_publication_stands(
     (event,) = push_model(make_export().request(bucket)).events
     (reason,) = event.undelivered
     assert reason.startswith(expected)
-    assert "private-path" not in reason
+    assert "private-path" not in reason + caplog.text
     assert not server.received
 
 

@@ -147,6 +147,20 @@ def test_describe_release_shows_metrics_against_live_and_every_check() -> None:
     assert "- **warm-up** was not run, and waived (tried by hand): no GPU" in lines
 
 
+def test_describe_release_tells_which_answers_change() -> None:
+    found = "digit of 'serving_default': 147 of 210 rows changed, by 8 at most"
+    check = replace(REPORT.checks[0], name="live-answers", found=found)
+
+    body = describe_release(EXPORT, replace(REPORT, checks=(check,)), "gs://models", make_live=True).body
+
+    said = found.replace("_", r"\_")
+    assert f"| Changed answers | {said} |" in body.splitlines()
+    assert (
+        "| Changed answers | not compared |"
+        in describe_release(EXPORT, REPORT, "gs://models", make_live=True).body.splitlines()
+    )
+
+
 def test_describe_release_with_hostile_texts_draws_and_links_nothing() -> None:
     hostile = "a|b](javascript:x)\n# <img src=x> `code` **bold**"
     checks = (replace(REPORT.checks[0], found=hostile),)

@@ -90,6 +90,8 @@ def test_show_run_with_equal_failures_has_one_row_with_a_count(viewer: httpx.Cli
     assert "reexport 30 tasks failed CheckpointsFailed" in page.text
     assert "30 checkpoints 2026-01-01 00:00:00 and others failed" in page.text
     assert page.text.count("expected 100 bytes, got 0.") == 2
+    assert "The report of the first" in page.text
+    assert "Its report" in page.text
 
 
 def forms(client: httpx.Client, path: str) -> list[dict[str, str]]:

@@ -22,6 +22,7 @@ from redraw_airflow.dags.forms.retraining import (
     check_publication,
     check_retrain_choices,
     retrain_form,
+    skip_without_servers,
     validate_form,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "reexport_form",
     "retrain_form",
     "roll_back_form",
+    "skip_without_servers",
     "validate_form",
 ]

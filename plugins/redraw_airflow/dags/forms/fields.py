@@ -10,7 +10,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.definition.registry import FoundModel, list_models, list_problems
 from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
-from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS, Place, demand_allowed
+from redraw_airflow.operators.allowed import (
+    BUCKETS,
+    CATALOGUES,
+    WORK_FOLDERS,
+    Place,
+    demand_allowed,
+    demand_allowed_servers,
+    split_servers,
+)
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
@@ -94,6 +102,8 @@ def check_fields(context: Context) -> None:
         # What a form does not have depends on no setting of it.
         if name in fields:
             demand_allowed(name, context["params"].get(name), places)
+    if "servers" in fields:
+        demand_allowed_servers(split_servers([context["params"].get("servers") or ""]))
 
 
 def optional_field(kind: str, section: str | None, title: str, description: str, **more: Any) -> Param:

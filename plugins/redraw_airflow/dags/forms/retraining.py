@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.definition.registry import list_models
 from redraw.errors import InvalidRequest
+from redraw.settings import SERVERS
 from redraw_airflow.dags.forms.fields import (
     MOST_PLACE,
+    MOST_TEXT,
     approval_hours_field,
     bucket_field,
     catalogue_field,
@@ -23,7 +26,13 @@ from redraw_airflow.operators.approval import approval_wanted
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["check_publication", "check_retrain_choices", "retrain_form", "validate_form"]
+__all__ = [
+    "check_publication",
+    "check_retrain_choices",
+    "retrain_form",
+    "skip_without_servers",
+    "validate_form",
+]
 
 
 def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[str, Param]:
@@ -52,6 +61,7 @@ def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[s
         "weights": weights_field("Export"),
         **_validation(),
         **_publication(),
+        **_rollout(),
     }
 
 
@@ -75,7 +85,21 @@ def validate_form() -> dict[str, Param]:
         ),
         **_validation(),
         **_publication(),
+        **_rollout(),
     }
+
+
+def skip_without_servers(context: Context) -> None:
+    """Skip a task whose form names no model servers.
+
+    Args:
+        context: Airflow's.
+
+    Raises:
+        AirflowSkipException: The field is empty.
+    """
+    if not context["params"]["servers"]:
+        raise AirflowSkipException("the form names no model servers")
 
 
 def check_publication(context: Context) -> None:
@@ -220,5 +244,26 @@ def _publication() -> dict[str, Param]:
             section="Publication",
             title="Make it live",
             description="Let servers take the version, unless one that was trained later is live.",
+        ),
+    }
+
+
+def _rollout() -> dict[str, Param]:
+    return {
+        "servers": Param(
+            ", ".join(SERVERS.read()) or None,
+            type=["null", "string"],
+            maxLength=MOST_TEXT,
+            section="Rollout",
+            title="Servers",
+            description="Wait until these model servers have the version and answer as recorded, such as"
+            " grpc://models:8500, with commas between them. Empty: the run ends with the push.",
+        ),
+        "roll_back": Param(
+            False,
+            type="boolean",
+            section="Rollout",
+            title="Roll back",
+            description="If a server does not take it, make the version live again that was before.",
         ),
     }

@@ -14,8 +14,9 @@ from redraw.errors import InvalidDefinition, InvalidRecord, UnknownModel, Versio
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.publish.passport.passport import PASSPORT_FILES
+from redraw.publish.rollouts import read_rollout
 from redraw.publish.version_rows import ordered_metrics, row_of
-from redraw.records import Check, LivePointer, Release
+from redraw.records import Check, LivePointer, Release, Rollout
 from redraw.records.attachments import DESCRIPTION_NAME, read_description, read_latency
 from redraw.records.files import SIGNATURE_FILE, ListedFile
 from redraw.records.measured import METRICS_NAME, read_measured
@@ -110,7 +111,8 @@ def show_version(
     against: int | None = None,
 ) -> Response:
     """A version's page: each object that it shows is read once, all at the same time."""
-    (pointer, problem), files, graphs, ledger, latency, measured, said = _read_parts(browser, release)
+    parts = _read_parts(browser, release)
+    (pointer, problem), files, graphs, ledger, latency, measured, said, rollout = parts
     choice = offer_versions(browser, pointer, release, against)
     other, unreadable = _other(browser, release, choice.other)
     return show_page(
@@ -126,6 +128,7 @@ def show_version(
         query=LedgerQuery(),
         latency=latency,
         measured=measured,
+        rollout=rollout,
         said=said,
         passport=[name for name in (*PASSPORT_FILES, SIGNATURE_FILE) if name in release.attachments],
         metrics=_metrics(release, other),
@@ -206,8 +209,16 @@ def _files(browser: Browser, release: Release) -> Kept[Sequence[tuple[ListedFile
     )
 
 
+def _rollout(browser: Browser, release: Release) -> Kept[Rollout]:
+    """What the model servers showed when they were last asked."""
+    try:
+        return Kept(content=read_rollout(browser.storage, release.model, release.version))
+    except InvalidRecord as err:
+        return Kept(problem=str(err))
+
+
 def _read_parts(browser: Browser, release: Release) -> list[Any]:
-    """The pointer, and what is kept of a version: files, graphs, ledger, latency, card."""
+    """The pointer, and what is kept of a version: files, graphs, ledger, latency, card and rollout."""
     parts: Sequence[Callable[[], Any]] = (
         lambda: browser.pointer(release.model),
         lambda: _files(browser, release),
@@ -216,6 +227,7 @@ def _read_parts(browser: Browser, release: Release) -> list[Any]:
         lambda: read_kept(browser, release, "latency.json", read_latency),
         lambda: read_kept(browser, release, METRICS_NAME, read_measured),
         lambda: read_kept(browser, release, DESCRIPTION_NAME, read_description),
+        lambda: _rollout(browser, release),
         # Kept for a moment, for those who ask next.
         lambda: browser.numbers(release.model),
     )

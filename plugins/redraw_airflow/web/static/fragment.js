@@ -6,7 +6,10 @@
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const part = page.getElementById(box.dataset.part);
-    if (part) box.replaceChildren(document.adoptNode(part));
+    if (!part) return;
+    // A choice acts at once: the button is for the page that the part is taken from.
+    part.querySelectorAll("form > button").forEach((button) => { button.hidden = true; });
+    box.replaceChildren(document.adoptNode(part));
   }
 
   for (const box of document.querySelectorAll("[data-fragment]")) {

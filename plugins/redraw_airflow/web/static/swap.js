@@ -17,6 +17,7 @@
       const found = page.getElementById(id) ?? page.querySelector("main .failure");
       if (!found) throw new Error(`expected #${id} in the answer, got status ${answer.status}`);
       part.replaceChildren(...(found.id === id ? found.childNodes : [found]));
+      hide(part);
     } catch (err) {
       const message = document.createElement("p");
       message.className = "failure";
@@ -45,6 +46,9 @@
   }
   document.addEventListener("submit", (event) => send(event, 0));
   document.addEventListener("input", (event) => send(event, PAUSE));
+  // What is typed or chosen acts at once: the buttons are for browsers without scripts.
+  const hide = (part) => part.querySelectorAll("form[data-swap] > button").forEach((button) => { button.hidden = true; });
+  hide(document);
 
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-swap]");

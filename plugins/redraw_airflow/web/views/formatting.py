@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-__all__ = ["as_argument", "as_bytes", "as_change", "as_duration", "as_figure", "as_time"]
+__all__ = ["as_argument", "as_bytes", "as_cell", "as_change", "as_duration", "as_figure", "as_time"]
 
 _CHANGES = {
     "live": "made live",
@@ -24,6 +24,11 @@ def as_bytes(value: float, digits: int = 3) -> str:
             break
         value /= 1000
     return f"{value:.{digits}g} {unit}"
+
+
+def as_cell(value: float) -> str:
+    """A metric in a column: every one with as many digits that count, so that they can be compared."""
+    return f"{value:#.4g}".removesuffix(".")
 
 
 def as_change(kind: str) -> str:

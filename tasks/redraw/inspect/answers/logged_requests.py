@@ -26,6 +26,7 @@ __all__ = ["LoggedRequests"]
 _LABELS = "labels"
 # Of what waits to be asked together: as text or tensors, and how many forms may wait.
 _BATCH_BYTES, _MOST_FORMS = 4 << 20, 16
+_MOST_KNOWN = 100
 
 # Signature and names of labels.
 _Kind = tuple[str, tuple[str, ...]]
@@ -68,6 +69,7 @@ class LoggedRequests:
         self._naming, self._fields, self._problems = naming, fields, problems
         self._waiting: dict[_Kind, _Waiting] = {}
         self._names: dict[tuple[str, ...], Mapping[str, str]] = {}
+        self._signatures: dict[str | None, str | None] = {}
 
     def batches(self, rows: Callable[[], int]) -> Iterator[RequestBatch]:
         """Read the file.
@@ -88,9 +90,10 @@ class LoggedRequests:
             for number, record in enumerate(self._file, start=1):
                 try:
                     parts = self._file.parse(record)
-                    name = self._naming.signature_of(parts.signature)
+                    name = self._signature(parts.signature)
                     if name is None:
-                        others[str(parts.signature)] = others.get(str(parts.signature), 0) + 1
+                        other = str(parts.signature) if len(others) < _MOST_FORMS else "…"
+                        others[other] = others.get(other, 0) + 1
                         continue
                     kind, waiting = self._add(number, name, parts)
                 except (Misfit, MalformedError, InvalidRequest) as err:
@@ -134,10 +137,17 @@ class LoggedRequests:
             waiting.fields.setdefault(key, []).extend(spread)
         return kind, waiting
 
+    def _signature(self, named: str | None) -> str | None:
+        if named not in self._signatures:
+            _forget_many(self._signatures)
+            self._signatures[named] = self._naming.signature_of(named)
+        return self._signatures[named]
+
     def _inputs(self, name: str, given: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """What a request has of each input; the names are looked up once for all requests with the same."""
         form = (name, *given)
         if form not in self._names:
+            _forget_many(self._names)
             self._names[form] = self._naming.inputs(name, {theirs: theirs for theirs in given})
         return [(ours, given[theirs]) for ours, theirs in self._names[form].items()]
 
@@ -173,6 +183,12 @@ class LoggedRequests:
             },
             fields=waiting.fields,
         )
+
+
+def _forget_many(known: dict[Any, Any]) -> None:
+    """Keep what was looked up bounded: lines may name anything."""
+    if len(known) > _MOST_KNOWN:
+        known.clear()
 
 
 def _records(numbers: Sequence[int]) -> list[slice]:

@@ -119,22 +119,28 @@ def _log_parts(record: bytes, answers: bool) -> RecordParts:
 
 
 def _json_parts(line: bytes, answers: bool) -> RecordParts:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as err:
-        raise Misfit(f"expected a JSON object, got {type(err).__name__}: {str(err)[:80]}") from err
-    request, response = (
-        record.get(side, record) if isinstance(record, dict) else None for side in ("request", "response")
-    )
-    if not (isinstance(request, dict) and isinstance(response if answers else {}, dict)):
+    record = _parse_line(line)
+    request = record.get("request", record) if isinstance(record, dict) else None
+    response = record.get("response", record) if answers and request is not None else {}
+    if not (isinstance(request, dict) and isinstance(response, dict)):
         wanted = "a request and its answer" if answers else "a request"
         raise Misfit(f"expected a JSON object with {wanted}, got another value")
     inputs = _columns(request, "inputs", "instances")
-    outputs = _columns(response or {}, "outputs", "predictions") if answers else {}
+    outputs = _columns(response, "outputs", "predictions") if answers else {}
     name = request.get("signature_name", request.get("signature"))
     if name is not None and not isinstance(name, str):
         raise Misfit(f"signature_name: expected a text, got {name!r:.40}")
     return RecordParts(name or None, inputs, outputs, record)
+
+
+def _parse_line(line: bytes) -> Any:
+    try:
+        try:
+            return json.loads(line.decode())  # of bytes it would look for the encoding of each line
+        except ValueError:
+            return json.loads(line)
+    except (ValueError, RecursionError) as err:
+        raise Misfit(f"expected a JSON object, got {type(err).__name__}: {str(err)[:80]}") from err
 
 
 def _columns(record: Mapping[str, Any], by_column: str, by_row: str) -> Named:

@@ -16,10 +16,10 @@ from dataclasses import replace
 import requests
 
 import redraw
-from redraw.errors import RedrawError, one_line
+from redraw.errors import InvalidSetting, RedrawError, one_line
 from redraw.publish.events.webhooks import Webhook, find_webhook
 from redraw.records.events import ModelEvent
-from redraw.settings import WEBHOOKS
+from redraw.settings import NAMES, WEBHOOKS
 
 __all__ = ["Undelivered", "announce", "post"]
 
@@ -49,9 +49,11 @@ def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
     """
     try:
         names = dict.fromkeys(WEBHOOKS.read() if events else ())
-    except RedrawError as err:
-        _logger.warning("no webhook is notified: %s", err)
-        return tuple(replace(event, undelivered=(str(err),)) for event in events)
+    except InvalidSetting:
+        # Its own message shows the text, which may be a URL that is a secret.
+        reason = f"{WEBHOOKS.variable}: expected {NAMES.expected}, got another text. Correct it."
+        _logger.warning("no webhook is notified: %s", reason)
+        return tuple(replace(event, undelivered=(reason,)) for event in events)
     deliveries = [_Delivery(name, events) for name in names]
     end = time.monotonic() + _MOST_SECONDS
     for delivery in deliveries:

@@ -66,8 +66,8 @@ def test_check_reexport_choices_of_days_passes(days: tuple[str | None, str | Non
     ("form", "sections"),
     [
         # Airflow opens the fields that name no section.
-        (retrain_form, [None, "Checkpoint", "Export", "Validation", "Publication"]),
-        (validate_form, [None, "Validation", "Publication"]),
+        (retrain_form, [None, "Checkpoint", "Export", "Validation", "Publication", "Rollout"]),
+        (validate_form, [None, "Validation", "Publication", "Rollout"]),
         (reexport_form, [None, "Catalogue", "Export", "Validation", "Publication"]),
         (roll_back_form, [None, "Exceptions", "Where"]),
         (mark_form, [None, "Where"]),
@@ -129,7 +129,7 @@ def test_every_text_beyond_its_length_is_refused(form: Any) -> None:
 
 
 def _context(conf: dict[str, Any] | None) -> Any:
-    form = dict.fromkeys(("model", "bucket", "catalogue", "warm_start"))
+    form = dict.fromkeys(("model", "bucket", "catalogue", "warm_start", "servers"))
     return {
         "dag": SimpleNamespace(params=form),
         "dag_run": SimpleNamespace(conf=conf),
@@ -155,6 +155,8 @@ def test_check_fields_of_an_unknown_one_is_refused_by_name(conf: dict[str, Any])
         {"warm_start": "/etc/passwd"},
         {"warm_start": "gs://other/mnist/1000-0123456789ab"},
         {"catalogue": "gs://a/../b"},
+        {"servers": "grpc://elsewhere:8500"},
+        {"servers": "grpc://models:8500, grpc://elsewhere:8500"},
     ],
 )
 def test_check_fields_of_a_place_elsewhere_is_refused(
@@ -163,9 +165,12 @@ def test_check_fields_of_a_place_elsewhere_is_refused(
     monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
     monkeypatch.setenv("REDRAW_CHECKPOINTS", "gs://checkpoints")
     monkeypatch.setenv("REDRAW_WORK", "/work")
+    monkeypatch.setenv("REDRAW_SERVERS", "grpc://models:8500")
+    monkeypatch.setenv("REDRAW_ALLOWED_SERVERS", "grpc://staging:8500")
 
     with pytest.raises((InvalidRequest, InvalidName)):
         check_fields(_context(conf))
+    check_fields(_context({"servers": "grpc://staging:8500, grpc://models:8500"}))
     check_fields(_context({"bucket": "gs://models/a", "warm_start": "1000-0123456789ab"}))
     check_fields(_context(None))
 

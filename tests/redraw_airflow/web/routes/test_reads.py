@@ -130,7 +130,8 @@ def many_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("path", "first", "again"),
     [
         ("/models/mnist", 25 + 1 + 2, 1 + 1),
-        (f"/models/mnist/{version_of(100)}", 1 + 1 + 1 + 1 + 2, 1 + 1 + 1 + 1),
+        # Among them a listing of what model servers showed.
+        (f"/models/mnist/{version_of(100)}", 1 + 1 + 1 + 1 + 1 + 2, 1 + 1 + 1 + 1 + 1),
         (f"/models/mnist/{version_of(100)}/beside/{version_of(99)}", 2 + 1 + 2, 2 + 1),
         # Of 30 models on a page: the pointer, the listing, the newest record; and once the folders.
         ("/models", 30 * 4 + 1 + 19, 30),

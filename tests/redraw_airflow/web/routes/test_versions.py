@@ -15,6 +15,7 @@ import pytest
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.publish.bucket.layout import live_name, release_name
 from redraw.publish.push.push import push_model
+from redraw.publish.rollouts import keep_rollout
 from redraw.records import Checkpoint, LivePointer, Pruned, Release
 from redraw.records.files import ListedFile
 from redraw.requests import PushRequest, ReexportRequest
@@ -29,6 +30,7 @@ from tests.redraw_airflow.web.publications import (
     pointer_record,
     publish,
     release_record,
+    rollout_record,
     version_of,
 )
 from tests.redraw_airflow.web.test_pages import Reader, read
@@ -71,6 +73,8 @@ def hostile(model_bucket: str) -> None:
     storage = open_storage(model_bucket)
     releases = [hostile_release(HOSTILE_MODEL, number) for number in (0, 1)]
     publish(storage, [attach(storage, release, hostile_attachments()) for release in releases])
+    for release in releases:
+        keep_rollout(storage, replace(rollout_record(release, *HOSTILE[:4]), note=HOSTILE[0], by=HOSTILE[1]))
 
 
 def hostile_attachments() -> dict[str, bytes]:
@@ -294,6 +298,33 @@ def test_show_pruned_version_says_so_and_leads_to_no_objects(model_bucket: str, 
     assert not [link for link in page.links("http") if "/models/o" in link]
 
 
+def test_show_version_says_what_the_servers_showed_when_they_were_last_asked(
+    model_bucket: str, viewer: httpx.Client
+) -> None:
+    storage, release = open_storage(model_bucket), release_record("rolledout", 1)
+    publish(storage, [release])
+    place = f"/models/rolledout/{version_of(1)}"
+    assert "Servers" not in read(viewer, place).text
+
+    seen = rollout_record(release)
+    keep_rollout(storage, seen)
+    page = read(viewer, place)
+    for text in (
+        *("Servers", "not confirmed", "2026-05-01 00:00:00 UTC for 4.5 s", "other version", "1.2 s"),
+        *("grpc://models:8500", "10.0.0.7:8500", "version 7 loaded", "Wait longer."),
+        f"Rolled back to {version_of(0)}",
+    ):
+        assert text in page.text
+
+    keep_rollout(storage, replace(seen, confirmed=True, rolled_back_to=None, servers=()))
+    assert "confirmed by 0 servers" in read(viewer, place).text
+
+    storage.create(f"rolledout/reports/{version_of(1)}/{'f' * 16}-rollout.json", b'{"record": 7}')
+    page = read(viewer, place)
+    assert "expected a Rollout record, got 7" in page.text
+    assert "files-whole" in page.text
+
+
 def test_show_version_with_damaged_attachments_shows_the_rest(
     model_bucket: str, viewer: httpx.Client
 ) -> None:
@@ -384,7 +415,7 @@ def test_show_comparison_offers_every_other_version(viewer: httpx.Client) -> Non
     offered = [int(values["value"]) for tag, values in page.elements if tag == "option"]
     assert len(offered) == 59
     assert version_of(14) not in offered
-    assert "accuracy 0.914 0.913 +0.001 better" in page.text
+    assert "accuracy 0.9140 0.9130 +0.001 better" in page.text
     assert "lower is better 0.03333 0.03571 -0.002381 better" in page.text
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from redraw_airflow.web.views.formatting import as_bytes, as_change, as_figure, as_time
+from redraw_airflow.web.views.formatting import as_bytes, as_cell, as_change, as_figure, as_time
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,11 @@ def test_format_figure_has_four_digits(value: float, text: str) -> None:
 def test_format_time_and_change_read_as_people_write_them() -> None:
     assert as_time("2026-01-02T03:04:05Z") == "2026-01-02 03:04:05"
     assert [as_change(kind) for kind in ("live", "rollback")] == ["made live", "rolled back to"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.98, "0.9800"), (1, "1.000"), (1234.0, "1234"), (0.0125, "0.01250"), (0, "0.000")],
+)
+def test_word_a_metric_in_a_column_keeps_as_many_digits(value: float, expected: str) -> None:
+    assert as_cell(value) == expected

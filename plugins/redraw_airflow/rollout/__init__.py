@@ -1,0 +1,1 @@
+"""Waiting until the model servers have a version: the operator, and its trigger."""

@@ -1,0 +1,203 @@
+"""The operator that waits until the model servers have a version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from redraw.errors import VersionNotFound
+from redraw.names import ModelName
+from redraw.records import Rollout
+from redraw.requests import RolloutRequest
+from redraw.settings import SERVERS
+from redraw.uri import BucketUri
+from redraw_airflow.compat import airflow_configuration
+from redraw_airflow.operators.allowed import (
+    BUCKETS,
+    demand_allowed_servers,
+    is_literal,
+    split_servers,
+)
+from redraw_airflow.operators.arguments import integer, number, record, text, texts, truth
+from redraw_airflow.operators.base import StageOperator
+from redraw_airflow.operators.failing import keeping_failure
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, asked_by, setting
+from redraw_airflow.operators.links import VersionLink
+from redraw_airflow.settings import MODEL_BUCKET
+from redraw_airflow.stages.credentials import using_connection
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context
+
+__all__ = ["ConfirmRolloutOperator"]
+
+
+def _version(name: str, value: Any) -> int | None:
+    """A version, also that of a release's record, as a push returns it."""
+    taken = record(name, value)
+    return integer(name, taken.get("version") if isinstance(taken, Mapping) else taken)
+
+
+# What the stage has for its own look, after the triggerer has seen the servers.
+_LAST_LOOK_SECONDS = 30.0
+# For a triggerer that is restarted, and counts from its start.
+_SPARE_SECONDS = 600.0
+
+
+class ConfirmRolloutOperator(StageOperator):
+    """Wait until the model servers have a version and answer as recorded.
+
+    Args:
+        version: The version, or a push's record; the live one by default.
+        servers: Their addresses, a list or with commas: `grpc://`, `http://`, `kserve+http://`, `k8s://`,
+            `vertex://`; `REDRAW_SERVERS` by default. Those that a run names have to be in `REDRAW_SERVERS` or
+            `REDRAW_ALLOWED_SERVERS`.
+        bucket: `gs://` URI of the model bucket.
+        timeout: Seconds that the servers have.
+        tolerance: How much floats may differ; as recorded by default.
+        on_failure: `report`, or `roll-back`: make the version live that was before, if this one still is.
+        only_live: Whether to skip the task if the version is not the live one.
+        deferrable: Whether to wait in the triggerer, without a worker; by default as Airflow's `[operators]
+            default_deferrable` says.
+        kwargs: As `StageOperator`.
+
+    Example:
+        >>> ConfirmRolloutOperator(
+        ...     task_id="confirm", model="churn", servers=["grpc://models:8500"], deferrable=True
+        ... )  # doctest: +SKIP
+    """
+
+    template_fields = (
+        *StageOperator.template_fields,
+        *("version", "servers", "bucket", "timeout", "tolerance", "on_failure"),
+    )
+    places = {**StageOperator.places, "bucket": [BUCKETS]}
+    kinds = {
+        **StageOperator.kinds,
+        "version": _version,
+        "servers": texts,
+        "timeout": number,
+        "tolerance": number,
+        **dict.fromkeys(("bucket", "on_failure"), text),
+        "only_live": truth,
+    }
+    stage, request_type, record_type = "rollout", RolloutRequest, Rollout
+    reports = True
+    operator_extra_links = (VersionLink(),)
+
+    _servers_of_run = False
+
+    def __init__(
+        self,
+        *,
+        version: int | RecordOrUri | None = None,
+        servers: Sequence[str] | str | None = None,
+        bucket: str | None = None,
+        timeout: float | str | None = None,
+        tolerance: float | str | None = None,
+        on_failure: str | None = None,
+        only_live: bool = False,
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.version: Any = version
+        self.servers: Any = servers
+        self.bucket = bucket
+        self.timeout: Any = timeout
+        self.tolerance = tolerance
+        self.on_failure = on_failure
+        self.only_live = only_live
+        default = airflow_configuration().getboolean("operators", "default_deferrable", fallback=False)
+        self.deferrable = default if deferrable is None else deferrable
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render, and remember whether the servers are the author's own words."""
+        self._servers_of_run = not is_literal(self.servers)
+        super().render_template_fields(context, jinja_env)
+
+    def take_allowed_arguments(self, context: Context) -> None:
+        """As `StageOperator`; servers that the run names have to be allowed, too."""
+        super().take_allowed_arguments(context)
+        named = split_servers(self.servers)
+        self.servers = named or list(SERVERS.read())
+        mapped = getattr(context.get("ti"), "map_index", None) not in (None, -1)
+        if mapped or self._servers_of_run:
+            demand_allowed_servers(named)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Wait, and return the record.
+
+        Raises:
+            AirflowFailException: A server does not have the version, or answers otherwise.
+            AirflowSkipException: The version is not live, and `only_live` is set.
+            AirflowException: Anything that a retry may fix.
+            TaskDeferred: It is `deferrable`.
+        """
+        with keeping_failure(context, self.stage, self.model):
+            self.take_allowed_arguments(context)
+            self.version = version = self._settled_version()
+        if self.deferrable:
+            from redraw_airflow.rollout.trigger import RolloutTrigger
+
+            trigger = RolloutTrigger(
+                model=self.model,
+                version=version,
+                servers=self.servers,
+                timeout=self._timeout(),
+                gcp_conn_id=self.gcp_conn_id,
+            )
+            spare = timedelta(seconds=self._timeout() + _SPARE_SECONDS)
+            self.defer(trigger=trigger, method_name="confirm", timeout=spare)
+        return super().execute(context)
+
+    def confirm(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the stage look once more, compare the answers and keep the result; raises as `execute`."""
+        if "error" in event:
+            raise AirflowFailException(event["message"])
+        self.version = event["version"]
+        self.timeout = _LAST_LOOK_SECONDS if event["ready"] else 1.0
+        return super().execute(context)
+
+    def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
+        """As `RolloutRequest`."""
+        return {
+            "bucket": self._bucket(),
+            "version": self.version,
+            "servers": self.servers,
+            "timeout": self._timeout(),
+            "tolerance": self.tolerance,
+            "on_failure": self.on_failure or "report",
+        }
+
+    def asking_fields(self, context: Context) -> dict[str, Any]:
+        """Who asks."""
+        return {"by": asked_by(context)}
+
+    def _bucket(self) -> str:
+        return setting("bucket", self.bucket, MODEL_BUCKET)
+
+    def _timeout(self) -> float:
+        return RolloutRequest.timeout if self.timeout is None else float(self.timeout)
+
+    def _settled_version(self) -> int:
+        """The version to wait for: it stays the same, whoever moves the pointer meanwhile."""
+        # Imported here, as the trigger is: the DAG processor reads no bucket.
+        from redraw.publish.live.pointer import read_pointer
+        from redraw.storage.opening import open_storage
+
+        with using_connection(self.gcp_conn_id):
+            live = read_pointer(open_storage(BucketUri(self._bucket())), ModelName(self.model)).version
+        version: Any = self.version or live
+        if version is None:
+            raise VersionNotFound(
+                f"{self._bucket()}/{self.model}: expected a live version, got none. Name a version, or make"
+                " one live."
+            )
+        if self.only_live and version != live:
+            raise AirflowSkipException(f"version {version} is not live, but {live}: no server has to have it")
+        return int(version)

@@ -1,0 +1,35 @@
+"""Debian's Chromium, for the tests that look at pages as people do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+__all__ = ["NARROW", "SHOWN_BOUND", "WIDE", "chromium"]
+
+# No sandbox of its own where it runs as root, no graphics card, and nothing that calls home.
+_SWITCHES = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+WIDE, NARROW = (1280, 900), (390, 850)
+# In milliseconds: what a page may take where every core is busy. Playwright's own 5 s are for an idle one.
+SHOWN_BOUND = 60_000
+
+
+# For a module, not for the session: while it is open, Playwright's event loop runs in this thread, and no
+# other test could start one.
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The browser; a test that needs it is skipped where it is not installed."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    expect.set_options(timeout=SHOWN_BOUND)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(_SWITCHES))
+        yield browser
+        browser.close()

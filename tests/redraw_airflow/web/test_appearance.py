@@ -1,0 +1,155 @@
+"""Every page as people see it: of 1, 30 and 1,000 versions and of each failure; light, dark and narrow.
+
+The pictures lie in `.redraw/pictures/pages`, to be looked at. What a machine can judge is asserted: nothing
+scrolls sideways, and axe finds nothing serious.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, Page
+
+from redraw.storage.opening import open_storage
+from tests.chromium import NARROW, SHOWN_BOUND, WIDE, chromium
+from tests.paths import ROOT
+from tests.redraw_airflow.web.appearances import MODELS, publish_for_looks
+from tests.redraw_airflow.web.page_server import Pages
+from tests.redraw_airflow.web.publications import version_of
+
+__all__ = ["chromium"]
+
+_AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+_PICTURES = ROOT / ".redraw" / "pictures" / "pages"
+_RUNS = "runs/retrain_and_export"
+_NEWEST = version_of(MODELS["digits_graph"] - 1)
+_PATHS = {
+    "models": "models",
+    "models-none-found": "models?text=nothing+is+like+this",
+    **{f"model-{number}": f"models/{model}" for model, number in MODELS.items()},
+    "model-unpublished": "models/recommender",
+    "charts": "models/digits_graph/charts",
+    "version": f"models/digits_graph/{_NEWEST}",
+    "version-alone": f"models/one_version/{version_of(0)}",
+    "version-bare": f"models/digits_graph/{version_of(500)}",
+    "compared": f"models/digits_graph/{_NEWEST}/beside/{version_of(MODELS['digits_graph'] - 2)}",
+    "ledger": f"models/digits_graph/{_NEWEST}/ledger",
+    "run": f"{_RUNS}/silent",
+    "run-failed-validation": f"{_RUNS}/invalid",
+    "run-failed-training": f"{_RUNS}/untrained",
+    "run-thirty-failures": "runs/reexport_checkpoints/thirty",
+    "run-backfill": "runs/reexport_checkpoints/backfill",
+    "run-training": "runs/of_others/training",
+    "task-validate": f"{_RUNS}/silent/validate/-1",
+    "task-failed": f"{_RUNS}/invalid/validate/-1",
+    "not-found": "models/nobody_knows",
+}
+_LOOKS = {"light": (WIDE, False), "dark": (WIDE, True), "narrow": (NARROW, False)}
+
+
+@pytest.fixture(scope="module")
+def show(
+    chromium: Browser, pages: Pages, model_bucket: str
+) -> Iterator[Callable[[str, tuple[int, int], bool], Page]]:
+    """Opens a page of these as somebody who may start everything."""
+    publish_for_looks(open_storage(model_bucket))
+    shutil.rmtree(_PICTURES, ignore_errors=True)
+    _PICTURES.mkdir(parents=True)
+    opened: dict[tuple[tuple[int, int], bool], Page] = {}
+
+    def open_page(path: str, size: tuple[int, int] = WIDE, dark: bool = False) -> Page:
+        if (size, dark) not in opened:
+            context = chromium.new_context(
+                viewport={"width": size[0], "height": size[1]},
+                color_scheme="dark" if dark else "light",
+                reduced_motion="reduce",
+                bypass_csp=True,  # for axe alone: the pages let no script in that is not theirs
+            )
+            context.add_cookies([{"name": "_token", "value": pages.tokens["admin"], "url": pages.url}])
+            context.set_default_timeout(SHOWN_BOUND)
+            opened[size, dark] = context.new_page()
+        page = opened[size, dark]
+        page.goto(
+            f"{pages.url}/redraw/{path}", wait_until="networkidle" if "training" not in path else "load"
+        )
+        return page
+
+    yield open_page
+    for page in opened.values():
+        page.context.close()
+
+
+def _serious(page: Page) -> list[str]:
+    """What axe finds of the worse kinds, each with where."""
+    page.add_script_tag(path=_AXE)
+    found: list[dict[str, Any]] = page.evaluate(
+        "async () => (await axe.run({resultTypes: ['violations']})).violations"
+    )
+    return [
+        f"{one['id']}: {node['target']}: {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("look", _LOOKS)
+@pytest.mark.parametrize("name", _PATHS)
+def test_page_fits_its_window_and_axe_finds_nothing_serious(
+    name: str, look: str, show: Callable[..., Page]
+) -> None:
+    page = show(_PATHS[name], *_LOOKS[look])
+    page.screenshot(path=_PICTURES / f"{name}-{look}.png", full_page=True, animations="disabled")
+
+    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wider) <= 0
+    assert page.evaluate("document.documentElement.classList.contains('dark')") == (look == "dark")
+    if look != "narrow":  # the same page as the light one
+        assert _serious(page) == []
+
+
+def test_keyboard_alone_leads_from_the_search_to_a_version_and_its_button(show: Callable[..., Page]) -> None:
+    page = show("models")
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                break
+        focused = page.evaluate(
+            """selector => {
+                const style = getComputedStyle(document.activeElement);
+                return document.activeElement.matches(selector) && style.outlineStyle !== "none"
+                    && parseFloat(style.outlineWidth) >= 2;
+            }""",
+            selector,
+        )
+        assert focused, selector
+
+    tab_to("a.skip")
+    tab_to("#models-text")
+    page.keyboard.type("digits_graph")
+    page.wait_for_function("document.querySelectorAll('#models-found tbody tr').length === 1")
+    tab_to("#models-state")
+    tab_to("#models-found tbody th a")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/models/digits_graph")
+    tab_to(".chart a.point")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.matches('.chart a.point:nth-last-of-type(2)')")
+    tab_to("[name=version]")
+    page.keyboard.press("Space")
+    tab_to(".versions tbody th a")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/models/digits_graph/{_NEWEST}")
+    tab_to(".actions button")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.closest('dialog[open]') !== null")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+    assert page.evaluate("document.activeElement.matches('.actions button')")
