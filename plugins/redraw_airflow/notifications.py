@@ -15,7 +15,7 @@ from airflow.sdk import BaseNotifier
 
 from redraw.errors import RedrawError
 from redraw.publish.events.deliver import Undelivered, post
-from redraw.records import LivePointer, Record, Release, ValidationReport, format_metrics
+from redraw.records import LivePointer, Record, Release, Rollout, ValidationReport, format_metrics
 from redraw_airflow.dags.callbacks import failure_reason
 from redraw_airflow.stages.webhooks import find_webhook
 
@@ -86,6 +86,8 @@ def quote_record(context: Context) -> str:
             what = f"{event.kind} {event.label}".strip()
             why = f": {event.reason}" if event.reason else ""
             return f"{record.model} {event.version}: {what} by {event.by}{why}"
+        case Rollout():
+            return f"{record.model} {record.version} is on {len(record.servers)} servers, as confirmed"
         case ValidationReport():
             return f"{record.model}: {len(record.checks)} checks admit the export {record.digest[:12]}"
     return _ended(context)

@@ -52,6 +52,7 @@ def context(record: Any = None, exception: Any = None) -> Any:
             context(replace(POINTER, events=(EVENT,))),
             f"digits {EVENT.version}: label canary by ada: a first look",
         ),
+        (context(RECORDS["Rollout"]), f"digits {RELEASE.version} is on "),
         (context(REPORT), f"digits: {len(REPORT.checks)} checks admit the export {REPORT.digest[:12]}"),
         (
             context(replace(REPORT, checks=(BAD,), passed=False), ValueError("no {{ 1 + 1 }}")),
