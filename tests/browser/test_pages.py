@@ -235,3 +235,21 @@ def test_reexport_form_offers_days_and_dates(log_in: LogIn, keep_picture: KeepPi
 
     expect(form.get_by_text("Run Backwards", exact=False).first).to_be_visible()
     keep_picture(page, "backfill")
+
+
+def test_connection_form_offers_the_model_bucket_and_its_fields(
+    log_in: LogIn, keep_picture: KeepPicture
+) -> None:
+    page = log_in()
+
+    page.goto("/connections")
+    page.get_by_role("button", name="Add Connection").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("combobox").first.fill("Redraw model bucket")
+    page.get_by_role("option", name="Redraw model bucket").click()
+    form.get_by_role("button", name="Extra Fields", exact=True).click()
+
+    expect(form.get_by_text("Model bucket", exact=True)).to_be_visible()
+    expect(form.get_by_text("Checkpoint catalogue", exact=True)).to_be_visible()
+    expect(form.get_by_text("Keyfile JSON", exact=True)).to_be_visible()
+    keep_picture(page, "connection")

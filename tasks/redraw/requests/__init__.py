@@ -6,6 +6,13 @@ JSON object, or as the URI where the stage before left it. Only the standard lib
 is imported here: the operators build these without TensorFlow.
 """
 
+from redraw.requests.asking import (
+    AskRequest,
+    CompareAnswersRequest,
+    DifferencesRequest,
+    ExamplesRequest,
+    PredictRequest,
+)
 from redraw.requests.exporting import (
     DraftRequest,
     ExportRequest,
@@ -17,17 +24,12 @@ from redraw.requests.exporting import (
     ValidateRequest,
 )
 from redraw.requests.publishing import (
-    AskRequest,
-    CompareAnswersRequest,
-    DifferencesRequest,
     EventsRequest,
-    ExamplesRequest,
     LiveRequest,
     LogToMlflowRequest,
     MirrorRequest,
     PassportRequest,
     PinRequest,
-    PredictRequest,
     PruneRequest,
     PushRequest,
     RecoverRequest,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
@@ -14,17 +13,12 @@ from redraw.requests.request import BY, Request, flag
 from redraw.uri import BucketUri, Uri
 
 __all__ = [
-    "AskRequest",
-    "CompareAnswersRequest",
-    "DifferencesRequest",
     "EventsRequest",
-    "ExamplesRequest",
     "LiveRequest",
     "LogToMlflowRequest",
     "MirrorRequest",
     "PassportRequest",
     "PinRequest",
-    "PredictRequest",
     "PruneRequest",
     "PushRequest",
     "RecoverRequest",
@@ -273,89 +267,5 @@ class EventsRequest(Request):
         if self.since is not None and not is_time(self.since):
             raise InvalidRequest(
                 f"events request: since: expected a time as 2026-01-31T00:00:00Z, got {self.since!r:.80}."
-                " Correct it."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictRequest(Request):
-    """Fetch a published version from its bucket and let it answer the labelled golden examples."""
-
-    model: ModelName = flag("the definition's name")
-    bucket: BucketUri = flag("gs:// URI of the model bucket")
-    version: int | None = flag("the version to ask (default: the live one)", default=None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AskRequest(Request):
-    """Fetch a published version from its bucket and have it answer one request."""
-
-    model: ModelName = flag("the definition's name")
-    bucket: BucketUri = flag("gs:// URI of the model bucket")
-    version: int = flag("the version to ask")
-    signature: str = flag("which of its signatures (default: serving_default)", default="serving_default")
-    inputs: Mapping[str, Any] | None = flag(
-        'JSON file of the inputs by name, bytes as {"b64": …} (default: its first warm-up request)',
-        default=None,
-    )
-    cache: str | None = flag("folder that keeps what was fetched (default: $REDRAW_CACHE)", default=None)
-    seconds: float = flag("how long the answer may take (default: 30)", default=30.0)
-
-    def __post_init__(self) -> None:
-        """Demand a time that ends."""
-        super().__post_init__()
-        if not 0 < self.seconds < float("inf"):
-            raise InvalidRequest(
-                f"ask request: seconds: expected a number above 0, got {self.seconds}. Correct it."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExamplesRequest(Request):
-    """Show what each signature of a published version takes and answers, and a first request for it."""
-
-    model: ModelName = flag("the definition's name")
-    bucket: BucketUri = flag("gs:// URI of the model bucket")
-    version: int = flag("the version")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DifferencesRequest(Request):
-    """Compare the weights of two published versions, variable by variable."""
-
-    model: ModelName = flag("the definition's name")
-    bucket: BucketUri = flag("gs:// URI of the model bucket")
-    version: int = flag("the version to look at")
-    other: int = flag("the version that it is compared with")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareAnswersRequest(Request):
-    """Ask two published versions the same requests, and compare their answers."""
-
-    model: ModelName = flag("the definition's name")
-    bucket: BucketUri = flag("gs:// URI of the model bucket")
-    version: int = flag("the version to look at")
-    other: int | None = flag("the version that it is compared with (default: the live one)", default=None)
-    requests: tuple[str, ...] = flag(
-        "file or gs:// URI of JSON lines or PredictionLog TFRecords; golden or held-out for examples; may be"
-        " repeated (default: golden and held-out)",
-        default=(),
-    )
-    slice: tuple[str, ...] = flag(
-        "an input, a field of recorded requests or label:OUTPUT to sort rows by; may be repeated", default=()
-    )
-    tolerance: float = flag(
-        "how much floats may differ, absolute and relative, before a row counts as changed (default: 0.01)",
-        default=0.01,
-    )
-    json: str | None = flag("file or gs:// URI for the record", default=None)
-
-    def __post_init__(self) -> None:
-        """Demand a tolerance that is one."""
-        super().__post_init__()
-        if not 0 <= self.tolerance < float("inf"):
-            raise InvalidRequest(
-                f"compare-answers request: tolerance: expected a number from 0 on, got {self.tolerance}."
                 " Correct it."
             )

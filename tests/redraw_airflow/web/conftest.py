@@ -24,6 +24,7 @@ from tests.redraw_airflow.web.publications import (
     publish,
     release_record,
     report_record,
+    rollout_record,
     version_of,
 )
 
@@ -62,6 +63,7 @@ def _runs() -> list[dict[str, Any]]:
         "export": EXPORTED,
         "validate": report_record("mnist", failing),
         "push": release_record("mnist"),
+        "confirm_rollout": rollout_record(release_record("mnist")),
     }
     rows = [
         {

@@ -16,6 +16,8 @@ from redraw.records import (
     PointerChange,
     Provenance,
     Release,
+    Rollout,
+    ServerRollout,
     Signature,
     TensorSpec,
     ValidationReport,
@@ -44,6 +46,7 @@ __all__ = [
     "publish",
     "release_record",
     "report_record",
+    "rollout_record",
     "version_of",
 ]
 
@@ -229,3 +232,33 @@ def publish(storage: Storage, releases: Iterable[Release], pointer: LivePointer 
     )
     if pointer is not None:
         storage.create(live_name(pointer.model), encode_record(pointer))
+
+
+def rollout_record(
+    release: Release,
+    server: str = "grpc://models:8500",
+    address: str = "10.0.0.7:8500",
+    received: str = "version 7 loaded",
+    advice: str = "Wait longer.",
+) -> Rollout:
+    """What one server showed that is behind."""
+    shown = ServerRollout(
+        server=server,
+        address=address,
+        state="other_version",
+        expected=received,
+        received=received,
+        advice=advice,
+        versions=(7,),
+        loaded_seconds=1.25,
+    )
+    return Rollout(
+        model=release.model,
+        version=release.version,
+        uri=release.uri,
+        confirmed=False,
+        servers=(shown,),
+        began_at="2026-05-01T00:00:00Z",
+        seconds=4.5,
+        rolled_back_to=version_of(0),
+    )

@@ -158,7 +158,9 @@ def test_show_run_has_a_card_for_each_record(viewer: httpx.Client) -> None:
     page = read(viewer, "/runs/retrain_and_export/silent")
 
     cards = [values["aria-label"] for tag, values in page.elements if tag == "section"]
-    assert sorted(cards) == ["checkpoint", "export", "push", "validate"]
+    assert sorted(cards) == ["checkpoint", "confirm_rollout", "export", "push", "validate"]
+    assert "not confirmed" in page.text
+    assert "grpc://models:8500 (10.0.0.7:8500) other version: version 7 loaded. Wait longer." in page.text
     assert f"/plugin/models{MOUNT}/models/mnist/{version_of(0)}" in page.links("/plugin/")
     assert "NaN in dense/kernel" in page.text
     assert "8 variables, 19 tensors of the checkpoint left out" in page.text

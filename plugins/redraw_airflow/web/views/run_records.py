@@ -17,6 +17,7 @@ from redraw.records import (
     LivePointer,
     Record,
     Release,
+    Rollout,
     TrainingRun,
     ValidationReport,
 )
@@ -48,6 +49,7 @@ _KINDS: Mapping[str, type[Record]] = {
         ValidationReport,
         Release,
         LivePointer,
+        Rollout,
         PruneReport,
         AnswerComparison,
         ReexportReport,

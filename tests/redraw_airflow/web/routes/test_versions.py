@@ -16,7 +16,7 @@ from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.publish.bucket.layout import live_name, release_name
 from redraw.publish.push.push import push_model
 from redraw.publish.rollouts import keep_rollout
-from redraw.records import Checkpoint, LivePointer, Pruned, Release, Rollout, ServerRollout
+from redraw.records import Checkpoint, LivePointer, Pruned, Release
 from redraw.records.files import ListedFile
 from redraw.requests import PushRequest, ReexportRequest
 from redraw.storage.opening import Storage, open_storage
@@ -30,6 +30,7 @@ from tests.redraw_airflow.web.publications import (
     pointer_record,
     publish,
     release_record,
+    rollout_record,
     version_of,
 )
 from tests.redraw_airflow.web.test_pages import Reader, read
@@ -73,30 +74,7 @@ def hostile(model_bucket: str) -> None:
     releases = [hostile_release(HOSTILE_MODEL, number) for number in (0, 1)]
     publish(storage, [attach(storage, release, hostile_attachments()) for release in releases])
     for release in releases:
-        keep_rollout(storage, replace(rollout_of(release, *HOSTILE[:4]), note=HOSTILE[0], by=HOSTILE[1]))
-
-
-def rollout_of(release: Release, server: str, address: str, received: str, advice: str) -> Rollout:
-    shown = ServerRollout(
-        server=server,
-        address=address,
-        state="other_version",
-        expected=received,
-        received=received,
-        advice=advice,
-        versions=(7,),
-        loaded_seconds=1.25,
-    )
-    return Rollout(
-        model=release.model,
-        version=release.version,
-        uri=release.uri,
-        confirmed=False,
-        servers=(shown,),
-        began_at="2026-05-01T00:00:00Z",
-        seconds=4.5,
-        rolled_back_to=version_of(0),
-    )
+        keep_rollout(storage, replace(rollout_record(release, *HOSTILE[:4]), note=HOSTILE[0], by=HOSTILE[1]))
 
 
 def hostile_attachments() -> dict[str, bytes]:
@@ -328,7 +306,7 @@ def test_show_version_says_what_the_servers_showed_when_they_were_last_asked(
     place = f"/models/rolledout/{version_of(1)}"
     assert "Servers" not in read(viewer, place).text
 
-    seen = rollout_of(release, "grpc://models:8500", "10.0.0.7:8500", "version 7 loaded", "Wait longer.")
+    seen = rollout_record(release)
     keep_rollout(storage, seen)
     page = read(viewer, place)
     for text in (
