@@ -253,7 +253,12 @@ def test_compare_versions_of_other_form_says_what_only_one_has(compare: Compare,
 
 
 @pytest.mark.parametrize(
-    ("other", "message"), [(2020010100000000, "2020010100000000"), (None, "expected a live version to")]
+    ("other", "message"),
+    [
+        (2020010100000000, "2020010100000000"),
+        (0, "/0: expected a published version"),
+        (None, "expected a live version to"),
+    ],
 )
 def test_compare_absent_version_is_named(published: Any, other: int | None, message: str) -> None:
     request = CompareAnswersRequest(
@@ -288,3 +293,14 @@ def test_command_prints_tables_and_writes_the_record(
     assert "serving_default topic was" in printed
     print_answers(found)
     assert capsys.readouterr().out == printed
+
+
+def test_compare_record_that_cannot_be_written_is_printed_all_the_same(
+    published: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--model", "text_classifier", "--bucket", published.bucket, "--version", str(published.new)]
+    more = ["--other", str(published.old), "--requests", "golden", "--json", "/dev/null/answers.json"]
+    assert main(["compare-answers", *flags, *more]) == 1
+    printed = capsys.readouterr()
+    assert AnswerComparison.from_text(printed.out, "stdout").rows == 6
+    assert "json /dev/null/answers.json: expected a file that can be written, got" in printed.err
