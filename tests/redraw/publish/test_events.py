@@ -183,14 +183,22 @@ def test_host_that_fails_is_one_warning_and_in_the_record_and_the_publication_st
     assert [request.path for request in others] == ["/ok"]
 
 
+@pytest.mark.parametrize(("host", "tries"), [("500", 3), ("drip", 1)])
 def test_host_that_failed_is_left_alone_by_the_rest_of_a_batch(
-    bucket: str, make_export: Any, hook: Hook, server: WebhookServer
+    host: str,
+    tries: int,
+    bucket: str,
+    make_export: Any,
+    hook: Hook,
+    server: WebhookServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hook(deploy="500")
+    hook(deploy=host)
+    monkeypatch.setattr(deliver, "_MOST_SECONDS", 0.5)
     releases = [
         push_model(make_export(trained_at=f"2024-0{month}-01T00:00:00Z").request(bucket)) for month in (1, 2)
     ]
-    assert len(server.received) == 3
+    assert len(server.received) == tries
     assert "not tried again within" in releases[1].events[0].undelivered[0]
 
 
