@@ -130,6 +130,22 @@ def test_change_that_is_asked_for_twice_has_one_id_and_changes_of_one_second_hav
     assert len(server.received) == 2 + 2 + 24
 
 
+def test_damaged_pointer_holds_up_no_event(
+    bucket: str, make_export: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = push_model(make_export().request(bucket, make_live=True))
+    for _ in range(3):
+        _live(bucket, release.version, label="canary")
+        _live(bucket, label="canary", remove_label=True)
+    whole, storage = _events(bucket), open_storage(bucket)
+    damaged = "digits/live/00000003.json"
+    found = storage.stat(damaged)
+    assert found is not None
+    storage.replace(damaged, b"{", found.generation)
+    assert _events(bucket) == whole
+    assert f"passed over: {bucket}/{damaged}: expected" in caplog.text
+
+
 HOSTS = {
     "flaky": "",
     "500": "expected status 2xx, got 500",
