@@ -41,11 +41,11 @@ def _all_events(storage: Storage, model: ModelName) -> list[ModelEvent]:
     releases, unreadable = read_records(storage, model, list_versions(storage, model))
     for record in unreadable.values():
         _logger.warning("passed over: %s", record.reason)
-    history = _whole_history(storage, model)
+    source, history = storage.uri / model, _whole_history(storage, model)
     events = [
-        *map(push_event, releases.values()),
-        *change_events(storage.uri / model, history, releases),
-        *(event for release in releases.values() for event in prune_events(release)),
+        *(push_event(source, release) for release in releases.values()),
+        *change_events(source, history, releases),
+        *(event for release in releases.values() for event in prune_events(source, release)),
     ]
     return sorted(events, key=lambda event: event.at)
 

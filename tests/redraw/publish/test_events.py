@@ -6,11 +6,12 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from redraw.publish.bucket.layout import read_release
+from redraw.publish.bucket.layout import encode_record, read_release, release_name
 from redraw.publish.changes import list_events
 from redraw.publish.events import deliver
 from redraw.publish.live.pin import pin_version
@@ -20,6 +21,7 @@ from redraw.publish.push.push import push_model
 from redraw.records.events import ModelEvent
 from redraw.requests import EventsRequest, LiveRequest, PinRequest, PruneRequest
 from redraw.storage.opening import open_storage
+from redraw.uri import Uri
 from tests.publishing.webhook_server import SECRET, WebhookServer, run_webhook_server
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
@@ -144,6 +146,20 @@ def test_damaged_pointer_holds_up_no_event(
     storage.replace(damaged, b"{", found.generation)
     assert _events(bucket) == whole
     assert f"passed over: {bucket}/{damaged}: expected" in caplog.text
+
+
+def test_record_that_says_it_lies_elsewhere_makes_no_event_of_another_model(
+    bucket: str, make_export: Any
+) -> None:
+    request = make_export().request(bucket)
+    release, storage = push_model(request), open_storage(bucket)
+    found = storage.stat(release_name("digits", release.version))
+    assert found is not None
+    forged = replace(release, uri=Uri("gs://production/digits/1"))
+    storage.replace(found.name, encode_record(forged), found.generation)
+    expected = release.events[0].to_cloud_event()
+    assert [event.to_cloud_event() for event in _events(bucket)] == [expected]
+    assert [event.to_cloud_event() for event in push_model(request).events] == [expected]
 
 
 HOSTS = {
