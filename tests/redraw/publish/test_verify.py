@@ -272,10 +272,11 @@ def test_verify_by_certificates_that_did_not_issue_the_key_is_refused(
         (None, "chain.pem", "signing_certificate: expected it with the signing_key"),
         ("sigstore", "chain.pem", "signing_certificate: expected it with the signing_key"),
         (
-            "pkcs11:token=t;object=o?module-path=/none.so&pin-value=1234",
+            "pkcs11:token=t;object=o?module-path=/none.so&pin-source=file:/1234",
             None,
             "^pkcs11:token=t;object=o: exp",
         ),
+        ("pkcs11:token=t;object=o?pin-value=1234", None, "signing_key: expected a pkcs11: URI with the file"),
     ],
 )
 def test_push_with_keys_that_cannot_sign_says_which(
