@@ -406,7 +406,16 @@ def test_verify_signature_of_another_version_is_refused(bucket: str, make_export
         verify_version(VerifyRequest(uri=second.uri, public_key=keys[1]))
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"dsseEnvelope": {"payload": "e30="}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{}", b"[]", b"\xff", b'{"dsseEnvelope": {"payload": "e30="}}'),
+        b"[" * 100_000,
+        b'{"dsseEnvelope": ' + b'{"a": ' * 50_000,
+        b'{"mediaType": "\\ud800"}',
+    ],
+    ids=lambda content: content[:20].decode(errors="replace"),
+)
 def test_verify_damaged_signature_is_one_clear_error(
     bucket: str, release: Release, keys: Keys, content: bytes
 ) -> None:
