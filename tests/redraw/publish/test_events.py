@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,8 +20,9 @@ from redraw.publish.live.pin import pin_version
 from redraw.publish.live.set_live import change_live
 from redraw.publish.prune.prune import prune_versions
 from redraw.publish.push.push import push_model
+from redraw.publish.releases import list_releases
 from redraw.records.events import ModelEvent
-from redraw.requests import EventsRequest, LiveRequest, PinRequest, PruneRequest
+from redraw.requests import EventsRequest, LiveRequest, PinRequest, PruneRequest, ReleasesRequest
 from redraw.storage.opening import open_storage
 from redraw.uri import Uri
 from tests.publishing.webhook_server import SECRET, WebhookServer, run_webhook_server
@@ -33,6 +36,9 @@ Hook = Callable[..., None]
 def server() -> Iterator[WebhookServer]:
     with run_webhook_server() as running:
         yield running
+    for thread in threading.enumerate():
+        if thread.name.startswith("webhook-"):  # given up, and ended by the server's end
+            thread.join(5)
 
 
 @pytest.fixture
@@ -160,6 +166,18 @@ def test_record_that_says_it_lies_elsewhere_makes_no_event_of_another_model(
     expected = release.events[0].to_cloud_event()
     assert [event.to_cloud_event() for event in _events(bucket)] == [expected]
     assert [event.to_cloud_event() for event in push_model(request).events] == [expected]
+
+
+def test_events_that_somebody_wrote_into_a_record_are_no_events(bucket: str, make_export: Any) -> None:
+    release, storage = push_model(make_export().request(bucket, make_live=True)), open_storage(bucket)
+    for name in ("digits/live.json", release_name("digits", release.version)):
+        found = storage.read_with_generation(name)
+        assert found is not None
+        forged = {**json.loads(found[0]), "events": release.to_json()["events"]}
+        storage.replace(name, json.dumps(forged).encode(), found[1])
+    assert _live(bucket) == ()
+    (listed,) = list_releases(ReleasesRequest(model="digits", bucket=bucket)).releases
+    assert listed.events == ()
 
 
 HOSTS = {
