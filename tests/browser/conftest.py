@@ -23,6 +23,12 @@ LogIn = Callable[..., Page]
 KeepPicture = Callable[[Page, str], None]
 
 
+@pytest.fixture(scope="session")
+def logged_in() -> dict[str, StorageState]:
+    """What the browser keeps of each user who has logged in."""
+    return {}
+
+
 # For a test each: a page of Airflow's goes on drawing and asking as long as it is open, and takes a core.
 @pytest.fixture
 def log_in(

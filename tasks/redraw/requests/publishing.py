@@ -64,8 +64,13 @@ class PushRequest(Request):
     approved_by: str | None = flag("who approved it, for the release record", default=None)
 
     def __post_init__(self) -> None:
-        """Refuse a certificate of no key."""
+        """Refuse a certificate of no key, and a PIN that others could read."""
         super().__post_init__()
+        if "pin-value=" in (self.signing_key or ""):
+            raise InvalidRequest(
+                "push request: signing_key: expected a pkcs11: URI with the file of its PIN, got one with the"
+                " PIN itself, which process lists and pages of tasks show. Give pin-source=file:/PATH."
+            )
         if self.signing_certificate and self.signing_key in (None, "", "sigstore"):
             raise InvalidRequest(
                 "push request: signing_certificate: expected it with the signing_key that it is of, got it"
