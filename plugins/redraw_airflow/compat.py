@@ -20,6 +20,7 @@ __all__ = [
     "bundle_folders",
     "dag_param",
     "is_task_timeout",
+    "mask_secrets",
     "rendered_name",
     "was_killed",
 ]
@@ -88,6 +89,16 @@ def is_task_timeout(err: BaseException) -> bool:
     Airflow 3.1 has the class in its core alone, which a task should not import; ends with its support.
     """
     return type(err).__name__ == "AirflowTaskTimeout"
+
+
+def mask_secrets(text: str) -> str:
+    """A text as a task's log would have it: with stars for what Airflow knows to be secret.
+
+    Airflow has no public function for it, but this processor of its logs. It ends with one.
+    """
+    from airflow.sdk.log import mask_logs
+
+    return str(mask_logs(None, "", {"event": text})["event"])
 
 
 def rendered_name(operator: KubernetesPodOperator) -> str:

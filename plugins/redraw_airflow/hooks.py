@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import threading
+from concurrent.futures import Future
+from contextvars import copy_context
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -17,6 +21,8 @@ from redraw_airflow.stages.credentials import connection_credentials, connection
 __all__ = ["RedrawHook", "connection_place"]
 
 _TYPE = "redraw"
+# Who presses the test button waits so long at most, and not as long as a stage.
+_TEST_SECONDS = 10.0
 
 
 class RedrawHook(BaseHook):
@@ -65,6 +71,27 @@ class RedrawHook(BaseHook):
         Returns:
             Whether all of it can be listed, and one line about it.
         """
+        # Imported before the time counts: the first test would take half of it.
+        for module in ("airflow.providers.google.common.hooks.base_google", "redraw.storage.gcs"):
+            importlib.import_module(module)
+
+        result: Future[tuple[bool, str]] = Future()
+
+        def run() -> None:
+            try:
+                result.set_result(self._list_places())
+            except Exception as err:  # raised where it is waited for
+                result.set_exception(err)
+
+        # A daemon, for nothing ends the look-up of a host's name.
+        threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
+        try:
+            return result.result(_TEST_SECONDS)
+        except TimeoutError:
+            said = f"expected an answer within {_TEST_SECONDS:g} s, got none"
+            return False, f"{self._where()}: {said}. See whether this machine reaches Cloud Storage."
+
+    def _list_places(self) -> tuple[bool, str]:
         try:
             bucket, catalogue = self.get_conn(), self.place("catalogue")
             found = [f"{bucket.uri} can be listed: {_counted(bucket)}"]

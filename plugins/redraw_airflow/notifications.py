@@ -9,13 +9,15 @@ import copy
 import hashlib
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
-from redraw.errors import RedrawError
+from redraw.errors import RedrawError, one_line, printable
 from redraw.publish.events.deliver import Undelivered, post
 from redraw.records import LivePointer, Record, Release, Rollout, ValidationReport, format_metrics
+from redraw_airflow.compat import mask_secrets
 from redraw_airflow.dags.callbacks import failure_reason
 from redraw_airflow.stages.webhooks import find_webhook
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["RedrawNotifier", "quote_record"]
 
 _logger = logging.getLogger(__name__)
+
+# What chats take for a mention, or for a link with another text: names, reasons and errors make neither.
+_MARKS = re.compile(r"[<>]|(?<!\w)@(?=\w)|\](?=\()")
+_PLAIN = {"<": "‹", ">": "›", "@": "@ ", "]": "] "}
 
 
 class RedrawNotifier(BaseNotifier):
@@ -37,7 +43,8 @@ class RedrawNotifier(BaseNotifier):
             as for `REDRAW_WEBHOOKS`, in which it need not stand. The body is signed if there is a secret.
         message: The text, a template; next to Airflow's own values it has `redraw.summary`, the line that
             `quote_record` gives, `redraw.record`, what the task's stage printed (JSON, or None), and
-            `redraw.error`, what the task failed with (or None).
+            `redraw.error`, what the task failed with (or None). Summary and error mention nobody; what
+            Airflow masks in logs is masked.
 
     Example:
         >>> RedrawNotifier(webhook="chat", message="{{ redraw.summary }} <!here>")  # doctest: +SKIP
@@ -56,6 +63,11 @@ class RedrawNotifier(BaseNotifier):
         values = {**context, "redraw": _values(context)}
         BaseNotifier.__call__(copy.copy(self), values)
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render the text; it leaves Airflow, so secrets are masked as in a log."""
+        super().render_template_fields(context, jinja_env)
+        self.message = mask_secrets(str(self.message))
+
     def notify(self, context: Context) -> None:
         """Send `self.message`; if the webhook does not take it, a warning in the log says why."""
         body = json.dumps({"text": self.message}, allow_nan=False).encode()
@@ -73,6 +85,14 @@ def quote_record(context: Context) -> str:
     Args:
         context: What Airflow hands to a callback.
     """
+    return _plain(_quote(context))
+
+
+def _plain(text: object) -> str:
+    return _MARKS.sub(lambda mark: _PLAIN[mark[0]], printable(one_line(text)))
+
+
+def _quote(context: Context) -> str:
     record = _record(context)
     if context.get("exception") is not None:
         return f"{failure_reason(context)}{_failed_checks(record)}"
@@ -98,7 +118,7 @@ def _values(context: Context) -> dict[str, Any]:
     return {
         "summary": quote_record(context),
         "record": None if record is None else record.to_json(),
-        "error": None if error is None else str(error),
+        "error": None if error is None else _plain(error),
     }
 
 

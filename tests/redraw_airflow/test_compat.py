@@ -8,9 +8,10 @@ import airflow
 import pytest
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk import DAG
+from airflow.sdk.log import mask_secret
 from airflow.serialization.helpers import serialize_template_field
 
-from redraw_airflow.compat import airflow_configuration, dag_param, rendered_name, was_killed
+from redraw_airflow.compat import airflow_configuration, dag_param, mask_secrets, rendered_name, was_killed
 
 
 @pytest.fixture
@@ -24,6 +25,11 @@ def test_airflow_configuration_reads_an_option(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("AIRFLOW__REDRAW__MODEL_BUCKET", "gs://models")
     assert airflow_configuration().get("redraw", "model_bucket") == "gs://models"
     assert airflow_configuration().get("redraw", "no_such_option", fallback=None) is None
+
+
+def test_mask_secrets_leaves_what_is_no_secret() -> None:
+    mask_secret("geheim-of-a-test")
+    assert mask_secrets("<a> & geheim-of-a-test {b}") == "<a> & *** {b}"
 
 
 def test_rendered_name_is_one_that_kubernetes_takes(pod: KubernetesPodOperator) -> None:

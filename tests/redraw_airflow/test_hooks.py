@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import Any
 import pytest
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
-from redraw.errors import InvalidRequest
+from redraw.errors import InvalidRequest, StorageForbidden
 from redraw.storage.opening import open_storage
 from redraw_airflow.hooks import RedrawHook
+from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
 from redraw_airflow.operators.inputs import TaskFolder
 from redraw_airflow.operators.publishing import PushModelOperator, SetLiveOperator
 from redraw_airflow.operators.retention import PruneOperator
 from redraw_airflow.sensors.sensors import CheckpointSensor, NewVersionSensor
+from tests.redraw_airflow.deciding import EXPORT, REPORT
 
 # As Airflow's API tests a connection: by its type alone, in the process that answers.
 _AS_THE_FORM = """
@@ -98,12 +101,47 @@ def test_test_button_says_in_one_line_what_is_wrong(connect: Any, extra: Any, me
     assert "\n" not in said
 
 
+def test_test_button_does_not_wait_for_a_server_that_says_nothing(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redraw_airflow.hooks._TEST_SECONDS", 0.3)
+    monkeypatch.setenv("REDRAW_STORAGE_TIMEOUT", "4")
+    connect(bucket="gs://models", is_anonymous=True)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1)
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        passed, said = RedrawHook("models").test_connection()
+    assert not passed
+    assert said.startswith("connection 'models': expected an answer within 0.3 s, got none.")
+
+
 def test_hook_of_a_missing_connection_is_airflow_s_own_error() -> None:
     with pytest.raises(Exception, match="nobody_made_this"):
         RedrawHook("nobody_made_this").get_conn()
 
 
 _PUSH = {"saved_model": "/m", "report": "/r"}
+
+
+def test_approval_reads_export_and_bucket_by_its_connection(
+    bucket: str, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_WORK", bucket)
+    content = EXPORT.to_bytes()
+    open_storage(bucket).create("run/model.json", content)
+    asking: dict[str, Any] = {"task_id": "approve", "model": "mnist", "gcp_conn_id": "models"}
+    operator = ApproveReleaseOperator(saved_model=f"{bucket}/run/model", report=REPORT.to_json(), **asking)
+    connect(bucket="gs://own", is_anonymous=True)
+    assert "gs://own" in operator.describe().body
+    batch = ApproveReexportOperator(plan=[{"checkpoints": []}], **asking)
+    assert "gs://own" in batch.describe().body
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_OTHERS", '{"conn_type": "redraw", "extra": {"key_path": "/no/key.json"}}'
+    )
+    operator.gcp_conn_id = "others"
+    with pytest.raises(StorageForbidden, match="connection 'others': expected credentials"):
+        operator.describe()
 
 
 @pytest.mark.parametrize(

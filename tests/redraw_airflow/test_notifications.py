@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.log import mask_secret
 
 from redraw.publish.events import deliver
 from redraw.records import Check
@@ -85,6 +86,46 @@ def test_notifier_has_the_record_and_the_error_for_its_template(server: WebhookS
 
     texts = [json.loads(request.body)["text"] for request in server.received]
     assert texts == [f"{RELEASE.digest[:7]} None push", "no step"]
+
+
+HOSTILE = (
+    "<!channel> @here\x1b[2J <https://e.example|the report> [the report](https://e.example) ada@b.example"
+)
+HARMLESS = "‹!channel› @ here ‹https://e.example|the report› [the report] (https://e.example) ada@b.example"
+
+
+@pytest.mark.parametrize(
+    "context_of",
+    [
+        context(replace(POINTER, events=(replace(EVENT, reason=HOSTILE),))),
+        context(replace(RELEASE, provenance=replace(RELEASE.provenance, asked_by=HOSTILE))),
+        context(None, ValueError(HOSTILE)),
+        {"dag": DAG("nightly", schedule=None), "run_id": HOSTILE, "reason": "task_failure"},
+    ],
+    ids=["reason", "name", "error", "run"],
+)
+def test_notifier_mentions_nobody_and_hides_no_link_for_others(
+    context_of: Any, server: WebhookServer
+) -> None:
+    RedrawNotifier(webhook="chat", message="{{ redraw.summary }} <!here>")(context_of)
+    (request,) = server.received
+    text = json.loads(request.body)["text"]
+    assert HARMLESS in text
+    assert text.endswith(" <!here>")
+
+
+def test_notifier_masks_what_logs_mask_and_sends_text_of_a_dag_with_native_templates(
+    server: WebhookServer,
+) -> None:
+    mask_secret("a-password-of-somebody")
+    dag = DAG("nightly", schedule=None, render_template_as_native_obj=True)
+    failed = {**context(None, ValueError("1e999")), "dag": dag}
+    RedrawNotifier(webhook="chat", message="{{ redraw.error }}")(failed)
+    failed["exception"] = ValueError("no access with a-password-of-somebody")
+    RedrawNotifier(webhook="chat")(failed)
+    native, masked = (json.loads(request.body)["text"] for request in server.received)
+    assert native == "inf"
+    assert masked.endswith("no access with ***")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from redraw.errors import one_line, printable
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -30,7 +32,7 @@ def failure_reason(context: Context) -> str:
     model = getattr(task, "model", None)
     whose = f" ({model})" if isinstance(model, str) else ""
     text = str(context.get("exception") or "ended without saying why").strip()
-    first = " ".join(text.partition("\n")[0].split())
+    first = printable(one_line(text.partition("\n")[0]))
     line = f"{ti.dag_id}.{ti.task_id}{whose} failed in {ti.run_id}, try {ti.try_number}: {first}"
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 

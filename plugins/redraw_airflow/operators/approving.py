@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
@@ -19,7 +18,6 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from redraw.errors import InvalidRecord
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.json_text import RECORD_BYTES
-from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration
@@ -42,9 +40,9 @@ from redraw_airflow.operators.arguments import (
     truth,
 )
 from redraw_airflow.operators.failing import keeping_failure
-from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, setting
+from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, place
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
-from redraw_airflow.stages.credentials import connection_credentials, connection_project
+from redraw_airflow.stages.credentials import using_connection
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -61,14 +59,28 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         model: The definition's name.
         bucket: `gs://` URI of the model bucket.
         wait_hours: How long to wait for an answer.
+        gcp_conn_id: The Airflow connection that may read the work folder, and may name the bucket.
         kwargs: As `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
     """
 
-    template_fields: Sequence[str] = (*ApprovalOperator.template_fields, "model", "bucket", "wait_hours")
-    kinds: ClassVar[Mapping[str, Kind]] = {"model": required(text), "bucket": text, "wait_hours": number}
+    template_fields: Sequence[str] = (
+        *ApprovalOperator.template_fields,
+        *("model", "bucket", "wait_hours", "gcp_conn_id"),
+    )
+    kinds: ClassVar[Mapping[str, Kind]] = {
+        **dict.fromkeys(("model", "gcp_conn_id"), required(text)),
+        "bucket": text,
+        "wait_hours": number,
+    }
 
     def __init__(
-        self, *, model: str, bucket: str | None = None, wait_hours: float | str = _WAIT_HOURS, **kwargs: Any
+        self,
+        *,
+        model: str,
+        bucket: str | None = None,
+        wait_hours: float | str = _WAIT_HOURS,
+        gcp_conn_id: str = DEFAULT_CONNECTION,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             subject="Publish?", defaults=self.REJECT, response_timeout=timedelta(hours=_WAIT_HOURS), **kwargs
@@ -76,6 +88,7 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         self.model = model
         self.bucket = bucket
         self.wait_hours: Any = wait_hours
+        self.gcp_conn_id = gcp_conn_id
 
     def execute(self, context: Context) -> Any:
         """Ask, and give the worker free until there is an answer.
@@ -93,6 +106,10 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
     def describe(self) -> ApprovalRequest:
         """What the person is asked."""
         raise NotImplementedError
+
+    def place(self) -> str:
+        """The bucket."""
+        return place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)
 
     def more(self, context: Context) -> str:
         """Where to look further, in Markdown."""
@@ -130,9 +147,9 @@ class ApproveReleaseOperator(_AskingOperator):
         saved_model: The export's record, or its folder.
         report: The validation's report.
         make_live: Whether the version is to become live, for the text.
-        kwargs: `model` is the definition's name, `bucket` the `gs://` URI of the model bucket, and
-            `wait_hours` how long to wait for an answer. The others are those of `ApprovalOperator`:
-            `assigned_users` says who may answer, `notifiers` who is notified.
+        kwargs: `model` is the definition's name, `bucket` the `gs://` URI of the model bucket,
+            `wait_hours` how long to wait for an answer, and `gcp_conn_id` the connection. The others are
+            those of `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
     """
 
     template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
@@ -153,9 +170,9 @@ class ApproveReleaseOperator(_AskingOperator):
     def describe(self) -> ApprovalRequest:
         """The export, and what validation found of it."""
         return describe_release(
-            _read_export(self.saved_model),
+            _read_export(self.saved_model, self.gcp_conn_id),
             ValidationReport.from_json(self.report),
-            setting("bucket", self.bucket, MODEL_BUCKET),
+            self.place(),
             make_live=bool(self.make_live),
         )
 
@@ -167,16 +184,14 @@ class ApproveReleaseOperator(_AskingOperator):
         return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
 
 
-def _read_export(saved_model: Any) -> ExportedModel:
+def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:
     """The export's record, as given or from the file next to its folder."""
     if not isinstance(saved_model, str):
         return ExportedModel.from_json(saved_model)
     demand_allowed("saved_model", saved_model, [WORK_FOLDERS])
     uri = Uri(saved_model).with_ending(".json")
-    provide_credentials(
-        partial(connection_credentials, DEFAULT_CONNECTION), partial(connection_project, DEFAULT_CONNECTION)
-    )
-    content = read_uri(uri, RECORD_BYTES + 1)
+    with using_connection(gcp_conn_id):
+        content = read_uri(uri, RECORD_BYTES + 1)
     if content is None:
         raise InvalidRecord(f"{uri}: expected the record that export writes, got no such file. Export again.")
     return ExportedModel.from_text(content, uri)
@@ -187,7 +202,7 @@ class ApproveReexportOperator(_AskingOperator):
 
     Args:
         plan: What the `PlanReexportOperator` returned.
-        kwargs: `model`, `bucket`, `wait_hours`, and those of `ApprovalOperator`.
+        kwargs: `model`, `bucket`, `wait_hours`, `gcp_conn_id`, and those of `ApprovalOperator`.
     """
 
     template_fields = (*_AskingOperator.template_fields, "plan")
@@ -208,4 +223,4 @@ class ApproveReexportOperator(_AskingOperator):
     def describe(self) -> ApprovalRequest:
         """The checkpoints."""
         checkpoints = [record for batch in self.plan for record in batch["checkpoints"]]
-        return describe_batch(self.model, setting("bucket", self.bucket, MODEL_BUCKET), checkpoints)
+        return describe_batch(self.model, self.place(), checkpoints)

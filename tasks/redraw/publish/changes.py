@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+from redraw.errors import InvalidRecord, ObjectConflict
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import list_versions, numbered_live_name, read_records
 from redraw.publish.events.deliver import announce
@@ -28,7 +29,7 @@ def list_events(request: EventsRequest) -> EventList:
         request: The model, its bucket, and since when.
 
     Raises:
-        InvalidRecord: A live pointer is damaged.
+        InvalidRecord: No change has an object of its own, and the live pointer is damaged.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     events = _all_events(open_storage(request.bucket), request.model)
@@ -40,11 +41,11 @@ def _all_events(storage: Storage, model: ModelName) -> list[ModelEvent]:
     releases, unreadable = read_records(storage, model, list_versions(storage, model))
     for record in unreadable.values():
         _logger.warning("passed over: %s", record.reason)
-    history = _whole_history(storage, model)
+    source, history = storage.uri / model, _whole_history(storage, model)
     events = [
-        *map(push_event, releases.values()),
-        *change_events(storage.uri / model, history, releases),
-        *(event for release in releases.values() for event in prune_events(release)),
+        *(push_event(source, release) for release in releases.values()),
+        *change_events(source, history, releases),
+        *(event for release in releases.values() for event in prune_events(source, release)),
     ]
     return sorted(events, key=lambda event: event.at)
 
@@ -53,15 +54,24 @@ def _whole_history(storage: Storage, model: ModelName) -> list[PointerChange]:
     """Every change that a numbered pointer made, after what the first of them knows of before."""
 
     def read(number: int) -> LivePointer | None:
-        return read_numbered(storage, model, numbered_live_name(model, number), number)
+        try:
+            return read_numbered(storage, model, numbered_live_name(model, number), number)
+        except (InvalidRecord, ObjectConflict) as err:
+            _logger.warning("passed over: %s", err)
+            return None
 
-    numbered: Iterable[LivePointer] = filter(None, in_parallel(read, numbers_of(storage, model)))
+    numbers = numbers_of(storage, model)
+    if not numbers:
+        return list(read_pointer(storage, model).history)
     history: list[PointerChange] = []
-    before: tuple[PointerChange, ...] | None = None
-    for pointer in numbered:
-        if before is None:
-            history += pointer.history
-        elif pointer.history != before:  # a prune changes the pointer, too, and adds nothing
-            history += pointer.history[-1:]
+    before: tuple[PointerChange, ...] = ()
+    for pointer in filter(None, in_parallel(read, numbers)):
+        history += pointer.history[_overlap(before, pointer.history) :]
         before = pointer.history
-    return history if before is not None else list(read_pointer(storage, model).history)
+    return history
+
+
+def _overlap(before: Sequence[PointerChange], after: Sequence[PointerChange]) -> int:
+    """How many changes both have: each shows its last ones alone."""
+    counts = range(min(len(before), len(after)), 0, -1)
+    return next((count for count in counts if before[-count:] == after[:count]), 0)

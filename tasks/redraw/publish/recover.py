@@ -12,12 +12,15 @@ from dataclasses import replace
 
 from redraw.errors import InvalidRecord, NewerRecord, ObjectConflict, VersionNotFound
 from redraw.names import ModelName
+from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
 from redraw.publish.bucket.layout import encode_record, live_name, numbered_live_name
+from redraw.publish.events.derive import announce_change
 from redraw.publish.live.pointer import copy_pointer, numbers_of, read_numbered
 from redraw.publish.live.serving_config import read_served_labels, write_serving_config
 from redraw.publish.releases import read_releases
-from redraw.records import LivePointer
+from redraw.records import LivePointer, PointerChange
+from redraw.records.times import now
 from redraw.requests import RecoverRequest
 from redraw.storage.opening import Storage, open_storage
 
@@ -33,7 +36,8 @@ def recover_pointer(request: RecoverRequest) -> LivePointer:
         request: The model, its bucket, and whether to write.
 
     Returns:
-        The pointer as it stands, or would stand.
+        The pointer as it stands, or would stand. If no history is left, what was written is a change of its
+        own, and an event.
 
     Raises:
         VersionNotFound: Nothing is left that says which version is live, or that version is gone.
@@ -56,12 +60,21 @@ def recover_pointer(request: RecoverRequest) -> LivePointer:
     if not request.apply:
         logger.info("%s/%s: nothing is written; --apply writes this pointer", storage.uri, model)
         return pointer
+    change = None
+    if pointer.version is not None and not pointer.history:
+        change = PointerChange(
+            version=pointer.version,
+            changed_at=now(),
+            by=who_asks(None),
+            reason="recovered: its history is lost",
+        )
+        pointer = replace(pointer, history=(change,))
     if pointer.number not in numbers:
         storage.create(numbered_live_name(model, pointer.number), encode_record(pointer))
     copy_pointer(storage, pointer, damaged=True)
     write_serving_config(storage, model, lambda: pointer)
     logger.info("%s/%s: version %s is live", storage.uri, model, pointer.version)
-    return pointer
+    return announce_change(storage, pointer, change) if change else pointer
 
 
 def _found(storage: Storage, model: ModelName, numbers: list[int]) -> Iterator[LivePointer]:

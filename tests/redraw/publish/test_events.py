@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from redraw.publish.bucket.layout import read_release
+from redraw.publish.bucket.layout import encode_record, read_release, release_name
 from redraw.publish.changes import list_events
 from redraw.publish.events import deliver
 from redraw.publish.live.pin import pin_version
 from redraw.publish.live.set_live import change_live
 from redraw.publish.prune.prune import prune_versions
 from redraw.publish.push.push import push_model
+from redraw.publish.releases import list_releases
 from redraw.records.events import ModelEvent
-from redraw.requests import EventsRequest, LiveRequest, PinRequest, PruneRequest
+from redraw.requests import EventsRequest, LiveRequest, PinRequest, PruneRequest, ReleasesRequest
 from redraw.storage.opening import open_storage
+from redraw.uri import Uri
 from tests.publishing.webhook_server import SECRET, WebhookServer, run_webhook_server
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
@@ -31,6 +36,9 @@ Hook = Callable[..., None]
 def server() -> Iterator[WebhookServer]:
     with run_webhook_server() as running:
         yield running
+    for thread in threading.enumerate():
+        if thread.name.startswith("webhook-"):  # given up, and ended by the server's end
+            thread.join(5)
 
 
 @pytest.fixture
@@ -130,6 +138,48 @@ def test_change_that_is_asked_for_twice_has_one_id_and_changes_of_one_second_hav
     assert len(server.received) == 2 + 2 + 24
 
 
+def test_damaged_pointer_holds_up_no_event(
+    bucket: str, make_export: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = push_model(make_export().request(bucket, make_live=True))
+    for _ in range(3):
+        _live(bucket, release.version, label="canary")
+        _live(bucket, label="canary", remove_label=True)
+    whole, storage = _events(bucket), open_storage(bucket)
+    damaged = "digits/live/00000003.json"
+    found = storage.stat(damaged)
+    assert found is not None
+    storage.replace(damaged, b"{", found.generation)
+    assert _events(bucket) == whole
+    assert f"passed over: {bucket}/{damaged}: expected" in caplog.text
+
+
+def test_record_that_says_it_lies_elsewhere_makes_no_event_of_another_model(
+    bucket: str, make_export: Any
+) -> None:
+    request = make_export().request(bucket)
+    release, storage = push_model(request), open_storage(bucket)
+    found = storage.stat(release_name("digits", release.version))
+    assert found is not None
+    forged = replace(release, uri=Uri("gs://production/digits/1"))
+    storage.replace(found.name, encode_record(forged), found.generation)
+    expected = release.events[0].to_cloud_event()
+    assert [event.to_cloud_event() for event in _events(bucket)] == [expected]
+    assert [event.to_cloud_event() for event in push_model(request).events] == [expected]
+
+
+def test_events_that_somebody_wrote_into_a_record_are_no_events(bucket: str, make_export: Any) -> None:
+    release, storage = push_model(make_export().request(bucket, make_live=True)), open_storage(bucket)
+    for name in ("digits/live.json", release_name("digits", release.version)):
+        found = storage.read_with_generation(name)
+        assert found is not None
+        forged = {**json.loads(found[0]), "events": release.to_json()["events"]}
+        storage.replace(name, json.dumps(forged).encode(), found[1])
+    assert _live(bucket) == ()
+    (listed,) = list_releases(ReleasesRequest(model="digits", bucket=bucket)).releases
+    assert listed.events == ()
+
+
 HOSTS = {
     "flaky": "",
     "500": "expected status 2xx, got 500",
@@ -183,14 +233,22 @@ def test_host_that_fails_is_one_warning_and_in_the_record_and_the_publication_st
     assert [request.path for request in others] == ["/ok"]
 
 
+@pytest.mark.parametrize(("host", "tries"), [("500", 3), ("drip", 1)])
 def test_host_that_failed_is_left_alone_by_the_rest_of_a_batch(
-    bucket: str, make_export: Any, hook: Hook, server: WebhookServer
+    host: str,
+    tries: int,
+    bucket: str,
+    make_export: Any,
+    hook: Hook,
+    server: WebhookServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hook(deploy="500")
+    hook(deploy=host)
+    monkeypatch.setattr(deliver, "_MOST_SECONDS", 0.5)
     releases = [
         push_model(make_export(trained_at=f"2024-0{month}-01T00:00:00Z").request(bucket)) for month in (1, 2)
     ]
-    assert len(server.received) == 3
+    assert len(server.received) == tries
     assert "not tried again within" in releases[1].events[0].undelivered[0]
 
 

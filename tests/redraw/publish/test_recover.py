@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, combinations
 from typing import Any
 
 import pytest
 
 from redraw.errors import ObjectConflict, VersionNotFound
+from redraw.publish.changes import list_events
 from redraw.publish.live.pin import pin_version
 from redraw.publish.live.pointer import read_pointer
 from redraw.publish.live.serving_config import read_served_labels
@@ -16,7 +18,7 @@ from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
 from redraw.publish.recover import recover_pointer
 from redraw.records import LivePointer
-from redraw.requests import LiveRequest, PinRequest, RecoverRequest
+from redraw.requests import EventsRequest, LiveRequest, PinRequest, RecoverRequest
 from redraw.storage.opening import Storage, open_storage
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
@@ -73,7 +75,18 @@ def test_recover_puts_back_what_is_lost(
 
     shown = recover(apply=False)
     assert storage.list("digits/") == left
-    assert recover() == shown
+    recovered = recover()
+    if set(kinds) == {"live.json", "live/"}:  # no history is left: what was written is an event of its own
+        assert shown.history == ()
+        (event,) = recovered.events
+        assert (event.kind, event.version, event.reason) == (
+            *("live", before.version),
+            "recovered: its history is lost",
+        )
+        listed = list_events(EventsRequest(model="digits", bucket=str(storage.uri))).events
+        assert [one for one in listed if one.kind == "live"] == [event]
+        shown = replace(shown, history=recovered.history)
+    assert recovered == shown
 
     assert (shown.version, shown.labels) == (before.version, before.labels)
     assert read_pointer(storage, before.model) == shown

@@ -272,10 +272,11 @@ def test_verify_by_certificates_that_did_not_issue_the_key_is_refused(
         (None, "chain.pem", "signing_certificate: expected it with the signing_key"),
         ("sigstore", "chain.pem", "signing_certificate: expected it with the signing_key"),
         (
-            "pkcs11:token=t;object=o?module-path=/none.so&pin-value=1234",
+            "pkcs11:token=t;object=o?module-path=/none.so&pin-source=file:/1234",
             None,
             "^pkcs11:token=t;object=o: exp",
         ),
+        ("pkcs11:token=t;object=o?pin-value=1234", None, "signing_key: expected a pkcs11: URI with the file"),
     ],
 )
 def test_push_with_keys_that_cannot_sign_says_which(
@@ -405,7 +406,16 @@ def test_verify_signature_of_another_version_is_refused(bucket: str, make_export
         verify_version(VerifyRequest(uri=second.uri, public_key=keys[1]))
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"dsseEnvelope": {"payload": "e30="}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{}", b"[]", b"\xff", b'{"dsseEnvelope": {"payload": "e30="}}'),
+        b"[" * 100_000,
+        b'{"dsseEnvelope": ' + b'{"a": ' * 50_000,
+        b'{"mediaType": "\\ud800"}',
+    ],
+    ids=lambda content: content[:20].decode(errors="replace"),
+)
 def test_verify_damaged_signature_is_one_clear_error(
     bucket: str, release: Release, keys: Keys, content: bytes
 ) -> None:

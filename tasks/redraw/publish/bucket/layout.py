@@ -283,7 +283,7 @@ def _read_about(
     if content is None:
         return None
     where = f"{storage.uri}/{name}"
-    record = kind.from_text(content, where)
+    record = kind.from_text(content, where).stored()
     _demand_about(where, (record.model, record.version), (model, version))
     return record
 

@@ -128,7 +128,7 @@ def reading_key(key: str) -> Iterator[None]:
         if key.startswith(_TOKEN):
             raise InvalidRequest(
                 f"{key.partition('?')[0]}: expected an elliptic curve key of a token, got {err}. Name token,"
-                " object, module and PIN as RFC 7512 has it, and install model-signing[pkcs11]."
+                " object, module and the PIN's file as RFC 7512 has it, and install model-signing[pkcs11]."
             ) from err
         if not isinstance(err, OSError | ValueError | TypeError):
             raise

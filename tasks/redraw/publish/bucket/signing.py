@@ -50,7 +50,7 @@ __all__ = [
 # What of a record changes after it was signed, or is the signature.
 _UNSIGNED = {"signature", "generations", "pruned"}
 # What model-signing raises for a bundle that is none, or of another kind.
-_MALFORMED = (ValueError, LookupError, TypeError, AttributeError)
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _FORM = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
 
 

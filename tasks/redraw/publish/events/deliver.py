@@ -96,6 +96,8 @@ class _Delivery(threading.Thread):
     def reasons(self) -> dict[str, str]:
         """Event to why it was not taken; said in one line, too."""
         taken, reason = set(self._taken), self._reason
+        if self.is_alive():
+            _failed[self._hook] = time.monotonic(), reason
         missed = [event for event in self._events if event.id not in taken]
         if missed:
             first = missed[0]

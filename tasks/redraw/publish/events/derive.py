@@ -18,14 +18,19 @@ from redraw.uri import Uri
 __all__ = ["announce_change", "last_event", "prune_events", "push_event"]
 
 
-def push_event(release: Release) -> ModelEvent:
-    """That a version was published."""
+def push_event(source: Uri, release: Release) -> ModelEvent:
+    """That a version was published; its record may say that it lies elsewhere, which is not believed.
+
+    Args:
+        source: The model: `gs://BUCKET/MODEL`.
+        release: The version's record.
+    """
     asked = release.provenance
     reasons = [f"approved by {asked.approved_by}"] if asked.approved_by else []
     reasons += [f"run {asked.dag_run}"] if asked.dag_run else []
     return ModelEvent(
         kind="push",
-        source=release.uri.parent,
+        source=source,
         version=release.version,
         at=release.pushed_at,
         by=asked.asked_by,
@@ -35,13 +40,13 @@ def push_event(release: Release) -> ModelEvent:
     ).identified()
 
 
-def prune_events(release: Release) -> tuple[ModelEvent, ...]:
-    """That a version was removed; nothing if it was not."""
+def prune_events(source: Uri, release: Release) -> tuple[ModelEvent, ...]:
+    """That a version was removed; nothing if it was not. Arguments are as of `push_event`."""
     if release.pruned is None:
         return ()
     event = ModelEvent(
         kind="prune",
-        source=release.uri.parent,
+        source=source,
         version=release.version,
         at=release.pruned.pruned_at,
         by=release.pruned.by,

@@ -167,7 +167,7 @@ def _newest(storage: Storage, model: ModelName) -> LivePointer | None:
 
 
 def _parsed(storage: Storage, model: ModelName, name: str, content: bytes, number: int | None) -> LivePointer:
-    pointer = LivePointer.from_text(content, f"{storage.uri}/{name}")
+    pointer = LivePointer.from_text(content, f"{storage.uri}/{name}").stored()
     if pointer.model != model or number not in (None, pointer.number):
         expected = model if number is None else f"{model} after change {number}"
         raise ObjectConflict(

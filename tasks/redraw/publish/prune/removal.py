@@ -144,7 +144,7 @@ class Removal:
 
     def _buried(self, release: Release, generation: int) -> None:
         self.buried[release.version] = IndexedRelease.of(release, generation)
-        self.events += prune_events(release)
+        self.events += prune_events(self.storage.uri / release.model, release)
 
     def _read(self, name: str) -> tuple[Release, int] | None:
         found = self.storage.read_with_generation(name)

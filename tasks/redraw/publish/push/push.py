@@ -66,7 +66,7 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
     candidate = Candidate(request=request, export=export, report=report, attachments=attachments)
     storage = storage or open_storage(request.bucket)
     release = _publish(storage, candidate)
-    events = [push_event(release)]
+    events = [push_event(storage.uri / release.model, release)]
     if request.make_live:
         if worse := _why_worse(attachments):
             _logger.warning(
@@ -117,4 +117,4 @@ def _make_live(storage: Storage, release: Release, request: PushRequest) -> tupl
         # A backfill publishes old weights, and a schedule may repeat what people rolled back from.
         _logger.warning("published, but not made live: %s", err)
         return ()
-    return last_event(release.uri.parent, pointer, change, release)
+    return last_event(storage.uri / release.model, pointer, change, release)

@@ -114,7 +114,7 @@ def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
         found = storage.read_with_generation(name)
         if found is None:
             break
-        standing = Release.from_text(found[0], f"{storage.uri}/{name}")
+        standing = Release.from_text(found[0], f"{storage.uri}/{name}").stored()
         if standing.pruned is not None:
             return standing
         generations = demand_whole(storage, claim)
