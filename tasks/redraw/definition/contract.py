@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -42,6 +43,15 @@ def check_contract(definition: ModelDefinition, declared: Mapping[str, Any]) -> 
         _check_signature(f"{where}, signature {name!r}", signature)
     _check_changes(where, definition)
     _check_renames(where, definition.renames)
+    _check_plan(where, definition)
+    if definition.license and definition.licence and definition.license != definition.licence:
+        raise InvalidDefinition(
+            f"{where}, licence: expected {one_line(repr(definition.license), 80)} as in license, got"
+            f" {one_line(repr(definition.licence), 80)}. Keep one of the two."
+        )
+
+
+def _check_plan(where: str, definition: ModelDefinition) -> None:
     plan = definition.training
     if min(plan.steps, plan.evaluate_every, plan.keep_checkpoints) < 1:
         raise InvalidDefinition(f"{where}: expected positive numbers in its TrainingPlan, got {plan}.")
@@ -49,11 +59,6 @@ def check_contract(definition: ModelDefinition, declared: Mapping[str, Any]) -> 
         raise InvalidDefinition(
             f"{where}: expected distribution {' or '.join(get_args(Distribution))} and mixed_precision"
             f" bfloat16 or None in its TrainingPlan, got {plan}. Correct it."
-        )
-    if definition.license and definition.licence and definition.license != definition.licence:
-        raise InvalidDefinition(
-            f"{where}, licence: expected {one_line(repr(definition.license), 80)} as in license, got"
-            f" {one_line(repr(definition.licence), 80)}. Keep one of the two."
         )
     if definition.weights == "average" and plan.average_decay is None:
         raise InvalidDefinition(
@@ -71,6 +76,11 @@ def _check_changes(where: str, definition: ModelDefinition) -> None:
                 f"{where}, max_changed: expected one of {listed} and a share from 0 to 1, got"
                 f" {name!r:.60} and {most}. Correct it."
             )
+    if not 0 <= definition.change_tolerance < math.inf:
+        raise InvalidDefinition(
+            f"{where}, change_tolerance: expected a number from 0 on, got {definition.change_tolerance}."
+            " Correct it."
+        )
 
 
 def _fits(value: Any, hint: Any) -> bool:
