@@ -4,9 +4,9 @@ It is `python -m redraw STAGE …` too.
 
 Flags are the fields of the stage's request; `--request FILE` takes them all as one
 JSON object (`-` is standard input). Logs and progress go to standard error. Exit
-status: 0, or 1 with one line for an expected error, or 2 for usage; a bug keeps its
-traceback. A command whose record people read shows it as tables where standard output
-is a terminal.
+status: 0, or 1 with one line for an expected error, or 2 for usage, or 130 if it was
+interrupted; a bug keeps its traceback. A command whose record people read shows it as
+tables where standard output is a terminal.
 """
 
 from __future__ import annotations
@@ -166,6 +166,8 @@ _FORMS = ("auto", "table", "json")
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 _LONGEST_LINE = 16_000
 _THREAD_SECONDS = 5.0
+# As shells say of a process that was ended by Ctrl-C.
+_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -189,11 +191,24 @@ def main(arguments: list[str] | None = None) -> int:
         record = command.run(_request(command.request, parsed))
     except RedrawError as err:
         if err.report is not None:
-            command.show(typing.cast(Record, err.report), "json")
+            _show(command, typing.cast(Record, err.report), "json")
         sys.stderr.write(f"error [{type(err).__name__}]: {one_line(err, _LONGEST_LINE)}\n")
         return 2 if isinstance(err, UsageError) else 1
-    command.show(record, getattr(parsed, "format", "auto"))
-    return 0
+    return 0 if _show(command, record, getattr(parsed, "format", "auto")) else 1
+
+
+def _show(command: Command, record: Record, form: str) -> bool:
+    """Print a record, and say whether standard output took it: its reader may be gone, its disk full."""
+    try:
+        command.show(record, form)
+        sys.stdout.flush()
+    except OSError as err:
+        sys.stderr.write(f"error: standard output: expected all of the record to be written, got: {err}\n")
+        # What is left in the buffer goes nowhere, or Python would fail once more at its end.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return False
+    return True
 
 
 class _OneLine(logging.Formatter):
@@ -293,6 +308,9 @@ def run() -> None:
         status = main()
     except SystemExit as err:
         status = err.code if isinstance(err.code, int) else 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        status = _INTERRUPTED
     _end_threads(status)
     sys.exit(status)
 

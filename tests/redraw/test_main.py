@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.errors import InvalidRequest
 from redraw.records import TrainingRun
 from redraw.requests import AskRequest
+from tests.conftest import wait_until
 from tests.paths import IMPORT_PATH
 
 
@@ -219,3 +221,43 @@ def test_name_that_commands_a_terminal_is_printed_as_escapes(
     assert json.loads(printed)["tensors"][0]["key"] == name
     assert command_line.main(["inspect", str(tmp_path / "no\u202ething")]) == 1
     assert r"no\u202ething" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["/dev/full", ""], ids=["full", "closed"])
+def test_main_record_that_nobody_takes_is_one_line_and_no_traceback(place: str) -> None:
+    """The last reader of a pipe may be gone, as after `| head -1`, and a disk full."""
+    if place:
+        target = os.open(place, os.O_WRONLY)
+    else:
+        reader, target = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "redraw", "models"]
+    env = os.environ | {"PYTHONPATH": IMPORT_PATH}
+    try:
+        done = subprocess.run(command, stdout=target, stderr=subprocess.PIPE, timeout=60, env=env)
+    finally:
+        os.close(target)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith(b"error")]
+    assert line.startswith(b"error: standard output: expected all of the record to be written, got: [Errno ")
+
+
+def test_main_that_is_interrupted_ends_without_a_traceback(tmp_path: Path) -> None:
+    """The definition says when it is imported, and waits."""
+    package = tmp_path / "slow_models"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    ready = tmp_path / "ready"
+    text = f"open({str(ready)!r}, 'w').close(); time.sleep(60)"
+    (package / "slow.py").write_text(_DEFINITION.format(does=text))
+    path = os.pathsep.join([IMPORT_PATH, str(tmp_path)])
+    env = os.environ | {"PYTHONPATH": path, "REDRAW_MODELS": package.name}
+    command = [sys.executable, "-m", "redraw", "models"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as process:
+        wait_until(ready.exists, "the import of the definition")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, b"")
+    assert err.endswith(b"interrupted\n")
+    assert b"Traceback" not in err

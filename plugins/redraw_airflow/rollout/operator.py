@@ -192,7 +192,7 @@ class ConfirmRolloutOperator(StageOperator):
 
         with using_connection(self.gcp_conn_id):
             live = read_pointer(open_storage(BucketUri(self._bucket())), ModelName(self.model)).version
-        version: Any = self.version or live
+        version: Any = live if self.version is None else self.version
         if version is None:
             raise VersionNotFound(
                 f"{self._bucket()}/{self.model}: expected a live version, got none. Name a version, or make"

@@ -46,7 +46,7 @@ def predict_golden(request: PredictRequest) -> Prediction:
     """
     definition = load_definition(request.model)
     signature, output, examples = _labelled(request.model, definition)
-    version = request.version or _live(request)
+    version = _live(request) if request.version is None else request.version
     with scratch_folder("predict") as scratch:
         folder = scratch / str(version)
         release = fetch_verified(open_storage(request.bucket), request.model, version, folder)

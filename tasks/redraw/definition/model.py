@@ -6,19 +6,19 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
+from redraw.definition.contract import check_contract
 from redraw.definition.outside import OutsideReference
 from redraw.definition.parts import (
     Applies,
     Budget,
-    Distribution,
     GoldenExamples,
     Mode,
     Threshold,
     TrainingPlan,
 )
-from redraw.errors import InvalidDefinition, one_line
+from redraw.errors import InvalidDefinition
 from redraw.records import Signature, WeightsKind
 
 if TYPE_CHECKING:
@@ -221,58 +221,13 @@ class ModelDefinition(ABC):
         )
 
     def check(self) -> None:
-        """Hold the definition to the contract, as far as that needs no graph.
+        """Check the definition against the contract, as far as that needs no graph.
 
         Raises:
             InvalidDefinition: No signature, a tensor without a batch dimension, renames that
                 are no pairs, or a plan that cannot be followed.
         """
-        where = f"definition {type(self).__module__}.{type(self).__name__}"
-        for name, hint in _declared_attributes().items():
-            value = getattr(self, name, None)
-            if not _fits(value, hint):
-                expected = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
-                raise InvalidDefinition(
-                    f"{where}, {name}: expected {expected}, got {one_line(repr(value), 80)}. Correct it."
-                )
-        if not getattr(self, "signatures", None):
-            raise InvalidDefinition(f"{where}: expected at least one signature, got none. Add one.")
-        if not _fits(self.signatures, Mapping[str, Signature]):
-            raise InvalidDefinition(
-                f"{where}, signatures: expected names to Signature, got {self.signatures!r:.80}. Correct it."
-            )
-        for name, signature in self.signatures.items():
-            _check_signature(f"{where}, signature {name!r}", signature)
-        self._check_changes(where)
-        _check_renames(where, self.renames)
-        plan = self.training
-        if min(plan.steps, plan.evaluate_every, plan.keep_checkpoints) < 1:
-            raise InvalidDefinition(f"{where}: expected positive numbers in its TrainingPlan, got {plan}.")
-        if plan.distribution not in get_args(Distribution) or plan.mixed_precision not in (None, "bfloat16"):
-            raise InvalidDefinition(
-                f"{where}: expected distribution {' or '.join(get_args(Distribution))} and mixed_precision"
-                f" bfloat16 or None in its TrainingPlan, got {plan}. Correct it."
-            )
-        if self.license and self.licence and self.license != self.licence:
-            raise InvalidDefinition(
-                f"{where}, licence: expected {one_line(repr(self.license), 80)} as in license, got"
-                f" {one_line(repr(self.licence), 80)}. Keep one of the two."
-            )
-        if self.weights == "average" and plan.average_decay is None:
-            raise InvalidDefinition(
-                f"{where}: serves averaged weights, but its TrainingPlan keeps none."
-                " Set average_decay, or serve the raw weights."
-            )
-
-    def _check_changes(self, where: str) -> None:
-        outputs = {name for signature in self.signatures.values() for name in signature.outputs}
-        for name, most in self.max_changed.items():
-            if name not in outputs or not 0 <= most <= 1:
-                listed = ", ".join(sorted(outputs))
-                raise InvalidDefinition(
-                    f"{where}, max_changed: expected one of {listed} and a share from 0 to 1, got"
-                    f" {name!r:.60} and {most}. Correct it."
-                )
+        check_contract(self, _declared_attributes())
 
 
 @cache
@@ -280,44 +235,3 @@ def _declared_attributes() -> dict[str, Any]:
     """Attribute to type, of those with no check of their own."""
     hints = get_type_hints(ModelDefinition)
     return {name: get_args(hints[name])[0] for name in hints.keys() - {"signatures", "renames"}}
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether an attribute is what its annotation says; a list is as good as a tuple, and 1 as 1.0."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return isinstance(value, str) and value in inner
-    if origin is tuple:
-        return isinstance(value, tuple | list) and all(_fits(item, inner[0]) for item in value)
-    if origin is Mapping:
-        return isinstance(value, Mapping) and all(
-            _fits(item, kind) for pair in value.items() for item, kind in zip(pair, inner, strict=True)
-        )
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def _check_renames(where: str, renames: object) -> None:
-    pairs = renames if isinstance(renames, tuple) else (renames,)
-    for pair in pairs:
-        fits = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], str)
-        if not fits or not isinstance(pair[0], str | re.Pattern):
-            raise InvalidDefinition(
-                f"{where}, renames: expected pairs of a name or a compiled pattern and the checkpoint's name,"
-                f" got {pair!r:.80}. Write them as a tuple of tuples."
-            )
-
-
-def _check_signature(where: str, signature: Signature) -> None:
-    if not signature.inputs or not signature.outputs:
-        raise InvalidDefinition(f"{where}: expected inputs and outputs, got {signature}. Name them.")
-    for kind, tensors in (("input", signature.inputs), ("output", signature.outputs)):
-        for name, spec in tensors.items():
-            if not name or "\0" in name:
-                raise InvalidDefinition(f"{where}, {kind} {name!r}: expected a name, got none. Name it.")
-            if not spec.shape or spec.shape[0] is not None:
-                raise InvalidDefinition(
-                    f"{where}, {kind} {name!r}: expected a batch dimension (None first), got {spec}."
-                    " Put None first in its shape."
-                )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 
-from redraw.errors import InvalidRecord, StorageForbidden
+from redraw.errors import InvalidRecord, StorageError
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import attachment_name, encode_record, reports_folder
 from redraw.records import Rollout
@@ -22,14 +22,11 @@ _logger = logging.getLogger(__name__)
 
 
 def keep_rollout(storage: Storage, rollout: Rollout) -> None:
-    """Store a result; if the bucket refuses it the log has it alone, and nothing else fails.
+    """Store a result; if the bucket does not take it, the log says so, and nothing else fails.
 
     Args:
         storage: The model bucket.
         rollout: The result.
-
-    Raises:
-        StorageUnavailable: The bucket does not answer.
     """
     content = encode_record(rollout)
     name = attachment_name(rollout.model, rollout.version, _NAME, hashlib.sha256(content).hexdigest())
@@ -37,7 +34,7 @@ def keep_rollout(storage: Storage, rollout: Rollout) -> None:
         storage.create(name, content)
     except AlreadyThere:
         pass  # the same, to the second
-    except StorageForbidden as err:
+    except StorageError as err:  # what the servers showed counts all the same
         _logger.warning("%s/%s is not stored, and no page shows it: %s", storage.uri, name, err)
 
 

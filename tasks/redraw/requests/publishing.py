@@ -31,6 +31,8 @@ LiveLabel = Literal["stable", "canary"]
 OnFailure = Literal["report", "roll-back"]
 
 _ALLOW_REJECTED = "reason for making a version live that somebody rolled back from"
+# A week: what waits any longer is forgotten, and no clock counts without end.
+_LONGEST_ROLLOUT = 604_800
 _PUBLIC_KEY = (
     "file of the public key or certificates that must confirm the signature, or sigstore:IDENTITY,ISSUER"
     " (default: $REDRAW_VERIFY_KEY)"
@@ -242,11 +244,15 @@ class RolloutRequest(Request):
     def __post_init__(self) -> None:
         """Demand numbers that end."""
         super().__post_init__()
-        for name, value in (("timeout", self.timeout), ("tolerance", self.tolerance or 0.0)):
-            if not 0 <= value < float("inf"):
-                raise InvalidRequest(f"rollout request: {name}: expected 0 or more, got {value}. Correct it.")
-        if not self.timeout:
-            raise InvalidRequest("rollout request: timeout: expected more than 0 s, got 0. Correct it.")
+        if not 0 < self.timeout <= _LONGEST_ROLLOUT:
+            raise InvalidRequest(
+                f"rollout request: timeout: expected more than 0 and at most {_LONGEST_ROLLOUT} s, got"
+                f" {self.timeout:g}. Correct it."
+            )
+        if self.tolerance is not None and not 0 <= self.tolerance < float("inf"):
+            raise InvalidRequest(
+                f"rollout request: tolerance: expected 0 or more, got {self.tolerance}. Correct it."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,13 +36,13 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _SERVER = re.compile(
     rf"(?P<scheme>[a-z0-9+]+)://(?:(?P<host>{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])"
     rf"|(?P<namespace>{_LABEL})/(?P<service>{_LABEL})):(?P<port>[0-9]{{1,5}})"
-    r"(?:/(?P<name>[A-Za-z0-9_.-]{1,128}))?/?"
+    r"(?:/(?P<name>[A-Za-z0-9_.-]{1,128}))?"
 )
 _VERTEX = re.compile(
     r"vertex://(?P<resource>projects/[a-z0-9:.-]{1,64}/locations/(?P<location>[a-z0-9-]{1,32})"
-    r"/endpoints/[a-z0-9-]{1,63})/?"
+    r"/endpoints/[a-z0-9-]{1,63})"
 )
-_MOST = 64
+_MOST, _LONGEST = 64, 512
 _MOST_ADDRESSES = 256
 
 
@@ -93,13 +93,14 @@ def parse_servers(texts: Iterable[str]) -> tuple[Server, ...]:
     Raises:
         InvalidRequest: One has another form, or there is none, or too many.
     """
-    named = [text.strip() for given in texts for text in given.split(",") if text.strip()]
-    if not 0 < len(dict.fromkeys(named)) <= _MOST:
+    named = dict.fromkeys(text.strip().rstrip("/") for given in texts for text in given.split(","))
+    named.pop("", None)
+    if not 0 < len(named) <= _MOST:
         raise InvalidRequest(
             f"servers: expected 1 to {_MOST} of them, got {len(named)}. Name them with --servers, or in"
             " REDRAW_SERVERS."
         )
-    return tuple(_parse(text) for text in dict.fromkeys(named))
+    return tuple(map(_parse, named))
 
 
 def _parse(text: str) -> Server:
@@ -108,7 +109,7 @@ def _parse(text: str) -> Server:
         return Server(
             text=text, protocol="vertex", secure=True, host=host, port=443, resource=match["resource"]
         )
-    match = _SERVER.fullmatch(text)
+    match = _SERVER.fullmatch(text) if len(text) <= _LONGEST else None
     in_cluster = bool(match and match["namespace"])
     if match is None or match["scheme"] not in _SCHEMES or in_cluster != (match["scheme"] == "k8s"):
         forms = short_list([f"{scheme}://HOST:PORT" for scheme in _SCHEMES if scheme != "k8s"], "forms", 9)

@@ -134,6 +134,7 @@ def decode_status(target: Target, content: bytes) -> Look:
     states = {
         status.version: (_STATES.get(status.state, ""), decode_text(status.status.error_message))
         for status in _parse(GetModelStatusResponse, content).model_version_status
+        if status.version > 0
     }
     return judge_versions(target.version, states)
 

@@ -49,6 +49,7 @@ class _Connection(http.client.HTTPConnection):
         self._where = where
         # Kept apart: the base class forgets it once an answer begins.
         self._socket: socket.socket | None = None
+        self.late = threading.Event()
 
     def connect(self) -> None:
         """Connect, and by TLS if it is asked for."""
@@ -56,9 +57,12 @@ class _Connection(http.client.HTTPConnection):
         if self._where.secure:
             context = ssl.create_default_context()
             self.sock = self._socket = context.wrap_socket(self.sock, server_hostname=self._where.host)
+        if self.late.is_set():  # the cut came before there was a socket to shut down
+            raise TimeoutError
 
     def cut(self) -> None:
         """End whatever reads from it or writes to it in another thread."""
+        self.late.set()
         if self._socket is not None:
             with suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
@@ -115,23 +119,17 @@ def ask_http(
 @contextmanager
 def _ending(connection: _Connection, seconds: float) -> Iterator[None]:
     """Cut the connection off after so many seconds: a server may send a byte now and then for ever."""
-    late = threading.Event()
-
-    def cut() -> None:
-        late.set()
-        connection.cut()
-
-    timer = threading.Timer(seconds, cut)
+    timer = threading.Timer(seconds, connection.cut)
     timer.daemon = True
     timer.start()
     try:
         yield
     except (OSError, http.client.HTTPException) as err:
-        if late.is_set():
+        if connection.late.is_set():
             raise TimeoutError from err
         raise
     finally:
         timer.cancel()
         connection.close()
-    if late.is_set():
+    if connection.late.is_set():
         raise TimeoutError

@@ -95,7 +95,7 @@ class KServeClient(RestClient):
         """Ask a recorded request; raises as `Client.look`."""
         if not self._v2:
             return self._predict(f"/v1/models/{quote(target.model)}:predict", question, seconds)
-        if question.signature != _DEFAULT_SIGNATURE or not _has_json(question):
+        if question.signature != _DEFAULT_SIGNATURE or not (_has_json(question) and _has_texts(question)):
             return None
         path = f"/v2/models/{quote(target.model)}/infer"
         body = {"inputs": [_tensor(name, value) for name, value in question.inputs.items()]}
@@ -129,6 +129,15 @@ def _has_json(question: Question) -> bool:
     """Whether JSON has all of its numbers: servers differ in how they take the others."""
     values = question.inputs.values()
     return all("float" not in value.dtype.name or bool(np.isfinite(value).all()) for value in values)
+
+
+def _has_texts(question: Question) -> bool:
+    """Whether all of its strings are UTF-8: KServe's version 2 has no form for other bytes in JSON."""
+    strings = (text for values in question.inputs.values() if values.dtype == object for text in values.flat)
+    try:
+        return all(text.decode() is not None for text in strings)
+    except UnicodeDecodeError:
+        return False
 
 
 def decode_columns(question: Question, reply: Reply) -> dict[str, np.ndarray]:

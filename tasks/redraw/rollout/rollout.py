@@ -50,7 +50,7 @@ def confirm_rollout(request: RolloutRequest) -> Rollout:
     """
     servers = parse_servers(request.servers or SERVERS.read())
     storage = open_storage(request.bucket)
-    version = request.version or _live(storage, request)
+    version = _live(storage, request) if request.version is None else request.version
     release, _ = read_verified(storage, request.model, version, request.public_key)
     questions, recorded = read_questions(storage, release)
     tolerance = recorded if request.tolerance is None else request.tolerance
@@ -134,4 +134,5 @@ def _message(rollout: Rollout) -> str:
         end = f" Rolled back: version {rollout.rolled_back_to} is live again."
     else:
         end = f" {rollout.note}" if rollout.note else ""
-    return f"{len(failed)} of {len(rollout.servers)} servers after {rollout.seconds:.1f} s: {listed}{end}"
+    servers = f"{len(failed)} of {len(rollout.servers)} servers"
+    return f"{servers} not confirmed after {rollout.seconds:.1f} s: {listed}{end}"

@@ -111,22 +111,27 @@ class _Watch:
         self._error: Exception | None = None
 
     def run(self) -> tuple[ServerRollout, ...]:
-        plan = self._plan
-        with self._changed:
-            for server in plan.servers:
-                self._seen[server, ""] = self._blank(server, "")
-                self._start(self._follow_name, server)
-            self._changed.wait_for(lambda: self._settled() or self._failed(), plan.timeout)
-            # Each is asked once, however little time there is.
-            self._changed.wait_for(lambda: self._settled() or self._all_asked(), _GRACE_SECONDS)
-            if self._failed():
-                left = self._began + plan.timeout - time.monotonic()
-                self._changed.wait_for(self._settled, max(0.0, min(_GRACE_SECONDS, left)))
-            self._ended.set()
-            if self._error is not None:
-                raise self._error
-            order = sorted(self._seen, key=lambda key: (plan.servers.index(key[0]), key[1]))
-            return tuple(self._seen[key] for key in order)
+        try:
+            with self._changed:
+                for server in self._plan.servers:
+                    self._seen[server, ""] = self._blank(server, "")
+                    self._start(self._follow_name, server)
+                self._wait()
+                if self._error is not None:
+                    raise self._error
+                order = sorted(self._seen, key=lambda key: (self._plan.servers.index(key[0]), key[1]))
+                return tuple(self._seen[key] for key in order)
+        finally:
+            self._ended.set()  # however it ends: the threads ask no more
+
+    def _wait(self) -> None:
+        timeout = self._plan.timeout
+        self._changed.wait_for(lambda: self._settled() or self._failed(), timeout)
+        # Each is asked once, however little time there is.
+        self._changed.wait_for(lambda: self._settled() or self._all_asked(), _GRACE_SECONDS)
+        if self._failed():
+            left = self._began + timeout - time.monotonic()
+            self._changed.wait_for(self._settled, max(0.0, min(_GRACE_SECONDS, left)))
 
     def _settled(self) -> bool:
         return self._error is not None or all(one.state in _FINAL for one in self._seen.values())
@@ -218,9 +223,13 @@ class _Watch:
         note(replace(now, received=f"{look.received}, and no answer yet"))
         try:
             now = self._ask_questions(client, target, now)
-            if now.state == "confirmed":  # the last answer may have been its last
-                client.look(target, _LOOK_SECONDS)
-            return now
+            if now.state != "confirmed":
+                return now
+            # The last answer may have been its last, and the version another one by now.
+            again = client.look(target, _LOOK_SECONDS)
+            if again.state == "loaded":
+                return now
+            return replace(last, state=again.state, received=again.received, versions=again.versions)
         except NotReached as err:
             return _unanswered(now, err)
         except BadAnswer as err:

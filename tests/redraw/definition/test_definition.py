@@ -38,6 +38,13 @@ def test_check_card_texts_of_another_type_are_refused_by_name(name: str, value: 
         described().check()
 
 
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_check_change_tolerance_that_is_none_is_refused(value: float) -> None:
+    tolerant = type("Tolerant", (Mnist,), {"change_tolerance": value})
+    with pytest.raises(InvalidDefinition, match="change_tolerance: expected a number from 0 on, got"):
+        tolerant().check()
+
+
 def test_check_renames_of_names_and_patterns_passes() -> None:
     class Renamed(Mnist):
         renames = (("a", "b"), (re.compile("c/(.*)"), r"d/\1"))

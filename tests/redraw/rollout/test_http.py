@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from redraw.rollout import http
 from redraw.rollout.client import NotReached
 from redraw.rollout.http import HttpAddress, ask_http
 
@@ -78,3 +81,26 @@ def test_ask_by_tls_of_a_certificate_that_nobody_trusts_is_refused(
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(NotReached, match="certificate"):
         ask("models.example", port)
+
+
+def test_ask_whose_time_is_up_before_it_is_connected_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connect, up = socket.create_connection, threading.Event()
+        cut = http._Connection.cut
+
+        def late(*arguments: Any) -> socket.socket:
+            assert up.wait(10.0)
+            return connect(*arguments)
+
+        def cutting(connection: http._Connection) -> None:
+            cut(connection)
+            up.set()
+
+        monkeypatch.setattr(socket, "create_connection", late)
+        monkeypatch.setattr(http._Connection, "cut", cutting)
+        where = HttpAddress(host="h", port=server.getsockname()[1], address="127.0.0.1", secure=False)
+        with pytest.raises(NotReached, match=r"no answer within 0\.05 s"):
+            ask_http(where, "/", seconds=0.05)
+        accepted, _ = server.accept()
+        with accepted:
+            assert accepted.recv(100) == b""

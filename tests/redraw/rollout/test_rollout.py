@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import pytest
 
 from redraw.__main__ import main
+from redraw.checkpoint.bundle.messages import GetModelStatusResponse
 from redraw.errors import (
     InvalidRecord,
     ObjectConflict,
     RolloutFailed,
+    StorageError,
     StorageForbidden,
+    StorageUnavailable,
     VersionNotFound,
 )
 from redraw.names import ModelName
@@ -24,7 +28,10 @@ from redraw.records import LivePointer, Release, Rollout
 from redraw.requests import LiveRequest, RolloutRequest
 from redraw.rollout import rollout as module
 from redraw.rollout.addresses import parse_servers
+from redraw.rollout.client import Target
 from redraw.rollout.golden import read_questions
+from redraw.rollout.grpc_client import decode_status
+from redraw.rollout.rest import RestClient
 from redraw.rollout.rollout import confirm_rollout
 from redraw.rollout.watch import Plan, watch
 from redraw.storage.opening import open_storage
@@ -152,7 +159,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
         "grpc rest",
         {"outputs": {**OUTPUTS, "scores": [[0.25, float("nan")], [0.5, 1e-3]]}},
         "wrong_answer",
-        "output 'scores': 1 of 4 values are finite only here or there",
+        "output 'scores': 1 of 4 values are finite on one side alone",
     ),
     (
         "grpc rest",
@@ -193,8 +200,8 @@ def test_rollout_of_a_server_with_a_fault_is_one_line_that_says_what_to_do(
 
     assert report.servers[0].state == state
     pattern = (
-        rf"^1 of 1 servers after [0-9.]+ s: {re.escape(name)}: expected version {version} of digits loaded,"
-        rf" answering as recorded, got.* [A-Z][^.]+.*\.$"
+        rf"^1 of 1 servers not confirmed after [0-9.]+ s: {re.escape(name)}: expected version {version} of"
+        rf" digits loaded, answering as recorded, got.* [A-Z][^.]+.*\.$"
     )
     assert re.search(pattern, message), message
     assert re.search(received.replace(VERSION, version), message), message
@@ -206,7 +213,7 @@ def test_rollout_of_an_unreachable_server_keeps_what_the_others_showed(
 ) -> None:
     message, report = failure(release, f"{server.grpc}, grpc://127.0.0.1:1", "http://nowhere.invalid:1")
     assert [one.state for one in report.servers] == ["confirmed", "unreachable", "unreachable"]
-    assert message.startswith("2 of 3 servers")
+    assert message.startswith("2 of 3 servers not confirmed after")
     assert "127.0.0.1:1: expected" in message
     assert "nowhere.invalid:1: expected" in message
     assert "no address of that name" in message
@@ -253,6 +260,55 @@ def test_rollout_of_a_name_with_two_addresses_names_the_one_that_is_behind(
 
     behind.set(versions={"7": "AVAILABLE", str(release.version): "AVAILABLE"})
     assert rollout(release, name.replace("grpc://models.example", "k8s://serving/models")).confirmed
+
+
+def test_rollout_of_a_server_named_twice_asks_it_once(release: Release, server: ModelServer) -> None:
+    found = rollout(release, f"{server.grpc},{server.grpc}", f"{server.grpc}/")
+    assert [one.server for one in found.servers] == [server.grpc]
+
+
+def test_rollout_of_version_0_is_not_one_of_the_live_version(release: Release, server: ModelServer) -> None:
+    with pytest.raises(VersionNotFound, match="digits/0: expected a published version"):
+        rollout(release, server.grpc, version=0)
+
+
+def test_rollout_of_a_server_that_leaves_the_version_after_its_answer_is_not_confirmed(
+    release: Release, server: ModelServer
+) -> None:
+    questions, _ = read_questions(open_storage(bucket_of(release)), release)
+
+    class Leaving(RestClient):
+        def answer(self, *asked: Any) -> Any:
+            answered = super().answer(*asked)
+            server.set(versions={"7": "AVAILABLE"})
+            return answered
+
+    (one,) = watch(
+        Plan(
+            servers=parse_servers([server.rest]),
+            model="digits",
+            version=release.version,
+            questions=questions,
+            timeout=0.5,
+            connect=Leaving,
+        )
+    )
+    assert (one.state, one.received) == ("other_version", "version 7 loaded")
+
+
+def test_watch_that_is_interrupted_leaves_no_thread_that_asks(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    monkeypatch.setattr(threading.Condition, "wait_for", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        watch(Plan(servers=parse_servers([server.rest]), model="digits", version=5))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENT)
+        assert not thread.is_alive()
 
 
 def test_rollout_follows_the_addresses_of_a_name_as_servers_are_replaced(
@@ -357,6 +413,25 @@ def test_rollout_of_kserve_without_versions_is_told_by_the_answers(
     server.set(versions={"1": "AVAILABLE"}, outputs={"digit": [9, 4]})
     _, report = failure(release, server.kserve)
     assert report.servers[0].state == "wrong_answer"
+
+
+def test_rollout_of_bytes_that_kserve_has_no_form_for_does_not_ask_them(
+    bucket: str, publish_into: Publish, server: ModelServer
+) -> None:
+    asked = {"inputs": {"image": [[0, 255]], "text": [{"b64": "/9j/"}]}, "outputs": {"digit": [3]}}
+    release = publish_into(bucket, golden={**GOLDEN, "signatures": {"serving_default": asked}})
+    server.set(kserve="v2", versions={str(release.version): "AVAILABLE"}, outputs={"digit": [3]})
+    (one,) = rollout(release, server.kserve).servers
+    assert (one.state, one.compared) == ("confirmed", ())
+    assert not [request for request in server.requests if request["method"].endswith("/infer")]
+
+
+def test_decode_status_passes_over_versions_that_are_none() -> None:
+    response = GetModelStatusResponse()
+    for version in (-3, 7):
+        response.model_version_status.add(version=version, state=30)
+    look = decode_status(Target(model="digits", version=7), response.SerializeToString())
+    assert look.versions == (7,)
 
 
 def test_rollout_of_recorded_answers_that_were_altered_asks_nobody(
@@ -481,17 +556,25 @@ def test_rollouts_of_clocks_that_differ_are_ordered_by_the_storage_and_timed_by_
         assert read_rollout(open_storage(bucket_of(release)), MODEL, release.version) == found
 
 
-def test_rollout_whose_result_cannot_be_stored_is_confirmed_all_the_same(
-    release: Release, server: ModelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("error", [StorageForbidden, StorageUnavailable])
+def test_rollout_whose_result_cannot_be_stored_is_what_the_servers_showed(
+    error: type[StorageError],
+    release: Release,
+    server: ModelServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     storage = open_storage(bucket_of(release))
 
-    def forbidden(*_: Any, **__: Any) -> None:
-        raise StorageForbidden("no permission storage.objects.create")
+    def create(*_: Any, **__: Any) -> None:
+        raise error("the object cannot be created")
 
-    monkeypatch.setattr(type(storage), "create", forbidden)
+    monkeypatch.setattr(type(storage), "create", create)
     assert rollout(release, server.grpc).confirmed
     assert "is not stored, and no page shows it" in caplog.text
+    server.set(versions={"7": "AVAILABLE"})
+    with pytest.raises(RolloutFailed, match="got version 7 loaded"):
+        rollout(release, server.grpc, timeout=SHORT)
 
 
 def test_read_rollout_of_another_version_is_refused(
@@ -518,7 +601,9 @@ def test_command_prints_the_record_and_one_line_and_fails(
     printed = capsys.readouterr()
     assert not Rollout.from_text(printed.out, "stdout").confirmed
     (line,) = [line for line in printed.err.splitlines() if line.startswith("error")]
-    assert line.startswith("error [RolloutFailed]: 1 of 1 servers after 0.1 s: grpc://127.0.0.1:")
+    assert line.startswith(
+        "error [RolloutFailed]: 1 of 1 servers not confirmed after 0.1 s: grpc://127.0.0.1:"
+    )
 
 
 def test_command_shows_a_table(
@@ -537,6 +622,7 @@ def test_command_shows_a_table(
         ([], "servers: expected 1 to 64 of them, got 0"),
         (["--servers", " , "], "servers: expected 1 to 64 of them, got 0"),
         (["--servers", ",".join(f"grpc://a:{n}" for n in range(1, 99))], "1 to 64 of them, got 98"),
+        (["--servers", f"grpc://{'a.' * 300}b:1"], "expected grpc://HOST:PORT"),
         (["--servers", "models:8500"], "expected grpc://HOST:PORT"),
         (["--servers", "grpc://models"], "expected grpc://HOST:PORT"),
         (["--servers", "grpc://me:secret@models:8500"], "a user, a password or a path has no place there"),
@@ -549,8 +635,13 @@ def test_command_shows_a_table(
         (["--servers", "k8s://models:8500"], "k8s://NAMESPACE/SERVICE:PORT"),
         (["--servers", "grpc://serving/models:8500"], "k8s://NAMESPACE/SERVICE:PORT"),
         (["--servers", "vertex://projects/p/endpoints/1"], "vertex://projects/P"),
-        (["--servers", "grpc://a:1", "--timeout", "0"], "timeout: expected more than 0 s, got 0"),
-        (["--servers", "grpc://a:1", "--timeout", "nan"], "timeout: expected 0 or more, got nan"),
+        (["--servers", "grpc://a:1", "--timeout", "0"], "expected more than 0 and at most 604800 s, got 0"),
+        (["--servers", "grpc://a:1", "--timeout", "-5"], "expected more than 0 and at most 604800 s, got -5"),
+        (["--servers", "grpc://a:1", "--timeout", "1e12"], "at most 604800 s, got 1e+12"),
+        (
+            ["--servers", "grpc://a:1", "--timeout", "nan"],
+            "expected more than 0 and at most 604800 s, got nan",
+        ),
         (["--servers", "grpc://a:1", "--tolerance", "-1"], "tolerance: expected 0 or more, got -1"),
     ],
 )

@@ -80,7 +80,7 @@ def test_operator_confirms_what_is_live_on_the_configured_servers(
 def test_operator_of_a_server_that_is_behind_fails_and_leaves_the_record(server: ModelServer) -> None:
     server.set(versions={"7": "AVAILABLE"})
     context = Context()
-    with pytest.raises(AirflowFailException, match=r"^1 of 1 servers after .*got version 7 loaded"):
+    with pytest.raises(AirflowFailException, match=r"^1 of 1 servers not confirmed .*got version 7 loaded"):
         run(operator(deferrable=False, timeout="0.2"), context)
     report = Rollout.from_json(context.xcoms["report"])
     assert report.servers[0].state == "other_version"

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from redraw.definition.registry import declared_ops
-from redraw.errors import InvalidRequest, NotLoadable, VersionNotFound, short_list
+from redraw.errors import InvalidRequest, NotLoadable, RedrawError, VersionNotFound, short_list
 from redraw.inspect.answers.comparison import ComparisonTally, common_signatures
 from redraw.inspect.answers.pair import AnsweredBatch, VersionPair
 from redraw.inspect.answers.record_parts import Problems
@@ -56,7 +56,7 @@ def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
     """
     storage = open_storage(request.bucket)
     demand_sources(request.requests)
-    other = request.other or _live_version(storage, request)
+    other = _live_version(storage, request) if request.other is None else request.other
     with scratch_folder("answers") as scratch, ServingProcess() as serving:
         releases = [
             fetch_verified(storage, request.model, version, scratch / side)
@@ -69,8 +69,21 @@ def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
             ]
             found = _compare(request, (releases[0], releases[1]), (models[0], models[1]), scratch)
     if request.json:
-        write_uri(Uri(request.json).absolute(), found.to_bytes())
+        _write(Uri(request.json).absolute(), found)
     return found
+
+
+def _write(place: Uri, found: AnswerComparison) -> None:
+    """Write the record; if that fails, the error carries it, so that it is printed."""
+    try:
+        write_uri(place, found.to_bytes())
+    except RedrawError as err:
+        err.report = found
+        raise
+    except OSError as err:
+        raise InvalidRequest(
+            f"json {place}: expected a file that can be written, got {err}. Name another one.", report=found
+        ) from err
 
 
 def _live_version(storage: Storage, request: CompareAnswersRequest) -> int:

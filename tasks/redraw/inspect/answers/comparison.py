@@ -126,6 +126,11 @@ class ComparisonTally:
     def _measure(self, definition: ModelDefinition, left_out: list[str]) -> list[ComparedMetrics]:
         found = list[ComparedMetrics]()
         for signature, rows in sorted(self._labelled.items()):
+            if rows.left_out:
+                left_out.append(
+                    f"metrics of signature {signature!r}: {rows.left_out} rows whose labels have another form"
+                    " than the first"
+                )
             try:
                 found.append(rows.measure(definition, signature))
             except InvalidDefinition as err:

@@ -35,21 +35,28 @@ def lower_is_better(definition: ModelDefinition, name: str) -> bool:
 
 
 class LabelledRows:
-    """Some of the labelled rows of a signature, with both answers: as many as memory and time allow."""
+    """Some of the labelled rows of a signature, with both answers: as many as memory and time allow.
+
+    Attributes:
+        left_out: How many rows have other labels, or labels of another shape, than the first ones.
+    """
 
     def __init__(self) -> None:
         self._rows = RandomRows[tuple[Any, ...]](_ROWS, _SEED)
         self._form: Any = None
+        self.left_out = 0
 
     def add(self, answered: AnsweredBatch) -> None:
         """Let the rows of a batch take part, if they have the form of those before."""
         sides = (answered.here, answered.other, answered.batch.labels)
-        form = [[(name, value.shape[1:], value.dtype.kind) for name, value in side.items()] for side in sides]
+        form = [[(name, value.shape[1:], _kind(value)) for name, value in side.items()] for side in sides]
         self._form = self._form or form
         if form == self._form:
             self._rows.add(
                 answered.batch.rows, lambda row: tuple(v[row] for side in sides for v in side.values())
             )
+        else:
+            self.left_out += answered.batch.rows
 
     def measure(self, definition: ModelDefinition, signature: str) -> ComparedMetrics:
         """The definition's metrics of them; raises `InvalidDefinition` if that fails."""
@@ -90,6 +97,11 @@ def _metrics(definition: ModelDefinition, signature: str, answers: _Side, labels
     with running_user_code(method_of(definition, f"served_metrics, signature {signature!r},")):
         found = definition.served_metrics(signature, answers, labels)
         return {name: float(value) for name, value in found.items()}
+
+
+def _kind(values: np.ndarray) -> str:
+    """Numbers are of one kind: in JSON the labels of some rows may all be whole, and of others not."""
+    return "number" if values.dtype.kind in "biuf" else values.dtype.kind
 
 
 def _taken(side: _Side, rows: Any) -> _Side:

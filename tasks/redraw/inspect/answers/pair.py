@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -22,8 +22,9 @@ __all__ = ["AnsweredBatch", "VersionPair"]
 _FIRST_ROWS, _MOST_ROWS, _MOST_BYTES = 256, 4096, 16 << 20
 _QUICK, _SLOW = 0.2, 1.0
 _AHEAD = 2
-# Of refused rows, that are found one by one in their batches; a log that does not fit has no end of them.
-_MOST_FOUND = 20
+# A refused row is found by halving its batch. Once there are more of them than this number and this share of
+# the answered rows, whole batches are left out: a log that does not fit has no end of them.
+_MOST_FOUND, _FOUND_SHARE = 20, 0.1
 
 
 class AnsweredBatch(NamedTuple):
@@ -35,6 +36,7 @@ class AnsweredBatch(NamedTuple):
 
 
 _Answer = Mapping[str, np.ndarray] | ServingFailure
+_Asked = tuple[RequestBatch, list[Future[_Answer]]]
 
 
 class VersionPair:
@@ -47,14 +49,15 @@ class VersionPair:
         problems: Takes what either refuses.
 
     Attributes:
-        refused: How many rows each of them refused.
+        refused: How many rows each of them refused; with those that were asked together with one, if there
+            are many.
     """
 
     def __init__(
         self, here: LoadedModel, other: LoadedModel, names: tuple[str, str], problems: Problems
     ) -> None:
         self._models, self._names, self._problems = (here, other), names, problems
-        self._rows = _FIRST_ROWS
+        self._rows, self._answered = _FIRST_ROWS, 0
         self.refused = [0, 0]
 
     def rows(self) -> int:
@@ -64,15 +67,22 @@ class VersionPair:
     def ask(self, batches: Iterable[RequestBatch]) -> Iterator[AnsweredBatch]:
         """Ask both versions each request; rows that one refuses are counted, and left out."""
         with ExitStack() as stack:
-            pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in self._models]
-            waiting = deque[tuple[RequestBatch, list[Future[_Answer]]]]()
-            for batch in batches:
+            # A model answers one request at a time: all that it is asked goes through one thread.
+            pools = [ThreadPoolExecutor(1) for _ in self._models]
+            for pool in pools:
+                stack.callback(pool.shutdown, cancel_futures=True)
+
+            def submit(batch: RequestBatch) -> _Asked:
                 asked = zip(pools, self._models, strict=True)
-                waiting.append((batch, [pool.submit(self._answer, model, batch) for pool, model in asked]))
+                return batch, [pool.submit(self._answer, model, batch) for pool, model in asked]
+
+            waiting = deque[_Asked]()
+            for batch in batches:
+                waiting.append(submit(batch))
                 if len(waiting) > _AHEAD:
-                    yield from self._taken(*waiting.popleft())
+                    yield from self._compared(waiting.popleft(), submit)
             while waiting:
-                yield from self._taken(*waiting.popleft())
+                yield from self._compared(waiting.popleft(), submit)
 
     def _answer(self, model: LoadedModel, batch: RequestBatch) -> _Answer:
         started = time.monotonic()
@@ -92,21 +102,20 @@ class VersionPair:
             self._rows = max(self._rows, batch.rows * 2)
         self._rows = min(self._rows, most)
 
-    def _taken(self, batch: RequestBatch, asked: list[Future[_Answer]]) -> Iterator[AnsweredBatch]:
-        yield from self._compared(batch, *(future.result() for future in asked))
-
-    def _compared(self, batch: RequestBatch, here: _Answer, other: _Answer) -> Iterator[AnsweredBatch]:
+    def _compared(self, asked: _Asked, submit: Callable[[RequestBatch], _Asked]) -> Iterator[AnsweredBatch]:
+        batch, (here, other) = asked[0], [future.result() for future in asked[1]]
         if not isinstance(here, ServingFailure) and not isinstance(other, ServingFailure):
+            self._answered += batch.rows
             yield AnsweredBatch(batch, here, other)
-        elif batch.rows == 1 or max(self.refused) > _MOST_FOUND:
+        elif batch.rows == 1 or max(self.refused) > _MOST_FOUND + _FOUND_SHARE * self._answered:
             self._refuse(batch, (here, other))
         else:
             middle = batch.rows // 2
             for half in (batch.part(0, middle), batch.part(middle, batch.rows)):
-                yield from self._compared(half, *(self._answer(model, half) for model in self._models))
+                yield from self._compared(submit(half), submit)
 
     def _refuse(self, batch: RequestBatch, answers: tuple[_Answer, _Answer]) -> None:
-        more = f" and {batch.rows - 1} rows more" if batch.rows > 1 else ""
+        more = f" and {batch.rows - 1} rows asked with it" if batch.rows > 1 else ""
         for place, answer in enumerate(answers):
             if isinstance(answer, ServingFailure):
                 self.refused[place] += batch.rows

@@ -82,11 +82,10 @@ class SliceTally:
 
 def _number(known: dict[Any, int], value: Any) -> int:
     """The number of a value; all that come when there are enough have one number."""
-    try:
-        number = known.get(value)
-    except TypeError:  # a list or an object
-        value = str(value)
-        number = known.get(value)
+    # What is counted is short, can be looked up, and equals itself, as NaN does not.
+    if isinstance(value, str | bytes | list | dict) or value != value:
+        value = _worded(value)
+    number = known.get(value)
     if number is None:
         number = len(known)
         if number < _MOST_VALUES:

@@ -58,7 +58,7 @@ class OutputTally:
         changed = np.asarray(differs.reshape(batch.rows, -1).any(axis=1))
         self.changed += int(changed.sum())
         self._texts = here.dtype.kind in "OSU"
-        self._add_gaps(batch, here, other, largest * changed)
+        self._add_gaps(batch, here, other, np.where(changed, largest, 0.0))
         finite = np.isfinite(largest)
         self._not_finite += int((~finite).sum())
         self._sketch.add(largest[finite])
@@ -75,7 +75,7 @@ class OutputTally:
                 other=_shown(other[row]),
             )
 
-        self._worst.add(np.nan_to_num(gaps, nan=0.0, posinf=np.inf), example)
+        self._worst.add(gaps, example)
         if not self._texts and here.dtype.kind != "c" and here.size:
             first, second = (each.reshape(batch.rows, -1) for each in (other, here))
             width = first.shape[1]

@@ -173,6 +173,45 @@ def test_compare_rows_that_one_version_refuses_are_counted_for_it(compare: Compa
     assert (found.rows, found.refused, found.refused_by_other) == (197, 1, 2)
 
 
+def test_compare_rows_that_are_refused_now_and_then_cost_no_other_row(
+    compare: Compare, tmp_path: Path
+) -> None:
+    """While a batch is halved to find a refused row, the next ones are on their way to the same models."""
+    x = [[5e6 if number % 100 == 0 else float(number % 3), 1.0] for number in range(6_000)]
+    records = [{"signature_name": "pairs", "inputs": {"x": [pair]}} for pair in x]
+    found = compare(lines(tmp_path / "x.jsonl", records))
+    assert (found.rows, found.refused, found.refused_by_other) == (5_940, 60, 60)
+    assert output_of(found, "sum").changed == 0
+
+
+def test_compare_a_log_that_is_refused_throughout_is_not_searched_row_by_row(
+    compare: Compare, tmp_path: Path
+) -> None:
+    x = [[float(number), 1.0] for number in range(100)] + [[5e6, 1.0]] * 5_000
+    records = [{"signature_name": "pairs", "inputs": {"x": [pair]}} for pair in x]
+    found = compare(lines(tmp_path / "x.jsonl", records))
+    assert (found.rows, found.refused) == (100, 5_000)
+    assert any("rows asked with it" in text or "more lines like these" in text for text in found.left_out)
+
+
+def test_compare_labels_that_are_whole_numbers_in_some_batches_all_count(
+    compare: Compare, tmp_path: Path
+) -> None:
+    """The sum is 2; half of the labels say so."""
+    records = [
+        {"signature_name": "pairs", "inputs": {"x": [[1.0, 1.0]]}, "labels": {"sum": 2 if row < 400 else 2.5}}
+        for row in range(800)
+    ]
+    records.append({"signature_name": "pairs", "inputs": {"x": [[1.0, 1.0]]}, "labels": {"sum": [[2, 2]]}})
+    found = compare(lines(tmp_path / "x.jsonl", records))
+    (metrics,) = found.metrics
+    assert (metrics.labelled, metrics.measured) == (800, 800)
+    assert metrics.metrics[0].here == pytest.approx(0.25)
+    assert "metrics of signature 'pairs': 1 rows whose labels have another form than the first" in (
+        found.left_out
+    )
+
+
 def test_compare_truncated_tf_records_count_up_to_there(compare: Compare, tmp_path: Path) -> None:
     path = logged(tmp_path / "cut.tfrecord", [("serving_default", {"text": np.array([b"a"], object)})] * 5)
     path.write_bytes(path.read_bytes()[:-3])
@@ -214,7 +253,12 @@ def test_compare_versions_of_other_form_says_what_only_one_has(compare: Compare,
 
 
 @pytest.mark.parametrize(
-    ("other", "message"), [(2020010100000000, "2020010100000000"), (None, "expected a live version to")]
+    ("other", "message"),
+    [
+        (2020010100000000, "2020010100000000"),
+        (0, "/0: expected a published version"),
+        (None, "expected a live version to"),
+    ],
 )
 def test_compare_absent_version_is_named(published: Any, other: int | None, message: str) -> None:
     request = CompareAnswersRequest(
@@ -249,3 +293,14 @@ def test_command_prints_tables_and_writes_the_record(
     assert "serving_default topic was" in printed
     print_answers(found)
     assert capsys.readouterr().out == printed
+
+
+def test_compare_record_that_cannot_be_written_is_printed_all_the_same(
+    published: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--model", "text_classifier", "--bucket", published.bucket, "--version", str(published.new)]
+    more = ["--other", str(published.old), "--requests", "golden", "--json", "/dev/null/answers.json"]
+    assert main(["compare-answers", *flags, *more]) == 1
+    printed = capsys.readouterr()
+    assert AnswerComparison.from_text(printed.out, "stdout").rows == 6
+    assert "json /dev/null/answers.json: expected a file that can be written, got" in printed.err
