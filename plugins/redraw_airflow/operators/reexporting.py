@@ -225,12 +225,12 @@ def _day(key: str) -> dict[str, str]:
     """The times of a partition, by its key."""
     try:
         start = datetime.strptime(key, PARTITION_FORMAT)
-    except ValueError as err:
+        days = [day.isoformat(timespec="seconds") for day in (start, start + timedelta(days=1))]
+    except (ValueError, OverflowError) as err:
         raise InvalidRequest(
             f"partition key: expected a day of training as 2026-01-31, got {key!r:.80}. Correct it."
         ) from err
-    times = (start, start + timedelta(days=1))
-    return dict(zip(("from_time", "to_time"), (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in times), strict=True))
+    return {"from_time": f"{days[0]}Z", "to_time": f"{days[1]}Z"}
 
 
 def _batch(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ A stage is answered only for names that the setting `webhooks` lists: it cannot 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -17,6 +16,9 @@ from redraw.publish.events.webhooks import Webhook
 from redraw.settings import WEBHOOKS, webhook_variables
 
 __all__ = ["find_webhook", "grant_webhook"]
+
+# A shorter path, such as /redraw, is a word that logs need.
+_SHORTEST_SECRET = 16
 
 
 def grant_webhook(name: str) -> dict[str, Any]:
@@ -54,11 +56,17 @@ def _connected(name: str) -> dict[str, Any]:
         connection = BaseHook.get_connection(name)
     except AirflowNotFoundException:
         return {"url": None, "secret": None}
+    except Exception as err:  # whatever a secrets backend raises; its text may be a secret
+        raise InvalidSetting(
+            f"webhook {name}: expected a connection of this name, got {type(err).__name__}. Correct it, or"
+            " the secrets backend."
+        ) from err
     url = connection.host or ""
     if "://" not in url:
         port = f":{connection.port}" if connection.port else ""
         url = f"{connection.schema or 'https'}://{url}{port}"
-    for secret in (url, urlsplit(url).path.strip("/"), connection.password):
+    path = url.partition("://")[2].partition("/")[2]
+    for secret in (url, path if len(path) >= _SHORTEST_SECRET else "", connection.password):
         if secret:
             mask_secret(secret)
     return {"url": url, "secret": connection.password}

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import os
+import posixpath
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -34,6 +36,7 @@ _logger = logging.getLogger(__name__)
 
 _ALIAS = "live"
 _FOLLOWED = _TRIES = 5
+_LONGEST_NAME = 250
 # MLflow's own settings, as far as nobody sets them: by default it tries for minutes, and reports its use.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -100,7 +103,12 @@ def _server() -> str:
         raise InvalidSetting(
             "MLFLOW_TRACKING_URI: expected the URI of an MLflow server, got none. Set it for the command."
         )
-    return urlsplit(uri).hostname or uri
+    try:
+        return urlsplit(uri).hostname or "MLFLOW_TRACKING_URI"
+    except ValueError as err:
+        raise InvalidSetting(
+            "MLFLOW_TRACKING_URI: expected the URI of an MLflow server, got another text. Correct it."
+        ) from err
 
 
 @contextmanager
@@ -134,18 +142,21 @@ def _register(client: MlflowClient, release: Release) -> ModelVersion:
             raise
     if found := _registered(client, release):
         return found[0]
+    run = _run(client, release)
     made = client.create_model_version(
         name=release.model,
         source=str(release.uri),
-        run_id=_run(client, release),
+        run_id=run,
         tags=_identity(release),
         description=f"Version {release.version}, digest {release.digest}",
         await_creation_for=0,
     )
-    # Of several that are made at once the first stays.
+    # Of several that are made at once the first stays, with its run.
     first, *_ = _registered(client, release) or [made]
     if first.version != made.version:
         client.delete_model_version(release.model, made.version)
+    if first.run_id != run:
+        client.delete_run(run)
     return first
 
 
@@ -166,10 +177,7 @@ def _run(client: MlflowClient, release: Release) -> str:
             "mlflow.user": release.provenance.asked_by,
         }
         name = f"{release.model} {release.version}"
-        made = client.create_run(experiment, _milliseconds(release.pushed_at), tags, name).info.run_id
-        runs = _runs(client, experiment, release) or [made]
-        if runs[0] != made:
-            client.delete_run(made)
+        runs = [client.create_run(experiment, _milliseconds(release.pushed_at), tags, name).info.run_id]
     _fill(client, runs[0], release)
     client.set_terminated(runs[0], "FINISHED", _milliseconds(release.pushed_at))
     return runs[0]
@@ -182,7 +190,11 @@ def _fill(client: MlflowClient, run: str, release: Release) -> None:
 
     moment, step = _milliseconds(release.checkpoint.trained_at), release.checkpoint.step
     metrics = {**release.checkpoint.metrics, "size_bytes": float(release.size_bytes)}
-    logged = [Metric(name, value, moment, step) for name, value in metrics.items() if value is not None]
+    logged = [
+        Metric(_metric_name(name), value, moment, step)
+        for name, value in metrics.items()
+        if value is not None
+    ]
     params = [Param(name, str(value)) for name, value in _parameters(release).items()]
     for tries_left in range(_TRIES, 0, -1):
         try:
@@ -192,6 +204,12 @@ def _fill(client: MlflowClient, run: str, release: Release) -> None:
             # Another one writes the same at the same time.
             if err.error_code != "BAD_REQUEST" or tries_left == 1:
                 raise
+
+
+def _metric_name(name: str) -> str:
+    """A metric's name as MLflow takes it: no other marks, and no path that another one could be, too."""
+    found = re.sub(r"[^\w.\- :/]", "_", name)[:_LONGEST_NAME]
+    return found if posixpath.normpath(f"a/{found}") == f"a/{found}" else re.sub("[./]", "_", found)
 
 
 def _runs(client: MlflowClient, experiment: str, release: Release) -> list[str]:

@@ -33,6 +33,7 @@ from redraw.records.results import Passport
 from redraw.requests import LiveRequest, PassportRequest, PushRequest, VerifyRequest
 from redraw.serving import Latency
 from redraw.storage.opening import open_storage
+from redraw.uri import Uri
 from redraw.validate.checks.answers.thresholds import _bound
 from redraw.validate.checks.behaviour.latency import encode_latency
 from tests.publishing.exports import small_files, write_export
@@ -416,6 +417,22 @@ def test_card_of_hostile_texts_has_the_structure_of_plain_ones(
     assert [one.keys() for one in found[2]["metrics"]] == [one.keys() for one in front["metrics"]]
     bom = (tmp_path / "hostile" / "bom.cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bom) is None
+
+
+def test_passport_of_paths_that_are_no_uri_and_texts_that_are_no_utf8_keeps_the_schema(
+    publish: Publish, tmp_path: Path
+) -> None:
+    no_text = "2 \ud800%zz"
+    release = publish(
+        made_by=replace(MADE_BY, tensorflow=no_text), description=Description(data_sets=(no_text, "50%"))
+    )
+    assert set(PASSPORT_FILES) <= release.attachments.keys()
+    checkpoint = replace(release.checkpoint, uri=Uri("gs://catalogue/50%/a b#c"))
+    files = passport(published_as(replace(release, checkpoint=checkpoint)), tmp_path / "out")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(files["bom.cdx.json"]) is None
+    bom = json.loads(files["bom.cdx.json"])
+    (source,) = (one for one in bom["components"] if one["name"] == "checkpoint")
+    assert source["externalReferences"][0]["url"].startswith("gs://catalogue/50%25/a%20b%23c")
 
 
 def published_as(record: Release) -> Release:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 import requests
 
-from redraw.errors import InvalidSetting, TrackingRefused, TrackingUnavailable, VersionNotFound
+from redraw.errors import InvalidSetting, RedrawError, TrackingRefused, TrackingUnavailable, VersionNotFound
 from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
 from redraw.publish.tracking import log_to_mlflow
-from redraw.records import Release
+from redraw.records import ExportedModel, Release
 from redraw.records.results import LoggedVersion
 from redraw.requests import LiveRequest, LogToMlflowRequest
 from tests.mlflow_server import run_mlflow_server
@@ -112,6 +114,50 @@ def test_log_by_several_at_once_is_one_run_and_one_version(
     assert len({one.registered for one in logged}) == 1
     (_,), (version,) = _runs(server, releases[1]), _versions(server, releases[1])
     assert int(version["version"]) == logged[0].registered
+
+
+def test_log_between_the_search_and_the_run_of_another_is_one_run_and_one_version(
+    bucket: str, make_export: Any, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    search = MlflowClient.search_runs
+    for month in (1, 2, 3):  # which of two runs has the lower id is chance
+        release = push_model(make_export(trained_at=f"2024-0{month}-01T00:00:00Z").request(bucket))
+
+        def log_after(*arguments: Any, version: int = release.version) -> Any:
+            found = search(*arguments)
+            monkeypatch.setattr(MlflowClient, "search_runs", search)
+            assert log_to_mlflow(LogToMlflowRequest(model=MODEL, bucket=bucket, version=version))
+            return found
+
+        monkeypatch.setattr(MlflowClient, "search_runs", log_after)
+        logged = _log(bucket, release.version)
+        (run,), (version,) = _runs(server, release), _versions(server, release)
+        assert run["info"]["run_id"] == version["run_id"] == logged.run
+
+
+def test_log_takes_metrics_of_any_name(bucket: str, make_export: Any, server: str) -> None:
+    names = ("recall@10", "top 5 %", "/", "..", "val/loss", "a//b", "x" * 256)
+    request = make_export().request(bucket)
+    export = ExportedModel.from_text(Path(f"{request.saved_model}.json").read_bytes(), "record")
+    checkpoint = replace(export.checkpoint, metrics=dict.fromkeys(names, 0.5))
+    release = push_model(replace(request, saved_model=replace(export, checkpoint=checkpoint)))
+    _log(bucket, release.version)
+    (run,) = _runs(server, release)
+    logged = {one["key"] for one in run["data"]["metrics"]} - {"size_bytes"}
+    assert logged == {"recall_10", "top 5 _", "_", "__", "val/loss", "a__b", "x" * 250}
+
+
+@pytest.mark.parametrize("uri", ["user:geheim@127.0.0.1:9", "http:/user:geheim@host", "http://[geheim"])
+def test_log_to_a_uri_that_is_none_shows_nothing_of_it(
+    bucket: str, releases: list[Release], uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(RedrawError, match="MLFLOW_TRACKING_URI") as refused:
+        _log(bucket)
+    assert "geheim" not in str(refused.value)
 
 
 def test_log_continues_a_run_that_was_left_half(

@@ -51,7 +51,12 @@ def test_plan_of_a_partition_takes_its_day(run_type: str) -> None:
     assert period(run_type, timed=False, partition="2024-02-29") == day
 
 
-@pytest.mark.parametrize("key", ["2026-02-30", "yesterday", "2026-02-01T00:00:00"])
+def test_plan_of_a_partition_of_long_ago_takes_its_day() -> None:
+    day = {"from_time": "0999-12-31T00:00:00Z", "to_time": "1000-01-01T00:00:00Z"}
+    assert period("manual", timed=False, partition="0999-12-31") == day
+
+
+@pytest.mark.parametrize("key", ["2026-02-30", "yesterday", "2026-02-01T00:00:00", "9999-12-31"])
 def test_plan_of_a_partition_that_is_no_day_says_so(key: str) -> None:
     with pytest.raises(InvalidRequest, match="partition key: expected a day of training as 2026-01-31, got"):
         period("manual", timed=False, partition=key)

@@ -12,7 +12,7 @@ from airflow.sdk._shared.secrets_masker import redact
 
 from redraw.errors import InvalidSetting
 from redraw_airflow.stages.process import StageProcess
-from redraw_airflow.stages.webhooks import find_webhook
+from redraw_airflow.stages.webhooks import find_webhook, grant_webhook
 
 SECRET = "a secret of the receiver"  # noqa: S105 - and of no one else
 # Asks for two webhooks, and shows all that it knows of itself.
@@ -71,6 +71,36 @@ def test_find_webhook_prefers_variables_and_masks_what_a_connection_has(
     assert find_webhook("whole").url == "https://other.example"
     assert os.environ.get("REDRAW_WEBHOOK_WHOLE_SECRET") is None
     assert find_webhook("whole").secret == ""
+
+
+@pytest.mark.parametrize("host", ["https://[private-path", "https://deploy.example/redraw"])
+def test_find_webhook_masks_no_word_and_shows_nothing_of_what_is_no_url(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WORD", json.dumps({"conn_type": "http", "host": host}))
+    if "[" in host:
+        with pytest.raises(
+            InvalidSetting, match="webhook word: expected a URL as https://HOST/PATH"
+        ) as raised:
+            find_webhook("word")
+        assert "private-path" not in str(raised.value)
+    else:
+        assert find_webhook("word").url == host
+    assert redact("redraw events") == "redraw events"
+
+
+def test_find_webhook_of_a_backend_that_fails_says_which_and_shows_nothing_of_its_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: str) -> None:
+        raise RuntimeError("https://vault.example/private-path")
+
+    monkeypatch.setattr("redraw_airflow.stages.webhooks.BaseHook.get_connection", fail)
+    with pytest.raises(
+        InvalidSetting, match="webhook deploy: expected a connection of this name, got Run"
+    ) as raised:
+        grant_webhook("deploy")
+    assert "private-path" not in str(raised.value)
 
 
 def test_find_webhook_without_a_connection_says_what_is_missing() -> None:

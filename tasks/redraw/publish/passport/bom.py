@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
 from cyclonedx.model.bom import Bom
@@ -97,12 +98,13 @@ def _kind(name: str) -> ComponentType:
 
 
 def _model(release: Release, claim: Claim, bucket: Uri, files: Mapping[str, str]) -> Component:
-    references = [_reference(ExternalReferenceType.DISTRIBUTION, release.uri)]
+    references = [_reference(ExternalReferenceType.DISTRIBUTION, _encoded(release.uri))]
     for name, sha256 in files.items():
         kind = ExternalReferenceType.MODEL_CARD if name.endswith(".md") else ExternalReferenceType.ATTESTATION
-        references.append(_reference(kind, name, sha256))
+        references.append(_reference(kind, _encoded(name), sha256))
     for file in release.attachments.values():
-        references.append(_reference(ExternalReferenceType.EVIDENCE, bucket / file.name, file.sha256))
+        uri = _encoded(bucket / file.name)
+        references.append(_reference(ExternalReferenceType.EVIDENCE, uri, file.sha256))
     return Component(
         type=ComponentType.MACHINE_LEARNING_MODEL,
         name=release.model,
@@ -131,7 +133,9 @@ def _checkpoint(release: Release) -> Component:
         name="checkpoint",
         version=str(checkpoint.step),
         bom_ref=f"checkpoint:{checkpoint.digest}",
-        external_references=[_reference(ExternalReferenceType.SOURCE_DISTRIBUTION, checkpoint.files_uri)],
+        external_references=[
+            _reference(ExternalReferenceType.SOURCE_DISTRIBUTION, _encoded(checkpoint.files_uri))
+        ],
         properties=[
             Property(name="redraw:digest", value=checkpoint.digest),
             Property(name="redraw:trained_at", value=checkpoint.trained_at),
@@ -145,9 +149,14 @@ def _data_set(name: str) -> Component:
     return Component(
         type=ComponentType.DATA,
         name=printable(name),
-        bom_ref=f"data-set:{hashlib.sha256(name.encode()).hexdigest()}",
+        bom_ref=f"data-set:{hashlib.sha256(name.encode(errors='backslashreplace')).hexdigest()}",
         external_references=references,
     )
+
+
+def _encoded(place: str) -> str:
+    """A path or an object's URI, whose name may have any character, as a URI."""
+    return quote(place, safe="/:@!$&'()*+,;=", errors="backslashreplace")
 
 
 def _reference(kind: ExternalReferenceType, url: str, sha256: str | None = None) -> ExternalReference:

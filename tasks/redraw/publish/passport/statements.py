@@ -89,7 +89,11 @@ def made_with(made_by: MadeBy | None) -> tuple[Package, ...]:
         return ()
     versions = {name: str(getattr(made_by, name)) for name in _PACKAGES}
     return tuple(
-        Package(package, versions[name], f"pkg:{kind}/{package}@{quote(versions[name], safe='')}")
+        Package(
+            package,
+            versions[name],
+            f"pkg:{kind}/{package}@{quote(versions[name], safe='', errors='backslashreplace')}",
+        )
         for name, (kind, package) in _PACKAGES.items()
     )
 
