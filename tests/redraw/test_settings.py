@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from redraw import settings
+from redraw import setting_kinds
 from redraw.errors import InvalidSetting
 from redraw.settings import (
     CACHE,
@@ -41,7 +41,7 @@ _WRONG = [
 def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Options of Airflow's configuration, as a look-up that stands in for Airflow's."""
     given: dict[str, str] = {}
-    monkeypatch.setattr(settings, "_configuration", None)
+    monkeypatch.setattr(setting_kinds, "_configuration", None)
     use_configuration(given.get)
     return given
 
