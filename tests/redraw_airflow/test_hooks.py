@@ -20,6 +20,8 @@ from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveR
 from redraw_airflow.operators.inputs import TaskFolder
 from redraw_airflow.operators.publishing import PushModelOperator, SetLiveOperator
 from redraw_airflow.operators.retention import PruneOperator
+from redraw_airflow.operators.tracking import LogToMlflowOperator
+from redraw_airflow.rollout.operator import ConfirmRolloutOperator
 from redraw_airflow.sensors.sensors import CheckpointSensor, NewVersionSensor
 from tests.redraw_airflow.deciding import EXPORT, REPORT
 
@@ -150,6 +152,11 @@ def test_approval_reads_export_and_bucket_by_its_connection(
         (PushModelOperator(task_id="push", model="digits", gcp_conn_id="models", **_PUSH), "bucket"),
         (SetLiveOperator(task_id="live", model="digits", gcp_conn_id="models", version=1), "bucket"),
         (PruneOperator(task_id="prune", model="digits", gcp_conn_id="models", keep=1), "bucket"),
+        (
+            ConfirmRolloutOperator(task_id="rollout", model="digits", gcp_conn_id="models", version=1),
+            "bucket",
+        ),
+        (LogToMlflowOperator(task_id="log", model="digits", gcp_conn_id="models"), "bucket"),
         (NewVersionSensor(task_id="new", model="digits", gcp_conn_id="models"), "bucket"),
         (CheckpointSensor(task_id="came", model="digits", gcp_conn_id="models"), "catalogue"),
     ],
