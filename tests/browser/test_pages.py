@@ -103,7 +103,7 @@ def test_navigation_models_leads_to_the_version_and_its_graphs(
     page, newest = log_in(), published(bucket).releases[0]
 
     page.goto("/")
-    page.get_by_role("link", name="Models").click()
+    page.get_by_role("link", name="Models", exact=True).click()
     frame = frame_of(page)
     expect(frame.get_by_role("link", name=MODEL, exact=True)).to_be_visible()
     keep_picture(page, "models")

@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from redraw.definition.parts import Distribution
 from redraw.errors import InvalidDefinition, one_line
 from redraw.records import Signature
 
-if TYPE_CHECKING:
-    from redraw.definition.model import ModelDefinition
-
 __all__ = ["check_contract"]
 
 
-def check_contract(definition: ModelDefinition, declared: Mapping[str, Any]) -> None:
+def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
     """Check a definition against the contract; raises as `ModelDefinition.check`.
 
     Args:
@@ -51,7 +48,7 @@ def check_contract(definition: ModelDefinition, declared: Mapping[str, Any]) -> 
         )
 
 
-def _check_plan(where: str, definition: ModelDefinition) -> None:
+def _check_plan(where: str, definition: Any) -> None:
     plan = definition.training
     if min(plan.steps, plan.evaluate_every, plan.keep_checkpoints) < 1:
         raise InvalidDefinition(f"{where}: expected positive numbers in its TrainingPlan, got {plan}.")
@@ -67,7 +64,7 @@ def _check_plan(where: str, definition: ModelDefinition) -> None:
         )
 
 
-def _check_changes(where: str, definition: ModelDefinition) -> None:
+def _check_changes(where: str, definition: Any) -> None:
     outputs = {name for signature in definition.signatures.values() for name in signature.outputs}
     for name, most in definition.max_changed.items():
         if name not in outputs or not 0 <= most <= 1:
