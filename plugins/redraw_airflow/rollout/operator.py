@@ -138,9 +138,14 @@ class ConfirmRolloutOperator(StageOperator):
             AirflowException: Anything that a retry may fix.
             TaskDeferred: It is `deferrable`.
         """
+        if self._event is not None:  # back from a deferrable pod, whose stage may have moved the pointer
+            return super().execute(context)
         with keeping_failure(context, self.stage, self.model):
             self.take_allowed_arguments(context)
             self.version = version = self._settled_version()
+            # Wrong arguments fail now, and not after the wait.
+            folder = TaskFolder(self.work_dir, self.model, context["ti"])
+            RolloutRequest.from_json({"model": self.model, **self.request_fields(folder)})
         if self.deferrable:
             from redraw_airflow.rollout.trigger import RolloutTrigger
 
@@ -185,7 +190,7 @@ class ConfirmRolloutOperator(StageOperator):
         return RolloutRequest.timeout if self.timeout is None else float(self.timeout)
 
     def _settled_version(self) -> int:
-        """The version to wait for: it stays the same, whoever moves the pointer meanwhile."""
+        """The version to wait for: it stays the same if somebody moves the pointer meanwhile."""
         # Imported here, as the trigger is: the DAG processor reads no bucket.
         from redraw.publish.live.pointer import read_pointer
         from redraw.storage.opening import open_storage

@@ -177,6 +177,25 @@ def test_operator_asks_no_server_that_a_run_names_and_nobody_allowed(
         assert "servers: expected servers of REDRAW_SERVERS or REDRAW_ALLOWED_SERVERS" in str(caught.value)
 
 
+def test_operator_that_is_back_from_a_deferrable_pod_does_not_wait_again(
+    release: Release, server: ModelServer
+) -> None:
+    confirm = operator(deferrable=True, only_live=True)
+    confirm.take_allowed_arguments(Context())  # type: ignore[arg-type]
+    found = confirm.trigger_reentry(Context(), {"status": "success"})  # type: ignore[arg-type]
+    assert Rollout.from_json(found).confirmed
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"timeout": 1e12}, {"timeout": -1}, {"tolerance": -1}, {"on_failure": "x"}]
+)
+def test_deferrable_operator_of_wrong_arguments_fails_before_it_waits(
+    wrong: dict[str, Any], release: Release, server: ModelServer
+) -> None:
+    with pytest.raises(AirflowFailException, match=f"{next(iter(wrong))}.*: expected"):
+        run(operator(deferrable=True, **wrong), Context())
+
+
 def test_operator_without_a_live_version_fails_at_once(server: ModelServer, new_bucket: Any) -> None:
     with pytest.raises(AirflowFailException, match="expected a live version, got none"):
         run(operator(bucket=new_bucket()), Context())

@@ -22,7 +22,7 @@ class RequestBatch:
         signature: Which signature it is for.
         inputs: Input name to values, [rows, …].
         unit: What a row came in: `line`, `record` or `row`.
-        numbers: Of the line or record of each row, from 1 on.
+        numbers: Of the line or record of each row, from 1 on; or of the row, from 0 on.
         labels: Output name to the true answers, [rows, …].
         fields: Name to what recorded requests have under it, a value for each row.
     """

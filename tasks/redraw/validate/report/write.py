@@ -79,7 +79,7 @@ def write_report(
         named,
         exported,
         attachments.get("graphs.svg"),
-        None if answers is None else AnswerComparison.from_text(answers, ANSWERS_NAME),
+        None if answers is None else AnswerComparison.from_text(answers, ANSWERS_NAME, len(answers)),
     )
     for name, text in {**attachments, "report.html": page}.items():
         write_uri(files[name], text.encode())

@@ -14,7 +14,9 @@ import pytest
 
 from redraw.errors import OutputExists
 from redraw.export.destination import open_destination
+from redraw.names import ModelName
 from redraw.records import Check, ValidationReport
+from redraw.records.results import AnswerComparison, OutputDifference
 from redraw.uri import Uri
 from redraw.validate.outcome import skip_dependent
 from redraw.validate.report.terminal import show_report
@@ -94,6 +96,25 @@ def test_write_report_page_shows_every_check_and_runs_nothing(
     assert [attributes["class"] for attributes in details if "open" not in attributes] == [
         *("passed", "failed", "not_run")
     ]
+
+
+def test_write_report_of_a_model_of_many_outputs_shows_their_answers(
+    report: ValidationReport, make_export: Callable[..., Any], tmp_path: Path
+) -> None:
+    found = AnswerComparison(
+        model=ModelName("digits"),
+        version=None,
+        other=7,
+        tolerance=0.01,
+        rows=1,
+        outputs=(OutputDifference(signature="s", output="last", dtype="int64", rows=1, changed=0),),
+        left_out=("x" * 200_000,) * 15,
+    )
+    attachments = {"answers.json": found.to_bytes().decode()}
+    written = write_report(report, make_export().record, attachments, Uri(tmp_path / "r.json"))
+    page = Page(Path(written.attachments["report.html"]).read_text())
+    assert "Answers next to those of live version 7" in page.text
+    assert "0 of 1 rows changed" in page.text
 
 
 def test_show_report_on_no_terminal_writes_nothing(
