@@ -217,7 +217,8 @@ def _servicer(server: _Server) -> Any:  # noqa: C901 - a protocol and its faults
         headers = {key: str(value) for key, value in context.invocation_metadata()}
         spec = request.model_spec
         named = {"model": spec.name, "version": spec.version.value, "signature": spec.signature_name}
-        state.requests.append({"method": method, "headers": headers, **named})
+        authority = context._rpc_event.call_details.host.decode()  # gRPC's public classes do not say it
+        state.requests.append({"method": method, "headers": headers, "authority": authority, **named})
 
     def tensor(values: Any, dtype: str) -> Any:
         number = types_pb2.DataType.Value(f"DT_{dtype.upper().replace('FLOAT32', 'FLOAT')}")

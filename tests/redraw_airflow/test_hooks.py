@@ -20,6 +20,8 @@ from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveR
 from redraw_airflow.operators.inputs import TaskFolder
 from redraw_airflow.operators.publishing import PushModelOperator, SetLiveOperator
 from redraw_airflow.operators.retention import PruneOperator
+from redraw_airflow.operators.tracking import LogToMlflowOperator
+from redraw_airflow.rollout.operator import ConfirmRolloutOperator
 from redraw_airflow.sensors.sensors import CheckpointSensor, NewVersionSensor
 from tests.redraw_airflow.deciding import EXPORT, REPORT
 
@@ -77,20 +79,20 @@ def test_test_button_lists_bucket_and_catalogue_without_tensorflow(
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({}, "connection 'models': bucket: expected gs://BUCKET, got none"),
-        ({"bucket": " "}, "connection 'models': bucket: expected gs://BUCKET, got none"),
-        ({"bucket": "models"}, "connection 'models': bucket: bucket 'models': expected gs://"),
+        ({}, "this connection: bucket: expected gs://BUCKET, got none"),
+        ({"bucket": " "}, "this connection: bucket: expected gs://BUCKET, got none"),
+        ({"bucket": "models"}, "this connection: bucket: bucket 'models': expected gs://"),
         (
             {"bucket": "gs://models", "key_path": "/no/key.json"},
-            "connection 'models': expected credentials for Cloud Storage, got FileNotFoundError: [Errno 2]"
+            "this connection: expected credentials for Cloud Storage, got FileNotFoundError: [Errno 2]"
             " No such file or directory: '/no/key.json'. Correct the connection",
         ),
         (
             {"bucket": "gs://models", "key_path": "/"},
             "AirflowException: Unrecognised extension for key file.",
         ),
-        ({"bucket": "gs://models", "keyfile_dict": "{"}, "connection 'models': expected credentials"),
-        ({"bucket": "gs://no-such-bucket", "is_anonymous": True}, "connection 'models': gs://no-such-bucket"),
+        ({"bucket": "gs://models", "keyfile_dict": "{"}, "this connection: expected credentials"),
+        ({"bucket": "gs://no-such-bucket", "is_anonymous": True}, "this connection: gs://no-such-bucket"),
     ],
 )
 def test_test_button_says_in_one_line_what_is_wrong(connect: Any, extra: Any, message: str) -> None:
@@ -113,7 +115,7 @@ def test_test_button_does_not_wait_for_a_server_that_says_nothing(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{listening.getsockname()[1]}")
         passed, said = RedrawHook("models").test_connection()
     assert not passed
-    assert said.startswith("connection 'models': expected an answer within 0.3 s, got none.")
+    assert said.startswith("this connection: expected an answer within 0.3 s, got none.")
 
 
 def test_hook_of_a_missing_connection_is_airflow_s_own_error() -> None:
@@ -150,6 +152,11 @@ def test_approval_reads_export_and_bucket_by_its_connection(
         (PushModelOperator(task_id="push", model="digits", gcp_conn_id="models", **_PUSH), "bucket"),
         (SetLiveOperator(task_id="live", model="digits", gcp_conn_id="models", version=1), "bucket"),
         (PruneOperator(task_id="prune", model="digits", gcp_conn_id="models", keep=1), "bucket"),
+        (
+            ConfirmRolloutOperator(task_id="rollout", model="digits", gcp_conn_id="models", version=1),
+            "bucket",
+        ),
+        (LogToMlflowOperator(task_id="log", model="digits", gcp_conn_id="models"), "bucket"),
         (NewVersionSensor(task_id="new", model="digits", gcp_conn_id="models"), "bucket"),
         (CheckpointSensor(task_id="came", model="digits", gcp_conn_id="models"), "catalogue"),
     ],

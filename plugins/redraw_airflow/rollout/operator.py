@@ -24,7 +24,7 @@ from redraw_airflow.operators.allowed import (
 from redraw_airflow.operators.arguments import integer, number, record, text, texts, truth
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure
-from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, asked_by, setting
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, asked_by, place
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
@@ -184,7 +184,7 @@ class ConfirmRolloutOperator(StageOperator):
         return {"by": asked_by(context)}
 
     def _bucket(self) -> str:
-        return setting("bucket", self.bucket, MODEL_BUCKET)
+        return place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)
 
     def _timeout(self) -> float:
         return RolloutRequest.timeout if self.timeout is None else float(self.timeout)

@@ -55,6 +55,8 @@ class GrpcClient:
         self._server = server
         literal = f"ipv6:[{address}]" if ":" in address else f"ipv4:{address}"
         self._target = f"{literal}:{server.port}"
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        self._authority = f"{host}:{server.port}"
 
     def look(self, target: Target, seconds: float) -> Look:
         """Ask which version it has; raises as `Client.look`."""
@@ -92,6 +94,8 @@ class GrpcClient:
             options += [("grpc.ssl_target_name_override", self._server.host)]
             channel = grpc.secure_channel(self._target, grpc.ssl_channel_credentials(), options)
         else:
+            # A proxy that serves several hosts goes by the name, not by the address.
+            options += [("grpc.default_authority", self._authority)]
             channel = grpc.insecure_channel(self._target, options)
         with channel:
             try:

@@ -173,9 +173,14 @@ def test_mirror_carries_the_passport_and_puts_back_what_was_changed_there(
     (folder / "card.md").unlink()
     (stored,) = storage.list(release.attachments["card.md"].name)
     storage.delete(stored.name, stored.generation)
-    assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
-    assert "not mirrored" in caplog.text
-    assert {path.name for path in folder.iterdir()} == set(PASSPORT_FILES) - {"card.md"}
+    for somebody_s in (b"", b"other", b"x" * (3 << 20)):
+        if somebody_s:
+            storage.create(stored.name, somebody_s)
+        caplog.clear()
+        assert _mirror(bucket, tmp_path) == {"digits": ((versions[0],), ())}
+        assert "not mirrored" in caplog.text
+        assert {path.name for path in folder.iterdir()} == set(PASSPORT_FILES) - {"card.md"}
+        storage.delete_many(storage.list(stored.name))
 
 
 @pytest.mark.parametrize("content", [b"no configuration", b"\xff\xfe", _ELSEWHERE])

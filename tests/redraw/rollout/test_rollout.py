@@ -311,6 +311,16 @@ def test_watch_that_is_interrupted_leaves_no_thread_that_asks(
         assert not thread.is_alive()
 
 
+def test_rollout_asks_an_address_by_the_name_that_it_was_looked_up_by(
+    release: Release, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _resolve(monkeypatch, lambda: ["127.0.0.1"])
+    names = [f"models.example:{port}" for port in (server.grpc_port, server.rest_port)]
+    assert rollout(release, f"grpc://{names[0]}", f"http://{names[1]}").confirmed
+    authorities = {request.get("authority") or request["headers"]["Host"] for request in server.requests}
+    assert authorities == set(names)
+
+
 def test_rollout_follows_the_addresses_of_a_name_as_servers_are_replaced(
     release: Release, two_addresses: tuple[str, ModelServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

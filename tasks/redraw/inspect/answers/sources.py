@@ -42,7 +42,7 @@ def demand_sources(names: Sequence[str]) -> None:
         if name in (GOLDEN, HELD_OUT):
             continue
         if place.is_bucket:
-            there = open_storage(place.parent).stat(place.name) is not None
+            there = bool(place.name) and open_storage(place.parent).stat(place.name) is not None
         else:
             there = Path(place).is_file()
         if not there:

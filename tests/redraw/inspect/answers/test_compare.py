@@ -239,6 +239,14 @@ def test_compare_nothing_to_compare_is_one_clear_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("end", ["", "/", "/absent.jsonl"])
+def test_compare_requests_that_are_no_object_of_a_bucket_are_refused_by_name(
+    end: str, compare: Compare, published: Any
+) -> None:
+    with pytest.raises(InvalidRequest, match=f"requests {published.bucket}{end}: expected a file of JSON"):
+        compare(f"{published.bucket}{end}")
+
+
 def test_compare_versions_of_other_form_says_what_only_one_has(compare: Compare, published: Any) -> None:
     found = compare("golden", other="other_form")
     assert [output.output for output in found.outputs] == ["topic"]

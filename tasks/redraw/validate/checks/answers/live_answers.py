@@ -80,7 +80,7 @@ def _nothing() -> CannotRun:
 
 def _limits(definition: ModelDefinition) -> str:
     limits = definition.max_changed.items()
-    return ", ".join(f"{name} changed of at most {_percent(most)} of the rows" for name, most in limits)
+    return ", ".join(f"at most {_percent(most)} of the rows changed in {name}" for name, most in limits)
 
 
 def _described(output: OutputDifference) -> str:
