@@ -110,7 +110,8 @@ def _histogram(output: OutputDifference) -> Histogram | None:
     bars = [bar for bar in output.histogram if _fits((bar.low, bar.high))]
     if not bars:
         return None
-    ticks, place = draw_scale([0.0, *(float(bar.rows) for bar in bars)], (_BOTTOM, _TOP), as_figure)
+    rows = [0.0, *(float(bar.rows) for bar in bars)]
+    ticks, place = draw_scale(rows, (_BOTTOM, _TOP), as_figure, counted=True)
     width = (_RIGHT - _LEFT) / len(bars)
     drawn = []
     for number, bar in enumerate(bars):

@@ -149,7 +149,7 @@ def draw_sparkline(rows: Sequence[VersionRow], measure: Measure, wording: Wordin
 
 
 def draw_scale(
-    values: Sequence[float], down: tuple[float, float], wording: Wording
+    values: Sequence[float], down: tuple[float, float], wording: Wording, *, counted: bool = False
 ) -> tuple[tuple[Tick, ...], Callable[[float], float]]:
     """The lines across a chart of some figures, and where a figure is on it.
 
@@ -157,8 +157,11 @@ def draw_scale(
         values: The figures, one at least.
         down: Where the lowest and the highest line are.
         wording: A figure as people read it.
+        counted: Whether only whole numbers have a line.
     """
     steps = _round_steps(min(values), max(values))
+    if counted:
+        steps = [step for step in steps if float(step).is_integer()]
     limits, tell = (steps[0], steps[-1]), _telling_apart(steps, wording)
     ticks = tuple(Tick(round(_between(step, limits, down), 1), tell(step)) for step in steps)
     return ticks, lambda value: _between(value, limits, down)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redraw.publish.version_rows import VersionRow, row_of
-from redraw_airflow.web.views.charts import Chart, draw_chart, draw_sparkline
+from redraw_airflow.web.views.charts import Chart, draw_chart, draw_scale, draw_sparkline
 from redraw_airflow.web.views.formatting import as_bytes, as_figure
 from tests.redraw_airflow.web.publications import release_record
 
@@ -65,3 +65,12 @@ def test_draw_chart_has_round_ticks_that_differ() -> None:
 def ticks(chart: Chart | None) -> list[str]:
     assert chart is not None
     return [tick.wording for tick in chart.ticks]
+
+
+@given(counts=st.lists(st.integers(1, 5_000), min_size=1, max_size=12))
+def test_draw_scale_of_counts_has_whole_numbers_and_room_for_each(counts: list[int]) -> None:
+    ticks, place = draw_scale([0.0, *map(float, counts)], (100.0, 0.0), as_figure, counted=True)
+
+    assert all("." not in tick.wording for tick in ticks)
+    assert len({tick.wording for tick in ticks}) == len(ticks) >= 2
+    assert all(0.0 <= place(float(count)) <= 100.0 for count in counts)
