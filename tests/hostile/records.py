@@ -34,7 +34,7 @@ _NUMBERS = (
     "bytes",
 )
 # Values of requests and answers have no type of their own.
-_FREE = ("values", "label", "answer", "inputs", "example")
+_FREE = ("values", "label", "answer", "inputs", "example", "classes")
 # Values by the name of the key that must not have them.
 _BY_KEY: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(_HEX, _LEADING_ELSEWHERE),
@@ -127,7 +127,7 @@ def _types(kind: type[Record], text: Any) -> None:
             assert message.isprintable(), path
             assert len(message) < 700, path
             # What has no type of its own, and what may be left out, takes more.
-            free = any(key in _FREE for key in path) or value is None
+            free = any(key in _FREE for key in path) or value is None or item is None
             assert message or free or type(value) is type(item) or isinstance(item, float), path
 
 
