@@ -34,7 +34,7 @@ _NUMBERS = (
     "bytes",
 )
 # Values of requests and answers have no type of their own.
-_FREE = ("values", "label", "answer", "inputs", "example", "classes")
+_FREE = ("values", "label", "answer", "inputs", "example", "examples", "classes")
 # Values by the name of the key that must not have them.
 _BY_KEY: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(_HEX, _LEADING_ELSEWHERE),
