@@ -117,6 +117,7 @@ def test_runs_on_celery_workers_that_are_killed_end_well_with_one_version(
     assert {name: (task.state, task.try_number) for name, task in tasks.items()} == {
         **{"train": ("success", 2), "checkpoint": ("success", 1), "export": ("success", 1)},
         **{"validate": ("success", 1), "approve": ("skipped", 0), "push": ("success", 2)},
+        "confirm_rollout": ("skipped", 1),
     }
     assert cluster.killed == ["tensorflow-1", "default-1"]
     assert backfill_states(api) == ["success"] * len(DAYS)
@@ -127,7 +128,7 @@ def test_runs_on_celery_workers_that_are_killed_end_well_with_one_version(
     assert len(published(bucket, BACKFILLED)) == len(DAYS)
     assert queues(api, run.run_id) == {
         **dict.fromkeys(("train", "export", "validate"), "tensorflow"),
-        **dict.fromkeys(("checkpoint", "approve", "push"), "default"),
+        **dict.fromkeys(("checkpoint", "approve", "push", "confirm_rollout"), "default"),
     }
 
 
