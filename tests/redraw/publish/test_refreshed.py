@@ -53,7 +53,7 @@ def test_get_shows_the_older_value_while_reading_takes_long(values: Refreshed[in
     assert [values.get("a", source), values.get("a", source)] == [1, 1]
     source.let.set()
     clock.now += 40
-    # Too old to show: whoever asks now waits for what is being read.
+    # Too old to show: the next one who asks waits for what is being read.
     assert values.get("a", source) == 2
     assert source.reads == 2
 

@@ -396,7 +396,7 @@ def test_rollout_of_a_version_without_recorded_answers_compares_none_and_says_so
     assert (found.confirmed, found.tolerance, found.servers[0].compared) == (True, None, ())
     assert "published without golden.json" in found.note
 
-    # A server that names no version can be told from others by its answers alone.
+    # Only its answers distinguish a server that names no version from others.
     server.set(kserve="v2", names_versions=False)
     message, report = failure(release, server.kserve)
     assert report.servers[0].state == "no_status"
@@ -404,7 +404,7 @@ def test_rollout_of_a_version_without_recorded_answers_compares_none_and_says_so
 
 
 @pytest.mark.parametrize("kserve", ["v1", "v2"])
-def test_rollout_of_kserve_without_versions_is_told_by_the_answers(
+def test_rollout_of_kserve_without_versions_is_known_by_the_answers(
     kserve: str, bucket: str, publish_into: Publish, servers: ModelServers
 ) -> None:
     outputs = {"digit": OUTPUTS["digit"]}
