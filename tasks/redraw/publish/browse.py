@@ -78,7 +78,7 @@ class Browser:
     """
 
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.monotonic) -> None:
-        self.storage = storage
+        self.storage, self._clock = storage, clock
         self._lock = threading.Lock()
         self._listings = Refreshed[tuple[StoredObject, ...]](
             clock, most=_KEPT_LISTINGS, kept=_KEPT_SECONDS, streams=_STREAMS
@@ -146,6 +146,7 @@ class Browser:
             The pointer; and why it cannot be read, if it is damaged or a newer version of Redraw wrote it:
             the pointer that is returned then points nowhere.
         """
+        asked_at = self._clock()
         with self._lock:
             known = self._pointers.get(model)
         try:
@@ -153,7 +154,8 @@ class Browser:
         except InvalidRecord as err:
             return LivePointer(model=model, version=None, previous=None), str(err)
         if known is None or known.number != pointer.number:
-            self._listings.forget(model)
+            # What another thread lists for the same page is as new as this.
+            self._listings.forget(model, before=asked_at)
             with self._lock:
                 self._pointers[model] = pointer
         return pointer, ""

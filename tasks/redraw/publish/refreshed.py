@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from cachetools import LRUCache
@@ -27,6 +28,15 @@ class _Kept(Generic[T]):
     read_at: float
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Pending(Generic[T]):
+    """A value that is being read: asked for by the caller's clock, and since then by the real one."""
+
+    asked_at: float
+    since: float
+    value: Future[T] = field(default_factory=Future)
+
+
 class Refreshed(Generic[T]):
     """What was read, by key; threads may share it.
 
@@ -41,7 +51,7 @@ class Refreshed(Generic[T]):
     def __init__(self, clock: Callable[[], float], *, most: int, kept: float, streams: int) -> None:
         self._clock, self._longest = clock, kept
         self._values = LRUCache[Any, _Kept[T]](most)
-        self._pending: dict[Any, tuple[Future[T], float]] = {}
+        self._pending: dict[Any, _Pending[T]] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(streams)
 
@@ -52,35 +62,41 @@ class Refreshed(Generic[T]):
             if known is not None and now - known.read_at < fresh:
                 return known.value
             if key not in self._pending:
-                self._pending[key] = (Future(), time.monotonic())
-                self._pool.submit(self._read, key, read, self._pending[key][0], now)
-            pending, since = self._pending[key]
+                self._pending[key] = _Pending(asked_at=now, since=time.monotonic())
+                self._pool.submit(self._read, key, read, self._pending[key])
+            pending = self._pending[key]
         usable = known is not None and now - known.read_at < self._longest
         # However often a page asks, it waits once.
-        left = max(0.0, since + _PATIENCE - time.monotonic())
-        wait([pending], timeout=left if usable else None)
-        return known.value if usable and known is not None and not pending.done() else pending.result()
+        left = max(0.0, pending.since + _PATIENCE - time.monotonic())
+        wait([pending.value], timeout=left if usable else None)
+        return (
+            known.value
+            if usable and known is not None and not pending.value.done()
+            else pending.value.result()
+        )
 
-    def forget(self, key: Any) -> None:
-        """What is known of a key is no longer so."""
+    def forget(self, key: Any, before: float = math.inf) -> None:
+        """What was asked of a key before that time, by the clock, is no longer so."""
         with self._lock:
-            self._values.pop(key, None)
-            self._pending.pop(key, None)
+            if key in self._values and self._values[key].read_at < before:
+                del self._values[key]
+            if key in self._pending and self._pending[key].asked_at < before:
+                del self._pending[key]
 
-    def _read(self, key: Any, read: Callable[[], T], pending: Future[T], asked_at: float) -> None:
+    def _read(self, key: Any, read: Callable[[], T], pending: _Pending[T]) -> None:
         try:
             value = read()
         except BaseException as err:
             self._end(key, pending, None)
-            pending.set_exception(err)
+            pending.value.set_exception(err)
         else:
-            self._end(key, pending, _Kept(value, asked_at))
-            pending.set_result(value)
+            self._end(key, pending, _Kept(value, pending.asked_at))
+            pending.value.set_result(value)
 
-    def _end(self, key: Any, pending: Future[T], kept: _Kept[T] | None) -> None:
+    def _end(self, key: Any, pending: _Pending[T], kept: _Kept[T] | None) -> None:
         """Keep what was read, unless it was forgotten meanwhile."""
         with self._lock:
-            if self._pending.get(key, (None,))[0] is pending:
+            if self._pending.get(key) is pending:
                 del self._pending[key]
                 if kept is not None:
                     self._values[key] = kept

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from redraw import settings
+from redraw import setting_kinds
 from redraw.definition.packages import list_packages
 from redraw.definition.registry import (
     definition_for,
@@ -372,7 +372,9 @@ def test_list_models_of_a_folder_that_python_does_not_import_from_runs_nothing(
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").write_text("raise RuntimeError('imported')")
     (tmp_path / "outer_models" / "inner" / "afar.py").write_text('"""Far away."""\n')
-    monkeypatch.setattr(settings, "_definition_folders", lambda: [str(tmp_path / "nowhere"), str(tmp_path)])
+    monkeypatch.setattr(
+        setting_kinds, "_definition_folders", lambda: [str(tmp_path / "nowhere"), str(tmp_path)]
+    )
     monkeypatch.setenv("REDRAW_MODELS", "outer_models.inner")
 
     (model,) = list_models()

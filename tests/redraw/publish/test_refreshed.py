@@ -72,6 +72,15 @@ def test_forget_makes_the_next_one_read_again_and_keeps_no_earlier_reading(
     assert values.get("a", source) == 2
 
 
+def test_forget_keeps_what_was_asked_for_since(values: Refreshed[int], clock: _Clock) -> None:
+    source = _Source()
+    values.get("a", source)
+    values.forget("a", before=clock.now)
+    assert values.get("a", source) == 1
+    values.forget("a", before=clock.now + 1)
+    assert values.get("a", source) == 2
+
+
 def test_get_raises_what_reading_raises_and_reads_again(values: Refreshed[int]) -> None:
     def fail() -> int:
         raise KeyError("no bucket")
