@@ -72,6 +72,7 @@ from redraw.requests import (
     ValidateRequest,
     VerifyRequest,
 )
+from redraw.settings import error_help
 from redraw.storage.credentials import watch_parent
 
 __all__ = ["main", "run"]
@@ -192,7 +193,10 @@ def main(arguments: list[str] | None = None) -> int:
     except RedrawError as err:
         if err.report is not None:
             _show(command, typing.cast(Record, err.report), "json")
-        sys.stderr.write(f"error [{type(err).__name__}]: {one_line(err, _LONGEST_LINE)}\n")
+        name = type(err).__name__
+        if address := error_help(name):
+            logging.getLogger("redraw").info("%s is described at %s", name, address)
+        sys.stderr.write(f"error [{name}]: {one_line(err, _LONGEST_LINE)}\n")
         return 2 if isinstance(err, UsageError) else 1
     return 0 if _show(command, record, getattr(parsed, "format", "auto")) else 1
 

@@ -97,6 +97,19 @@ def test_models_definitions_that_misbehave_when_imported_affect_themselves_alone
     assert b"ended with threads that still ran" in done.stderr
 
 
+def test_main_names_the_page_of_an_error_before_its_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("REDRAW_DOCS", "https://docs.example/redraw")
+    caplog.set_level("INFO", "redraw")
+
+    assert command_line.main(["inspect", "/nowhere/at/all"]) == 1
+
+    page = "CheckpointNotFound is described at https://docs.example/redraw/reference/errors.html#checkpointnotfound"
+    assert page in caplog.messages
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error [CheckpointNotFound]: ")
+
+
 @pytest.mark.parametrize("seconds", ["NaN", "Infinity", "0", "-1"])
 def test_main_time_that_does_not_end_is_refused(seconds: str) -> None:
     text = f'{{"model": "mnist", "bucket": "gs://models", "version": 1, "seconds": {seconds}}}'

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from redraw.errors import printable
 from redraw.records import Check, ValidationReport
+from redraw.settings import check_help
 from redraw.validate.outcome import group_dependents, is_dependent
 
 __all__ = ["announce_check", "announce_dependents", "show_report"]
@@ -24,7 +25,9 @@ _STYLES = {"passed": "green", "failed": "bold red", "not_run": "yellow"}
 def announce_check(check: Check) -> None:
     """Log one check when it is done."""
     level = logging.INFO if check.admits else logging.ERROR
-    logger.log(level, "%s %s: %s (%.1f s)", check.status, check.name, check.found, check.seconds)
+    address = "" if check.admits else check_help(check.name)
+    more = f" See {address}" if address else ""
+    logger.log(level, "%s %s: %s (%.1f s)%s", check.status, check.name, check.found, check.seconds, more)
 
 
 def announce_dependents(checks: Iterable[Check]) -> None:
