@@ -79,7 +79,7 @@ def demand_approval(model: str, approved_by: str | None, requester: str | None) 
 def describe_release(
     export: ExportedModel, report: ValidationReport, bucket: str, *, make_live: bool
 ) -> ApprovalRequest:
-    """Put into words what would be published.
+    """Put into words what would be published: what changes first, then the checks that did not pass.
 
     Args:
         export: What.
@@ -94,18 +94,18 @@ def describe_release(
         else "nothing becomes live"
     )
     facts = {
+        "Live now": "no version" if report.against is None else str(report.against),
+        "Compared with the live version": _found(report, "live-metrics"),
+        "Changed answers": _found(report, "live-answers"),
+        "If you approve": effect,
+        "Metrics of the checkpoint": _metrics(export),
         "Weights": f"{export.weights}, of step {checkpoint.step}, trained {checkpoint.trained_at}",
         "Size": f"{export.size_bytes / 1e6:.2f} MB",
-        "Where to": bucket,
-        "Then": effect,
-        "Live now": "no version" if report.against is None else str(report.against),
-        "Against the live version": _found(report, "live-metrics"),
-        "Changed answers": _found(report, "live-answers"),
-        "Metrics of the checkpoint": _metrics(export),
+        "Bucket": bucket,
         "Digest": export.digest[:12],
     }
     rows = [f"| {name} | {_plain(value)} |" for name, value in facts.items()]
-    body = "\n".join(["| | |", "|---|---|", *rows, "", *_checks(report)])
+    body = "\n".join(["| What | This version |", "|---|---|", *rows, "", *_checks(report)])
     return ApprovalRequest(subject=f"Publish {export.model}, step {checkpoint.step}?", body=body)
 
 
@@ -131,10 +131,13 @@ def _checks(report: ValidationReport) -> Iterator[str]:
     passed = sum(check.status == "passed" for check in report.checks)
     yield f"**{passed} of {len(report.checks)} checks passed.**"
     if report.allow_breaking:
-        yield f"\nSignatures may break those of the live version: {_plain(report.allow_breaking)}"
+        yield f"\nA breaking change of signatures was allowed: {_plain(report.allow_breaking)}"
     yield ""
     for check in report.checks:
-        yield f"- **{_plain(check.name)}** {_verdict(check)}: {_plain(check.found)}"
+        if check.status != "passed":
+            yield f"- **{_plain(check.name)}** {_verdict(check)}: {_plain(check.found)}"
+    names = [_plain(check.name) for check in report.checks if check.status == "passed"]
+    yield f"\nPassed: {', '.join(names) or 'none'}"
 
 
 def _verdict(check: Check) -> str:
