@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-__all__ = ["NARROW", "SHOWN_BOUND", "WIDE", "chromium"]
+__all__ = ["NARROW", "SHOWN_BOUND", "WIDE", "chromium", "tab_to"]
 
 # No sandbox of its own where it runs as root, no graphics card, and nothing that calls home.
 _SWITCHES = (
@@ -33,3 +33,20 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=list(_SWITCHES))
         yield browser
         browser.close()
+
+
+def tab_to(page: Page, target: Locator, most: int = 200) -> None:
+    """Press Tab until the target has the focus, in a frame too, and see that it shows."""
+    target.wait_for()
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if target.evaluate("one => one.ownerDocument.hasFocus() && one === one.ownerDocument.activeElement"):
+            break
+    shown = target.evaluate(
+        """one => {
+            const style = getComputedStyle(one);
+            const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+            return one.matches(":focus") && (outlined || style.boxShadow !== "none");
+        }"""
+    )
+    assert shown, f"expected {target} to be reached by Tab, and to show its focus"
