@@ -15,6 +15,7 @@ __all__ = ["ApprovalRequest", "approval_wanted", "demand_approval", "describe_ba
 
 # As many as a person looks through.
 _MOST_ROWS = 100
+_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 _CHOICES = ("default", "yes", "no")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#!~&])")
 
@@ -100,7 +101,7 @@ def describe_release(
         "If you approve": effect,
         "Metrics of the checkpoint": _metrics(export),
         "Weights": f"{export.weights}, of step {checkpoint.step}, trained {checkpoint.trained_at}",
-        "Size": f"{export.size_bytes / 1e6:.2f} MB",
+        "Size": _size(export.size_bytes),
         "Bucket": bucket,
         "Digest": export.digest[:12],
     }
@@ -135,25 +136,32 @@ def _checks(report: ValidationReport) -> Iterator[str]:
     yield ""
     for check in report.checks:
         if check.status != "passed":
-            yield f"- **{_plain(check.name)}** {_verdict(check)}: {_plain(check.found)}"
+            yield f"- **{_plain(check.name)}** {_verdict(check)}"
     names = [_plain(check.name) for check in report.checks if check.status == "passed"]
     yield f"\nPassed: {', '.join(names) or 'none'}"
 
 
 def _verdict(check: Check) -> str:
-    if check.waived:
-        return (
-            f"{'failed' if check.status == 'failed' else 'was not run'}, and waived ({_plain(check.waived)})"
-        )
-    return check.status.replace("_", " ")
+    """What became of a check, each thing once: a reason is often what was found."""
+    status, found = check.status.replace("_", " "), _plain(check.found.removeprefix("not run: "))
+    if not check.waived:
+        return f"{status}: {found}"
+    waived = _plain(check.waived)
+    return f"{status}, waived: {found}" if waived in found else f"{status}: {found}; waived: {waived}"
 
 
 def _found(report: ValidationReport, name: str) -> str:
-    return next((check.found for check in report.checks if check.name == name), "not compared")
+    found = next((check.found for check in report.checks if check.name == name), "not compared")
+    return found.removeprefix("not run: ")
 
 
 def _metrics(export: ExportedModel) -> str:
     return format_metrics(export.checkpoint.metrics) or "none measured"
+
+
+def _size(size: int) -> str:
+    unit, of = next(((unit, of) for unit, of in _UNITS if size >= of), _UNITS[-1])
+    return f"{size / of:.3g} {unit}"
 
 
 def _plain(text: str) -> str:

@@ -142,10 +142,10 @@ def test_describe_release_begins_with_what_changes_and_lists_exceptions_before_w
     assert "| Live now | 2025120100000000 |" in lines
     assert "| Compared with the live version | accuracy 0.97, better by 0.01 (0.96 live) |" in lines
     assert "| Metrics of the checkpoint | accuracy 0.9712 |" in lines
-    assert "| Size | 2.50 MB |" in lines
+    assert "| Size | 2.5 MB |" in lines
     assert "**1 of 2 checks passed.**" in lines
     assert lines[-3:] == [
-        "- **warm-up** was not run, and waived (tried by hand): no GPU",
+        "- **warm-up** not run: no GPU; waived: tried by hand",
         "",
         "Passed: live-metrics",
     ]
@@ -179,3 +179,13 @@ def test_describe_release_with_hostile_texts_draws_and_links_nothing() -> None:
     quoted = r"a\|b\](javascript:x) \# \<img src=x\> \`code\` \*\*bold\*\*"
     assert f"| Compared with the live version | {quoted} |" in body.splitlines()
     assert f"- **warm-up** not run: {quoted}" in body.splitlines()
+
+
+def test_describe_release_says_once_why_a_check_was_not_run() -> None:
+    check = replace(
+        REPORT.checks[1], found="not run: there is no live version", waived="there is no live version"
+    )
+
+    body = describe_release(EXPORT, replace(REPORT, checks=(check,)), "gs://models", make_live=True).body
+
+    assert "- **warm-up** not run, waived: there is no live version" in body.splitlines()

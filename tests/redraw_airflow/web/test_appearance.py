@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page
 
 from redraw.storage.opening import open_storage
-from tests.chromium import NARROW, SHOWN_BOUND, WIDE, chromium
+from tests.chromium import NARROW, SHOWN_BOUND, WIDE, chromium, find_serious
 from tests.paths import ROOT
 from tests.redraw_airflow.web.appearances import MODELS, PRUNED_DAY, UNREADABLE_DAY, publish_for_looks
 from tests.redraw_airflow.web.page_server import Pages
@@ -24,7 +21,6 @@ from tests.redraw_airflow.web.publications import version_of
 
 __all__ = ["chromium"]
 
-_AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 _PICTURES = ROOT / ".redraw" / "pictures" / "pages"
 _RUNS = "runs/retrain_and_export"
 _NEWEST = version_of(MODELS["digits_graph"] - 1)
@@ -94,21 +90,6 @@ def show(
         page.context.close()
 
 
-def _serious(page: Page, *rules: str) -> list[str]:
-    """What axe finds of the worse kinds, each with where; by all rules if none is named."""
-    page.add_script_tag(path=_AXE)
-    options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
-    found: list[dict[str, Any]] = page.evaluate(
-        "async (options) => (await axe.run(options)).violations", options
-    )
-    return [
-        f"{one['id']}: {node['target']}: {node['failureSummary']}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"][:3]
-    ]
-
-
 @pytest.mark.parametrize("look", _LOOKS)
 @pytest.mark.parametrize("name", _PATHS)
 def test_page_fits_its_window_and_axe_finds_nothing_serious(
@@ -120,7 +101,7 @@ def test_page_fits_its_window_and_axe_finds_nothing_serious(
     wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wider) <= 0
     assert page.evaluate("document.documentElement.classList.contains('dark')") == (look == "dark")
-    assert _serious(page, *_RULES.get(look, ())) == []
+    assert find_serious(page, None, *_RULES.get(look, ())) == []
 
 
 def test_keyboard_alone_leads_from_the_search_to_a_version_and_its_button(show: Callable[..., Page]) -> None:
