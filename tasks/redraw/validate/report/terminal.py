@@ -25,9 +25,8 @@ _STYLES = {"passed": "green", "failed": "bold red", "not_run": "yellow"}
 def announce_check(check: Check) -> None:
     """Log one check when it is done."""
     level = logging.INFO if check.admits else logging.ERROR
-    address = "" if check.admits else check_help(check.name)
-    more = f" See {address}" if address else ""
-    logger.log(level, "%s %s: %s (%.1f s)%s", check.status, check.name, check.found, check.seconds, more)
+    text = f"{check.found} ({check.seconds:.1f} s){_more(check)}"
+    logger.log(level, "%s %s: %s", check.status, check.name, text)
 
 
 def announce_dependents(checks: Iterable[Check]) -> None:
@@ -42,6 +41,12 @@ def show_report(report: ValidationReport) -> None:
         Console(stderr=True).print(_table(report))
 
 
+def _more(check: Check) -> str:
+    """Where the documentation describes a check that holds up the export, if that is known."""
+    address = "" if check.admits else check_help(check.name)
+    return f" See {address}" if address else ""
+
+
 def _table(report: ValidationReport) -> Table:
     verdict = "may be published" if report.passed else "must not be published"
     table = Table("Status", "Check", "Found", "Seconds", title=f"{report.model} {verdict}")
@@ -51,7 +56,8 @@ def _table(report: ValidationReport) -> Table:
         if is_dependent(check):
             continue
         # Text, for a bracket in what was found is no markup.
-        found = Text(printable(f"{check.found} (waived: {check.waived})" if check.waived else check.found))
+        text = f"{check.found} (waived: {check.waived})" if check.waived else check.found
+        found = Text(printable(text + _more(check)))
         status = Text(check.status.replace("_", " "), _STYLES[check.status])
         table.add_row(status, check.name, found, f"{check.seconds:.1f}")
     for lacked, names in group_dependents(report.checks).items():

@@ -232,3 +232,16 @@ def test_announced_check_that_holds_up_names_its_page(
     monkeypatch.delenv("REDRAW_DOCS")
     announce_check(report.checks[1])
     assert caplog.messages[-1].endswith("(0.0 s)")
+
+
+def test_show_report_on_a_terminal_names_the_page_of_what_holds_up(
+    report: ValidationReport, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setenv("REDRAW_DOCS", "https://docs.example")
+
+    show_report(report)
+
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    assert re.findall(r"See (\S+)", shown) == ["https://docs.example/reference/checks.html#loads"]
