@@ -31,13 +31,7 @@ from redraw.definition.legacy_keras import use_legacy_keras
 from redraw.definition.quiet import keep_stdout, quiet_import
 from redraw.definition.registry import needs_legacy_keras
 from redraw.dependencies import naming_extras
-from redraw.errors import (
-    InvalidRequest,
-    RedrawError,
-    UsageError,
-    one_line,
-    printable,
-)
+from redraw.errors import InvalidRequest, RedrawError, UsageError, one_line, printable
 from redraw.records import Record
 from redraw.records.codec import json_key
 from redraw.requests import (

@@ -14,12 +14,7 @@ from airflow.sdk.exceptions import AirflowTimetableInvalid
 from redraw.definition.registry import list_models
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
-from redraw_airflow.dags.forms import (
-    check_retrain_choices,
-    checked_by,
-    retrain_form,
-    skip_without_servers,
-)
+from redraw_airflow.dags.forms import check_retrain_choices, checked_by, retrain_form, skip_without_servers
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,

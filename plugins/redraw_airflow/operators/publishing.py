@@ -13,14 +13,7 @@ from redraw_airflow.operators.allowed import BUCKETS, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.arguments import integer, mapping, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import (
-    AnyRecord,
-    RecordOrUri,
-    TaskFolder,
-    asked_by,
-    asking_run,
-    place,
-)
+from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder, asked_by, asking_run, place
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 

@@ -11,11 +11,7 @@ from redraw.requests import LiveRequest, PinRequest, PruneRequest, Request
 from redraw_airflow.operators.allowed import BUCKETS
 from redraw_airflow.operators.arguments import integer, number, required, text, truth
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import (
-    TaskFolder,
-    asked_by,
-    place,
-)
+from redraw_airflow.operators.inputs import TaskFolder, asked_by, place
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 

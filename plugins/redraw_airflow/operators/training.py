@@ -25,12 +25,7 @@ from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveR
 from redraw_airflow.operators.arguments import integer, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.comparing import CompareAnswersOperator
-from redraw_airflow.operators.inputs import (
-    RecordOrUri,
-    TaskFolder,
-    optional_choice,
-    place,
-)
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, optional_choice, place
 from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink, tensorboard_url
 from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
 from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator

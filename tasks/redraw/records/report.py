@@ -8,16 +8,7 @@ from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record
-from redraw.records.forms import (
-    AttachmentName,
-    Count,
-    Digest,
-    ObjectName,
-    Seconds,
-    ShortText,
-    Time,
-    Version,
-)
+from redraw.records.forms import AttachmentName, Count, Digest, ObjectName, Seconds, ShortText, Time, Version
 from redraw.uri import Uri
 
 __all__ = ["PROOFS", "WAIVABLE_FAILURES", "Check", "ExaminedObjects", "ValidationReport", "is_waivable"]

@@ -11,13 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from redraw.errors import CheckpointError
-from redraw.serving.errors import (
-    NO_SANDBOX,
-    LoadFailed,
-    OperationsRefused,
-    RequestRefused,
-    SandboxMissing,
-)
+from redraw.serving.errors import NO_SANDBOX, LoadFailed, OperationsRefused, RequestRefused, SandboxMissing
 from redraw.serving.graph.allowed import demand_allowed
 from redraw.serving.graph.serving_graph import ServingGraph, read_meta_graphs
 from redraw.serving.sandbox.enter import Sandbox

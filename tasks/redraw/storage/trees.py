@@ -12,14 +12,7 @@ from redraw.errors import ObjectConflict, StorageUnavailable
 from redraw.names import check_object_name
 from redraw.records.files import ListedFile
 from redraw.storage.files import TreeFile
-from redraw.storage.interface import (
-    Absent,
-    AlreadyThere,
-    FileAltered,
-    Storage,
-    StoredObject,
-    removal_command,
-)
+from redraw.storage.interface import Absent, AlreadyThere, FileAltered, Storage, StoredObject, removal_command
 
 __all__ = [
     "SMALL_STREAMS",
