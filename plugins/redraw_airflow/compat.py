@@ -64,10 +64,6 @@ def dag_param(dag: DAG, name: str) -> Any:
 
     Airflow before 3.2.2 cannot store what `dag.param` returns for a templated argument, and refuses the DAG:
     "Object of type ArgNotSet is not JSON serializable". The second half ends with the support of 3.2.1.
-
-    Args:
-        dag: The DAG.
-        name: The field.
     """
     import airflow
     from airflow.sdk.definitions.param import DagParam

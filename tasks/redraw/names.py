@@ -56,9 +56,6 @@ def check_attachment_name(name: str) -> str:
     Args:
         name: Lower-case letters, digits, `-` and `_`, then an ending: `report.html`.
 
-    Returns:
-        The same name.
-
     Raises:
         InvalidName: The name has any other form.
     """

@@ -39,12 +39,7 @@ def model_asset(bucket: str, model: str) -> Asset:
 
 
 def update_assets(context: Context, record: Record) -> None:
-    """Update the asset of each model that a stage changed; the event's `extra` is the change.
-
-    Args:
-        context: Airflow's.
-        record: What the stage printed.
-    """
+    """Update the asset of each model that a stage changed; the event's `extra` is the change."""
     events: tuple[ModelEvent, ...] = getattr(record, "events", ())
     for event in events:
         try:

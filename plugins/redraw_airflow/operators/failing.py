@@ -28,11 +28,6 @@ _LONGEST = 16_000
 def keeping_failure(context: Context, stage: str, model: str) -> Iterator[None]:
     """Push the XCom `failure` if the block fails; an error of Redraw's ends the task without a retry.
 
-    Args:
-        context: Airflow's.
-        stage: What the task runs.
-        model: The definition's name.
-
     Raises:
         AirflowFailException: In place of a `RedrawError`.
     """

@@ -54,12 +54,7 @@ def trace_arguments(arguments: Iterable[Any]) -> list[Traced]:
 
 
 def describe_lineage(read: Iterable[Traced], written: Iterable[Traced]) -> OperatorLineage[Any, Any]:
-    """The same in OpenLineage's words.
-
-    Args:
-        read: What went in.
-        written: What came out.
-    """
+    """The same in OpenLineage's words."""
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     return OperatorLineage(inputs=list(map(_dataset, read)), outputs=list(map(_dataset, written)))

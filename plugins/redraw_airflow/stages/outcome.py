@@ -49,9 +49,6 @@ def read_record(finished: FinishedStage, record_type: type[R]) -> R:
         finished: How the stage ended.
         record_type: The kind of record that it owes.
 
-    Returns:
-        The record.
-
     Raises:
         AirflowFailException: An expected error that a retry cannot fix, or output that
             is not one record.

@@ -71,9 +71,6 @@ def start_service(name: str, command: list[str], environment: Mapping[str, str],
         environment: All of its environment.
         log: The file that its output goes to.
 
-    Returns:
-        The running service.
-
     Raises:
         OSError: The program cannot be run, or the log not be written.
     """

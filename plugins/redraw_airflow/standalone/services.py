@@ -47,9 +47,6 @@ def start_services(settings: Settings, before: Instance | None, say: Callable[[s
         before: What was started earlier.
         say: Called with each step, a line at a time.
 
-    Returns:
-        The running instance.
-
     Raises:
         EmbeddedError: A port is taken, a service ended, or one is not healthy within
             its bound; what this call started is ended again.

@@ -92,9 +92,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         environment: `REDRAW_STATE` (default `.redraw` in the checkout),
             `REDRAW_AIRFLOW_PORT` (8080) and `REDRAW_GCS_PORT` (4443) count.
 
-    Returns:
-        The settings.
-
     Raises:
         EmbeddedError: A port that is no port.
     """

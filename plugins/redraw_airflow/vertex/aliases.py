@@ -19,10 +19,6 @@ def move_aliases(target: VertexModel, pointer: LivePointer) -> dict[str, str]:
     not registered, nothing has the alias: it must not stay on a version that is it no more. Only `default`
     stays, for Vertex AI wants a model to have it.
 
-    Args:
-        target: The model.
-        pointer: The live pointer.
-
     Returns:
         Alias to Vertex AI's number of the version that has it now.
     """

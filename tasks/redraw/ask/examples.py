@@ -43,9 +43,6 @@ Inputs = Mapping[str, Any]
 def show_examples(request: ExamplesRequest) -> ExampleRequests:
     """What each signature of a published version takes and answers, and a first request for it.
 
-    Args:
-        request: The version.
-
     Returns:
         The signatures, and whether this machine has a sandbox to ask the version in.
 
@@ -75,10 +72,6 @@ def example_requests(storage: Storage, release: Release) -> dict[str, Inputs]:
     """One request a signature: the first row of its first warm-up request, or zeros without one.
 
     Both within limits: inputs of more than a million elements have no example.
-
-    Args:
-        storage: The model bucket.
-        release: The version's record.
 
     Returns:
         Signature name to its inputs, as JSON values.

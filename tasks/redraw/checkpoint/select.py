@@ -72,9 +72,6 @@ def last_whole_checkpoint(folder: RunFolder) -> Path | None:
     and noting it there would lose its last interval. One that a crash of the machine
     has torn is passed over.
 
-    Args:
-        folder: The run's.
-
     Returns:
         The checkpoint's prefix on this machine; None where there is none.
     """

@@ -166,9 +166,6 @@ def copy_to_cpu(variable: tf.Variable, copies: dict[Any, Any]) -> Any:
     Args:
         variable: The variable.
         copies: Variable to its copy, which is added.
-
-    Returns:
-        The copy.
     """
     variable._copy_trackable_to_cpu(copies)
     return copies[variable]

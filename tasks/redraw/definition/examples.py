@@ -22,10 +22,6 @@ def read_examples(
 ) -> dict[str, GoldenExamples]:
     """Call one of a definition's methods that give examples.
 
-    Args:
-        definition: The model.
-        method: Which.
-
     Returns:
         Signature name to examples, whose values are arrays.
 

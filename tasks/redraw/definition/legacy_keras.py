@@ -27,9 +27,6 @@ def use_legacy_keras() -> None:
 def demand_legacy_keras(where: str) -> None:
     """Choose Keras 2, or refuse to load a definition where Keras 3 is in use.
 
-    Args:
-        where: The definition, for messages.
-
     Raises:
         InvalidDefinition: TensorFlow was imported without it.
         MissingDependency: The package tf_keras is not installed.

@@ -69,9 +69,6 @@ def choose(
         outputs: Output name to tensor, if they were given.
         constants: Tensor to value, of what was given.
 
-    Returns:
-        The choice.
-
     Raises:
         Undecided: Several are as good, or there is none.
         InvalidDefinition: It cannot be served so.

@@ -61,10 +61,6 @@ def module_text(model: str, place: str, recording: Recording, choice: Choice) ->
 def signatures_of(recording: Recording, choice: Choice) -> dict[str, Signature]:
     """The signatures with the dtypes and shapes of what is served.
 
-    Args:
-        recording: The recording.
-        choice: What is served of it.
-
     Raises:
         InvalidDefinition: An output is no row for each of the request's.
     """

@@ -37,11 +37,7 @@ _WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")
 
 
 class PreparedModel:
-    """A definition, drawn when it is first exported.
-
-    Args:
-        definition: The model's.
-    """
+    """A definition, drawn when it is first exported."""
 
     def __init__(self, definition: ModelDefinition) -> None:
         self.definition = definition

@@ -26,9 +26,6 @@ _GIT_SECONDS = 20
 def describe_maker(definition: ModelDefinition) -> MadeBy:
     """Say which code makes an export.
 
-    Args:
-        definition: The model's.
-
     Returns:
         The digest of its sources, where they were checked out, and the versions that matter.
     """

@@ -21,10 +21,6 @@ _INDEX = ".index"
 def describe_checkpoint(source: CheckpointSource, uri: Uri) -> CheckpointDescription:
     """Describe a checkpoint.
 
-    Args:
-        source: The checkpoint.
-        uri: What the user calls it.
-
     Returns:
         Its tensors by key, the format, the step (None where neither a variable nor the
         name tells), and the size of all files.

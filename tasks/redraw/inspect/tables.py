@@ -27,11 +27,7 @@ _WIDTH = 160
 
 
 def print_tables(described: CheckpointDescription | SavedModelDescription) -> None:
-    """Print tables to standard output.
-
-    Args:
-        described: What `inspect` found.
-    """
+    """Print tables to standard output."""
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
     if isinstance(described, CheckpointDescription):
         _print_checkpoint(console, described)

@@ -34,9 +34,6 @@ def trace_function(function: Callable[..., Any], *arguments: Any, converted: boo
         converted: Whether autograph converts it, and all that it calls.
         keywords: The specs of its keyword arguments.
 
-    Returns:
-        The concrete function.
-
     Raises:
         NeedsConversion: Without conversion it raises something.
         Exception: With conversion it raises that.

@@ -53,14 +53,6 @@ class DrawnSignature:
 def draw_signature(definition: ModelDefinition, network: Any, name: str) -> DrawnSignature:
     """Draw what answers one signature into the graph that is being built.
 
-    Args:
-        definition: The model.
-        network: What its `build` gave.
-        name: The signature.
-
-    Returns:
-        Its placeholders and its answers.
-
     Raises:
         InvalidDefinition: `serve` raises, or answers something else than the signature says.
     """

@@ -51,9 +51,6 @@ class Body:
             name: What it is called.
             arguments: The numbers of those that it still takes; None for all.
             returned: The numbers of those that it still returns; None for all.
-
-        Returns:
-            The `FunctionDef`.
         """
         graph, signature = self.graph, self._function.signature
         inputs = range(len(self.arguments)) if arguments is None else arguments

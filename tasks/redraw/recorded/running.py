@@ -75,9 +75,6 @@ class Piece:
         Args:
             values: A value for each tensor that is fed.
 
-        Returns:
-            The outputs.
-
         Raises:
             CannotBeRun: TensorFlow cannot.
         """

@@ -19,9 +19,6 @@ _BACK = {"NextIteration", "RefNextIteration"}
 def demand_sound(graph: Graph) -> None:
     """Check a graph that was just read, of which anything may be wrong.
 
-    Args:
-        graph: The graph.
-
     Raises:
         InvalidDefinition: It is none that TensorFlow would run.
     """

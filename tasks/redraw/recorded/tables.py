@@ -36,10 +36,6 @@ class Table:
 def find_tables(graph: Graph, outputs: list[str]) -> tuple[Table, ...]:
     """Find the tables that outputs ask, and what fills each.
 
-    Args:
-        graph: The graph.
-        outputs: What is asked of it.
-
     Raises:
         InvalidDefinition: A table changes while it is used, or nothing fills it.
     """

@@ -78,9 +78,6 @@ def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
         cls: A dataclass.
         value: The JSON object.
 
-    Returns:
-        The instance.
-
     Raises:
         JsonMismatch: A key is missing or unknown, or a value has a wrong type.
     """

@@ -77,12 +77,7 @@ def measured_line(step: int, metrics: Metrics) -> str:
 
 
 def follow_line(progress: TrainingProgress, line: str) -> TrainingProgress:
-    """The progress after a line of the stage's log; the same after any other line.
-
-    Args:
-        progress: What was known before.
-        line: What the stage logged.
-    """
+    """The progress after a line of the stage's log; the same after any other line."""
     if found := _STEP.fullmatch(line):
         step, loss = int(found[1]), _number(found[4])
         before = [point for point in progress.losses if point.step < step]

@@ -52,9 +52,6 @@ class Prepared:
 class Batch:
     """What the checkpoints of a batch share; a context manager.
 
-    Args:
-        request: The batch's.
-
     Attributes:
         events: That its versions were published.
 

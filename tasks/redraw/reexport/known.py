@@ -78,12 +78,7 @@ def find_same_source(storage: Storage, checkpoint: Checkpoint, recipe: Recipe) -
 
 
 def find_same_export(storage: Storage, exported: ExportedModel) -> Release | None:
-    """Find the version with the same bytes of the same checkpoint; as `find_same_source`.
-
-    Args:
-        storage: The model bucket.
-        exported: What would be published.
-    """
+    """Find the version with the same bytes of the same checkpoint; as `find_same_source`."""
 
     def same_claim(claim: Claim) -> bool:
         same_checkpoint = claim.checkpoint_digest == exported.checkpoint.digest

@@ -18,11 +18,7 @@ _WIDTH = 160
 
 
 def print_rollout(rollout: Rollout) -> None:
-    """Print a table to standard output.
-
-    Args:
-        rollout: What `rollout` found.
-    """
+    """Print a table to standard output."""
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
     table = Table(title=Text(f"{rollout.uri}, after {rollout.seconds:.1f} s"), title_justify="left")
     for column in ("Server", "Address", "State", "Loaded after", "Received"):

@@ -74,9 +74,6 @@ class Patience:
             call: Called in this thread; what it raises says whether it is called again.
             progress: That of its transfer.
 
-        Returns:
-            What the call returns.
-
         Raises:
             google.api_core.exceptions.RetryError: The time is used up; the cause is the last failure.
         """

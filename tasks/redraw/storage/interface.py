@@ -187,9 +187,6 @@ class Storage(Protocol):
             sha256: The content's digest, in hex, where it is known: held against the bytes as
                 they are read to be sent.
 
-        Returns:
-            The new object.
-
         Raises:
             AlreadyThere: An object of that name exists; it is left as it is.
             FileAltered: The file is not what its size or digest says; no object is made of it.

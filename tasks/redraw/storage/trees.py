@@ -74,9 +74,6 @@ def create_or_match(storage: Storage, name: str, file: ListedFile, source: bytes
         file: Its size and checksums.
         source: Its content, or the file that holds it.
 
-    Returns:
-        The object.
-
     Raises:
         ObjectConflict: Another content stands there; it is left alone.
         FileAltered: The file is not what was read before; no object is made of it.
@@ -95,9 +92,6 @@ def copy_or_match(
         file: Its size and checksums.
         source: Where from.
         stored: The very object to copy, of that size and crc32c.
-
-    Returns:
-        The object.
 
     Raises:
         ObjectConflict: Another content stands there; it is left alone.

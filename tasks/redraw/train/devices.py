@@ -64,9 +64,6 @@ def place_training(request: TrainRequest, definition: ModelDefinition) -> Placin
         request: What it asks of the distribution comes before the definition's plan.
         definition: The model.
 
-    Returns:
-        The place.
-
     Raises:
         InvalidDefinition: The model cannot be trained in the way that is asked for.
         InvalidRequest: `multi_worker` without a `TF_CONFIG` that says where.

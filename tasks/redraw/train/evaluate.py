@@ -16,12 +16,7 @@ __all__ = ["Evaluator"]
 
 
 class Evaluator:
-    """Evaluates networks of one definition; each network's graph is traced once.
-
-    Args:
-        definition: The model.
-        events: Folder for TensorBoard's event files.
-    """
+    """Evaluates networks of one definition; each network's graph is traced once."""
 
     def __init__(self, definition: ModelDefinition, events: Path) -> None:
         self._definition = definition

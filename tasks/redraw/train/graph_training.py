@@ -74,9 +74,6 @@ def draw_training(
         training_spec: `element_spec` of the training data: (features, labels).
         evaluation_spec: The same of the evaluation data.
 
-    Returns:
-        The graph's handles.
-
     Raises:
         InvalidDefinition: The definition fails, or draws for evaluation a variable that
             training does not have.

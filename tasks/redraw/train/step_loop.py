@@ -27,12 +27,7 @@ _PROGRESS_SECONDS = 2.0
 
 
 class StepLoop(ABC):
-    """What training is, whatever the kind of network.
-
-    Args:
-        definition: The model.
-        folder: Where checkpoints and metrics go.
-    """
+    """What training is, whatever the kind of network."""
 
     _evaluate: Evaluator
     # What says that another worker is gone, and nothing of the definition.

@@ -44,9 +44,6 @@ def conclude(
         found: What this one shows, where nothing is wrong.
         problems: What is wrong, each in a few words that name the place; none passes the check.
         advice: What to do about the problems.
-
-    Returns:
-        The check, passed or failed.
     """
     listed = list(problems)
     return Check(

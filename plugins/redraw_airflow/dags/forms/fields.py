@@ -80,9 +80,6 @@ def checked_by(*checks: Callable[[Context], None]) -> Callable[[Context], None]:
 def check_fields(context: Context) -> None:
     """Refuse a run that sets what its form does not have, or names a place that is not allowed.
 
-    Args:
-        context: Airflow's.
-
     Raises:
         InvalidRequest: The form has no such field, the place is elsewhere, or no model was chosen.
         AirflowSkipException: No model was chosen for a schedule.
@@ -195,11 +192,7 @@ def _describe(model: FoundModel) -> str:
 
 
 def reason_field(where: str) -> Param:
-    """Why: a line that nobody may leave empty.
-
-    Args:
-        where: Where the reason is kept.
-    """
+    """Why: a line that nobody may leave empty."""
     return Param(
         type="string",
         pattern="[^ ]",

@@ -44,9 +44,6 @@ def waive_reason_field(section: str) -> Param:
 def check_waivers(context: Context) -> None:
     """Refuse waivers that name no check, or give no reason.
 
-    Args:
-        context: Airflow's.
-
     Raises:
         InvalidRequest: A waiver is wrong.
     """

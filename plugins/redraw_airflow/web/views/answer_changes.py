@@ -64,13 +64,7 @@ class AnswerChanges:
 
 
 def find_answers(browser: Browser, here: Release, there: Release) -> Kept[AnswerChanges]:
-    """What validation found of a version's answers next to another's, which was live then.
-
-    Args:
-        browser: The bucket's.
-        here: The version.
-        there: The other.
-    """
+    """What validation found of a version's answers next to another's, which was live then."""
 
     def read(content: bytes) -> AnswerComparison:
         return AnswerComparison.from_text(content, ANSWERS_NAME, PARSED_BYTES)

@@ -42,10 +42,6 @@ class ClientRequest:
 def client_requests(model: str, signatures: Mapping[str, Signature]) -> tuple[ClientRequest, ...]:
     """Write the requests of one row each, by columns, with values of the right dtype and shape.
 
-    Args:
-        model: The definition's name.
-        signatures: What the model serves.
-
     Returns:
         A request a signature, by name.
     """

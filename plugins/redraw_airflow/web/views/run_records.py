@@ -107,10 +107,6 @@ def find_records(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
 
     Where a summary of many tasks is among them, the reports that it sums up are left out.
 
-    Args:
-        session: Of Airflow's database.
-        place: The run, or the task.
-
     Returns:
         The records, some hundreds at most; none where the run is no run of Redraw's operators.
     """

@@ -258,9 +258,6 @@ def parse_message(message_class: Any, data: bytes) -> Any:
         message_class: The class.
         data: Its serialized form.
 
-    Returns:
-        The message.
-
     Raises:
         MalformedError: The bytes are no such message.
     """

@@ -28,9 +28,6 @@ def encode_table(items: Iterable[tuple[bytes, bytes]], block_size: int = _BLOCK_
     Args:
         items: Keys and values, each key greater than the one before it.
         block_size: Bytes after which a block ends.
-
-    Returns:
-        The file's content.
     """
     table = bytearray()
     index = _Block(restart_interval=1)

@@ -62,9 +62,6 @@ def describe_bare(source: CheckpointSource, model: ModelName) -> Checkpoint:
 def find_step(source: CheckpointSource) -> int | None:
     """The training step of a checkpoint.
 
-    Args:
-        source: The checkpoint.
-
     Returns:
         What its step variable says, else the largest count of its optimizers (one that scales
         losses counts nothing itself), else the number that its name ends with; None where

@@ -137,9 +137,6 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
         model: The definition's name.
         name: `<step>`, or `<step>-<digest>` with as much of the digest as tells it from others.
 
-    Returns:
-        The record.
-
     Raises:
         CheckpointNotFound: There is none of that name, or there are several.
         InvalidRecord: Its record is damaged, or a newer version of Redraw wrote it.
@@ -205,11 +202,7 @@ _WIDTH = 160
 
 
 def print_checkpoints(listed: CheckpointList) -> None:
-    """Print a table to standard output.
-
-    Args:
-        listed: A model's checkpoints.
-    """
+    """Print a table to standard output."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

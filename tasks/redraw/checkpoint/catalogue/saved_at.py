@@ -41,10 +41,6 @@ class SavingTimes:
     def find(self, located: Located, step: int) -> str:
         """When a checkpoint was saved.
 
-        Args:
-            located: The checkpoint.
-            step: Its training step.
-
         Returns:
             In UTC, `YYYY-MM-DDTHH:MM:SSZ`: what the file `checkpoint` says of its name, or the event
             files next to it of the step, or else when its newest file was written.

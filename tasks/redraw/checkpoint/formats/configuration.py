@@ -36,9 +36,6 @@ class Configuration:
 def read_configuration(source: CheckpointSource) -> Configuration | None:
     """Read the configuration that came with the weights.
 
-    Args:
-        source: The checkpoint.
-
     Returns:
         The configuration; None of files that have none.
 

@@ -70,9 +70,6 @@ def graph_of_keras_2(file: Any, keys: Sequence[str]) -> ObjectGraph:
 def order_of_keras_2(file: Any) -> tuple[tuple[str, ...], ...]:
     """The keys of each layer's weights, layers and weights in the order that Keras 2 loads them by.
 
-    Args:
-        file: The open file.
-
     Returns:
         A row for each layer that has weights.
     """

@@ -87,9 +87,6 @@ def locate_checkpoint(uri: Uri, step: int | None = None) -> Located:
             in a bucket.
         step: Which one of a folder with several.
 
-    Returns:
-        Its files.
-
     Raises:
         CheckpointNotFound: There is none, not that step's, or several.
         StorageError: The bucket cannot be listed.

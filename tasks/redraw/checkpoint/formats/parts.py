@@ -77,10 +77,6 @@ def names_of_wholes(keys: Iterable[str]) -> set[str]:
 def join_parts(source: CheckpointSource, wanted: Mapping[str, Shape]) -> CheckpointSource:
     """The same checkpoint, with the tensors as one that are stored in parts.
 
-    Args:
-        source: The checkpoint.
-        wanted: As `find_joined` takes it.
-
     Returns:
         The checkpoint itself where there are none, or where it knows variables by objects.
     """

@@ -35,9 +35,6 @@ class Writer:
 def find_writer(source: CheckpointSource) -> Writer:
     """Find which Keras wrote a checkpoint.
 
-    Args:
-        source: The checkpoint.
-
     Returns:
         What its version, its objects or its names say.
     """

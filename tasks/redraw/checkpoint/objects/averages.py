@@ -51,9 +51,6 @@ def orphaned_averages(keys: Iterable[str], graph: ObjectGraph | None) -> list[st
     Args:
         keys: The checkpoint's tensors, with the names of those that are stored in parts.
         graph: Its object graph; None where names have to tell.
-
-    Returns:
-        Their keys.
     """
     if graph is None:
         known = set(keys)

@@ -25,10 +25,6 @@ _OPERATIONS, _WRAPPED = "_operations", "_functional"
 def variables_by_structure(graph: ObjectGraph, start: int) -> dict[str, str]:
     """The variables below an object by their places.
 
-    Args:
-        graph: The objects.
-        start: The number of the model.
-
     Returns:
         Place to the variable's key; a variable in several places is there under each.
     """

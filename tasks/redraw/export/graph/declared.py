@@ -101,9 +101,6 @@ def draw_declared(draw: Callable[[Declarations], T]) -> T:
     Args:
         draw: Draws, with the declarations in force.
 
-    Returns:
-        What it drew.
-
     Raises:
         InvalidDefinition: It cannot be drawn.
     """

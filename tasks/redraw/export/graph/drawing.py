@@ -37,9 +37,6 @@ _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 def draw_graph(definition: ModelDefinition) -> DrawnGraph:
     """Draw a definition for serving, with variables that are declared and not allocated.
 
-    Args:
-        definition: The model.
-
     Returns:
         The graph with every signature, the same for the same definition down to the last
         name, and the variables that a signature reaches.
@@ -58,9 +55,6 @@ def draw_graph(definition: ModelDefinition) -> DrawnGraph:
 
 def draw_layers(definition: ModelDefinition) -> Model:
     """Describe the layers of Keras that a definition draws for serving.
-
-    Args:
-        definition: The model.
 
     Returns:
         The layers; none of a TF1 graph function or of a `tf.Module` without any.

@@ -36,9 +36,6 @@ _FILLED_ONCE = {"HashTable", "HashTableV2", "AnonymousHashTable"}
 def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
     """Draw every signature for SERVE, share the variables, and keep what the signatures reach.
 
-    Args:
-        definition: The model.
-
     Returns:
         The graph, tagged `serve`; the same bytes each time the same definition is drawn.
 

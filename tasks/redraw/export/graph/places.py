@@ -50,9 +50,6 @@ def find_places(network: Any, variables: Mapping[str, Any]) -> Places:
     Args:
         network: A Keras model or a `tf.Module`; its variables may have no memory.
         variables: Name to `tf.Variable`, as `weights_by_name` gives them.
-
-    Returns:
-        Their places.
     """
     names = {id(variable): name for name, variable in variables.items()}
     graph = _live_graph(network, names)

@@ -39,9 +39,6 @@ def reached_nodes(graph: Any, starts: Iterable[str]) -> set[str]:
     Args:
         graph: A `GraphDef`.
         starts: Names of nodes or tensors; empty ones count for nothing.
-
-    Returns:
-        Names of nodes.
     """
     nodes = {node.name: node for node in graph.node}
     queue = list(dict.fromkeys(_node_name(name) for name in starts if name))

@@ -46,9 +46,6 @@ def find_reached(network: Any, functions: Iterable[Any]) -> Reached:
         network: What the definition drew; called at least once, so that it is complete.
         functions: Concrete functions of it.
 
-    Returns:
-        What they reach.
-
     Raises:
         InvalidDefinition: A function reaches a variable that the network does not hold and
             that training may change.

@@ -30,9 +30,6 @@ def trace_signature(
         signature: Its inputs and outputs.
         declarations: How variables that `serve` is the first to need are made.
 
-    Returns:
-        The concrete function.
-
     Raises:
         InvalidDefinition: `serve` raises.
         NeedsConversion: It raises without autograph, which the declarations did not ask for.

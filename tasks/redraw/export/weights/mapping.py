@@ -34,9 +34,6 @@ def map_checkpoint(wanted: Wanted, source: CheckpointSource) -> Ledger:
         wanted: The served variables, and how the definition wants them found.
         source: The checkpoint.
 
-    Returns:
-        The restore ledger.
-
     Raises:
         CheckpointMismatch: A served variable has no source, more than one, or one of another
             shape or dtype; or weights of the checkpoint are claimed by no served variable.

@@ -42,10 +42,6 @@ class _UncertainError(Exception):
 def find_numbered_averages(drawn: DrawnGraph, source: CheckpointSource) -> dict[str, str]:
     """Find the averages in a `.keras` file.
 
-    Args:
-        drawn: The definition's graph.
-        source: The checkpoint.
-
     Returns:
         Key of a weight to key of its average; none for other files, and where anything
         leaves a doubt, which the log names.

@@ -61,9 +61,6 @@ def layer_function(kind: str, settings: Mapping[str, Any]) -> Function:
     Args:
         kind: The layer's.
         settings: Its own; numbers, and the function of an `Activation`.
-
-    Returns:
-        The function.
     """
     given = settings.get("activation")
     if kind == "Activation":

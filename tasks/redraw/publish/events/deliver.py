@@ -41,9 +41,6 @@ class Undelivered(Exception):
 def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
     """Send events to every webhook of `REDRAW_WEBHOOKS`. It raises nothing: the changes are made.
 
-    Args:
-        events: The events, in their order.
-
     Returns:
         The events, each with the webhooks that did not take it.
     """

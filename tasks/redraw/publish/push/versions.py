@@ -50,13 +50,7 @@ def version_of(trained_at: str, revision: int) -> int:
 
 
 def claims_of_second(storage: Storage, model: str, trained_at: str) -> dict[int, Claim]:
-    """The claims of all checkpoints of a model that were saved in one second, by version.
-
-    Args:
-        storage: The model bucket.
-        model: The definition's name.
-        trained_at: As `version_of`.
-    """
+    """The claims of all checkpoints of a model that were saved in one second, by version."""
     return {
         _version_at(trained_at, place): claim
         for place, claim in _standing(storage, model, trained_at).items()

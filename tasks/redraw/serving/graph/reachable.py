@@ -55,9 +55,6 @@ def reach(graph: GraphDef, starts: Iterable[str], is_stateful: Callable[[str], b
         starts: Names of nodes or tensors; those that do not exist are passed over, for the loader
             to complain of.
         is_stateful: Whether a type of operation is.
-
-    Returns:
-        What is reached.
     """
     return _Walk(graph, is_stateful).run(starts)
 

@@ -116,9 +116,6 @@ class ServingGraph:
             reached: What was followed.
             place: The node that takes the tensor.
             tensor: As its input has it.
-
-        Returns:
-            Where it comes from.
         """
         return find_origins(reached, self.arguments, place.function, tensor)
 

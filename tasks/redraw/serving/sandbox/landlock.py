@@ -30,12 +30,6 @@ class _PathBeneath(ctypes.Structure):
 def restrict_files(readable: Iterable[Path]) -> str:
     """Give up every file but those below some paths, which are read.
 
-    Args:
-        readable: Files and folders.
-
-    Returns:
-        What is in force.
-
     Raises:
         OSError: The kernel has no Landlock, or it is turned off.
     """

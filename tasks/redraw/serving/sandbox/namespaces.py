@@ -36,9 +36,6 @@ _ROOTS = ("/tmp", "/mnt", "/srv", "/sys")  # noqa: S108 - nothing is written the
 def enter_namespaces() -> str:
     """Leave the machine's users, network, mounts and messages.
 
-    Returns:
-        Which were left.
-
     Raises:
         OSError: The kernel, or the container, refuses.
     """

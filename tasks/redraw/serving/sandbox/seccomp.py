@@ -77,9 +77,6 @@ class _Program(ctypes.Structure):
 def filter_calls() -> str:
     """Give up all other system calls, in this thread and those that it starts.
 
-    Returns:
-        What is in force.
-
     Raises:
         OSError: The kernel has no such filters, or the machine's numbers are not known.
     """

@@ -55,9 +55,6 @@ class Drawing:
 def draw_boxes(comparison: Comparison) -> dict[Side, Drawing]:
     """Collapse both graphs by the same scopes, as far as it takes.
 
-    Args:
-        comparison: The two graphs.
-
     Returns:
         Side to boxes and arrows.
     """

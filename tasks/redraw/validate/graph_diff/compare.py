@@ -48,9 +48,6 @@ def compare_graphs(
         training: The training graph.
         signatures: What each signature reaches.
         allowed: Types of operations that may be random or keep a state.
-
-    Returns:
-        The comparison.
     """
     network = [one for one, kind in training.operations if kind is Kind.NETWORK]
     apart = [(one, _apart(one, kind)) for one, kind in training.operations if kind is not Kind.NETWORK]

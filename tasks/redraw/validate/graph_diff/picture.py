@@ -19,10 +19,6 @@ _CHARACTERS = {"title": 30, "detail": 35}  # what fits into a box, in a fixed-wi
 def draw_picture(comparison: Comparison, title: str) -> str:
     """Draw both graphs next to each other.
 
-    Args:
-        comparison: The two graphs.
-        title: What is over them.
-
     Returns:
         An SVG document, the same for the same graphs.
     """

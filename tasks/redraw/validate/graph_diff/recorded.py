@@ -15,9 +15,6 @@ __all__ = ["read_recorded_step"]
 def read_recorded_step(definition: RecordedDefinition) -> DrawnStep:
     """Read what training ran from the recording.
 
-    Args:
-        definition: The definition.
-
     Returns:
         Every operation, and what each is for as far as its place tells: what leads to the inputs is the input
         pipeline, what leads from these to the outputs the network.

@@ -51,9 +51,6 @@ class ServedSignature:
 def read_signatures(meta_graph: MetaGraphDef) -> list[ServedSignature]:
     """Flatten what each signature reaches.
 
-    Args:
-        meta_graph: The graph that servers load.
-
     Returns:
         A signature each, by name.
 

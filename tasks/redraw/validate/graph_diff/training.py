@@ -39,12 +39,6 @@ class TrainingGraph:
 def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
     """Draw forward pass, loss, gradients, optimizer, averages, evaluation and input pipeline.
 
-    Args:
-        definition: The model.
-
-    Returns:
-        The graph.
-
     Raises:
         CannotRun: The definition cannot be drawn for training here, such as without its data.
     """

@@ -75,9 +75,6 @@ def read_export(folder: Path, bundle: TensorBundle | None, sources: Mapping[str,
         bundle: Its variables; None where their index cannot be read.
         sources: Tensor to what the checkpoint holds for it, for those that are to be compared.
 
-    Returns:
-        What was found.
-
     Raises:
         OSError: A file cannot be read.
     """

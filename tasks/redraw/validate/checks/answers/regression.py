@@ -34,11 +34,6 @@ def measure_regression(subject: Subject, version: int, live: Mapping[str, float]
 
     It is worse if the metric that stands for the model is, by the same held-out requests, in 199 of 200
     draws of them. `max_regression` of that metric decides in place of this.
-
-    Args:
-        subject: The export.
-        version: The live version.
-        live: The live version's metrics.
     """
     definition, served = subject.definition, subject.served_metrics
     names = _ordered(definition, [name for name in served if name in live])

@@ -51,12 +51,7 @@ class EdgeCase:
 
 
 def edge_cases(golden: Request, specs: Mapping[str, TensorSpec]) -> Iterator[EdgeCase]:
-    """Every edge of one signature.
-
-    Args:
-        golden: Its golden examples.
-        specs: Its inputs.
-    """
+    """Every edge of one signature."""
     if count_rows(golden) is None:
         return  # inputs without rows in common: what is an edge of theirs, nobody knows
     row = take_rows(golden, [0])

@@ -20,10 +20,6 @@ _GENERATED = 200
 def reference_requests(subject: Subject, signatures: Iterable[str]) -> Iterator[tuple[str, str, Request]]:
     """The requests of some signatures.
 
-    Args:
-        subject: The export.
-        signatures: The definition's.
-
     Yields:
         What the rows are called, the signature, and the request: the held-out and the golden examples;
         for a signature that has neither, generated ones.

@@ -43,10 +43,6 @@ _MOST_MS = 20_000
 class UntouchedReference:
     """As `redraw.validate.subject.reference.Reference`, of a definition that names a recording.
 
-    Args:
-        definition: The definition.
-        weights: Which weights it serves.
-
     Raises:
         CannotRun: TensorFlow does not take the recorded graph, or what is claimed of it does not hold.
     """
