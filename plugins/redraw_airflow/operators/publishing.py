@@ -39,10 +39,6 @@ class PushModelOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("saved_model", "report", "bucket", "make_live", "signing_key", "signing_certificate", "approval"),
-    )
     places = {
         **StageOperator.places,
         "bucket": [BUCKETS],
@@ -125,10 +121,6 @@ class SetLiveOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("version", "bucket", "version_label", "allow_older", "allow_rejected", "reason", "public_key"),
-    )
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,

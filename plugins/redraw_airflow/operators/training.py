@@ -75,11 +75,6 @@ class TrainOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("max_steps", "warm_start", "catalogue", "distribution"),
-        *("choose", "metric", "step", "weights", "bucket"),
-    )
     kinds = {
         **StageOperator.kinds,
         **dict.fromkeys(("max_steps", "step"), integer),
@@ -157,10 +152,6 @@ class CheckpointOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("training_run", "catalogue", "choose", "metric", "step"),
-    )
     places = {**StageOperator.places, "catalogue": [CATALOGUES], "training_run": [WORK_FOLDERS]}
     kinds = {
         **StageOperator.kinds,
@@ -224,10 +215,6 @@ class ExportSavedModelOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("checkpoint", "weights", "step", "allow_non_finite"),
-    )
     places = {**StageOperator.places, "checkpoint": [CATALOGUES, WORK_FOLDERS]}
     kinds = {
         **StageOperator.kinds,

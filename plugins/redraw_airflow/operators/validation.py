@@ -43,11 +43,6 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("saved_model", "checkpoint", "against", "reference", "allow_breaking", "waive", "waive_reason"),
-        "approval",
-    )
     places = {
         **StageOperator.places,
         "against": [BUCKETS],
