@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
     from airflow.sdk import DAG
 
-__all__ = [
-    "airflow_configuration",
-    "bundle_folders",
-    "dag_param",
-    "is_task_timeout",
-    "mask_secrets",
-    "rendered_name",
-    "was_killed",
-]
-
-
 _logger = logging.getLogger(__name__)
 
 

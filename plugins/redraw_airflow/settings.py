@@ -31,37 +31,6 @@ from redraw.settings import (
 from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration, bundle_folders
 
-__all__ = [
-    "AIRFLOW_PORT",
-    "ALLOWED_BUCKETS",
-    "ALLOWED_CATALOGUES",
-    "ALLOWED_SERVERS",
-    "ALLOWED_WORK",
-    "CHECKPOINTS",
-    "DEFAULT_CONNECTION",
-    "GCS_PORT",
-    "LAUNCHER",
-    "MARK_DAG",
-    "MODEL_BUCKET",
-    "PRUNE_DAG",
-    "PUBLISHING_DAGS",
-    "PYTHON",
-    "REEXPORT_DAG",
-    "REPORTS",
-    "REQUEST_VARIABLE",
-    "ROLL_BACK_DAG",
-    "SECTION",
-    "SETTINGS",
-    "STATE",
-    "TENSORBOARD",
-    "TENSORFLOW_QUEUE",
-    "TRY_IT",
-    "VALIDATE_DAG",
-    "WEB_CONNECTION",
-    "WORK",
-    "airflow_option",
-]
-
 SECTION = "redraw"
 DEFAULT_CONNECTION = "google_cloud_default"
 # What a pod's stage is asked; no setting, and never set by hand.

@@ -17,8 +17,6 @@ from redraw.definition.registry import needs_legacy_keras
 from redraw.dependencies import naming_extras
 from redraw.records import Record
 
-__all__ = ["COMMANDS", "Command"]
-
 # In addition to what JSON escapes: C1 controls, marks of direction, separators of lines, surrogates.
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 

@@ -9,8 +9,6 @@ from rich.text import Text
 
 from redraw.errors import printable
 
-__all__ = ["cell", "open_console"]
-
 # Where no terminal says how wide it is.
 _WIDTH = 160
 

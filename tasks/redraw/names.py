@@ -11,13 +11,6 @@ from typing import Self
 
 from redraw.errors import InvalidName
 
-__all__ = [
-    "CHECKPOINT_RECORD",
-    "ModelName",
-    "check_attachment_name",
-    "check_object_name",
-]
-
 # In the folder of each checkpoint of a catalogue: the last that is written of it.
 CHECKPOINT_RECORD = "record.json"
 

@@ -15,8 +15,6 @@ from redraw_airflow.dags.forms import checked_by, mark_form, prune_form, roll_ba
 from redraw_airflow.dags.making import MODEL, make_dag
 from redraw_airflow.operators.training import MarkVersionOperator, PruneOperator, RollBackOperator
 
-__all__ = ["mark_version", "prune_versions", "roll_back_model"]
-
 _ROLL_BACK_DOC = """### Make a version live that was live before.
 
 By hand alone: **Trigger** opens a form with the model, the version (empty: the one before the live one)

@@ -10,8 +10,6 @@ from airflow.sdk import DAG, Param
 
 from redraw_airflow.dags.callbacks import announce_failure
 
-__all__ = ["DEFAULTS", "MODEL", "make_dag"]
-
 # The model that the form names.
 MODEL = "{{ params.model }}"
 # For tasks that a retry may help.

@@ -23,8 +23,6 @@ from redraw_airflow.operators.training import (
     SummarizeReexportOperator,
 )
 
-__all__ = ["reexport_checkpoints"]
-
 _DOC = """### Export old checkpoints again.
 
     plan ─► reexport (a mapped task a batch) ─► summary

@@ -29,8 +29,6 @@ from redraw_airflow.rollout.operator import ConfirmRolloutOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["RELEASES", "add_publishing_tasks", "retrain_and_export", "retrain_each"]
-
 logger = logging.getLogger(__name__)
 
 RELEASES = Asset("redraw_releases")

@@ -12,8 +12,6 @@ from redraw_airflow.dags.forms import check_publication, checked_by, validate_fo
 from redraw_airflow.dags.making import DEFAULTS, make_dag
 from redraw_airflow.dags.retraining import add_publishing_tasks
 
-__all__ = ["validate_and_publish"]
-
 _DOC = """### Validate an export again, and publish it.
 
     validate ─► approve ─► push

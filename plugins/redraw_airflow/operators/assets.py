@@ -17,8 +17,6 @@ from redraw.records.events import ModelEvent
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["CHANGES", "model_asset", "update_assets"]
-
 _logger = logging.getLogger(__name__)
 
 # The assets of all models.

@@ -16,8 +16,6 @@ from redraw_airflow.compat import is_task_timeout
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["FAILURE_KEY", "keeping_failure"]
-
 FAILURE_KEY = "failure"
 
 _logger = logging.getLogger(__name__)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import Dataset
 
-__all__ = ["Traced", "describe_lineage", "trace_arguments", "trace_record"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Traced:

@@ -16,8 +16,6 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Service", "end_services", "last_lines", "start_service"]
-
 # The kernel's boot time, from which the start is counted, moves when the clock is set.
 _CLOCK_TOLERANCE = 2.0
 

@@ -16,16 +16,6 @@ from redraw.uri import BucketUri
 from redraw_airflow.settings import AIRFLOW_PORT, CHECKPOINTS, GCS_PORT, MODEL_BUCKET, STATE, TRY_IT, WORK
 from redraw_airflow.standalone.errors import EmbeddedError
 
-__all__ = [
-    "HOST",
-    "USERS",
-    "Settings",
-    "airflow_environment",
-    "read_settings",
-    "read_token",
-    "stage_environment",
-]
-
 HOST = "127.0.0.1"
 # Airflow's users and their roles: who may do anything, and who may only look.
 USERS = {"admin": "admin", "viewer": "viewer"}

@@ -7,8 +7,6 @@ import logging
 from redraw.records import LivePointer
 from redraw_airflow.vertex.model import VERSION_LABEL, VertexModel, numbered_name
 
-__all__ = ["move_aliases"]
-
 log = logging.getLogger(__name__)
 
 

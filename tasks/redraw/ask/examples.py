@@ -27,8 +27,6 @@ from redraw.serving.tensor_proto import read_tensor_proto
 from redraw.serving.values import encode_values
 from redraw.storage.opening import Absent, Storage, open_storage
 
-__all__ = ["example_requests", "show_examples"]
-
 _FILE = "assets.extra/tf_serving_warmup_requests"
 _DEFAULT_SIGNATURE = "serving_default"
 # The golden examples of images are a few hundred kB; what is behind this many bytes is left unread.

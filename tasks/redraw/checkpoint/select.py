@@ -27,8 +27,6 @@ from redraw.runs.folder import Evaluation, RunFolder
 from redraw.runs.opening import open_run_folder
 from redraw.uri import Uri
 
-__all__ = ["last_whole_checkpoint", "select_checkpoint"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -14,8 +14,6 @@ from redraw.definition.user_code import method_of, running_user_code
 if TYPE_CHECKING:
     from redraw.definition.model import ModelDefinition
 
-__all__ = ["read_examples"]
-
 
 def read_examples(
     definition: ModelDefinition, method: Literal["golden_examples", "held_out_examples"]

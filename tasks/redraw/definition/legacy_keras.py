@@ -13,8 +13,6 @@ import sys
 from redraw.dependencies import naming_extras
 from redraw.errors import InvalidDefinition
 
-__all__ = ["demand_legacy_keras", "use_legacy_keras"]
-
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _TRUE = ("1", "true", "True")
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["HELD_OUT_ROWS", "NEWEST_SERVER", "ModelDefinition"]
-
 # Enough to tell a forgotten preprocessing step from none, and few enough to cost a second.
 HELD_OUT_ROWS = 200
 # The newest release of TensorFlow Serving, which follows TensorFlow by months; docker/compose.yaml runs it.

@@ -13,8 +13,6 @@ from redraw.recorded.redrawing import Asked, Redrawn, open_graph, recorded_shape
 from redraw.recorded.roles import Roles, find_roles
 from redraw.recorded.shapes import Shape
 
-__all__ = ["Choice", "Undecided", "choose"]
-
 _LISTED = 12
 _TRAINING = ("dropout", "alpha dropout", "Gaussian noise", "Gaussian dropout", "batch statistic")
 

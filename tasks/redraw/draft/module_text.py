@@ -14,8 +14,6 @@ from redraw.recorded.reading import Recording
 from redraw.recorded.shapes import infer_shapes
 from redraw.records import Signature, TensorSpec
 
-__all__ = ["module_text", "signature_lines", "signatures_of"]
-
 _SHOWN = 6
 _WIDTH = 104
 

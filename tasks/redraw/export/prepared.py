@@ -31,8 +31,6 @@ from redraw.records.times import now
 from redraw.storage.files import Checksums
 from redraw.storage.scratch import demand_room
 
-__all__ = ["PreparedModel", "check_answers", "write_warm_up"]
-
 _WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")
 
 

@@ -18,8 +18,6 @@ from redraw.definition import ModelDefinition
 from redraw.records import MadeBy
 from redraw.records.times import now
 
-__all__ = ["describe_maker", "digest_sources"]
-
 _GIT_SECONDS = 20
 
 

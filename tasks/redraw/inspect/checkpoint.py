@@ -13,8 +13,6 @@ from redraw.errors import CheckpointCorrupt
 from redraw.records.results import CheckpointDescription, TensorDescription
 from redraw.uri import Uri
 
-__all__ = ["describe_checkpoint", "describe_tensors"]
-
 _INDEX = ".index"
 
 

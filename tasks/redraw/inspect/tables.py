@@ -18,8 +18,6 @@ from redraw.records.results import (
     TensorDescription,
 )
 
-__all__ = ["print_tables"]
-
 _NAMES_WIDTH = 11
 
 

@@ -16,8 +16,6 @@ import tensorflow as tf
 
 from redraw.errors import RedrawError, one_line
 
-__all__ = ["NeedsConversion", "trace_function"]
-
 logger = logging.getLogger(__name__)
 
 

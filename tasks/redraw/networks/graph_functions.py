@@ -26,16 +26,6 @@ from redraw.definition.user_code import running_user_code
 from redraw.errors import CheckpointMismatch
 from redraw.networks.outputs import check_outputs
 
-__all__ = [
-    "DrawnSignature",
-    "check_fit",
-    "draw_signature",
-    "group_by_saved_name",
-    "restore_by_name",
-    "whole_shape",
-    "with_averages",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnSignature:

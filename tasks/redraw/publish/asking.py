@@ -6,8 +6,6 @@ import getpass
 import os
 import socket
 
-__all__ = ["who_asks"]
-
 
 def who_asks(named: str | None) -> str:
     """Who is to stand in a record: as named, or else this process's user and machine.

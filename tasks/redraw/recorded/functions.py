@@ -17,8 +17,6 @@ from redraw.recorded.graph import Graph, full_name, node_name
 from redraw.recorded.operations import outputs_named
 from redraw.recorded.sound import demand_sound
 
-__all__ = ["Body", "fresh_name", "inline", "open_body", "original_name"]
-
 _MARK = "__redrawn_"
 
 

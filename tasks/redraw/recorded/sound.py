@@ -9,8 +9,6 @@ from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import Graph, node_name
 
-__all__ = ["MOST_NESTED", "demand_sound"]
-
 # Functions within functions; a program that nests deeper calls itself.
 MOST_NESTED = 40
 _BACK = {"NextIteration", "RefNextIteration"}

@@ -8,8 +8,6 @@ from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import Graph, node_name
 from redraw.recorded.running import known_value
 
-__all__ = ["Table", "find_tables"]
-
 _TABLES = {"HashTable", "HashTableV2"}
 _CHANGING = {"MutableHashTable", "MutableHashTableV2", "MutableDenseHashTable", "MutableDenseHashTableV2"}
 _FILLS = {"InitializeTable", "InitializeTableV2"}

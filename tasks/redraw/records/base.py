@@ -17,8 +17,6 @@ from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclas
 from redraw.records.json_text import RECORD_BYTES, parse_json
 from redraw.records.schema import SCHEMA, check_schema
 
-__all__ = ["Record", "UnreadableRecord"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Record:

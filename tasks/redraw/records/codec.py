@@ -16,8 +16,6 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
-__all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key", "parse_names", "shorten"]
-
 T = TypeVar("T")
 
 # What a value may be at most if its form says nothing else: characters, items, and a signed number's bits.

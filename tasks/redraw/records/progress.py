@@ -15,8 +15,6 @@ from redraw.records.forms import Count, ShortText
 from redraw.records.making import Metrics, format_metrics
 from redraw.uri import Uri
 
-__all__ = ["LossPoint", "MeasuredStep", "TrainingProgress", "follow_line", "measured_line", "step_line"]
-
 # As many points as a curve has room for: of more, every second one goes.
 _MOST_POINTS = 240
 _MOST_MEASURED = 100

@@ -34,8 +34,6 @@ from redraw.uri import Uri
 from redraw.validate.plan import demand_checks
 from redraw.validate.validator import Validator
 
-__all__ = ["Batch", "Prepared"]
-
 Given = Checkpoint | Uri
 
 

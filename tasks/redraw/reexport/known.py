@@ -14,8 +14,6 @@ from redraw.records import Checkpoint, ExportedModel, MadeBy, Release, WeightsKi
 from redraw.records.files import ListedFile
 from redraw.storage.opening import Storage
 
-__all__ = ["Recipe", "find_same_export", "find_same_source", "without_weights"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -8,8 +8,6 @@ from rich.text import Text
 from redraw.console import cell, open_console
 from redraw.records import Rollout
 
-__all__ = ["print_rollout"]
-
 
 def print_rollout(rollout: Rollout) -> None:
     """Print a table to standard output."""

@@ -18,8 +18,6 @@ from redraw.serving.sandbox.enter import Sandbox
 from redraw.serving.wire import normalize_array
 from redraw.serving.worker_process import WorkerProcess
 
-__all__ = ["Latency", "LoadedModel", "ServingProcess"]
-
 _logger = logging.getLogger(__name__)
 
 _REQUEST_SECONDS = 60.0

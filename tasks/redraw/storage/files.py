@@ -20,25 +20,6 @@ import google_crc32c
 from redraw.errors import DiskFull, InvalidName
 from redraw.records.files import SIGNATURE_FILE, ListedFile
 
-__all__ = [
-    "PARTIAL_SUFFIX",
-    "Checksums",
-    "TreeFile",
-    "TreeScan",
-    "checksum_of",
-    "demand_regular",
-    "digest_files",
-    "digest_of",
-    "digest_tree",
-    "open_regular",
-    "partial_path",
-    "scan_file",
-    "scan_tree",
-    "tree_names",
-    "write_atomically",
-    "writing_to",
-]
-
 PARTIAL_SUFFIX = ".partial"
 # As much of a name as leaves room for what a partial file's name adds to it.
 _KEPT_OF_NAME = 150

@@ -14,17 +14,6 @@ from redraw.records.files import ListedFile
 from redraw.storage.files import TreeFile
 from redraw.storage.interface import Absent, AlreadyThere, FileAltered, Storage, StoredObject, removal_command
 
-__all__ = [
-    "SMALL_STREAMS",
-    "copy_or_match",
-    "create_or_match",
-    "download_tree",
-    "in_parallel",
-    "map_ahead",
-    "streams_for",
-    "upload_tree",
-]
-
 # Small objects wait for the answer, not for the link: sixteen requests hide the latency of a bucket
 # near by, and more wait for each other in Python.
 SMALL_STREAMS = 16

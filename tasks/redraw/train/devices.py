@@ -21,8 +21,6 @@ from redraw.train.keras_loop import Trainer
 from redraw.train.step_loop import StepLoop
 from redraw.uri import Uri
 
-__all__ = ["Placing", "place_training"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Placing:

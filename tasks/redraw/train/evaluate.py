@@ -12,8 +12,6 @@ import tensorflow as tf
 from redraw.definition import Mode, ModelDefinition
 from redraw.definition.user_code import method_of, running_user_code
 
-__all__ = ["Evaluator"]
-
 
 class Evaluator:
     """Evaluates networks of one definition; each network's graph is traced once."""

@@ -15,8 +15,6 @@ from redraw.definition.graph_function import replaced
 from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition, short_list
 
-__all__ = ["Drawing", "TrainingGraph", "draw_mode", "draw_training"]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Drawing:

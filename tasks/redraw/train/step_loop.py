@@ -19,8 +19,6 @@ from redraw.runs.folder import RunFolder
 from redraw.train.evaluate import Evaluator
 from redraw.uri import Uri
 
-__all__ = ["StepLoop"]
-
 logger = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 2.0

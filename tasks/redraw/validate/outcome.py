@@ -8,8 +8,6 @@ from dataclasses import replace
 from redraw.errors import short_list
 from redraw.records import Check
 
-__all__ = ["CannotRun", "conclude", "fail", "group_dependents", "is_dependent", "skip", "skip_dependent"]
-
 # A report is read by people: of more problems of one check the log has all.
 _MOST_SHOWN = 8
 _CORRECT = "Correct the definition."

@@ -25,24 +25,6 @@ from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = [
-    "MOST_LINES",
-    "MOST_NUMBER",
-    "MOST_PLACE",
-    "MOST_TEXT",
-    "approval_hours_field",
-    "bucket_field",
-    "catalogue_field",
-    "check_fields",
-    "checked_by",
-    "known_model_field",
-    "model_field",
-    "optional_field",
-    "reason_field",
-    "weights_field",
-]
-
-
 # How long a text of a run may be, how many lines a list may have, and how large a whole number.
 MODEL_PATTERN = "^[a-z][a-z0-9_]*$"
 MOST_TEXT, MOST_PLACE, MOST_LINES, MOST_NUMBER = 500, 1200, 1000, 2**63 - 1

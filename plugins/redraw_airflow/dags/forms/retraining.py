@@ -26,14 +26,6 @@ from redraw_airflow.operators.approval import approval_wanted
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = [
-    "check_publication",
-    "check_retrain_choices",
-    "retrain_form",
-    "skip_without_servers",
-    "validate_form",
-]
-
 
 def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[str, Param]:
     """The parameters of a run that trains a model and publishes it.

@@ -13,8 +13,6 @@ from redraw_airflow.operators.inputs import waivers
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["check_waivers", "waive_field", "waive_reason_field"]
-
 
 def waive_field(section: str) -> Param:
     """The checks that may be left undone: chosen from a list, or CHECK=REASON by an API call."""

@@ -23,22 +23,6 @@ from redraw_airflow.settings import PUBLISHING_DAGS, TRY_IT
 from redraw_airflow.web.compat import DagAccessEntity, GetUserDep, dag_exists, is_allowed, requires_access_dag
 from redraw_airflow.web.server.buckets import model_browser
 
-__all__ = [
-    "SameSiteOnly",
-    "acting_user",
-    "keep_user",
-    "may_clear",
-    "may_publish",
-    "may_read",
-    "may_run",
-    "offers_trials",
-    "readable_models",
-    "reads_every_model",
-    "reading_user",
-    "releasing_dags",
-    "run_reading_user",
-]
-
 _logger = logging.getLogger(__name__)
 
 # Versions whose records say which DAGs publish a model.

@@ -16,8 +16,6 @@ from typing import Any
 
 from redraw.records.signature import Signature, TensorSpec
 
-__all__ = ["ClientRequest", "client_requests"]
-
 _ADDRESS = "http://HOST:8501/v1/models"
 # A request of more values is written as an expression that makes them: `[[[0] * 28] * 28]`.
 _WRITTEN_OUT = 16

@@ -29,17 +29,6 @@ from redraw_airflow.operators.failing import FAILURE_KEY
 from redraw_airflow.operators.watching import PROGRESS_KEY
 from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
 
-__all__ = [
-    "RECORD_KEYS",
-    "TaskPlace",
-    "TaskRecord",
-    "find_conf",
-    "find_failures",
-    "find_progress",
-    "find_records",
-    "find_states",
-]
-
 _KINDS: Mapping[str, type[Record]] = {
     kind.__name__: kind
     for kind in (

@@ -16,8 +16,6 @@ import google_crc32c
 from redraw.checkpoint.bundle.encoding import encode_varint, mask_crc32c
 from redraw.checkpoint.bundle.table import FOOTER_SIZE, MAGIC
 
-__all__ = ["encode_table"]
-
 _BLOCK_SIZE = 256 * 1024
 _RESTART_INTERVAL = 16
 

@@ -18,8 +18,6 @@ from redraw.names import ModelName
 from redraw.records import Checkpoint, CheckpointFormat
 from redraw.uri import Uri
 
-__all__ = ["describe_bare", "find_step"]
-
 logger = logging.getLogger(__name__)
 
 _INTEGERS = {"int32", "int64"}

@@ -12,8 +12,6 @@ from redraw.checkpoint.bundle.messages import SavedMetadata, parse_message
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.records.json_text import parse_json
 
-__all__ = ["Configuration", "read_configuration"]
-
 _METADATA = "keras_metadata.pb"
 _LARGEST, _DEEPEST = 16 << 20, 200
 

@@ -9,8 +9,6 @@ from typing import Any
 from redraw.checkpoint.formats.hdf5_objects import text_attribute, text_list
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 
-__all__ = ["graph_of_keras_2", "graph_of_keras_3", "order_of_keras_2"]
-
 _MODEL, _OPTIMIZER = "model", "optimizer"
 _AVERAGES = "_model_variables_moving_average"
 # Before Keras 3 was released its layers lay below another name.

@@ -12,17 +12,6 @@ from redraw.checkpoint.formats.state_file import STATE_FILE, newest_in_state_fil
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound, short_list
 from redraw.uri import Uri
 
-__all__ = [
-    "KERAS_FILE",
-    "PIECE",
-    "SHARD_INDEX",
-    "SHARD_OF_KERAS",
-    "Located",
-    "list_located",
-    "locate_checkpoint",
-    "step_in_name",
-]
-
 _INDEX = ".index"
 _GRAPH_FILE = "saved_model.pb"
 _VARIABLES = "variables/variables"

@@ -22,8 +22,6 @@ from redraw.checkpoint.formats.folder import FoundFile
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.trackable import ObjectGraph
 
-__all__ = ["Joined", "find_joined", "join_parts", "names_of_wholes"]
-
 _PART = re.compile(r"(?P<whole>.+)/part_(?P<number>[0-9]{1,9})(?P<more>/.+)?")
 
 Shape = tuple[int, ...]

@@ -21,8 +21,6 @@ from redraw.compat.tensorflow import UninitializedVariable, scratch_graph
 from redraw.errors import InvalidDefinition, one_line
 from redraw.networks.conversion import NeedsConversion
 
-__all__ = ["Declarations", "draw_declared", "is_declared"]
-
 logger = logging.getLogger(__name__)
 
 _KEPT_BYTES = 64 * 1024

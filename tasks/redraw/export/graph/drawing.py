@@ -27,8 +27,6 @@ from redraw.networks.layers.drawn import describe_network
 from redraw.networks.layers.layer import Model
 from redraw.networks.modules import draw_network, known_by_own_names
 
-__all__ = ["draw_graph", "draw_layers"]
-
 logger = logging.getLogger(__name__)
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"

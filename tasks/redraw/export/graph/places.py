@@ -16,8 +16,6 @@ from redraw.compat.keras import saved_places
 from redraw.compat.tensorflow import is_trackable
 from redraw.networks.containers import containers_of
 
-__all__ = ["Places", "find_places"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Places:

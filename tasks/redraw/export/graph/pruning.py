@@ -7,8 +7,6 @@ from typing import Any
 
 from tensorflow.core.framework import variable_pb2
 
-__all__ = ["drop_unneeded", "functions_given", "reached_nodes"]
-
 
 def drop_unneeded(meta_graph: Any) -> list[Any]:
     """Drop the nodes and functions that nothing of a SavedModel leads to, in place.

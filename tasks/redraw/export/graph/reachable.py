@@ -14,8 +14,6 @@ from redraw.errors import InvalidDefinition
 from redraw.export.graph.declared import is_declared
 from redraw.networks.modules import weights_by_name
 
-__all__ = ["Reached", "find_reached"]
-
 logger = logging.getLogger(__name__)
 
 _Table = tf.saved_model.experimental.TrackableResource

@@ -15,8 +15,6 @@ from redraw.networks.conversion import trace_function
 from redraw.networks.modules import renew_derived_constants
 from redraw.records import Signature
 
-__all__ = ["trace_signature"]
-
 
 def trace_signature(
     definition: ModelDefinition, network: Any, name: str, signature: Signature, declarations: Declarations

@@ -22,8 +22,6 @@ from redraw.export.weights.lookup import Lookup
 from redraw.export.weights.orphans import find_unaveraged
 from redraw.export.weights.wanted import Wanted
 
-__all__ = ["map_checkpoint"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -27,8 +27,6 @@ from redraw.compat.keras import optimizer_averages
 from redraw.export.graph.declared import Declarations
 from redraw.export.graph.drawn import DrawnGraph
 
-__all__ = ["find_numbered_averages"]
-
 logger = logging.getLogger(__name__)
 
 _NUMBERED = "optimizer/vars/"

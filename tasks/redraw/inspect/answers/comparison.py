@@ -18,8 +18,6 @@ from redraw.records.results import AnswerComparison, ComparedMetrics, RequestSou
 if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
 
-__all__ = ["ComparisonTally", "common_signatures"]
-
 
 def common_signatures(
     here: Mapping[str, Signature], other: Mapping[str, Signature], names: tuple[str, str]

@@ -13,8 +13,6 @@ from redraw.console import cell, open_console
 from redraw.errors import printable
 from redraw.records.results import AnswerComparison, ComparedMetrics, OutputDifference
 
-__all__ = ["print_answers"]
-
 _MOST_CHANGES, _MOST_SLICES, _MOST_EXAMPLES = 10, 20, 5
 
 

@@ -21,8 +21,6 @@ from redraw.publish.events.webhooks import Webhook, find_webhook
 from redraw.records.events import ModelEvent
 from redraw.settings import NAMES, WEBHOOKS
 
-__all__ = ["Undelivered", "announce", "post"]
-
 _logger = logging.getLogger(__name__)
 
 _PAUSES = (0.0, 0.5, 1.5)

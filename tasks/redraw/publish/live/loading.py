@@ -12,8 +12,6 @@ from redraw.publish.bucket.verified import fetch_verified
 from redraw.storage.opening import Storage
 from redraw.storage.scratch import scratch_folder
 
-__all__ = ["demand_loadable"]
-
 _logger = logging.getLogger(__name__)
 
 

@@ -25,8 +25,6 @@ from redraw.publish.bucket.layout import (
 )
 from redraw.storage.opening import AlreadyThere, Storage
 
-__all__ = ["claim_version", "claims_of_second", "version_of"]
-
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 # The first version of a second is in the middle of its hundred places.
 _FIRST = REVISIONS // 2

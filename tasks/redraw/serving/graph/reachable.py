@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-__all__ = ["MAIN", "Place", "Reached", "called_functions", "node_of", "reach"]
-
 # The graph itself, as opposed to the functions of its library.
 MAIN = ""
 

@@ -6,8 +6,6 @@ import os
 import resource
 from pathlib import Path
 
-__all__ = ["limit_resources", "most_bytes"]
-
 # Loaded, weights take 1.06 times their bytes; the rest is for copies in the layout that a kernel wants.
 _PER_BYTE = 3
 # For the runtime (0.4 GB), a request's tensors and what is computed of them.

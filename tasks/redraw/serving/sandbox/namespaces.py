@@ -16,8 +16,6 @@ from pathlib import Path
 
 from redraw.serving.sandbox.kernel import call, call_number
 
-__all__ = ["drop_capabilities", "enter_namespaces", "hide_files"]
-
 _NEW_USER, _NEW_MOUNTS, _NEW_NETWORK, _NEW_IPC, _NEW_UTS = (
     0x10000000,
     0x20000,

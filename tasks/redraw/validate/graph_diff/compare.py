@@ -16,8 +16,6 @@ from redraw.validate.graph_diff.serving_graph import ServedSignature, Tensor
 if TYPE_CHECKING:
     from redraw.validate.graph_diff.training import TrainingGraph
 
-__all__ = ["compare_graphs"]
-
 _SERVING = "serving"
 _INPUT = ":in"
 _GRADIENT_SCOPES = {"gradients", "gradient_tape"}

@@ -10,8 +10,6 @@ import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["align_scopes", "layer_of", "plain_scopes"]
-
 _NUMBER = re.compile(r"_\d+$")
 
 

@@ -11,8 +11,6 @@ from redraw.validate.graph_diff.flatten import FlatGraph, flatten_graph
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
-__all__ = ["ServedSignature", "Tensor", "read_signatures"]
-
 _NOT_SERVED = "__saved_model"  # how TensorFlow calls the signatures of its own, for initialization
 
 

@@ -15,8 +15,6 @@ from redraw.validate.graph_diff.kinds import Kind
 from redraw.validate.graph_diff.steps import DrawnStep, draw_evaluation, draw_graph_function_steps, draw_step
 from redraw.validate.outcome import CannotRun
 
-__all__ = ["TrainingGraph", "draw_training_graph"]
-
 _IGNORE_STATE = 1  # of tf.data's ExternalStatePolicy: nobody will run the copy
 
 

@@ -18,8 +18,6 @@ from redraw.storage.opening import read_uri, write_uri
 from redraw.uri import Uri
 from redraw.validate.outcome import group_dependents, is_dependent
 
-__all__ = ["check_place", "draw_page", "write_report"]
-
 
 def check_place(uri: Uri, exported: ExportedModel) -> None:
     """Refuse to write a report over something else, or into what is examined.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["gain_of", "measure_regression"]
-
 # Of the differences that resampling gives, as many lie below the upper bound, and above the lower one.
 _UPPER, _LOWER = 99.5, 0.5
 # Metrics whose names say which way is better, of definitions without thresholds.

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["reference_requests"]
-
 _GENERATED = 200
 
 

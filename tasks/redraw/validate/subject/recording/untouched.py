@@ -25,8 +25,6 @@ from redraw.validate.subject.recording.layers import Layers
 from redraw.validate.subject.recording.loops import silence_loops
 from redraw.validate.subject.reference import LedgerTensors
 
-__all__ = ["UntouchedReference"]
-
 tf1 = tf.compat.v1
 
 _AVERAGE = "/ExponentialMovingAverage"
