@@ -88,6 +88,9 @@ NOISES: dict[str, Layer] = {
     "dropout of whole rows": lambda x: tf.nn.dropout(x, rate=0.5, noise_shape=[tf.shape(x)[0], 1]),
     "stateless dropout": lambda x: tf.nn.experimental.stateless_dropout(x, 0.4, seed=[1, 2]),
     "one mask for two": lambda x: sum(shared_mask(x, tf.square(x))),
+    "a rate in a variable": lambda x: dropout(
+        x, variable("keep", [], tf1.constant_initializer(0.5), trainable=False), "floor"
+    ),
 }
 
 
