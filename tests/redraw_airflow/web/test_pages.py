@@ -266,7 +266,7 @@ def test_show_hostile_names_shows_them_as_they_are(viewer: httpx.Client) -> None
 
     assert html.escape(HOSTILE[0], quote=False) in charts.replace("&#39;", "'")
     assert "{{ 7 * 7 }}" in charts
-    assert "49" not in Reader(page).text.replace(str(version_of(0)), "")
+    assert not re.search(r"\b49\b", Reader(page).text)
 
 
 def test_link_to_a_task_leads_out_of_the_frame(viewer: httpx.Client) -> None:
