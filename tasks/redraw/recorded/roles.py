@@ -6,7 +6,7 @@ without the label. What leads there and to no label is data. A flag chooses bran
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tensorflow.core.framework import types_pb2
@@ -22,9 +22,12 @@ _LOSSES = {
     "SoftmaxCrossEntropyWithLogits": (0, 1),
     "CTCLoss": (0, 1),
 }
+_FLOATS = (1, 2, 14, 19)  # float32, float64, bfloat16, float16
+_INTEGERS = (3, 9)  # int32, int64
 _STARTS = {
     "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueV2",
     "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeue", "QueueDequeueMany", "QueueDequeueUpTo",
+    "ParseExample", "ParseExampleV2", "DecodeCSV",
 }  # fmt: skip
 _APPLIES = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _HEADS = {
@@ -37,6 +40,21 @@ _HEADS = {
     "Reshape": 1,
     "BiasAdd": 1,
     "Squeeze": 1,
+}
+# What applies weights: a softmax that goes into one is attention, and no head.
+_WEIGHING = {
+    "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv3D", "DepthwiseConv2dNative",
+    "Einsum", "BiasAdd",
+}  # fmt: skip
+_HANDED_ON = {
+    "Identity",
+    "ReadVariableOp",
+    "Enter",
+    "RefEnter",
+    "ResourceGather",
+    "Cast",
+    "ExpandDims",
+    "Reshape",
 }
 _PASSIVE = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 _SIDE = {
@@ -112,7 +130,7 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
     starts = [name for name, node in graph.nodes.items() if node.op in _STARTS]
     losses = [name for name, node in graph.nodes.items() if node.op in _LOSSES]
     heads = [graph.data_inputs(name)[_LOSSES[graph.nodes[name].op][0]] for name in losses]
-    heads = heads or _softmaxed(graph)
+    heads = [_unshaped(graph, head) for head in heads] or _softmaxed(graph)
     labels = _sources_of(graph, [graph.data_inputs(n)[_LOSSES[graph.nodes[n].op][1]] for n in losses], starts)
     network = _sources_of(graph, asked or heads or _ends(graph), starts)
     steering = {t: _steering(graph, t) for t in _tensors(graph, starts)}
@@ -161,9 +179,16 @@ def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
             "flag",
             f"a bool, read by {', '.join(sorted({graph.nodes[u].op for u in users.get(tensor, ())})[:3])}",
         )
-    if dtype not in (1, 2, 14, 19) or not graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
+    if not graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
         return "", ""
     number = _is_number(graph, tensor)
+    if dtype not in _FLOATS:
+        counts = (
+            dtype in _INTEGERS
+            and number
+            and not graph.nodes[node_name(tensor)].attr["shape"].shape.unknown_rank
+        )
+        return ("number", "one number for all rows") if counts else ("", "")
     queue, seen = [tensor], {tensor}
     for current in queue:
         for user in users.get(current, ()):
@@ -211,12 +236,45 @@ def _users(graph: Graph) -> dict[str, list[str]]:
     return found
 
 
+def _unshaped(graph: Graph, tensor: str) -> str:
+    """What a loss is given, before it was made a matrix for it."""
+    tensor = graph.plain(tensor)
+    while graph.nodes[node_name(tensor)].op == "Reshape":
+        tensor = graph.plain(graph.data_inputs(node_name(tensor))[0])
+    return tensor
+
+
 def _softmaxed(graph: Graph) -> list[str]:
     """What goes into a softmax, of a loss that was written by hand."""
     found = (
         name for name, node in graph.nodes.items() if node.op == "Softmax" and not _is_gradient(graph, name)
     )
-    return [graph.data_inputs(name)[0] for name in found]
+    return [graph.data_inputs(name)[0] for name in found if not _is_weighed(graph, name)]
+
+
+def _is_weighed(graph: Graph, name: str) -> bool:
+    """Whether weights are applied to what is computed of an operation."""
+    users, queue = _users(graph), [name]
+    seen = set(queue)
+    for current in queue:
+        for user in users.get(f"{current}:0", ()):
+            if user in seen or _is_gradient(graph, user):
+                continue
+            if graph.nodes[user].op in _WEIGHING and any(map(_is_weight(graph), graph.data_inputs(user))):
+                return True
+            seen.add(user)
+            queue.append(user)
+    return False
+
+
+def _is_weight(graph: Graph) -> Callable[[str], bool]:
+    def test(tensor: str) -> bool:
+        name = node_name(tensor)
+        while graph.nodes[name].op in _HANDED_ON and graph.inputs[name]:
+            name = node_name(graph.data_inputs(name)[0])
+        return graph.nodes[name].op in VARIABLES
+
+    return test
 
 
 def _ends(graph: Graph) -> list[str]:

@@ -109,10 +109,11 @@ def _catalogs(
     if source.graph is None:
         # What is asked for by its whole name is a weight, though it may be named after another one.
         whole = {variable.name for variable in wanted.variables} if role is Role.MODEL_WEIGHT else set()
+        plain = {key.removesuffix(":0"): key for key in source.entries}
         names = {
-            key.removesuffix(":0").removesuffix(AVERAGE_SUFFIX): key
-            for key in source.entries
-            if roles[key] is role or (key in whole and roles[key] is Role.SLOT_VARIABLE)
+            name if name in whole else name.removesuffix(AVERAGE_SUFFIX): key
+            for name, key in plain.items()
+            if roles[key] is role or name in whole
         }
         yield from _by_names("name", names, wanted)
         return
