@@ -94,7 +94,8 @@ def _chosen_outputs(graph: Graph, roles: Roles) -> dict[str, str]:
     named = [output for output in roles.outputs if output.rank > 1]
     logits = [output for output in heads if "loss" in output.evidence]
     kinds = [graph.nodes[node_name(output.tensor)].op for output in named]
-    if not roles.outputs or len(logits) > 1 or len(set(kinds)) < len(kinds) or (not named and len(heads) > 1):
+    unsure = not named and len(heads) != 1
+    if unsure or len(logits) > 1 or len(set(kinds)) < len(kinds):
         ranked = sorted(roles.outputs, key=lambda output: -output.rank)
         _stop(graph, "one output, or one head", "output", [(one.tensor, one.evidence) for one in ranked])
     return {_label(output.tensor): output.tensor for output in named or heads}

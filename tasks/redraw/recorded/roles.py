@@ -6,12 +6,22 @@ without the label. What leads there and to no label is data. A flag chooses bran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from tensorflow.core.framework import types_pb2
 
 from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.heads import (
+    HEADS,
+    ends,
+    is_gradient,
+    meeting_labels,
+    softmaxed,
+    unshaped,
+    users_of,
+)
 from redraw.recorded.operations import ASSIGNMENTS, CHANCE, SWITCHES, VARIABLES, output_types_of
 
 __all__ = ["Output", "Roles", "Source", "find_roles"]
@@ -30,32 +40,7 @@ _STARTS = {
     "ParseExample", "ParseExampleV2", "DecodeCSV",
 }  # fmt: skip
 _APPLIES = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
-_HEADS = {
-    "Softmax": 3,
-    "Sigmoid": 2,
-    "ArgMax": 2,
-    "TopKV2": 1,
-    "Exp": 1,
-    "Identity": 1,
-    "Reshape": 1,
-    "BiasAdd": 1,
-    "Squeeze": 1,
-}
-# What applies weights: a softmax that goes into one is attention, and no head.
-_WEIGHING = {
-    "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv3D", "DepthwiseConv2dNative",
-    "Einsum", "BiasAdd",
-}  # fmt: skip
-_HANDED_ON = {
-    "Identity",
-    "ReadVariableOp",
-    "Enter",
-    "RefEnter",
-    "ResourceGather",
-    "Cast",
-    "ExpandDims",
-    "Reshape",
-}
+_MOST_GUESSES = 12
 _PASSIVE = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 _SIDE = {
     "ScalarSummary",
@@ -130,9 +115,9 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
     starts = [name for name, node in graph.nodes.items() if node.op in _STARTS]
     losses = [name for name, node in graph.nodes.items() if node.op in _LOSSES]
     heads = [graph.data_inputs(name)[_LOSSES[graph.nodes[name].op][0]] for name in losses]
-    heads = [_unshaped(graph, head) for head in heads] or _softmaxed(graph)
+    heads = [unshaped(graph, head) for head in heads] or softmaxed(graph)
     labels = _sources_of(graph, [graph.data_inputs(n)[_LOSSES[graph.nodes[n].op][1]] for n in losses], starts)
-    network = _sources_of(graph, asked or heads or _ends(graph), starts)
+    network = _sources_of(graph, asked or heads or ends(graph), starts)
     steering = {t: _steering(graph, t) for t in _tensors(graph, starts)}
     given = set(network) - set(labels)
     found = []
@@ -144,7 +129,7 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
         elif tensor in labels:
             found.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
     data = [node_name(s.tensor) for s in found if s.role == "data"]
-    possible = [] if asked else _outputs(graph, heads, set(labels), data)
+    possible = [] if asked else _outputs(graph, heads, set(labels), data) or _guesses(graph, starts)
     return Roles(sources=tuple(found), outputs=tuple(possible))
 
 
@@ -173,7 +158,7 @@ def _sources_of(graph: Graph, tensors: list[str], starts: list[str]) -> dict[str
 def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
     """Whether a source only steers: a flag that chooses branches, a rate that meets chance."""
     dtype = graph.dtype(tensor) % 100
-    users = _users(graph)
+    users = users_of(graph)
     if dtype == types_pb2.DT_BOOL and graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
         return (
             "flag",
@@ -225,73 +210,10 @@ def _is_number(graph: Graph, tensor: str) -> bool:
     return shape is None or shape.unknown_rank or not shape.dim
 
 
-def _users(graph: Graph) -> dict[str, list[str]]:
-    if not hasattr(graph, "readers"):
-        readers: dict[str, list[str]] = {}
-        for name in graph.nodes:
-            for tensor in graph.data_inputs(name):
-                readers.setdefault(tensor, []).append(name)
-        graph.readers = readers  # type: ignore[attr-defined]
-    found: dict[str, list[str]] = graph.readers  # type: ignore[attr-defined]
-    return found
-
-
-def _unshaped(graph: Graph, tensor: str) -> str:
-    """What a loss is given, before it was made a matrix for it."""
-    tensor = graph.plain(tensor)
-    while graph.nodes[node_name(tensor)].op == "Reshape":
-        tensor = graph.plain(graph.data_inputs(node_name(tensor))[0])
-    return tensor
-
-
-def _softmaxed(graph: Graph) -> list[str]:
-    """What goes into a softmax, of a loss that was written by hand."""
-    found = (
-        name for name, node in graph.nodes.items() if node.op == "Softmax" and not _is_gradient(graph, name)
-    )
-    return [graph.data_inputs(name)[0] for name in found if not _is_weighed(graph, name)]
-
-
-def _is_weighed(graph: Graph, name: str) -> bool:
-    """Whether weights are applied to what is computed of an operation."""
-    users, queue = _users(graph), [name]
-    seen = set(queue)
-    for current in queue:
-        for user in users.get(f"{current}:0", ()):
-            if user in seen or _is_gradient(graph, user):
-                continue
-            if graph.nodes[user].op in _WEIGHING and any(map(_is_weight(graph), graph.data_inputs(user))):
-                return True
-            seen.add(user)
-            queue.append(user)
-    return False
-
-
-def _is_weight(graph: Graph) -> Callable[[str], bool]:
-    def test(tensor: str) -> bool:
-        name = node_name(tensor)
-        while graph.nodes[name].op in _HANDED_ON and graph.inputs[name]:
-            name = node_name(graph.data_inputs(name)[0])
-        return graph.nodes[name].op in VARIABLES
-
-    return test
-
-
-def _ends(graph: Graph) -> list[str]:
-    """Without a loss: what nobody reads, and no side effect is."""
-    users = _users(graph)
-    read = {node_name(tensor) for tensor in users}
-    return [
-        f"{name}:0"
-        for name, node in graph.nodes.items()
-        if name not in read and node.op in _HEADS and node.op != "Identity"
-    ]
-
-
 def _outputs(graph: Graph, heads: list[str], labels: set[str], data: list[str]) -> list[Output]:
-    users = _users(graph)
+    users = users_of(graph)
     outputs: dict[str, Output] = {}
-    queue = list(dict.fromkeys(graph.plain(head) for head in heads or _ends(graph)))
+    queue = list(dict.fromkeys(graph.plain(head) for head in heads or ends(graph)))
     for head in queue:
         why = "goes into a loss, or a softmax, as its logits" if heads else "nobody reads it"
         outputs[head] = Output(tensor=head, rank=1, evidence=why)
@@ -305,14 +227,14 @@ def _outputs(graph: Graph, heads: list[str], labels: set[str], data: list[str]) 
                 and op not in SWITCHES | VARIABLES
                 and op not in ASSIGNMENTS
             )
-            if out in seen or not plain or op in _PASSIVE or _is_gradient(graph, user):
+            if out in seen or not plain or op in _PASSIVE or is_gradient(graph, user):
                 continue
             if set(_sources_of(graph, [out], [node_name(t) for t in labels])) & labels:
                 continue
             seen.add(out)
             queue.append(out)
-            if op in _HEADS:
-                rank = _HEADS[op] + (
+            if op in HEADS:
+                rank = HEADS[op] + (
                     1 if "/" not in user or user.split("/")[-1] in ("probabilities", "predictions") else 0
                 )
                 outputs[out] = Output(
@@ -321,10 +243,10 @@ def _outputs(graph: Graph, heads: list[str], labels: set[str], data: list[str]) 
     return sorted(outputs.values(), key=lambda output: -output.rank)
 
 
-def _is_gradient(graph: Graph, name: str) -> bool:
-    op = graph.nodes[name].op
-    return (
-        op.endswith("Grad")
-        or op in ("BroadcastGradientArgs", "PreventGradient", "MulNoNan", "LogSoftmax")
-        or name.startswith("gradients")
-    )
+def _guesses(graph: Graph, starts: list[str]) -> list[Output]:
+    """What may be meant where nothing is sure, of rank 0: for a person to choose."""
+    found = dict(islice(meeting_labels(graph, set(starts)), _MOST_GUESSES))
+    return [
+        Output(tensor=answer, rank=0, evidence=f"meets {label!r} as an answer meets its label")
+        for answer, label in found.items()
+    ]

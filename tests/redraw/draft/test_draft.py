@@ -201,7 +201,7 @@ def recorded_loss(net: Net, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
-        (_attention, InvalidRequest, "expected one output, or one head"),
+        (_attention, InvalidRequest, r"one head, got MatMul_1:0 \(meets '.*' as an answer meets its label\)"),
         (_numbered, InvalidDefinition, r"Placeholder 'mode'.*--set mode=VALUE"),
         (_compared, InvalidDefinition, r"expected a row for each.*\[23, 23\] for 23 rows"),
     ],

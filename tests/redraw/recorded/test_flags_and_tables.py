@@ -87,6 +87,7 @@ def test_export_of_what_flags_and_steps_decide_serves_the_inference_side(
     recorded = recorded_with(layer, tmp_path / "run")
     if layer is not _stepped:
         recorded.constants = {"is_training": False}
+    (tmp_path / "out").mkdir()
     PreparedModel(definition_of(recorded)).write(
         open_checkpoint(recorded.prefix), "raw", tmp_path / "out", allow_non_finite=False
     )
