@@ -9,8 +9,6 @@ from typing import Self
 
 from redraw.errors import InvalidName
 
-__all__ = ["BucketUri", "Uri"]
-
 _SCHEME = "gs://"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 # With what stands in Python for bytes that are no UTF-8: TensorFlow takes no such path.

@@ -284,7 +284,10 @@ def test_main_with_a_closed_stream_does_all_or_nothing(closed: str, status: int,
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["checkpoints", "--model", "mnist", "--catalogue", "loop"], "/loop/mnist: expected a path that can be used so, got 'Too many"),
+        (
+            ["checkpoints", "--model", "mnist", "--catalogue", "loop"],
+            "/loop/mnist: expected a path that can be used so, got 'Too many",
+        ),
         (["adopt", "--model", "mnist", "--catalogue", "new", "--from", "loop"], "StorageError]: "),
         (["train", "--model", "mnist", "--out", "file"], "StorageError]: file: expected"),
         (["train", "--model", "mnist", "--out", "file/run"], "StorageError]: file"),

@@ -11,8 +11,6 @@ from redraw.definition.parts import Distribution
 from redraw.errors import InvalidDefinition, one_line
 from redraw.records import Signature, TensorSpec
 
-__all__ = ["check_contract"]
-
 _DTYPES = (
     "bool", "string", "bfloat16", "float16", "float32", "float64", "complex64", "complex128",
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection, Iterator
 from redraw.recorded.graph import Graph, node_name
 from redraw.recorded.operations import VARIABLES
 
-__all__ = ["HEADS", "ends", "is_gradient", "meeting_labels", "softmaxed", "unshaped", "users_of"]
-
 # Operations that end a network, the likelier the higher.
 HEADS = {
     "Softmax": 3,

@@ -24,8 +24,6 @@ from redraw.recorded.heads import (
 )
 from redraw.recorded.operations import ASSIGNMENTS, CHANCE, SWITCHES, VARIABLES, output_types_of
 
-__all__ = ["Output", "Roles", "Source", "find_roles"]
-
 # Where the logits and the labels of a loss stand among its inputs.
 _LOSSES = {
     "SparseSoftmaxCrossEntropyWithLogits": (0, 1),

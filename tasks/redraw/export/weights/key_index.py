@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,8 +19,6 @@ from redraw.export.weights.renaming import of_same_layer, of_same_name, split_co
 
 if TYPE_CHECKING:
     from redraw.export.weights.wanted import Wanted
-
-__all__ = ["Catalog", "list_catalogs"]
 
 _MODEL = "model"
 _KERAS_3_FILES = ("keras", "keras_weights")
@@ -183,10 +182,13 @@ def _by_layer(places: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...
     """What Keras 3's files call variables: by their layer's name and their number in it.
 
     Places alone say which layer of its class it is in the model's order, which is another
-    one where a definition lists branches the other way round.
+    one where a definition lists branches the other way round. A name that two layers have, in
+    models of their own, says nothing certain of either.
     """
     pairs = ((name, name.split("/"), found[0].rpartition("/")[2]) for name, found in places.items())
-    return {name: (f"{parts[-2]}/{number}",) for name, parts, number in pairs if len(parts) > 1}
+    asked = {name: f"{parts[-2]}/{number}" for name, parts, number in pairs if len(parts) > 1}
+    counts = Counter(asked.values())
+    return {name: (key,) if counts[key] == 1 else () for name, key in asked.items()}
 
 
 def _agreeing(
