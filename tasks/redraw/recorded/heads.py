@@ -118,6 +118,15 @@ def meeting_labels(graph: Graph, starts: Collection[str]) -> Iterator[tuple[str,
             continue
         first, second = (unshaped(graph, tensor) for tensor in graph.data_inputs(name))
         for answer, label in ((first, second), (second, first)):
-            given = node_name(label) in starts and node_name(answer) not in starts
+            given = node_name(label) in starts and node_name(answer) not in starts and _has_rows(graph, label)
             if given and any(graph.nodes[n].op in VARIABLES for n in graph.reach([answer])):
                 yield answer, label
+
+
+def _has_rows(graph: Graph, tensor: str) -> bool:
+    node = graph.nodes[node_name(tensor)]
+    return (
+        "shape" not in node.attr
+        or node.attr["shape"].shape.unknown_rank
+        or bool(node.attr["shape"].shape.dim)
+    )

@@ -7,7 +7,7 @@ without the label. What leads there and to no label is data. A flag chooses bran
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from tensorflow.core.framework import types_pb2
@@ -127,7 +127,7 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
         elif tensor in labels:
             found.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
     data = [node_name(s.tensor) for s in found if s.role == "data"]
-    possible = [] if asked else _outputs(graph, heads, set(labels), data) or _guesses(graph, starts)
+    possible = [] if asked else _with_doubts(graph, _outputs(graph, heads, set(labels), data), starts)
     return Roles(sources=tuple(found), outputs=tuple(possible))
 
 
@@ -241,10 +241,14 @@ def _outputs(graph: Graph, heads: list[str], labels: set[str], data: list[str]) 
     return sorted(outputs.values(), key=lambda output: -output.rank)
 
 
-def _guesses(graph: Graph, starts: list[str]) -> list[Output]:
-    """What may be meant where nothing is sure, of rank 0: for a person to choose."""
-    found = dict(islice(meeting_labels(graph, set(starts)), _MOST_GUESSES))
-    return [
+def _with_doubts(graph: Graph, outputs: list[Output], starts: list[str]) -> list[Output]:
+    """The outputs, or all of rank 0 with what else meets a label: a person has to choose then."""
+    answers = dict(islice(meeting_labels(graph, set(starts)), _MOST_GUESSES))
+    reached = graph.reach([output.tensor for output in outputs])
+    known = {node_name(output.tensor) for output in outputs}
+    others = [
         Output(tensor=answer, rank=0, evidence=f"meets {label!r} as an answer meets its label")
-        for answer, label in found.items()
+        for answer, label in answers.items()
+        if node_name(answer) not in reached and known.isdisjoint(graph.reach([answer]))
     ]
+    return [*(replace(output, rank=0) for output in outputs), *others] if others else outputs

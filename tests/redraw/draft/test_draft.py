@@ -169,6 +169,14 @@ def _made_a_matrix(x: Any, label: Any) -> Any:
     return tf1.losses.softmax_cross_entropy(tf.one_hot(label, CLASSES), logits, label_smoothing=0.1)
 
 
+def _mixture(x: Any, label: Any) -> Any:
+    """How likely each of several answers is, and the answers: neither alone is the network's."""
+    shares = tf.nn.softmax(tf.matmul(x, variable("shares", [WIDTH, CLASSES])), name="shares")
+    answers = tf.matmul(x, variable("answers", [WIDTH, CLASSES]))
+    distance = tf.square(answers - tf.cast(label, tf.float32)[:, None])
+    return -tf.reduce_mean(tf1.log(tf.reduce_sum(shares * tf.exp(-distance), 1)))
+
+
 def _numbered(x: Any, label: Any) -> Any:
     mode = tf1.placeholder(tf.int32, (), "mode")
     tf1.add_to_collection("numbers", mode)
@@ -202,6 +210,7 @@ def recorded_loss(net: Net, folder: Path) -> Path:
     ("net", "error", "message"),
     [
         (_attention, InvalidRequest, r"one head, got MatMul_1:0 \(meets '.*' as an answer meets its label\)"),
+        (_mixture, InvalidRequest, r"shares:0 .*MatMul_1:0 \(meets"),
         (_numbered, InvalidDefinition, r"Placeholder 'mode'.*--set mode=VALUE"),
         (_compared, InvalidDefinition, r"expected a row for each.*\[23, 23\] for 23 rows"),
     ],
