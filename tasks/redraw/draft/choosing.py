@@ -157,7 +157,8 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
                 nearest = found
         counts = {value: count for value, count in tried.items() if count is not None}
         best = [value for value, count in counts.items() if count == min(counts.values(), default=0)]
-        if len(best) == 1:
+        # That the other value is refused says nothing for one that reaches what trains.
+        if len(best) == 1 and not (counts[best[0]] and None in tried.values()):
             constants[flag], redrawn = best[0], nearest
             notes.append(
                 f"{flag} = {best[0]}: {_shown(tried[best[0]])}; {not best[0]}: {_shown(tried[not best[0]])}"
@@ -165,7 +166,8 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
         elif counts and flag in _needed(recording, asked, constants):  # those before may have cut it off
             raise Undecided(
                 f"{recording.uri}: flag {flag!r}: expected one value with less of training, got"
-                f" {_shown(tried[False])} with either. Choose: --set {node_name(flag)}=false, or =true.",
+                f" {_shown(tried[False])} with false and {_shown(tried[True])} with true."
+                f" Choose: --set {node_name(flag)}=false, or =true.",
                 "set",
                 [("false", _shown(tried[False])), ("true", _shown(tried[True]))],
                 node_name(flag),
