@@ -27,6 +27,7 @@ _WEIGHING = {
 _HANDED_ON = {
     "Identity", "ReadVariableOp", "Enter", "RefEnter", "ResourceGather", "Cast", "ExpandDims", "Reshape",
 }  # fmt: skip
+_FORMED = {"Reshape", "Cast", "ExpandDims", "Squeeze", "StridedSlice", "OneHot"}
 
 
 def users_of(graph: Graph) -> dict[str, list[str]]:
@@ -116,11 +117,22 @@ def meeting_labels(graph: Graph, starts: Collection[str]) -> Iterator[tuple[str,
     for name, node in graph.nodes.items():
         if node.op not in ("Sub", "SquaredDifference", "Mul") or is_gradient(graph, name):
             continue
-        first, second = (unshaped(graph, tensor) for tensor in graph.data_inputs(name))
-        for answer, label in ((first, second), (second, first)):
+        first, second = graph.data_inputs(name)
+        for answer, label in (
+            (unshaped(graph, first), _as_given(graph, second)),
+            (unshaped(graph, second), _as_given(graph, first)),
+        ):
             given = node_name(label) in starts and node_name(answer) not in starts and _has_rows(graph, label)
             if given and any(graph.nodes[n].op in VARIABLES for n in graph.reach([answer])):
                 yield answer, label
+
+
+def _as_given(graph: Graph, tensor: str) -> str:
+    """What a label was before it was brought into the answer's form."""
+    tensor = graph.plain(tensor)
+    while graph.nodes[node_name(tensor)].op in _FORMED:
+        tensor = graph.plain(graph.data_inputs(node_name(tensor))[0])
+    return tensor
 
 
 def _has_rows(graph: Graph, tensor: str) -> bool:
