@@ -122,8 +122,12 @@ def meeting_labels(graph: Graph, starts: Collection[str]) -> Iterator[tuple[str,
             (unshaped(graph, first), _as_given(graph, second)),
             (unshaped(graph, second), _as_given(graph, first)),
         ):
-            given = node_name(label) in starts and node_name(answer) not in starts and _has_rows(graph, label)
-            if given and any(graph.nodes[n].op in VARIABLES for n in graph.reach([answer])):
+            if node_name(label) not in starts or node_name(answer) in starts or not _has_rows(graph, label):
+                continue
+            before = graph.reach([answer])
+            # Data may be multiplied by what is computed of them; only a label that is the data is subtracted.
+            apart = node.op != "Mul" or node_name(label) not in before
+            if apart and any(graph.nodes[n].op in VARIABLES for n in before):
                 yield answer, label
 
 

@@ -210,7 +210,7 @@ def recorded_loss(net: Net, folder: Path) -> Path:
     ("net", "error", "message"),
     [
         (_attention, InvalidRequest, r"one head, got MatMul_1:0 \(meets '.*' as an answer meets its label\)"),
-        (_mixture, InvalidRequest, r"shares:0 .*MatMul_1:0 \(meets"),
+        (_mixture, InvalidRequest, r"shares.*:0 .*MatMul_1:0 \(meets"),
         (_numbered, InvalidDefinition, r"Placeholder 'mode'.*--set mode=VALUE"),
         (_compared, InvalidDefinition, r"expected a row for each.*\[23, 23\] for 23 rows"),
     ],
