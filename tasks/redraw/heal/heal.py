@@ -122,7 +122,9 @@ def _problems(folder: Path) -> list[Finding]:
     tagged = [graph for graph in graphs if "serve" in graph.meta_info_def.tags]
     index = folder / f"{_VARIABLES}.index"
     keys = set(TensorBundle(folder / _VARIABLES).entries) - {OBJECT_GRAPH_KEY} if index.exists() else set()
-    return list(find_problems(ServingGraph((tagged or graphs)[0]), keys))
+    untagged = Finding(check="loads", text="no graph has the tag 'serve', which servers ask for", heals=True)
+    found = find_problems(ServingGraph((tagged or graphs)[0]), keys)
+    return [*([] if tagged else [untagged]), *found]
 
 
 def _declared(problem: Finding, stateful_ops: tuple[str, ...]) -> bool:

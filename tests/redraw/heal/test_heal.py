@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
+from redraw.draft.draft import draft_definition
 from redraw.errors import (
     CheckpointCorrupt,
     CheckpointNotFound,
@@ -22,7 +23,7 @@ from redraw.heal import heal
 from redraw.heal.heal import heal_saved_model
 from redraw.heal.scan import scan_files
 from redraw.records.results import HealedModel
-from redraw.requests import HealRequest, ScanRequest
+from redraw.requests import DraftRequest, HealRequest, ScanRequest
 from redraw.serving.process import ServingProcess
 from redraw.storage.files import digest_tree
 from redraw.storage.opening import open_storage
@@ -133,3 +134,34 @@ def test_heal_of_no_saved_model_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"\x12\xff\xff\xff\x0f")
     with pytest.raises(CheckpointCorrupt, match=r"saved_model\.pb"):
         healed(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("tags", [["train"], []])
+def test_heal_model_without_the_tag_serve_gets_it(tags: list[str], tmp_path: Path) -> None:
+    good(tmp_path / "model")
+    file = tmp_path / "model" / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    saved.meta_graphs[0].meta_info_def.tags[:] = tags
+    file.write_bytes(saved.SerializeToString())
+
+    record = healed(tmp_path / "model", tmp_path / "out")
+
+    assert [finding.check for finding in record.found] == ["loads"]
+    made = saved_model_pb2.SavedModel.FromString((tmp_path / "out" / "saved_model.pb").read_bytes())
+    assert list(made.meta_graphs[0].meta_info_def.tags) == ["serve"]
+
+
+@pytest.mark.parametrize("place", ["inner", "variables/inner"])
+def test_heal_into_a_saved_model_is_refused(place: str, tmp_path: Path) -> None:
+    good(tmp_path / "model")
+    before = digest_tree(tmp_path / "model")
+
+    with pytest.raises(OutputExists, match="expected a place outside of the SavedModel"):
+        healed(tmp_path / "model", tmp_path / "model" / place)
+    with pytest.raises(OutputExists, match="expected a place outside of the SavedModel"):
+        draft_definition(
+            DraftRequest.from_json(
+                {"source": str(tmp_path / "model"), "out": str(tmp_path / "model" / place)}
+            )
+        )
+    assert digest_tree(tmp_path / "model") == before
