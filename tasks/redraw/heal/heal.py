@@ -72,6 +72,8 @@ def heal_saved_model(request: HealRequest) -> HealedModel:
             healed = bool(needed or choice.redrawn.replaced)
             difference = _heal(definition, folder, partial) if healed else 0.0
             if not healed:
+                if choice.redrawn.variables:
+                    open_checkpoint(folder).verify()
                 _copy(folder, partial)
             scan = scan_tree(partial)
             place.put_files(partial, scan.files)

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from redraw.draft.draft import draft_definition
 from redraw.errors import (
     CheckpointCorrupt,
+    CheckpointError,
     CheckpointNotFound,
     InvalidDefinition,
     OutputExists,
@@ -165,3 +166,17 @@ def test_heal_into_a_saved_model_is_refused(place: str, tmp_path: Path) -> None:
             )
         )
     assert digest_tree(tmp_path / "model") == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_heal_model_without_its_variables_is_refused(damage: str, tmp_path: Path) -> None:
+    good(tmp_path / "model")
+    data = next((tmp_path / "model" / "variables").glob("*.data*"))
+    if damage == "cut":
+        data.write_bytes(data.read_bytes()[:10])
+    else:
+        shutil.rmtree(data.parent)
+
+    with pytest.raises(CheckpointError, match="model"):
+        healed(tmp_path / "model", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
