@@ -132,9 +132,10 @@ def test_heal_whose_result_differs_leaves_nothing(tmp_path: Path, monkeypatch: p
 def test_heal_of_no_saved_model_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(CheckpointNotFound, match=r"expected a SavedModel's folder with saved_model\.pb"):
         healed(tmp_path, tmp_path / "out")
-    (tmp_path / "saved_model.pb").write_bytes(b"\x12\xff\xff\xff\x0f")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"\x12\xff\xff\xff\x0f")
     with pytest.raises(CheckpointCorrupt, match=r"saved_model\.pb"):
-        healed(tmp_path, tmp_path / "out")
+        healed(tmp_path / "model", tmp_path / "out")
 
 
 @pytest.mark.parametrize("tags", [["train"], []])
