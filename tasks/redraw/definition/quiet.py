@@ -8,7 +8,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from redraw.lazy import defer_modules
+
 __all__ = ["keep_stdout", "quiet_import"]
+
+# What Keras imports for those who use it, where scikit-learn and Matplotlib are installed: it takes as long
+# as half of TensorFlow.
+_SELDOM_USED = ("keras.wrappers", "keras._tf_keras.keras.wrappers", "matplotlib.pyplot")
 
 
 @contextlib.contextmanager
@@ -19,6 +25,8 @@ def quiet_import() -> Iterator[None]:
     fails shows them.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "tensorflow" not in sys.modules:
+        defer_modules(*_SELDOM_USED)
     with tempfile.TemporaryFile() as held:
         sys.stderr.flush()
         standard_error = os.dup(2)
