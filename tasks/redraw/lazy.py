@@ -13,15 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["defer_modules", "lazy_names"]
-
 
 def lazy_names(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Make a package's `__getattr__`, `__dir__` and `__all__` of the imports in its `__init__.pyi`.
-
-    Args:
-        package: The package's name.
-        file: Its `__file__`.
 
     Returns:
         The three, in this order.

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 
 from redraw.lazy import defer_modules
 
-__all__ = ["keep_stdout", "quiet_import"]
-
 # What Keras imports for those who use it, where scikit-learn and Matplotlib are installed: it takes as long
 # as half of TensorFlow.
 _SELDOM_USED = ("keras.wrappers", "keras._tf_keras.keras.wrappers", "matplotlib.pyplot")
