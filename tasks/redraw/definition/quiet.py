@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from redraw.lazy import defer_modules
 
-# What Keras imports for those who use it, where scikit-learn and Matplotlib are installed: it takes as long
-# as half of TensorFlow.
+# What Keras imports for the few who use it, where scikit-learn and Matplotlib are installed: a quarter of the
+# time that the import of TensorFlow takes.
 _SELDOM_USED = ("keras.wrappers", "keras._tf_keras.keras.wrappers", "matplotlib.pyplot")
 
 
