@@ -1,6 +1,6 @@
-"""The command line: `redraw STAGE …` reads a request and prints one JSON record.
+"""Turn TensorFlow checkpoints into served models: each command prints one JSON record.
 
-It is `python -m redraw STAGE …` too.
+`redraw COMMAND …` and `python -m redraw COMMAND …` are the same.
 
 Flags are the fields of the stage's request; `--request FILE` takes them all as one
 JSON object (`-` is standard input). Logs and progress go to standard error. Exit
@@ -27,6 +27,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from redraw import __version__
 from redraw.definition.legacy_keras import use_legacy_keras
 from redraw.definition.quiet import keep_stdout, quiet_import
 from redraw.definition.registry import needs_legacy_keras
@@ -227,6 +228,7 @@ def _imported(name: str) -> Any:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="redraw", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--version", action="version", version=f"redraw {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         summary = (command.request.__doc__ or "").strip()
@@ -243,6 +245,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) -> None:
     key, help_text = json_key(declared), declared.metadata["help"]
+    if declared.default is MISSING and declared.default_factory is MISSING:
+        help_text += " (required)"
     if declared.metadata.get("positional"):
         parser.add_argument(declared.name, nargs="?", default=MISSING, help=help_text)
         return

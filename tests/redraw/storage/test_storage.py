@@ -418,7 +418,9 @@ def test_write_uri_written_by_others_each_time_gives_up(bucket: str, monkeypatch
 
     monkeypatch.setattr(GcsStorage, "stat", overtaken)
     monkeypatch.setattr("redraw.storage.pause._LONGEST_SECONDS", 0.001)
-    with pytest.raises(StorageUnavailable, match="report.json: expected to write it, got a write by others"):
+    with pytest.raises(
+        StorageUnavailable, match="report.json: expected to write it, got another writer's content"
+    ):
         write_uri(f"{bucket}/report.json", b"ours")
     assert open_storage(bucket).read("report.json") == b"theirs"
 

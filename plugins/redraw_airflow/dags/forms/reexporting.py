@@ -82,8 +82,8 @@ def check_reexport_choices(context: Context) -> None:
     start, end = context["params"]["trained_from"], context["params"]["trained_to"]
     if start and end and start >= end:
         raise InvalidRequest(
-            f"trained_to: expected a day after {start}, the first one, got {end}. It is the day after the"
-            " last one: correct it."
+            f"trained_to: expected a day after {start} (trained_from), got {end}. Give the day after the last"
+            " one to export."
         )
 
 

@@ -127,7 +127,9 @@ def demand_key(storage: Storage, release: Release, claim: Claim, public_key: str
     content = storage.read(name) or b""
     where = f"{storage.uri}/{name}"
     if not content or Release.from_text(content, where) != release:
-        raise StorageUnavailable(f"{where}: expected it to stay while it was read, got a change. Try again.")
+        raise StorageUnavailable(
+            f"{where}: expected it unchanged while it was read, got a change. Try again."
+        )
     demand_release_signed(storage, release, content, public_key)
 
 
