@@ -25,7 +25,7 @@ published. Nothing is deleted, so a roll-back can be undone in the same way.
 _MARK_DOC = """### Mark a version as canary or pinned, or take the mark away.
 
 Only a person starts it: **Trigger** opens a form with the model, the version, the mark and the reason. So do
-the buttons on the version's page. A canary is served next to the live version, to the clients that ask for it.
+the buttons on the version's page. A canary is served next to the live version, to clients that ask for it.
 A pinned version is never pruned. The history of the live pointer keeps who did it and why.
 """
 _PRUNE_DOC = """### Remove old versions, or list them.
