@@ -22,6 +22,7 @@ from typing import Any, get_args, get_origin
 import redraw.errors
 import redraw.publish.bucket.layout
 import redraw.records
+from documentation.record_keys import COMMON_KEYS
 from redraw.__main__ import COMMANDS, Command
 from redraw.errors import RedrawError, UsageError
 from redraw.names import ModelName
@@ -201,10 +202,9 @@ def _parts(cls: type) -> set[type]:
 
 
 def _record(cls: type) -> str:
-    described = _attributes(cls.__doc__ or "")
     hints = typing.get_type_hints(cls, include_extras=False)
     rows = [
-        f"| `{json_key(declared)}` | {_type_text(hints[declared.name])} | {described.get(declared.name, '')}"
+        f"| `{json_key(declared)}` | {_type_text(hints[declared.name])} | {_described(cls, declared)}"
         f"{_default(declared)} |"
         for declared in fields(cls)
     ]
@@ -214,6 +214,13 @@ def _record(cls: type) -> str:
         f"## {cls.__name__}\n\n{_first_paragraph(cls.__doc__)}{schema}\n\n"
         "| Key | Type | What |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
+
+
+def _described(cls: type, declared: Field[Any]) -> str:
+    key = json_key(declared)
+    names = (f"{cls.__name__}.{key}", key)
+    common = next((COMMON_KEYS[name] for name in names if name in COMMON_KEYS), "")
+    return _attributes(cls.__doc__ or "").get(declared.name) or common
 
 
 def _default(declared: Field[Any]) -> str:

@@ -23,3 +23,8 @@ def test_checks_say_what_to_do_if_they_fail() -> None:
     assert len(said) == len(EVERY_CHECK)
     assert "Export only what serves: a training or evaluation function was left in." in said
     assert sum("--waive live-answers=REASON" in advice for advice in said) == 1
+
+
+def test_records_say_what_each_key_is() -> None:
+    rows = re.findall(r"(?m)^\| `(\w+)` \| .* \| *(?:Optional\.)? *\|$", make_page("records.md"))
+    assert rows == []
