@@ -23,7 +23,7 @@ import redraw.errors
 import redraw.publish.bucket.layout
 import redraw.records
 from documentation.record_keys import COMMON_KEYS
-from redraw.__main__ import COMMANDS, Command
+from redraw.commands import COMMANDS, Command
 from redraw.errors import RedrawError, UsageError
 from redraw.names import ModelName
 from redraw.records import Record
