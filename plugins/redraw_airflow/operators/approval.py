@@ -45,8 +45,8 @@ def approval_wanted(choice: str, model: str) -> bool:
     asked = find_model(model).approval
     if asked and choice == "no":
         raise InvalidRequest(
-            f"approval: expected default or yes, got 'no': the definition of {model} asks for approval, and a"
-            " run cannot leave it out. Choose one of the two."
+            f"approval: expected default or yes, because the definition of {model} asks for it, got 'no'. A"
+            " run cannot leave it out."
         )
     return asked or choice == "yes"
 

@@ -166,7 +166,7 @@ def test_download_of_an_object_that_is_replaced_meanwhile_takes_neither(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
         intrude = Wait(function=lambda: undisturbed.replace("a", b"other", stored.generation))
         proxy.faults = [Fault(action=intrude, operation="read")]
-        with pytest.raises(StorageUnavailable, match=f"{bucket}/a: expected it to stay"):
+        with pytest.raises(StorageUnavailable, match=f"{bucket}/a: expected it unchanged"):
             open_storage(bucket).download("a", tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 

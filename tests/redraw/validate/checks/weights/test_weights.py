@@ -122,7 +122,7 @@ def test_weights_source_raw_claimed_as_average_is_named(hand_made, run_check: Ru
     hand_made.served[1] = ("w", "w", "w")
     hand_made.tensors["w"] = hand_made.checkpoint["w"]
     found = run_check("weights-source", hand_made.subject()).found
-    assert "no variable is from a moving average" in found
+    assert "no variable comes from a moving average" in found
     assert f"variable 'w' is averaged by the record, but comes from the raw 'w' next to {AVERAGE!r}" in found
 
 
