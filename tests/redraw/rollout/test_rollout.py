@@ -29,10 +29,10 @@ from redraw.records import LivePointer, Release, Rollout
 from redraw.requests import LiveRequest, RolloutRequest
 from redraw.rollout import rollout as module
 from redraw.rollout.addresses import parse_servers
-from redraw.rollout.client import Target
+from redraw.rollout.client import BadAnswer, Target
 from redraw.rollout.golden import read_questions
 from redraw.rollout.grpc_client import decode_status
-from redraw.rollout.rest import RestClient
+from redraw.rollout.rest import RestClient, _reshaped
 from redraw.rollout.rollout import confirm_rollout
 from redraw.rollout.watch import Plan, watch
 from redraw.storage.opening import open_storage
@@ -482,6 +482,12 @@ def test_rollout_of_bytes_that_kserve_has_no_form_for_does_not_ask_them(
     (one,) = rollout(release, server.kserve).servers
     assert (one.state, one.compared) == ("confirmed", ())
     assert not [request for request in server.requests if request["method"].endswith("/infer")]
+
+
+def test_answer_of_kserve_of_very_many_rows_without_values_is_refused() -> None:
+    assert _reshaped({"name": "y", "data": [], "shape": [3, 0]}) == [[], [], []]
+    with pytest.raises(BadAnswer, match="output 'y': values that have not its shape"):
+        _reshaped({"name": "y", "data": [], "shape": [1 << 30, 0]})
 
 
 def test_decode_status_passes_over_versions_that_are_none() -> None:
