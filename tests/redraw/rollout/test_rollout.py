@@ -643,6 +643,7 @@ def test_rollout_that_ends_around_its_roll_back_says_why_and_can_be_run_again(
     _, report = failure(after, server.grpc, version=after.version, on_failure="roll-back")
     assert report.rolled_back_to == live(after).version == before.version
     assert [made.kind for made in live(after).history].count("rollback") == 1
+    assert [event.kind for event in report.events] == ["rollback"]
 
 
 def test_rollout_that_fails_without_a_version_before_says_that_nothing_was_rolled_back(

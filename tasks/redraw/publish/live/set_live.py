@@ -145,10 +145,10 @@ def _asked(request: LiveRequest, storage: Storage, pointer: LivePointer) -> Poin
 
 
 def _version_before(request: LiveRequest, storage: Storage, pointer: LivePointer) -> int | None:
-    """Where a roll-back leads; None where it has been done already."""
+    """Where a roll-back leads; where it led if it has been made already, perhaps by a try that died."""
     if request.from_version not in (None, pointer.version):
         if pointer.previous == request.from_version and str(request.from_version) in pointer.rejected:
-            return None
+            return pointer.version
         raise _moved(storage, pointer, request.from_version)
     if pointer.previous is None:
         raise VersionNotFound(
