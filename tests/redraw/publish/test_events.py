@@ -297,6 +297,19 @@ def test_host_that_failed_is_left_alone_by_the_rest_of_a_batch(
 
 
 @pytest.mark.parametrize(
+    ("asked", "tries"), [("0", 3), ("3600", 1), ("99999999999999999999", 3), ("soon", 3), ("-1", 3)]
+)
+def test_host_that_asks_for_patience_is_asked_again_only_if_that_is_short(
+    asked: str, tries: int, bucket: str, make_export: Any, hook: Hook, server: WebhookServer
+) -> None:
+    hook(deploy=f"429/{asked}")
+    (event,) = push_model(make_export().request(bucket)).events
+    assert len(server.received) == tries
+    assert "expected status 2xx, got 429" in event.undelivered[0]
+    assert ("which asks for 3600 s of patience" in event.undelivered[0]) == (asked == "3600")
+
+
+@pytest.mark.parametrize(
     ("variables", "expected"),
     [
         ({"URL": None}, "webhook deploy: expected its URL in REDRAW_WEBHOOK_DEPLOY_URL, or in Airflow"),
