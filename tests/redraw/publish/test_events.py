@@ -192,13 +192,13 @@ def test_version_whose_record_cannot_be_believed_is_sent_to_nobody(
     prune_versions(PruneRequest(model="digits", bucket=bucket, keep=0, apply=True))
     monkeypatch.setenv("REDRAW_VERIFY_KEY", str(public))
     believed = _events(bucket)
-    assert [event.kind for event in believed] == ["push", "live"] * 3 + ["prune"]
+    assert sorted(event.kind for event in believed) == ["live"] * 3 + ["prune"] + ["push"] * 3
 
     storage, name = open_storage(bucket), release_name("digits", releases[2].version)
     found = storage.read_with_generation(name)
     assert found is not None
-    better = replace(releases[2].checkpoint, metrics={"accuracy": 1.0})
-    forged = {**json.loads(found[0]), "checkpoint": better.to_json()}
+    forged = json.loads(found[0])
+    forged["checkpoint"]["metrics"] = {"accuracy": 1.0}
     storage.replace(name, json.dumps(forged).encode(), found[1])
     hook(deploy="ok")
     sent = _events(bucket, deliver=True)
