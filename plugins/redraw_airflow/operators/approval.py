@@ -46,8 +46,8 @@ def approval_wanted(choice: str, model: str) -> bool:
     asked = find_model(model).approval
     if asked and choice == "no":
         raise InvalidRequest(
-            f"approval: expected default or yes, for the definition of {model} asks for it, got 'no'. A run"
-            " cannot leave it out."
+            f"approval: expected default or yes, because the definition of {model} asks for it, got 'no'. A"
+            " run cannot leave it out."
         )
     return asked or choice == "yes"
 
@@ -67,13 +67,13 @@ def demand_approval(model: str, approved_by: str | None, requester: str | None) 
     found = find_model(model)
     if found.approval and not approved_by:
         raise InvalidRequest(
-            f"approval: expected a person's, for the definition of {model} asks for it, got none. Put an"
+            f"approval: expected a person's, which the definition of {model} asks for, got none. Put an"
             " ApproveReleaseOperator before it and pass its output, or answer its request."
         )
     if found.approval_by_another and requester is not None and requester == approved_by:
         raise InvalidRequest(
-            f"approval: expected another person's than {requester!r}, who started the run, for the definition"
-            f" of {model} asks for it. Clear the approval, and have somebody else answer."
+            f"approval: expected another person's than {requester!r}, who started the run, as the definition"
+            f" of {model} asks. Clear the approval, and have somebody else answer."
         )
 
 

@@ -42,7 +42,7 @@ def write_serving_config(storage: Storage, model: str, pointer: Callable[[], Liv
         except (AlreadyThere, Changed):
             pause()
     raise StorageUnavailable(
-        f"{storage.uri}/{names[0]}: expected to change it and its deployments, got a change by others each"
+        f"{storage.uri}/{names[0]}: expected to change it and its deployments, got another writer's on each"
         " time. Find out who keeps moving the pointer, and run it again."
     )
 
@@ -104,7 +104,7 @@ def _read_config(storage: Storage, model: str) -> ModelServerConfig:
     config = ModelServerConfig()
     try:
         text_format.Parse(storage.read(name) or b"", config)
-    except (text_format.ParseError, UnicodeDecodeError) as err:
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
         raise InvalidRecord(
             f"{storage.uri}/{name}: expected TensorFlow Serving's ModelServerConfig as text, got {err}."
             f" Write it again: redraw live --model {model} --set the live version."
