@@ -15,7 +15,7 @@ from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES
 from redraw_airflow.operators.arguments import Kind, integer, required, text
 from redraw_airflow.operators.base import PlacesOperator
 from redraw_airflow.operators.inputs import place
-from redraw_airflow.sensors.events import look, moment
+from redraw_airflow.sensors.events import Known, look, moment
 from redraw_airflow.sensors.triggers import BucketTrigger
 from redraw_airflow.settings import CHECKPOINTS, DEFAULT_CONNECTION, MODEL_BUCKET
 
@@ -54,6 +54,7 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         self.gcp_conn_id = gcp_conn_id
         default = airflow_configuration().getboolean("operators", "default_deferrable", fallback=False)
         self.deferrable = default if deferrable is None else deferrable
+        self._known: Known = {}
 
     def execute(self, context: Context) -> Any:
         """Wait.
@@ -83,7 +84,7 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         """Look once."""
         try:
             self.take_allowed_arguments(context)
-            found = look(self.event, self._arguments())
+            found = look(self.event, self._arguments(), self._known)
         except StorageUnavailable as err:
             raise AirflowException(str(err)) from err
         except RedrawError as err:

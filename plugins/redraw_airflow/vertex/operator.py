@@ -11,7 +11,6 @@ without it pays nothing.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from redraw.publish.bucket.layout import read_release
 from redraw.publish.live.pointer import read_pointer
 from redraw.records import Release
 from redraw.records.base import Record
-from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri
 from redraw_airflow.operators.allowed import BUCKETS
@@ -33,7 +31,7 @@ from redraw_airflow.operators.arguments import Kind, integer, mapping, required,
 from redraw_airflow.operators.base import PlacesOperator
 from redraw_airflow.operators.inputs import place
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
-from redraw_airflow.stages.credentials import connection_credentials, connection_project
+from redraw_airflow.stages.credentials import using_connection
 from redraw_airflow.vertex.aliases import move_aliases
 from redraw_airflow.vertex.model import VertexModel
 from redraw_airflow.vertex.registry import register_release
@@ -173,11 +171,8 @@ class RegisterVertexModelOperator(PlacesOperator):
         return ModelServiceHook(gcp_conn_id=self.gcp_conn_id, impersonation_chain=chain)
 
     def _open_bucket(self) -> Storage:
-        provide_credentials(
-            functools.partial(connection_credentials, self.gcp_conn_id),
-            functools.partial(connection_project, self.gcp_conn_id),
-        )
-        return open_storage(BucketUri(place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)))
+        with using_connection(self.gcp_conn_id):
+            return open_storage(BucketUri(place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)))
 
     def _published(self, storage: Storage) -> Release:
         """The release as the bucket has it now, checked against the record that was given."""

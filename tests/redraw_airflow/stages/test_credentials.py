@@ -325,12 +325,12 @@ def test_connection_credentials_of_unusable_connection_are_forbidden(monkeypatch
         connection_credentials("nobody_made_this")
 
 
-def test_provide_credentials_decides_for_the_buckets_of_the_process() -> None:
+def test_using_credentials_decides_for_the_buckets_that_are_opened_within() -> None:
     look = (
         "from google.auth.credentials import AnonymousCredentials as Nobody;"
-        "from redraw.storage.credentials import *; provide_credentials(Nobody);"
-        "from redraw.storage.gcs_session import connect;"
-        "client, session = connect(None); print(type(client._credentials).__name__)"
+        "from redraw.storage.credentials import *; from redraw.storage.gcs_session import connect\n"
+        "with using_credentials('nobody', Nobody): client, session = connect(None)\n"
+        "print(type(client._credentials).__name__)"
     )
 
     answer = subprocess.run(
