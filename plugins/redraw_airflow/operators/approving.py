@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from redraw.errors import InvalidRecord
+from redraw.errors import InvalidRecord, InvalidRequest
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import read_uri
@@ -50,6 +50,17 @@ if TYPE_CHECKING:
 __all__ = ["ApproveReexportOperator", "ApproveReleaseOperator"]
 
 _WAIT_HOURS = 24
+_MOST_HOURS = 24 * 366
+
+
+def _hours(name: str, value: Any) -> float | None:
+    """How long a person has, in hours."""
+    found = number(name, value)
+    if found is not None and not 0 < found <= _MOST_HOURS:
+        raise InvalidRequest(
+            f"{name}: expected more than 0 and at most {_MOST_HOURS}, got {found:g}. Correct it."
+        )
+    return found
 
 
 class _AskingOperator(TakesArguments, ApprovalOperator):
@@ -70,7 +81,7 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
     kinds: ClassVar[Mapping[str, Kind]] = {
         **dict.fromkeys(("model", "gcp_conn_id"), required(text)),
         "bucket": text,
-        "wait_hours": number,
+        "wait_hours": _hours,
     }
 
     def __init__(

@@ -6,7 +6,7 @@ An operator assigns in its constructor and names its stage; everything else is h
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, XComArg
@@ -15,6 +15,7 @@ from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
 from redraw_airflow.operators.allowed import (
+    CATALOGUES,
     WORK_FOLDERS,
     Place,
     demand_allowed,
@@ -22,7 +23,7 @@ from redraw_airflow.operators.allowed import (
     named_places,
     resolve_path,
 )
-from redraw_airflow.operators.arguments import Kind, TakesArguments, mapping, required, text
+from redraw_airflow.operators.arguments import Kind, TakesArguments, is_several, mapping, required, text
 from redraw_airflow.operators.assets import CHANGES, update_assets
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import TaskFolder
@@ -59,7 +60,8 @@ class PlacesOperator(BaseOperator, TakesArguments):
     """
 
     places: ClassVar[Mapping[str, Sequence[Place]]]
-    _from_run: frozenset[str] = frozenset()
+    # None until they are rendered; those of a mapped operator Airflow renders by another way.
+    _from_run: frozenset[str] | None = None
     _templates: frozenset[str] = frozenset()
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
@@ -78,17 +80,27 @@ class PlacesOperator(BaseOperator, TakesArguments):
             InvalidRequest: An argument is none of its kind, or names a place that is not allowed.
             InvalidName: A place is no URI.
         """
-        # Of a mapped task Airflow renders the arguments by another way: all of them count as the run's.
-        mapped = getattr(context.get("ti"), "map_index", None) not in (None, -1)
+        from_run = self.arguments_of_run(context, self._from_run, self.places)
         work_dir = text("work_dir", getattr(self, "work_dir", None))
         for name, places in self.places.items():
             value = getattr(self, name)
+            # The XComs of mapped tasks come as a sequence that asks for each when it is looked at.
+            value = list(value) if is_several(value) else value
             if WORK_FOLDERS in places and name != "work_dir":
                 value = resolve_path(value, work_dir)
-                setattr(self, name, value)
-            if mapped or name in self._from_run:
-                demand_allowed(name, named_places(name, value, name in self._templates), places)
+            setattr(self, name, value)
+            if name in from_run:
+                own, checkpoints = named_places(name, value, name in self._templates)
+                demand_allowed(name, own, places)
+                demand_allowed(name, checkpoints, [*places, CATALOGUES, WORK_FOLDERS])
         self.take_arguments()
+
+    def arguments_of_run(
+        self, context: Context, rendered: Iterable[str] | None, names: Iterable[str]
+    ) -> frozenset[str]:
+        """Which arguments the run decides: those that were rendered, and all of a mapped operator."""
+        mapped = getattr(context.get("ti"), "map_index", None) not in (None, -1)
+        return frozenset(names if mapped and rendered is None else rendered or ())
 
 
 def _is_of_a_task(value: Any) -> bool:

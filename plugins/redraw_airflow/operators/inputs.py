@@ -11,7 +11,9 @@ from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.settings import Setting
 from redraw.uri import Uri
+from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.hooks import connection_place
+from redraw_airflow.operators.arguments import truth
 from redraw_airflow.settings import REPORTS, WORK
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = [
     "place",
     "run_folder_name",
     "setting",
+    "waits_in_triggerer",
     "waivers",
 ]
 
@@ -93,6 +96,17 @@ def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
     if not found:
         raise InvalidRequest(f"{name}: expected a value, got none. Pass it, or set {default.variable}.")
     return found
+
+
+def waits_in_triggerer(deferrable: Any) -> bool:
+    """Whether a task waits in the triggerer: as its argument says, or else Airflow's `default_deferrable`.
+
+    Raises:
+        InvalidRequest: The argument is no truth value; it is no template.
+    """
+    if deferrable is not None:
+        return truth("deferrable", deferrable)
+    return bool(airflow_configuration().getboolean("operators", "default_deferrable", fallback=False))
 
 
 class TaskFolder:

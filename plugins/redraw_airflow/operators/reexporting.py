@@ -11,7 +11,7 @@ Each batch is one mapped task and one process. Nothing that they publish becomes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -23,7 +23,16 @@ from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
-from redraw_airflow.operators.arguments import integer, integers, mapping, records, required, text, texts
+from redraw_airflow.operators.arguments import (
+    integer,
+    integers,
+    mapping,
+    records,
+    required,
+    text,
+    texts,
+    time,
+)
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import (
@@ -61,7 +70,7 @@ class PlanReexportOperator(StageOperator):
     Args:
         catalogue: Folder or `gs://` URI of the catalogue.
         steps: Only checkpoints of these steps.
-        trained_from: By hand: those trained at this time or later, ISO 8601, UTC without an offset.
+        trained_from: By hand: those trained at this time or later, a time or ISO 8601, UTC without an offset.
         trained_to: By hand: those trained before this time.
         batch_size: How many checkpoints one mapped task does.
         kwargs: As `StageOperator`.
@@ -75,7 +84,8 @@ class PlanReexportOperator(StageOperator):
     kinds = {
         **StageOperator.kinds,
         "steps": integers,
-        **dict.fromkeys(("catalogue", "trained_from", "trained_to"), text),
+        "catalogue": text,
+        **dict.fromkeys(("trained_from", "trained_to"), time),
         "batch_size": integer,
     }
     stage, request_type, record_type = "checkpoints", CheckpointsRequest, CheckpointList
@@ -85,20 +95,22 @@ class PlanReexportOperator(StageOperator):
         *,
         catalogue: str | None = None,
         steps: Sequence[int | str] | None = None,
-        trained_from: str | None = None,
-        trained_to: str | None = None,
+        trained_from: date | str | None = None,
+        trained_to: date | str | None = None,
         batch_size: int | str = _BATCH_SIZE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.catalogue = catalogue
         self.steps: Any = steps
-        self.trained_from = trained_from
-        self.trained_to = trained_to
+        self.trained_from: Any = trained_from
+        self.trained_to: Any = trained_to
         self.batch_size: Any = batch_size
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CheckpointsRequest`, without the times."""
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InvalidRequest(f"batch_size: expected 1 or more, got {self.batch_size}. Correct it.")
         return {
             "catalogue": place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS),
             "steps": self.steps,

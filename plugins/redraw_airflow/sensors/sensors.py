@@ -10,11 +10,10 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.errors import RedrawError, StorageUnavailable
-from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES
-from redraw_airflow.operators.arguments import Kind, integer, required, text
+from redraw_airflow.operators.arguments import Kind, required, text, version
 from redraw_airflow.operators.base import PlacesOperator
-from redraw_airflow.operators.inputs import place
+from redraw_airflow.operators.inputs import place, waits_in_triggerer
 from redraw_airflow.sensors.events import Known, look, moment
 from redraw_airflow.sensors.triggers import BucketTrigger
 from redraw_airflow.settings import CHECKPOINTS, DEFAULT_CONNECTION, MODEL_BUCKET
@@ -52,8 +51,7 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         super().__init__(**kwargs)
         self.model = model
         self.gcp_conn_id = gcp_conn_id
-        default = airflow_configuration().getboolean("operators", "default_deferrable", fallback=False)
-        self.deferrable = default if deferrable is None else deferrable
+        self.deferrable = waits_in_triggerer(deferrable)
         self._known: Known = {}
 
     def execute(self, context: Context) -> Any:
@@ -143,12 +141,12 @@ class NewVersionSensor(_BucketSensor):
 
     Args:
         bucket: `gs://` URI of the model bucket.
-        after: Only versions above this one; any by default.
+        after: Only versions above this one, a number or a push's record; any by default.
         kwargs: As `CheckpointSensor`.
     """
 
     template_fields = (*_BucketSensor.template_fields, "bucket", "after")
-    kinds = {**_BucketSensor.kinds, "bucket": text, "after": integer}
+    kinds = {**_BucketSensor.kinds, "bucket": text, "after": version}
     places = {"bucket": [BUCKETS]}
     event = "version"
 

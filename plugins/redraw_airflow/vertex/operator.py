@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -27,9 +28,9 @@ from redraw.records.base import Record
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri
 from redraw_airflow.operators.allowed import BUCKETS
-from redraw_airflow.operators.arguments import Kind, integer, mapping, required, text
+from redraw_airflow.operators.arguments import Kind, integer, mapping, required, seconds, text, version
 from redraw_airflow.operators.base import PlacesOperator
-from redraw_airflow.operators.inputs import place
+from redraw_airflow.operators.inputs import RecordOrUri, place
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
 from redraw_airflow.vertex.aliases import move_aliases
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 __all__ = ["RegisterVertexModelOperator", "VertexRegistration"]
+
+_UPLOAD_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +98,8 @@ class RegisterVertexModelOperator(PlacesOperator):
         **dict.fromkeys(("container_image", "region", "gcp_conn_id"), required(text)),
         **dict.fromkeys(("model", "bucket", "vertex_model", "project_id"), text),
         "release": mapping,
-        "version": integer,
+        "version": version,
+        "upload_timeout": seconds,
     }
     places = {"bucket": [BUCKETS]}
     ui_color = "#e8f0fe"
@@ -107,13 +111,13 @@ class RegisterVertexModelOperator(PlacesOperator):
         region: str,
         release: Mapping[str, Any] | None = None,
         model: str | None = None,
-        version: int | str | None = None,
+        version: int | RecordOrUri | None = None,
         bucket: str | None = None,
         vertex_model: str | None = None,
         project_id: str | None = None,
         gcp_conn_id: str = DEFAULT_CONNECTION,
         impersonation_chain: str | Sequence[str] | None = None,
-        upload_timeout: float = 1800.0,
+        upload_timeout: timedelta | float = _UPLOAD_SECONDS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -121,13 +125,13 @@ class RegisterVertexModelOperator(PlacesOperator):
         self.region = region
         self.release = release
         self.model = model
-        self.version = version
+        self.version: Any = version
         self.bucket = bucket
         self.vertex_model = vertex_model
         self.project_id = project_id
         self.gcp_conn_id = gcp_conn_id
         self.impersonation_chain = impersonation_chain
-        self.upload_timeout = upload_timeout
+        self.upload_timeout: Any = upload_timeout
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the version, and move the aliases.
@@ -211,7 +215,7 @@ class RegisterVertexModelOperator(PlacesOperator):
             project_id=project_id,
             region=self.region,
             model_id=self.vertex_model or model,
-            timeout=self.upload_timeout,
+            timeout=self.upload_timeout or _UPLOAD_SECONDS,
         )
 
 
