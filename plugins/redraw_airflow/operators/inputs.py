@@ -138,8 +138,13 @@ class TaskFolder:
         return reports.for_this_try()
 
     def for_this_try(self) -> Uri:
-        """Another for each try: a stage that must start afresh finds nothing there."""
-        return self.for_all_tries().with_ending(f"-try{self._ti.try_number}")
+        """Another for each try: a stage that must start afresh finds nothing there.
+
+        A run that was deleted and is made once more, or `airflow dags test` of the same date, has the same
+        ids and counts its tries from 1: the try's own id tells them apart.
+        """
+        own = str(getattr(self._ti, "id", ""))[-8:]
+        return self.for_all_tries().with_ending(f"-try{self._ti.try_number}{own and f'-{own}'}")
 
 
 def run_folder_name(dag_id: str, run_id: str) -> str:
