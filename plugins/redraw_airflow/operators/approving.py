@@ -233,5 +233,11 @@ class ApproveReexportOperator(_AskingOperator):
 
     def describe(self) -> ApprovalRequest:
         """The checkpoints."""
-        checkpoints = [record for batch in self.plan for record in batch["checkpoints"]]
-        return describe_batch(self.model, self.place(), checkpoints)
+        bucket = self.place()
+        try:
+            checkpoints = [record for batch in self.plan for record in batch["checkpoints"]]
+            return describe_batch(self.model, bucket, checkpoints)
+        except (KeyError, TypeError, AttributeError) as err:
+            raise InvalidRequest(
+                f"plan: expected what a PlanReexportOperator returned, got {self.plan!r:.80}. Pass its output."
+            ) from err

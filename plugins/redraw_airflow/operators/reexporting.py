@@ -70,7 +70,7 @@ class PlanReexportOperator(StageOperator):
     Args:
         catalogue: Folder or `gs://` URI of the catalogue.
         steps: Only checkpoints of these steps.
-        trained_from: By hand: those trained at this time or later, a time or ISO 8601, UTC without an offset.
+        trained_from: By hand, and in runs whose data interval has no length: those trained at this time or later, a time or ISO 8601, UTC without an offset.
         trained_to: By hand: those trained before this time.
         batch_size: How many checkpoints one mapped task does.
         kwargs: As `StageOperator`.
@@ -120,15 +120,19 @@ class PlanReexportOperator(StageOperator):
         """Between which times."""
         run = context["dag_run"]
         start, end = self.trained_from, self.trained_to
+        # Airflow's own timetable for a cron expression gives runs an interval that has no length.
+        lasts = run.data_interval_start != run.data_interval_end
         by_hand = run.run_type.value not in _TIMED
-        if by_hand and (start or end or self.steps):
+        key = getattr(run, "partition_key", None)
+        if (by_hand or not (lasts or key)) and (start or end or self.steps):
             return {"from_time": start, "to_time": end}
-        if key := getattr(run, "partition_key", None):
+        if key:
             return _day(key)
-        if run.data_interval_start is None or run.data_interval_end is None:
+        if not lasts:
             raise InvalidRequest(
                 "steps, trained_from, trained_to: expected at least one of them in a run without a logical"
-                " date, got none. Say which checkpoints to export again."
+                " date, or without a data interval that lasts, got none. Say which checkpoints to export"
+                " again, or give the DAG a CronDataIntervalTimetable."
             )
         return {
             "from_time": run.data_interval_start.strftime("%Y-%m-%dT%H:%M:%SZ"),

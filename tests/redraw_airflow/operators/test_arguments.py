@@ -172,7 +172,7 @@ def _take(operator: Any) -> None:
         operator.take_allowed_arguments(context)
     else:
         operator.take_arguments()
-        if isinstance(operator, ApproveReleaseOperator):
+        if isinstance(operator, ApproveReexportOperator | ApproveReleaseOperator):
             datetime.timedelta(hours=operator.wait_hours or 1)
             operator.describe()
 
