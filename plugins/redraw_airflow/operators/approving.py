@@ -239,5 +239,6 @@ class ApproveReexportOperator(_AskingOperator):
             return describe_batch(self.model, bucket, checkpoints)
         except (KeyError, TypeError, AttributeError) as err:
             raise InvalidRequest(
-                f"plan: expected what a PlanReexportOperator returned, got {self.plan!r:.80}. Pass its output."
+                f"plan: expected what a PlanReexportOperator returned, got {self.plan!r:.80}."
+                " Pass its output."
             ) from err

@@ -70,7 +70,8 @@ class PlanReexportOperator(StageOperator):
     Args:
         catalogue: Folder or `gs://` URI of the catalogue.
         steps: Only checkpoints of these steps.
-        trained_from: By hand, and in runs whose data interval has no length: those trained at this time or later, a time or ISO 8601, UTC without an offset.
+        trained_from: By hand, and in runs whose data interval has no length: those trained at this time or
+            later; a time, or ISO 8601, UTC without an offset.
         trained_to: By hand: those trained before this time.
         batch_size: How many checkpoints one mapped task does.
         kwargs: As `StageOperator`.
