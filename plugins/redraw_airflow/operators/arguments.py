@@ -83,8 +83,8 @@ def is_nothing(value: Any) -> bool:
 
 def is_several(value: Any) -> bool:
     """Whether a value is a list, or what Airflow gives for the XComs of mapped tasks."""
-    single = str | bytes | bytearray | Mapping | os.PathLike | XComArg
-    return isinstance(value, Iterable) and not isinstance(value, single) and getattr(value, "shape", 1) != ()
+    single = isinstance(value, str | bytes | bytearray | Mapping | os.PathLike | XComArg)
+    return isinstance(value, Iterable) and not single and getattr(value, "shape", 1) != ()
 
 
 def text(name: str, value: Any) -> str | None:

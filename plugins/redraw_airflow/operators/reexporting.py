@@ -122,22 +122,23 @@ class PlanReexportOperator(StageOperator):
         run = context["dag_run"]
         start, end = self.trained_from, self.trained_to
         # Airflow's own timetable for a cron expression gives runs an interval that has no length.
-        lasts = run.data_interval_start != run.data_interval_end
+        first, last = run.data_interval_start, run.data_interval_end
+        lasts = first is not None and last is not None and first != last
         by_hand = run.run_type.value not in _TIMED
         key = getattr(run, "partition_key", None)
         if (by_hand or not (lasts or key)) and (start or end or self.steps):
             return {"from_time": start, "to_time": end}
         if key:
             return _day(key)
-        if not lasts:
+        if first is None or last is None or not lasts:
             raise InvalidRequest(
                 "steps, trained_from, trained_to: expected at least one of them in a run without a logical"
                 " date, or without a data interval that lasts, got none. Say which checkpoints to export"
                 " again, or give the DAG a CronDataIntervalTimetable."
             )
         return {
-            "from_time": run.data_interval_start.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "to_time": run.data_interval_end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "from_time": first.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "to_time": last.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
     def execute(self, context: Context) -> list[dict[str, Any]]:  # type: ignore[override]
