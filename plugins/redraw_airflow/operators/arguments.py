@@ -71,8 +71,10 @@ class TakesArguments:
 
 
 def _wrong(name: str, expected: str, value: Any) -> InvalidRequest:
+    # Arrays and tables are shown in several lines.
+    shown = " ".join(repr(value).split())[:80]
     return InvalidRequest(
-        f"{name}: expected {expected}, got {type(value).__name__} {value!r:.80}. Correct the argument."
+        f"{name}: expected {expected}, got {type(value).__name__} {shown}. Correct the argument."
     )
 
 
