@@ -69,6 +69,7 @@ ODD: tuple[Any, ...] = (
     *(
         np.array([1, 2]),
         np.array(7),
+        np.eye(2),
         (1, 2),
         range(2),
         bytearray(b"x"),
