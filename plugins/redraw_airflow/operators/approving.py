@@ -8,14 +8,15 @@ Nobody's answer in time counts as a no. After a no, what comes after the task is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from redraw.errors import InvalidRecord, InvalidRequest
+from redraw.errors import InvalidName, InvalidRecord, InvalidRequest
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import read_uri
@@ -180,12 +181,11 @@ class ApproveReleaseOperator(_AskingOperator):
 
     def describe(self) -> ApprovalRequest:
         """The export, and what validation found of it."""
-        return describe_release(
-            _read_export(self.saved_model, self.gcp_conn_id),
-            ValidationReport.from_json(self.report),
-            self.place(),
-            make_live=bool(self.make_live),
-        )
+        with _naming("saved_model"):
+            export = _read_export(self.saved_model, self.gcp_conn_id)
+        with _naming("report"):
+            report = ValidationReport.from_json(self.report)
+        return describe_release(export, report, self.place(), make_live=bool(self.make_live))
 
     def more(self, context: Context) -> str:
         """The run's tab with the whole report."""
@@ -193,6 +193,15 @@ class ApproveReleaseOperator(_AskingOperator):
         base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
         run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
         return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
+
+
+@contextmanager
+def _naming(argument: str) -> Iterator[None]:
+    """Name the argument whose record, or place, is none."""
+    try:
+        yield
+    except (InvalidRecord, InvalidName) as err:
+        raise type(err)(f"{argument}: {err}") from err
 
 
 def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:

@@ -49,6 +49,7 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0
 # As long as a record may be.
 _LONGEST = 2 << 20
 _LONGEST_TEXT = 10_000
+_TOO_LARGE = 2.0**63
 
 
 class TakesArguments:
@@ -133,7 +134,7 @@ def integer(name: str, value: Any) -> int | None:
     """A whole number, also as text."""
     value = _plain(value)
     found = number(name, value, "a whole number")
-    if found is not None and not found.is_integer():
+    if found is not None and not (found.is_integer() and abs(found) < _TOO_LARGE):
         raise _wrong(name, "a whole number", value)
     # A float has not enough digits for a version.
     exact = isinstance(value, int) or (isinstance(value, str) and value.strip().lstrip("+-").isdigit())

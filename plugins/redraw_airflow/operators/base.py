@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, XComArg
 
-from redraw.errors import InvalidRequest
+from redraw.errors import InvalidName, InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
+from redraw.uri import Uri
 from redraw_airflow.operators.allowed import (
     CATALOGUES,
     WORK_FOLDERS,
@@ -77,22 +78,27 @@ class PlacesOperator(BaseOperator, TakesArguments):
         A relative path is one below the work folder.
 
         Raises:
-            InvalidRequest: An argument is none of its kind, or names a place that is not allowed.
-            InvalidName: A place is no URI.
+            InvalidRequest: An argument is none of its kind, is no URI, or names a place that is not allowed.
         """
         from_run = self.arguments_of_run(context, self._from_run, self.places)
         work_dir = text("work_dir", getattr(self, "work_dir", None))
         for name, places in self.places.items():
-            value = getattr(self, name)
+            given = getattr(self, name)
             # The XComs of mapped tasks come as a sequence that asks for each when it is looked at.
-            value = list(value) if is_several(value) else value
+            value = list(given) if is_several(given) else given
             if WORK_FOLDERS in places and name != "work_dir":
                 value = resolve_path(value, work_dir)
-            setattr(self, name, value)
-            if name in from_run:
+            if value is not given:
+                setattr(self, name, value)
+            try:
                 own, checkpoints = named_places(name, value, name in self._templates)
-                demand_allowed(name, own, places)
-                demand_allowed(name, checkpoints, [*places, CATALOGUES, WORK_FOLDERS])
+                if name in from_run:
+                    demand_allowed(name, own, places)
+                    demand_allowed(name, checkpoints, [*places, CATALOGUES, WORK_FOLDERS])
+                for one in own:
+                    Uri(one)
+            except InvalidName as err:
+                raise InvalidRequest(f"{name}: {err}") from err
         self.take_arguments()
 
     def arguments_of_run(

@@ -173,6 +173,10 @@ class SetLiveOperator(StageOperator):
         """As `LiveRequest`."""
         if self.version is None:
             raise InvalidRequest("version: expected a version to make live, got none. Give it.")
+        if self.version_label not in {None, "stable", "canary"}:
+            raise InvalidRequest(
+                f"version_label: expected stable or canary, got {self.version_label!r:.80}. Correct it."
+            )
         return {"set": self.version, "label": self.version_label, **self._why()}
 
     def _why(self) -> dict[str, Any]:

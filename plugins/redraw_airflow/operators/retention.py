@@ -69,7 +69,8 @@ class MarkVersionOperator(StageOperator):
     def asked_stage(self) -> tuple[str, type[Request]]:
         """`live`, which moves labels, or `pin`."""
         # Before it is taken by its kind it may be anything.
-        return ("pin", PinRequest) if self.mark in [*_PINS] else ("live", LiveRequest)
+        pins = isinstance(self.mark, str) and self.mark in _PINS
+        return ("pin", PinRequest) if pins else ("live", LiveRequest)
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `PinRequest` or `LiveRequest`."""

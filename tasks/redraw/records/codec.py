@@ -16,6 +16,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
+from redraw.errors import InvalidRecord
+
 __all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key", "parse_names", "shorten"]
 
 T = TypeVar("T")
@@ -183,8 +185,8 @@ def _decode_inner(cls: Any, value: Any, key: str) -> Any:
     _expect(isinstance(value, Mapping), value, key, f"a {cls.__name__}")
     try:
         return cls.from_json(value) if hasattr(cls, "from_json") else decode_dataclass(cls, value)
-    except JsonMismatch as err:
-        raise JsonMismatch(f"{key}: {err}") from err
+    except (JsonMismatch, InvalidRecord) as err:
+        raise type(err)(f"{key}: {err}") from err
 
 
 def _decode_key(hint: Any, name: Any, key: str) -> Any:
