@@ -429,7 +429,8 @@ def test_run_finds_definitions_of_a_git_bundle_at_the_version_of_its_dag_run(
     # As the DAG processor does.
     processed = DagBundlesManager().get_bundle("far")
     processed.initialize()
-    version = processed.get_current_version()
+    current = processed.get_current_version()
+    version = getattr(current, "version", current)  # Airflow 3.2 has a text
     assert _names_of_definitions() == {"first"}
 
     commit("second")
