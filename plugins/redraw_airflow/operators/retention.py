@@ -39,7 +39,6 @@ class MarkVersionOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "version", "mark", "reason", "bucket")
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,
@@ -106,7 +105,6 @@ class PruneOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "bucket", "keep", "keep_days", "apply")
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {**StageOperator.kinds, "bucket": text, "keep": integer, "keep_days": number, "apply": truth}
     stage, request_type, record_type = "prune", PruneRequest, PruneReport

@@ -32,14 +32,6 @@ from redraw.storage.credentials import using_credentials
 from redraw_airflow.settings import DEFAULT_CONNECTION
 from redraw_airflow.stages.webhooks import grant_webhook
 
-__all__ = [
-    "answer_credentials",
-    "connection_credentials",
-    "connection_project",
-    "connection_scope",
-    "using_connection",
-]
-
 log = logging.getLogger(__name__)
 
 

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from airflow.providers.google.cloud.hooks.vertex_ai.model_service import ModelServiceHook
     from airflow.sdk import Context
 
-__all__ = ["RegisterVertexModelOperator", "VertexRegistration"]
-
 _UPLOAD_SECONDS = 1800.0
 
 

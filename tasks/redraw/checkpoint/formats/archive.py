@@ -27,8 +27,6 @@ from redraw.records.json_text import parse_json
 from redraw.storage.files import writing_to
 from redraw.storage.scratch import scratch_folder
 
-__all__ = ["ArchiveSource"]
-
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
 _WORDS = re.compile(r"assets/(.+)/vocabulary\.txt")
 _LARGEST_CONFIG, _DEEPEST_CONFIG = 16 << 20, 200

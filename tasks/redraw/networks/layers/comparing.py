@@ -54,9 +54,6 @@ def compare_models(
         described: What the file says.
         drawn: What the definition draws.
         vocabularies: Layer's name to the words that the file keeps outside of its configuration.
-
-    Returns:
-        What differs.
     """
     walk = _Walk(vocabularies or {})
     if described.outputs and drawn.outputs:
