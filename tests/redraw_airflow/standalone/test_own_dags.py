@@ -82,7 +82,10 @@ def test_training_that_exceeds_its_time_or_is_marked_failed_leaves_no_process(
     assert processes
     until(lambda: not any(process.is_running() for process in processes), "the end of the stages", 30)
     assert _trainings(embedded_settings) == []
-    assert airflow_api.result(dag, run, "tell")["timed_out"] == "AirflowTaskTimeout"
+    assert airflow_api.result(dag, run, "tell") == {
+        "timed_out": "AirflowTaskTimeout",
+        "marked": "StageStopped",
+    }
 
 
 @pytest.mark.timeout(600)
