@@ -54,7 +54,7 @@ def _new_checkpoints(arguments: Mapping[str, Any], known: Known) -> Sequence[Che
     seen: Known = {}
     listed = list_checkpoints(catalogue, model, trained_from=after, known=known, seen=seen)
     found = [one for one in listed if one.trained_at > after]
-    # Not before: a look that fails halfway has told nobody what it read. What is gone may come back.
+    # Not before: nobody has what a look that fails halfway has read. What is gone may come back.
     known.clear()
     known.update(seen)
     return sorted(found, key=lambda one: (one.trained_at, one.step, one.digest))

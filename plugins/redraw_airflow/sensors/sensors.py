@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from redraw.errors import RedrawError, StorageUnavailable
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES
 from redraw_airflow.operators.arguments import Kind, required, text, version
-from redraw_airflow.operators.base import PlacesOperator
 from redraw_airflow.operators.inputs import place, waits_in_triggerer
+from redraw_airflow.operators.places import PlacesOperator
 from redraw_airflow.sensors.events import Known, look, moment
 from redraw_airflow.sensors.triggers import BucketTrigger
 from redraw_airflow.settings import CHECKPOINTS, DEFAULT_CONNECTION, MODEL_BUCKET

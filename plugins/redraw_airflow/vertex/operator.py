@@ -29,8 +29,8 @@ from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri
 from redraw_airflow.operators.allowed import BUCKETS
 from redraw_airflow.operators.arguments import Kind, integer, mapping, required, seconds, text, version
-from redraw_airflow.operators.base import PlacesOperator
 from redraw_airflow.operators.inputs import RecordOrUri, place
+from redraw_airflow.operators.places import PlacesOperator
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
 from redraw_airflow.vertex.aliases import move_aliases
