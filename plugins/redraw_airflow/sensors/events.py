@@ -18,9 +18,7 @@ from redraw.uri import BucketUri, Uri
 from redraw_airflow.operators.arguments import text
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["LOOKS", "Known", "look", "moment"]
-
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _LONG_AGO = "1970-01-01T00:00:00Z"
 
@@ -69,7 +67,7 @@ def _new_versions(arguments: Mapping[str, Any], known: Known) -> Sequence[Releas
     numbers = [int(stem) for stem in stems if stem.isdecimal() and int(stem) > arguments["after"]]
     releases, damaged = read_records(storage, model, numbers)
     for unreadable in damaged.values():
-        logger.warning("skipped: %s", unreadable.reason)
+        _logger.warning("passed over: %s", unreadable.reason)
     known.clear()
     known.update(seen)
     return [release for _, release in sorted(releases.items()) if release.pruned is None]
