@@ -214,3 +214,20 @@ def test_run_own_saved_model_publishes_a_folder(
 
     assert {task["state"] for task in run["tasks"].values()} == {"success"}, run["log"][-4000:]
     assert run["xcoms"]["push.return_value"]["version"] == chain["xcoms"]["push.return_value"]["version"]
+
+
+def test_run_mapped_models_of_which_one_is_unknown_publishes_the_other(
+    run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+) -> None:
+    conf = json.dumps({"models": ["line_module", "nobody"]})
+
+    run = run_interpreter(
+        tmp_path / "answer.json", "run_dag", "example_map_models", "null", conf, **variables
+    )
+
+    states = {name: task["state"] for name, task in run["mapped"].items()}
+    assert {
+        states[f"publish.{name}.0"] for name in ("train", "checkpoint", "export", "validate", "push")
+    } == {"success"}, run["log"][-6000:]
+    assert (states["publish.train.1"], states["publish.push.1"]) == ("failed", "upstream_failed")
+    assert "expected one of" in run["xcoms"]["publish.train.failure"]["message"]
