@@ -33,7 +33,7 @@ DAGS = {
     ],
     "redraw_native_mnist": ["export", "mark", "push", "validate"],
     "redraw_native_text_classifier": ["export", "mark", "push", "validate"],
-    "redraw_own_saved_model": ["push", "validate"],
+    "redraw_own_saved_model": ["export", "push", "validate"],
     "redraw_rollout": ["confirm_rollout", "published"],
     "redraw_taskflow": ["checkpoint", "choose_steps", "export", "push", "train", "validate"],
 }
@@ -200,20 +200,6 @@ def test_run_of_a_generated_dag_with_native_rendering_takes_values_records_and_n
     version = run["xcoms"]["push.return_value"]["version"]
     pointer = run["xcoms"]["mark.return_value"]
     assert (pointer["version"], pointer["pinned"]) == (version, {str(version): "7.5"})
-
-
-def test_run_own_saved_model_publishes_a_folder(
-    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
-) -> None:
-    folder = chain["xcoms"]["export.return_value"]["uri"]
-    conf = json.dumps({"model": "dense_line", "saved_model": folder, "make_live": True})
-
-    run = run_interpreter(
-        tmp_path / "answer.json", "run_dag", "example_own_saved_model", "null", conf, **variables
-    )
-
-    assert {task["state"] for task in run["tasks"].values()} == {"success"}, run["log"][-4000:]
-    assert run["xcoms"]["push.return_value"]["version"] == chain["xcoms"]["push.return_value"]["version"]
 
 
 def test_run_mapped_models_of_which_one_is_unknown_publishes_the_other(
