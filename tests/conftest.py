@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import gc
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from cryptography.fernet import Fernet
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -51,7 +54,9 @@ _START_BOUND = 60.0
 # those that act on it, and those that ask the one API server of the pages.
 _STANDALONE = "tests/redraw_airflow/standalone/test_"
 _LOOKING = ("tests/browser/", "tests/hostile/instance/")
-_ACTING = tuple(f"{_STANDALONE}{name}.py" for name in ("acting", "backfill", "instance", "make_run"))
+_ACTING = tuple(
+    f"{_STANDALONE}{name}.py" for name in ("acting", "backfill", "instance", "make_run", "own_dags")
+)
 _PAGES = ("tests/redraw_airflow/web/",)
 # It publishes thousands of versions into the bucket that all tests of pages share.
 _LAST_OF_PAGES = "tests/redraw_airflow/web/test_appearance.py"
@@ -292,11 +297,34 @@ def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sett
     """Where this session's embedded default listens and keeps its state; ended with the session."""
     ports = {"REDRAW_AIRFLOW_PORT": str(free_port()), "REDRAW_GCS_PORT": str(free_port())}
     settings = read_settings({"REDRAW_STATE": str(tmp_path_factory.mktemp("embedded")), **ports})
+    _add_bundle(settings, Path(__file__).parent / "own_dags")
     yield settings
     instance = read_instance(settings.state)
     if instance is not None:
         # What is left of it is of no use: nobody waits for Airflow's own orderly end.
         end_services(instance.services.values(), seconds=1)
+
+
+def _add_bundle(settings: Settings, folder: Path) -> None:
+    """Have the instance's Airflow read DAGs of one's own, too: which its variables leave to this file."""
+    local = {"classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
+    bundles = [
+        {"name": "dags-folder", **local, "kwargs": {}},
+        {"name": "own", **local, "kwargs": {"path": os.fspath(folder)}},
+    ]
+    # Airflow makes up these keys where it finds no file.
+    options = {
+        "core": {"fernet_key": Fernet.generate_key().decode()},
+        "api": {"secret_key": secrets.token_urlsafe(16)},
+        "api_auth": {"jwt_secret": secrets.token_urlsafe(16)},
+        "dag_processor": {"dag_bundle_config_list": json.dumps(bundles)},
+    }
+    config = configparser.RawConfigParser()
+    config.read_dict(options)
+    home = settings.state / "airflow"
+    home.mkdir(parents=True)
+    with (home / "airflow.cfg").open("w") as file:
+        config.write(file)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import threading
 from concurrent.futures import Future
@@ -13,10 +12,9 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from redraw.errors import InvalidName, InvalidRequest, RedrawError
-from redraw.storage.credentials import using_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
-from redraw_airflow.stages.credentials import connection_credentials, connection_project
+from redraw_airflow.stages.credentials import using_connection
 
 __all__ = ["RedrawHook", "connection_place"]
 
@@ -110,9 +108,7 @@ class RedrawHook(BaseHook):
 
     def _open(self, uri: Uri) -> Storage:
         """Open a place now; its client keeps the credentials."""
-        name = self.redraw_conn_id
-        credentials = functools.partial(connection_credentials, name)
-        with using_credentials(name, credentials, functools.partial(connection_project, name)):
+        with using_connection(self.redraw_conn_id):
             return open_storage(uri)
 
 

@@ -31,6 +31,8 @@ DAGS = {
         "choose_models",
         *(f"publish.{name}" for name in ("checkpoint", "export", "push", "train", "validate")),
     ],
+    "redraw_native_mnist": ["export", "mark", "push", "validate"],
+    "redraw_native_text_classifier": ["export", "mark", "push", "validate"],
     "redraw_own_saved_model": ["export", "push", "validate"],
     "redraw_rollout": ["confirm_rollout", "published"],
     "redraw_taskflow": ["checkpoint", "choose_steps", "export", "push", "train", "validate"],
@@ -74,9 +76,8 @@ def test_parse_every_example_finds_its_dags_and_no_error(
         for name, dag in parsed["dags"].items()
     }
     assert tasks == DAGS
-    assert (
-        len(list(EXAMPLES.glob("example_*.py"))) == len(DAGS) - 1
-    )  # a file with a DAG for each of two models
+    # Two of the files have a DAG for each of two models.
+    assert len(list(EXAMPLES.glob("example_*.py"))) == len(DAGS) - 2
 
 
 def test_run_taskflow_chain_publishes_what_it_trained(chain: Any) -> None:
@@ -176,3 +177,43 @@ def test_run_mapped_checkpoints_of_which_one_is_missing_validates_the_other(
         "examine.validate.1": "upstream_failed",
     }, run["log"][-4000:]
     assert run["xcoms"].get("sum_up.return_value") == "1 of 2 passed", run["log"][-4000:]
+
+
+def test_run_of_a_generated_dag_with_native_rendering_takes_values_records_and_none(
+    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+) -> None:
+    example = (EXAMPLES / "example_native_rendering.py").read_text()
+    constant = 'MODELS = ["mnist", "text_classifier"]'
+    assert constant in example
+    (tmp_path / "native.py").write_text(example.replace(constant, 'MODELS = ["dense_line", "line_module"]'))
+    kept = chain["xcoms"]["checkpoint.return_value"]["uri"]
+    # What native rendering makes a number of.
+    conf = json.dumps({"checkpoint": kept, "make_live": True, "why": "7.5"})
+
+    folder = {"AIRFLOW__CORE__DAGS_FOLDER": os.fspath(tmp_path)}
+    run = run_interpreter(tmp_path / "answer.json", "run_dag", "native", "null", conf, **variables | folder)
+
+    assert run["logical_date"] is None
+    assert {name: task["state"] for name, task in run["tasks"].items()} == dict.fromkeys(
+        DAGS["redraw_native_mnist"], "success"
+    ), run["log"][-6000:]
+    version = run["xcoms"]["push.return_value"]["version"]
+    pointer = run["xcoms"]["mark.return_value"]
+    assert (pointer["version"], pointer["pinned"]) == (version, {str(version): "7.5"})
+
+
+def test_run_mapped_models_of_which_one_is_unknown_publishes_the_other(
+    run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+) -> None:
+    conf = json.dumps({"models": ["line_module", "nobody"]})
+
+    run = run_interpreter(
+        tmp_path / "answer.json", "run_dag", "example_map_models", "null", conf, **variables
+    )
+
+    states = {name: task["state"] for name, task in run["mapped"].items()}
+    assert {
+        states[f"publish.{name}.0"] for name in ("train", "checkpoint", "export", "validate", "push")
+    } == {"success"}, run["log"][-6000:]
+    assert (states["publish.train.1"], states["publish.push.1"]) == ("failed", "upstream_failed")
+    assert "expected one of" in run["xcoms"]["publish.train.failure"]["message"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redraw.errors import InvalidRequest
 from redraw.settings import SERVERS, Setting
 from redraw.uri import Uri
-from redraw_airflow.operators.arguments import record, records
+from redraw_airflow.operators.arguments import is_nothing, is_several, record, records
 from redraw_airflow.settings import (
     ALLOWED_BUCKETS,
     ALLOWED_CATALOGUES,
@@ -53,7 +53,9 @@ def is_literal(value: Any) -> bool:
     """Whether an argument, before it is rendered, is what the DAG's author wrote."""
     if isinstance(value, list | tuple):
         return all(map(is_literal, value))
-    return value is None or (isinstance(value, str) and "{{" not in value and "{%" not in value)
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    return value is None or isinstance(value, os.PathLike)
 
 
 def resolve_path(value: Any, work_dir: str | None) -> Any:
@@ -63,15 +65,15 @@ def resolve_path(value: Any, work_dir: str | None) -> Any:
         value: An argument's value, or several.
         work_dir: The work folder; `REDRAW_WORK` by default, and without one a path stays as it is.
     """
-    if isinstance(value, list | tuple):
+    if is_several(value):
         return [resolve_path(one, work_dir) for one in value]
     root = work_dir or WORK.read()
     path = str(value) if isinstance(value, str | os.PathLike) else ""
-    is_path = path.strip() not in {"", "None"} and "://" not in path and path.lstrip()[:1] not in "/{["
+    is_path = not is_nothing(path) and "://" not in path and path.lstrip()[:1] not in "/{["
     return f"{root.rstrip('/')}/{path}" if root and is_path and not _IN_CATALOGUE.fullmatch(path) else value
 
 
-def named_places(name: str, value: Any, templated: bool) -> list[str]:
+def named_places(name: str, value: Any, templated: bool) -> tuple[list[str], list[str]]:
     """The places that an argument names: itself, or, of a record that came as text, what stands in it.
 
     Args:
@@ -79,30 +81,42 @@ def named_places(name: str, value: Any, templated: bool) -> list[str]:
         value: Its value: text, a record, or several of them.
         templated: Whether it is a template's; what another task returned is a record from the first.
 
+    Returns:
+        Its places, and those of the checkpoints that its records were made from.
+
     Raises:
         InvalidRequest: A text is no record.
     """
-    found: list[str] = []
-    for one in value if isinstance(value, list | tuple) else [value]:
+    own: list[str] = []
+    checkpoints: list[str] = []
+    for one in value if is_several(value) else [value]:
         if isinstance(one, str) and one.lstrip()[:1] == "[":
-            found += named_places(name, records(name, one), True)
+            found = named_places(name, records(name, one), True)
         elif isinstance(one, str) and one.lstrip()[:1] == "{":
-            found += _uris(record(name, one))
+            found = named_places(name, [record(name, one)], True)
         elif isinstance(one, str | os.PathLike):
-            found.append(os.fspath(one))
-        elif templated:
-            found += _uris(one)
-    return found
+            found = [str(one)], []
+        else:
+            found = _uris(one if templated else None)
+        own += found[0]
+        checkpoints += found[1]
+    return own, checkpoints
 
 
-def _uris(value: Any) -> Iterator[str]:
-    """Where a record says that it, and the records in it, lie."""
-    if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from [one] if key == "uri" and isinstance(one, str) else _uris(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _uris(one)
+def _uris(value: Any) -> tuple[list[str], list[str]]:
+    """Where a record says that it, and the records in it, lie, and where the checkpoints in it do."""
+    own: list[str] = []
+    checkpoints: list[str] = []
+    for key, one in (
+        value.items() if isinstance(value, Mapping) else enumerate(value if is_several(value) else ())
+    ):
+        if key == "uri" and isinstance(one, str):
+            own.append(one)
+            continue
+        inner = _uris(one)
+        (checkpoints if key == "checkpoint" else own).extend(inner[0])
+        checkpoints += inner[1]
+    return own, checkpoints
 
 
 def demand_allowed(field: str, value: Any, places: Sequence[Place]) -> None:
@@ -123,7 +137,7 @@ def demand_allowed(field: str, value: Any, places: Sequence[Place]) -> None:
         return
     allowed = [root for some in roots for root in some or ()]
     for text in [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else ():
-        if not isinstance(text, str) or text.strip() in {"", "None"} or _IN_CATALOGUE.fullmatch(text):
+        if not isinstance(text, str) or is_nothing(text) or _IN_CATALOGUE.fullmatch(text):
             continue
         if not any(_is_in(Uri(text), root) for root in allowed):
             raise InvalidRequest(

@@ -8,14 +8,15 @@ Nobody's answer in time counts as a no. After a no, what comes after the task is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from redraw.errors import InvalidRecord
+from redraw.errors import InvalidName, InvalidRecord, InvalidRequest
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import read_uri
@@ -50,6 +51,17 @@ if TYPE_CHECKING:
 __all__ = ["ApproveReexportOperator", "ApproveReleaseOperator"]
 
 _WAIT_HOURS = 24
+_MOST_HOURS = 24 * 366
+
+
+def _hours(name: str, value: Any) -> float | None:
+    """How long a person has, in hours."""
+    found = number(name, value)
+    if found is not None and not 0 < found <= _MOST_HOURS:
+        raise InvalidRequest(
+            f"{name}: expected more than 0 and at most {_MOST_HOURS}, got {found:g}. Correct it."
+        )
+    return found
 
 
 class _AskingOperator(TakesArguments, ApprovalOperator):
@@ -70,7 +82,7 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
     kinds: ClassVar[Mapping[str, Kind]] = {
         **dict.fromkeys(("model", "gcp_conn_id"), required(text)),
         "bucket": text,
-        "wait_hours": number,
+        "wait_hours": _hours,
     }
 
     def __init__(
@@ -169,12 +181,11 @@ class ApproveReleaseOperator(_AskingOperator):
 
     def describe(self) -> ApprovalRequest:
         """The export, and what validation found of it."""
-        return describe_release(
-            _read_export(self.saved_model, self.gcp_conn_id),
-            ValidationReport.from_json(self.report),
-            self.place(),
-            make_live=bool(self.make_live),
-        )
+        with _naming("saved_model"):
+            export = _read_export(self.saved_model, self.gcp_conn_id)
+        with _naming("report"):
+            report = ValidationReport.from_json(self.report)
+        return describe_release(export, report, self.place(), make_live=bool(self.make_live))
 
     def more(self, context: Context) -> str:
         """The run's tab with the whole report."""
@@ -182,6 +193,15 @@ class ApproveReleaseOperator(_AskingOperator):
         base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
         run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
         return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
+
+
+@contextmanager
+def _naming(argument: str) -> Iterator[None]:
+    """Name the argument whose record, or place, is none."""
+    try:
+        yield
+    except (InvalidRecord, InvalidName) as err:
+        raise type(err)(f"{argument}: {err}") from err
 
 
 def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:
@@ -222,5 +242,12 @@ class ApproveReexportOperator(_AskingOperator):
 
     def describe(self) -> ApprovalRequest:
         """The checkpoints."""
-        checkpoints = [record for batch in self.plan for record in batch["checkpoints"]]
-        return describe_batch(self.model, self.place(), checkpoints)
+        bucket = self.place()
+        try:
+            checkpoints = [record for batch in self.plan for record in batch["checkpoints"]]
+            return describe_batch(self.model, bucket, checkpoints)
+        except (KeyError, TypeError, AttributeError) as err:
+            raise InvalidRequest(
+                f"plan: expected what a PlanReexportOperator returned, got {self.plan!r:.80}."
+                " Pass its output."
+            ) from err

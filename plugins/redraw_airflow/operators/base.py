@@ -9,98 +9,34 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.sdk import BaseOperator, XComArg
-
 from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
-from redraw_airflow.operators.allowed import (
-    WORK_FOLDERS,
-    Place,
-    demand_allowed,
-    is_literal,
-    named_places,
-    resolve_path,
-)
-from redraw_airflow.operators.arguments import Kind, TakesArguments, mapping, required, text
+from redraw_airflow.operators.allowed import WORK_FOLDERS, Place
+from redraw_airflow.operators.arguments import Kind, mapping, required, text
 from redraw_airflow.operators.assets import CHANGES, update_assets
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import TaskFolder
 from redraw_airflow.operators.lineage import describe_lineage, trace_arguments, trace_record
+from redraw_airflow.operators.places import PlacesOperator
 from redraw_airflow.settings import DEFAULT_CONNECTION, LAUNCHER
 from redraw_airflow.stages.metrics import send_duration, send_size
 from redraw_airflow.stages.outcome import printed_record, read_record
 from redraw_airflow.stages.process import FinishedStage, StageProcess
 
 if TYPE_CHECKING:
-    import jinja2
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from redraw_airflow.stages.pod import StagePod
 
-__all__ = ["REPORT_KEY", "PlacesOperator", "StageOperator"]
+__all__ = ["REPORT_KEY", "StageOperator"]
 
 # The XCom of a record that is there whether the task succeeds or not.
 REPORT_KEY = "report"
 
 R = TypeVar("R", bound=Record)
-
-
-class PlacesOperator(BaseOperator, TakesArguments):
-    """An operator some of whose arguments name places; every argument that has a kind is a template.
-
-    Airflow takes the defaults of mapped operators from each class that brings an `__init__` of its own: the
-    operator is the first base, so that this class does not.
-
-    Attributes:
-        places: Argument to where a run may have it.
-    """
-
-    places: ClassVar[Mapping[str, Sequence[Place]]]
-    _from_run: frozenset[str] = frozenset()
-    _templates: frozenset[str] = frozenset()
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "kinds" in cls.__dict__ and "template_fields" not in cls.__dict__:
-            cls.template_fields = tuple(cls.kinds)
-
-    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render, and remember which places are not the author's own words, and which are templates."""
-        given = {name: getattr(self, name) for name in self.places}
-        self._from_run = frozenset(name for name, value in given.items() if not is_literal(value))
-        self._templates = frozenset(name for name in self._from_run if not _is_of_a_task(given[name]))
-        super().render_template_fields(context, jinja_env)
-
-    def take_allowed_arguments(self, context: Context) -> None:
-        """Demand that what the run names is allowed, and take every argument by its kind.
-
-        A relative path is one below the work folder.
-
-        Raises:
-            InvalidRequest: An argument is none of its kind, or names a place that is not allowed.
-            InvalidName: A place is no URI.
-        """
-        # Of a mapped task Airflow renders the arguments by another way: all of them count as the run's.
-        mapped = getattr(context.get("ti"), "map_index", None) not in (None, -1)
-        work_dir = text("work_dir", getattr(self, "work_dir", None))
-        for name, places in self.places.items():
-            value = getattr(self, name)
-            if WORK_FOLDERS in places and name != "work_dir":
-                value = resolve_path(value, work_dir)
-                setattr(self, name, value)
-            if mapped or name in self._from_run:
-                demand_allowed(name, named_places(name, value, name in self._templates), places)
-        self.take_arguments()
-
-
-def _is_of_a_task(value: Any) -> bool:
-    """Whether an argument, before it is rendered, is a record: another task's, or the author's own."""
-    if isinstance(value, list | tuple):
-        return all(map(_is_of_a_task, value))
-    return isinstance(value, XComArg | Mapping | Record)
 
 
 class StageOperator(PlacesOperator):

@@ -8,9 +8,9 @@ from typing import Any
 from redraw.records.results import AnswerComparison
 from redraw.requests import CompareAnswersRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
-from redraw_airflow.operators.arguments import integer, number, required, text, texts
+from redraw_airflow.operators.arguments import number, required, text, texts, version
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import TaskFolder, place
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, place
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 
@@ -23,7 +23,7 @@ class CompareAnswersOperator(StageOperator):
     Map it over files of requests: `CompareAnswersOperator.partial(…).expand(requests=files)`.
 
     Args:
-        version: The version to look at.
+        version: The version to look at, or a push's record.
         other: The version that it is compared with; the live one by default.
         bucket: `gs://` URI of the model bucket.
         requests: Files of logged requests, paths or `gs://` URIs: JSON lines, or TFRecords of
@@ -40,8 +40,8 @@ class CompareAnswersOperator(StageOperator):
     }
     kinds = {
         **StageOperator.kinds,
-        "version": required(integer),
-        "other": integer,
+        "version": required(version),
+        "other": version,
         "bucket": text,
         **dict.fromkeys(("requests", "slices"), texts),
         "tolerance": number,
@@ -52,8 +52,8 @@ class CompareAnswersOperator(StageOperator):
     def __init__(
         self,
         *,
-        version: int | str,
-        other: int | str | None = None,
+        version: int | RecordOrUri,
+        other: int | RecordOrUri | None = None,
         bucket: str | None = None,
         requests: Sequence[str] | str | None = None,
         slices: Sequence[str] | str | None = None,
@@ -61,8 +61,8 @@ class CompareAnswersOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.version = version
-        self.other = other
+        self.version: Any = version
+        self.other: Any = other
         self.bucket = bucket
         self.requests: Any = requests
         self.slices: Any = slices

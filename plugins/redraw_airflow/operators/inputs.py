@@ -11,7 +11,9 @@ from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.settings import Setting
 from redraw.uri import Uri
+from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.hooks import connection_place
+from redraw_airflow.operators.arguments import truth
 from redraw_airflow.settings import REPORTS, WORK
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = [
     "place",
     "run_folder_name",
     "setting",
+    "waits_in_triggerer",
     "waivers",
 ]
 
@@ -95,6 +98,17 @@ def setting(name: str, value: str | None, default: Setting[str | None]) -> str:
     return found
 
 
+def waits_in_triggerer(deferrable: Any) -> bool:
+    """Whether a task waits in the triggerer: as its argument says, or else Airflow's `default_deferrable`.
+
+    Raises:
+        InvalidRequest: The argument is no truth value; it is no template.
+    """
+    if deferrable is not None:
+        return truth("deferrable", deferrable)
+    return bool(airflow_configuration().getboolean("operators", "default_deferrable", fallback=False))
+
+
 class TaskFolder:
     """Where one task of one run writes: `<work>/<model>/<run>/<task>`, and no other task does.
 
@@ -124,8 +138,13 @@ class TaskFolder:
         return reports.for_this_try()
 
     def for_this_try(self) -> Uri:
-        """Another for each try: a stage that must start afresh finds nothing there."""
-        return self.for_all_tries().with_ending(f"-try{self._ti.try_number}")
+        """Another for each try: a stage that must start afresh finds nothing there.
+
+        A run that was deleted and is made once more, or `airflow dags test` of the same date, has the same
+        ids and counts its tries from 1: the try's own id tells them apart.
+        """
+        own = str(getattr(self._ti, "id", ""))[-8:]
+        return self.for_all_tries().with_ending(f"-try{self._ti.try_number}{own and f'-{own}'}")
 
 
 def run_folder_name(dag_id: str, run_id: str) -> str:

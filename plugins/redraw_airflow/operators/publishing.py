@@ -11,7 +11,7 @@ from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
 from redraw_airflow.operators.allowed import BUCKETS, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
-from redraw_airflow.operators.arguments import integer, mapping, record, required, text, truth
+from redraw_airflow.operators.arguments import mapping, record, required, text, truth, version
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder, asked_by, asking_run, place
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
@@ -111,7 +111,7 @@ class SetLiveOperator(StageOperator):
     """Make a published version live, or put the label `canary` on it.
 
     Args:
-        version: The version.
+        version: The version, or a push's record.
         bucket: `gs://` URI of the model bucket.
         version_label: `stable`, which is the live version's, or `canary`, which moves nothing else.
         allow_older: Why a version of older weights than the live one may take its place.
@@ -124,7 +124,7 @@ class SetLiveOperator(StageOperator):
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,
-        "version": integer,
+        "version": version,
         **dict.fromkeys(
             ("bucket", "version_label", "allow_older", "allow_rejected", "reason", "public_key"), text
         ),
@@ -136,7 +136,7 @@ class SetLiveOperator(StageOperator):
     def __init__(
         self,
         *,
-        version: int | str | None,
+        version: int | RecordOrUri | None,
         bucket: str | None = None,
         version_label: str | None = None,
         allow_older: str | None = None,
@@ -146,7 +146,7 @@ class SetLiveOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.version = version
+        self.version: Any = version
         self.bucket = bucket
         self.version_label = version_label
         self.allow_older = allow_older
@@ -156,10 +156,13 @@ class SetLiveOperator(StageOperator):
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `LiveRequest`."""
-        version = self.version
-        if version is None:
+        if self.version is None:
             raise InvalidRequest("version: expected a version to make live, got none. Give it.")
-        return {"set": version, "label": self.version_label, **self._why()}
+        if self.version_label not in {None, "stable", "canary"}:
+            raise InvalidRequest(
+                f"version_label: expected stable or canary, got {self.version_label!r:.80}. Correct it."
+            )
+        return {"set": self.version, "label": self.version_label, **self._why()}
 
     def _why(self) -> dict[str, Any]:
         return {
@@ -182,11 +185,11 @@ class RollBackOperator(SetLiveOperator):
     again, but fails: give such a task no retries, as `dags/roll_back_model.py` does.
 
     Args:
-        version: The version; None or empty for the one before.
+        version: The version, or a push's record; None or empty for the one before.
         kwargs: As `SetLiveOperator`.
     """
 
-    def __init__(self, *, version: int | str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, version: int | RecordOrUri | None = None, **kwargs: Any) -> None:
         super().__init__(version=version, **kwargs)
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:

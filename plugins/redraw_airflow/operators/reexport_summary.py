@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
@@ -11,6 +11,7 @@ from redraw.errors import CheckpointsFailed, InvalidRequest
 from redraw.names import ModelName
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw.uri import Uri
+from redraw_airflow.operators.arguments import Kind, TakesArguments, required, text
 from redraw_airflow.operators.base import REPORT_KEY
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.reexporting import PLAN_KEY
@@ -25,7 +26,7 @@ SUMMARY_KEY = "summary"
 _LOST = "its task ended without a report: see the task's log"
 
 
-class SummarizeReexportOperator(BaseOperator):
+class SummarizeReexportOperator(BaseOperator, TakesArguments):
     """List what was exported, already there, or failed: in the log as a table, in XCom as JSON.
 
     It fails where anything did, so that the run is as good as its worst checkpoint: Airflow judges
@@ -40,6 +41,10 @@ class SummarizeReexportOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("model", "bucket", "planned_by", "done_by")
+    kinds: ClassVar[Mapping[str, Kind]] = {
+        **dict.fromkeys(("model", "planned_by", "done_by"), required(text)),
+        "bucket": text,
+    }
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -61,6 +66,7 @@ class SummarizeReexportOperator(BaseOperator):
             AirflowFailException: The plan is missing, or a checkpoint failed.
         """
         with keeping_failure(context, "summary", self.model):
+            self.take_arguments()
             return self._sum_up(context["ti"]).to_json()
 
     def _sum_up(self, ti: Any) -> ReexportReport:

@@ -11,7 +11,7 @@ Each batch is one mapped task and one process. Nothing that they publish becomes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -23,7 +23,16 @@ from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
-from redraw_airflow.operators.arguments import integer, integers, mapping, records, required, text, texts
+from redraw_airflow.operators.arguments import (
+    integer,
+    integers,
+    mapping,
+    records,
+    required,
+    text,
+    texts,
+    time,
+)
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.operators.inputs import (
@@ -61,7 +70,8 @@ class PlanReexportOperator(StageOperator):
     Args:
         catalogue: Folder or `gs://` URI of the catalogue.
         steps: Only checkpoints of these steps.
-        trained_from: By hand: those trained at this time or later, ISO 8601, UTC without an offset.
+        trained_from: By hand, and in runs whose data interval has no length: those trained at this time or
+            later; a time, or ISO 8601, UTC without an offset.
         trained_to: By hand: those trained before this time.
         batch_size: How many checkpoints one mapped task does.
         kwargs: As `StageOperator`.
@@ -71,7 +81,8 @@ class PlanReexportOperator(StageOperator):
     kinds = {
         **StageOperator.kinds,
         "steps": integers,
-        **dict.fromkeys(("catalogue", "trained_from", "trained_to"), text),
+        "catalogue": text,
+        **dict.fromkeys(("trained_from", "trained_to"), time),
         "batch_size": integer,
     }
     stage, request_type, record_type = "checkpoints", CheckpointsRequest, CheckpointList
@@ -81,20 +92,22 @@ class PlanReexportOperator(StageOperator):
         *,
         catalogue: str | None = None,
         steps: Sequence[int | str] | None = None,
-        trained_from: str | None = None,
-        trained_to: str | None = None,
+        trained_from: date | str | None = None,
+        trained_to: date | str | None = None,
         batch_size: int | str = _BATCH_SIZE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.catalogue = catalogue
         self.steps: Any = steps
-        self.trained_from = trained_from
-        self.trained_to = trained_to
+        self.trained_from: Any = trained_from
+        self.trained_to: Any = trained_to
         self.batch_size: Any = batch_size
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CheckpointsRequest`, without the times."""
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InvalidRequest(f"batch_size: expected 1 or more, got {self.batch_size}. Correct it.")
         return {
             "catalogue": place("catalogue", self.catalogue, self.gcp_conn_id, CHECKPOINTS),
             "steps": self.steps,
@@ -104,19 +117,24 @@ class PlanReexportOperator(StageOperator):
         """Between which times."""
         run = context["dag_run"]
         start, end = self.trained_from, self.trained_to
+        # Airflow's own timetable for a cron expression gives runs an interval that has no length.
+        first, last = run.data_interval_start, run.data_interval_end
+        lasts = first is not None and last is not None and first != last
         by_hand = run.run_type.value not in _TIMED
-        if by_hand and (start or end or self.steps):
+        key = getattr(run, "partition_key", None)
+        if (by_hand or not (lasts or key)) and (start or end or self.steps):
             return {"from_time": start, "to_time": end}
-        if key := getattr(run, "partition_key", None):
+        if key:
             return _day(key)
-        if run.data_interval_start is None or run.data_interval_end is None:
+        if first is None or last is None or not lasts:
             raise InvalidRequest(
                 "steps, trained_from, trained_to: expected at least one of them in a run without a logical"
-                " date, got none. Say which checkpoints to export again."
+                " date, or without a data interval that lasts, got none. Say which checkpoints to export"
+                " again, or give the DAG a CronDataIntervalTimetable."
             )
         return {
-            "from_time": run.data_interval_start.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "to_time": run.data_interval_end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "from_time": first.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "to_time": last.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
     def execute(self, context: Context) -> list[dict[str, Any]]:  # type: ignore[override]

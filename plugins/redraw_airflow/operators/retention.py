@@ -9,9 +9,9 @@ from redraw.records import LivePointer
 from redraw.records.results import PruneReport
 from redraw.requests import LiveRequest, PinRequest, PruneRequest, Request
 from redraw_airflow.operators.allowed import BUCKETS
-from redraw_airflow.operators.arguments import integer, number, required, text, truth
+from redraw_airflow.operators.arguments import integer, number, required, text, truth, version
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import TaskFolder, asked_by, place
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, asked_by, place
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 
@@ -32,7 +32,7 @@ class MarkVersionOperator(StageOperator):
     """Put the label `canary` on a version or take it away, pin the version or let it go.
 
     Args:
-        version: The version.
+        version: The version, or a push's record.
         mark: `canary`, `uncanary`, `pin` or `unpin`.
         reason: Why, for the history; a pin needs one.
         bucket: `gs://` URI of the model bucket.
@@ -42,7 +42,7 @@ class MarkVersionOperator(StageOperator):
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,
-        "version": integer,
+        "version": version,
         "mark": required(text),
         **dict.fromkeys(("reason", "bucket"), text),
     }
@@ -53,21 +53,23 @@ class MarkVersionOperator(StageOperator):
     def __init__(
         self,
         *,
-        version: int | str,
+        version: int | RecordOrUri,
         mark: str,
         reason: str | None = None,
         bucket: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.version = version
+        self.version: Any = version
         self.mark = mark
         self.reason = reason
         self.bucket = bucket
 
     def asked_stage(self) -> tuple[str, type[Request]]:
         """`live`, which moves labels, or `pin`."""
-        return ("pin", PinRequest) if self.mark in _PINS else ("live", LiveRequest)
+        # Before it is taken by its kind it may be anything.
+        pins = isinstance(self.mark, str) and self.mark in _PINS
+        return ("pin", PinRequest) if pins else ("live", LiveRequest)
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `PinRequest` or `LiveRequest`."""
@@ -76,11 +78,10 @@ class MarkVersionOperator(StageOperator):
             raise InvalidRequest(
                 f"mark: expected one of {', '.join(marks)}, got {self.mark!r:.80}. Correct it."
             )
-        version = self.version
-        if version is None:
+        if self.version is None:
             raise InvalidRequest("version: expected a version to mark, got none. Give it.")
         # A label that is taken away is taken from whichever version has it.
-        named = {"version": version} if self.mark in _PINS else {"set": version}
+        named = {"version": self.version} if self.mark in _PINS else {"set": self.version}
         return {
             "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
             "reason": self.reason,

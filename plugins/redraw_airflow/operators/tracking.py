@@ -7,9 +7,9 @@ from typing import Any
 from redraw.records.results import LoggedVersion
 from redraw.requests import LogToMlflowRequest
 from redraw_airflow.operators.allowed import BUCKETS
-from redraw_airflow.operators.arguments import integer, text
+from redraw_airflow.operators.arguments import text, version
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import TaskFolder, place
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, place
 from redraw_airflow.settings import MODEL_BUCKET
 
 __all__ = ["LogToMlflowOperator"]
@@ -21,22 +21,24 @@ class LogToMlflowOperator(StageOperator):
     Put it after the task that publishes: if the server is down, this task fails and the publication stands.
 
     Args:
-        version: The version; None or empty for the live one.
+        version: The version, or a push's record; None or empty for the live one.
         bucket: `gs://` URI of the model bucket.
         kwargs: As `StageOperator`.
 
     Example:
-        >>> log = LogToMlflowOperator(task_id="log", model="churn", version=push.output["version"])
+        >>> log = LogToMlflowOperator(task_id="log", model="churn", version=push.output)
         ... # doctest: +SKIP
     """
 
     places = {**StageOperator.places, "bucket": [BUCKETS]}
-    kinds = {**StageOperator.kinds, "version": integer, "bucket": text}
+    kinds = {**StageOperator.kinds, "version": version, "bucket": text}
     stage, request_type, record_type = "log-to-mlflow", LogToMlflowRequest, LoggedVersion
 
-    def __init__(self, *, version: int | str | None = None, bucket: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, version: int | RecordOrUri | None = None, bucket: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.version = version
+        self.version: Any = version
         self.bucket = bucket
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:

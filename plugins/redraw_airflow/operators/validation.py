@@ -102,6 +102,7 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
     def execute(self, context: Context) -> dict[str, Any]:
         """Validate, and leave out the approval that nobody asks for; raises as `StageOperator`."""
         with keeping_failure(context, self.stage, self.model):
+            self.model = required(text)("model", self.model)
             unasked = self._unasked_approvals()
         record = super().execute(context)
         if unasked:

@@ -14,12 +14,11 @@ from redraw.records import Rollout
 from redraw.requests import RolloutRequest
 from redraw.settings import SERVERS
 from redraw.uri import BucketUri
-from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.operators.allowed import BUCKETS, demand_allowed_servers, is_literal, split_servers
-from redraw_airflow.operators.arguments import integer, number, record, text, texts, truth
+from redraw_airflow.operators.arguments import number, seconds, text, texts, truth, version
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure
-from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, asked_by, place
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, asked_by, place, waits_in_triggerer
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 __all__ = ["ConfirmRolloutOperator"]
-
-
-def _version(name: str, value: Any) -> int | None:
-    """A version, also that of a release's record, as a push returns it."""
-    taken = record(name, value)
-    return integer(name, taken.get("version") if isinstance(taken, Mapping) else taken)
 
 
 # What the stage has for its own look, after the triggerer has seen the servers.
@@ -52,7 +45,7 @@ class ConfirmRolloutOperator(StageOperator):
             `vertex://`; `REDRAW_SERVERS` by default. Those that a run names have to be in `REDRAW_SERVERS` or
             `REDRAW_ALLOWED_SERVERS`.
         bucket: `gs://` URI of the model bucket.
-        timeout: Seconds that the servers have.
+        timeout: Seconds that the servers have, or a `timedelta`.
         tolerance: How much floats may differ; as recorded by default.
         on_failure: `report`, or `roll-back`: make the previous version live again, if this one still is.
         only_live: Whether to skip the task if the version is not the live one.
@@ -73,9 +66,9 @@ class ConfirmRolloutOperator(StageOperator):
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,
-        "version": _version,
+        "version": version,
         "servers": texts,
-        "timeout": number,
+        "timeout": seconds,
         "tolerance": number,
         **dict.fromkeys(("bucket", "on_failure"), text),
         "only_live": truth,
@@ -84,7 +77,7 @@ class ConfirmRolloutOperator(StageOperator):
     reports = True
     operator_extra_links = (VersionLink(),)
 
-    _servers_of_run = False
+    _rendered_servers: frozenset[str] | None = None
 
     def __init__(
         self,
@@ -92,7 +85,7 @@ class ConfirmRolloutOperator(StageOperator):
         version: int | RecordOrUri | None = None,
         servers: Sequence[str] | str | None = None,
         bucket: str | None = None,
-        timeout: float | str | None = None,
+        timeout: timedelta | float | str | None = None,
         tolerance: float | str | None = None,
         on_failure: str | None = None,
         only_live: bool = False,
@@ -107,12 +100,11 @@ class ConfirmRolloutOperator(StageOperator):
         self.tolerance = tolerance
         self.on_failure = on_failure
         self.only_live = only_live
-        default = airflow_configuration().getboolean("operators", "default_deferrable", fallback=False)
-        self.deferrable = default if deferrable is None else deferrable
+        self.deferrable = waits_in_triggerer(deferrable)
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render, and remember whether the servers are the author's own words."""
-        self._servers_of_run = not is_literal(self.servers)
+        self._rendered_servers = frozenset() if is_literal(self.servers) else frozenset({"servers"})
         super().render_template_fields(context, jinja_env)
 
     def take_allowed_arguments(self, context: Context) -> None:
@@ -120,8 +112,7 @@ class ConfirmRolloutOperator(StageOperator):
         super().take_allowed_arguments(context)
         named = split_servers(self.servers)
         self.servers = named or list(SERVERS.read())
-        mapped = getattr(context.get("ti"), "map_index", None) not in (None, -1)
-        if mapped or self._servers_of_run:
+        if self.arguments_of_run(context, self._rendered_servers, ["servers"]):
             demand_allowed_servers(named)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -137,7 +128,7 @@ class ConfirmRolloutOperator(StageOperator):
             return super().execute(context)
         with keeping_failure(context, self.stage, self.model):
             self.take_allowed_arguments(context)
-            self.version = version = self._settled_version(context)
+            self.version = settled = self._settled_version(context)
             # Wrong arguments fail now, and not after the wait.
             folder = TaskFolder(self.work_dir, self.model, context["ti"])
             RolloutRequest.from_json({"model": self.model, **self.request_fields(folder)})
@@ -146,7 +137,7 @@ class ConfirmRolloutOperator(StageOperator):
 
             trigger = RolloutTrigger(
                 model=self.model,
-                version=version,
+                version=settled,
                 servers=self.servers,
                 timeout=self._timeout(),
                 gcp_conn_id=self.gcp_conn_id,
@@ -193,20 +184,20 @@ class ConfirmRolloutOperator(StageOperator):
         with using_connection(self.gcp_conn_id):
             pointer = read_pointer(open_storage(BucketUri(self._bucket())), ModelName(self.model))
         live = pointer.version
-        version: Any = live if self.version is None else self.version
-        if version is None:
+        chosen: Any = live if self.version is None else self.version
+        if chosen is None:
             raise VersionNotFound(
                 f"{self._bucket()}/{self.model}: expected a live version, got none. Name a version, or make"
                 " one live."
             )
-        reason = pointer.rejected.get(str(version))
-        if self.only_live and version != live and reason is not None and context["ti"].try_number > 1:
+        reason = pointer.rejected.get(str(chosen))
+        if self.only_live and chosen != live and reason is not None and context["ti"].try_number > 1:
             raise AirflowFailException(
-                f"version {version}: expected it to be live still, got a roll-back since this task's first"
+                f"version {chosen}: expected it to be live still, got a roll-back since this task's first"
                 f" try: {reason}. See what the servers showed on the version's page."
             )
-        if self.only_live and version != live:
+        if self.only_live and chosen != live:
             raise AirflowSkipException(
-                f"version {version} is not live (live: {live or 'none'}): servers need not have it"
+                f"version {chosen} is not live (live: {live or 'none'}): servers need not have it"
             )
-        return int(version)
+        return int(chosen)

@@ -10,7 +10,7 @@ from typing import Any
 from redraw.checkpoint.catalogue.listing import list_checkpoints
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
-from redraw.publish.bucket.layout import list_versions, read_records
+from redraw.publish.bucket.layout import read_records, release_name
 from redraw.publish.live.pointer import read_pointer
 from redraw.records import Checkpoint, LivePointer, Record, Release
 from redraw.storage.opening import open_storage
@@ -18,55 +18,68 @@ from redraw.uri import BucketUri, Uri
 from redraw_airflow.operators.arguments import text
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["LOOKS", "look", "moment"]
-
 _logger = logging.getLogger(__name__)
 
 _LONG_AGO = "1970-01-01T00:00:00Z"
 
-Look = Callable[[Mapping[str, Any]], Sequence[Record]]
+# What earlier looks have found: a record's name to its generation, or `live` to the version.
+Known = dict[str, int]
+Look = Callable[[Mapping[str, Any], Known], Sequence[Record]]
 
 
-def look(event: str, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Look once.
+def look(event: str, arguments: Mapping[str, Any], known: Known) -> list[dict[str, Any]]:
+    """Look once; a look after the first lists what is there, and reads what is new.
 
     Args:
         event: One of `LOOKS`.
         arguments: JSON values: `model`, `place`, `after`, `gcp_conn_id`.
+        known: What earlier looks have read, empty at first; this one adds what it has read to the end.
 
     Returns:
-        The records that came after `after`, the oldest first, as JSON values.
+        The records that came after `after` and were not known, the oldest first, as JSON values.
 
     Raises:
         StorageError: The bucket or folder cannot be read.
         InvalidRecord: What lies there is no record.
     """
     with using_connection(arguments["gcp_conn_id"]):
-        return [record.to_json() for record in LOOKS[event](arguments)]
+        return [record.to_json() for record in LOOKS[event](arguments, known)]
 
 
-def _new_checkpoints(arguments: Mapping[str, Any]) -> Sequence[Checkpoint]:
+def _new_checkpoints(arguments: Mapping[str, Any], known: Known) -> Sequence[Checkpoint]:
     """The checkpoints whose weights were trained after a time."""
     catalogue, model, after = Uri(arguments["place"]), ModelName(arguments["model"]), arguments["after"]
-    found = [one for one in list_checkpoints(catalogue, model, trained_from=after) if one.trained_at > after]
+    seen: Known = {}
+    listed = list_checkpoints(catalogue, model, trained_from=after, known=known, seen=seen)
+    found = [one for one in listed if one.trained_at > after]
+    # Not before: nobody has what a look that fails halfway has read. What is gone may come back.
+    known.clear()
+    known.update(seen)
     return sorted(found, key=lambda one: (one.trained_at, one.step, one.digest))
 
 
-def _new_versions(arguments: Mapping[str, Any]) -> Sequence[Release]:
+def _new_versions(arguments: Mapping[str, Any], known: Known) -> Sequence[Release]:
     """The releases above a version; of one that was pruned, or is damaged, there is none."""
     storage, model = open_storage(BucketUri(arguments["place"])), ModelName(arguments["model"])
-    numbers = [number for number in list_versions(storage, model) if number > arguments["after"]]
-    releases, unreadable = read_records(storage, model, numbers)
-    for record in unreadable.values():
-        _logger.warning("passed over: %s", record.reason)
+    folder = release_name(model, 0).rpartition("/")[0] + "/"
+    seen = {item.name.removeprefix(folder): item.generation for item in storage.walk(folder)}
+    stems = (name.removesuffix(".json") for name in seen if known.get(name) != seen[name])
+    numbers = [int(stem) for stem in stems if stem.isdecimal() and int(stem) > arguments["after"]]
+    releases, damaged = read_records(storage, model, numbers)
+    for unreadable in damaged.values():
+        _logger.warning("passed over: %s", unreadable.reason)
+    known.clear()
+    known.update(seen)
     return [release for _, release in sorted(releases.items()) if release.pruned is None]
 
 
-def _changed_pointer(arguments: Mapping[str, Any]) -> Sequence[LivePointer]:
+def _changed_pointer(arguments: Mapping[str, Any], known: Known) -> Sequence[LivePointer]:
     """The live pointer, if another version than the known one is live."""
     pointer = read_pointer(open_storage(BucketUri(arguments["place"])), ModelName(arguments["model"]))
-    changed = pointer.version is not None and pointer.version != arguments["after"]
-    return [pointer] if changed else []
+    if pointer.version is None or pointer.version == known.get("live", arguments["after"]):
+        return []
+    known["live"] = pointer.version
+    return [pointer]
 
 
 LOOKS: Mapping[str, Look] = {

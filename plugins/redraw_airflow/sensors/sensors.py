@@ -10,12 +10,11 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.errors import RedrawError, StorageUnavailable
-from redraw_airflow.compat import airflow_configuration
 from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES
-from redraw_airflow.operators.arguments import Kind, integer, required, text
-from redraw_airflow.operators.base import PlacesOperator
-from redraw_airflow.operators.inputs import place
-from redraw_airflow.sensors.events import look, moment
+from redraw_airflow.operators.arguments import Kind, required, text, version
+from redraw_airflow.operators.inputs import place, waits_in_triggerer
+from redraw_airflow.operators.places import PlacesOperator
+from redraw_airflow.sensors.events import Known, look, moment
 from redraw_airflow.sensors.triggers import BucketTrigger
 from redraw_airflow.settings import CHECKPOINTS, DEFAULT_CONNECTION, MODEL_BUCKET
 
@@ -51,8 +50,8 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         super().__init__(**kwargs)
         self.model = model
         self.gcp_conn_id = gcp_conn_id
-        default = airflow_configuration().getboolean("operators", "default_deferrable", fallback=False)
-        self.deferrable = default if deferrable is None else deferrable
+        self.deferrable = waits_in_triggerer(deferrable)
+        self._known: Known = {}
 
     def execute(self, context: Context) -> Any:
         """Wait.
@@ -82,7 +81,7 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         """Look once."""
         try:
             self.take_allowed_arguments(context)
-            found = look(self.event, self._arguments())
+            found = look(self.event, self._arguments(), self._known)
         except StorageUnavailable as err:
             raise AirflowException(str(err)) from err
         except RedrawError as err:
@@ -140,11 +139,11 @@ class NewVersionSensor(_BucketSensor):
 
     Args:
         bucket: `gs://` URI of the model bucket.
-        after: Only versions above this one; any by default.
+        after: Only versions above this one, a number or a push's record; any by default.
         kwargs: As `CheckpointSensor`.
     """
 
-    kinds = {**_BucketSensor.kinds, "bucket": text, "after": integer}
+    kinds = {**_BucketSensor.kinds, "bucket": text, "after": version}
     places = {"bucket": [BUCKETS]}
     event = "version"
 

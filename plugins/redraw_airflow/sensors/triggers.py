@@ -10,7 +10,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from redraw.errors import RedrawError, StorageUnavailable
-from redraw_airflow.sensors.events import look
+from redraw_airflow.sensors.events import Known, look
 
 __all__ = ["BucketTrigger", "CheckpointArrived"]
 
@@ -47,11 +47,11 @@ class BucketTrigger(BaseEventTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield the event, or one a checkpoint."""
-        seen: set[str] = set()
+        """Yield the event, or one a record."""
+        known: Known = {}
         while True:
             try:
-                records = await sync_to_async(look, thread_sensitive=False)(self.event, self.arguments)
+                records = await sync_to_async(look, thread_sensitive=False)(self.event, self.arguments, known)
             except RedrawError as err:
                 # A watcher is never started again by itself: it outlives a bucket that refuses for a while.
                 if not self.repeat and not isinstance(err, StorageUnavailable):
@@ -62,11 +62,8 @@ class BucketTrigger(BaseEventTrigger):
             if records and not self.repeat:
                 yield _event(records=records)
                 return
-            # What arrives need not be younger than what was there: old checkpoints are adopted.
             for record in records:
-                if record["uri"] not in seen:
-                    seen.add(record["uri"])
-                    yield _event(records=[record])
+                yield _event(records=[record])
             await asyncio.sleep(self.seconds)
 
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import hashlib
 import json
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -29,8 +31,6 @@ from redraw.errors import RedrawError, StorageForbidden, StorageUnavailable
 from redraw.storage.credentials import using_credentials
 from redraw_airflow.settings import DEFAULT_CONNECTION
 from redraw_airflow.stages.webhooks import grant_webhook
-
-__all__ = ["answer_credentials", "connection_credentials", "connection_project", "using_connection"]
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +63,23 @@ def answer_credentials(gcp_conn_id: str) -> Iterator[socket.socket]:
 
 @contextmanager
 def using_connection(gcp_conn_id: str) -> Iterator[None]:
-    """Open buckets by a connection within the block: a triggerer waits for tasks with different ones."""
-    credentials = functools.partial(connection_credentials, gcp_conn_id)
-    with using_credentials(gcp_conn_id, credentials, functools.partial(connection_project, gcp_conn_id)):
+    """Open buckets by a connection within the block, as it is now: a process has several, and they change.
+
+    Raises:
+        StorageForbidden: There is no such connection, or it cannot be read; the message says why.
+    """
+    grants = _Grants(gcp_conn_id)
+    with using_credentials(grants.scope(), grants.credentials, grants.user_project):
         yield
+
+
+def connection_scope(gcp_conn_id: str) -> str:
+    """A connection's name, and a digest of what it says: another text once it, or its key's file, changes.
+
+    Raises:
+        StorageForbidden: As `using_connection`.
+    """
+    return _Grants(gcp_conn_id).scope()
 
 
 def connection_credentials(gcp_conn_id: str) -> Any:
@@ -82,12 +95,7 @@ def connection_credentials(gcp_conn_id: str) -> Any:
     Raises:
         StorageForbidden: The connection gives no credentials; the message says why.
     """
-    try:
-        return _Grants(gcp_conn_id).credentials()
-    except RedrawError:
-        raise
-    except Exception as err:  # whatever a connection or a secrets backend raises, the page has to say
-        raise StorageForbidden(_refusal(gcp_conn_id, err)) from err
+    return _Grants(gcp_conn_id).credentials()
 
 
 def connection_project(gcp_conn_id: str) -> str | None:
@@ -113,14 +121,23 @@ def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
 
 def _answer(grants: _Grants, question: dict[str, Any]) -> dict[str, Any]:
     try:
-        if "webhook" in question:
-            return grant_webhook(question["webhook"])
-        return {**grants.grant(renew=question["renew"]), "user_project": grants.user_project()}
+        with _naming(grants.gcp_conn_id):
+            if "webhook" in question:
+                return grant_webhook(question["webhook"])
+            return {**grants.grant(renew=question["renew"]), "user_project": grants.user_project()}
     except RedrawError as err:
         return {"error": type(err).__name__, "message": str(err)}
-    except Exception as err:  # whatever a connection or a secrets backend raises, the stage has to learn
-        refused = _refusal(grants.gcp_conn_id, err)
-        return {"error": StorageForbidden.__name__, "message": refused}
+
+
+@contextmanager
+def _naming(gcp_conn_id: str) -> Iterator[None]:
+    """Whatever a connection or a secrets backend raises as an error of Redraw that names the connection."""
+    try:
+        yield
+    except RedrawError:
+        raise
+    except Exception as err:
+        raise StorageForbidden(_refusal(gcp_conn_id, err)) from err
 
 
 def _refusal(gcp_conn_id: str, err: Exception) -> str:
@@ -140,8 +157,19 @@ class _Grants:
         self.gcp_conn_id = gcp_conn_id
         self._credentials: Any = None
 
+    def scope(self) -> str:
+        """As `connection_scope`."""
+        with _naming(self.gcp_conn_id):
+            connection = self._connection
+            said = [] if connection is None else [connection.get_uri(), *_key_files(connection)]
+        return f"{self.gcp_conn_id}/{hashlib.sha256(repr(said).encode()).hexdigest()}"
+
     def credentials(self) -> Any:
         """What the connection gives; None where there is none."""
+        with _naming(self.gcp_conn_id):
+            return self._find_credentials()
+
+    def _find_credentials(self) -> Any:
         connection = self._connection
         if connection is None:
             return None
@@ -156,7 +184,10 @@ class _Grants:
         return AnonymousCredentials()
 
     def grant(self, *, renew: bool) -> dict[str, Any]:
-        """Answer with a token, or with where else the stage has to look."""
+        """Answer with a token, or with where else the stage looks; to renew reads the connection again."""
+        if renew:
+            self._credentials = None
+            self.__dict__.pop("_connection", None)
         if self._credentials is None:
             connection = self._connection
             if connection is None:
@@ -222,7 +253,19 @@ def _local_grant(connection: Connection) -> dict[str, Any]:
 
 
 def _is_anonymous(connection: Connection) -> bool:
+    return bool(_extra(connection, "is_anonymous"))
+
+
+def _key_files(connection: Connection) -> Iterator[tuple[str, int]]:
+    """The files that a connection names, and when each was written: a key is renewed in its place."""
+    for name in ("key_path", "credential_config_file"):
+        path = _extra(connection, name)
+        if isinstance(path, str):
+            with suppress(OSError, ValueError):  # the hook says that it is missing
+                yield path, os.stat(path).st_mtime_ns
+
+
+def _extra(connection: Connection, name: str) -> Any:
     """As the Google provider reads it; older connections carry its long prefix."""
     extra = connection.extra_dejson
-    value = extra.get("is_anonymous", extra.get("extra__google_cloud_platform__is_anonymous"))
-    return bool(value)
+    return extra.get(name, extra.get(f"extra__google_cloud_platform__{name}"))

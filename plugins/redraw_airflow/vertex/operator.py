@@ -11,10 +11,10 @@ without it pays nothing.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -25,15 +25,14 @@ from redraw.publish.bucket.layout import read_release
 from redraw.publish.live.pointer import read_pointer
 from redraw.records import Release
 from redraw.records.base import Record
-from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri
 from redraw_airflow.operators.allowed import BUCKETS
-from redraw_airflow.operators.arguments import Kind, integer, mapping, required, text
-from redraw_airflow.operators.base import PlacesOperator
-from redraw_airflow.operators.inputs import place
+from redraw_airflow.operators.arguments import Kind, integer, mapping, required, seconds, text, version
+from redraw_airflow.operators.inputs import RecordOrUri, place
+from redraw_airflow.operators.places import PlacesOperator
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
-from redraw_airflow.stages.credentials import connection_credentials, connection_project
+from redraw_airflow.stages.credentials import using_connection
 from redraw_airflow.vertex.aliases import move_aliases
 from redraw_airflow.vertex.model import VertexModel
 from redraw_airflow.vertex.registry import register_release
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from airflow.providers.google.cloud.hooks.vertex_ai.model_service import ModelServiceHook
     from airflow.sdk import Context
 
-__all__ = ["RegisterVertexModelOperator", "VertexRegistration"]
+_UPLOAD_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +96,8 @@ class RegisterVertexModelOperator(PlacesOperator):
         **dict.fromkeys(("container_image", "region", "gcp_conn_id"), required(text)),
         **dict.fromkeys(("model", "bucket", "vertex_model", "project_id"), text),
         "release": mapping,
-        "version": integer,
+        "version": version,
+        "upload_timeout": seconds,
     }
     places = {"bucket": [BUCKETS]}
     ui_color = "#e8f0fe"
@@ -109,13 +109,13 @@ class RegisterVertexModelOperator(PlacesOperator):
         region: str,
         release: Mapping[str, Any] | None = None,
         model: str | None = None,
-        version: int | str | None = None,
+        version: int | RecordOrUri | None = None,
         bucket: str | None = None,
         vertex_model: str | None = None,
         project_id: str | None = None,
         gcp_conn_id: str = DEFAULT_CONNECTION,
         impersonation_chain: str | Sequence[str] | None = None,
-        upload_timeout: float = 1800.0,
+        upload_timeout: timedelta | float = _UPLOAD_SECONDS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -123,13 +123,13 @@ class RegisterVertexModelOperator(PlacesOperator):
         self.region = region
         self.release = release
         self.model = model
-        self.version = version
+        self.version: Any = version
         self.bucket = bucket
         self.vertex_model = vertex_model
         self.project_id = project_id
         self.gcp_conn_id = gcp_conn_id
         self.impersonation_chain = impersonation_chain
-        self.upload_timeout = upload_timeout
+        self.upload_timeout: Any = upload_timeout
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the version, and move the aliases.
@@ -173,11 +173,8 @@ class RegisterVertexModelOperator(PlacesOperator):
         return ModelServiceHook(gcp_conn_id=self.gcp_conn_id, impersonation_chain=chain)
 
     def _open_bucket(self) -> Storage:
-        provide_credentials(
-            functools.partial(connection_credentials, self.gcp_conn_id),
-            functools.partial(connection_project, self.gcp_conn_id),
-        )
-        return open_storage(BucketUri(place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)))
+        with using_connection(self.gcp_conn_id):
+            return open_storage(BucketUri(place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)))
 
     def _published(self, storage: Storage) -> Release:
         """The release as the bucket has it now, checked against the record that was given."""
@@ -216,7 +213,7 @@ class RegisterVertexModelOperator(PlacesOperator):
             project_id=project_id,
             region=self.region,
             model_id=self.vertex_model or model,
-            timeout=self.upload_timeout,
+            timeout=self.upload_timeout or _UPLOAD_SECONDS,
         )
 
 

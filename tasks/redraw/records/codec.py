@@ -16,6 +16,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
+from redraw.errors import InvalidRecord
+
 T = TypeVar("T")
 
 # What a value may be at most if its form says nothing else: characters, items, and a signed number's bits.
@@ -178,8 +180,8 @@ def _decode_inner(cls: Any, value: Any, key: str) -> Any:
     _expect(isinstance(value, Mapping), value, key, f"a {cls.__name__}")
     try:
         return cls.from_json(value) if hasattr(cls, "from_json") else decode_dataclass(cls, value)
-    except JsonMismatch as err:
-        raise JsonMismatch(f"{key}: {err}") from err
+    except (JsonMismatch, InvalidRecord) as err:
+        raise type(err)(f"{key}: {err}") from err
 
 
 def _decode_key(hint: Any, name: Any, key: str) -> Any:

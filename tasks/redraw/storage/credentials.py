@@ -5,7 +5,7 @@ it the stage asks for short-lived access tokens, so that no key reaches its disk
 environment, its arguments or its log; and when it closes, the operator is dead, and
 the stage ends with everything it started. A stage run by hand has no such socket and
 takes the credentials that Google's libraries find by themselves. A program that has
-credentials itself, as Airflow's API server does, gives them with `provide_credentials`.
+credentials itself, as Airflow's API server does, gives them with `using_credentials`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ __all__ = [
     "ask_operator",
     "billed_project",
     "credentials_scope",
-    "provide_credentials",
     "storage_credentials",
     "using_credentials",
     "watch_parent",
@@ -44,29 +43,17 @@ _ANSWER_SECONDS = 180.0
 
 _Provider = Callable[[], "Credentials | None"]
 _Project = Callable[[], str | None]
-_provided: tuple[_Provider, _Project | None] | None = None
 _scoped: ContextVar[tuple[str, _Provider, _Project | None] | None] = ContextVar("credentials", default=None)
-
-
-def provide_credentials(provider: _Provider, project: _Project | None = None) -> None:
-    """Have this process ask `provider` for its credentials, once, when the first bucket is opened.
-
-    Args:
-        provider: Answers as `storage_credentials`, and raises as it does.
-        project: Answers as `billed_project`.
-    """
-    global _provided
-    _provided = provider, project
 
 
 @contextmanager
 def using_credentials(name: str, provider: _Provider, project: _Project | None = None) -> Iterator[None]:
-    """The same for the buckets that are opened within the block, where a process has several credentials.
+    """Ask `provider` for the credentials of buckets that are opened within the block.
 
     Args:
         name: Whose they are; buckets that are opened under the same name share their connections.
-        provider: As `provide_credentials` takes it, and so is the last one.
-        project: As above.
+        provider: Asked once a name. Answers as `storage_credentials`, and raises as it does.
+        project: Answers as `billed_project`.
     """
     token = _scoped.set((name, provider, project))
     try:
@@ -107,8 +94,6 @@ def storage_credentials() -> Credentials | None:
     scoped = _scoped.get()
     if scoped is not None:
         return scoped[1]()
-    if _provided is not None:
-        return _provided[0]()
     channel = _channel()
     if channel is None:
         return None
@@ -129,9 +114,9 @@ def billed_project() -> str | None:
     """
     if project := USER_PROJECT.read():
         return project
-    provided = _scoped.get() or _provided
-    if provided is not None:
-        return provided[-1]() if provided[-1] else None
+    scoped = _scoped.get()
+    if scoped is not None:
+        return scoped[2]() if scoped[2] else None
     channel = _channel()
     return None if channel is None else channel.ask(renew=False).get("user_project")
 

@@ -22,6 +22,7 @@ __all__ = ["connect", "open_session"]
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 # As many as any part of Redraw uses at once: one more would be closed after each request.
 _CONNECTIONS = 32
+_CLIENTS = 32
 
 
 def open_session(credentials: Credentials) -> AuthorizedSession:
@@ -52,7 +53,8 @@ def connect(emulator: str | None) -> tuple[storage.Client, AuthorizedSession]:
     return _connect(emulator, credentials_scope())
 
 
-@functools.cache
+# A connection that is changed has another scope: those of the past are forgotten.
+@functools.lru_cache(_CLIENTS)
 def _connect(emulator: str | None, scope: str) -> tuple[storage.Client, AuthorizedSession]:
     credentials = storage_credentials()
     if credentials is None and emulator:

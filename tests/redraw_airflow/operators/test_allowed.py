@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -151,20 +153,54 @@ def test_argument_of_a_run_elsewhere_is_refused_and_the_author_s_own_is_not(
     with pytest.raises(InvalidRequest, match=f"^{name}: expected a place in "):
         of_run.take_allowed_arguments(cast(Any, values))
     of_author.take_allowed_arguments(cast(Any, values))
-    # Airflow renders a mapped task's arguments by another way: there each place counts as the run's.
+    # As in a mapped task group.
+    of_author.take_allowed_arguments(cast(Any, {"ti": SimpleNamespace(map_index=0)}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in OPERATORS for name in sorted(kind.places)], ids=str
+)
+def test_argument_of_a_mapped_operator_elsewhere_is_refused(kind: type[StageOperator], name: str) -> None:
+    value = _wrapped("gs://other/a", name == "checkpoints")
+    operator = kind(task_id="a", **{"model": "mnist", **OPERATORS[kind], name: value})
+
+    # Airflow renders a mapped operator's arguments by another way: there each place counts as the run's.
     with pytest.raises(InvalidRequest, match=f"^{name}: expected a place in "):
-        of_author.take_allowed_arguments(cast(Any, {"ti": SimpleNamespace(map_index=0)}))
+        operator.take_allowed_arguments(cast(Any, {"ti": SimpleNamespace(map_index=0)}))
+
+
+def test_places_that_come_as_a_sequence_of_mapped_tasks_are_each_looked_at() -> None:
+    class Lazy(Sequence[str]):
+        def __getitem__(self, index: Any) -> Any:
+            return ["gs://checkpoints/a", "gs://other/b"][index]
+
+        def __len__(self) -> int:
+            return 2
+
+    operator = ReexportOperator(task_id="a", model="mnist", checkpoints=Lazy())
+    with pytest.raises(InvalidRequest, match="^checkpoints: expected a place in .*, got 'gs://other/b'"):
+        operator.take_allowed_arguments(cast(Any, {"ti": SimpleNamespace(map_index=0)}))
+
+
+def test_path_that_the_author_wrote_is_the_author_s() -> None:
+    values: Any = {"ti": SimpleNamespace(map_index=-1)}
+    operator = ExportSavedModelOperator(task_id="a", model="mnist", checkpoint=Path("/elsewhere/a"))
+    operator.render_template_fields(values)
+
+    operator.take_allowed_arguments(values)
+
+    assert operator.checkpoint == "/elsewhere/a"
 
 
 @pytest.mark.parametrize("template", ["{{ params.record }}", "{{ params.record | tojson }}"])
-@pytest.mark.parametrize("place", ["/etc/a", "/work/a"])
+@pytest.mark.parametrize("place", ["/etc/a", "/work/a", "gs://checkpoints/mnist/1-a"])
 def test_record_that_comes_as_text_is_checked_for_where_it_says_it_lies(template: str, place: str) -> None:
     record = {"record": "ExportedModel", "uri": "/work/b", "checkpoint": {"uri": place}}
     values: Any = {"params": {"record": record}, "ti": SimpleNamespace(map_index=-1)}
     operator = ValidateSavedModelOperator(task_id="a", model="mnist", saved_model=template)
     operator.render_template_fields(values)
 
-    if place == "/work/a":
+    if place != "/etc/a":
         operator.take_allowed_arguments(values)
         assert operator.saved_model == record
     else:

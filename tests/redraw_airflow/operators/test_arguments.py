@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import datetime
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
+import pendulum
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator
 
-from redraw.errors import RedrawError
+import redraw_airflow
+from redraw.errors import InvalidRequest, RedrawError
 from redraw.records import TrainingRun
 from redraw_airflow.operators import arguments
 from redraw_airflow.operators.arguments import (
@@ -27,19 +35,58 @@ from redraw_airflow.operators.arguments import (
 )
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.inputs import TaskFolder
+from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator
+from redraw_airflow.operators.tracking import LogToMlflowOperator
 from redraw_airflow.operators.training import (
     ApproveReexportOperator,
     ApproveReleaseOperator,
+    CheckpointOperator,
+    PlanReexportOperator,
     ReexportOperator,
+    RollBackOperator,
+    TrainOperator,
 )
+from redraw_airflow.rollout.operator import ConfirmRolloutOperator
+from redraw_airflow.sensors import CheckpointSensor, LiveVersionSensor, NewVersionSensor
 from redraw_airflow.vertex.operator import RegisterVertexModelOperator
-from tests.redraw_airflow.operators.test_allowed import OPERATORS
+from tests.redraw_airflow.operators.test_allowed import OPERATORS, RECORD
 
 RUN = TrainingRun(model="mnist", uri="/work/run", run="run", step=100)
 # What templates, native rendering, XComs and slips give.
 ODD: tuple[Any, ...] = (
     *(None, "", " ", "None", "x", "7", "7.5", "true", "False", "{", "[1", "{'a': 1}", "[]", "a\n=b"),
     *(0, 7, -1, 7.5, float("nan"), True, [], [1], ["a"], [None], {}, {"a": 1}, {"record": "Nothing"}, b"x"),
+    *(
+        "none",
+        "null",
+        " None ",
+        "\t\n",
+        Decimal("7"),
+        Decimal("NaN"),
+        np.int64(7),
+        np.float32(7.5),
+        np.bool_(True),
+    ),
+    *(
+        np.array([1, 2]),
+        np.array(7),
+        np.eye(2),
+        (1, 2),
+        range(2),
+        bytearray(b"x"),
+        RUN,
+        10**400,
+        -0.5,
+        float("inf"),
+        1e300,
+    ),
+    *(
+        datetime.date(2026, 1, 1),
+        datetime.timedelta(hours=1),
+        pendulum.datetime(2026, 1, 1),
+        pendulum.date(1, 1, 1),
+    ),
+    *(EmptyOperator(task_id="other").output, EmptyOperator(task_id="more").output["version"]),
     *(
         Path("/work/a"),
         object(),
@@ -49,7 +96,18 @@ ODD: tuple[Any, ...] = (
         "x" * 3_000_000,
     ),
 )
-ASKING = (ApproveReleaseOperator, ApproveReexportOperator, RegisterVertexModelOperator)
+ARGUMENTS: Mapping[Any, Mapping[str, Any]] = {
+    **OPERATORS,
+    ConfirmRolloutOperator: {"version": 1, "servers": ["grpc://127.0.0.1:1"]},
+    LogToMlflowOperator: {},
+    ApproveReleaseOperator: {"saved_model": RECORD, "report": RECORD},
+    ApproveReexportOperator: {"plan": [RECORD]},
+    SummarizeReexportOperator: {"planned_by": "plan", "done_by": "reexport"},
+    RegisterVertexModelOperator: {"container_image": "a", "region": "b", "version": 1},
+    CheckpointSensor: {},
+    NewVersionSensor: {},
+    LiveVersionSensor: {},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -59,39 +117,95 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REDRAW_WORK", "/work")
 
 
-@pytest.mark.parametrize("kind", [*OPERATORS, *ASKING], ids=lambda kind: kind.__name__)
-def test_every_templated_argument_is_taken_by_a_kind(kind: type[StageOperator]) -> None:
+def test_every_public_operator_and_sensor_is_tried() -> None:
+    public = (getattr(redraw_airflow, name) for name in redraw_airflow.__all__)
+    assert {one for one in public if inspect.isclass(one) and issubclass(one, BaseOperator)} == set(ARGUMENTS)
+
+
+@pytest.mark.parametrize("kind", ARGUMENTS, ids=lambda kind: kind.__name__)
+def test_every_templated_argument_is_taken_by_a_kind(kind: Any) -> None:
     inherited = {"subject", "body", "options", "defaults", "params", "impersonation_chain"}
-    assert set(kind.template_fields) - inherited == set(kind.kinds) - {"gcp_conn_id"} | (
-        {"gcp_conn_id"} & set(kind.template_fields)
-    )
+    assert set(kind.template_fields) - inherited <= set(kind.kinds)
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind in OPERATORS for name in kind.template_fields], ids=str
+    ("kind", "name"), [(kind, name) for kind in ARGUMENTS for name in kind.kinds], ids=str
 )
-def test_any_value_of_an_argument_is_taken_or_refused_in_one_line(
-    kind: type[StageOperator], name: str
-) -> None:
-    context = cast(
-        Any,
-        {
-            "ti": SimpleNamespace(dag_id="dag", run_id="one", task_id="task", map_index=-1, try_number=1),
-            "dag_run": SimpleNamespace(triggering_user_name="ada"),
-        },
-    )
+def test_any_value_of_an_argument_is_taken_or_refused_in_one_line(kind: Any, name: str) -> None:
     for value in ODD:
-        operator = kind(task_id="a", **{"model": "mnist", **OPERATORS[kind]})
-        setattr(operator, name, value)
+        operator = kind(task_id="a", **{"model": "mnist", **ARGUMENTS[kind]})
+        operator.__dict__[name] = value  # to set it would make a dependency of an XComArg
         try:
-            operator.take_allowed_arguments(context)
-            fields = operator.request_fields(TaskFolder("/work", operator.model, context["ti"]))
-            operator.asked_stage()[1].from_json({"model": operator.model, **fields})
+            _take(operator)
         except RedrawError as err:
             said = str(err)
             assert "\n" not in said, said
             assert len(said) < 1000
             assert "expected" in said, said
+            # A request has `training_run` under its own name.
+            asked = said.partition(", got ")[0]
+            assert any(re.search(rf"\b{one}\b", asked) for one in (*kind.kinds, "from")), said
+
+
+def _take(operator: Any) -> None:
+    """What `execute` does of its arguments, before it starts or reads anything."""
+    context = cast(
+        Any,
+        {
+            "ti": SimpleNamespace(dag_id="dag", run_id="one", task_id="task", map_index=-1, try_number=1),
+            "dag_run": SimpleNamespace(
+                triggering_user_name="ada",
+                run_type=SimpleNamespace(value="manual"),
+                partition_key="2026-01-31",
+                data_interval_start=None,
+                data_interval_end=None,
+            ),
+        },
+    )
+    if isinstance(operator, StageOperator):
+        operator.asked_stage()
+        operator.take_allowed_arguments(context)
+        folder = TaskFolder(operator.work_dir, operator.model, context["ti"])
+        fields = operator.request_fields(folder)
+        if isinstance(operator, PlanReexportOperator):
+            fields |= operator.asking_fields(context)
+        operator.asked_stage()[1].from_json({"model": operator.model, **fields})
+    elif isinstance(operator, CheckpointSensor | NewVersionSensor):
+        operator.take_allowed_arguments(context)
+        json.dumps(operator._arguments(), allow_nan=False)
+    elif isinstance(operator, RegisterVertexModelOperator):
+        operator.take_allowed_arguments(context)
+    else:
+        operator.take_arguments()
+        if isinstance(operator, ApproveReexportOperator | ApproveReleaseOperator):
+            datetime.timedelta(hours=operator.wait_hours or 1)
+            operator.describe()
+
+
+@pytest.mark.parametrize("kind", [ConfirmRolloutOperator, CheckpointSensor], ids=lambda kind: kind.__name__)
+def test_deferrable_as_text_is_read_and_another_value_is_refused(kind: Any) -> None:
+    assert kind(task_id="a", model="mnist", deferrable="False").deferrable is False
+    assert kind(task_id="b", model="mnist", deferrable="true").deferrable is True
+    with pytest.raises(InvalidRequest, match="^deferrable: expected true or false, got PlainXComArg"):
+        kind(task_id="c", model="mnist", deferrable=EmptyOperator(task_id="other").output)
+
+
+def test_version_of_a_record_that_names_none_does_not_roll_back_to_the_one_before() -> None:
+    operator = RollBackOperator(
+        task_id="a", model="mnist", version=cast(Any, {"record": "LivePointer", "version": None})
+    )
+    with pytest.raises(
+        InvalidRequest, match="^version: expected a version, or a record that names one, got dict"
+    ):
+        _take(operator)
+
+
+def test_default_arguments_of_a_dag_reach_every_operator() -> None:
+    default_args = {"model": "mnist", "gcp_conn_id": "models", "work_dir": "/work/own"}
+    with DAG("defaults", schedule=None, default_args=default_args):
+        made = [TrainOperator(task_id="train"), CheckpointOperator(task_id="checkpoint")]
+
+    assert {(one.model, one.gcp_conn_id, one.work_dir) for one in made} == {("mnist", "models", "/work/own")}
 
 
 def test_mapped_operator_has_airflow_s_own_defaults() -> None:
@@ -112,6 +226,20 @@ def test_mapped_operator_has_airflow_s_own_defaults() -> None:
         (text, Path("/a"), "/a"),
         (text, 2024050200000000, "2024050200000000"),
         (text, " None ", None),
+        (text, 7.5, "7.5"),
+        (text, np.int64(7), "7"),
+        (integer, np.int64(2024050200000001), 2024050200000001),
+        (integer, Decimal("2024050200000001"), 2024050200000001),
+        (number, np.float32(0.5), 0.5),
+        (truth, np.bool_(False), False),
+        (integers, np.array([1, 2]), [1, 2]),
+        (arguments.seconds, datetime.timedelta(minutes=2), 120.0),
+        (arguments.time, pendulum.datetime(2026, 1, 31, tz="Europe/Berlin"), "2026-01-30T23:00:00Z"),
+        (arguments.time, datetime.date(2026, 1, 31), "2026-01-31"),
+        (arguments.time, "2026-01-31", "2026-01-31"),
+        (arguments.version, {"record": "Release", "version": 7}, 7),
+        (arguments.version, "{'version': 7}", 7),
+        (arguments.version, "7", 7),
         (integer, "2024050200000001", 2024050200000001),
         (integer, 7.0, 7),
         (integer, "7.0", 7),

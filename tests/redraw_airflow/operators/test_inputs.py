@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -16,8 +17,14 @@ from redraw_airflow.settings import MODEL_BUCKET
 class Instance:
     """What a folder needs to know of a task instance."""
 
-    def __init__(self, run_id: str = "manual__1", map_index: int | None = -1, try_number: int = 1) -> None:
-        self.dag_id, self.task_id, self.run_id = "retrain", "train", run_id
+    def __init__(
+        self,
+        run_id: str = "manual__1",
+        map_index: int | None = -1,
+        try_number: int = 1,
+        id: UUID = UUID(int=7),  # noqa: A002, B008 - Airflow's name of it
+    ) -> None:
+        self.dag_id, self.task_id, self.run_id, self.id = "retrain", "train", run_id, id
         self.map_index, self.try_number = map_index, try_number
 
 
@@ -37,6 +44,15 @@ def test_for_this_try_differs_for_each_try_and_mapped_task() -> None:
     }
 
     assert len(folders) == 6
+
+
+def test_for_this_try_of_a_run_that_was_deleted_and_made_once_more_is_another() -> None:
+    first, again = (folder(id=uuid4()) for _ in range(2))
+
+    assert first.for_this_try() != again.for_this_try()
+    assert first.for_this_try() == first.for_this_try()
+    # A training goes on where it was.
+    assert first.for_all_tries() == again.for_all_tries()
 
 
 @pytest.mark.parametrize(

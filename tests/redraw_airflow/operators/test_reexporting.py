@@ -15,9 +15,11 @@ START, END = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 2, tzinfo=UTC)
 INTERVAL = {"from_time": "2025-03-01T00:00:00Z", "to_time": "2025-03-02T00:00:00Z"}
 
 
-def period(run_type: str, *, timed: bool = True, partition: str | None = None, **form: Any) -> dict[str, Any]:
+def period(
+    run_type: str, *, timed: bool = True, end: Any = END, partition: str | None = None, **form: Any
+) -> dict[str, Any]:
     """The times that a run asks for."""
-    dates = (START, END) if timed else (None, None)
+    dates = (START, end) if timed else (None, None)
     run = SimpleNamespace(
         run_type=SimpleNamespace(value=run_type),
         data_interval_start=dates[0],
@@ -38,6 +40,16 @@ def test_plan_by_hand_takes_the_form_before_the_interval() -> None:
     assert period("manual", trained_from="2020-01-01") == {"from_time": "2020-01-01", "to_time": None}
     assert period("manual", steps=[5]) == {"from_time": None, "to_time": None}
     assert period("manual") == INTERVAL
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill", "manual"])
+def test_plan_of_an_interval_without_length_takes_the_arguments_or_says_what_is_missing(
+    run_type: str,
+) -> None:
+    given = {"trained_from": "2020-01-01", "trained_to": "2020-01-02"}
+    assert period(run_type, end=START, **given) == {"from_time": "2020-01-01", "to_time": "2020-01-02"}
+    with pytest.raises(InvalidRequest, match="without a data interval that lasts, got none.*Timetable"):
+        period(run_type, end=START)
 
 
 def test_plan_by_hand_without_anything_says_what_is_missing() -> None:

@@ -3,19 +3,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from google.auth.transport.requests import AuthorizedSession
 
-from redraw.checkpoint.catalogue.store import folder_name
+from redraw.checkpoint.catalogue.store import folder_name, read_record
+from redraw.errors import StorageUnavailable
 from redraw.publish.releases import list_releases
 from redraw.records import Checkpoint
 from redraw.requests import ReleasesRequest
-from redraw.storage.opening import open_storage
+from redraw.storage.opening import Storage, open_storage
 from redraw_airflow.sensors import CheckpointSensor, LiveVersionSensor, NewVersionSensor
+from redraw_airflow.sensors.events import Known, look
 from redraw_airflow.sensors.triggers import BucketTrigger, CheckpointArrived
 from tests.publishing.exports import write_export
 
@@ -145,6 +149,91 @@ def test_watcher_outlives_a_connection_that_refuses_for_a_while(
         return (await asyncio.wait_for(waiting, 60)).payload["records"][0]["step"]
 
     assert asyncio.run(watch()) == 100
+
+
+@pytest.fixture
+def count_requests(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], tuple[int, Any]]:
+    """Does something, and says how many requests the bucket got of it."""
+    urls: list[str] = []
+    send = AuthorizedSession.request
+
+    def counted(self: AuthorizedSession, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        urls.append(url)
+        return send(self, method, url, *args, **kwargs)
+
+    monkeypatch.setattr(AuthorizedSession, "request", counted)
+
+    def count(act: Callable[[], Any]) -> tuple[int, Any]:
+        urls.clear()
+        result = act()
+        return len(urls), result
+
+    return count
+
+
+def test_look_again_takes_one_request_however_many_checkpoints_there_are(
+    bucket: str,
+    add_checkpoint: Callable[[int, str], Checkpoint],
+    count_requests: Callable[[Callable[[], Any]], tuple[int, Any]],
+) -> None:
+    arguments = {"model": "digits", "place": f"{bucket}/catalogue", "after": EARLY}
+    looking = partial(look, "checkpoint", {**arguments, "gcp_conn_id": "google_cloud_default"})
+    for first, total in ((1, 3), (4, 40)):
+        for step in range(first, total + 1):
+            # Those that are too old are not read again either.
+            add_checkpoint(step, LATE if step % 2 else EARLY)
+        known: Known = {}
+        requests, found = count_requests(partial(looking, known))
+        assert (requests, len(found)) == (1 + total, (total + 1) // 2)
+        assert count_requests(partial(looking, known)) == (1, [])
+    add_checkpoint(1000, LATE)
+    requests, found = count_requests(partial(looking, known))
+    assert (requests, [record["step"] for record in found]) == (2, [1000])
+
+
+def test_look_that_fails_halfway_is_made_up_for_by_the_next(
+    bucket: str, add_checkpoint: Callable[[int, str], Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [add_checkpoint(step, LATE).step for step in (100, 200, 300)]
+    arguments = {"model": "digits", "place": f"{bucket}/catalogue", "after": EARLY}
+    known: Known = {}
+
+    def refuse_one(storage: Storage, folder: str) -> Checkpoint | None:
+        if "/200-" in folder:
+            raise StorageUnavailable("no answer")
+        return read_record(storage, folder)
+
+    looking = partial(look, "checkpoint", {**arguments, "gcp_conn_id": "google_cloud_default"}, known)
+    with monkeypatch.context() as patch:
+        patch.setattr("redraw.checkpoint.catalogue.listing.read_record", refuse_one)
+        with pytest.raises(StorageUnavailable):
+            looking()
+
+    found = looking()
+    assert [record["step"] for record in found] == steps
+
+
+def test_repeated_trigger_has_an_event_for_each_change_of_the_live_version(
+    bucket: str, tmp_path: Path
+) -> None:
+    arguments = {"model": "digits", "place": bucket, "after": None, "gcp_conn_id": "google_cloud_default"}
+    trigger = BucketTrigger(event="live", arguments=arguments, seconds=0.01, repeat=True)
+
+    async def watch() -> list[Any]:
+        events, seen = trigger.run(), []
+        for day, trained_at in enumerate((EARLY, LATE)):
+            export = write_export(tmp_path / str(day), {"saved_model.pb": b"graph%d" % day}, trained_at)
+            await asyncio.to_thread(export.publish, bucket)
+            seen.append((await asyncio.wait_for(cast(Any, anext(events)), 60)).payload["records"])
+        waiting = asyncio.create_task(cast(Any, anext(events)))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        waiting.cancel()
+        return seen
+
+    first, second = asyncio.run(watch())
+    assert [len(first), len(second)] == [1, 1]
+    assert first[0]["version"] < second[0]["version"]
 
 
 def test_sensors_of_versions_wait_for_a_push_and_for_a_change(bucket: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,7 +23,14 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import Request
 
 from redraw.errors import StorageForbidden
-from redraw_airflow.stages.credentials import connection_credentials, connection_project
+from redraw.storage.opening import open_storage
+from redraw_airflow.stages.credentials import (
+    _Grants,
+    connection_credentials,
+    connection_project,
+    connection_scope,
+    using_connection,
+)
 from redraw_airflow.stages.process import FinishedStage, StageProcess
 from tests.paths import IMPORT_PATH, ROOT
 
@@ -325,12 +333,12 @@ def test_connection_credentials_of_unusable_connection_are_forbidden(monkeypatch
         connection_credentials("nobody_made_this")
 
 
-def test_provide_credentials_decides_for_the_buckets_of_the_process() -> None:
+def test_using_credentials_decides_for_the_buckets_that_are_opened_within() -> None:
     look = (
         "from google.auth.credentials import AnonymousCredentials as Nobody;"
-        "from redraw.storage.credentials import *; provide_credentials(Nobody);"
-        "from redraw.storage.gcs_session import connect;"
-        "client, session = connect(None); print(type(client._credentials).__name__)"
+        "from redraw.storage.credentials import *; from redraw.storage.gcs_session import connect\n"
+        "with using_credentials('nobody', Nobody): client, session = connect(None)\n"
+        "print(type(client._credentials).__name__)"
     )
 
     answer = subprocess.run(
@@ -338,3 +346,65 @@ def test_provide_credentials_decides_for_the_buckets_of_the_process() -> None:
     )
 
     assert answer.stdout == "AnonymousCredentials\n"
+
+
+def _account(private_key: str, token_url: str, name: str) -> dict[str, Any]:
+    return {
+        "type": "service_account",
+        "client_email": f"{name}@redraw.iam.gserviceaccount.com",
+        "private_key": private_key,
+        "token_uri": token_url,
+    }
+
+
+def _opened_by(name: str) -> Any:
+    """The account whose credentials a bucket is opened with now."""
+    with using_connection(name):
+        return open_storage("gs://models")._client._credentials.service_account_email.partition("@")[0]
+
+
+def test_bucket_is_opened_with_what_a_changed_connection_says_now(
+    issuer: TokenIssuer, private_key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        keys = json.dumps(_account(private_key, issuer.url, name))
+        connect(monkeypatch, "publisher", {"keyfile_dict": keys})
+        assert _opened_by("publisher") == name
+    assert _opened_by("publisher") == "second"
+
+    file = tmp_path / "key.json"
+    connect(monkeypatch, "publisher", {"key_path": str(file)})
+    for number, name in enumerate(("third", "fourth")):
+        file.write_text(json.dumps(_account(private_key, issuer.url, name)))
+        os.utime(file, ns=(number, number))
+        assert _opened_by("publisher") == name
+
+
+def test_bucket_opened_again_by_an_unchanged_connection_shares_its_connections(
+    issuer: TokenIssuer, private_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect_account(monkeypatch, private_key, issuer.url)
+    clients = []
+    for _ in range(2):
+        with using_connection("publisher"):
+            clients.append(open_storage("gs://models")._client)
+    assert clients[0] is clients[1]
+
+
+def test_scope_of_a_connection_says_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {"conn_type": "google_cloud_platform", "password": "geheim", "extra": {"is_anonymous": True}}
+    monkeypatch.setenv("AIRFLOW_CONN_LOCAL_SERVER", json.dumps(connection))
+    assert re.fullmatch(r"local_server/[0-9a-f]{64}", connection_scope("local_server"))
+
+
+def test_token_of_a_changed_connection_is_given_to_a_stage_that_renews(
+    issuer: TokenIssuer, private_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect_account(monkeypatch, private_key, issuer.url)
+    grants = _Grants("publisher")
+    tokens = [grants.grant(renew=False)["token"]]
+    connection = {"conn_type": "google_cloud_platform", "password": "geheim", "extra": {"is_anonymous": True}}
+    monkeypatch.setenv("AIRFLOW_CONN_PUBLISHER", json.dumps(connection))
+
+    tokens += [grants.grant(renew=renew)["token"] for renew in (False, True)]
+    assert tokens == ["token-1", "token-1", "geheim"]

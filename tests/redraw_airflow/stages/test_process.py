@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
+from git import Repo
 
 from redraw.records import TrainingRun
 from redraw_airflow import compat
@@ -372,21 +374,71 @@ def test_read_record_of_stage_killed_by_the_kernel_hints_at_memory(program: Prog
         read_record(finished, TrainingRun)
 
 
-def test_run_finds_definitions_of_a_dag_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "bundled_models").mkdir()
-    (tmp_path / "bundled_models" / "__init__.py").touch()
-    (tmp_path / "bundled_models" / "afar.py").write_text('"""Far away."""\n')
-    bundle = {"name": "far", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
-    bundles = json.dumps([{**bundle, "kwargs": {"path": str(tmp_path)}}])
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles)
-    monkeypatch.setenv("REDRAW_MODELS", "bundled_models")
-    compat._bundle_folders.cache_clear()
-    try:
-        ended = StageProcess(stage="models", request={}, gcp_conn_id="none").run()
-    finally:
-        compat._bundle_folders.cache_clear()
+@pytest.fixture
+def bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Makes a bundle of definitions: `bundle(kind, **arguments)`; returns the folder to put them into."""
+    folder = tmp_path / "definitions"
+    (folder / "bundled_models").mkdir(parents=True)
+    (folder / "bundled_models" / "__init__.py").touch()
 
-    (model,) = json.loads(ended.stdout)["models"]
-    assert model["name"] == "afar"
-    # The module holds no definition: that its file was found and read is what counts here.
-    assert "afar" in model["problem"]
+    def make(kind: str, **arguments: Any) -> Path:
+        bundles = json.dumps([{"name": "far", "classpath": kind, "kwargs": arguments}])
+        monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles)
+        monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "bundles"))
+        monkeypatch.setenv("REDRAW_MODELS", "bundled_models")
+        compat._bundle_folders.cache_clear()
+        return folder
+
+    yield make
+    compat._bundle_folders.cache_clear()
+
+
+def _names_of_definitions() -> set[str]:
+    """What a stage finds; the modules hold no definition: that they are found and read is what counts."""
+    ended = StageProcess(stage="models", request={}, gcp_conn_id="none").run()
+    models = json.loads(ended.stdout)["models"]
+    assert all(model["name"] in model["problem"] for model in models)
+    return {model["name"] for model in models}
+
+
+def test_run_finds_definitions_of_a_dag_bundle(bundle: Callable[..., Path], tmp_path: Path) -> None:
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    folder = bundle(local, path=str(tmp_path / "definitions"))
+    (folder / "bundled_models" / "afar.py").write_text('"""Far away."""\n')
+
+    assert _names_of_definitions() == {"afar"}
+
+
+def test_run_finds_definitions_of_a_git_bundle_at_the_version_of_its_dag_run(
+    bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, origin = "airflow.providers.git.bundles.git.GitDagBundle", str(tmp_path / "origin.git")
+    folder = bundle(kind, repo_url=origin, tracking_ref="main")
+
+    def commit(name: str) -> None:
+        (folder / "bundled_models" / f"{name}.py").write_text('"""Far away."""\n')
+        work.git.add("-A")
+        work.git.execute([*author, "commit", "-q", "-m", name])
+        work.git.push("-q", "origin", "main")
+
+    Repo.init(origin, bare=True, initial_branch="main")
+    work = Repo.init(folder, initial_branch="main")
+    work.create_remote("origin", origin)
+    author = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    commit("first")
+    # As the DAG processor does.
+    processed = DagBundlesManager().get_bundle("far")
+    processed.initialize()
+    current = processed.get_current_version()
+    version = getattr(current, "version", current)  # Airflow 3.2 has a text
+    assert _names_of_definitions() == {"first"}
+
+    commit("second")
+    processed.refresh()
+    assert _names_of_definitions() == {"first", "second"}
+
+    # As a task does whose run began before.
+    pinned = DagBundlesManager().get_bundle("far", version)
+    pinned.initialize()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(pinned.path)])
+    assert _names_of_definitions() == {"first"}

@@ -9,24 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
-from cachetools import TTLCache, cachedmethod
+from cachetools import TTLCache, cached, cachedmethod
 from fastapi import Depends
 
 from redraw.checkpoint.catalogue.count import Count, count_checkpoints
 from redraw.errors import InvalidSetting, RedrawError
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
-from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET, WEB_CONNECTION
-from redraw_airflow.stages.credentials import connection_credentials, connection_project
+from redraw_airflow.stages.credentials import connection_scope, using_connection
 
 __all__ = ["BrowserDep", "CatalogueCounts", "Reached", "ReachedBrowser", "ReachedCounts", "model_browser"]
 
 # A catalogue grows by a checkpoint a run: its size may be a minute old.
 _COUNT_SECONDS = 60.0
 _MODELS = 10_000
+# A changed connection counts so soon.
+_CONNECTION_SECONDS = 30.0
+_CONNECTIONS = 8
 
 T = TypeVar("T")
 
@@ -63,13 +65,13 @@ def model_browser() -> Browser:
             f"{MODEL_BUCKET.variable}: expected gs://BUCKET in the API server's environment, or option"
             f" {MODEL_BUCKET.name} of [redraw] in Airflow's configuration, got none. Set one of them."
         )
-    return _browser(BucketUri(bucket))
+    return _browser(BucketUri(bucket), _scope(WEB_CONNECTION.read()))
 
 
 def catalogue_counts() -> CatalogueCounts:
     """The sizes of the catalogue that `REDRAW_CHECKPOINTS` names, as a dependency of the routes."""
     catalogue = CHECKPOINTS.read()
-    return _counts(Uri(catalogue) if catalogue else None)
+    return _counts(Uri(catalogue), _scope(WEB_CONNECTION.read())) if catalogue else _counts(None, "")
 
 
 BrowserDep = Annotated[Browser, Depends(model_browser)]
@@ -98,21 +100,23 @@ ReachedBrowser = Annotated[Reached[Browser], Depends(reach_browser)]
 ReachedCounts = Annotated[Reached[CatalogueCounts], Depends(reach_counts)]
 
 
-@functools.cache
-def _browser(bucket: BucketUri) -> Browser:
+@functools.lru_cache(_CONNECTIONS)
+def _browser(bucket: BucketUri, scope: str) -> Browser:
     return Browser(_opened(bucket))
 
 
-@functools.cache
-def _counts(catalogue: Uri | None) -> CatalogueCounts:
+@functools.lru_cache(_CONNECTIONS)
+def _counts(catalogue: Uri | None, scope: str) -> CatalogueCounts:
     return CatalogueCounts(None if catalogue is None else _opened(catalogue))
+
+
+@cached(TTLCache[Any, str](_CONNECTIONS, _CONNECTION_SECONDS), lock=threading.Lock())
+def _scope(connection: str) -> str:
+    """What the connection says; a changed one opens the buckets again."""
+    return connection_scope(connection)
 
 
 def _opened(uri: Uri) -> Storage:
     """A bucket, by the connection that `REDRAW_WEB_CONNECTION` names: no second secret is needed."""
-    connection = WEB_CONNECTION.read()
-    provide_credentials(
-        functools.partial(connection_credentials, connection),
-        functools.partial(connection_project, connection),
-    )
-    return open_storage(uri)
+    with using_connection(WEB_CONNECTION.read()):
+        return open_storage(uri)

@@ -6,19 +6,17 @@ in folders that this server's own settings name, and no more bytes than a versio
 
 from __future__ import annotations
 
-import functools
 import os
 import stat
 
 from redraw.errors import InvalidRequest, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES
-from redraw.storage.credentials import provide_credentials
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 from redraw_airflow.operators.inputs import run_folder_name
 from redraw_airflow.settings import ALLOWED_WORK, REPORTS, WEB_CONNECTION, WORK
-from redraw_airflow.stages.credentials import connection_credentials, connection_project
+from redraw_airflow.stages.credentials import using_connection
 
 __all__ = ["read_run_file"]
 
@@ -66,12 +64,8 @@ def _roots() -> list[str]:
 
 
 def _read_object(uri: Uri, most: int) -> bytes | None:
-    connection = WEB_CONNECTION.read()
-    provide_credentials(
-        functools.partial(connection_credentials, connection),
-        functools.partial(connection_project, connection),
-    )
-    return read_uri(uri, most + 1)
+    with using_connection(WEB_CONNECTION.read()):
+        return read_uri(uri, most + 1)
 
 
 def _read_local(uri: Uri, folder: str, most: int) -> bytes | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from redraw.checkpoint.catalogue.store import folder_name, read_record
@@ -66,6 +66,8 @@ def list_checkpoints(
     trained_from: str | None = None,
     trained_to: str | None = None,
     unreadable: list[UnreadableRecord] | None = None,
+    known: Mapping[str, int] | None = None,
+    seen: dict[str, int] | None = None,
 ) -> Iterator[Checkpoint]:
     """Go through a model's checkpoints; a few records are in memory at a time.
 
@@ -76,6 +78,9 @@ def list_checkpoints(
         trained_to: Those trained before.
         unreadable: Takes the records that are damaged, or that a newer version of Redraw wrote; they are
             skipped and logged.
+        known: Records that are not read again, by the names and generations that an earlier call put into
+            `seen`.
+        seen: Takes the name and the generation of each record that is there.
 
     Yields:
         The records, in no order that says anything.
@@ -83,7 +88,7 @@ def list_checkpoints(
     Raises:
         StorageError: The catalogue cannot be read.
     """
-    for found in _records(catalogue, model, ""):
+    for found in _records(catalogue, model, "", known, seen):
         if isinstance(found, _Unreadable):
             logger.warning("skipped: %s", found.error)
             if unreadable is not None:
@@ -168,13 +173,23 @@ class _Unreadable:
     error: InvalidRecord
 
 
-def _records(catalogue: Uri, model: ModelName, name: str) -> Iterator[Checkpoint | _Unreadable]:
+def _records(
+    catalogue: Uri,
+    model: ModelName,
+    name: str,
+    known: Mapping[str, int] | None = None,
+    seen: dict[str, int] | None = None,
+) -> Iterator[Checkpoint | _Unreadable]:
     storage = open_storage(catalogue.absolute())
-    folders = (
-        item.name.removesuffix(f"/{CHECKPOINT_RECORD}")
-        for item in storage.walk(f"{model}/{name}")
-        if item.name.endswith(f"/{CHECKPOINT_RECORD}")
-    )
+
+    def list_folders() -> Iterator[str]:
+        for item in storage.walk(f"{model}/{name}"):
+            if not item.name.endswith(f"/{CHECKPOINT_RECORD}"):
+                continue
+            if seen is not None:
+                seen[item.name] = item.generation
+            if known is None or known.get(item.name) != item.generation:
+                yield item.name.removesuffix(f"/{CHECKPOINT_RECORD}")
 
     def read(folder: str) -> Checkpoint | _Unreadable | None:
         try:
@@ -183,7 +198,7 @@ def _records(catalogue: Uri, model: ModelName, name: str) -> Iterator[Checkpoint
             return _Unreadable(uri=f"{storage.uri}/{folder}", error=err)
 
     # One that was removed since it was listed is no longer a checkpoint.
-    found = map_ahead(read, folders)
+    found = map_ahead(read, list_folders())
     return (record for record in found if record is not None)
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from redraw.errors import BucketNotFound, InvalidName, InvalidSetting
 from redraw.storage.opening import open_storage
+from redraw_airflow.web.server import buckets
 from redraw_airflow.web.server.buckets import CatalogueCounts, model_browser
 
 
@@ -46,3 +49,21 @@ def test_open_model_bucket_demands_one_that_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models/../secrets")
     with pytest.raises(InvalidName):
         model_browser()
+
+
+def test_pages_read_by_what_a_changed_connection_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
+    monkeypatch.setenv("REDRAW_WEB_CONNECTION", "shelf")
+    cache = buckets._scope.cache  # type: ignore[attr-defined]
+    browsers = []
+    for password in ("first", "first", "second"):
+        connection = {"conn_type": "redraw", "password": password, "extra": {"is_anonymous": True}}
+        monkeypatch.setenv("AIRFLOW_CONN_SHELF", json.dumps(connection))
+        browsers.append(model_browser())
+        assert model_browser() is browsers[-1]
+        cache.clear()  # as time does
+
+    assert browsers[0] is browsers[1]
+    assert browsers[1] is not browsers[2]
+    tokens = [browser.storage._client._credentials.token for browser in browsers]
+    assert tokens == ["first", "first", "second"]

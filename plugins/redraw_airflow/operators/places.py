@@ -1,0 +1,97 @@
+"""What operators have in common whose arguments name places: which the run decides, and what it may name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator, XComArg
+
+from redraw.errors import InvalidName, InvalidRequest
+from redraw.records import Record
+from redraw.uri import Uri
+from redraw_airflow.operators.allowed import (
+    CATALOGUES,
+    WORK_FOLDERS,
+    Place,
+    demand_allowed,
+    is_literal,
+    named_places,
+    resolve_path,
+)
+from redraw_airflow.operators.arguments import TakesArguments, is_several, text
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context
+
+
+class PlacesOperator(BaseOperator, TakesArguments):
+    """An operator some of whose arguments name places; every argument that has a kind is a template.
+
+    Airflow takes the defaults of mapped operators from each class that brings an `__init__` of its own: the
+    operator is the first base, so that this class does not.
+
+    Attributes:
+        places: Argument to where a run may have it.
+    """
+
+    places: ClassVar[Mapping[str, Sequence[Place]]]
+    # None until they are rendered; those of a mapped operator Airflow renders by another way.
+    _from_run: frozenset[str] | None = None
+    _templates: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kinds" in cls.__dict__ and "template_fields" not in cls.__dict__:
+            cls.template_fields = tuple(cls.kinds)
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render, and remember which places are not the author's own words, and which are templates."""
+        given = {name: getattr(self, name) for name in self.places}
+        self._from_run = frozenset(name for name, value in given.items() if not is_literal(value))
+        self._templates = frozenset(name for name in self._from_run if not _is_of_a_task(given[name]))
+        super().render_template_fields(context, jinja_env)
+
+    def take_allowed_arguments(self, context: Context) -> None:
+        """Demand that what the run names is allowed, and take every argument by its kind.
+
+        A relative path is one below the work folder.
+
+        Raises:
+            InvalidRequest: An argument is none of its kind, is no URI, or names a place that is not allowed.
+        """
+        from_run = self.arguments_of_run(context, self._from_run, self.places)
+        work_dir = text("work_dir", getattr(self, "work_dir", None))
+        for name, places in self.places.items():
+            given = getattr(self, name)
+            # The XComs of mapped tasks come as a sequence that asks for each when it is looked at.
+            value = list(given) if is_several(given) else given
+            if WORK_FOLDERS in places and name != "work_dir":
+                value = resolve_path(value, work_dir)
+            if value is not given:
+                setattr(self, name, value)
+            try:
+                own, checkpoints = named_places(name, value, name in self._templates)
+                if name in from_run:
+                    demand_allowed(name, own, places)
+                    demand_allowed(name, checkpoints, [*places, CATALOGUES, WORK_FOLDERS])
+                for one in own:
+                    Uri(one)
+            except InvalidName as err:
+                raise InvalidRequest(f"{name}: {err}") from err
+        self.take_arguments()
+
+    def arguments_of_run(
+        self, context: Context, rendered: Iterable[str] | None, names: Iterable[str]
+    ) -> frozenset[str]:
+        """Which arguments the run decides: those that were rendered, and all of a mapped operator."""
+        mapped = getattr(context.get("ti"), "map_index", None) not in (None, -1)
+        return frozenset(names if mapped and rendered is None else rendered or ())
+
+
+def _is_of_a_task(value: Any) -> bool:
+    """Whether an argument, before it is rendered, is a record: another task's, or the author's own."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_of_a_task, value))
+    return isinstance(value, XComArg | Mapping | Record)
