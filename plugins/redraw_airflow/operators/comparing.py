@@ -29,7 +29,8 @@ class CompareAnswersOperator(StageOperator):
         requests: Files of logged requests, paths or `gs://` URIs: JSON lines, or TFRecords of
             `PredictionLog`. By default the golden and the held-out examples.
         slices: Inputs, fields of logged requests or `label:OUTPUT` to sort rows by.
-        tolerance: How much floats may differ, absolute and relative; 0.01 by default.
+        tolerance: How much floats may differ, absolute and relative; by default the definition's
+            `change_tolerance`.
         kwargs: As `StageOperator`.
     """
 

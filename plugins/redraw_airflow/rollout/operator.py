@@ -59,10 +59,6 @@ class ConfirmRolloutOperator(StageOperator):
         ... )  # doctest: +SKIP
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("version", "servers", "bucket", "timeout", "tolerance", "on_failure"),
-    )
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,

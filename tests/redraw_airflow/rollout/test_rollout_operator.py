@@ -162,7 +162,7 @@ def test_operator_whose_earlier_try_rolled_back_fails_and_is_not_skipped(
     monkeypatch.setattr("redraw.publish.live.loading.demand_loadable", lambda *_: None)
     change_live(LiveRequest(model="digits", bucket=bucket, previous=True, reason="not rolled out: behind"))
     confirm = operator(version=after.version, only_live=True)
-    with pytest.raises(AirflowSkipException, match=f"not live, but {before.version}"):
+    with pytest.raises(AirflowSkipException, match=f"is not live .live: {before.version}"):
         run(confirm, Context())
     again: Any = Context()
     again["ti"].try_number = 2
