@@ -63,7 +63,7 @@ def layer_function(kind: str, settings: Mapping[str, Any]) -> Function:
         settings: Its own; numbers, and the function of an `Activation`.
 
     Returns:
-        The function.
+        The function, along the last axis.
     """
     given = settings.get("activation")
     if kind == "Activation":
@@ -71,7 +71,7 @@ def layer_function(kind: str, settings: Mapping[str, Any]) -> Function:
     shown = {key: value for key, value in settings.items() if isinstance(value, int | float | list)}
     if kind == "LeakyReLU" and "alpha" in shown:
         shown["negative_slope"] = shown.pop("alpha")  # as Keras 2 calls it
-    names = {"max_value", "negative_slope", "threshold", "alpha", "axis"}
+    names = {"max_value", "negative_slope", "threshold", "alpha"}
     kept = {key: value for key, value in shown.items() if key in names}
     name = f"{kind}({', '.join(f'{key}={value}' for key, value in sorted(kept.items()))})"
     try:
