@@ -22,7 +22,7 @@ from typing import Any, get_args, get_origin
 import redraw.errors
 import redraw.publish.bucket.layout
 import redraw.records
-from redraw.__main__ import COMMANDS, Command
+from redraw.commands import COMMANDS, Command
 from redraw.errors import RedrawError, UsageError
 from redraw.names import ModelName
 from redraw.records import Record

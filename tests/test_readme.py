@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from redraw.__main__ import COMMANDS
+from redraw.commands import COMMANDS
 from redraw.errors import error_named
 from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS
 from tests.paths import ROOT

@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
     from airflow.sdk import DAG
 
-__all__ = [
-    "airflow_configuration",
-    "bundle_folders",
-    "dag_param",
-    "is_task_timeout",
-    "mask_secrets",
-    "rendered_name",
-    "was_killed",
-]
-
-
 _logger = logging.getLogger(__name__)
 
 
@@ -64,10 +53,6 @@ def dag_param(dag: DAG, name: str) -> Any:
 
     Airflow before 3.2.2 cannot store what `dag.param` returns for a templated argument, and refuses the DAG:
     "Object of type ArgNotSet is not JSON serializable". The second half ends with the support of 3.2.1.
-
-    Args:
-        dag: The DAG.
-        name: The field.
     """
     import airflow
     from airflow.sdk.definitions.param import DagParam

@@ -24,8 +24,6 @@ from redraw_airflow.stages.webhooks import find_webhook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["RedrawNotifier", "quote_record"]
-
 _logger = logging.getLogger(__name__)
 
 # What chats take for a mention, or for a link with another text: names, reasons and errors make neither.

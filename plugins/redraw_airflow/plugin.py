@@ -12,8 +12,6 @@ from airflow.plugins_manager import AirflowPlugin
 
 from redraw_airflow.urls import MODELS_VIEW, MOUNT, RUN_TAB, TASK_TAB
 
-__all__ = ["RedrawPlugin"]
-
 
 class _PagesWhenAsked:
     """The ASGI application of the pages, made when the first request arrives."""

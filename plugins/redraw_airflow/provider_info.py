@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-__all__ = ["get_provider_info"]
-
 _logger = logging.getLogger(__name__)
 
 _INTEGRATION = "Redraw"

@@ -16,25 +16,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from redraw import settings as engine
 from redraw.errors import InvalidName
 from redraw.settings import (
-    CACHE,
-    DOCS,
-    MODELS,
     NAMES,
-    PASSPORT,
-    RECOMMENDER_PARTS,
-    RECOMMENDER_ROWS,
-    SCRATCH,
-    SCRATCH_BYTES,
-    SERVERS,
-    STORAGE_TIMEOUT,
-    STORAGE_TOKEN,
     TEXT,
     TRUTH,
-    USER_PROJECT,
-    VERIFY_KEY,
-    WEBHOOKS,
     Kind,
     Setting,
     use_configuration,
@@ -43,37 +30,6 @@ from redraw.settings import (
 )
 from redraw.uri import Uri
 from redraw_airflow.compat import airflow_configuration, bundle_folders
-
-__all__ = [
-    "AIRFLOW_PORT",
-    "ALLOWED_BUCKETS",
-    "ALLOWED_CATALOGUES",
-    "ALLOWED_SERVERS",
-    "ALLOWED_WORK",
-    "CHECKPOINTS",
-    "DEFAULT_CONNECTION",
-    "GCS_PORT",
-    "LAUNCHER",
-    "MARK_DAG",
-    "MODEL_BUCKET",
-    "PRUNE_DAG",
-    "PUBLISHING_DAGS",
-    "PYTHON",
-    "REEXPORT_DAG",
-    "REPORTS",
-    "REQUEST_VARIABLE",
-    "ROLL_BACK_DAG",
-    "SECTION",
-    "SETTINGS",
-    "STATE",
-    "TENSORBOARD",
-    "TENSORFLOW_QUEUE",
-    "TRY_IT",
-    "VALIDATE_DAG",
-    "WEB_CONNECTION",
-    "WORK",
-    "airflow_option",
-]
 
 SECTION = "redraw"
 DEFAULT_CONNECTION = "google_cloud_default"
@@ -97,22 +53,13 @@ use_configuration(airflow_option)
 use_definition_folders(bundle_folders)
 
 
-def _parse_bucket(text: str) -> str:
-    if not re.fullmatch(r"gs://[a-z0-9]\S*", text):
-        raise ValueError(text)
-    return text
+def _matching(pattern: str, expected: str) -> Kind[str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(text)
+        return text
 
-
-def _parse_launcher(text: str) -> str:
-    if text not in {"process", "kubernetes"}:
-        raise ValueError(text)
-    return text
-
-
-def _parse_dag_id(text: str) -> str:
-    if not re.fullmatch(r"[\w.~-]+", text):
-        raise ValueError(text)
-    return text
+    return Kind(expected=expected, parse=parse)
 
 
 def _parse_places(text: str) -> tuple[str, ...]:
@@ -126,10 +73,21 @@ def _parse_places(text: str) -> tuple[str, ...]:
 
 
 _PLACES = Kind(expected="absolute paths and gs:// URIs with a comma between them, or *", parse=_parse_places)
-_BUCKET = Kind(expected="gs://BUCKET or gs://BUCKET/PREFIX", parse=_parse_bucket)
-_LAUNCHER = Kind(expected="process or kubernetes", parse=_parse_launcher)
-_DAG_ID = Kind(expected="the id of a DAG", parse=_parse_dag_id)
+_BUCKET = _matching(r"gs://[a-z0-9]\S*", "gs://BUCKET or gs://BUCKET/PREFIX")
+_LAUNCHER = _matching("process|kubernetes", "process or kubernetes")
+_DAG_ID = _matching(r"[\w.~-]+", "the id of a DAG")
 _PORT = whole_number(1, 65535, expected="a port from 1 to 65535")
+
+
+def _dag_setting(action: str, default: str, use: str) -> Setting[str]:
+    return Setting(
+        name=f"{action}_dag",
+        kind=_DAG_ID,
+        default=default,
+        description=f"of the API server: id of the DAG {use}",
+        unset=f"`{default}`",
+    )
+
 
 MODEL_BUCKET: Setting[str | None] = Setting(
     name="model_bucket",
@@ -189,7 +147,7 @@ ALLOWED_WORK: Setting[tuple[str, ...]] = Setting(
 )
 ALLOWED_SERVERS: Setting[tuple[str, ...]] = Setting(
     name="allowed_servers",
-    kind=SERVERS.kind,
+    kind=engine.SERVERS.kind,
     default=(),
     description="other model servers that a run may name; `*`: any",
     unset="`REDRAW_SERVERS` alone",
@@ -248,41 +206,12 @@ PUBLISHING_DAGS: Setting[tuple[str, ...]] = Setting(
     unset="`retrain_and_export`",
     example="retrain_and_export,nightly",
 )
-MARK_DAG: Setting[str] = Setting(
-    name="mark_dag",
-    kind=_DAG_ID,
-    default="mark_version",
-    description="of the API server: id of the DAG that the pages' buttons for labels and pins start",
-    unset="`mark_version`",
-)
-PRUNE_DAG: Setting[str] = Setting(
-    name="prune_dag",
-    kind=_DAG_ID,
-    default="prune_versions",
-    description="of the API server: id of the DAG that the pages' button to prune starts",
-    unset="`prune_versions`",
-)
-ROLL_BACK_DAG: Setting[str] = Setting(
-    name="roll_back_dag",
-    kind=_DAG_ID,
-    default="roll_back_model",
-    description="of the API server: id of the DAG that the pages' button to roll back starts",
-    unset="`roll_back_model`",
-)
-REEXPORT_DAG: Setting[str] = Setting(
-    name="reexport_dag",
-    kind=_DAG_ID,
-    default="reexport_checkpoints",
-    description="of the API server: id of the DAG that exports checkpoints again",
-    unset="`reexport_checkpoints`",
-)
-
-VALIDATE_DAG: Setting[str] = Setting(
-    name="validate_dag",
-    kind=_DAG_ID,
-    default="validate_and_publish",
-    description="of the API server: id of the DAG that validates a run's export again, and publishes it",
-    unset="`validate_and_publish`",
+MARK_DAG = _dag_setting("mark", "mark_version", "that the pages' buttons for labels and pins start")
+PRUNE_DAG = _dag_setting("prune", "prune_versions", "that the pages' button to prune starts")
+ROLL_BACK_DAG = _dag_setting("roll_back", "roll_back_model", "that the pages' button to roll back starts")
+REEXPORT_DAG = _dag_setting("reexport", "reexport_checkpoints", "that exports checkpoints again")
+VALIDATE_DAG = _dag_setting(
+    "validate", "validate_and_publish", "that validates a run's export again, and publishes it"
 )
 
 STATE: Setting[Path] = Setting(
@@ -311,7 +240,7 @@ GCS_PORT: Setting[int] = Setting(
 )
 
 SETTINGS: tuple[Setting[Any], ...] = (
-    MODELS,
+    engine.MODELS,
     MODEL_BUCKET,
     CHECKPOINTS,
     WORK,
@@ -320,32 +249,32 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ALLOWED_CATALOGUES,
     ALLOWED_WORK,
     ALLOWED_SERVERS,
-    SCRATCH,
-    SCRATCH_BYTES,
+    engine.SCRATCH,
+    engine.SCRATCH_BYTES,
     TENSORFLOW_QUEUE,
     LAUNCHER,
     PYTHON,
-    VERIFY_KEY,
-    PASSPORT,
+    engine.VERIFY_KEY,
+    engine.PASSPORT,
     WEB_CONNECTION,
     TRY_IT,
-    CACHE,
+    engine.CACHE,
     TENSORBOARD,
-    SERVERS,
-    STORAGE_TIMEOUT,
-    USER_PROJECT,
-    WEBHOOKS,
-    DOCS,
+    engine.SERVERS,
+    engine.STORAGE_TIMEOUT,
+    engine.USER_PROJECT,
+    engine.WEBHOOKS,
+    engine.DOCS,
     PUBLISHING_DAGS,
     MARK_DAG,
     PRUNE_DAG,
     ROLL_BACK_DAG,
     REEXPORT_DAG,
     VALIDATE_DAG,
-    RECOMMENDER_ROWS,
-    RECOMMENDER_PARTS,
+    engine.RECOMMENDER_ROWS,
+    engine.RECOMMENDER_PARTS,
     STATE,
     AIRFLOW_PORT,
     GCS_PORT,
-    STORAGE_TOKEN,
+    engine.STORAGE_TOKEN,
 )

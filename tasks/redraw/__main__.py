@@ -12,158 +12,29 @@ tables where standard output is a terminal.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import logging
 import os
-import re
 import sys
 import threading
 import time
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from redraw.definition.legacy_keras import use_legacy_keras
-from redraw.definition.quiet import keep_stdout, quiet_import
-from redraw.definition.registry import needs_legacy_keras
-from redraw.dependencies import naming_extras
-from redraw.errors import (
-    InvalidRequest,
-    RedrawError,
-    UsageError,
-    one_line,
-    printable,
-)
+from redraw.commands import COMMANDS, Command
+from redraw.errors import InvalidRequest, RedrawError, UsageError, one_line, printable
 from redraw.records import Record
 from redraw.records.codec import json_key
-from redraw.requests import (
-    AdoptRequest,
-    AskRequest,
-    CheckpointRequest,
-    CheckpointsRequest,
-    CompareAnswersRequest,
-    DifferencesRequest,
-    DraftRequest,
-    EventsRequest,
-    ExamplesRequest,
-    ExportRequest,
-    HealRequest,
-    InspectRequest,
-    LiveRequest,
-    LogToMlflowRequest,
-    MirrorRequest,
-    ModelsRequest,
-    PassportRequest,
-    PinRequest,
-    PredictRequest,
-    PruneRequest,
-    PushRequest,
-    RecoverRequest,
-    ReexportRequest,
-    ReleasesRequest,
-    Request,
-    RolloutRequest,
-    ScanRequest,
-    TrainRequest,
-    ValidateRequest,
-    VerifyRequest,
-)
+from redraw.requests import Request
 from redraw.storage.credentials import watch_parent
 
 __all__ = ["main", "run"]
 
-
-@dataclass(frozen=True)
-class Command:
-    """A command's request, and the verb that answers it, as `module:function`.
-
-    The verb is imported only when it is called: importing TensorFlow takes seconds,
-    and half of the commands have no need of it. So is what shows its record as tables.
-    """
-
-    request: type[Request]
-    verb: str
-    loads_definition: bool = False
-    tables: str | None = None
-
-    def run(self, request: Request) -> Record:
-        """Call the verb; a model that nobody defines is refused before the expensive imports."""
-        if self.loads_definition and needs_legacy_keras(request.to_json()["model"]):
-            use_legacy_keras()
-        with keep_stdout(), naming_extras():
-            with quiet_import():
-                verb = _imported(self.verb)
-            return typing.cast(Record, verb(request))
-
-    def show(self, record: Record, form: str) -> None:
-        """Print the record: as tables, as JSON, or as whatever reads standard output wants it."""
-        terminal = sys.stdout.isatty()
-        if self.tables and (form == "table" or (form == "auto" and terminal)):
-            _imported(self.tables)(record)
-            return
-        text = json.dumps(
-            record.to_json(), indent=2 if terminal else None, ensure_ascii=False, allow_nan=False
-        )
-        # Lone surrogates of a name that is no UTF-8, and what could command a terminal.
-        sys.stdout.write(
-            _UNPRINTABLE.sub(lambda found: json.dumps(found[0], allow_nan=False)[1:-1], text) + "\n"
-        )
-
-
-COMMANDS = {
-    "models": Command(ModelsRequest, "redraw.definition.describe:describe_models"),
-    "train": Command(TrainRequest, "redraw.train.train:train_model", loads_definition=True),
-    "checkpoint": Command(CheckpointRequest, "redraw.checkpoint.select:select_checkpoint"),
-    "adopt": Command(AdoptRequest, "redraw.checkpoint.catalogue.adopt:adopt_checkpoints"),
-    "checkpoints": Command(
-        CheckpointsRequest,
-        "redraw.checkpoint.catalogue.listing:list_catalogue",
-        tables="redraw.checkpoint.catalogue.listing:print_checkpoints",
-    ),
-    "export": Command(ExportRequest, "redraw.export.export:export_model", loads_definition=True),
-    "draft": Command(
-        DraftRequest, "redraw.draft.draft:draft_definition", tables="redraw.draft.draft:print_module"
-    ),
-    "heal": Command(HealRequest, "redraw.heal.heal:heal_saved_model"),
-    "validate": Command(ValidateRequest, "redraw.validate.validator:validate_model", loads_definition=True),
-    "push": Command(PushRequest, "redraw.publish.push.push:push_model"),
-    "reexport": Command(
-        ReexportRequest, "redraw.reexport.reexport:reexport_checkpoints", loads_definition=True
-    ),
-    "live": Command(LiveRequest, "redraw.publish.live.set_live:change_live"),
-    "releases": Command(ReleasesRequest, "redraw.publish.releases:list_releases"),
-    "prune": Command(PruneRequest, "redraw.publish.prune.prune:prune_versions"),
-    "pin": Command(PinRequest, "redraw.publish.live.pin:pin_version"),
-    "recover": Command(RecoverRequest, "redraw.publish.recover:recover_pointer"),
-    "mirror": Command(MirrorRequest, "redraw.publish.mirror:mirror_versions"),
-    "rollout": Command(
-        RolloutRequest, "redraw.rollout.rollout:confirm_rollout", tables="redraw.rollout.tables:print_rollout"
-    ),
-    "verify": Command(VerifyRequest, "redraw.publish.verify:verify_version"),
-    "events": Command(EventsRequest, "redraw.publish.changes:list_events"),
-    "log-to-mlflow": Command(LogToMlflowRequest, "redraw.publish.tracking:log_to_mlflow"),
-    "passport": Command(PassportRequest, "redraw.publish.passport.passport:write_passport"),
-    "differences": Command(DifferencesRequest, "redraw.inspect.differences.compare:compare_weights"),
-    "compare-answers": Command(
-        CompareAnswersRequest,
-        "redraw.inspect.answers.compare:compare_answers",
-        tables="redraw.inspect.answers.tables:print_answers",
-    ),
-    "predict": Command(PredictRequest, "redraw.ask.golden:predict_golden", loads_definition=True),
-    "ask": Command(AskRequest, "redraw.ask.ask:ask_version"),
-    "scan": Command(ScanRequest, "redraw.heal.scan:scan_files", tables="redraw.heal.scan:print_scanned"),
-    "examples": Command(ExamplesRequest, "redraw.ask.examples:show_examples"),
-    "inspect": Command(
-        InspectRequest, "redraw.inspect.inspect:inspect_uri", tables="redraw.inspect.tables:print_tables"
-    ),
-}
 _FORMS = ("auto", "table", "json")
-# In addition to what JSON escapes: C1 controls, marks of direction, separators of lines, surrogates.
-_UNPRINTABLE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 _LONGEST_LINE = 16_000
 _THREAD_SECONDS = 5.0
 # As shells say of a process that was ended by Ctrl-C.
@@ -217,12 +88,6 @@ class _OneLine(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
         """The line."""
         return printable(super().formatMessage(record))
-
-
-def _imported(name: str) -> Any:
-    """What `module:function` names."""
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def _parser() -> argparse.ArgumentParser:

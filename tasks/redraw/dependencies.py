@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 from redraw.errors import MissingDependency
 
-__all__ = ["naming_extras"]
-
 _TENSORFLOW = (
     "cramjam",
     "grpc",

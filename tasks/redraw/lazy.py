@@ -8,15 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["lazy_names"]
-
 
 def lazy_names(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Make a package's `__getattr__`, `__dir__` and `__all__` of the imports in its `__init__.pyi`.
-
-    Args:
-        package: The package's name.
-        file: Its `__file__`.
 
     Returns:
         The three, in this order.

@@ -11,13 +11,6 @@ from typing import Self
 
 from redraw.errors import InvalidName
 
-__all__ = [
-    "CHECKPOINT_RECORD",
-    "ModelName",
-    "check_attachment_name",
-    "check_object_name",
-]
-
 # In the folder of each checkpoint of a catalogue: the last that is written of it.
 CHECKPOINT_RECORD = "record.json"
 
@@ -55,9 +48,6 @@ def check_attachment_name(name: str) -> str:
 
     Args:
         name: Lower-case letters, digits, `-` and `_`, then an ending: `report.html`.
-
-    Returns:
-        The same name.
 
     Raises:
         InvalidName: The name has any other form.

@@ -15,22 +15,6 @@ from typing import Any, Generic, TypeVar
 
 from redraw.errors import InvalidSetting
 
-__all__ = [
-    "NAMES",
-    "PATH",
-    "SECONDS",
-    "TEXT",
-    "TRUTH",
-    "Kind",
-    "Setting",
-    "Value",
-    "definition_folders",
-    "environment_of",
-    "use_configuration",
-    "use_definition_folders",
-    "whole_number",
-]
-
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 

@@ -9,8 +9,6 @@ from typing import Self
 
 from redraw.errors import InvalidName
 
-__all__ = ["BucketUri", "Uri"]
-
 _SCHEME = "gs://"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -12,9 +12,8 @@ from airflow.sdk import DAG, Param
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
 from redraw_airflow.dags.forms import checked_by, mark_form, prune_form, roll_back_form
+from redraw_airflow.dags.making import MODEL, make_dag
 from redraw_airflow.operators.training import MarkVersionOperator, PruneOperator, RollBackOperator
-
-__all__ = ["mark_version", "prune_versions", "roll_back_model"]
 
 _ROLL_BACK_DOC = """### Make a version live that was live before.
 
@@ -55,7 +54,7 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
         param = partial(dag_param, dag)
         RollBackOperator(
             task_id="roll_back",
-            model="{{ params.model }}",
+            model=MODEL,
             pre_execute=checked_by(),
             version=param("version"),
             bucket=param("bucket"),
@@ -80,7 +79,7 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
         param = partial(dag_param, dag)
         MarkVersionOperator(
             task_id="mark",
-            model="{{ params.model }}",
+            model=MODEL,
             pre_execute=checked_by(),
             version=param("version"),
             mark=param("mark"),
@@ -104,7 +103,7 @@ def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
         param = partial(dag_param, dag)
         PruneOperator(
             task_id="prune",
-            model="{{ params.model }}",
+            model=MODEL,
             pre_execute=checked_by(),
             bucket=param("bucket"),
             keep=param("keep"),
@@ -121,15 +120,14 @@ def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
 def _dag(
     dag_id: str, description: str, doc: str, form: dict[str, Param], dag_arguments: Mapping[str, Any]
 ) -> DAG:
-    arguments: dict[str, Any] = {
-        "description": description,
-        "doc_md": doc,
-        "tags": ["redraw", "publication"],
+    return make_dag(
+        dag_id,
+        form,
+        dag_arguments,
+        description=description,
+        doc_md=doc,
+        tags=["redraw", "publication"],
         # Only a person starts it, who must not find it paused when it matters.
-        "is_paused_upon_creation": False,
-        "catchup": False,
-        "max_active_runs": 1,
-        "default_args": {"on_failure_callback": announce_failure},
-        **dag_arguments,
-    }
-    return DAG(dag_id, schedule=arguments.pop("schedule", None), params=form, **arguments)
+        is_paused_upon_creation=False,
+        default_args={"on_failure_callback": announce_failure},
+    )

@@ -13,8 +13,6 @@ from redraw.errors import one_line, printable
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["announce_failure", "failure_reason"]
-
 _logger = logging.getLogger(__name__)
 _LONGEST = 400
 

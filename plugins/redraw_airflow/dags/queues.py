@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from redraw_airflow.settings import TENSORFLOW_QUEUE
 
-__all__ = ["tensorflow_queue"]
-
 
 def tensorflow_queue() -> dict[str, str]:
     """The arguments that send an operator's task to the workers that have TensorFlow.

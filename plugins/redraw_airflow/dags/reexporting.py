@@ -12,8 +12,8 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule, chain
 
 from redraw.errors import InvalidRequest
 from redraw_airflow.compat import dag_param
-from redraw_airflow.dags.callbacks import announce_failure
 from redraw_airflow.dags.forms import asks_for_approval, check_reexport_choices, checked_by, reexport_form
+from redraw_airflow.dags.making import DEFAULTS, MODEL, make_dag
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.reexporting import PARTITION_FORMAT
 from redraw_airflow.operators.training import (
@@ -22,8 +22,6 @@ from redraw_airflow.operators.training import (
     ReexportOperator,
     SummarizeReexportOperator,
 )
-
-__all__ = ["reexport_checkpoints"]
 
 _DOC = """### Export old checkpoints again.
 
@@ -37,16 +35,8 @@ of a model asks for approval, a run asks once for all that it exports, before `r
 dates, that is once for years.
 """
 
-_MODEL = "{{ params.model }}"
 _DAILY = re.compile(r"\d+ \d+ \* \* \*")
-_DEFAULTS: dict[str, Any] = {
-    "on_failure_callback": announce_failure,
-    "retries": 2,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=10),
-    "execution_timeout": timedelta(hours=2),
-}
+_DEFAULTS = {**DEFAULTS, "retries": 2, "max_retry_delay": timedelta(minutes=10)}
 
 
 def reexport_checkpoints(
@@ -81,20 +71,16 @@ def reexport_checkpoints(
     Example:
         >>> dag = reexport_checkpoints()  # doctest: +SKIP
     """
-    arguments: dict[str, Any] = {
-        "description": "Export checkpoints of the catalogue again, without making any live",
-        "doc_md": _DOC,
-        "tags": ["redraw", "publication", "backfill"],
-        "catchup": False,
-        "max_active_runs": 4,
-        **dag_arguments,
-    }
-    with DAG(
+    with make_dag(
         dag_id,
+        reexport_form(model),
+        dag_arguments,
+        description="Export checkpoints of the catalogue again, without making any live",
+        doc_md=_DOC,
+        tags=["redraw", "publication", "backfill"],
+        max_active_runs=4,
         schedule=_with_partitions(schedule) if partitioned else _with_intervals(schedule),
-        params=reexport_form(model),
         default_args={**_DEFAULTS, **(default_args or {})},
-        **arguments,
     ) as dag:
         _add_tasks(dag, asks=asks_for_approval(model))
     return dag
@@ -121,7 +107,7 @@ def _with_partitions(schedule: Any) -> Any:
 def _add_tasks(dag: DAG, *, asks: bool) -> None:
     param = partial(dag_param, dag)
     plan = PlanReexportOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="plan",
         catalogue=param("catalogue"),
         steps=param("steps"),
@@ -132,7 +118,7 @@ def _add_tasks(dag: DAG, *, asks: bool) -> None:
     )
     approve = _approve(dag, plan) if asks else None
     reexport = ReexportOperator.partial(
-        model=_MODEL,
+        model=MODEL,
         task_id="reexport",
         bucket=param("bucket"),
         weights=param("weights"),
@@ -143,7 +129,7 @@ def _add_tasks(dag: DAG, *, asks: bool) -> None:
         **tensorflow_queue(),
     ).expand_kwargs(plan.output)
     summary = SummarizeReexportOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="summary",
         bucket=param("bucket"),
         planned_by="plan",
@@ -156,7 +142,7 @@ def _add_tasks(dag: DAG, *, asks: bool) -> None:
 
 def _approve(dag: DAG, plan: PlanReexportOperator) -> ApproveReexportOperator:
     return ApproveReexportOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="approve",
         plan=plan.output,
         bucket=dag_param(dag, "bucket"),

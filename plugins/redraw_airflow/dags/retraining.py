@@ -13,13 +13,8 @@ from airflow.sdk.exceptions import AirflowTimetableInvalid
 
 from redraw.definition.registry import list_models
 from redraw_airflow.compat import dag_param
-from redraw_airflow.dags.callbacks import announce_failure
-from redraw_airflow.dags.forms import (
-    check_retrain_choices,
-    checked_by,
-    retrain_form,
-    skip_without_servers,
-)
+from redraw_airflow.dags.forms import check_retrain_choices, checked_by, retrain_form, skip_without_servers
+from redraw_airflow.dags.making import DEFAULTS, MODEL, make_dag
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
@@ -33,8 +28,6 @@ from redraw_airflow.rollout.operator import ConfirmRolloutOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-__all__ = ["DEFAULTS", "RELEASES", "add_publishing_tasks", "retrain_and_export", "retrain_each"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,20 +80,15 @@ def retrain_and_export(
     Example:
         >>> dag = retrain_and_export(model="mnist", schedule="0 3 * * MON")  # doctest: +SKIP
     """
-    arguments: dict[str, Any] = {
-        "description": "Train a model, redraw it for inference, validate it and publish it",
-        "doc_md": _DOC,
-        "tags": ["redraw", "training", "publication"],
-        "catchup": False,
-        "max_active_runs": 1,
-        **dag_arguments,
-    }
-    with DAG(
+    with make_dag(
         dag_id,
+        retrain_form(model, scheduled=schedule is not None),
+        dag_arguments,
+        description="Train a model, redraw it for inference, validate it and publish it",
+        doc_md=_DOC,
+        tags=["redraw", "training", "publication"],
         schedule=_in_utc(schedule),
-        params=retrain_form(model, scheduled=schedule is not None),
         default_args={**DEFAULTS, **(default_args or {})},
-        **arguments,
     ) as dag:
         _add_tasks(dag)
     return dag
@@ -156,17 +144,6 @@ def retrain_each(
     return made
 
 
-_MODEL = "{{ params.model }}"
-DEFAULTS: dict[str, Any] = {
-    "on_failure_callback": announce_failure,
-    "retries": 3,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=30),
-    "execution_timeout": timedelta(hours=2),
-}
-
-
 def _in_utc(schedule: Any) -> Any:
     """A cron expression as a timetable of points in time: the first run after unpausing is the next one."""
     if not isinstance(schedule, str) or schedule.startswith("@"):
@@ -177,7 +154,7 @@ def _in_utc(schedule: Any) -> Any:
 def _add_tasks(dag: DAG) -> None:
     param = partial(dag_param, dag)
     train = TrainOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="train",
         max_steps=param("steps"),
         warm_start=param("warm_start"),
@@ -193,7 +170,7 @@ def _add_tasks(dag: DAG) -> None:
         **tensorflow_queue(),
     )
     checkpoint = CheckpointOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="checkpoint",
         training_run=train.output,
         catalogue=param("catalogue"),
@@ -202,7 +179,7 @@ def _add_tasks(dag: DAG) -> None:
         step=param("step"),
     )
     export = ExportSavedModelOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="export",
         checkpoint=checkpoint.output,
         weights=param("weights"),
@@ -226,7 +203,7 @@ def add_publishing_tasks(
     """
     param = partial(dag_param, dag)
     validate = ValidateSavedModelOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="validate",
         saved_model=saved_model,
         against=param("bucket"),
@@ -238,7 +215,7 @@ def add_publishing_tasks(
         **tensorflow_queue(),
     )
     approve = ApproveReleaseOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="approve",
         saved_model=saved_model,
         report=validate.output,
@@ -247,7 +224,7 @@ def add_publishing_tasks(
         wait_hours=param("approval_hours"),
     )
     push = PushModelOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="push",
         saved_model=saved_model,
         report=validate.output,
@@ -259,7 +236,7 @@ def add_publishing_tasks(
         trigger_rule=TriggerRule.NONE_FAILED,
     )
     confirm = ConfirmRolloutOperator(
-        model=_MODEL,
+        model=MODEL,
         task_id="confirm_rollout",
         version=push.output,
         servers=param("servers"),

@@ -9,9 +9,8 @@ from airflow.sdk import DAG
 
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.forms import check_publication, checked_by, validate_form
-from redraw_airflow.dags.retraining import DEFAULTS, add_publishing_tasks
-
-__all__ = ["validate_and_publish"]
+from redraw_airflow.dags.making import DEFAULTS, make_dag
+from redraw_airflow.dags.retraining import add_publishing_tasks
 
 _DOC = """### Validate an export again, and publish it.
 
@@ -45,22 +44,16 @@ def validate_and_publish(
     Example:
         >>> dag = validate_and_publish()  # doctest: +SKIP
     """
-    arguments: dict[str, Any] = {
-        "description": "Validate an export of an earlier run again, with waivers, and publish it",
-        "doc_md": _DOC,
-        "tags": ["redraw", "publication"],
-        # Only a person starts it, who must not find it paused.
-        "is_paused_upon_creation": False,
-        "catchup": False,
-        "max_active_runs": 1,
-        **dag_arguments,
-    }
-    with DAG(
+    with make_dag(
         dag_id,
-        schedule=arguments.pop("schedule", None),
-        params=validate_form(),
+        validate_form(),
+        dag_arguments,
+        description="Validate an export of an earlier run again, with waivers, and publish it",
+        doc_md=_DOC,
+        tags=["redraw", "publication"],
+        # Only a person starts it, who must not find it paused.
+        is_paused_upon_creation=False,
         default_args={**DEFAULTS, **(default_args or {})},
-        **arguments,
     ) as dag:
         add_publishing_tasks(dag, dag_param(dag, "saved_model"), checked_by(check_publication))
     return dag

@@ -17,8 +17,6 @@ from redraw.records.events import ModelEvent
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["CHANGES", "model_asset", "update_assets"]
-
 _logger = logging.getLogger(__name__)
 
 # The assets of all models.
@@ -39,12 +37,7 @@ def model_asset(bucket: str, model: str) -> Asset:
 
 
 def update_assets(context: Context, record: Record) -> None:
-    """Update the asset of each model that a stage changed; the event's `extra` is the change.
-
-    Args:
-        context: Airflow's.
-        record: What the stage printed.
-    """
+    """Update the asset of each model that a stage changed; the event's `extra` is the change."""
     events: tuple[ModelEvent, ...] = getattr(record, "events", ())
     for event in events:
         try:

@@ -49,7 +49,7 @@ R = TypeVar("R", bound=Record)
 
 
 class PlacesOperator(BaseOperator, TakesArguments):
-    """An operator some of whose arguments name places.
+    """An operator some of whose arguments name places; every argument that has a kind is a template.
 
     Airflow takes the defaults of mapped operators from each class that brings an `__init__` of its own: the
     operator is the first base, so that this class does not.
@@ -61,6 +61,11 @@ class PlacesOperator(BaseOperator, TakesArguments):
     places: ClassVar[Mapping[str, Sequence[Place]]]
     _from_run: frozenset[str] = frozenset()
     _templates: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kinds" in cls.__dict__ and "template_fields" not in cls.__dict__:
+            cls.template_fields = tuple(cls.kinds)
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render, and remember which places are not the author's own words, and which are templates."""
@@ -112,7 +117,6 @@ class StageOperator(PlacesOperator):
         kwargs: As every operator takes them.
     """
 
-    template_fields: Sequence[str] = ("model", "gcp_conn_id", "work_dir", "python", "launcher", "pod")
     ui_color = "#e8f0fe"
 
     kinds: ClassVar[Mapping[str, Kind]] = {

@@ -33,10 +33,6 @@ class CompareAnswersOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("version", "other", "bucket", "requests", "slices", "tolerance"),
-    )
     places = {
         **StageOperator.places,
         "bucket": [BUCKETS],

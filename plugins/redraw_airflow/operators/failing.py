@@ -16,8 +16,6 @@ from redraw_airflow.compat import is_task_timeout
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["FAILURE_KEY", "keeping_failure"]
-
 FAILURE_KEY = "failure"
 
 _logger = logging.getLogger(__name__)
@@ -27,11 +25,6 @@ _LONGEST = 16_000
 @contextmanager
 def keeping_failure(context: Context, stage: str, model: str) -> Iterator[None]:
     """Push the XCom `failure` if the block fails; an error of Redraw's ends the task without a retry.
-
-    Args:
-        context: Airflow's.
-        stage: What the task runs.
-        model: The definition's name.
 
     Raises:
         AirflowFailException: In place of a `RedrawError`.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import Dataset
 
-__all__ = ["Traced", "describe_lineage", "trace_arguments", "trace_record"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Traced:
@@ -54,12 +52,7 @@ def trace_arguments(arguments: Iterable[Any]) -> list[Traced]:
 
 
 def describe_lineage(read: Iterable[Traced], written: Iterable[Traced]) -> OperatorLineage[Any, Any]:
-    """The same in OpenLineage's words.
-
-    Args:
-        read: What went in.
-        written: What came out.
-    """
+    """The same in OpenLineage's words."""
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     return OperatorLineage(inputs=list(map(_dataset, read)), outputs=list(map(_dataset, written)))

@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-__all__ = [
-    "CheckpointLink",
-    "ReleaseLink",
-    "TensorBoardLink",
-    "VersionLink",
-    "checkpoint_url",
-    "release_url",
-    "tensorboard_url",
-    "version_url",
-]
-
 
 class VersionLink(BaseOperatorLink):
     """Leads to the page of the version that was published, compared, marked, made live or rolled out."""

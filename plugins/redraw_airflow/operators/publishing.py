@@ -13,14 +13,7 @@ from redraw_airflow.operators.allowed import BUCKETS, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.arguments import integer, mapping, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import (
-    AnyRecord,
-    RecordOrUri,
-    TaskFolder,
-    asked_by,
-    asking_run,
-    place,
-)
+from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder, asked_by, asking_run, place
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 
@@ -46,10 +39,6 @@ class PushModelOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("saved_model", "report", "bucket", "make_live", "signing_key", "signing_certificate", "approval"),
-    )
     places = {
         **StageOperator.places,
         "bucket": [BUCKETS],
@@ -132,10 +121,6 @@ class SetLiveOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("version", "bucket", "version_label", "allow_older", "allow_rejected", "reason", "public_key"),
-    )
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,

@@ -67,10 +67,6 @@ class PlanReexportOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("catalogue", "steps", "trained_from", "trained_to", "batch_size"),
-    )
     places = {**StageOperator.places, "catalogue": [CATALOGUES]}
     kinds = {
         **StageOperator.kinds,
@@ -167,10 +163,6 @@ class ReexportOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("checkpoints", "bucket", "weights", "waive", "waive_reason", "batch_label", "approval"),
-    )
     places = {**StageOperator.places, "bucket": [BUCKETS], "checkpoints": [CATALOGUES, WORK_FOLDERS]}
     kinds = {
         **StageOperator.kinds,

@@ -11,11 +11,7 @@ from redraw.requests import LiveRequest, PinRequest, PruneRequest, Request
 from redraw_airflow.operators.allowed import BUCKETS
 from redraw_airflow.operators.arguments import integer, number, required, text, truth
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import (
-    TaskFolder,
-    asked_by,
-    place,
-)
+from redraw_airflow.operators.inputs import TaskFolder, asked_by, place
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 
@@ -43,7 +39,6 @@ class MarkVersionOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "version", "mark", "reason", "bucket")
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,
@@ -109,7 +104,6 @@ class PruneOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (*StageOperator.template_fields, "bucket", "keep", "keep_days", "apply")
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {**StageOperator.kinds, "bucket": text, "keep": integer, "keep_days": number, "apply": truth}
     stage, request_type, record_type = "prune", PruneRequest, PruneReport

@@ -30,7 +30,6 @@ class LogToMlflowOperator(StageOperator):
         ... # doctest: +SKIP
     """
 
-    template_fields = (*StageOperator.template_fields, "version", "bucket")
     places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {**StageOperator.kinds, "version": integer, "bucket": text}
     stage, request_type, record_type = "log-to-mlflow", LogToMlflowRequest, LoggedVersion

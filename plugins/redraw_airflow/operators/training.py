@@ -25,12 +25,7 @@ from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveR
 from redraw_airflow.operators.arguments import integer, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.comparing import CompareAnswersOperator
-from redraw_airflow.operators.inputs import (
-    RecordOrUri,
-    TaskFolder,
-    optional_choice,
-    place,
-)
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, optional_choice, place
 from redraw_airflow.operators.links import CheckpointLink, TensorBoardLink, tensorboard_url
 from redraw_airflow.operators.publishing import PushModelOperator, RollBackOperator, SetLiveOperator
 from redraw_airflow.operators.reexport_summary import SummarizeReexportOperator
@@ -80,11 +75,6 @@ class TrainOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("max_steps", "warm_start", "catalogue", "distribution"),
-        *("choose", "metric", "step", "weights", "bucket"),
-    )
     kinds = {
         **StageOperator.kinds,
         **dict.fromkeys(("max_steps", "step"), integer),
@@ -162,10 +152,6 @@ class CheckpointOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("training_run", "catalogue", "choose", "metric", "step"),
-    )
     places = {**StageOperator.places, "catalogue": [CATALOGUES], "training_run": [WORK_FOLDERS]}
     kinds = {
         **StageOperator.kinds,
@@ -229,10 +215,6 @@ class ExportSavedModelOperator(StageOperator):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("checkpoint", "weights", "step", "allow_non_finite"),
-    )
     places = {**StageOperator.places, "checkpoint": [CATALOGUES, WORK_FOLDERS]}
     kinds = {
         **StageOperator.kinds,

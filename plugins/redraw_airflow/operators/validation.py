@@ -15,11 +15,7 @@ from redraw_airflow.operators.approving import ApproveReleaseOperator
 from redraw_airflow.operators.arguments import record, required, text, texts
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure
-from redraw_airflow.operators.inputs import (
-    RecordOrUri,
-    TaskFolder,
-    waivers,
-)
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waivers
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,11 +43,6 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         kwargs: As `StageOperator`.
     """
 
-    template_fields = (
-        *StageOperator.template_fields,
-        *("saved_model", "checkpoint", "against", "reference", "allow_breaking", "waive", "waive_reason"),
-        "approval",
-    )
     places = {
         **StageOperator.places,
         "against": [BUCKETS],

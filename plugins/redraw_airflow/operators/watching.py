@@ -13,8 +13,6 @@ from redraw_airflow.operators.links import TensorBoardLink
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-__all__ = ["PROGRESS_KEY", "TrainingWatch"]
-
 PROGRESS_KEY = "progress"
 
 _logger = logging.getLogger(__name__)

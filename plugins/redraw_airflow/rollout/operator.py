@@ -15,12 +15,7 @@ from redraw.requests import RolloutRequest
 from redraw.settings import SERVERS
 from redraw.uri import BucketUri
 from redraw_airflow.compat import airflow_configuration
-from redraw_airflow.operators.allowed import (
-    BUCKETS,
-    demand_allowed_servers,
-    is_literal,
-    split_servers,
-)
+from redraw_airflow.operators.allowed import BUCKETS, demand_allowed_servers, is_literal, split_servers
 from redraw_airflow.operators.arguments import integer, number, record, text, texts, truth
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure

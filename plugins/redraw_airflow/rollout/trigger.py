@@ -15,8 +15,6 @@ from redraw.rollout.addresses import parse_servers
 from redraw.rollout.watch import Plan, watch
 from redraw_airflow.stages.credentials import using_connection
 
-__all__ = ["RolloutTrigger"]
-
 
 class RolloutTrigger(BaseTrigger):
     """Ask model servers now and then, until each has a version or time is up.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,7 +36,6 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         kwargs: As `BaseSensorOperator`: `poke_interval`, `timeout`, `mode`.
     """
 
-    template_fields: Sequence[str] = ("model", "gcp_conn_id")
     kinds: ClassVar[Mapping[str, Kind]] = dict.fromkeys(("model", "gcp_conn_id"), required(text))
     ui_color = "#e8f0fe"
     event: ClassVar[str]
@@ -120,7 +119,6 @@ class CheckpointSensor(_BucketSensor):
         ... )  # doctest: +SKIP
     """
 
-    template_fields = (*_BucketSensor.template_fields, "catalogue", "after")
     kinds = {**_BucketSensor.kinds, "catalogue": text, "after": moment}
     places = {"catalogue": [CATALOGUES]}
     event = "checkpoint"
@@ -146,7 +144,6 @@ class NewVersionSensor(_BucketSensor):
         kwargs: As `CheckpointSensor`.
     """
 
-    template_fields = (*_BucketSensor.template_fields, "bucket", "after")
     kinds = {**_BucketSensor.kinds, "bucket": text, "after": integer}
     places = {"bucket": [BUCKETS]}
     event = "version"

@@ -11,8 +11,6 @@ from redraw.definition.packages import list_packages
 from redraw.settings import CONTROL_FD, ENGINE_SETTINGS, environment_of
 from redraw_airflow.settings import PYTHON
 
-__all__ = ["source_root", "stage_environment", "stage_flags", "stage_python"]
-
 
 def source_root() -> Path | None:
     """The folder that `python -m redraw` is started in, so that it finds this `redraw` and no other."""

@@ -7,8 +7,6 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["StageLog"]
-
 _LINE = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL) ([A-Za-z_][\w.]*): (.*)")
 _ERROR_STARTS = ("error [", "Traceback (most recent call last):", "Fatal Python error:")
 _LONGEST_LINE = 65536

@@ -8,8 +8,6 @@ from airflow.sdk.observability.stats import Stats
 
 from redraw.records import Record
 
-__all__ = ["send_duration", "send_size"]
-
 
 def send_duration(stage: str, model: str, seconds: float) -> None:
     """Send the timer `redraw.STAGE.duration`, whether the stage ended well or not.

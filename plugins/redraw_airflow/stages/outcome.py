@@ -21,8 +21,6 @@ from redraw.errors import InvalidRecord, RedrawError, error_named
 from redraw.records import Record
 from redraw_airflow.stages.process import FinishedStage
 
-__all__ = ["StageCrashed", "StageKilled", "StageStopped", "named_error", "printed_record", "read_record"]
-
 R = TypeVar("R", bound=Record)
 
 _NAMED_ERROR = re.compile(r"error \[(\w+)\]: (.*)")
@@ -48,9 +46,6 @@ def read_record(finished: FinishedStage, record_type: type[R]) -> R:
     Args:
         finished: How the stage ended.
         record_type: The kind of record that it owes.
-
-    Returns:
-        The record.
 
     Raises:
         AirflowFailException: An expected error that a retry cannot fix, or output that

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from kubernetes.client import V1ContainerStateTerminated, V1Pod
 
-__all__ = ["StagePod"]
-
 # exec: the stage is the container's process, and hears of it when the pod is deleted.
 _SCRIPT = (
     f'mkdir -p /airflow/xcom && printf %s "${REQUEST_VARIABLE}" > /airflow/xcom/request.json'

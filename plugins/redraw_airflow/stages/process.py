@@ -31,8 +31,6 @@ from redraw_airflow.stages.credentials import answer_credentials
 from redraw_airflow.stages.environment import source_root, stage_environment, stage_flags, stage_python
 from redraw_airflow.stages.log import StageLog
 
-__all__ = ["FinishedStage", "StageProcess"]
-
 # Airflow's supervisor kills a task that is still there 5 s after it was asked to stop.
 _GRACE_SECONDS = 3.0
 _REAP_SECONDS = 1.0

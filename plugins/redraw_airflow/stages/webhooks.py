@@ -15,8 +15,6 @@ from redraw.errors import InvalidSetting
 from redraw.publish.events.webhooks import Webhook
 from redraw.settings import WEBHOOKS, webhook_variables
 
-__all__ = ["find_webhook", "grant_webhook"]
-
 # A shorter path, such as /redraw, is a word that logs need.
 _SHORTEST_SECRET = 16
 

@@ -21,8 +21,6 @@ from redraw_airflow.standalone.settings import Settings, read_settings
 from redraw_airflow.standalone.state import Instance, forget_instance, keep_ports, lock_state, read_instance
 from redraw_airflow.standalone.summary import ask_release, show_prediction, show_release
 
-__all__ = ["main"]
-
 _DAG = "retrain_and_export"
 _MODEL = "mnist"
 _PUSH_TASK = "push"

@@ -13,8 +13,6 @@ import httpx
 
 from redraw_airflow.standalone.errors import EmbeddedError
 
-__all__ = ["AirflowApi", "DagRun", "LogLine", "TaskState"]
-
 _REQUEST_SECONDS = 60.0
 
 

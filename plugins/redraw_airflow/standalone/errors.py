@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from redraw.errors import RedrawError
 
-__all__ = ["EmbeddedError"]
-
 
 class EmbeddedError(RedrawError):
     """An expected failure of the embedded default.

@@ -10,8 +10,6 @@ from pathlib import Path
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.settings import HOST
 
-__all__ = ["check_ports", "prepare_state", "remove_state"]
-
 # Airflow's database and logs, and a few versions of the model that ships.
 _SPACE_BYTES = 500_000_000
 _FOLDERS = ("airflow", "gcs", "logs", "cache", "work")

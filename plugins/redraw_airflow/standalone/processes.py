@@ -16,8 +16,6 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Service", "end_services", "last_lines", "start_service"]
-
 # The kernel's boot time, from which the start is counted, moves when the clock is set.
 _CLOCK_TOLERANCE = 2.0
 
@@ -70,9 +68,6 @@ def start_service(name: str, command: list[str], environment: Mapping[str, str],
         command: The program and its arguments.
         environment: All of its environment.
         log: The file that its output goes to.
-
-    Returns:
-        The running service.
 
     Raises:
         OSError: The program cannot be run, or the log not be written.

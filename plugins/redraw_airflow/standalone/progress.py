@@ -15,8 +15,6 @@ from rich.text import Text
 from redraw_airflow.standalone.airflow_api import AirflowApi, DagRun, LogLine, TaskState
 from redraw_airflow.standalone.errors import EmbeddedError
 
-__all__ = ["watch_run"]
-
 _PAUSE_SECONDS = 1.0
 _COLOURS = {"running": "cyan", "success": "green", "failed": "red", "up_for_retry": "yellow"}
 

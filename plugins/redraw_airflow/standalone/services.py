@@ -25,8 +25,6 @@ from redraw_airflow.standalone.processes import Service, end_services, last_line
 from redraw_airflow.standalone.settings import HOST, USERS, Settings, airflow_environment, read_token
 from redraw_airflow.standalone.state import Instance, keep_instance
 
-__all__ = ["check_services", "read_password", "start_services", "start_storage"]
-
 _STORAGE = "storage server"
 _API = "api-server"
 _HEALTH_SECONDS = 300.0
@@ -46,9 +44,6 @@ def start_services(settings: Settings, before: Instance | None, say: Callable[[s
         settings: Where to listen and keep state.
         before: What was started earlier.
         say: Called with each step, a line at a time.
-
-    Returns:
-        The running instance.
 
     Raises:
         EmbeddedError: A port is taken, a service ended, or one is not healthy within

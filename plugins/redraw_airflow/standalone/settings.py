@@ -16,16 +16,6 @@ from redraw.uri import BucketUri
 from redraw_airflow.settings import AIRFLOW_PORT, CHECKPOINTS, GCS_PORT, MODEL_BUCKET, STATE, TRY_IT, WORK
 from redraw_airflow.standalone.errors import EmbeddedError
 
-__all__ = [
-    "HOST",
-    "USERS",
-    "Settings",
-    "airflow_environment",
-    "read_settings",
-    "read_token",
-    "stage_environment",
-]
-
 HOST = "127.0.0.1"
 # Airflow's users and their roles: who may do anything, and who may only look.
 USERS = {"admin": "admin", "viewer": "viewer"}
@@ -91,9 +81,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     Args:
         environment: `REDRAW_STATE` (default `.redraw` in the checkout),
             `REDRAW_AIRFLOW_PORT` (8080) and `REDRAW_GCS_PORT` (4443) count.
-
-    Returns:
-        The settings.
 
     Raises:
         EmbeddedError: A port that is no port.

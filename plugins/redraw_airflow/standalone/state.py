@@ -18,9 +18,6 @@ from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.processes import Service
 from redraw_airflow.standalone.settings import Settings
 
-__all__ = ["Instance", "forget_instance", "keep_instance", "keep_ports", "lock_state", "read_instance"]
-
-
 _SCHEMA = 1
 
 

@@ -16,8 +16,6 @@ from redraw.records.results import Prediction
 from redraw_airflow.standalone.errors import EmbeddedError
 from redraw_airflow.standalone.settings import Settings, stage_environment
 
-__all__ = ["ask_release", "show_prediction", "show_release"]
-
 _ASK_SECONDS = 300.0
 
 

@@ -7,8 +7,6 @@ import logging
 from redraw.records import LivePointer
 from redraw_airflow.vertex.model import VERSION_LABEL, VertexModel, numbered_name
 
-__all__ = ["move_aliases"]
-
 log = logging.getLogger(__name__)
 
 
@@ -18,10 +16,6 @@ def move_aliases(target: VertexModel, pointer: LivePointer) -> dict[str, str]:
     `live` and `default` go to the live version, `canary` to the one so labelled. Where that one is
     not registered, nothing has the alias: it must not stay on a version that is it no more. Only `default`
     stays, for Vertex AI wants a model to have it.
-
-    Args:
-        target: The model.
-        pointer: The live pointer.
 
     Returns:
         Alias to Vertex AI's number of the version that has it now.

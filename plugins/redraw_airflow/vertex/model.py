@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.providers.google.cloud.hooks.vertex_ai.model_service import ModelServiceHook
 
-__all__ = ["VERSION_LABEL", "VertexModel", "numbered_name"]
-
 # Vertex AI numbers versions itself; this label says which of ours one is.
 VERSION_LABEL = "redraw-version"
 

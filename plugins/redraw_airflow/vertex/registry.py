@@ -15,8 +15,6 @@ from redraw.errors import InvalidRecord, ObjectConflict
 from redraw.records import Release
 from redraw_airflow.vertex.model import VERSION_LABEL, VertexModel, numbered_name
 
-__all__ = ["register_release"]
-
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGEST_LABELS = ("redraw-digest-1", "redraw-digest-2")
 

@@ -12,8 +12,6 @@ from redraw_airflow.web.routes import ROUTERS, RUN_ROUTERS
 from redraw_airflow.web.server.access import SameSiteOnly, keep_user, reading_user, run_reading_user
 from redraw_airflow.web.server.headers import GuardingHeaders
 
-__all__ = ["create_app"]
-
 
 def create_app() -> FastAPI:
     """The pages as an ASGI application; nothing is asked of the bucket yet.

@@ -17,9 +17,6 @@ from redraw.errors import (
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.server.errors import WorkerOverran, WorkersBusy
 
-__all__ = ["answer_failures"]
-
-
 _STATUSES: dict[tuple[type[RedrawError], ...], int] = {
     (VersionNotFound, UnknownModel, InvalidName): 404,
     (InvalidRequest,): 400,

@@ -30,8 +30,6 @@ from redraw.serving.errors import SandboxMissing
 from redraw.serving.values import decode_inputs, encode_outputs
 from redraw.storage.opening import open_storage
 
-__all__ = ["ask_version"]
-
 _logger = logging.getLogger(__name__)
 
 

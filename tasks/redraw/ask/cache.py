@@ -22,8 +22,6 @@ from redraw.settings import CACHE
 from redraw.storage.files import PARTIAL_SUFFIX, scan_tree, writing_to
 from redraw.storage.opening import Storage
 
-__all__ = ["CachedVersion", "cached_version"]
-
 _MOST_BYTES = 4_000_000_000
 
 

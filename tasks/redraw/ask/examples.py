@@ -27,8 +27,6 @@ from redraw.serving.tensor_proto import read_tensor_proto
 from redraw.serving.values import encode_values
 from redraw.storage.opening import Absent, Storage, open_storage
 
-__all__ = ["example_requests", "show_examples"]
-
 _FILE = "assets.extra/tf_serving_warmup_requests"
 _DEFAULT_SIGNATURE = "serving_default"
 # The golden examples of images are a few hundred kB; what is behind this many bytes is left unread.
@@ -42,9 +40,6 @@ Inputs = Mapping[str, Any]
 
 def show_examples(request: ExamplesRequest) -> ExampleRequests:
     """What each signature of a published version takes and answers, and a first request for it.
-
-    Args:
-        request: The version.
 
     Returns:
         The signatures, and whether this machine has a sandbox to ask the version in.
@@ -75,10 +70,6 @@ def example_requests(storage: Storage, release: Release) -> dict[str, Inputs]:
     """One request a signature: the first row of its first warm-up request, or zeros without one.
 
     Both within limits: inputs of more than a million elements have no example.
-
-    Args:
-        storage: The model bucket.
-        release: The version's record.
 
     Returns:
         Signature name to its inputs, as JSON values.

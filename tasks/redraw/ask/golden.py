@@ -25,8 +25,6 @@ from redraw.serving.values import encode_values
 from redraw.storage.opening import open_storage
 from redraw.storage.scratch import scratch_folder
 
-__all__ = ["predict_golden"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -27,8 +27,6 @@ from redraw.runs.folder import Evaluation, RunFolder
 from redraw.runs.opening import open_run_folder
 from redraw.uri import Uri
 
-__all__ = ["last_whole_checkpoint", "select_checkpoint"]
-
 logger = logging.getLogger(__name__)
 
 
@@ -71,9 +69,6 @@ def last_whole_checkpoint(folder: RunFolder) -> Path | None:
     TensorFlow's own `checkpoint` file is not asked: a run that was killed between saving
     and noting it there would lose its last interval. One that a crash of the machine
     has torn is passed over.
-
-    Args:
-        folder: The run's.
 
     Returns:
         The checkpoint's prefix on this machine; None where there is none.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["public_key_of_token", "sha256_digest"]
-
 
 def sha256_digest(sha256: str) -> Any:
     """A digest that is known, in hexadecimal, as a manifest's item takes it.

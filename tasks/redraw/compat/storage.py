@@ -10,8 +10,6 @@ from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage  # noqa: TID253 - only gs:// URIs load this module
 from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: TID253 - as above
 
-__all__ = ["blob_resource", "client_over", "would_retry"]
-
 
 def client_over(session: AuthorizedSession, credentials: Credentials) -> storage.Client:
     """A client whose requests go over a session that exists: its connections are kept open and shared.

@@ -15,24 +15,6 @@ from tensorflow.python.ops.resource_variable_ops import UninitializedVariable as
 from tensorflow.python.saved_model import save
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
-__all__ = [
-    "Slice",
-    "UninitializedVariable",
-    "build_meta_graph",
-    "copy_to_cpu",
-    "flat_function",
-    "fingerprint",
-    "follow",
-    "hide_accelerators",
-    "is_reference",
-    "is_trackable",
-    "mark_slice",
-    "operation_definition",
-    "partitions",
-    "saved_slice",
-    "scratch_graph",
-]
-
 # A variable that has a shape and a dtype and no memory. The public tf.Variable needs an initial value.
 # TensorFlow makes the variables of the graphs that it saves of this class. It ends with a public class.
 UninitializedVariable = _UninitializedVariable
@@ -166,9 +148,6 @@ def copy_to_cpu(variable: tf.Variable, copies: dict[Any, Any]) -> Any:
     Args:
         variable: The variable.
         copies: Variable to its copy, which is added.
-
-    Returns:
-        The copy.
     """
     variable._copy_trackable_to_cpu(copies)
     return copies[variable]

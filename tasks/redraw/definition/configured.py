@@ -20,8 +20,6 @@ from redraw.uri import Uri
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["ConfiguredDefinition"]
-
 _MOST_BYTES, _DEEPEST = 64 << 20, 200
 
 

@@ -11,8 +11,6 @@ from redraw.definition.parts import Distribution
 from redraw.errors import InvalidDefinition, one_line
 from redraw.records import Signature
 
-__all__ = ["check_contract"]
-
 
 def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
     """Check a definition against the contract; raises as `ModelDefinition.check`.

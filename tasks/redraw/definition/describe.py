@@ -9,8 +9,6 @@ from redraw.errors import InvalidDefinition, MissingDependency
 from redraw.records.results import ModelDescription, ModelList
 from redraw.requests import ModelsRequest
 
-__all__ = ["describe_models"]
-
 
 def describe_models(request: ModelsRequest) -> ModelList:
     """Load every definition found and describe it.

@@ -14,17 +14,11 @@ from redraw.definition.user_code import method_of, running_user_code
 if TYPE_CHECKING:
     from redraw.definition.model import ModelDefinition
 
-__all__ = ["read_examples"]
-
 
 def read_examples(
     definition: ModelDefinition, method: Literal["golden_examples", "held_out_examples"]
 ) -> dict[str, GoldenExamples]:
     """Call one of a definition's methods that give examples.
-
-    Args:
-        definition: The model.
-        method: Which.
 
     Returns:
         Signature name to examples, whose values are arrays.

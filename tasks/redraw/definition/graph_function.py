@@ -17,8 +17,6 @@ from redraw.errors import InvalidDefinition
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["GraphFunctionDefinition", "replaced", "sharing_variables"]
-
 
 class GraphFunctionDefinition(ModelDefinition):
     """A model as a TF1 graph function, for checkpoints that know variables by name alone.

@@ -13,8 +13,6 @@ from redraw.records.signature import Signature, TensorSpec
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["measure_answers", "requests_of_features"]
-
 _DISCRETE = "biuSO"
 
 

@@ -13,8 +13,6 @@ import sys
 from redraw.dependencies import naming_extras
 from redraw.errors import InvalidDefinition
 
-__all__ = ["demand_legacy_keras", "use_legacy_keras"]
-
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _TRUE = ("1", "true", "True")
 
@@ -26,9 +24,6 @@ def use_legacy_keras() -> None:
 
 def demand_legacy_keras(where: str) -> None:
     """Choose Keras 2, or refuse to load a definition where Keras 3 is in use.
-
-    Args:
-        where: The definition, for messages.
 
     Raises:
         InvalidDefinition: TensorFlow was imported without it.

@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
 from redraw.definition.contract import check_contract
 from redraw.definition.outside import OutsideReference
-from redraw.definition.parts import (
-    Applies,
-    Budget,
-    GoldenExamples,
-    Mode,
-    Threshold,
-    TrainingPlan,
-)
+from redraw.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
 from redraw.errors import InvalidDefinition
 from redraw.records import Signature, WeightsKind
 
@@ -25,8 +18,6 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
     import tensorflow as tf
-
-__all__ = ["HELD_OUT_ROWS", "NEWEST_SERVER", "ModelDefinition"]
 
 # Enough to tell a forgotten preprocessing step from none, and few enough to cost a second.
 HELD_OUT_ROWS = 200

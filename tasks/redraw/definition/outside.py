@@ -12,8 +12,6 @@ from typing import Any
 from redraw.errors import InvalidDefinition
 from redraw.uri import Uri
 
-__all__ = ["OutsideReference", "near_definition"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class OutsideReference:

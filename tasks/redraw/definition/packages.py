@@ -13,8 +13,6 @@ from pathlib import Path
 from redraw.errors import InvalidSetting
 from redraw.settings import MODELS, definition_folders
 
-__all__ = ["Package", "list_packages"]
-
 _GROUP = "redraw.models"
 # Where Redraw itself is on the path but not installed, nothing announces its examples.
 _EXAMPLES = "redraw.models"

@@ -13,8 +13,6 @@ from redraw.records.times import parse_time
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Applies", "Budget", "Distribution", "GoldenExamples", "Mode", "Threshold", "TrainingPlan"]
-
 # On one device; on all devices of a machine; on several machines, as TF_CONFIG lists them.
 Distribution = Literal["none", "mirrored", "multi_worker"]
 

@@ -8,8 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-__all__ = ["keep_stdout", "quiet_import"]
-
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from redraw.recorded.reading import Recording
     from redraw.recorded.redrawing import Redrawn
 
-__all__ = ["RecordedDefinition"]
-
 _GOLDEN_ROWS = 16
 
 

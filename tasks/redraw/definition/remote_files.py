@@ -19,8 +19,6 @@ from redraw.storage.opening import Absent, open_storage
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
-__all__ = ["use_local_copies"]
-
 
 @cache
 def use_local_copies() -> None:

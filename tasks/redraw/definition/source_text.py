@@ -54,9 +54,6 @@ class DefinitionText:
 def read_definition_text(source: str | bytes) -> DefinitionText:
     """Read a definition's file; the same content is parsed once.
 
-    Args:
-        source: Its content.
-
     Returns:
         What the class says, and the defaults for what it does not.
 

@@ -12,8 +12,6 @@ from redraw.definition.remote_files import use_local_copies
 from redraw.dependencies import naming_extras
 from redraw.errors import InvalidDefinition, RedrawError, one_line
 
-__all__ = ["method_of", "running_user_code"]
-
 _RAISE = dis.opmap["RAISE_VARARGS"]
 
 

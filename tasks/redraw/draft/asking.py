@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from redraw.draft.choosing import Undecided
 from redraw.errors import InvalidRequest, printable
 
-__all__ = ["ask_person"]
-
 _SAID = {
     "output": "What answers?",
     "input": "Where does a request enter?",

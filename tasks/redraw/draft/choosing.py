@@ -13,8 +13,6 @@ from redraw.recorded.redrawing import Asked, Redrawn, open_graph, recorded_shape
 from redraw.recorded.roles import Roles, find_roles
 from redraw.recorded.shapes import Shape
 
-__all__ = ["Choice", "Undecided", "choose"]
-
 _LISTED = 12
 _TRAINING = ("dropout", "alpha dropout", "Gaussian noise", "Gaussian dropout", "batch statistic")
 
@@ -68,9 +66,6 @@ def choose(
         inputs: Input name to tensor and shape, as far as they were given; None for the recorded shape.
         outputs: Output name to tensor, if they were given.
         constants: Tensor to value, of what was given.
-
-    Returns:
-        The choice.
 
     Raises:
         Undecided: Several are as good, or there is none.

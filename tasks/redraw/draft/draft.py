@@ -27,8 +27,6 @@ from redraw.requests import DraftRequest
 from redraw.storage.opening import read_uri, write_uri
 from redraw.uri import Uri
 
-__all__ = ["draft_definition", "print_module"]
-
 _GRAPHS = (".meta", ".pbtxt", SAVED_MODEL)
 _ASKED = re.compile(r"(?:(?P<name>[^=\[\]]+)=)?(?P<tensor>[^=\[\]]+)(?:\[(?P<shape>[0-9?, ]*)\])?")
 

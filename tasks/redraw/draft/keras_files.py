@@ -16,8 +16,6 @@ from redraw.errors import CheckpointMismatch, InvalidDefinition, RedrawError, on
 from redraw.export.graph.declared import draw_declared
 from redraw.networks.modules import draw_network, weights_by_name
 
-__all__ = ["configuration_text", "keras_module_text"]
-
 # Of Keras' own modules those whose classes only compute.
 _MODULES = {
     *("keras", "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "builtins"),

@@ -14,8 +14,6 @@ from redraw.recorded.reading import Recording
 from redraw.recorded.shapes import infer_shapes
 from redraw.records import Signature, TensorSpec
 
-__all__ = ["module_text", "signature_lines", "signatures_of"]
-
 _SHOWN = 6
 _WIDTH = 104
 
@@ -60,10 +58,6 @@ def module_text(model: str, place: str, recording: Recording, choice: Choice) ->
 
 def signatures_of(recording: Recording, choice: Choice) -> dict[str, Signature]:
     """The signatures with the dtypes and shapes of what is served.
-
-    Args:
-        recording: The recording.
-        choice: What is served of it.
 
     Raises:
         InvalidDefinition: An output is no row for each of the request's.

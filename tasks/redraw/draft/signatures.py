@@ -12,8 +12,6 @@ from redraw.recorded.redrawing import Asked, redraw_recording
 from redraw.recorded.roles import Roles
 from redraw.recorded.shapes import Shape
 
-__all__ = ["choose_signatures", "has_signatures"]
-
 _INITIALIZER = "__saved_model_init_op"
 
 

@@ -16,8 +16,6 @@ from redraw.storage.opening import open_storage, upload_tree
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
-__all__ = ["Destination", "open_destination"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:

@@ -6,8 +6,6 @@ from redraw.export.exporter import Exporter
 from redraw.records import ExportedModel
 from redraw.requests import ExportRequest
 
-__all__ = ["export_model"]
-
 
 def export_model(request: ExportRequest) -> ExportedModel:
     """Export a checkpoint as a SavedModel with every signature of its definition.

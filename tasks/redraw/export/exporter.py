@@ -21,8 +21,6 @@ from redraw.requests import ExportRequest
 from redraw.storage.files import TreeScan, scan_tree, writing_to
 from redraw.uri import Uri
 
-__all__ = ["Exporter"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from redraw.storage.files import PARTIAL_SUFFIX
 from redraw.storage.scratch import take_lock
 
-__all__ = ["partial_folder"]
-
 
 @contextlib.contextmanager
 def partial_folder(out: Path) -> Iterator[Path]:

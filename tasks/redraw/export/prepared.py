@@ -31,17 +31,11 @@ from redraw.records.times import now
 from redraw.storage.files import Checksums
 from redraw.storage.scratch import demand_room
 
-__all__ = ["PreparedModel", "check_answers", "write_warm_up"]
-
 _WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")
 
 
 class PreparedModel:
-    """A definition, drawn when it is first exported.
-
-    Args:
-        definition: The model's.
-    """
+    """A definition, drawn when it is first exported."""
 
     def __init__(self, definition: ModelDefinition) -> None:
         self.definition = definition

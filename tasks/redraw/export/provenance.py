@@ -18,16 +18,11 @@ from redraw.definition import ModelDefinition
 from redraw.records import MadeBy
 from redraw.records.times import now
 
-__all__ = ["describe_maker", "digest_sources"]
-
 _GIT_SECONDS = 20
 
 
 def describe_maker(definition: ModelDefinition) -> MadeBy:
     """Say which code makes an export.
-
-    Args:
-        definition: The model's.
 
     Returns:
         The digest of its sources, where they were checked out, and the versions that matter.

@@ -14,8 +14,6 @@ from redraw.errors import CheckpointCorrupt, CheckpointMismatch
 from redraw.records import Checkpoint
 from redraw.requests import ExportRequest
 
-__all__ = ["open_origin", "refuse_code"]
-
 # Their code is in the archive itself, as Python's byte code or as a name to import.
 _CODE = {"Lambda", "__lambda__", "function"}
 

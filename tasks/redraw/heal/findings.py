@@ -12,8 +12,6 @@ from redraw.serving.graph.serving_graph import ServingGraph, tensors_of
 from redraw.validate.checks.graph.inference_ops import find_suspects
 from redraw.validate.checks.weights.single_copy import find_copies
 
-__all__ = ["find_problems"]
-
 _BATCH_NORM = {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
 
 

@@ -36,8 +36,6 @@ from redraw.validate.checks.answers.recorded import ROWS, compare_answers
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.recording.saved_model import SavedModelReference
 
-__all__ = ["heal_saved_model"]
-
 logger = logging.getLogger(__name__)
 
 _VARIABLES = "variables/variables"

@@ -21,8 +21,6 @@ from redraw.serving.graph.serving_graph import is_stateful
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 
-__all__ = ["describe_recording"]
-
 _SHOWN = 8
 _STARTS = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"}
 _VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}

@@ -22,8 +22,6 @@ from redraw.serving.graph.serving_graph import ServingGraph, parse_meta_graphs
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 
-__all__ = ["print_scanned", "scan_files"]
-
 _VARIABLES = "variables/variables"
 _MOST_LINES = 20
 

@@ -13,17 +13,11 @@ from redraw.errors import CheckpointCorrupt
 from redraw.records.results import CheckpointDescription, TensorDescription
 from redraw.uri import Uri
 
-__all__ = ["describe_checkpoint", "describe_tensors"]
-
 _INDEX = ".index"
 
 
 def describe_checkpoint(source: CheckpointSource, uri: Uri) -> CheckpointDescription:
     """Describe a checkpoint.
-
-    Args:
-        source: The checkpoint.
-        uri: What the user calls it.
 
     Returns:
         Its tensors by key, the format, the step (None where neither a variable nor the

@@ -17,8 +17,6 @@ from redraw.requests import InspectRequest
 from redraw.storage.opening import open_storage
 from redraw.uri import Uri
 
-__all__ = ["inspect_uri"]
-
 
 def inspect_uri(request: InspectRequest) -> CheckpointDescription | SavedModelDescription:
     """Tell by the files whether it is a checkpoint or a SavedModel, and describe it.

@@ -10,8 +10,6 @@ from redraw.records.results import FoundRecording
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 
-__all__ = ["find_recorded_graph"]
-
 _LISTED = 8
 
 

@@ -19,8 +19,6 @@ from redraw.records.results import SavedModelDescription, TensorDescription
 from redraw.storage.opening import open_storage
 from redraw.uri import Uri
 
-__all__ = ["GRAPH_FILE", "describe_saved_model"]
-
 GRAPH_FILE = "saved_model.pb"
 _VARIABLES = "variables/"
 # TensorFlow keeps the operation that initializes a model as a signature that nobody calls.

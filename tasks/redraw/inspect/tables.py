@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from redraw.errors import printable
+from redraw.console import cell, open_console
 from redraw.records import Signature, TensorSpec
 from redraw.records.results import (
     CheckpointDescription,
@@ -19,20 +18,12 @@ from redraw.records.results import (
     TensorDescription,
 )
 
-__all__ = ["print_tables"]
-
 _NAMES_WIDTH = 11
-# Where no terminal says how wide it is.
-_WIDTH = 160
 
 
 def print_tables(described: CheckpointDescription | SavedModelDescription) -> None:
-    """Print tables to standard output.
-
-    Args:
-        described: What `inspect` found.
-    """
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
+    """Print tables to standard output."""
+    console = open_console()
     if isinstance(described, CheckpointDescription):
         _print_checkpoint(console, described)
     else:
@@ -74,13 +65,13 @@ def _print_saved_model(console: Console, described: SavedModelDescription) -> No
     console.print(_tensors("Variable", described.variables))
     operations = _table("Operation", "Nodes")
     for name, count in described.operations.items():
-        operations.add_row(_text(name), f"{count:,}")
+        operations.add_row(cell(name), f"{count:,}")
     console.print(operations)
 
 
 def _print_facts(console: Console, facts: Mapping[str, str]) -> None:
     for name, value in facts.items():
-        console.print(Text.assemble((f"{name:<{_NAMES_WIDTH}}", "bold"), _text(value)), soft_wrap=True)
+        console.print(Text.assemble((f"{name:<{_NAMES_WIDTH}}", "bold"), cell(value)), soft_wrap=True)
 
 
 def _roles(tensors: Iterable[TensorDescription]) -> Table:
@@ -91,16 +82,16 @@ def _roles(tensors: Iterable[TensorDescription]) -> Table:
         sizes[tensor.role] += tensor.size_bytes
     table = _table("Role", "Tensors", "Size")
     for role, size in sizes.most_common():
-        table.add_row(_text(role), f"{counts[role]:,}", _size(size))
+        table.add_row(cell(role), f"{counts[role]:,}", _size(size))
     return table
 
 
 def _tensors(heading: str, tensors: Iterable[TensorDescription]) -> Table:
     table = _table(heading, "Size", texts=("Dtype", "Shape", "Role"))
     for tensor in tensors:
-        shape = _text(str(list(tensor.shape)))
+        shape = cell(str(list(tensor.shape)))
         table.add_row(
-            _text(tensor.key), _size(tensor.size_bytes), _text(tensor.dtype), shape, _text(tensor.role)
+            cell(tensor.key), _size(tensor.size_bytes), cell(tensor.dtype), shape, cell(tensor.role)
         )
     return table
 
@@ -108,12 +99,12 @@ def _tensors(heading: str, tensors: Iterable[TensorDescription]) -> Table:
 def _signatures(signatures: Mapping[str, Signature]) -> Table:
     table = _table("Signature", texts=("Inputs", "Outputs"))
     for name, signature in signatures.items():
-        table.add_row(_text(name), _specs(signature.inputs), _specs(signature.outputs))
+        table.add_row(cell(name), _specs(signature.inputs), _specs(signature.outputs))
     return table
 
 
 def _specs(specs: Mapping[str, TensorSpec]) -> Text:
-    return Text("\n").join(_text(f"{name}: {spec}") for name, spec in specs.items())
+    return Text("\n").join(cell(f"{name}: {spec}") for name, spec in specs.items())
 
 
 def _table(name: str, *numbers: str, texts: Iterable[str] = ()) -> Table:
@@ -129,8 +120,3 @@ def _table(name: str, *numbers: str, texts: Iterable[str] = ()) -> Table:
 
 def _size(size: int) -> str:
     return f"{size:,} B" if size < 1_000_000 else f"{size / 1e6:,.1f} MB"
-
-
-def _text(value: str) -> Text:
-    """Text as it is, and no markup; what could command a terminal is shown, not sent to it."""
-    return Text(printable(value))

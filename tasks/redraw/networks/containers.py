@@ -9,8 +9,6 @@ import keras
 
 from redraw.compat.tensorflow import follow, is_trackable
 
-__all__ = ["containers_of", "follow_containers"]
-
 
 def containers_of(item: Any) -> dict[str, Any]:
     """What a layer holds lists and dicts of layers in, or such a list or dict its parts, by name."""

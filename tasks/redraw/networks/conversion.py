@@ -16,8 +16,6 @@ import tensorflow as tf
 
 from redraw.errors import RedrawError, one_line
 
-__all__ = ["NeedsConversion", "trace_function"]
-
 logger = logging.getLogger(__name__)
 
 
@@ -33,9 +31,6 @@ def trace_function(function: Callable[..., Any], *arguments: Any, converted: boo
         arguments: The specs of its arguments.
         converted: Whether autograph converts it, and all that it calls.
         keywords: The specs of its keyword arguments.
-
-    Returns:
-        The concrete function.
 
     Raises:
         NeedsConversion: Without conversion it raises something.

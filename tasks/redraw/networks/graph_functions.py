@@ -26,16 +26,6 @@ from redraw.definition.user_code import running_user_code
 from redraw.errors import CheckpointMismatch
 from redraw.networks.outputs import check_outputs
 
-__all__ = [
-    "DrawnSignature",
-    "check_fit",
-    "draw_signature",
-    "group_by_saved_name",
-    "restore_by_name",
-    "whole_shape",
-    "with_averages",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnSignature:
@@ -52,14 +42,6 @@ class DrawnSignature:
 
 def draw_signature(definition: ModelDefinition, network: Any, name: str) -> DrawnSignature:
     """Draw what answers one signature into the graph that is being built.
-
-    Args:
-        definition: The model.
-        network: What its `build` gave.
-        name: The signature.
-
-    Returns:
-        Its placeholders and its answers.
 
     Raises:
         InvalidDefinition: `serve` raises, or answers something else than the signature says.

@@ -22,20 +22,6 @@ from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition
 from redraw.networks.containers import follow_containers
 
-__all__ = [
-    "bare_variables",
-    "build_layers",
-    "copy_weights",
-    "demand_trainable",
-    "draw_network",
-    "is_random_state",
-    "known_by_own_names",
-    "layers_of",
-    "renew_derived_constants",
-    "trainable_weights",
-    "weights_by_name",
-]
-
 
 def draw_network(
     definition: ModelDefinition, mode: Mode, scope: AbstractContextManager[None] | None = None

@@ -11,8 +11,6 @@ from redraw.records.signature import TensorSpec
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["check_outputs"]
-
 
 def check_outputs(
     where: str,

@@ -6,14 +6,9 @@ import getpass
 import os
 import socket
 
-__all__ = ["who_asks"]
-
 
 def who_asks(named: str | None) -> str:
     """Who is to stand in a record: as named, or else this process's user and machine.
-
-    Args:
-        named: What the request says.
 
     Returns:
         That, or `user@machine`; a user without a name, as containers have them, by number.

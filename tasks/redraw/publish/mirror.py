@@ -45,8 +45,6 @@ from redraw.storage.opening import Storage, open_storage
 if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-__all__ = ["mirror_versions"]
-
 _CONFIG, _PASSPORTS = "models.config", "passport"
 # The time of verified files: 1980-01-01, in seconds.
 _MARK = 315_532_800

@@ -8,8 +8,6 @@ from redraw.definition.registry import FoundModel
 from redraw.names import ModelName
 from redraw.publish.version_rows import VersionRow
 
-__all__ = ["ModelRow", "undescribed_row"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRow:

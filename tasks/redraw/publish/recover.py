@@ -24,8 +24,6 @@ from redraw.records.times import now
 from redraw.requests import RecoverRequest
 from redraw.storage.opening import Storage, open_storage
 
-__all__ = ["recover_pointer"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -8,8 +8,6 @@ from redraw.records import Release, ReleaseList, UnreadableRecord
 from redraw.requests import ReleasesRequest
 from redraw.storage.opening import Storage, open_storage
 
-__all__ = ["list_releases", "read_releases"]
-
 
 def list_releases(request: ReleasesRequest) -> ReleaseList:
     """List a model's published versions, the newest weights first.

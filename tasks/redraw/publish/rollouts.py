@@ -22,12 +22,7 @@ _logger = logging.getLogger(__name__)
 
 
 def keep_rollout(storage: Storage, rollout: Rollout) -> None:
-    """Store a result; if the bucket does not take it, the log says so, and nothing else fails.
-
-    Args:
-        storage: The model bucket.
-        rollout: The result.
-    """
+    """Store a result; if the bucket does not take it, the log says so, and nothing else fails."""
     content = encode_record(rollout)
     name = attachment_name(rollout.model, rollout.version, _NAME, hashlib.sha256(content).hexdigest())
     try:
@@ -42,11 +37,6 @@ def read_rollout(storage: Storage, model: ModelName, version: int) -> Rollout | 
     """What the servers showed when they were last asked; None if they never were.
 
     Which is the last the storage says, by its own clock.
-
-    Args:
-        storage: The model bucket.
-        model: The definition's name.
-        version: The version.
 
     Raises:
         InvalidRecord: It is no result, or one of something else.

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["log_to_mlflow"]
-
 _logger = logging.getLogger(__name__)
 
 _ALIAS = "live"

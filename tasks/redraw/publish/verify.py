@@ -21,8 +21,6 @@ from redraw.requests import VerifyRequest
 from redraw.settings import VERIFY_KEY
 from redraw.storage.opening import Storage, open_storage
 
-__all__ = ["verify_version"]
-
 
 def verify_version(request: VerifyRequest) -> VerifyReport:
     """Check a published version from end to end; every byte of it is read.

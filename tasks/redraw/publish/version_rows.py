@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from redraw.records import Metrics, Release, WeightsKind
 
-__all__ = ["VersionRow", "falls", "headline_metric", "ordered_metrics", "row_of"]
-
 _AVERAGED = "average_"
 
 

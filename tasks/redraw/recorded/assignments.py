@@ -10,8 +10,6 @@ from redraw.recorded.graph import Graph, node_name
 from redraw.recorded.operations import ASSIGNMENTS, VARIABLES
 from redraw.recorded.running import Piece, known_value
 
-__all__ = ["MOST_LOOKED_AT", "Assignment", "initial_value", "shape_of", "starts_of", "variable_of"]
-
 _READS = {"ReadVariableOp", "Identity", "Enter", "RefEnter", "Switch", "RefSwitch", "Cast", "Reshape"}
 MOST_LOOKED_AT = 200
 

@@ -12,8 +12,6 @@ from redraw.recorded.operations import LOOP_JOINTS
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import Shape, infer_shapes
 
-__all__ = ["data_nodes", "free_batch", "free_hints", "free_reshape", "mixing_rows"]
-
 _MEANS = {"Mean", "Sum", "SegmentMean"}
 _SHAPED = {"Reshape"}
 # Which input, and which attributes, say what shape something will have.

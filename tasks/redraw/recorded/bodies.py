@@ -19,8 +19,6 @@ from redraw.recorded.operations import BATCH_NORM, CHANCE
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import infer_shapes
 
-__all__ = ["free_bodies", "redraw_bodies"]
-
 # Operation to the attributes that name its functions, and its first input that is their argument.
 _RUNS = {
     "While": (("cond", "body"), 0),

@@ -12,8 +12,6 @@ from redraw.recorded.operations import CALLS, MERGES, SWITCHES
 from redraw.recorded.running import known_value
 from redraw.recorded.sound import MOST_NESTED
 
-__all__ = ["inline_calls", "resolve_branches"]
-
 _BRANCHES = {"If": ("else_branch", "then_branch"), "StatelessIf": ("else_branch", "then_branch")}
 _CASES = {"Case", "StatelessCase"}
 _READY = {"IsVariableInitialized", "VarIsInitializedOp"}

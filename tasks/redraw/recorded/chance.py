@@ -19,8 +19,6 @@ from redraw.recorded.graph import INPUT, Graph, node_name
 from redraw.recorded.operations import CHANCE, LOOP_JOINTS, MERGES, SOURCES, SWITCHES, VARIABLES
 from redraw.recorded.recognizing import recognize
 
-__all__ = ["Replacement", "remove_chance"]
-
 _SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 _UNSETTLED = (
     SOURCES

@@ -19,8 +19,6 @@ from redraw.recorded.variables import SavedVariable
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 
-__all__ = ["draw_redrawn"]
-
 _KEYS = tf.compat.v1.GraphKeys
 _OPERATION = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 

@@ -14,8 +14,6 @@ from redraw.recorded.redrawing import Redrawn
 from redraw.recorded.running import known_value
 from redraw.records import Signature
 
-__all__ = ["generate_request"]
-
 _SEED = 20
 _UNKNOWN_SIZE = 7
 _NUMBERS = 10

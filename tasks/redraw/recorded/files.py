@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["MOST_BYTES", "SAVED_MODEL", "TEXT_NAMES", "most_bytes"]
-
 # Weights do not lie in a recording. As text a node takes about six times its memory while it is parsed.
 MOST_BYTES = 512 << 20
 _MOST_TEXT_BYTES = 96 << 20

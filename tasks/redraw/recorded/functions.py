@@ -17,8 +17,6 @@ from redraw.recorded.graph import Graph, full_name, node_name
 from redraw.recorded.operations import outputs_named
 from redraw.recorded.sound import demand_sound
 
-__all__ = ["Body", "fresh_name", "inline", "open_body", "original_name"]
-
 _MARK = "__redrawn_"
 
 
@@ -51,9 +49,6 @@ class Body:
             name: What it is called.
             arguments: The numbers of those that it still takes; None for all.
             returned: The numbers of those that it still returns; None for all.
-
-        Returns:
-            The `FunctionDef`.
         """
         graph, signature = self.graph, self._function.signature
         inputs = range(len(self.arguments)) if arguments is None else arguments

@@ -12,8 +12,6 @@ from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 from redraw.recorded.operations import COPIES, output_types
 
-__all__ = ["INPUT", "Graph", "copied", "full_name", "node_name"]
-
 # What the placeholders of the inputs are called.
 INPUT = "redraw_input/"
 

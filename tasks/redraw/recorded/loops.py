@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from redraw.recorded.functions import Body, fresh_name, open_body
 from redraw.recorded.graph import Graph, node_name
 
-__all__ = ["prune_loops"]
-
 _LOOPS = {"While", "StatelessWhile"}
 
 

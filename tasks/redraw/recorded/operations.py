@@ -8,11 +8,6 @@ from typing import Any
 from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 
-__all__ = [
-    "ASSIGNMENTS", "BATCH_NORM", "CALLS", "CHANCE", "COPIES", "HOST", "LOOP_JOINTS", "MERGES", "SOURCES",
-    "SWITCHES", "VARIABLES", "demand_known",  "output_types", "output_types_of", "outputs_named",
-]  # fmt: skip
-
 VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 # Where data come from: nothing of it is served.
 SOURCES = {

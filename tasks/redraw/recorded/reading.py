@@ -17,8 +17,6 @@ from redraw.recorded.sound import demand_sound
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 
-__all__ = ["Recording", "read_recording"]
-
 _SERVE = "serve"
 
 

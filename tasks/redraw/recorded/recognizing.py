@@ -12,8 +12,6 @@ from redraw.recorded.graph import Graph
 from redraw.recorded.operations import CHANCE
 from redraw.recorded.running import CannotBeRun, Piece, known_value
 
-__all__ = ["recognize"]
-
 # So many random numbers at least: a share is known to about one in that many.
 _FEWEST = 512
 _MOST_ELEMENTS = 1 << 18

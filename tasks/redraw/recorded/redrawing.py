@@ -25,8 +25,6 @@ from redraw.recorded.statistics import Average, find_averages, serve_averages
 from redraw.recorded.tables import Table, find_tables
 from redraw.recorded.variables import SavedVariable, find_saved
 
-__all__ = ["Asked", "Redrawn", "open_graph", "recorded_shape", "redraw_recording"]
-
 logger = logging.getLogger(__name__)
 
 _SHOWN = 8

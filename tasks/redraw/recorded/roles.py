@@ -14,8 +14,6 @@ from tensorflow.core.framework import types_pb2
 from redraw.recorded.graph import Graph, node_name
 from redraw.recorded.operations import ASSIGNMENTS, CHANCE, SWITCHES, VARIABLES, output_types_of
 
-__all__ = ["Output", "Roles", "Source", "find_roles"]
-
 # Where the logits and the labels of a loss stand among its inputs.
 _LOSSES = {
     "SparseSoftmaxCrossEntropyWithLogits": (0, 1),

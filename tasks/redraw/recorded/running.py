@@ -12,8 +12,6 @@ from redraw.compat.tensorflow import operation_definition
 from redraw.recorded.graph import Graph, node_name
 from redraw.recorded.operations import CHANCE, HOST, SOURCES, VARIABLES
 
-__all__ = ["CannotBeRun", "Piece", "known_value"]
-
 _MOST_NODES = 400
 _MOST_VALUES = 1 << 24
 # Of the operations that keep no state, those that reach files, debuggers or foreign code.
@@ -74,9 +72,6 @@ class Piece:
 
         Args:
             values: A value for each tensor that is fed.
-
-        Returns:
-            The outputs.
 
         Raises:
             CannotBeRun: TensorFlow cannot.

@@ -11,8 +11,6 @@ from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import Graph
 from redraw.recorded.operations import demand_known
 
-__all__ = ["Shape", "infer_shapes"]
-
 Shape = tuple[int | None, ...] | None
 
 

@@ -9,8 +9,6 @@ from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import Graph, node_name
 
-__all__ = ["MOST_NESTED", "demand_sound"]
-
 # Functions within functions; a program that nests deeper calls itself.
 MOST_NESTED = 40
 _BACK = {"NextIteration", "RefNextIteration"}
@@ -18,9 +16,6 @@ _BACK = {"NextIteration", "RefNextIteration"}
 
 def demand_sound(graph: Graph) -> None:
     """Check a graph that was just read, of which anything may be wrong.
-
-    Args:
-        graph: The graph.
 
     Raises:
         InvalidDefinition: It is none that TensorFlow would run.

@@ -26,8 +26,6 @@ from redraw.recorded.graph import Graph, node_name
 from redraw.recorded.operations import ASSIGNMENTS, BATCH_NORM, VARIABLES
 from redraw.recorded.running import CannotBeRun
 
-__all__ = ["Average", "find_averages", "serve_averages"]
-
 # Some multiply the batch's variance by (n - 1) / n before they average it.
 _CORRECTION = 0.2
 

@@ -8,8 +8,6 @@ from redraw.errors import InvalidDefinition
 from redraw.recorded.graph import Graph, node_name
 from redraw.recorded.running import known_value
 
-__all__ = ["Table", "find_tables"]
-
 _TABLES = {"HashTable", "HashTableV2"}
 _CHANGING = {"MutableHashTable", "MutableHashTableV2", "MutableDenseHashTable", "MutableDenseHashTableV2"}
 _FILLS = {"InitializeTable", "InitializeTableV2"}
@@ -35,10 +33,6 @@ class Table:
 
 def find_tables(graph: Graph, outputs: list[str]) -> tuple[Table, ...]:
     """Find the tables that outputs ask, and what fills each.
-
-    Args:
-        graph: The graph.
-        outputs: What is asked of it.
 
     Raises:
         InvalidDefinition: A table changes while it is used, or nothing fills it.

@@ -15,8 +15,6 @@ from redraw.recorded.graph import Graph, full_name, node_name
 from redraw.recorded.operations import VARIABLES
 from redraw.recorded.running import known_value
 
-__all__ = ["SavedVariable", "find_saved"]
-
 _SAVES = {"SaveV2": (1, 2, 3), "SaveSlices": (1, 2, 3), "Save": (1, None, 2)}
 _READS = {"Identity", "ReadVariableOp", "Switch", "RefSwitch", "Cast"}
 

@@ -12,20 +12,6 @@ from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclas
 from redraw.records.forms import Amount, Count, ShortText
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA, check_schema
 
-__all__ = [
-    "DESCRIPTION_NAME",
-    "GOLDEN",
-    "LATENCY_NAME",
-    "Description",
-    "GoldenRequest",
-    "GoldenRequests",
-    "Latency",
-    "decode_attachment",
-    "read_description",
-    "read_golden",
-    "read_latency",
-]
-
 DESCRIPTION_NAME, LATENCY_NAME = "definition.json", "latency.json"
 T = TypeVar("T")
 

@@ -13,17 +13,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
 from redraw.errors import InvalidName, InvalidRecord
-from redraw.records.codec import (
-    JsonMismatch,
-    decode_dataclass,
-    encode_dataclass,
-    parse_names,
-    shorten,
-)
+from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass, parse_names, shorten
 from redraw.records.json_text import RECORD_BYTES, parse_json
 from redraw.records.schema import SCHEMA, check_schema
-
-__all__ = ["Record", "UnreadableRecord"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,6 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
-__all__ = ["JsonMismatch", "decode_dataclass", "encode_dataclass", "json_key", "parse_names", "shorten"]
-
 T = TypeVar("T")
 
 # What a value may be at most if its form says nothing else: characters, items, and a signed number's bits.
@@ -77,9 +75,6 @@ def decode_dataclass(cls: type[T], value: Mapping[str, Any]) -> T:
     Args:
         cls: A dataclass.
         value: The JSON object.
-
-    Returns:
-        The instance.
 
     Raises:
         JsonMismatch: A key is missing or unknown, or a value has a wrong type.

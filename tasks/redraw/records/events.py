@@ -11,8 +11,6 @@ from typing import Any, Literal
 from redraw.records.forms import Digest, Label, ShortText, Time, Version
 from redraw.uri import Uri
 
-__all__ = ["EventKind", "ModelEvent", "events_field"]
-
 EventKind = Literal["push", "live", "rollback", "label", "unlabel", "pin", "unpin", "prune"]
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from redraw.records.base import Record
 from redraw.records.forms import ShortText
 
-__all__ = ["StageFailure", "wording_of"]
-
 # What differs between two failures of one kind: paths, digests and numbers.
 _PARTICULAR = re.compile(r"(gs:/)?(/[\w.=+@-]+)+|\b[0-9a-f]{8,}\b|\d+")
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from redraw.records.base import Record
 from redraw.records.files import ListedFile
 
-__all__ = ["FileList", "encode_files", "list_files"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class FileList(Record):

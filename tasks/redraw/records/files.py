@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from redraw.records.forms import Count, Crc32c, Digest, ObjectName
 
-__all__ = ["SIGNATURE_FILE", "ListedFile"]
-
 # Where verifiers of OpenSSF model-signing look for a model's signature; it is none of the model's files.
 SIGNATURE_FILE = "model.sig"
 

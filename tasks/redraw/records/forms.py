@@ -15,27 +15,6 @@ from redraw.errors import InvalidName
 from redraw.names import check_attachment_name, check_object_name
 from redraw.records.times import is_time
 
-__all__ = [
-    "HIGHEST_RANK",
-    "Amount",
-    "AttachmentName",
-    "Count",
-    "Crc32c",
-    "Digest",
-    "FileName",
-    "Form",
-    "Label",
-    "ObjectName",
-    "Revision",
-    "Seconds",
-    "Shape",
-    "ShortText",
-    "SpecShape",
-    "Time",
-    "Version",
-    "VersionText",
-]
-
 # TensorFlow's own bounds of a tensor's shape.
 HIGHEST_RANK = 254
 _MOST_ELEMENTS = 1 << 63

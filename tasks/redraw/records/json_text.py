@@ -7,8 +7,6 @@ from typing import Any
 
 from redraw.records.codec import JsonMismatch
 
-__all__ = ["RECORD_BYTES", "parse_json"]
-
 # The largest record and live pointer, in bytes; a manifest of 10,000 files takes as much.
 RECORD_BYTES = 2 << 20
 _DEEPEST = 100

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from redraw.records.forms import Shape, ShortText
 
-__all__ = ["LEDGER_SCHEMA", "Dropped", "Served"]
-
 # The number of the ledger's form, as `Record.schema` is a record's.
 LEDGER_SCHEMA = 2
 

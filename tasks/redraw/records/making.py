@@ -14,18 +14,6 @@ from redraw.records.provenance import MadeBy
 from redraw.records.signature import Signature
 from redraw.uri import Uri
 
-__all__ = [
-    "Checkpoint",
-    "CheckpointFormat",
-    "ExportedModel",
-    "LedgerSummary",
-    "Metrics",
-    "TrainingRun",
-    "WeightsKind",
-    "finite_metrics",
-    "format_metrics",
-]
-
 WeightsKind = Literal["raw", "average"]
 CheckpointFormat = Literal["tensor_bundle", "saver_v1", "keras", "keras_weights", "keras_h5"]
 # Name to value; None of one that is NaN or infinite, for JSON has no such numbers.

@@ -10,8 +10,6 @@ from redraw.records.codec import decode_dataclass, encode_dataclass
 from redraw.records.json_text import parse_json
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA, check_schema
 
-__all__ = ["METRICS_NAME", "ComparedMetric", "MeasuredMetrics", "read_measured"]
-
 METRICS_NAME = "metrics.json"
 _MOST_BYTES = 1 << 20
 

@@ -15,8 +15,6 @@ from redraw.records.forms import Count, ShortText
 from redraw.records.making import Metrics, format_metrics
 from redraw.uri import Uri
 
-__all__ = ["LossPoint", "MeasuredStep", "TrainingProgress", "follow_line", "measured_line", "step_line"]
-
 # As many points as a curve has room for: of more, every second one goes.
 _MOST_POINTS = 240
 _MOST_MEASURED = 100
@@ -77,12 +75,7 @@ def measured_line(step: int, metrics: Metrics) -> str:
 
 
 def follow_line(progress: TrainingProgress, line: str) -> TrainingProgress:
-    """The progress after a line of the stage's log; the same after any other line.
-
-    Args:
-        progress: What was known before.
-        line: What the stage logged.
-    """
+    """The progress after a line of the stage's log; the same after any other line."""
     if found := _STEP.fullmatch(line):
         step, loss = int(found[1]), _number(found[4])
         before = [point for point in progress.losses if point.step < step]

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from redraw.records.forms import Count, Digest, Revision, ShortText, Time
 
-__all__ = ["MadeBy", "Provenance"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class MadeBy:

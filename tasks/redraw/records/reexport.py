@@ -15,8 +15,6 @@ from redraw.records.failure import wording_of
 from redraw.records.forms import Count, Digest, Seconds, Time, Version
 from redraw.uri import Uri
 
-__all__ = ["Outcome", "ReexportReport", "ReexportedCheckpoint"]
-
 _MOST_REASONS = 5
 
 Outcome = Literal["exported", "already there", "failed"]

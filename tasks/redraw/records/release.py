@@ -27,8 +27,6 @@ from redraw.records.report import ValidationReport
 from redraw.records.signature import Signature
 from redraw.uri import Uri
 
-__all__ = ["LivePointer", "PointerChange", "PointerChangeKind", "Pruned", "Release", "ReleaseList"]
-
 PointerChangeKind = Literal["live", "rollback", "label", "unlabel", "pin", "unpin"]
 
 

@@ -8,19 +8,8 @@ from typing import Literal
 
 from redraw.names import ModelName
 from redraw.records.base import Record
-from redraw.records.forms import (
-    AttachmentName,
-    Count,
-    Digest,
-    ObjectName,
-    Seconds,
-    ShortText,
-    Time,
-    Version,
-)
+from redraw.records.forms import AttachmentName, Count, Digest, ObjectName, Seconds, ShortText, Time, Version
 from redraw.uri import Uri
-
-__all__ = ["PROOFS", "WAIVABLE_FAILURES", "Check", "ExaminedObjects", "ValidationReport", "is_waivable"]
 
 # The checks of which a person may know better: what a file describes need not be what is wanted, an old
 # model may have been wrong, and answers may change because they should.

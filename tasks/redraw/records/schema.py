@@ -10,8 +10,6 @@ from typing import Any
 
 from redraw.errors import InvalidRecord, NewerRecord
 
-__all__ = ["ATTACHMENT_SCHEMA", "SCHEMA", "check_schema"]
-
 SCHEMA = "schema"
 # The form of a report's JSON attachments, `graphs.json`, `latency.json` and `golden.json`.
 ATTACHMENT_SCHEMA = 1

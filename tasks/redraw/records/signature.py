@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from redraw.records.forms import ShortText, SpecShape
 
-__all__ = ["Signature", "TensorSpec"]
-
 
 @dataclass(frozen=True)
 class TensorSpec:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-__all__ = ["format_time", "is_moment", "is_time", "now", "parse_time"]
-
 # The first second of the year 10000, which no text of this form can say.
 _END = 253402300800
 _FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)

@@ -34,8 +34,6 @@ from redraw.uri import Uri
 from redraw.validate.plan import demand_checks
 from redraw.validate.validator import Validator
 
-__all__ = ["Batch", "Prepared"]
-
 Given = Checkpoint | Uri
 
 
@@ -51,9 +49,6 @@ class Prepared:
 
 class Batch:
     """What the checkpoints of a batch share; a context manager.
-
-    Args:
-        request: The batch's.
 
     Attributes:
         events: That its versions were published.

@@ -14,8 +14,6 @@ from redraw.errors import DiskFull, RedrawError
 from redraw.records import Checkpoint, Release
 from redraw.records.reexport import Outcome, ReexportedCheckpoint
 
-__all__ = ["Job"]
-
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")

@@ -14,8 +14,6 @@ from redraw.records import Checkpoint, ExportedModel, MadeBy, Release, WeightsKi
 from redraw.records.files import ListedFile
 from redraw.storage.opening import Storage
 
-__all__ = ["Recipe", "find_same_export", "find_same_source", "without_weights"]
-
 logger = logging.getLogger(__name__)
 
 
@@ -78,12 +76,7 @@ def find_same_source(storage: Storage, checkpoint: Checkpoint, recipe: Recipe) -
 
 
 def find_same_export(storage: Storage, exported: ExportedModel) -> Release | None:
-    """Find the version with the same bytes of the same checkpoint; as `find_same_source`.
-
-    Args:
-        storage: The model bucket.
-        exported: What would be published.
-    """
+    """Find the version with the same bytes of the same checkpoint; as `find_same_source`."""
 
     def same_claim(claim: Claim) -> bool:
         same_checkpoint = claim.checkpoint_digest == exported.checkpoint.digest

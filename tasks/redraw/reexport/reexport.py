@@ -17,8 +17,6 @@ from redraw.reexport.batch import Batch
 from redraw.requests import ReexportRequest
 from redraw.storage.opening import map_ahead
 
-__all__ = ["reexport_checkpoints"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -9,8 +9,6 @@ from redraw.errors import InvalidRequest
 from redraw.records.codec import JsonMismatch, decode_dataclass, encode_dataclass, parse_names
 from redraw.records.times import parse_time
 
-__all__ = ["BY", "WAIVE", "Request", "flag", "settle_times"]
-
 # The help of flags that several commands have.
 BY = "who asks for it (default: the user and the machine)"
 WAIVE = "CHECK=REASON: publish although this check cannot be run; may be repeated"

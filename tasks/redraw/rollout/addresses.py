@@ -19,8 +19,6 @@ from typing import Literal
 
 from redraw.errors import InvalidRequest, short_list
 
-__all__ = ["Server", "parse_servers"]
-
 Protocol = Literal["grpc", "rest", "kserve", "vertex"]
 
 _SCHEMES: dict[str, tuple[Protocol, bool]] = {

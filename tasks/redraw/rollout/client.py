@@ -11,8 +11,6 @@ import numpy as np
 from redraw.errors import one_line, printable
 from redraw.records import TensorSpec
 
-__all__ = ["BadAnswer", "Client", "Look", "NotReached", "Question", "Target", "judge_versions", "shown"]
-
 _LONGEST = 300
 # Outputs that vary are not recorded, and come as well.
 _SPARE = 1 << 20

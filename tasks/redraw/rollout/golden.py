@@ -15,15 +15,9 @@ from redraw.rollout.client import Question
 from redraw.serving.values import decode_inputs, decode_tensor
 from redraw.storage.opening import Storage
 
-__all__ = ["compare", "read_questions"]
-
 
 def read_questions(storage: Storage, release: Release) -> tuple[tuple[Question, ...], float | None]:
     """The recorded requests of a version, checked against its record; none if it was published without.
-
-    Args:
-        storage: The model bucket.
-        release: The version's record.
 
     Returns:
         The requests, and how much floats may differ.

@@ -44,12 +44,7 @@ _PASSING = {
 
 
 class GrpcClient:
-    """One address of a server.
-
-    Args:
-        server: As it was named.
-        address: An IP address of it.
-    """
+    """One address of a server."""
 
     def __init__(self, server: Server, address: str) -> None:
         self._server = server

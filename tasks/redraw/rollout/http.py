@@ -16,8 +16,6 @@ from redraw.records.codec import JsonMismatch
 from redraw.records.json_text import parse_json
 from redraw.rollout.client import BadAnswer, NotReached, shown
 
-__all__ = ["HttpAddress", "Reply", "ask_http"]
-
 _MOST_STATUS = 1 << 20
 # What a gateway says of a server behind it that starts or restarts.
 _PASSING = {429, 502, 503, 504}

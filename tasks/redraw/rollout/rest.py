@@ -31,12 +31,7 @@ _DATATYPES = {"float16": "FP16", "float32": "FP32", "float64": "FP64", "bfloat16
 
 
 class RestClient:
-    """One address of a TensorFlow Serving.
-
-    Args:
-        server: As it was named.
-        address: An IP address of it.
-    """
+    """One address of a TensorFlow Serving."""
 
     def __init__(self, server: Server, address: str) -> None:
         self._where = HttpAddress(host=server.host, port=server.port, address=address, secure=server.secure)

@@ -24,8 +24,6 @@ from redraw.rollout.watch import Plan, watch
 from redraw.settings import SERVERS
 from redraw.storage.opening import Storage, open_storage
 
-__all__ = ["confirm_rollout"]
-
 _UNRECORDED = "the version was published without golden.json: no answers were compared"
 
 _logger = logging.getLogger(__name__)

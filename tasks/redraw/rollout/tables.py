@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from redraw.errors import printable
+from redraw.console import cell, open_console
 from redraw.records import Rollout
-
-__all__ = ["print_rollout"]
-
-# Where no terminal says how wide it is.
-_WIDTH = 160
 
 
 def print_rollout(rollout: Rollout) -> None:
-    """Print a table to standard output.
-
-    Args:
-        rollout: What `rollout` found.
-    """
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
+    """Print a table to standard output."""
+    console = open_console()
     table = Table(title=Text(f"{rollout.uri}, after {rollout.seconds:.1f} s"), title_justify="left")
     for column in ("Server", "Address", "State", "Loaded after", "Received"):
         table.add_column(column)
     for server in rollout.servers:
         loaded = "" if server.loaded_seconds is None else f"{server.loaded_seconds:.1f} s"
         cells = (server.server, server.address, server.state.replace("_", " "), loaded, server.received)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        table.add_row(*map(cell, cells))
     console.print(table)
     if rollout.note:
-        console.print(Text(printable(rollout.note)))
+        console.print(cell(rollout.note))

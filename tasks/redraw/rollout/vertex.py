@@ -25,8 +25,6 @@ from redraw.storage.credentials import storage_credentials
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["VertexClient"]
-
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _LABEL = "redraw-version"
 _MODEL = re.compile(r"projects/[a-z0-9:.-]{1,64}/locations/[a-z0-9-]{1,32}/models/[A-Za-z0-9_-]{1,63}")

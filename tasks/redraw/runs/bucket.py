@@ -28,8 +28,6 @@ from redraw.storage.opening import (
 from redraw.storage.scratch import demand_room
 from redraw.uri import Uri
 
-__all__ = ["RemoteRunFolder"]
-
 logger = logging.getLogger(__name__)
 
 _CHECKPOINT = "checkpoints/ckpt-"

@@ -17,8 +17,6 @@ from redraw.records.json_text import parse_json
 from redraw.storage.files import write_atomically
 from redraw.uri import Uri
 
-__all__ = ["Evaluation", "RunFolder", "is_step"]
-
 RECORD, METRICS = "run.json", "metrics.jsonl"
 _STEP = re.compile(r"[0-9]{1,18}")
 

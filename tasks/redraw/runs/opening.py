@@ -10,8 +10,6 @@ from redraw.runs.folder import RunFolder
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
-__all__ = ["open_run_folder"]
-
 
 @contextlib.contextmanager
 def open_run_folder(uri: Uri, purpose: str) -> Iterator[RunFolder]:

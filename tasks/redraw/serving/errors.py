@@ -5,16 +5,6 @@ None of these is an error of Redraw: they are findings, and a check turns each i
 
 from __future__ import annotations
 
-__all__ = [
-    "NO_SANDBOX",
-    "LoadFailed",
-    "OperationsRefused",
-    "RequestRefused",
-    "SandboxMissing",
-    "ServingCrashed",
-    "ServingFailure",
-]
-
 # The worker's code of `SandboxMissing`; TensorFlow has none of that name.
 NO_SANDBOX = "NO_SANDBOX"
 

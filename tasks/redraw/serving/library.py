@@ -13,16 +13,6 @@ from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_ubyte, c_void_
 from functools import cache
 from pathlib import Path
 
-__all__ = [
-    "STRING_SIZE",
-    "Buffer",
-    "Deallocator",
-    "Endpoint",
-    "Status",
-    "StatusError",
-    "tensorflow_library",
-]
-
 # sizeof(TF_TString)
 STRING_SIZE = 24
 # TensorFlow prints its whole function library where a function is missing from it.

@@ -11,20 +11,12 @@ from typing import Any, Self
 import numpy as np
 
 from redraw.errors import CheckpointError
-from redraw.serving.errors import (
-    NO_SANDBOX,
-    LoadFailed,
-    OperationsRefused,
-    RequestRefused,
-    SandboxMissing,
-)
+from redraw.serving.errors import NO_SANDBOX, LoadFailed, OperationsRefused, RequestRefused, SandboxMissing
 from redraw.serving.graph.allowed import demand_allowed
 from redraw.serving.graph.serving_graph import ServingGraph, read_meta_graphs
 from redraw.serving.sandbox.enter import Sandbox
 from redraw.serving.wire import normalize_array
 from redraw.serving.worker_process import WorkerProcess
-
-__all__ = ["Latency", "LoadedModel", "ServingProcess"]
 
 _logger = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.records.signature import TensorSpec
 from redraw.serving.wire import normalize_array
 
-__all__ = ["Request", "cast_request", "count_rows", "generate_request", "take_rows"]
-
 _ROWS, _OPEN, _SEED = 3, 8, 6
 
 # Input name to values, shape [batch, …].

@@ -11,8 +11,6 @@ import numpy as np
 from redraw.serving.library import Endpoint, Status, tensorflow_library
 from redraw.serving.tensors import write_tensor
 
-__all__ = ["fetched_tensors", "written_tensors"]
-
 
 @contextmanager
 def written_tensors(arrays: Iterable[np.ndarray]) -> Iterator[Sequence[int]]:

@@ -14,8 +14,6 @@ from redraw.serving.runs import fetched_tensors, written_tensors
 from redraw.serving.tensors import read_tensor
 from redraw.serving.variables import VariableReader
 
-__all__ = ["ModelSession"]
-
 _Tensors = Mapping[str, str]  # input or output name to the tensor in the graph
 
 

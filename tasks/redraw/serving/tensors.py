@@ -23,8 +23,6 @@ from redraw.checkpoint.bundle.dtypes import (
 )
 from redraw.serving.library import STRING_SIZE, Deallocator, StatusError, tensorflow_library
 
-__all__ = ["checksum_tensor", "read_tensor", "write_tensor"]
-
 # Their elements take less than a byte, which no request can carry.
 _PACKED = {"int4", "uint4", "int2", "uint2", "float4_e2m1fn"}
 

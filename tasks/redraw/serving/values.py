@@ -19,8 +19,6 @@ from redraw.errors import InvalidRequest
 from redraw.records.results import AnsweredTensor
 from redraw.records.signature import Signature, TensorSpec
 
-__all__ = ["decode_inputs", "decode_tensor", "encode_outputs", "encode_values"]
-
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 # What a page can show and a pipe should carry; a request of fewer rows has a smaller answer.
 _MOST_VALUES = 200_000

@@ -9,8 +9,6 @@ from redraw.serving.library import Endpoint, Status, StatusError, tensorflow_lib
 from redraw.serving.runs import fetched_tensors
 from redraw.serving.tensors import checksum_tensor
 
-__all__ = ["VariableReader"]
-
 # TF1's reference variables give their value themselves, resource variables by an operation.
 _REFERENCES = ("Variable", "VariableV2")
 _RESOURCE = "VarHandleOp"

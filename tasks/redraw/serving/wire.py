@@ -12,8 +12,6 @@ import numpy as np
 
 from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
 
-__all__ = ["normalize_array", "receive", "send"]
-
 
 def normalize_array(array: np.ndarray) -> np.ndarray:
     """An array as a request carries it: text becomes bytes in UTF-8, in an object array.

@@ -19,8 +19,6 @@ import redraw
 from redraw.serving.errors import RequestRefused, ServingCrashed
 from redraw.serving.wire import receive, send
 
-__all__ = ["WorkerProcess"]
-
 _START_SECONDS = 120.0
 _END_SECONDS = 5.0
 _LOG_BYTES = 600

@@ -20,25 +20,6 @@ import google_crc32c
 from redraw.errors import DiskFull, InvalidName
 from redraw.records.files import SIGNATURE_FILE, ListedFile
 
-__all__ = [
-    "PARTIAL_SUFFIX",
-    "Checksums",
-    "TreeFile",
-    "TreeScan",
-    "checksum_of",
-    "demand_regular",
-    "digest_files",
-    "digest_of",
-    "digest_tree",
-    "open_regular",
-    "partial_path",
-    "scan_file",
-    "scan_tree",
-    "tree_names",
-    "write_atomically",
-    "writing_to",
-]
-
 PARTIAL_SUFFIX = ".partial"
 # As much of a name as leaves room for what a partial file's name adds to it.
 _KEPT_OF_NAME = 150
@@ -87,9 +68,6 @@ def scan_tree(folder: Path, known: Mapping[Path, Checksums] | None = None) -> Tr
         folder: An existing folder; links in it are followed.
         known: Path to checksums of files in it that need not be read again.
 
-    Returns:
-        Its files and its digest.
-
     Raises:
         OSError: The folder, or a file in it, cannot be read.
     """
@@ -129,10 +107,6 @@ def digest_files(files: Iterable[tuple[str, int, str]]) -> str:
 
 def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
     """Open a file to read it, and nothing that only looks like one: a pipe would never end.
-
-    Args:
-        path: Where it is.
-        buffering: As `open` takes it.
 
     Raises:
         InvalidName: It is a pipe, a socket or a device.
@@ -179,9 +153,6 @@ def scan_file(path: Path, name: str) -> TreeFile:
     Args:
         path: Where it lies.
         name: What it is to be called.
-
-    Returns:
-        The file under that name.
     """
     sha256, crc32c, size = hashlib.sha256(), 0, 0
     with open_regular(path) as file:

@@ -36,8 +36,6 @@ from redraw.storage.interface import (
 )
 from redraw.uri import BucketUri
 
-__all__ = ["GcsStorage"]
-
 _LIST = "storage.objects.list"
 _GET = "storage.objects.get"
 _CREATE = "storage.objects.create"

@@ -22,8 +22,6 @@ from redraw.storage.gcs_retry import Patience
 from redraw.storage.gcs_upload import Session
 from redraw.storage.interface import StoredObject
 
-__all__ = ["Deletions"]
-
 # As many as the service takes in one request.
 _MOST = 100
 _STREAMS = 4

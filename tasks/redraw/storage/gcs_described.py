@@ -11,9 +11,6 @@ from typing import Any, Protocol
 from redraw.errors import StorageError, StorageUnavailable
 from redraw.storage.interface import StoredObject, removal_command
 
-__all__ = ["demand_stored", "describe_blob", "describe_resource"]
-
-
 # Source: https://cloud.google.com/storage/docs/storage-classes
 _LEAST_DAYS = {"NEARLINE": 30, "COLDLINE": 90, "ARCHIVE": 365}
 

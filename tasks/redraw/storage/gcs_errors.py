@@ -15,8 +15,6 @@ from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - onl
 from redraw.errors import BucketNotFound, StorageError, StorageForbidden, StorageUnavailable
 from redraw.settings import STORAGE_TIMEOUT, USER_PROJECT
 
-__all__ = ["translating"]
-
 _UNAVAILABLE = (
     api.RetryError,
     api.ServerError,

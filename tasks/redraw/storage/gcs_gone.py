@@ -13,8 +13,6 @@ from google.api_core import exceptions as api
 
 from redraw.storage.gcs_retry import Patience
 
-__all__ = ["find_gone"]
-
 _FIELDS = "items(name,timeDeleted,softDeleteTime,hardDeleteTime),nextPageToken"
 
 

@@ -20,8 +20,6 @@ from google.auth import exceptions as auth
 from redraw.storage.gcs_retry import Patience
 from redraw.storage.gcs_upload import Session, Upload
 
-__all__ = ["MediaUploads"]
-
 logger = logging.getLogger(__name__)
 
 # For a smaller file the question would cost more than it gains.

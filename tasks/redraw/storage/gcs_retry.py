@@ -15,8 +15,6 @@ from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: TID253 - as above
 from redraw.compat.storage import would_retry
 from redraw.settings import STORAGE_TIMEOUT
 
-__all__ = ["Patience", "Progress"]
-
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -73,9 +71,6 @@ class Patience:
         Args:
             call: Called in this thread; what it raises says whether it is called again.
             progress: That of its transfer.
-
-        Returns:
-            What the call returns.
 
         Raises:
             google.api_core.exceptions.RetryError: The time is used up; the cause is the last failure.

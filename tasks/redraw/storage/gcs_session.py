@@ -27,9 +27,6 @@ _CONNECTIONS = 32
 def open_session(credentials: Credentials) -> AuthorizedSession:
     """A session for many threads at once.
 
-    Args:
-        credentials: Whose tokens each request carries.
-
     Returns:
         The session. It looks for proxies and certificates in the environment where that names
         any; to look again for each request takes a fifth of a small one's time.

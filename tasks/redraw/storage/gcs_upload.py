@@ -28,8 +28,6 @@ from redraw.compat.storage import blob_resource
 from redraw.storage.gcs_retry import Patience, Progress
 from redraw.storage.interface import FileAltered
 
-__all__ = ["FileBody", "MultipartBody", "Session", "Upload", "copy_object"]
-
 _BLOCK = 1 << 20
 _TYPE = "application/octet-stream"
 # The service's words for content that has not the checksum that it was sent with.

@@ -20,19 +20,6 @@ from redraw.errors import InvalidName, InvalidRecord
 from redraw.names import check_object_name
 from redraw.uri import Uri
 
-__all__ = [
-    "SMALL_BYTES",
-    "Absent",
-    "AlreadyThere",
-    "Changed",
-    "FileAltered",
-    "Storage",
-    "StoredObject",
-    "demand_small",
-    "removal_command",
-    "skip_misnamed",
-]
-
 logger = logging.getLogger(__name__)
 
 # The largest object that is read in one piece, if nothing else is said: a record, the live pointer.
@@ -186,9 +173,6 @@ class Storage(Protocol):
                 a file twice; a content that differs from it is refused.
             sha256: The content's digest, in hex, where it is known: held against the bytes as
                 they are read to be sent.
-
-        Returns:
-            The new object.
 
         Raises:
             AlreadyThere: An object of that name exists; it is left as it is.

@@ -33,8 +33,6 @@ from redraw.storage.interface import (
 )
 from redraw.uri import Uri
 
-__all__ = ["LocalStorage"]
-
 _BLOCK = 1 << 20
 _LOCK_SUFFIX = ".lock"
 # No object has a longer name, so that nothing below such a folder is one.

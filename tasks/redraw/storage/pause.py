@@ -7,8 +7,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
-__all__ = ["pauses"]
-
 _ATTEMPTS = 12
 _FIRST_SECONDS = 0.05
 _LONGEST_SECONDS = 3.0

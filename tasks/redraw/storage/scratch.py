@@ -23,8 +23,6 @@ from redraw.errors import DiskFull, StorageForbidden
 from redraw.settings import SCRATCH, SCRATCH_BYTES
 from redraw.storage.files import writing_to
 
-__all__ = ["demand_room", "scratch_folder", "take_lock"]
-
 logger = logging.getLogger(__name__)
 
 _PROMISED = ".promised"

@@ -12,25 +12,7 @@ from redraw.errors import ObjectConflict, StorageUnavailable
 from redraw.names import check_object_name
 from redraw.records.files import ListedFile
 from redraw.storage.files import TreeFile
-from redraw.storage.interface import (
-    Absent,
-    AlreadyThere,
-    FileAltered,
-    Storage,
-    StoredObject,
-    removal_command,
-)
-
-__all__ = [
-    "SMALL_STREAMS",
-    "copy_or_match",
-    "create_or_match",
-    "download_tree",
-    "in_parallel",
-    "map_ahead",
-    "streams_for",
-    "upload_tree",
-]
+from redraw.storage.interface import Absent, AlreadyThere, FileAltered, Storage, StoredObject, removal_command
 
 # Small objects wait for the answer, not for the link: sixteen requests hide the latency of a bucket
 # near by, and more wait for each other in Python.
@@ -81,9 +63,6 @@ def create_or_match(storage: Storage, name: str, file: ListedFile, source: bytes
         file: Its size and checksums.
         source: Its content, or the file that holds it.
 
-    Returns:
-        The object.
-
     Raises:
         ObjectConflict: Another content stands there; it is left alone.
         FileAltered: The file is not what was read before; no object is made of it.
@@ -102,9 +81,6 @@ def copy_or_match(
         file: Its size and checksums.
         source: Where from.
         stored: The very object to copy, of that size and crc32c.
-
-    Returns:
-        The object.
 
     Raises:
         ObjectConflict: Another content stands there; it is left alone.

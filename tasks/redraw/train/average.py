@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-__all__ = ["update_average"]
-
 
 def update_average(
     averages: Mapping[str, tf.Variable], weights: Mapping[str, tf.Variable], decay: float, step: tf.Variable

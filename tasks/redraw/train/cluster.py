@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from redraw.errors import InvalidRequest
 
-__all__ = ["Cluster", "read_cluster"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:

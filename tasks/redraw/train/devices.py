@@ -21,8 +21,6 @@ from redraw.train.keras_loop import Trainer
 from redraw.train.step_loop import StepLoop
 from redraw.uri import Uri
 
-__all__ = ["Placing", "place_training"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Placing:
@@ -63,9 +61,6 @@ def place_training(request: TrainRequest, definition: ModelDefinition) -> Placin
     Args:
         request: What it asks of the distribution comes before the definition's plan.
         definition: The model.
-
-    Returns:
-        The place.
 
     Raises:
         InvalidDefinition: The model cannot be trained in the way that is asked for.

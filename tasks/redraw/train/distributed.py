@@ -19,8 +19,6 @@ from redraw.train.cluster import Cluster
 from redraw.train.keras_loop import Trainer
 from redraw.uri import Uri
 
-__all__ = ["DistributedTrainer", "make_strategy", "split_batches"]
-
 # What collective operations fail with when another worker is gone.
 _LOST = (
     tf.errors.UnavailableError,

@@ -12,16 +12,9 @@ import tensorflow as tf
 from redraw.definition import Mode, ModelDefinition
 from redraw.definition.user_code import method_of, running_user_code
 
-__all__ = ["Evaluator"]
-
 
 class Evaluator:
-    """Evaluates networks of one definition; each network's graph is traced once.
-
-    Args:
-        definition: The model.
-        events: Folder for TensorBoard's event files.
-    """
+    """Evaluates networks of one definition; each network's graph is traced once."""
 
     def __init__(self, definition: ModelDefinition, events: Path) -> None:
         self._definition = definition

@@ -22,8 +22,6 @@ from redraw.train.graph_training import Drawing, draw_training
 from redraw.train.step_loop import StepLoop
 from redraw.uri import Uri
 
-__all__ = ["GraphTrainer", "SessionEvaluator"]
-
 logger = logging.getLogger(__name__)
 
 

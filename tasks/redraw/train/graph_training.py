@@ -15,8 +15,6 @@ from redraw.definition.graph_function import replaced
 from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition, short_list
 
-__all__ = ["Drawing", "TrainingGraph", "draw_mode", "draw_training"]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Drawing:
@@ -73,9 +71,6 @@ def draw_training(
         definition: The model.
         training_spec: `element_spec` of the training data: (features, labels).
         evaluation_spec: The same of the evaluation data.
-
-    Returns:
-        The graph's handles.
 
     Raises:
         InvalidDefinition: The definition fails, or draws for evaluation a variable that

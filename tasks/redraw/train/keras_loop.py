@@ -33,8 +33,6 @@ from redraw.train.evaluate import Evaluator
 from redraw.train.step_loop import StepLoop
 from redraw.uri import Uri
 
-__all__ = ["Trainer"]
-
 logger = logging.getLogger(__name__)
 
 

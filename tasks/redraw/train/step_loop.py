@@ -19,20 +19,13 @@ from redraw.runs.folder import RunFolder
 from redraw.train.evaluate import Evaluator
 from redraw.uri import Uri
 
-__all__ = ["StepLoop"]
-
 logger = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 2.0
 
 
 class StepLoop(ABC):
-    """What training is, whatever the kind of network.
-
-    Args:
-        definition: The model.
-        folder: Where checkpoints and metrics go.
-    """
+    """What training is, whatever the kind of network."""
 
     _evaluate: Evaluator
     # What says that another worker is gone, and nothing of the definition.

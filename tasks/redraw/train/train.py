@@ -28,8 +28,6 @@ from redraw.train.devices import place_training
 from redraw.train.foresight import demand_foreseeable
 from redraw.uri import Uri
 
-__all__ = ["train_model"]
-
 logger = logging.getLogger(__name__)
 
 

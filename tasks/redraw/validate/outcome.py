@@ -8,8 +8,6 @@ from dataclasses import replace
 from redraw.errors import short_list
 from redraw.records import Check
 
-__all__ = ["CannotRun", "conclude", "fail", "group_dependents", "is_dependent", "skip", "skip_dependent"]
-
 # A report is read by people: of more problems of one check the log has all.
 _MOST_SHOWN = 8
 _CORRECT = "Correct the definition."
@@ -44,9 +42,6 @@ def conclude(
         found: What this one shows, where nothing is wrong.
         problems: What is wrong, each in a few words that name the place; none passes the check.
         advice: What to do about the problems.
-
-    Returns:
-        The check, passed or failed.
     """
     listed = list(problems)
     return Check(

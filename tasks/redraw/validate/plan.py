@@ -13,8 +13,6 @@ from redraw.records import Check
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["EVERY_CHECK", "PLAN", "PLAN_OF_RECORDINGS", "PlannedCheck", "demand_checks"]
-
 
 @dataclass(frozen=True)
 class PlannedCheck:

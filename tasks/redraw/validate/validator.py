@@ -36,8 +36,6 @@ from redraw.validate.subject.subject import Subject
 if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
 
-__all__ = ["Validator", "examine", "validate_model"]
-
 logger = logging.getLogger(__name__)
 
 # Once the files are known to be whole they are loaded, though the check of that comes later.

@@ -13,11 +13,7 @@ from __future__ import annotations
 
 from redraw_airflow.dags.forms.fields import check_fields, checked_by
 from redraw_airflow.dags.forms.publishing import mark_form, prune_form, roll_back_form
-from redraw_airflow.dags.forms.reexporting import (
-    asks_for_approval,
-    check_reexport_choices,
-    reexport_form,
-)
+from redraw_airflow.dags.forms.reexporting import asks_for_approval, check_reexport_choices, reexport_form
 from redraw_airflow.dags.forms.retraining import (
     check_publication,
     check_retrain_choices,

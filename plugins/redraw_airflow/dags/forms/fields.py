@@ -25,24 +25,6 @@ from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = [
-    "MOST_LINES",
-    "MOST_NUMBER",
-    "MOST_PLACE",
-    "MOST_TEXT",
-    "approval_hours_field",
-    "bucket_field",
-    "catalogue_field",
-    "check_fields",
-    "checked_by",
-    "known_model_field",
-    "model_field",
-    "optional_field",
-    "reason_field",
-    "weights_field",
-]
-
-
 # How long a text of a run may be, how many lines a list may have, and how large a whole number.
 MODEL_PATTERN = "^[a-z][a-z0-9_]*$"
 MOST_TEXT, MOST_PLACE, MOST_LINES, MOST_NUMBER = 500, 1200, 1000, 2**63 - 1
@@ -79,9 +61,6 @@ def checked_by(*checks: Callable[[Context], None]) -> Callable[[Context], None]:
 
 def check_fields(context: Context) -> None:
     """Refuse a run that sets what its form does not have, or names a place that is not allowed.
-
-    Args:
-        context: Airflow's.
 
     Raises:
         InvalidRequest: The form has no such field, the place is elsewhere, or no model was chosen.
@@ -195,11 +174,7 @@ def _describe(model: FoundModel) -> str:
 
 
 def reason_field(where: str) -> Param:
-    """Why: a line that nobody may leave empty.
-
-    Args:
-        where: Where the reason is kept.
-    """
+    """Why: a line that nobody may leave empty."""
     return Param(
         type="string",
         pattern="[^ ]",

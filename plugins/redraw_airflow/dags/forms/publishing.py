@@ -12,8 +12,6 @@ from redraw_airflow.dags.forms.fields import (
     reason_field,
 )
 
-__all__ = ["mark_form", "prune_form", "roll_back_form"]
-
 _HISTORY = "the history of the live pointer"
 # A form is made when its file is read: what is published by the time it is opened, it cannot know.
 _WHERE_TO_FIND = "The page Models lists the versions, and fills this in from there."

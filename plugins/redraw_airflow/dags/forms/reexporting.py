@@ -72,9 +72,6 @@ def asks_for_approval(model: str | None = None) -> bool:
 def check_reexport_choices(context: Context) -> None:
     """Refuse days that do not go together, before the catalogue is read.
 
-    Args:
-        context: Airflow's.
-
     Raises:
         InvalidRequest: The days hold none.
     """

@@ -26,14 +26,6 @@ from redraw_airflow.operators.approval import approval_wanted
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = [
-    "check_publication",
-    "check_retrain_choices",
-    "retrain_form",
-    "skip_without_servers",
-    "validate_form",
-]
-
 
 def retrain_form(model: str | None = None, *, scheduled: bool = False) -> dict[str, Param]:
     """The parameters of a run that trains a model and publishes it.
@@ -92,9 +84,6 @@ def validate_form() -> dict[str, Param]:
 def skip_without_servers(context: Context) -> None:
     """Skip a task whose form names no model servers.
 
-    Args:
-        context: Airflow's.
-
     Raises:
         AirflowSkipException: The field is empty.
     """
@@ -105,9 +94,6 @@ def skip_without_servers(context: Context) -> None:
 def check_publication(context: Context) -> None:
     """Refuse waivers that name no check, and no approval where the definition asks for it.
 
-    Args:
-        context: Airflow's.
-
     Raises:
         InvalidRequest: A choice is wrong.
     """
@@ -117,9 +103,6 @@ def check_publication(context: Context) -> None:
 
 def check_retrain_choices(context: Context) -> None:
     """Refuse choices that do not go together, before anything is trained.
-
-    Args:
-        context: Airflow's.
 
     Raises:
         InvalidRequest: The best checkpoint by no metric, or that of no step; no approval where the

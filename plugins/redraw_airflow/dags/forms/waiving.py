@@ -13,8 +13,6 @@ from redraw_airflow.operators.inputs import waivers
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["check_waivers", "waive_field", "waive_reason_field"]
-
 
 def waive_field(section: str) -> Param:
     """The checks that may be left undone: chosen from a list, or CHECK=REASON by an API call."""
@@ -43,9 +41,6 @@ def waive_reason_field(section: str) -> Param:
 
 def check_waivers(context: Context) -> None:
     """Refuse waivers that name no check, or give no reason.
-
-    Args:
-        context: Airflow's.
 
     Raises:
         InvalidRequest: A waiver is wrong.

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from redraw_airflow.standalone.storage_server.server import StorageServer
 
-__all__ = ["main"]
-
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve; the arguments are those of the package's docstring."""

@@ -13,8 +13,6 @@ from http import HTTPStatus
 
 from redraw_airflow.standalone.storage_server.bodies import BadBody
 
-__all__ = ["encode_answers", "read_deletions"]
-
 _MOST = 100
 _BOUNDARY = re.compile(r'boundary="?([^";, ]{1,70})"?', re.IGNORECASE)
 _ID = re.compile(r"^content-id:[ ]*<([\w.+-]{1,100})>", re.IGNORECASE | re.MULTILINE)

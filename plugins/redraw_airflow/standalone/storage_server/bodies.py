@@ -11,8 +11,6 @@ from typing import Any
 
 import google_crc32c
 
-__all__ = ["BadBody", "Body", "checksum_text", "read_properties"]
-
 _BLOCK = 1 << 20
 _MOST_METADATA = 1 << 20
 _BOUNDARY = re.compile(r'boundary="?([^";, ]{1,70})"?', re.IGNORECASE)

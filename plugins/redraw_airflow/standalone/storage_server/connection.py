@@ -14,8 +14,6 @@ from typing import Any
 from redraw_airflow.standalone.storage_server.bodies import BadBody, Body
 from redraw_airflow.standalone.storage_server.objects import OtherGeneration
 
-__all__ = ["IDLE_SECONDS", "Connection", "GuardedServer", "Refused"]
-
 # How long a connection may be silent: of a client that has not shown the token yet, and of one that has.
 _STRANGER_SECONDS, IDLE_SECONDS = 10.0, 600.0
 _MOST_CONNECTIONS = 512

@@ -7,8 +7,6 @@ from typing import Any
 
 from redraw_airflow.standalone.storage_server.objects import ObjectRow
 
-__all__ = ["describe_bucket", "describe_object"]
-
 
 def describe_bucket(name: str) -> dict[str, str]:
     """A bucket as the API writes it."""

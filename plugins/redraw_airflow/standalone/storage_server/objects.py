@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Listing", "ObjectRow", "Objects", "OtherGeneration", "is_safe_name"]
-
 _MOST_NAME = 1024  # bytes, as Cloud Storage has it
 _LAST = "\U0010ffff"
 _COLUMNS = "bucket, name, generation, size, crc32c, created, properties"

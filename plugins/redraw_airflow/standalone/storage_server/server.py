@@ -24,8 +24,6 @@ from redraw_airflow.standalone.storage_server.connection import (
 from redraw_airflow.standalone.storage_server.descriptions import describe_bucket, describe_object
 from redraw_airflow.standalone.storage_server.objects import ObjectRow, Objects, OtherGeneration, is_safe_name
 
-__all__ = ["StorageServer"]
-
 _MOST_LISTED = 1000
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")

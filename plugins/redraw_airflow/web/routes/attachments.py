@@ -16,8 +16,6 @@ from redraw.records.files import SIGNATURE_FILE
 from redraw_airflow.web.routes.versions import ReleaseDep
 from redraw_airflow.web.server.buckets import BrowserDep
 
-__all__ = ["ATTACHMENTS", "Theme", "harmless", "in_theme", "router"]
-
 router = APIRouter()
 
 Theme = Literal["light", "dark"]

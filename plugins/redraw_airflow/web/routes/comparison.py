@@ -29,8 +29,6 @@ from redraw_airflow.web.views.signature_changes import compare_signatures
 from redraw_airflow.web.views.version_choice import offer_versions, version_labels
 from redraw_airflow.web.views.weight_changes import WeightChanges, find_weights
 
-__all__ = ["router", "weight_changes"]
-
 router = APIRouter()
 
 

@@ -30,8 +30,6 @@ from redraw_airflow.web.views.run_records import (
 )
 from redraw_airflow.web.views.training_curves import describe_trainings
 
-__all__ = ["router"]
-
 router = APIRouter(prefix="/runs/{dag_id}/{run_id}")
 
 # Airflow fills the number in where the task is mapped, and else leaves its name.

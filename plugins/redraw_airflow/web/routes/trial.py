@@ -28,8 +28,6 @@ from redraw_airflow.web.server.buckets import BrowserDep
 from redraw_airflow.web.server.errors import WorkerOverran, WorkersBusy
 from redraw_airflow.web.server.workers import run_worker
 
-__all__ = ["router"]
-
 _MOST_BODY = 1_000_000  # bytes
 _SECONDS = 60.0
 _ANSWER_SECONDS = 30.0

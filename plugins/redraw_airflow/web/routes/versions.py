@@ -32,8 +32,6 @@ from redraw_airflow.web.views.pagination import RowPage
 from redraw_airflow.web.views.signature_changes import compare_signatures
 from redraw_airflow.web.views.version_choice import VersionChoice, offer_versions, version_labels
 
-__all__ = ["ModelDep", "ReleaseDep", "Text", "VersionNumber", "check_version_number", "router"]
-
 router = APIRouter()
 
 Text = Annotated[str, Query(max_length=200)]

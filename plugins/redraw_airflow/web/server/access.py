@@ -20,30 +20,8 @@ from redraw.names import ModelName
 from redraw.publish.model_rows import ModelRow
 from redraw.publish.version_rows import VersionRow
 from redraw_airflow.settings import PUBLISHING_DAGS, TRY_IT
-from redraw_airflow.web.compat import (
-    DagAccessEntity,
-    GetUserDep,
-    dag_exists,
-    is_allowed,
-    requires_access_dag,
-)
+from redraw_airflow.web.compat import DagAccessEntity, GetUserDep, dag_exists, is_allowed, requires_access_dag
 from redraw_airflow.web.server.buckets import model_browser
-
-__all__ = [
-    "SameSiteOnly",
-    "acting_user",
-    "keep_user",
-    "may_clear",
-    "may_publish",
-    "may_read",
-    "may_run",
-    "offers_trials",
-    "readable_models",
-    "reads_every_model",
-    "reading_user",
-    "releasing_dags",
-    "run_reading_user",
-]
 
 _logger = logging.getLogger(__name__)
 

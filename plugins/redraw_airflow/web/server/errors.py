@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from redraw.errors import RedrawError
 
-__all__ = ["WorkerFailed", "WorkerOverran", "WorkersBusy"]
-
 
 class WorkersBusy(RedrawError):
     """As many workers run as may."""

@@ -35,9 +35,6 @@ def read_run_file(
         run_id: Airflow's.
         most: The largest file, in bytes; of one that is parsed, `PARSED_BYTES`.
 
-    Returns:
-        Its content.
-
     Raises:
         InvalidRequest: It lies elsewhere, or is too large or no file.
         VersionNotFound: It is gone, or this server does not see the folder.

@@ -13,8 +13,6 @@ from redraw_airflow.web.views.attachments import PARSED_BYTES, Kept, read_kept
 from redraw_airflow.web.views.charts import Tick, draw_scale
 from redraw_airflow.web.views.formatting import as_figure
 
-__all__ = ["AnswerChanges", "describe_answers", "find_answers"]
-
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480.0, 240.0, 72.0, 464.0, 12.0, 204.0
 _LARGEST = 1e300
 _MOST_OUTPUTS, _MOST_POINTS, _MOST_CELLS = 20, 1000, 100
@@ -64,13 +62,7 @@ class AnswerChanges:
 
 
 def find_answers(browser: Browser, here: Release, there: Release) -> Kept[AnswerChanges]:
-    """What validation found of a version's answers next to another's, which was live then.
-
-    Args:
-        browser: The bucket's.
-        here: The version.
-        there: The other.
-    """
+    """What validation found of a version's answers next to another's, which was live then."""
 
     def read(content: bytes) -> AnswerComparison:
         return AnswerComparison.from_text(content, ANSWERS_NAME, PARSED_BYTES)

@@ -14,8 +14,6 @@ from redraw.errors import InvalidRecord, ObjectConflict
 from redraw.publish.browse import Browser
 from redraw.records import Release
 
-__all__ = ["PARSED_BYTES", "Kept", "read_kept"]
-
 T = TypeVar("T")
 # Parsed, JSON takes ten times its bytes of the API server's memory; a ledger of 60,000 variables fits.
 PARSED_BYTES = 16 << 20

@@ -10,8 +10,6 @@ from typing import Protocol
 
 from redraw.publish.version_rows import VersionRow
 
-__all__ = ["Chart", "Measure", "Point", "Tick", "Wording", "draw_chart", "draw_scale", "draw_sparkline"]
-
 _WIDTH, _HEIGHT = 480.0, 200.0
 # At the top there is room for the figure of the version that is pointed at.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80.0, 16.0, 28.0, 28.0

@@ -16,8 +16,6 @@ from typing import Any
 
 from redraw.records.signature import Signature, TensorSpec
 
-__all__ = ["ClientRequest", "client_requests"]
-
 _ADDRESS = "http://HOST:8501/v1/models"
 # A request of more values is written as an expression that makes them: `[[[0] * 28] * 28]`.
 _WRITTEN_OUT = 16
@@ -41,10 +39,6 @@ class ClientRequest:
 
 def client_requests(model: str, signatures: Mapping[str, Signature]) -> tuple[ClientRequest, ...]:
     """Write the requests of one row each, by columns, with values of the right dtype and shape.
-
-    Args:
-        model: The definition's name.
-        signatures: What the model serves.
 
     Returns:
         A request a signature, by name.

@@ -11,8 +11,6 @@ from redraw_airflow.settings import VALIDATE_DAG
 from redraw_airflow.web.views.actions import Action, Field, configured_dag
 from redraw_airflow.web.views.run_records import TaskPlace
 
-__all__ = ["clearing", "validating_again"]
-
 # What the form of the run that failed has in common with that of the DAG that validates again.
 _COMMON = ("bucket", "allow_breaking", "approval", "approval_hours", "make_live")
 

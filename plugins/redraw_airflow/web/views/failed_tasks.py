@@ -18,8 +18,6 @@ from redraw_airflow.web.views.attachments import Kept
 from redraw_airflow.web.views.failed_actions import clearing, validating_again
 from redraw_airflow.web.views.run_records import TaskPlace, TaskRecord
 
-__all__ = ["FailedTasks", "FailedValidation", "describe_failures"]
-
 TaskKey = tuple[str, int]
 T = TypeVar("T")
 ReadFile = Callable[[ModelName, Uri], bytes]

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from redraw.records.attachments import decode_attachment
 
-__all__ = ["Change", "Graphs", "OperationRow", "Part", "Tensor", "differing_operations", "read_graphs"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Part:

@@ -10,8 +10,6 @@ from redraw.records.attachments import decode_attachment
 from redraw.records.ledger import LEDGER_SCHEMA, Dropped, Served
 from redraw_airflow.web.views.pagination import RowPage, cut_page
 
-__all__ = ["LedgerRow", "find_rows", "read_ledger"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Ledger:

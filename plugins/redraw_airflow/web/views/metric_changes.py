@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from redraw.publish.version_rows import falls
 from redraw.records import Checkpoint
 
-__all__ = ["MetricRow", "compare_metrics"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRow:

@@ -9,8 +9,6 @@ from typing import Any
 from redraw.publish.model_rows import ModelRow
 from redraw_airflow.web.views.model_runs import ModelRuns
 
-__all__ = ["ORDERS", "STATES", "ListedModel", "find_models", "needs_facts"]
-
 # As the form offers them: value to wording.
 STATES: Mapping[str, str] = {
     "": "all",

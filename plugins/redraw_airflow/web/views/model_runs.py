@@ -16,8 +16,6 @@ from redraw_airflow.operators.failing import FAILURE_KEY
 from redraw_airflow.web.compat import DagRun, XComModel
 from redraw_airflow.web.views.run_records import RECORD_KEYS
 
-__all__ = ["LastFailure", "LastRun", "ModelRuns", "find_model_runs"]
-
 # Of an Airflow that has many, the newest are looked through, and of those so many tasks' records.
 _RUNS = 20_000
 _RECORDS = 4_000

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["RowPage", "cut_page"]
-
 T = TypeVar("T")
 
 _ROWS = 30

@@ -29,17 +29,6 @@ from redraw_airflow.operators.failing import FAILURE_KEY
 from redraw_airflow.operators.watching import PROGRESS_KEY
 from redraw_airflow.web.compat import DagRun, TaskInstance, XComModel
 
-__all__ = [
-    "RECORD_KEYS",
-    "TaskPlace",
-    "TaskRecord",
-    "find_conf",
-    "find_failures",
-    "find_progress",
-    "find_records",
-    "find_states",
-]
-
 _KINDS: Mapping[str, type[Record]] = {
     kind.__name__: kind
     for kind in (
@@ -106,10 +95,6 @@ def find_records(session: Session, place: TaskPlace) -> tuple[TaskRecord, ...]:
     """Find the records of a run or of one of its tasks, one a task, in the order they came.
 
     Where a summary of many tasks is among them, the reports that it sums up are left out.
-
-    Args:
-        session: Of Airflow's database.
-        place: The run, or the task.
 
     Returns:
         The records, some hundreds at most; none where the run is no run of Redraw's operators.

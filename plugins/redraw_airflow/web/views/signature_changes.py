@@ -8,8 +8,6 @@ from typing import Literal
 
 from redraw.records.signature import Signature, TensorSpec
 
-__all__ = ["SignatureRow", "compare_signatures"]
-
 Side = Literal["input", "output"]
 
 

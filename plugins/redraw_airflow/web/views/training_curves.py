@@ -11,8 +11,6 @@ from redraw_airflow.web.views.charts import Tick, draw_scale
 from redraw_airflow.web.views.formatting import as_figure
 from redraw_airflow.web.views.run_records import TaskRecord
 
-__all__ = ["WatchedTraining", "describe_trainings"]
-
 _RUNNING = {"queued", "running", "deferred", "up_for_retry", "scheduled", "restarting"}
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640.0, 220.0, 64.0, 624.0, 12.0, 192.0
 

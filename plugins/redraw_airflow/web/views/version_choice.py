@@ -80,10 +80,6 @@ def _likely(pointer: LivePointer, release: Release, others: list[int]) -> int | 
 def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, str], ...]:
     """Say what the live pointer and the release record make of a version.
 
-    Args:
-        pointer: The model's.
-        row: The version.
-
     Returns:
         Pairs: what it is (`live`, `previous`, `canary`, `pinned`, `rejected`, `pruned`), and more about
         that in a sentence, which may be empty.

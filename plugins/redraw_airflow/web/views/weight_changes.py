@@ -18,8 +18,6 @@ from redraw.requests import DifferencesRequest
 from redraw_airflow.web.server.workers import run_worker
 from redraw_airflow.web.views.pagination import RowPage, cut_page
 
-__all__ = ["WeightChanges", "WeightRow", "find_weights"]
-
 _COMMAND = ("-m", "redraw", "differences", "--request", "-")
 _SECONDS = 300.0
 _MEMORY_BYTES = 1 << 30

@@ -21,15 +21,6 @@ import numpy as np
 
 from redraw.checkpoint.bundle.encoding import MalformedError, mask_crc32c, read_varint
 
-__all__ = [
-    "FlatChecksum",
-    "StringChecksum",
-    "TensorChecksum",
-    "VariantChecksum",
-    "checksum_for",
-    "covered_lengths",
-]
-
 _LONGEST_VARINT = 10
 _LARGEST_SHORT_LENGTH = 0xFFFFFFFF
 

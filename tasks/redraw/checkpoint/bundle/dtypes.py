@@ -11,8 +11,6 @@ from functools import cache
 import ml_dtypes
 import numpy as np
 
-__all__ = ["dtype_name", "dtype_number", "has_fixed_size", "name_of_array", "numpy_dtype"]
-
 _NAMES = {
     1: "float32",
     2: "float64",

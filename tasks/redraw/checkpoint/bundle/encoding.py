@@ -13,14 +13,6 @@ from pathlib import Path
 
 from redraw.errors import CheckpointCorrupt
 
-__all__ = [
-    "MalformedError",
-    "encode_slice_key",
-    "encode_varint",
-    "mask_crc32c",
-    "read_varint",
-]
-
 _MASK_DELTA = 0xA282EAD8
 _LONGEST_VARINT = 10
 

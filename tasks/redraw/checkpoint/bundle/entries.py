@@ -25,17 +25,6 @@ from redraw.checkpoint.bundle.slices import Uncovered, check_cover
 from redraw.checkpoint.bundle.table import read_table
 from redraw.records.forms import HIGHEST_RANK
 
-__all__ = [
-    "LARGEST_INDEX",
-    "TensorEntry",
-    "TensorSlice",
-    "check_size",
-    "decode_text",
-    "digest_entries",
-    "encode_text",
-    "read_entries",
-]
-
 _FORMAT_VERSION = 1
 _MOST_SHARDS = 99_999  # five digits in a shard's name
 # A tensor's name takes some hundred bytes, a million tensors some hundred megabytes.

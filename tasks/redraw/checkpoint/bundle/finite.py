@@ -10,8 +10,6 @@ import numpy as np
 from redraw.checkpoint.bundle.checksum import FlatChecksum, TensorChecksum, checksum_for
 from redraw.checkpoint.bundle.dtypes import numpy_dtype
 
-__all__ = ["FiniteScan", "ScanningChecksum", "scanning_checksum_for"]
-
 # The exponent bits of the 16-bit floats; all of them set means infinite or NaN. As integers
 # they are compared twenty times faster than as the floats that NumPy has no code for.
 _EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80}

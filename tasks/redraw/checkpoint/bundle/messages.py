@@ -25,26 +25,6 @@ from google.protobuf.message import DecodeError
 
 from redraw.checkpoint.bundle.encoding import MalformedError
 
-__all__ = [
-    "BundleEntryProto",
-    "BundleHeaderProto",
-    "CheckpointState",
-    "Event",
-    "GetModelStatusRequest",
-    "GetModelStatusResponse",
-    "PredictRequest",
-    "PredictResponse",
-    "PredictionLog",
-    "SavedMetadata",
-    "SavedModel",
-    "SavedTensorSlices",
-    "TensorProto",
-    "TensorShapeProto",
-    "TensorSliceProto",
-    "TrackableObjectGraph",
-    "parse_message",
-]
-
 # As the .proto files have them, but with every name in one package and not nested, maps
 # as the repeated entries that they are on the wire, and enums as the int32 that they are
 # there. A `string` that may hold any bytes is declared as bytes, and so is a tensor of a request.
@@ -257,9 +237,6 @@ def parse_message(message_class: Any, data: bytes) -> Any:
     Args:
         message_class: The class.
         data: Its serialized form.
-
-    Returns:
-        The message.
 
     Raises:
         MalformedError: The bytes are no such message.

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound
 
-__all__ = ["bundle_file", "find_bundle_prefix", "shard_name"]
-
 _INDEX = ".index"
 
 

@@ -12,8 +12,6 @@ from redraw.checkpoint.bundle.prefix import bundle_file, shard_name
 from redraw.checkpoint.bundle.written_digests import WrittenDigests
 from redraw.storage.files import PARTIAL_SUFFIX, Checksums, writing_to
 
-__all__ = ["ShardFiles", "sync_folder"]
-
 
 class ShardFiles:
     """The data files, one open at a time; the next begins where one would exceed its size.

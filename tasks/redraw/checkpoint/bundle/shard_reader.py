@@ -18,8 +18,6 @@ from redraw.checkpoint.bundle.checksum import StringChecksum, TensorChecksum, ch
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.bundle.entries import TensorEntry, TensorSlice
 
-__all__ = ["LocalShard", "OpenShards", "Piece", "ShardFile"]
-
 # Large enough that the calls cost nothing, small enough to stay in the processor's cache between
 # the read and the checksum, and for its memory to be used again instead of coming new each time.
 _CHUNK_SIZE = 1024 * 1024

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 from redraw.checkpoint.bundle.encoding import MalformedError
 
-__all__ = ["Uncovered", "check_cover"]
-
 _Box = tuple[tuple[int, ...], tuple[int, ...]]
 # TensorFlow partitions along one axis, DTensor along one for each mesh dimension.
 _MOST_PARTITIONED_AXES = 8

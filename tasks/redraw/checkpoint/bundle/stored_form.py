@@ -17,8 +17,6 @@ from redraw.checkpoint.bundle.messages import BundleEntryProto
 from redraw.checkpoint.bundle.slices import check_cover
 from redraw.errors import CheckpointMismatch
 
-__all__ = ["append_slice", "check_slices", "dtype_to_store", "new_entry", "slice_key", "store_array"]
-
 _CHUNK_SIZE = 512 * 1024
 _STRINGS_AT_ONCE = 4096
 

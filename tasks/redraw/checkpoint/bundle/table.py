@@ -24,8 +24,6 @@ import google_crc32c
 
 from redraw.checkpoint.bundle.encoding import MalformedError, mask_crc32c, read_varint
 
-__all__ = ["FOOTER_SIZE", "MAGIC", "TRAILER_SIZE", "read_table"]
-
 MAGIC = 0xDB4775248B80FB57
 FOOTER_SIZE = 48
 TRAILER_SIZE = 5

@@ -16,8 +16,6 @@ import google_crc32c
 from redraw.checkpoint.bundle.encoding import encode_varint, mask_crc32c
 from redraw.checkpoint.bundle.table import FOOTER_SIZE, MAGIC
 
-__all__ = ["encode_table"]
-
 _BLOCK_SIZE = 256 * 1024
 _RESTART_INTERVAL = 16
 
@@ -28,9 +26,6 @@ def encode_table(items: Iterable[tuple[bytes, bytes]], block_size: int = _BLOCK_
     Args:
         items: Keys and values, each key greater than the one before it.
         block_size: Bytes after which a block ends.
-
-    Returns:
-        The file's content.
     """
     table = bytearray()
     index = _Block(restart_interval=1)

@@ -15,8 +15,6 @@ from redraw.checkpoint.bundle.entries import TensorEntry, digest_entries
 from redraw.checkpoint.bundle.shard_reader import OpenShards, Piece
 from redraw.errors import CheckpointMismatch
 
-__all__ = ["BundleTensors"]
-
 _MOST_NUMPY_DIMENSIONS = 64
 # What one thread verifies at a time: large compared with a task's cost, small compared with a checkpoint.
 _GROUP_BYTES = 64 * 1024 * 1024

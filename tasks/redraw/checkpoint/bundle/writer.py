@@ -37,8 +37,6 @@ from redraw.checkpoint.bundle.tensors import BundleTensors
 from redraw.errors import CheckpointMismatch, OutputExists
 from redraw.storage.files import Checksums, write_atomically, writing_to
 
-__all__ = ["BundleWriter"]
-
 _SHARD_BYTES = 128 * 1024 * 1024
 _LARGEST_STRING = 1 << 40
 

@@ -12,8 +12,6 @@ import google_crc32c
 
 from redraw.storage.files import Checksums
 
-__all__ = ["WrittenDigests"]
-
 # Large, for between two blocks threads wait for each other: on a busy machine for long.
 _BLOCK = 4 * 1024 * 1024
 _END, _SPOILED = 0, -1

@@ -35,8 +35,6 @@ from redraw.storage.opening import map_ahead, open_storage
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
-__all__ = ["adopt_checkpoints"]
-
 logger = logging.getLogger(__name__)
 
 # Of this machine's files the processor is the bound, of a bucket's the waiting.

@@ -18,8 +18,6 @@ from redraw.names import ModelName
 from redraw.records import Checkpoint, CheckpointFormat
 from redraw.uri import Uri
 
-__all__ = ["describe_bare", "find_step"]
-
 logger = logging.getLogger(__name__)
 
 _INTEGERS = {"int32", "int64"}
@@ -61,9 +59,6 @@ def describe_bare(source: CheckpointSource, model: ModelName) -> Checkpoint:
 
 def find_step(source: CheckpointSource) -> int | None:
     """The training step of a checkpoint.
-
-    Args:
-        source: The checkpoint.
 
     Returns:
         What its step variable says, else the largest count of its optimizers (one that scales

@@ -21,8 +21,6 @@ from redraw.errors import CheckpointCorrupt
 from redraw.storage.opening import StoredObject, open_storage
 from redraw.uri import Uri
 
-__all__ = ["Candidate", "list_candidates"]
-
 logger = logging.getLogger(__name__)
 
 _SUFFIX = re.compile(r"(\.index|\.data-\d+-of-\d+|\.meta|-\d{5}-of-\d{5})\Z")

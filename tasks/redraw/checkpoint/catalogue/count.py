@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from redraw.names import CHECKPOINT_RECORD, ModelName
 from redraw.storage.opening import Storage
 
-__all__ = ["Count", "count_checkpoints"]
-
 _BOUND = 5000
 
 

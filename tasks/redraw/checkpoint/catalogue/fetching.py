@@ -11,8 +11,6 @@ from redraw.storage.opening import Absent, in_parallel, open_storage
 from redraw.storage.scratch import demand_room
 from redraw.uri import Uri
 
-__all__ = ["fetch_files", "fetch_located"]
-
 
 def fetch_files(uri: Uri, folder: Path, step: int | None = None) -> Path:
     """Copy all files of a checkpoint, of any format, out of its bucket; checksums are compared.

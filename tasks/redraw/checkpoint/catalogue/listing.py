@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from redraw.checkpoint.catalogue.store import folder_name, read_record
-from redraw.errors import CheckpointNotFound, InvalidRecord, printable
+from redraw.errors import CheckpointNotFound, InvalidRecord
 from redraw.names import CHECKPOINT_RECORD, ModelName
 from redraw.records import Checkpoint, UnreadableRecord, format_metrics
 from redraw.records.results import CheckpointList
@@ -137,9 +136,6 @@ def find_named(catalogue: Uri, model: ModelName, name: str) -> Checkpoint:
         model: The definition's name.
         name: `<step>`, or `<step>-<digest>` with as much of the digest as tells it from others.
 
-    Returns:
-        The record.
-
     Raises:
         CheckpointNotFound: There is none of that name, or there are several.
         InvalidRecord: Its record is damaged, or a newer version of Redraw wrote it.
@@ -200,27 +196,18 @@ def _age(checkpoint: Checkpoint) -> tuple[str, int]:
     return checkpoint.trained_at, checkpoint.step
 
 
-# Where no terminal says how wide it is.
-_WIDTH = 160
-
-
 def print_checkpoints(listed: CheckpointList) -> None:
-    """Print a table to standard output.
-
-    Args:
-        listed: A model's checkpoints.
-    """
-    from rich.console import Console
+    """Print a table to standard output."""
     from rich.table import Table
-    from rich.text import Text
+
+    from redraw.console import cell, open_console
 
     table = Table(title=f"{len(listed.checkpoints):,} checkpoints of {listed.model}", title_justify="left")
     for heading in ("Trained at", "Checkpoint", "Format", "Bytes", "Run", "Metrics", "Where"):
         table.add_column(heading, justify="right" if heading == "Bytes" else "left", overflow="fold")
     for checkpoint in listed.checkpoints:
-        # As they are: a file's name may hold what rich would take for a style.
-        table.add_row(*(Text(printable(cell)) for cell in _cells(checkpoint)))
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH).print(table)
+        table.add_row(*map(cell, _cells(checkpoint)))
+    open_console().print(table)
 
 
 def _cells(checkpoint: Checkpoint) -> tuple[str, ...]:

@@ -17,8 +17,6 @@ from redraw.storage.opening import Storage, StoredObject, open_storage
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
-__all__ = ["SavingTimes", "last_written"]
-
 # More than the folders whose checkpoints are looked at at once.
 _FOLDERS = 64
 _MOST_EVENT_BYTES = 4 << 30
@@ -40,10 +38,6 @@ class SavingTimes:
 
     def find(self, located: Located, step: int) -> str:
         """When a checkpoint was saved.
-
-        Args:
-            located: The checkpoint.
-            step: Its training step.
 
         Returns:
             In UTC, `YYYY-MM-DDTHH:MM:SSZ`: what the file `checkpoint` says of its name, or the event

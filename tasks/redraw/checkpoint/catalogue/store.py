@@ -20,17 +20,6 @@ from redraw.storage.files import scan_file
 from redraw.storage.opening import AlreadyThere, Storage, create_or_match, open_storage
 from redraw.uri import Uri
 
-__all__ = [
-    "PREFIX",
-    "add_checkpoint",
-    "demand_model",
-    "fetch_checkpoint",
-    "find_record",
-    "find_recorded",
-    "folder_name",
-    "read_record",
-]
-
 PREFIX = "weights"
 
 

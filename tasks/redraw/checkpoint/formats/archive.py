@@ -27,8 +27,6 @@ from redraw.records.json_text import parse_json
 from redraw.storage.files import writing_to
 from redraw.storage.scratch import scratch_folder
 
-__all__ = ["ArchiveSource"]
-
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
 _ASSETS = "assets/"
 _WORDS = re.compile(r"assets/(.+)/vocabulary\.txt")

@@ -23,8 +23,6 @@ from redraw.checkpoint.formats.read_ahead import LARGEST_PART, FilePart, ReadAhe
 from redraw.checkpoint.objects.object_graph import read_object_graph
 from redraw.checkpoint.objects.trackable import ObjectGraph
 
-__all__ = ["BundleSource", "RemoteBundle"]
-
 
 class BundleSource:
     """A TensorBundle on this machine or in a bucket."""

@@ -12,8 +12,6 @@ from redraw.checkpoint.bundle.messages import SavedMetadata, parse_message
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.records.json_text import parse_json
 
-__all__ = ["Configuration", "read_configuration"]
-
 _METADATA = "keras_metadata.pb"
 _LARGEST, _DEEPEST = 16 << 20, 200
 
@@ -37,9 +35,6 @@ class Configuration:
 
 def read_configuration(source: CheckpointSource) -> Configuration | None:
     """Read the configuration that came with the weights.
-
-    Args:
-        source: The checkpoint.
 
     Returns:
         The configuration; None of files that have none.

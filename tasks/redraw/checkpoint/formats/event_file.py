@@ -15,8 +15,6 @@ from redraw.checkpoint.bundle.messages import Event, parse_message
 from redraw.checkpoint.formats.tf_record import read_records
 from redraw.records.times import is_moment
 
-__all__ = ["EVENT_FILES", "times_in_event_files"]
-
 logger = logging.getLogger(__name__)
 
 # What the names of event files begin with.

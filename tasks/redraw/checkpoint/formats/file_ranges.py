@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 
-__all__ = ["FileRange"]
-
 # HDF5 walks its file in small steps to and fro; blocks that are kept spare a bucket many requests.
 _BLOCK, _KEPT = 64 * 1024, 32
 

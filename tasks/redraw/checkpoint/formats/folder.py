@@ -14,8 +14,6 @@ from redraw.storage.opening import Absent, Changed, open_storage
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
-__all__ = ["Folder", "FoundFile", "list_beside", "list_folder"]
-
 # What lies in a folder itself, and in a SavedModel's variables/ and assets/.
 _DEPTH = 2
 _INNER = ("variables", "assets")

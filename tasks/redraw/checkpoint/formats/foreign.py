@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["find_foreign", "find_files"]
-
 _OWN_MODULES = ("keras", "tf_keras", "builtins")
 # Code in Python's own form. Other classes between underscores are values of Keras' own:
 # `__tensor__`, `__keras_tensor__`, `__bytes__`.

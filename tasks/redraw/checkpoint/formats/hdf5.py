@@ -24,8 +24,6 @@ from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
 from redraw.errors import one_line, short_list
 from redraw.records.json_text import parse_json
 
-__all__ = ["Hdf5Source", "ShardedSource"]
-
 _LARGEST_CONFIG, _LARGEST_INDEX, _DEEPEST = 16 << 20, 64 << 20, 10
 # What h5py raises for a damaged file.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)

@@ -9,8 +9,6 @@ from typing import Any
 from redraw.checkpoint.formats.hdf5_objects import text_attribute, text_list
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 
-__all__ = ["graph_of_keras_2", "graph_of_keras_3", "order_of_keras_2"]
-
 _MODEL, _OPTIMIZER = "model", "optimizer"
 _AVERAGES = "_model_variables_moving_average"
 # Before Keras 3 was released its layers lay below another name.
@@ -69,9 +67,6 @@ def graph_of_keras_2(file: Any, keys: Sequence[str]) -> ObjectGraph:
 
 def order_of_keras_2(file: Any) -> tuple[tuple[str, ...], ...]:
     """The keys of each layer's weights, layers and weights in the order that Keras 2 loads them by.
-
-    Args:
-        file: The open file.
 
     Returns:
         A row for each layer that has weights.

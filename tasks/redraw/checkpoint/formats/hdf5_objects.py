@@ -16,8 +16,6 @@ import numpy as np
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.errors import CheckpointMismatch
 
-__all__ = ["datasets", "dtype_of", "parts_of", "text_attribute", "text_list"]
-
 # Deflate writes at most 1032 bytes from one.
 _MOST_EXPANSION = 1100
 _LARGEST_CHUNK = 256 << 20

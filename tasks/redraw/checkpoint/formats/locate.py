@@ -12,17 +12,6 @@ from redraw.checkpoint.formats.state_file import STATE_FILE, newest_in_state_fil
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound, short_list
 from redraw.uri import Uri
 
-__all__ = [
-    "KERAS_FILE",
-    "PIECE",
-    "SHARD_INDEX",
-    "SHARD_OF_KERAS",
-    "Located",
-    "list_located",
-    "locate_checkpoint",
-    "step_in_name",
-]
-
 _INDEX = ".index"
 _GRAPH_FILE = "saved_model.pb"
 _VARIABLES = "variables/variables"
@@ -86,9 +75,6 @@ def locate_checkpoint(uri: Uri, step: int | None = None) -> Located:
             another machine's paths), a SavedModel, or a folder with one checkpoint; local or
             in a bucket.
         step: Which one of a folder with several.
-
-    Returns:
-        Its files.
 
     Raises:
         CheckpointNotFound: There is none, not that step's, or several.

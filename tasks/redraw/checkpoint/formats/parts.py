@@ -22,8 +22,6 @@ from redraw.checkpoint.formats.folder import FoundFile
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.trackable import ObjectGraph
 
-__all__ = ["Joined", "find_joined", "join_parts", "names_of_wholes"]
-
 _PART = re.compile(r"(?P<whole>.+)/part_(?P<number>[0-9]{1,9})(?P<more>/.+)?")
 
 Shape = tuple[int, ...]
@@ -76,10 +74,6 @@ def names_of_wholes(keys: Iterable[str]) -> set[str]:
 
 def join_parts(source: CheckpointSource, wanted: Mapping[str, Shape]) -> CheckpointSource:
     """The same checkpoint, with the tensors as one that are stored in parts.
-
-    Args:
-        source: The checkpoint.
-        wanted: As `find_joined` takes it.
 
     Returns:
         The checkpoint itself where there are none, or where it knows variables by objects.

@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["LARGEST_PART", "FilePart", "ReadAhead"]
-
 # What is in flight is in memory: six parts of 4 MiB fill a link of 480 MB/s at 50 ms each.
 LARGEST_PART = 4 * 1024 * 1024
 _IN_FLIGHT = 6

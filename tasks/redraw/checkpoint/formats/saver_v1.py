@@ -24,8 +24,6 @@ from redraw.checkpoint.formats.locate import Located
 from redraw.checkpoint.formats.streamed import StreamedSource, entry_of
 from redraw.records.forms import HIGHEST_RANK
 
-__all__ = ["SaverV1Source"]
-
 _SHARDS = "-?????-of-?????"
 # A number of eight bytes takes one at least, and Snappy, 22 times less.
 _MOST_EXPANSION = 200

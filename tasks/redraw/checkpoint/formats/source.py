@@ -16,8 +16,6 @@ from redraw.checkpoint.objects.trackable import ObjectGraph
 from redraw.storage.files import demand_regular
 from redraw.uri import Uri
 
-__all__ = ["CheckpointSource", "open_checkpoint", "open_located"]
-
 
 class CheckpointSource(Protocol):
     """One checkpoint: what it holds is known, its values are read when they are asked for."""

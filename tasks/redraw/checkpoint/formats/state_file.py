@@ -12,8 +12,6 @@ from redraw.checkpoint.bundle.entries import decode_text
 from redraw.checkpoint.bundle.messages import CheckpointState
 from redraw.checkpoint.formats.folder import Folder
 
-__all__ = ["STATE_BYTES", "STATE_FILE", "newest_in_state_file", "times_in_state_file"]
-
 STATE_FILE = "checkpoint"
 # A training that kept 10,000 checkpoints writes about 1 MB.
 STATE_BYTES = 2 << 20

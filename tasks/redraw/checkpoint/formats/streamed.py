@@ -17,8 +17,6 @@ from redraw.checkpoint.formats.folder import FoundFile
 from redraw.checkpoint.objects.trackable import ObjectGraph
 from redraw.errors import CheckpointMismatch
 
-__all__ = ["StreamedSource", "entry_of"]
-
 
 class StreamedSource(ABC):
     """A checkpoint whose tensors are read in slabs.

@@ -17,8 +17,6 @@ import google_crc32c
 from redraw.checkpoint.bundle.encoding import MalformedError, mask_crc32c
 from redraw.storage.files import open_regular
 
-__all__ = ["is_tf_record", "read_records"]
-
 _HEADER = struct.Struct("<QI")  # the length, and its checksum
 _FOOTER = struct.Struct("<I")  # the checksum of the record
 

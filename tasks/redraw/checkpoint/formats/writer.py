@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.trackable import ObjectGraph
 
-__all__ = ["Writer", "find_writer"]
-
 # What Keras 3 holds its parts by in a `tf.train.Checkpoint`, its optimizers' among them.
 _ONLY_KERAS_3 = re.compile(
     r"_(operations|functional|kernel|losses|tracked|inbound_nodes|trainable_variables)"
@@ -34,9 +32,6 @@ class Writer:
 
 def find_writer(source: CheckpointSource) -> Writer:
     """Find which Keras wrote a checkpoint.
-
-    Args:
-        source: The checkpoint.
 
     Returns:
         What its version, its objects or its names say.

@@ -7,8 +7,6 @@ from itertools import chain
 
 from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor, number_of
 
-__all__ = ["AVERAGE_SUFFIX", "SHADOW_MODELS", "find_averages", "orphaned_averages"]
-
 AVERAGE_SUFFIX = "/ExponentialMovingAverage"
 # What people call a second model that holds the averages, as `tf.train.Checkpoint(NAME=…)`.
 SHADOW_MODELS = ("average", "averages", "ema", "ema_model", "model_ema", "shadow", "shadow_model")
@@ -51,9 +49,6 @@ def orphaned_averages(keys: Iterable[str], graph: ObjectGraph | None) -> list[st
     Args:
         keys: The checkpoint's tensors, with the names of those that are stored in parts.
         graph: Its object graph; None where names have to tell.
-
-    Returns:
-        Their keys.
     """
     if graph is None:
         known = set(keys)

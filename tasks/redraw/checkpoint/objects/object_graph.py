@@ -41,9 +41,6 @@ _LARGEST = 64 << 20
 def read_object_graph(bundle: BundleTensors) -> ObjectGraph | None:
     """Read a checkpoint's object graph.
 
-    Args:
-        bundle: The checkpoint.
-
     Returns:
         The graph; None for a checkpoint that knows variables by name alone (TF1).
 
@@ -122,10 +119,6 @@ def object_at(graph: ObjectGraph, path: str) -> int | None:
 
 def variables_from(graph: ObjectGraph, start: int) -> Iterator[tuple[str, SavedTensor]]:
     """The weights of an object, each by every path that leads to it the shortest way.
-
-    Args:
-        graph: The checkpoint's object graph.
-        start: The object's number.
 
     Yields:
         Path and tensor; what an optimizer, a random generator or a metric holds is left out.

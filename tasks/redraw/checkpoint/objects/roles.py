@@ -10,8 +10,6 @@ from redraw.checkpoint.bundle.entries import TensorEntry
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, SHADOW_MODELS
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, SavedTensor
 
-__all__ = ["Role", "classify_tensors", "objects_apart"]
-
 
 class Role(enum.StrEnum):
     """What a tensor is there for."""

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from redraw.checkpoint.objects.roles import objects_apart
 from redraw.checkpoint.objects.trackable import ObjectGraph, Paths, number_of
 
-__all__ = ["variables_by_structure"]
-
 _KERAS_2_LAYER = re.compile(r"layer_with_weights-([0-9]{1,18})")
 # The same layers again, or lists of the variables in them.
 _KERAS_2_REPEATS = re.compile(r"layer-\d+|layers|keras_api|(non_)?(trainable_)?variables")
@@ -24,10 +22,6 @@ _OPERATIONS, _WRAPPED = "_operations", "_functional"
 
 def variables_by_structure(graph: ObjectGraph, start: int) -> dict[str, str]:
     """The variables below an object by their places.
-
-    Args:
-        graph: The objects.
-        start: The number of the model.
 
     Returns:
         Place to the variable's key; a variable in several places is there under each.

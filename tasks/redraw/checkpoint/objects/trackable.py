@@ -8,16 +8,6 @@ from dataclasses import dataclass
 
 from redraw.checkpoint.bundle.encoding import MalformedError
 
-__all__ = [
-    "OBJECT_GRAPH_KEY",
-    "VARIABLE_VALUE",
-    "ObjectGraph",
-    "ObjectNode",
-    "Paths",
-    "SavedTensor",
-    "number_of",
-]
-
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VARIABLE_VALUE = "VARIABLE_VALUE"
 

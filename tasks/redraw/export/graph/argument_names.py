@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["argument_names", "operation_name", "restore_names"]
-
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Arguments of the functions that pass them on.
 _TAKEN = {"self", "function", "converted"}

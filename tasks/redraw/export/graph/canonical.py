@@ -16,8 +16,6 @@ import tensorflow as tf
 from redraw.errors import InvalidDefinition
 from redraw.export.graph.pruning import drop_unneeded, functions_given
 
-__all__ = ["make_canonical"]
-
 _COUNT = re.compile(r"_(\d+)(?!\d)")
 # How a table's initializer is named (KeyValueTensorInitializer in lookup_ops.py).
 _COUNTED_INITIALIZER = re.compile(r"(key_value_init)(\d+)")

@@ -21,8 +21,6 @@ from redraw.compat.tensorflow import UninitializedVariable, scratch_graph
 from redraw.errors import InvalidDefinition, one_line
 from redraw.networks.conversion import NeedsConversion
 
-__all__ = ["Declarations", "draw_declared", "is_declared"]
-
 logger = logging.getLogger(__name__)
 
 _KEPT_BYTES = 64 * 1024
@@ -100,9 +98,6 @@ def draw_declared(draw: Callable[[Declarations], T]) -> T:
 
     Args:
         draw: Draws, with the declarations in force.
-
-    Returns:
-        What it drew.
 
     Raises:
         InvalidDefinition: It cannot be drawn.

@@ -27,8 +27,6 @@ from redraw.networks.layers.drawn import describe_network
 from redraw.networks.layers.layer import Model
 from redraw.networks.modules import draw_network, known_by_own_names
 
-__all__ = ["draw_graph", "draw_layers"]
-
 logger = logging.getLogger(__name__)
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -36,9 +34,6 @@ _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 def draw_graph(definition: ModelDefinition) -> DrawnGraph:
     """Draw a definition for serving, with variables that are declared and not allocated.
-
-    Args:
-        definition: The model.
 
     Returns:
         The graph with every signature, the same for the same definition down to the last
@@ -58,9 +53,6 @@ def draw_graph(definition: ModelDefinition) -> DrawnGraph:
 
 def draw_layers(definition: ModelDefinition) -> Model:
     """Describe the layers of Keras that a definition draws for serving.
-
-    Args:
-        definition: The model.
 
     Returns:
         The layers; none of a TF1 graph function or of a `tf.Module` without any.

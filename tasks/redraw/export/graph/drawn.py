@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["DrawnGraph", "DrawnVariable"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnVariable:

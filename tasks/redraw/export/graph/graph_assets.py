@@ -11,8 +11,6 @@ import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
 
-__all__ = ["Asset", "name_assets", "put_asset_names"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:

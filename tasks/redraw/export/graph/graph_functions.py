@@ -24,8 +24,6 @@ from redraw.export.graph.graph_assets import name_assets, put_asset_names
 from redraw.export.graph.pruning import reached_nodes
 from redraw.networks.graph_functions import DrawnSignature, draw_signature, group_by_saved_name, whole_shape
 
-__all__ = ["draw_graph_function"]
-
 _INITIALIZER = "__saved_model_init_op"
 _KEYS = tf.compat.v1.GraphKeys
 _VARIABLES = (_KEYS.GLOBAL_VARIABLES, _KEYS.TRAINABLE_VARIABLES)
@@ -35,9 +33,6 @@ _FILLED_ONCE = {"HashTable", "HashTableV2", "AnonymousHashTable"}
 
 def draw_graph_function(definition: GraphFunctionDefinition) -> DrawnGraph:
     """Draw every signature for SERVE, share the variables, and keep what the signatures reach.
-
-    Args:
-        definition: The model.
 
     Returns:
         The graph, tagged `serve`; the same bytes each time the same definition is drawn.

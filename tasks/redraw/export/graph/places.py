@@ -16,8 +16,6 @@ from redraw.compat.keras import saved_places
 from redraw.compat.tensorflow import is_trackable
 from redraw.networks.containers import containers_of
 
-__all__ = ["Places", "find_places"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
@@ -50,9 +48,6 @@ def find_places(network: Any, variables: Mapping[str, Any]) -> Places:
     Args:
         network: A Keras model or a `tf.Module`; its variables may have no memory.
         variables: Name to `tf.Variable`, as `weights_by_name` gives them.
-
-    Returns:
-        Their places.
     """
     names = {id(variable): name for name, variable in variables.items()}
     graph = _live_graph(network, names)

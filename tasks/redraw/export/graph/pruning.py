@@ -7,8 +7,6 @@ from typing import Any
 
 from tensorflow.core.framework import variable_pb2
 
-__all__ = ["drop_unneeded", "functions_given", "reached_nodes"]
-
 
 def drop_unneeded(meta_graph: Any) -> list[Any]:
     """Drop the nodes and functions that nothing of a SavedModel leads to, in place.
@@ -39,9 +37,6 @@ def reached_nodes(graph: Any, starts: Iterable[str]) -> set[str]:
     Args:
         graph: A `GraphDef`.
         starts: Names of nodes or tensors; empty ones count for nothing.
-
-    Returns:
-        Names of nodes.
     """
     nodes = {node.name: node for node in graph.node}
     queue = list(dict.fromkeys(_node_name(name) for name in starts if name))

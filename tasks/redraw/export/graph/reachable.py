@@ -14,8 +14,6 @@ from redraw.errors import InvalidDefinition
 from redraw.export.graph.declared import is_declared
 from redraw.networks.modules import weights_by_name
 
-__all__ = ["Reached", "find_reached"]
-
 logger = logging.getLogger(__name__)
 
 _Table = tf.saved_model.experimental.TrackableResource
@@ -45,9 +43,6 @@ def find_reached(network: Any, functions: Iterable[Any]) -> Reached:
     Args:
         network: What the definition drew; called at least once, so that it is complete.
         functions: Concrete functions of it.
-
-    Returns:
-        What they reach.
 
     Raises:
         InvalidDefinition: A function reaches a variable that the network does not hold and

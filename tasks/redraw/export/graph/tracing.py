@@ -15,8 +15,6 @@ from redraw.networks.conversion import trace_function
 from redraw.networks.modules import renew_derived_constants
 from redraw.records import Signature
 
-__all__ = ["trace_signature"]
-
 
 def trace_signature(
     definition: ModelDefinition, network: Any, name: str, signature: Signature, declarations: Declarations
@@ -29,9 +27,6 @@ def trace_signature(
         name: The signature's name.
         signature: Its inputs and outputs.
         declarations: How variables that `serve` is the first to need are made.
-
-    Returns:
-        The concrete function.
 
     Raises:
         InvalidDefinition: `serve` raises.

@@ -21,8 +21,6 @@ from redraw.export.graph.drawn import DrawnGraph
 from redraw.export.weights.ledger import Ledger
 from redraw.storage.files import Checksums, writing_to
 
-__all__ = ["MovableTensors", "Written", "write_fingerprint", "write_saved_model"]
-
 logger = logging.getLogger(__name__)
 
 _SCHEMA_VERSION = 1

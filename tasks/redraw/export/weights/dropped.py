@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from redraw.export.weights.lookup import Lookup
     from redraw.export.weights.wanted import Wanted
 
-__all__ = ["explain_rest"]
-
 _SHOWN = 5
 _TRAINING_ONLY, _UNREACHED, _AGAIN = "training only", "reached by no signature", "served from another place"
 

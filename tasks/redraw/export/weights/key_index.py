@@ -19,8 +19,6 @@ from redraw.export.weights.renaming import of_same_layer, of_same_name, split_co
 if TYPE_CHECKING:
     from redraw.export.weights.wanted import Wanted
 
-__all__ = ["Catalog", "list_catalogs"]
-
 _MODEL = "model"
 _KERAS_3_FILES = ("keras", "keras_weights")
 _SHORTEST_BELOW_A_MODEL = 3

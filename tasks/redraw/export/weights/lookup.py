@@ -12,8 +12,6 @@ from redraw.export.weights.renaming import rename
 from redraw.export.weights.suggestions import describe_missing
 from redraw.export.weights.wanted import Wanted, WantedVariable
 
-__all__ = ["Lookup"]
-
 _SHOWN = 5
 
 

@@ -22,8 +22,6 @@ from redraw.export.weights.lookup import Lookup
 from redraw.export.weights.orphans import find_unaveraged
 from redraw.export.weights.wanted import Wanted
 
-__all__ = ["map_checkpoint"]
-
 logger = logging.getLogger(__name__)
 
 
@@ -33,9 +31,6 @@ def map_checkpoint(wanted: Wanted, source: CheckpointSource) -> Ledger:
     Args:
         wanted: The served variables, and how the definition wants them found.
         source: The checkpoint.
-
-    Returns:
-        The restore ledger.
 
     Raises:
         CheckpointMismatch: A served variable has no source, more than one, or one of another

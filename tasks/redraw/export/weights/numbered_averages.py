@@ -27,8 +27,6 @@ from redraw.compat.keras import optimizer_averages
 from redraw.export.graph.declared import Declarations
 from redraw.export.graph.drawn import DrawnGraph
 
-__all__ = ["find_numbered_averages"]
-
 logger = logging.getLogger(__name__)
 
 _NUMBERED = "optimizer/vars/"
@@ -41,10 +39,6 @@ class _UncertainError(Exception):
 
 def find_numbered_averages(drawn: DrawnGraph, source: CheckpointSource) -> dict[str, str]:
     """Find the averages in a `.keras` file.
-
-    Args:
-        drawn: The definition's graph.
-        source: The checkpoint.
 
     Returns:
         Key of a weight to key of its average; none for other files, and where anything

@@ -18,8 +18,6 @@ from redraw.export.weights.suggestions import differ_by_counters
 if TYPE_CHECKING:
     from redraw.export.weights.wanted import Wanted
 
-__all__ = ["demand_owned", "find_unaveraged"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Renames", "of_same_layer", "of_same_name", "rename", "split_counters"]
-
 # What `redraw.checkpoint.formats.hdf5_graph` says of a file without layers' names.
 _UNNAMED = "vars"
 _COUNTER = re.compile(r"_\d+$")

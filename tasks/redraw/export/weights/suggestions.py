@@ -12,8 +12,6 @@ from typing import Protocol
 from redraw.checkpoint.bundle.entries import TensorEntry
 from redraw.errors import short_list
 
-__all__ = ["describe_missing", "differ_by_counters"]
-
 logger = logging.getLogger(__name__)
 
 _HOW_CLOSE = 0.4

@@ -9,8 +9,6 @@ from redraw.definition import ModelDefinition, RecordedDefinition
 from redraw.errors import CheckpointMismatch
 from redraw.export.weights.ledger import Ledger
 
-__all__ = ["demand_updated"]
-
 _SHOWN = 5
 
 

@@ -9,8 +9,6 @@ from typing import Literal, Protocol
 from redraw.export.weights.renaming import Renames
 from redraw.records import WeightsKind
 
-__all__ = ["Wanted", "WantedVariable"]
-
 
 class WantedVariable(Protocol):
     """A variable that needs a value."""

@@ -10,8 +10,6 @@ import numpy as np
 
 from redraw.serving.requests import take_rows
 
-__all__ = ["RequestBatch", "join_batches", "split_batch"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class RequestBatch:

@@ -8,8 +8,6 @@ import numpy as np
 
 from redraw.errors import InvalidDefinition
 
-__all__ = ["resample_metrics"]
-
 _RESAMPLES = 200
 _SEED = 19
 

@@ -18,19 +18,11 @@ from redraw.records.results import AnswerComparison, ComparedMetrics, RequestSou
 if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
 
-__all__ = ["ComparisonTally", "common_signatures"]
-
 
 def common_signatures(
     here: Mapping[str, Signature], other: Mapping[str, Signature], names: tuple[str, str]
 ) -> tuple[dict[str, Signature], list[str]]:
-    """The signatures that take the same requests, and what only one of two versions has, in words.
-
-    Args:
-        here: Those of the one version.
-        other: Those of the other.
-        names: What the versions are called.
-    """
+    """The signatures that take the same requests, and what only one of two versions has, in words."""
     common, notes = dict[str, Signature](), list[str]()
     for name in sorted(here.keys() | other.keys()):
         if name not in here or name not in other:

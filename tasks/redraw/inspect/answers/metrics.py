@@ -17,8 +17,6 @@ from redraw.records.results import ComparedMetrics, MeasuredTwice
 if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
 
-__all__ = ["LabelledRows", "lower_is_better"]
-
 # Of a signature: so many rows say a share within 0.01, and draws of them cost a few seconds.
 _ROWS, _SEED = 5_000, 29
 _LOWER, _UPPER = 2.5, 97.5

@@ -11,8 +11,6 @@ import numpy as np
 from redraw.definition import OutsideReference
 from redraw.records import Signature
 
-__all__ = ["UNNAMED", "Exchange", "Misfit", "Naming"]
-
 # The key of a value that stands without a name, as TensorFlow Serving has it if there is one alone.
 UNNAMED = ""
 _MOST_NOTES = 8

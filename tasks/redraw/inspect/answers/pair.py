@@ -16,8 +16,6 @@ from redraw.inspect.answers.record_parts import Problems
 from redraw.serving import LoadedModel
 from redraw.serving.errors import ServingFailure
 
-__all__ = ["AnsweredBatch", "VersionPair"]
-
 # A batch grows as long as it is answered within the one, and shrinks beyond the other, in seconds.
 _FIRST_ROWS, _MOST_ROWS, _MOST_BYTES = 256, 4096, 16 << 20
 _QUICK, _SLOW = 0.2, 1.0

@@ -8,8 +8,6 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-__all__ = ["LargestRows", "RandomRows"]
-
 T = TypeVar("T")
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["DifferenceSketch"]
-
 # Bins that are 2 % wide, from 1e-12 to 1e12: what is smaller or larger counts in the outermost.
 _LEAST, _GROWTH = 1e-12, math.log(1.02)
 _BINS = math.ceil(math.log(1e24) / _GROWTH) + 1

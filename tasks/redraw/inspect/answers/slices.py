@@ -10,8 +10,6 @@ import numpy as np
 from redraw.inspect.answers.batches import RequestBatch
 from redraw.records.results import AnswerSlice
 
-__all__ = ["SliceTally"]
-
 _MOST_VALUES, _LONGEST = 50, 60
 _OTHERS = "other values"
 _LABEL = "label:"

@@ -29,8 +29,6 @@ from redraw.uri import Uri
 if TYPE_CHECKING:
     from redraw.definition import GoldenExamples, ModelDefinition
 
-__all__ = ["GOLDEN", "HELD_OUT", "Sources", "batches_of_examples", "demand_sources"]
-
 GOLDEN, HELD_OUT = "golden", "held-out"
 _WARM_UP = Path("assets.extra/tf_serving_warmup_requests")
 

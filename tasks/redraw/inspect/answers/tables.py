@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
+from redraw.console import cell, open_console
 from redraw.errors import printable
 from redraw.records.results import AnswerComparison, ComparedMetrics, OutputDifference
 
-__all__ = ["print_answers"]
-
-_WIDTH = 160
 _MOST_CHANGES, _MOST_SLICES, _MOST_EXAMPLES = 10, 20, 5
 
 
 def print_answers(found: AnswerComparison) -> None:
     """Print a comparison to standard output: figures first, then changes, slices, metrics and examples."""
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    console = open_console(highlight=False)
     here = "this export" if found.version is None else str(found.version)
     sources = ", ".join(f"{source.rows:,} of {source.name}" for source in found.sources)
     _say(console, f"{found.model}: {here} versus {found.other}, {found.rows:,} rows ({sources})", "bold")
@@ -52,7 +48,7 @@ def _figures(output: OutputDifference) -> list[str]:
 def _show_changes(console: Console, output: OutputDifference) -> None:
     if output.misfit:
         _say(console, f"{output.signature} {output.output}: {output.misfit}")
-    changes = [cell for cell in output.classes if cell.here != cell.other][:_MOST_CHANGES]
+    changes = [change for change in output.classes if change.here != change.other][:_MOST_CHANGES]
     name = f"{output.signature} {output.output}"
     _show(console, [f"{name} was", "is now", "Rows"], ([c.other, c.here, f"{c.rows:,}"] for c in changes))
     examples = output.examples[:_MOST_EXAMPLES]
@@ -77,13 +73,13 @@ def _show_metrics(console: Console, found: ComparedMetrics) -> None:
 def _show(console: Console, headings: list[str], rows: Iterable[list[Any]]) -> None:
     table = Table(*(escape(printable(heading)) for heading in headings))
     for row in rows:
-        table.add_row(*(Text(printable(str(cell))) for cell in row))
+        table.add_row(*(cell(str(value)) for value in row))
     if table.row_count:
         console.print(table)
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(printable(text), style=style), soft_wrap=True)
+    console.print(cell(text, style), soft_wrap=True)
 
 
 def _shares(rows: int, changed: Any) -> str:

@@ -10,8 +10,6 @@ import numpy as np
 
 from redraw.checkpoint.bundle.dtypes import numpy_dtype
 
-__all__ = ["Gap"]
-
 # Of stored bytes: a few of these as 64-bit floats stay in the processor's cache.
 _BLOCK = 1 << 18
 # Of a block's values: beyond these some may have been lost.

@@ -27,8 +27,6 @@ from redraw.records.results import UnlikeVariable, VariableDifference, WeightDif
 from redraw.requests import DifferencesRequest
 from redraw.storage.opening import Storage, open_storage
 
-__all__ = ["compare_weights"]
-
 _logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 5.0

@@ -65,9 +65,6 @@ def compare_models(
         drawn: What the definition draws.
         vocabularies: Layer's name to the words that the file keeps outside of its configuration.
         weights: Whose weights the drawn layers have.
-
-    Returns:
-        What differs.
     """
     labels = Labels(described, drawn, weights or Weights())
     walk = _Walk(vocabularies or {}, labels)

@@ -11,8 +11,6 @@ import tensorflow as tf
 
 from redraw.networks.layers.layer import Function
 
-__all__ = ["ACTIVATIONS", "call_function", "layer_function", "named_function", "same_function"]
-
 # Kinds of layers that are a function of their input and nothing else.
 ACTIVATIONS = frozenset({"Activation", "ReLU", "LeakyReLU", "ELU", "Softmax"})
 _GRID = np.array([[-8.0, -3.5, -2.75, -1.5, -0.5, -0.01, 0.0, 0.01, 0.5, 1.5, 2.75, 3.5, 7.0]], np.float32)

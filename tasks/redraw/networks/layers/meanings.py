@@ -13,8 +13,6 @@ from redraw.checkpoint.formats.writer import Writer
 from redraw.networks.layers.functions import named_function, same_function
 from redraw.networks.layers.layer import Function, Layer, Model
 
-__all__ = ["other_masks", "other_meanings"]
-
 _CONVOLVED = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _GATED = ("LSTM", "GRU")
 _GATE = "recurrent_activation"

@@ -13,8 +13,6 @@ from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.files import checksum_of
 from redraw.storage.opening import Absent, Storage, create_or_match
 
-__all__ = ["publish_content", "read_attachment"]
-
 
 def publish_content(storage: Storage, claim: Claim, name: str, content: bytes) -> ListedFile:
     """Create the object of an attachment; the same content there already is as good.

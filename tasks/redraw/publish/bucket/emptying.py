@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterator
 from redraw.errors import ObjectConflict
 from redraw.storage.opening import Storage, StoredObject, in_parallel
 
-__all__ = ["empty_folders", "list_folders", "parents_of"]
-
 _GRAPHS = ("/saved_model.pb", "/saved_model.pbtxt")
 # The second listing finds nothing, unless a push of the same version was under way.
 _ROUNDS = 5

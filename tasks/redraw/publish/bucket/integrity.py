@@ -41,10 +41,6 @@ __all__ = [
 def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject]:
     """Compare what lies in a version's folder with the claim's manifest.
 
-    Args:
-        storage: The model bucket.
-        claim: The version's.
-
     Returns:
         The objects of the manifest that are there, whole, by their names in it; the others
         are absent. A signature may lie next to them.
@@ -120,11 +116,6 @@ def read_published(storage: Storage, model: str, version: int) -> tuple[Release,
 def demand_published(storage: Storage, model: str, version: int) -> tuple[Release, Claim]:
     """The records of a version that is published and whole.
 
-    Args:
-        storage: The model bucket.
-        model: The definition's name.
-        version: The version.
-
     Returns:
         Its release record and its claim.
 
@@ -171,10 +162,6 @@ def demand_content(storage: Storage, claim: Claim) -> int:
 
     A checksum of 32 bits tells damage, not intent: anyone who may write to the bucket can make
     other bytes of the same crc32c.
-
-    Args:
-        storage: The model bucket.
-        claim: The version's.
 
     Returns:
         The number of bytes read.

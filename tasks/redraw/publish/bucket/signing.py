@@ -39,14 +39,6 @@ from redraw.storage.opening import AlreadyThere, Storage
 if TYPE_CHECKING:
     from model_signing.manifest import Manifest
 
-__all__ = [
-    "demand_release_signed",
-    "demand_signed",
-    "is_release_signed",
-    "sign_release",
-    "sign_version",
-]
-
 # What of a record changes after it was signed, or is the signature.
 _UNSIGNED = {"signature", "generations", "pruned"}
 # What model-signing raises for a bundle that is none, or of another kind.

@@ -21,8 +21,6 @@ from redraw.publish.events.webhooks import Webhook, find_webhook
 from redraw.records.events import ModelEvent
 from redraw.settings import NAMES, WEBHOOKS
 
-__all__ = ["Undelivered", "announce", "post"]
-
 _logger = logging.getLogger(__name__)
 
 _PAUSES = (0.0, 0.5, 1.5)
@@ -40,9 +38,6 @@ class Undelivered(Exception):
 
 def announce(events: Sequence[ModelEvent]) -> tuple[ModelEvent, ...]:
     """Send events to every webhook of `REDRAW_WEBHOOKS`. It raises nothing: the changes are made.
-
-    Args:
-        events: The events, in their order.
 
     Returns:
         The events, each with the webhooks that did not take it.

@@ -17,8 +17,6 @@ from redraw.errors import InvalidSetting
 from redraw.settings import webhook_variables
 from redraw.storage.credentials import ask_operator
 
-__all__ = ["Webhook", "find_webhook"]
-
 _ENCODED = "whsec_"
 
 

@@ -12,19 +12,11 @@ from redraw.publish.bucket.verified import fetch_verified
 from redraw.storage.opening import Storage
 from redraw.storage.scratch import scratch_folder
 
-__all__ = ["demand_loadable"]
-
 _logger = logging.getLogger(__name__)
 
 
 def demand_loadable(storage: Storage, model: ModelName, version: int, public_key: str | None) -> None:
     """Fetch a version, verified, and load it as a server does, in a process of its own.
-
-    Args:
-        storage: The model bucket.
-        model: The definition's name.
-        version: The version.
-        public_key: As `read_verified` takes it.
 
     Raises:
         RedrawError: As `fetch_verified`: then nothing is loaded.

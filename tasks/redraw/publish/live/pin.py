@@ -12,8 +12,6 @@ from redraw.records.times import now
 from redraw.requests import PinRequest
 from redraw.storage.opening import open_storage
 
-__all__ = ["pin_version"]
-
 
 def pin_version(request: PinRequest) -> LivePointer:
     """Pin a published version, or take its pin away.

@@ -10,8 +10,6 @@ from redraw.errors import OlderThanLive, VersionNotFound, VersionRejected
 from redraw.publish.bucket.layout import live_name, trained_before
 from redraw.records import LivePointer, PointerChange, PointerChangeKind
 
-__all__ = ["apply_change"]
-
 _Fields = dict[str, Any]
 
 

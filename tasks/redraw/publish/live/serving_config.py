@@ -28,11 +28,6 @@ def write_serving_config(storage: Storage, model: str, pointer: Callable[[], Liv
     The pointer is read after the objects that will be replaced: anyone who writes an older
     version is then refused, or followed by the one who moved the pointer after it.
 
-    Args:
-        storage: The model bucket.
-        model: The definition's name.
-        pointer: Reads the live pointer.
-
     Raises:
         StorageUnavailable: Others kept changing one of the objects.
     """
@@ -79,10 +74,6 @@ def _bring_up_to(storage: Storage, name: str, content: bytes, found: tuple[bytes
 
 def read_served_versions(storage: Storage, model: str) -> frozenset[int]:
     """The versions that `models.config` has servers load; none if there is no such object.
-
-    Args:
-        storage: The model bucket.
-        model: The definition's name.
 
     Raises:
         InvalidRecord: The object is no configuration.

@@ -7,8 +7,6 @@ from redraw.publish.bucket.layout import REVISIONS, read_release
 from redraw.records import Release
 from redraw.storage.opening import Storage
 
-__all__ = ["is_older_in_second"]
-
 
 def is_older_in_second(storage: Storage, model: str, version: int, live: int | None) -> bool:
     """Whether a version has older weights than the live one, and is of the same second.

@@ -33,9 +33,6 @@ from redraw.records.files import ListedFile
 from redraw.records.signature import TensorSpec
 from redraw.uri import Uri
 
-__all__ = ["encode_bom"]
-
-
 # What every reader of the schema takes for a URI; anything else that a definition names is a name.
 _PATH = r"(/([\w.~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
 _URI = re.compile(rf"[a-z][a-z0-9+.-]*://[\w.-]+(:\d+)?{_PATH}", re.ASCII)

@@ -11,8 +11,6 @@ from redraw.records.attachments import Description, Latency
 from redraw.records.files import SIGNATURE_FILE
 from redraw.records.signature import TensorSpec
 
-__all__ = ["encode_card"]
-
 
 def encode_card(
     release: Release, claim: Claim, description: Description, latencies: Mapping[str, tuple[Latency, ...]]

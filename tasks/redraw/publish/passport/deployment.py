@@ -5,8 +5,6 @@ from __future__ import annotations
 from redraw.publish.passport.text import encode_yaml
 from redraw.records import Release
 
-__all__ = ["encode_helm_values", "encode_inference_service"]
-
 
 def encode_inference_service(release: Release) -> str:
     """KServe's `InferenceService` of a version.

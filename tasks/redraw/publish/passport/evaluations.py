@@ -12,8 +12,6 @@ from redraw.records import Check, ValidationReport
 from redraw.records.attachments import Latency
 from redraw.records.report import PROOFS
 
-__all__ = ["Evaluation", "evaluate_checks"]
-
 Comparator = Literal[">=", "<=", "within"]
 
 _NUMBER = r"(-?[0-9][0-9.,]*(?:e[-+]?[0-9]+)?)"

@@ -34,8 +34,6 @@ from redraw.requests import PassportRequest
 from redraw.storage.files import write_atomically
 from redraw.storage.opening import Storage, in_parallel, open_storage
 
-__all__ = ["CARD_NAME", "PASSPORT_FILES", "list_passport", "publish_passport", "write_passport"]
-
 CARD_NAME, _BOM = "card.md", "bom.cdx.json"
 _PROVENANCE, _EVALUATION = "provenance.intoto.json", "evaluation.intoto.json"
 # What is published with a version.

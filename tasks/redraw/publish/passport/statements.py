@@ -17,8 +17,6 @@ from redraw.publish.passport.evaluations import Evaluation
 from redraw.records import MadeBy, Release
 from redraw.uri import Uri
 
-__all__ = ["encode_evaluation", "encode_provenance", "made_with"]
-
 # What these say is in docs/how-to/passport.md.
 _BUILD_TYPE = "urn:redraw:publish:v1"
 _EVALUATION_TYPE = "urn:redraw:evaluation:v1"

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from redraw.errors import printable
 
-__all__ = ["Yaml", "encode_yaml", "escape_markdown", "format_table"]
-
 Yaml = str | float | bool | None | Mapping[str, "Yaml"] | list["Yaml"]
 
 # Structure, HTML, formulas, mentions, and what makes links of plain text; a colon of a time makes none.

@@ -22,8 +22,6 @@ from redraw.records import Record, Release, UnreadableRecord
 from redraw.records.forms import Count, Time, Version, VersionText
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 
-__all__ = ["IndexedRelease", "Known", "ReleaseIndex", "know_releases", "remember_releases", "with_changes"]
-
 logger = logging.getLogger(__name__)
 
 # So long a push that was stopped may have left something in the folder of a pruned version.

@@ -11,8 +11,6 @@ from redraw.records import LivePointer
 from redraw.records.results import PrunedVersion
 from redraw.requests import PruneRequest
 
-__all__ = ["Plan", "plan_prune"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

@@ -15,8 +15,6 @@ from redraw.records import ExportedModel, ValidationReport
 from redraw.records.files import ListedFile
 from redraw.storage.opening import Storage, in_parallel, read_uri
 
-__all__ = ["name_attachments", "publish_attachments"]
-
 _logger = logging.getLogger(__name__)
 
 

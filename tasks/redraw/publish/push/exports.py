@@ -10,8 +10,6 @@ from redraw.requests import PushRequest
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 
-__all__ = ["demand_validated", "read_export", "read_report"]
-
 
 def read_export(request: PushRequest) -> ExportedModel:
     """The export's record, as given or from the file next to the SavedModel's folder.

@@ -19,8 +19,6 @@ from redraw.publish.push.sources import Source
 from redraw.records.files import ListedFile
 from redraw.storage.opening import Storage, in_parallel
 
-__all__ = ["publish_objects"]
-
 _logger = logging.getLogger(__name__)
 
 _DATA, _INDEX, _ASSETS, _EXTRA, _OTHER, _MODEL = range(6)

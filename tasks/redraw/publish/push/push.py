@@ -35,8 +35,6 @@ from redraw.records.times import now
 from redraw.requests import PushRequest
 from redraw.storage.opening import Storage, open_storage, read_uri
 
-__all__ = ["push_model"]
-
 _logger = logging.getLogger(__name__)
 
 

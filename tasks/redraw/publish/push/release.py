@@ -55,12 +55,6 @@ def write_release(
     without a signature is replaced: what somebody else wrote is not signed. So is one that does not list
     the signature next to the files as it is.
 
-    Args:
-        storage: The model bucket.
-        claim: The version's.
-        candidate: What was published.
-        generations: Of its objects.
-
     Returns:
         The record as it stands in the bucket.
 

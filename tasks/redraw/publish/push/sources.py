@@ -34,8 +34,6 @@ from redraw.storage.opening import (
 )
 from redraw.storage.scratch import scratch_folder
 
-__all__ = ["Source", "open_source"]
-
 
 class Source(Protocol):
     """The files of an export, and how one becomes an object.

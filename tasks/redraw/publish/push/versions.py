@@ -25,8 +25,6 @@ from redraw.publish.bucket.layout import (
 )
 from redraw.storage.opening import AlreadyThere, Storage
 
-__all__ = ["claim_version", "claims_of_second", "version_of"]
-
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 # The first version of a second is in the middle of its hundred places.
 _FIRST = REVISIONS // 2
@@ -50,13 +48,7 @@ def version_of(trained_at: str, revision: int) -> int:
 
 
 def claims_of_second(storage: Storage, model: str, trained_at: str) -> dict[int, Claim]:
-    """The claims of all checkpoints of a model that were saved in one second, by version.
-
-    Args:
-        storage: The model bucket.
-        model: The definition's name.
-        trained_at: As `version_of`.
-    """
+    """The claims of all checkpoints of a model that were saved in one second, by version."""
     return {
         _version_at(trained_at, place): claim
         for place, claim in _standing(storage, model, trained_at).items()

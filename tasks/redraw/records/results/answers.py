@@ -11,15 +11,6 @@ from redraw.records import Record, TensorSpec
 from redraw.records.forms import Seconds, Shape, ShortText, Version
 from redraw.uri import Uri
 
-__all__ = [
-    "Answer",
-    "AnsweredTensor",
-    "ExampleRequest",
-    "ExampleRequests",
-    "Prediction",
-    "PredictionRow",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionRow:

@@ -10,20 +10,6 @@ from redraw.names import ModelName
 from redraw.records import Record
 from redraw.records.forms import Amount, Count, Seconds, ShortText, Version
 
-__all__ = [
-    "ANSWERS_NAME",
-    "AnswerComparison",
-    "AnswerSlice",
-    "ComparedMetrics",
-    "DifferenceBar",
-    "DifferingAnswer",
-    "MeasuredTwice",
-    "OutputDifference",
-    "RequestSource",
-    "ValueChange",
-]
-
-
 # What validation leaves next to a version: its answers next to those of the version that was live.
 ANSWERS_NAME = "answers.json"
 

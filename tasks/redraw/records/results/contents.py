@@ -10,23 +10,6 @@ from redraw.records import Checkpoint, Record, Signature, UnreadableRecord
 from redraw.records.forms import Count, Digest, Seconds, Shape, ShortText, Time
 from redraw.uri import Uri
 
-__all__ = [
-    "AdoptedCheckpoint",
-    "AdoptionReport",
-    "BrokenCheckpoint",
-    "CheckpointDescription",
-    "CheckpointList",
-    "DraftedDefinition",
-    "Finding",
-    "FoundRecording",
-    "HealedModel",
-    "ModelDescription",
-    "ModelList",
-    "SavedModelDescription",
-    "ScannedFiles",
-    "TensorDescription",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TensorDescription:

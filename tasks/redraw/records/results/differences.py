@@ -8,8 +8,6 @@ from redraw.names import ModelName
 from redraw.records import Record
 from redraw.records.forms import Count, Shape, ShortText, Version
 
-__all__ = ["UnlikeVariable", "VariableDifference", "WeightDifferences"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class VariableDifference:

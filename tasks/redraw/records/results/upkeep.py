@@ -11,17 +11,6 @@ from redraw.records.events import ModelEvent, events_field
 from redraw.records.forms import Count, Digest, FileName, ShortText, Version, VersionText
 from redraw.uri import Uri
 
-__all__ = [
-    "EventList",
-    "LoggedVersion",
-    "MirrorReport",
-    "MirroredModel",
-    "Passport",
-    "PruneReport",
-    "PrunedVersion",
-    "VerifyReport",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class PrunedVersion:

@@ -24,8 +24,6 @@ from redraw.serving.graph.serving_graph import ServingGraph, is_stateful
 if TYPE_CHECKING:
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-__all__ = ["RefusedOp", "demand_allowed", "find_refused", "reaches_outside", "reads_asset"]
-
 # Which of its inputs names the file, of the operations that may read an asset.
 _FILE_INPUTS = {"ReadFile": 0, "InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1}
 # What only a saver calls: every SavedModel holds them, and nothing that a server runs may reach them.

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["OpGroup", "find_group", "is_update", "runs_on_host"]
-
 
 @dataclass(frozen=True)
 class OpGroup:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from redraw.serving.graph.op_groups import is_update
 from redraw.serving.graph.reachable import Place, Reached, node_of
 
-__all__ = ["find_origins"]
-
 _COPIES = {"Identity", "IdentityN", "Enter", "RefEnter", "StopGradient", "Reshape", "Squeeze", "ExpandDims"}
 _READS = {"ReadVariableOp"}
 _WRITES = {"AssignVariableOp", "Assign"}

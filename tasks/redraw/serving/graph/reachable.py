@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-__all__ = ["MAIN", "Place", "Reached", "called_functions", "node_of", "reach"]
-
 # The graph itself, as opposed to the functions of its library.
 MAIN = ""
 
@@ -55,9 +53,6 @@ def reach(graph: GraphDef, starts: Iterable[str], is_stateful: Callable[[str], b
         starts: Names of nodes or tensors; those that do not exist are passed over, for the loader
             to complain of.
         is_stateful: Whether a type of operation is.
-
-    Returns:
-        What is reached.
     """
     return _Walk(graph, is_stateful).run(starts)
 

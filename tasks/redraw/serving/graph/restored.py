@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from redraw.serving.graph.origins import find_origins
 from redraw.serving.graph.reachable import Place, Reached, node_of
 
-__all__ = ["find_restored"]
-
 _ASSIGNMENTS = {"AssignVariableOp", "Assign"}
 _VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 

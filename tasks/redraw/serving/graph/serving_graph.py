@@ -20,15 +20,6 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef, SignatureDef, TensorInfo
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-__all__ = [
-    "INITIALIZER",
-    "ServingGraph",
-    "is_stateful",
-    "parse_meta_graphs",
-    "read_meta_graphs",
-    "tensors_of",
-]
-
 # TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
 INITIALIZER = "__saved_model_init_op"
 # Where older exports name that operation.
@@ -116,9 +107,6 @@ class ServingGraph:
             reached: What was followed.
             place: The node that takes the tensor.
             tensor: As its input has it.
-
-        Returns:
-            Where it comes from.
         """
         return find_origins(reached, self.arguments, place.function, tensor)
 

@@ -22,8 +22,6 @@ from redraw.serving.sandbox.limits import limit_resources
 from redraw.serving.sandbox.namespaces import drop_capabilities, enter_namespaces, hide_files
 from redraw.serving.sandbox.seccomp import filter_calls
 
-__all__ = ["Sandbox", "enter_sandbox"]
-
 _SET_DUMPABLE, _SET_NO_NEW_PRIVILEGES = 4, 38
 # What the runtime asks about the machine; no other file of /proc, /sys and /etc is there.
 _MACHINE_FILES = (

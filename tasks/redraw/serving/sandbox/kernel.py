@@ -6,8 +6,6 @@ import ctypes
 import os
 import platform
 
-__all__ = ["MACHINE", "call", "call_number", "prctl"]
-
 MACHINE = platform.machine()
 _LIBC = ctypes.CDLL(None, use_errno=True)
 # The same on each architecture, or (x86_64, aarch64).

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from redraw.serving.sandbox.kernel import call_number
 
-__all__ = ["restrict_files"]
-
 _VERSION, _PATH_BENEATH = 1, 1
 _EXECUTE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 2, 1 << 3
 # How many kinds of access to files each version of the interface knows; the last holds for later ones.
@@ -29,12 +27,6 @@ class _PathBeneath(ctypes.Structure):
 
 def restrict_files(readable: Iterable[Path]) -> str:
     """Give up every file but those below some paths, which are read.
-
-    Args:
-        readable: Files and folders.
-
-    Returns:
-        What is in force.
 
     Raises:
         OSError: The kernel has no Landlock, or it is turned off.

@@ -6,8 +6,6 @@ import os
 import resource
 from pathlib import Path
 
-__all__ = ["limit_resources", "most_bytes"]
-
 # Loaded, weights take 1.06 times their bytes; the rest is for copies in the layout that a kernel wants.
 _PER_BYTE = 3
 # For the runtime (0.4 GB), a request's tensors and what is computed of them.
@@ -31,9 +29,6 @@ def limit_resources(folder: Path, *, own_user: bool) -> str:
     Args:
         folder: The model that it will load.
         own_user: Whether its user is of a namespace of its own: only there its threads are counted alone.
-
-    Returns:
-        What is in force.
     """
     memory, cores = most_bytes(folder), os.cpu_count() or 1
     limits = {

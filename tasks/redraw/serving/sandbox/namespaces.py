@@ -16,8 +16,6 @@ from pathlib import Path
 
 from redraw.serving.sandbox.kernel import call, call_number
 
-__all__ = ["drop_capabilities", "enter_namespaces", "hide_files"]
-
 _NEW_USER, _NEW_MOUNTS, _NEW_NETWORK, _NEW_IPC, _NEW_UTS = (
     0x10000000,
     0x20000,
@@ -35,9 +33,6 @@ _ROOTS = ("/tmp", "/mnt", "/srv", "/sys")  # noqa: S108 - nothing is written the
 
 def enter_namespaces() -> str:
     """Leave the machine's users, network, mounts and messages.
-
-    Returns:
-        Which were left.
 
     Raises:
         OSError: The kernel, or the container, refuses.

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from redraw.serving.sandbox.enter import Sandbox, enter_sandbox
 
-__all__ = ["probe_sandbox"]
-
 _SECONDS = 30
 
 

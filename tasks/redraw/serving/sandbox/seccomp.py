@@ -16,8 +16,6 @@ from collections.abc import Iterator
 
 from redraw.serving.sandbox.kernel import MACHINE, prctl
 
-__all__ = ["filter_calls"]
-
 # name:x86_64:aarch64, with a number of -1 for one that the architecture does not have.
 _ALLOWED = """
 read:0:63 write:1:64 close:3:57 stat:4:-1 fstat:5:80 lstat:6:-1 poll:7:-1 lseek:8:62 mmap:9:222
@@ -76,9 +74,6 @@ class _Program(ctypes.Structure):
 
 def filter_calls() -> str:
     """Give up all other system calls, in this thread and those that it starts.
-
-    Returns:
-        What is in force.
 
     Raises:
         OSError: The kernel has no such filters, or the machine's numbers are not known.

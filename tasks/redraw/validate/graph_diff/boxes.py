@@ -12,8 +12,6 @@ from redraw.validate.graph_diff.comparison import Comparison, Part
 from redraw.validate.graph_diff.kinds import Kind
 from redraw.validate.graph_diff.serving_graph import Tensor
 
-__all__ = ["Box", "Drawing", "Side", "draw_boxes"]
-
 Side = Literal["training", "serving"]
 
 _MOST_LAYERS = 28  # with input, outputs and the kinds about 40 boxes a side
@@ -54,9 +52,6 @@ class Drawing:
 
 def draw_boxes(comparison: Comparison) -> dict[Side, Drawing]:
     """Collapse both graphs by the same scopes, as far as it takes.
-
-    Args:
-        comparison: The two graphs.
 
     Returns:
         Side to boxes and arrows.

@@ -16,8 +16,6 @@ from redraw.validate.graph_diff.serving_graph import ServedSignature, Tensor
 if TYPE_CHECKING:
     from redraw.validate.graph_diff.training import TrainingGraph
 
-__all__ = ["compare_graphs"]
-
 _SERVING = "serving"
 _INPUT = ":in"
 _GRADIENT_SCOPES = {"gradients", "gradient_tape"}
@@ -48,9 +46,6 @@ def compare_graphs(
         training: The training graph.
         signatures: What each signature reaches.
         allowed: Types of operations that may be random or keep a state.
-
-    Returns:
-        The comparison.
     """
     network = [one for one, kind in training.operations if kind is Kind.NETWORK]
     apart = [(one, _apart(one, kind)) for one, kind in training.operations if kind is not Kind.NETWORK]

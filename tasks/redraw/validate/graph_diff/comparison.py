@@ -9,8 +9,6 @@ from redraw.records.codec import encode_dataclass
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
 from redraw.validate.graph_diff.serving_graph import Tensor
 
-__all__ = ["Comparison", "Fate", "Part"]
-
 Fate = Literal["shared", "removed", "added", "left"]
 
 

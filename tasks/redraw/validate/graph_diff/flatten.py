@@ -12,8 +12,6 @@ from typing import Any
 
 from redraw.validate.outcome import CannotRun
 
-__all__ = ["FlatGraph", "Operation", "flatten_graph"]
-
 # Data and plumbing, and no computation: neither counted nor drawn, but edges lead through.
 _NO_COMPUTATION = {
     *("Const", "Placeholder", "PlaceholderWithDefault", "_Arg", "_Retval", "NoOp"),

@@ -11,8 +11,6 @@ from enum import Enum
 from redraw.serving.graph.op_groups import find_group
 from redraw.validate.graph_diff.scopes import layer_of
 
-__all__ = ["Kind", "Purposes", "looks_like_dropout", "own_kind"]
-
 
 class Kind(Enum):
     """What an operation of the training graph is for."""

@@ -10,8 +10,6 @@ import pygraphviz
 
 from redraw.validate.graph_diff.boxes import Drawing, Side
 
-__all__ = ["BOX_HEIGHT", "BOX_WIDTH", "Layout", "lay_out"]
-
 BOX_WIDTH, BOX_HEIGHT = 250, 40  # pixels; the same for each, so that no font decides on the layout
 _INCH = 72.0
 

@@ -11,17 +11,11 @@ from redraw.validate.graph_diff.boxes import Side, draw_boxes
 from redraw.validate.graph_diff.comparison import Comparison
 from redraw.validate.graph_diff.layout import BOX_HEIGHT, BOX_WIDTH, lay_out
 
-__all__ = ["draw_picture"]
-
 _CHARACTERS = {"title": 30, "detail": 35}  # what fits into a box, in a fixed-width font of 13 and 11 pixels
 
 
 def draw_picture(comparison: Comparison, title: str) -> str:
     """Draw both graphs next to each other.
-
-    Args:
-        comparison: The two graphs.
-        title: What is over them.
 
     Returns:
         An SVG document, the same for the same graphs.

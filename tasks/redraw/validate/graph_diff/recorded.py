@@ -9,14 +9,9 @@ from redraw.definition import RecordedDefinition
 from redraw.validate.graph_diff.kinds import Kind
 from redraw.validate.graph_diff.steps import DrawnStep
 
-__all__ = ["read_recorded_step"]
-
 
 def read_recorded_step(definition: RecordedDefinition) -> DrawnStep:
     """Read what training ran from the recording.
-
-    Args:
-        definition: The definition.
 
     Returns:
         Every operation, and what each is for as far as its place tells: what leads to the inputs is the input

@@ -10,17 +10,11 @@ import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["align_scopes", "layer_of", "plain_scopes"]
-
 _NUMBER = re.compile(r"_\d+$")
 
 
 def plain_scopes(scopes: Iterable[str], layers: frozenset[str]) -> dict[str, str]:
     """Take off the numbers that a drawing gave to its scopes.
-
-    Args:
-        scopes: Every scope of one drawing.
-        layers: Names of layers.
 
     Returns:
         Scope to the same by the layers' names.
@@ -41,10 +35,6 @@ def plain_scopes(scopes: Iterable[str], layers: frozenset[str]) -> dict[str, str
 
 def align_scopes(served: Iterable[str], trained: Iterable[str]) -> dict[str, str]:
     """Where a served scope is none of training's, take its only sibling of the same stem.
-
-    Args:
-        served: Scopes of the serving graph.
-        trained: Scopes of the training graph.
 
     Returns:
         Served scope to the scope of training that it is, or to itself.

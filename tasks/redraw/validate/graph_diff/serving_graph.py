@@ -11,8 +11,6 @@ from redraw.validate.graph_diff.flatten import FlatGraph, flatten_graph
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
-__all__ = ["ServedSignature", "Tensor", "read_signatures"]
-
 _NOT_SERVED = "__saved_model"  # how TensorFlow calls the signatures of its own, for initialization
 
 
@@ -50,9 +48,6 @@ class ServedSignature:
 
 def read_signatures(meta_graph: MetaGraphDef) -> list[ServedSignature]:
     """Flatten what each signature reaches.
-
-    Args:
-        meta_graph: The graph that servers load.
 
     Returns:
         A signature each, by name.

@@ -18,8 +18,6 @@ from redraw.train.average import update_average
 from redraw.train.graph_training import draw_training
 from redraw.validate.graph_diff.kinds import Kind
 
-__all__ = ["DrawnStep", "draw_evaluation", "draw_graph_function_steps", "draw_step"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnStep:

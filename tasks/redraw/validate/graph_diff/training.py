@@ -15,8 +15,6 @@ from redraw.validate.graph_diff.kinds import Kind
 from redraw.validate.graph_diff.steps import DrawnStep, draw_evaluation, draw_graph_function_steps, draw_step
 from redraw.validate.outcome import CannotRun
 
-__all__ = ["TrainingGraph", "draw_training_graph"]
-
 _IGNORE_STATE = 1  # of tf.data's ExternalStatePolicy: nobody will run the copy
 
 
@@ -38,12 +36,6 @@ class TrainingGraph:
 
 def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
     """Draw forward pass, loss, gradients, optimizer, averages, evaluation and input pipeline.
-
-    Args:
-        definition: The model.
-
-    Returns:
-        The graph.
 
     Raises:
         CannotRun: The definition cannot be drawn for training here, such as without its data.

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from redraw.errors import printable
+from redraw.console import cell
 from redraw.records import Check, ValidationReport
 from redraw.validate.outcome import group_dependents, is_dependent
 
@@ -47,8 +47,7 @@ def _table(report: ValidationReport) -> Table:
     for check in report.checks:
         if is_dependent(check):
             continue
-        # Text, for a bracket in what was found is no markup.
-        found = Text(printable(f"{check.found} (waived: {check.waived})" if check.waived else check.found))
+        found = cell(f"{check.found} (waived: {check.waived})" if check.waived else check.found)
         status = Text(check.status.replace("_", " "), _STYLES[check.status])
         table.add_row(status, check.name, found, f"{check.seconds:.1f}")
     for lacked, names in group_dependents(report.checks).items():

@@ -18,15 +18,9 @@ from redraw.storage.opening import read_uri, write_uri
 from redraw.uri import Uri
 from redraw.validate.outcome import group_dependents, is_dependent
 
-__all__ = ["check_place", "draw_page", "write_report"]
-
 
 def check_place(uri: Uri, exported: ExportedModel) -> None:
     """Refuse to write a report over something else, or into what is examined.
-
-    Args:
-        uri: Where it shall go.
-        exported: What is examined.
 
     Raises:
         OutputExists: Another file is there, such as the export's own record, or it is in the SavedModel.

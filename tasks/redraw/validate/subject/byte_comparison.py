@@ -13,8 +13,6 @@ from redraw.checkpoint.bundle.finite import ScanningChecksum, scanning_checksum_
 from redraw.checkpoint.bundle.shard_reader import Piece
 from redraw.errors import CheckpointError, StorageError
 
-__all__ = ["ExpectedBytes", "ToleratedChecksum"]
-
 
 class ToleratedChecksum:
     """The checksum of a piece, whose damage does not keep the rest of the file from being read."""

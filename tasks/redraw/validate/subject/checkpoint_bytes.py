@@ -13,8 +13,6 @@ from redraw.checkpoint.formats.bundle import BundleSource
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.validate.subject.export_bytes import SourceBytes
 
-__all__ = ["list_source_bytes"]
-
 # An archive or an HDF5 file has one position; tensors of it are read one after the other.
 _ONE_AT_A_TIME = Lock()
 

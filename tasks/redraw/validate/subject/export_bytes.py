@@ -22,8 +22,6 @@ from redraw.records.files import SIGNATURE_FILE
 from redraw.storage.files import digest_files, scan_file
 from redraw.validate.subject.byte_comparison import ExpectedBytes, ToleratedChecksum
 
-__all__ = ["Reading", "SourceBytes", "read_export"]
-
 # The stored bytes of one piece of the checkpoint's tensor, in blocks of any size.
 SourceBytes = Callable[[Piece], Iterator[bytes]]
 
@@ -74,9 +72,6 @@ def read_export(folder: Path, bundle: TensorBundle | None, sources: Mapping[str,
         folder: The SavedModel.
         bundle: Its variables; None where their index cannot be read.
         sources: Tensor to what the checkpoint holds for it, for those that are to be compared.
-
-    Returns:
-        What was found.
 
     Raises:
         OSError: A file cannot be read.

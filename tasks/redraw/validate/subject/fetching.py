@@ -12,8 +12,6 @@ from redraw.storage.opening import download_tree, open_storage, read_uri
 from redraw.storage.scratch import demand_room
 from redraw.uri import Uri
 
-__all__ = ["Fetched", "fetch_files", "read_exported"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:

@@ -11,8 +11,6 @@ from redraw.storage.opening import open_storage
 from redraw.uri import BucketUri
 from redraw.validate.subject.subject import LiveVersion
 
-__all__ = ["find_live_version"]
-
 
 def find_live_version(model: ModelName, bucket: BucketUri | None, scratch: Path) -> LiveVersion | None:
     """Find a model's live version.

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from redraw.validate.outcome import CannotRun
 
-__all__ = ["available_memory", "demand_memory", "weight_bytes"]
-
 # Measured of 0.6 and 2.6 GB: loaded or restored they take 1.055 times their bytes.
 _PER_BYTE = 1.06
 # What it takes on top: TensorFlow in the process of the checks 0.7 GB, the C++ runtime in the other 0.4 GB.

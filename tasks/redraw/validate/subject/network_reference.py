@@ -26,8 +26,6 @@ from redraw.records import WeightsKind
 from redraw.train.evaluate import Evaluator
 from redraw.validate.subject.reference import LedgerTensors
 
-__all__ = ["NetworkReference"]
-
 
 class NetworkReference:
     """As `redraw.validate.subject.reference.Reference`.

@@ -19,8 +19,6 @@ from redraw.errors import CheckpointMismatch
 from redraw.records import Checkpoint
 from redraw.validate.subject.export_files import ExportFiles
 
-__all__ = ["LedgerTensors", "Reference"]
-
 
 class Reference(Protocol):
     """Networks in evaluation mode, and the checkpoint that was last restored under them."""

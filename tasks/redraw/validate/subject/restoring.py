@@ -12,8 +12,6 @@ from redraw.validate.subject.export_files import ExportFiles
 from redraw.validate.subject.memory import demand_memory, weight_bytes
 from redraw.validate.subject.reference import LedgerTensors, Reference
 
-__all__ = ["restore_reference"]
-
 
 def restore_reference(
     files: ExportFiles, draw: Callable[[WeightsKind], Reference], scratch: Path, *, recorded: bool = False

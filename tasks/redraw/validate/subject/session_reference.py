@@ -25,8 +25,6 @@ from redraw.train.graph_loop import SessionEvaluator
 from redraw.train.graph_training import draw_mode
 from redraw.validate.subject.reference import LedgerTensors
 
-__all__ = ["SessionReference"]
-
 
 class SessionReference:
     """As `redraw.validate.subject.reference.Reference`."""

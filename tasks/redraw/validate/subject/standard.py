@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from redraw.validate.graph_diff.training import TrainingGraph
     from redraw.validate.subject.reference import Reference
 
-__all__ = ["KnownGraph", "Standard"]
-
 
 @dataclass(kw_only=True)
 class KnownGraph:

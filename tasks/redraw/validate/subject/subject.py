@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.standard import KnownGraph, Standard
 
-__all__ = ["Answers", "LiveVersion", "Subject"]
-
 # Signature name to output name to values.
 Answers = Mapping[str, Mapping[str, "np.ndarray"]]
 

@@ -27,8 +27,6 @@ from tensorboard.compat.proto.op_def_pb2 import OpDef, OpList
 
 from redraw.serving.graph.runtimes.op_lists import OP_LISTS
 
-__all__ = ["ask_library", "collect_op_lists", "merge_op_lists"]
-
 _LIBRARIES = ("tensorflow/libtensorflow_framework.so.2", "tensorflow/libtensorflow_cc.so.2")
 # A wheel of tensorflow-cpu is half of tensorflow's, and has the same operations.
 _PACKAGE = "tensorflow-cpu"

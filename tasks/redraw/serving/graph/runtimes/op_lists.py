@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OP_LISTS", "OpForm", "Releases", "read_releases"]
-
 # Made by tasks/redraw/serving/graph/runtimes/collect.py.
 OP_LISTS = Path(__file__).with_name("op_lists.json.gz")
 

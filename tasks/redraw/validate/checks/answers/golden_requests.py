@@ -15,8 +15,6 @@ from redraw.validate.checks.behaviour.declared import declared_kinds
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["encode_golden"]
-
 _ROWS = 4
 # What a request may hold; a larger row is left out, and its signature is not asked.
 _MOST_VALUES = 1_000_000

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
     from redraw.validate.subject.subject import LiveVersion, Subject
 
-__all__ = ["check_live_answers"]
-
 _NAME = "live-answers"
 _NONE = "there is no live version to compare with"
 # Of examples, which validation asks at once in its other checks, too.

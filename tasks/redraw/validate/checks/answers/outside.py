@@ -25,8 +25,6 @@ from redraw.validate.subject.outside.opening import Opened, open_reference
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_reference_answers"]
-
 _NAME = "reference-answers"
 # Of refused batches, which are asked again row by row; a log that does not fit has no end of them.
 _MOST_ASKED_ALONE = 20

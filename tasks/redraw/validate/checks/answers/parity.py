@@ -23,8 +23,6 @@ from redraw.validate.outcome import CannotRun, conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Answers, Subject
 
-__all__ = ["check_golden_examples", "check_held_out_examples", "find_differences", "largest_error"]
-
 # A sample of few rows may come out the same once or twice by chance.
 _MOST_TIMES = 8
 

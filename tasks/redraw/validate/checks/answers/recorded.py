@@ -20,8 +20,6 @@ from redraw.validate.outcome import CannotRun, conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["ROWS", "check_recorded_answers", "compare_answers"]
-
 ROWS = 200
 _BATCH = 32
 

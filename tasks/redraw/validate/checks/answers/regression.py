@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["gain_of", "measure_regression"]
-
 # Of the differences that resampling gives, as many lie below the upper bound, and above the lower one.
 _UPPER, _LOWER = 99.5, 0.5
 # Metrics whose names say which way is better, of definitions without thresholds.
@@ -34,11 +32,6 @@ def measure_regression(subject: Subject, version: int, live: Mapping[str, float]
 
     It is worse if the metric that stands for the model is, by the same held-out requests, in 199 of 200
     draws of them. `max_regression` of that metric decides in place of this.
-
-    Args:
-        subject: The export.
-        version: The live version.
-        live: The live version's metrics.
     """
     definition, served = subject.definition, subject.served_metrics
     names = _ordered(definition, [name for name in served if name in live])

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["declared_kinds", "declared_variables"]
-
 
 def declared_kinds(subject: Subject) -> Mapping[str, tuple[str, ...]]:
     """Signature name to the kinds of the definition's `stateful_ops` that answering it may run."""

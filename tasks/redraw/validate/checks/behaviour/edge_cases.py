@@ -13,8 +13,6 @@ from redraw.inspect.answers.comparing import is_float
 from redraw.records.signature import TensorSpec
 from redraw.serving.requests import Request, count_rows, take_rows
 
-__all__ = ["EdgeCase", "Wanted", "edge_cases"]
-
 _SIZES = (1, 257)  # 257 is a whole number of no vector's width
 _MOST_BYTES = 32 << 20  # of one request
 _HUGE = 1 << 20
@@ -51,12 +49,7 @@ class EdgeCase:
 
 
 def edge_cases(golden: Request, specs: Mapping[str, TensorSpec]) -> Iterator[EdgeCase]:
-    """Every edge of one signature.
-
-    Args:
-        golden: Its golden examples.
-        specs: Its inputs.
-    """
+    """Every edge of one signature."""
     if count_rows(golden) is None:
         return  # inputs without rows in common: what is an edge of theirs, nobody knows
     row = take_rows(golden, [0])

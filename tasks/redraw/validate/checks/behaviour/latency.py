@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from redraw.serving import Latency, LoadedModel
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_latency", "encode_latency"]
-
 _BATCH = 32
 _SECONDS = 0.2  # for all signatures and both batch sizes
 # A machine that is busy with something else is no fault of the model's: it has as many tries.

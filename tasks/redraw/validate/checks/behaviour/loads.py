@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from redraw.records.signature import TensorSpec
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_loads"]
-
 
 def check_loads(subject: Subject) -> Check:
     """Load the export as a server would, and send each signature its golden examples: the check `loads`."""

@@ -21,8 +21,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_row_independence"]
-
 _SIZES = (2, 3, 32)
 _MOST_ROWS = 12  # golden rows asked one by one
 _MOST_BYTES = 32 << 20  # of one request

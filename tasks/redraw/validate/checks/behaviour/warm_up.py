@@ -19,8 +19,6 @@ from redraw.validate.outcome import CannotRun, conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_warm_up"]
-
 _FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _MOST_RECORDS = 1000  # a server refuses a file with more
 _DEFAULT_SIGNATURE = "serving_default"

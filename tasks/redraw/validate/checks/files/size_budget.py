@@ -12,8 +12,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_size_budget"]
-
 
 def check_size_budget(subject: Subject) -> Check:
     """Compare bytes and values of the export with the definition's budget: the check `size-budget`."""

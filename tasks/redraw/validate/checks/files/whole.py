@@ -18,8 +18,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_digest", "check_files"]
-
 _GRAPH, _INDEX = "saved_model.pb", "variables/variables.index"
 # What a SavedModel consists of, and its signature; of the folders of assets any content.
 _KNOWN = re.compile(

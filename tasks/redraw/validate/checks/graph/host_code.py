@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_host_code"]
-
 
 def check_host_code(subject: Subject) -> Check:
     """Demand that nothing in the model runs Python, or touches files or sockets: `host-code`.

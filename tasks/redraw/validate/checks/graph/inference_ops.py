@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_inference_ops", "find_suspects"]
-
 
 def check_inference_ops(subject: Subject) -> Check:
     """Demand that no signature reaches an operation that draws, updates, writes or trains: `inference-ops`.

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_custom_ops", "check_serving_runtime"]
-
 
 def check_custom_ops(subject: Subject) -> Check:
     """Demand that every operation, reached or not, is one of TensorFlow's own: the check `custom-ops`."""

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_live_signatures"]
-
 _Specs = Mapping[str, TensorSpec]
 
 

@@ -11,8 +11,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_method_names"]
-
 _DEFAULT = "serving_default"
 _PREDICT, _CLASSIFY, _REGRESS = (
     f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress")

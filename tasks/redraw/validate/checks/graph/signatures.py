@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_signatures"]
-
 
 def check_signatures(subject: Subject) -> Check:
     """Compare names, dtypes and shapes of every signature, both ways: the check `signatures`.

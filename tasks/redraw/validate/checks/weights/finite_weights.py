@@ -10,8 +10,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_finite_weights"]
-
 
 def check_finite_weights(subject: Subject) -> Check:
     """Look for NaN and infinity, which only an export that was asked to may serve: `finite-weights`.

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_single_copy", "find_copies"]
-
 _VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.reachable import Place
     from redraw.serving.graph.serving_graph import ServingGraph
 
-__all__ = ["differing_tables"]
-
 _KEYS, _VALUES = "keys", "values"
 _FROM_FILE = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
 # What an initializer of a table takes from each line of a file: all of it, or its number.

@@ -26,8 +26,6 @@ from redraw.validate.subject.outside.witnesses import GraphWitness, SavedModelWi
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["Opened", "open_reference"]
-
 _GRAPHS = (".meta", ".pbtxt")
 
 

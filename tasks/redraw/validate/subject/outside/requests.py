@@ -12,17 +12,11 @@ if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["reference_requests"]
-
 _GENERATED = 200
 
 
 def reference_requests(subject: Subject, signatures: Iterable[str]) -> Iterator[tuple[str, str, Request]]:
     """The requests of some signatures.
-
-    Args:
-        subject: The export.
-        signatures: The definition's.
 
     Yields:
         What the rows are called, the signature, and the request: the held-out and the golden examples;

@@ -21,8 +21,6 @@ from redraw.uri import Uri
 if TYPE_CHECKING:
     from redraw.serving import LoadedModel
 
-__all__ = ["GraphWitness", "SavedModelWitness", "Witness", "ask_witness"]
-
 _BATCH = 32
 
 

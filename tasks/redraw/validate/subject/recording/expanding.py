@@ -17,8 +17,6 @@ from redraw.errors import InvalidDefinition
 from redraw.recorded.operations import output_types_of
 from redraw.validate.subject.recording.layers import READ
 
-__all__ = ["expand_saved_model"]
-
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _INITIALIZER = "__saved_model_init_op"
 _INITIALIZERS = ("saved_model_main_op", "legacy_init_op")

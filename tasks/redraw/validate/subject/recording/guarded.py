@@ -15,8 +15,6 @@ import tensorflow as tf
 from redraw.serving.graph.allowed import reaches_outside
 from redraw.validate.outcome import CannotRun
 
-__all__ = ["GuardedSession"]
-
 tf1 = tf.compat.v1
 
 # What a Saver reads by, and what fills a table from a file: which of their inputs names the file.

@@ -16,8 +16,6 @@ from redraw.definition import ConfiguredDefinition
 from redraw.errors import one_line
 from redraw.validate.outcome import CannotRun
 
-__all__ = ["KerasFile"]
-
 
 class KerasFile:
     """As `redraw.validate.subject.reference.Reference`, of a definition that names a configuration.

@@ -13,8 +13,6 @@ from redraw.records import WeightsKind
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.recording.loops import inside_loops
 
-__all__ = ["READ", "Layers"]
-
 _FUSED = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _INPUT = "redraw_input/"
 # What reads a resource variable's value, after the variable's name.

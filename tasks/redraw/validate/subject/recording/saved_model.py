@@ -26,8 +26,6 @@ from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.recording.expanding import expand_saved_model
 from redraw.validate.subject.recording.untouched import UntouchedReference
 
-__all__ = ["SavedModelReference"]
-
 _ASSETS = "assets"
 
 

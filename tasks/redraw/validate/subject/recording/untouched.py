@@ -25,8 +25,6 @@ from redraw.validate.subject.recording.layers import Layers
 from redraw.validate.subject.recording.loops import silence_loops
 from redraw.validate.subject.reference import LedgerTensors
 
-__all__ = ["UntouchedReference"]
-
 tf1 = tf.compat.v1
 
 _AVERAGE = "/ExponentialMovingAverage"
@@ -42,10 +40,6 @@ _MOST_MS = 20_000
 
 class UntouchedReference:
     """As `redraw.validate.subject.reference.Reference`, of a definition that names a recording.
-
-    Args:
-        definition: The definition.
-        weights: Which weights it serves.
 
     Raises:
         CannotRun: TensorFlow does not take the recorded graph, or what is claimed of it does not hold.
