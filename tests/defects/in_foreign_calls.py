@@ -57,6 +57,7 @@ def _keeping(factor: float) -> Layers:
     """A layer that keeps what it answers by in a file of its own."""
 
     def layers(kit: Any) -> Sequence[Any]:
+        @kit.saving.register_keras_serializable("tests")
         class Keeping(kit.layers.Layer):  # type: ignore[misc]
             def call(self, x: Any) -> Any:
                 return x * factor

@@ -96,7 +96,8 @@ def operation_of_keras_2(function: Any, node: Any) -> tuple[str, list[Any]] | No
     Returns:
         Its kind and what it is called with; None of one that is not known here.
     """
-    first, named = node[0], node[0][3] if len(node[0]) > len(_SLICE) else {}
+    first = node if isinstance(node[0], str) else node[0]
+    named = first[3] if len(first) > len(_SLICE) else {}
     begins = first[2] if first[0] == CONSTANT else _TENSOR
     if function in _OPERATIONS and "y" in named:
         other = named["y"]

@@ -120,7 +120,9 @@ class _Reader:
     def _made(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> Layer:
         settings = self._settings(item["config"])
         kind = canonical_kind(str(item["class_name"]))
-        if kind in _OPERATIONS or ".ops." in str(item.get("module")):
+        # Keras 3 leaves modules out of HDF5 files, where an operation is what cannot be trained.
+        bare = not self._keras_2 and node is not None and not {"module", "trainable"} & {*item, *settings}
+        if kind in _OPERATIONS or ".ops." in str(item.get("module")) or bare:
             kind, settings = self._operation(kind, settings, node)
         name = str(item["config"].get("name") or item.get("name") or kind)
         called_with = None if node is None else keywords(dict(_keywords(node)))
