@@ -195,6 +195,8 @@ def paired_outputs(described: Model, drawn: Model, labels: Labels) -> Iterator[t
         place = (
             theirs[number] if len(theirs) == len(drawn.outputs) else theirs[0] if len(theirs) == 1 else None
         )
+        label = "" if drawn.listed else labels.ours(settled(layer))
+        place = next((item for item in theirs if label and labels.theirs(settled(item)) == label), place)
         same = named.get(settled(layer).name)
         if place is not None and (same is None or not _is_cut(settled(place), same, labels)):
             yield place, layer

@@ -135,12 +135,21 @@ OTHERWISE: dict[str, tuple[Body, Body, str]] = {
         lambda k, i: dense(k, "p", i["a"]),
         "'sum'",
     ),
+    "outputs-swapped": (
+        lambda k, i: [dense(k, name, i["a"]) for name in "pq"],
+        lambda k, i: [dense(k, name, i["a"]) for name in "qp"],
+        "'p'.*'q'",
+    ),
     "axis-of-softmax": (layer("Softmax", axis=1), layer("Softmax"), "'n'.*axis: 1.*-1"),
     "axis-of-norm": (layer("LayerNormalization", axis=1), layer("LayerNormalization"), "'n'.*axis"),
     "axes-of-product": (product(2, 1), product(1, 2), "axes"),
     "residual": (residual(before=True), residual(before=False), "'p'|'a'"),
 }  # fmt: skip
 ALIKE: dict[str, tuple[Body, Body]] = {
+    "outputs-by-name": (
+        lambda k, i: [dense(k, "q", i["a"]), dense(k, "p", i["a"])],
+        lambda k, i: {name: dense(k, name, i["a"]) for name in "pq"},
+    ),
     "sum-swapped": (joined("Add", "p", "q"), joined("Add", "q", "p")),
     "sum-of-inputs": (of_inputs("Add", "a", "b"), of_inputs("Add", "b", "a")),
     "query-value-and-key": (attention("a", "b", "a"), attention("a", "b", "a")),
