@@ -32,7 +32,7 @@ _LINEAR = Function(name="linear")
 _ATTENTION = {"Attention", "AdditiveAttention", "MultiHeadAttention", "GroupedQueryAttention"}
 _QUERY_AND_VALUE = 2
 # What Keras calls inputs that nobody named.
-_AUTOMATIC = re.compile(r"(input_layer|input|.*_input)(_?\d+)?|keras_tensor.*")
+_AUTOMATIC = re.compile(r"input_layer(_\d+)?|input_\d+|keras_tensor(_\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
