@@ -251,6 +251,17 @@ def test_compare_layers_of_an_own_class_by_all_that_they_were_made_with(key: str
     assert f"'own' (Own), {key}: 2.0" in problem
 
 
+def test_compare_low_rank_that_the_definition_lacks_is_named() -> None:
+    def low(kit: Any, inputs: dict[str, Any]) -> Any:
+        return dense(kit, "d", inputs["a"], lora_rank=2)
+
+    def plain(kit: Any, inputs: dict[str, Any]) -> Any:
+        return dense(kit, "d", inputs["a"])
+
+    assert problems(keras, low, low) == []
+    assert re.search("'d'.*lora_rank: 2 .*None", problems(keras, low, plain)[0])
+
+
 def test_compare_model_of_an_own_class_by_what_it_was_made_with() -> None:
     @keras.saving.register_keras_serializable("test-calls")
     class Own(keras.Model):
