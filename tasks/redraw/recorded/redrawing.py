@@ -63,6 +63,7 @@ class Redrawn:
         averages: The moving averages that are served for statistics of the batch.
         tables: Its lookup tables.
         counts: What was done how many times.
+        grown: Output tensor to the shapes that it has for two numbers of rows.
     """
 
     graph: Graph
@@ -75,6 +76,7 @@ class Redrawn:
     averages: tuple[Average, ...]
     tables: tuple[Table, ...]
     counts: Mapping[str, int]
+    grown: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
 
 
 def open_graph(recording: Recording) -> Graph:
@@ -118,7 +120,8 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
     for size in {shape[0] for shape in fixed.values() if shape and shape[0]}:
         counts["freed constants"] += free_batch(graph, outputs, size, graph.shapes)
         counts["freed constants"] += free_bodies(graph, outputs, size)
-    _refuse(graph, mixing_rows(graph, outputs, shapes))
+    mixing, grown = mixing_rows(graph, outputs, shapes)
+    _refuse(graph, mixing)
     reached = graph.reach(outputs)
     tables = find_tables(graph, outputs)
     saved = _saved_variables(recording)
@@ -140,6 +143,7 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
         averages=tuple(used),
         tables=tables,
         counts=dict(counts),
+        grown=grown,
     )
 
 
@@ -225,7 +229,10 @@ def _strangers(graph: Graph, outputs: list[str]) -> list[str]:
     for name in graph.reach(outputs):
         op = graph.nodes[name].op
         if op in SOURCES and not name.startswith(INPUT):
-            found.append(f"the outputs need {op} {name!r}: name it in inputs, or set it in constants")
+            found.append(
+                f"the outputs need {op} {name!r}: name it in inputs, or set it in constants (draft: --set"
+                f" {name}=VALUE)"
+            )
         elif op in HOST:
             found.append(f"the outputs need {op} {name!r}, which runs outside of the graph: cut behind it")
         elif op in ASSIGNMENTS:

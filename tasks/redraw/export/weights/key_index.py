@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -107,10 +108,11 @@ def _catalogs(
     if source.graph is None:
         # What is asked for by its whole name is a weight, though it may be named after another one.
         whole = {variable.name for variable in wanted.variables} if role is Role.MODEL_WEIGHT else set()
+        plain = {key.removesuffix(":0"): key for key in source.entries}
         names = {
-            key.removesuffix(":0").removesuffix(AVERAGE_SUFFIX): key
-            for key in source.entries
-            if roles[key] is role or (key in whole and roles[key] is Role.SLOT_VARIABLE)
+            name if name in whole else name.removesuffix(AVERAGE_SUFFIX): key
+            for name, key in plain.items()
+            if roles[key] is role or name in whole
         }
         yield from _by_names("name", names, wanted)
         return
@@ -180,10 +182,13 @@ def _by_layer(places: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...
     """What Keras 3's files call variables: by their layer's name and their number in it.
 
     Places alone say which layer of its class it is in the model's order, which is another
-    one where a definition lists branches the other way round.
+    one where a definition lists branches the other way round. A name that two layers have, in
+    models of their own, says nothing certain of either.
     """
     pairs = ((name, name.split("/"), found[0].rpartition("/")[2]) for name, found in places.items())
-    return {name: (f"{parts[-2]}/{number}",) for name, parts, number in pairs if len(parts) > 1}
+    asked = {name: f"{parts[-2]}/{number}" for name, parts, number in pairs if len(parts) > 1}
+    counts = Counter(asked.values())
+    return {name: (key,) if counts[key] == 1 else () for name, key in asked.items()}
 
 
 def _agreeing(
