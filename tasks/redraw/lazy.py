@@ -1,11 +1,16 @@
-"""Names of a package that are imported when they are first used."""
+"""Names of a package, and modules, that are imported when they are first used."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -32,3 +37,43 @@ def lazy_names(package: str, file: str) -> tuple[Callable[[str], Any], Callable[
         return getattr(importlib.import_module(homes[name]), name)
 
     return get, lambda: sorted(homes), sorted(homes)
+
+
+class _StandIn(ModuleType):
+    """Stands for a module until something of it is used; what is imported is then the real one."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__all__":  # asked of all modules, as by `inspect.getmodule`
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+class _Deferring(Loader):
+    """Finds and loads a stand-in for each of these modules, once."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = set(names)
+
+    def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
+        """A stand-in's specification; None for all other modules."""
+        if name not in self._names:
+            return None
+        self._names.remove(name)
+        return spec_from_loader(name, self)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The stand-in."""
+        return _StandIn(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run nothing of the module yet."""
+
+
+def defer_modules(*names: str) -> None:
+    """Let modules that have no submodules be imported when something of them is first used.
+
+    Whatever imports them before gets a stand-in. Modules that are imported by now stay as they are.
+    """
+    sys.meta_path.insert(0, _Deferring(names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 from dataclasses import replace
@@ -24,6 +25,7 @@ from redraw.recorded.reading import Recording, read_recording
 from redraw.recorded.shapes import Shape
 from redraw.records.results import DraftedDefinition
 from redraw.requests import DraftRequest
+from redraw.storage.files import demand_outside_saved_model
 from redraw.storage.opening import read_uri, write_uri
 from redraw.uri import Uri
 
@@ -61,6 +63,7 @@ def draft_definition(request: DraftRequest) -> DraftedDefinition:
     model = request.name or ModelName(_model_name(recording.uri))
     place = recording.uri.absolute()
     if request.keep_graph is not None:
+        _demand_apart(request.keep_graph)
         place = request.keep_graph / model / f"{recording.digest[:12]}{_ending(recording.uri)}"
         write_uri(place, read_uri(recording.uri, MOST_BYTES) or b"")
     text = module_text(model, place, recording, choice)
@@ -97,6 +100,7 @@ def _draft_keras(
     model = request.name or ModelName(_model_name(Uri(source.uri)))
     digest = hashlib.sha256(text).hexdigest()
     if request.keep_graph is not None:
+        _demand_apart(request.keep_graph)
         place = request.keep_graph / model / f"{digest[:12]}.json"
         named = str(place.absolute())
     else:
@@ -181,11 +185,18 @@ def _parse_setting(text: str) -> tuple[str, Any]:
     if not separator or not name or not value:
         raise InvalidRequest(f"draft request: set: expected NAME=VALUE, got {text!r}. Correct it.")
     try:
+        if value.startswith("["):
+            return name, json.loads(value)
         return name, words[value.lower()] if value.lower() in words else float(
             value
         ) if "." in value else int(value)
     except ValueError:
         return name, value
+
+
+def _demand_apart(folder: Uri) -> None:
+    if not folder.is_bucket:
+        demand_outside_saved_model(Path(folder))
 
 
 def _write(folder: Uri, model: str, text: str) -> str:
@@ -194,6 +205,7 @@ def _write(folder: Uri, model: str, text: str) -> str:
         raise OutputExists(
             f"{folder}: expected a local folder without {model}.py. Choose another name (--name)."
         )
+    _demand_apart(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return str(path)

@@ -11,7 +11,7 @@ from redraw.errors import InvalidRecord, OutputExists
 from redraw.export.weights.ledger import Ledger
 from redraw.records import ExportedModel
 from redraw.records.file_list import encode_files
-from redraw.storage.files import TreeFile, write_atomically
+from redraw.storage.files import TreeFile, demand_outside_saved_model, write_atomically
 from redraw.storage.opening import open_storage, upload_tree
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
@@ -93,6 +93,7 @@ def open_destination(out: Uri) -> Iterator[Destination]:
         folder = Path(out)
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             raise _exists(uri)
+        demand_outside_saved_model(folder)
         _keep_other_files(Path(f"{uri}.json"))
         yield Destination(uri=uri, folder=folder)
         return

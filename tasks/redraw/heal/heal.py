@@ -72,6 +72,8 @@ def heal_saved_model(request: HealRequest) -> HealedModel:
             healed = bool(needed or choice.redrawn.replaced)
             difference = _heal(definition, folder, partial) if healed else 0.0
             if not healed:
+                if choice.redrawn.variables:
+                    open_checkpoint(folder).verify()
                 _copy(folder, partial)
             scan = scan_tree(partial)
             place.put_files(partial, scan.files)
@@ -122,7 +124,9 @@ def _problems(folder: Path) -> list[Finding]:
     tagged = [graph for graph in graphs if "serve" in graph.meta_info_def.tags]
     index = folder / f"{_VARIABLES}.index"
     keys = set(TensorBundle(folder / _VARIABLES).entries) - {OBJECT_GRAPH_KEY} if index.exists() else set()
-    return list(find_problems(ServingGraph((tagged or graphs)[0]), keys))
+    untagged = Finding(check="loads", text="no graph has the tag 'serve', which servers ask for", heals=True)
+    found = find_problems(ServingGraph((tagged or graphs)[0]), keys)
+    return [*([] if tagged else [untagged]), *found]
 
 
 def _declared(problem: Finding, stateful_ops: tuple[str, ...]) -> bool:

@@ -34,6 +34,8 @@ def infer_shapes(
     demand_known(part.node, graph.functions, graph.where)
     for node in part.node:
         shape = (given or {}).get(f"{node.name}:0")
+        if node.op in ("LookupTableFind", "LookupTableFindV2"):
+            _as_cast(node)
         if node.op == "_Arg":
             node.op = "Placeholder"
             node.attr["dtype"].type = node.attr["T"].type
@@ -55,3 +57,12 @@ def infer_shapes(
             for tensor in operation.outputs
             if tensor.shape.rank is not None
         }
+
+
+def _as_cast(node: Any) -> None:
+    """What a table of a recording answers has its keys' shape, which TensorFlow does not infer."""
+    keys, source, target = node.input[1], node.attr["Tin"].type, node.attr["Tout"].type
+    node.op = "Cast"
+    node.input[:] = [keys]
+    node.attr.clear()
+    node.attr["SrcT"].type, node.attr["DstT"].type = source, target

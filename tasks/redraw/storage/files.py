@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from redraw.errors import DiskFull, InvalidName
+from redraw.errors import DiskFull, InvalidName, OutputExists
 from redraw.records.files import SIGNATURE_FILE, ListedFile
 
 PARTIAL_SUFFIX = ".partial"
@@ -138,6 +138,20 @@ def demand_regular(path: Path) -> None:
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise _not_regular(path)
+
+
+def demand_outside_saved_model(path: Path) -> None:
+    """Refuse to write into a SavedModel: what is added changes its digest, by which it is published.
+
+    Raises:
+        OutputExists: The path is in one.
+    """
+    place = path.absolute()
+    for folder in (place, *place.parents):
+        if (folder / "saved_model.pb").is_file():
+            raise OutputExists(
+                f"{path}: expected a place outside of the SavedModel {folder}. Choose another place."
+            )
 
 
 def _not_regular(path: Path) -> InvalidName:

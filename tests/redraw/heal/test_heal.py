@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
+from redraw.draft.draft import draft_definition
 from redraw.errors import (
     CheckpointCorrupt,
+    CheckpointError,
     CheckpointNotFound,
     InvalidDefinition,
     OutputExists,
@@ -22,7 +24,7 @@ from redraw.heal import heal
 from redraw.heal.heal import heal_saved_model
 from redraw.heal.scan import scan_files
 from redraw.records.results import HealedModel
-from redraw.requests import HealRequest, ScanRequest
+from redraw.requests import DraftRequest, HealRequest, ScanRequest
 from redraw.serving.process import ServingProcess
 from redraw.storage.files import digest_tree
 from redraw.storage.opening import open_storage
@@ -130,6 +132,52 @@ def test_heal_whose_result_differs_leaves_nothing(tmp_path: Path, monkeypatch: p
 def test_heal_of_no_saved_model_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(CheckpointNotFound, match=r"expected a SavedModel's folder with saved_model\.pb"):
         healed(tmp_path, tmp_path / "out")
-    (tmp_path / "saved_model.pb").write_bytes(b"\x12\xff\xff\xff\x0f")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"\x12\xff\xff\xff\x0f")
     with pytest.raises(CheckpointCorrupt, match=r"saved_model\.pb"):
-        healed(tmp_path, tmp_path / "out")
+        healed(tmp_path / "model", tmp_path / "out")
+
+
+@pytest.mark.parametrize("tags", [["train"], []])
+def test_heal_model_without_the_tag_serve_gets_it(tags: list[str], tmp_path: Path) -> None:
+    good(tmp_path / "model")
+    file = tmp_path / "model" / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    saved.meta_graphs[0].meta_info_def.tags[:] = tags
+    file.write_bytes(saved.SerializeToString())
+
+    record = healed(tmp_path / "model", tmp_path / "out")
+
+    assert [finding.check for finding in record.found] == ["loads"]
+    made = saved_model_pb2.SavedModel.FromString((tmp_path / "out" / "saved_model.pb").read_bytes())
+    assert list(made.meta_graphs[0].meta_info_def.tags) == ["serve"]
+
+
+@pytest.mark.parametrize("place", ["inner", "variables/inner"])
+def test_heal_into_a_saved_model_is_refused(place: str, tmp_path: Path) -> None:
+    good(tmp_path / "model")
+    before = digest_tree(tmp_path / "model")
+
+    with pytest.raises(OutputExists, match="expected a place outside of the SavedModel"):
+        healed(tmp_path / "model", tmp_path / "model" / place)
+    with pytest.raises(OutputExists, match="expected a place outside of the SavedModel"):
+        draft_definition(
+            DraftRequest.from_json(
+                {"source": str(tmp_path / "model"), "out": str(tmp_path / "model" / place)}
+            )
+        )
+    assert digest_tree(tmp_path / "model") == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_heal_model_without_its_variables_is_refused(damage: str, tmp_path: Path) -> None:
+    good(tmp_path / "model")
+    data = next((tmp_path / "model" / "variables").glob("*.data*"))
+    if damage == "cut":
+        data.write_bytes(data.read_bytes()[:10])
+    else:
+        shutil.rmtree(data.parent)
+
+    with pytest.raises(CheckpointError, match="model"):
+        healed(tmp_path / "model", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

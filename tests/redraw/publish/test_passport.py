@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from jsonschema.validators import Draft7Validator
 from markdown_it import MarkdownIt
+from rfc3986_validator import validate_rfc3986
 
 from redraw.__main__ import main
 from redraw.definition import Threshold
@@ -101,6 +104,23 @@ def figures(p50: float, rows: float) -> Latency:
 LATENCY = encode_latency({"serving_default": (figures(0.5, 2000), figures(1.5, 16000))})
 
 Publish = Callable[..., Release]
+
+
+@Draft7Validator.FORMAT_CHECKER.checks("iri-reference")
+def is_iri_reference(text: object) -> bool:
+    """What jsonschema checks by rfc3987-syntax, which all programs that import it pay for.
+
+    Source:
+        https://www.rfc-editor.org/rfc/rfc3987#section-3.1
+    """
+    ascii_text = quote(str(text), safe="".join(map(chr, range(128))))
+    return bool(validate_rfc3986(ascii_text, rule="URI_reference"))
+
+
+def faults_of(bom: str) -> object:
+    """The first fault that CycloneDX's schema finds in a bill of materials; None for none."""
+    assert {"date-time", "idn-email", "iri-reference"} <= Draft7Validator.FORMAT_CHECKER.checkers.keys()
+    return JsonStrictValidator(SchemaVersion.V1_6).validate_str(bom)
 
 
 @pytest.fixture
@@ -237,7 +257,7 @@ def test_card_and_bill_of_materials_have_what_the_definition_says(publish: Publi
     )
     assert front["datasets"] == list(description.data_sets)
     assert "## Intended use\n\nReading digits" in files["card.md"]
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(files["bom.cdx.json"]) is None
+    assert faults_of(files["bom.cdx.json"]) is None
     bom = json.loads(files["bom.cdx.json"])
     model = bom["metadata"]["component"]
     assert model["licenses"] == [{"license": {"id": "Apache-2.0"}}]
@@ -296,7 +316,7 @@ def test_provenance_of_a_push_by_hand_without_code_names_what_there_is(
     assert predicate["runDetails"]["builder"]["id"] == "urn:redraw:builder:command"
     assert "invocationId" not in predicate["runDetails"]["metadata"]
     assert [one["name"] for one in predicate["buildDefinition"]["resolvedDependencies"]] == ["checkpoint"]
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(files["bom.cdx.json"]) is None
+    assert faults_of(files["bom.cdx.json"]) is None
 
 
 def test_evaluation_has_each_figure_of_each_check(publish: Publish, tmp_path: Path) -> None:
@@ -339,8 +359,10 @@ def test_bill_of_materials_keeps_the_schema_and_names_card_files_and_libraries(
 ) -> None:
     release = publish()
     files = passport(release, tmp_path / "out")
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(files["bom.cdx.json"]) is None
+    assert faults_of(files["bom.cdx.json"]) is None
     bom = json.loads(files["bom.cdx.json"])
+    assert faults_of(json.dumps(bom | {"metadata": bom["metadata"] | {"timestamp": "yesterday"}})) is not None
+    assert faults_of(files["bom.cdx.json"].replace('"url": "', '"url": "a b')) is not None
     model = bom["metadata"]["component"]
     assert (model["type"], model["name"], model["version"]) == (
         "machine-learning-model",
@@ -429,7 +451,7 @@ def test_passport_of_paths_that_are_no_uri_and_texts_that_are_no_utf8_keeps_the_
     assert set(PASSPORT_FILES) <= release.attachments.keys()
     checkpoint = replace(release.checkpoint, uri=Uri("gs://catalogue/50%/a b#c"))
     files = passport(published_as(replace(release, checkpoint=checkpoint)), tmp_path / "out")
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(files["bom.cdx.json"]) is None
+    assert faults_of(files["bom.cdx.json"]) is None
     bom = json.loads(files["bom.cdx.json"])
     (source,) = (one for one in bom["components"] if one["name"] == "checkpoint")
     assert source["externalReferences"][0]["url"].startswith("gs://catalogue/50%25/a%20b%23c")

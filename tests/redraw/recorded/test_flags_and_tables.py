@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.definition import TensorSpec
+from redraw.draft.draft import draft_definition
 from redraw.export.prepared import PreparedModel
+from redraw.requests import DraftRequest
 from tests.redraw.recorded.asking import ask, definition_of, request_of
 from tests.redraw.recorded.old_graphs import (
     CLASSES,
@@ -37,6 +39,8 @@ def test_redraw_of_a_table_that_is_filled_by_an_import_asks_it(tmp_path: Path) -
         tf.nn.softmax(logits, name="probabilities")
         train_and_save(label, logits, tmp_path, lambda: {text: ["a", "c"], label: [0, 1]})
     recorded = Recorded(meta=tmp_path / "model.ckpt-3.meta", inputs={"x": "text"})
+    drafted = draft_definition(DraftRequest.from_json({"source": str(recorded.meta), "name": "words"}))
+    assert f'TensorSpec("float32", (None, {CLASSES}))' in drafted.module
     definition = definition_of(recorded, asks={"x": TensorSpec("string", (None,))})
 
     got = ask(definition, recorded, {"x": np.array([b"b", b"?"], object)})["probabilities"]
