@@ -71,10 +71,19 @@ class RedrawNotifier(BaseNotifier):
         body = json.dumps({"text": self.message}, allow_nan=False).encode()
         try:
             webhook = find_webhook(self.webhook)
-            message_id = hashlib.sha256(body).hexdigest() if webhook.secret else None
+            about = f"{_occasion(context)}\n{self.message}"
+            message_id = hashlib.sha256(about.encode()).hexdigest() if webhook.secret else None
             post(webhook, body, "application/json; charset=utf-8", message_id)
         except (RedrawError, Undelivered) as err:
             _logger.warning("not notified: %s", err)
+
+
+def _occasion(context: Context) -> str:
+    """What ended: the next run's notice may have the same words, and is another one."""
+    ti, run = context.get("ti"), context.get("dag_run")
+    names = ("dag_id", "run_id", "task_id", "map_index", "try_number")
+    parts = [getattr(ti, name, "") for name in names] + [getattr(run, "run_id", ""), context.get("run_id")]
+    return "\n".join(str(part) for part in parts)
 
 
 def quote_record(context: Context) -> str:

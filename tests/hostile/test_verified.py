@@ -37,8 +37,10 @@ from redraw.requests import (
     PassportRequest,
     PredictRequest,
     PushRequest,
+    RolloutRequest,
     VerifyRequest,
 )
+from redraw.rollout.rollout import confirm_rollout
 from redraw.serving import ServingProcess
 from redraw.storage.opening import open_storage
 from redraw.validate.subject.live_version import find_live_version
@@ -139,6 +141,15 @@ USES: dict[str, Callable[[str, Release, Path], object]] = {
     ),
     "log-to-mlflow": lambda bucket, release, _: log_to_mlflow(
         LogToMlflowRequest(model="digits", bucket=bucket, version=release.version)
+    ),
+    "rollout": lambda bucket, release, _: confirm_rollout(
+        RolloutRequest(
+            model="digits",
+            bucket=bucket,
+            version=release.version,
+            servers=("grpc://127.0.0.1:1",),
+            timeout=0.1,
+        )
     ),
     "passport": lambda _, release, folder: write_passport(
         PassportRequest(uri=release.uri, out=str(folder / "passport"))

@@ -74,6 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
             seen = sum(one.path == self.path for one in self.server.received)
             status = 204 if answer == "ok" or (answer == "flaky" and seen > 2) else 500
             self.send_response(int(answer) if answer.isdecimal() else status)
+            if answer == "429":
+                self.send_header("retry-after", self.path.rpartition("/")[2])
             if answer.startswith("30"):
                 self.send_header("location", f"{self.server.url}/ok/elsewhere")
             self.send_header("content-length", "0")

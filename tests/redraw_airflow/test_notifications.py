@@ -88,6 +88,21 @@ def test_notifier_has_the_record_and_the_error_for_its_template(server: WebhookS
     assert texts == [f"{RELEASE.digest[:7]} None push", "no step"]
 
 
+def test_notice_has_an_id_of_its_run_and_try_by_which_receivers_drop_repeats(
+    server: WebhookServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_WEBHOOK_CHAT_SECRET", SECRET)
+    notifier = RedrawNotifier(webhook="chat", message="failed")
+    for change in ({}, {}, {"run_id": "manual__2"}, {"try_number": 3}):
+        notifier({**context(), "ti": SimpleNamespace(**{**vars(TI), **change})})
+    for run in ("manual__1", "manual__2"):
+        notifier({"dag": DAG("nightly", schedule=None), "run_id": run})
+    first, again, *others = (request.headers["webhook-id"] for request in server.received)
+    assert first == again
+    assert len({first, *others}) == 5
+    assert all(request.is_signed() for request in server.received)
+
+
 HOSTILE = (
     "<!channel> @here\x1b[2J <https://e.example|the report> [the report](https://e.example) ada@b.example"
 )

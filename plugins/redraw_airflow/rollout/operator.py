@@ -137,7 +137,7 @@ class ConfirmRolloutOperator(StageOperator):
             return super().execute(context)
         with keeping_failure(context, self.stage, self.model):
             self.take_allowed_arguments(context)
-            self.version = version = self._settled_version()
+            self.version = version = self._settled_version(context)
             # Wrong arguments fail now, and not after the wait.
             folder = TaskFolder(self.work_dir, self.model, context["ti"])
             RolloutRequest.from_json({"model": self.model, **self.request_fields(folder)})
@@ -184,19 +184,26 @@ class ConfirmRolloutOperator(StageOperator):
     def _timeout(self) -> float:
         return RolloutRequest.timeout if self.timeout is None else float(self.timeout)
 
-    def _settled_version(self) -> int:
+    def _settled_version(self, context: Context) -> int:
         """The version to wait for: it stays the same if somebody moves the pointer meanwhile."""
         # Imported here, as the trigger is: the DAG processor reads no bucket.
         from redraw.publish.live.pointer import read_pointer
         from redraw.storage.opening import open_storage
 
         with using_connection(self.gcp_conn_id):
-            live = read_pointer(open_storage(BucketUri(self._bucket())), ModelName(self.model)).version
+            pointer = read_pointer(open_storage(BucketUri(self._bucket())), ModelName(self.model))
+        live = pointer.version
         version: Any = live if self.version is None else self.version
         if version is None:
             raise VersionNotFound(
                 f"{self._bucket()}/{self.model}: expected a live version, got none. Name a version, or make"
                 " one live."
+            )
+        reason = pointer.rejected.get(str(version))
+        if self.only_live and version != live and reason is not None and context["ti"].try_number > 1:
+            raise AirflowFailException(
+                f"version {version}: expected it to be live still, got a roll-back since this task's first"
+                f" try: {reason}. See what the servers showed on the version's page."
             )
         if self.only_live and version != live:
             raise AirflowSkipException(f"version {version} is not live, but {live}: no server has to have it")

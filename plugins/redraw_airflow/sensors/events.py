@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from redraw.checkpoint.catalogue.listing import list_checkpoints
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
-from redraw.publish.bucket.layout import read_release, release_name
+from redraw.publish.bucket.layout import list_versions, read_records
 from redraw.publish.live.pointer import read_pointer
 from redraw.records import Checkpoint, LivePointer, Record, Release
 from redraw.storage.opening import open_storage
@@ -18,6 +19,8 @@ from redraw_airflow.operators.arguments import text
 from redraw_airflow.stages.credentials import using_connection
 
 __all__ = ["LOOKS", "look", "moment"]
+
+_logger = logging.getLogger(__name__)
 
 _LONG_AGO = "1970-01-01T00:00:00Z"
 
@@ -52,11 +55,11 @@ def _new_checkpoints(arguments: Mapping[str, Any]) -> Sequence[Checkpoint]:
 def _new_versions(arguments: Mapping[str, Any]) -> Sequence[Release]:
     """The releases above a version; of one that was pruned, or is damaged, there is none."""
     storage, model = open_storage(BucketUri(arguments["place"])), ModelName(arguments["model"])
-    folder = release_name(model, 0).rpartition("/")[0] + "/"
-    stems = (item.name.removeprefix(folder).removesuffix(".json") for item in storage.walk(folder))
-    numbers = sorted(int(stem) for stem in stems if stem.isdecimal() and int(stem) > arguments["after"])
-    found = (read_release(storage, model, number) for number in numbers)
-    return [release for release in found if release is not None and release.pruned is None]
+    numbers = [number for number in list_versions(storage, model) if number > arguments["after"]]
+    releases, unreadable = read_records(storage, model, numbers)
+    for record in unreadable.values():
+        _logger.warning("passed over: %s", record.reason)
+    return [release for _, release in sorted(releases.items()) if release.pruned is None]
 
 
 def _changed_pointer(arguments: Mapping[str, Any]) -> Sequence[LivePointer]:

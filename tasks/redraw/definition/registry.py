@@ -55,6 +55,7 @@ class FoundModel:
         schedule: When it is trained again; empty for by hand alone.
         owner: Whose it is.
         metrics: Those that it sets bounds for.
+        change_tolerance: By how much floats may differ between versions; None if only running it would tell.
         trains: Whether it can be trained, as far as its text says.
         problem: Why it cannot be used, and what to do; empty where nothing is known to be wrong.
     """
@@ -69,6 +70,7 @@ class FoundModel:
     schedule: str = ""
     owner: str = ""
     metrics: tuple[str, ...] = ()
+    change_tolerance: float | None = ModelDefinition.change_tolerance
     trains: bool = True
     problem: str = ""
 
@@ -268,6 +270,7 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
         schedule=text.schedule,
         owner=text.owner,
         metrics=text.metrics,
+        change_tolerance=text.change_tolerance,
         trains=text.trains,
         problem=f"module {module}, {text.problem}" if text.problem else "",
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from redraw.definition import Applies
+from redraw.definition import Applies, ModelDefinition
 from redraw.errors import InvalidDefinition, one_line
 
 __all__ = ["DefinitionText", "read_definition_text"]
@@ -33,6 +34,7 @@ class DefinitionText:
         schedule: As `ModelDefinition.schedule`.
         owner: As `ModelDefinition.owner`.
         metrics: The names in `ModelDefinition.thresholds`, as far as they are plain texts.
+        change_tolerance: As `ModelDefinition.change_tolerance`; None if only running it would tell.
         trains: Whether it can be trained; True too if only running it would tell.
         problem: Which of these is not written plainly, and what to do; empty if all are.
     """
@@ -45,6 +47,7 @@ class DefinitionText:
     schedule: str = ""
     owner: str = ""
     metrics: tuple[str, ...] = ()
+    change_tolerance: float | None = ModelDefinition.change_tolerance
     trains: bool = True
     problem: str = ""
 
@@ -87,6 +90,7 @@ def read_definition_text(source: str | bytes) -> DefinitionText:
         schedule=schedule,
         owner=owner,
         metrics=_read_keys(values.get("thresholds")),
+        change_tolerance=_read_amount(values, "change_tolerance", ModelDefinition.change_tolerance),
         trains=_read_trains([node for node in tree.body if isinstance(node, ast.ClassDef)]),
         problem=next(filter(None, problems), ""),
     )
@@ -144,6 +148,17 @@ def _read_text(values: Mapping[str, ast.expr], name: str) -> tuple[str, str]:
         f"{name}: expected a text of at most {_LONGEST_TEXT} characters, written out, got"
         f" {ast.unparse(value)!r:.80}. Correct it."
     )
+
+
+def _read_amount(values: Mapping[str, ast.expr], name: str, default: float) -> float | None:
+    """The amount that is written, or the default if nothing is; None if it is not written plainly."""
+    value = values.get(name)
+    if value is None:
+        return default
+    written = value.value if isinstance(value, ast.Constant) else None
+    if isinstance(written, bool) or not isinstance(written, int | float) or not 0 <= written < math.inf:
+        return None
+    return float(written)
 
 
 def _read_trains(classes: list[ast.ClassDef]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redraw.errors import InvalidDefinition
+from redraw.recorded.branches import with_pivots
 from redraw.recorded.graph import Graph, full_name, node_name
 from redraw.recorded.reading import Recording
 from redraw.recorded.redrawing import Asked, Redrawn, open_graph, recorded_shape, redraw_recording
@@ -202,5 +203,9 @@ def _needed(recording: Recording, asked: Asked, constants: Mapping[str, Any]) ->
     """The tensors without a value that the outputs need."""
     graph = open_graph(recording)
     cuts = [node_name(tensor) for tensor, _ in asked.inputs.values()]
-    reached = graph.reach(asked.outputs.values(), stop=[*cuts, *map(node_name, constants)])
+    stop = [*cuts, *map(node_name, constants)]
+    reached = graph.reach(asked.outputs.values(), stop=stop)
+    # A flag may decide by a control dependency alone which constant is taken.
+    pivots = [name for name in with_pivots(graph, reached) if name not in reached]
+    reached |= graph.reach([tensor for name in pivots for tensor in graph.data_inputs(name)], stop=stop)
     return {f"{name}:0" for name in reached if graph.nodes[name].op.startswith("Placeholder")}

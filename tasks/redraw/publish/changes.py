@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from redraw.errors import InvalidRecord, ObjectConflict
+from redraw.errors import InvalidRecord, ObjectConflict, SignatureInvalid, VerificationFailed
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import list_versions, numbered_live_name, read_records
+from redraw.publish.bucket.verified import demand_record
 from redraw.publish.events.deliver import announce
 from redraw.publish.events.derive import change_events, prune_events, push_event
 from redraw.publish.live.pointer import numbers_of, read_numbered, read_pointer
-from redraw.records import LivePointer, PointerChange
+from redraw.records import LivePointer, PointerChange, Release
 from redraw.records.events import ModelEvent
 from redraw.records.results import EventList
 from redraw.requests import EventsRequest
@@ -24,6 +25,8 @@ _logger = logging.getLogger(__name__)
 
 def list_events(request: EventsRequest) -> EventList:
     """List what has changed about a model, the oldest first; with `deliver` the webhooks are sent all of it.
+
+    A version whose records contradict each other, or are not signed if a key is configured, has no event.
 
     Args:
         request: The model, its bucket, and since when.
@@ -41,13 +44,29 @@ def _all_events(storage: Storage, model: ModelName) -> list[ModelEvent]:
     releases, unreadable = read_records(storage, model, list_versions(storage, model))
     for record in unreadable.values():
         _logger.warning("passed over: %s", record.reason)
-    source, history = storage.uri / model, _whole_history(storage, model)
+    refused = dict(
+        zip(releases, in_parallel(lambda one: _why_refused(storage, one), releases.values()), strict=True)
+    )
+    for reason in filter(None, refused.values()):
+        _logger.warning("passed over: %s", reason)
+    releases = {version: one for version, one in releases.items() if not refused[version]}
+    source = storage.uri / model
+    history = [change for change in _whole_history(storage, model) if not refused.get(change.version)]
     events = [
         *(push_event(source, release) for release in releases.values()),
         *change_events(source, history, releases),
         *(event for release in releases.values() for event in prune_events(source, release)),
     ]
     return sorted(events, key=lambda event: event.at)
+
+
+def _why_refused(storage: Storage, release: Release) -> str:
+    """Why nothing is said of a version; empty if its record can be believed."""
+    try:
+        demand_record(storage, release)
+    except (VerificationFailed, SignatureInvalid, InvalidRecord) as err:
+        return str(err)
+    return ""
 
 
 def _whole_history(storage: Storage, model: ModelName) -> list[PointerChange]:

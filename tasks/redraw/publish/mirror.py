@@ -123,7 +123,7 @@ def _read_config(path: Path) -> ModelServerConfig:
         return _read_text(path.read_bytes())
     except FileNotFoundError:
         return _new_config()
-    except (text_format.ParseError, UnicodeDecodeError) as err:
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
         _logger.warning("%s is damaged, and is written again: %s", path, err)
         return _new_config()
 

@@ -14,7 +14,12 @@ from redraw.errors import InvalidRecord, NewerRecord, ObjectConflict, VersionNot
 from redraw.names import ModelName
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
-from redraw.publish.bucket.layout import encode_record, live_name, numbered_live_name
+from redraw.publish.bucket.layout import (
+    encode_record,
+    live_name,
+    numbered_live_name,
+    serving_config_name,
+)
 from redraw.publish.events.derive import announce_change
 from redraw.publish.live.pointer import copy_pointer, numbers_of, read_numbered
 from redraw.publish.live.serving_config import read_served_labels, write_serving_config
@@ -88,9 +93,14 @@ def _found(storage: Storage, model: ModelName, numbers: list[int]) -> Iterator[L
         yield copy
     labels = _served(storage, model)
     if labels:
-        yield LivePointer(
+        served = LivePointer(
             model=model, version=labels.get("stable"), previous=_before(storage, model, labels), labels=labels
         )
+        try:
+            # As it would be read again: what it is made of may hold anything.
+            yield LivePointer.from_json(served.to_json())
+        except InvalidRecord as err:
+            logger.warning("passed over: %s/%s: %s", storage.uri, serving_config_name(model), err)
 
 
 def _readable(storage: Storage, model: ModelName, number: int | None) -> LivePointer | None:

@@ -23,14 +23,14 @@ _logger = logging.getLogger(__name__)
 
 def keep_rollout(storage: Storage, rollout: Rollout) -> None:
     """Store a result; if the bucket does not take it, the log says so, and nothing else fails."""
-    content = encode_record(rollout)
-    name = attachment_name(rollout.model, rollout.version, _NAME, hashlib.sha256(content).hexdigest())
     try:
+        content = encode_record(rollout)
+        name = attachment_name(rollout.model, rollout.version, _NAME, hashlib.sha256(content).hexdigest())
         storage.create(name, content)
     except AlreadyThere:
         pass  # the same, to the second
-    except StorageError as err:  # what the servers showed counts all the same
-        _logger.warning("%s/%s is not stored, and no page shows it: %s", storage.uri, name, err)
+    except (InvalidRecord, StorageError) as err:  # what the servers showed counts all the same
+        _logger.warning("%s: its %s is not stored, and no page shows it: %s", rollout.uri, _NAME, err)
 
 
 def read_rollout(storage: Storage, model: ModelName, version: int) -> Rollout | None:

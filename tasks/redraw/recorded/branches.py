@@ -59,7 +59,7 @@ def _dead_ends(graph: Graph, reached: dict[str, None]) -> _Dead:
     """Follow the outputs that known switches do not take; the others become the switches' inputs."""
     dead, queue = _Dead(), []
     known: dict[str, Any] = {}
-    reached = _with_pivots(graph, reached)
+    reached = with_pivots(graph, reached)
     for name in reached:
         if graph.nodes[name].op not in SWITCHES:
             continue
@@ -81,7 +81,7 @@ def _dead_ends(graph: Graph, reached: dict[str, None]) -> _Dead:
     return dead
 
 
-def _with_pivots(graph: Graph, reached: dict[str, None]) -> dict[str, None]:
+def with_pivots(graph: Graph, reached: dict[str, None]) -> dict[str, None]:
     """The switches as well that say alone by a control dependency which branch a constant is in."""
     found = dict(reached)
     for name in reached:

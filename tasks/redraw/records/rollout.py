@@ -39,7 +39,7 @@ class ServerRollout:
         expected: What a server that has the version shows.
         received: What this one showed.
         advice: What to do about it; empty if it is confirmed.
-        versions: The versions that it had loaded; none if it does not say.
+        versions: The newest 100 versions that it had loaded; none if it does not say.
         loaded_seconds: When it was first seen with the version, from the start; None if it never was.
         seconds: When it was seen last, from the start.
         compared: The signatures whose recorded request it answered as recorded.

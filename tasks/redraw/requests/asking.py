@@ -88,16 +88,17 @@ class CompareAnswersRequest(Request):
     slice: tuple[str, ...] = flag(
         "an input, a field of recorded requests or label:OUTPUT to sort rows by; may be repeated", default=()
     )
-    tolerance: float = flag(
-        "how much floats may differ, absolute and relative, before a row counts as changed (default: 0.01)",
-        default=0.01,
+    tolerance: float | None = flag(
+        "how much floats may differ, absolute and relative, before a row counts as changed (default: the"
+        " definition's change_tolerance)",
+        default=None,
     )
     json: str | None = flag("file or gs:// URI for the record", default=None)
 
     def __post_init__(self) -> None:
         """Demand a tolerance that is one."""
         super().__post_init__()
-        if not 0 <= self.tolerance < float("inf"):
+        if self.tolerance is not None and not 0 <= self.tolerance < float("inf"):
             raise InvalidRequest(
                 f"compare-answers request: tolerance: expected a number from 0 on, got {self.tolerance}."
                 " Correct it."

@@ -7,6 +7,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -150,7 +151,8 @@ def decode_answer(target: Target, question: Question, content: bytes) -> dict[st
     found = {}
     for name, spec in question.specs.items():
         try:
-            value = read_tensor_proto(outputs[name], question.outputs[name].size)
+            most = math.prod(max(size, 1) for size in question.outputs[name].shape)
+            value = read_tensor_proto(outputs[name], most)
         except MalformedError as err:
             raise BadAnswer(f"output {name!r}: {shown(err)}") from err
         if name_of_array(value) != spec.dtype:

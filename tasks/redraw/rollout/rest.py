@@ -8,6 +8,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +27,7 @@ __all__ = ["KServeClient", "RestClient", "columns", "decode_columns", "decode_st
 _FOUND, _UNKNOWN = 200, 404
 _DEFAULT_SIGNATURE = "serving_default"
 _LONGEST_VERSION = 17
+_MOST_ROWS = 1 << 20
 # KServe's names of dtypes, where they are not TensorFlow's in capitals.
 _DATATYPES = {"float16": "FP16", "float32": "FP32", "float64": "FP64", "bfloat16": "BF16", "string": "BYTES"}
 
@@ -204,6 +206,9 @@ def _reshaped(output: Mapping[str, Any]) -> Any:
     if not flat or not isinstance(shape, list) or len(shape) < 2:  # noqa: PLR2004 - a vector is its list
         return data
     try:
+        # Rows without values take room, too.
+        if math.prod(max(size, 1) for size in shape) > max(len(data), _MOST_ROWS):  # type: ignore[arg-type]
+            raise ValueError(f"shape {shape}")
         values: Any = np.empty(len(data), dtype=object)  # type: ignore[arg-type]
         values[:] = data
         return values.reshape(shape).tolist()

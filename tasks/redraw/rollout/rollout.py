@@ -62,6 +62,7 @@ def confirm_rollout(request: RolloutRequest) -> Rollout:
     )
     rollout = _watched(release, plan, request)
     if not rollout.confirmed and request.on_failure == "roll-back":
+        keep_rollout(storage, rollout)  # why, if this process ends after the roll-back
         rollout = _rolled_back(rollout, request)
     keep_rollout(storage, rollout)
     if not rollout.confirmed:

@@ -10,6 +10,7 @@ import contextvars
 import functools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _LOOK_SECONDS, _ANSWER_SECONDS = 1.0, 30.0
 # After one server failed for good, so long the others may show what they have.
 _GRACE_SECONDS = 2.0
+# Of those that a server says it has, the record shows the newest.
+_MOST_VERSIONS = 100
 _UNASKED = "no answer yet"
 _FAILED = {"load_failed", "refused", "wrong_answer"}
 _FINAL = {"confirmed", *_FAILED}
@@ -105,6 +108,8 @@ class _Watch:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._seen: dict[_Key, ServerRollout] = {}
+        # How often an address came up: what was seen of it before it was gone counts no longer.
+        self._turns = Counter[_Key]()
         self._changed = threading.Condition()
         self._ended = threading.Event()
         self._began = time.monotonic()
@@ -173,7 +178,7 @@ class _Watch:
                 self._take_addresses(server, server.resolve())
             except OSError as err:
                 unnamed = replace(self._blank(server, ""), received=f"no address of that name: {shown(err)}")
-                self._note((server, ""), unnamed)
+                self._note((server, ""), 0, unnamed)
             self._ended.wait(_LONGEST_PAUSE)
 
     def _take_addresses(self, server: Server, addresses: tuple[str, ...]) -> None:
@@ -183,22 +188,23 @@ class _Watch:
                 del self._seen[server, gone]
             for address in set(addresses) - known:
                 self._seen[server, address] = self._blank(server, address)
-                self._start(self._follow, server, address)
+                self._turns[server, address] += 1
+                self._start(self._follow, server, address, self._turns[server, address])
             self._changed.notify_all()
 
-    def _note(self, key: _Key, now: ServerRollout) -> bool:
+    def _note(self, key: _Key, turn: int, now: ServerRollout) -> bool:
         """Keep what was seen, unless the address was dropped or time is up; says whether to go on."""
         with self._changed:
-            if self._ended.is_set() or key not in self._seen:
+            if self._ended.is_set() or key not in self._seen or turn != self._turns[key]:
                 return False
             self._seen[key] = replace(now, advice=_ADVICE[now.state], seconds=time.monotonic() - self._began)
             self._changed.notify_all()
             return now.state not in _FINAL
 
-    def _follow(self, server: Server, address: str) -> None:
+    def _follow(self, server: Server, address: str, turn: int) -> None:
         client, last, pause = self._plan.connect(server, address), self._blank(server, address), _FIRST_PAUSE
         while True:
-            note = functools.partial(self._note, (server, address))
+            note = functools.partial(self._note, (server, address), turn)
             last = self._ask(client, server.name or self._plan.model, last, note)
             if not note(last):
                 return
@@ -216,7 +222,8 @@ class _Watch:
             return _unanswered(last, err)
         except BadAnswer as err:
             return replace(last, state="no_status", received=str(err))
-        now = replace(last, state=look.state, received=look.received, versions=look.versions)
+        versions = look.versions[-_MOST_VERSIONS:]
+        now = replace(last, state=look.state, received=look.received, versions=versions)
         if look.state != "loaded":
             return now
         now = replace(now, loaded_seconds=now.loaded_seconds or time.monotonic() - self._began)
@@ -229,7 +236,8 @@ class _Watch:
             again = client.look(target, _LOOK_SECONDS)
             if again.state == "loaded":
                 return now
-            return replace(last, state=again.state, received=again.received, versions=again.versions)
+            versions = again.versions[-_MOST_VERSIONS:]
+            return replace(last, state=again.state, received=again.received, versions=versions)
         except NotReached as err:
             return _unanswered(now, err)
         except BadAnswer as err:

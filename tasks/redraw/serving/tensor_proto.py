@@ -31,7 +31,8 @@ def read_tensor_proto(data: bytes, most: int) -> np.ndarray:
     try:
         parsed = TensorProto.FromString(data)
         sizes = [dim.size for dim in parsed.tensor_shape.dim]
-        fits = min(sizes, default=0) >= 0 and math.prod(sizes) <= most
+        # Rows without elements are rows: they are counted one by one.
+        fits = min(sizes, default=0) >= 0 and math.prod(max(size, 1) for size in sizes) <= max(most, 1)
         array = np.asarray(make_ndarray(parsed)) if fits else None
     except (DecodeError, KeyError, TypeError, ValueError) as err:
         raise MalformedError("a tensor", f"{type(err).__name__}: {str(err)[:100]}") from err

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import math
 from collections.abc import Iterable
 from ctypes import c_int64, c_void_p
 
@@ -27,6 +28,8 @@ from redraw.serving.library import STRING_SIZE, Deallocator, StatusError, tensor
 _PACKED = {"int4", "uint4", "int2", "uint2", "float4_e2m1fn"}
 
 _CHUNK = 1 << 22
+# Lists without values take memory where they are shown, and cost a model nothing.
+_MOST_EMPTY = 1 << 20
 
 _held: dict[int, ctypes.Array[ctypes.c_char]] = {}
 _next_key = itertools.count(1)
@@ -97,6 +100,8 @@ def read_tensor(tensor: int) -> np.ndarray:
     if name is None or dtype is None:
         raise StatusError("UNIMPLEMENTED", f"no answer can carry values of dtype {name}")
     shape = [library.TF_Dim(tensor, axis) for axis in range(library.TF_NumDims(tensor))]
+    if 0 in shape and math.prod(max(length, 1) for length in shape) > _MOST_EMPTY:
+        raise StatusError("RESOURCE_EXHAUSTED", f"no answer can carry shape {shape}: rows without values")
     size, data = library.TF_TensorByteSize(tensor), library.TF_TensorData(tensor)
     if has_fixed_size(name):
         return np.frombuffer(ctypes.string_at(data, size) if size else b"", dtype).reshape(shape)

@@ -228,6 +228,22 @@ def test_draft_of_a_loss_that_makes_a_matrix_finds_the_probabilities(tmp_path: P
     assert definition.outputs == {"probabilities": "probabilities:0"}
 
 
+def _kept_by_flag(x: Any, label: Any) -> Any:
+    training = tf1.placeholder(tf.bool, (), "is_training")
+    keep = tf1.cond(training, lambda: tf.constant(0.5), lambda: tf.constant(1.0))
+    logits = tf.matmul(tf.nn.dropout(x, rate=1 - keep), variable("out", [WIDTH, CLASSES]))
+    tf.nn.softmax(logits, name="probabilities")
+    return tf1.losses.sparse_softmax_cross_entropy(label, logits)
+
+
+def test_draft_of_a_keep_rate_that_a_flag_chooses_asks_for_the_flag_or_sets_it(tmp_path: Path) -> None:
+    meta = recorded_loss(_kept_by_flag, tmp_path)
+
+    with pytest.raises(InvalidRequest, match=r"--set is_training=false"):
+        draft(meta)
+    assert executed(draft(meta, set=["is_training=false"])).redrawn.counts["branches"] == 1
+
+
 def test_draft_of_parsed_examples_asks_for_what_is_parsed(tmp_path: Path) -> None:
     with era("resource", "v1"):
         example = tf1.placeholder(tf.string, [None], "example")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,9 +165,51 @@ def test_record_that_says_it_lies_elsewhere_makes_no_event_of_another_model(
     assert found is not None
     forged = replace(release, uri=Uri("gs://production/digits/1"))
     storage.replace(found.name, encode_record(forged), found.generation)
+    assert _events(bucket) == ()
     expected = release.events[0].to_cloud_event()
-    assert [event.to_cloud_event() for event in _events(bucket)] == [expected]
     assert [event.to_cloud_event() for event in push_model(request).events] == [expected]
+
+
+def test_version_whose_record_cannot_be_believed_is_sent_to_nobody(
+    bucket: str,
+    make_export: Any,
+    hook: Hook,
+    server: WebhookServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    private, public = tmp_path / "own.pem", tmp_path / "own.pub"
+    for command in (
+        f"ecparam -name prime256v1 -genkey -noout -out {private}",
+        f"ec -in {private} -pubout -out {public}",
+    ):
+        subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
+    releases = [
+        push_model(replace(export.request(bucket, make_live=True), signing_key=str(private)))
+        for export in (make_export(trained_at=f"2024-0{month}-01T00:00:00Z") for month in (1, 2, 3))
+    ]
+    prune_versions(PruneRequest(model="digits", bucket=bucket, keep=0, apply=True))
+    monkeypatch.setenv("REDRAW_VERIFY_KEY", str(public))
+    believed = _events(bucket)
+    assert sorted(event.kind for event in believed) == ["live"] * 3 + ["prune"] + ["push"] * 3
+
+    storage, name = open_storage(bucket), release_name("digits", releases[2].version)
+    found = storage.read_with_generation(name)
+    assert found is not None
+    forged = json.loads(found[0])
+    forged["checkpoint"]["metrics"] = {"accuracy": 1.0}
+    storage.replace(name, json.dumps(forged).encode(), found[1])
+    hook(deploy="ok")
+    sent = _events(bucket, deliver=True)
+    assert sent == tuple(event for event in believed if event.version != releases[2].version)
+    assert len(server.received) == len(sent) == 5
+    assert f"passed over: {bucket}/{name}: expected a signature of this content" in caplog.text
+    # Its label is moved all the same; what the event says of it is nothing that the record alone says.
+    (event,) = pin_version(
+        PinRequest(model="digits", bucket=bucket, version=releases[2].version, reason="audit")
+    ).events
+    assert (event.digest, event.metrics) == (None, {})
 
 
 def test_events_that_somebody_wrote_into_a_record_are_no_events(bucket: str, make_export: Any) -> None:
@@ -250,6 +294,19 @@ def test_host_that_failed_is_left_alone_by_the_rest_of_a_batch(
     ]
     assert len(server.received) == tries
     assert "not tried again within" in releases[1].events[0].undelivered[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "tries"), [("0", 3), ("3600", 1), ("99999999999999999999", 3), ("soon", 3), ("-1", 3)]
+)
+def test_host_that_asks_for_patience_is_asked_again_only_if_that_is_short(
+    asked: str, tries: int, bucket: str, make_export: Any, hook: Hook, server: WebhookServer
+) -> None:
+    hook(deploy=f"429/{asked}")
+    (event,) = push_model(make_export().request(bucket)).events
+    assert len(server.received) == tries
+    assert "expected status 2xx, got 429" in event.undelivered[0]
+    assert ("which asks for 3600 s of patience" in event.undelivered[0]) == (asked == "3600")
 
 
 @pytest.mark.parametrize(

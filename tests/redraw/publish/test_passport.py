@@ -27,7 +27,7 @@ from redraw.publish.bucket.layout import attachment_name, encode_record, release
 from redraw.publish.live.set_live import change_live
 from redraw.publish.passport.evaluations import evaluate_checks
 from redraw.publish.passport.passport import PASSPORT_FILES, write_passport
-from redraw.publish.passport.text import encode_yaml
+from redraw.publish.passport.text import encode_yaml, escape_markdown
 from redraw.publish.push.push import push_model
 from redraw.publish.verify import verify_version
 from redraw.records import Check, ExportedModel, MadeBy, Release, ValidationReport
@@ -398,6 +398,17 @@ def structure(card: str) -> tuple[list[str], set[str], Any]:
     tokens = MarkdownIt("gfm-like").parse(text)
     inline = {child.type for token in tokens for child in token.children or ()}
     return [token.type for token in tokens], inline, yaml.safe_load(front)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- a", "+ a", "-", "1. a", "123. a", "1) a", "===", "---", "- - -", "* a", "> a", "    a", "-1.5", "a"],
+)
+def test_escape_markdown_of_what_begins_a_block_is_a_paragraph_of_that_text(text: str) -> None:
+    tokens = MarkdownIt("gfm-like").parse(f"## Limits\n\n{escape_markdown(text)}\n")
+    types = [token.type for token in tokens if not token.type.startswith("heading")]
+    assert types == ["inline", "paragraph_open", "inline", "paragraph_close"]
+    assert "".join(child.content for child in tokens[4].children or ()) == text.strip()
 
 
 def test_card_of_hostile_texts_has_the_structure_of_plain_ones(

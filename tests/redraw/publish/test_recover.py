@@ -61,6 +61,28 @@ def _lose(storage: Storage, kinds: tuple[str, ...], content: bytes | None = None
                 storage.replace(item.name, content, item.generation)
 
 
+_SERVED = 'model_config_list { config { name: "digits" version_labels { key: "stable" value: 1 } %s } }'
+
+
+@pytest.mark.parametrize(
+    "served",
+    [
+        _SERVED % 'version_labels { key: "canary" value: -7 }',
+        _SERVED % 'version_labels { key: "\\033[2J" value: 1 }',
+        "custom_model_config { " + "[type.googleapis.com/google.protobuf.Any] { " * 3000 + "} " * 3001,
+    ],
+    ids=["version", "label", "deep"],
+)
+def test_recover_writes_nothing_of_a_configuration_that_no_pointer_can_hold(
+    storage: Storage, before: LivePointer, recover: Callable[..., LivePointer], served: str
+) -> None:
+    _lose(storage, ("live.json", "live/"))
+    _lose(storage, ("models.config",), served.encode())
+    with pytest.raises(VersionNotFound, match="got none that can be read"):
+        recover()
+    assert storage.read("digits/live.json") is None
+
+
 @pytest.mark.parametrize("content", [None, b"{}", b"\xff"], ids=["gone", "empty", "damaged"])
 @pytest.mark.parametrize("kinds", LOSSES[:-1], ids=" and ".join)
 def test_recover_puts_back_what_is_lost(

@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,15 @@ from redraw.errors import (
 )
 from redraw.names import ModelName
 from redraw.publish.live.set_live import change_live
-from redraw.publish.rollouts import read_rollout
+from redraw.publish.rollouts import keep_rollout, read_rollout
 from redraw.records import LivePointer, Release, Rollout
 from redraw.requests import LiveRequest, RolloutRequest
 from redraw.rollout import rollout as module
 from redraw.rollout.addresses import parse_servers
-from redraw.rollout.client import Target
+from redraw.rollout.client import BadAnswer, Target
 from redraw.rollout.golden import read_questions
 from redraw.rollout.grpc_client import decode_status
-from redraw.rollout.rest import RestClient
+from redraw.rollout.rest import RestClient, _reshaped
 from redraw.rollout.rollout import confirm_rollout
 from redraw.rollout.watch import Plan, watch
 from redraw.storage.opening import open_storage
@@ -350,6 +351,53 @@ def test_rollout_follows_the_addresses_of_a_name_as_servers_are_replaced(
     assert one.address.startswith("127.0.0.1:")
 
 
+def test_watch_of_an_address_that_went_and_came_again_believes_nothing_of_before(
+    release: Release, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_ups = iter([["127.0.0.1"], ["127.0.0.2"]])
+    again = threading.Event()
+
+    class Before(RestClient):
+        """What was at the address; its answer comes when something else is there."""
+
+        def look(self, *target: Any) -> Any:
+            seen = super().look(*target)
+            server.set(versions={"7": "AVAILABLE"})
+            assert again.wait(PATIENT)
+            self.look = lambda *_: seen
+            return seen
+
+    class After(RestClient):
+        def look(self, *target: Any) -> Any:
+            seen = super().look(*target)
+            again.set()
+            return seen
+
+    clients = iter([Before, RestClient])
+
+    _resolve(monkeypatch, lambda: next(look_ups, ["127.0.0.1"]))
+    plan = Plan(
+        servers=parse_servers([f"http://models.example:{server.rest_port}"]),
+        model="digits",
+        version=release.version,
+        timeout=3.5,
+        connect=lambda *place: next(clients, After)(*place),
+    )
+    (one,) = watch(plan)
+    assert again.is_set()
+    assert (one.state, one.received) == ("other_version", "version 7 loaded")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_rollout_of_a_server_with_very_many_versions_shows_the_newest(
+    protocol: str, release: Release, server: ModelServer
+) -> None:
+    have = [*range(1, 9000), release.version]
+    server.set(versions={str(version): "AVAILABLE" for version in have})
+    (one,) = rollout(release, getattr(server, protocol)).servers
+    assert one.versions == tuple(have[-100:])
+
+
 def test_rollout_allows_as_much_as_is_asked_for(release: Release, server: ModelServer) -> None:
     server.set(outputs={**OUTPUTS, "scores": [[0.25, 0.75], [0.5, 2e-3]]})
     found = rollout(release, server.grpc, tolerance=0.01)
@@ -448,6 +496,12 @@ def test_rollout_of_bytes_that_kserve_has_no_form_for_does_not_ask_them(
     (one,) = rollout(release, server.kserve).servers
     assert (one.state, one.compared) == ("confirmed", ())
     assert not [request for request in server.requests if request["method"].endswith("/infer")]
+
+
+def test_answer_of_kserve_of_very_many_rows_without_values_is_refused() -> None:
+    assert _reshaped({"name": "y", "data": [], "shape": [3, 0]}) == [[], [], []]
+    with pytest.raises(BadAnswer, match="output 'y': values that have not its shape"):
+        _reshaped({"name": "y", "data": [], "shape": [1 << 30, 0]})
 
 
 def test_decode_status_passes_over_versions_that_are_none() -> None:
@@ -558,6 +612,54 @@ def test_rollout_that_fails_does_not_roll_back_a_pointer_that_others_have_moved(
     assert live(after).version == newer.version
 
 
+def test_rollout_that_fails_rolls_back_nothing_newer_that_becomes_live_meanwhile(
+    two_versions: tuple[Release, Release],
+    server: ModelServer,
+    publish_into: Publish,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, after = two_versions
+    newer = list[Release]()
+    # While the version before is loaded, somebody publishes.
+    monkeypatch.setattr(
+        "redraw.publish.live.loading.demand_loadable",
+        lambda *_: newer.append(publish_into(bucket_of(after), month=3)),
+    )
+    message, _ = failure(after, server.grpc, on_failure="roll-back")
+    assert f"live.json: expected the live version {after.version}, got {newer[0].version}" in message
+    pointer = live(after)
+    assert (pointer.version, pointer.rejected) == (newer[0].version, {})
+
+
+@pytest.mark.usefixtures("_loadable")
+@pytest.mark.parametrize("stopped", ["create", "after"])
+def test_rollout_that_ends_around_its_roll_back_says_why_and_can_be_run_again(
+    stopped: str,
+    two_versions: tuple[Release, Release],
+    server: ModelServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, after = two_versions
+    change = module.change_live
+
+    def killed(request: LiveRequest) -> LivePointer:
+        if stopped == "after":
+            change(request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "change_live", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rollout(after, server.grpc, timeout=SHORT, version=after.version, on_failure="roll-back")
+    kept = read_rollout(open_storage(bucket_of(after)), MODEL, after.version)
+    assert kept is not None
+    assert (kept.confirmed, kept.rolled_back_to) == (False, None)
+    monkeypatch.setattr(module, "change_live", change)
+    _, report = failure(after, server.grpc, version=after.version, on_failure="roll-back")
+    assert report.rolled_back_to == live(after).version == before.version
+    assert [made.kind for made in live(after).history].count("rollback") == 1
+    assert [event.kind for event in report.events] == ["rollback"]
+
+
 def test_rollout_that_fails_without_a_version_before_says_that_nothing_was_rolled_back(
     bucket: str, publish_into: Publish
 ) -> None:
@@ -599,6 +701,16 @@ def test_rollout_whose_result_cannot_be_stored_is_what_the_servers_showed(
     server.set(versions={"7": "AVAILABLE"})
     with pytest.raises(RolloutFailed, match="got version 7 loaded"):
         rollout(release, server.grpc, timeout=SHORT)
+
+
+def test_keep_rollout_that_is_larger_than_a_record_may_be_says_so(
+    release: Release, server: ModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = rollout(release, server.grpc)
+    storage = open_storage(bucket_of(release))
+    keep_rollout(storage, replace(found, servers=found.servers * 5000))
+    assert "rollout.json is not stored, and no page shows it: Rollout record: expected at most" in caplog.text
+    assert read_rollout(storage, MODEL, release.version) == found
 
 
 def test_read_rollout_of_another_version_is_refused(

@@ -69,6 +69,14 @@ def test_answer_packed_dtype_is_refused_by_name(model: LoadedModel) -> None:
     assert refused.value.code == "UNIMPLEMENTED"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "string"])
+def test_answer_of_very_many_rows_without_values_is_refused(dtype: str, model: LoadedModel) -> None:
+    held = object if dtype == "string" else np.float32
+    with pytest.raises(RequestRefused, match=r"no answer can carry shape \[1073741824, 0\]") as refused:
+        model.answer(dtype, {"x": np.zeros((1 << 30, 0), held)})
+    assert refused.value.code == "RESOURCE_EXHAUSTED"
+
+
 @pytest.mark.parametrize(
     ("signature", "inputs", "message"),
     [

@@ -9,8 +9,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from redraw.names import ModelName
+from redraw.publish.live.set_live import change_live
 from redraw.publish.rollouts import read_rollout
 from redraw.records import Release, Rollout
+from redraw.requests import LiveRequest
 from redraw.storage.opening import open_storage
 from redraw_airflow import ConfirmRolloutOperator, taskflow
 from redraw_airflow.operators.links import VersionLink
@@ -151,6 +153,21 @@ def test_operator_of_a_version_that_is_not_live_is_skipped_if_asked_to(
     with pytest.raises(AirflowSkipException, match=f"version {older.version} is not live, but"):
         run(operator(version=older.version, only_live=True), Context())
     assert server.requests == []
+
+
+def test_operator_whose_earlier_try_rolled_back_fails_and_is_not_skipped(
+    server: ModelServer, publish_into: Publish, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = publish_into(bucket), publish_into(bucket, month=2)
+    monkeypatch.setattr("redraw.publish.live.loading.demand_loadable", lambda *_: None)
+    change_live(LiveRequest(model="digits", bucket=bucket, previous=True, reason="not rolled out: behind"))
+    confirm = operator(version=after.version, only_live=True)
+    with pytest.raises(AirflowSkipException, match=f"not live, but {before.version}"):
+        run(confirm, Context())
+    again: Any = Context()
+    again["ti"].try_number = 2
+    with pytest.raises(AirflowFailException, match="got a roll-back since this task's first try: .*: behind"):
+        run(confirm, again)
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,8 @@ def test_sensors_of_versions_wait_for_a_push_and_for_a_change(bucket: str, tmp_p
     export.publish(bucket)
 
     (release,) = list_releases(ReleasesRequest(model="digits", bucket=bucket)).releases
+    for name in (f"{release.version + 1}.json", "index.json", "٣.json"):  # damaged, or no version's
+        open_storage(bucket).create(f"digits/releases/{name}", b"{")
     published, live = (one.poke(CONTEXT).xcom_value for one in sensors)
     assert published == release.to_json()
     assert (live["record"], live["version"]) == ("LivePointer", release.version)

@@ -15,8 +15,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from redraw.definition.registry import declared_ops
-from redraw.errors import InvalidRequest, NotLoadable, RedrawError, VersionNotFound, short_list
+from redraw.definition import ModelDefinition
+from redraw.definition.registry import declared_ops, find_fitting
+from redraw.errors import (
+    InvalidDefinition,
+    InvalidRequest,
+    NotLoadable,
+    RedrawError,
+    UnknownModel,
+    VersionNotFound,
+    short_list,
+)
 from redraw.inspect.answers.comparison import ComparisonTally, common_signatures
 from redraw.inspect.answers.pair import AnsweredBatch, VersionPair
 from redraw.inspect.answers.record_parts import Problems
@@ -36,6 +45,7 @@ __all__ = ["compare_answers"]
 _logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 5.0
+_TOLERANCE = ModelDefinition.change_tolerance
 
 
 def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
@@ -124,8 +134,9 @@ def _compare(
             f"{request.model}: expected a signature that both versions have, got none: {'; '.join(notes)}."
             " Compare other versions."
         )
-    pair, tally = VersionPair(*models, names, problems), ComparisonTally(request.tolerance, request.slice)
     sources = Sources(request, releases[0], common, scratch, problems)
+    tally = ComparisonTally(_tolerance(request, releases[0], sources), request.slice)
+    pair = VersionPair(*models, names, problems)
     for answered in _saying_progress(pair.ask(sources.batches(pair.rows)), tally):
         tally.add(answered)
     definition = sources.definition() if tally.has_labels else None
@@ -145,6 +156,21 @@ def _compare(
         refused_by_other=pair.refused[1],
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+def _tolerance(request: CompareAnswersRequest, release: Release, sources: Sources) -> float:
+    """How much floats may differ: as asked for, or as the version's definition has it."""
+    if request.tolerance is not None:
+        return request.tolerance
+    try:
+        written = find_fitting(release.model, release.checkpoint.trained_at).change_tolerance
+    except (UnknownModel, InvalidDefinition) as err:
+        _logger.warning("tolerance %s, for the definition cannot be used: %s", _TOLERANCE, err)
+        return _TOLERANCE
+    if written is not None:
+        return written
+    definition = sources.definition()
+    return _TOLERANCE if definition is None else definition.change_tolerance
 
 
 def _saying_progress(answers: Iterator[AnsweredBatch], tally: ComparisonTally) -> Iterator[AnsweredBatch]:

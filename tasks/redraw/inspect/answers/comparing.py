@@ -51,12 +51,20 @@ def difference(want: np.ndarray, got: np.ndarray, tolerance: float) -> str:
     return "" if kept else f"values differ by up to {gap:.3g}"
 
 
-def misfit_of(want: np.ndarray, got: np.ndarray, rows: int) -> str:
-    """Why two answers cannot be compared row by row; empty if they can."""
-    if want.shape != got.shape or want.shape[:1] != (rows,):
+def misfit_of(want: np.ndarray, got: np.ndarray, rows: int, tolerance: float) -> str | None:
+    """Why two answers cannot be compared row by row; None if they can, empty if they are the same as a whole.
+
+    An answer need not have a value for each row: it may be one value, or those of ragged rows in a line.
+    """
+    if want.shape != got.shape:
         return f"shape {list(got.shape)} instead of {list(want.shape)}"
     kinds = ["texts" if array.dtype.kind in "OSU" else array.dtype.name for array in (got, want)]
-    return f"{kinds[0]} instead of {kinds[1]}" if kinds.count("texts") == 1 else ""
+    if kinds.count("texts") == 1:
+        return f"{kinds[0]} instead of {kinds[1]}"
+    if want.shape[:1] == (rows,):
+        return None
+    differing = int(compare_values(want, got, tolerance)[1].sum())
+    return f"{differing} of {want.size} values of all {rows} rows together" if differing else ""
 
 
 def compare_values(want: np.ndarray, got: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:

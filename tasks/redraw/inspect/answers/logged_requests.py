@@ -92,7 +92,8 @@ class LoggedRequests:
                     parts = self._file.parse(record)
                     name = self._signature(parts.signature)
                     if name is None:
-                        other = str(parts.signature) if len(others) < _MOST_FORMS else "…"
+                        other = str(parts.signature)
+                        other = other if other in others or len(others) < _MOST_FORMS else "…"
                         others[other] = others.get(other, 0) + 1
                         continue
                     kind, waiting = self._add(number, name, parts)
@@ -127,6 +128,8 @@ class LoggedRequests:
         kind = (name, tuple(labels))
         waiting = self._waiting.setdefault(kind, _Waiting())
         waiting.numbers += [number] * rows
+        # A few bytes can declare many equal values.
+        waiting.size += sum(value.nbytes for value in given.values() if isinstance(value, np.ndarray))
         for key, value in given.items():
             waiting.inputs.setdefault(key, []).extend(value)
         for key, values in labels.items():

@@ -29,7 +29,10 @@ _LONGEST = 64 << 20
 _MOST_ELEMENTS = 16 << 20
 _MOST_PROBLEMS = 5
 _LONGEST_TEXT = 300
+_PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 _FLOATS = ("float", "half", "bfloat")
+
+_EXACT = 2.0**53
 
 # Input or output name to what a record holds of it: JSON values, or a serialized tensor.
 Named = Mapping[str, Any]
@@ -96,6 +99,11 @@ class Problems:
 
 def _read_lines(path: Path) -> Iterator[bytes]:
     with open_regular(path) as file:
+        if file.read(2).startswith(_PACKED):
+            raise MalformedError(
+                "JSON lines or TFRecords", "a file that is packed by gzip or zlib: unpack it"
+            )
+        file.seek(0)
         while line := file.readline(_LONGEST + 1):
             if len(line) > _LONGEST:
                 raise MalformedError(f"a line of at most {_LONGEST} bytes", "a longer one")
@@ -179,12 +187,15 @@ def read_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
 def cast_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
     """The same in the dtype of the signature, if that holds every value."""
     array = read_values(where, spec, value)
-    if spec.dtype == "string" or array.dtype.kind in "OSU":
-        if (spec.dtype == "string") != (array.dtype.kind in "OSU"):
-            raise Misfit(f"{where}: expected {spec.dtype}, got {array.dtype.name}")
+    texts, complex_numbers = array.dtype.kind in "OSU", array.dtype.kind == "c"
+    if (spec.dtype == "string") != texts or (complex_numbers and not spec.dtype.startswith("complex")):
+        raise Misfit(f"{where}: expected {spec.dtype}, got {array.dtype.name}")
+    if texts:
         return array
     with np.errstate(invalid="ignore", over="ignore"):
         cast = array.astype(numpy_dtype(spec.dtype))
-    if not spec.dtype.startswith(_FLOATS) and not np.array_equal(cast, array):
+    # An integer next to a float in JSON has been rounded to one: beyond 2^53 nobody knows what it was.
+    rounded = array.dtype.kind == "f" and not np.all(np.abs(array) < _EXACT)
+    if not spec.dtype.startswith(_FLOATS) and (rounded or not np.array_equal(cast, array)):
         raise Misfit(f"{where}: expected {spec.dtype}, got {array.dtype.name} values that it cannot hold")
     return cast

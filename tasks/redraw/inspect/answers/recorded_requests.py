@@ -40,7 +40,8 @@ def read_exchanges(path: Path, naming: Naming, problems: Problems) -> Iterator[E
                 theirs, inputs, outputs, _ = file.parse(record)
                 ours = naming.signature_of(theirs)
                 if ours is None:
-                    others[str(theirs)] = others.get(str(theirs), 0) + 1
+                    other = str(theirs) if str(theirs) in others or len(others) < _MOST_FORMS else "…"
+                    others[other] = others.get(other, 0) + 1
                     continue
                 yield _exchange(where, ours, naming, inputs, outputs)
             except (Misfit, MalformedError, InvalidRequest) as err:

@@ -49,10 +49,11 @@ class OutputTally:
         """Compare the answers to some more rows; says which of them are changed, [rows] of bool."""
         self.rows += batch.rows
         self._dtypes |= dict.fromkeys(str(name_of_array(array)) for array in (here, other))
-        if problem := misfit_of(other, here, batch.rows):
-            self.changed += batch.rows
-            self._misfit = self._misfit or f"{problem} ({batch.called(0)})"
-            return np.ones(batch.rows, bool)
+        problem = misfit_of(other, here, batch.rows, self._tolerance)
+        if problem is not None:
+            self.changed += batch.rows if problem else 0
+            self._misfit = self._misfit or (problem and f"{problem} ({batch.called(0)})")
+            return np.full(batch.rows, bool(problem))
         gaps, differs = compare_values(other, here, self._tolerance)
         largest = gaps.reshape(batch.rows, -1).max(axis=1, initial=0.0)
         changed = np.asarray(differs.reshape(batch.rows, -1).any(axis=1))

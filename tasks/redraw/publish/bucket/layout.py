@@ -55,6 +55,7 @@ __all__ = [
     "read_claim",
     "read_records",
     "read_release",
+    "read_release_with_generation",
     "release_name",
     "reports_folder",
     "serving_config_name",
@@ -245,6 +246,13 @@ def read_release(storage: Storage, model: str, version: int) -> Release | None:
     return _read_about(storage, release_name(model, version), Release, model, version)
 
 
+def read_release_with_generation(storage: Storage, model: str, version: int) -> tuple[Release, int] | None:
+    """The release record of a version, and the generation to replace; raises as `read_release`."""
+    name = release_name(model, version)
+    found = storage.read_with_generation(name)
+    return found and (_parse_about(f"{storage.uri}/{name}", found[0], Release, (model, version)), found[1])
+
+
 def read_records(
     storage: Storage, model: str, versions: Iterable[int]
 ) -> tuple[dict[int, Release], dict[int, UnreadableRecord]]:
@@ -280,16 +288,13 @@ def _read_about(
 ) -> _Versioned | None:
     """The record in an object, which has to be about that version; None if there is no such object."""
     content = storage.read(name)
-    if content is None:
-        return None
-    where = f"{storage.uri}/{name}"
+    return None if content is None else _parse_about(f"{storage.uri}/{name}", content, kind, (model, version))
+
+
+def _parse_about(where: str, content: bytes, kind: type[_Versioned], expected: tuple[str, int]) -> _Versioned:
     record = kind.from_text(content, where).stored()
-    _demand_about(where, (record.model, record.version), (model, version))
-    return record
-
-
-def _demand_about(where: str, found: object, expected: object) -> None:
-    if found != expected:
+    if (found := (record.model, record.version)) != expected:
         raise InvalidRecord(
             f"{where}: expected a record of {expected}, got one of {found}. Find out who copied it there."
         )
+    return record

@@ -16,7 +16,7 @@ from pathlib import Path
 from redraw.errors import ObjectConflict, StorageUnavailable, VerificationFailed
 from redraw.names import ModelName
 from redraw.publish.bucket.integrity import demand_content, demand_published, read_published
-from redraw.publish.bucket.layout import Claim, release_name, version_folder
+from redraw.publish.bucket.layout import Claim, claim_name, read_claim, release_name, version_folder
 from redraw.publish.bucket.signing import demand_release_signed, demand_signed
 from redraw.records import Release, ValidationReport
 from redraw.records.schema import SCHEMA
@@ -29,6 +29,7 @@ __all__ = [
     "configured_key",
     "demand_consistent",
     "demand_key",
+    "demand_record",
     "demand_report",
     "demand_verified",
     "digest_report",
@@ -60,15 +61,41 @@ def read_verified(
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     release, claim = read_published(storage, model, version)
-    where = f"{storage.uri}/{release_name(model, version)}"
+    _demand_agreeing(storage, release, claim)
+    if key := configured_key(public_key):
+        demand_key(storage, release, claim, key)
+    return release, claim
+
+
+def demand_record(storage: Storage, release: Release, public_key: str | None = None) -> None:
+    """Demand that the record of a version, pruned or whole or not, agrees with its claim and is signed.
+
+    Args:
+        storage: The model bucket.
+        release: The record, just read.
+        public_key: As `read_verified` takes it.
+
+    Raises:
+        RedrawError: As `read_verified`.
+    """
+    claim = read_claim(storage, release.model, release.version)
+    if claim is None:
+        raise VerificationFailed(
+            f"{storage.uri}/{claim_name(release.model, release.version)}: expected the claim of a published"
+            " version, got none. Find out who removed it; do not serve this version."
+        )
+    _demand_agreeing(storage, release, claim)
+    if key := configured_key(public_key):
+        _demand_record_signed(storage, release, key)
+
+
+def _demand_agreeing(storage: Storage, release: Release, claim: Claim) -> None:
+    where = f"{storage.uri}/{release_name(claim.model, claim.version)}"
     try:
         demand_consistent(storage, release, claim)
         demand_report(release)
     except VerificationFailed as err:
         raise VerificationFailed(f"{where}: {err} Find out who wrote it; do not serve this version.") from err
-    if key := configured_key(public_key):
-        demand_key(storage, release, claim, key)
-    return release, claim
 
 
 def demand_verified(
@@ -123,7 +150,11 @@ def fetch_verified(
 def demand_key(storage: Storage, release: Release, claim: Claim, public_key: str) -> None:
     """Demand that the files, the record and the bucket's name are signed; raises as `read_verified`."""
     demand_signed(storage, claim, public_key)
-    name = release_name(claim.model, claim.version)
+    _demand_record_signed(storage, release, public_key)
+
+
+def _demand_record_signed(storage: Storage, release: Release, public_key: str) -> None:
+    name = release_name(release.model, release.version)
     content = storage.read(name) or b""
     where = f"{storage.uri}/{name}"
     if not content or Release.from_text(content, where) != release:

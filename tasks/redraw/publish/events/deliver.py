@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -136,25 +138,25 @@ def post(webhook: Webhook, body: bytes, content_type: str, event_id: str | None 
 
 
 def _send(webhook: Webhook, body: bytes, content_type: str, event_id: str | None) -> None:
-    reason = ""
+    reason, asked = "", 0.0
     for pause in _PAUSES:
-        time.sleep(pause)
+        time.sleep(max(pause, asked))
         headers = {"content-type": content_type, "user-agent": f"redraw/{redraw.__version__}"}
         if event_id is not None:
             timestamp = int(time.time())
             signature = webhook.sign(event_id, timestamp, body)
             headers |= {"webhook-id": event_id, "webhook-timestamp": str(timestamp)}
             headers |= {"webhook-signature": signature}
-        reason, again = _try(webhook, body, headers)
+        reason, asked = _try(webhook, body, headers)
         if not reason:
             return
-        if not again:
+        if asked > _ANSWER_SECONDS:
             break
     raise Undelivered(f"{webhook.label}: expected status 2xx, got {reason}")
 
 
-def _try(webhook: Webhook, body: bytes, headers: dict[str, str]) -> tuple[str, bool]:
-    """Why a request was not taken, if so, and whether another one may be."""
+def _try(webhook: Webhook, body: bytes, headers: dict[str, str]) -> tuple[str, float]:
+    """Why a request was not taken, if so, and after how many seconds another one may be, if ever."""
     try:
         with requests.Session() as session:
             session.auth = lambda request: request  # no credentials from the user's .netrc
@@ -166,14 +168,18 @@ def _try(webhook: Webhook, body: bytes, headers: dict[str, str]) -> tuple[str, b
                 allow_redirects=False,
                 stream=True,  # the answer's body is nobody's
             )
-            status = answer.status_code
+            status, asked = answer.status_code, answer.headers.get("retry-after", "")
             answer.close()
     except requests.Timeout:
-        return f"no answer in {_ANSWER_SECONDS:g} s", True
+        return f"no answer in {_ANSWER_SECONDS:g} s", 0.0
     except (requests.RequestException, OSError, ValueError) as err:
         # Its text has the URL, which may be a secret.
-        return f"no connection ({type(err).__name__})", True
+        return f"no connection ({type(err).__name__})", 0.0
     if 200 <= status < 300:
-        return "", False
-    redirected = "; redirects are not followed" if 300 <= status < 400 else ""
-    return f"{status}{redirected}", status >= 500 or status in {408, 429}
+        return "", math.inf
+    if status < 500 and status not in {408, 429}:
+        redirected = "; redirects are not followed" if 300 <= status < 400 else ""
+        return f"{status}{redirected}", math.inf
+    if not re.fullmatch("[0-9]{1,9}", asked):
+        return str(status), 0.0
+    return f"{status}, which asks for {asked} s of patience", float(asked)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from redraw.errors import RedrawError
 from redraw.publish.bucket.layout import read_release
+from redraw.publish.bucket.verified import demand_record
 from redraw.publish.events.deliver import announce
 from redraw.records import LivePointer, PointerChange, Release
 from redraw.records.events import ModelEvent
@@ -112,6 +113,9 @@ def announce_change(storage: Storage, pointer: LivePointer, change: PointerChang
     """
     release = None
     with contextlib.suppress(RedrawError):  # the change is made: its event does without the version's digest
-        release = read_release(storage, pointer.model, change.version)
+        found = read_release(storage, pointer.model, change.version)
+        if found:
+            demand_record(storage, found)
+        release = found
     events = last_event(storage.uri / pointer.model, pointer, change, release)
     return replace(pointer, events=announce(events))

@@ -104,7 +104,7 @@ def _read_config(storage: Storage, model: str) -> ModelServerConfig:
     config = ModelServerConfig()
     try:
         text_format.Parse(storage.read(name) or b"", config)
-    except (text_format.ParseError, UnicodeDecodeError) as err:
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
         raise InvalidRecord(
             f"{storage.uri}/{name}: expected TensorFlow Serving's ModelServerConfig as text, got {err}."
             f" Write it again: redraw live --model {model} --set the live version."

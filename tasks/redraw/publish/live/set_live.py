@@ -61,11 +61,17 @@ def change_live(request: LiveRequest) -> LivePointer:
     # Asked first what is quick to tell: whether the change may be made, and whether there is one.
     if _applied(storage, pointer, change) is not pointer and change.kind != "unlabel":
         loading.demand_loadable(storage, model, change.version, request.public_key)
-    return announce_change(storage, move_pointer(storage, model, change, request.public_key), change)
+    leaves = pointer.version if change.kind == "rollback" else None
+    moved = move_pointer(storage, model, change, request.public_key, leaves)
+    return announce_change(storage, moved, change)
 
 
 def move_pointer(
-    storage: Storage, model: ModelName, change: PointerChange, public_key: str | None = None
+    storage: Storage,
+    model: ModelName,
+    change: PointerChange,
+    public_key: str | None = None,
+    leaves: int | None = None,
 ) -> LivePointer:
     """Change which version is live, or a label, where the version is published and whole.
 
@@ -75,11 +81,13 @@ def move_pointer(
         change: What is asked for; nothing moves where it is so already.
         public_key: File of the key that must confirm the version's signature; by default
             the one that REDRAW_VERIFY_KEY names. With one, every byte is read.
+        leaves: The live version that is left by a roll-back; None if any may be.
 
     Returns:
         The pointer as it stands.
 
     Raises:
+        ObjectConflict: Another version than the one to leave is live by now.
         StorageUnavailable: Others kept changing the pointer.
         RedrawError: As `change_live`.
     """
@@ -87,6 +95,8 @@ def move_pointer(
         demand_verified(storage, model, change.version, public_key, content=True)
 
     def verified(pointer: LivePointer) -> LivePointer:
+        if leaves is not None and pointer.version not in (leaves, change.version):
+            raise _moved(storage, pointer, leaves)
         changed = _applied(storage, pointer, change)
         if changed is not pointer and change.kind != "unlabel":
             demand_published(storage, model, change.version)
@@ -135,20 +145,24 @@ def _asked(request: LiveRequest, storage: Storage, pointer: LivePointer) -> Poin
 
 
 def _version_before(request: LiveRequest, storage: Storage, pointer: LivePointer) -> int | None:
-    """Where a roll-back leads; None where it has been done already."""
-    where = f"{storage.uri}/{live_name(pointer.model)}"
+    """Where a roll-back leads; where it led if it has been made already, perhaps by a try that died."""
     if request.from_version not in (None, pointer.version):
         if pointer.previous == request.from_version and str(request.from_version) in pointer.rejected:
-            return None
-        raise ObjectConflict(
-            f"{where}: expected the live version {request.from_version}, got {pointer.version}: somebody has"
-            " moved it. Look at the history, and say which version to leave."
-        )
+            return pointer.version
+        raise _moved(storage, pointer, request.from_version)
     if pointer.previous is None:
         raise VersionNotFound(
-            f"{where}: expected a version that was live before, got none. Name the version with --set."
+            f"{storage.uri}/{live_name(pointer.model)}: expected a version that was live before, got none."
+            " Name the version with --set."
         )
     return pointer.previous
+
+
+def _moved(storage: Storage, pointer: LivePointer, leaves: int | None) -> ObjectConflict:
+    return ObjectConflict(
+        f"{storage.uri}/{live_name(pointer.model)}: expected the live version {leaves}, got"
+        f" {pointer.version}: somebody has moved it. Look at the history, and say which version to leave."
+    )
 
 
 def _repair(storage: Storage, pointer: LivePointer) -> None:

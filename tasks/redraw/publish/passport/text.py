@@ -12,6 +12,8 @@ Yaml = str | float | bool | None | Mapping[str, "Yaml"] | list["Yaml"]
 
 # Structure, HTML, formulas, mentions, and what makes links of plain text; a colon of a time makes none.
 _MARKS = re.compile(r"[\\`*_{}\[\]()<>#|~!&@$]|(?<!\d):|:(?!\d)|(?<=[^\W\d])\.(?=\w)|(?<=\w)\.(?=[^\W\d])")
+# What makes a list, a rule or a heading where a line begins.
+_BEGINS = re.compile(r"^(?:(\d{1,9})(?=\.(?:\s|$))|(?=[-+](?:\s|$)|(?:-\s*){3}|=+$))")
 
 
 def escape_markdown(text: object) -> str:
@@ -23,7 +25,7 @@ def escape_markdown(text: object) -> str:
     Source:
         https://spec.commonmark.org/0.31.2/#backslash-escapes
     """
-    return _MARKS.sub(r"\\\g<0>", printable(str(text)).strip())
+    return _BEGINS.sub(r"\1\\", _MARKS.sub(r"\\\g<0>", printable(str(text)).strip()))
 
 
 def format_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

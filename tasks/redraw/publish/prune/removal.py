@@ -10,7 +10,13 @@ from datetime import UTC, datetime
 
 from redraw.errors import StorageError, StorageForbidden, StorageUnavailable
 from redraw.publish.bucket.emptying import empty_folders, list_folders, parents_of
-from redraw.publish.bucket.layout import encode_record, release_name, reports_folder, version_folder
+from redraw.publish.bucket.layout import (
+    encode_record,
+    read_release_with_generation,
+    release_name,
+    reports_folder,
+    version_folder,
+)
 from redraw.publish.events.derive import prune_events
 from redraw.publish.prune.index import IndexedRelease
 from redraw.records import Pruned, Release
@@ -123,7 +129,7 @@ class Removal:
         pruned = Pruned(pruned_at=now(), by=self.by, reason=going.reason)
         found = self.records.get(going.version)
         for pause in pauses():
-            found = found or self._read(name)
+            found = found or read_release_with_generation(self.storage, self.model, going.version)
             if found is None:
                 return
             release, generation = found
@@ -145,9 +151,3 @@ class Removal:
     def _buried(self, release: Release, generation: int) -> None:
         self.buried[release.version] = IndexedRelease.of(release, generation)
         self.events += prune_events(self.storage.uri / release.model, release)
-
-    def _read(self, name: str) -> tuple[Release, int] | None:
-        found = self.storage.read_with_generation(name)
-        return (
-            None if found is None else (Release.from_text(found[0], f"{self.storage.uri}/{name}"), found[1])
-        )

@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from redraw.errors import StorageUnavailable
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_whole
-from redraw.publish.bucket.layout import Claim, encode_record, read_release, release_name, version_folder
+from redraw.publish.bucket.layout import (
+    Claim,
+    encode_record,
+    read_release,
+    read_release_with_generation,
+    release_name,
+    version_folder,
+)
 from redraw.publish.bucket.signers import SigningKey
 from redraw.publish.bucket.signing import is_release_signed, sign_release, sign_version
 from redraw.publish.bucket.verified import digest_report
@@ -105,10 +112,10 @@ def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
     """
     name = release_name(claim.model, claim.version)
     for _ in range(_MOST_CHANGES):
-        found = storage.read_with_generation(name)
+        found = read_release_with_generation(storage, claim.model, claim.version)
         if found is None:
             break
-        standing = Release.from_text(found[0], f"{storage.uri}/{name}").stored()
+        standing, generation = found
         if standing.pruned is not None:
             return standing
         generations = demand_whole(storage, claim)
@@ -116,7 +123,7 @@ def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
             return standing
         restored = replace(standing, generations=generations)
         with contextlib.suppress(Changed):
-            storage.replace(name, encode_record(restored), found[1])
+            storage.replace(name, encode_record(restored), generation)
             return restored
     raise StorageUnavailable(
         f"{storage.uri}/{name}: expected it to stay while it was read, got a change by somebody else."

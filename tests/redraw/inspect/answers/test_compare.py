@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from redraw.__main__ import main
-from redraw.definition.registry import load_definition
-from redraw.errors import InvalidRequest, VersionNotFound
+from redraw.definition.registry import find_model, load_definition
+from redraw.definition.source_text import read_definition_text
+from redraw.errors import InvalidRequest, UnknownModel, VersionNotFound
+from redraw.inspect.answers import compare as module
 from redraw.inspect.answers.compare import compare_answers
 from redraw.inspect.answers.tables import print_answers
 from redraw.records.results import AnswerComparison, OutputDifference
@@ -218,6 +221,32 @@ def test_compare_truncated_tf_records_count_up_to_there(compare: Compare, tmp_pa
     found = compare(path)
     assert found.rows == 4
     assert "cut.tfrecord: after 4 whole records: expected a record of" in found.left_out[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "tolerance"),
+    [("", 0.01), ("change_tolerance = 0.25", 0.25), ("change_tolerance: float = 1 / 2", 0.5), (None, 0.01)],
+)
+def test_compare_without_a_tolerance_takes_that_of_the_definition(
+    written: str | None, tolerance: float, compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = load_definition("text_classifier")
+    found = (
+        None
+        if written is None
+        else read_definition_text(f"class A:\n    {written or 'pass'}").change_tolerance
+    )
+
+    def fitting(name: str, _: str) -> Any:
+        if written is None:
+            raise UnknownModel(f"model {name!r}: expected one of none.")
+        return replace(find_model(name), change_tolerance=found)
+
+    monkeypatch.setattr(module, "find_fitting", fitting)
+    monkeypatch.setattr(type(known), "change_tolerance", tolerance)
+    log = lines(tmp_path / "x.jsonl", [{"signature_name": "pairs", "inputs": {"x": [[1.0, 1.0]]}}])
+    assert compare(log).tolerance == tolerance
+    assert compare(log, tolerance=0.125).tolerance == 0.125
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import ml_dtypes
 import numpy as np
 import pytest
 
+from redraw.inspect.answers.batches import RequestBatch
 from redraw.inspect.answers.comparing import difference
+from redraw.inspect.answers.tally import OutputTally
 
 NAN, INF = np.nan, np.inf
 
@@ -45,6 +49,32 @@ def test_difference_that_rounding_explains_is_none() -> None:
     one = np.ones(1, np.float32)
     assert difference(one, one * np.float32(1 + 8 * epsilon), 0.0) == ""
     assert difference(one, one * np.float32(1 + 10 * epsilon), 0.0) != ""
+
+
+@pytest.mark.parametrize(
+    ("other", "here", "changed", "misfit"),
+    [
+        (np.float32(1), np.float32(1.001), 0, ""),
+        (np.zeros(7), np.zeros(7), 0, ""),  # the values of ragged rows in a line
+        (np.array([b"a"] * 4, object), np.array([b"a"] * 4, object), 0, ""),
+        (np.float32(1), np.float32(2), 3, "1 of 1 values of all 3 rows together (log row 0)"),
+        (np.zeros(7), np.eye(7)[0], 3, "1 of 7 values of all 3 rows together (log row 0)"),
+        (np.zeros(7), np.zeros(8), 3, "shape [8] instead of [7] (log row 0)"),
+        (np.zeros(3), np.array([b""] * 3, object), 3, "texts instead of float64 (log row 0)"),
+        (np.zeros((3, 0)), np.zeros((3, 0)), 0, ""),
+        (np.array([2**53] * 3), np.array([2**53, 2**53 + 1, 2**53]), 1, ""),
+        (np.array([0.0, NAN, INF]), np.array([-0.0, NAN, INF]), 0, ""),
+    ],
+)
+def test_tally_of_answers_of_any_form_counts_the_rows_that_changed(
+    other: np.ndarray, here: np.ndarray, changed: int, misfit: str
+) -> None:
+    batch = RequestBatch(source="log", signature="s", inputs={}, unit="row", numbers=np.arange(3))
+    tally = OutputTally("s", "y", 0.01)
+    assert tally.add(batch, np.asarray(here), np.asarray(other)).sum() == changed
+    found = tally.result()
+    assert (found.rows, found.changed, found.misfit) == (3, changed, misfit)
+    assert json.dumps(found.examples and found.examples[0].inputs, allow_nan=False)
 
 
 @pytest.mark.parametrize(

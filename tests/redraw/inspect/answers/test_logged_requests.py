@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tracemalloc
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 from redraw.definition import OutsideReference, Signature, TensorSpec
 from redraw.inspect.answers.batches import RequestBatch
@@ -45,6 +51,17 @@ BAD_LINES = {
     " got values of shape [1, 1]",
     '{"instances": ["a"], "labels": {"topic": ["a", "b"]}}': "line 2: labels of 'topic': expected one for"
     " each of 1 rows, got 2",
+    '{"signature_name": "tokens", "inputs": [[9007199254740993, 1.0]]}': "line 2: input 'ids': expected"
+    " int64, got float64 values that it cannot hold",
+    '{"signature_name": "tokens", "inputs": [[NaN]]}': "line 2: input 'ids': expected int64, got float64",
+    '{"signature_name": "tokens", "inputs": [[1e999]]}': "line 2: input 'ids': expected int64, got float64",
+    '{"signature_name": "tokens", "inputs": [[18446744073709551615]]}': "expected int64, got uint64 values",
+    '{"signature_name": "tokens", "inputs": [['
+    + "9" * 5000
+    + "]]}": "expected a JSON object, got ValueError",
+    '{"instances": [{"b64": "no base64!"}]}': "line 2: input 'text': expected string [None], got {'b64'",
+    '{"instances": ["a"], "labels": {"topic": [{"x": 1}]}}': "line 2: label 'topic': expected string",
+    "[" * 200_000: "line 2: expected a JSON object, got RecursionError",
     '{"signature_name": "old", "instances": ["a"]}': "bad.jsonl: 1 requests for signature 'old', which the"
     " versions do not have in common",
 }
@@ -59,6 +76,56 @@ def test_batches_of_a_bad_line_are_those_of_the_others_and_it_is_named(tmp_path:
     assert len(said) == 1
     assert BAD_LINES[bad] in said[0]
     assert "\n" not in said[0]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_batches_of_a_packed_file_are_none_and_it_is_said(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    path, problems = tmp_path / "log.gz", Problems()
+    path.write_bytes(pack(b'{"instances": ["a"]}\n' * 99))
+    naming = Naming(OutsideReference(), SIGNATURES)
+    assert list(LoggedRequests(path, path.name, naming, [], problems).batches(lambda: 256)) == []
+    assert problems.listed() == [
+        "log.gz: line 1: expected JSON lines or TFRecords, got a file that is packed by gzip or zlib: unpack"
+        " it"
+    ]
+
+
+def _log(path: Path, shape: tuple[int, ...], count: int) -> LoggedRequests:
+    """Records of a few bytes, each of which declares a tensor of equal values."""
+    log = prediction_log_pb2.PredictionLog()
+    request = log.predict_log.request
+    request.model_spec.signature_name = "tokens"
+    request.inputs["ids"].dtype = tf.int64.as_datatype_enum
+    request.inputs["ids"].int64_val.append(7)
+    for size in shape:
+        request.inputs["ids"].tensor_shape.dim.add(size=size)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for _ in range(count):
+            writer.write(log.SerializeToString())
+    return LoggedRequests(path, path.name, Naming(OutsideReference(), SIGNATURES), [], Problems())
+
+
+def test_batches_of_small_records_with_large_tensors_take_bounded_memory(tmp_path: Path) -> None:
+    log = _log(tmp_path / "log", (1, 1 << 19), 40)
+    tracemalloc.start()
+    try:
+        rows = sum(batch.rows for batch in log.batches(lambda: 256))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows == 40
+    assert peak < 48 << 20 < 40 * (4 << 20)
+
+
+def test_batches_of_rows_without_elements_are_bounded_too(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        assert list(_log(tmp_path / "log", (1 << 30, 0), 1).batches(lambda: 256)) == []
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_batches_of_rows_of_other_lengths_have_one_form_each(tmp_path: Path) -> None:

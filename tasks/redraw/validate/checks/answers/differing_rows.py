@@ -49,9 +49,10 @@ class DifferingRows:
             tolerance: How much floats may differ, absolute and relative.
         """
         self.rows += len(rows)
-        if problem := misfit_of(want, got, len(rows)):
-            self.differing += len(rows)
-            self.misfit = self.misfit or f"{problem} ({rows[0]})"
+        problem = misfit_of(want, got, len(rows), tolerance)
+        if problem is not None:
+            self.differing += len(rows) if problem else 0
+            self.misfit = self.misfit or (problem and f"{problem} ({rows[0]})")
             return
         if want.dtype != got.dtype and want.dtype.kind not in "OSU":
             self.dtypes = f"{want.dtype.name} in the reference, {got.dtype.name} in the export"
