@@ -2,7 +2,8 @@
 
 There are 1,000 models, one of them with 1,000 versions. In each turn the server is new, so that each page is
 asked for twice: when nothing of the bucket was read yet, and again when what was listed has to be looked
-after once more.
+after once more. A list that is sorted or filtered by what is in the bucket takes something of every model:
+each of these gets a server of its own.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ _LISTING_OLD = 2.1
 _WARM_LIMIT, _COLD_LIMIT = 0.3, 1.5
 # As many as a validation of the model that ships has, with evidence as long as theirs.
 _CHECKS = 29
+_CLASS = "class Mnist(ModelDefinition):"
 _EVIDENCE = "what was looked at, and what was found there, in a sentence or two of usual length. " * 2
 _TOKEN = "for-benchmarks-only"  # noqa: S105 - of a server on loopback
 _PAGE = f"{MOUNT}/models/{_MODEL}"
@@ -64,6 +66,11 @@ _PATHS = {
     "a model": _PAGE,
     "a version": _VERSION,
     "two versions": f"{_VERSION}/beside/{version_of(_VERSIONS // 2 - 1)}",
+}
+_LISTS = {
+    "the models by last failure": f"{MOUNT}/models?order=failure",
+    "the models whose last run failed": f"{MOUNT}/models?state=failed",
+    "the live models of an owner": f"{MOUNT}/models?state=live&owner=team_3",
 }
 
 
@@ -82,6 +89,9 @@ def measure_pages(workshop: Workshop) -> tuple[Comparison, ...]:
         for again in ("", ", again"):
             for name, path in _PATHS.items():
                 ways[f"{name}{again}"] = servers.asking(path, _LISTING_OLD if again else 0.0)
+        for name, path in _LISTS.items():
+            ways[name] = servers.asking(path, 0.0, renew=True)
+            ways[f"{name}, again"] = servers.asking(path, _LISTING_OLD)
         series = take_turns(ways, workshop.turns)
     title = f"Pages of {_MODELS:,} models and of {_VERSIONS:,} versions, {_AWAY_MILLISECONDS} ms away"
     return (Comparison(title=title, series=series, notes=dict(map(_note, series[1:]))),)
@@ -127,10 +137,12 @@ class _Servers:
             storage.read(release_name(_MODEL, version_of(day)))
         return Run(seconds=time.perf_counter() - started)
 
-    def asking(self, path: str, rest: float) -> Callable[[], Run]:
-        """Ask for a path, after a rest in seconds that is not counted."""
+    def asking(self, path: str, rest: float, *, renew: bool = False) -> Callable[[], Run]:
+        """Ask for a path, after a rest in seconds that is not counted; of a new server, if so."""
 
         def run() -> Run:
+            if renew:
+                self.renewed()
             time.sleep(rest)
             started = time.perf_counter()
             answer = self.viewer.get(path)
@@ -199,4 +211,5 @@ def _write_definitions(package: Path) -> None:
     definition = (ROOT / "tasks" / "redraw" / "models" / "mnist.py").read_text()
     for number in range(_MODELS):
         # Each its own text: the same one is parsed once.
-        (package / f"model_{number:04d}.py").write_text(f"{definition}\n# {number}\n")
+        owned = definition.replace(_CLASS, f'{_CLASS}\n    owner = "team_{number % 7}"')
+        (package / f"model_{number:04d}.py").write_text(f"{owned}\n# {number}\n")

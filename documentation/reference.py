@@ -22,6 +22,7 @@ from typing import Any, get_args, get_origin
 import redraw.errors
 import redraw.publish.bucket.layout
 import redraw.records
+from documentation.record_keys import COMMON_KEYS
 from redraw.commands import COMMANDS, Command
 from redraw.errors import RedrawError, UsageError
 from redraw.names import ModelName
@@ -141,8 +142,36 @@ def _check(check: PlannedCheck) -> str:
     said = re.sub(rf": (the check )?`{check.name}`\.", ".", said)
     needs = ", ".join(f"[`{name}`](#{name})" for name in check.needs)
     after = f"It runs only after {needs} passed." if needs else "It always runs."
-    recorded = " Only for a recorded definition." if check in PLAN_OF_RECORDINGS else ""
-    return f"## {check.name}\n\n{said}\n\n{after}{recorded}\n"
+    recorded = " Only for a drafted definition." if check in PLAN_OF_RECORDINGS else ""
+    return f"## {check.name}\n\n{said}\n\n**If it fails:** {_advice(check)}\n\n{after}{recorded}\n"
+
+
+def _advice(check: PlannedCheck) -> str:
+    """What a report advises when the check fails: the `advice` that its function concludes with."""
+    module, _, function = f"redraw.validate.checks.{check.function}".partition(":")
+    tree = ast.parse(_source(module).read_text())
+    constants = {
+        ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)
+    }
+    calls = [node for where in (_function(f"{module}:{function}"), tree) for node in ast.walk(where)]
+    advice = next(
+        word.value
+        for node in calls
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "conclude"
+        for word in node.keywords
+        if word.arg == "advice" and ast.unparse(word.value) != "''"
+    )
+    return _literal_text(advice, constants)
+
+
+def _literal_text(node: ast.expr, constants: dict[str, ast.expr]) -> str:
+    """A text as it is written, with the module's constants in their places."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_literal_text(part, constants) for part in node.values)
+    name = ast.unparse(node.value if isinstance(node, ast.FormattedValue) else node)
+    return _literal_text(constants[name], constants) if name in constants else "…"
 
 
 def _records() -> str:
@@ -173,10 +202,9 @@ def _parts(cls: type) -> set[type]:
 
 
 def _record(cls: type) -> str:
-    described = _attributes(cls.__doc__ or "")
     hints = typing.get_type_hints(cls, include_extras=False)
     rows = [
-        f"| `{json_key(declared)}` | {_type_text(hints[declared.name])} | {described.get(declared.name, '')}"
+        f"| `{json_key(declared)}` | {_type_text(hints[declared.name])} | {_described(cls, declared)}"
         f"{_default(declared)} |"
         for declared in fields(cls)
     ]
@@ -186,6 +214,13 @@ def _record(cls: type) -> str:
         f"## {cls.__name__}\n\n{_first_paragraph(cls.__doc__)}{schema}\n\n"
         "| Key | Type | What |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
+
+
+def _described(cls: type, declared: Field[Any]) -> str:
+    key = json_key(declared)
+    names = (f"{cls.__name__}.{key}", key)
+    common = next((COMMON_KEYS[name] for name in names if name in COMMON_KEYS), "")
+    return _attributes(cls.__doc__ or "").get(declared.name) or common
 
 
 def _default(declared: Field[Any]) -> str:

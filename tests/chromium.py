@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-__all__ = ["NARROW", "SHOWN_BOUND", "WIDE", "chromium"]
+__all__ = ["NARROW", "SHOWN_BOUND", "WIDE", "chromium", "find_serious"]
 
 # No sandbox of its own where it runs as root, no graphics card, and nothing that calls home.
 _SWITCHES = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+_AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 WIDE, NARROW = (1280, 900), (390, 850)
 # In milliseconds: what a page may take where every core is busy. Playwright's own 5 s are for an idle one.
 SHOWN_BOUND = 60_000
@@ -33,3 +37,24 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=list(_SWITCHES))
         yield browser
         browser.close()
+
+
+def find_serious(page: Page, part: str | None = None, *rules: str) -> list[str]:
+    """What axe finds of the worse kinds, each with where.
+
+    Args:
+        page: Where to look.
+        part: A selector of the part to look at; all of the page by default.
+        rules: By which rules; by all if none is named.
+    """
+    page.add_script_tag(path=_AXE)
+    options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+    found: list[dict[str, Any]] = page.evaluate(
+        "async ([part, options]) => (await axe.run(part ?? document, options)).violations", [part, options]
+    )
+    return [
+        f"{one['id']}: {node['target']}: {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from redraw.checkpoint.catalogue.store import folder_name
@@ -38,6 +39,10 @@ from tests.fake_gcs import fake_server_command
 # says: without them importing TensorFlow takes almost three times as long.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 _Record = TypeVar("_Record", bound=Record)
 
@@ -358,16 +363,25 @@ def unused_port() -> int:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[..., None]:
-    """Polls until a condition holds, or fails: `until(condition, what, seconds, every=0.02)`."""
+    """Polls until a condition holds, or fails: `until(condition, what, seconds, every=0.02, progress=…)`."""
     return wait_until
 
 
 def wait_until(
-    condition: Callable[[], bool], what: str, seconds: float = _START_BOUND, every: float = 0.02
+    condition: Callable[[], bool],
+    what: str,
+    seconds: float = _START_BOUND,
+    every: float = 0.02,
+    progress: Callable[[], object] = lambda: None,
 ) -> None:
-    """Poll a condition until it holds; fail, saying what was awaited, when it does not in time."""
-    deadline = time.monotonic() + seconds
+    """Poll a condition until it holds; fail, saying what was awaited, when it does not in time.
+
+    The time begins again when `progress` is another than before: a machine that is busy is slow, and gets on.
+    """
+    deadline, reached = time.monotonic() + seconds, progress()
     while not condition():
+        if (now := progress()) != reached:
+            deadline, reached = time.monotonic() + seconds, now
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not come within {seconds:g} s")
         time.sleep(every)

@@ -1,6 +1,6 @@
-"""The command line: `redraw STAGE …` reads a request and prints one JSON record.
+"""Turn TensorFlow checkpoints into served models: each command prints one JSON record.
 
-It is `python -m redraw STAGE …` too.
+`redraw COMMAND …` and `python -m redraw COMMAND …` are the same.
 
 Flags are the fields of the stage's request; `--request FILE` takes them all as one
 JSON object (`-` is standard input). Logs and progress go to standard error. Exit
@@ -25,11 +25,13 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from redraw import __version__
 from redraw.commands import COMMANDS, Command
 from redraw.errors import InvalidRequest, RedrawError, StorageError, UsageError, one_line, printable
 from redraw.records import Record
 from redraw.records.codec import json_key
 from redraw.requests import Request
+from redraw.settings import error_help
 from redraw.storage.credentials import watch_parent
 
 __all__ = ["main", "run"]
@@ -73,7 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fail(err: RedrawError) -> int:
-    sys.stderr.write(f"error [{type(err).__name__}]: {one_line(err, _LONGEST_LINE)}\n")
+    name = type(err).__name__
+    if address := error_help(name):
+        logging.getLogger("redraw").info("%s is described at %s", name, address)
+    sys.stderr.write(f"error [{name}]: {one_line(err, _LONGEST_LINE)}\n")
     return 2 if isinstance(err, UsageError) else 1
 
 
@@ -108,6 +113,7 @@ class _OneLine(logging.Formatter):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="redraw", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--version", action="version", version=f"redraw {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         summary = (command.request.__doc__ or "").strip()
@@ -124,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_flag(parser: argparse.ArgumentParser, declared: Field[Any], hint: Any) -> None:
     key, help_text = json_key(declared), declared.metadata["help"]
+    if declared.default is MISSING and declared.default_factory is MISSING:
+        help_text += " (required)"
     if declared.metadata.get("positional"):
         parser.add_argument(declared.name, nargs="?", default=MISSING, help=help_text)
         return

@@ -23,10 +23,12 @@
     ├── NotValidated                a push without a passing report for exactly that export
     ├── VerificationFailed          a published version that is not what its record says
     ├── NotLoadable                 a published version that a server would not load
-    ├── NotAnswered                 a published version that refused a request, or died of it
-    ├── RolloutFailed               a model server that does not have the version, or answers otherwise
+    ├── NotAnswered                 a published version that refused a request, or crashed on it
+    ├── RolloutFailed               a model server that lacks the version, or gives other answers
     ├── SignatureInvalid            a version without a signature that the public key confirms
     ├── WorkerLost                  another worker of a training is gone (worth a retry)
+    ├── TrackingRefused             the MLflow server does not take what is logged
+    ├── TrackingUnavailable         the MLflow server does not answer (worth a retry)
     └── StorageError
         ├── BucketNotFound          no such bucket
         ├── StorageForbidden        the credentials may not do that

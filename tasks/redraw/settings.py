@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from redraw import errors
 from redraw.errors import InvalidSetting
 from redraw.setting_kinds import (
     NAMES,
@@ -57,6 +58,7 @@ __all__ = [
     "Setting",
     "Value",
     "check_help",
+    "error_help",
     "definition_folders",
     "environment_of",
     "take_control_fd",
@@ -193,7 +195,7 @@ DOCS: Setting[str | None] = Setting(
     name="docs",
     kind=Kind(expected="an http:// or https:// URL without a query", parse=_parse_site),
     default=None,
-    description="address of this documentation, to which pages and reports link each check",
+    description="address of this documentation, to which pages, reports and logs link each check and error",
     unset="none; there are no links",
     example="https://docs.example/redraw",
 )
@@ -201,13 +203,23 @@ DOCS: Setting[str | None] = Setting(
 
 def check_help(name: str) -> str:
     """Where the documentation describes a check; empty without `REDRAW_DOCS`, or if none has such a name."""
+    return _described_at("checks", name) if re.fullmatch(r"[a-z0-9-]{1,64}", name) else ""
+
+
+def error_help(name: str) -> str:
+    """Where the documentation describes an error of `redraw.errors`; empty as that of a check."""
+    kind = getattr(errors, name, None)
+    is_ours = isinstance(kind, type) and issubclass(kind, errors.RedrawError)
+    return _described_at("errors", name.lower()) if is_ours else ""
+
+
+def _described_at(page: str, anchor: str) -> str:
     try:
         site = DOCS.read()
     except InvalidSetting as err:
-        _logger.warning("checks are shown without links: %s", err)
+        _logger.warning("%s are shown without links: %s", page, err)
         return ""
-    is_name = re.fullmatch(r"[a-z0-9-]{1,64}", name)
-    return f"{site}/reference/checks.html#{name}" if site and is_name else ""
+    return f"{site}/reference/{page}.html#{anchor}" if site else ""
 
 
 def webhook_variables(name: str) -> tuple[str, str | None, str | None]:

@@ -31,7 +31,7 @@ DAGS = {
         "choose_models",
         *(f"publish.{name}" for name in ("checkpoint", "export", "push", "train", "validate")),
     ],
-    "redraw_own_saved_model": ["push", "validate"],
+    "redraw_own_saved_model": ["export", "push", "validate"],
     "redraw_rollout": ["confirm_rollout", "published"],
     "redraw_taskflow": ["checkpoint", "choose_steps", "export", "push", "train", "validate"],
 }

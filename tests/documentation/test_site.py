@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from documentation.reference import public_names
 from documentation.site import build_site, find_problems
+from tests.paths import ROOT
 
 _BOUND = 60_000
 
@@ -77,3 +79,11 @@ def test_find_problems_names_each(html: str, problem: str | None, tmp_path: Path
     found = list(find_problems(tmp_path))
 
     assert [problem in line for line in found] == [True] if problem else found == []
+
+
+def test_scripts_of_the_pages_weigh_what_the_architecture_says() -> None:
+    scripts = (ROOT / "plugins" / "redraw_airflow" / "web" / "static").glob("*.js")
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+
+    (said,) = re.findall(r"(\d+) kB of scripts", text)
+    assert abs(sum(script.stat().st_size for script in scripts) / 1000 - int(said)) < 1

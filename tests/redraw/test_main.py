@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import redraw
 import redraw.__main__ as command_line
 from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.errors import InvalidRequest
@@ -37,6 +38,16 @@ def assert_one_line(result: subprocess.CompletedProcess[str], error: str, *evide
     assert "Traceback" not in result.stderr
     for piece in evidence:
         assert piece in last
+
+
+def test_main_help_and_version_say_what_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--version"], ["prune", "--help"]):
+        with pytest.raises(SystemExit, match="^0$"):
+            command_line.main(arguments)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith(f"redraw {redraw.__version__} ")
+    assert "--model MODEL the definition's name (required)" in said
+    assert "--keep KEEP keep this many versions, those with the newest weights --" in said
 
 
 def test_main_unknown_key_in_request_is_refused_by_its_name() -> None:
@@ -95,6 +106,19 @@ def test_models_definitions_that_misbehave_when_imported_affect_themselves_alone
     assert {name for name, problem in models.items() if problem} == {"exits", "interrupts"}
     assert "fails with SystemExit: 0" in models["exits"]
     assert b"ended with threads that still ran" in done.stderr
+
+
+def test_main_names_the_page_of_an_error_before_its_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("REDRAW_DOCS", "https://docs.example/redraw")
+    caplog.set_level("INFO", "redraw")
+
+    assert command_line.main(["inspect", "/nowhere/at/all"]) == 1
+
+    page = "CheckpointNotFound is described at https://docs.example/redraw/reference/errors.html#checkpointnotfound"
+    assert page in caplog.messages
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error [CheckpointNotFound]: ")
 
 
 @pytest.mark.parametrize("seconds", ["NaN", "Infinity", "0", "-1"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from redraw import setting_kinds
+from redraw import errors, setting_kinds
 from redraw.errors import InvalidSetting
 from redraw.settings import (
     CACHE,
@@ -22,6 +22,7 @@ from redraw.settings import (
     Setting,
     check_help,
     environment_of,
+    error_help,
     take_control_fd,
     use_configuration,
 )
@@ -166,3 +167,36 @@ def test_check_help_links_to_the_anchor_of_a_check_and_nowhere_else(
 ) -> None:
     monkeypatch.setenv("REDRAW_DOCS", site)
     assert check_help(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("site", "name", "expected"),
+    [
+        (
+            "https://docs.example/redraw/",
+            "NotValidated",
+            "https://docs.example/redraw/reference/errors.html#notvalidated",
+        ),
+        ("", "NotValidated", ""),
+        ("https://docs.example", "StageCrashed", ""),
+        ("https://docs.example", "error_named", ""),
+        ("https://docs.example", "<b>", ""),
+    ],
+)
+def test_error_help_links_to_the_anchor_of_an_error_and_nowhere_else(
+    site: str, name: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAW_DOCS", site)
+    assert error_help(name) == expected
+
+
+def test_every_error_has_the_anchor_that_error_help_leads_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAW_DOCS", "https://docs.example")
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text()
+    anchors = {heading.lower() for heading in re.findall(r"^## (\w+)$", page, re.MULTILINE)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    ours = [kind.__name__ for kind in kinds if issubclass(kind, errors.RedrawError)]
+    addresses = {name: error_help(name) for name in ours if name != "RedrawError"}
+
+    assert len(addresses) > 25
+    assert {name for name, address in addresses.items() if address.partition("#")[2] not in anchors} == set()

@@ -17,21 +17,21 @@ from redraw_airflow.operators.training import MarkVersionOperator, PruneOperator
 
 _ROLL_BACK_DOC = """### Make a version live that was live before.
 
-By hand alone: **Trigger** opens a form with the model, the version (empty: the one before the live one)
-and the reason, which has to be given. The version is compared with what was published before the live
-pointer moves, and nothing is deleted, so it can be taken back the same way.
+Only a person starts it: **Trigger** opens a form with the model, the version (empty: the one before the live
+one) and the reason, which is required. Before the live pointer moves, the version is compared with what was
+published. Nothing is deleted, so a roll-back can be undone in the same way.
 """
-_MARK_DOC = """### Mark a version: canary or pinned, or no longer.
+_MARK_DOC = """### Mark a version as canary or pinned, or take the mark away.
 
-By hand alone: **Trigger** opens a form with the model, the version, the mark and the reason, and so do the
-buttons on the version's page. A canary is served next to the live version, to the clients that ask for it.
+Only a person starts it: **Trigger** opens a form with the model, the version, the mark and the reason. So do
+the buttons on the version's page. A canary is served next to the live version, to clients that ask for it.
 A pinned version is never pruned. The history of the live pointer keeps who did it and why.
 """
 _PRUNE_DOC = """### Remove old versions, or list them.
 
-By hand alone: **Trigger** opens a form with the model and how much to keep. Unless the form says to remove
-them, a run lists what would go, as its XCom. What is live, was live before, is labelled or pinned always
-stays. The release records stay too, and say when and by whom the files were removed.
+Only a person starts it: **Trigger** opens a form with the model and how much to keep. Unless the form
+says to remove them, a run only lists what would be removed, as its XCom. The live version, the one before it,
+and those that are labelled or pinned always stay. So do the release records, which say who removed the files.
 """
 
 

@@ -1,26 +1,25 @@
-"""Validate and publish a SavedModel that something else exported: two tasks."""
+"""Publish a SavedModel that something else saved: export it by the definition that `redraw draft` wrote."""
 
 from airflow.sdk import Param, dag
 
-from redraw_airflow.taskflow import push, validate
+from redraw_airflow.taskflow import export, push, validate
 
 MODEL = "{{ params.model }}"
-SAVED_MODEL = "{{ params.saved_model }}"
 
 
 @dag(
     schedule=None,
     params={
-        "model": Param("mnist", type="string"),
+        "model": Param("mnist", type="string", description="The drafted definition's name"),
         "saved_model": Param("", type="string", description="The SavedModel's folder, or its gs:// URI"),
-        "checkpoint": Param("", type="string", description="What it was exported from, to compare with"),
         "make_live": Param(False, type="boolean"),
     },
 )
 def redraw_own_saved_model() -> None:
-    """Check it by every check that applies, and publish it if it passes."""
-    report = validate(model=MODEL, saved_model=SAVED_MODEL, checkpoint="{{ params.checkpoint }}")
-    push(model=MODEL, saved_model=SAVED_MODEL, report=report, make_live="{{ params.make_live }}")
+    """Export what serves, compare its answers with the SavedModel's, and publish it if it passes."""
+    exported = export(model=MODEL, checkpoint="{{ params.saved_model }}")
+    report = validate(model=MODEL, saved_model=exported)
+    push(model=MODEL, saved_model=exported, report=report, make_live="{{ params.make_live }}")
 
 
 example = redraw_own_saved_model()

@@ -15,6 +15,7 @@ __all__ = ["ApprovalRequest", "approval_wanted", "demand_approval", "describe_ba
 
 # As many as a person looks through.
 _MOST_ROWS = 100
+_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 _CHOICES = ("default", "yes", "no")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#!~&])")
 
@@ -45,8 +46,8 @@ def approval_wanted(choice: str, model: str) -> bool:
     asked = find_model(model).approval
     if asked and choice == "no":
         raise InvalidRequest(
-            f"approval: expected default or yes, for the definition of {model} asks for it, got 'no'. A run"
-            " cannot leave it out."
+            f"approval: expected default or yes, because the definition of {model} asks for it, got 'no'. A"
+            " run cannot leave it out."
         )
     return asked or choice == "yes"
 
@@ -66,20 +67,20 @@ def demand_approval(model: str, approved_by: str | None, requester: str | None) 
     found = find_model(model)
     if found.approval and not approved_by:
         raise InvalidRequest(
-            f"approval: expected a person's, for the definition of {model} asks for it, got none. Put an"
+            f"approval: expected a person's, which the definition of {model} asks for, got none. Put an"
             " ApproveReleaseOperator before it and pass its output, or answer its request."
         )
     if found.approval_by_another and requester is not None and requester == approved_by:
         raise InvalidRequest(
-            f"approval: expected another person's than {requester!r}, who started the run, for the definition"
-            f" of {model} asks for it. Clear the approval, and have somebody else answer."
+            f"approval: expected another person's than {requester!r}, who started the run, as the definition"
+            f" of {model} asks. Clear the approval, and have somebody else answer."
         )
 
 
 def describe_release(
     export: ExportedModel, report: ValidationReport, bucket: str, *, make_live: bool
 ) -> ApprovalRequest:
-    """Put into words what would be published.
+    """Put into words what would be published: what changes first, then the checks that did not pass.
 
     Args:
         export: What.
@@ -94,18 +95,18 @@ def describe_release(
         else "nothing becomes live"
     )
     facts = {
-        "Weights": f"{export.weights}, of step {checkpoint.step}, trained {checkpoint.trained_at}",
-        "Size": f"{export.size_bytes / 1e6:.2f} MB",
-        "Where to": bucket,
-        "Then": effect,
         "Live now": "no version" if report.against is None else str(report.against),
-        "Against the live version": _found(report, "live-metrics"),
+        "Compared with the live version": _found(report, "live-metrics"),
         "Changed answers": _found(report, "live-answers"),
+        "If you approve": effect,
         "Metrics of the checkpoint": _metrics(export),
+        "Weights": f"{export.weights}, of step {checkpoint.step}, trained {checkpoint.trained_at}",
+        "Size": _size(export.size_bytes),
+        "Bucket": bucket,
         "Digest": export.digest[:12],
     }
     rows = [f"| {name} | {_plain(value)} |" for name, value in facts.items()]
-    body = "\n".join(["| | |", "|---|---|", *rows, "", *_checks(report)])
+    body = "\n".join(["| What | This version |", "|---|---|", *rows, "", *_checks(report)])
     return ApprovalRequest(subject=f"Publish {export.model}, step {checkpoint.step}?", body=body)
 
 
@@ -131,26 +132,36 @@ def _checks(report: ValidationReport) -> Iterator[str]:
     passed = sum(check.status == "passed" for check in report.checks)
     yield f"**{passed} of {len(report.checks)} checks passed.**"
     if report.allow_breaking:
-        yield f"\nSignatures may break those of the live version: {_plain(report.allow_breaking)}"
+        yield f"\nA breaking change of signatures was allowed: {_plain(report.allow_breaking)}"
     yield ""
     for check in report.checks:
-        yield f"- **{_plain(check.name)}** {_verdict(check)}: {_plain(check.found)}"
+        if check.status != "passed":
+            yield f"- **{_plain(check.name)}** {_verdict(check)}"
+    names = [_plain(check.name) for check in report.checks if check.status == "passed"]
+    yield f"\nPassed: {', '.join(names) or 'none'}"
 
 
 def _verdict(check: Check) -> str:
-    if check.waived:
-        return (
-            f"{'failed' if check.status == 'failed' else 'was not run'}, and waived ({_plain(check.waived)})"
-        )
-    return check.status.replace("_", " ")
+    """What became of a check, each thing once: a reason is often what was found."""
+    status, found = check.status.replace("_", " "), _plain(check.found.removeprefix("not run: "))
+    if not check.waived:
+        return f"{status}: {found}"
+    waived = _plain(check.waived)
+    return f"{status}, waived: {found}" if waived in found else f"{status}: {found}; waived: {waived}"
 
 
 def _found(report: ValidationReport, name: str) -> str:
-    return next((check.found for check in report.checks if check.name == name), "not compared")
+    found = next((check.found for check in report.checks if check.name == name), "not compared")
+    return found.removeprefix("not run: ")
 
 
 def _metrics(export: ExportedModel) -> str:
     return format_metrics(export.checkpoint.metrics) or "none measured"
+
+
+def _size(size: int) -> str:
+    unit, of = next(((unit, of) for unit, of in _UNITS if size >= of), _UNITS[-1])
+    return f"{size / of:.3g} {unit}"
 
 
 def _plain(text: str) -> str:

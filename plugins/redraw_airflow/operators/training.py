@@ -204,14 +204,14 @@ class CheckpointOperator(StageOperator):
 
 
 class ExportSavedModelOperator(StageOperator):
-    """Redraw the graph for inference, restore a checkpoint under it, write a SavedModel.
+    """Draw the inference graph, put a checkpoint's weights into it, and write a SavedModel.
 
     Args:
         checkpoint: The checkpoint's record, its URI in the catalogue, or any other file, prefix
             or folder that holds one.
         weights: `raw` or `average`; `default` leaves it to the definition.
         step: Of a folder with several checkpoints the one of this step.
-        allow_non_finite: Whether to export weights that are NaN or infinite all the same.
+        allow_non_finite: Whether to export even if weights are NaN or infinite.
         kwargs: As `StageOperator`.
     """
 

@@ -54,7 +54,7 @@ class ConfirmRolloutOperator(StageOperator):
         bucket: `gs://` URI of the model bucket.
         timeout: Seconds that the servers have.
         tolerance: How much floats may differ; as recorded by default.
-        on_failure: `report`, or `roll-back`: make the version live that was before, if this one still is.
+        on_failure: `report`, or `roll-back`: make the previous version live again, if this one still is.
         only_live: Whether to skip the task if the version is not the live one.
         deferrable: Whether to wait in the triggerer, without a worker; by default as Airflow's `[operators]
             default_deferrable` says.
@@ -206,5 +206,7 @@ class ConfirmRolloutOperator(StageOperator):
                 f" try: {reason}. See what the servers showed on the version's page."
             )
         if self.only_live and version != live:
-            raise AirflowSkipException(f"version {version} is not live, but {live}: no server has to have it")
+            raise AirflowSkipException(
+                f"version {version} is not live (live: {live or 'none'}): servers need not have it"
+            )
         return int(version)

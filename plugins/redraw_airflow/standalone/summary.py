@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -21,13 +22,14 @@ _ASK_SECONDS = 300.0
 
 def show_release(console: Console, release: Release) -> None:
     """Print the release: what was published where, its metrics and its signatures."""
+    counts = Counter(check.status.replace("_", " ") for check in release.report.checks)
     say = {
         "Published": f"{release.model} {release.version}",
         "URI": release.uri,
         "Digest": release.digest,
         "Size": f"{release.size_bytes / 1e6:.2f} MB",
         "Weights": f"{release.weights}, of step {release.checkpoint.step}",
-        "Checks": f"{sum(c.status == 'passed' for c in release.report.checks)} passed",
+        "Checks": ", ".join(f"{count} {status}" for status, count in counts.items()),
         "Metrics": format_metrics(release.checkpoint.metrics),
     }
     console.print()

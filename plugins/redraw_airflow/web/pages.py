@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from redraw.settings import check_help
+from redraw.settings import check_help, error_help
 from redraw_airflow import urls as places
 from redraw_airflow.web.server.access import may_clear, may_publish, may_run, offers_trials
 from redraw_airflow.web.views import formatting as wording
@@ -27,7 +27,7 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters.update({name: getattr(wording, name) for name in wording.__all__})
 _TEMPLATES.globals.update({name: getattr(places, name) for name in places.__all__ if name.endswith("_place")})
-_TEMPLATES.globals.update(check_help=check_help)
+_TEMPLATES.globals.update(check_help=check_help, error_help=error_help)
 _TEMPLATES.globals.update(possible_actions=possible_actions, may_run=may_run, offers_trials=offers_trials)
 _TEMPLATES.globals.update(may_clear=may_clear, may_publish=may_publish, describe_answers=describe_answers)
 

@@ -35,12 +35,12 @@ class ModelDefinition(ABC):
         thresholds: Metric name to the bound that it keeps before publication.
         weights: Which weights to serve unless a run says otherwise.
         training: How long to train.
-        training_only: Patterns (`fnmatch`) of variables that the training network has and the
-            serving network has not, such as an auxiliary head's.
+        training_only: Patterns (`fnmatch`) of variables that only the training network has, such as
+            an auxiliary head's.
         renames: Pairs of a served variable's name and what the checkpoint calls it: strings as
             they are, or a compiled pattern for the whole name and a template (`\1`).
         checkpoint_roots: Kind of weights to the object of a `tf.train.Checkpoint` that holds
-            them, as a path of attributes, where it is not `model`, a shadow model of a usual
+            them, as a path of attributes. Needed if it is not `model`, a shadow model of a usual
             name, or the only one that fits.
         tolerance: The largest difference, absolute and relative, allowed between a float
             that the SavedModel answers and the same from the checkpoint in evaluation mode.
@@ -49,23 +49,23 @@ class ModelDefinition(ABC):
         stateful_ops: Kinds of operations that a signature may reach although they are random
             or keep a state, such as a sampling decoder's.
         budget: What the model may cost where it is served.
-        max_regression: Metric name to how much worse than the live version's it may be,
-            on the same held-out data. Without, a version that is worse beyond chance by the first of
+        max_regression: Metric name to how much worse than the live version's it may be, on the same
+            held-out data. Without it, a version that is worse beyond chance by the first metric of
             `thresholds` is published, but not made live.
         max_changed: Output name to the share of golden and held-out rows, from 0 to 1, whose answer may
             differ from the live version's: floats by `change_tolerance`, absolute and relative, or less.
-        applies_to: Which checkpoints it is for, by their training time, where the model has had
-            other definitions: those stand in modules of their own, and name the model in theirs.
+        applies_to: Which checkpoints it is for, by their training time, if the model has had other
+            definitions. Each of those is in a module of its own, and names the model in its `applies_to`.
         legacy_keras: Whether TensorFlow's own Keras is Keras 2 (the package tf_keras) wherever the definition
             runs, for `tf.compat.v1.layers` and `tf.compat.v1.nn.rnn_cell`. Written as True or False.
-        reference: Answers from outside that the export has to give as well: an old SavedModel, recorded
-            requests, or a recorded graph.
-        approval: Whether an Airflow run waits for a person before it publishes. Written as True or False:
-            it is read from the file, without running it.
-        approval_by_another: The same, and the person is not the one who started the run.
-        schedule: When Airflow trains and publishes it again, as a cron expression in UTC; empty for by hand
-            alone. Written as a text: it is read from the file, as `owner` is.
-        owner: Whose it is: a person, a team, an address.
+        reference: An old SavedModel, recorded requests or a recorded graph whose answers the export has to
+            give as well.
+        approval: Whether an Airflow run waits for a person before it publishes. Write the literal True or
+            False: it is read from the file without running it.
+        approval_by_another: The same, but the person must not be the one who started the run.
+        schedule: When Airflow trains and publishes it again, as a cron expression in UTC; empty: only by
+            hand. Write a literal text: it is read from the file without running it, as `owner` is.
+        owner: Who is responsible: a person, a team, an address.
         license: What may be done with it, for the model card and the bill of materials: an SPDX identifier
             such as `Apache-2.0`, or a text. `licence` is read as well.
         intended_use: What it is for, for the model card.
@@ -111,7 +111,7 @@ class ModelDefinition(ABC):
     def evaluation_data(self) -> tf.data.Dataset:
         """Batches of (features, labels) that training never sees, each once.
 
-        A definition that only exports may have some all the same, for its metrics and held-out examples.
+        A definition that only exports may have it, too, for its metrics and held-out examples.
         """
         raise self._lacking("evaluation_data")
 

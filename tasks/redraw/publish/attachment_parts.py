@@ -72,7 +72,7 @@ def _parts(storage: Storage, stored: StoredObject, size: int) -> Iterator[bytes]
             part = storage.read_range(stored.name, offset, wanted, stored.generation)
         except (Absent, Changed) as err:
             raise StorageUnavailable(
-                f"{storage.uri}/{stored.name}: expected it to stay while it was read, got a change."
+                f"{storage.uri}/{stored.name}: expected it unchanged while it was read, got a change."
                 " Find out who writes there, and try again."
             ) from err
         yield part

@@ -8,6 +8,7 @@ changed since then, as it does with whatever people do to a version.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,8 @@ _MODELS_KEPT_SECONDS = 600.0
 # In seconds: what a list of models waits for more than the newest version of each.
 _TREND_SECONDS = 0.3
 _STREAMS = 32
+# As many models of a long list are read before the next ones are.
+_MODELS_AT_ONCE = 64
 _KEPT_ROWS = 100_000
 # Whole records are larger than their rows: those of a page or two.
 _KEPT_RELEASES = 64
@@ -85,6 +88,8 @@ class Browser:
         )
         self._all = Refreshed[Any](clock, most=2, kept=_MODELS_KEPT_SECONDS, streams=2)
         self._pointers = TTLCache[Any, LivePointer](_KEPT_LISTINGS, _KEPT_SECONDS, clock)
+        # What is known of models while all of them are read for the first time.
+        self._read: dict[ModelName, ModelRow] = {}
         self._later = ThreadPoolExecutor(_STREAMS // 2)
         self._rows = LRUCache[Any, VersionRow | UnreadableVersion | None](_KEPT_ROWS)
         self._releases = LRUCache[Any, Release | None](_KEPT_RELEASES)
@@ -97,8 +102,18 @@ class Browser:
         Raises:
             StorageError: The bucket is missing, forbidden or does not answer.
         """
-        rows: tuple[ModelRow, ...] = self._all.get("models", self._read_models)
-        return rows
+        return self.known_models(math.inf)[0]
+
+    def known_models(self, patience: float) -> tuple[tuple[ModelRow, ...], int]:
+        """The same as far as it is known after so many seconds, and how many models are not read yet."""
+        try:
+            return self._all.get("models", self._read_models, patience=patience), 0
+        except TimeoutError:
+            with self._lock:
+                read = dict(self._read)
+        models = list_models()
+        rows = [read.get(ModelName(model.name)) or undescribed_row(model) for model in models]
+        return _published_first(rows), sum(model.name not in read for model in models)
 
     def published(self) -> frozenset[str]:
         """The models of which something is in the bucket; raises as `models`."""
@@ -237,8 +252,13 @@ class Browser:
         return self._page(model, wanted, len(listed))
 
     def _read_models(self) -> tuple[ModelRow, ...]:
-        rows = self.rows([*map(undescribed_row, list_models())], None)
-        return tuple(sorted(rows, key=lambda row: (not row.versions, row.name)))
+        models, found = [*map(undescribed_row, list_models())], list[ModelRow]()
+        for start in range(0, len(models), _MODELS_AT_ONCE):
+            part = self.rows(models[start : start + _MODELS_AT_ONCE], None)
+            with self._lock:
+                self._read.update({row.name: row for row in part})
+            found += part
+        return _published_first(found)
 
     def _page(self, model: ModelName, wanted: Sequence[StoredObject], total: int) -> VersionPage:
         rows = in_parallel(lambda item: self._row(model, item), wanted)
@@ -272,6 +292,10 @@ class Browser:
     @cachedmethod(lambda self: self._releases, key=_key_of, lock=lambda self: self._lock)
     def _release(self, model: ModelName, item: StoredObject) -> Release | None:
         return read_release(self.storage, model, _version_of(item))
+
+
+def _published_first(rows: Sequence[ModelRow]) -> tuple[ModelRow, ...]:
+    return tuple(sorted(rows, key=lambda row: (not row.versions, row.name)))
 
 
 def _version_of(item: StoredObject) -> int:

@@ -55,8 +55,18 @@ class Refreshed(Generic[T]):
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(streams)
 
-    def get(self, key: Any, read: Callable[[], T], fresh: float = FRESH) -> T:
-        """The value of a key, read again if it is older than `fresh` seconds; raises what `read` raises."""
+    def get(self, key: Any, read: Callable[[], T], fresh: float = FRESH, patience: float = math.inf) -> T:
+        """The value of a key; raises what `read` raises.
+
+        Args:
+            key: Which.
+            read: Reads it.
+            fresh: If the value is older, in seconds, it is read again.
+            patience: How long to wait, in seconds, if there is no value that may be shown.
+
+        Raises:
+            TimeoutError: It takes longer; the reading goes on, for the next one who asks.
+        """
         with self._lock:
             now, known = self._clock(), self._values.get(key)
             if known is not None and now - known.read_at < fresh:
@@ -67,13 +77,11 @@ class Refreshed(Generic[T]):
             pending = self._pending[key]
         usable = known is not None and now - known.read_at < self._longest
         # However often a page asks, it waits once.
-        left = max(0.0, pending.since + _PATIENCE - time.monotonic())
-        wait([pending.value], timeout=left if usable else None)
-        return (
-            known.value
-            if usable and known is not None and not pending.value.done()
-            else pending.value.result()
-        )
+        left = max(0.0, pending.since + (_PATIENCE if usable else patience) - time.monotonic())
+        wait([pending.value], timeout=None if left == math.inf else left)
+        if usable and known is not None and not pending.value.done():
+            return known.value
+        return pending.value.result(timeout=0)
 
     def forget(self, key: Any, before: float = math.inf) -> None:
         """What was asked of a key before that time, by the clock, is no longer so."""

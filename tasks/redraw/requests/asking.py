@@ -86,7 +86,7 @@ class CompareAnswersRequest(Request):
         default=(),
     )
     slice: tuple[str, ...] = flag(
-        "an input, a field of recorded requests or label:OUTPUT to sort rows by; may be repeated", default=()
+        "an input, a field of recorded requests or label:OUTPUT to group rows by; may be repeated", default=()
     )
     tolerance: float | None = flag(
         "how much floats may differ, absolute and relative, before a row counts as changed (default: the"

@@ -29,7 +29,7 @@ class ModelsRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRequest(Request):
-    """Redraw the graph for inference, restore a checkpoint under it, write a SavedModel."""
+    """Draw the inference graph, put a checkpoint's weights into it, and write a SavedModel."""
 
     model: ModelName = flag("the definition's name")
     checkpoint: Checkpoint | Uri = flag(
@@ -37,13 +37,13 @@ class ExportRequest(Request):
     )
     out: Uri = flag("folder or gs:// URI for the SavedModel; must be absent or empty")
     weights: WeightsKind | None = flag("which weights to serve (default: the definition's)", default=None)
-    step: int | None = flag("of a folder with several checkpoints the one of this step", default=None)
-    allow_non_finite: bool = flag("export weights that are NaN or infinite all the same", default=False)
+    step: int | None = flag("the checkpoint of this step, if the folder holds several", default=None)
+    allow_non_finite: bool = flag("export even if weights are NaN or infinite", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidateRequest(Request):
-    """Examine an export and write a report of every check."""
+    """Run every check on an export, and write a report."""
 
     model: ModelName = flag("the definition's name")
     saved_model: ExportedModel | Uri = flag("the SavedModel's folder or gs:// URI")
@@ -52,14 +52,16 @@ class ValidateRequest(Request):
         "the checkpoint to compare with (default: the one that the export names)", default=None
     )
     against: BucketUri | None = flag(
-        "gs:// URI of the model bucket whose live version to compare with", default=None
+        "gs:// URI of the model bucket that has the live version to compare with", default=None
     )
     reference: Uri | None = flag(
         "a SavedModel, recorded requests (JSON lines, PredictionLog TFRecords) or a recorded graph whose"
         " answers the export has to give (default: the definition's reference)",
         default=None,
     )
-    allow_breaking: str | None = flag("why signatures may break the live version's; recorded", default=None)
+    allow_breaking: str | None = flag(
+        "reason for signatures that break clients of the live version; recorded", default=None
+    )
     waive: tuple[str, ...] = flag(WAIVE, default=())
 
     @property
@@ -110,7 +112,7 @@ class DraftRequest(Request):
     )
     output: tuple[str, ...] = flag("[NAME=]TENSOR: what answers; may be repeated", default=())
     set: tuple[str, ...] = flag("NAME=VALUE: what a flag or rate is from now on; may be repeated", default=())
-    interactive: bool = flag("ask at the terminal where several choices are as good", default=False)
+    interactive: bool = flag("ask at the terminal if several choices are equally good", default=False)
     out: Uri | None = flag("the package's folder to write it to (default: it is only printed)", default=None)
     keep_graph: Uri | None = flag(
         "folder or gs:// URI, such as the catalogue, to copy the graph to", default=None
@@ -119,12 +121,12 @@ class DraftRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class HealRequest(Request):
-    """Make a good SavedModel of one that trains, draws at random or holds too much."""
+    """Take dropout, batch statistics and optimizer out of a SavedModel that was exported to train."""
 
     saved_model: Uri = flag("the SavedModel's folder, local or gs://", positional=True)
     out: Uri = flag("where to put the good one: a folder, absent or empty, or a gs:// URI")
     stateful_ops: tuple[str, ...] = flag(
-        "kind of random operation that the answers need; may be repeated", default=()
+        "type of a random operation that answers need and that stays; may be repeated", default=()
     )
 
 
@@ -142,4 +144,4 @@ class InspectRequest(Request):
     """Show what a checkpoint or a SavedModel holds."""
 
     uri: Uri = flag("a checkpoint's file, prefix or folder, or a SavedModel's folder", positional=True)
-    step: int | None = flag("of a folder with several checkpoints the one of this step", default=None)
+    step: int | None = flag("the checkpoint of this step, if the folder holds several", default=None)

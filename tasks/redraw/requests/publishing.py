@@ -44,11 +44,11 @@ class PushRequest(Request):
     """Publish a validated export as an immutable version."""
 
     model: ModelName = flag("the definition's name")
-    saved_model: ExportedModel | Uri = flag("the SavedModel's folder")
-    report: ValidationReport | Uri = flag("the validation's report")
+    saved_model: ExportedModel | Uri = flag("the SavedModel's folder or gs:// URI")
+    report: ValidationReport | Uri = flag("file or gs:// URI of the validation's report")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     make_live: bool = flag(
-        "make the version live, unless a newer-trained one is, or its answers are worse beyond chance",
+        "make the version live, unless the live one has newer weights or is better beyond chance",
         default=False,
     )
     allow_rejected: str | None = flag(_ALLOW_REJECTED, default=None)
@@ -85,7 +85,7 @@ class LiveRequest(Request):
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     set: int | None = flag("make this version live", default=None)
-    previous: bool = flag("make the version live that was before: roll back", default=False)
+    previous: bool = flag("roll back: make the version live that was live before", default=False)
     from_version: int | None = flag(
         "with --previous: the version to leave; nothing changes if it was left already",
         default=None,
@@ -129,12 +129,12 @@ class LiveRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class PruneRequest(Request):
-    """Remove old versions; shows what would go, unless `apply` is set."""
+    """Remove old versions; only lists them, unless --apply is given."""
 
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
-    keep: int | None = flag("keep this many of the newest weights", default=None)
-    keep_days: float | None = flag("keep what was pushed in the last so many days", default=None)
+    keep: int | None = flag("keep this many versions, those with the newest weights", default=None)
+    keep_days: float | None = flag("keep versions pushed in the last KEEP_DAYS days", default=None)
     apply: bool = flag("do it (default: only show what would go)", default=False)
     by: str | None = flag(BY, default=None)
 
@@ -152,7 +152,7 @@ class PruneRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class RecoverRequest(Request):
-    """Put back which version is live after its objects were lost; shows it, unless `apply` is set."""
+    """Restore which version is live after its objects were lost; only shows it, unless --apply is given."""
 
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
@@ -161,7 +161,7 @@ class RecoverRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class PinRequest(Request):
-    """Keep a version from being pruned, or no longer."""
+    """Protect a version from prune, or end its protection."""
 
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
@@ -181,7 +181,7 @@ class PinRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class LogToMlflowRequest(Request):
-    """Log a published version to MLflow ($MLFLOW_TRACKING_URI), whose alias `live` follows what is live."""
+    """Log a published version to MLflow ($MLFLOW_TRACKING_URI); its alias `live` follows the live version."""
 
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
@@ -190,7 +190,7 @@ class LogToMlflowRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorRequest(Request):
-    """Bring a folder of a model server up to the live versions, and write its models.config."""
+    """Copy the live versions into a model server's folder, and write its models.config."""
 
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     out: str = flag("folder that the server reads; nobody else writes there")
@@ -210,7 +210,7 @@ class VerifyRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class PassportRequest(Request):
-    """Write a version's model card, attestations, bill of materials and deployments, made of its records."""
+    """Write a version's model card, attestations, bill of materials and deployment files into a folder."""
 
     uri: Uri = flag("gs://…/MODEL/VERSION", positional=True)
     out: str = flag("folder for the files; those of the same names are replaced")
@@ -234,7 +234,7 @@ class RolloutRequest(Request):
         "how much floats may differ, absolute and relative (default: as recorded)", default=None
     )
     on_failure: OnFailure = flag(
-        "report (the default), or roll-back: make the version live that was before, if this one still is",
+        "report (the default), or roll-back: make the previous version live again, if this one still is live",
         default="report",
     )
     reason: str | None = flag("why, for the history of a roll-back", default=None)
@@ -265,12 +265,14 @@ class ReleasesRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class EventsRequest(Request):
-    """List what has changed about a published model, or send it to the webhooks again."""
+    """List the changes of a published model, or send them to the webhooks again."""
 
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     since: str | None = flag("only what changed at this time or later, YYYY-MM-DDTHH:MM:SSZ", default=None)
-    deliver: bool = flag("send it to the webhooks of $REDRAW_WEBHOOKS, with the ids of before", default=False)
+    deliver: bool = flag(
+        "send the events to the webhooks of $REDRAW_WEBHOOKS again, with the same ids", default=False
+    )
 
     def __post_init__(self) -> None:
         """Demand a time that can be compared."""

@@ -47,7 +47,7 @@ class TrainRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRequest(Request):
-    """Choose one checkpoint of a run, verify it and put it into the catalogue; or one of those there."""
+    """Choose and verify a checkpoint: of a run, to copy it into the catalogue, or of the catalogue."""
 
     model: ModelName = flag("the definition's name")
     catalogue: Uri = flag("folder or gs:// URI of the checkpoint catalogue")
@@ -80,7 +80,7 @@ class AdoptRequest(Request):
     catalogue: Uri = flag("folder or gs:// URI of the checkpoint catalogue")
     recursive: bool = flag("look in the folders below as well", default=False)
     in_place: bool = flag("record where the files lie, and copy none", default=False)
-    trained_at: str | None = flag("when they were trained (default: what their files tell)", default=None)
+    trained_at: str | None = flag("when they were trained (default: what their files say)", default=None)
 
     def __post_init__(self) -> None:
         """Bring the time into a record's form."""

@@ -213,4 +213,4 @@ def _reshaped(output: Mapping[str, Any]) -> Any:
         values[:] = data
         return values.reshape(shape).tolist()
     except (TypeError, ValueError) as err:
-        raise BadAnswer(f"output {shown(output.get('name'))!r}: values that have not its shape") from err
+        raise BadAnswer(f"output {shown(output.get('name'))!r}: values that do not fit its shape") from err

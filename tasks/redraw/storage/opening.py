@@ -130,8 +130,8 @@ def write_uri(uri: str, data: bytes) -> None:
                 return
         pause()  # somebody else's write in between is one that this one comes after
     raise StorageUnavailable(
-        f"{uri}: expected to write it, got a write by others each time. Find out who writes it, and run it"
-        " again."
+        f"{uri}: expected to write it, got another writer's content on each try. Find out who writes it,"
+        " and run it again."
     )
 
 

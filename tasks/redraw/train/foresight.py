@@ -56,6 +56,6 @@ def _demand_step(step: int, steps: int, definition: ModelDefinition) -> None:
     kept = saved[-plan.keep_checkpoints :]
     if step not in kept:
         raise InvalidRequest(
-            f"step: expected one of which a training of {steps} steps keeps a checkpoint, from {kept[0]} to"
+            f"step: expected one that a training of {steps} steps keeps a checkpoint of, from {kept[0]} to"
             f" {kept[-1]} every {plan.evaluate_every}, got {step}. Correct it."
         )

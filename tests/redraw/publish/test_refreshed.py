@@ -88,3 +88,13 @@ def test_get_raises_what_reading_raises_and_reads_again(values: Refreshed[int]) 
     with pytest.raises(KeyError, match="no bucket"):
         values.get("a", fail)
     assert values.get("a", _Source()) == 1
+
+
+def test_get_with_patience_gives_up_and_leaves_the_reading_to_the_next(values: Refreshed[int]) -> None:
+    source = _Source()
+    source.let.clear()
+    with pytest.raises(TimeoutError):
+        values.get("a", source, patience=0.01)
+    source.let.set()
+    assert values.get("a", source, patience=60) == 1
+    assert source.reads == 1

@@ -166,7 +166,7 @@ def test_download_of_an_object_that_is_replaced_meanwhile_takes_neither(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
         intrude = Wait(function=lambda: undisturbed.replace("a", b"other", stored.generation))
         proxy.faults = [Fault(action=intrude, operation="read")]
-        with pytest.raises(StorageUnavailable, match=f"{bucket}/a: expected it to stay"):
+        with pytest.raises(StorageUnavailable, match=f"{bucket}/a: expected it unchanged"):
             open_storage(bucket).download("a", tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
@@ -418,7 +418,9 @@ def test_write_uri_written_by_others_each_time_gives_up(bucket: str, monkeypatch
 
     monkeypatch.setattr(GcsStorage, "stat", overtaken)
     monkeypatch.setattr("redraw.storage.pause._LONGEST_SECONDS", 0.001)
-    with pytest.raises(StorageUnavailable, match="report.json: expected to write it, got a write by others"):
+    with pytest.raises(
+        StorageUnavailable, match="report.json: expected to write it, got another writer's content"
+    ):
         write_uri(f"{bucket}/report.json", b"ours")
     assert open_storage(bucket).read("report.json") == b"theirs"
 

@@ -40,7 +40,7 @@ def ask(definition: Any, **fields: Any) -> None:
         (
             LineDefinition,
             {"step": 7},
-            "^step: expected one of which .* of 8 steps .* from 4 to 8 every 4",
+            "^step: expected one that .* of 8 steps .* from 4 to 8 every 4",
         ),
         (LineDefinition, {"step": 8, "max_steps": 5}, "of 5 steps .* from 4 to 5"),
         (Averaged, {"step": 4}, "from 8 to 10"),

@@ -134,17 +134,26 @@ def test_describe_batch_lists_each_checkpoint_and_asks_once() -> None:
     assert describe_batch("mnist", "gs://models", rows[:1]).subject == "Publish 1 checkpoint of mnist?"
 
 
-def test_describe_release_shows_metrics_against_live_and_every_check() -> None:
+def test_describe_release_begins_with_what_changes_and_lists_exceptions_before_what_passed() -> None:
     asked = describe_release(EXPORT, REPORT, "gs://models", make_live=True)
 
     assert asked.subject == "Publish mnist, step 1000?"
     lines = asked.body.splitlines()
     assert "| Live now | 2025120100000000 |" in lines
-    assert "| Against the live version | accuracy 0.97, better by 0.01 (0.96 live) |" in lines
+    assert "| Compared with the live version | accuracy 0.97, better by 0.01 (0.96 live) |" in lines
     assert "| Metrics of the checkpoint | accuracy 0.9712 |" in lines
-    assert "| Size | 2.50 MB |" in lines
+    assert "| Size | 2.5 MB |" in lines
     assert "**1 of 2 checks passed.**" in lines
-    assert "- **warm-up** was not run, and waived (tried by hand): no GPU" in lines
+    assert lines[-3:] == [
+        "- **warm-up** not run: no GPU; waived: tried by hand",
+        "",
+        "Passed: live-metrics",
+    ]
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [
+        "| Live now",
+        "| Compared with the live version",
+        "| Changed answers",
+    ]
 
 
 def test_describe_release_tells_which_answers_change() -> None:
@@ -163,10 +172,20 @@ def test_describe_release_tells_which_answers_change() -> None:
 
 def test_describe_release_with_hostile_texts_draws_and_links_nothing() -> None:
     hostile = "a|b](javascript:x)\n# <img src=x> `code` **bold**"
-    checks = (replace(REPORT.checks[0], found=hostile),)
+    checks = (replace(REPORT.checks[0], found=hostile), replace(REPORT.checks[1], found=hostile, waived=""))
 
     body = describe_release(EXPORT, replace(REPORT, checks=checks), "gs://models", make_live=False).body
 
     quoted = r"a\|b\](javascript:x) \# \<img src=x\> \`code\` \*\*bold\*\*"
-    assert f"| Against the live version | {quoted} |" in body.splitlines()
-    assert f"- **live-metrics** passed: {quoted}" in body.splitlines()
+    assert f"| Compared with the live version | {quoted} |" in body.splitlines()
+    assert f"- **warm-up** not run: {quoted}" in body.splitlines()
+
+
+def test_describe_release_says_once_why_a_check_was_not_run() -> None:
+    check = replace(
+        REPORT.checks[1], found="not run: there is no live version", waived="there is no live version"
+    )
+
+    body = describe_release(EXPORT, replace(REPORT, checks=(check,)), "gs://models", make_live=True).body
+
+    assert "- **warm-up** not run, waived: there is no live version" in body.splitlines()

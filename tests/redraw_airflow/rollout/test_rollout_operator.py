@@ -150,7 +150,7 @@ def test_operator_of_a_version_that_is_not_live_is_skipped_if_asked_to(
     release: Release, server: ModelServer, publish_into: Publish, bucket: str
 ) -> None:
     older = publish_into(bucket, month=2, make_live=False)
-    with pytest.raises(AirflowSkipException, match=f"version {older.version} is not live, but"):
+    with pytest.raises(AirflowSkipException, match=f"version {older.version} is not live .live: "):
         run(operator(version=older.version, only_live=True), Context())
     assert server.requests == []
 

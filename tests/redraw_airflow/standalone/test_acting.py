@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from tests.embedded import reach_storage
 
 DAG = "retrain_and_export"
 MODEL = "line_module"
+# So long a run may stand still.
 SECONDS = 400
 # Long enough for a test to answer in, and short enough to wait for.
 HOURS = 30 / 3600
@@ -26,7 +28,12 @@ HOURS = 30 / 3600
 # task that died ("state mismatch" in its event log), and asks again after the retry's delay.
 READING_SECONDS = 5.0
 
+# On a machine that is busy, a question may come too late for an answer in time.
+MOST_ASKED = 5
+
 Until = Callable[..., None]
+
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +56,8 @@ def _path(run: DagRun) -> str:
     return f"dags/{DAG}/dagRuns/{run.run_id}"
 
 
-def _states(api: AirflowApi, run: DagRun) -> dict[str, str]:
-    return {task.task_id: task.state for task in api.tasks(DAG, run.run_id)}
+def _states(api: AirflowApi, run: DagRun, dag: str = DAG) -> dict[str, str]:
+    return {task.task_id: task.state for task in api.tasks(dag, run.run_id)}
 
 
 def _wait(api: AirflowApi, run: DagRun, until: Until, state: str) -> None:
@@ -59,14 +66,15 @@ def _wait(api: AirflowApi, run: DagRun, until: Until, state: str) -> None:
         assert "failed" not in states.values(), states
         return states.get("approve") == state
 
-    until(reached, f"an approval that is {state}", SECONDS, every=1)
+    progress = functools.partial(_states, api, run)
+    until(reached, f"an approval that is {state}", SECONDS, every=1, progress=progress)
 
 
 def _ended(api: AirflowApi, dag: str, run: DagRun, until: Until) -> str:
     def ended() -> bool:
         return api.dag_run(dag, run.run_id).state in ("success", "failed")
 
-    until(ended, "the end of the run", SECONDS, every=1)
+    until(ended, "the end of the run", SECONDS, every=1, progress=lambda: _states(api, run, dag))
     return api.dag_run(dag, run.run_id).state
 
 
@@ -77,8 +85,18 @@ def _ask_again(api: AirflowApi, run: DagRun, until: Until) -> None:
 
 
 def _decide(api: AirflowApi, run: DagRun, option: str, until: Until) -> str:
-    """Answer each time that the run asks, as a person would, and return the state it ends in."""
+    """Answer as a person would, again if that is too late, and return the state that the run ends in."""
     path = f"{_path(run)}/taskInstances/approve/-1/hitlDetails"
+    for _ in range(MOST_ASKED):
+        state = _answer(api, run, option, until, path)
+        if api._get(path)["responded_by_user"] is not None:
+            return state
+        _ask_again(api, run, until)
+    raise AssertionError(f"expected an answer in time to one of {MOST_ASKED} questions, got none")
+
+
+def _answer(api: AirflowApi, run: DagRun, option: str, until: Until, path: str) -> str:
+    """Answer each time that the run asks, and return the state it ends in."""
     # By this clock: the request that a task asks again with bears the time of its first one.
     asked_since: float | None = None
 
@@ -92,7 +110,8 @@ def _decide(api: AirflowApi, run: DagRun, option: str, until: Until) -> str:
             api._send("PATCH", path, {"chosen_options": [option], "params_input": {}})
         return api.dag_run(DAG, run.run_id).state in ("success", "failed")
 
-    until(ended, f"the end of a run with the option {option}", SECONDS, every=1)
+    progress = functools.partial(_states, api, run)
+    until(ended, f"the end of a run with the option {option}", SECONDS, every=1, progress=progress)
     return api.dag_run(DAG, run.run_id).state
 
 
@@ -111,7 +130,6 @@ def own_answer(airflow_api: AirflowApi, embedded_settings: Settings, until: Unti
     return run
 
 
-@pytest.mark.timeout(900)
 def test_approval_of_one_s_own_run_where_the_definition_forbids_it_publishes_nothing(
     airflow_api: AirflowApi, own_answer: DagRun, embedded_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +143,6 @@ def test_approval_of_one_s_own_run_where_the_definition_forbids_it_publishes_not
     assert open_storage(_bucket(embedded_settings)).list("line_asking/") == []
 
 
-@pytest.mark.timeout(900)
 def test_approval_of_the_definition_left_out_by_a_run_is_refused_before_training(
     airflow_api: AirflowApi, until: Until
 ) -> None:
@@ -135,7 +152,6 @@ def test_approval_of_the_definition_left_out_by_a_run_is_refused_before_training
     assert _states(airflow_api, run)["train"] == "failed"
 
 
-@pytest.mark.timeout(900)
 def test_reexport_of_a_model_that_asks_for_approval_asks_once_for_its_batch(
     airflow_api: AirflowApi,
     own_answer: DagRun,
@@ -148,14 +164,13 @@ def test_reexport_of_a_model_that_asks_for_approval_asks_once_for_its_batch(
     run = airflow_api.trigger(dag, conf=conf)
     path = f"dags/{dag}/dagRuns/{run.run_id}/taskInstances/approve/-1/hitlDetails"
 
-    def states() -> dict[str, str]:
-        return {task.task_id: task.state for task in airflow_api.tasks(dag, run.run_id)}
+    states = functools.partial(_states, airflow_api, run, dag)
 
     def reading() -> bool:
         assert "failed" not in states().values()
         return states().get("approve") == "awaiting_input"
 
-    until(reading, "the question", SECONDS, every=1)
+    until(reading, "the question", SECONDS, every=1, progress=states)
     assert airflow_api._get(path)["subject"] == "Publish 1 checkpoint of line_asking?"
     asked_since = time.monotonic()
     until(lambda: time.monotonic() - asked_since > READING_SECONDS, "a reader", 60, every=1)
@@ -167,7 +182,6 @@ def test_reexport_of_a_model_that_asks_for_approval_asks_once_for_its_batch(
     assert open_storage(_bucket(embedded_settings)).list("line_asking/") == []
 
 
-@pytest.mark.timeout(600)
 def test_approval_shows_what_to_decide_by(airflow_api: AirflowApi, asking_run: DagRun) -> None:
     asked = airflow_api._get(f"{_path(asking_run)}/taskInstances/approve/-1/hitlDetails")
 
@@ -179,7 +193,6 @@ def test_approval_shows_what_to_decide_by(airflow_api: AirflowApi, asking_run: D
     assert f"/dags/{DAG}/runs/{quote(asking_run.run_id, safe='')}/plugin/redraw)" in asked["body"]
 
 
-@pytest.mark.timeout(600)
 def test_approval_that_nobody_answers_in_time_publishes_nothing(
     airflow_api: AirflowApi,
     asking_run: DagRun,
@@ -194,7 +207,6 @@ def test_approval_that_nobody_answers_in_time_publishes_nothing(
     assert _pointer(embedded_settings, monkeypatch).version is None
 
 
-@pytest.mark.timeout(600)
 def test_approval_that_is_rejected_publishes_nothing(
     airflow_api: AirflowApi,
     asking_run: DagRun,
@@ -209,7 +221,6 @@ def test_approval_that_is_rejected_publishes_nothing(
     assert _pointer(embedded_settings, monkeypatch).version is None
 
 
-@pytest.mark.timeout(600)
 def test_approval_that_is_given_publishes_in_the_names_of_both(
     airflow_api: AirflowApi,
     asking_run: DagRun,
@@ -234,7 +245,6 @@ def _act(api: AirflowApi, until: Until, dag: str, settings: Settings, **conf: An
     return _ended(api, dag, run, until), run
 
 
-@pytest.mark.timeout(600)
 def test_pin_of_the_version_keeps_who_asked_and_why(
     airflow_api: AirflowApi, embedded_settings: Settings, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +276,6 @@ def test_mark_of_a_wrong_form_is_refused_before_there_is_a_run(
         _act(airflow_api, until, "mark_version", embedded_settings, model=MODEL, **conf)
 
 
-@pytest.mark.timeout(600)
 def test_prune_that_is_not_told_to_apply_lists_and_removes_nothing(
     airflow_api: AirflowApi, embedded_settings: Settings, until: Until
 ) -> None:

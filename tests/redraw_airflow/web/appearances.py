@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from redraw.publish.bucket.layout import Claim, attachment_name, claim_name, encode_record
-from redraw.records import Check, LivePointer, PointerChange, Release
+from redraw.publish.bucket.layout import Claim, attachment_name, claim_name, encode_record, release_name
+from redraw.records import Check, LivePointer, PointerChange, Pruned, Release
 from redraw.records.files import ListedFile
 from redraw.records.times import format_time
 from redraw.storage.opening import Storage
@@ -19,10 +19,12 @@ from tests.redraw_airflow.web.publications import (
     version_of,
 )
 
-__all__ = ["MODELS", "publish_for_looks"]
+__all__ = ["MODELS", "PRUNED_DAY", "UNREADABLE_DAY", "publish_for_looks"]
 
 # Model to its number of versions.
 MODELS = {"one_version": 1, "thirty_versions": 30, "digits_graph": 1000}
+# Of the model with thirty.
+PRUNED_DAY, UNREADABLE_DAY = 8, 20
 _GOLDEN = ROOT / "tests" / "golden" / "schema-2" / "bucket" / "digits" / "reports" / "2026010203040500"
 _WAIVED = ("latency-budget", "training-serving-skew")
 _NAMES = (
@@ -56,7 +58,14 @@ def publish_for_looks(storage: Storage) -> None:
             rejected={str(version_of(live + 1)): "misreads sevens"} if number > 1 else {},
             history=tuple(changes),
         )
-        publish(storage, [_dressed(storage, model, day, number) for day in range(number)], pointer)
+        releases = [_dressed(storage, model, day, number) for day in range(number)]
+        if number == MODELS["thirty_versions"]:
+            pruned = Pruned(
+                pruned_at=format_time(FIRST_TRAINED + 90 * 86400), by="nightly", reason="older than 10"
+            )
+            releases[PRUNED_DAY] = replace(releases[PRUNED_DAY], pruned=pruned)
+            storage.create(release_name(model, releases.pop(UNREADABLE_DAY).version), b"{}")
+        publish(storage, releases, pointer)
 
 
 def _dressed(storage: Storage, model: str, day: int, number: int) -> Release:

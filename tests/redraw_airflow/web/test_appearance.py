@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page
 
 from redraw.storage.opening import open_storage
-from tests.chromium import NARROW, SHOWN_BOUND, WIDE, chromium
+from tests.chromium import NARROW, SHOWN_BOUND, WIDE, chromium, find_serious
 from tests.paths import ROOT
-from tests.redraw_airflow.web.appearances import MODELS, publish_for_looks
+from tests.redraw_airflow.web.appearances import MODELS, PRUNED_DAY, UNREADABLE_DAY, publish_for_looks
 from tests.redraw_airflow.web.page_server import Pages
 from tests.redraw_airflow.web.publications import version_of
 
 __all__ = ["chromium"]
 
-_AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 _PICTURES = ROOT / ".redraw" / "pictures" / "pages"
 _RUNS = "runs/retrain_and_export"
 _NEWEST = version_of(MODELS["digits_graph"] - 1)
@@ -37,17 +33,27 @@ _PATHS = {
     "version": f"models/digits_graph/{_NEWEST}",
     "version-alone": f"models/one_version/{version_of(0)}",
     "version-bare": f"models/digits_graph/{version_of(500)}",
+    "version-pruned": f"models/thirty_versions/{version_of(PRUNED_DAY)}",
+    "version-unreadable": f"models/thirty_versions/{version_of(UNREADABLE_DAY)}",
+    "version-hostile": f"models/text_classifier/{version_of(0)}",
     "compared": f"models/digits_graph/{_NEWEST}/beside/{version_of(MODELS['digits_graph'] - 2)}",
     "ledger": f"models/digits_graph/{_NEWEST}/ledger",
     "run": f"{_RUNS}/silent",
     "run-failed-validation": f"{_RUNS}/invalid",
     "run-failed-training": f"{_RUNS}/untrained",
     "run-thirty-failures": "runs/reexport_checkpoints/thirty",
+    "run-hostile": "runs/of_others/hostile",
     "run-backfill": "runs/reexport_checkpoints/backfill",
     "run-training": "runs/of_others/training",
     "task-validate": f"{_RUNS}/silent/validate/-1",
+    "task-compared": "runs/of_others/compared/compare/-1",
     "task-failed": f"{_RUNS}/invalid/validate/-1",
     "not-found": "models/nobody_knows",
+}
+# What may differ from the light look.
+_RULES = {
+    "dark": ("color-contrast", "link-in-text-block"),
+    "narrow": ("scrollable-region-focusable", "target-size", "color-contrast"),
 }
 _LOOKS = {"light": (WIDE, False), "dark": (WIDE, True), "narrow": (NARROW, False)}
 
@@ -84,20 +90,6 @@ def show(
         page.context.close()
 
 
-def _serious(page: Page) -> list[str]:
-    """What axe finds of the worse kinds, each with where."""
-    page.add_script_tag(path=_AXE)
-    found: list[dict[str, Any]] = page.evaluate(
-        "async () => (await axe.run({resultTypes: ['violations']})).violations"
-    )
-    return [
-        f"{one['id']}: {node['target']}: {node['failureSummary']}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"][:3]
-    ]
-
-
 @pytest.mark.parametrize("look", _LOOKS)
 @pytest.mark.parametrize("name", _PATHS)
 def test_page_fits_its_window_and_axe_finds_nothing_serious(
@@ -109,8 +101,7 @@ def test_page_fits_its_window_and_axe_finds_nothing_serious(
     wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wider) <= 0
     assert page.evaluate("document.documentElement.classList.contains('dark')") == (look == "dark")
-    if look != "narrow":  # the same page as the light one
-        assert _serious(page) == []
+    assert find_serious(page, None, *_RULES.get(look, ())) == []
 
 
 def test_keyboard_alone_leads_from_the_search_to_a_version_and_its_button(show: Callable[..., Page]) -> None:
@@ -139,6 +130,7 @@ def test_keyboard_alone_leads_from_the_search_to_a_version_and_its_button(show: 
     tab_to("#models-found tbody th a")
     page.keyboard.press("Enter")
     page.wait_for_url("**/models/digits_graph")
+    page.locator(".chart a.point").first.wait_for(state="attached")
     tab_to(".chart a.point")
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("document.activeElement.matches('.chart a.point:nth-last-of-type(2)')")
@@ -153,3 +145,62 @@ def test_keyboard_alone_leads_from_the_search_to_a_version_and_its_button(show: 
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
     assert page.evaluate("document.activeElement.matches('.actions button')")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "zone", "shown"),
+    [
+        (None, "America/New_York", "2028-09-25 20:00:00"),
+        ("Asia/Tokyo", "Asia/Tokyo", "2028-09-26 09:00:00"),
+        ("no zone", "UTC", "2028-09-26 00:00:00"),
+    ],
+)
+def test_times_are_in_the_zone_chosen_in_airflow_and_follow_it(
+    chosen: str | None, zone: str, shown: str, chromium: Browser, pages: Pages, show: Callable[..., Page]
+) -> None:
+    context = chromium.new_context(timezone_id="America/New_York")
+    context.add_cookies([{"name": "_token", "value": pages.tokens["admin"], "url": pages.url}])
+    page = context.new_page()
+    page.goto(f"{pages.url}/redraw/static/copy.js")
+    if chosen is not None:
+        page.evaluate("zone => window.localStorage.setItem('timezone', JSON.stringify(zone))", chosen)
+    page.goto(f"{pages.url}/redraw/{_PATHS['model-1000']}")
+
+    trained = page.locator(".versions tbody tr").first.locator("time").first
+    assert (trained.text_content(), page.locator("[data-zone]").text_content()) == (shown, zone)
+    # As another document of the same Airflow tells of a new choice.
+    page.evaluate(
+        """() => {
+            window.localStorage.setItem("timezone", '"Europe/Berlin"');
+            window.dispatchEvent(new StorageEvent("storage", { key: "timezone" }));
+        }"""
+    )
+    assert trained.text_content() == "2028-09-26 02:00:00"
+    context.close()
+
+
+def test_texts_of_a_chart_can_be_read_on_a_narrow_screen(show: Callable[..., Page]) -> None:
+    page = show(_PATHS["charts"], NARROW)
+
+    boxes = "all => all.map(one => one.getBoundingClientRect()).map(box => [box.height, box.left])"
+    heights, lefts = zip(*page.locator(".chart .scale").evaluate_all(boxes), strict=True)
+    assert min(heights) > 10
+    assert min(lefts) >= 0
+
+
+def test_tables_of_a_comparison_show_every_column_on_a_wide_screen(show: Callable[..., Page]) -> None:
+    page = show(_PATHS["compared"])
+
+    cut = page.locator(".scroll").evaluate_all(
+        "all => all.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.getAttribute('aria-label'))"
+    )
+    assert cut == []
+
+
+@pytest.mark.parametrize("name", ["run", "task-validate", "version", "compared", "model-30"])
+def test_every_table_has_heads_with_a_scope(name: str, show: Callable[..., Page]) -> None:
+    page = show(_PATHS[name])
+
+    assert page.locator("table").count() > 0
+    assert page.locator("table:not(:has(thead th[scope=col]))").count() == 0
+    assert page.locator("th:not([scope])").count() == 0

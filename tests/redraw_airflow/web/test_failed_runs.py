@@ -78,7 +78,7 @@ def test_show_run_that_failed_says_the_error_of_each_stage(viewer: httpx.Client)
     page = read(viewer, f"{RUN}/untrained")
 
     assert "train failed InvalidDefinition mnist.training_data, after step 0" in page.text
-    assert "checkpoint waits for its next try StorageUnavailable" in page.text
+    assert "checkpoint up for retry StorageUnavailable" in page.text
     assert "export failed What ended it is in the last lines of its log" in page.text
     assert not [tag for tag, values in page.elements if tag == "img" or "onerror" in values]
 

@@ -81,8 +81,8 @@ def test_show_models_finds_the_runs_and_failures_of_ones_own_dag(user: str, own:
         page = read(client, "/models")
 
     assert sorted(page.links("/dags/")) == [f"/dags/{DAG}/runs/bad", f"/dags/{DAG}/runs/worse"]
-    assert "ValidationFailed: loss: 0.9, at most 0.5" in page.text
-    assert "InvalidCheckpoint: a part is missing" in page.text
+    assert "ValidationFailed : loss: 0.9, at most 0.5" in page.text
+    assert "InvalidCheckpoint : a part is missing" in page.text
 
 
 def test_show_models_leaves_out_what_other_dags_publish(author: httpx.Client) -> None:
@@ -95,7 +95,7 @@ def test_show_models_leaves_out_what_other_dags_publish(author: httpx.Client) ->
 def test_show_model_of_ones_own_dag_says_why_its_last_run_failed(author: httpx.Client) -> None:
     page = read(author, "/models/mnist")
 
-    assert f"A run of {DAG} failed. ValidationFailed: loss: 0.9, at most 0.5" in page.text
+    assert f"A run of {DAG} failed. ValidationFailed : loss: 0.9, at most 0.5" in page.text
     assert f"/dags/{DAG}/runs/bad" in page.links("/dags/")
     assert f"/dags/{DAG}/runs/good" in page.links("/dags/")  # who published each version
 

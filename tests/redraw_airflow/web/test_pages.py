@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import httpx
@@ -66,13 +67,18 @@ def test_show_models_finds_the_last_run_of_each(viewer: httpx.Client) -> None:
     assert row_of(viewer, "digits_graph").endswith("not published")
 
 
-def test_show_models_says_the_trend_in_words_too(viewer: httpx.Client) -> None:
-    lines = [values for tag, values in read(viewer, "/models").elements if values.get("class") == "sparkline"]
+def test_show_models_says_the_trend_in_words_too(viewer: httpx.Client, until: Callable[..., None]) -> None:
+    def lines() -> list[dict[str, str]]:
+        return [
+            values for _, values in read(viewer, "/models").elements if values.get("class") == "sparkline"
+        ]
 
-    assert lines[0]["aria-label"].startswith(
+    # The page waits a moment for older versions; what is read later is there the next time.
+    until(lambda: "the last 20 versions" in lines()[0]["aria-label"], "the trend", 60)
+    assert lines()[0]["aria-label"].startswith(
         "accuracy of the last 20 versions, the oldest first: 0.94, 0.941"
     )
-    assert lines[0]["role"] == "img"
+    assert lines()[0]["role"] == "img"
 
 
 def test_show_model_pages_through_its_versions(viewer: httpx.Client) -> None:
@@ -163,7 +169,7 @@ def test_show_run_has_a_card_for_each_record(viewer: httpx.Client) -> None:
     assert "grpc://models:8500 (10.0.0.7:8500) other version: version 7 loaded. Wait longer." in page.text
     assert f"/plugin/models{MOUNT}/models/mnist/{version_of(0)}" in page.links("/plugin/")
     assert "NaN in dense/kernel" in page.text
-    assert "8 variables, 19 tensors of the checkpoint left out" in page.text
+    assert "8 variables served, 19 tensors dropped" in page.text
 
 
 def test_show_run_of_a_reexport_sums_up(viewer: httpx.Client) -> None:
@@ -193,7 +199,10 @@ def test_show_run_and_task_tell_how_far_answers_are_apart(viewer: httpx.Client) 
     short = read(viewer, "/runs/of_others/compared")
     full = read(viewer, "/runs/of_others/compared/compare/-1")
 
-    assert f"mnist : this export next to {version_of(0)} , 3 rows. digit 1 rows changed, 33.3 %" in short.text
+    assert (
+        f"mnist : this export compared with {version_of(0)} , 3 rows. digit 1 row changed, 33.3 %"
+        in short.text
+    )
     assert "digit serve, int64 1 of 3 33.3 % 2 0.5 1" in full.text
     assert [tag for tag, values in full.elements if "dot" in values.get("class", "")].count("circle") == 2
 
@@ -201,8 +210,8 @@ def test_show_run_and_task_tell_how_far_answers_are_apart(viewer: httpx.Client) 
 def test_show_task_tells_where_the_tensors_went(viewer: httpx.Client) -> None:
     page = read(viewer, "/runs/retrain_and_export/silent/export").text
 
-    assert "Left out: optimizer 17" in page
-    assert "Left out: training state 2" in page
+    assert "Dropped: optimizer 17" in page
+    assert "Dropped: training state 2" in page
     assert "Redraw 0.1.0, TensorFlow 2.21.0" in page
 
 
@@ -257,7 +266,7 @@ def test_show_hostile_names_shows_them_as_they_are(viewer: httpx.Client) -> None
 
     assert html.escape(HOSTILE[0], quote=False) in charts.replace("&#39;", "'")
     assert "{{ 7 * 7 }}" in charts
-    assert "49" not in Reader(page).text.replace(str(version_of(0)), "")
+    assert not re.search(r"\b49\b", Reader(page).text)
 
 
 def test_link_to_a_task_leads_out_of_the_frame(viewer: httpx.Client) -> None:

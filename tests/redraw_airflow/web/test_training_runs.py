@@ -28,7 +28,7 @@ def test_show_training_that_runs_has_step_speed_curve_and_evaluations(
     assert (bar["max"], bar["value"]) == ("1000", "500")
     (curve,) = (values["d"] for tag, values in page.elements if values.get("class") == "line")
     assert curve.count("L") == 4
-    assert len([tag for tag, values in page.elements if values.get("class") == "dot"]) == 5
+    assert len([tag for tag, values in page.elements if values.get("class") == "dot second"]) == 5
     assert page.links("https://") == ["https://board.example/?run=a-run"]
     # The hostile name of a metric is text.
     assert not [tag for tag, values in page.elements if tag == "script" and not values.get("src")]
@@ -37,7 +37,7 @@ def test_show_training_that_runs_has_step_speed_curve_and_evaluations(
 def test_show_training_before_its_first_step_has_the_link_already(viewer: httpx.Client) -> None:
     page = read(viewer, "/runs/of_others/about-to-train")
 
-    assert "the first steps are being prepared" in page.text
+    assert "preparing the first steps" in page.text
     assert page.links("https://") == ["https://board.example/?run=a-run"]
     assert live(page) == [PART.format("about-to-train")]
 
@@ -46,4 +46,4 @@ def test_show_training_that_has_ended_is_not_asked_again(viewer: httpx.Client) -
     for path in ("/runs/of_others/trained", "/runs/of_others/trained/fit/-1/progress"):
         page = read(viewer, path)
         assert live(page) == []
-        assert "has ended" in page.text
+        assert "fit ended" in page.text

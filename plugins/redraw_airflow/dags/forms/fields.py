@@ -162,8 +162,8 @@ def _describe(model: FoundModel) -> str:
     if model.problem:
         return f"cannot be used: {model.problem}"
     if not model.trains:
-        return "only exports, for it has no data to be trained on: see reexport_checkpoints"
-    bounds = f"keeps bounds on {', '.join(model.metrics)}" if model.metrics else "sets no bounds"
+        return "only exports, because it has no training data: see reexport_checkpoints"
+    bounds = f"has thresholds for {', '.join(model.metrics)}" if model.metrics else "sets no thresholds"
     return bounds + (
         "; someone other than the requester has to approve publication"
         if model.approval_by_another

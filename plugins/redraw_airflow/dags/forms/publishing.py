@@ -24,7 +24,7 @@ def roll_back_form() -> dict[str, Param]:
         Name to parameter, in the order of the form; a model and a reason have to be given.
     """
     return {
-        "model": known_model_field("Whose live version changes."),
+        "model": known_model_field("The model whose live version changes."),
         "version": optional_field(
             "integer",
             None,
@@ -37,14 +37,14 @@ def roll_back_form() -> dict[str, Param]:
         "allow_older": optional_field(
             "string",
             "Exceptions",
-            "Why older weights may be live",
-            "Needed where a version is named that was trained before the live one.",
+            "Reason for older weights",
+            "Needed if the version was trained before the live one.",
         ),
         "allow_rejected": optional_field(
             "string",
             "Exceptions",
-            "Why a rejected version may be live again",
-            "Needed where a version is named that somebody rolled back from.",
+            "Reason for a rejected version",
+            "Needed if somebody rolled back from the version.",
         ),
         "bucket": bucket_field("Where"),
     }
@@ -57,7 +57,7 @@ def mark_form() -> dict[str, Param]:
         Name to parameter, in the order of the form; a model, a version and a reason have to be given.
     """
     return {
-        "model": known_model_field("Whose version is marked."),
+        "model": known_model_field("The model whose version is marked."),
         "version": Param(
             type="integer",
             minimum=1,
@@ -89,28 +89,29 @@ def prune_form() -> dict[str, Param]:
         Name to parameter, in the order of the form; a model has to be given. Without `apply` a run lists.
     """
     return {
-        "model": known_model_field("Whose old versions go."),
+        "model": known_model_field("The model whose old versions are removed."),
         "keep": Param(
             10,
             type=["null", "integer"],
             minimum=0,
             maximum=MOST_NUMBER,
             title="Versions to keep",
-            description="How many of the newest weights stay. What is live, was live before, is labelled or"
-            " pinned stays anyway. Empty: the days alone say what goes.",
+            description="How many versions stay, those with the newest weights. The live version, the one"
+            " before it, and those that are labelled or pinned always stay. Empty: only the days decide.",
         ),
         "keep_days": optional_field(
             "number",
             None,
             "Days to keep",
-            "For how many days after its push a version stays, whatever the number above says.",
+            "Versions pushed in the last so many days stay as well, whatever the number above says.",
             minimum=0,
         ),
         "apply": Param(
             False,
             type="boolean",
             title="Remove them",
-            description="Otherwise the run lists what would go, as its XCom. Removed files do not come back.",
+            description="Otherwise the run only lists what would be removed, as its XCom. Removed files do"
+            " not come back.",
         ),
         "bucket": bucket_field("Where"),
     }

@@ -44,7 +44,7 @@ def reexport_form(model: str | None = None) -> dict[str, Param]:
         InvalidDefinition: As `retrain_form`.
     """
     return {
-        "model": model_field("Whose checkpoints are exported again.", only=model, scheduled=True),
+        "model": model_field("The model whose checkpoints are exported again.", only=model, scheduled=True),
         **_which_checkpoints(),
         "catalogue": catalogue_field("Catalogue"),
         "batch_size": Param(
@@ -54,7 +54,7 @@ def reexport_form(model: str | None = None) -> dict[str, Param]:
             maximum=MOST_NUMBER,
             section="Catalogue",
             title="Batch",
-            description="How many checkpoints one task does, in one process.",
+            description="How many checkpoints one task exports, in one process.",
         ),
         "weights": weights_field("Export"),
         "waive": waive_field("Validation"),
@@ -79,8 +79,8 @@ def check_reexport_choices(context: Context) -> None:
     start, end = context["params"]["trained_from"], context["params"]["trained_to"]
     if start and end and start >= end:
         raise InvalidRequest(
-            f"trained_to: expected a day after {start}, the first one, got {end}. It is the day after the"
-            " last one: correct it."
+            f"trained_to: expected a day after {start} (trained_from), got {end}. Give the day after the last"
+            " one to export."
         )
 
 
@@ -93,7 +93,7 @@ def _which_checkpoints() -> dict[str, Param]:
             items={"anyOf": [_STEP_NUMBER, _STEP_TEXT]},
             maxItems=MOST_LINES,
             title="Steps",
-            description="The steps, one a line, such as 1000. Empty: all.",
+            description="The steps, one on each line, such as 1000. Empty: all.",
         ),
         "trained_from": optional_field(
             "string", None, "Trained from", f"The first day, in UTC.{_BY_HAND}", format="date"

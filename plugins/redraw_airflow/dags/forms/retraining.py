@@ -67,7 +67,7 @@ def validate_form() -> dict[str, Param]:
         InvalidDefinition: As `retrain_form`.
     """
     return {
-        "model": model_field("Whose export is validated."),
+        "model": model_field("The model whose export is validated."),
         "saved_model": Param(
             type="string",
             pattern="[^ ]",
@@ -154,7 +154,7 @@ def _training(model: str | None) -> dict[str, Param]:
                 "mirrored": "all devices of the worker's machine",
                 "multi_worker": "all machines that TF_CONFIG names in the worker's environment",
             },
-            description="What the network is trained on.",
+            description="The devices to train on.",
         ),
     }
 
@@ -195,8 +195,8 @@ def _validation() -> dict[str, Param]:
             "string",
             "Validation",
             "Allow a breaking change",
-            "Why signatures may break those of the live version. Empty: they may not."
-            " The release records it.",
+            "Reason for signatures that break clients of the live version. Empty: they may not. The release"
+            " record keeps it.",
         ),
         "waive": waive_field("Validation"),
         "waive_reason": waive_reason_field("Validation"),
@@ -217,8 +217,8 @@ def _publication() -> dict[str, Param]:
                 "yes": "wait until a person approves",
                 "no": "publish what passed validation, unless the definition asks for a person",
             },
-            description="Whether the run waits for a person, with the checks and the metrics against the live"
-            " version before them. What the definition asks for cannot be left out.",
+            description="Whether the run waits until a person has seen the checks and the metrics. If the"
+            " definition asks for approval, a run cannot leave it out.",
         ),
         "approval_hours": approval_hours_field("Publication"),
         "make_live": Param(
@@ -240,13 +240,13 @@ def _rollout() -> dict[str, Param]:
             section="Rollout",
             title="Servers",
             description="Wait until these model servers have the version and answer as recorded, such as"
-            " grpc://models:8500, with commas between them. Empty: the run ends with the push.",
+            " grpc://models:8500, comma-separated. Empty: the run ends with the push.",
         ),
         "roll_back": Param(
             False,
             type="boolean",
             section="Rollout",
             title="Roll back",
-            description="If a server does not take it, make the version live again that was before.",
+            description="If a server does not take it, make the previous version live again.",
         ),
     }

@@ -24,8 +24,8 @@ def waive_field(section: str) -> Param:
         section=section,
         title="Waive checks",
         examples=sorted(EVERY_CHECK),
-        description="The checks that may be left undone if they cannot be run; of checks that fail only"
-        " file-configuration, reference-answers and live-answers can be waived. Say why below.",
+        description="Checks to publish without, if they cannot be run. Of checks that fail, only"
+        " file-configuration, reference-answers and live-answers can be waived. Give the reason below.",
     )
 
 
@@ -34,7 +34,7 @@ def waive_reason_field(section: str) -> Param:
     return optional_field(
         "string",
         section,
-        "Why they may be left undone",
+        "Reason for the waiver",
         "Needed if a check is chosen above; kept in the report.",
     )
 

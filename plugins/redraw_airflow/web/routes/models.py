@@ -3,6 +3,7 @@
 # No postponed annotations: FastAPI reads them as they stand here.
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -46,6 +47,8 @@ router = APIRouter()
 _PAGE = 25
 # As many as a chart has room for, and no more records to read.
 _CHARTED = 300
+# In seconds: what a list that is sorted by what is published waits for all of it.
+_PATIENCE = 0.7
 # Metrics that a table of versions has a column of; the others are on the versions' pages.
 _COLUMNS = 3
 _MADE_LIVE = ("live", "rollback")
@@ -77,7 +80,9 @@ def show_models(
     What cannot be read is reported on the page, and the rest of it is shown.
     """
     every = needs_facts(query.state, query.order) or not reads_every_model(request)
-    rows, unreadable = _rows(browser, every=every)
+    # Rights are judged by all that is published; an order can be of what is read by then.
+    patience = _PATIENCE if reads_every_model(request) else math.inf
+    rows, unread, unreadable = _rows(browser, patience if every else None)
     runs = _runs(request, session, rows) if every else {}
     rows = readable_models(request, rows, lambda name: runs[name].dags)
     models = [ListedModel(row=row, runs=runs.get(row.name, ModelRuns())) for row in rows]
@@ -103,6 +108,7 @@ def show_models(
         trends={model.row.name: _trend(model.row) for model in found.rows},
         catalogue=catalogue,
         failure=failure,
+        unread=unread,
     )
 
 
@@ -192,25 +198,25 @@ def _runs(request: Request, session: SessionDep, rows: Sequence[ModelRow]) -> Ma
     return _runs_of(request, session, {row.name: row.recent for row in rows})
 
 
-def _rows(browser: Reached[Browser], *, every: bool) -> tuple[Sequence[ModelRow], str]:
-    """The models, in the order of the list; and why no more is known of them, if so.
+def _rows(browser: Reached[Browser], patience: float | None) -> tuple[Sequence[ModelRow], int, str]:
+    """The models in the order of the list, how many are not read yet, and why no more is known of them.
 
     Args:
         browser: The bucket's.
-        every: Whether to read what is published of each, and not only whether anything is.
+        patience: How long to read what is published of each, in seconds; None: only whether anything is.
     """
     problem, found = browser.problem, browser.found
     if found is not None:
         try:
-            if every:
-                return found.models(), ""
+            if patience is not None:
+                return *found.known_models(patience), ""
             parts: Sequence[Callable[[], Any]] = (list_models, found.published)
             models, published = in_parallel(lambda part: part(), parts)
             rows = map(undescribed_row, models)
-            return sorted(rows, key=lambda row: (row.name not in published, row.name)), ""
+            return sorted(rows, key=lambda row: (row.name not in published, row.name)), 0, ""
         except StorageError as err:
             problem = str(err)
-    return [*map(undescribed_row, list_models())], f"What is published cannot be read: {problem}"
+    return [*map(undescribed_row, list_models())], 0, f"What is published cannot be read: {problem}"
 
 
 def _as_they_are(

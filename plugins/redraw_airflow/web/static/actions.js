@@ -66,6 +66,16 @@
     }
   }
 
+  // As the pages write sizes.
+  function sizeOf(bytes) {
+    const units = ["bytes", "kB", "MB", "GB"];
+    while (units.length > 1 && Number(bytes.toPrecision(3)) >= 1000) {
+      bytes /= 1000;
+      units.shift();
+    }
+    return `${Number(bytes.toPrecision(3)).toLocaleString("en")} ${units[0]}`;
+  }
+
   // What a prune that only lists would remove: nothing changed, so the page stays.
   async function listed(form, path) {
     const task = encodeURIComponent(form.dataset.task);
@@ -73,7 +83,7 @@
     const record = typeof entry.value === "string" ? JSON.parse(entry.value) : entry.value;
     const versions = record.removed.map((one) => one.version).join(", ");
     return record.removed.length
-      ? `Would remove ${record.removed.length}, ${(record.bytes / 1e6).toFixed(1)} MB: ${versions}.`
+      ? `Would remove ${record.removed.length}, ${sizeOf(record.bytes)}: ${versions}.`
       : "Would remove nothing.";
   }
 

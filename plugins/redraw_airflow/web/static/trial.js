@@ -20,7 +20,7 @@
     const body = await response.json().catch(() => ({}));
     if (response.ok) return body;
     const own = typeof body.detail === "string" ? body.detail : `The server answered with status ${response.status}.`;
-    const message = response.status === 403 ? "Only those who may run the DAG that publishes may try a version." : own;
+    const message = response.status === 403 ? "To try a version, you need the right to run a DAG that publishes." : own;
     throw Object.assign(new Error(message), { status: response.status });
   }
 
@@ -52,7 +52,7 @@
     const { inputs, example } = signatures[chosen];
     setInputs(example);
     answer.replaceChildren();
-    state.textContent = "The answer will stand here.";
+    state.textContent = "The answer appears here.";
     part("takes").textContent = Object.entries(inputs).map(([name, spec]) => `${name}: ${specText(spec)}`).join("; ");
     const made = {};
     for (const [name, spec] of Object.entries(inputs)) {
@@ -73,7 +73,7 @@
     const body = JSON.stringify({ signature: select.value, inputs });
     if (inputs === null || body.length > MOST_BODY) {
       refuse(inputs === null ? "Expected JSON, got something else. Correct the inputs."
-        : `Expected a request of at most ${MOST_BODY} bytes, got ${body.length}. Ask fewer rows, or a smaller picture.`);
+        : `Expected a request of at most ${MOST_BODY.toLocaleString("en")} bytes, got ${body.length.toLocaleString("en")}. Ask fewer rows, or a smaller picture.`);
       text.focus();
       return;
     }

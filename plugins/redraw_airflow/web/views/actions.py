@@ -124,13 +124,13 @@ def _training(model: str) -> Iterator[Action]:
         yield Action(
             name="train",
             button="Train",
-            effect="The model is trained, exported, validated and published, as the form of the DAG has it"
-            " unless it is changed there.",
+            effect="The model is trained, exported, validated and published, as the DAG's form has it by"
+            " default.",
             dag=dag,
             task="push",
             conf={"model": model},
             fields=(
-                Field(name="steps", label="Steps; as the definition says if empty", kind="integer", least=1),
+                Field(name="steps", label="Steps (empty: as the definition says)", kind="integer", least=1),
             ),
             watched=False,
             main=True,
@@ -142,15 +142,15 @@ def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
     yield Action(
         name="prune",
         button="Prune",
-        effect="Lists which old versions would go, or removes their files for good. What is live, was live"
-        " before, is labelled or pinned stays in any case.",
+        effect="Lists which old versions would be removed, or removes their files for good. It always keeps"
+        " what is live, was live before, is labelled or pinned.",
         dag=configured_dag(PRUNE_DAG),
         task="prune",
         conf={"model": model},
         fields=(
             Field(name="keep", label="Versions to keep, the newest weights first", kind="integer", value=10),
-            Field(name="keep_days", label="Days to keep a version after its push", kind="number"),
-            Field(name="apply", label="Remove them, and do not only list them", kind="boolean"),
+            Field(name="keep_days", label="Days to keep a version after it was published", kind="number"),
+            Field(name="apply", label="Remove them (otherwise they are only listed)", kind="boolean"),
         ),
         grave=True,
         menu=True,
@@ -169,7 +169,7 @@ def _of_version(model: str, version: int, pointer: LivePointer, release: Release
         model,
         version,
         "unpin" if pinned else "pin",
-        "Take the pin away" if pinned else "Pin",
+        "Unpin" if pinned else "Pin",
         f"Version {version} may be pruned again." if pinned else f"Version {version} is never pruned.",
     )
     if release is not None:
@@ -184,7 +184,7 @@ def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
         name="roll-back",
         button="Roll back",
         effect=f"Servers that follow the live pointer go back from {pointer.version} to {previous}, which was"
-        " live before. Nothing is deleted: it can be taken back the same way.",
+        " live before. Nothing is deleted, and it can be undone the same way.",
         dag=configured_dag(ROLL_BACK_DAG),
         task="roll_back",
         # By its number: somebody else may roll back meanwhile, and "the one before" be another one then.
@@ -195,7 +195,7 @@ def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
 
 
 def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
-    before = f" take the place of {pointer.version}" if pointer.version is not None else " be the first"
+    before = f" replaces {pointer.version}" if pointer.version is not None else " is the first"
     reasons = _reasons_for(version, pointer)
     older = " Its weights are older than those of the live version." if "allow_older" in reasons else ""
     if (rejected := pointer.rejected.get(str(version))) is not None:
@@ -203,7 +203,7 @@ def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
     return Action(
         name="make-live",
         button="Make live",
-        effect=f"Version {version} is loaded once to try it, and will{before} for servers that follow the"
+        effect=f"Version {version} is loaded once to try it, and then{before} for servers that follow the"
         f" live pointer.{older}",
         dag=configured_dag(ROLL_BACK_DAG),
         task="roll_back",
@@ -247,7 +247,7 @@ def _exporting_again(model: str, version: int, release: Release) -> Action:
         name="export-again",
         button="Export again",
         effect=f"The checkpoint of step {step} is exported again with today's definition, and published as a"
-        f" new revision where that differs from {version}. Nothing becomes live.",
+        f" new revision if the result differs from {version}. The live version stays.",
         dag=configured_dag(REEXPORT_DAG),
         task="summary",
         # The catalogue may have this step of other trainings too.

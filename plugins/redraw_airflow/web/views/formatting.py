@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import shlex
 
-__all__ = ["as_argument", "as_bytes", "as_cell", "as_change", "as_duration", "as_figure", "as_time"]
+from markupsafe import Markup
+
+__all__ = [
+    "as_argument",
+    "as_bytes",
+    "as_cell",
+    "as_change",
+    "as_count",
+    "as_difference",
+    "as_duration",
+    "as_figure",
+    "as_time",
+]
 
 _CHANGES = {
     "live": "made live",
@@ -15,20 +27,23 @@ _CHANGES = {
     "unpin": "unpinned",
 }
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
+# Larger figures are shorter with an exponent.
+_WRITTEN_OUT = 1e15
 
 
 def as_bytes(value: float, digits: int = 3) -> str:
     """A size with the digits that count and its unit: `1.07 GB`."""
     for unit in _UNITS:
-        if value < 1000 or unit == _UNITS[-1]:
+        if float(f"{value:.{digits}g}") < 1000 or unit == _UNITS[-1]:
             break
         value /= 1000
-    return f"{value:.{digits}g} {unit}"
+    return f"{as_figure(value, digits)} {unit}"
 
 
 def as_cell(value: float) -> str:
     """A metric in a column: every one with as many digits that count, so that they can be compared."""
-    return f"{value:#.4g}".removesuffix(".")
+    text = f"{value:#.4g}".removesuffix(".")
+    return as_figure(value) if "e+" in text else text
 
 
 def as_change(kind: str) -> str:
@@ -36,21 +51,38 @@ def as_change(kind: str) -> str:
     return _CHANGES[kind]
 
 
+def as_count(number: int, word: str, plural: str = "") -> str:
+    """How many there are of something: `1 version`, `1,000 versions`."""
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
+def as_difference(value: float) -> str:
+    """By how much a metric differs, with its sign."""
+    return ("+" if value > 0 else "") + as_figure(value)
+
+
 def as_duration(seconds: float) -> str:
-    """A time to wait, in the unit that suits it: `40 s`, `12 min`, `3.5 h`."""
+    """How long something takes, in the unit that suits it: `0.25 s`, `40 s`, `12 min`, `3.5 h`."""
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.2g} s" if 0 < seconds < 9.95 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def as_figure(value: float | None, digits: int = 4) -> str:
     """A metric with the digits that count; records have none for NaN and infinity."""
-    return "not a number" if value is None else f"{value:.{digits}g}"
+    if value is None:
+        return "not a number"
+    text = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if "e+" in text and abs(value) < _WRITTEN_OUT else text
 
 
-def as_time(moment: str) -> str:
-    """A record's time, `YYYY-MM-DDTHH:MM:SSZ`, as `YYYY-MM-DD HH:MM:SS`; all of them are UTC."""
-    return moment.replace("T", " ").removesuffix("Z")
+def as_time(moment: str) -> Markup:
+    """A record's time, `YYYY-MM-DDTHH:MM:SSZ`, as `YYYY-MM-DD HH:MM:SS` in UTC.
+
+    A page's script shows it in the time zone that the user has chosen in Airflow.
+    """
+    shown = moment.replace("T", " ").removesuffix("Z")
+    return Markup('<time datetime="{}">{}</time>').format(moment, shown)
 
 
 def as_argument(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which of a model's versions to hold another one to, and what people call each of them."""
+"""Which of a model's versions to compare another one with, and what people call each of them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, st
     """
     version = row.version
     found = [
-        ("live", "Servers that follow the pointer load it." if pointer.version == version else None),
+        ("live", "Servers that follow the live pointer load it." if pointer.version == version else None),
         ("previous", "It was live before the live one." if pointer.previous == version else None),
         (
             "canary",
@@ -94,7 +94,7 @@ def version_labels(pointer: LivePointer, row: VersionRow) -> tuple[tuple[str, st
         ),
         ("pinned", pointer.pinned.get(str(version))),
         ("rejected", pointer.rejected.get(str(version))),
-        ("pruned", f"Its objects were removed at {row.pruned_at}." if row.pruned_at else None),
-        ("pruning", "Its objects are being removed." if version in pointer.pruning else None),
+        ("pruned", f"Its files were removed at {row.pruned_at}." if row.pruned_at else None),
+        ("pruning", "Its files are being removed." if version in pointer.pruning else None),
     ]
     return tuple((name, more) for name, more in found if more is not None)

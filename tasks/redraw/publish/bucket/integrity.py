@@ -219,7 +219,7 @@ def _read(storage: Storage, name: str, entry: ListedFile) -> int:
             size += len(block)
     except (Absent, Changed) as err:
         raise StorageUnavailable(
-            f"{storage.uri}/{name}: expected it to stay while it was read, got a change. Find out who"
+            f"{storage.uri}/{name}: expected it unchanged while it was read, got a change. Find out who"
             " writes there, and run it again."
         ) from err
     if found is None or (size, digest.hexdigest()) != (entry.size, entry.sha256):

@@ -101,8 +101,8 @@ def own_verifier(signer: SigningKey) -> Iterator[str]:
     if signer.key == _KEYLESS:
         if not (key := VERIFY_KEY.read()):
             raise InvalidRequest(
-                f"signing key {_KEYLESS}: expected {VERIFY_KEY.variable} to say whose signatures are one's"
-                f" own, got none. Set it to {_KEYLESS}:IDENTITY,ISSUER."
+                f"signing key {_KEYLESS}: expected {VERIFY_KEY.variable} to say whose signatures to"
+                f" accept, got none. Set it to {_KEYLESS}:IDENTITY,ISSUER."
             )
         yield key
         return

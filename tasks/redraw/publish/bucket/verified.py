@@ -158,7 +158,9 @@ def _demand_record_signed(storage: Storage, release: Release, public_key: str) -
     content = storage.read(name) or b""
     where = f"{storage.uri}/{name}"
     if not content or Release.from_text(content, where) != release:
-        raise StorageUnavailable(f"{where}: expected it to stay while it was read, got a change. Try again.")
+        raise StorageUnavailable(
+            f"{where}: expected it unchanged while it was read, got a change. Try again."
+        )
     demand_release_signed(storage, release, content, public_key)
 
 

@@ -120,7 +120,7 @@ def change_pointer(
         copy_pointer(storage, numbered)
         return numbered
     raise StorageUnavailable(
-        f"{storage.uri}/{live_name(model)}: expected to change it, got a change by others each time."
+        f"{storage.uri}/{live_name(model)}: expected to change it, got another writer's change on each try."
         " Find out who keeps moving the pointer, and run it again."
     )
 
@@ -154,7 +154,7 @@ def copy_pointer(storage: Storage, pointer: LivePointer, *, damaged: bool = Fals
             logger.warning("%s/%s stays as it is, and is still read right: %s", storage.uri, name, err)
             return
     raise StorageUnavailable(
-        f"{storage.uri}/{name}: expected to change it, got a change by others each time."
+        f"{storage.uri}/{name}: expected to change it, got another writer's change on each try."
         " Find out who keeps writing it, and run it again."
     )
 

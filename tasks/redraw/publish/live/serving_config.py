@@ -42,7 +42,7 @@ def write_serving_config(storage: Storage, model: str, pointer: Callable[[], Liv
         except (AlreadyThere, Changed):
             pause()
     raise StorageUnavailable(
-        f"{storage.uri}/{names[0]}: expected to change it and its deployments, got a change by others each"
+        f"{storage.uri}/{names[0]}: expected to change it and its deployments, got another writer's on each"
         " time. Find out who keeps moving the pointer, and run it again."
     )
 

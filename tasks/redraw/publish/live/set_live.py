@@ -108,8 +108,8 @@ def move_pointer(
     except StorageForbidden as err:
         raise StorageForbidden(
             f"{storage.uri}/{model}: version {pointer.version} is live, but models.config could not follow,"
-            f" or a deployment next to it: {err} Servers that read it stay where they are; a mirror follows"
-            " the pointer."
+            f" or a deployment file next to it: {err} Servers that read these files keep their version"
+            " until the next 'redraw live'; a mirror follows the pointer."
         ) from err
     _logger.info("%s/%s: %s; before it %s", storage.uri, model, _shown(pointer), pointer.previous)
     return pointer

@@ -96,7 +96,7 @@ def _prepare(storage: Storage, pointer: LivePointer, request: PruneRequest) -> _
         prepared = _planned(storage, pointer, known, request)
     if prepared is None:
         raise ObjectConflict(
-            f"{storage.uri}/{pointer.model}/releases: expected release records that stay while they are read,"
+            f"{storage.uri}/{pointer.model}/releases: expected release records unchanged while they are read,"
             " got changes by others. Find out who changes them, and run it again."
         )
     return prepared

@@ -144,7 +144,7 @@ class Removal:
             pause()
             found = None
         raise StorageUnavailable(
-            f"{self.storage.uri}/{name}: expected to change it, got a change by others each time."
+            f"{self.storage.uri}/{name}: expected to change it, got another writer's change on each try."
             " Find out who changes it, and run it again."
         )
 

@@ -126,7 +126,7 @@ def _bring_up_to_date(storage: Storage, claim: Claim) -> Release:
             storage.replace(name, encode_record(restored), generation)
             return restored
     raise StorageUnavailable(
-        f"{storage.uri}/{name}: expected it to stay while it was read, got a change by somebody else."
+        f"{storage.uri}/{name}: expected it unchanged while it was read, got a change by somebody else."
         " Find out who, and run it again."
     )
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from redraw.console import cell
 from redraw.records import Check, ValidationReport
+from redraw.settings import check_help
 from redraw.validate.outcome import group_dependents, is_dependent
 
 __all__ = ["announce_check", "announce_dependents", "show_report"]
@@ -24,7 +25,8 @@ _STYLES = {"passed": "green", "failed": "bold red", "not_run": "yellow"}
 def announce_check(check: Check) -> None:
     """Log one check when it is done."""
     level = logging.INFO if check.admits else logging.ERROR
-    logger.log(level, "%s %s: %s (%.1f s)", check.status, check.name, check.found, check.seconds)
+    text = f"{check.found} ({check.seconds:.1f} s){_more(check)}"
+    logger.log(level, "%s %s: %s", check.status, check.name, text)
 
 
 def announce_dependents(checks: Iterable[Check]) -> None:
@@ -39,6 +41,12 @@ def show_report(report: ValidationReport) -> None:
         Console(stderr=True).print(_table(report))
 
 
+def _more(check: Check) -> str:
+    """Where the documentation describes a check that holds up the export, if that is known."""
+    address = "" if check.admits else check_help(check.name)
+    return f" See {address}" if address else ""
+
+
 def _table(report: ValidationReport) -> Table:
     verdict = "may be published" if report.passed else "must not be published"
     table = Table("Status", "Check", "Found", "Seconds", title=f"{report.model} {verdict}")
@@ -47,7 +55,8 @@ def _table(report: ValidationReport) -> Table:
     for check in report.checks:
         if is_dependent(check):
             continue
-        found = cell(f"{check.found} (waived: {check.waived})" if check.waived else check.found)
+        text = f"{check.found} (waived: {check.waived})" if check.waived else check.found
+        found = cell(text + _more(check))
         status = Text(check.status.replace("_", " "), _STYLES[check.status])
         table.add_row(status, check.name, found, f"{check.seconds:.1f}")
     for lacked, names in group_dependents(report.checks).items():

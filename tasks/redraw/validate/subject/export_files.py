@@ -133,7 +133,9 @@ class ExportFiles:
             whole = {row["key"]: tuple(row["shape"]) for row in self.ledger["served"]}
             return join_parts(open_checkpoint(uri), whole)
         except (CheckpointError, StorageError) as err:
-            raise CannotRun(f"the checkpoint cannot be read: {err}", "Name one that is there.") from err
+            raise CannotRun(
+                f"the checkpoint cannot be read: {err}", "Name a checkpoint that exists and is whole."
+            ) from err
 
     @cached_property
     def reading(self) -> Reading:

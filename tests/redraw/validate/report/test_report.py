@@ -19,7 +19,7 @@ from redraw.records import Check, ValidationReport
 from redraw.records.results import AnswerComparison, OutputDifference
 from redraw.uri import Uri
 from redraw.validate.outcome import skip_dependent
-from redraw.validate.report.terminal import show_report
+from redraw.validate.report.terminal import announce_check, show_report
 from redraw.validate.report.write import check_place, write_report
 
 SCRIPT = '<script>alert("&")</script>'
@@ -216,3 +216,32 @@ def test_open_destination_next_to_another_file_of_that_name_is_refused(
     (tmp_path / f"{name}.json").write_bytes(make_export().record.to_bytes())
     with open_destination(Uri(tmp_path / name)) as place:
         assert not place.remote
+
+
+def test_announced_check_that_holds_up_names_its_page(
+    report: ValidationReport, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setenv("REDRAW_DOCS", "https://docs.example/redraw")
+    for check in report.checks:
+        announce_check(check)
+
+    ends = [line.rpartition(") ")[2] for line in caplog.messages]
+    page = "See https://docs.example/redraw/reference/checks.html#loads"
+    assert [page == end for end in ends] == [False, True, False]
+    monkeypatch.delenv("REDRAW_DOCS")
+    announce_check(report.checks[1])
+    assert caplog.messages[-1].endswith("(0.0 s)")
+
+
+def test_show_report_on_a_terminal_names_the_page_of_what_holds_up(
+    report: ValidationReport, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setenv("REDRAW_DOCS", "https://docs.example")
+
+    show_report(report)
+
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    assert re.findall(r"See (\S+)", shown) == ["https://docs.example/reference/checks.html#loads"]

@@ -39,7 +39,7 @@ def recorded_loop(scale: float) -> tuple[tf1.GraphDef, Replacement]:
 def test_silence_loops_tries_a_claim_in_a_function_and_reads_the_data_instead() -> None:
     graph, claim = recorded_loop(1 / 0.6)
     assert silence_loops(graph, [claim]) == (
-        "1 products of chance inside of loops and functions read as their data"
+        "1 random products inside of loops and functions were replaced by their data"
     )
     (function,) = (f for f in graph.library.function if f.signature.name == claim.function)
     assert not any(name.startswith("product") for node in function.node_def for name in node.input)

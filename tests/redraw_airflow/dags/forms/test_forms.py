@@ -81,7 +81,7 @@ def test_forms_have_their_sections_in_the_order_of_the_path(form: Any, sections:
 def test_model_field_says_what_each_definition_holds_itself_to() -> None:
     field = retrain_form()["model"]
 
-    assert "- mnist: keeps bounds on accuracy, loss" in field.schema["description_md"]
+    assert "- mnist: has thresholds for accuracy, loss" in field.schema["description_md"]
     assert field.schema["values_display"]["mnist"].startswith("mnist: Handwritten digits")
     assert retrain_form()["metric"].schema["examples"] == ["accuracy", "loss"]
 

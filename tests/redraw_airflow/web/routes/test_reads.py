@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,3 +148,36 @@ def test_pages_take_as_few_requests_with_many_versions_as_with_few(
         assert max(asked.values()) == 1, asked
         assert client.get(path).status_code == 200
         assert watched.taken().total() <= again
+
+
+class Slow(Watched):
+    """A bucket that lists the versions of one model when it may."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.may = threading.Event()
+
+    def walk(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+        if prefix == "model_150/releases/":
+            self.may.wait(_PATIENCE)
+        return super().walk(prefix, deep=deep)
+
+
+def test_sorted_models_are_listed_before_all_are_read_and_say_so(
+    bucket: Path, many_models: None, monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(models, "_PATIENCE", 0)
+    slow = Slow(bucket)
+    with _client(slow, monkeypatch) as client:
+        # 201 models, 64 at once: the third part cannot be read to its end.
+        waiting = "What is published of 73 models is still being read"
+        until(lambda: waiting in client.get("/models?order=versions&text=model_00").text, "two parts", 60)
+        assert (
+            "/models?text=model_00&amp;state=&amp;owner=&amp;order=versions"
+            in client.get("/models?order=versions&text=model_00").text
+        )
+        listed = client.get("/models?order=versions").text
+        assert listed.index("/models/mnist") < listed.index("/models/model_000")
+        assert "/models/model_150" not in listed
+        slow.may.set()
+        until(lambda: "still being read" not in client.get("/models?order=versions").text, "the rest", 60)

@@ -39,7 +39,7 @@ def check_live_metrics(subject: Subject) -> Check:
     unmeasured = sorted(set(definition.max_regression) - set(subject.served_metrics))
     if unmeasured:
         raise CannotRun(
-            f"the answers to labelled requests do not tell {', '.join(unmeasured)}",
+            f"the answers to labelled requests do not give {', '.join(unmeasured)}",
             "Label the held-out examples, or correct the names in max_regression.",
         )
     measured = measure_regression(subject, subject.live.release.version, live)
@@ -60,7 +60,9 @@ def _found(subject: Subject, measured: MeasuredMetrics, live: Mapping[str, float
     """Each metric next to the live version's, the one that stands for the model first."""
     names, served = [metric.name for metric in measured.metrics], subject.served_metrics
     compared = ", ".join(_compared(subject.definition, name, served[name], live[name]) for name in names)
-    return compared + (f". Not to be made live by itself: {measured.worse}" if measured.worse else "")
+    return compared + (
+        f". A push does not make it live by itself: {measured.worse}" if measured.worse else ""
+    )
 
 
 def _nothing(why: str) -> Check:

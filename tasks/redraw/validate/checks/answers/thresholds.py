@@ -36,7 +36,7 @@ def check_thresholds(subject: Subject) -> Check:
     ]
     if missing and not broken:
         raise CannotRun(
-            f"neither the served answers nor the evaluation tell {', '.join(missing)}",
+            f"neither the served answers nor the evaluation give {', '.join(missing)}",
             "Correct the names in the definition's thresholds.",
         )
     found = ", ".join(f"{name} {value:.6g}" for name, value in sorted(values.items()))

@@ -25,7 +25,7 @@ def check_repeatable(subject: Subject) -> Check:
     problems, admitted = list[str](), list[str]()
     for turn in range(1, _TIMES + 1):
         for name, request in requests.items():
-            found = [f"asked for the {turn + 1}. time, {problem}" for problem in _ask(subject, name, request)]
+            found = [f"on request {turn + 1}, {problem}" for problem in _ask(subject, name, request)]
             if found and declared.get(name):
                 admitted.append(f"{name!r} varies each time, as its {', '.join(declared[name])} may")
             elif found:

@@ -43,8 +43,8 @@ def check_request_edges(subject: Subject) -> Check:
         expected="answers, or errors that blame the request; errors for what does not fit the signature",
         found=f"{counts}, none of them a crash" if counts else "no signature has rows",
         problems=problems,
-        advice="Change serve so that it answers or refuses such requests; an export refuses wrong shapes by"
-        " itself (tf.ensure_shape), so one that does not was made otherwise: export again.",
+        advice="Change serve so that it answers or refuses such requests. An export of Redraw refuses wrong"
+        " shapes by itself (tf.ensure_shape): if this one does not, export it again.",
     )
 
 

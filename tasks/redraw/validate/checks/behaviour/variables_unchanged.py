@@ -35,5 +35,5 @@ def check_variables_unchanged(subject: Subject) -> Check:
         found="; ".join((*admitted, "as stateful_ops declares")) if admitted else "the same values",
         problems=problems,
         advice="Draw the network for Mode.SERVE with training=False, so that nothing assigns to its"
-        " variables; what must keep a state declares the operation in stateful_ops.",
+        " variables; if it has to keep state, name the operation in stateful_ops.",
     )

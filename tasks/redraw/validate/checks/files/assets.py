@@ -51,7 +51,7 @@ def _asset_problems(folder: Path, name: str, tensor: str, nodes: set[str]) -> It
     elif not (folder / name).is_file():
         yield f"asset {name!r} is missing"
     if node_of(tensor) not in nodes:
-        yield f"asset {name!r} is fed to {tensor!r}, which the graph has not"
+        yield f"asset {name!r} is fed to {tensor!r}, which the graph does not have"
 
 
 def _unlike(folder: Path, wanted: Mapping[str, Path]) -> Iterator[str]:

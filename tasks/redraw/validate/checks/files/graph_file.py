@@ -60,7 +60,7 @@ def check_unreached_functions(subject: Subject) -> Check:
         expected="each called by a signature, the initialization, the restoring or a table",
         found=f"each of the {len(functions)} functions is called",
         problems=[f"nothing that serves calls {name!r}" for name in sorted(functions - called)],
-        advice="Export what serves alone: a training or evaluation function was left in.",
+        advice="Export only what serves: a training or evaluation function was left in.",
     )
 
 

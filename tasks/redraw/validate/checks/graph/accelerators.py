@@ -35,8 +35,9 @@ def check_accelerators(subject: Subject) -> Check:
         expected="nothing that a server without a GPU, a TPU or XLA refuses",
         found="no operation and no note of these",
         problems=problems,
-        advice="Draw it as without a GPU (use_cudnn=False in layers of Keras, or CUDA_VISIBLE_DEVICES=-1),"
-        " and without jit_compile=True; an export takes XLA's notes out by itself, so export again.",
+        advice="Draw it as on a machine without a GPU (use_cudnn=False in layers of Keras, or "
+        "CUDA_VISIBLE_DEVICES=-1), and without jit_compile=True; an export takes XLA's notes"
+        " out by itself, so export again.",
     )
 
 

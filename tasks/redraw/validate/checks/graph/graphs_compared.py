@@ -33,12 +33,12 @@ def check_graphs(subject: Subject) -> Check:
             f" {', '.join(one.name for one in signatures)} reach"
             f" ({sum(part.count for part in comparison.serving)})"
         ),
-        expected="nothing in serving of what is training's alone: dropout, input, gradients, optimizer, …",
+        expected="nothing in serving that only training needs: dropout, input, gradients, optimizer, …",
         found=_told(comparison),
         problems=[_problem(part) for part in comparison.serving if part.fate == "left"],
         advice=(
-            "See that build draws it for Mode.TRAIN alone and that training=False reaches every layer; if it"
-            " is meant to be served, name its type in the definition's stateful_ops."
+            "Draw it only for Mode.TRAIN in build, and make sure that training=False reaches every layer; if"
+            " it is meant to be served, name its type in the definition's stateful_ops."
         ),
     )
 

@@ -44,7 +44,7 @@ def check_file_configuration(subject: Subject) -> Check:
         unclear.append(f"the file keeps {names}, which only the code of a layer reads: compare by hand")
     return conclude(
         NAME,
-        looked_at=f"the layers' settings and the tables in {source.uri}, next to those that are served",
+        looked_at=f"the layers' settings and the tables in {source.uri}, compared with those that are served",
         expected="the same settings where they change an answer, the same order of layers, and equal tables",
         found=_found(subject, compared),
         problems=[*(compared.problems if compared else ()), *unclear, *tables],

@@ -42,8 +42,8 @@ def check_weights_source(subject: Subject) -> Check:
     ]
     return conclude(
         "weights-source",
-        looked_at=f"{len(rows)} served variables, {sum(reading.compared.values())} bytes of them, next to"
-        f" {source.uri}",
+        looked_at=f"{len(rows)} served variables, {sum(reading.compared.values())} bytes of them, compared"
+        f" with {source.uri}",
         expected=f"{claimed} weights, bit by bit those that the restore ledger names",
         found=f"{len(reading.compared)} variables, each the same in every bit;"
         f" {_kinds(rows, source, claimed)}{_raw_among_averages(subject)}",
@@ -101,16 +101,16 @@ def _kind_problems(
     if claimed == "raw":
         for variable, key in keys.items():
             if key in shadow:
-                yield f"variable {variable!r} is raw by the record, and from the moving average {key!r}"
+                yield f"variable {variable!r} is raw by the record, but comes from the moving average {key!r}"
         return
     if not shadow & set(keys.values()):
-        yield f"the record says average, and no variable is from a moving average of {source.uri}"
+        yield f"the record says average, but no variable comes from a moving average of {source.uri}"
     # A shadow model stands for all of the model; other averages for the trained weights alone.
     whole = bool(shadow & set(keys.values()) - set(averages.values()))
     for variable, key in keys.items():
         if key not in shadow and (whole or key in averages):
             yield (
-                f"variable {variable!r} is averaged by the record, and from the raw {key!r}"
+                f"variable {variable!r} is averaged by the record, but comes from the raw {key!r}"
                 + (f" next to {averages[key]!r}" if key in averages else "")
             )
 

@@ -54,8 +54,8 @@ def silence_loops(graph: Any, claims: Iterable[Any]) -> str:
             count += 1
     if not count:
         return ""
-    lacking = f", of which were not tried by themselves: {short_list(untried, 'products')}" if untried else ""
-    return f"{count} products of chance inside of loops and functions read as their data{lacking}"
+    lacking = f"; not tried by themselves: {short_list(untried, 'products')}" if untried else ""
+    return f"{count} random products inside of loops and functions were replaced by their data{lacking}"
 
 
 def _is(name: str, tensor: str) -> bool:

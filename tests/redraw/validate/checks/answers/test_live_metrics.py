@@ -157,7 +157,7 @@ def test_validate_regression_of_a_metric_nobody_measures_is_not_run_unless_waive
     report = examine(validator, mnist_export, tmp_path / "r.json", against=live_bucket)
     assert not report.passed
     assert live_metrics(report).status == "not_run"
-    assert "do not tell recall" in live_metrics(report).found
+    assert "do not give recall" in live_metrics(report).found
     waived = validator.validate(
         ValidateRequest(
             model="mnist",

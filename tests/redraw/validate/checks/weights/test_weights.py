@@ -122,15 +122,15 @@ def test_weights_source_raw_claimed_as_average_is_named(hand_made, run_check: Ru
     hand_made.served[1] = ("w", "w", "w")
     hand_made.tensors["w"] = hand_made.checkpoint["w"]
     found = run_check("weights-source", hand_made.subject()).found
-    assert "no variable is from a moving average" in found
-    assert f"variable 'w' is averaged by the record, and from the raw 'w' next to {AVERAGE!r}" in found
+    assert "no variable comes from a moving average" in found
+    assert f"variable 'w' is averaged by the record, but comes from the raw 'w' next to {AVERAGE!r}" in found
 
 
 def test_weights_source_average_claimed_as_raw_is_named(hand_made, run_check: RunCheck) -> None:
     average(hand_made)
     hand_made.weights = "raw"
     found = run_check("weights-source", hand_made.subject()).found
-    assert found == f"variable 'w' is raw by the record, and from the moving average {AVERAGE!r}"
+    assert found == f"variable 'w' is raw by the record, but comes from the moving average {AVERAGE!r}"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
