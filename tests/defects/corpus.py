@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.defects import (
     in_definitions,
     in_files,
+    in_foreign_calls,
     in_foreign_files,
     in_graphs,
     in_odd_names,
@@ -26,6 +27,7 @@ DEFECTS: tuple[Defect, ...] = (
     *in_definitions.DEFECTS,
     *in_promises.DEFECTS,
     *in_foreign_files.DEFECTS,
+    *in_foreign_calls.DEFECTS,
     *in_other_writers.DEFECTS,
     *in_odd_names.DEFECTS,
     *in_witnesses.DEFECTS,

@@ -20,6 +20,7 @@ from tests.defects import (
     good_graphs,
     good_modules,
     good_networks,
+    in_foreign_calls,
     in_foreign_files,
     in_odd_names,
     in_other_writers,
@@ -156,7 +157,7 @@ def _goods() -> list[GoodExport]:
         *((f"saved-by-keras{suffix}", foreign, (suffix,)) for suffix in (".keras", ".weights.h5", ".h5")),
         *(
             (name, make, ())
-            for module in (in_foreign_files, in_other_writers, in_odd_names, in_witnesses)
+            for module in (in_foreign_calls, in_foreign_files, in_other_writers, in_odd_names, in_witnesses)
             for name, make in module.GOOD.items()
         ),
         *((f"saved-by-tf1-v{n}", saved_by_tf1, (n,)) for n in (1, 2)),

@@ -17,7 +17,7 @@ from tests.defects.bases import Bases, export_definition
 from tests.defects.planting import Defect, Specimen, planted
 from tests.defects.tiny import Arrays, Tiny, normal, one_signature
 
-__all__ = ["DEFECTS", "GOOD", "foreign_file"]
+__all__ = ["DEFECTS", "GOOD", "Layers", "ends", "foreign_file", "planted_in_file"]
 
 Layers = Callable[[Any], Sequence[Any]]
 
@@ -71,25 +71,26 @@ def foreign_file(bases: Bases, file: str, theirs: Layers, ours: Layers, *, words
     return Specimen(exported=exported, definition=definition)
 
 
-def _ends(kit: Any) -> list[Any]:
+def ends(kit: Any) -> list[Any]:
+    """The last layers of a chain that answers one number."""
     return [kit.layers.GlobalAveragePooling1D(), kit.layers.Dense(1, name="y")]
 
 
 _CHAINS: dict[str, tuple[str, Layers, Layers]] = {
     "activation-of-the-file": (
         "A layer answers with tanh where it was trained with relu.",
-        lambda k: [k.layers.Dense(4, activation="relu", name="d"), *_ends(k)],
-        lambda k: [k.layers.Dense(4, activation="tanh", name="d"), *_ends(k)],
+        lambda k: [k.layers.Dense(4, activation="relu", name="d"), *ends(k)],
+        lambda k: [k.layers.Dense(4, activation="tanh", name="d"), *ends(k)],
     ),
     "epsilon-of-the-file": (
         "Normalization divides by another number.",
-        lambda k: [k.layers.BatchNormalization(epsilon=0.5, name="bn"), *_ends(k)],
-        lambda k: [k.layers.BatchNormalization(name="bn"), *_ends(k)],
+        lambda k: [k.layers.BatchNormalization(epsilon=0.5, name="bn"), *ends(k)],
+        lambda k: [k.layers.BatchNormalization(name="bn"), *ends(k)],
     ),
     "slope-of-the-file": (
         "Negative values pass with another slope.",
-        lambda k: [k.layers.Dense(4, name="d"), k.layers.LeakyReLU(0.9), *_ends(k)],
-        lambda k: [k.layers.Dense(4, name="d"), k.layers.LeakyReLU(0.1), *_ends(k)],
+        lambda k: [k.layers.Dense(4, name="d"), k.layers.LeakyReLU(0.9), *ends(k)],
+        lambda k: [k.layers.Dense(4, name="d"), k.layers.LeakyReLU(0.1), *ends(k)],
     ),
     "order-of-the-file": (
         "Two layers have changed places.",
@@ -97,24 +98,24 @@ _CHAINS: dict[str, tuple[str, Layers, Layers]] = {
             k.layers.Dense(4, name="d"),
             k.layers.BatchNormalization(name="bn"),
             k.layers.ReLU(),
-            *_ends(k),
+            *ends(k),
         ],
         lambda k: [
             k.layers.Dense(4, name="d"),
             k.layers.ReLU(),
             k.layers.BatchNormalization(name="bn"),
-            *_ends(k),
+            *ends(k),
         ],
     ),
     "missing-layer-of-the-file": (
         "What the file scales is served as it comes.",
-        lambda k: [k.layers.Rescaling(1 / 255, name="s"), *_ends(k)],
-        lambda k: [*_ends(k)],
+        lambda k: [k.layers.Rescaling(1 / 255, name="s"), *ends(k)],
+        lambda k: [*ends(k)],
     ),
     "stride-of-the-file": (
         "A convolution looks at other places.",
-        lambda k: [k.layers.Conv1D(4, 2, strides=2, name="c"), *_ends(k)],
-        lambda k: [k.layers.Conv1D(4, 2, name="c"), *_ends(k)],
+        lambda k: [k.layers.Conv1D(4, 2, strides=2, name="c"), *ends(k)],
+        lambda k: [k.layers.Conv1D(4, 2, name="c"), *ends(k)],
     ),
     "gate-of-the-file": (
         "A gate opens by another function.",
@@ -128,7 +129,9 @@ _CHAINS: dict[str, tuple[str, Layers, Layers]] = {
 _FILES = (".keras", ".h5", ".keras-2.h5")
 
 
-def _planted(name: str, about: str, *parts: Any, **more: Any) -> Defect:
+def planted_in_file(name: str, about: str, *parts: Any, **more: Any) -> Defect:
+    """A defect that only the file can tell: how it is named, what it does, and `foreign_file`'s arguments."""
+
     def plant(bases: Bases) -> Specimen:
         return foreign_file(bases, *parts, **more)
 
@@ -219,19 +222,21 @@ def _bins(*bounds: float) -> Layers:
         k.layers.Discretization(bin_boundaries=list(bounds), name="bins"),
         k.layers.Flatten(),
         k.layers.Embedding(4, 2, name="vectors"),
-        *_ends(k),
+        *ends(k),
     ]
 
 
 DEFECTS: tuple[Defect, ...] = (
     *(
-        _planted(f"{name}{file.replace('.', '-')}", about, file, theirs, ours)
+        planted_in_file(f"{name}{file.replace('.', '-')}", about, file, theirs, ours)
         for name, (about, theirs, ours) in _CHAINS.items()
         for file in _FILES
     ),
-    _planted("gate-of-keras-2", "A name means another function now.", ".keras-2.h5", _hard_gate, _hard_gate),
+    planted_in_file(
+        "gate-of-keras-2", "A name means another function now.", ".keras-2.h5", _hard_gate, _hard_gate
+    ),
     *(
-        _planted(
+        planted_in_file(
             f"words-of-the-file-{number}",
             "Words are looked up in the wrong rows.",
             ".keras",
@@ -241,7 +246,7 @@ DEFECTS: tuple[Defect, ...] = (
         )
         for number, theirs in enumerate((_adapted, _lookup("red", "green", "blue")))
     ),
-    _planted(
+    planted_in_file(
         "bins-of-the-file", "Numbers fall into other bins.", ".keras", _bins(-1, 0, 1), _bins(5, 25, 75)
     ),
 )

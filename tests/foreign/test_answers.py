@@ -124,6 +124,22 @@ def gain(kit: Any) -> Any:
     return chain(kit, Gain(name="scale"), kit.layers.Dense(1, name="y"))
 
 
+def loading(kit: Any) -> Any:
+    """A layer that loads something else than what it saves."""
+
+    class Loading(kit.layers.Layer):  # type: ignore[misc]
+        def build(self, shape: Any) -> None:
+            self.gain = self.add_weight(name="gain", shape=(shape[-1],), initializer="ones")
+
+        def call(self, x: Any) -> Any:
+            return x * self.gain
+
+        def load_own_variables(self, store: Any) -> None:
+            self.gain.assign(store["0"][()] * 100)
+
+    return chain(kit, Loading(name="scale"), kit.layers.Dense(1, name="y"))
+
+
 def bare(kit: Any) -> Any:
     """A layer with variables that it made itself."""
 
@@ -199,17 +215,20 @@ L: dict[str, Build] = {
     "own-class": own_class,
     "containers": containers,
     "own-saving": gain,
+    "own-loading": loading,
     "bare-variables": bare,
     "one-name-twice": twice,
     "lora": lora,
     "tf-idf": words,
 }  # fmt: skip
-ONLY_KERAS_3 = {"own-saving", "bare-variables", "one-name-twice", "lora", "tf-idf"}
+ONLY_KERAS_3 = {"own-saving", "own-loading", "bare-variables", "one-name-twice", "lora", "tf-idf"}
 FORMATS = ("keras", "h5", "weights.h5", "ckpt", "keras-2.h5", "keras-2.weights.h5", "keras-2.ckpt")
 # What nobody can find with certainty, and is refused.
 REFUSED = {
     ("own-saving", "keras"),
     ("own-saving", "weights.h5"),
+    ("own-loading", "keras"),
+    ("own-loading", "weights.h5"),
     ("tf-idf", "h5"),
     # Keras 3 follows no lists in a tf.train.Checkpoint: the file lacks their layers.
     ("own-class", "ckpt"),
@@ -222,7 +241,7 @@ REFUSED = {
 }
 
 # What its own framework cannot save in every format.
-UNSAVED = {"own-class", "block-lazy", "block-built", "lora", "own-saving", "one-name-twice"}
+UNSAVED = {"own-class", "block-lazy", "block-built", "lora", "own-saving", "own-loading", "one-name-twice"}
 
 
 class Definition(Tiny):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +44,14 @@ class Call:
 
     Attributes:
         operation: What is called: a layer, or an operation of `keras.ops`.
-        arguments: All that it is called with but for masks, which follow from what is called before.
+        positional: What it is called with without a name.
+        keywords: What it is called with by name.
         outputs: The tensors that it gives.
     """
 
     operation: Any
-    arguments: tuple[Any, ...]
+    positional: tuple[Any, ...]
+    keywords: Mapping[str, Any]
     outputs: tuple[Any, ...]
 
 
@@ -70,9 +72,14 @@ def calls_of(functional: Any) -> Iterator[Call]:
     for _, nodes in sorted(functional._nodes_by_depth.items(), reverse=True):
         for node in nodes:
             if not node.is_input:
-                named = (item for key, item in sorted(node.arguments.kwargs.items()) if key != "mask")
-                arguments = tuple(keras.tree.flatten([*node.arguments.args, *named]))
-                yield Call(operation=node.operation, arguments=arguments, outputs=tuple(node.outputs))
+                positional = tuple(node.arguments.args)
+                named = dict(node.arguments.kwargs)
+                yield Call(
+                    operation=node.operation,
+                    positional=positional,
+                    keywords=named,
+                    outputs=tuple(node.outputs),
+                )
 
 
 def merges_masks(call: Call) -> bool:
@@ -81,7 +88,7 @@ def merges_masks(call: Call) -> bool:
     Keras has no public way to ask for a tensor's mask outside of a call. It ends with one.
     """
     operation = call.operation
-    inputs = [item for item in call.arguments if isinstance(item, keras.KerasTensor)]
+    inputs = [item for item in keras.tree.flatten(call.positional) if isinstance(item, keras.KerasTensor)]
     if not isinstance(operation, Merge) or isinstance(operation, keras.layers.Dot) or len(inputs) < _PAIR:
         return False
     rank = len(call.outputs[0].shape)
@@ -153,9 +160,9 @@ def saved_places(network: keras.Model) -> dict[str, Any]:
 
     Keras has no public way to ask. It ends with one. Keras 2 walked the attributes the other way round, and
     through the `layers` of a model first: its places are given too, unless one is another variable's in
-    Keras 3. How a layer that overrides `save_own_variables`
-    saves, only its own code knows, which may do anything: its variables have no place. Of Keras' own
-    layers that do so it is known.
+    Keras 3. How a layer that overrides `save_own_variables` or `load_own_variables` saves and loads, only its
+    own code knows, which may do anything: its variables have no place. Of Keras' own layers that do so it is
+    known.
 
     Returns:
         Place, such as `layers/dense/vars/0`, to the `tf.Variable` that goes there.
@@ -199,14 +206,18 @@ def _saved_variables(layer: Any) -> Iterator[tuple[str, Any]]:
     """What a part of a model saves itself, and under which key."""
     if not isinstance(layer, keras.layers.Layer):
         return
-    saver = type(layer).save_own_variables
+    saver, loader = type(layer).save_own_variables, type(layer).load_own_variables
+    if not loader.__module__.startswith("keras.src."):
+        return
     lookup = layer._lookup_layer if isinstance(layer, keras.layers.TextVectorization) else layer
     if isinstance(vars(lookup).get("idf_weights"), tf.Variable):
         yield "idf_weights", lookup.idf_weights
     elif saver is keras.layers.Layer.save_own_variables:
         held = (*layer._trainable_variables, *layer._non_trainable_variables)
         yield from ((str(number), variable) for number, variable in enumerate(held))
-    elif saver.__module__.startswith("keras.src.") and getattr(layer, "quantization_mode", None) is None:
-        names = getattr(layer, "variable_serialization_spec", {}).get(None, ("kernel", "bias"))
+    elif saver.__module__.startswith("keras.src."):
+        mode = getattr(layer, "quantization_mode", None)
+        plain = ("kernel", "bias") if mode is None else ()
+        names = getattr(layer, "variable_serialization_spec", {}).get(mode, plain)
         own = (vars(layer).get(f"_{name}", vars(layer).get(name)) for name in names)
         yield from ((str(number), v) for number, v in enumerate(v for v in own if v is not None))

@@ -46,6 +46,24 @@ def test_saved_places_are_those_of_the_file(nested: keras.Model, tmp_path: Path)
     assert len(found) == len(values)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_saved_places_of_quantized_layers_are_those_of_the_file(mode: str, tmp_path: Path) -> None:
+    x = keras.Input([4])
+    y = keras.layers.Dense(4, dtype=f"{mode}_from_float32")(x)
+    y = keras.layers.EinsumDense("ab,bc->ac", 4, bias_axes="c", dtype=f"{mode}_from_float32")(y)
+    network = keras.Model(x, keras.layers.Dense(4, use_bias=False, dtype=f"{mode}_from_float32")(y))
+    network.save_weights(tmp_path / "model.weights.h5")
+    places = saved_places(network)
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        stored: list[str] = []
+        file.visititems(lambda name, item: stored.append(name) if isinstance(item, h5py.Dataset) else None)
+        found = {place for place in places if place in file}
+        assert found == {name for name in stored if "optimizer" not in name}
+        for place in found:
+            np.testing.assert_array_equal(file[place][()], places[place].numpy())
+
+
 def test_saved_places_that_mean_another_variable_in_keras_2_are_those_of_keras_3() -> None:
     shared, other = keras.layers.Dense(2), keras.layers.Dense(2)
 

@@ -28,6 +28,7 @@ from redraw.storage.files import writing_to
 from redraw.storage.scratch import scratch_folder
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
+_ASSETS = "assets/"
 _WORDS = re.compile(r"assets/(.+)/vocabulary\.txt")
 _LARGEST_CONFIG, _DEEPEST_CONFIG = 16 << 20, 200
 # Keras writes a handful of members; what is read at once is their directory, or the configuration.
@@ -97,6 +98,19 @@ class ArchiveSource(Hdf5Source):
         except _DAMAGE as err:
             raise MalformedError("vocabularies", str(err)[:200]).found_in(self.uri) from err
         return found
+
+    def other_assets(self) -> tuple[str, ...]:
+        """The files that layers' own code has put into the archive, which it alone can read.
+
+        Raises:
+            CheckpointCorrupt: The archive cannot be read.
+        """
+        try:
+            with zipfile.ZipFile(self._whole.file()) as archive:
+                names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        except _DAMAGE as err:
+            raise MalformedError("an archive's members", str(err)[:200]).found_in(self.uri) from err
+        return tuple(name for name in names if name.startswith(_ASSETS) and not _WORDS.fullmatch(name))
 
     def _name_at(self, place: str) -> str:
         """The name of the layer whose files and weights are at a place; empty where there is none."""

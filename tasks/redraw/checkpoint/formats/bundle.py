@@ -63,6 +63,10 @@ class BundleSource:
         file = self._folder.files.get(name)
         return None if file is None or file.size > largest else self._folder.read(file, 0, file.size)
 
+    def neighbours(self, folder: str) -> list[str]:
+        """The names of the files in a folder next to it, each with the folder's."""
+        return sorted(name for name in self._folder.files if name.startswith(f"{folder}/"))
+
     def verify(self) -> None:
         """Read every tensor and compare its checksum."""
         self.bundle.verify()

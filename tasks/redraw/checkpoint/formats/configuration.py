@@ -24,11 +24,13 @@ class Configuration:
         model: `class_name` and `config`, as Keras writes them.
         keras_2: Whether Keras 2 wrote it.
         vocabularies: Layer's name to its words, where they are not in the configuration.
+        other_assets: Files next to it that only the code of layers reads.
     """
 
     model: Mapping[str, Any]
     keras_2: bool
     vocabularies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    other_assets: Sequence[str] = ()
 
 
 def read_configuration(source: CheckpointSource) -> Configuration | None:
@@ -53,7 +55,12 @@ def _of_archive(source: Any) -> Configuration | None:
     if not _is_model(source.config):
         return None
     keras_2 = _is_keras_2(source.keras_version, source.config)
-    return Configuration(model=source.config, keras_2=keras_2, vocabularies=source.vocabularies())
+    return Configuration(
+        model=source.config,
+        keras_2=keras_2,
+        vocabularies=source.vocabularies(),
+        other_assets=source.other_assets(),
+    )
 
 
 def _of_hdf5(source: Any) -> Configuration | None:

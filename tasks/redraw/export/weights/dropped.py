@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from redraw.checkpoint.objects.roles import Role
@@ -56,7 +56,10 @@ def explain_rest(
             rules[key] = _TRAINING_ONLY
         else:
             unexplained.append(names.get(key, [key])[0])
-    _demand_none(sorted(unexplained))
+    layers = {_layer_of(name) for key in claimed for name in names.get(key, ())} - {""}
+    # A scope of TF1, or an object, may hold anything; a layer of Keras is one thing.
+    of_layers = lookup.source.graph is not None and wanted.known_by == "name"
+    _demand_none(sorted(unexplained), layers if of_layers else set())
     return tuple(Dropped(key=key, rule=rule) for key, rule in rules.items())
 
 
@@ -76,12 +79,21 @@ def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
-def _demand_none(unexplained: Sequence[str]) -> None:
+def _layer_of(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _demand_none(unexplained: Sequence[str], layers: Set[str]) -> None:
+    parts = [name for name in unexplained if _layer_of(name) in layers]
     if unexplained:
-        shown = short_list(unexplained, "weights that no served variable takes", _SHOWN)
+        shown = short_list(parts or unexplained, "weights that no served variable takes", _SHOWN)
         count = f" ({len(unexplained)} in all)" if len(unexplained) <= _SHOWN else ""
+        advice = (
+            "Their layers are served without them: draw these layers as the file has them."
+            if parts
+            else "Draw the layers that read them; only if nothing but training did, such as a second head,"
+            " name them in the definition's training_only."
+        )
         raise CheckpointMismatch(
-            f"the checkpoint holds weights that no served variable takes: {shown}{count}. Draw the layers"
-            " that read them; only if nothing but training did, such as a second head, name them in the"
-            " definition's training_only."
+            f"the checkpoint holds weights that no served variable takes: {shown}{count}. {advice}"
         )

@@ -6,25 +6,32 @@ are. Names decide where the calls of one of the two are not known.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from redraw.networks.layers.functions import ACTIVATIONS, layer_function, same_function
-from redraw.networks.layers.layer import PASSING, Function, Layer, Model
-from redraw.networks.layers.settings import differing_settings
+from redraw.networks.layers.layer import Function, Layer, Model
+from redraw.networks.layers.pairing import (
+    Labels,
+    Weights,
+    paired_by_name,
+    paired_inputs,
+    paired_outputs,
+    settled,
+    with_ending,
+)
+from redraw.networks.layers.settings import differing_settings, same_axes
 
 __all__ = ["Comparison", "compare_models"]
 
 _INPUT = "InputLayer"
-# Where the order of what is called does not change an answer.
-_COMMUTATIVE = {"Add", "Multiply", "Average", "Maximum", "Minimum", "operation Add", "operation Multiply"}
 _SHAPES = {"Flatten", "Reshape"}
-# What may follow the last layer with weights.
-_ENDS = {*ACTIVATIONS, "Rescaling"}
-_LINEAR = Function(name="linear")
+_OPERATION = "operation "
+# Operations that count axes in what they give, which has one more.
+_ADDING = {"operation OneHot", "operation Stack", "operation ExpandDims"}
+# Operations that Keras 2 has written in its own words.
+_UNKNOWN = {"operation TFOpLambda", "operation SlicingOpLambda", "operation TensorFlowOpLayer"}
 # How far a layer that only one of both has is looked past.
 _FURTHEST = 3
 _MOST_WORDS = 3
@@ -46,7 +53,10 @@ class Comparison:
 
 
 def compare_models(
-    described: Model, drawn: Model, vocabularies: Mapping[str, Sequence[Any]] | None = None
+    described: Model,
+    drawn: Model,
+    vocabularies: Mapping[str, Sequence[Any]] | None = None,
+    weights: Weights | None = None,
 ) -> Comparison:
     """Compare the layers that both have.
 
@@ -54,41 +64,59 @@ def compare_models(
         described: What the file says.
         drawn: What the definition draws.
         vocabularies: Layer's name to the words that the file keeps outside of its configuration.
+        weights: Whose weights the drawn layers have.
     """
-    walk = _Walk(vocabularies or {})
+    labels = Labels(described, drawn, weights or Weights())
+    walk = _Walk(vocabularies or {}, labels)
     if described.outputs and drawn.outputs:
-        for pair in _paired_outputs(described, drawn):
+        pairs = list(paired_outputs(described, drawn, labels))
+        for pair in pairs:
             walk.follow(*pair)
+        if drawn.listed:
+            walk.compare_order(described.outputs, pairs)
     else:
-        for theirs, ours in _paired_by_name(described, drawn):
+        for theirs, ours in paired_by_name(described, drawn):
             walk.compare_whole(theirs, ours)
+    if described.own and drawn.own and described.own.kind == drawn.own.kind:
+        walk.compare(described.own, drawn.own)
     walk.result.problems[:] = dict.fromkeys(walk.result.problems)
     return walk.result
 
 
 class _Walk:
-    def __init__(self, vocabularies: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, vocabularies: Mapping[str, Sequence[Any]], labels: Labels) -> None:
         self.result = Comparison()
-        self._vocabularies = vocabularies
+        self._vocabularies, self._labels = vocabularies, labels
+        self._paired: dict[Layer, Layer] = {}
         self._seen: set[tuple[Layer, Layer]] = set()
 
     def follow(self, theirs: Layer, ours: Layer) -> None:
         """Compare two layers, and all that they are called with."""
         pending = [(theirs, ours)]
         while pending:
-            pair = _settled(pending[-1][0]), _settled(pending.pop()[1])
+            pair = settled(pending[-1][0]), settled(pending.pop()[1])
             if pair not in self._seen:
                 self._seen.add(pair)
                 pending.extend(self._step(*pair))
 
+    def compare_order(self, outputs: Sequence[Layer], pairs: Sequence[tuple[Layer, Layer]]) -> None:
+        """Compare the order of outputs that both have."""
+        paired = [settled(theirs) for theirs, _ in pairs]
+        first = [settled(output) for output in outputs]
+        if paired != first and set(paired) == set(first):
+            names = (", ".join(repr(layer.name) for layer in layers) for layers in (first, paired))
+            self._say("outputs, order: {} in the file, and {} in the definition".format(*names))
+
     def _step(self, theirs: Layer, ours: Layer) -> Sequence[tuple[Layer, Layer]]:
         if theirs.kind == ours.kind == _INPUT:
+            self._compare_inputs(theirs, ours)
             return ()
         if _alike(theirs, ours):
             self.compare(theirs, ours)
-            return _paired_inputs(theirs, ours)
+            self._compare_calls(theirs, ours)
+            return self._inputs_of(theirs, ours)
         if _crossed(theirs, ours):
-            first, second = _settled(theirs.inputs[0]), _settled(ours.inputs[0])
+            first, second = settled(theirs.inputs[0]), settled(ours.inputs[0])
             self._say(f"{first} comes before {theirs} in the file, and after it in the definition")
             return [(first.inputs[0], second.inputs[0])] if first.inputs and second.inputs else ()
         for extra, other, whose in ((theirs, ours, "the file"), (ours, theirs, "the definition")):
@@ -98,14 +126,47 @@ class _Walk:
                     return [(inner, ours) if extra is theirs else (theirs, inner)]
         if _INPUT not in (theirs.kind, ours.kind):
             self._say(f"{theirs.name!r} is {theirs.kind} in the file, and {ours} in the definition")
-            return _paired_inputs(theirs, ours)
+            return paired_inputs(theirs, ours, self._labels)[0]
         extra, whose = (theirs, "the file") if ours.kind == _INPUT else (ours, "the definition")
         self._say(f"{extra}: only {whose} has it, first of all")
         return ()
 
+    def _inputs_of(self, theirs: Layer, ours: Layer) -> Sequence[tuple[Layer, Layer]]:
+        pairs, complete = paired_inputs(theirs, ours, self._labels)
+        if not complete and _comparable(theirs, ours):
+            self._say(
+                f"{theirs}: called with {len(theirs.inputs)} tensors in the file, and with {len(ours.inputs)}"
+                " in the definition"
+            )
+        return pairs
+
+    def _compare_inputs(self, theirs: Layer, ours: Layer) -> None:
+        """Compare inputs: each stands for one other."""
+        a, b = self._labels.theirs(theirs), self._labels.ours(ours)
+        before = self._paired.setdefault(theirs, ours), self._paired.setdefault(ours, theirs)
+        if (a and b and a != b) or before != (ours, theirs):
+            self._say(f"{theirs}: the definition reads {ours.name!r} where the file reads this input")
+
+    def _compare_calls(self, theirs: Layer, ours: Layer) -> None:
+        """Compare the keywords of two calls, and whose weights the layers have."""
+        named, source = self._labels.theirs(theirs), self._labels.ours(ours)
+        if named and source and named != source:
+            self._say(f"{theirs}: in its place the definition has {ours}, with the weights of {source!r}")
+        if (
+            None in (theirs.called_with, ours.called_with)
+            or theirs.kind.startswith(_OPERATION)
+            or not _comparable(theirs, ours)
+        ):
+            return
+        first, second = theirs.called_with or {}, ours.called_with or {}
+        for key in sorted({*first, *second}):
+            a, b = first.get(key), second.get(key)
+            if a != b:
+                self._differs(theirs, f"called with {key}", a, b)
+
     def compare_whole(self, theirs: Layer, ours: Layer) -> None:
         """Compare two layers together with the activations that they end with."""
-        (first, a), (second, b) = _with_ending(theirs), _with_ending(ours)
+        (first, a), (second, b) = with_ending(theirs), with_ending(ours)
         if _alike(first, second):
             self.compare(first, second)
             if not same_function(b, a):
@@ -123,8 +184,11 @@ class _Walk:
             a, b = (layer_function(layer.kind, layer.settings) for layer in (theirs, ours))
             if not same_function(a, b):
                 self._differs(theirs, "activation", a, b)
+            elif not same_axes(_softmax_axis(theirs), _softmax_axis(ours), ours.rank):
+                self._differs(theirs, "axis", _softmax_axis(theirs), _softmax_axis(ours))
             return
-        for key, a, b in differing_settings(theirs.kind, theirs.settings, ours.settings):
+        rank = ours.rank + (ours.kind in _ADDING) if ours.rank is not None else None
+        for key, a, b in differing_settings(theirs.kind, theirs.settings, ours.settings, rank):
             self._differs(theirs, key, a, b)
         self._compare_words(theirs, ours)
 
@@ -144,19 +208,6 @@ class _Walk:
         self.result.problems.append(f"layer {problem}")
 
 
-def _settled(layer: Layer) -> Layer:
-    """The layer before those that do nothing."""
-    while len(layer.inputs) == 1 and _does_nothing(layer):
-        layer = layer.inputs[0]
-    return layer
-
-
-def _does_nothing(layer: Layer) -> bool:
-    function = layer.settings.get("activation")
-    linear = layer.kind == "Activation" and isinstance(function, Function) and function.name == "linear"
-    return layer.kind in PASSING or linear
-
-
 def _alike(theirs: Layer, ours: Layer) -> bool:
     """Whether two layers may be the same one."""
     kinds = {theirs.kind, ours.kind}
@@ -165,20 +216,26 @@ def _alike(theirs: Layer, ours: Layer) -> bool:
     return len(kinds) == 1 or kinds <= ACTIVATIONS or kinds <= _SHAPES or not _comparable(theirs, ours)
 
 
+def _softmax_axis(layer: Layer) -> Any:
+    """Of a layer that is a function the axis, which all but Softmax have last."""
+    axis = layer.settings.get("axis") if layer.kind == "Softmax" else None
+    return -1 if axis is None else axis
+
+
 def _comparable(theirs: Layer, ours: Layer) -> bool:
     """Whether it is known what both do: an operation of another version, or of a function, is not."""
-    if theirs.kind == ours.kind:
-        return not theirs.kind.startswith("operation ") or "SlicingOpLambda" not in theirs.kind
-    return not any(layer.kind.startswith("operation ") for layer in (theirs, ours)) and (
-        not {theirs.kind, ours.kind} <= _SHAPES
-    )
+    kinds = {theirs.kind, ours.kind}
+    operations = [kind.startswith(_OPERATION) for kind in (theirs.kind, ours.kind)]
+    if all(operations) or not any(operations):
+        return not kinds & _UNKNOWN and (len(kinds) == 1 or not kinds <= _SHAPES)
+    return False
 
 
 def _crossed(theirs: Layer, ours: Layer) -> bool:
     """Whether a layer and the one before it have changed places."""
     if len(theirs.inputs) != 1 or len(ours.inputs) != 1:
         return False
-    first, second = _settled(theirs.inputs[0]), _settled(ours.inputs[0])
+    first, second = settled(theirs.inputs[0]), settled(ours.inputs[0])
     return theirs.kind == second.kind and ours.kind == first.kind
 
 
@@ -187,85 +244,12 @@ def _passed(layer: Layer) -> Iterator[tuple[list[Layer], Layer]]:
     passed: list[Layer] = []
     while len(passed) < _FURTHEST and len(layer.inputs) == 1 and layer.kind != _INPUT:
         passed.append(layer)
-        layer = _settled(layer.inputs[0])
+        layer = settled(layer.inputs[0])
         yield passed, layer
 
 
 def _next_to(layer: Layer) -> str:
     return "all others" if layer.kind == _INPUT else f"what follows {layer}"
-
-
-def _paired_inputs(theirs: Layer, ours: Layer) -> list[tuple[Layer, Layer]]:
-    first, second = list(theirs.inputs), list(ours.inputs)
-    if len(first) != len(second):  # such as initial states, which one of them may be given by default
-        return list(zip(first, second, strict=False))
-    if theirs.kind in _COMMUTATIVE:
-        # The one that has the same layers below it; of several, the first.
-        marks = [(layer, _mark(layer)) for layer in second]
-        ordered = []
-        for layer in first:
-            mark = _mark(layer)
-            chosen = next((pair for pair in marks if pair[1] == mark), marks[0])
-            marks.remove(chosen)
-            ordered.append(chosen[0])
-        second = ordered
-    return list(zip(first, second, strict=True))
-
-
-def _mark(layer: Layer) -> tuple[str, ...]:
-    """The kinds of the layers that lead to a layer, as far as there is one way."""
-    kinds = []
-    layer = _settled(layer)
-    while len(layer.inputs) == 1:
-        kinds.append(layer.kind)
-        layer = _settled(layer.inputs[0])
-    return (*kinds, layer.kind)
-
-
-def _paired_outputs(described: Model, drawn: Model) -> Iterator[tuple[Layer, Layer]]:
-    """What makes the outputs of both: by place, or by name if a definition serves a part of a model."""
-    theirs, named = described.outputs, _by_own_name(described.layers)
-    for number, layer in enumerate(drawn.outputs):
-        place = (
-            theirs[number] if len(theirs) == len(drawn.outputs) else theirs[0] if len(theirs) == 1 else None
-        )
-        same = named.get(_settled(layer).name)
-        if place is not None and (same is None or not _is_cut(_settled(place), same)):
-            yield place, layer
-        elif same is not None:
-            yield same, layer
-
-
-def _is_cut(place: Layer, same: Layer) -> bool:
-    """Whether a model goes on after one of its layers, with more than a function of what that gives."""
-    while place is not same and place.kind in _ENDS and len(place.inputs) == 1:
-        place = _settled(place.inputs[0])
-    return place is not same and place.name != same.name
-
-
-def _paired_by_name(described: Model, drawn: Model) -> Iterator[tuple[Layer, Layer]]:
-    theirs, ours = _by_own_name(described.layers), _by_own_name(drawn.layers)
-    yield from ((theirs[name], ours[name]) for name in theirs.keys() & ours.keys())
-
-
-def _by_own_name(layers: Sequence[Layer]) -> dict[str, Layer]:
-    """The layers whose names only they have and no counter gave: that of another model counts otherwise."""
-    times = Counter(layer.name for layer in layers)
-    return {layer.name: layer for layer in layers if times[layer.name] == 1 and not _is_counted(layer)}
-
-
-def _is_counted(layer: Layer) -> bool:
-    kind = _with_ending(layer)[0].kind
-    return re.sub(r"_\d+$", "", layer.name).replace("_", "") == kind.replace("_", "").lower()
-
-
-def _with_ending(layer: Layer) -> tuple[Layer, Function]:
-    """A layer, and the activation that it ends with, which `split_activation` made one of its own."""
-    inner = layer.inputs[0] if len(layer.inputs) == 1 and layer.inputs[0].name == layer.name else None
-    if inner is None:
-        return layer, _LINEAR
-    function = layer.settings["activation"]
-    return inner, function if isinstance(function, Function) else _LINEAR
 
 
 def _words(words: Sequence[Any], settings: Mapping[str, Any]) -> list[str]:

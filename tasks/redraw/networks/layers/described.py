@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from redraw.networks.layers.calls import CONSTANT, constants, in_order, keywords, operation_of_keras_2
 from redraw.networks.layers.functions import ACTIVATIONS, layer_function, named_function
-from redraw.networks.layers.layer import Layer, Model, canonical_kind
+from redraw.networks.layers.layer import Layer, Model, canonical_kind, nth_output
 from redraw.networks.layers.settings import split_activation
 
 __all__ = ["Unreadable", "read_model"]
@@ -15,8 +16,11 @@ _MOST_LAYERS = 20_000
 _LISTS = ("Functional", "Sequential", "Model")
 _TENSOR = "__keras_tensor__"
 
-# Which output of which call: a layer's name and the number of its call.
-_Reference = tuple[str, int]
+# Which output of which call: a layer's name, the number of its call, and that of the output.
+_Reference = tuple[str, int, int]
+_Call = tuple[str, int]
+_OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+_ARRAYS = ("__numpy__", "__tensor__")
 
 
 class Unreadable(Exception):
@@ -46,13 +50,15 @@ class _Reader:
     def __init__(self, keras_2: bool) -> None:
         self._keras_2 = keras_2
         self._layers: list[Layer] = []
+        self._inputs: list[Layer] = []
 
     def read(self, config: Mapping[str, Any]) -> Model:
         if not _is_list_of_layers(config):
             self._list(config)
-            return Model(layers=tuple(self._layers))
+            own = self._made({**config, "config": {"name": "model", **config["config"]}}, ())
+            return Model(layers=tuple(self._layers), own=own)
         outputs = self._run(config, None)
-        return Model(layers=tuple(self._layers), outputs=tuple(outputs))
+        return Model(layers=tuple(self._layers), outputs=tuple(outputs), inputs=tuple(self._inputs))
 
     def _list(self, config: Any) -> None:
         """The layers of a model whose calls are not in its configuration."""
@@ -74,47 +80,64 @@ class _Reader:
             if item["class_name"] != "InputLayer":
                 last = self._called(item, last)
             elif not last:
-                last = [self._layer(item, ())]
+                last = self._inputs = [self._layer(item, ())]
         return last
 
     def _calls(self, settings: Any, layers: Any, inputs: Sequence[Layer] | None) -> list[Layer]:
-        begins = list(_references(settings["input_layers"]))
-        made: dict[_Reference, list[Layer]] = {}
-        for number, reference in enumerate(begins if inputs is not None else ()):
-            made[reference] = [inputs[min(number, len(inputs) - 1)]] if inputs else []
+        begins = [(name, call) for name, call, _ in _references(settings["input_layers"])]
+        made: dict[_Call, list[Layer]] = {}
+        for number, call in enumerate(begins if inputs is not None else ()):
+            made[call] = [inputs[min(number, len(inputs) - 1)]] if inputs else []
         pending = list(_planned(layers, settings["output_layers"]))
         while pending:
             waiting = []
-            for item, reference, needs in pending:
-                if reference in made:
+            for item, call, node in pending:
+                if call in made:
                     continue
-                if all(need in made for need in needs):
-                    # An output of several is not distinguished from the others: what makes it is the same.
-                    made[reference] = self._called(item, [layer for need in needs for layer in made[need]])
+                needs = list(_references(node))
+                if all(need[:2] in made for need in needs):
+                    made[call] = self._called(
+                        item, [layer for need in needs for layer in _taken(made, need)], node
+                    )
                 else:
-                    waiting.append((item, reference, needs))
+                    waiting.append((item, call, node))
             if len(waiting) == len(pending):
                 raise Unreadable(f"layer {waiting[0][1][0]!r} is called with what nothing makes")
             pending = waiting
-        return [made[reference][0] for reference in _references(settings["output_layers"])]
+        if inputs is None:
+            self._inputs = [layer for call in begins for layer in made[call]]
+        return [layer for need in _references(settings["output_layers"]) for layer in _taken(made, need)]
 
-    def _called(self, item: Mapping[str, Any], inputs: Sequence[Layer]) -> list[Layer]:
-        return self._run(item, inputs) if _is_list_of_layers(item) else [self._layer(item, inputs)]
+    def _called(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> list[Layer]:
+        return self._run(item, inputs) if _is_list_of_layers(item) else [self._layer(item, inputs, node)]
 
-    def _layer(self, item: Mapping[str, Any], inputs: Sequence[Layer]) -> Layer:
+    def _layer(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> Layer:
         if len(self._layers) >= _MOST_LAYERS:
             raise Unreadable(f"it has more than {_MOST_LAYERS} calls of layers")
+        self._layers.append(self._made(item, inputs, node))
+        return self._layers[-1]
+
+    def _made(self, item: Mapping[str, Any], inputs: Sequence[Layer], node: Any = None) -> Layer:
         settings = self._settings(item["config"])
         kind = canonical_kind(str(item["class_name"]))
-        if kind in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer") or ".ops." in str(
-            item.get("module")
-        ):
-            constants = () if self._keras_2 else _constants(item.get("inbound_nodes"))
-            kind, settings = f"operation {kind}", {"arguments": list(constants)}
+        # Keras 3 leaves modules out of HDF5 files, where an operation is what cannot be trained.
+        bare = not self._keras_2 and node is not None and not {"module", "trainable"} & {*item, *settings}
+        if kind in _OPERATIONS or ".ops." in str(item.get("module")) or bare:
+            kind, settings = self._operation(kind, settings, node)
         name = str(item["config"].get("name") or item.get("name") or kind)
-        made = split_activation(Layer(name=name, kind=kind, settings=settings, inputs=tuple(inputs)))
-        self._layers.append(made)
-        return made
+        called_with = None if node is None else keywords(dict(_keywords(node)))
+        return split_activation(
+            Layer(name=name, kind=kind, settings=settings, inputs=tuple(inputs), called_with=called_with)
+        )
+
+    def _operation(self, kind: str, settings: Mapping[str, Any], node: Any) -> tuple[str, dict[str, Any]]:
+        """What an operation is, and what it is made and called with."""
+        if self._keras_2:
+            known = operation_of_keras_2(settings.get("function"), node) if node else None
+            return (f"operation {known[0]}", {"arguments": known[1]}) if known else (f"operation {kind}", {})
+        own = {key: value for key, value in settings.items() if key not in ("name", "dtype")}
+        called = [item for key in ("args", "kwargs") for item in constants(node[key])]
+        return f"operation {kind}", {**own, "arguments": called}
 
     def _settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {key: self._value(key, value) for key, value in settings.items()}
@@ -125,10 +148,14 @@ class _Reader:
         if isinstance(value, dict) and isinstance(value.get("config"), str) and "class_name" in value:
             return named_function(value["config"], keras_2=self._keras_2)
         if isinstance(value, dict) and isinstance(value.get("config"), dict) and "class_name" in value:
+            if value["class_name"] in _ARRAYS:
+                return value["config"].get("value")
             settings = self._settings(value["config"])
             if key.endswith("activation") and value["class_name"] in ACTIVATIONS:
                 return layer_function(value["class_name"], settings)
             return {"class_name": value["class_name"], "config": settings}
+        if isinstance(value, dict) and isinstance(value.get("items"), list):
+            return [self._value("", item) for item in value["items"]]  # a tuple, as a SavedModel has it
         if isinstance(value, dict) and value.get("type") == "ndarray":
             return value.get("value")  # a number, as Keras wrote it before 2.3
         if isinstance(value, list):
@@ -147,51 +174,69 @@ def _is_list_of_layers(item: Mapping[str, Any]) -> bool:
     )
 
 
-def _planned(layers: Any, outputs: Any) -> Iterator[tuple[Any, _Reference, list[_Reference]]]:
-    """Every call: its layer, its reference, and the references of what it is called with."""
+def _taken(made: Mapping[_Call, Sequence[Layer]], need: _Reference) -> list[Layer]:
+    """The output of a call that is needed; a layer with one of its own stands for all of its outputs."""
+    outputs, number = made[need[:2]], need[2]
+    if len(outputs) == 1:
+        return [nth_output(outputs[0], number)]
+    return list(outputs[number : number + 1])
+
+
+def _planned(layers: Any, outputs: Any) -> Iterator[tuple[Any, _Call, Any]]:
+    """Every call: its layer, its name and number, and the node that says what it is called with."""
     used = [*_references([item.get("inbound_nodes") for item in layers]), *_references(outputs)]
     for item in layers:
         name, nodes = str(item.get("name") or item["config"]["name"]), item.get("inbound_nodes") or [None]
         # A model's own inputs may be counted as its first call.
-        last = max((number for known, number in used if known == name), default=0)
+        last = max((number for known, number, _ in used if known == name), default=0)
         first = max(0, last + 1 - len(nodes)) if _is_list_of_layers(item) else 0
         for number, node in enumerate(nodes, first):
-            yield item, (name, number), list(_references(node))
+            yield item, (name, number), node
 
 
 def _references(node: Any) -> Iterator[_Reference]:
     """The tensors that a node's arguments, or a model's inputs and outputs, are."""
     if isinstance(node, list | tuple):
         if _is_reference(node):
-            yield node[0], node[1]
-            node = node[3:]
+            yield node[0], node[1], node[2]
         for item in node:
-            yield from _references(item)
+            # Keras 2 has the keywords of a call behind its first tensor.
+            yield from (
+                _of_keywords(item) if isinstance(item, dict) and _begins_call(node) else _references(item)
+            )
     elif isinstance(node, dict):
         if node.get("class_name") == _TENSOR:
-            name, number, _ = node["config"]["keras_history"]
-            yield name, number
-            return
-        for key, item in sorted(node.items()):
-            # A mask follows from what is called before.
-            yield from _references(item) if key != "mask" else ()
+            name, call, number = node["config"]["keras_history"]
+            yield name, call, number
+        elif isinstance(node.get("kwargs"), dict):
+            yield from _references(node.get("args"))
+            yield from _of_keywords(node["kwargs"])
+        else:
+            for _, item in sorted(node.items()):
+                yield from _references(item)
+
+
+def _of_keywords(keywords: Mapping[str, Any]) -> Iterator[_Reference]:
+    for _, item in in_order(keywords):
+        yield from _references(item)
+
+
+def _begins_call(node: Sequence[Any]) -> bool:
+    return _is_reference(node) or (bool(node) and node[0] == CONSTANT)
+
+
+def _keywords(node: Any) -> Iterator[tuple[str, Any]]:
+    """The keywords of a call, wherever a version of Keras puts them."""
+    if isinstance(node, dict):
+        yield from (node["kwargs"] if isinstance(node.get("kwargs"), dict) else node).items()
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from _keywords(item)
 
 
 def _is_reference(node: Sequence[Any]) -> bool:
-    return len(node) >= 3 and isinstance(node[0], str) and all(type(number) is int for number in node[1:3])
-
-
-def _constants(nodes: Any) -> Iterator[Any]:
-    """The numbers and texts that an operation is called with."""
-    if isinstance(nodes, list):
-        for item in nodes:
-            yield from _constants(item)
-    elif isinstance(nodes, dict):
-        if nodes.get("class_name") != _TENSOR:
-            for _, item in sorted(nodes.items()):
-                yield from _constants(item)
-    elif nodes is not None:
-        yield nodes
+    numbered = len(node) >= 3 and isinstance(node[0], str) and node[0] != CONSTANT
+    return numbered and all(type(number) is int for number in node[1:3])
 
 
 def _dicts_in(config: Any) -> Iterator[dict[str, Any]]:

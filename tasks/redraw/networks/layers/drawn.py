@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from redraw.compat.keras import calls_of, functional_of, merges_masks
+from redraw.compat.keras import Call, calls_of, functional_of, merges_masks
+from redraw.networks.layers.calls import constants, in_order, keywords
 from redraw.networks.layers.functions import call_function, named_function
-from redraw.networks.layers.layer import Layer, Model, canonical_kind
+from redraw.networks.layers.layer import Layer, Model, canonical_kind, nth_output
 from redraw.networks.layers.settings import split_activation
 from redraw.networks.modules import layers_of
 
@@ -32,22 +33,31 @@ def describe_network(network: Any) -> Model:
     """
     functional, every = functional_of(network), tuple(_described(layer, ()) for layer in layers_of(network))
     if functional is None:
-        return Model(layers=every, every=every)
+        own = _described(network, ()) if isinstance(network, keras.Model) else None
+        return Model(layers=every, own=own, every=every)
     walk = _Walk()
-    outputs = walk.run(functional, None)
-    return Model(layers=tuple(walk.layers), outputs=tuple(outputs), every=every)
+    inputs = [
+        _described(tensor._keras_history.operation, ()) for tensor in keras.tree.flatten(functional.inputs)
+    ]
+    outputs = walk.run(functional, inputs)
+    return Model(
+        layers=tuple(walk.layers),
+        outputs=tuple(outputs),
+        inputs=tuple(inputs),
+        listed=isinstance(functional.output, list | tuple),
+        every=every,
+    )
 
 
 class _Walk:
     def __init__(self) -> None:
         self.layers: list[Layer] = []
 
-    def run(self, functional: Any, inputs: Sequence[Layer] | None) -> list[Layer]:
+    def run(self, functional: Any, inputs: Sequence[Layer]) -> list[Layer]:
         begins = keras.tree.flatten(functional.inputs)
-        given = inputs or [_described(tensor._keras_history.operation, ()) for tensor in begins]
-        made = {id(tensor): given[min(n, len(given) - 1)] for n, tensor in enumerate(begins)}
+        made = {id(tensor): inputs[min(n, len(inputs) - 1)] for n, tensor in enumerate(begins)}
         for call in calls_of(functional):
-            called_with = [made[id(tensor)] for tensor in call.arguments if id(tensor) in made]
+            called_with = [made[id(tensor)] for tensor in _arguments(call) if id(tensor) in made]
             made.update(self._called(call, called_with))
         return [made[id(tensor)] for tensor in keras.tree.flatten(functional.outputs)]
 
@@ -56,20 +66,38 @@ class _Walk:
         if inner is not None:
             outputs = self.run(inner, inputs)
         else:
-            layer = _described(call.operation, inputs, call.arguments)
+            layer = _described(call.operation, inputs, call)
             layer.merges_masks = merges_masks(call)
             self.layers.append(layer)
-            outputs = [layer] * len(call.outputs)
+            outputs = [nth_output(layer, number) for number in range(len(call.outputs))]
         return {id(tensor): layer for tensor, layer in zip(call.outputs, outputs, strict=True)}
 
 
-def _described(layer: Any, inputs: Sequence[Layer], arguments: Sequence[Any] = ()) -> Layer:
-    kind, name = canonical_kind(type(layer).__name__), str(layer.name)
+def _arguments(call: Call) -> list[Any]:
+    named = (value for _, value in in_order(call.keywords))
+    arguments: list[Any] = keras.tree.flatten([*call.positional, *named])
+    return arguments
+
+
+def _rank_of_first(call: Call) -> int | None:
+    return next((len(item.shape) for item in _arguments(call) if hasattr(item, "shape")), None)
+
+
+def _described(layer: Any, inputs: Sequence[Layer], call: Call | None = None) -> Layer:
+    kind, settings = canonical_kind(type(layer).__name__), _settings(layer)
     if not isinstance(layer, keras.layers.Layer):
-        constants = [item for item in arguments if isinstance(item, int | float | str)]
-        settings: Mapping[str, Any] = {"arguments": constants}
-        return Layer(name=name, kind=f"operation {kind}", settings=settings, inputs=tuple(inputs))
-    return split_activation(Layer(name=name, kind=kind, settings=_settings(layer), inputs=tuple(inputs)))
+        own = {key: value for key, value in settings.items() if key not in ("name", "dtype")}
+        arguments = () if call is None else [*call.positional, *(v for _, v in sorted(call.keywords.items()))]
+        kind, settings = f"operation {kind}", {**own, "arguments": list(constants(arguments))}
+    described = Layer(
+        name=str(layer.name),
+        kind=kind,
+        settings=settings,
+        inputs=tuple(inputs),
+        called_with=None if call is None else keywords(call.keywords),
+        rank=None if call is None else _rank_of_first(call),
+    )
+    return split_activation(described)
 
 
 def _settings(layer: Any) -> dict[str, Any]:

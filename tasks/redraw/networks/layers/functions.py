@@ -59,6 +59,9 @@ def layer_function(kind: str, settings: Mapping[str, Any]) -> Function:
     Args:
         kind: The layer's.
         settings: Its own; numbers, and the function of an `Activation`.
+
+    Returns:
+        The function, along the last axis.
     """
     given = settings.get("activation")
     if kind == "Activation":
@@ -66,7 +69,7 @@ def layer_function(kind: str, settings: Mapping[str, Any]) -> Function:
     shown = {key: value for key, value in settings.items() if isinstance(value, int | float | list)}
     if kind == "LeakyReLU" and "alpha" in shown:
         shown["negative_slope"] = shown.pop("alpha")  # as Keras 2 calls it
-    names = {"max_value", "negative_slope", "threshold", "alpha", "axis"}
+    names = {"max_value", "negative_slope", "threshold", "alpha"}
     kept = {key: value for key, value in shown.items() if key in names}
     name = f"{kind}({', '.join(f'{key}={value}' for key, value in sorted(kept.items()))})"
     try:

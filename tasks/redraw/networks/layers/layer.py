@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Function", "Layer", "Model", "PASSING", "canonical_kind"]
+__all__ = ["Function", "Layer", "Model", "PASSING", "canonical_kind", "nth_output"]
 
 # What does nothing while nobody trains.
 PASSING = frozenset({
@@ -21,6 +21,7 @@ _KINDS = {
     "Functional": "Model",
     "Sequential": "Model",
     "SyncBatchNormalization": "BatchNormalization",
+    "GroupQueryAttention": "GroupedQueryAttention",
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
 }
@@ -50,6 +51,8 @@ class Layer:
         kind: Its class, without the names that Keras has given the same class.
         settings: What it was made with, as JSON has it, functions as `Function`.
         inputs: What it is called with.
+        called_with: The keywords of its call that change what it does; None where calls are not known.
+        rank: How many dimensions its first input has; None where nobody knows.
         merges_masks: Whether some of its inputs have a mask and others another one, or none.
     """
 
@@ -57,6 +60,8 @@ class Layer:
     kind: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Layer] = ()
+    called_with: Mapping[str, Any] | None = None
+    rank: int | None = None
     merges_masks: bool = False
 
     def __str__(self) -> str:
@@ -70,12 +75,25 @@ class Model:
     Attributes:
         layers: Every layer, those of models in it included, in the order of their calls.
         outputs: What its outputs are made by; none where the calls are not known.
+        inputs: Its inputs, in their order; none where the calls are not known.
+        listed: Whether its outputs are a list, which is asked by numbers.
+        own: The model itself, of a class with a call of its own: what it was made with.
         every: The layers at any depth, those that layers hold included, without their calls.
     """
 
     layers: tuple[Layer, ...]
     outputs: tuple[Layer, ...] = ()
+    inputs: tuple[Layer, ...] = ()
+    listed: bool = False
+    own: Layer | None = None
     every: tuple[Layer, ...] = ()
+
+
+def nth_output(layer: Layer, number: int) -> Layer:
+    """What stands for one of the outputs of a layer: itself for the first one."""
+    if not number:
+        return layer
+    return Layer(name=layer.name, kind=f"output {number}", inputs=(layer,))
 
 
 def canonical_kind(name: str) -> str:

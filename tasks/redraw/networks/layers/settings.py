@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import keras
 
 from redraw.networks.layers.functions import same_function
 from redraw.networks.layers.layer import Function, Layer
 
-__all__ = ["differing_settings", "split_activation"]
+__all__ = ["differing_settings", "same_axes", "split_activation"]
 
 # What says how a layer is called, made, trained or run, and not what it answers.
 _IGNORED = {
-    *("name", "trainable", "dtype", "autocast", "batch_input_shape", "batch_shape", "input_shape", "seed"),
+    *("name", "trainable", "autocast", "batch_input_shape", "batch_shape", "input_shape", "seed"),
+    *("build_config", "supports_masking", "registered_name", "module", "input_spec"),
+}
+# The same of Keras' own layers; in others such a name may mean anything.
+_IGNORED_OF_KERAS = {
     *("sparse", "ragged", "optional", "dropout", "recurrent_dropout", "rate", "noise_shape", "momentum"),
     *("renorm", "renorm_clipping", "renorm_momentum", "virtual_batch_size", "fused", "implementation"),
-    *(
-        "unroll",
-        "use_cudnn",
-        "unit_forget_bias",
-        "synchronized",
-        "input_length",
-        "input_dtype",
-        "flash_attention",
-    ),
-    *("lora_rank", "lora_alpha", "quantization_config", "build_config", "supports_masking", "fill_mode"),
-    *("vocabulary", "vocabulary_size", "idf_weights", "vocabulary_dtype", "registered_name", "module"),
-    *("fill_value", "factor", "data_type", "gpu_compatible", "input_spec", "stateful"),
+    *("unroll", "use_cudnn", "unit_forget_bias", "synchronized", "input_length", "input_dtype"),
+    *("flash_attention", "lora_alpha", "quantization_config", "data_type", "gpu_compatible", "stateful"),
+    *("vocabulary", "vocabulary_size", "idf_weights", "vocabulary_dtype"),
 }
 _IGNORED_ENDS = ("_initializer", "_regularizer", "_constraint")
 # Keys of Keras 2 that Keras 3 calls otherwise.
 _RENAMED = {"alpha": {"LeakyReLU": "negative_slope"}, "max_tokens": {"CategoryEncoding": "num_tokens"}}
 # What a layer of another setting leaves unused.
 _UNUSED = {"Discretization": ("num_bins", "epsilon")}
+# What a layer has been given after it was made, and says nothing of before.
+_ADDED = {"lora_rank"}
 # What a missing key stands for, where neither the other file nor Keras' own signature says so.
 _BEFORE = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}}
 _SPLIT = {
@@ -41,6 +41,9 @@ _SPLIT = {
     *("Conv3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
 }
 _NEAR = 1e-5
+# What is computed with fewer or more digits than usual, and the layers that also differ by other dtypes.
+_PRECISIONS = {"float16", "bfloat16", "float64"}
+_CASTING = {"Rescaling", "Resizing", "Normalization", "CenterCrop"}
 
 
 def split_activation(layer: Layer) -> Layer:
@@ -49,11 +52,11 @@ def split_activation(layer: Layer) -> Layer:
     if layer.kind not in _SPLIT or not isinstance(function, Function):
         return layer
     bare = {key: value for key, value in layer.settings.items() if key != "activation"}
-    inner = Layer(name=layer.name, kind=layer.kind, settings=bare, inputs=layer.inputs)
+    inner = replace(layer, settings=bare)
     if function.name == "linear":
         return inner
     settings = {"activation": function}
-    return Layer(name=layer.name, kind="Activation", settings=settings, inputs=(inner,))
+    return Layer(name=layer.name, kind="Activation", settings=settings, inputs=(inner,), rank=layer.rank)
 
 
 def differing_settings(
@@ -74,20 +77,39 @@ def differing_settings(
     unused = _UNUSED.get(kind, ()) if ours.get("bin_boundaries") else ()
     if not ours.get("pad_to_max_tokens", False) and "pad_to_max_tokens" in ours:
         unused = (*unused, "max_tokens")
+    for key in _ADDED & (theirs.keys() ^ ours.keys()):
+        theirs.setdefault(key, None)
+        ours.setdefault(key, None)
     for key in sorted(theirs.keys() & ours.keys()):
-        if key in unused or (key in ("mean", "variance") and None in (theirs[key], ours[key])):
+        # A definition without constants has variables, which the export finds in the file.
+        if key in unused or (key in ("mean", "variance") and ours[key] is None):
             continue
-        yield from _differences(key, theirs[key], ours[key], rank)
+        inner = rank - 1 if rank and kind == "TimeDistributed" else rank
+        if key == "dtype":
+            yield from _computed_otherwise(kind, theirs[key], ours[key])
+        else:
+            yield from _differences(key, theirs[key], ours[key], inner)
     for key, value in _BEFORE.get(kind, {}).items():
         if key in ours and key not in theirs and ours[key] != value:
             yield key, value, ours[key]
 
 
+def _computed_otherwise(kind: str, *policies: Any) -> Iterator[tuple[str, Any, Any]]:
+    """What two layers compute in, by what Keras has of their dtypes."""
+    theirs, ours = (
+        str(policy["config"].get("name") if _is_object(policy) else policy).removeprefix("mixed_")
+        for policy in policies
+    )
+    if theirs != ours and (kind in _CASTING or {theirs, ours} & _PRECISIONS):
+        yield "dtype", theirs, ours
+
+
 def _named(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    ignored = _IGNORED | _IGNORED_OF_KERAS if hasattr(keras.layers, kind) else _IGNORED
     return {
         _RENAMED.get(key, {}).get(kind, key): value
         for key, value in settings.items()
-        if key not in _IGNORED and not key.endswith(_IGNORED_ENDS)
+        if key not in ignored and not key.endswith(_IGNORED_ENDS)
     }
 
 
@@ -96,7 +118,7 @@ def _differences(key: str, theirs: Any, ours: Any, rank: int | None) -> Iterator
         if theirs["class_name"] != ours["class_name"]:
             yield key, theirs["class_name"], ours["class_name"]
             return
-        for inner, a, b in differing_settings(theirs["class_name"], theirs["config"], ours["config"]):
+        for inner, a, b in differing_settings(theirs["class_name"], theirs["config"], ours["config"], rank):
             yield f"{key}.{inner}", a, b
     elif not _equal(key, theirs, ours, rank):
         yield key, _shown(theirs), _shown(ours)
@@ -111,8 +133,8 @@ def _equal(key: str, theirs: Any, ours: Any, rank: int | None) -> bool:
         return same_function(ours, theirs)
     if key == "data_format":
         return (theirs or "channels_last") == (ours or "channels_last")
-    if key in ("axis", "axes"):
-        return _same_axes(_list(theirs), _list(ours), rank)
+    if key == "axis":
+        return same_axes(theirs, ours, rank)
     if _is_list(theirs) or _is_list(ours):
         return _same_lists(theirs, ours)
     if _is_number(theirs) and _is_number(ours):
@@ -133,13 +155,25 @@ def _same_lists(theirs: Any, ours: Any) -> bool:
     )
 
 
-def _same_axes(theirs: Sequence[Any], ours: Sequence[Any], rank: int | None) -> bool:
-    def counted(axes: Sequence[Any]) -> list[Any]:
-        return sorted(axis % rank if rank and isinstance(axis, int) else axis for axis in axes)
+def same_axes(theirs: Any, ours: Any, rank: int | None) -> bool:
+    """Whether two axes, or lists of some, are the same.
 
-    if rank is None and any(a != b and min(a, b) < 0 for a, b in zip(theirs, ours, strict=False)):
+    Args:
+        theirs: The file's.
+        ours: The definition's.
+        rank: How many dimensions they count back from; None where nobody knows.
+
+    Returns:
+        Whether they are; also where nobody can know.
+    """
+    first, second = _list(theirs), _list(ours)
+
+    def counted(axes: Sequence[int]) -> list[int]:
+        return sorted(axis % rank if rank else axis for axis in axes)
+
+    if rank is None and any(a != b and min(a, b) < 0 for a, b in zip(first, second, strict=False)):
         return True  # one counts from the end, and where that is nobody knows
-    return counted(theirs) == counted(ours)
+    return counted(first) == counted(second)
 
 
 def _list(value: Any) -> list[Any]:

@@ -180,6 +180,16 @@ DIFFERENT: dict[str, tuple[Make, Make, str]] = {
         lambda k: [k.layers.Masking(0.0), k.layers.LSTM(2)],
         "'m'.*mask_value",
     ),
+    "precision": (
+        lambda k: [k.layers.Dense(2, dtype="mixed_float16", name="d")],
+        lambda k: [k.layers.Dense(2)],
+        "'d'.*dtype: 'float16'.*'float32'",
+    ),
+    "whole-numbers": (
+        lambda k: [k.layers.Rescaling(2.5, dtype="int32", name="s")],
+        lambda k: [k.layers.Rescaling(2.5)],
+        "'s'.*dtype: 'int32'.*'float32'",
+    ),
     "pool": (
         lambda k: [k.layers.MaxPooling1D(2, strides=1, name="p")],
         lambda k: [k.layers.MaxPooling1D(2)],

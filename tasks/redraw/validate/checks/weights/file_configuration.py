@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.configuration import Configuration, read_configuration
 from redraw.checkpoint.formats.writer import find_writer
-from redraw.errors import CheckpointError, StorageError
+from redraw.errors import CheckpointError, StorageError, short_list
 from redraw.records import Check
 from redraw.validate.checks.weights.table_contents import differing_tables
 from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
+    from redraw.checkpoint.formats.source import CheckpointSource
     from redraw.networks.layers.comparing import Comparison
+    from redraw.networks.layers.layer import Model
     from redraw.validate.subject.subject import Subject
 
 __all__ = ["check_file_configuration"]
@@ -37,6 +39,9 @@ def check_file_configuration(subject: Subject) -> Check:
         raise CannotRun(str(err), "Validate with the checkpoint that the export was made of.") from err
     compared = None if configuration is None else _compared(subject, configuration)
     unclear = _unclear(subject, described=compared is not None)
+    if configuration is not None and configuration.other_assets:
+        names = short_list(configuration.other_assets, "files")
+        unclear.append(f"the file keeps {names}, which only the code of a layer reads: compare by hand")
     return conclude(
         NAME,
         looked_at=f"the layers' settings and the tables in {source.uri}, compared with those that are served",
@@ -53,6 +58,7 @@ def _compared(subject: Subject, configuration: Configuration) -> Comparison | No
     # Imports TensorFlow, for which an export without a configuration need not wait.
     from redraw.networks.layers.comparing import compare_models
     from redraw.networks.layers.described import Unreadable, read_model
+    from redraw.networks.layers.pairing import weights_from
 
     drawn = subject.standard.drawn_layers
     if not drawn.layers:
@@ -64,7 +70,24 @@ def _compared(subject: Subject, configuration: Configuration) -> Comparison | No
             f"the configuration in {subject.source.uri} cannot be read as layers ({err})",
             f"Compare it by hand, then waive it: --waive {NAME}=REASON.",
         ) from err
-    return compare_models(described, drawn, configuration.vocabularies)
+    _complete(described, subject.source)
+    served = ((row["variable"], row["key"]) for row in subject.ledger["served"])
+    return compare_models(described, drawn, configuration.vocabularies, weights_from(served, subject.source))
+
+
+def _complete(described: Model, source: CheckpointSource) -> None:
+    """Say of layers what other parts of the file say: what they learned; low ranks are added already."""
+    from redraw.networks.layers.pairing import names_in
+
+    keys = dict(names_in(source))
+    for layer in described.layers:
+        if source.format == "keras":
+            layer.settings = {key: value for key, value in layer.settings.items() if key != "lora_rank"}
+        if layer.kind == "Normalization" and layer.settings.get("mean") is None:
+            for number, part in enumerate(("mean", "variance")):
+                key = keys.get(f"{layer.name}/{part}", keys.get(f"{layer.name}/{number}"))
+                if key is not None:
+                    layer.settings = {**layer.settings, part: source.read_array(key).ravel().tolist()}
 
 
 def _unclear(subject: Subject, *, described: bool) -> list[str]:

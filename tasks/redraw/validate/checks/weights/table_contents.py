@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.errors import short_list
 
 if TYPE_CHECKING:
     from redraw.serving.graph.reachable import Place
@@ -17,7 +18,7 @@ _KEYS, _VALUES = "keys", "values"
 _FROM_FILE = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
 # What an initializer of a table takes from each line of a file: all of it, or its number.
 _LINE, _NUMBER = -2, -1
-_LARGEST, _LARGEST_ASSET = 64 << 20, 8 << 20
+_LARGEST, _LARGEST_ASSET, _MOST_ASSETS = 64 << 20, 8 << 20, 20
 _FILLERS = {"LookupTableImport", "LookupTableImportV2", "InitializeTable", "InitializeTableV2"}
 
 Table = Mapping[Any, Any]
@@ -66,12 +67,21 @@ def _kinds(table: Table) -> tuple[type, type]:
 
 def _differing_files(graph: ServingGraph, source: CheckpointSource, assets: Path) -> Iterator[str]:
     """The files of the export that a SavedModel whose weights are served has with another content."""
-    if not hasattr(source, "neighbour"):
+    if not hasattr(source, "neighbours") or not hasattr(source, "neighbour"):
         return
-    for name in sorted({asset.filename for asset in graph.meta.asset_file_def}):
-        theirs = source.neighbour(f"assets/{name}", _LARGEST_ASSET)
-        if theirs is not None and theirs != (assets / name).read_bytes():
+    ours = {asset.filename: (assets / asset.filename).read_bytes() for asset in graph.meta.asset_file_def}
+    names = [name.removeprefix("assets/") for name in source.neighbours("assets")] if ours else []
+    theirs = {name: source.neighbour(f"assets/{name}", _LARGEST_ASSET) for name in names[:_MOST_ASSETS]}
+    for name, content in sorted(ours.items()):
+        if theirs.get(name, content) not in (None, content):
             yield f"asset {name!r}: its content is another one than that of the file next to the weights"
+    spare = [n for n, content in theirs.items() if n not in ours and content not in (None, *ours.values())]
+    for name in sorted(ours.keys() - theirs.keys()):
+        if spare and ours[name] not in theirs.values():
+            yield (
+                f"asset {name!r}: its content is that of none of the files next to the weights, of which none"
+                f" is used for {short_list(spare, 'files')}"
+            )
 
 
 def _served(graph: ServingGraph, assets: Path) -> Iterator[tuple[str, Table]]:

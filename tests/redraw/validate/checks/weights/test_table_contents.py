@@ -39,3 +39,19 @@ def test_file_of_a_table_is_compared_with_that_next_to_the_weights(
     problems = list(differing_tables(graph, open_checkpoint(tmp_path / "theirs"), tmp_path / "ours"))
     assert len(problems) == named
     assert all("words.txt" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(("served", "named"), [("a\nb\n", 0), ("b\na\n", 1)])
+def test_file_of_a_table_by_another_name_is_compared_with_those_next_to_the_weights(
+    served: str, named: int, tmp_path: Path
+) -> None:
+    for folder, name, content in (("theirs", "words.txt", "a\nb\n"), ("ours", "other.txt", served)):
+        (tmp_path / name).write_text(content)
+        module = Words(tmp_path / name)
+        tf.saved_model.save(module, str(tmp_path / folder), signatures=module.answer)
+    graph = ServingGraph(read_meta_graphs(tmp_path / "ours" / "saved_model.pb")[0])
+    problems = list(
+        differing_tables(graph, open_checkpoint(tmp_path / "theirs"), tmp_path / "ours" / "assets")
+    )
+    assert len(problems) == named
+    assert all("other.txt" in problem and "words.txt" in problem for problem in problems)
