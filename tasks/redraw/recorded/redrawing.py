@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,23 +119,20 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
         counts["freed constants"] += free_batch(graph, outputs, size, graph.shapes)
         counts["freed constants"] += free_bodies(graph, outputs, size)
     _refuse(graph, mixing_rows(graph, outputs, shapes))
-    reached = graph.reach(outputs)
-    tables = find_tables(graph, outputs)
-    saved = _saved_variables(recording)
-    served_keys = {one.key for one in saved if one.node in reached}
+    reached, tables = graph.reach(outputs), find_tables(graph, outputs)
+    variables, unserved = _saved_variables(recording, reached)
     replaced = (*served, *removed, *inner)
     counts += Counter(one.kind for one in replaced)
-    logger.info(
-        "redrew %s: %d of %d operations in %.1f s; %s", recording.uri, len(reached), len(graph.nodes),
-        time.monotonic() - started, ", ".join(f"{count} {what}" for what, count in counts.items() if count),
-    )  # fmt: skip
+    done = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    sizes = len(reached), len(graph.nodes), time.monotonic() - started
+    logger.info("redrew %s: %d of %d operations in %.1f s; %s", recording.uri, *sizes, done)
     return Redrawn(
         graph=graph,
         recorded=len(recording.meta_graph.graph_def.node),
         inputs=inputs,
         outputs=dict(zip(asked.outputs, outputs, strict=True)),
-        variables=tuple(one for one in saved if one.node in reached),
-        unserved=tuple(one for one in saved if one.key not in served_keys),
+        variables=variables,
+        unserved=unserved,
         replaced=replaced,
         averages=tuple(used),
         tables=tables,
@@ -143,10 +140,16 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
     )
 
 
-def _saved_variables(recording: Recording) -> list[SavedVariable]:
+def _saved_variables(
+    recording: Recording, reached: Collection[str]
+) -> tuple[tuple[SavedVariable, ...], tuple[SavedVariable, ...]]:
+    """Those that are served, and those that only training needs."""
     graph = open_graph(recording)
     names = [name for name, node in graph.nodes.items() if node.op in VARIABLES]
-    return find_saved(graph, recording.meta_graph.saver_def, names)
+    saved = find_saved(graph, recording.meta_graph.saver_def, names)
+    served_keys = {one.key for one in saved if one.node in reached}
+    served = tuple(one for one in saved if one.node in reached)
+    return served, tuple(one for one in saved if one.key not in served_keys)
 
 
 def _fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
