@@ -123,8 +123,7 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
             found.append(Source(tensor=tensor, role="data", evidence="leads to the outputs, and to no label"))
         elif tensor in labels:
             found.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
-    data = [node_name(s.tensor) for s in found if s.role == "data"]
-    possible = [] if asked else _outputs(graph, heads, set(labels), data)
+    possible = [] if asked else _outputs(graph, heads, set(labels))
     return Roles(sources=tuple(found), outputs=tuple(possible))
 
 
@@ -228,7 +227,7 @@ def _ends(graph: Graph) -> list[str]:
     ]
 
 
-def _outputs(graph: Graph, heads: list[str], labels: set[str], data: list[str]) -> list[Output]:
+def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
     users = _users(graph)
     outputs: dict[str, Output] = {}
     queue = list(dict.fromkeys(graph.plain(head) for head in heads or _ends(graph)))
