@@ -14,8 +14,20 @@ from tests.paths import ROOT
 __all__ = ["main"]
 
 _PACKAGES = {
-    **{name: f"tasks/redraw/{name}" for name in ("checkpoint", "export", "validate", "publish", "reexport")},
-    **{name: f"plugins/redraw_airflow/{name}" for name in ("stages", "web")},
+    **{
+        name: f"tasks/redraw/{name}"
+        for name in (
+            "checkpoint",
+            "export",
+            "recorded",
+            "validate",
+            "inspect",
+            "publish",
+            "rollout",
+            "reexport",
+        )
+    },
+    **{name: f"plugins/redraw_airflow/{name}" for name in ("stages", "operators", "web")},
 }
 
 

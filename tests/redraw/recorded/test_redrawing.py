@@ -41,13 +41,18 @@ def variables(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def recorded_with(
-    layer: Layer, folder: Path, variables: str = "resource", *, updates: bool = True
+    layer: Layer,
+    folder: Path,
+    variables: str = "resource",
+    *,
+    updates: bool = True,
+    batch: int | None = None,
 ) -> Recorded:
     """One dense layer, what is under test, and an output layer."""
     rng = np.random.default_rng(2)
     with era(variables, "v1"):
-        x = tf1.placeholder(tf.float32, [None, WIDTH], "x")
-        label = tf1.placeholder(tf.int64, [None], "label")
+        x = tf1.placeholder(tf.float32, [batch, WIDTH], "x")
+        label = tf1.placeholder(tf.int64, [batch], "label")
         hidden = layer(tf.tanh(tf.matmul(x, variable("in/kernel", [WIDTH, HIDDEN]))))
         logits = tf.matmul(hidden, variable("out/kernel", [HIDDEN, CLASSES]))
         tf.nn.softmax(logits, name="probabilities")
@@ -83,6 +88,9 @@ NOISES: dict[str, Layer] = {
     "dropout of whole rows": lambda x: tf.nn.dropout(x, rate=0.5, noise_shape=[tf.shape(x)[0], 1]),
     "stateless dropout": lambda x: tf.nn.experimental.stateless_dropout(x, 0.4, seed=[1, 2]),
     "one mask for two": lambda x: sum(shared_mask(x, tf.square(x))),
+    "a rate in a variable": lambda x: dropout(
+        x, variable("keep", [], tf1.constant_initializer(0.5), trainable=False), "floor"
+    ),
 }
 
 
@@ -223,6 +231,26 @@ def test_redraw_of_a_defect_is_refused_by_name(defect: str, tmp_path: Path) -> N
 
     with pytest.raises(InvalidDefinition, match=message):
         _ = definition.redrawn
+
+
+@pytest.mark.parametrize("shape", [(HIDDEN,), (2, HIDDEN)], ids=["a row", "a block"])
+def test_redraw_of_a_constant_with_a_row_for_each_of_the_batch_takes_any_number(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    start = np.broadcast_to(np.linspace(-1, 1, np.prod(shape)).reshape(shape), (16, *shape)).astype("float32")
+
+    def layer(x: Any) -> Any:
+        added = (x if len(shape) == 1 else tf.expand_dims(x, 1)) + tf.constant(start)
+        return added if len(shape) == 1 else tf.reduce_sum(added, 1)
+
+    recorded = recorded_with(layer, tmp_path, batch=16)
+
+    got, wanted = answers(
+        recorded, lambda h: h + start[0] if len(shape) == 1 else (h[:, None] + start[0]).sum(1)
+    )
+
+    assert len(got) == 6
+    np.testing.assert_allclose(got, wanted, atol=3e-6)
 
 
 def test_redraw_of_a_declared_sampler_keeps_it(tmp_path: Path) -> None:

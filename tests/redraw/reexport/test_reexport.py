@@ -29,7 +29,7 @@ from redraw.publish.bucket.layout import list_versions, read_release
 from redraw.publish.live.set_live import change_live
 from redraw.publish.prune.prune import prune_versions
 from redraw.records import Checkpoint, ExportedModel, Release
-from redraw.records.reexport import ReexportReport
+from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw.reexport.reexport import reexport_checkpoints
 from redraw.requests import ExportRequest, LiveRequest, PruneRequest, ReexportRequest
 from redraw.storage.opening import open_storage
@@ -258,6 +258,28 @@ def test_reexport_after_only_the_source_changed_exports_all_again_and_publishes_
     assert outcomes(again) == [(1, "already there"), (2, "already there")]
     assert [row.version for row in again.checkpoints] == [row.version for row in before.checkpoints]
     assert exported_steps == [1, 2]
+
+
+def test_reexport_of_an_export_that_is_there_leaves_no_room_taken(
+    reexport: Callable[..., ReexportReport],
+    add_lines: AddLines,
+    bucket: str,
+    tmp_path: Path,
+    scratch: Path,
+) -> None:
+    (checkpoint,) = add_lines(str(tmp_path / "catalogue"), {1: "2025-03-01T12:00:00Z"})
+    reexport(checkpoint)
+    request = ReexportRequest(
+        model=MODEL, bucket=bucket, out=str(tmp_path / "scratch"), checkpoints=(checkpoint,)
+    )
+
+    # A new batch knows no recipe: it exports, and finds the version then.
+    with redraw.reexport.batch.Batch(request) as batch:
+        row = batch.prepare(checkpoint)
+
+        assert isinstance(row, ReexportedCheckpoint)
+        assert row.outcome == "already there"
+        assert not list(scratch.glob("reexport-*/*"))
 
 
 def test_reexport_of_pruned_versions_publishes_each_once_more(

@@ -246,6 +246,20 @@ def _resolve(monkeypatch: pytest.MonkeyPatch, addresses: Callable[[], list[str]]
     monkeypatch.setattr(socket, "getaddrinfo", answer)
 
 
+def test_resolve_takes_one_of_the_two_names_of_this_machine_and_all_of_another_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entries = [
+        (family, socket.SOCK_STREAM, 6, "", (address, 8500))
+        for family, address in ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1"))
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries)
+    here, there = parse_servers(["grpc://localhost:8500", "grpc://models.example:8500"])
+
+    assert here.resolve() == ("127.0.0.1",)
+    assert there.resolve() == ("::1", "127.0.0.1")
+
+
 def test_rollout_of_a_name_with_two_addresses_names_the_one_that_is_behind(
     release: Release, two_addresses: tuple[str, ModelServer]
 ) -> None:
