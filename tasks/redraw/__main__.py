@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from redraw.commands import COMMANDS, Command
-from redraw.errors import InvalidRequest, RedrawError, UsageError, one_line, printable
+from redraw.errors import InvalidRequest, RedrawError, StorageError, UsageError, one_line, printable
 from redraw.records import Record
 from redraw.records.codec import json_key
 from redraw.requests import Request
@@ -63,9 +63,25 @@ def main(arguments: list[str] | None = None) -> int:
     except RedrawError as err:
         if err.report is not None:
             _show(command, typing.cast(Record, err.report), "json")
-        sys.stderr.write(f"error [{type(err).__name__}]: {one_line(err, _LONGEST_LINE)}\n")
-        return 2 if isinstance(err, UsageError) else 1
+        return _fail(err)
+    except OSError as err:
+        # A path that the machine refuses is no bug; what has no path may be one.
+        if err.filename is None or isinstance(err.filename, int):
+            raise
+        return _fail(_unusable(err))
     return 0 if _show(command, record, getattr(parsed, "format", "auto")) else 1
+
+
+def _fail(err: RedrawError) -> int:
+    sys.stderr.write(f"error [{type(err).__name__}]: {one_line(err, _LONGEST_LINE)}\n")
+    return 2 if isinstance(err, UsageError) else 1
+
+
+def _unusable(err: OSError) -> StorageError:
+    path = os.fsdecode(err.filename)
+    return StorageError(
+        f"{path}: expected a path that can be used so, got '{err.strerror}'. Name another path."
+    )
 
 
 def _show(command: Command, record: Record, form: str) -> bool:
@@ -162,7 +178,7 @@ def _read_json(source: str) -> object:
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text()
         return json.loads(text)
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, RecursionError) as err:
         where = "standard input" if source == "-" else source
         raise InvalidRequest(f"{where}: expected one JSON object, got {err}. Correct the request.") from err
 
@@ -170,7 +186,7 @@ def _read_json(source: str) -> object:
 def run() -> None:
     """The console script `redraw`: `main`, and its status as the process's."""
     try:
-        status = main()
+        status = main() if _open_streams() else 1
     except SystemExit as err:
         status = err.code if isinstance(err.code, int) else 1
     except KeyboardInterrupt:
@@ -178,6 +194,24 @@ def run() -> None:
         status = _INTERRUPTED
     _end_threads(status)
     sys.exit(status)
+
+
+def _open_streams() -> bool:
+    """Whether there is a standard output; a file that is opened later would get a closed one's number."""
+    if sys.stdin and sys.stdout and sys.stderr:
+        return True
+    missing = sys.stdout is None
+    while os.open(os.devnull, os.O_RDWR) < 2:  # noqa: PLR2004 - the last of the three
+        pass
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    if missing:
+        sys.stderr.write(
+            "error: standard output: expected an open file or pipe for the record, got a closed one, and did"
+            " nothing. Redirect it, if only to /dev/null.\n"
+        )
+    return not missing
 
 
 def _end_threads(status: int) -> None:

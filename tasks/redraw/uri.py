@@ -11,7 +11,8 @@ from redraw.errors import InvalidName
 
 _SCHEME = "gs://"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# With what stands in Python for bytes that are no UTF-8: TensorFlow takes no such path.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # Of a path on Linux, with its end.
 _LONGEST = 4095
 _FOLDER = re.compile(r"[A-Za-z0-9_.=+-]+(/[A-Za-z0-9_.=+-]+)*")
@@ -48,7 +49,7 @@ class Uri(str):
         checked = super().__new__(cls, f"{scheme}{separator}{rest.rstrip('/')}" or text)
         if "://" not in checked and (_CONTROLS.search(checked) or len(checked) > _LONGEST):
             raise InvalidName(
-                f"path {text!r:.200}: expected at most {_LONGEST} characters and no control characters."
+                f"path {text!r:.200}: expected UTF-8, at most {_LONGEST} characters, no control characters."
                 " Correct the path."
             )
         if not checked._is_valid():

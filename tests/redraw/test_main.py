@@ -261,3 +261,51 @@ def test_main_that_is_interrupted_ends_without_a_traceback(tmp_path: Path) -> No
     assert (process.returncode, out) == (130, b"")
     assert err.endswith(b"interrupted\n")
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("closed", "status", "shown"),
+    [(">&-", 1, "standard output: expected an open file or pipe"), ("2>&-", 0, ""), ("<&-", 0, "")],
+)
+def test_main_with_a_closed_stream_does_all_or_nothing(closed: str, status: int, shown: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m redraw train --help {closed}', sys.executable],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": IMPORT_PATH},
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False), done.stderr
+    assert done.stderr.count("\n") == bool(shown)
+    assert shown in done.stderr
+    assert bool(done.stdout) == (not status)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ["checkpoints", "--model", "mnist", "--catalogue", "loop"],
+            "/loop/mnist: expected a path that can be used so, got 'Too many",
+        ),
+        (["adopt", "--model", "mnist", "--catalogue", "new", "--from", "loop"], "StorageError]: "),
+        (["train", "--model", "mnist", "--out", "file"], "StorageError]: file: expected"),
+        (["train", "--model", "mnist", "--out", "file/run"], "StorageError]: file"),
+        (["train", "--model", "mnist", "--out", "\udcff"], "InvalidName]: path '\\udcff': expected UTF-8"),
+        (["models", "--request", "deep.json"], "InvalidRequest]: deep.json: expected one JSON object"),
+    ],
+    ids=lambda value: value[0] + value[-1][:4] if isinstance(value, list) else "",
+)
+def test_main_path_that_cannot_be_used_is_refused_by_one_line(
+    arguments: list[str], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    Path("file").write_text("mine")
+    Path("deep.json").write_text("[" * 100_000)
+    assert command_line.main(arguments) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(lines) == 1
+    assert error in lines[0]
+    assert Path("file").read_text() == "mine"

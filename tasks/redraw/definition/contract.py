@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, SupportsIndex, get_args, get_origin
 
 from redraw.definition.parts import Distribution
 from redraw.errors import InvalidDefinition, one_line
-from redraw.records import Signature
+from redraw.records import Signature, TensorSpec
+
+_DTYPES = (
+    "bool", "string", "bfloat16", "float16", "float32", "float64", "complex64", "complex128",
+    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+)  # fmt: skip
 
 
 def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
@@ -36,6 +41,7 @@ def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
         )
     for name, signature in definition.signatures.items():
         _check_signature(f"{where}, signature {name!r}", signature)
+    _check_numbers(where, definition)
     _check_changes(where, definition)
     _check_renames(where, definition.renames)
     _check_plan(where, definition)
@@ -71,11 +77,17 @@ def _check_changes(where: str, definition: Any) -> None:
                 f"{where}, max_changed: expected one of {listed} and a share from 0 to 1, got"
                 f" {name!r:.60} and {most}. Correct it."
             )
-    if not 0 <= definition.change_tolerance < math.inf:
-        raise InvalidDefinition(
-            f"{where}, change_tolerance: expected a number from 0 on, got {definition.change_tolerance}."
-            " Correct it."
-        )
+
+
+def _check_numbers(where: str, definition: Any) -> None:
+    """A bound that is no number would hold for every answer."""
+    numbers = {name: getattr(definition, name) for name in ("tolerance", "change_tolerance")}
+    numbers |= {f"max_regression[{name!r}]": most for name, most in definition.max_regression.items()}
+    for name, number in numbers.items():
+        if not 0 <= number < math.inf:
+            raise InvalidDefinition(
+                f"{where}, {name}: expected a number from 0 on, got {number}. Correct it."
+            )
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -106,14 +118,34 @@ def _check_renames(where: str, renames: object) -> None:
 
 
 def _check_signature(where: str, signature: Signature) -> None:
+    if not (isinstance(signature.inputs, Mapping) and isinstance(signature.outputs, Mapping)):
+        raise InvalidDefinition(f"{where}: expected names to TensorSpec, got {signature!r:.120}. Correct it.")
     if not signature.inputs or not signature.outputs:
         raise InvalidDefinition(f"{where}: expected inputs and outputs, got {signature}. Name them.")
     for kind, tensors in (("input", signature.inputs), ("output", signature.outputs)):
         for name, spec in tensors.items():
-            if not name or "\0" in name:
+            if not isinstance(name, str) or not name or "\0" in name:
                 raise InvalidDefinition(f"{where}, {kind} {name!r}: expected a name, got none. Name it.")
-            if not spec.shape or spec.shape[0] is not None:
-                raise InvalidDefinition(
-                    f"{where}, {kind} {name!r}: expected a batch dimension (None first), got {spec}."
-                    " Put None first in its shape."
-                )
+            _check_spec(f"{where}, {kind} {name!r}", spec)
+
+
+def _check_spec(where: str, spec: object) -> None:
+    if not isinstance(spec, TensorSpec) or not isinstance(spec.shape, tuple | list):
+        raise InvalidDefinition(
+            f'{where}: expected redraw.TensorSpec("float32", (None, 10)), got {spec!r:.80}. Correct it.'
+        )
+    if not isinstance(spec.dtype, str) or spec.dtype not in _DTYPES:
+        raise InvalidDefinition(
+            f"{where}: expected a dtype of {', '.join(_DTYPES)}, got {spec.dtype!r:.40}. Correct it."
+        )
+    if any(
+        size is not None and (not isinstance(size, SupportsIndex) or int(size) < 0) for size in spec.shape
+    ):
+        raise InvalidDefinition(
+            f"{where}: expected None or a number from 0 on for each dimension, got {spec.shape!r:.80}."
+            " Correct it."
+        )
+    if not spec.shape or spec.shape[0] is not None:
+        raise InvalidDefinition(
+            f"{where}: expected a batch dimension (None first), got {spec}. Put None first in its shape."
+        )

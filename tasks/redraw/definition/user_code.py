@@ -41,7 +41,7 @@ def running_user_code(where: str, *passing: type[Exception]) -> Iterator[None]:
     except BaseException as err:
         if _interrupted(err):
             raise
-        text = str(err)
+        text = _text_of(err)
         # Autograph puts its own lines before the message.
         text = text.rstrip().rpartition("\n")[2] if text.startswith("in user code:") else text
         cause = one_line(f"{type(err).__name__}: {text}")
@@ -49,6 +49,14 @@ def running_user_code(where: str, *passing: type[Exception]) -> Iterator[None]:
         keras_3 = "is not available with Keras 3" in text
         advice = "Set legacy_keras = True in the definition." if keras_3 else "Correct the definition."
         raise InvalidDefinition(f"{where} fails with {cause.removesuffix('.')}. {advice}") from err
+
+
+def _text_of(err: BaseException) -> str:
+    """Its message; an error may fail even at that."""
+    try:
+        return str(err)
+    except Exception as other:
+        return f"no message: {type(other).__name__} where it is made"
 
 
 @contextlib.contextmanager

@@ -89,7 +89,8 @@ def _chosen_outputs(graph: Graph, roles: Roles) -> dict[str, str]:
     named = [output for output in roles.outputs if output.rank > 1]
     logits = [output for output in heads if "loss" in output.evidence]
     kinds = [graph.nodes[node_name(output.tensor)].op for output in named]
-    if not roles.outputs or len(logits) > 1 or len(set(kinds)) < len(kinds) or (not named and len(heads) > 1):
+    unsure = not named and len(heads) != 1
+    if unsure or len(logits) > 1 or len(set(kinds)) < len(kinds):
         ranked = sorted(roles.outputs, key=lambda output: -output.rank)
         _stop(graph, "one output, or one head", "output", [(one.tensor, one.evidence) for one in ranked])
     return {_label(output.tensor): output.tensor for output in named or heads}
@@ -156,7 +157,8 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
                 nearest = found
         counts = {value: count for value, count in tried.items() if count is not None}
         best = [value for value, count in counts.items() if count == min(counts.values(), default=0)]
-        if len(best) == 1:
+        # That the other value is refused says nothing for one that reaches what trains.
+        if len(best) == 1 and not (counts[best[0]] and None in tried.values()):
             constants[flag], redrawn = best[0], nearest
             notes.append(
                 f"{flag} = {best[0]}: {_shown(tried[best[0]])}; {not best[0]}: {_shown(tried[not best[0]])}"
@@ -164,7 +166,8 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
         elif counts and flag in _needed(recording, asked, constants):  # those before may have cut it off
             raise Undecided(
                 f"{recording.uri}: flag {flag!r}: expected one value with less of training, got"
-                f" {_shown(tried[False])} with either. Choose: --set {node_name(flag)}=false, or =true.",
+                f" {_shown(tried[False])} with false and {_shown(tried[True])} with true."
+                f" Choose: --set {node_name(flag)}=false, or =true.",
                 "set",
                 [("false", _shown(tried[False])), ("true", _shown(tried[True]))],
                 node_name(flag),

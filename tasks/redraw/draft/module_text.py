@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from redraw.draft.choosing import Choice
 from redraw.errors import InvalidDefinition
+from redraw.recorded.batch import TRIED
 from redraw.recorded.graph import full_name
 from redraw.recorded.reading import Recording
 from redraw.recorded.shapes import infer_shapes
@@ -32,6 +33,7 @@ def module_text(model: str, place: str, recording: Recording, choice: Choice) ->
     """
     asked, redrawn = choice.asked, choice.redrawn
     graph = redrawn.graph
+    _demand_rows(recording, choice)
     signatures = signatures_of(recording, choice)
     served = graph.reach(redrawn.outputs.values())
     lines = [
@@ -84,6 +86,19 @@ def signatures_of(recording: Recording, choice: Choice) -> dict[str, Signature]:
         )
         for signature, (asks, answers) in (choice.signatures or every).items()
     }
+
+
+def _demand_rows(recording: Recording, choice: Choice) -> None:
+    """Demand an output for each row of a request: one that is as wide as the batch compares rows."""
+    redrawn = choice.redrawn
+    for name, tensor in redrawn.outputs.items():
+        shape, other = redrawn.grown.get(redrawn.graph.resolve(full_name(tensor)), (None, None))
+        if shape and other and (shape[0] not in (None, TRIED[0]) or shape[1:] != other[1:]):
+            raise InvalidDefinition(
+                f"{recording.uri}: output {name!r}: expected a row for each of the request's, got shape"
+                f" {list(shape)} for {TRIED[0]} rows and {list(other)} for {TRIED[1]}. Choose another one:"
+                " --output TENSOR."
+            )
 
 
 def _spec(graph: Any, tensor: str, shape: Any) -> TensorSpec:

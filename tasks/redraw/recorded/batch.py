@@ -26,7 +26,7 @@ _HINTS = {
 }  # fmt: skip
 _OF_SHAPE_ALONE = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 # Sizes that no layer is likely to have, and none of which is a multiple of another.
-_TRIED = (23, 29)
+TRIED = (23, 29)
 _OTHER_SIZE = 7
 
 
@@ -201,7 +201,9 @@ def _repeated(graph: Graph, name: str, row: np.ndarray, batch: str) -> str:
     return graph.add(name, "BroadcastTo", [constant, shape], T=dtype, Tidx=3)
 
 
-def mixing_rows(graph: Graph, outputs: list[str], inputs: Mapping[str, Shape]) -> list[str]:
+def mixing_rows(
+    graph: Graph, outputs: list[str], inputs: Mapping[str, Shape]
+) -> tuple[list[str], dict[str, tuple[Shape, Shape]]]:
     """Find means and sums over the rows of a batch: statistics of it that no average takes the place of.
 
     The graph's shapes are inferred for two numbers of rows: a size that differs is the batch's.
@@ -212,13 +214,13 @@ def mixing_rows(graph: Graph, outputs: list[str], inputs: Mapping[str, Shape]) -
         inputs: Tensor of an input to its shape.
 
     Returns:
-        What was found, in words.
+        What was found, in words; and of each output the shapes that it has for `TRIED` rows.
 
     Raises:
         InvalidDefinition: The graph takes no such number of rows; TensorFlow says where.
     """
     sizes = []
-    for rows in _TRIED:
+    for rows in TRIED:
         given = {
             t: (rows, *(_OTHER_SIZE if n is None else n for n in shape[1:])) if shape else shape
             for t, shape in inputs.items()
@@ -238,4 +240,4 @@ def mixing_rows(graph: Graph, outputs: list[str], inputs: Mapping[str, Shape]) -
         reduced = [int(axis) % max(len(of), 1) for axis in np.atleast_1d(over)]
         if any(of[axis] is not None and of[axis] != other[axis] for axis in reduced if axis < len(of)):
             found.append(f"{node.op} {name!r} is taken over the batch, and no moving average of it is kept")
-    return found
+    return found, {tensor: (first.get(tensor), second.get(tensor)) for tensor in map(graph.resolve, outputs)}

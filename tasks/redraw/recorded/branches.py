@@ -59,6 +59,7 @@ def _dead_ends(graph: Graph, reached: dict[str, None]) -> _Dead:
     """Follow the outputs that known switches do not take; the others become the switches' inputs."""
     dead, queue = _Dead(), []
     known: dict[str, Any] = {}
+    reached = _with_pivots(graph, reached)
     for name in reached:
         if graph.nodes[name].op not in SWITCHES:
             continue
@@ -78,6 +79,21 @@ def _dead_ends(graph: Graph, reached: dict[str, None]) -> _Dead:
                 dead.update(outputs)
                 queue += outputs[:1]
     return dead
+
+
+def _with_pivots(graph: Graph, reached: dict[str, None]) -> dict[str, None]:
+    """The switches as well that say alone by a control dependency which branch a constant is in."""
+    found = dict(reached)
+    for name in reached:
+        for pivot in graph.controls[name]:
+            while (
+                pivot in graph.nodes
+                and pivot not in found
+                and graph.nodes[pivot].op in {"Identity"} | SWITCHES
+            ):
+                found[pivot] = None
+                pivot = node_name(graph.inputs[pivot][0])  # noqa: PLW2901 - the next one up
+    return found
 
 
 def _most_outputs(graph: Graph, name: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,7 @@ class Redrawn:
         averages: The moving averages that are served for statistics of the batch.
         tables: Its lookup tables.
         counts: What was done how many times.
+        grown: Output tensor to the shapes that it has for two numbers of rows.
     """
 
     graph: Graph
@@ -75,6 +76,7 @@ class Redrawn:
     averages: tuple[Average, ...]
     tables: tuple[Table, ...]
     counts: Mapping[str, int]
+    grown: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
 
 
 def open_graph(recording: Recording) -> Graph:
@@ -118,38 +120,37 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
     for size in {shape[0] for shape in fixed.values() if shape and shape[0]}:
         counts["freed constants"] += free_batch(graph, outputs, size, graph.shapes)
         counts["freed constants"] += free_bodies(graph, outputs, size)
-    _refuse(graph, mixing_rows(graph, outputs, shapes))
-    reached, tables = graph.reach(outputs), find_tables(graph, outputs)
-    variables, unserved = _saved_variables(recording, reached)
+    mixing, grown = mixing_rows(graph, outputs, shapes)
+    _refuse(graph, mixing)
+    reached = graph.reach(outputs)
+    tables = find_tables(graph, outputs)
+    saved = _saved_variables(recording)
+    served_keys = {one.key for one in saved if one.node in reached}
     replaced = (*served, *removed, *inner)
     counts += Counter(one.kind for one in replaced)
-    done = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    sizes = len(reached), len(graph.nodes), time.monotonic() - started
-    logger.info("redrew %s: %d of %d operations in %.1f s; %s", recording.uri, *sizes, done)
+    logger.info(
+        "redrew %s: %d of %d operations in %.1f s; %s", recording.uri, len(reached), len(graph.nodes),
+        time.monotonic() - started, ", ".join(f"{count} {what}" for what, count in counts.items() if count),
+    )  # fmt: skip
     return Redrawn(
         graph=graph,
         recorded=len(recording.meta_graph.graph_def.node),
         inputs=inputs,
         outputs=dict(zip(asked.outputs, outputs, strict=True)),
-        variables=variables,
-        unserved=unserved,
+        variables=tuple(one for one in saved if one.node in reached),
+        unserved=tuple(one for one in saved if one.key not in served_keys),
         replaced=replaced,
         averages=tuple(used),
         tables=tables,
         counts=dict(counts),
+        grown=grown,
     )
 
 
-def _saved_variables(
-    recording: Recording, reached: Collection[str]
-) -> tuple[tuple[SavedVariable, ...], tuple[SavedVariable, ...]]:
-    """Those that are served, and those that only training needs."""
+def _saved_variables(recording: Recording) -> list[SavedVariable]:
     graph = open_graph(recording)
     names = [name for name, node in graph.nodes.items() if node.op in VARIABLES]
-    saved = find_saved(graph, recording.meta_graph.saver_def, names)
-    served_keys = {one.key for one in saved if one.node in reached}
-    served = tuple(one for one in saved if one.node in reached)
-    return served, tuple(one for one in saved if one.key not in served_keys)
+    return find_saved(graph, recording.meta_graph.saver_def, names)
 
 
 def _fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
@@ -228,7 +229,10 @@ def _strangers(graph: Graph, outputs: list[str]) -> list[str]:
     for name in graph.reach(outputs):
         op = graph.nodes[name].op
         if op in SOURCES and not name.startswith(INPUT):
-            found.append(f"the outputs need {op} {name!r}: name it in inputs, or set it in constants")
+            found.append(
+                f"the outputs need {op} {name!r}: name it in inputs, or set it in constants (draft: --set"
+                f" {name}=VALUE)"
+            )
         elif op in HOST:
             found.append(f"the outputs need {op} {name!r}, which runs outside of the graph: cut behind it")
         elif op in ASSIGNMENTS:

@@ -7,11 +7,21 @@ without the label. What leads there and to no label is data. A flag chooses bran
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from tensorflow.core.framework import types_pb2
 
 from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.heads import (
+    HEADS,
+    ends,
+    is_gradient,
+    meeting_labels,
+    softmaxed,
+    unshaped,
+    users_of,
+)
 from redraw.recorded.operations import ASSIGNMENTS, CHANCE, SWITCHES, VARIABLES, output_types_of
 
 # Where the logits and the labels of a loss stand among its inputs.
@@ -20,22 +30,15 @@ _LOSSES = {
     "SoftmaxCrossEntropyWithLogits": (0, 1),
     "CTCLoss": (0, 1),
 }
+_FLOATS = (1, 2, 14, 19)  # float32, float64, bfloat16, float16
+_INTEGERS = (3, 9)  # int32, int64
 _STARTS = {
     "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "IteratorGetNext", "QueueDequeueV2",
     "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeue", "QueueDequeueMany", "QueueDequeueUpTo",
+    "ParseExample", "ParseExampleV2", "DecodeCSV",
 }  # fmt: skip
 _APPLIES = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
-_HEADS = {
-    "Softmax": 3,
-    "Sigmoid": 2,
-    "ArgMax": 2,
-    "TopKV2": 1,
-    "Exp": 1,
-    "Identity": 1,
-    "Reshape": 1,
-    "BiasAdd": 1,
-    "Squeeze": 1,
-}
+_MOST_GUESSES = 12
 _PASSIVE = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 _SIDE = {
     "ScalarSummary",
@@ -110,9 +113,9 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
     starts = [name for name, node in graph.nodes.items() if node.op in _STARTS]
     losses = [name for name, node in graph.nodes.items() if node.op in _LOSSES]
     heads = [graph.data_inputs(name)[_LOSSES[graph.nodes[name].op][0]] for name in losses]
-    heads = heads or _softmaxed(graph)
+    heads = [unshaped(graph, head) for head in heads] or softmaxed(graph)
     labels = _sources_of(graph, [graph.data_inputs(n)[_LOSSES[graph.nodes[n].op][1]] for n in losses], starts)
-    network = _sources_of(graph, asked or heads or _ends(graph), starts)
+    network = _sources_of(graph, asked or heads or ends(graph), starts)
     steering = {t: _steering(graph, t) for t in _tensors(graph, starts)}
     given = set(network) - set(labels)
     found = []
@@ -123,7 +126,8 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
             found.append(Source(tensor=tensor, role="data", evidence="leads to the outputs, and to no label"))
         elif tensor in labels:
             found.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
-    possible = [] if asked else _outputs(graph, heads, set(labels))
+    data = [node_name(s.tensor) for s in found if s.role == "data"]
+    possible = [] if asked else _with_doubts(graph, _outputs(graph, heads, set(labels), data), starts)
     return Roles(sources=tuple(found), outputs=tuple(possible))
 
 
@@ -152,15 +156,22 @@ def _sources_of(graph: Graph, tensors: list[str], starts: list[str]) -> dict[str
 def _steering(graph: Graph, tensor: str) -> tuple[str, str]:
     """Whether a source only steers: a flag that chooses branches, a rate that meets chance."""
     dtype = graph.dtype(tensor) % 100
-    users = _users(graph)
+    users = users_of(graph)
     if dtype == types_pb2.DT_BOOL and graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
         return (
             "flag",
             f"a bool, read by {', '.join(sorted({graph.nodes[u].op for u in users.get(tensor, ())})[:3])}",
         )
-    if dtype not in (1, 2, 14, 19) or not graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
+    if not graph.nodes[node_name(tensor)].op.startswith("Placeholder"):
         return "", ""
     number = _is_number(graph, tensor)
+    if dtype not in _FLOATS:
+        counts = (
+            dtype in _INTEGERS
+            and number
+            and not graph.nodes[node_name(tensor)].attr["shape"].shape.unknown_rank
+        )
+        return ("number", "one number for all rows") if counts else ("", "")
     queue, seen = [tensor], {tensor}
     for current in queue:
         for user in users.get(current, ()):
@@ -197,40 +208,10 @@ def _is_number(graph: Graph, tensor: str) -> bool:
     return shape is None or shape.unknown_rank or not shape.dim
 
 
-def _users(graph: Graph) -> dict[str, list[str]]:
-    if not hasattr(graph, "readers"):
-        readers: dict[str, list[str]] = {}
-        for name in graph.nodes:
-            for tensor in graph.data_inputs(name):
-                readers.setdefault(tensor, []).append(name)
-        graph.readers = readers  # type: ignore[attr-defined]
-    found: dict[str, list[str]] = graph.readers  # type: ignore[attr-defined]
-    return found
-
-
-def _softmaxed(graph: Graph) -> list[str]:
-    """What goes into a softmax, of a loss that was written by hand."""
-    found = (
-        name for name, node in graph.nodes.items() if node.op == "Softmax" and not _is_gradient(graph, name)
-    )
-    return [graph.data_inputs(name)[0] for name in found]
-
-
-def _ends(graph: Graph) -> list[str]:
-    """Without a loss: what nobody reads, and no side effect is."""
-    users = _users(graph)
-    read = {node_name(tensor) for tensor in users}
-    return [
-        f"{name}:0"
-        for name, node in graph.nodes.items()
-        if name not in read and node.op in _HEADS and node.op != "Identity"
-    ]
-
-
-def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
-    users = _users(graph)
+def _outputs(graph: Graph, heads: list[str], labels: set[str], data: list[str]) -> list[Output]:
+    users = users_of(graph)
     outputs: dict[str, Output] = {}
-    queue = list(dict.fromkeys(graph.plain(head) for head in heads or _ends(graph)))
+    queue = list(dict.fromkeys(graph.plain(head) for head in heads or ends(graph)))
     for head in queue:
         why = "goes into a loss, or a softmax, as its logits" if heads else "nobody reads it"
         outputs[head] = Output(tensor=head, rank=1, evidence=why)
@@ -244,14 +225,14 @@ def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
                 and op not in SWITCHES | VARIABLES
                 and op not in ASSIGNMENTS
             )
-            if out in seen or not plain or op in _PASSIVE or _is_gradient(graph, user):
+            if out in seen or not plain or op in _PASSIVE or is_gradient(graph, user):
                 continue
             if set(_sources_of(graph, [out], [node_name(t) for t in labels])) & labels:
                 continue
             seen.add(out)
             queue.append(out)
-            if op in _HEADS:
-                rank = _HEADS[op] + (
+            if op in HEADS:
+                rank = HEADS[op] + (
                     1 if "/" not in user or user.split("/")[-1] in ("probabilities", "predictions") else 0
                 )
                 outputs[out] = Output(
@@ -260,10 +241,14 @@ def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
     return sorted(outputs.values(), key=lambda output: -output.rank)
 
 
-def _is_gradient(graph: Graph, name: str) -> bool:
-    op = graph.nodes[name].op
-    return (
-        op.endswith("Grad")
-        or op in ("BroadcastGradientArgs", "PreventGradient", "MulNoNan", "LogSoftmax")
-        or name.startswith("gradients")
-    )
+def _with_doubts(graph: Graph, outputs: list[Output], starts: list[str]) -> list[Output]:
+    """The outputs, or all of rank 0 with what else meets a label: a person has to choose then."""
+    answers = dict(islice(meeting_labels(graph, set(starts)), _MOST_GUESSES))
+    reached = graph.reach([output.tensor for output in outputs])
+    known = {node_name(output.tensor) for output in outputs}
+    others = [
+        Output(tensor=answer, rank=0, evidence=f"meets {label!r} as an answer meets its label")
+        for answer, label in answers.items()
+        if node_name(answer) not in reached and known.isdisjoint(graph.reach([answer]))
+    ]
+    return [*(replace(output, rank=0) for output in outputs), *others] if others else outputs

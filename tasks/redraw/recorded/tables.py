@@ -10,7 +10,8 @@ from redraw.recorded.running import known_value
 
 _TABLES = {"HashTable", "HashTableV2"}
 _CHANGING = {"MutableHashTable", "MutableHashTableV2", "MutableDenseHashTable", "MutableDenseHashTableV2"}
-_FILLS = {"InitializeTable", "InitializeTableV2"}
+# Since TensorFlow 1.14 tables are filled by an import.
+_FILLS = {"InitializeTable", "InitializeTableV2", "LookupTableImport", "LookupTableImportV2"}
 _FILLS_FROM_FILE = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
 
 

@@ -4,9 +4,11 @@ import re
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
 from redraw.models.mnist import Mnist
+from redraw.records import Signature, TensorSpec
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,39 @@ def test_check_change_tolerance_that_is_none_is_refused(value: float) -> None:
     tolerant = type("Tolerant", (Mnist,), {"change_tolerance": value})
     with pytest.raises(InvalidDefinition, match="change_tolerance: expected a number from 0 on, got"):
         tolerant().check()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tolerance", float("nan")), ("tolerance", -1), ("tolerance", float("inf")),
+     ("max_regression", {"loss": float("nan")})],
+)  # fmt: skip
+def test_check_bound_that_everything_keeps_is_refused(name: str, value: Any) -> None:
+    bound = type("Bound", (Mnist,), {name: value})
+    with pytest.raises(InvalidDefinition, match=rf"{name}.*: expected a number from 0 on, got"):
+        bound().check()
+
+
+GOOD = TensorSpec("float32", (None, 3))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"x": "float32"}, r"input 'x': expected redraw.TensorSpec.*got 'float32'"),
+        ({"x": tf.TensorSpec((None, 3))}, "input 'x': expected redraw.TensorSpec"),
+        ({3: GOOD}, "input 3: expected a name"),
+        (["x"], "expected names to TensorSpec"),
+        ({"x": TensorSpec("floatx", (None, 3))}, "expected a dtype of bool, string, .*got 'floatx'"),
+        ({"x": TensorSpec(tf.float32, (None, 3))}, "expected a dtype of .*got tf.float32"),  # type: ignore[arg-type]
+        ({"x": TensorSpec("float32", (None, -3))}, "expected None or a number from 0 on"),
+        ({"x": TensorSpec("float32", (None, "3"))}, "expected None or a number"),  # type: ignore[arg-type]
+    ],
+)
+def test_check_signature_of_another_form_is_refused_by_name(inputs: Any, message: str) -> None:
+    signatures = {"serving_default": Signature(inputs=inputs, outputs={"y": GOOD})}
+    with pytest.raises(InvalidDefinition, match=rf"signature 'serving_default'.*{message}"):
+        type("Asked", (Mnist,), {"signatures": signatures})().check()
 
 
 def test_check_renames_of_names_and_patterns_passes() -> None:

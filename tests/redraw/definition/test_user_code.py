@@ -10,9 +10,17 @@ from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition, StorageUnavailable
 
 
+class Speechless(Exception):  # noqa: N818 - as users call theirs
+    """An error that fails at its own message."""
+
+    def __str__(self) -> str:
+        raise ValueError("none")
+
+
 @pytest.mark.parametrize(
     ("raised", "cause"),
     [
+        (Speechless(), "Speechless: no message: ValueError"),
         (ValueError("\x1b[1mInput 0\x1b[0m\n  is missing"), "ValueError: Input 0 is missing"),
         (SystemExit(0), "SystemExit: 0"),
         (KeyboardInterrupt(), "KeyboardInterrupt:"),

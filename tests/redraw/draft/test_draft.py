@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from redraw.draft.draft import draft_definition
-from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
+from redraw.errors import CheckpointNotFound, InvalidDefinition, InvalidRequest, OutputExists, RedrawError
 from redraw.records.results import DraftedDefinition
 from redraw.requests import DraftRequest
 from redraw.storage.opening import open_storage
@@ -151,3 +152,98 @@ def test_draft_in_a_bucket_of_a_v1_checkpoint_next_to_its_recording(bucket: str,
 
     assert drafted.recording == f"{bucket}/old/model.ckpt-3.meta"
     assert executed(drafted).redrawn.counts["dropout"] == 1
+
+
+Net = Callable[[Any, Any], Any]
+
+
+def _attention(x: Any, label: Any) -> Any:
+    weights = tf.nn.softmax(tf.matmul(x, variable("score", [WIDTH, WIDTH])), name="attention")
+    answer = tf.matmul(x * weights, variable("out", [WIDTH, 1]))
+    return tf.reduce_mean(tf.square(answer - tf.cast(label, tf.float32)[:, None]))
+
+
+def _made_a_matrix(x: Any, label: Any) -> Any:
+    logits = tf.matmul(x, variable("out", [WIDTH, CLASSES]))
+    tf.nn.softmax(logits, name="probabilities")
+    return tf1.losses.softmax_cross_entropy(tf.one_hot(label, CLASSES), logits, label_smoothing=0.1)
+
+
+def _mixture(x: Any, label: Any) -> Any:
+    """How likely each of several answers is, and the answers: neither alone is the network's."""
+    shares = tf.nn.softmax(tf.matmul(x, variable("shares", [WIDTH, CLASSES])), name="shares")
+    answers = tf.matmul(x, variable("answers", [WIDTH, CLASSES]))
+    distance = tf.square(answers - tf.cast(label, tf.float32)[:, None])
+    return -tf.reduce_mean(tf1.log(tf.reduce_sum(shares * tf.exp(-distance), 1)))
+
+
+def _numbered(x: Any, label: Any) -> Any:
+    mode = tf1.placeholder(tf.int32, (), "mode")
+    tf1.add_to_collection("numbers", mode)
+    logits = tf.matmul(x, variable("out", [WIDTH, CLASSES])) / tf.cast(mode, tf.float32)
+    tf.nn.softmax(logits, name="probabilities")
+    return tf1.losses.sparse_softmax_cross_entropy(label, logits)
+
+
+def _compared(x: Any, label: Any) -> Any:
+    vectors = tf.matmul(x, variable("out", [WIDTH, CLASSES]))
+    return tf1.losses.sparse_softmax_cross_entropy(
+        tf.range(tf.shape(x)[0]), tf.matmul(vectors, vectors, transpose_b=True)
+    )
+
+
+def recorded_loss(net: Net, folder: Path) -> Path:
+    """A graph with a loss of its own, as it is before training."""
+    with era("resource", "v1"):
+        label = tf1.placeholder(tf.int64, [None], "label")
+        tf1.train.GradientDescentOptimizer(0.1).minimize(
+            net(tf1.placeholder(tf.float32, [None, WIDTH], "x"), label)
+        )
+        folder.mkdir(exist_ok=True)
+        with tf1.Session() as session:
+            session.run(tf1.global_variables_initializer())
+            tf1.train.Saver().save(session, str(folder / "model.ckpt"))
+    return folder / "model.ckpt.meta"
+
+
+@pytest.mark.parametrize(
+    ("net", "error", "message"),
+    [
+        (_attention, InvalidRequest, r"one head, got MatMul_1:0 \(meets '.*' as an answer meets its label\)"),
+        (_mixture, InvalidRequest, r"shares.*:0 .*MatMul_1:0 \(meets"),
+        (_numbered, InvalidDefinition, r"Placeholder 'mode'.*--set mode=VALUE"),
+        (_compared, InvalidDefinition, r"expected a row for each.*\[23, 23\] for 23 rows"),
+    ],
+)
+def test_draft_of_what_is_not_certain_asks(
+    net: Net, error: type[RedrawError], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        draft(recorded_loss(net, tmp_path))
+
+
+def test_draft_of_a_loss_that_makes_a_matrix_finds_the_probabilities(tmp_path: Path) -> None:
+    definition = executed(draft(recorded_loss(_made_a_matrix, tmp_path)))
+
+    assert definition.outputs == {"probabilities": "probabilities:0"}
+
+
+def test_draft_of_parsed_examples_asks_for_what_is_parsed(tmp_path: Path) -> None:
+    with era("resource", "v1"):
+        example = tf1.placeholder(tf.string, [None], "example")
+        parsed = tf.io.parse_example(
+            example,
+            {"x": tf.io.FixedLenFeature([WIDTH], tf.float32), "y": tf.io.FixedLenFeature([], tf.int64)},
+        )
+        logits = tf.matmul(parsed["x"], variable("out", [WIDTH, CLASSES]), name="logits")
+        tf1.losses.sparse_softmax_cross_entropy(parsed["y"], logits)
+        with tf1.Session() as session:
+            session.run(tf1.global_variables_initializer())
+            tf1.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+
+    definition = executed(draft(tmp_path / "model.ckpt.meta"))
+
+    assert list(definition.inputs.values()) == ["ParseExample/ParseExampleV2:0"]
+    assert [spec.shape for spec in definition.signatures["serving_default"].inputs.values()] == [
+        (None, WIDTH)
+    ]

@@ -310,6 +310,12 @@ def test_reexport_of_pruned_versions_publishes_each_once_more(
         [*versions, *(gone.version for gone in pruned)], reverse=True
     )
     assert not storage.list(f"{MODEL}/2025030112000000/")
+    # A damaged record of the pruned one hides the one that took its place as little as another's does.
+    exported_steps.clear()
+    record = f"{MODEL}/releases/2025030112000000.json"
+    storage.replace(record, b"{", storage.list(record)[0].generation)
+    assert [row.version for row in reexport(newest, first).checkpoints] == versions[:2]
+    assert exported_steps == [3]
 
 
 class Before(tuple[Checkpoint, ...]):

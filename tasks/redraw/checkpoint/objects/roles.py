@@ -51,6 +51,14 @@ _SLOT_SUFFIXES = {
 }
 _NUMBERED = re.compile(r"_\d+$")
 _OPTIMIZER_NAMES = {"beta1_power", "beta2_power"}
+# Numbers that optimizers keep: for mixed precision, by contrib's `optimize_loss`, by Keras in TF1.
+_OPTIMIZER_NUMBERS = {"current_loss_scale", "good_steps", "learning_rate"}
+_KERAS_NUMBER = re.compile(
+    r"(.*/)?(Adam|SGD|RMSprop|Adagrad|Adadelta|Adamax|Nadam|Ftrl|TFOptimizer)(_\d+)?"
+    r"/(lr|decay|beta_1|beta_2|rho|momentum|iter|iterations)"
+)
+# Mesh TensorFlow's slots, as those of T5.
+_MESH_SLOT = re.compile(r"(?P<variable>.+)_slot_(k\d+_)?[a-z]{1,3}")
 # Where Keras 2 drew its optimizers in a TF1 graph.
 _KERAS_SCOPE = re.compile(r"training(_\d+)?/[A-Z]\w*/(?P<rest>.+)")
 
@@ -175,6 +183,11 @@ def _role_by_name(key: str, entries: Mapping[str, TensorEntry]) -> Role:
         return Role.STEP
     if key.endswith(AVERAGE_SUFFIX):
         return Role.MOVING_AVERAGE
+    if entries[key].shape == () and (kind in _OPTIMIZER_NUMBERS or _KERAS_NUMBER.fullmatch(key)):
+        counts = last.startswith("iter") and _is_count(entries[key])
+        return Role.STEP if counts else Role.OPTIMIZER
+    if (mesh := _MESH_SLOT.fullmatch(key)) and mesh["variable"] in entries:
+        return Role.SLOT_VARIABLE
     if kind in _OPTIMIZER_NAMES or key.endswith(tuple(_DEBIASING)):
         return Role.OPTIMIZER
     if {last, kind} & _SLOT_SUFFIXES and _is_variable(base, entries):
@@ -194,11 +207,18 @@ def _is_count(entry: TensorEntry) -> bool:
 
 
 def _is_slot(name: str, entry: TensorEntry, entries: Mapping[str, TensorEntry]) -> bool:
-    """Whether a tensor is named after a variable, and has its shape or none: `w/t_0/Adagrad`, `w/Adam_2`."""
+    """Whether a tensor is named after a variable: `w/t_0/Adagrad`, `w/Adam_2`.
+
+    It has the variable's shape or none; called as an optimizer's class is, it may have some of its sizes:
+    Adafactor keeps a number for each row and each column.
+    """
+    of_class = name.rpartition("/")[2][:1].isupper()
     while "/" in name:
         name = name.rpartition("/")[0]
         if name in entries:
-            return entry.shape in (entries[name].shape, ())
+            sizes = iter(entries[name].shape)
+            part = of_class and all(size in sizes for size in entry.shape)
+            return part or entry.shape in (entries[name].shape, ())
     return False
 
 

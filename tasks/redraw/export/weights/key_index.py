@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, SHADOW_MODELS, find_averages
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 _MODEL = "model"
 _KERAS_3_FILES = ("keras", "keras_weights")
 _SHORTEST_BELOW_A_MODEL = 3
-
-_Tensors: TypeAlias = Sequence[tuple[str, SavedTensor]]
-# Leaves of names to keys those whose tensors have the wanted role.
-_OfRole: TypeAlias = Callable[[Mapping[str, str]], dict[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,24 +102,43 @@ def _averaged(catalog: Catalog, averages: Mapping[str, str]) -> Catalog:
 def _catalogs(
     wanted: Wanted, source: CheckpointSource, roles: Mapping[str, Role], role: Role
 ) -> Iterator[Catalog]:
-    if source.graph is None:
-        yield from _by_names("name", _whole_names(wanted, source, roles, role), wanted)
-        return
-
     def of_role(keys: Mapping[str, str]) -> dict[str, str]:
         return {name: key for name, key in keys.items() if roles[key] is role}
 
+    if source.graph is None:
+        # What is asked for by its whole name is a weight, though it may be named after another one.
+        whole = {variable.name for variable in wanted.variables} if role is Role.MODEL_WEIGHT else set()
+        plain = {key.removesuffix(":0"): key for key in source.entries}
+        names = {
+            name if name in whole else name.removesuffix(AVERAGE_SUFFIX): key
+            for name, key in plain.items()
+            if roles[key] is role or name in whole
+        }
+        yield from _by_names("name", names, wanted)
+        return
     for root in _roots(wanted, source.graph, role):
         number = object_at(source.graph, root)
         if number is None:
             continue
         below = f" below {root!r}" if root else ""
         tensors = list(variables_from(source.graph, number))
-        if source.format in _KERAS_3_FILES:
-            yield from _of_keras_3(wanted, tensors, of_role, below)
-            continue
-        yield from _of_objects(wanted, tensors, of_role, below)
         names_of = {tensor.key: tensor.full_name for _, tensor in tensors}
+        by_path = of_role({path: tensor.key for path, tensor in reversed(tensors)})
+        if source.format in _KERAS_3_FILES:
+            layers = of_role(_unambiguous(tensors))
+            # What has no place is saved by its layer's own code: nothing in the file is known to be it.
+            unknown = dict.fromkeys((v.name for v in (*wanted.variables, *wanted.unreached)), ())
+            asked = {**unknown, **_by_layer(wanted.saved_places)}
+            yield Catalog(rule=f"layer's name{below}", keys=layers, asks=asked)
+            asks = unknown | _agreeing(wanted.saved_places, by_path, names_of, of_same_layer)
+            yield Catalog(rule=f"place in the file{below}", keys=by_path, asks=asks, tier=1)
+            continue
+        if wanted.known_by == "path":
+            yield Catalog(rule=f"path{below}", keys=by_path)
+        else:
+            yield from _by_names(f"name{below}", _with_old_names(of_role(_unambiguous(tensors))), wanted)
+            asks = _agreeing(wanted.object_places, by_path, names_of, _calls_itself(wanted.own_names))
+            yield Catalog(rule=f"path of its name{below}", keys=by_path, asks=asks)
         order = _layer_order(source)
         if order and order.keys() == {place for places in wanted.order_places.values() for place in places}:
             asks = _agreeing(wanted.order_places, order, names_of, of_same_name)
@@ -134,40 +150,6 @@ def _catalogs(
         if wanted.structure_places and wanted.known_by == "name":
             asks = _agreeing(wanted.structure_places, places, names_of, of_same_name)
             yield Catalog(rule=f"structure{below}", keys=places, asks=asks, tier=2)
-
-
-def _whole_names(
-    wanted: Wanted, source: CheckpointSource, roles: Mapping[str, Role], role: Role
-) -> dict[str, str]:
-    # What is asked for by its whole name is a weight, though it may be named after another one.
-    whole = {variable.name for variable in wanted.variables} if role is Role.MODEL_WEIGHT else set()
-    return {
-        key.removesuffix(":0").removesuffix(AVERAGE_SUFFIX): key
-        for key in source.entries
-        if roles[key] is role or (key in whole and roles[key] is Role.SLOT_VARIABLE)
-    }
-
-
-def _of_keras_3(wanted: Wanted, tensors: _Tensors, of_role: _OfRole, below: str) -> Iterator[Catalog]:
-    names_of = {tensor.key: tensor.full_name for _, tensor in tensors}
-    by_path = of_role({path: tensor.key for path, tensor in reversed(tensors)})
-    # What has no place is saved by its layer's own code: nothing in the file is known to be it.
-    unknown = dict.fromkeys((v.name for v in (*wanted.variables, *wanted.unreached)), ())
-    asked = {**unknown, **_by_layer(wanted.saved_places)}
-    yield Catalog(rule=f"layer's name{below}", keys=of_role(_unambiguous(tensors)), asks=asked)
-    asks = unknown | _agreeing(wanted.saved_places, by_path, names_of, of_same_layer)
-    yield Catalog(rule=f"place in the file{below}", keys=by_path, asks=asks, tier=1)
-
-
-def _of_objects(wanted: Wanted, tensors: _Tensors, of_role: _OfRole, below: str) -> Iterator[Catalog]:
-    names_of = {tensor.key: tensor.full_name for _, tensor in tensors}
-    by_path = of_role({path: tensor.key for path, tensor in reversed(tensors)})
-    if wanted.known_by == "path":
-        yield Catalog(rule=f"path{below}", keys=by_path)
-        return
-    yield from _by_names(f"name{below}", _with_old_names(of_role(_unambiguous(tensors))), wanted)
-    asks = _agreeing(wanted.object_places, by_path, names_of, _calls_itself(wanted.own_names))
-    yield Catalog(rule=f"path of its name{below}", keys=by_path, asks=asks)
 
 
 def _layer_order(source: CheckpointSource) -> dict[str, str]:
@@ -200,10 +182,13 @@ def _by_layer(places: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...
     """What Keras 3's files call variables: by their layer's name and their number in it.
 
     Places alone say which layer of its class it is in the model's order, which is another
-    one where a definition lists branches the other way round.
+    one where a definition lists branches the other way round. A name that two layers have, in
+    models of their own, says nothing certain of either.
     """
     pairs = ((name, name.split("/"), found[0].rpartition("/")[2]) for name, found in places.items())
-    return {name: (f"{parts[-2]}/{number}",) for name, parts, number in pairs if len(parts) > 1}
+    asked = {name: f"{parts[-2]}/{number}" for name, parts, number in pairs if len(parts) > 1}
+    counts = Counter(asked.values())
+    return {name: (key,) if counts[key] == 1 else () for name, key in asked.items()}
 
 
 def _agreeing(

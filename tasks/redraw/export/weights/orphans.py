@@ -32,7 +32,8 @@ def demand_owned(wanted: Wanted, source: CheckpointSource) -> None:
         CheckpointMismatch: One belongs to none.
     """
     keys = {*source.entries, *names_of_wholes(source.entries)}
-    stored = {name for _, name in wanted.renames}
+    # What is served by its own whole name is a weight: an average of statistics, of old batch norm.
+    stored = {name for _, name in wanted.renames} | {variable.name for variable in wanted.variables}
     orphans = [
         key
         for key in orphaned_averages(keys, source.graph)

@@ -1,0 +1,148 @@
+"""Find what a network may answer: what goes into a softmax, what nobody reads, what meets a label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.operations import VARIABLES
+
+# Operations that end a network, the likelier the higher.
+HEADS = {
+    "Softmax": 3,
+    "Sigmoid": 2,
+    "ArgMax": 2,
+    "TopKV2": 1,
+    "Exp": 1,
+    "Identity": 1,
+    "Reshape": 1,
+    "BiasAdd": 1,
+    "Squeeze": 1,
+}
+# What applies weights: a softmax that goes into one is attention, and no head.
+_WEIGHING = {
+    "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv3D", "DepthwiseConv2dNative",
+    "Einsum", "BiasAdd",
+}  # fmt: skip
+_HANDED_ON = {
+    "Identity", "ReadVariableOp", "Enter", "RefEnter", "ResourceGather", "Cast", "ExpandDims", "Reshape",
+}  # fmt: skip
+_FORMED = {"Reshape", "Cast", "ExpandDims", "Squeeze", "StridedSlice", "OneHot"}
+
+
+def users_of(graph: Graph) -> dict[str, list[str]]:
+    """Tensor to the nodes that read it, found once for a graph that does not change."""
+    if not hasattr(graph, "readers"):
+        readers: dict[str, list[str]] = {}
+        for name in graph.nodes:
+            for tensor in graph.data_inputs(name):
+                readers.setdefault(tensor, []).append(name)
+        graph.readers = readers  # type: ignore[attr-defined]
+    found: dict[str, list[str]] = graph.readers  # type: ignore[attr-defined]
+    return found
+
+
+def unshaped(graph: Graph, tensor: str) -> str:
+    """What a loss is given, before it was made a matrix for it."""
+    tensor = graph.plain(tensor)
+    while graph.nodes[node_name(tensor)].op == "Reshape":
+        tensor = graph.plain(graph.data_inputs(node_name(tensor))[0])
+    return tensor
+
+
+def softmaxed(graph: Graph) -> list[str]:
+    """What goes into a softmax, of a loss that was written by hand."""
+    found = (
+        name for name, node in graph.nodes.items() if node.op == "Softmax" and not is_gradient(graph, name)
+    )
+    return [graph.data_inputs(name)[0] for name in found if not _is_weighed(graph, name)]
+
+
+def _is_weighed(graph: Graph, name: str) -> bool:
+    """Whether weights are applied to what is computed of an operation."""
+    users, queue = users_of(graph), [name]
+    seen = set(queue)
+    for current in queue:
+        for user in users.get(f"{current}:0", ()):
+            if user in seen or is_gradient(graph, user):
+                continue
+            if graph.nodes[user].op in _WEIGHING and any(map(_is_weight(graph), graph.data_inputs(user))):
+                return True
+            seen.add(user)
+            queue.append(user)
+    return False
+
+
+def _is_weight(graph: Graph) -> Callable[[str], bool]:
+    def test(tensor: str) -> bool:
+        name = node_name(tensor)
+        while graph.nodes[name].op in _HANDED_ON and graph.inputs[name]:
+            name = node_name(graph.data_inputs(name)[0])
+        return graph.nodes[name].op in VARIABLES
+
+    return test
+
+
+def ends(graph: Graph) -> list[str]:
+    """Without a loss: what nobody reads, and no side effect is."""
+    users = users_of(graph)
+    read = {node_name(tensor) for tensor in users}
+    return [
+        f"{name}:0"
+        for name, node in graph.nodes.items()
+        if name not in read and node.op in HEADS and node.op != "Identity"
+    ]
+
+
+def is_gradient(graph: Graph, name: str) -> bool:
+    """Whether an operation only trains: it computes a gradient."""
+    op = graph.nodes[name].op
+    return (
+        op.endswith("Grad")
+        or op in ("BroadcastGradientArgs", "PreventGradient", "MulNoNan", "LogSoftmax")
+        or name.startswith("gradients")
+    )
+
+
+def meeting_labels(graph: Graph, starts: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What is subtracted from, or multiplied by, something that the graph is given: an answer and its label.
+
+    Args:
+        graph: The graph.
+        starts: The nodes that give it something.
+
+    Yields:
+        What is computed, and the label that it would have.
+    """
+    for name, node in graph.nodes.items():
+        if node.op not in ("Sub", "SquaredDifference", "Mul") or is_gradient(graph, name):
+            continue
+        first, second = graph.data_inputs(name)
+        for answer, label in (
+            (unshaped(graph, first), _as_given(graph, second)),
+            (unshaped(graph, second), _as_given(graph, first)),
+        ):
+            if node_name(label) not in starts or node_name(answer) in starts or not _has_rows(graph, label):
+                continue
+            before = graph.reach([answer])
+            # Data may be multiplied by what is computed of them; only a label that is the data is subtracted.
+            apart = node.op != "Mul" or node_name(label) not in before
+            if apart and any(graph.nodes[n].op in VARIABLES for n in before):
+                yield answer, label
+
+
+def _as_given(graph: Graph, tensor: str) -> str:
+    """What a label was before it was brought into the answer's form."""
+    tensor = graph.plain(tensor)
+    while graph.nodes[node_name(tensor)].op in _FORMED:
+        tensor = graph.plain(graph.data_inputs(node_name(tensor))[0])
+    return tensor
+
+
+def _has_rows(graph: Graph, tensor: str) -> bool:
+    node = graph.nodes[node_name(tensor)]
+    return (
+        "shape" not in node.attr
+        or node.attr["shape"].shape.unknown_rank
+        or bool(node.attr["shape"].shape.dim)
+    )
