@@ -312,6 +312,8 @@ def test_live_during_a_prune_is_refused_or_spares_the_version(
     report = _prune(bucket, keep=1, apply=True)
     assert report.kept[str(versions[0])] == "live; labelled stable"
     assert len(_objects(bucket, versions[0])) == 11
+    # The first plan would have removed it; no mark of that stays.
+    assert _live(bucket).pruning == ()
 
 
 def test_prune_of_a_folder_that_somebody_writes_to_says_so(
