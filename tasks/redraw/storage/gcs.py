@@ -80,27 +80,32 @@ class GcsStorage:
         return skip_misnamed(self._walk(prefix, deep=deep), self._uri)
 
     def _walk(self, prefix: str, *, deep: bool = True) -> Iterator[StoredObject]:
-        pages = self._listing(prefix, _FIELDS, deep=deep).pages
+        pages = self._client.list_blobs(
+            self._bucket,
+            prefix=self._start + prefix,
+            delimiter=None if deep else "/",
+            fields=_FIELDS,
+            page_size=_PAGE_SIZE,
+            **self._patience.options,
+        ).pages
         while (page := self._next_page(pages, prefix)) is not None:
             yield from (item for item in page if not item.name.endswith("/"))
 
     def folders(self) -> tuple[str, ...]:
         """The first parts of the names that have several, each once."""
-        listing = self._listing("", "prefixes,nextPageToken", deep=False)
-        with translating(self._uri, _LIST):
-            list(listing.pages)
-        self._known_bucket = True
-        return tuple(sorted(name.removeprefix(self._start)[:-1] for name in listing.prefixes))
-
-    def _listing(self, prefix: str, fields: str, *, deep: bool) -> Any:
-        return self._client.list_blobs(
+        listing = self._client.list_blobs(
             self._bucket,
-            prefix=self._start + prefix,
-            delimiter=None if deep else "/",
-            fields=fields,
+            prefix=self._start,
+            delimiter="/",
+            fields="prefixes,nextPageToken",
             page_size=_PAGE_SIZE,
             **self._patience.options,
         )
+        with translating(self._uri, _LIST):
+            for _ in listing.pages:
+                pass
+        self._known_bucket = True
+        return tuple(sorted(name.removeprefix(self._start)[:-1] for name in listing.prefixes))
 
     def _next_page(self, pages: Iterator[Any], prefix: str) -> tuple[StoredObject, ...] | None:
         with translating(f"{self._uri}/{prefix}", _LIST):
@@ -111,17 +116,18 @@ class GcsStorage:
 
     def _described(self, blobs: Sequence[Any]) -> tuple[StoredObject, ...]:
         """A page of a listing. That of objects under a customer's key lacks checksums: they are asked for."""
-        incomplete = [blob.name for blob in blobs if blob.crc32c is None]
+        incomplete = [blob for blob in blobs if blob.crc32c is None]
         if incomplete:
             with ThreadPoolExecutor(_STREAMS) as pool:
-                complete = dict(zip(incomplete, pool.map(self._asked_again, incomplete), strict=True))
+                asked = zip(incomplete, pool.map(self._asked_again, incomplete), strict=True)
+                complete = {blob.name: again for blob, again in asked}
             # One that is gone by now is no longer listed.
             blobs = [again for blob in blobs if (again := complete.get(blob.name, blob)) is not None]
         return tuple(describe_blob(blob, self._start, str(self._uri)) for blob in blobs)
 
-    def _asked_again(self, key: str) -> Any:
-        with translating(f"gs://{self._bucket.name}/{key}", _GET):
-            return self._bucket.get_blob(key, **self._patience.options)
+    def _asked_again(self, blob: Any) -> Any:
+        with translating(f"gs://{self._bucket.name}/{blob.name}", _GET):
+            return self._bucket.get_blob(blob.name, **self._patience.options)
 
     def stat(self, name: str) -> StoredObject | None:
         """Describe one object."""
@@ -246,7 +252,8 @@ class GcsStorage:
                 self.delete(item.name, item.generation)
 
         with ThreadPoolExecutor(_STREAMS) as pool:
-            list(pool.map(delete, refused))
+            for _ in pool.map(delete, refused):
+                pass
 
     @functools.cached_property
     def _deletions(self) -> Deletions:
@@ -258,6 +265,7 @@ class GcsStorage:
             yield from find_gone(self._client, self._bucket, self._start + prefix, self._patience)
 
     def _upload_of(self, name: str, source: bytes | Path, crc32c: int | None = None) -> Upload:
+        small = isinstance(source, bytes)
         return Upload(
             endpoint=self._client.api_endpoint,
             bucket=self._bucket.name,
@@ -268,7 +276,7 @@ class GcsStorage:
             generation=0,
             # Records and the live pointer are read to learn what is so now; by default a
             # public bucket's objects are answered from caches for an hour.
-            cache_control="no-store" if isinstance(source, bytes) else "",
+            cache_control="no-store" if small else "",
         )
 
     def _sent(self, upload: Upload, refused: type[Exception]) -> StoredObject:
@@ -290,9 +298,13 @@ class GcsStorage:
         prefix no other place than they may list.
         """
         if not self._known_bucket:
-            options = {"prefix": self._key(name), "max_results": 1, **self._patience.options}
+            prefix = self._key(name)
             with translating(self._uri, _LIST):
-                list(self._client.list_blobs(self._bucket, **options))
+                list(
+                    self._client.list_blobs(
+                        self._bucket, prefix=prefix, max_results=1, **self._patience.options
+                    )
+                )
             self._known_bucket = True
 
     def _key(self, name: str) -> str:
