@@ -26,7 +26,7 @@ from sample_models.dense_graph import DenseGraph  # noqa: E402
 from sample_models.dense_stack import WIDTH, DenseStack  # noqa: E402
 
 from redraw.checkpoint.formats.source import open_checkpoint  # noqa: E402
-from redraw.checkpoint.objects.object_graph import variables_below  # noqa: E402
+from redraw.checkpoint.objects.object_graph import object_at, variables_from  # noqa: E402
 from redraw.definition import Mode  # noqa: E402
 from redraw.export.export import export_model  # noqa: E402
 from redraw.requests import ExportRequest  # noqa: E402
@@ -85,7 +85,8 @@ def export_keras() -> None:
 
 def export_keras_by_session() -> None:
     """The classic way of TensorFlow 1, from a checkpoint of TensorFlow 2."""
-    keys = variables_below(open_checkpoint(_CHECKPOINT).graph, "model")
+    graph = open_checkpoint(_CHECKPOINT).graph
+    keys = {tensor.full_name: tensor.key for _, tensor in variables_from(graph, object_at(graph, "model"))}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         x = y = tf.compat.v1.placeholder(tf.float32, [None, WIDTH], "x")
         variables = {}

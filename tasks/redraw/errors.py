@@ -49,48 +49,6 @@ import re
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-__all__ = [
-    "BucketNotFound",
-    "CheckpointCorrupt",
-    "CheckpointError",
-    "CheckpointMismatch",
-    "CheckpointNotFound",
-    "CheckpointsFailed",
-    "DiskFull",
-    "ExportError",
-    "InvalidDefinition",
-    "InvalidName",
-    "InvalidRecord",
-    "InvalidRequest",
-    "InvalidSetting",
-    "MissingDependency",
-    "NewerRecord",
-    "NonFiniteWeights",
-    "NotAnswered",
-    "NotLoadable",
-    "NotValidated",
-    "ObjectConflict",
-    "OlderThanLive",
-    "OutputExists",
-    "RedrawError",
-    "RolloutFailed",
-    "SignatureInvalid",
-    "StorageError",
-    "StorageForbidden",
-    "StorageUnavailable",
-    "UnknownModel",
-    "UsageError",
-    "ValidationFailed",
-    "VerificationFailed",
-    "VersionNotFound",
-    "VersionRejected",
-    "WorkerLost",
-    "error_named",
-    "one_line",
-    "printable",
-    "short_list",
-]
-
 _SPACES = re.compile(r"[\t\n\r]+")
 
 

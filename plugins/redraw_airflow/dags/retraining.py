@@ -235,15 +235,19 @@ def add_publishing_tasks(
         # If nobody is asked, `approve` is skipped; if a person says no, it skips this task.
         trigger_rule=TriggerRule.NONE_FAILED,
     )
-    confirm = ConfirmRolloutOperator(
+    validate >> approve >> push >> _confirm_rollout(dag, push.output)
+    return validate
+
+
+def _confirm_rollout(dag: DAG, version: Any) -> ConfirmRolloutOperator:
+    param = partial(dag_param, dag)
+    return ConfirmRolloutOperator(
         model=MODEL,
         task_id="confirm_rollout",
-        version=push.output,
+        version=version,
         servers=param("servers"),
         bucket=param("bucket"),
         on_failure="{{ 'roll-back' if params.roll_back else 'report' }}",
         only_live=True,
         pre_execute=skip_without_servers,
     )
-    validate >> approve >> push >> confirm
-    return validate

@@ -26,19 +26,6 @@ from redraw_airflow.settings import (
     WORK,
 )
 
-__all__ = [
-    "BUCKETS",
-    "CATALOGUES",
-    "WORK_FOLDERS",
-    "Place",
-    "demand_allowed",
-    "demand_allowed_servers",
-    "is_literal",
-    "named_places",
-    "resolve_path",
-    "split_servers",
-]
-
 # The list of a deployment, and the setting that is its default.
 Place = tuple[Setting[tuple[str, ...]], Setting[str | None]]
 BUCKETS: Place = (ALLOWED_BUCKETS, MODEL_BUCKET)

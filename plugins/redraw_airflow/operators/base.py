@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from redraw_airflow.stages.pod import StagePod
 
-__all__ = ["REPORT_KEY", "StageOperator"]
-
 # The XCom of a record that is there whether the task succeeds or not.
 REPORT_KEY = "report"
 

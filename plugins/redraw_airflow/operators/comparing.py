@@ -14,8 +14,6 @@ from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, place
 from redraw_airflow.operators.links import VersionLink
 from redraw_airflow.settings import MODEL_BUCKET
 
-__all__ = ["CompareAnswersOperator"]
-
 
 class CompareAnswersOperator(StageOperator):
     """Ask two published versions the same requests; the record says how far their answers are apart.

@@ -20,8 +20,6 @@ from redraw_airflow.settings import MODEL_BUCKET
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["PushModelOperator", "RollBackOperator", "SetLiveOperator"]
-
 
 class PushModelOperator(StageOperator):
     """Publish a validated export as an immutable version; its assets' events say which.

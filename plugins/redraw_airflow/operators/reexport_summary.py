@@ -19,8 +19,6 @@ from redraw_airflow.operators.reexporting import PLAN_KEY
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["SUMMARY_KEY", "SummarizeReexportOperator"]
-
 SUMMARY_KEY = "summary"
 
 _LOST = "its task ended without a report: see the task's log"

@@ -49,8 +49,6 @@ from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["PARTITION_FORMAT", "PLAN_KEY", "PlanReexportOperator", "ReexportOperator"]
-
 # The XCom of the batches, there even if there are none and the task is skipped.
 PLAN_KEY = "plan"
 

@@ -18,8 +18,6 @@ from redraw_airflow.settings import MODEL_BUCKET
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["MarkVersionOperator", "PruneOperator"]
-
 # The stage that each mark runs, and its arguments apart from the version.
 _LABELS: dict[str, dict[str, Any]] = {
     "canary": {"label": "canary"},

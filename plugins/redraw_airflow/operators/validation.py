@@ -20,8 +20,6 @@ from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waivers
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["ValidateSavedModelOperator"]
-
 _RETURNED = "return_value"
 
 

@@ -21,8 +21,6 @@ from redraw_airflow.settings import CHECKPOINTS, DEFAULT_CONNECTION, MODEL_BUCKE
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["CheckpointSensor", "LiveVersionSensor", "NewVersionSensor"]
-
 
 class _BucketSensor(BaseSensorOperator, PlacesOperator):
     """What the sensors have in common.

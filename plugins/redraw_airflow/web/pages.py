@@ -16,8 +16,6 @@ from redraw_airflow.web.views import formatting as wording
 from redraw_airflow.web.views.actions import possible_actions
 from redraw_airflow.web.views.answer_changes import describe_answers
 
-__all__ = ["show_page"]
-
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,

@@ -17,19 +17,6 @@ from keras.src.utils import naming
 
 from redraw.compat.tensorflow import copy_to_cpu
 
-__all__ = [
-    "Call",
-    "calls_of",
-    "every_layer",
-    "functional_of",
-    "inner_layers",
-    "merges_masks",
-    "optimizer_averages",
-    "repair_async_saving",
-    "saved_places",
-    "take_gradient_sum",
-]
-
 _PAIR = 2
 
 

@@ -25,18 +25,6 @@ from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition, InvalidName, UnknownModel, one_line
 from redraw.names import ModelName
 
-__all__ = [
-    "FoundModel",
-    "declared_ops",
-    "definition_for",
-    "find_fitting",
-    "find_model",
-    "list_models",
-    "list_problems",
-    "load_definition",
-    "needs_legacy_keras",
-]
-
 _logger = logging.getLogger(__name__)
 
 

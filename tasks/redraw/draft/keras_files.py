@@ -146,11 +146,6 @@ def keras_module_text(model: str, place: str, source: CheckpointSource, text: by
     return "\n".join(lines) + "\n"
 
 
-def _rename_lines(renames: Mapping[str, str]) -> list[str]:
-    pairs = [f"        {pair!r}," for pair in renames.items()]
-    return ["    # Keras 2 finds weights by the order of layers.", "    renames = (", *pairs, "    )"]
-
-
 def _signature(network: Any, uri: str) -> Signature:
     inputs, outputs = getattr(network, "inputs", None), getattr(network, "outputs", None)
     if not inputs or not outputs:

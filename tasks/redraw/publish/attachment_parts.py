@@ -10,8 +10,6 @@ from redraw.records import Release
 from redraw.records.files import ListedFile
 from redraw.storage.opening import Absent, Changed, Storage, StoredObject
 
-__all__ = ["read_parts"]
-
 _PART = 4 << 20
 
 

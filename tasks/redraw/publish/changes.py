@@ -18,8 +18,6 @@ from redraw.records.results import EventList
 from redraw.requests import EventsRequest
 from redraw.storage.opening import Storage, in_parallel, open_storage
 
-__all__ = ["list_events"]
-
 _logger = logging.getLogger(__name__)
 
 

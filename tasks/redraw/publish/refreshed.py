@@ -12,8 +12,6 @@ from typing import Any, Generic, TypeVar
 
 from cachetools import LRUCache
 
-__all__ = ["FRESH", "Refreshed"]
-
 T = TypeVar("T")
 
 # So many seconds a value is shown without reading it again: long enough for the requests of one page.

@@ -14,8 +14,6 @@ from redraw.publish.bucket.layout import attachment_name, encode_record, reports
 from redraw.records import Rollout
 from redraw.storage.opening import AlreadyThere, Storage
 
-__all__ = ["keep_rollout", "read_rollout"]
-
 _NAME = "rollout.json"
 
 _logger = logging.getLogger(__name__)

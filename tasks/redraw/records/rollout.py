@@ -11,8 +11,6 @@ from redraw.records.events import ModelEvent, events_field
 from redraw.records.forms import Amount, Count, Seconds, ShortText, Time, Version
 from redraw.uri import Uri
 
-__all__ = ["Rollout", "ServerRollout", "ServerState"]
-
 ServerState = Literal[
     "confirmed",
     "loaded",

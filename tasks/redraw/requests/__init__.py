@@ -6,69 +6,33 @@ JSON object, or as the URI where the stage before left it. Only the standard lib
 is imported here: the operators build these without TensorFlow.
 """
 
-from redraw.requests.asking import (
-    AskRequest,
-    CompareAnswersRequest,
-    DifferencesRequest,
-    ExamplesRequest,
-    PredictRequest,
-)
-from redraw.requests.exporting import (
-    DraftRequest,
-    ExportRequest,
-    HealRequest,
-    InspectRequest,
-    ModelsRequest,
-    ReexportRequest,
-    ScanRequest,
-    ValidateRequest,
-)
-from redraw.requests.publishing import (
-    EventsRequest,
-    LiveRequest,
-    LogToMlflowRequest,
-    MirrorRequest,
-    PassportRequest,
-    PinRequest,
-    PruneRequest,
-    PushRequest,
-    RecoverRequest,
-    ReleasesRequest,
-    RolloutRequest,
-    VerifyRequest,
-)
-from redraw.requests.request import Request
-from redraw.requests.training import AdoptRequest, CheckpointRequest, CheckpointsRequest, TrainRequest
-
-__all__ = [
-    "AdoptRequest",
-    "AskRequest",
-    "CheckpointRequest",
-    "CheckpointsRequest",
-    "CompareAnswersRequest",
-    "DifferencesRequest",
-    "DraftRequest",
-    "EventsRequest",
-    "ExamplesRequest",
-    "ExportRequest",
-    "HealRequest",
-    "InspectRequest",
-    "LiveRequest",
-    "LogToMlflowRequest",
-    "MirrorRequest",
-    "ModelsRequest",
-    "PassportRequest",
-    "PinRequest",
-    "PredictRequest",
-    "PruneRequest",
-    "PushRequest",
-    "RecoverRequest",
-    "ReexportRequest",
-    "ReleasesRequest",
-    "Request",
-    "RolloutRequest",
-    "ScanRequest",
-    "TrainRequest",
-    "ValidateRequest",
-    "VerifyRequest",
-]
+from redraw.requests.asking import AskRequest as AskRequest
+from redraw.requests.asking import CompareAnswersRequest as CompareAnswersRequest
+from redraw.requests.asking import DifferencesRequest as DifferencesRequest
+from redraw.requests.asking import ExamplesRequest as ExamplesRequest
+from redraw.requests.asking import PredictRequest as PredictRequest
+from redraw.requests.exporting import DraftRequest as DraftRequest
+from redraw.requests.exporting import ExportRequest as ExportRequest
+from redraw.requests.exporting import HealRequest as HealRequest
+from redraw.requests.exporting import InspectRequest as InspectRequest
+from redraw.requests.exporting import ModelsRequest as ModelsRequest
+from redraw.requests.exporting import ReexportRequest as ReexportRequest
+from redraw.requests.exporting import ScanRequest as ScanRequest
+from redraw.requests.exporting import ValidateRequest as ValidateRequest
+from redraw.requests.publishing import EventsRequest as EventsRequest
+from redraw.requests.publishing import LiveRequest as LiveRequest
+from redraw.requests.publishing import LogToMlflowRequest as LogToMlflowRequest
+from redraw.requests.publishing import MirrorRequest as MirrorRequest
+from redraw.requests.publishing import PassportRequest as PassportRequest
+from redraw.requests.publishing import PinRequest as PinRequest
+from redraw.requests.publishing import PruneRequest as PruneRequest
+from redraw.requests.publishing import PushRequest as PushRequest
+from redraw.requests.publishing import RecoverRequest as RecoverRequest
+from redraw.requests.publishing import ReleasesRequest as ReleasesRequest
+from redraw.requests.publishing import RolloutRequest as RolloutRequest
+from redraw.requests.publishing import VerifyRequest as VerifyRequest
+from redraw.requests.request import Request as Request
+from redraw.requests.training import AdoptRequest as AdoptRequest
+from redraw.requests.training import CheckpointRequest as CheckpointRequest
+from redraw.requests.training import CheckpointsRequest as CheckpointsRequest
+from redraw.requests.training import TrainRequest as TrainRequest

@@ -11,14 +11,6 @@ from redraw.names import ModelName
 from redraw.requests.request import Request, flag
 from redraw.uri import BucketUri
 
-__all__ = [
-    "AskRequest",
-    "CompareAnswersRequest",
-    "DifferencesRequest",
-    "ExamplesRequest",
-    "PredictRequest",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class PredictRequest(Request):

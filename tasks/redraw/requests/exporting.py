@@ -10,17 +10,6 @@ from redraw.records import Checkpoint, ExportedModel, WeightsKind
 from redraw.requests.request import BY, WAIVE, Request, flag
 from redraw.uri import BucketUri, Uri
 
-__all__ = [
-    "DraftRequest",
-    "ExportRequest",
-    "HealRequest",
-    "InspectRequest",
-    "ModelsRequest",
-    "ReexportRequest",
-    "ScanRequest",
-    "ValidateRequest",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsRequest(Request):

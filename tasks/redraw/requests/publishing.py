@@ -12,21 +12,6 @@ from redraw.records.times import is_time
 from redraw.requests.request import BY, Request, flag
 from redraw.uri import BucketUri, Uri
 
-__all__ = [
-    "EventsRequest",
-    "LiveRequest",
-    "LogToMlflowRequest",
-    "MirrorRequest",
-    "PassportRequest",
-    "PinRequest",
-    "PruneRequest",
-    "PushRequest",
-    "RecoverRequest",
-    "ReleasesRequest",
-    "RolloutRequest",
-    "VerifyRequest",
-]
-
 LiveLabel = Literal["stable", "canary"]
 OnFailure = Literal["report", "roll-back"]
 

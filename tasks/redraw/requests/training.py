@@ -11,8 +11,6 @@ from redraw.records import TrainingRun, WeightsKind
 from redraw.requests.request import Request, flag, settle_times
 from redraw.uri import BucketUri, Uri
 
-__all__ = ["AdoptRequest", "CheckpointRequest", "CheckpointsRequest", "TrainRequest"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRequest(Request):

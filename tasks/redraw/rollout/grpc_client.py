@@ -29,8 +29,6 @@ from redraw.rollout.addresses import Server
 from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
 from redraw.serving.tensor_proto import read_tensor_proto
 
-__all__ = ["GrpcClient", "decode_answer", "decode_status"]
-
 _STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _STATES = {10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}

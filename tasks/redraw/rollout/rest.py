@@ -22,8 +22,6 @@ from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target,
 from redraw.rollout.http import HttpAddress, Reply, ask_http
 from redraw.serving.values import decode_tensor, encode_values
 
-__all__ = ["KServeClient", "RestClient", "columns", "decode_columns", "decode_states"]
-
 _FOUND, _UNKNOWN = 200, 404
 _DEFAULT_SIGNATURE = "serving_default"
 _LONGEST_VERSION = 17

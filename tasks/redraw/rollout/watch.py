@@ -22,8 +22,6 @@ from redraw.rollout.grpc_client import GrpcClient
 from redraw.rollout.rest import KServeClient, RestClient
 from redraw.rollout.vertex import VertexClient
 
-__all__ = ["Plan", "connect", "watch"]
-
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _LOOK_SECONDS, _ANSWER_SECONDS = 1.0, 30.0
 # After one server failed for good, so long the others may show what they have.

@@ -8,15 +8,10 @@ and a session for each model. It may die of a model; the caller gets an error, a
 request finds a new worker.
 """
 
-from redraw.serving.errors import LoadFailed, OperationsRefused, RequestRefused, ServingCrashed
-from redraw.serving.process import Latency, LoadedModel, ServingProcess
-
-__all__ = [
-    "Latency",
-    "LoadFailed",
-    "LoadedModel",
-    "OperationsRefused",
-    "RequestRefused",
-    "ServingCrashed",
-    "ServingProcess",
-]
+from redraw.serving.errors import LoadFailed as LoadFailed
+from redraw.serving.errors import OperationsRefused as OperationsRefused
+from redraw.serving.errors import RequestRefused as RequestRefused
+from redraw.serving.errors import ServingCrashed as ServingCrashed
+from redraw.serving.process import Latency as Latency
+from redraw.serving.process import LoadedModel as LoadedModel
+from redraw.serving.process import ServingProcess as ServingProcess

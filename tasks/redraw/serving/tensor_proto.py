@@ -8,8 +8,6 @@ import numpy as np
 
 from redraw.checkpoint.bundle.encoding import MalformedError
 
-__all__ = ["read_tensor_proto"]
-
 
 def read_tensor_proto(data: bytes, most: int) -> np.ndarray:
     """Read one tensor.

@@ -16,8 +16,6 @@ from redraw.storage.interface import StoredObject
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
-__all__ = ["SmallContent", "TooLarge", "fetch"]
-
 _BLOCK = 1 << 20
 
 

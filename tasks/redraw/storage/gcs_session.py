@@ -17,8 +17,6 @@ from redraw.compat.storage import client_over
 from redraw.settings import STORAGE_TOKEN
 from redraw.storage.credentials import billed_project, credentials_scope, storage_credentials
 
-__all__ = ["connect", "open_session"]
-
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 # As many as any part of Redraw uses at once: one more would be closed after each request.
 _CONNECTIONS = 32

@@ -8,8 +8,6 @@ from redraw.errors import InvalidRequest
 from redraw.requests import TrainRequest
 from redraw.storage.opening import open_storage
 
-__all__ = ["demand_foreseeable"]
-
 
 def demand_foreseeable(request: TrainRequest, definition: ModelDefinition) -> None:
     """Demand that what comes after the training can be done.

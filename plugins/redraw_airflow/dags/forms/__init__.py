@@ -11,29 +11,16 @@ a form's `check_…` looks at it before the first task does anything.
 
 from __future__ import annotations
 
-from redraw_airflow.dags.forms.fields import check_fields, checked_by
-from redraw_airflow.dags.forms.publishing import mark_form, prune_form, roll_back_form
-from redraw_airflow.dags.forms.reexporting import asks_for_approval, check_reexport_choices, reexport_form
-from redraw_airflow.dags.forms.retraining import (
-    check_publication,
-    check_retrain_choices,
-    retrain_form,
-    skip_without_servers,
-    validate_form,
-)
-
-__all__ = [
-    "asks_for_approval",
-    "check_fields",
-    "check_publication",
-    "check_reexport_choices",
-    "check_retrain_choices",
-    "checked_by",
-    "mark_form",
-    "prune_form",
-    "reexport_form",
-    "retrain_form",
-    "roll_back_form",
-    "skip_without_servers",
-    "validate_form",
-]
+from redraw_airflow.dags.forms.fields import check_fields as check_fields
+from redraw_airflow.dags.forms.fields import checked_by as checked_by
+from redraw_airflow.dags.forms.publishing import mark_form as mark_form
+from redraw_airflow.dags.forms.publishing import prune_form as prune_form
+from redraw_airflow.dags.forms.publishing import roll_back_form as roll_back_form
+from redraw_airflow.dags.forms.reexporting import asks_for_approval as asks_for_approval
+from redraw_airflow.dags.forms.reexporting import check_reexport_choices as check_reexport_choices
+from redraw_airflow.dags.forms.reexporting import reexport_form as reexport_form
+from redraw_airflow.dags.forms.retraining import check_publication as check_publication
+from redraw_airflow.dags.forms.retraining import check_retrain_choices as check_retrain_choices
+from redraw_airflow.dags.forms.retraining import retrain_form as retrain_form
+from redraw_airflow.dags.forms.retraining import skip_without_servers as skip_without_servers
+from redraw_airflow.dags.forms.retraining import validate_form as validate_form

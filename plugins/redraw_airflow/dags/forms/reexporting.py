@@ -23,8 +23,6 @@ from redraw_airflow.dags.forms.waiving import check_waivers, waive_field, waive_
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["asks_for_approval", "check_reexport_choices", "reexport_form"]
-
 # A step as an API call gives it, and as a line of the form.
 _STEP_NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
 _STEP_TEXT = {"type": "string", "pattern": "^ *[0-9]{1,18} *$", "maxLength": 40}

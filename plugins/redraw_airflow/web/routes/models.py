@@ -40,8 +40,6 @@ from redraw_airflow.web.views.model_runs import ModelRuns, find_model_runs
 from redraw_airflow.web.views.pagination import cut_page
 from redraw_airflow.web.views.version_choice import version_labels
 
-__all__ = ["router"]
-
 router = APIRouter()
 
 _PAGE = 25

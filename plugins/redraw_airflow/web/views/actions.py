@@ -18,8 +18,6 @@ from redraw.records import LivePointer, Release
 from redraw.settings import Setting
 from redraw_airflow.settings import MARK_DAG, PRUNE_DAG, PUBLISHING_DAGS, REEXPORT_DAG, ROLL_BACK_DAG
 
-__all__ = ["Action", "Field", "configured_dag", "possible_actions"]
-
 _logger = logging.getLogger(__name__)
 
 

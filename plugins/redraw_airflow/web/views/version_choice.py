@@ -9,8 +9,6 @@ from redraw.publish.browse import Browser
 from redraw.publish.version_rows import VersionRow
 from redraw.records import LivePointer, Release
 
-__all__ = ["VersionChoice", "offer_versions", "version_labels"]
-
 # A list of more is no help; any other version has its address.
 _MOST_OFFERED = 500
 

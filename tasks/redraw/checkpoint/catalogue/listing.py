@@ -16,15 +16,6 @@ from redraw.requests import CheckpointRequest, CheckpointsRequest
 from redraw.storage.opening import map_ahead, open_storage
 from redraw.uri import Uri
 
-__all__ = [
-    "choose_checkpoint",
-    "find_named",
-    "is_folder_name",
-    "list_catalogue",
-    "list_checkpoints",
-    "print_checkpoints",
-]
-
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"\d+(-[0-9a-f]{1,64})?")

@@ -21,7 +21,6 @@ from redraw.checkpoint.bundle.messages import TrackableObjectGraph, parse_messag
 from redraw.checkpoint.bundle.tensors import BundleTensors
 from redraw.checkpoint.objects.roles import Role, classify_tensors, objects_apart
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY, ObjectGraph, ObjectNode, Paths, SavedTensor
-from redraw.errors import CheckpointMismatch
 
 __all__ = [
     "ObjectGraph",
@@ -29,7 +28,6 @@ __all__ = [
     "classify_tensors",
     "object_at",
     "read_object_graph",
-    "variables_below",
     "variables_by_path",
     "variables_from",
 ]
@@ -60,33 +58,6 @@ def read_object_graph(bundle: BundleTensors) -> ObjectGraph | None:
         raise err.found_in(bundle.index_name, f"tensor {OBJECT_GRAPH_KEY!r}") from err
 
 
-def variables_below(graph: ObjectGraph | None, child: str) -> dict[str, str]:
-    """The weights of one object of the checkpoint, by the names that they had.
-
-    What an optimizer or a random generator below it holds is not among them.
-
-    Args:
-        graph: The checkpoint's object graph.
-        child: The object, as `tf.train.Checkpoint(child=…)` named it.
-
-    Returns:
-        Full name to checkpoint key; empty where there is no such object.
-
-    Raises:
-        CheckpointMismatch: Two variables have the same name.
-    """
-    keys: dict[str, str] = {}
-    for _, variable in _variables(graph, child):
-        known = keys.setdefault(variable.full_name, variable.key)
-        if known != variable.key:
-            raise CheckpointMismatch(
-                f"variable {variable.full_name!r} below {child!r}: expected one value, got two,"
-                f" {known!r} and {variable.key!r}. Give the variables different names, or find"
-                " them by path."
-            )
-    return keys
-
-
 def variables_by_path(graph: ObjectGraph | None, child: str) -> dict[str, str]:
     """The weights of one object of the checkpoint, by the attributes that lead to them.
 
@@ -100,13 +71,10 @@ def variables_by_path(graph: ObjectGraph | None, child: str) -> dict[str, str]:
         Path from the object, such as `layers/0/kernel`, to checkpoint key. A variable
         that several attributes lead to is there under each.
     """
-    return {path: variable.key for path, variable in _variables(graph, child)}
-
-
-def _variables(graph: ObjectGraph | None, child: str) -> Iterator[tuple[str, SavedTensor]]:
     start = graph.child(0, child) if graph is not None else None
-    if graph is not None and start is not None:
-        yield from variables_from(graph, start)
+    if graph is None or start is None:
+        return {}
+    return {path: variable.key for path, variable in variables_from(graph, start)}
 
 
 def object_at(graph: ObjectGraph, path: str) -> int | None:

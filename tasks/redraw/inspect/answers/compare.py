@@ -40,8 +40,6 @@ from redraw.storage.opening import Storage, open_storage, write_uri
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
-__all__ = ["compare_answers"]
-
 _logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 5.0

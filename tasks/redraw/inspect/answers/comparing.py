@@ -5,8 +5,6 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 
-__all__ = ["compare_values", "difference", "is_float", "misfit_of", "rounding"]
-
 # Roundings by which the same sum may differ when threads add it up in another order.
 _ROUNDINGS = 8
 

@@ -21,8 +21,6 @@ from redraw.inspect.answers.record_parts import Problems, RecordedFile, RecordPa
 from redraw.records import Signature, TensorSpec
 from redraw.serving.values import decode_tensor
 
-__all__ = ["LoggedRequests"]
-
 _LABELS = "labels"
 # Of what waits to be asked together: as text or tensors, and how many forms may wait.
 _BATCH_BYTES, _MOST_FORMS = 4 << 20, 16

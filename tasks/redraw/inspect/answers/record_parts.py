@@ -22,8 +22,6 @@ from redraw.serving.tensor_proto import read_tensor_proto
 from redraw.serving.values import decode_tensor
 from redraw.storage.files import open_regular
 
-__all__ = ["Named", "Problems", "RecordParts", "RecordedFile", "cast_values", "read_values"]
-
 # Of one line, of one record, and of one tensor in it.
 _LONGEST = 64 << 20
 _MOST_ELEMENTS = 16 << 20

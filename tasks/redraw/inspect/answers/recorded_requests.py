@@ -13,8 +13,6 @@ from redraw.errors import InvalidRequest
 from redraw.inspect.answers.naming import Exchange, Misfit, Naming
 from redraw.inspect.answers.record_parts import Named, Problems, RecordedFile, cast_values, read_values
 
-__all__ = ["merge_exchanges", "read_exchanges"]
-
 # Of a request that several records are put together to; and how many forms may wait for more of theirs.
 _BATCH_ROWS = 256
 _BATCH_BYTES = 32 << 20

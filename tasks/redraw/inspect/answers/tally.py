@@ -17,8 +17,6 @@ from redraw.inspect.answers.sketch import DifferenceSketch
 from redraw.records.results import DifferenceBar, DifferingAnswer, OutputDifference, ValueChange
 from redraw.serving.values import encode_values
 
-__all__ = ["OutputTally"]
-
 _EXAMPLES, _POINTS, _SEED = 10, 300, 23
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 # A table of more values than these shows nothing; of a value that is no class there would be no end.

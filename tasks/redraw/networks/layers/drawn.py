@@ -17,8 +17,6 @@ from redraw.networks.layers.layer import Layer, Model, canonical_kind, nth_outpu
 from redraw.networks.layers.settings import split_activation
 from redraw.networks.modules import layers_of
 
-__all__ = ["describe_network"]
-
 logger = logging.getLogger(__name__)
 
 

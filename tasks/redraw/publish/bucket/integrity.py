@@ -28,15 +28,6 @@ from redraw.storage.opening import (
     streams_for,
 )
 
-__all__ = [
-    "demand_attachments",
-    "demand_content",
-    "demand_no_conflict",
-    "demand_published",
-    "demand_whole",
-    "read_published",
-]
-
 
 def demand_no_conflict(storage: Storage, claim: Claim) -> dict[str, StoredObject]:
     """Compare what lies in a version's folder with the claim's manifest.

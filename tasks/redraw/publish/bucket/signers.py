@@ -19,8 +19,6 @@ from redraw.settings import VERIFY_KEY
 if TYPE_CHECKING:
     from model_signing import signing, verifying
 
-__all__ = ["SigningKey", "configure_verifier", "own_verifier", "reading_key"]
-
 _TOKEN, _KEYLESS = "pkcs11:", "sigstore"
 
 

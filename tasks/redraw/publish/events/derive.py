@@ -16,8 +16,6 @@ from redraw.records.events import ModelEvent
 from redraw.storage.opening import Storage
 from redraw.uri import Uri
 
-__all__ = ["announce_change", "last_event", "prune_events", "push_event"]
-
 
 def push_event(source: Uri, release: Release) -> ModelEvent:
     """That a version was published; its record may say that it lies elsewhere, which is not believed.

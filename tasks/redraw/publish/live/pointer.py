@@ -20,8 +20,6 @@ from redraw.records import LivePointer
 from redraw.storage.opening import AlreadyThere, Changed, Storage
 from redraw.storage.pause import pauses
 
-__all__ = ["change_pointer", "copy_pointer", "numbers_of", "read_numbered", "read_pointer"]
-
 logger = logging.getLogger(__name__)
 
 # The changes that a pointer says by itself; those before are in their own numbers' objects.

@@ -17,8 +17,6 @@ from redraw.storage.pause import pauses
 if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-__all__ = ["encode_serving_config", "read_served_labels", "read_served_versions", "write_serving_config"]
-
 _logger = logging.getLogger(__name__)
 
 

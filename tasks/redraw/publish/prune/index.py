@@ -96,13 +96,11 @@ class Known:
         index: Everything that was read, now or before.
         records: The records that were read now, by version.
         unreadable: The versions whose record is damaged, or of a newer Redraw.
-        remembered: Whether some of it is from the stored index.
     """
 
     index: ReleaseIndex
     records: Mapping[int, Release]
     unreadable: Mapping[int, UnreadableRecord]
-    remembered: bool
 
 
 def index_name(model: str) -> str:
@@ -127,7 +125,7 @@ def know_releases(storage: Storage, model: ModelName, *, afresh: bool = False) -
     records, unreadable = read_records(storage, model, generations.keys() - known)
     read = [IndexedRelease.of(record, generations[version]) for version, record in records.items()]
     index = _condensed(model, [*releases, *read], pruned, before.live_before if before else None)
-    return Known(index=index, records=records, unreadable=unreadable, remembered=bool(known))
+    return Known(index=index, records=records, unreadable=unreadable)
 
 
 def with_changes(index: ReleaseIndex, changed: Mapping[int, IndexedRelease]) -> ReleaseIndex:

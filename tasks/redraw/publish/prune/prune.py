@@ -35,8 +35,6 @@ from redraw.records.results import PruneReport
 from redraw.requests import PruneRequest
 from redraw.storage.opening import Storage, open_storage
 
-__all__ = ["prune_versions"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Prepared:

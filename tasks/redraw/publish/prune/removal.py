@@ -26,8 +26,6 @@ from redraw.records.times import now
 from redraw.storage.opening import Changed, Storage, StoredObject, in_parallel
 from redraw.storage.pause import pauses
 
-__all__ = ["Removal"]
-
 logger = logging.getLogger(__name__)
 
 # So many versions' objects are in memory at a time.

@@ -31,8 +31,6 @@ from redraw.validate.subject.export_bytes import Reading, read_export
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
-__all__ = ["ExportFiles"]
-
 _SERVE = "serve"
 # What is read of each served variable in the restore ledger.
 _ROW = {"variable", "key", "saved_as", "shape"}

@@ -9,8 +9,6 @@ import numpy as np
 
 from redraw.inspect.answers.comparing import compare_values, misfit_of
 
-__all__ = ["DifferingRows", "largest_gap"]
-
 _MOST_NAMED = 8
 _SHOWN_TEXT = 60
 

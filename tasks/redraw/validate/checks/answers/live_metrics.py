@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_live_metrics"]
-
 _NAME = "live-metrics"
 
 

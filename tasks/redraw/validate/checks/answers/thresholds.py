@@ -20,8 +20,6 @@ from redraw.validate.outcome import CannotRun, conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_thresholds"]
-
 
 def check_thresholds(subject: Subject) -> Check:
     """Compare metrics with the definition's thresholds: the check `metric-thresholds`."""

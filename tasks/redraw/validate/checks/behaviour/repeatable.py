@@ -14,8 +14,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_repeatable"]
-
 _TIMES = 2
 
 

@@ -16,8 +16,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_request_edges"]
-
 # Errors that blame the request. Others (INTERNAL, RESOURCE_EXHAUSTED, …) blame the model. Whether a
 # string is an image, or a number an index, only the model knows: it may refuse the one that is not.
 _CLEAN = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "FAILED_PRECONDITION", "DATA_LOSS")

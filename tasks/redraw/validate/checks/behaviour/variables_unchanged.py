@@ -12,8 +12,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_variables_unchanged"]
-
 
 def check_variables_unchanged(subject: Subject) -> Check:
     """Compare every variable with what it was when it was loaded: the check `variables-unchanged`."""

@@ -14,8 +14,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_assets"]
-
 
 def check_assets(subject: Subject) -> Check:
     """Compare the assets with the graph's list of them and with the definition's files: the check `assets`.

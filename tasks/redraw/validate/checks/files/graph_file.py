@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["MOST_BYTES", "check_graph_size", "check_serve_tag", "check_unreached_functions"]
-
 # Protocol buffers count a message's bytes in a signed 32-bit number.
 MOST_BYTES = 2**31 - 1
 _SERVE = ["serve"]

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_accelerators"]
-
 # That a function or a node is to be compiled by XLA; a server that has none refuses each request.
 _NOTE = re.compile("^_Xla(MustCompile|Compile)$")
 # Of XLA's operations XlaCallModule is the one that a server's own build has.

@@ -16,8 +16,6 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_graphs"]
-
 
 def check_graphs(subject: Subject) -> Check:
     """Draw both graphs, and demand that serving has nothing that only training needs: `graphs-compared`."""

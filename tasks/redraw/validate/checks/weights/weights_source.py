@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from redraw.validate.subject.export_bytes import Reading
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_weights_source"]
-
 # Where the export keeps what the definition itself gives a value to; no checkpoint has it.
 _CONSTANTS = "constants/"
 

@@ -44,7 +44,7 @@ class Layers:
         here = [one for one in redrawn.replaced if not one.function and self._is_fed(one.tensor)]
         # What is nearer to the input is settled first: all that follows is computed of it.
         self._claims = sorted(here, key=lambda one: order[one.tensor.partition(":")[0]])
-        self._loose = self._loose_rates(redrawn.replaced)
+        self._loose = self._loose_rates()
 
     def _is_fed(self, tensor: str) -> bool:
         name = tensor.partition(":")[0]
@@ -63,7 +63,7 @@ class Layers:
             name = cut if ":" in cut else f"{cut}:0"
         return self._graph.get_tensor_by_name(name)
 
-    def _loose_rates(self, claims: Any) -> dict[Any, float]:
+    def _loose_rates(self) -> dict[Any, float]:
         """Placeholders of rates that nobody gives: what they feed is overridden, but they want a value."""
         given = {
             self._tensor(_full(name))

@@ -13,8 +13,6 @@ from redraw.recorded.functions import open_body
 from redraw.recorded.graph import Graph
 from redraw.validate.outcome import CannotRun
 
-__all__ = ["inside_loops", "silence_loops"]
-
 tf1 = tf.compat.v1
 
 _RUNS = 60
