@@ -75,7 +75,7 @@ def chain(run_example: Run, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_parse_every_example_finds_its_dags_and_no_error(run_example: Run, tmp_path: Path) -> None:
-    parsed = run_example(tmp_path / "answer.json", "parse_dags")
+    parsed = run_example(tmp_path / "answer.json", "parse_dags", REDRAW_MODELS="redraw.models")
 
     assert parsed["import_errors"] == {}
     tasks = {
