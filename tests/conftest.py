@@ -37,6 +37,7 @@ from redraw_airflow.standalone.settings import Settings, read_settings
 from redraw_airflow.standalone.state import read_instance
 from tests.checkpoint_year import Year, save_year
 from tests.fake_gcs import fake_server_command
+from tests.stage_forks import quick_interpreter
 
 # Compiled modules are kept, in the tests' process and in those that it starts, whatever the caller's shell
 # says: without them importing TensorFlow takes almost three times as long.
@@ -64,13 +65,13 @@ _LAST_OF_PAGES = "tests/redraw_airflow/web/test_appearance.py"
 _LONGEST = (
     *_LOOKING,
     *_ACTING,
+    "tests/defects/",
     "tests/publishing/",
     "tests/dags/",
     "tests/redraw/train/",
     "tests/docker/",
     "tests/documentation/",
     *_PAGES,
-    "tests/defects/",
     "tests/redraw/export/",
     "tests/redraw/validate/",
 )
@@ -293,6 +294,13 @@ def year_of_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Year:
 
 
 @pytest.fixture(scope="session")
+def quick_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An interpreter for `REDRAW_PYTHON` whose stages have TensorFlow imported when they start."""
+    with quick_interpreter(tmp_path_factory.mktemp("stages")) as launcher:
+        yield launcher
+
+
+@pytest.fixture(scope="session")
 def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Where this session's embedded default listens and keeps its state; ended with the session."""
     ports = {"REDRAW_AIRFLOW_PORT": str(free_port()), "REDRAW_GCS_PORT": str(free_port())}
@@ -328,7 +336,7 @@ def _add_bundle(settings: Settings, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def embedded_variables(embedded_settings: Settings) -> dict[str, str]:
+def embedded_variables(embedded_settings: Settings, quick_python: str) -> dict[str, str]:
     """The environment variables that make `make run` start this session's embedded default."""
     return {
         "REDRAW_STATE": os.fspath(embedded_settings.state),
@@ -337,6 +345,7 @@ def embedded_variables(embedded_settings: Settings) -> dict[str, str]:
         # A model that trains and exports in no time, for what is tested of Airflow alone.
         "REDRAW_MODELS": "redraw.models,sample_models,asking_models,failing_models",
         "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
+        "REDRAW_PYTHON": quick_python,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ import pytest
 from redraw.checkpoint.select import select_checkpoint
 from redraw.publish.live.set_live import change_live
 from redraw.requests import CheckpointRequest, LiveRequest
+from tests.dags.conftest import open_airflow
 from tests.paths import ROOT
+
+Run = Callable[..., Any]
 
 EXAMPLES = ROOT / "plugins" / "redraw_airflow" / "example_dags"
 _CHAIN = ["approve", "checkpoint", "confirm_rollout", "export", "push", "train", "validate"]
@@ -57,18 +60,24 @@ def variables(
 
 
 @pytest.fixture(scope="module")
-def chain(run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path_factory: Any) -> Any:
+def run_example(
+    airflow_environment: dict[str, str], variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Run]:
+    """Runs programs in that Airflow: `run_example(answer, module, *arguments, **variables)`."""
+    with open_airflow(airflow_environment | variables, tmp_path_factory.mktemp("runs")) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def chain(run_example: Run, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run of the TaskFlow chain."""
     conf = json.dumps({"model": "dense_line", "steps": 8})
     answer = tmp_path_factory.mktemp("chain") / "answer.json"
-    return run_interpreter(answer, "run_dag", "example_taskflow", "null", conf, **variables)
+    return run_example(answer, "run_dag", "example_taskflow", "null", conf)
 
 
-def test_parse_every_example_finds_its_dags_and_no_error(
-    run_interpreter: Callable[..., Any], tmp_path: Path
-) -> None:
-    folder = {"AIRFLOW__CORE__DAGS_FOLDER": os.fspath(EXAMPLES)}
-    parsed = run_interpreter(tmp_path / "answer.json", "parse_dags", **folder)
+def test_parse_every_example_finds_its_dags_and_no_error(run_example: Run, tmp_path: Path) -> None:
+    parsed = run_example(tmp_path / "answer.json", "parse_dags", REDRAW_MODELS="redraw.models")
 
     assert parsed["import_errors"] == {}
     tasks = {
@@ -91,7 +100,7 @@ def test_run_taskflow_chain_publishes_what_it_trained(chain: Any) -> None:
 
 def test_checkpoint_that_lands_in_a_bucket_is_exported_validated_and_pushed(
     chain: Any,
-    run_interpreter: Callable[..., Any],
+    run_example: Run,
     variables: dict[str, str],
     new_bucket: Callable[[], str],
     tmp_path: Path,
@@ -108,7 +117,7 @@ def test_checkpoint_that_lands_in_a_bucket_is_exported_validated_and_pushed(
     )
 
     folder = {"AIRFLOW__CORE__DAGS_FOLDER": os.fspath(tmp_path), "REDRAW_CHECKPOINTS": catalogue}
-    run = run_interpreter(tmp_path / "answer.json", "run_arrival", "on_arrival", **variables | folder)
+    run = run_example(tmp_path / "answer.json", "run_arrival", "on_arrival", **folder)
 
     assert run["state"] == "success", run["log"][-6000:]
     assert run["xcoms"]["newest.return_value"] == landed.to_json()
@@ -118,7 +127,7 @@ def test_checkpoint_that_lands_in_a_bucket_is_exported_validated_and_pushed(
 
 
 def test_run_compare_answers_is_mapped_over_files_and_sums_up(
-    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+    chain: Any, run_example: Run, variables: dict[str, str], tmp_path: Path
 ) -> None:
     version = chain["xcoms"]["push.return_value"]["version"]
     change_live(LiveRequest(model="dense_line", bucket=variables["REDRAW_MODEL_BUCKET"], set=version))
@@ -128,16 +137,14 @@ def test_run_compare_answers_is_mapped_over_files_and_sums_up(
         file.write_text(json.dumps({"instances": [[0.5]] * rows}) + "\n")
     conf = json.dumps({"model": "dense_line", "version": version, "files": [*map(os.fspath, files)]})
 
-    run = run_interpreter(
-        tmp_path / "answer.json", "run_dag", "example_compare_answers", "null", conf, **variables
-    )
+    run = run_example(tmp_path / "answer.json", "run_dag", "example_compare_answers", "null", conf)
 
     assert {task["state"] for task in run["tasks"].values()} == {"success"}, run["log"][-4000:]
     assert run["xcoms"]["sum_up.return_value"] == {"rows": 3, "changed": 0}
 
 
 def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why(
-    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+    chain: Any, run_example: Run, tmp_path: Path
 ) -> None:
     exported = Path(chain["xcoms"]["export.return_value"]["uri"])
     damaged = exported.with_name("damaged")
@@ -149,9 +156,7 @@ def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why
     graph.write_bytes(graph.read_bytes()[:-1])
     conf = json.dumps({"model": "dense_line", "saved_model": os.fspath(damaged)})
 
-    run = run_interpreter(
-        tmp_path / "answer.json", "run_dag", "example_branch_on_report", "null", conf, **variables
-    )
+    run = run_example(tmp_path / "answer.json", "run_dag", "example_branch_on_report", "null", conf)
 
     states = {name: task["state"] for name, task in run["tasks"].items()}
     assert states == {"validate": "failed", "decide": "success", "push": "skipped", "tell": "success"}
@@ -160,14 +165,12 @@ def test_run_branch_on_report_of_a_damaged_export_publishes_nothing_and_says_why
 
 
 def test_run_mapped_checkpoints_of_which_one_is_missing_validates_the_other(
-    chain: Any, run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+    chain: Any, run_example: Run, tmp_path: Path
 ) -> None:
     kept = chain["xcoms"]["checkpoint.return_value"]["uri"]
     conf = json.dumps({"model": "dense_line", "checkpoints": [kept, os.fspath(tmp_path / "nowhere")]})
 
-    run = run_interpreter(
-        tmp_path / "answer.json", "run_dag", "example_map_checkpoints", "null", conf, **variables
-    )
+    run = run_example(tmp_path / "answer.json", "run_dag", "example_map_checkpoints", "null", conf)
 
     states = {name: task["state"] for name, task in run["mapped"].items()}
     assert states == {

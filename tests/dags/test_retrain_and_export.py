@@ -95,7 +95,7 @@ def observed(
     gcs_server: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Observed:
-    """A run of MNIST without a logical date, with lineage and metrics switched on."""
+    """A run of MNIST without a logical date, in new interpreters, with lineage and metrics switched on."""
     folder, bucket = tmp_path_factory.mktemp("observed"), new_bucket()
     conf = {
         **{"model": "mnist", "bucket": bucket, "checkpoint": "latest", "steps": 400},
@@ -108,6 +108,7 @@ def observed(
         run = run_interpreter(
             folder / "answer.json",
             *("run_dag", "retrain_and_export", "null", json.dumps(conf)),
+            REDRAW_PYTHON="",
             REDRAW_WORK=str(folder / "work"),
             STORAGE_EMULATOR_HOST=gcs_server,
             AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(

@@ -55,12 +55,19 @@ def early_export(tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
     return export_model(ExportRequest(model="mnist", checkpoint=checkpoint, out=str(folder / "model")))
 
 
+@pytest.fixture(scope="module")
+def validated(
+    mnist_export: ExportedModel, validator: Validator, tmp_path_factory: pytest.TempPathFactory
+) -> ValidationReport:
+    """The report of the fully trained model."""
+    return examine(validator, mnist_export, tmp_path_factory.mktemp("report") / "live.json")
+
+
 @pytest.fixture
-def live_bucket(mnist_export: ExportedModel, validator: Validator, bucket: str, tmp_path: Path) -> str:
+def live_bucket(mnist_export: ExportedModel, validated: ValidationReport, bucket: str) -> str:
     """A bucket in which the fully trained model is live."""
-    report = examine(validator, mnist_export, tmp_path / "live.json")
     push_model(
-        PushRequest(model="mnist", saved_model=mnist_export, report=report, bucket=bucket, make_live=True)
+        PushRequest(model="mnist", saved_model=mnist_export, report=validated, bucket=bucket, make_live=True)
     )
     return bucket
 
