@@ -9,9 +9,9 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-__all__ = ["NARROW", "SHOWN_BOUND", "WIDE", "chromium", "find_serious"]
+__all__ = ["NARROW", "SHOWN_BOUND", "WIDE", "chromium", "find_serious", "tab_to"]
 
 # No sandbox of its own where it runs as root, no graphics card, and nothing that calls home.
 _SWITCHES = (
@@ -58,3 +58,21 @@ def find_serious(page: Page, part: str | None = None, *rules: str) -> list[str]:
         if one["impact"] in ("serious", "critical")
         for node in one["nodes"][:3]
     ]
+
+
+def tab_to(page: Page, target: Locator, *, own: bool = True, most: int = 200) -> None:
+    """Press Tab until the target has the focus, in a frame too; of a page of our own, see that it shows."""
+    target.wait_for(state="attached")
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if target.evaluate("one => one.ownerDocument.hasFocus() && one === one.ownerDocument.activeElement"):
+            break
+    shown = target.evaluate(
+        """(one, own) => {
+            const style = getComputedStyle(one);
+            const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+            return one.matches(":focus") && (outlined || !own);
+        }""",
+        own,
+    )
+    assert shown, f"expected {target} to be reached by Tab, and to show its focus"

@@ -10,24 +10,65 @@ from playwright.sync_api import FrameLocator, Page, expect
 
 from redraw_airflow.standalone.airflow_api import AirflowApi
 from tests.browser.conftest import NARROW, KeepPicture, LogIn
+from tests.chromium import tab_to
 
 DAG, AGAIN = "retrain_and_export", "validate_and_publish"
 # Its definition sets a threshold for what no evaluation measures.
 MODEL, CHECK = "line_unsure", "metric-thresholds"
+# So long a run may stand still.
 SECONDS = 400
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def _ended(api: AirflowApi, dag: str, run: str, until: Callable[..., None]) -> str:
-    until(lambda: api.dag_run(dag, run).state in {"success", "failed"}, f"the end of {run}", SECONDS, every=1)
+    def states() -> list[str]:
+        return [task.state for task in api.tasks(dag, run)]
+
+    def ended() -> bool:
+        return api.dag_run(dag, run).state in {"success", "failed"}
+
+    until(ended, f"the end of {run}", SECONDS, every=1, progress=states)
     return api.dag_run(dag, run).state
+
+
+# What the first test has started.
+_started: list[str] = []
+
+
+def _runs(api: AirflowApi) -> list[str]:
+    return [run["dag_run_id"] for run in api._get(f"dags/{DAG}/dagRuns?limit=100")["dag_runs"]]
+
+
+def test_form_starts_a_run_by_the_keyboard_alone(
+    log_in: LogIn, airflow_api: AirflowApi, until: Callable[..., None]
+) -> None:
+    page, before = log_in(), _runs(airflow_api)
+    page.goto(f"/dags/{DAG}")
+    tab_to(page, page.get_by_role("button", name="Trigger").first, own=False)
+    page.keyboard.press("Enter")
+    form = page.get_by_role("dialog")
+    tab_to(page, form.locator("#element_model input").first, own=False)
+    page.keyboard.type(MODEL)
+    page.keyboard.press("Enter")
+    tab_to(page, form.get_by_role("button", name="Publication"), own=False)
+    page.keyboard.press("Enter")
+    tab_to(page, form.locator("#element_make_live input").first, own=False)
+    page.keyboard.press("Space")
+    tab_to(page, form.get_by_role("button", name="Trigger"), own=False)
+    page.keyboard.press("Enter")
+
+    until(lambda: _runs(airflow_api) != before, "the run of the form", 60, every=0.5)
+    _started.extend(set(_runs(airflow_api)) - set(before))
+    run = airflow_api._get(f"dags/{DAG}/dagRuns/{quote(_started[0])}")
+    assert (run["conf"]["model"], run["conf"]["make_live"]) == (MODEL, False)
 
 
 @pytest.fixture(scope="module")
 def failed_run(airflow_api: AirflowApi, until: Callable[..., None]) -> str:
     """A run whose validation failed, with an XCom that says so."""
-    run = airflow_api.trigger(DAG, conf={"model": MODEL}).run_id
+    conf = {"model": MODEL, "make_live": False}
+    run = _started[0] if _started else airflow_api.trigger(DAG, conf=conf).run_id
     assert _ended(airflow_api, DAG, run, until) == "failed"
     return run
 
@@ -75,15 +116,22 @@ def test_viewer_of_a_failed_run_is_offered_no_button(log_in: LogIn, failed_run: 
     expect(frame.get_by_role("button", name="Run it again")).to_have_count(0)
 
 
-def test_validation_again_with_a_waiver_publishes_without_training(
+def test_validation_again_with_a_waiver_publishes_without_training_by_the_keyboard_alone(
     log_in: LogIn, airflow_api: AirflowApi, failed_run: str, until: Callable[..., None]
 ) -> None:
-    frame = _tab(log_in(), failed_run)
-    frame.get_by_role("button", name="Validate again with a waiver").first.click()
+    page = log_in()
+    frame = _tab(page, failed_run)
+    tab_to(page, frame.get_by_role("button", name="Validate again with a waiver").first)
+    page.keyboard.press("Enter")
     dialog = frame.get_by_role("dialog")
-    dialog.get_by_label(f"Waive {CHECK}").check()
-    dialog.get_by_label("Why").fill("nobody measures it yet")
-    dialog.get_by_role("button", name="Validate again with a waiver").click()
+    # What a dialog begins with has the focus when it opens.
+    page.keyboard.press("Shift+Tab")
+    tab_to(page, dialog.get_by_label(f"Waive {CHECK}"))
+    page.keyboard.press("Space")
+    tab_to(page, dialog.get_by_label("Why"))
+    page.keyboard.type("nobody measures it yet")
+    tab_to(page, dialog.get_by_role("button", name="Validate again with a waiver"))
+    page.keyboard.press("Enter")
     expect(dialog.get_by_text("The run is started.")).to_be_visible()
 
     (run,) = airflow_api._get(f"dags/{AGAIN}/dagRuns?limit=10")["dag_runs"]
@@ -91,6 +139,26 @@ def test_validation_again_with_a_waiver_publishes_without_training(
     release = airflow_api.result(AGAIN, run["dag_run_id"], "push")
     assert release["report"]["waivers"] == {CHECK: "nobody measures it yet"}
     assert release["provenance"]["asked_by"] == "admin"
+
+
+def test_version_is_made_live_by_the_keyboard_alone(log_in: LogIn, airflow_api: AirflowApi) -> None:
+    page = log_in()
+    (run,) = airflow_api._get(f"dags/{AGAIN}/dagRuns?limit=10")["dag_runs"]
+    version = airflow_api.result(AGAIN, run["dag_run_id"], "push")["version"]
+    page.goto(f"/plugin/models/redraw/models/{MODEL}/{version}")
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("h1 .label.live")).to_have_count(0)
+    tab_to(page, frame.get_by_role("button", name="Make live"))
+    page.keyboard.press("Enter")
+    dialog = frame.get_by_role("dialog")
+    page.keyboard.press("Shift+Tab")
+    tab_to(page, dialog.get_by_label("Why"))
+    page.keyboard.type("it serves well")
+    tab_to(page, dialog.get_by_role("button", name="Make live"))
+    page.keyboard.press("Enter")
+
+    expect(frame.locator("h1 .label.live")).to_be_visible(timeout=300_000)
+    expect(frame.get_by_text("it serves well")).to_be_visible()
 
 
 def test_training_is_watched_live_to_its_end(

@@ -16,6 +16,7 @@ from redraw.requests import LiveRequest, ReleasesRequest
 from redraw_airflow.standalone.airflow_api import AirflowApi
 from redraw_airflow.standalone.settings import Settings
 from tests.browser.conftest import NARROW, KeepPicture, LogIn
+from tests.chromium import find_serious
 from tests.embedded import reach_storage
 
 MODEL = "mnist"
@@ -27,6 +28,9 @@ RUN = 120_000
 
 pytestmark = pytest.mark.timeout(600)
 
+# What can be wrong in a parameter's title or description: the rest of a form is Airflow's own.
+OUR_TEXTS = ("link-name", "link-in-text-block", "image-alt", "empty-heading", "list", "listitem")
+
 
 @pytest.fixture(scope="module")
 def bucket(airflow_api: AirflowApi, embedded_settings: Settings) -> Iterator[str]:
@@ -34,6 +38,12 @@ def bucket(airflow_api: AirflowApi, embedded_settings: Settings) -> Iterator[str
     with pytest.MonkeyPatch.context() as patch:
         reach_storage(patch, embedded_settings)
         yield embedded_settings.model_bucket
+
+
+@pytest.fixture(scope="module")
+def asking_run(airflow_api: AirflowApi) -> str:
+    """A run that will ask whether to publish; other tests go on meanwhile."""
+    return airflow_api.trigger(RETRAIN, conf={"model": "line_module", "approval": "yes"}).run_id
 
 
 def frame_of(page: Page) -> FrameLocator:
@@ -223,7 +233,9 @@ def test_version_page_on_a_narrow_screen_never_scrolls_sideways(
         keep_picture(page, f"{name}-narrow{'-dark' if dark else ''}")
 
 
-def test_reexport_form_offers_days_and_dates(log_in: LogIn, keep_picture: KeepPicture) -> None:
+def test_reexport_form_offers_days_and_dates(
+    log_in: LogIn, keep_picture: KeepPicture, asking_run: str
+) -> None:
     page = log_in()
 
     page.goto("/dags/reexport_checkpoints")
@@ -235,6 +247,60 @@ def test_reexport_form_offers_days_and_dates(log_in: LogIn, keep_picture: KeepPi
 
     expect(form.get_by_text("Run Backwards", exact=False).first).to_be_visible()
     keep_picture(page, "backfill")
+
+
+@pytest.mark.parametrize(
+    "dag",
+    [
+        "retrain_and_export",
+        "validate_and_publish",
+        "reexport_checkpoints",
+        "roll_back_model",
+        "prune_versions",
+    ],
+)
+def test_texts_of_a_form_have_nothing_that_axe_finds_serious(dag: str, log_in: LogIn) -> None:
+    page = log_in()
+    page.goto(f"/dags/{dag}")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    sections = form.locator("button[data-part=item-trigger]")
+    expect(sections.last).to_be_visible()
+    form.evaluate("form => form.setAttribute('data-looked-at', '')")
+
+    found = set[str]()
+    for section in sections.all():
+        if section.get_attribute("aria-expanded") == "false":
+            section.click()
+        expect(section).to_have_attribute("aria-expanded", "true")
+        found |= set(find_serious(page, "[data-looked-at]", *OUR_TEXTS))
+    assert found == set()
+
+
+def test_approval_request_has_nothing_that_axe_finds_serious(
+    log_in: LogIn,
+    keep_picture: KeepPicture,
+    asking_run: str,
+    airflow_api: AirflowApi,
+    until: Callable[..., None],
+) -> None:
+    def states() -> dict[str, str]:
+        return {task.task_id: task.state for task in airflow_api.tasks(RETRAIN, asking_run)}
+
+    until(lambda: states().get("approve") == "awaiting_input", "the question", 400, every=1, progress=states)
+    page = log_in()
+    page.goto(f"/dags/{RETRAIN}/runs/{quote(asking_run, safe='')}/tasks/approve/required_actions")
+    body = page.get_by_text("checks passed.").locator("xpath=ancestor::*[.//table][1]")
+    expect(body.get_by_role("link", name="The whole report")).to_be_visible()
+    body.evaluate("body => body.setAttribute('data-looked-at', '')")
+    keep_picture(page, "approval")
+
+    found = find_serious(page, "[data-looked-at]")
+    # The DAG has one run at a time: another test's would wait.
+    answer = {"chosen_options": ["Reject"], "params_input": {}}
+    path = f"dags/{RETRAIN}/dagRuns/{quote(asking_run)}/taskInstances/approve/-1/hitlDetails"
+    airflow_api._send("PATCH", path, answer)
+    assert found == []
 
 
 def test_connection_form_offers_the_model_bucket_and_its_fields(
