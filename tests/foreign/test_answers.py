@@ -70,6 +70,29 @@ def block(kit: Any, *, built: bool) -> Any:
     return Block(name="block")
 
 
+def attending(kit: Any) -> Any:
+    x = kit.Input((6, 3), name="x")
+    y = kit.layers.Dense(4)(x)
+    y = kit.layers.MultiHeadAttention(2, 3)(y, value=y)
+    return kit.Model(x, kit.layers.GlobalAveragePooling1D()(y))
+
+
+def own_names(kit: Any) -> Any:
+    """Attributes that come before and after `layers` in the order of names, private and in capitals."""
+
+    class Net(kit.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.alpha, self._private, self.Upper, self.zeta = (kit.layers.Dense(3) for _ in range(4))
+
+        def call(self, x: Any) -> Any:
+            return self.zeta(self.alpha(self._private(self.Upper(x))))
+
+    network = Net()
+    network(tf.zeros((1, 6, 3)))
+    return network
+
+
 def own_class(kit: Any) -> Any:
     class Own(kit.Model):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -206,6 +229,7 @@ L: dict[str, Build] = {
     "in-time": lambda k: chain(k, k.layers.TimeDistributed(k.layers.Dense(4)), k.layers.Flatten()),
     "cells": stateful_cells,
     "attention": lambda k: chain(k, k.layers.Dense(4), k.layers.PReLU(), k.layers.Dense(1)),
+    "attending": attending,
     "branches": branches,
     "towers": towers,
     "within": lambda k: chain(k, chain(k, k.layers.Dense(3), k.layers.Dense(3)), k.layers.Dense(1)),
@@ -214,6 +238,7 @@ L: dict[str, Build] = {
     "block-built": lambda k: chain(k, block(k, built=True), k.layers.Dense(1, name="y")),
     "own-class": own_class,
     "containers": containers,
+    "own-names": own_names,
     "own-saving": gain,
     "own-loading": loading,
     "bare-variables": bare,
@@ -222,7 +247,10 @@ L: dict[str, Build] = {
     "tf-idf": words,
 }  # fmt: skip
 ONLY_KERAS_3 = {"own-saving", "own-loading", "bare-variables", "one-name-twice", "lora", "tf-idf"}
-FORMATS = ("keras", "h5", "weights.h5", "ckpt", "keras-2.h5", "keras-2.weights.h5", "keras-2.ckpt")
+FORMATS = (
+    *("keras", "h5", "weights.h5", "ckpt"),
+    *("keras-2.keras", "keras-2.h5", "keras-2.weights.h5", "keras-2.ckpt"),
+)
 # What nobody can find with certainty, and is refused.
 REFUSED = {
     ("own-saving", "keras"),
@@ -235,13 +263,22 @@ REFUSED = {
     ("cells", "ckpt"),
     ("containers", "ckpt"),
     # tf_keras saves nothing of containers in containers: the file lacks their layers.
-    ("containers", "keras-2.weights.h5"),
+    *(("containers", form) for form in ("keras-2.weights.h5", "keras-2.keras")),
     *(("bare-variables", form) for form in ("keras", "weights.h5", "h5")),
     *(("lora", form) for form in ("keras", "weights.h5")),
 }
 
 # What its own framework cannot save in every format.
-UNSAVED = {"own-class", "block-lazy", "block-built", "lora", "own-saving", "own-loading", "one-name-twice"}
+UNSAVED = {
+    "own-class",
+    "own-names",
+    "block-lazy",
+    "block-built",
+    "lora",
+    "own-saving",
+    "own-loading",
+    "one-name-twice",
+}
 
 
 class Definition(Tiny):

@@ -145,11 +145,10 @@ def inner_layers(layer: Any) -> list[keras.layers.Layer]:
 def saved_places(network: keras.Model) -> dict[str, Any]:
     """Where `save_weights` puts each variable of a network; nothing of it runs, and nothing is written.
 
-    Keras has no public way to ask. It ends with one. Keras 2 walked the attributes the other way round, and
-    through the `layers` of a model first: its places are given too, unless one is another variable's in
-    Keras 3. How a layer that overrides `save_own_variables` or `load_own_variables` saves and loads, only its
-    own code knows, which may do anything: its variables have no place. Of Keras' own layers that do so it is
-    known.
+    Keras has no public way to ask. It ends with one. Keras 2 walked the attributes the other way round: its
+    places are given too, unless one is another variable's in Keras 3. How a layer that overrides
+    `save_own_variables` or `load_own_variables` saves and loads, only its own code knows, which may do
+    anything: its variables have no place. Of Keras' own layers that do so it is known.
 
     Returns:
         Place, such as `layers/dense/vars/0`, to the `tf.Variable` that goes there.
@@ -175,8 +174,7 @@ def _saved_layers(item: Any, path: str, seen: set[int], keras_2: bool) -> Iterat
         yield path, item
         children = list(saving_lib._walk_saveable(item))
         if keras_2:
-            listed = isinstance(item, keras.Model) and functional_of(item) is None
-            children = [*([("layers", item.layers)] if listed else ()), *reversed(children)]
+            children = _as_keras_2_walks(item, dict(children))
         for attribute, child in children:
             yield from _saved_layers(child, f"{path}/{attribute}" if path else attribute, seen, keras_2)
     elif isinstance(item, list | dict | tuple) and id(item) not in seen:
@@ -187,6 +185,17 @@ def _saved_layers(item: Any, path: str, seen: set[int], keras_2: bool) -> Iterat
                 kind = type(child).__name__ if isinstance(child, KerasSaveable) else "container"
                 name = saving_lib._get_unique_name(naming.to_snake_case(kind), used)
                 yield from _saved_layers(child, f"{path}/{name}", seen, keras_2)
+
+
+def _as_keras_2_walks(item: Any, held: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The parts of a model by the names of Keras 2, which takes the last name first."""
+    if isinstance(item, keras.Model):
+        held |= {"layers": item.layers}
+        held.pop("operations", None)
+    if type(item).__module__.startswith("keras."):
+        # What Keras 2 kept private of its own layers has a public name, too, in Keras 3.
+        held = {name: part for name, part in held.items() if held.get(f"_{name}") is not part}
+    return sorted(held.items(), key=lambda pair: pair[0], reverse=True)
 
 
 def _saved_variables(layer: Any) -> Iterator[tuple[str, Any]]:

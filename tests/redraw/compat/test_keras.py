@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from redraw.compat.keras import (
     every_layer,
@@ -62,6 +65,90 @@ def test_saved_places_of_quantized_layers_are_those_of_the_file(mode: str, tmp_p
         assert found == {name for name in stored if "optimizer" not in name}
         for place in found:
             np.testing.assert_array_equal(file[place][()], places[place].numpy())
+
+
+def _subclassed(k: Any) -> Any:
+    class Names(k.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.alpha, self._private, self.Upper, self.zeta = (k.layers.Dense(n) for n in (5, 7, 9, 3))
+
+        def call(self, x: Any) -> Any:
+            return self.zeta(self.alpha(self._private(self.Upper(x))))
+
+    network = Names()
+    network(np.ones((1, 4), np.float32))
+    return network
+
+
+def _with_lists(k: Any) -> Any:
+    class Lists(k.layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = k.layers.Dense(3)
+            self._all, self.two = [k.layers.Dense(4), self.dense], [k.layers.Dense(2)]
+
+        def call(self, x: Any) -> Any:
+            return self.two[0](self.dense(self._all[0](x)))
+
+    x = k.Input([4])
+    return k.Model(x, k.layers.Dense(6)(Lists()(x)))
+
+
+def _with_properties(k: Any) -> Any:
+    class Property(k.layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self._dense = k.layers.Dense(3)
+
+        @property
+        def dense(self) -> Any:
+            return self._dense
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+    x = k.Input([4])
+    return k.Model(x, k.layers.Dense(2)(Property()(x)))
+
+
+def _functional_with_attributes(k: Any) -> Any:
+    class Functional(k.Model):  # type: ignore[misc]
+        pass
+
+    x, first, second = k.Input([4]), k.layers.Dense(6), k.layers.Dense(5)
+    network = Functional(x, second(first(x)))
+    network.zebra, network.first = second, first
+    return network
+
+
+def _of_kinds(k: Any) -> Any:
+    x = k.Input([4, 8])
+    y = k.layers.MultiHeadAttention(2, 3)(x, value=x)
+    y = k.layers.TimeDistributed(k.layers.Dense(6))(y)
+    y = k.layers.Bidirectional(k.layers.LSTM(3, return_sequences=True))(y)
+    y = k.layers.RNN([k.layers.LSTMCell(5), k.layers.GRUCell(2)])(y)
+    inner = k.Sequential([k.layers.Dense(9), k.layers.Dense(7)])
+    return k.Model(x, k.layers.Dense(1)(inner(y)))
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras 2, of its own code
+@pytest.mark.parametrize(
+    "build", [_subclassed, _with_lists, _with_properties, _functional_with_attributes, _of_kinds]
+)
+def test_saved_places_hold_those_of_a_file_of_keras_2(build: Callable[[Any], Any], tmp_path: Path) -> None:
+    theirs, places = build(tf_keras), saved_places(build(keras))
+    theirs.save_weights(tmp_path / "model.weights.h5")
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            shapes[name] = item.shape
+
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        file.visititems(note)
+    assert len(shapes) == len(theirs.weights)
+    assert {name: tuple(places[name].shape) for name in shapes if name in places} == shapes
 
 
 def test_saved_places_that_mean_another_variable_in_keras_2_are_those_of_keras_3() -> None:

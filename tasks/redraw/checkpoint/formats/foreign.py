@@ -93,5 +93,13 @@ def _is_keras_2(name: str, config: dict[str, Any]) -> bool:
 
 
 def _is_byte_code(value: Any) -> bool:
-    """Whether it is a function as Keras writes a layer's activation: code, defaults, and closure."""
-    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
+    """Whether it is a function as Keras writes a layer's activation: code, defaults, and closure.
+
+    What a layer is called with looks alike: a layer's name, and the numbers of its call and of its output.
+    """
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and not all(isinstance(item, int) for item in value[1:])
+    )
