@@ -29,6 +29,14 @@ def _attending(**more: Any) -> Layers:
     return lambda k: [lambda x: k.layers.MultiHeadAttention(2, 3, name="m")(x, x, **more), *ends(k)]
 
 
+def _shared(*order: str) -> Layers:
+    def layers(kit: Any) -> Sequence[Any]:
+        dense = {name: kit.layers.Dense(3, name=name) for name in ("p", "q")}
+        return [*(dense[name] for name in order), *ends(kit)]
+
+    return layers
+
+
 def _normalized(**more: Any) -> Layers:
     return lambda k: [lambda x: k.layers.BatchNormalization(name="bn")(x, **more), *ends(k)]
 
@@ -83,6 +91,18 @@ _CALLS: dict[str, tuple[str, str, Layers, Layers]] = {
         ".keras-2.h5",
         _branches("p", "q"),
         _branches("q", "p"),
+    ),
+    "shared-of-the-file-of-keras-2": (
+        "Another layer is called twice: the file names no layer for its weights.",
+        ".keras-2.keras",
+        _shared("q", "p", "p"),
+        _shared("q", "q", "p"),
+    ),
+    "mask-of-the-file-of-keras-2": (
+        "Each word sees those after it, which it never saw while training.",
+        ".keras-2.keras",
+        _attending(use_causal_mask=True),
+        _attending(),
     ),
     "mask-of-the-file": (
         "Each word sees those after it, which it never saw while training.",

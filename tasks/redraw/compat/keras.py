@@ -183,8 +183,19 @@ def _saved_layers(item: Any, path: str, seen: set[int], keras_2: bool) -> Iterat
         for child in item.values() if isinstance(item, dict) else item:
             if isinstance(child, KerasSaveable | list | dict | tuple) and not (keras_2 and id(child) in seen):
                 kind = type(child).__name__ if isinstance(child, KerasSaveable) else "container"
-                name = saving_lib._get_unique_name(naming.to_snake_case(kind), used)
+                name = container_name(kind, used)
                 yield from _saved_layers(child, f"{path}/{name}", seen, keras_2)
+
+
+def container_name(kind: str, used: dict[str, int]) -> str:
+    """What Keras' files call the next object of a class in a list: `dense`, then `dense_1`.
+
+    Args:
+        kind: The name of the class.
+        used: How many were named so; this one is added.
+    """
+    name: str = saving_lib._get_unique_name(naming.to_snake_case(kind), used)
+    return name
 
 
 def _as_keras_2_walks(item: Any, held: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.compat.keras import container_name
 from redraw.networks.layers.functions import ACTIVATIONS
 from redraw.networks.layers.layer import PASSING, Function, Layer, Model
 
@@ -31,6 +33,8 @@ _LINEAR = Function(name="linear")
 # What takes its second input for a third that is not given.
 _ATTENTION = {"Attention", "AdditiveAttention", "MultiHeadAttention", "GroupedQueryAttention"}
 _QUERY_AND_VALUE = 2
+# Before Keras 3 was released its layers lay below another name.
+_EARLY_LAYERS = "_layer_checkpoint_dependencies"
 # What Keras calls inputs that nobody named.
 _AUTOMATIC = re.compile(r"input_layer(_\d+)?|input_\d+|keras_tensor(_\d+)?")
 
@@ -73,14 +77,33 @@ def weights_from(served: Iterable[tuple[str, str]], source: CheckpointSource) ->
 def names_in(source: CheckpointSource) -> Iterator[tuple[str, str]]:
     """Every variable's own name in a checkpoint with an object graph, and its key.
 
+    Keras 2 and early Keras 3 leave names out of archives: there the configuration says whose folder is whose.
+
     Args:
         source: The checkpoint.
 
     Yields:
         Name and key.
     """
+    named = dict(_folders(getattr(source, "config", None), "layers"))
     for node in source.graph.nodes if source.graph is not None else ():
-        yield from ((tensor.full_name, tensor.key) for tensor in node.variables())
+        for tensor in node.variables():
+            folder, unnamed, number = tensor.key.partition("/vars/")
+            layer = named.get(folder.replace(_EARLY_LAYERS, "layers"))
+            known = layer if unnamed and tensor.full_name == f"vars/{number}" else None
+            yield f"{known}/{number}" if known else tensor.full_name, tensor.key
+
+
+def _folders(model: Any, at: str) -> Iterator[tuple[str, str]]:
+    """Each layer's folder in an archive, as Keras counts those of one class, and the layer's name."""
+    inner = model.get("config") if isinstance(model, dict) else None
+    layers = inner.get("layers") if isinstance(inner, dict) else None
+    used: dict[str, int] = {}
+    for layer in layers if isinstance(layers, list) else ():
+        if isinstance(layer, dict) and isinstance(layer.get("config"), dict):
+            folder = f"{at}/{container_name(str(layer.get('class_name')), used)}"
+            yield folder, str(layer["config"].get("name"))
+            yield from _folders(layer, f"{folder}/layers")
 
 
 def _layer_of(variable: str) -> str:
