@@ -12,13 +12,14 @@ from redraw.records.failure import StageFailure
 from redraw.records.progress import TrainingProgress, follow_line, measured_line, step_line
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw_airflow.operators.inputs import run_folder_name
+from tests.paths import ROOT
 from tests.redraw_airflow.web.publications import EXPORTED, HOSTILE, checkpoint_record, report_record
 
 __all__ = ["REPORT_PAGE", "failed_runs", "training_runs"]
 
 DAG = "retrain_and_export"
 REPORT_PAGE = "<!doctype html><p>the whole report</p>"
-PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><path d="M0 0h8v8z"/></svg>'
+PICTURE = (ROOT / "docs" / "pictures" / "mnist.graphs.svg").read_text()
 LATENCY = (
     '{"schema": 1, "signatures": {"serving_default": [{"rows": 1, "p50_ms": 0.5, "p95_ms": 1.0,'
     ' "p99_ms": 2.0, "rows_per_second": 1000.0, "runs": 64}]}}'
