@@ -336,7 +336,7 @@ def _add_bundle(settings: Settings, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def embedded_variables(embedded_settings: Settings, quick_python: str) -> dict[str, str]:
+def embedded_variables(embedded_settings: Settings) -> dict[str, str]:
     """The environment variables that make `make run` start this session's embedded default."""
     return {
         "REDRAW_STATE": os.fspath(embedded_settings.state),
@@ -345,7 +345,6 @@ def embedded_variables(embedded_settings: Settings, quick_python: str) -> dict[s
         # A model that trains and exports in no time, for what is tested of Airflow alone.
         "REDRAW_MODELS": "redraw.models,sample_models,asking_models,failing_models",
         "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
-        "REDRAW_PYTHON": quick_python,
     }
 
 

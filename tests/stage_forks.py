@@ -4,8 +4,8 @@
              ◄──exit status──┘◄──────────process id, then exit status────────────┘
 
 An operator that stops its stage signals the launcher, which hands that on; the keeper ends the stage
-with it. How stages start in new interpreters is tested of stages, in a run of `retrain_and_export` and
-in images.
+with it. How stages start in new interpreters is tested of stages, in a run of `retrain_and_export`, in
+images and wherever a whole Airflow runs.
 """
 
 from __future__ import annotations

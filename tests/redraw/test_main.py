@@ -278,7 +278,13 @@ def test_main_that_is_interrupted_ends_without_a_traceback(tmp_path: Path) -> No
     path = os.pathsep.join([IMPORT_PATH, str(tmp_path)])
     env = os.environ | {"PYTHONPATH": path, "REDRAW_MODELS": package.name}
     command = [sys.executable, "-m", "redraw", "models"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as process:
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+    def take_signals() -> None:
+        """What a shell starts in the background ignores this signal, and so does all that it starts."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, env=env, preexec_fn=take_signals, **streams) as process:
         wait_until(ready.exists, "the import of the definition")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)

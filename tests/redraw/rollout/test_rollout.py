@@ -500,7 +500,7 @@ def test_rollout_of_bytes_that_kserve_has_no_form_for_does_not_ask_them(
 
 def test_answer_of_kserve_of_very_many_rows_without_values_is_refused() -> None:
     assert _reshaped({"name": "y", "data": [], "shape": [3, 0]}) == [[], [], []]
-    with pytest.raises(BadAnswer, match="output 'y': values that have not its shape"):
+    with pytest.raises(BadAnswer, match="output 'y': values that do not fit its shape"):
         _reshaped({"name": "y", "data": [], "shape": [1 << 30, 0]})
 
 
