@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from redraw_airflow.standalone.settings import Settings, read_token
 from redraw_airflow.standalone.storage_server.objects import is_safe_name
+from redraw_airflow.standalone.storage_server.server import StorageServer
 
 BUCKET = "redraw-models"
 KEPT = "kept/object"
@@ -237,3 +238,15 @@ def test_environment_of_the_server_is_empty_and_its_token_its_owner_s(client: Cl
     assert read_token(client.settings) not in " ".join(server.cmdline())
     assert len(read_token(client.settings)) >= 43
     assert stat.S_IMODE(client.settings.token_file.stat().st_mode) == 0o600
+
+
+def test_client_that_leaves_in_the_middle_prints_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with StorageServer(("127.0.0.1", 0), tmp_path, "token", frozenset()) as server:
+        for error, printed in ((ConnectionResetError("gone"), False), (ValueError("wrong"), True)):
+            try:
+                raise error
+            except (ConnectionError, ValueError):
+                server.handle_error(None, ("127.0.0.1", 1))
+            assert bool(capsys.readouterr().err) == printed

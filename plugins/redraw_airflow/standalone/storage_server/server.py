@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import sys
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ class StorageServer(GuardedServer):
     def __init__(self, address: tuple[str, int], root: Path, token: str, hosts: frozenset[str]) -> None:
         self.objects = Objects(root)
         super().__init__(address, _Handler, token, hosts)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves is no error of the server's."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(Connection):
