@@ -27,7 +27,7 @@ from redraw_airflow.operators.training import (
 
 ELSEWHERE = (
     *("gs://other", "gs://models-2", "gs://models2/a", "gs://model", "gs://checkpoints"),
-    *("/etc", "/work", "models", "../models", "file:models"),
+    *("/etc", "/runs", "models", "../models", "file:models"),
 )
 
 
@@ -35,7 +35,7 @@ ELSEWHERE = (
 def configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
     monkeypatch.setenv("REDRAW_CHECKPOINTS", "gs://checkpoints/")
-    monkeypatch.setenv("REDRAW_WORK", "/work")
+    monkeypatch.setenv("REDRAW_WORK", "/runs")
 
 
 @pytest.mark.parametrize("place", ELSEWHERE)
@@ -46,7 +46,7 @@ def test_demand_allowed_elsewhere_is_refused(place: str) -> None:
         demand_allowed("bucket", place, [BUCKETS])
 
 
-@pytest.mark.parametrize("path", ["/work/../etc/passwd", "/work/..", "/workshop", "//work", "work", "/"])
+@pytest.mark.parametrize("path", ["/runs/../etc/passwd", "/runs/..", "/runsshop", "//runs", "work", "/"])
 def test_demand_allowed_path_that_leads_out_is_refused(path: str) -> None:
     with pytest.raises(InvalidRequest):
         demand_allowed("work_dir", path, [WORK_FOLDERS])
@@ -100,7 +100,7 @@ def test_demand_allowed_where_nothing_is_configured_leaves_it_to_the_form(
     demand_allowed("bucket", "gs://any", [BUCKETS])
 
 
-RECORD = {"uri": "/work/a"}
+RECORD = {"uri": "/runs/a"}
 OPERATORS: dict[type[StageOperator], dict[str, Any]] = {
     TrainOperator: {},
     CheckpointOperator: {},
@@ -193,9 +193,9 @@ def test_path_that_the_author_wrote_is_the_author_s() -> None:
 
 
 @pytest.mark.parametrize("template", ["{{ params.record }}", "{{ params.record | tojson }}"])
-@pytest.mark.parametrize("place", ["/etc/a", "/work/a", "gs://checkpoints/mnist/1-a"])
+@pytest.mark.parametrize("place", ["/etc/a", "/runs/a", "gs://checkpoints/mnist/1-a"])
 def test_record_that_comes_as_text_is_checked_for_where_it_says_it_lies(template: str, place: str) -> None:
-    record = {"record": "ExportedModel", "uri": "/work/b", "checkpoint": {"uri": place}}
+    record = {"record": "ExportedModel", "uri": "/runs/b", "checkpoint": {"uri": place}}
     values: Any = {"params": {"record": record}, "ti": SimpleNamespace(map_index=-1)}
     operator = ValidateSavedModelOperator(task_id="a", model="mnist", saved_model=template)
     operator.render_template_fields(values)
@@ -209,7 +209,7 @@ def test_record_that_comes_as_text_is_checked_for_where_it_says_it_lies(template
 
 
 @pytest.mark.parametrize(
-    ("path", "taken"), [("exports/a", "/work/exports/a"), ("../etc", None), ("100-a0", "100-a0")]
+    ("path", "taken"), [("exports/a", "/runs/exports/a"), ("../etc", None), ("100-a0", "100-a0")]
 )
 def test_relative_path_is_one_below_the_work_folder(path: str, taken: str | None) -> None:
     values: Any = {"params": {"place": path}, "ti": SimpleNamespace(map_index=-1)}

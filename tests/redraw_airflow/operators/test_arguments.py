@@ -51,7 +51,7 @@ from redraw_airflow.sensors import CheckpointSensor, LiveVersionSensor, NewVersi
 from redraw_airflow.vertex.operator import RegisterVertexModelOperator
 from tests.redraw_airflow.operators.test_allowed import OPERATORS, RECORD
 
-RUN = TrainingRun(model="mnist", uri="/work/run", run="run", step=100)
+RUN = TrainingRun(model="mnist", uri="/runs/run", run="run", step=100)
 # What templates, native rendering, XComs and slips give.
 ODD: tuple[Any, ...] = (
     *(None, "", " ", "None", "x", "7", "7.5", "true", "False", "{", "[1", "{'a': 1}", "[]", "a\n=b"),
@@ -88,7 +88,7 @@ ODD: tuple[Any, ...] = (
     ),
     *(EmptyOperator(task_id="other").output, EmptyOperator(task_id="more").output["version"]),
     *(
-        Path("/work/a"),
+        Path("/runs/a"),
         object(),
         {1, 2},
         datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
@@ -114,7 +114,7 @@ ARGUMENTS: Mapping[Any, Mapping[str, Any]] = {
 def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REDRAW_MODEL_BUCKET", "gs://models")
     monkeypatch.setenv("REDRAW_CHECKPOINTS", "gs://checkpoints")
-    monkeypatch.setenv("REDRAW_WORK", "/work")
+    monkeypatch.setenv("REDRAW_WORK", "/runs")
 
 
 def test_every_public_operator_and_sensor_is_tried() -> None:
@@ -201,11 +201,11 @@ def test_version_of_a_record_that_names_none_does_not_roll_back_to_the_one_befor
 
 
 def test_default_arguments_of_a_dag_reach_every_operator() -> None:
-    default_args = {"model": "mnist", "gcp_conn_id": "models", "work_dir": "/work/own"}
+    default_args = {"model": "mnist", "gcp_conn_id": "models", "work_dir": "/runs/own"}
     with DAG("defaults", schedule=None, default_args=default_args):
         made = [TrainOperator(task_id="train"), CheckpointOperator(task_id="checkpoint")]
 
-    assert {(one.model, one.gcp_conn_id, one.work_dir) for one in made} == {("mnist", "models", "/work/own")}
+    assert {(one.model, one.gcp_conn_id, one.work_dir) for one in made} == {("mnist", "models", "/runs/own")}
 
 
 def test_mapped_operator_has_airflow_s_own_defaults() -> None:
