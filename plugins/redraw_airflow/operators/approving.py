@@ -192,7 +192,7 @@ class ApproveReleaseOperator(_AskingOperator):
         ti = context["ti"]
         base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
         run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
-        return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
+        return f"\n\n[Full report, with the picture of the graphs]({run}/plugin/redraw)"
 
 
 @contextmanager
