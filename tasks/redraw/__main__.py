@@ -38,6 +38,7 @@ __all__ = ["main", "run"]
 
 _FORMS = ("auto", "table", "json")
 _LONGEST_LINE = 16_000
+_LONGEST_USAGE = 2_000
 _THREAD_SECONDS = 5.0
 # As shells say of a process that was ended by Ctrl-C.
 _INTERRUPTED = 130
@@ -111,8 +112,16 @@ class _OneLine(logging.Formatter):
         return printable(super().formatMessage(record))
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments on one line, whatever is in them."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        """End the process."""
+        super().error(one_line(message, _LONGEST_USAGE))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="redraw", description=(__doc__ or "").partition("\n")[0])
+    parser = _Parser(prog="redraw", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--version", action="version", version=f"redraw {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():

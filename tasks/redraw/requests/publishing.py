@@ -10,7 +10,7 @@ from redraw.names import ModelName
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.times import is_time
 from redraw.requests.request import BY, Request, flag
-from redraw.uri import BucketUri, Uri
+from redraw.uri import BucketUri, LocalPath, Uri
 
 LiveLabel = Literal["stable", "canary"]
 OnFailure = Literal["report", "roll-back"]
@@ -178,7 +178,7 @@ class MirrorRequest(Request):
     """Copy the live versions into a model server's folder, and write its models.config."""
 
     bucket: BucketUri = flag("gs:// URI of the model bucket")
-    out: str = flag("folder that the server reads; nobody else writes there")
+    out: LocalPath = flag("folder that the server reads; nobody else writes there")
     model: tuple[ModelName, ...] = flag(
         "a model to mirror; may be repeated (default: all with a definition)", default=()
     )
@@ -198,7 +198,7 @@ class PassportRequest(Request):
     """Write a version's model card, attestations, bill of materials and deployment files into a folder."""
 
     uri: Uri = flag("gs://…/MODEL/VERSION", positional=True)
-    out: str = flag("folder for the files; those of the same names are replaced")
+    out: LocalPath = flag("folder for the files; those of the same names are replaced")
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
 
 
