@@ -421,7 +421,7 @@ def test_show_comparison_offers_every_other_version(viewer: httpx.Client) -> Non
     assert len(offered) == 59
     assert version_of(14) not in offered
     assert "accuracy 0.9140 0.9130 +0.001 better" in page.text
-    assert "lower is better 0.03333 0.03571 -0.002381 better" in page.text
+    assert "lower is better 0.03333 0.03571 \N{MINUS SIGN}0.002381 better" in page.text
 
 
 def test_show_comparison_of_real_exports_tells_equal_graphs(
