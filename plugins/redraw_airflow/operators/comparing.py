@@ -31,7 +31,7 @@ class CompareAnswersOperator(StageOperator):
         slices: Inputs, fields of logged requests or `label:OUTPUT` to sort rows by.
         tolerance: How much floats may differ, absolute and relative; by default the definition's
             `change_tolerance`.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> compare = CompareAnswersOperator(

@@ -36,7 +36,7 @@ class PushModelOperator(StageOperator):
             or `sigstore`.
         signing_certificate: File of the key's certificate, then those that issued it.
         approval: What an `ApproveReleaseOperator` returned: who approved, for the release record.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> push = PushModelOperator(
@@ -130,7 +130,7 @@ class SetLiveOperator(StageOperator):
         allow_rejected: The reason for making a version live that somebody rolled back from.
         reason: For the history of the live pointer.
         public_key: File of the public key that must confirm the signature, on the worker.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> canary = SetLiveOperator(

@@ -76,7 +76,7 @@ class PlanReexportOperator(StageOperator):
             has no offset. A run with a data interval or a partition uses that instead.
         trained_to: Only checkpoints trained before this time, as `trained_from`.
         batch_size: How many checkpoints one mapped task exports.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> plan = PlanReexportOperator(
@@ -187,7 +187,7 @@ class ReexportOperator(StageOperator):
         waive: As `ValidateSavedModelOperator`.
         waive_reason: The reason for waived checks that have none of their own.
         approval: What an `ApproveReexportOperator` returned; needed if the definition asks for approval.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> reexport = ReexportOperator.partial(

@@ -36,7 +36,7 @@ class MarkVersionOperator(StageOperator):
         mark: `canary`, `uncanary`, `pin` or `unpin`.
         reason: For the history of the live pointer; required for a pin.
         bucket: `gs://` URI of the model bucket.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> pin = MarkVersionOperator(
@@ -114,7 +114,7 @@ class PruneOperator(StageOperator):
         keep: How many versions stay, those with the newest weights.
         keep_days: For how many days after its push a version stays.
         apply: Whether to remove them; otherwise the record lists what would be removed.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> prune = PruneOperator(task_id="prune", model="mnist", bucket="gs://models", keep=10, apply=True)

@@ -25,7 +25,7 @@ class LogToMlflowOperator(StageOperator):
     Args:
         version: The version, or a push's record; None or empty for the live one.
         bucket: `gs://` URI of the model bucket.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> log = LogToMlflowOperator(task_id="log", model="mnist", version=push.output, bucket="gs://models")

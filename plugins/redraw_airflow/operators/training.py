@@ -74,7 +74,7 @@ class TrainOperator(StageOperator):
         step: As `choose`.
         weights: Which weights are exported later; as `choose`.
         bucket: The model bucket that is published to later; as `choose`.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> train = TrainOperator(task_id="train", model="mnist", max_steps=1000)
@@ -156,7 +156,7 @@ class CheckpointOperator(StageOperator):
         choose: `latest`, `best` or `step`.
         metric: With `best`, the metric that decides.
         step: With `step`, the step it was saved at.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> checkpoint = CheckpointOperator(
@@ -226,7 +226,7 @@ class ExportSavedModelOperator(StageOperator):
         weights: `raw` or `average`; `default` leaves it to the definition.
         step: The step of the checkpoint, if a folder holds several.
         allow_non_finite: Whether to export even if weights are NaN or infinite.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> export = ExportSavedModelOperator(

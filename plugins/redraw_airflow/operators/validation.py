@@ -40,7 +40,7 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         waive_reason: The reason for waived checks that have none of their own.
         approval: Whether an `ApproveReleaseOperator` right after it is to ask a person: `yes`, `no`, or
             `default` for what the definition says. Otherwise that task is skipped.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> validate = ValidateSavedModelOperator(

@@ -53,7 +53,7 @@ class ConfirmRolloutOperator(StageOperator):
         only_live: Whether to skip the task if the version is not the live one.
         deferrable: Whether to wait in the triggerer, without a worker; by default as Airflow's `[operators]
             default_deferrable` says.
-        kwargs: `model`, the [common arguments](#common-arguments), and those of `BaseOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
         >>> confirm = ConfirmRolloutOperator(
