@@ -53,7 +53,7 @@ def context(record: Any = None, exception: Any = None) -> Any:
             context(replace(POINTER, events=(EVENT,))),
             f"digits {EVENT.version}: label canary by ada: a first look",
         ),
-        (context(RECORDS["Rollout"]), f"digits {RELEASE.version} is on "),
+        (context(RECORDS["Rollout"]), f"digits {RELEASE.version} was confirmed on 1 server"),
         (
             context(REPORT),
             f"digits: the export {REPORT.digest[:12]} passed validation, {len(REPORT.checks)} checks",
