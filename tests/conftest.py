@@ -330,8 +330,8 @@ def _add_bundle(settings: Settings, folder: Path) -> None:
     }
     config = configparser.RawConfigParser()
     config.read_dict(options)
+    prepare_state(settings.state)
     home = settings.state / "airflow"
-    home.mkdir(parents=True)
     with (home / "airflow.cfg").open("w") as file:
         config.write(file)
 
