@@ -151,7 +151,7 @@ class PinRequest(Request):
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to pin")
-    unpin: bool = flag("take the pin away", default=False)
+    unpin: bool = flag("remove the pin", default=False)
     reason: Words | None = flag("why; needed to pin", default=None)
     by: Words | None = flag(BY, default=None)
 
