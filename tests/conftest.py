@@ -52,11 +52,12 @@ _Record = TypeVar("_Record", bound=Record)
 
 _START_BOUND = 60.0
 # What runs in one process each: the modules that share a running Airflow, of those that look at it and of
-# those that act on it, and those that ask the one API server of the pages.
+# those that act on it, and those that ask the one API server of the pages. The last test of `make_run` ends
+# the Airflow that was acted on.
 _STANDALONE = "tests/redraw_airflow/standalone/test_"
 _LOOKING = ("tests/browser/", "tests/hostile/instance/")
 _ACTING = tuple(
-    f"{_STANDALONE}{name}.py" for name in ("acting", "backfill", "instance", "make_run", "own_dags")
+    f"{_STANDALONE}{name}.py" for name in ("acting", "backfill", "instance", "own_dags", "make_run")
 )
 _PAGES = ("tests/redraw_airflow/web/",)
 # It publishes thousands of versions into the bucket that all tests of pages share.
@@ -329,8 +330,8 @@ def _add_bundle(settings: Settings, folder: Path) -> None:
     }
     config = configparser.RawConfigParser()
     config.read_dict(options)
+    prepare_state(settings.state)
     home = settings.state / "airflow"
-    home.mkdir(parents=True)
     with (home / "airflow.cfg").open("w") as file:
         config.write(file)
 

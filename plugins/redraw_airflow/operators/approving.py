@@ -150,10 +150,12 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
 
 
 class ApproveReleaseOperator(_AskingOperator):
-    """Wait until a person approves a publication; without a yes, what comes after it is skipped.
+    """Wait until a person approves a publication; otherwise the tasks after it are skipped.
 
-    The request shows the metrics against the live version's, the checks, and where the whole report
-    and the picture of the graphs are.
+    The request shows the metrics against the live version's, the checks, and leads to the full
+    report with the picture of the graphs.
+
+    Its XCom has the key `approved_by`: the user who approved, or None if nobody had to.
 
     Args:
         saved_model: The export's record, or its folder.
@@ -162,6 +164,16 @@ class ApproveReleaseOperator(_AskingOperator):
         kwargs: `model` is the definition's name, `bucket` the `gs://` URI of the model bucket,
             `wait_hours` how long to wait for an answer, and `gcp_conn_id` the connection. The others are
             those of `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
+
+    Example:
+        >>> approve = ApproveReleaseOperator(
+        ...     task_id="approve",
+        ...     model="mnist",
+        ...     saved_model=export.output,
+        ...     report=validate.output,
+        ...     bucket="gs://models",
+        ...     wait_hours=24,
+        ... )
     """
 
     template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
@@ -192,7 +204,7 @@ class ApproveReleaseOperator(_AskingOperator):
         ti = context["ti"]
         base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
         run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
-        return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
+        return f"\n\n[Full report, with the picture of the graphs]({run}/plugin/redraw)"
 
 
 @contextmanager
@@ -220,9 +232,16 @@ def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:
 class ApproveReexportOperator(_AskingOperator):
     """Wait until a person approves all that a run exports again, if the model's definition asks for it.
 
+    Its XCom is that of `ApproveReleaseOperator`.
+
     Args:
         plan: What the `PlanReexportOperator` returned.
         kwargs: `model`, `bucket`, `wait_hours`, `gcp_conn_id`, and those of `ApprovalOperator`.
+
+    Example:
+        >>> approved = ApproveReexportOperator(
+        ...     task_id="approve_all", model="mnist", plan=plan.output, bucket="gs://models", wait_hours=24
+        ... )
     """
 
     template_fields = (*_AskingOperator.template_fields, "plan")

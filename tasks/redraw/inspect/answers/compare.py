@@ -77,7 +77,7 @@ def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
             ]
             found = _compare(request, (releases[0], releases[1]), (models[0], models[1]), scratch)
     if request.json:
-        _write(Uri(request.json).absolute(), found)
+        _write(request.json.absolute(), found)
     return found
 
 
