@@ -330,8 +330,8 @@ def _add_bundle(settings: Settings, folder: Path) -> None:
     }
     config = configparser.RawConfigParser()
     config.read_dict(options)
+    prepare_state(settings.state)
     home = settings.state / "airflow"
-    home.mkdir(parents=True)
     with (home / "airflow.cfg").open("w") as file:
         config.write(file)
 
@@ -396,6 +396,15 @@ def airflow_api(
 def unused_port() -> int:
     """A TCP port of 127.0.0.1 that refuses connections."""
     return free_port()
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a running MLflow server."""
+    from tests.mlflow_server import run_mlflow_server
+
+    with run_mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 _CONFIG, _PASSPORTS = "models.config", "passport"
 # The time of verified files: 1980-01-01, in seconds.
 _MARK = 315_532_800
+# A version that is being fetched.
+_FETCHED = re.compile(rf"\.[0-9]+\.[0-9a-f]{{32}}{re.escape(PARTIAL_SUFFIX)}")
 
 _logger = logging.getLogger(__name__)
 
@@ -250,10 +253,17 @@ def _replace_config(out: Path, config: ModelServerConfig, before: ModelServerCon
 
 def _sweep(out: Path, named: set[tuple[str, int]]) -> None:
     """Remove versions that are not named, and what a mirror that was killed left half of."""
-    for folder in [*out.glob("*/*"), *out.glob(f"*/{_PASSPORTS}/*")]:
-        model, name = folder.relative_to(out).parts[0], folder.name
-        if name.isdecimal() and (model, int(name)) not in named:
+    for folder in out.glob("*/*"):
+        model, name = folder.parent.name, folder.name
+        if name.isdecimal() and (model, int(name)) not in named and _is_marked(folder):
+            _remove(folder.parent / _PASSPORTS / name)
             shutil.rmtree(folder)
             _logger.info("removed %s, which is served no more", folder)
-        elif name.endswith(PARTIAL_SUFFIX):
+        elif _FETCHED.fullmatch(name):
             shutil.rmtree(folder)
+
+
+def _is_marked(folder: Path) -> bool:
+    """Whether a mirror wrote it: what others keep there, such as versions by their time, is theirs."""
+    graph = folder / "saved_model.pb"
+    return graph.is_file() and graph.stat().st_mtime == _MARK

@@ -132,6 +132,24 @@ def test_mirror_after_a_change_keeps_the_version_before_until_the_next_run(
     assert [path.name for path in (tmp_path / "digits" / "passport").iterdir()] == [str(new)]
 
 
+def test_mirror_into_a_folder_with_other_things_removes_none_of_them(
+    bucket: str, versions: list[int], tmp_path: Path
+) -> None:
+    others = [
+        tmp_path / name
+        for name in ("digits/1716163515/saved_model.pb", "logs/2026/day.log", "logs/passport/3/scan.pdf")
+    ]
+    for path in others:
+        path.parent.mkdir(parents=True)
+        path.write_text("somebody's own")
+
+    for version in (*versions, versions[0]):
+        _live(bucket, version, allow_older="a test")
+        _mirror(bucket, tmp_path)
+
+    assert [path.read_text() for path in others] == ["somebody's own"] * len(others)
+
+
 def test_mirror_of_a_version_without_its_graph_leaves_the_folder_as_it_was(
     bucket: str, versions: list[int], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ def check_place(uri: Uri, exported: ExportedModel) -> None:
     """
     report, folder = uri.absolute(), exported.uri.absolute()
     if not report.is_bucket and not folder.is_bucket:
-        report, folder = Uri(Path(report).resolve()), Uri(Path(folder).resolve())
+        report, folder = Uri(os.path.realpath(report)), Uri(os.path.realpath(folder))
     if f"{report}/".startswith(f"{folder}/"):
         raise OutputExists(
             f"{uri}: expected a file outside of the SavedModel {folder}. Choose another --report."
