@@ -399,6 +399,15 @@ def unused_port() -> int:
 
 
 @pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a running MLflow server."""
+    from tests.mlflow_server import run_mlflow_server
+
+    with run_mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def until() -> Callable[..., None]:
     """Polls until a condition holds, or fails: `until(condition, what, seconds, every=0.02, progress=…)`."""
     return wait_until
