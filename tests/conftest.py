@@ -52,11 +52,12 @@ _Record = TypeVar("_Record", bound=Record)
 
 _START_BOUND = 60.0
 # What runs in one process each: the modules that share a running Airflow, of those that look at it and of
-# those that act on it, and those that ask the one API server of the pages.
+# those that act on it, and those that ask the one API server of the pages. The last test of `make_run` ends
+# the Airflow that was acted on.
 _STANDALONE = "tests/redraw_airflow/standalone/test_"
 _LOOKING = ("tests/browser/", "tests/hostile/instance/")
 _ACTING = tuple(
-    f"{_STANDALONE}{name}.py" for name in ("acting", "backfill", "instance", "make_run", "own_dags")
+    f"{_STANDALONE}{name}.py" for name in ("acting", "backfill", "instance", "own_dags", "make_run")
 )
 _PAGES = ("tests/redraw_airflow/web/",)
 # It publishes thousands of versions into the bucket that all tests of pages share.
@@ -329,8 +330,8 @@ def _add_bundle(settings: Settings, folder: Path) -> None:
     }
     config = configparser.RawConfigParser()
     config.read_dict(options)
+    prepare_state(settings.state)
     home = settings.state / "airflow"
-    home.mkdir(parents=True)
     with (home / "airflow.cfg").open("w") as file:
         config.write(file)
 
@@ -395,6 +396,15 @@ def airflow_api(
 def unused_port() -> int:
     """A TCP port of 127.0.0.1 that refuses connections."""
     return free_port()
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a running MLflow server."""
+    from tests.mlflow_server import run_mlflow_server
+
+    with run_mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import requests
 
 from tests.conftest import free_port, wait_until
 
-__all__ = ["run_mlflow_server"]
+__all__ = ["run_mlflow_server", "run_relay"]
 
 
 @contextmanager
@@ -45,3 +49,57 @@ def _is_up(server: subprocess.Popen[bytes], url: str, log: Path) -> bool:
         return requests.get(f"{url}/health", timeout=0.5).ok
     except requests.RequestException:
         return False
+
+
+# What happens to a request, by its number from 1 and its path; None: nothing.
+Fault = Callable[[int, str], str | None]
+
+
+@contextmanager
+def run_relay(server: str, fault: Fault) -> Iterator[str]:
+    """A server in front of another one, which passes requests on, or does not; gives its URL.
+
+    A fault is `refuse` (status 500, before), `fail` (500, after the server did it), `lose` (no answer, after
+    it), `wait` (an answer a second late), or text to answer instead.
+    """
+    count = itertools.count(1)
+
+    class Relay(BaseHTTPRequestHandler):
+        def pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            what = fault(next(count), self.path)
+            status, content = 500, b"{}"
+            if what in {None, "fail", "lose", "wait"}:
+                headers = {"content-type": self.headers.get("content-type", "application/json")}
+                answer = requests.request(
+                    self.command, f"{server}{self.path}", data=body, headers=headers, timeout=60
+                )
+                status, content = (500, b"{}") if what == "fail" else (answer.status_code, answer.content)
+            elif what != "refuse":
+                status, content = 200, str(what).encode()
+            if what == "lose":
+                self.close_connection = True
+                return
+            if what == "wait":
+                threading.Event().wait(1.5)
+            with suppress(OSError):  # a client that did not wait
+                self.send_response(status)
+                self.send_header("content-length", str(len(content)))
+                self.send_header("retry-after", "86400")
+                self.end_headers()
+                self.wfile.write(content)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = pass_on  # noqa: N815
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    relay = ThreadingHTTPServer(("127.0.0.1", 0), Relay)
+    thread = threading.Thread(target=relay.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{relay.server_port}"
+    finally:
+        relay.shutdown()
+        thread.join()
+        relay.server_close()

@@ -24,10 +24,10 @@ _TEST_SECONDS = 10.0
 
 
 class RedrawHook(BaseHook):
-    """A model bucket and a checkpoint catalogue, by a connection of the type *Redraw model bucket*.
+    """Open a model bucket and a checkpoint catalogue with a connection of type *Redraw model bucket*.
 
     Args:
-        redraw_conn_id: The connection. Its fields are those of a Google Cloud connection, and `bucket`,
+        redraw_conn_id: The connection's id. Its fields are those of a Google Cloud connection, and `bucket`,
             `catalogue` and `user_project`. Operators take it as `gcp_conn_id`.
 
     Example:

@@ -34,7 +34,7 @@ _PLAIN = {"<": "‹", ">": "›", "@": "@ ", "]": "] "}
 class RedrawNotifier(BaseNotifier):
     """Send a line about a task or a run to a webhook, as `{"text": …}`, which Slack and many others take.
 
-    To send it by another way, subclass it and override `notify`: `self.message` is the text by then.
+    To send it in another way, subclass it and override `notify`: `self.message` is the rendered text there.
 
     Args:
         webhook: The name of an Airflow connection, or of variables `REDRAW_WEBHOOK_<NAME>_URL` and `_SECRET`,
@@ -45,7 +45,7 @@ class RedrawNotifier(BaseNotifier):
             Airflow masks in logs is masked.
 
     Example:
-        >>> RedrawNotifier(webhook="chat", message="{{ redraw.summary }} <!here>")  # doctest: +SKIP
+        >>> notifier = RedrawNotifier(webhook="chat", message="{{ redraw.summary }} <!here>")
     """
 
     template_fields = ("message",)
@@ -87,10 +87,16 @@ def _occasion(context: Context) -> str:
 
 
 def quote_record(context: Context) -> str:
-    """One line: what a task published, changed or found, or why it failed; of a run that it ended.
+    """One line: what a task published, changed or found, or why it failed; for a run, how it ended.
 
     Args:
-        context: What Airflow hands to a callback.
+        context: What Airflow passes to a callback.
+
+    Returns:
+        The line, of printable characters; it mentions nobody in a chat.
+
+    Example:
+        >>> default_args = {"on_success_callback": lambda context: print(quote_record(context))}
     """
     return _plain(_quote(context))
 
@@ -114,9 +120,11 @@ def _quote(context: Context) -> str:
             why = f": {event.reason}" if event.reason else ""
             return f"{record.model} {event.version}: {what} by {event.by}{why}"
         case Rollout():
-            return f"{record.model} {record.version} is on {len(record.servers)} servers, as confirmed"
+            number = len(record.servers)
+            return f"{record.model} {record.version} was confirmed on {number} server{'s' * (number != 1)}"
         case ValidationReport():
-            return f"{record.model}: {len(record.checks)} checks admit the export {record.digest[:12]}"
+            checks = len(record.checks)
+            return f"{record.model}: the export {record.digest[:12]} passed validation, {checks} checks"
     return _ended(context)
 
 

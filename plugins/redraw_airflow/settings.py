@@ -20,6 +20,7 @@ from redraw import settings as engine
 from redraw.errors import InvalidName
 from redraw.settings import (
     NAMES,
+    PATH,
     TEXT,
     TRUTH,
     Kind,
@@ -216,7 +217,7 @@ VALIDATE_DAG = _dag_setting(
 
 STATE: Setting[Path] = Setting(
     name="state",
-    kind=Kind(expected="a path", parse=Path),
+    kind=PATH,
     default=Path(".redraw"),
     description="of `make run`: the folder of everything that it writes",
     unset="`.redraw` in the checkout",

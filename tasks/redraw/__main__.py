@@ -22,7 +22,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
-from pathlib import Path
 from typing import Any, get_args
 
 from redraw import __version__
@@ -38,6 +37,8 @@ __all__ = ["main", "run"]
 
 _FORMS = ("auto", "table", "json")
 _LONGEST_LINE = 16_000
+_LONGEST_USAGE = 2_000
+_LARGEST_REQUEST = 1 << 28
 _THREAD_SECONDS = 5.0
 # As shells say of a process that was ended by Ctrl-C.
 _INTERRUPTED = 130
@@ -111,8 +112,16 @@ class _OneLine(logging.Formatter):
         return printable(super().formatMessage(record))
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments on one line, whatever is in them."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        """End the process."""
+        super().error(one_line(message, _LONGEST_USAGE))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="redraw", description=(__doc__ or "").partition("\n")[0])
+    parser = _Parser(prog="redraw", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--version", action="version", version=f"redraw {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
@@ -184,7 +193,10 @@ def _from_flags(cls: type[Request], given: dict[str, Any]) -> Request:
 
 def _read_json(source: str) -> object:
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text()
+        with open(sys.stdin.fileno() if source == "-" else source, "rb", closefd=source != "-") as file:
+            text = file.read(_LARGEST_REQUEST + 1)
+        if len(text) > _LARGEST_REQUEST:
+            raise ValueError(f"more than {_LARGEST_REQUEST} bytes")
         return json.loads(text)
     except (OSError, ValueError, RecursionError) as err:
         where = "standard input" if source == "-" else source

@@ -15,6 +15,8 @@ from redraw.errors import InvalidName
 CHECKPOINT_RECORD = "record.json"
 
 _MODEL = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_LONGEST_WORDS = 10_000
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 # What Cloud Storage and what file systems allow, in bytes.
 _LONGEST_OBJECT, _LONGEST_PART = 1024, 255
@@ -41,6 +43,24 @@ class ModelName(str):
                 " letters, digits or underscores. List the models with 'redraw models'."
             )
         return super().__new__(cls, name)
+
+
+class Words(str):
+    """What people write, such as a reason, without the spaces around it; blank is as good as none.
+
+    Raises:
+        InvalidName: It is not UTF-8, or has more than 10,000 characters.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Parse a text; what is parsed already is taken as it is."""
+        if len(text) > _LONGEST_WORDS or _SURROGATE.search(text):
+            raise InvalidName(
+                f"text {text!r:.80}: expected UTF-8 of at most {_LONGEST_WORDS:,} characters. Correct it."
+            )
+        return super().__new__(cls, text.strip())
 
 
 def check_attachment_name(name: str) -> str:

@@ -182,8 +182,14 @@ def _parse_truth(text: str) -> bool:
     return text.lower() in {"1", "t", "true", "yes", "on"}
 
 
+def _parse_path(text: str) -> Path:
+    if "://" in text:
+        raise ValueError(text)
+    return Path(text)
+
+
 TEXT = Kind(expected="text", parse=str)
 TRUTH = Kind(expected="1 or 0", parse=_parse_truth, option="boolean")
-PATH = Kind(expected="a path", parse=Path)
+PATH = Kind(expected="a path of this machine", parse=_parse_path)
 NAMES = Kind(expected="names with a comma between them", parse=_parse_names)
 SECONDS = Kind(expected="a number of seconds", parse=_parse_seconds, option="float")

@@ -111,6 +111,24 @@ class Uri(str):
         return self if self.is_bucket else Uri(Path(self).absolute())
 
 
+class LocalPath(str):
+    """A file or a folder of this machine.
+
+    Raises:
+        InvalidName: It is a URI, or no path.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Parse a text; what is parsed already is taken as it is."""
+        if "://" in text:
+            raise InvalidName(
+                f"path {text!r:.200}: expected one of this machine, got a URI. Name a local path."
+            )
+        return super().__new__(cls, Uri(text))
+
+
 class BucketUri(Uri):
     """A bucket, or a folder in one, that Redraw may write to and list.
 

@@ -119,11 +119,11 @@ def test_validation_again_with_a_waiver_publishes_without_training_by_the_keyboa
     page.keyboard.press("Shift+Tab")
     tab_to(page, dialog.get_by_label(f"Waive {CHECK}"))
     page.keyboard.press("Space")
-    tab_to(page, dialog.get_by_label("Why"))
+    tab_to(page, dialog.get_by_label("Reason"))
     page.keyboard.type("nobody measures it yet")
     tab_to(page, dialog.get_by_role("button", name="Validate again with a waiver"))
     page.keyboard.press("Enter")
-    expect(dialog.get_by_text("The run is started.")).to_be_visible()
+    expect(dialog.get_by_text("The run has started.")).to_be_visible()
 
     (run,) = airflow_api._get(f"dags/{AGAIN}/dagRuns?limit=10")["dag_runs"]
     assert _ended(airflow_api, AGAIN, run["dag_run_id"], until) == "success"
@@ -143,7 +143,7 @@ def test_version_is_made_live_by_the_keyboard_alone(log_in: LogIn, airflow_api: 
     page.keyboard.press("Enter")
     dialog = frame.get_by_role("dialog")
     page.keyboard.press("Shift+Tab")
-    tab_to(page, dialog.get_by_label("Why"))
+    tab_to(page, dialog.get_by_label("Reason"))
     page.keyboard.type("it serves well")
     tab_to(page, dialog.get_by_role("button", name="Make live"))
     page.keyboard.press("Enter")

@@ -86,7 +86,7 @@ def test_form_trigger_runs_to_a_new_live_version(
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
     # What has to be chosen is open, and nothing is trained that nobody chose.
-    expect(form.get_by_text("The definition that draws every graph of the model.")).to_be_visible()
+    expect(form.get_by_text("The model to train, by its definition.")).to_be_visible()
     expect(form.get_by_role("button", name="Trigger")).to_be_disabled()
     form.locator("#element_model input").first.fill(MODEL)
     page.keyboard.press("Enter")
@@ -158,7 +158,7 @@ def test_make_live_by_the_button_moves_the_pointer_in_the_name_of_the_user(
     frame = frame_of(page)
     frame.get_by_role("button", name="Make live").click()
     dialog = frame.get_by_role("dialog")
-    dialog.get_by_label("Why", exact=True).fill("the newer one misreads sevens")
+    dialog.get_by_label("Reason", exact=True).fill("the newer one misreads sevens")
     keep_picture(page, "acting")
     dialog.locator("button[type=submit]").click()
     expect(frame.locator("h1 .label.live")).to_be_visible(timeout=RUN)
@@ -291,7 +291,7 @@ def test_approval_request_has_nothing_that_axe_finds_serious(
     page = log_in()
     page.goto(f"/dags/{RETRAIN}/runs/{quote(asking_run, safe='')}/tasks/approve/required_actions")
     body = page.get_by_text("checks passed.").locator("xpath=ancestor::*[.//table][1]")
-    expect(body.get_by_role("link", name="The whole report")).to_be_visible()
+    expect(body.get_by_role("link", name="Full report")).to_be_visible()
     body.evaluate("body => body.setAttribute('data-looked-at', '')")
     keep_picture(page, "approval")
 

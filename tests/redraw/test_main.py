@@ -50,6 +50,19 @@ def test_main_help_and_version_say_what_is_needed(capsys: pytest.CaptureFixture[
     assert "--keep KEEP keep this many versions, those with the newest weights --" in said
 
 
+def test_main_arguments_that_nobody_knows_are_refused_on_one_bounded_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments in (["models", "a\nb\x1b[31m"], ["live", "--set", "9" * 5000 + "x"]):
+        with pytest.raises(SystemExit, match="^2$"):
+            command_line.main(arguments)
+        *_, last = capsys.readouterr().err.splitlines()
+        assert last.startswith("redraw")
+        assert ": error: " in last
+        assert last.isprintable()
+        assert len(last) < 2100
+
+
 def test_main_unknown_key_in_request_is_refused_by_its_name() -> None:
     result = run("train", "--request", "-", text='{"model": "mnist", "out": "x", "colour": 1}')
     assert_one_line(result, "InvalidRequest", "unknown key 'colour'", "expected model, out")
@@ -124,7 +137,7 @@ def test_main_names_the_page_of_an_error_before_its_line(
 @pytest.mark.parametrize("seconds", ["NaN", "Infinity", "0", "-1"])
 def test_main_time_that_does_not_end_is_refused(seconds: str) -> None:
     text = f'{{"model": "mnist", "bucket": "gs://models", "version": 1, "seconds": {seconds}}}'
-    with pytest.raises(InvalidRequest, match="ask request: seconds: expected a number above 0, got"):
+    with pytest.raises(InvalidRequest, match="seconds: expected more than 0 and at most 86400, got"):
         AskRequest.from_json(json.loads(text))
 
 

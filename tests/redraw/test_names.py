@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redraw.errors import InvalidName
-from redraw.names import ModelName, check_attachment_name
+from redraw.names import ModelName, Words, check_attachment_name
 
 HOSTILE = ["", "a/b", "..", "a..b", "a b", "Mnist", "a\n", "a\0", "é", "-a", "/etc", "a" * 300]
 
@@ -34,3 +34,14 @@ def test_model_name_module_name_passes(name: str) -> None:
 
 def test_model_name_of_a_name_is_that_name() -> None:
     assert ModelName(ModelName("mnist")) == "mnist"
+
+
+def test_words_have_no_spaces_around_them_and_blank_ones_are_none() -> None:
+    assert Words(" the metrics are wrong\n") == "the metrics are wrong"
+    assert not Words(" \n")
+
+
+@pytest.mark.parametrize("text", ["a\udcff", "a" * 10_001])
+def test_words_that_no_reader_could_read_are_refused(text: str) -> None:
+    with pytest.raises(InvalidName, match="expected UTF-8 of at most 10,000 characters"):
+        Words(text)

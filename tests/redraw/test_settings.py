@@ -31,6 +31,7 @@ from tests.paths import ROOT
 _WRONG = [
     (SCRATCH_BYTES, "10GB", "a number of bytes"),
     (SCRATCH_BYTES, "-1", "a number of bytes"),
+    (CACHE, "gs://cache", "a path of this machine"),
     (STORAGE_TIMEOUT, "soon", "a number of seconds"),
     (STORAGE_TIMEOUT, "nan", "a number of seconds"),
     (RECOMMENDER_ROWS, "9999", "a whole number of at least 10000"),

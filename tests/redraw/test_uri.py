@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from redraw.errors import InvalidName
+from redraw.requests import MirrorRequest, PassportRequest
 from redraw.uri import BucketUri, Uri
 
 HOSTILE = ["", "a/b", "..", "a..b", "a b", "Mnist", "a\n", "a\0", "é", "-a", "/etc", "a" * 300]
@@ -64,3 +65,17 @@ def test_uri_is_a_text_and_parsed_once() -> None:
     assert Uri(bucket) is bucket
     assert json.dumps({"uri": bucket}) == '{"uri": "gs://models"}'
     assert type(bucket / "a") is Uri
+
+
+def test_folder_of_this_machine_that_is_a_uri_is_refused_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for uri in ("gs://models/here", "s3://models", "file:///srv/models"):
+        for ask in (
+            lambda out: MirrorRequest(bucket=BucketUri("gs://models"), out=out),
+            lambda out: PassportRequest(uri=Uri("gs://models/mnist/1"), out=out),
+        ):
+            with pytest.raises(InvalidName, match="expected one of this machine, got a URI"):
+                ask(uri)
+    assert list(tmp_path.iterdir()) == []

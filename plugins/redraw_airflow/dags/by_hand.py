@@ -46,7 +46,7 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
         The DAG; a file of the DAGs folder has to hold it in a variable.
 
     Example:
-        >>> dag = roll_back_model()  # doctest: +SKIP
+        >>> dag = roll_back_model()
     """
     with _dag(
         dag_id, "Make a version live that was live before", _ROLL_BACK_DOC, roll_back_form(), dag_arguments
@@ -72,7 +72,15 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
 def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
     """Make the DAG that makes a version the canary, or pins it, or takes the mark away.
 
-    Args, Returns and use are those of `roll_back_model`.
+    Args:
+        dag_id: The DAG's id.
+        dag_arguments: Other arguments of `airflow.sdk.DAG`.
+
+    Returns:
+        The DAG; a file of the DAGs folder has to hold it in a variable.
+
+    Example:
+        >>> dag = mark_version(tags=["production"])
     """
     about = "Make a version the canary, or pin it, or take the mark away"
     with _dag(dag_id, about, _MARK_DOC, mark_form(), dag_arguments) as dag:
@@ -94,9 +102,17 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
 
 
 def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
-    """Make the DAG that removes old versions of a model, or lists which would go.
+    """Make the DAG that removes old versions of a model, or lists which would be removed.
 
-    Args, Returns and use are those of `roll_back_model`.
+    Args:
+        dag_id: The DAG's id.
+        dag_arguments: Other arguments of `airflow.sdk.DAG`.
+
+    Returns:
+        The DAG; a file of the DAGs folder has to hold it in a variable.
+
+    Example:
+        >>> dag = prune_versions(dag_id="clean_up")
     """
     about = "Remove old versions of a model, or list which would go"
     with _dag(dag_id, about, _PRUNE_DOC, prune_form(), dag_arguments) as dag:

@@ -24,7 +24,12 @@ def failure_reason(context: Context) -> str:
         context: What Airflow hands to an `on_failure_callback`.
 
     Returns:
-        The line, without a break in it and cut to what a message shows.
+        The line, of at most 400 characters.
+
+    Example:
+        >>> def say(context):
+        ...     print(failure_reason(context))
+        >>> default_args = {"on_failure_callback": say}
     """
     ti, task = context["ti"], context.get("task")
     model = getattr(task, "model", None)
@@ -36,9 +41,12 @@ def failure_reason(context: Context) -> str:
 
 
 def announce_failure(context: Context) -> None:
-    """Log that line, under this module's name, where anyone who gathers logs can alert on it.
+    """Log the line of `failure_reason` as an error of the logger `redraw_airflow.dags.callbacks`.
 
     Args:
         context: As `failure_reason` takes it.
+
+    Example:
+        >>> default_args = {"on_failure_callback": announce_failure}
     """
     _logger.error("%s", failure_reason(context))

@@ -54,7 +54,7 @@ def reexport_checkpoints(
         dag_id: The DAG's id.
         schedule: A cron expression, in UTC, or any timetable with data intervals: a run stands for
             the checkpoints that were trained in its interval, and a backfill for many.
-        model: The only model of this DAG; None: the form offers all.
+        model: The only model of this DAG; None: the form offers all of them.
         partitioned: Whether a run stands for a partition, whose key is the training day (UTC) as
             `2026-01-31`, instead of a data interval; `schedule` is the time of each day, and a run takes
             the day before.
@@ -69,7 +69,7 @@ def reexport_checkpoints(
         InvalidRequest: It is partitioned, and its schedule is not one time of each day.
 
     Example:
-        >>> dag = reexport_checkpoints()  # doctest: +SKIP
+        >>> dag = reexport_checkpoints(model="mnist", schedule="0 3 * * *")
     """
     with make_dag(
         dag_id,

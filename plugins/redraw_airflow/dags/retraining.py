@@ -65,8 +65,8 @@ def retrain_and_export(
     Args:
         dag_id: The DAG's id.
         schedule: As `airflow.sdk.DAG` takes it; a cron expression is in UTC, and unpausing the DAG
-            starts no run for the past; a model has to be named with it. None: by hand alone.
-        model: The only model of this DAG; None: the form offers all.
+            starts no run for the past. It needs `model`. None: only a person starts runs.
+        model: The only model of this DAG; None: the form offers all of them.
         default_args: Arguments of its tasks that differ from what it sets.
         dag_arguments: Other arguments of `airflow.sdk.DAG`, such as `tags` or `owner_links`.
 
@@ -78,7 +78,7 @@ def retrain_and_export(
         InvalidRequest: A schedule without a model, where there are several.
 
     Example:
-        >>> dag = retrain_and_export(model="mnist", schedule="0 3 * * MON")  # doctest: +SKIP
+        >>> dag = retrain_and_export(model="mnist", schedule="0 3 * * MON")
     """
     with make_dag(
         dag_id,
@@ -115,7 +115,7 @@ def retrain_each(
         DAG id to DAG. A definition that cannot be used has none, and the log says why.
 
     Example:
-        >>> globals().update(retrain_each())  # doctest: +SKIP
+        >>> globals().update(retrain_each())
     """
     found = {model.name: model for model in list_models()}
     names = [name for name, model in found.items() if model.schedule] if models is None else list(models)

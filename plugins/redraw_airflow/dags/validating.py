@@ -28,7 +28,7 @@ def validate_and_publish(
     default_args: Mapping[str, Any] | None = None,
     **dag_arguments: Any,
 ) -> DAG:
-    """Make the DAG that validates an export again, which a failed run has left, and publishes it.
+    """Make the DAG that validates the export of a failed run again and publishes it.
 
     Args:
         dag_id: The DAG's id.
@@ -42,7 +42,7 @@ def validate_and_publish(
         InvalidDefinition: There is no model to choose.
 
     Example:
-        >>> dag = validate_and_publish()  # doctest: +SKIP
+        >>> dag = validate_and_publish()
     """
     with make_dag(
         dag_id,

@@ -103,7 +103,7 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         self.gcp_conn_id = gcp_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Ask, and give the worker free until there is an answer.
+        """Ask, and free the worker until there is an answer.
 
         Raises:
             AirflowFailException: What is to be published cannot be read.
@@ -128,13 +128,13 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         return ""
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Take the answer; after a no, what comes after this task is skipped.
+        """Take the answer; after a no, the tasks after this one are skipped.
 
         Returns:
-            Of a yes: who gave it, under `approved_by`, and when, under `approved_at`.
+            Who approved, under `approved_by`, and when, under `approved_at`.
 
         Raises:
-            AirflowFailException: The yes is of the one who started the run, and may not be.
+            AirflowFailException: The person who approved also started the run, and may not do both.
         """
         user = event.get("responded_by_user") or {}
         name = user.get("name") or user.get("id")
@@ -150,10 +150,12 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
 
 
 class ApproveReleaseOperator(_AskingOperator):
-    """Wait until a person approves a publication; without a yes, what comes after it is skipped.
+    """Wait until a person approves a publication; otherwise the tasks after it are skipped.
 
-    The request shows the metrics against the live version's, the checks, and where the whole report
-    and the picture of the graphs are.
+    The request shows the metrics against the live version's, the checks, and leads to the full
+    report with the picture of the graphs.
+
+    Its XCom says who approved, as `approved_by`, and when, as `approved_at`.
 
     Args:
         saved_model: The export's record, or its folder.
@@ -162,6 +164,16 @@ class ApproveReleaseOperator(_AskingOperator):
         kwargs: `model` is the definition's name, `bucket` the `gs://` URI of the model bucket,
             `wait_hours` how long to wait for an answer, and `gcp_conn_id` the connection. The others are
             those of `ApprovalOperator`: `assigned_users` says who may answer, `notifiers` who is notified.
+
+    Example:
+        >>> approve = ApproveReleaseOperator(
+        ...     task_id="approve",
+        ...     model="mnist",
+        ...     saved_model=export.output,
+        ...     report=validate.output,
+        ...     bucket="gs://models",
+        ...     wait_hours=24,
+        ... )
     """
 
     template_fields = (*_AskingOperator.template_fields, "saved_model", "report", "make_live")
@@ -192,7 +204,7 @@ class ApproveReleaseOperator(_AskingOperator):
         ti = context["ti"]
         base = airflow_configuration().get("api", "base_url", fallback="").rstrip("/")
         run = f"{base}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
-        return f"\n\n[The whole report, and the picture of the graphs]({run}/plugin/redraw)"
+        return f"\n\n[Full report, with the picture of the graphs]({run}/plugin/redraw)"
 
 
 @contextmanager
@@ -220,9 +232,16 @@ def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:
 class ApproveReexportOperator(_AskingOperator):
     """Wait until a person approves all that a run exports again, if the model's definition asks for it.
 
+    Its XCom is that of `ApproveReleaseOperator`; `approved_by` is None if the definition asks for none.
+
     Args:
         plan: What the `PlanReexportOperator` returned.
         kwargs: `model`, `bucket`, `wait_hours`, `gcp_conn_id`, and those of `ApprovalOperator`.
+
+    Example:
+        >>> approved = ApproveReexportOperator(
+        ...     task_id="approve_all", model="mnist", plan=plan.output, bucket="gs://models", wait_hours=24
+        ... )
     """
 
     template_fields = (*_AskingOperator.template_fields, "plan")

@@ -31,7 +31,7 @@ def model_asset(bucket: str, model: str) -> Asset:
         model: The definition's name.
 
     Example:
-        >>> with DAG("after_mnist", schedule=[model_asset("gs://models", "mnist")]): ...  # doctest: +SKIP
+        >>> with DAG("after_mnist", schedule=[model_asset("gs://models", "mnist")]): ...
     """
     return Asset(f"{bucket.rstrip('/')}/{model}")
 

@@ -20,6 +20,8 @@ class CompareAnswersOperator(StageOperator):
 
     Map it over files of requests: `CompareAnswersOperator.partial(…).expand(requests=files)`.
 
+    Its XCom is the `AnswerComparison` record as JSON values.
+
     Args:
         version: The version to look at, or a push's record.
         other: The version that it is compared with; the live one by default.
@@ -29,7 +31,16 @@ class CompareAnswersOperator(StageOperator):
         slices: Inputs, fields of logged requests or `label:OUTPUT` to sort rows by.
         tolerance: How much floats may differ, absolute and relative; by default the definition's
             `change_tolerance`.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> compare = CompareAnswersOperator(
+        ...     task_id="compare",
+        ...     model="mnist",
+        ...     version=push.output,
+        ...     bucket="gs://models",
+        ...     requests=["gs://logs/monday.jsonl"],
+        ... )
     """
 
     places = {

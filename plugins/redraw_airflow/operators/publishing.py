@@ -24,17 +24,29 @@ if TYPE_CHECKING:
 class PushModelOperator(StageOperator):
     """Publish a validated export as an immutable version; its assets' events say which.
 
+    Its XCom is the `Release` record as JSON values.
+
     Args:
         saved_model: The export's record, or the SavedModel's folder.
         report: The validation's report, or its file.
         bucket: `gs://` URI of the model bucket.
-        make_live: Whether to make the version live, unless a newer-trained one is, or validation found its
-            answers worse than the live version's beyond chance.
+        make_live: Whether to make the version live, unless the live one was trained later, or
+            validation found it significantly worse than the live one.
         signing_key: What to sign the version with, on the worker: a private key's file, its `pkcs11:` URI,
             or `sigstore`.
         signing_certificate: File of the key's certificate, then those that issued it.
         approval: What an `ApproveReleaseOperator` returned: who approved, for the release record.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> push = PushModelOperator(
+        ...     task_id="push",
+        ...     model="mnist",
+        ...     saved_model=export.output,
+        ...     report=validate.output,
+        ...     bucket="gs://models",
+        ...     approval=approve.output,
+        ... )
     """
 
     places = {
@@ -108,15 +120,26 @@ class PushModelOperator(StageOperator):
 class SetLiveOperator(StageOperator):
     """Make a published version live, or put the label `canary` on it.
 
+    Its XCom is the `LivePointer` record as JSON values.
+
     Args:
         version: The version, or a push's record.
         bucket: `gs://` URI of the model bucket.
         version_label: `stable`, which is the live version's, or `canary`, which moves nothing else.
-        allow_older: Why a version of older weights than the live one may take its place.
-        allow_rejected: Why a version that somebody rolled back from may be live again.
-        reason: Why, for the history.
+        allow_older: The reason for making a version live whose weights are older than the live one's.
+        allow_rejected: The reason for making a version live that somebody rolled back from.
+        reason: For the history of the live pointer.
         public_key: File of the public key that must confirm the signature, on the worker.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> canary = SetLiveOperator(
+        ...     task_id="canary",
+        ...     model="mnist",
+        ...     version=push.output,
+        ...     bucket="gs://models",
+        ...     version_label="canary",
+        ... )
     """
 
     places = {**StageOperator.places, "bucket": [BUCKETS]}
@@ -177,14 +200,19 @@ class SetLiveOperator(StageOperator):
 
 
 class RollBackOperator(SetLiveOperator):
-    """Make a version live that was live before; without `version` the one before the live one.
+    """Make a version live that was live before: by default the one before the live version.
 
-    The version that is left is rejected, so a second try without `version` does not go forward to it
-    again, but fails: give such a task no retries, as `dags/roll_back_model.py` does.
+    The version that was live is then rejected. So a second try without `version` fails: set `retries=0`.
+    Its XCom is the `LivePointer` record as JSON values.
 
     Args:
-        version: The version, or a push's record; None or empty for the one before.
+        version: The version, or a push's record; None or empty for the one before the live one.
         kwargs: As `SetLiveOperator`.
+
+    Example:
+        >>> back = RollBackOperator(
+        ...     task_id="back", model="mnist", bucket="gs://models", reason="misreads sevens", retries=0
+        ... )
     """
 
     def __init__(self, *, version: int | RecordOrUri | None = None, **kwargs: Any) -> None:

@@ -25,17 +25,28 @@ _LOST = "its task ended without a report: see the task's log"
 
 
 class SummarizeReexportOperator(BaseOperator, TakesArguments):
-    """List what was exported, already there, or failed: in the log as a table, in XCom as JSON.
+    """List what was exported, was already there, or failed, as a table in the log.
 
-    It fails where anything did, so that the run is as good as its worst checkpoint: Airflow judges
-    a run by its last tasks.
+    If a checkpoint failed, so does this task, and with it the run: Airflow takes a run's state from its
+    last tasks.
+
+    Its XCom is one `ReexportReport` record of all batches, as JSON values.
 
     Args:
         model: The definition's name.
         bucket: `gs://` URI of the model bucket.
-        planned_by: The task that made the batches.
-        done_by: The mapped task that did them.
-        kwargs: As every operator takes them.
+        planned_by: The id of the task that planned the batches.
+        done_by: The id of the mapped task that exported them.
+        kwargs: Those of `BaseOperator`.
+
+    Example:
+        >>> summary = SummarizeReexportOperator(
+        ...     task_id="summary",
+        ...     model="mnist",
+        ...     bucket="gs://models",
+        ...     planned_by="plan",
+        ...     done_by="reexport",
+        ... )
     """
 
     template_fields: Sequence[str] = ("model", "bucket", "planned_by", "done_by")

@@ -59,20 +59,29 @@ _TIMED = {"scheduled", "backfill"}
 
 
 class PlanReexportOperator(StageOperator):
-    """List the checkpoints of a run's partition, data interval or form, in batches for mapped tasks.
+    """List the checkpoints of a run in batches, for mapped tasks.
+
+    They are those of the run's partition or data interval, or of these arguments.
 
     The key of a partition is the day of the training in UTC, as `2026-01-31`.
 
-    Skips itself, and so what is downstream, where there are none.
+    If there are none, it skips itself and the tasks after it.
+
+    Its XCom is a list with the arguments of a `ReexportOperator` for each batch.
 
     Args:
         catalogue: Folder or `gs://` URI of the catalogue.
         steps: Only checkpoints of these steps.
-        trained_from: By hand, and in runs whose data interval has no length: those trained at this time or
-            later; a time, or ISO 8601, UTC without an offset.
-        trained_to: By hand: those trained before this time.
-        batch_size: How many checkpoints one mapped task does.
-        kwargs: As `StageOperator`.
+        trained_from: Only checkpoints trained at this time or later: a `datetime` or ISO 8601, in UTC if it
+            has no offset. A run with a data interval or a partition uses that instead.
+        trained_to: Only checkpoints trained before this time, as `trained_from`.
+        batch_size: How many checkpoints one mapped task exports.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> plan = PlanReexportOperator(
+        ...     task_id="plan", model="mnist", catalogue="gs://checkpoints", trained_from="2026-01-01"
+        ... )
     """
 
     places = {**StageOperator.places, "catalogue": [CATALOGUES]}
@@ -165,18 +174,25 @@ class PlanReexportOperator(StageOperator):
 class ReexportOperator(StageOperator):
     """Export, validate and publish a batch of checkpoints in one process; nothing becomes live.
 
-    It fails if any of them fails, with each one's reason; the XCom `report` has every row all the same.
-    A second run does only what is missing.
+    If one of them fails, so does the task; the XCom `report` has a row for each in any case. A second run
+    exports only those that are missing.
+
+    Its XCom is the `ReexportReport` record as JSON values.
 
     Args:
         checkpoints: Their URIs or records.
         batch_label: What the mapped task is called, with `map_index_template="{{ task.batch_label }}"`.
         bucket: `gs://` URI of the model bucket.
         weights: `raw` or `average`; `default` leaves it to the definition.
-        waive: As `ValidateSavedModelOperator` takes it, and so `waive_reason`.
-        waive_reason: Why.
+        waive: As `ValidateSavedModelOperator`.
+        waive_reason: The reason for waived checks that have none of their own.
         approval: What an `ApproveReexportOperator` returned; needed if the definition asks for approval.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> reexport = ReexportOperator.partial(
+        ...     task_id="reexport", model="mnist", bucket="gs://models"
+        ... ).expand_kwargs(plan.output)
     """
 
     places = {**StageOperator.places, "bucket": [BUCKETS], "checkpoints": [CATALOGUES, WORK_FOLDERS]}

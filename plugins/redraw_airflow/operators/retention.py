@@ -27,14 +27,26 @@ _PINS: dict[str, dict[str, Any]] = {"pin": {"unpin": False}, "unpin": {"unpin": 
 
 
 class MarkVersionOperator(StageOperator):
-    """Put the label `canary` on a version or take it away, pin the version or let it go.
+    """Label a version as `canary`, pin it, or undo either.
+
+    Its XCom is the `LivePointer` record as JSON values.
 
     Args:
         version: The version, or a push's record.
         mark: `canary`, `uncanary`, `pin` or `unpin`.
-        reason: Why, for the history; a pin needs one.
+        reason: For the history of the live pointer; required for a pin.
         bucket: `gs://` URI of the model bucket.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> pin = MarkVersionOperator(
+        ...     task_id="pin",
+        ...     model="mnist",
+        ...     version=push.output,
+        ...     mark="pin",
+        ...     reason="audit of 2026",
+        ...     bucket="gs://models",
+        ... )
     """
 
     places = {**StageOperator.places, "bucket": [BUCKETS]}
@@ -93,14 +105,19 @@ class MarkVersionOperator(StageOperator):
 
 
 class PruneOperator(StageOperator):
-    """Remove old versions: never what is live, was live before, is labelled or pinned.
+    """Remove old versions; the live one, the one before it, and labelled or pinned ones always stay.
+
+    Its XCom is the `PruneReport` record as JSON values.
 
     Args:
         bucket: `gs://` URI of the model bucket.
-        keep: How many of the newest weights stay.
+        keep: How many versions stay, those with the newest weights.
         keep_days: For how many days after its push a version stays.
-        apply: Whether to do it; otherwise the record says what would go.
-        kwargs: As `StageOperator`.
+        apply: Whether to remove them; otherwise the record lists what would be removed.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> prune = PruneOperator(task_id="prune", model="mnist", bucket="gs://models", keep=10, apply=True)
     """
 
     places = {**StageOperator.places, "bucket": [BUCKETS]}

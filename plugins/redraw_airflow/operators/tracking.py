@@ -20,14 +20,15 @@ class LogToMlflowOperator(StageOperator):
 
     Put it after the task that publishes: if the server is down, this task fails and the publication stands.
 
+    Its XCom is the `LoggedVersion` record as JSON values.
+
     Args:
         version: The version, or a push's record; None or empty for the live one.
         bucket: `gs://` URI of the model bucket.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
-        >>> log = LogToMlflowOperator(task_id="log", model="churn", version=push.output)
-        ... # doctest: +SKIP
+        >>> log = LogToMlflowOperator(task_id="log", model="mnist", version=push.output, bucket="gs://models")
     """
 
     places = {**StageOperator.places, "bucket": [BUCKETS]}

@@ -60,6 +60,8 @@ __all__ = [
 class TrainOperator(StageOperator):
     """Train a model; a retry resumes from the last checkpoint of the try before it.
 
+    Its XCom is the `TrainingRun` record as JSON values; while it runs, the XCom `progress` has the figures.
+
     Args:
         max_steps: Steps to train in all.
         warm_start: A checkpoint to take the first weights from: its URI, or `STEP` or `STEP-DIGEST` of
@@ -72,7 +74,10 @@ class TrainOperator(StageOperator):
         step: As `choose`.
         weights: Which weights are exported later; as `choose`.
         bucket: The model bucket that is published to later; as `choose`.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> train = TrainOperator(task_id="train", model="mnist", max_steps=1000)
     """
 
     kinds = {
@@ -142,6 +147,8 @@ class TrainOperator(StageOperator):
 class CheckpointOperator(StageOperator):
     """Choose one checkpoint of a training run, verify it and put it into the catalogue.
 
+    Its XCom is the `Checkpoint` record as JSON values.
+
     Args:
         training_run: The record of the training, or its folder; without it the choice is among
             the catalogue's checkpoints, of all runs.
@@ -149,7 +156,12 @@ class CheckpointOperator(StageOperator):
         choose: `latest`, `best` or `step`.
         metric: With `best`, the metric that decides.
         step: With `step`, the step it was saved at.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> checkpoint = CheckpointOperator(
+        ...     task_id="checkpoint", model="mnist", training_run=train.output, choose="best", metric="loss"
+        ... )
     """
 
     places = {**StageOperator.places, "catalogue": [CATALOGUES], "training_run": [WORK_FOLDERS]}
@@ -206,13 +218,20 @@ class CheckpointOperator(StageOperator):
 class ExportSavedModelOperator(StageOperator):
     """Draw the inference graph, put a checkpoint's weights into it, and write a SavedModel.
 
+    Its XCom is the `ExportedModel` record as JSON values.
+
     Args:
         checkpoint: The checkpoint's record, its URI in the catalogue, or any other file, prefix
             or folder that holds one.
         weights: `raw` or `average`; `default` leaves it to the definition.
-        step: Of a folder with several checkpoints the one of this step.
+        step: The step of the checkpoint, if a folder holds several.
         allow_non_finite: Whether to export even if weights are NaN or infinite.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> export = ExportSavedModelOperator(
+        ...     task_id="export", model="mnist", checkpoint=checkpoint.output
+        ... )
     """
 
     places = {**StageOperator.places, "checkpoint": [CATALOGUES, WORK_FOLDERS]}

@@ -24,21 +24,28 @@ _RETURNED = "return_value"
 
 
 class ValidateSavedModelOperator(StageOperator, SkipMixin):
-    """Examine an export and write a report of every check; it is the XCom `report`, passed or not.
+    """Validate an export: its XCom is the `ValidationReport` record as JSON values.
+
+    If a check fails, so does the task. The report is the XCom `report` in any case.
 
     Args:
         saved_model: The export's record, or the SavedModel's folder.
         checkpoint: The checkpoint to compare with, if not the one that the export names.
         against: `gs://` URI of the model bucket whose live version to compare with; none by default.
         reference: An old SavedModel, recorded requests or a recorded graph whose answers the export has to
-            give, if not the definition's reference.
+            give; by default the definition's reference.
         allow_breaking: Why signatures may break the live version's; the release records it.
-        waive: Checks that may be left undone, each by its name or as `CHECK=REASON`: a list, or text with
-            line breaks between.
-        waive_reason: Why those may be left undone that bring no reason of their own.
+        waive: Checks to waive, each by its name or as `CHECK=REASON`: a list, or text with a check on each
+            line.
+        waive_reason: The reason for waived checks that have none of their own.
         approval: Whether an `ApproveReleaseOperator` right after it is to ask a person: `yes`, `no`, or
-            `default` for what the definition says; where it is not, that task is skipped, at no cost.
-        kwargs: As `StageOperator`.
+            `default` for what the definition says. Otherwise that task is skipped.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
+
+    Example:
+        >>> validate = ValidateSavedModelOperator(
+        ...     task_id="validate", model="mnist", saved_model=export.output, against="gs://models"
+        ... )
     """
 
     places = {

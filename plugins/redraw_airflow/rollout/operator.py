@@ -39,6 +39,8 @@ _SPARE_SECONDS = 600.0
 class ConfirmRolloutOperator(StageOperator):
     """Wait until the model servers have a version and answer as recorded.
 
+    Its XCom is the `Rollout` record as JSON values.
+
     Args:
         version: The version, or a push's record; the live one by default.
         servers: Their addresses, a list or with commas: `grpc://`, `http://`, `kserve+http://`, `k8s://`,
@@ -51,12 +53,18 @@ class ConfirmRolloutOperator(StageOperator):
         only_live: Whether to skip the task if the version is not the live one.
         deferrable: Whether to wait in the triggerer, without a worker; by default as Airflow's `[operators]
             default_deferrable` says.
-        kwargs: As `StageOperator`.
+        kwargs: `model`, the common arguments of operators, and those of `BaseOperator`.
 
     Example:
-        >>> ConfirmRolloutOperator(
-        ...     task_id="confirm", model="churn", servers=["grpc://models:8500"], deferrable=True
-        ... )  # doctest: +SKIP
+        >>> confirm = ConfirmRolloutOperator(
+        ...     task_id="confirm",
+        ...     model="mnist",
+        ...     version=push.output,
+        ...     bucket="gs://models",
+        ...     servers=["grpc://models:8500"],
+        ...     timeout=600,
+        ...     deferrable=True,
+        ... )
     """
 
     places = {**StageOperator.places, "bucket": [BUCKETS]}

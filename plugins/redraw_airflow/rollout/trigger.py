@@ -17,10 +17,10 @@ from redraw_airflow.stages.credentials import using_connection
 
 
 class RolloutTrigger(BaseTrigger):
-    """Ask model servers now and then, until each has a version or time is up.
+    """Ask model servers at intervals until each has a version or the time is up.
 
-    The event is `{"version": …, "ready": …}`, or `{"error": …, "message": …}`. Whether the servers answer as
-    recorded the stage finds out that follows.
+    The event is `{"version": …, "ready": …}`, or `{"error": …, "message": …}`. The stage that
+    follows checks whether the servers give the recorded answers.
 
     Args:
         model: The definition's name.
@@ -29,6 +29,11 @@ class RolloutTrigger(BaseTrigger):
         timeout: Seconds that they have, from this trigger's start.
         gcp_conn_id: The Airflow connection that may ask Vertex AI.
         seconds: Between two looks.
+
+    Example:
+        >>> trigger = RolloutTrigger(
+        ...     model="mnist", version=2026010203040500, servers=["grpc://models:8500"], timeout=600
+        ... )
     """
 
     def __init__(

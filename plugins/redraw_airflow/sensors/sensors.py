@@ -104,16 +104,19 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
 class CheckpointSensor(_BucketSensor):
     """Wait for a checkpoint in a catalogue.
 
+    Its XCom is the newest `Checkpoint` record that arrived, as JSON values.
+
     Args:
         catalogue: Folder or `gs://` URI of the catalogue.
         after: Only weights that were trained after this time, such as `{{ prev_start_date_success }}`; any
             by default.
-        kwargs: As `_BucketSensor`: `gcp_conn_id`, `deferrable`, and what `BaseSensorOperator` takes.
+        kwargs: `model`; `gcp_conn_id`, the Airflow connection that may read the bucket; `deferrable`,
+            whether to wait in the triggerer; those of `BaseSensorOperator`, as `poke_interval`, `timeout`.
 
     Example:
-        >>> CheckpointSensor(
-        ...     task_id="arrived", model="churn", catalogue="gs://checkpoints", deferrable=True
-        ... )  # doctest: +SKIP
+        >>> arrived = CheckpointSensor(
+        ...     task_id="arrived", model="mnist", catalogue="gs://checkpoints", deferrable=True
+        ... )
     """
 
     kinds = {**_BucketSensor.kinds, "catalogue": text, "after": moment}
@@ -135,10 +138,16 @@ class CheckpointSensor(_BucketSensor):
 class NewVersionSensor(_BucketSensor):
     """Wait for a published version.
 
+    Its XCom is the `Release` record of the newest, as JSON values.
+
     Args:
         bucket: `gs://` URI of the model bucket.
-        after: Only versions above this one, a number or a push's record; any by default.
+        after: Only versions with a higher number than this one, given as a number or a push's record; any by
+            default.
         kwargs: As `CheckpointSensor`.
+
+    Example:
+        >>> published = NewVersionSensor(task_id="published", model="mnist", bucket="gs://models")
     """
 
     kinds = {**_BucketSensor.kinds, "bucket": text, "after": version}
@@ -158,9 +167,17 @@ class NewVersionSensor(_BucketSensor):
 class LiveVersionSensor(NewVersionSensor):
     """Wait until another version is live: after a push, or after a roll-back.
 
+    Its XCom is the `LivePointer` record as JSON values.
+
     Args:
-        after: The version that is known to be live; by default any live version will do.
+        after: The version that is live now, a number or a push's record; by default any live version ends the
+            wait.
         kwargs: As `NewVersionSensor`.
+
+    Example:
+        >>> changed = LiveVersionSensor(
+        ...     task_id="changed", model="mnist", bucket="gs://models", after=push.output
+        ... )
     """
 
     event = "live"

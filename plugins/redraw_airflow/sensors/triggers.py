@@ -16,16 +16,23 @@ __all__ = ["BucketTrigger", "CheckpointArrived"]
 
 
 class BucketTrigger(BaseEventTrigger):
-    """Look at a bucket now and then, until what is waited for is there.
+    """Look at a bucket at intervals until a checkpoint, a version or a change of the live version is there.
 
-    The event is `{"records": […]}`, or `{"error": …, "message": …}`; a bucket that does not answer is
-    looked at again.
+    The event is `{"records": […]}`, or `{"error": …, "message": …}`. If the bucket does not answer, the
+    trigger tries again.
 
     Args:
         event: `checkpoint`, `version` or `live`.
-        arguments: As `look` takes them.
+        arguments: `model`, `place` (the bucket or catalogue), `after` and `gcp_conn_id`, as the sensors take
+            them.
         seconds: Between two looks.
-        repeat: Whether to go on after the first event, and after an error: for an asset's watcher.
+        repeat: Whether to continue after the first event, and after an error: for an asset's watcher.
+
+    Example:
+        >>> trigger = BucketTrigger(
+        ...     event="version",
+        ...     arguments={"model": "mnist", "place": "gs://models", "after": 0, "gcp_conn_id": "models"},
+        ... )
     """
 
     def __init__(
@@ -72,13 +79,13 @@ def _event(**payload: Any) -> TriggerEvent:
 
 
 class CheckpointArrived(BucketTrigger):
-    """For an asset's watcher: an event for each checkpoint that arrives in a catalogue.
+    """Yield an event for each checkpoint that arrives in a catalogue, for an asset's watcher.
 
     Args:
         model: The definition's name.
         catalogue: Folder or `gs://` URI of the catalogue.
         after: Only weights that were trained after this time, `YYYY-MM-DDTHH:MM:SSZ`. After a restart of the
-            triggerer all of them are events once more; to export one again changes nothing.
+            triggerer, each of them is an event again; exporting one again changes nothing.
         gcp_conn_id: The Airflow connection that may read the catalogue.
         seconds: Between two looks.
 
@@ -88,7 +95,7 @@ class CheckpointArrived(BucketTrigger):
         ...     trigger=CheckpointArrived(
         ...         model="churn", catalogue="gs://checkpoints", after="2026-01-01T00:00:00Z"
         ...     ),
-        ... )  # doctest: +SKIP
+        ... )
     """
 
     def __init__(

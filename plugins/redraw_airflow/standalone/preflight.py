@@ -13,18 +13,26 @@ from redraw_airflow.standalone.settings import HOST
 # Airflow's database and logs, and a few versions of the model that ships.
 _SPACE_BYTES = 500_000_000
 _FOLDERS = ("airflow", "gcs", "logs", "cache", "work")
-_FILES = ("passwords.json", "services.json", "storage-token", "lock")
+_FILES = ("passwords.json", "services.json", "storage-token", "lock", "made-by-redraw")
+# One of them is in each state folder, from its first moment on; versions before 0.3 left the token alone.
+_MARKS = ("made-by-redraw", "storage-token")
 
 
 def prepare_state(state: Path) -> None:
     """Make the state folder, readable by its owner alone, on a disk that has room for it.
 
     Raises:
-        EmbeddedError: The folder cannot be made, or the disk is full.
+        EmbeddedError: The folder cannot be made, or holds what is not ours, or the disk is full.
     """
     try:
         state.mkdir(parents=True, exist_ok=True)
+        if any(state.iterdir()) and not _is_ours(state):
+            raise EmbeddedError(
+                f"{state}: expected a folder that is absent, empty or one of 'make run', got one with other"
+                " files. Set REDRAW_STATE to a folder of its own."
+            )
         state.chmod(0o700)
+        (state / _MARKS[0]).touch()
         free = shutil.disk_usage(state).free
         if free < _SPACE_BYTES:
             raise EmbeddedError(
@@ -43,7 +51,15 @@ def remove_state(state: Path) -> None:
     """Remove what was made in the state folder, and the folder unless it holds more.
 
     `REDRAW_STATE` may name any folder: what else stands there is not ours to remove.
+
+    Raises:
+        EmbeddedError: `make run` did not make the folder.
     """
+    if state.is_dir() and any(state.iterdir()) and not _is_ours(state):
+        raise EmbeddedError(
+            f"{state}: expected a folder that 'make run' made, got another. Nothing was removed. Correct"
+            " REDRAW_STATE."
+        )
     for name in _FOLDERS:
         if (state / name).is_dir():
             shutil.rmtree(state / name)
@@ -51,6 +67,10 @@ def remove_state(state: Path) -> None:
         (state / name).unlink(missing_ok=True)
     if state.is_dir() and not any(state.iterdir()):
         state.rmdir()
+
+
+def _is_ours(state: Path) -> bool:
+    return any((state / mark).exists() for mark in _MARKS)
 
 
 def check_ports(wanted: Mapping[str, int]) -> None:

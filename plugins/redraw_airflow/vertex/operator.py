@@ -71,7 +71,9 @@ class RegisterVertexModelOperator(PlacesOperator):
     """Register a published version with Vertex AI, and let its aliases follow the live pointer.
 
     A version that is registered already is found by its labels and left as it is, so the task may be run
-    again. Two such tasks of one model must not run at once: Vertex AI has nothing to decide that race.
+    again. Do not run two such tasks of one model at once: Vertex AI has no way to decide which one wins.
+
+    Its XCom is a `VertexRegistration` as JSON values.
 
     Args:
         container_image: The image that serves it.
@@ -85,7 +87,15 @@ class RegisterVertexModelOperator(PlacesOperator):
         gcp_conn_id: The Airflow connection, for Vertex AI and for the bucket.
         impersonation_chain: Service accounts to act as in Vertex AI, as the Google provider takes them.
         upload_timeout: Seconds that Vertex AI may take to register a version.
-        kwargs: As every operator takes them.
+        kwargs: Those of `BaseOperator`.
+
+    Example:
+        >>> register = RegisterVertexModelOperator(
+        ...     task_id="register",
+        ...     release=push.output,
+        ...     region="europe-west4",
+        ...     container_image="europe-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest",
+        ... )
     """
 
     template_fields: Sequence[str] = (

@@ -1,6 +1,6 @@
 """Published versions on a local disk, by digest: fetched once, whole, and the oldest making room.
 
-<cache>/lock        held while the folders change, and while one of them is loaded
+<cache>/redraw.lock held while the folders change, and while one of them is loaded
 <cache>/<digest>/   a version's files; its time says when it was last asked
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from redraw.errors import InvalidRequest
+from redraw.errors import InvalidRequest, InvalidSetting
 from redraw.publish.bucket.verified import fetch_verified
 from redraw.records import Release
 from redraw.settings import CACHE
@@ -23,6 +24,10 @@ from redraw.storage.files import PARTIAL_SUFFIX, scan_tree, writing_to
 from redraw.storage.opening import Storage
 
 _MOST_BYTES = 4_000_000_000
+_LOCK = "redraw.lock"
+# Versions by their digest, and those that are being fetched: all else in the folder is somebody's own.
+_VERSION = re.compile(r"[0-9a-f]{64}")
+_FETCHED = re.compile(rf"\.[0-9a-f]{{64}}\..+{re.escape(PARTIAL_SUFFIX)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +75,7 @@ def cached_version(
     root = cache or _default_cache()
     with writing_to(root):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (root / "lock").open("w") as lock:
+    with (root / _LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder = root / release.digest
         fetched = not _is_whole(folder, release)
@@ -82,7 +87,15 @@ def cached_version(
 
 
 def _default_cache() -> Path:
-    return CACHE.read() or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "redraw"
+    if found := CACHE.read():
+        return found
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "redraw"
+    except RuntimeError as err:
+        raise InvalidSetting(
+            f"{CACHE.variable}: expected a folder to keep versions in, got none, and this user has no home"
+            " folder. Set it."
+        ) from err
 
 
 def _is_whole(folder: Path, release: Release) -> bool:
@@ -95,7 +108,7 @@ def _is_whole(folder: Path, release: Release) -> bool:
 
 
 def _fetch(storage: Storage, release: Release, folder: Path) -> None:
-    partial = Path(tempfile.mkdtemp(suffix=PARTIAL_SUFFIX, dir=folder.parent))
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=PARTIAL_SUFFIX, dir=folder.parent))
     try:
         fetch_verified(storage, release.model, release.version, partial)
         partial.rename(folder)
@@ -105,9 +118,12 @@ def _fetch(storage: Storage, release: Release, folder: Path) -> None:
 
 def _make_room(root: Path, most_bytes: int) -> None:
     """Remove what a fetch that was killed left, and what was asked longest ago until the rest fits."""
-    folders = [path for path in root.iterdir() if path.is_dir()]
+    folders = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()]
+    for folder in filter(lambda path: _FETCHED.fullmatch(path.name), folders):
+        shutil.rmtree(folder)
+    versions = [path for path in folders if _VERSION.fullmatch(path.name)]
     left = 0
-    for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
+    for folder in sorted(versions, key=lambda path: path.stat().st_mtime, reverse=True):
         left += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        if left > most_bytes or folder.name.endswith(PARTIAL_SUFFIX):
+        if left > most_bytes:
             shutil.rmtree(folder)

@@ -8,11 +8,13 @@ imports it. What is wrong with one package or one module makes its own models un
 
 from __future__ import annotations
 
+import functools
 import importlib
-import importlib.util
 import inspect
 import logging
 import pkgutil
+import stat
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +28,9 @@ from redraw.errors import InvalidDefinition, InvalidName, UnknownModel, one_line
 from redraw.names import ModelName
 
 _logger = logging.getLogger(__name__)
+
+# Two changes of a file within so many seconds may have the same time.
+_SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,16 +245,25 @@ def _read_module(package: str, info: pkgutil.ModuleInfo) -> FoundModel:
     path, module = Path(info.module_finder.path) / f"{info.name}.py", f"{package}.{info.name}"  # type: ignore[union-attr]
     model = FoundModel(name=info.name, module=module)
     try:
-        if path.exists() and not path.is_file():
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is no regular file")
-        # As bytes: its first lines may name another encoding than UTF-8.
-        text = read_definition_text(path.read_bytes())
+        read = _describe if time.time() - status.st_ctime > _SETTLED_SECONDS else _describe.__wrapped__
+        return read(module, path, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     # A source that is nested too deep ends Python's parser by one of the last two.
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as err:
         reason = one_line(str(err) or type(err).__name__, 300)
         return replace(model, problem=f"module {module}: cannot be read: {reason}. Correct it.")
-    return replace(
-        model,
+
+
+@functools.lru_cache(maxsize=4096)
+def _describe(module: str, path: Path, _state: tuple[int, ...]) -> FoundModel:
+    """What a module's file says; it is read once in each state."""
+    # As bytes: its first lines may name another encoding than UTF-8.
+    text = read_definition_text(path.read_bytes())
+    return FoundModel(
+        name=path.stem,
+        module=module,
         summary=text.summary,
         applies=text.applies,
         approval=text.approval or text.approval_by_another,

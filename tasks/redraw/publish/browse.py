@@ -42,8 +42,10 @@ _MODELS_KEPT_SECONDS = 600.0
 # In seconds: what a list of models waits for more than the newest version of each.
 _TREND_SECONDS = 0.3
 _STREAMS = 32
-# As many models of a long list are read before the next ones are.
-_MODELS_AT_ONCE = 64
+# As many models of a long list are read before the next ones are, and so long, in seconds, after a page
+# has asked for something: what is read ahead takes the processor from the answer.
+_MODELS_AT_ONCE = 16
+_REST_SECONDS = 0.4
 _KEPT_ROWS = 100_000
 # Whole records are larger than their rows: those of a page or two.
 _KEPT_RELEASES = 64
@@ -90,6 +92,7 @@ class Browser:
         self._pointers = TTLCache[Any, LivePointer](_KEPT_LISTINGS, _KEPT_SECONDS, clock)
         # What is known of models while all of them are read for the first time.
         self._read: dict[ModelName, ModelRow] = {}
+        self._asked_at = -math.inf
         self._later = ThreadPoolExecutor(_STREAMS // 2)
         self._rows = LRUCache[Any, VersionRow | UnreadableVersion | None](_KEPT_ROWS)
         self._releases = LRUCache[Any, Release | None](_KEPT_RELEASES)
@@ -111,6 +114,8 @@ class Browser:
         except TimeoutError:
             with self._lock:
                 read = dict(self._read)
+        finally:
+            self._asked_at = time.monotonic()
         models = list_models()
         rows = [read.get(ModelName(model.name)) or undescribed_row(model) for model in models]
         return _published_first(rows), sum(model.name not in read for model in models)
@@ -254,6 +259,7 @@ class Browser:
     def _read_models(self) -> tuple[ModelRow, ...]:
         models, found = [*map(undescribed_row, list_models())], list[ModelRow]()
         for start in range(0, len(models), _MODELS_AT_ONCE):
+            time.sleep(max(0.0, self._asked_at + _REST_SECONDS - time.monotonic()))
             part = self.rows(models[start : start + _MODELS_AT_ONCE], None)
             with self._lock:
                 self._read.update({row.name: row for row in part})

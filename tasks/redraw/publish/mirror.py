@@ -14,13 +14,22 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redraw.definition.registry import list_models
-from redraw.errors import DiskFull, ObjectConflict, RedrawError, StorageUnavailable, VerificationFailed
+from redraw.errors import (
+    DiskFull,
+    ObjectConflict,
+    OutputExists,
+    RedrawError,
+    StorageUnavailable,
+    VerificationFailed,
+    short_list,
+)
 from redraw.names import ModelName
 from redraw.publish.bucket.attachments import read_attachment
 from redraw.publish.bucket.layout import Claim
@@ -48,6 +57,8 @@ if TYPE_CHECKING:
 _CONFIG, _PASSPORTS = "models.config", "passport"
 # The time of verified files: 1980-01-01, in seconds.
 _MARK = 315_532_800
+# A version that is being fetched.
+_FETCHED = re.compile(rf"\.[0-9]+\.[0-9a-f]{{32}}{re.escape(PARTIAL_SUFFIX)}")
 
 _logger = logging.getLogger(__name__)
 
@@ -69,6 +80,7 @@ def mirror_versions(request: MirrorRequest) -> MirrorReport:
         VerificationFailed: Something was wrong with a model; the message names each.
         StorageUnavailable: The storage did not answer.
         DiskFull: There is no room for a version.
+        OutputExists: The folder has a `models.config` that no mirror wrote.
     """
     storage, out = open_storage(request.bucket), Path(request.out)
     names = request.model or tuple(ModelName(found.name) for found in list_models())
@@ -116,11 +128,26 @@ def _read_text(content: bytes) -> ModelServerConfig:
 
 
 def _read_config(path: Path) -> ModelServerConfig:
-    """The folder's own configuration, as the last run wrote it; an empty one if it is damaged."""
+    """The folder's own configuration, as the last run wrote it; an empty one if it is damaged.
+
+    Raises:
+        OutputExists: Somebody else wrote it, whose server would lose its models.
+    """
     from google.protobuf import text_format
 
     try:
-        return _read_text(path.read_bytes())
+        config = _read_text(path.read_bytes())
+        others = [
+            entry.name
+            for entry in config.model_config_list.config
+            if not entry.model_version_policy.specific.versions
+        ]
+        if others or config.HasField("custom_model_config"):
+            raise OutputExists(
+                f"{path}: expected none, or one that 'redraw mirror' wrote, got another's"
+                f" ({short_list(others, 'models', 10) or 'a custom_model_config'}). Choose another --out."
+            )
+        return config
     except FileNotFoundError:
         return _new_config()
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as err:
@@ -250,10 +277,17 @@ def _replace_config(out: Path, config: ModelServerConfig, before: ModelServerCon
 
 def _sweep(out: Path, named: set[tuple[str, int]]) -> None:
     """Remove versions that are not named, and what a mirror that was killed left half of."""
-    for folder in [*out.glob("*/*"), *out.glob(f"*/{_PASSPORTS}/*")]:
-        model, name = folder.relative_to(out).parts[0], folder.name
-        if name.isdecimal() and (model, int(name)) not in named:
+    for folder in out.glob("*/*"):
+        model, name = folder.parent.name, folder.name
+        if name.isdecimal() and (model, int(name)) not in named and _is_marked(folder):
+            _remove(folder.parent / _PASSPORTS / name)
             shutil.rmtree(folder)
             _logger.info("removed %s, which is served no more", folder)
-        elif name.endswith(PARTIAL_SUFFIX):
+        elif _FETCHED.fullmatch(name):
             shutil.rmtree(folder)
+
+
+def _is_marked(folder: Path) -> bool:
+    """Whether a mirror wrote it: what others keep there, such as versions by their time, is theirs."""
+    graph = folder / "saved_model.pb"
+    return graph.is_file() and graph.stat().st_mtime == _MARK

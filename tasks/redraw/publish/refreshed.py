@@ -16,14 +16,16 @@ T = TypeVar("T")
 
 # So many seconds a value is shown without reading it again: long enough for the requests of one page.
 FRESH = 2.0
-# So long, in seconds, anyone waits for a newer value than one that may still be shown.
-_PATIENCE = 0.1
+# So long, in seconds, anyone waits for a newer value than one that may still be shown; not at all for one
+# that took so much longer the last time.
+_PATIENCE, _HOPELESS = 0.1, 1.0
 
 
 @dataclass(frozen=True)
 class _Kept(Generic[T]):
     value: T
     read_at: float
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,7 +77,9 @@ class Refreshed(Generic[T]):
             pending = self._pending[key]
         usable = known is not None and now - known.read_at < self._longest
         # However often a page asks, it waits once.
-        left = max(0.0, pending.since + (_PATIENCE if usable else patience) - time.monotonic())
+        if usable and known is not None:
+            patience = _PATIENCE if known.seconds < _HOPELESS else 0.0
+        left = max(0.0, pending.since + patience - time.monotonic())
         wait([pending.value], timeout=None if left == math.inf else left)
         if usable and known is not None and not pending.value.done():
             return known.value
@@ -96,7 +100,7 @@ class Refreshed(Generic[T]):
             self._end(key, pending, None)
             pending.value.set_exception(err)
         else:
-            self._end(key, pending, _Kept(value, pending.asked_at))
+            self._end(key, pending, _Kept(value, pending.asked_at, time.monotonic() - pending.since))
             pending.value.set_result(value)
 
     def _end(self, key: Any, pending: _Pending[T], kept: _Kept[T] | None) -> None:

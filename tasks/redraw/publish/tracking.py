@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import logging
 import os
-import posixpath
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from redraw.errors import InvalidSetting, TrackingRefused, TrackingUnavailable, VersionNotFound, one_line
 from redraw.publish.bucket.verified import read_verified
 from redraw.publish.live.pointer import read_pointer
+from redraw.publish.tracking_run import complete_run, find_runs, identity
 from redraw.records import Release
 from redraw.records.results import LoggedVersion
 from redraw.requests import LogToMlflowRequest
@@ -34,14 +32,15 @@ _logger = logging.getLogger(__name__)
 
 _ALIAS = "live"
 _FOLLOWED = _TRIES = 5
-_LONGEST_NAME = 250
 # MLflow's own settings, as far as nobody sets them: by default it tries for minutes, and reports its use.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+_CHANGED_MEANWHILE = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"}
 _CAN_PASS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
 
 
@@ -111,26 +110,56 @@ def _server() -> str:
 
 @contextmanager
 def _errors_of(server: str) -> Iterator[None]:
+    from google.protobuf.json_format import ParseError
     from mlflow.exceptions import MlflowException, RestException
 
     try:
         yield
+    except ParseError as err:
+        raise _unavailable(server, "one that is none of MLflow's") from err
     except MlflowException as err:
+        said = isinstance(err, RestException)
         if err.error_code in _CAN_PASS:
-            raise TrackingUnavailable(
-                f"MLflow at {server}: expected an answer, got {type(err.__cause__ or err).__name__}: the"
-                " publication stands. See whether the server is up, and run it again."
-            ) from err
+            other = f"the error {err.error_code}" if said else "one that is none of MLflow's"
+            raise _unavailable(server, _origin(err) or other) from err
         # Any other message may hold the whole URI.
-        said = f": {one_line(err, 300)}" if isinstance(err, RestException) else ""
         raise TrackingRefused(
-            f"MLflow at {server}: expected it to take the version, got {err.error_code}{said}. The"
-            " publication stands. See MLFLOW_TRACKING_URI and its credentials."
+            f"MLflow at {server}: expected it to take the version, got"
+            f" {one_line(err, 300).rstrip('.') if said else err.error_code}. The publication stands. See"
+            " MLFLOW_TRACKING_URI and its credentials."
         ) from err
 
 
+def _origin(err: BaseException) -> str:
+    """The kind of the error that an error comes of, such as `ConnectionRefusedError`; empty without one."""
+    name = ""
+    while following := err.__cause__ or err.__context__:
+        err, name = following, type(following).__name__
+    return name
+
+
+def _unavailable(server: str, got: str) -> TrackingUnavailable:
+    return TrackingUnavailable(
+        f"MLflow at {server}: expected an answer, got {got}: the publication stands. See whether the server"
+        " is up, and run it again."
+    )
+
+
 def _register(client: MlflowClient, release: Release) -> ModelVersion:
-    """The registered version of a release: the one that is there, or a new one with its run."""
+    """The registered version of a release, with its run: those that are there, or new ones."""
+    from mlflow.exceptions import MlflowException
+
+    for tries_left in range(_TRIES, 0, -1):
+        try:
+            return _registered_once(client, release)
+        except MlflowException as err:
+            # Another one logs the same at the same time, or somebody deletes it.
+            if err.error_code not in _CHANGED_MEANWHILE or tries_left == 1:
+                raise
+    raise AssertionError("a loop that returns or raises")
+
+
+def _registered_once(client: MlflowClient, release: Release) -> ModelVersion:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -138,88 +167,57 @@ def _register(client: MlflowClient, release: Release) -> ModelVersion:
     except MlflowException as err:
         if err.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    if found := _registered(client, release):
-        return found[0]
-    run = _run(client, release)
-    made = client.create_model_version(
-        name=release.model,
-        source=str(release.uri),
-        run_id=run,
-        tags=_identity(release),
-        description=f"Version {release.version}, digest {release.digest}",
-        await_creation_for=0,
-    )
-    # Of several that are made at once the first stays, with its run.
-    first, *_ = _registered(client, release) or [made]
-    if first.version != made.version:
-        client.delete_model_version(release.model, made.version)
-    if first.run_id != run:
-        client.delete_run(run)
+    experiment = _experiment(client, release.model)
+    found = _registered(client, release)
+    if not found:
+        made = client.create_model_version(
+            name=release.model,
+            source=str(release.uri),
+            run_id=complete_run(client, experiment, release),
+            tags=identity(release),
+            description=f"Version {release.version}, digest {release.digest}",
+            await_creation_for=0,
+        )
+        found = _registered(client, release) or [made]
+    # Several are made at once, and by a request that MLflow's client repeats. The first stays, with its run.
+    first, *others = found
+    for other in others:
+        client.delete_model_version(release.model, other.version)
+    _keep_run(client, experiment, release, first)
     return first
+
+
+def _keep_run(client: MlflowClient, experiment: str, release: Release, version: ModelVersion) -> None:
+    """Let a registered version's run be there, and be the only one."""
+    from mlflow.exceptions import MlflowException
+
+    runs = find_runs(client, experiment, release)
+    for other in set(runs) - {version.run_id}:
+        client.delete_run(other)
+    if version.run_id in runs:
+        return
+    try:
+        client.restore_run(str(version.run_id))
+    except MlflowException as err:
+        if err.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        _logger.warning(
+            "registered version %s: its run %s is deleted for good", version.version, version.run_id
+        )
 
 
 def _registered(client: MlflowClient, release: Release) -> list[ModelVersion]:
     found = client.search_model_versions(f"name = '{release.model}'", max_results=10_000)
-    ours = [one for one in found if _identity(release).items() <= one.tags.items()]
+    ours = [one for one in found if identity(release).items() <= one.tags.items()]
     return sorted(ours, key=lambda one: int(one.version))
-
-
-def _run(client: MlflowClient, release: Release) -> str:
-    """The id of the run of a release, complete."""
-    experiment = _experiment(client, release.model)
-    runs = _runs(client, experiment, release)
-    if not runs:
-        tags = {
-            **_identity(release),
-            "mlflow.source.name": "redraw",
-            "mlflow.user": release.provenance.asked_by,
-        }
-        name = f"{release.model} {release.version}"
-        runs = [client.create_run(experiment, _milliseconds(release.pushed_at), tags, name).info.run_id]
-    _fill(client, runs[0], release)
-    client.set_terminated(runs[0], "FINISHED", _milliseconds(release.pushed_at))
-    return runs[0]
-
-
-def _fill(client: MlflowClient, run: str, release: Release) -> None:
-    """Write a run's parameters and metrics; those that are there already are the same."""
-    from mlflow.entities import Metric, Param
-    from mlflow.exceptions import MlflowException
-
-    moment, step = _milliseconds(release.checkpoint.trained_at), release.checkpoint.step
-    metrics = {**release.checkpoint.metrics, "size_bytes": float(release.size_bytes)}
-    logged = [
-        Metric(_metric_name(name), value, moment, step)
-        for name, value in metrics.items()
-        if value is not None
-    ]
-    params = [Param(name, str(value)) for name, value in _parameters(release).items()]
-    for tries_left in range(_TRIES, 0, -1):
-        try:
-            client.log_batch(run, metrics=logged, params=params)
-            return
-        except MlflowException as err:
-            # Another one writes the same at the same time.
-            if err.error_code != "BAD_REQUEST" or tries_left == 1:
-                raise
-
-
-def _metric_name(name: str) -> str:
-    """A metric's name as MLflow takes it: no other marks, and no path that another one could be, too."""
-    found = re.sub(r"[^\w.\- :/]", "_", name)[:_LONGEST_NAME]
-    return found if posixpath.normpath(f"a/{found}") == f"a/{found}" else re.sub("[./]", "_", found)
-
-
-def _runs(client: MlflowClient, experiment: str, release: Release) -> list[str]:
-    wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in _identity(release).items())
-    found = client.search_runs([experiment], wanted)
-    return sorted(run.info.run_id for run in found)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     if found := client.get_experiment_by_name(name):
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
     try:
         return client.create_experiment(name)
@@ -247,34 +245,3 @@ def _follow_pointer(
         if read_pointer(storage, release.model).version == live:
             break
     return number
-
-
-def _identity(release: Release) -> dict[str, str]:
-    return {"redraw.uri": str(release.uri), "redraw.digest": release.digest}
-
-
-def _parameters(release: Release) -> dict[str, Any]:
-    made, checkpoint, asked = release.provenance.made_by, release.checkpoint, release.provenance
-    found = {
-        "version": release.version,
-        "step": checkpoint.step,
-        "trained_at": checkpoint.trained_at,
-        "weights": release.weights,
-        "checkpoint": checkpoint.uri,
-        "checkpoint_digest": checkpoint.digest,
-        "approved_by": asked.approved_by,
-        "dag_run": asked.dag_run,
-        **(
-            {} if made is None else {"definition_digest": made.definition_digest, "commit": made.git_revision}
-        ),
-        **(
-            {}
-            if made is None
-            else {"tensorflow": made.tensorflow, "keras": made.keras, "redraw": made.redraw}
-        ),
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _milliseconds(time: str) -> int:
-    return int(datetime.fromisoformat(time).timestamp() * 1000)

@@ -9,7 +9,9 @@ from typing import Any
 from redraw.errors import InvalidRequest
 from redraw.names import ModelName
 from redraw.requests.request import Request, flag
-from redraw.uri import BucketUri
+from redraw.uri import BucketUri, LocalPath, Uri
+
+_LONGEST_ANSWER = 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +35,16 @@ class AskRequest(Request):
         'JSON file of the inputs by name, bytes as {"b64": …} (default: its first warm-up request)',
         default=None,
     )
-    cache: str | None = flag("folder that keeps what was fetched (default: $REDRAW_CACHE)", default=None)
+    cache: LocalPath | None = flag("folder for what was fetched (default: $REDRAW_CACHE)", default=None)
     seconds: float = flag("how long the answer may take (default: 30)", default=30.0)
 
     def __post_init__(self) -> None:
         """Demand a time that ends."""
         super().__post_init__()
-        if not 0 < self.seconds < float("inf"):
+        if not 0 < self.seconds <= _LONGEST_ANSWER:
             raise InvalidRequest(
-                f"ask request: seconds: expected a number above 0, got {self.seconds}. Correct it."
+                f"ask request: seconds: expected more than 0 and at most {_LONGEST_ANSWER}, got"
+                f" {self.seconds:g}. Correct it."
             )
 
 
@@ -85,7 +88,7 @@ class CompareAnswersRequest(Request):
         " definition's change_tolerance)",
         default=None,
     )
-    json: str | None = flag("file or gs:// URI for the record", default=None)
+    json: Uri | None = flag("file or gs:// URI for the record", default=None)
 
     def __post_init__(self) -> None:
         """Demand a tolerance that is one."""

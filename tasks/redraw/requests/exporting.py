@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from redraw.errors import InvalidRequest
-from redraw.names import ModelName
+from redraw.names import ModelName, Words
 from redraw.records import Checkpoint, ExportedModel, WeightsKind
 from redraw.requests.request import BY, WAIVE, Request, flag
 from redraw.uri import BucketUri, Uri
@@ -48,10 +48,10 @@ class ValidateRequest(Request):
         " answers the export has to give (default: the definition's reference)",
         default=None,
     )
-    allow_breaking: str | None = flag(
+    allow_breaking: Words | None = flag(
         "reason for signatures that break clients of the live version; recorded", default=None
     )
-    waive: tuple[str, ...] = flag(WAIVE, default=())
+    waive: tuple[Words, ...] = flag(WAIVE, default=())
 
     @property
     def waivers(self) -> dict[str, str]:
@@ -80,8 +80,8 @@ class ReexportRequest(Request):
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     out: Uri = flag("folder or gs:// URI for the validations' reports")
     weights: WeightsKind | None = flag("which weights to serve (default: the definition's)", default=None)
-    waive: tuple[str, ...] = flag(WAIVE, default=())
-    by: str | None = flag(BY, default=None)
+    waive: tuple[Words, ...] = flag(WAIVE, default=())
+    by: Words | None = flag(BY, default=None)
     dag_run: str | None = flag("the Airflow run that asks", default=None)
     try_number: int | None = flag("which try of its Airflow task this is", default=None)
 

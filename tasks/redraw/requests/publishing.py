@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from redraw.errors import InvalidRequest
-from redraw.names import ModelName
+from redraw.names import ModelName, Words
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.times import is_time
 from redraw.requests.request import BY, Request, flag
-from redraw.uri import BucketUri, Uri
+from redraw.uri import BucketUri, LocalPath, Uri
 
 LiveLabel = Literal["stable", "canary"]
 OnFailure = Literal["report", "roll-back"]
@@ -33,17 +33,17 @@ class PushRequest(Request):
     report: ValidationReport | Uri = flag("file or gs:// URI of the validation's report")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     make_live: bool = flag(
-        "make the version live, unless the live one has newer weights or is better beyond chance",
+        "make the version live, unless the live one has newer weights or is significantly better",
         default=False,
     )
-    allow_rejected: str | None = flag(_ALLOW_REJECTED, default=None)
+    allow_rejected: Words | None = flag(_ALLOW_REJECTED, default=None)
     signing_key: str | None = flag(
         "what to sign the version with: a private key's file, its pkcs11: URI, or sigstore", default=None
     )
     signing_certificate: str | None = flag(
         "file of the key's certificate in PEM, then those that issued it up to the root", default=None
     )
-    by: str | None = flag(BY, default=None)
+    by: Words | None = flag(BY, default=None)
     dag_run: str | None = flag("the Airflow run that asks for it, as DAG/RUN", default=None)
     try_number: int | None = flag("which try of its Airflow task this is", default=None)
     approved_by: str | None = flag("who approved it, for the release record", default=None)
@@ -78,12 +78,12 @@ class LiveRequest(Request):
     )
     label: LiveLabel | None = flag("put this label on the version, instead of making it live", default=None)
     remove_label: bool = flag("take the label away", default=False)
-    allow_older: str | None = flag(
+    allow_older: Words | None = flag(
         "reason for making a version live that is older than the live one", default=None
     )
-    allow_rejected: str | None = flag(_ALLOW_REJECTED, default=None)
-    reason: str | None = flag("why, for the history", default=None)
-    by: str | None = flag(BY, default=None)
+    allow_rejected: Words | None = flag(_ALLOW_REJECTED, default=None)
+    reason: Words | None = flag("why, for the history", default=None)
+    by: Words | None = flag(BY, default=None)
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class PruneRequest(Request):
     keep: int | None = flag("keep this many versions, those with the newest weights", default=None)
     keep_days: float | None = flag("keep versions pushed in the last KEEP_DAYS days", default=None)
     apply: bool = flag("do it (default: only show what would go)", default=False)
-    by: str | None = flag(BY, default=None)
+    by: Words | None = flag(BY, default=None)
 
     def __post_init__(self) -> None:
         """Demand a rule, and one that keeps something."""
@@ -151,9 +151,9 @@ class PinRequest(Request):
     model: ModelName = flag("the definition's name")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     version: int = flag("the version to pin")
-    unpin: bool = flag("take the pin away", default=False)
-    reason: str | None = flag("why; needed to pin", default=None)
-    by: str | None = flag(BY, default=None)
+    unpin: bool = flag("remove the pin", default=False)
+    reason: Words | None = flag("why; needed to pin", default=None)
+    by: Words | None = flag(BY, default=None)
 
     def __post_init__(self) -> None:
         """Demand a reason: nobody dares to take away a pin that nothing explains."""
@@ -178,7 +178,7 @@ class MirrorRequest(Request):
     """Copy the live versions into a model server's folder, and write its models.config."""
 
     bucket: BucketUri = flag("gs:// URI of the model bucket")
-    out: str = flag("folder that the server reads; nobody else writes there")
+    out: LocalPath = flag("folder that the server reads; nobody else writes there")
     model: tuple[ModelName, ...] = flag(
         "a model to mirror; may be repeated (default: all with a definition)", default=()
     )
@@ -198,7 +198,7 @@ class PassportRequest(Request):
     """Write a version's model card, attestations, bill of materials and deployment files into a folder."""
 
     uri: Uri = flag("gs://…/MODEL/VERSION", positional=True)
-    out: str = flag("folder for the files; those of the same names are replaced")
+    out: LocalPath = flag("folder for the files; those of the same names are replaced")
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
 
 
@@ -222,8 +222,8 @@ class RolloutRequest(Request):
         "report (the default), or roll-back: make the previous version live again, if this one still is live",
         default="report",
     )
-    reason: str | None = flag("why, for the history of a roll-back", default=None)
-    by: str | None = flag(BY, default=None)
+    reason: Words | None = flag("why, for the history of a roll-back", default=None)
+    by: Words | None = flag(BY, default=None)
     public_key: str | None = flag(_PUBLIC_KEY, default=None)
 
     def __post_init__(self) -> None:

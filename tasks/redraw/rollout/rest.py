@@ -123,7 +123,11 @@ def columns(question: Question) -> dict[str, Any]:
 def _has_json(question: Question) -> bool:
     """Whether JSON has all of its numbers: servers differ in how they take the others."""
     values = question.inputs.values()
-    return all("float" not in value.dtype.name or bool(np.isfinite(value).all()) for value in values)
+    if any(spec.dtype.startswith("complex") for spec in question.specs.values()):
+        return False
+    return all(value.dtype.kind != "c" for value in values) and all(
+        "float" not in value.dtype.name or bool(np.isfinite(value).all()) for value in values
+    )
 
 
 def _has_texts(question: Question) -> bool:

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 from redraw.errors import ObjectConflict, RedrawError, RolloutFailed, VersionNotFound, short_list
+from redraw.names import Words
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.verified import read_verified
 from redraw.publish.live.set_live import change_live, read_pointer
@@ -25,6 +26,8 @@ from redraw.settings import SERVERS
 from redraw.storage.opening import Storage, open_storage
 
 _UNRECORDED = "the version was published without golden.json: no answers were compared"
+
+_LONGEST_REASON = 1_000
 
 _logger = logging.getLogger(__name__)
 
@@ -108,7 +111,7 @@ def _rolled_back(rollout: Rollout, request: RolloutRequest) -> Rollout:
         bucket=request.bucket,
         previous=True,
         from_version=rollout.version,
-        reason=reason,
+        reason=Words(reason[:_LONGEST_REASON]),
         by=request.by,
         public_key=request.public_key,
     )

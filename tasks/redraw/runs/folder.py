@@ -17,7 +17,7 @@ from redraw.records.json_text import parse_json
 from redraw.storage.files import write_atomically
 from redraw.uri import Uri
 
-RECORD, METRICS = "run.json", "metrics.jsonl"
+RECORD, METRICS, CHECKPOINTS = "run.json", "metrics.jsonl", "checkpoints"
 _STEP = re.compile(r"[0-9]{1,18}")
 
 
@@ -57,7 +57,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints = path / CHECKPOINTS
         self.events = path / "events"
         self._record = path / RECORD
         self._metrics = path / METRICS

@@ -1,7 +1,7 @@
 """Tensors as JSON: lists in lists, as TensorFlow Serving's REST API has them.
 
 Bytes that are no text stand as `{"b64": …}`, and what JSON has no number for as the text
-`"NaN"`, `"Infinity"` or `"-Infinity"`.
+`"NaN"`, `"Infinity"` or `"-Infinity"`; a complex number as `"(1+2j)"`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
@@ -83,6 +85,9 @@ def _element(where: str, spec: TensorSpec, value: Any) -> Any:
         return value
     if "float" in dtype and (number := _number(value)) is not None:
         return number
+    if dtype.startswith("complex") and isinstance(value, str):
+        with suppress(ValueError):
+            return complex(value)
     raise _misfit(where, spec, f"{value!r:.60}")
 
 
@@ -98,9 +103,9 @@ def _bytes_of(value: Any) -> bytes | None:
 
 
 def _fits_integer(dtype: str, value: Any) -> bool:
-    if not isinstance(value, int) or isinstance(value, bool) or dtype not in np.sctypeDict:
+    if not isinstance(value, int) or isinstance(value, bool):
         return False
-    bounds = np.iinfo(dtype)
+    bounds = ml_dtypes.iinfo(numpy_dtype(dtype))
     return bool(bounds.min <= value <= bounds.max)
 
 
@@ -144,8 +149,10 @@ def encode_outputs(where: str, outputs: Mapping[str, np.ndarray]) -> dict[str, A
 
 def encode_values(array: np.ndarray) -> Any:
     """An array as lists in lists of JSON values."""
+    # Integers of fewer than eight bits are none of NumPy's.
+    short = array.dtype.kind == "V" and "int" in array.dtype.name
     flat = np.empty(array.size, dtype=object)
-    flat[:] = [_plain(element) for element in array.flat]
+    flat[:] = [_plain(element) for element in (array.astype(np.int8) if short else array).flat]
     return flat.reshape(array.shape).tolist()
 
 
@@ -160,7 +167,7 @@ def _plain(element: Any) -> Any:
         # By its own digits: 0.1 of float32 is 0.1, not 0.10000000149011612.
         number = float(str(element))
     except ValueError:
-        return str(element)  # a complex number, which JSON has not
+        return str(element)  # a complex number
     if math.isfinite(number):
         return number
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"

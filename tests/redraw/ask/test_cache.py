@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 
 from redraw.ask.cache import cached_version
-from redraw.errors import InvalidRequest, ObjectConflict
+from redraw.errors import InvalidRequest, InvalidSetting, ObjectConflict
 from redraw.publish.push.push import push_model
 from redraw.records import Release
 from redraw.requests import PushRequest
@@ -79,12 +80,41 @@ def test_cache_with_altered_files_fetches_them_again(
 def test_cache_clears_away_what_a_killed_fetch_left(
     storage: Storage, releases: list[Release], tmp_path: Path
 ) -> None:
-    left = tmp_path / "cache" / "abc.partial"
+    left = tmp_path / "cache" / f".{releases[1].digest}.abc.partial"
     left.mkdir(parents=True)
 
     fetch(storage, releases[0], tmp_path / "cache")
 
     assert folders(tmp_path / "cache") == {releases[0].digest}
+
+
+def test_cache_in_a_folder_with_other_things_touches_none_of_them(
+    storage: Storage, releases: list[Release], tmp_path: Path
+) -> None:
+    for name in ("photos", "downloads.partial", "lock.d"):
+        (tmp_path / "home" / name).mkdir(parents=True)
+        (tmp_path / "home" / name / "large").write_bytes(b"x" * _SIZE)
+    (tmp_path / "home" / "lock").write_text("mine")
+
+    for release in releases:
+        fetch(storage, release, tmp_path / "home", most_bytes=_SIZE + 1)
+
+    assert folders(tmp_path / "home") == {"photos", "downloads.partial", "lock.d", releases[2].digest}
+    assert (tmp_path / "home" / "lock").read_text() == "mine"
+
+
+def test_cache_of_a_user_without_a_home_says_what_to_set(
+    storage: Storage, releases: list[Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (CACHE.variable, "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # as a pod's user has no entry
+
+    with (
+        pytest.raises(InvalidSetting, match=f"{CACHE.variable}: .*no home folder"),
+        cached_version(storage, releases[0]),
+    ):
+        pass
 
 
 def test_cache_of_a_version_with_an_object_more_keeps_nothing(

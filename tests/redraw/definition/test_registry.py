@@ -77,6 +77,22 @@ def test_list_models_source_that_no_parser_reads_is_only_that_model(
     assert not good.problem
 
 
+def test_list_models_shows_a_file_that_changes_as_it_is_now(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redraw.definition.registry._SETTLED_SECONDS", -1.0)
+    path = package / "line.py"
+
+    def summary() -> str:
+        return {model.name: model.summary for model in list_models()}["line"]
+
+    path.write_text('"""A line."""\n')
+    assert (summary(), summary()) == ("A line.", "A line.")
+    path.with_suffix(".new").write_text('"""A curve."""\n')
+    path.with_suffix(".new").replace(path)
+    assert summary() == "A curve."
+
+
 def test_list_models_file_that_is_none_is_not_opened(package: Path) -> None:
     os.mkfifo(package / "pipe.py")
     (pipe,) = list_models()

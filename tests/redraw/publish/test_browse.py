@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -63,6 +64,20 @@ def test_list_models_begins_with_those_that_have_versions(storage: Counted) -> N
     assert (first.name, first.versions) == ("mnist", 12)
     assert others == sorted(others, key=lambda row: row.name)
     assert any(row.name < "mnist" for row in others)
+
+
+def test_list_models_rests_after_a_page_has_asked(storage: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redraw.publish.browse._MODELS_AT_ONCE", 1)
+    monkeypatch.setattr("redraw.publish.browse._REST_SECONDS", 0.2)
+    read, browser = list[float](), Browser(storage, Clock())  # type: ignore[arg-type]
+    pointer = browser.pointer
+    monkeypatch.setattr(browser, "pointer", lambda name: (read.append(time.monotonic()), pointer(name))[1])
+
+    _, unread = browser.known_models(0.0)
+    asked_at = time.monotonic()
+    browser.models()
+    assert unread == len(read) > 1
+    assert min(moment - asked_at for moment in read[1:]) > 0.15
 
 
 def test_list_versions_reads_each_record_once(storage: Counted) -> None:

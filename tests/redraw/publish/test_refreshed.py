@@ -98,3 +98,16 @@ def test_get_with_patience_gives_up_and_leaves_the_reading_to_the_next(values: R
     source.let.set()
     assert values.get("a", source, patience=60) == 1
     assert source.reads == 1
+
+
+def test_get_does_not_wait_for_what_took_long_the_last_time(
+    values: Refreshed[int], clock: _Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redraw.publish.refreshed._PATIENCE", 600.0)
+    monkeypatch.setattr("redraw.publish.refreshed._HOPELESS", 0.0)
+    source = _Source()
+    values.get("a", source)
+    clock.now += 30
+    source.let.clear()
+    assert values.get("a", source) == 1
+    source.let.set()

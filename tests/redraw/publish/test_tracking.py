@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,17 +19,10 @@ from redraw.publish.tracking import log_to_mlflow
 from redraw.records import ExportedModel, Release
 from redraw.records.results import LoggedVersion
 from redraw.requests import LiveRequest, LogToMlflowRequest
-from tests.mlflow_server import run_mlflow_server
 
 pytestmark = [pytest.mark.usefixtures("gcs_server", "loadable"), pytest.mark.timeout(300)]
 
 MODEL = "digits"
-
-
-@pytest.fixture(scope="module")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with run_mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
-        yield url
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from redraw.records.signature import Signature, TensorSpec
 from redraw.serving.values import decode_inputs, encode_outputs, encode_values
 
 _NUMBERS = ["float16", "float32", "float64", "bfloat16", "bool", "int8", "int32", "int64", "uint8", "uint64"]
+_NUMBERS += ["complex64", "complex128"]
 
 
 def decode(dtype: str, shape: tuple[int | None, ...], value: Any) -> np.ndarray:
@@ -36,6 +37,18 @@ def test_decode_gives_back_every_number_that_encode_wrote(data: st.DataObject, d
     assert back.dtype == held
     # NumPy's comparison does not know that a NaN of bfloat16 is one.
     np.testing.assert_array_equal(back.astype(drawn), array.astype(drawn))
+
+
+@pytest.mark.parametrize("dtype", ["int4", "uint4", "int8", "uint64"])
+def test_encode_integers_are_integers_and_decode_gives_them_back(dtype: str) -> None:
+    array = np.array([0, 1, 7]).astype(numpy_dtype(dtype))
+
+    values = encode_values(array)
+
+    assert json.dumps(values) == "[0, 1, 7]"
+    assert decode(dtype, (None,), values).tolist() == [0, 1, 7]
+    with pytest.raises(InvalidRequest, match="got -9"):
+        decode("int4", (None,), [-9])
 
 
 @given(st.lists(st.binary()))
@@ -76,6 +89,7 @@ def test_encode_bytes_that_are_no_text_stand_in_base_64() -> None:
         ("string", (None,), [{"b64": "no base 64!"}], "{.b64"),
         ("string", (None,), [{"b64": "", "more": 1}], "{.b64.: .., .more"),
         ("complex64", (None,), [1], "1"),
+        ("complex64", (None,), ["one"], "'one'"),
         ("variant", (None,), [1], "1"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,19 +14,12 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from redraw.publish.releases import list_releases
 from redraw.requests import ReleasesRequest
 from redraw_airflow import LogToMlflowOperator
-from tests.mlflow_server import run_mlflow_server
 from tests.publishing.exports import write_export
 
 TI = SimpleNamespace(
     dag_id="dag", run_id="manual__1", task_id="log", map_index=-1, try_number=1, xcom_push=lambda **_: None
 )
 CONTEXT: Any = {"ti": TI, "dag_run": SimpleNamespace(triggering_user_name="ada")}
-
-
-@pytest.fixture(scope="module")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with run_mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
-        yield url
 
 
 @pytest.mark.usefixtures("gcs_server")

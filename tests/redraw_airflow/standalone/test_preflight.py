@@ -87,6 +87,21 @@ def test_remove_state_own_files_go_and_others_stay(tmp_path: Path) -> None:
     assert not tmp_path.exists()
 
 
+def test_state_folder_that_holds_other_things_is_left_as_it_is(tmp_path: Path) -> None:
+    """Such as a home with an Airflow of one's own in it."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "airflow").mkdir()
+    (tmp_path / "airflow" / "airflow.db").write_text("rows")
+
+    for call in (prepare_state, remove_state):
+        with pytest.raises(EmbeddedError, match="REDRAW_STATE"):
+            call(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["airflow"]
+    assert (tmp_path / "airflow" / "airflow.db").read_text() == "rows"
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
 def test_check_ports_server_that_just_ended_leaves_its_port_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

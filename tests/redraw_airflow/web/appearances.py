@@ -5,7 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from redraw.publish.bucket.layout import Claim, attachment_name, claim_name, encode_record, release_name
+from redraw.publish.bucket.layout import (
+    Claim,
+    attachment_name,
+    claim_name,
+    encode_record,
+    numbered_live_name,
+    release_name,
+)
 from redraw.records import Check, LivePointer, PointerChange, Pruned, Release
 from redraw.records.files import ListedFile
 from redraw.records.times import format_time
@@ -57,6 +64,7 @@ def publish_for_looks(storage: Storage) -> None:
             pinned={str(version_of(2)): "audit of 2026"} if number > 1 else {},
             rejected={str(version_of(live + 1)): "misreads sevens"} if number > 1 else {},
             history=tuple(changes),
+            number=1,
         )
         releases = [_dressed(storage, model, day, number) for day in range(number)]
         if number == MODELS["thirty_versions"]:
@@ -65,6 +73,8 @@ def publish_for_looks(storage: Storage) -> None:
             )
             releases[PRUNED_DAY] = replace(releases[PRUNED_DAY], pruned=pruned)
             storage.create(release_name(model, releases.pop(UNREADABLE_DAY).version), b"{}")
+        # Numbered as a push does it, so that a server sees it that has looked for a pointer before.
+        storage.create(numbered_live_name(model, pointer.number), encode_record(pointer))
         publish(storage, releases, pointer)
 
 

@@ -24,7 +24,7 @@ def test_show_failed_validation_says_first_what_failed_and_what_to_do(
     said = "metric-thresholds failed loss at most -1 loss 0.25 Train longer, or correct the threshold."
     assert said in page.text
     assert page.text.index(said) < page.text.index("warm-up not run")
-    assert "1 not run because of them golden-examples" in page.text
+    assert "1 other check not run because of these golden-examples" in page.text
     assert "ValidationFailed" in page.text
     assert "https://docs.example/redraw/reference/checks.html#metric-thresholds" in page.links("https://docs")
     pictures = [values["src"] for tag, values in page.elements if tag == "img"]
@@ -79,7 +79,7 @@ def test_show_run_that_failed_says_the_error_of_each_stage(viewer: httpx.Client)
 
     assert "train failed InvalidDefinition mnist.training_data, after step 0" in page.text
     assert "checkpoint up for retry StorageUnavailable" in page.text
-    assert "export failed What ended it is in the last lines of its log" in page.text
+    assert "export failed The reason is in the last lines of its log" in page.text
     assert not [tag for tag, values in page.elements if tag == "img" or "onerror" in values]
 
 
@@ -91,8 +91,8 @@ def test_show_run_with_equal_failures_has_one_row_with_a_count(viewer: httpx.Cli
     assert "reexport 30 tasks failed CheckpointsFailed" in page.text
     assert "30 checkpoints 2026-01-01 00:00:00 and others failed" in page.text
     assert page.text.count("expected 100 bytes, got 0.") == 2
-    assert "The report of the first" in page.text
-    assert "Its report" in page.text
+    assert "Report of the first" in page.text
+    assert "summary failed The reason is in its report" in page.text
 
 
 def forms(client: httpx.Client, path: str) -> list[dict[str, str]]:

@@ -178,14 +178,14 @@ def test_show_run_of_a_reexport_sums_up(viewer: httpx.Client) -> None:
     assert "1 exported, 1 already there, 1 failed" in page
     assert page.index("a part is missing") < page.index("gs://checkpoints/mnist/1")
     assert page.count("1 exported, 1 already there, 1 failed") == 1  # the summary, and not its batches again
-    assert "summary failed What ended it" in page
+    assert "summary failed The reason is in" in page
 
 
 @pytest.mark.parametrize("run", ["theirs", "nosuch"])
 def test_show_run_of_others_says_that_nothing_is_in_it(run: str, viewer: httpx.Client) -> None:
     page = read(viewer, f"/runs/of_others/{run}")
 
-    assert "Nothing of Redraw is in this run" in page.text
+    assert "No task of this run has written a record of Redraw" in page.text
     assert not [tag for tag, _ in page.elements if tag == "section"]
 
 
@@ -219,7 +219,7 @@ def test_show_mapped_task_tells_its_own_batch(viewer: httpx.Client) -> None:
     page = read(viewer, "/runs/reexport_checkpoints/backfill/reexport/0")
 
     assert "a part is missing" in page.text
-    assert "reexport [0] failed What ended it" in page.text
+    assert "reexport [0] failed The reason is in" in page.text
     assert set(page.links("/dags/")) == {"/dags/reexport_checkpoints/runs/backfill/tasks/reexport/mapped/0"}
     assert viewer.get(f"{MOUNT}/runs/reexport_checkpoints/backfill/reexport/x").status_code == 422
 

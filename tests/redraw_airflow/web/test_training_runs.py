@@ -22,7 +22,7 @@ def test_show_training_that_runs_has_step_speed_curve_and_evaluations(
 ) -> None:
     page = read(viewer, f"/runs/of_others/training{path}")
 
-    assert "mnist: step 500 of 1,000, 20 steps a second, about 25 s to go" in page.text
+    assert "mnist: step 500 of 1,000, 20 steps a second, about 25 s left" in page.text
     assert live(page) == [PART.format("training")]
     (bar,) = (values for tag, values in page.elements if tag == "progress")
     assert (bar["max"], bar["value"]) == ("1000", "500")

@@ -180,7 +180,7 @@ def reason_field(where: str) -> Param:
         pattern="[^ ]",
         maxLength=MOST_TEXT,
         title="Reason",
-        description=f"Why; it is kept in {where}.",
+        description=f"Kept in {where}.",
     )
 
 

@@ -14,7 +14,7 @@ from redraw_airflow.dags.forms.fields import (
 
 _HISTORY = "the history of the live pointer"
 # A form is made when its file is read: what is published by the time it is opened, it cannot know.
-_WHERE_TO_FIND = "The page Models lists the versions, and fills this in from there."
+_WHERE_TO_FIND = "The page Models lists the versions; its buttons fill this in."
 
 
 def roll_back_form() -> dict[str, Param]:
@@ -38,13 +38,13 @@ def roll_back_form() -> dict[str, Param]:
             "string",
             "Exceptions",
             "Reason for older weights",
-            "Needed if the version was trained before the live one.",
+            "Required if the version was trained before the live one.",
         ),
         "allow_rejected": optional_field(
             "string",
             "Exceptions",
             "Reason for a rejected version",
-            "Needed if somebody rolled back from the version.",
+            "Required if somebody rolled back from the version.",
         ),
         "bucket": bucket_field("Where"),
     }
@@ -71,10 +71,10 @@ def mark_form() -> dict[str, Param]:
             title="What to do",
             enum=["canary", "uncanary", "pin", "unpin"],
             values_display={
-                "canary": "canary: some servers load it, next to the live version",
-                "uncanary": "take the label canary away",
+                "canary": "canary: servers load it next to the live version",
+                "uncanary": "remove the label canary",
                 "pin": "pin: it is never pruned",
-                "unpin": "take the pin away",
+                "unpin": "remove the pin",
             },
         ),
         "reason": reason_field(_HISTORY),
@@ -103,14 +103,14 @@ def prune_form() -> dict[str, Param]:
             "number",
             None,
             "Days to keep",
-            "Versions pushed in the last so many days stay as well, whatever the number above says.",
+            "Versions published within this many days also stay, whatever the number above says.",
             minimum=0,
         ),
         "apply": Param(
             False,
             type="boolean",
             title="Remove them",
-            description="Otherwise the run only lists what would be removed, as its XCom. Removed files do"
+            description="If off, the run only lists what would be removed, as its XCom. Removed files do"
             " not come back.",
         ),
         "bucket": bucket_field("Where"),

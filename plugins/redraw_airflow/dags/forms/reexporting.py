@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # A step as an API call gives it, and as a line of the form.
 _STEP_NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}
 _STEP_TEXT = {"type": "string", "pattern": "^ *[0-9]{1,18} *$", "maxLength": 40}
-_BY_HAND = " A scheduled or backfilled run takes those of its data interval."
+_BY_HAND = " A scheduled or backfilled run uses its data interval instead."
 
 
 def reexport_form(model: str | None = None) -> dict[str, Param]:

@@ -73,7 +73,7 @@ def validate_form() -> dict[str, Param]:
             pattern="[^ ]",
             maxLength=MOST_PLACE,
             title="Export",
-            description="Its folder in the work folder. The tab Redraw of a failed run fills this in.",
+            description="Its folder in the work folder. A button on a failed run's tab Redraw fills this in.",
         ),
         **_validation(),
         **_publication(),
@@ -122,8 +122,8 @@ def check_retrain_choices(context: Context) -> None:
 def _training(model: str | None) -> dict[str, Param]:
     return {
         "model": model_field(
-            "The definition that draws every graph of the model. An old checkpoint whose graph training"
-            " recorded needs nobody to write one: `redraw inspect CHECKPOINT` says whether there is a graph,"
+            "The model to train, by its definition. For an old checkpoint with a recorded graph you need not"
+            " write one: `redraw inspect CHECKPOINT` says whether it has a graph, and"
             " `redraw draft CHECKPOINT --name NAME --out PACKAGE` writes a definition that exports it.",
             needs_training=True,
             only=model,
@@ -195,8 +195,8 @@ def _validation() -> dict[str, Param]:
             "string",
             "Validation",
             "Allow a breaking change",
-            "Reason for signatures that break clients of the live version. Empty: they may not. The release"
-            " record keeps it.",
+            "Reason to publish signatures that break clients of the live version; kept in the release record."
+            " Empty: such signatures are refused.",
         ),
         "waive": waive_field("Validation"),
         "waive_reason": waive_reason_field("Validation"),
@@ -215,10 +215,10 @@ def _publication() -> dict[str, Param]:
             values_display={
                 "default": "as the definition says",
                 "yes": "wait until a person approves",
-                "no": "publish what passed validation, unless the definition asks for a person",
+                "no": "publish what passed validation, unless the definition asks for approval",
             },
-            description="Whether the run waits until a person has seen the checks and the metrics. If the"
-            " definition asks for approval, a run cannot leave it out.",
+            description="Whether the run waits until a person has looked at the checks and metrics. If the"
+            " definition asks for approval, a run cannot skip it.",
         ),
         "approval_hours": approval_hours_field("Publication"),
         "make_live": Param(
@@ -226,7 +226,7 @@ def _publication() -> dict[str, Param]:
             type="boolean",
             section="Publication",
             title="Make it live",
-            description="Let servers take the version, unless one that was trained later is live.",
+            description="Servers load the version, unless the live one was trained later.",
         ),
     }
 
@@ -239,14 +239,14 @@ def _rollout() -> dict[str, Param]:
             maxLength=MOST_TEXT,
             section="Rollout",
             title="Servers",
-            description="Wait until these model servers have the version and answer as recorded, such as"
-            " grpc://models:8500, comma-separated. Empty: the run ends with the push.",
+            description="Model servers, comma-separated, such as grpc://models:8500. The run waits until each"
+            " has loaded the version and gives the recorded answers. Empty: the run ends after the push.",
         ),
         "roll_back": Param(
             False,
             type="boolean",
             section="Rollout",
             title="Roll back",
-            description="If a server does not take it, make the previous version live again.",
+            description="If a server does not load it, make the previous version live again.",
         ),
     }

@@ -35,7 +35,7 @@ def waive_reason_field(section: str) -> Param:
         "string",
         section,
         "Reason for the waiver",
-        "Needed if a check is chosen above; kept in the report.",
+        "Required if a check is chosen above; kept in the report.",
     )
 
 

@@ -87,10 +87,9 @@ def show_models(
     found = cut_page(
         find_models(models, query.text, query.state, query.owner, query.order), len(models), query.page
     )
-    rows_shown = [model.row for model in found.rows]
     parts: Sequence[Callable[[], Any]] = (
-        lambda: _as_they_are(request, session, browser, rows_shown),
-        lambda: _sizes(counts, rows_shown),
+        lambda: _as_they_are(request, session, browser, found.rows, runs),
+        lambda: _sizes(counts, [model.row for model in found.rows]),
     )
     (shown, problem), (catalogue, failure) = in_parallel(lambda part: part(), parts)
     found = replace(found, rows=shown)
@@ -101,7 +100,7 @@ def show_models(
         query=query,
         states=STATES,
         orders=ORDERS,
-        owners={"": "everybody"} | {name: name for name in sorted({row.owner for row in rows} - {""})},
+        owners={"": "all"} | {name: name for name in sorted({row.owner for row in rows} - {""})},
         problems=[*filter(None, [unreadable or problem]), *list_problems()],
         trends={model.row.name: _trend(model.row) for model in found.rows},
         catalogue=catalogue,
@@ -214,20 +213,35 @@ def _rows(browser: Reached[Browser], patience: float | None) -> tuple[Sequence[M
             return sorted(rows, key=lambda row: (row.name not in published, row.name)), 0, ""
         except StorageError as err:
             problem = str(err)
-    return [*map(undescribed_row, list_models())], 0, f"What is published cannot be read: {problem}"
+    return [*map(undescribed_row, list_models())], 0, f"The published versions cannot be read: {problem}"
 
 
 def _as_they_are(
-    request: Request, session: SessionDep, browser: Reached[Browser], rows: Sequence[ModelRow]
+    request: Request,
+    session: SessionDep,
+    browser: Reached[Browser],
+    models: Sequence[ListedModel],
+    runs: Mapping[str, ModelRuns],
 ) -> tuple[Sequence[ListedModel], str]:
-    """The models of a page, as the bucket and Airflow's database know them now; and what cannot be read."""
-    problem = ""
+    """The models of a page, as the bucket and Airflow's database know them now; and what cannot be read.
+
+    Args:
+        request: What is answered.
+        session: Of Airflow's database.
+        browser: The bucket's.
+        models: What is known of them.
+        runs: What was just found of every model; nothing if only those of the page are looked for.
+    """
+    rows, problem = [model.row for model in models], ""
+    before = [releasing_dags(row.recent) for row in rows]
     if browser.found is not None:
         try:
             rows = browser.found.rows(rows)
         except StorageError as err:
-            problem = f"What is published cannot be read: {err}"
-    runs = _runs(request, session, rows)
+            problem = f"The published versions cannot be read: {err}"
+    # Another DAG that publishes may have had more runs.
+    if not runs or before != [releasing_dags(row.recent) for row in rows]:
+        runs = _runs(request, session, rows)
     return [ListedModel(row=row, runs=runs[row.name]) for row in rows], problem
 
 

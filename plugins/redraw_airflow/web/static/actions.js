@@ -83,8 +83,8 @@
     const record = typeof entry.value === "string" ? JSON.parse(entry.value) : entry.value;
     const versions = record.removed.map((one) => one.version).join(", ");
     return record.removed.length
-      ? `Would remove ${record.removed.length}, ${sizeOf(record.bytes)}: ${versions}.`
-      : "Would remove nothing.";
+      ? `${record.removed.length} would be removed, ${sizeOf(record.bytes)}: ${versions}.`
+      : "Nothing would be removed.";
   }
 
   // What the task failed with, in the words of its log; another task of the run may have failed instead.
@@ -94,13 +94,13 @@
     const log = tries ? await ask(form, `${task}/logs/${tries}?full_content=true`) : {};
     const lines = Array.isArray(log.content) ? log.content : [];
     const reasons = lines.flatMap((line) => line.error_detail || []).map((error) => error.exc_value);
-    return reasons.filter(Boolean).at(-1) || "The run failed, and says why in its log.";
+    return reasons.filter(Boolean).at(-1) || "The run failed. Its log says why.";
   }
 
   // The same run goes on: the page shows how, once it is loaded again.
   async function resume(form) {
     await ask(form, `${dagPath(form)}/clearTaskInstances`, JSON.parse(form.dataset.cleared));
-    say(form, "good", "It runs again.");
+    say(form, "good", "The tasks run again.");
     await pause();
     window.location.reload();
   }
@@ -108,20 +108,20 @@
   async function act(form) {
     if (form.dataset.cleared) return resume(form);
     const reason = form.querySelector("[data-reason]").value.trim();
-    if (!reason) return say(form, "bad", "Say why.");
+    if (!reason) return say(form, "bad", "Give a reason.");
     const ticks = [...form.querySelectorAll("[data-kind=listed]")];
-    if (ticks.length && !ticks.some((field) => field.checked)) return say(form, "bad", "Tick at least one.");
+    if (ticks.length && !ticks.some((field) => field.checked)) return say(form, "bad", "Select at least one.");
     const dag = await ask(form, dagPath(form));
     if (dag.is_paused) {
       const link = { path: `dags/${form.dataset.dag}`, text: "Open it to unpause it" };
       return say(form, "bad", `The DAG ${form.dataset.dag} is paused: a run would wait.`, link);
     }
     const conf = confOf(form, reason);
-    say(form, "", "Asking Airflow for the run.");
+    say(form, "", "Starting the run…");
     const run = await ask(form, `${dagPath(form)}/dagRuns`, { logical_date: null, conf, note: reason });
     if ("unwatched" in form.dataset) {
       const way = { path: `dags/${form.dataset.dag}/runs/${encodeURIComponent(run.dag_run_id)}`, text: "See the run" };
-      return say(form, "good", "The run is started.", way);
+      return say(form, "good", "The run has started.", way);
     }
     const { state, link, path } = await finished(form, run.dag_run_id);
     if (state === "failed") return say(form, "bad", await failureOf(form, path), link);

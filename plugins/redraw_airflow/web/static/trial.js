@@ -79,7 +79,7 @@
     }
     ask.disabled = true;
     answer.replaceChildren();
-    state.textContent = "Asking… The first time, the version is fetched.";
+    state.textContent = "Asking… The first request also downloads the version.";
     try {
       const given = await fetchJson("trial", { method: "POST", headers: { "Content-Type": "application/json" }, body });
       state.textContent = trial.timeOf(given);

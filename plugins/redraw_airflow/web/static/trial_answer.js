@@ -63,7 +63,7 @@
 
   // How long the answer took, in a line.
   const timeOf = ({ seconds, load_seconds: loading, fetched }) => `Answered in ${figure(seconds)} s; loaded in ${figure(loading)} s`
-    + (fetched ? ", after it was fetched from the bucket." : ".");
+    + (fetched ? ", after it was downloaded from the bucket." : ".");
 
   function tablesOf({ outputs }) {
     // The shortest first: what was decided, then how sure it is.

@@ -108,7 +108,7 @@
       element("strong", { textContent: name }),
       element("span", { className: "aside", textContent: `Draw ${size.width} × ${size.height} pixels, white on black.` }),
       element("span", {}, button("Clear", clear), " ", button("Invert", invert)),
-      element("label", { textContent: "Or a picture, which is scaled to it: " }, file), problem);
+      element("label", { textContent: "Or choose a picture, which is scaled to this size: " }, file), problem);
     return { canvas, root: element("div", { className: "drawing" }, canvas, controls) };
   }
 

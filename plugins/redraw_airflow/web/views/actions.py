@@ -122,8 +122,7 @@ def _training(model: str) -> Iterator[Action]:
         yield Action(
             name="train",
             button="Train",
-            effect="The model is trained, exported, validated and published, as the DAG's form has it by"
-            " default.",
+            effect="Trains, exports, validates and publishes the model, with the defaults of the DAG's form.",
             dag=dag,
             task="push",
             conf={"model": model},
@@ -140,8 +139,8 @@ def _of_model(model: str, pointer: LivePointer) -> Iterator[Action]:
     yield Action(
         name="prune",
         button="Prune",
-        effect="Lists which old versions would be removed, or removes their files for good. It always keeps"
-        " what is live, was live before, is labelled or pinned.",
+        effect="Lists the old versions that would be removed, or removes their files permanently. The live"
+        " version, the one before it, and labelled or pinned versions always stay.",
         dag=configured_dag(PRUNE_DAG),
         task="prune",
         conf={"model": model},
@@ -182,7 +181,7 @@ def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
         name="roll-back",
         button="Roll back",
         effect=f"Servers that follow the live pointer go back from {pointer.version} to {previous}, which was"
-        " live before. Nothing is deleted, and it can be undone the same way.",
+        f" live before. Nothing is deleted. To undo it, make {pointer.version} live again.",
         dag=configured_dag(ROLL_BACK_DAG),
         task="roll_back",
         # By its number: somebody else may roll back meanwhile, and "the one before" be another one then.
@@ -193,7 +192,7 @@ def _rolling_back(model: str, pointer: LivePointer) -> Iterator[Action]:
 
 
 def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
-    before = f" replaces {pointer.version}" if pointer.version is not None else " is the first"
+    before = f"replaces {pointer.version}" if pointer.version is not None else "is the first live version"
     reasons = _reasons_for(version, pointer)
     older = " Its weights are older than those of the live version." if "allow_older" in reasons else ""
     if (rejected := pointer.rejected.get(str(version))) is not None:
@@ -201,8 +200,8 @@ def _making_live(model: str, version: int, pointer: LivePointer) -> Action:
     return Action(
         name="make-live",
         button="Make live",
-        effect=f"Version {version} is loaded once to try it, and then{before} for servers that follow the"
-        f" live pointer.{older}",
+        effect=f"Version {version} is loaded once as a test. Then it {before} on servers that follow the live"
+        f" pointer.{older}",
         dag=configured_dag(ROLL_BACK_DAG),
         task="roll_back",
         conf={"model": model, "version": version},
@@ -220,9 +219,11 @@ def _reasons_for(version: int, pointer: LivePointer) -> tuple[str, ...]:
 
 def _canary(model: str, version: int, pointer: LivePointer) -> Action:
     if pointer.labels.get("canary") == version:
-        effect = f"Version {version} is no longer the canary; servers that ask for it have none."
+        effect = f"Version {version} is no longer the canary. The label canary then names no version."
         return _marking(model, version, "uncanary", "No longer canary", effect)
-    effect = f"Servers that ask for the label canary take version {version}. The live version stays."
+    effect = (
+        f"Servers load version {version} next to the live version, for clients that ask for the label canary."
+    )
     return _marking(model, version, "canary", "Make canary", effect)
 
 

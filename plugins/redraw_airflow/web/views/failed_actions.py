@@ -23,11 +23,11 @@ def clearing(place: TaskPlace, tasks: Sequence[tuple[str, int]]) -> Action:
         tasks: Each by its id and number.
     """
     named = [task_id if number < 0 else [task_id, number] for task_id, number in tasks]
-    which = tasks[0][0] if len(tasks) == 1 else f"{len(tasks)} tasks {tasks[0][0]}"
+    which = tasks[0][0] if len(tasks) == 1 else f"{len(tasks)} tasks of {tasks[0][0]}"
     return Action(
         name=f"clear-{tasks[0][0]}-{max(tasks[0][1], 0)}",
         button="Run it again" if len(tasks) == 1 else "Run them again",
-        effect=f"{which}, and what comes after, runs again in this run, with the same parameters.",
+        effect=f"Runs {which} and the tasks after it again, in this run and with the same parameters.",
         dag=place.dag_id,
         task=tasks[0][0],
         conf={},
@@ -56,8 +56,8 @@ def validating_again(
     yield Action(
         name=f"waive-{export.digest[:12]}",
         button="Validate again with a waiver",
-        effect=f"The export of step {export.checkpoint.step} is validated again; the checks that you tick may"
-        " be left undone. If it passes it is published. Nothing is trained or exported again.",
+        effect=f"The export of step {export.checkpoint.step} is validated again; the selected checks no"
+        " longer block it. If it passes, it is published. Nothing is trained or exported again.",
         dag=dag,
         task="validate",
         conf={**common, "model": export.model, "saved_model": export.uri, "waive": []},

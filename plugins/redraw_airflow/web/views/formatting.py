@@ -57,8 +57,9 @@ def as_count(number: int, word: str, plural: str = "") -> str:
 
 
 def as_difference(value: float) -> str:
-    """By how much a metric differs, with its sign."""
-    return ("+" if value > 0 else "") + as_figure(value)
+    """By how much a metric differs, with its sign, as wide as a digit."""
+    sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
+    return sign + as_figure(abs(value))
 
 
 def as_duration(seconds: float) -> str:

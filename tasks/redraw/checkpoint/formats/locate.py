@@ -10,6 +10,7 @@ from redraw.checkpoint.bundle.table import MAGIC
 from redraw.checkpoint.formats.folder import Folder, FoundFile, list_beside, list_folder
 from redraw.checkpoint.formats.state_file import STATE_FILE, newest_in_state_file
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound, short_list
+from redraw.runs.folder import CHECKPOINTS, METRICS, RECORD
 from redraw.uri import Uri
 
 _INDEX = ".index"
@@ -184,6 +185,10 @@ def _chosen(folder: Folder, known: dict[str, Located], uri: str) -> Located:
         return known[newest]
     if _GRAPH_FILE in folder.files and _VARIABLES in known:
         return known[_VARIABLES]
+    if RECORD in folder.files and METRICS in folder.files and not known:
+        raise CheckpointNotFound(
+            f"{uri}: expected a checkpoint, found the folder of a training run. Name {uri}/{CHECKPOINTS}."
+        )
     if len(known) != 1:
         raise CheckpointNotFound(
             f"{uri}: expected one checkpoint (a prefix with its .index and .data files, .keras, .h5, or TF1's"

@@ -31,14 +31,14 @@ def is_tf_record(path: Path) -> bool:
 
 
 def read_records(
-    source: Path | bytes, longest: int | None = None, *, refuse_longer: int | None = None
+    source: Path | bytes, longest: int | None = None, *, cut_longer: int | None = None
 ) -> Iterator[bytes]:
     """The records of a TFRecord file that is not compressed.
 
     Args:
         source: The file, or its content.
         longest: Records of more bytes are skipped, unread.
-        refuse_longer: Records of more bytes are an error.
+        cut_longer: Of records of more bytes come one more than these, unchecked.
 
     Yields:
         Each record, after its checksum was seen to hold.
@@ -55,8 +55,10 @@ def read_records(
             left -= _HEADER.size + length + _FOOTER.size
             if left < 0:
                 raise MalformedError(f"a record of {length} bytes", f"a file that ends {-left} bytes earlier")
-            if refuse_longer is not None and length > refuse_longer:
-                raise MalformedError(f"a record of at most {refuse_longer} bytes", f"one of {length}")
+            if cut_longer is not None and length > cut_longer:
+                yield _read(file, cut_longer + 1)
+                file.seek(length - cut_longer - 1 + _FOOTER.size, io.SEEK_CUR)
+                continue
             if longest is not None and length > longest:
                 file.seek(length + _FOOTER.size, io.SEEK_CUR)
                 continue

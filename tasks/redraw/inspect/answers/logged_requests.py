@@ -6,6 +6,7 @@ value for each row, and any other field. Rows go on together as far as they have
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.errors import InvalidRequest
 from redraw.inspect.answers.batches import RequestBatch, join_batches, split_batch
 from redraw.inspect.answers.naming import Misfit, Naming
-from redraw.inspect.answers.record_parts import Problems, RecordedFile, RecordParts, cast_values
+from redraw.inspect.answers.record_parts import MODEL, Problems, RecordedFile, RecordParts, cast_values
 from redraw.records import Signature, TensorSpec
 from redraw.serving.values import decode_tensor
 
@@ -58,6 +59,9 @@ class LoggedRequests:
         naming: The signatures, and what is left out of them.
         fields: Fields of lines that are kept for each row.
         problems: Takes what is wrong with lines: the others count all the same.
+
+    Attributes:
+        models: Each model that requests name, and how many do; not without end.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class LoggedRequests:
         self._waiting: dict[_Kind, _Waiting] = {}
         self._names: dict[tuple[str, ...], Mapping[str, str]] = {}
         self._signatures: dict[str | None, str | None] = {}
+        self.models = Counter[str]()
 
     def batches(self, rows: Callable[[], int]) -> Iterator[RequestBatch]:
         """Read the file.
@@ -85,7 +90,7 @@ class LoggedRequests:
     def _kinds_that_are_full(self, rows: Callable[[], int]) -> Iterator[_Kind]:
         others, number = dict[str, int](), 0
         try:
-            for number, record in enumerate(self._file, start=1):
+            for number, record in self._file:
                 try:
                     parts = self._file.parse(record)
                     name = self._signature(parts.signature)
@@ -99,6 +104,7 @@ class LoggedRequests:
                     self._problems.add_misfit(f"{self._source}: {self._file.unit} {number}", err)
                     continue
                 waiting.size += len(record)
+                self._count_model(parts.line)
                 if len(waiting.numbers) >= rows() or waiting.size > _BATCH_BYTES:
                     yield kind
                 elif len(self._waiting) > _MOST_FORMS:
@@ -137,6 +143,12 @@ class LoggedRequests:
             spread = value if isinstance(value, list) and len(value) == rows else [value] * rows
             waiting.fields.setdefault(key, []).extend(spread)
         return kind, waiting
+
+    def _count_model(self, line: Mapping[str, Any]) -> None:
+        # In a line of JSON a field of that name may mean anything.
+        if MODEL in line and self._file.unit == "record":
+            name = line[MODEL] if line[MODEL] in self.models or len(self.models) < _MOST_FORMS else "…"
+            self.models[name] += 1
 
     def _signature(self, named: str | None) -> str | None:
         if named not in self._signatures:
@@ -264,6 +276,8 @@ def _label(where: str, spec: TensorSpec, rows: list[Any]) -> np.ndarray:
         return decode_tensor(where, TensorSpec("string", (None,) * np.ndim(np.array(rows, object))), rows)
     try:
         array = np.asarray(rows)
+    except OverflowError as err:  # an integer that no number of NumPy's holds, next to a float
+        raise Misfit(f"{where}: expected numbers, got {rows!r:.40}") from err
     except ValueError as err:
         raise Misfit(f"{where}: expected values of one shape, got lists of different lengths") from err
     if array.dtype.kind not in "biuf":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,17 +28,31 @@ _LONGEST = 64 << 20
 _MOST_ELEMENTS = 16 << 20
 _MOST_PROBLEMS = 5
 _LONGEST_TEXT = 300
-_PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
+_ZLIB = dict.fromkeys((b"\x78\x01", b"\x78\x9c", b"\x78\xda"), "gzip or zlib")
+_PACKED = {
+    **_ZLIB,
+    b"\x1f\x8b": "gzip or zlib",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstandard",
+    b"PK\x03\x04": "zip",
+}
+# A TFRecord begins with a length of eight bytes, the last of which are zero.
+_HEAD = 8
 _FLOATS = ("float", "half", "bfloat")
 
 _EXACT = 2.0**53
 
+MODEL = "model"
 # Input or output name to what a record holds of it: JSON values, or a serialized tensor.
 Named = Mapping[str, Any]
 
 
 class RecordParts(NamedTuple):
-    """What a record holds: the signature that it names, its inputs, its answers, and all that a line has."""
+    """What a record holds: the signature that it names, its inputs, its answers, and all that a line has.
+
+    Of a `PredictionLog` that is the model that it names, as `model`.
+    """
 
     signature: str | None
     inputs: Named
@@ -58,12 +73,21 @@ class RecordedFile:
         self._is_log = is_tf_record(path)
         self.unit = "record" if self._is_log else "line"
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Each record as it stands in the file; raises `MalformedError` where it is cut off or too long."""
-        return read_records(self._path, refuse_longer=_LONGEST) if self._is_log else _read_lines(self._path)
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """Each record with its number, as it stands in the file; of one that is too long, its beginning.
+
+        Raises:
+            MalformedError: The file is cut off here, or is no such file.
+        """
+        if self._is_log:
+            return enumerate(read_records(self._path, cut_longer=_LONGEST), start=1)
+        lines = enumerate(_read_lines(self._path), start=1)
+        return ((number, line) for number, line in lines if not line.isspace())
 
     def parse(self, record: bytes) -> RecordParts:
         """Take a record apart; raises `Misfit` or `MalformedError` if it is no request."""
+        if len(record) > _LONGEST:
+            raise Misfit(f"expected a {self.unit} of at most {_LONGEST} bytes, got a longer one")
         return (_log_parts if self._is_log else _json_parts)(record, self._answers)
 
     def cut_off(self, found: int, err: MalformedError) -> str:
@@ -97,16 +121,17 @@ class Problems:
 
 def _read_lines(path: Path) -> Iterator[bytes]:
     with open_regular(path) as file:
-        if file.read(2).startswith(_PACKED):
-            raise MalformedError(
-                "JSON lines or TFRecords", "a file that is packed by gzip or zlib: unpack it"
-            )
-        file.seek(0)
+        head = file.read(_HEAD)
+        packed = next((name for mark, name in _PACKED.items() if head.startswith(mark)), "")
+        if packed or b"\0" in head:
+            got = f"a file that is packed by {packed}: unpack it" if packed else "damaged or other data"
+            raise MalformedError("JSON lines or TFRecords", got)
+        file.seek(len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0)
         while line := file.readline(_LONGEST + 1):
-            if len(line) > _LONGEST:
-                raise MalformedError(f"a line of at most {_LONGEST} bytes", "a longer one")
-            if line.strip():
-                yield line
+            yield line
+            rest = line
+            while len(line) > _LONGEST and rest and not rest.endswith(b"\n"):
+                rest = file.readline(_LONGEST)
 
 
 def _log_parts(record: bytes, answers: bool) -> RecordParts:
@@ -121,7 +146,8 @@ def _log_parts(record: bytes, answers: bool) -> RecordParts:
     )
     if answers and not outputs:
         raise Misfit("expected the request with its answer, got no answer")
-    return RecordParts(name, inputs, outputs, {})
+    model = decode_text(log.request.model_spec.name)
+    return RecordParts(name, inputs, outputs, {MODEL: model} if model else {})
 
 
 def _json_parts(line: bytes, answers: bool) -> RecordParts:

@@ -32,7 +32,7 @@ def read_exchanges(path: Path, naming: Naming, problems: Problems) -> Iterator[E
     """
     file, others, found = RecordedFile(path, answers=True), dict[str, int](), 0
     try:
-        for found, record in enumerate(file, start=1):
+        for found, record in file:
             where = f"{file.unit} {found}"
             try:
                 theirs, inputs, outputs, _ = file.parse(record)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from redraw.inspect.answers.batches import RequestBatch
+from redraw.inspect.answers.comparing import is_float
 from redraw.records.results import AnswerSlice
 
 _MOST_VALUES, _LONGEST = 50, 60
 _OTHERS = "other values"
 _LABEL = "label:"
+
+# A value with its type.
+_Value = tuple[type, Any]
 
 
 class SliceTally:
@@ -26,7 +31,7 @@ class SliceTally:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         # By signature and name: the number of each value; by that number the rows, and those that changed.
-        self._values: dict[tuple[str, str], dict[Any, int]] = {}
+        self._values: dict[tuple[str, str], dict[_Value, int]] = {}
         self._rows: dict[tuple[str, str], np.ndarray] = {}
         self._changed: dict[tuple[str, str], dict[str, np.ndarray]] = {}
         self._found = set[str]()
@@ -39,7 +44,7 @@ class SliceTally:
             changed: Output name to which of the rows changed, [rows] of bool.
         """
         self._count(batch, "source", [batch.source] * batch.rows, changed)
-        labels = {f"{_LABEL}{name}" for name, label in batch.labels.items() if label.dtype.kind in "OSUbiu"}
+        labels = {f"{_LABEL}{name}" for name, label in batch.labels.items() if not is_float(label.dtype)}
         for name in dict.fromkeys([*self._names, *sorted(labels)]):
             if (values := _values_of(batch, name)) is not None:
                 self._found.add(name)
@@ -64,7 +69,7 @@ class SliceTally:
     def result(self) -> Iterator[AnswerSlice]:
         """A slice for each value, the most frequent first; of a name that has but one value, none."""
         for key, known in self._values.items():
-            rows, names = self._rows[key], {number: value for value, number in known.items()}
+            rows, names = self._rows[key], _shown(known)
             if len(known) == 1 and key[1] not in self._names:
                 continue
             for number in np.argsort(-rows, kind="stable").tolist():
@@ -72,23 +77,36 @@ class SliceTally:
                     yield AnswerSlice(
                         signature=key[0],
                         by=key[1],
-                        value=_worded(names.get(number, _OTHERS)),
+                        value=names.get(number, _OTHERS),
                         rows=int(rows[number]),
                         changed={name: int(n[number]) for name, n in sorted(self._changed[key].items())},
                     )
 
 
-def _number(known: dict[Any, int], value: Any) -> int:
+def _number(known: dict[_Value, int], value: Any) -> int:
     """The number of a value; all that come when there are enough have one number."""
+    # To Python, True, 1 and 1.0 are the same.
+    kind = str if isinstance(value, bytes) else type(value)
     # What is counted is short, can be looked up, and equals itself, as NaN does not.
     if isinstance(value, str | bytes | list | dict) or value != value:
         value = _worded(value)
-    number = known.get(value)
+    key = (kind, value)
+    number = known.get(key)
     if number is None:
         number = len(known)
         if number < _MOST_VALUES:
-            known[value] = number
+            known[key] = number
     return number
+
+
+def _shown(known: Mapping[_Value, int]) -> dict[int, str]:
+    """Number to value in words; of a text that reads as another value or as all others, in quotes."""
+    words = Counter(_worded(value) for _, value in known)
+    words[_OTHERS] += 1
+    return {
+        number: repr(value) if kind is str and words[value] > 1 else _worded(value)
+        for (kind, value), number in known.items()
+    }
 
 
 def _values_of(batch: RequestBatch, name: str) -> Sequence[Any] | None:

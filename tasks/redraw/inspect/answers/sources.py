@@ -111,7 +111,7 @@ class Sources:
     def _golden(self, rows: Callable[[], int]) -> Iterator[RequestBatch]:
         path = self._scratch / "here" / _WARM_UP
         if path.exists():
-            yield from self._logged(path, GOLDEN).batches(rows)
+            yield from self._logged(path, GOLDEN, rows)
         else:
             self._naming.note(f"{GOLDEN}: the version has no warm-up requests")
 
@@ -124,7 +124,7 @@ class Sources:
 
     def _file(self, place: Uri, rows: Callable[[], int]) -> Iterator[RequestBatch]:
         if not place.is_bucket:
-            yield from self._logged(Path(place), place.name).batches(rows)
+            yield from self._logged(Path(place), place.name, rows)
             return
         storage, path = open_storage(place.parent), self._scratch / "requests"
         item = storage.stat(place.name)
@@ -132,11 +132,18 @@ class Sources:
             raise InvalidRequest(f"requests {place}: expected the file to stay, got none. Try again.")
         demand_room(self._scratch, item.size)
         storage.download(place.name, path)
-        yield from self._logged(path, place.name).batches(rows)
+        yield from self._logged(path, place.name, rows)
         path.unlink()
 
-    def _logged(self, path: Path, source: str) -> LoggedRequests:
-        return LoggedRequests(path, source, self._naming, self._request.slice, self._problems)
+    def _logged(self, path: Path, source: str, rows: Callable[[], int]) -> Iterator[RequestBatch]:
+        logged = LoggedRequests(path, source, self._naming, self._request.slice, self._problems)
+        yield from logged.batches(rows)
+        # A server may have the model under another name: its requests count.
+        for name, count in sorted(logged.models.items()):
+            if name != self._request.model:
+                self._naming.note(
+                    f"{source}: {count} requests name the model {name!r}, and are compared, too"
+                )
 
 
 def batches_of_examples(

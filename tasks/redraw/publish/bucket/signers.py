@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from redraw.compat.signing import public_key_of_token
 from redraw.errors import InvalidRequest
 from redraw.settings import VERIFY_KEY
+from redraw.storage.files import open_regular
 
 if TYPE_CHECKING:
     from model_signing import signing, verifying
 
 _TOKEN, _KEYLESS = "pkcs11:", "sigstore"
+# A chain of certificates is some kB.
+_LARGEST_KEY = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +54,13 @@ class SigningKey:
             path = Path(self.certificates)
             chain = {"signing_certificate": path, "certificate_chain": [path]}
         with reading_key(self.key):
+            if self.certificates:
+                _read(self.certificates)
             if self.key.startswith(_TOKEN):
                 if not chain:
                     return config.use_pkcs11_signer(pkcs11_uri=self.key)
                 return config.use_pkcs11_certificate_signer(pkcs11_uri=self.key, **chain)
+            _read(self.key)
             if not chain:
                 return config.use_elliptic_key_signer(private_key=self.key)
             return config.use_certificate_signer(private_key=self.key, **chain)
@@ -79,7 +85,7 @@ def configure_verifier(key: str) -> verifying.Config:
             raise InvalidRequest(f"{key}: expected {_KEYLESS}:IDENTITY,ISSUER, got another form. Correct it.")
         return config.use_sigstore_verifier(identity=identity, oidc_issuer=issuer)
     with reading_key(key):
-        if b"-----BEGIN CERTIFICATE-----" in Path(key).read_bytes():
+        if b"-----BEGIN CERTIFICATE-----" in _read(key):
             return config.use_certificate_verifier(certificate_chain=[key])
         return config.use_elliptic_key_verifier(public_key=key)
 
@@ -108,11 +114,16 @@ def own_verifier(signer: SigningKey) -> Iterator[str]:
         if signer.key.startswith(_TOKEN):
             public = public_key_of_token(signer.configure())
         else:
-            public = load_pem_private_key(Path(signer.key).read_bytes(), None).public_key()
+            public = load_pem_private_key(_read(signer.key), None).public_key()
     with tempfile.TemporaryDirectory(prefix="redraw-sign-") as folder:
         path = Path(folder) / "public"
         path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
         yield str(path)
+
+
+def _read(key: str) -> bytes:
+    with open_regular(Path(key)) as file:
+        return file.read(_LARGEST_KEY)
 
 
 @contextmanager

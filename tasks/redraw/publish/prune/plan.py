@@ -79,7 +79,7 @@ def _reasons(
         yield "the newest, which servers that follow the highest number load"
     if request.keep is not None and place < request.keep:
         yield f"one of the {request.keep} newest"
-    if request.keep_days is not None and _age(release) <= timedelta(days=request.keep_days):
+    if request.keep_days is not None and _age(release) / timedelta(days=1) <= request.keep_days:
         yield f"pushed in the last {request.keep_days:g} days"
 
 

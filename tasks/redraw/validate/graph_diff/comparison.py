@@ -20,7 +20,7 @@ class Part:
         box: What they are drawn as: the layer or scope, or `:` and a word for what has none.
         kind: What they are for, as `redraw.validate.graph_diff.kinds` has it.
         scope: The layer or the outermost scope.
-        fate: `shared`; `removed`, in training alone; `added`, in serving alone; `left`, in
+        fate: `shared`; `removed`, only in training; `added`, only in serving; `left`, in
             serving though it is of training's alone.
         operations: Type to number.
     """

@@ -195,3 +195,10 @@ def test_open_damaged_keras_file_is_refused(
     path.write_bytes(damage((keras_3_files.folder / name).read_bytes()))
     with pytest.raises(CheckpointCorrupt, match=name):
         open_checkpoint(path).verify()
+
+
+def test_open_folder_of_a_training_run_says_where_its_checkpoints_are(tmp_path: Path) -> None:
+    for name in ("run.json", "metrics.jsonl"):
+        (tmp_path / name).touch()
+    with pytest.raises(CheckpointNotFound, match=r"folder of a training run. Name .*/checkpoints\."):
+        open_checkpoint(tmp_path)

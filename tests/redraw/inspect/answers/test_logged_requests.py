@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import bz2
+import codecs
 import gzip
 import json
+import lzma
 import tracemalloc
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import dtypes
 from tensorflow_serving.apis import prediction_log_pb2
 
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
+from redraw.checkpoint.bundle.encoding import mask_crc32c
 from redraw.definition import OutsideReference, Signature, TensorSpec
 from redraw.inspect.answers.batches import RequestBatch
 from redraw.inspect.answers.logged_requests import LoggedRequests
 from redraw.inspect.answers.naming import Naming
 from redraw.inspect.answers.record_parts import Problems
+from redraw.serving.tensor_proto import read_tensor_proto
+from redraw.serving.values import encode_values
 
 _TEXT = TensorSpec("string", (None,))
 SIGNATURES = {
@@ -62,6 +70,11 @@ BAD_LINES = {
     '{"instances": [{"b64": "no base64!"}]}': "line 2: input 'text': expected string [None], got {'b64'",
     '{"instances": ["a"], "labels": {"topic": [{"x": 1}]}}': "line 2: label 'topic': expected string",
     "[" * 200_000: "line 2: expected a JSON object, got RecursionError",
+    '{"instances": ["a"], "labels": {"topic": [1, 2]}}': "line 2: labels of 'topic': expected one for each",
+    '{"signature_name": "pairs", "inputs": [[1, 2]], "labels": [[0.5, '
+    + "9" * 400
+    + "]]}": "line 2: label 'y': expected numbers, got [0.5, 999",
+    '{"signature_name": "tokens", "inputs": [[' + "9" * 400 + "]]}": "line 2: input 'ids': expected int64",
     '{"signature_name": "old", "instances": ["a"]}': "bad.jsonl: 1 requests for signature 'old', which the"
     " versions do not have in common",
 }
@@ -78,18 +91,149 @@ def test_batches_of_a_bad_line_are_those_of_the_others_and_it_is_named(tmp_path:
     assert "\n" not in said[0]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
-def test_batches_of_a_packed_file_are_none_and_it_is_said(
-    pack: Callable[[bytes], bytes], tmp_path: Path
+GOOD = b'{"instances": ["a"]}\n'
+
+
+def read_bytes(path: Path, content: bytes) -> tuple[list[RequestBatch], list[str]]:
+    path.write_bytes(content)
+    naming, problems = Naming(OutsideReference(), SIGNATURES), Problems()
+    found = list(LoggedRequests(path, path.name, naming, [], problems).batches(lambda: 256))
+    return found, problems.listed()
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (gzip.compress(GOOD * 99), "a file that is packed by gzip or zlib: unpack it"),
+        (zlib.compress(GOOD * 99), "a file that is packed by gzip or zlib: unpack it"),
+        (bz2.compress(GOOD * 99), "a file that is packed by bzip2: unpack it"),
+        (lzma.compress(GOOD * 99), "a file that is packed by xz: unpack it"),
+        (b"\x28\xb5\x2f\xfd\0", "a file that is packed by zstandard: unpack it"),
+        (b"\x14" + bytes(7) + b"crc?" + bytes(20), "damaged or other data"),
+        (GOOD.decode().encode("utf-16"), "damaged or other data"),
+    ],
+    ids=["gzip", "zlib", "bzip2", "xz", "zstandard", "length", "utf-16"],
+)
+def test_batches_of_a_file_of_another_kind_are_none_and_it_is_said(
+    content: bytes, got: str, tmp_path: Path
 ) -> None:
-    path, problems = tmp_path / "log.gz", Problems()
-    path.write_bytes(pack(b'{"instances": ["a"]}\n' * 99))
-    naming = Naming(OutsideReference(), SIGNATURES)
-    assert list(LoggedRequests(path, path.name, naming, [], problems).batches(lambda: 256)) == []
-    assert problems.listed() == [
-        "log.gz: line 1: expected JSON lines or TFRecords, got a file that is packed by gzip or zlib: unpack"
-        " it"
+    found = read_bytes(tmp_path / "log.gz", content)
+    assert found == ([], [f"log.gz: line 1: expected JSON lines or TFRecords, got {got}"])
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \r\n\n", codecs.BOM_UTF8], ids=["empty", "blank", "bom"])
+def test_batches_of_a_file_without_requests_are_none_and_it_is_said(content: bytes, tmp_path: Path) -> None:
+    found = read_bytes(tmp_path / "log", content)
+    assert found == ([], ["log: expected requests, got an empty file"])
+
+
+def test_batches_number_lines_with_the_blank_ones_and_go_on_after_a_huge_one(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as file:
+        file.write(codecs.BOM_UTF8 + b"\n\r\n" + GOOD + b"\n{\n")
+        file.writelines([b'{"instances": ["', *[b"a" * (1 << 20)] * 100, b'"]}\n', GOOD])
+    naming, problems = Naming(OutsideReference(), SIGNATURES), Problems()
+    log = LoggedRequests(tmp_path / "log", "log", naming, [], problems)
+    tracemalloc.start()
+    try:
+        (found,) = log.batches(lambda: 256)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.numbers.tolist() == [3, 7]
+    assert peak < 160 << 20
+    assert [text.partition(", got")[0] for text in problems.listed()] == [
+        "log: line 5: expected a JSON object",
+        "log: line 6: expected a line of at most 67108864 bytes",
     ]
+
+
+def _predicted(signature: str, model: str, tensor: Any) -> bytes:
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.model_spec.name = model
+    log.predict_log.request.model_spec.signature_name = signature
+    log.predict_log.request.inputs["text"].CopyFrom(tf.make_tensor_proto(tensor))
+    return bytes(log.SerializeToString())
+
+
+def test_batches_of_tf_records_go_on_as_far_as_they_are_whole(tmp_path: Path) -> None:
+    """Of another signature or kind, too long, or empty; then one whose checksum is wrong."""
+    path, good = tmp_path / "log", _predicted("serving_default", "ours", ["a"])
+    other = prediction_log_pb2.PredictionLog()
+    other.classify_log.request.model_spec.name = "ours"
+    records = [
+        good,
+        _predicted("old", "ours", ["b"]),
+        other.SerializeToString(),
+        b"a" * ((64 << 20) + 1),
+        b"",
+    ]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in [*records, _predicted("serving_default", "theirs", ["c"]), good]:
+            writer.write(record)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    naming, problems = Naming(OutsideReference(), SIGNATURES), Problems()
+    log = LoggedRequests(path, "log", naming, ["model"], problems)
+    (found,) = log.batches(lambda: 256)
+    assert found.inputs["text"].tolist() == [b"a", b"c"]
+    assert (found.numbers.tolist(), found.fields["model"]) == ([1, 6], ["ours", "theirs"])
+    assert log.models == {"ours": 1, "theirs": 1}
+    assert [text.partition(", got")[0] for text in problems.listed()] == [
+        "log: record 3: expected a predict_log",
+        "log: record 4: expected a record of at most 67108864 bytes",
+        "log: record 5: expected a predict_log",
+        f"log: after 6 whole records: expected a record with checksum {_crc(good, 1):#010x}",
+    ]
+    assert "1 requests for signature 'old'" in next(iter(naming.notes))
+
+
+def _crc(record: bytes, flipped: int) -> int:
+    """The checksum that stands in the file, with a bit of its highest byte flipped."""
+    return mask_crc32c(google_crc32c.value(record)) ^ flipped << 24
+
+
+@pytest.mark.parametrize("left", [5, 12, 20, -2])
+def test_batches_of_truncated_tf_records_are_those_that_are_whole(left: int, tmp_path: Path) -> None:
+    path, good = tmp_path / "log", _predicted("serving_default", "ours", ["a"])
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(good)
+        writer.write(good)
+    whole = len(good) + 16
+    found, said = read_bytes(path, path.read_bytes()[: whole + (left if left > 0 else whole + left)])
+    assert [batch.rows for batch in found] == [1]
+    assert len(said) == 1
+    assert said[0].startswith("log: after 1 whole records: expected")
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "uint64", "uint32", "int8", "bool"]
+)
+@pytest.mark.parametrize("written", ["content", "values", "one value", "no value"])
+def test_read_tensor_proto_takes_every_dtype_however_it_is_written(dtype: str, written: str) -> None:
+    tf_dtype, values = getattr(dtypes, dtype), np.array([1, 0, 1])
+    tensor = tf.make_tensor_proto(values.astype(numpy_dtype(dtype)), tf_dtype)
+    tensor.tensor_content = values.astype(numpy_dtype(dtype)).tobytes() if written == "content" else b""
+    few = {"content": [], "values": values, "one value": [1], "no value": []}[written]
+    for field, _ in tensor.ListFields():
+        if field.name.endswith("_val"):
+            tensor.ClearField(field.name)
+    _write(tensor, dtype, np.array(few).astype(numpy_dtype(dtype)))
+    read = read_tensor_proto(tensor.SerializeToString(), 3)
+    expected = {"one value": [1, 1, 1], "no value": [0, 0, 0]}.get(written, [1, 0, 1])
+    assert read.dtype == numpy_dtype(dtype)
+    assert encode_values(read) == expected
+    assert all(isinstance(value, int) for value in encode_values(read)) or "float" in dtype
+
+
+def _write(tensor: Any, dtype: str, values: np.ndarray) -> None:
+    if dtype == "bfloat16":
+        tensor.half_val.extend(values.view(np.uint16).tolist())
+    elif dtype.startswith("float8"):
+        tensor.float8_val = values.tobytes()
+    else:
+        wide = {"uint64", "uint32", "bool"} & {dtype}
+        getattr(tensor, f"{dtype}_val" if wide else "int_val").extend(values.tolist())
 
 
 def _log(path: Path, shape: tuple[int, ...], count: int) -> LoggedRequests:

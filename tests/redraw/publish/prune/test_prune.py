@@ -103,6 +103,12 @@ def test_prune_applied_spares_what_is_in_use(bucket: str, versions: list[int]) -
     assert _prune(bucket, keep=1, apply=True).removed == ()
 
 
+@pytest.mark.parametrize("reason", [None, "", " \n"])
+def test_pin_without_a_reason_is_refused(bucket: str, reason: str | None) -> None:
+    with pytest.raises(InvalidRequest, match="reason: expected why the version must stay, got none"):
+        _pin(bucket, 2026010100000000, reason=reason)
+
+
 @pytest.mark.parametrize("apply", [False, True])
 @pytest.mark.parametrize("lost", [("live.json",), ("live.json", "models.config")])
 def test_prune_whose_live_pointer_is_lost_removes_nothing(
@@ -152,6 +158,7 @@ def test_prune_with_a_damaged_serving_configuration_removes_nothing(bucket: str,
 
 def test_prune_by_days_keeps_what_was_pushed_lately(bucket: str, versions: list[int]) -> None:
     assert _prune(bucket, keep=1, keep_days=1).removed == ()
+    assert _prune(bucket, keep=1, keep_days=1e30).removed == ()
     removed = _prune(bucket, keep_days=0).removed
     assert [gone.reason for gone in removed] == ["not pushed in the last 0 days"] * (len(versions) - 1)
 

@@ -170,7 +170,7 @@ def test_sorted_models_are_listed_before_all_are_read_and_say_so(
     slow = Slow(bucket)
     with _client(slow, monkeypatch) as client:
         # 201 models, 64 at once: the third part cannot be read to its end.
-        waiting = "What is published of 73 models is still being read"
+        waiting = "Still reading 73 models from the bucket"
         until(lambda: waiting in client.get("/models?order=versions&text=model_00").text, "two parts", 60)
         assert (
             "/models?text=model_00&amp;state=&amp;owner=&amp;order=versions"
@@ -180,4 +180,4 @@ def test_sorted_models_are_listed_before_all_are_read_and_say_so(
         assert listed.index("/models/mnist") < listed.index("/models/model_000")
         assert "/models/model_150" not in listed
         slow.may.set()
-        until(lambda: "still being read" not in client.get("/models?order=versions").text, "the rest", 60)
+        until(lambda: "Still reading" not in client.get("/models?order=versions").text, "the rest", 60)

@@ -56,7 +56,7 @@ def test_pages_read_by_what_a_changed_connection_says(monkeypatch: pytest.Monkey
     monkeypatch.setenv("REDRAW_WEB_CONNECTION", "shelf")
     cache = buckets._scope.cache  # type: ignore[attr-defined]
     browsers = []
-    for password in ("first", "first", "second"):
+    for password in ("token-1", "token-1", "token-2"):
         connection = {"conn_type": "redraw", "password": password, "extra": {"is_anonymous": True}}
         monkeypatch.setenv("AIRFLOW_CONN_SHELF", json.dumps(connection))
         browsers.append(model_browser())
@@ -66,4 +66,4 @@ def test_pages_read_by_what_a_changed_connection_says(monkeypatch: pytest.Monkey
     assert browsers[0] is browsers[1]
     assert browsers[1] is not browsers[2]
     tokens = [browser.storage._client._credentials.token for browser in browsers]
-    assert tokens == ["first", "first", "second"]
+    assert tokens == ["token-1", "token-1", "token-2"]

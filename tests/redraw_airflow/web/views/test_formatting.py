@@ -84,4 +84,9 @@ def test_format_count_and_difference_say_one_and_many_and_the_sign() -> None:
         "1,000 versions",
     ]
     assert as_count(2, "class", "classes") == "2 classes"
-    assert [as_difference(value) for value in (0.25, -0.25, 0, 12345.0)] == ["+0.25", "-0.25", "0", "+12,345"]
+    assert [as_difference(value) for value in (0.25, -0.25, 0, 12345.0)] == [
+        "+0.25",
+        "\N{MINUS SIGN}0.25",
+        "0",
+        "+12,345",
+    ]

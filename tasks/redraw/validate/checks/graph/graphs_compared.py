@@ -23,7 +23,7 @@ def check_graphs(subject: Subject) -> Check:
     allowed = subject.definition.stateful_ops
     comparison = compare_graphs(subject.standard.training_graph, signatures, allowed)
     subject.attachments["graphs.json"] = json.dumps(comparison.to_json(), indent=1, allow_nan=False)
-    subject.attachments["graphs.svg"] = draw_picture(comparison, f"{model}: what trains, and what serves")
+    subject.attachments["graphs.svg"] = draw_picture(comparison, f"{model}: training and serving graphs")
     return conclude(
         "graphs-compared",
         looked_at=(
