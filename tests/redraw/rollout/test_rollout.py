@@ -92,6 +92,21 @@ def test_rollout_of_a_server_that_has_the_version_is_confirmed_and_stored(
     assert Rollout.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
+@pytest.mark.parametrize("protocol", ["grpc", "rest", "kserve"])
+def test_rollout_of_an_ipv6_address_is_confirmed(
+    protocol: str, release: Release, servers: ModelServers
+) -> None:
+    versions = {str(release.version): "AVAILABLE"}
+    server = servers.start("[::1]", versions=versions, outputs=OUTPUTS, dtypes=DTYPES, kserve="v2")
+    named = getattr(server, protocol)
+    assert "://[::1]:" in named
+    (seen,) = rollout(release, named).servers
+    assert (seen.state, seen.server, seen.address) == ("confirmed", named, "")
+    (unnamed,) = failure(release, "grpc://[::1]:1")[1].servers
+    assert unnamed.state == "unreachable"
+    assert str(unnamed).startswith("grpc://[::1]:1: expected version")
+
+
 def test_rollout_asks_just_the_recorded_request_of_just_the_version(
     release: Release, server: ModelServer
 ) -> None:
