@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+_BUNDLES = ("dag_processor", "dag_bundle_config_list")
+
 
 def airflow_configuration() -> Any:
     """Airflow's configuration, in any of its processes: the Task SDK's, which imports nothing of the core."""
@@ -41,10 +43,15 @@ def _bundle_folders() -> tuple[str, ...]:
     found = []
     try:
         manager: Any = DagBundlesManager()  # type: ignore[no-untyped-call]
-        for bundle in airflow_configuration().getjson("dag_processor", "dag_bundle_config_list") or []:
-            found.append(str(manager.get_bundle(bundle["name"]).path))
-    except Exception as err:  # of a kind of bundle: its provider, its connection
-        _logger.warning("not all DAG bundles are searched for definitions: %s", err)
+        names = [bundle["name"] for bundle in airflow_configuration().getjson(*_BUNDLES) or []]
+    except Exception as err:  # of a kind of bundle, whose provider is missing
+        _logger.warning("no DAG bundle is searched for definitions: %s", err)
+        return ()
+    for name in names:
+        try:
+            found.append(str(manager.get_bundle(name).path))
+        except Exception as err:  # of one: its arguments, its connection
+            _logger.warning("the DAG bundle %r is not searched for definitions: %s", name, err)
     return tuple(found)
 
 

@@ -129,9 +129,11 @@ def _quote(context: Context) -> str:
             why = f": {event.reason}" if event.reason else ""
             return f"{record.model} {event.version}: {what} by {event.by}{why}"
         case Rollout():
-            return f"{record.model} {record.version} is on {len(record.servers)} servers, as confirmed"
+            number = len(record.servers)
+            return f"{record.model} {record.version} was confirmed on {number} server{'s' * (number != 1)}"
         case ValidationReport():
-            return f"{record.model}: {len(record.checks)} checks admit the export {record.digest[:12]}"
+            checks = len(record.checks)
+            return f"{record.model}: the export {record.digest[:12]} passed validation, {checks} checks"
     return _ended(context)
 
 

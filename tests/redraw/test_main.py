@@ -137,7 +137,7 @@ def test_main_names_the_page_of_an_error_before_its_line(
 @pytest.mark.parametrize("seconds", ["NaN", "Infinity", "0", "-1"])
 def test_main_time_that_does_not_end_is_refused(seconds: str) -> None:
     text = f'{{"model": "mnist", "bucket": "gs://models", "version": 1, "seconds": {seconds}}}'
-    with pytest.raises(InvalidRequest, match="ask request: seconds: expected a number above 0, got"):
+    with pytest.raises(InvalidRequest, match="seconds: expected more than 0 and at most 86400, got"):
         AskRequest.from_json(json.loads(text))
 
 

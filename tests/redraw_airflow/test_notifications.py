@@ -53,8 +53,11 @@ def context(record: Any = None, exception: Any = None) -> Any:
             context(replace(POINTER, events=(EVENT,))),
             f"digits {EVENT.version}: label canary by ada: a first look",
         ),
-        (context(RECORDS["Rollout"]), f"digits {RELEASE.version} is on "),
-        (context(REPORT), f"digits: {len(REPORT.checks)} checks admit the export {REPORT.digest[:12]}"),
+        (context(RECORDS["Rollout"]), f"digits {RELEASE.version} was confirmed on 1 server"),
+        (
+            context(REPORT),
+            f"digits: the export {REPORT.digest[:12]} passed validation, {len(REPORT.checks)} checks",
+        ),
         (
             context(replace(REPORT, checks=(BAD,), passed=False), ValueError("no {{ 1 + 1 }}")),
             "nightly.push (digits) failed in manual__1, try 2: no {{ 1 + 1 }} (loads)",

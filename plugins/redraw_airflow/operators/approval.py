@@ -67,13 +67,13 @@ def demand_approval(model: str, approved_by: str | None, requester: str | None) 
     found = find_model(model)
     if found.approval and not approved_by:
         raise InvalidRequest(
-            f"approval: expected a person's, which the definition of {model} asks for, got none. Put an"
+            f"approval: expected that of a person, which the definition of {model} asks for, got none. Put an"
             " ApproveReleaseOperator before it and pass its output, or answer its request."
         )
     if found.approval_by_another and requester is not None and requester == approved_by:
         raise InvalidRequest(
-            f"approval: expected another person's than {requester!r}, who started the run, as the definition"
-            f" of {model} asks. Clear the approval, and have somebody else answer."
+            f"approval: expected that of a person other than {requester!r}, who started the run, as the"
+            f" definition of {model} asks. Clear the approval, and have somebody else answer."
         )
 
 
@@ -90,7 +90,7 @@ def describe_release(
     """
     checkpoint = export.checkpoint
     effect = (
-        "it becomes live, unless the live version was trained later, or this one is worse beyond chance"
+        "it becomes live, unless the live version was trained later, or this one is significantly worse"
         if make_live
         else "nothing becomes live"
     )

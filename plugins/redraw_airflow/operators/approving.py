@@ -103,7 +103,7 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         self.gcp_conn_id = gcp_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Ask, and give the worker free until there is an answer.
+        """Ask, and free the worker until there is an answer.
 
         Raises:
             AirflowFailException: What is to be published cannot be read.
@@ -128,13 +128,13 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         return ""
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Take the answer; after a no, what comes after this task is skipped.
+        """Take the answer; after a no, the tasks after this one are skipped.
 
         Returns:
-            Of a yes: who gave it, under `approved_by`, and when, under `approved_at`.
+            Who approved, under `approved_by`, and when, under `approved_at`.
 
         Raises:
-            AirflowFailException: The yes is of the one who started the run, and may not be.
+            AirflowFailException: The person who approved also started the run, and may not do both.
         """
         user = event.get("responded_by_user") or {}
         name = user.get("name") or user.get("id")
@@ -155,7 +155,7 @@ class ApproveReleaseOperator(_AskingOperator):
     The request shows the metrics against the live version's, the checks, and leads to the full
     report with the picture of the graphs.
 
-    Its XCom has the key `approved_by`: the user who approved, or None if nobody had to.
+    Its XCom says who approved, as `approved_by`, and when, as `approved_at`.
 
     Args:
         saved_model: The export's record, or its folder.
@@ -232,7 +232,7 @@ def _read_export(saved_model: Any, gcp_conn_id: str) -> ExportedModel:
 class ApproveReexportOperator(_AskingOperator):
     """Wait until a person approves all that a run exports again, if the model's definition asks for it.
 
-    Its XCom is that of `ApproveReleaseOperator`.
+    Its XCom is that of `ApproveReleaseOperator`; `approved_by` is None if the definition asks for none.
 
     Args:
         plan: What the `PlanReexportOperator` returned.

@@ -50,7 +50,7 @@ class ModelDefinition(ABC):
             or keep a state, such as a sampling decoder's.
         budget: What the model may cost where it is served.
         max_regression: Metric name to how much worse than the live version's it may be, on the same
-            held-out data. Without it, a version that is worse beyond chance by the first metric of
+            held-out data. Without it, a version that is significantly worse by the first metric of
             `thresholds` is published, but not made live.
         max_changed: Output name to the share of golden and held-out rows, from 0 to 1, whose answer may
             differ from the live version's: floats by `change_tolerance`, absolute and relative, or less.

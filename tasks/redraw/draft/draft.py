@@ -105,6 +105,8 @@ def _draft_keras(
         named = str(place.absolute())
     else:
         place = Uri(f"{request.out}/{model}.json")
+        if read_uri(place, 1) is not None:
+            raise OutputExists(f"{place}: expected no file, got one. Choose another name (--name).")
         named = place.name
     module = keras_module_text(model, named, source, text)
     path = _write(request.out, model, module) if request.out is not None else ""

@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redraw.definition.registry import list_models
-from redraw.errors import DiskFull, ObjectConflict, RedrawError, StorageUnavailable, VerificationFailed
+from redraw.errors import (
+    DiskFull,
+    ObjectConflict,
+    OutputExists,
+    RedrawError,
+    StorageUnavailable,
+    VerificationFailed,
+    short_list,
+)
 from redraw.names import ModelName
 from redraw.publish.bucket.attachments import read_attachment
 from redraw.publish.bucket.layout import Claim
@@ -72,6 +80,7 @@ def mirror_versions(request: MirrorRequest) -> MirrorReport:
         VerificationFailed: Something was wrong with a model; the message names each.
         StorageUnavailable: The storage did not answer.
         DiskFull: There is no room for a version.
+        OutputExists: The folder has a `models.config` that no mirror wrote.
     """
     storage, out = open_storage(request.bucket), Path(request.out)
     names = request.model or tuple(ModelName(found.name) for found in list_models())
@@ -119,11 +128,26 @@ def _read_text(content: bytes) -> ModelServerConfig:
 
 
 def _read_config(path: Path) -> ModelServerConfig:
-    """The folder's own configuration, as the last run wrote it; an empty one if it is damaged."""
+    """The folder's own configuration, as the last run wrote it; an empty one if it is damaged.
+
+    Raises:
+        OutputExists: Somebody else wrote it, whose server would lose its models.
+    """
     from google.protobuf import text_format
 
     try:
-        return _read_text(path.read_bytes())
+        config = _read_text(path.read_bytes())
+        others = [
+            entry.name
+            for entry in config.model_config_list.config
+            if not entry.model_version_policy.specific.versions
+        ]
+        if others or config.HasField("custom_model_config"):
+            raise OutputExists(
+                f"{path}: expected none, or one that 'redraw mirror' wrote, got another's"
+                f" ({short_list(others, 'models', 10) or 'a custom_model_config'}). Choose another --out."
+            )
+        return config
     except FileNotFoundError:
         return _new_config()
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as err:

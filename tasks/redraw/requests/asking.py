@@ -11,6 +11,8 @@ from redraw.names import ModelName
 from redraw.requests.request import Request, flag
 from redraw.uri import BucketUri, LocalPath, Uri
 
+_LONGEST_ANSWER = 86_400
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictRequest(Request):
@@ -39,9 +41,10 @@ class AskRequest(Request):
     def __post_init__(self) -> None:
         """Demand a time that ends."""
         super().__post_init__()
-        if not 0 < self.seconds < float("inf"):
+        if not 0 < self.seconds <= _LONGEST_ANSWER:
             raise InvalidRequest(
-                f"ask request: seconds: expected a number above 0, got {self.seconds}. Correct it."
+                f"ask request: seconds: expected more than 0 and at most {_LONGEST_ANSWER}, got"
+                f" {self.seconds:g}. Correct it."
             )
 
 

@@ -33,7 +33,7 @@ class PushRequest(Request):
     report: ValidationReport | Uri = flag("file or gs:// URI of the validation's report")
     bucket: BucketUri = flag("gs:// URI of the model bucket")
     make_live: bool = flag(
-        "make the version live, unless the live one has newer weights or is better beyond chance",
+        "make the version live, unless the live one has newer weights or is significantly better",
         default=False,
     )
     allow_rejected: Words | None = flag(_ALLOW_REJECTED, default=None)

@@ -26,6 +26,7 @@ from redraw.errors import (
     CheckpointNotFound,
     InvalidDefinition,
     InvalidRequest,
+    OutputExists,
     ValidationFailed,
 )
 from redraw.export.export import export_model
@@ -207,6 +208,17 @@ def test_draft_of_weights_alone_damaged_files_or_without_a_place_is_one_clear_li
             file.truncate(2000)
         with pytest.raises(CheckpointCorrupt):
             drafted(tmp_path / f"cut{ending}", tmp_path / "package")
+
+
+def test_draft_leaves_a_file_that_has_the_name_of_the_configuration(
+    files: dict[str, tuple[Path, Any]], tmp_path: Path
+) -> None:
+    request = {"source": str(files[".keras"][0]), "name": "net", "out": str(tmp_path)}
+    (tmp_path / "net.json").write_text("mine")
+    with pytest.raises(OutputExists, match=r"net\.json: expected no file"):
+        draft_definition(DraftRequest.from_json(request))
+    assert [path.name for path in tmp_path.iterdir()] == ["net.json"]
+    assert (tmp_path / "net.json").read_text() == "mine"
 
 
 @pytest.fixture

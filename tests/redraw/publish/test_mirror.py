@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from redraw.errors import VerificationFailed
+from redraw.errors import OutputExists, VerificationFailed
 from redraw.publish.bucket.layout import read_release
 from redraw.publish.live.set_live import change_live
 from redraw.publish.mirror import mirror_versions
@@ -148,6 +148,20 @@ def test_mirror_into_a_folder_with_other_things_removes_none_of_them(
         _mirror(bucket, tmp_path)
 
     assert [path.read_text() for path in others] == ["somebody's own"] * len(others)
+
+
+def test_mirror_over_a_configuration_of_somebody_else_is_refused(
+    bucket: str, versions: list[int], tmp_path: Path
+) -> None:
+    _live(bucket, versions[0])
+    theirs = 'model_config_list { config { name: "resnet" base_path: "/models/resnet" } }'
+    (tmp_path / "models.config").write_text(theirs)
+
+    with pytest.raises(OutputExists, match=r"models.config: .* another.s .resnet.. Choose another"):
+        _mirror(bucket, tmp_path)
+
+    assert not (tmp_path / "digits").exists()
+    assert (tmp_path / "models.config").read_text() == theirs
 
 
 def test_mirror_of_a_version_without_its_graph_leaves_the_folder_as_it_was(

@@ -67,10 +67,10 @@ def test_approval_wanted_by_another_word_is_refused() -> None:
 @pytest.mark.parametrize(
     ("model", "approved_by", "requester", "message"),
     [
-        ("asking", None, "ada", "expected a person's, .* got none"),
+        ("asking", None, "ada", "expected that of a person, .* got none"),
         ("asking", "", None, "got none"),
         ("two", None, None, "got none"),
-        ("two", "ada", "ada", "expected another person's than 'ada'"),
+        ("two", "ada", "ada", "expected that of a person other than 'ada'"),
     ],
 )
 def test_publication_without_the_approval_of_the_definition_is_refused(
@@ -119,7 +119,7 @@ def test_answer_of_the_requester_where_another_has_to_fails_the_task(user: dict[
     context = cast(Any, {"dag_run": SimpleNamespace(triggering_user_name="ada")})
     event = {"chosen_options": [operator.APPROVE], "responded_by_user": user, "params_input": {}}
 
-    with pytest.raises(AirflowFailException, match="expected another person's than 'ada'"):
+    with pytest.raises(AirflowFailException, match="expected that of a person other than 'ada'"):
         operator.execute_complete(context, event)
 
 

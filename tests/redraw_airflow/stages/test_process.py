@@ -374,6 +374,9 @@ def test_read_record_of_stage_killed_by_the_kernel_hints_at_memory(program: Prog
         read_record(finished, TrainingRun)
 
 
+_GIT = "airflow.providers.git.bundles.git"
+
+
 @pytest.fixture
 def bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Makes a bundle of definitions: `bundle(kind, **arguments)`; returns the folder to put them into."""
@@ -409,11 +412,24 @@ def test_run_finds_definitions_of_a_dag_bundle(bundle: Callable[..., Path], tmp_
     assert _names_of_definitions() == {"afar"}
 
 
+def test_run_finds_definitions_next_to_a_bundle_that_cannot_be_made(
+    bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, git = "airflow.dag_processing.bundles.local.LocalDagBundle", f"{_GIT}.GitDagBundle"
+    folder = bundle(local, path=str(tmp_path / "definitions"))
+    (folder / "bundled_models" / "afar.py").write_text('"""Far away."""\n')
+    far = {"name": "far", "classpath": local, "kwargs": {"path": str(folder)}}
+    bundles = json.dumps([{"name": "broken", "classpath": git, "kwargs": {"no_such": 1}}, far])
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles)
+
+    assert _names_of_definitions() == {"afar"}
+
+
 def test_run_finds_definitions_of_a_git_bundle_at_the_version_of_its_dag_run(
     bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind, origin = "airflow.providers.git.bundles.git.GitDagBundle", str(tmp_path / "origin.git")
-    folder = bundle(kind, repo_url=origin, tracking_ref="main")
+    kind, origin = f"{_GIT}.GitDagBundle", str(tmp_path / "origin.git")
+    folder = bundle(kind, repo_url=origin, tracking_ref="main", prune_dotgit_folder=False)
 
     def commit(name: str) -> None:
         (folder / "bundled_models" / f"{name}.py").write_text('"""Far away."""\n')
@@ -442,3 +458,5 @@ def test_run_finds_definitions_of_a_git_bundle_at_the_version_of_its_dag_run(
     pinned.initialize()
     monkeypatch.setattr(sys, "path", [*sys.path, str(pinned.path)])
     assert _names_of_definitions() == {"first"}
+    # Release records name this commit.
+    assert Repo(pinned.path).head.commit.hexsha == version

@@ -37,6 +37,7 @@ from redraw.records.results import AnswerComparison
 from redraw.requests import CompareAnswersRequest
 from redraw.serving import LoadedModel, LoadFailed, ServingCrashed, ServingProcess
 from redraw.storage.opening import Storage, open_storage, write_uri
+from redraw.storage.replacing import demand_replaceable
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 
@@ -57,6 +58,7 @@ def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
 
     Raises:
         InvalidRequest: No request could be compared, or a file of requests is not there.
+        OutputExists: The record would replace a file that is no comparison of answers.
         VersionNotFound: One of the versions was never published, or is pruned.
         ObjectConflict: Its objects are no longer what was published.
         NotLoadable: TensorFlow's C++ loader refuses one.
@@ -64,6 +66,8 @@ def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
     """
     storage = open_storage(request.bucket)
     demand_sources(request.requests)
+    if request.json is not None:
+        demand_replaceable(request.json.absolute(), AnswerComparison, "--json")
     other = _live_version(storage, request) if request.other is None else request.other
     with scratch_folder("answers") as scratch, ServingProcess() as serving:
         releases = [

@@ -10,12 +10,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from redraw.errors import InvalidRecord, NewerRecord, OutputExists
+from redraw.errors import OutputExists
 from redraw.records import ExportedModel, ValidationReport
 from redraw.records.results import AnswerComparison
 from redraw.records.results.comparison import ANSWERS_NAME
 from redraw.settings import check_help
-from redraw.storage.opening import read_uri, write_uri
+from redraw.storage.opening import write_uri
+from redraw.storage.replacing import demand_replaceable
 from redraw.uri import Uri
 from redraw.validate.outcome import group_dependents, is_dependent
 
@@ -33,19 +34,7 @@ def check_place(uri: Uri, exported: ExportedModel) -> None:
         raise OutputExists(
             f"{uri}: expected a file outside of the SavedModel {folder}. Choose another --report."
         )
-    try:
-        if not report.is_bucket and Path(report).is_dir():
-            raise IsADirectoryError(report)
-        found = read_uri(uri, _LARGEST)
-        if found is not None:
-            ValidationReport.from_text(found, uri)
-    except NewerRecord:
-        raise
-    except (InvalidRecord, IsADirectoryError) as err:
-        raise OutputExists(
-            f"{uri}: expected no file where the report goes, or an earlier report, got another one."
-            " Choose another --report."
-        ) from err
+    demand_replaceable(report, ValidationReport, "--report")
 
 
 def write_report(
@@ -82,7 +71,6 @@ def write_report(
     return named
 
 
-_LARGEST = 64 << 20
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from redraw.__main__ import main
 from redraw.definition.registry import find_model, load_definition
 from redraw.definition.source_text import read_definition_text
-from redraw.errors import InvalidRequest, UnknownModel, VersionNotFound
+from redraw.errors import InvalidRequest, OutputExists, UnknownModel, VersionNotFound
 from redraw.inspect.answers import compare as module
 from redraw.inspect.answers.compare import compare_answers
 from redraw.inspect.answers.tables import print_answers
@@ -333,11 +333,29 @@ def test_command_prints_tables_and_writes_the_record(
 
 
 def test_compare_record_that_cannot_be_written_is_printed_all_the_same(
-    published: Any, capsys: pytest.CaptureFixture[str]
+    published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    out, compare = tmp_path / "answers.json", module._compare
+
+    def somebody_makes_a_folder_there(*arguments: Any) -> AnswerComparison:
+        found = compare(*arguments)
+        out.mkdir()
+        return found
+
+    monkeypatch.setattr(module, "_compare", somebody_makes_a_folder_there)
     flags = ["--model", "text_classifier", "--bucket", published.bucket, "--version", str(published.new)]
-    more = ["--other", str(published.old), "--requests", "golden", "--json", "/dev/null/answers.json"]
+    more = ["--other", str(published.old), "--requests", "golden", "--json", str(out)]
     assert main(["compare-answers", *flags, *more]) == 1
     printed = capsys.readouterr()
     assert AnswerComparison.from_text(printed.out, "stdout").rows == 6
-    assert "json /dev/null/answers.json: expected a file that can be written, got" in printed.err
+    assert f"json {out}: expected a file that can be written, got" in printed.err
+
+
+def test_compare_never_writes_its_record_over_another_file(compare: Compare, tmp_path: Path) -> None:
+    requests = lines(tmp_path / "requests.jsonl", [{"inputs": {"text": ["a"]}}])
+    before = requests.read_bytes()
+    with pytest.raises(OutputExists, match="expected no file, or an earlier AnswerComparison, got another"):
+        compare(requests, json=str(requests))
+    assert requests.read_bytes() == before
+    for _ in range(2):
+        compare(requests, json=str(tmp_path / "answers.json"))
