@@ -159,6 +159,18 @@ def test_log_to_a_server_that_goes_on_failing_is_one_line_and_again_is_complete(
     demand_one_of_each(client, release, log())
 
 
+def test_log_to_an_ipv6_address(
+    client: MlflowClient, release: Release, mlflow_url: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_relay(mlflow_url, lambda *_: None, "::1") as relay:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", relay)
+        demand_one_of_each(client, release, log())
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[::1]:1")
+        with pytest.raises(TrackingUnavailable, match="MLflow at ::1: expected an answer, got Connection"):
+            log()
+
+
 def test_log_after_somebody_moved_or_deleted_what_was_logged_is_as_before(
     client: MlflowClient, release: Release, log: Log
 ) -> None:
