@@ -13,9 +13,25 @@ from keras.src.layers.merging.base_merge import Merge
 from keras.src.models.functional import Functional
 from keras.src.saving import saving_lib
 from keras.src.saving.keras_saveable import KerasSaveable
-from keras.src.utils import naming
+from keras.src.utils.naming import to_snake_case
 
 from redraw.compat.tensorflow import copy_to_cpu
+
+__all__ = [
+    "Call",
+    "calls_of",
+    "container_name",
+    "every_layer",
+    "functional_of",
+    "inner_layers",
+    "merges_masks",
+    "optimizer_averages",
+    "repair_async_saving",
+    "saved_places",
+    "saved_variables",
+    "take_gradient_sum",
+    "to_snake_case",
+]
 
 _PAIR = 2
 
@@ -187,7 +203,7 @@ def container_name(kind: str, used: dict[str, int]) -> str:
         kind: The name of the class.
         used: How many were named so; this one is added.
     """
-    name: str = saving_lib._get_unique_name(naming.to_snake_case(kind), used)
+    name: str = saving_lib._get_unique_name(to_snake_case(kind), used)
     return name
 
 
