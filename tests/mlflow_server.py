@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -56,13 +57,16 @@ Fault = Callable[[int, str], str | None]
 
 
 @contextmanager
-def run_relay(server: str, fault: Fault) -> Iterator[str]:
+def run_relay(server: str, fault: Fault, host: str = "127.0.0.1") -> Iterator[str]:
     """A server in front of another one, which passes requests on, or does not; gives its URL.
 
     A fault is `refuse` (status 500, before), `fail` (500, after the server did it), `lose` (no answer, after
     it), `wait` (an answer a second late), or text to answer instead.
     """
     count = itertools.count(1)
+
+    class Listener(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     class Relay(BaseHTTPRequestHandler):
         def pass_on(self) -> None:
@@ -94,11 +98,11 @@ def run_relay(server: str, fault: Fault) -> Iterator[str]:
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    relay = ThreadingHTTPServer(("127.0.0.1", 0), Relay)
+    relay = Listener((host, 0), Relay)
     thread = threading.Thread(target=relay.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{relay.server_port}"
+        yield f"http://{f'[{host}]' if ':' in host else host}:{relay.server_port}"
     finally:
         relay.shutdown()
         thread.join()

@@ -63,7 +63,7 @@ class ModelServers:
         self._process = process
 
     def start(self, host: str = "127.0.0.1", ports: tuple[int, int] = (0, 0), **state: Any) -> ModelServer:
-        """Start a server at an address."""
+        """Start a server at an address, an IPv6 address in brackets."""
         return ModelServer(
             self, host, self.ask({"do": "start", "host": host, "ports": ports, "state": state})
         )
@@ -169,6 +169,12 @@ def _serve() -> None:
     os._exit(0)
 
 
+class _HttpServer(ThreadingHTTPServer):
+    def __init__(self, address: tuple[str, int], handler: Any) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+
 class _Server:
     def __init__(self, host: str, ports: tuple[int, int], state: dict[str, Any]) -> None:
         import grpc
@@ -182,7 +188,7 @@ class _Server:
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, self.grpc)
         self.grpc_port = self.grpc.add_insecure_port(f"{host}:{ports[0]}")
         self.grpc.start()
-        self.rest = ThreadingHTTPServer((host, ports[1]), _handler(self))
+        self.rest = _HttpServer((host.strip("[]"), ports[1]), _handler(self))
         self.rest.daemon_threads = True
         self.rest_port = self.rest.server_address[1]
         threading.Thread(target=self.rest.serve_forever, args=(0.01,), daemon=True).start()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from functools import cache
+import threading
 from typing import TYPE_CHECKING, Any
+
+from cachetools import TTLCache, cached
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _BUNDLES = ("dag_processor", "dag_bundle_config_list")
+# After so long a bundle that could not be opened is tried again.
+_BUNDLES_SECONDS = 60.0
 
 
 def airflow_configuration() -> Any:
@@ -36,7 +40,7 @@ def bundle_folders() -> tuple[str, ...]:
     return _bundle_folders() if "airflow" in sys.modules else ()
 
 
-@cache
+@cached(TTLCache[Any, tuple[str, ...]](1, _BUNDLES_SECONDS), lock=threading.Lock())
 def _bundle_folders() -> tuple[str, ...]:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 

@@ -62,8 +62,15 @@ class RedrawNotifier(BaseNotifier):
         BaseNotifier.__call__(copy.copy(self), values)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Render the text; it leaves Airflow, so secrets are masked as in a log."""
-        super().render_template_fields(context, jinja_env)
+        """Render the text; it leaves Airflow, so secrets are masked as in a log.
+
+        A template that fails, as one that reads the record of a task that has none, costs no notice.
+        """
+        try:
+            super().render_template_fields(context, jinja_env)
+        except Exception as err:  # whatever a template calls
+            _logger.warning("message: expected a template that renders, got %s", one_line(err, 300))
+            self.message = quote_record(context)
         self.message = mask_secrets(str(self.message))
 
     def notify(self, context: Context) -> None:
@@ -72,7 +79,9 @@ class RedrawNotifier(BaseNotifier):
         try:
             webhook = find_webhook(self.webhook)
             about = f"{_occasion(context)}\n{self.message}"
-            message_id = hashlib.sha256(about.encode()).hexdigest() if webhook.secret else None
+            message_id = (
+                hashlib.sha256(about.encode("utf-8", "surrogatepass")).hexdigest() if webhook.secret else None
+            )
             post(webhook, body, "application/json; charset=utf-8", message_id)
         except (RedrawError, Undelivered) as err:
             _logger.warning("not notified: %s", err)

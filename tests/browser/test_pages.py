@@ -86,7 +86,7 @@ def test_form_trigger_runs_to_a_new_live_version(
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
     # What has to be chosen is open, and nothing is trained that nobody chose.
-    expect(form.get_by_text("The definition that draws every graph of the model.")).to_be_visible()
+    expect(form.get_by_text("The model to train, by its definition.")).to_be_visible()
     expect(form.get_by_role("button", name="Trigger")).to_be_disabled()
     form.locator("#element_model input").first.fill(MODEL)
     page.keyboard.press("Enter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,11 +46,12 @@ class WebhookServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, 0), _Handler)
         self.received: list[Received] = []
         self.closing = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that gave up is what some tests are about."""
@@ -86,9 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def run_webhook_server() -> Iterator[WebhookServer]:
+def run_webhook_server(host: str = "127.0.0.1") -> Iterator[WebhookServer]:
     """A running server."""
-    server = WebhookServer()
+    server = WebhookServer(host)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

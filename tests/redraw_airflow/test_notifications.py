@@ -91,6 +91,29 @@ def test_notifier_has_the_record_and_the_error_for_its_template(server: WebhookS
     assert texts == [f"{RELEASE.digest[:7]} None push", "no step"]
 
 
+@pytest.mark.parametrize(
+    "message", ["{{ redraw.record.checkpoint.step }}", "{{ 1 / 0 }}", "{{ unclosed", "{% x %}"]
+)
+def test_notifier_whose_template_fails_sends_the_summary_and_warns(
+    message: str, server: WebhookServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = context(None, ValueError("no step"))
+    with caplog.at_level(logging.WARNING, "redraw_airflow.notifications"):
+        RedrawNotifier(webhook="chat", message=message)(failed)
+    (request,) = server.received
+    assert json.loads(request.body)["text"] == quote_record(failed)
+    (line,) = [record.getMessage() for record in caplog.records if "message: " in record.getMessage()]
+    assert line.startswith("message: expected a template that renders, got")
+
+
+def test_notifier_signs_any_text(server: WebhookServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAW_WEBHOOK_CHAT_SECRET", SECRET)
+    for text in ("\ud800 \x00 \u202e", "x" * 2_000_000):
+        RedrawNotifier(webhook="chat", message="{{ text }}")({**context(), "text": text})
+        assert json.loads(server.received[-1].body)["text"] == text
+        assert server.received[-1].is_signed()
+
+
 def test_notice_has_an_id_of_its_run_and_try_by_which_receivers_drop_repeats(
     server: WebhookServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

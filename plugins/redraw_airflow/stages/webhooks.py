@@ -62,7 +62,9 @@ def _connected(name: str) -> dict[str, Any]:
     url = connection.host or ""
     if "://" not in url:
         port = f":{connection.port}" if connection.port else ""
-        url = f"{connection.schema or 'https'}://{url}{port}"
+        host, slash, path = url.partition("/")
+        host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host  # IPv6
+        url = f"{connection.schema or 'https'}://{host}{port}{slash}{path}"
     path = url.partition("://")[2].partition("/")[2]
     for secret in (url, path if len(path) >= _SHORTEST_SECRET else "", connection.password):
         if secret:

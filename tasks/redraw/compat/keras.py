@@ -13,9 +13,25 @@ from keras.src.layers.merging.base_merge import Merge
 from keras.src.models.functional import Functional
 from keras.src.saving import saving_lib
 from keras.src.saving.keras_saveable import KerasSaveable
-from keras.src.utils import naming
+from keras.src.utils.naming import to_snake_case
 
 from redraw.compat.tensorflow import copy_to_cpu
+
+__all__ = [
+    "Call",
+    "calls_of",
+    "container_name",
+    "every_layer",
+    "functional_of",
+    "inner_layers",
+    "merges_masks",
+    "optimizer_averages",
+    "repair_async_saving",
+    "saved_places",
+    "saved_variables",
+    "take_gradient_sum",
+    "to_snake_case",
+]
 
 _PAIR = 2
 
@@ -145,46 +161,39 @@ def inner_layers(layer: Any) -> list[keras.layers.Layer]:
 def saved_places(network: keras.Model) -> dict[str, Any]:
     """Where `save_weights` puts each variable of a network; nothing of it runs, and nothing is written.
 
-    Keras has no public way to ask. It ends with one. Keras 2 walked the attributes the other way round: its
-    places are given too, unless one is another variable's in Keras 3. How a layer that overrides
-    `save_own_variables` or `load_own_variables` saves and loads, only its own code knows, which may do
-    anything: its variables have no place. Of Keras' own layers that do so it is known.
+    Keras has no public way to ask. It ends with one. How a layer that overrides `save_own_variables` or
+    `load_own_variables` saves and loads, only its own code knows, which may do anything: its variables have
+    no place. Of Keras' own layers that do so it is known.
 
     Returns:
         Place, such as `layers/dense/vars/0`, to the `tf.Variable` that goes there.
     """
-    places, former = (dict(_saved_by_a_walk(network, keras_2)) for keras_2 in (False, True))
-    agree = all(places.get(place, variable) is variable for place, variable in former.items())
-    return places | former if agree else places
+    return {
+        place: variable
+        for path, part in _saved_parts(network, "", {})
+        for place, variable in saved_variables(path, part)
+    }
 
 
-def _saved_by_a_walk(network: keras.Model, keras_2: bool) -> Iterator[tuple[str, Any]]:
-    for path, layer in _saved_layers(network, "", set(), keras_2):
-        for key, variable in _saved_variables(layer):
-            held = variable.value if isinstance(variable, keras.Variable) else variable
-            yield f"{path}/vars/{key}" if path else f"vars/{key}", held
+def _saved_parts(item: Any, path: str, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
+    """Every part of a model in the order and under the paths of Keras' own walk.
 
-
-def _saved_layers(item: Any, path: str, seen: set[int], keras_2: bool) -> Iterator[tuple[str, Any]]:
-    """Every part of a model in the order and under the paths of Keras' own walk."""
+    What is seen is kept: another list may get the number of one that is gone.
+    """
     if isinstance(item, KerasSaveable):
         if id(item) in seen:
             return
-        seen.add(id(item))
+        seen[id(item)] = item
         yield path, item
-        children = list(saving_lib._walk_saveable(item))
-        if keras_2:
-            children = _as_keras_2_walks(item, dict(children))
-        for attribute, child in children:
-            yield from _saved_layers(child, f"{path}/{attribute}" if path else attribute, seen, keras_2)
+        for attribute, child in saving_lib._walk_saveable(item):
+            yield from _saved_parts(child, f"{path}/{attribute}" if path else attribute, seen)
     elif isinstance(item, list | dict | tuple) and id(item) not in seen:
-        seen.add(id(item))
+        seen[id(item)] = item
         used: dict[str, int] = {}
         for child in item.values() if isinstance(item, dict) else item:
-            if isinstance(child, KerasSaveable | list | dict | tuple) and not (keras_2 and id(child) in seen):
+            if isinstance(child, KerasSaveable | list | dict | tuple):
                 kind = type(child).__name__ if isinstance(child, KerasSaveable) else "container"
-                name = container_name(kind, used)
-                yield from _saved_layers(child, f"{path}/{name}", seen, keras_2)
+                yield from _saved_parts(child, f"{path}/{container_name(kind, used)}", seen)
 
 
 def container_name(kind: str, used: dict[str, int]) -> str:
@@ -194,23 +203,27 @@ def container_name(kind: str, used: dict[str, int]) -> str:
         kind: The name of the class.
         used: How many were named so; this one is added.
     """
-    name: str = saving_lib._get_unique_name(naming.to_snake_case(kind), used)
+    name: str = saving_lib._get_unique_name(to_snake_case(kind), used)
     return name
 
 
-def _as_keras_2_walks(item: Any, held: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The parts of a model by the names of Keras 2, which takes the last name first."""
-    if isinstance(item, keras.Model):
-        held |= {"layers": item.layers}
-        held.pop("operations", None)
-    if type(item).__module__.startswith("keras."):
-        # What Keras 2 kept private of its own layers has a public name, too, in Keras 3.
-        held = {name: part for name, part in held.items() if held.get(f"_{name}") is not part}
-    return sorted(held.items(), key=lambda pair: pair[0], reverse=True)
+def saved_variables(path: str, part: Any) -> Iterator[tuple[str, Any]]:
+    """What a part of a model saves itself.
+
+    Args:
+        path: That of the part, such as `layers/dense`; empty for the model.
+        part: A layer, or what else a model is saved with.
+
+    Yields:
+        Place and `tf.Variable`.
+    """
+    for key, variable in _saved_variables(part):
+        held = variable.value if isinstance(variable, keras.Variable) else variable
+        yield f"{path}/vars/{key}" if path else f"vars/{key}", held
 
 
 def _saved_variables(layer: Any) -> Iterator[tuple[str, Any]]:
-    """What a part of a model saves itself, and under which key."""
+    """The same by the key in its group."""
     if not isinstance(layer, keras.layers.Layer):
         return
     saver, loader = type(layer).save_own_variables, type(layer).load_own_variables

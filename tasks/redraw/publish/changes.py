@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import accumulate
 
 from redraw.errors import InvalidRecord, ObjectConflict, SignatureInvalid, VerificationFailed
 from redraw.names import ModelName
@@ -24,6 +25,8 @@ _logger = logging.getLogger(__name__)
 def list_events(request: EventsRequest) -> EventList:
     """List what has changed about a model, the oldest first; with `deliver` the webhooks are sent all of it.
 
+    What the live pointer's history has later comes later, also if the clock of who changed it was behind.
+
     A version whose records contradict each other, or are not signed if a key is configured, has no event.
 
     Args:
@@ -34,11 +37,12 @@ def list_events(request: EventsRequest) -> EventList:
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     events = _all_events(open_storage(request.bucket), request.model)
-    wanted = tuple(event for event in events if event.at >= (request.since or ""))
+    wanted = tuple(event for when, event in events if when >= (request.since or ""))
     return EventList(model=request.model, events=announce(wanted) if request.deliver else wanted)
 
 
-def _all_events(storage: Storage, model: ModelName) -> list[ModelEvent]:
+def _all_events(storage: Storage, model: ModelName) -> list[tuple[str, ModelEvent]]:
+    """The events, each with the time by which it stands where it does."""
     releases, unreadable = read_records(storage, model, list_versions(storage, model))
     for record in unreadable.values():
         _logger.warning("passed over: %s", record.reason)
@@ -50,12 +54,16 @@ def _all_events(storage: Storage, model: ModelName) -> list[ModelEvent]:
     releases = {version: one for version, one in releases.items() if not refused[version]}
     source = storage.uri / model
     history = [change for change in _whole_history(storage, model) if not refused.get(change.version)]
+    pushed = [push_event(source, release) for release in releases.values()]
+    changed = list(change_events(source, history, releases))
+    pruned = [event for release in releases.values() for event in prune_events(source, release)]
+    times = accumulate((event.at for event in changed), max)
     events = [
-        *(push_event(source, release) for release in releases.values()),
-        *change_events(source, history, releases),
-        *(event for release in releases.values() for event in prune_events(source, release)),
+        *((event.at, event) for event in pushed),
+        *zip(times, changed, strict=True),
+        *((event.at, event) for event in pruned),
     ]
-    return sorted(events, key=lambda event: event.at)
+    return sorted(events, key=lambda pair: pair[0])
 
 
 def _why_refused(storage: Storage, release: Release) -> str:

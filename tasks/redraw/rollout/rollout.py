@@ -66,7 +66,7 @@ def confirm_rollout(request: RolloutRequest) -> Rollout:
     rollout = _watched(release, plan, request)
     if not rollout.confirmed and request.on_failure == "roll-back":
         keep_rollout(storage, rollout)  # why, if this process ends after the roll-back
-        rollout = _rolled_back(rollout, request)
+        rollout = _rolled_back(storage, rollout, request)
     keep_rollout(storage, rollout)
     if not rollout.confirmed:
         raise RolloutFailed(_message(rollout), report=rollout)
@@ -103,7 +103,7 @@ def _watched(release: Release, plan: Plan, request: RolloutRequest) -> Rollout:
     )
 
 
-def _rolled_back(rollout: Rollout, request: RolloutRequest) -> Rollout:
+def _rolled_back(storage: Storage, rollout: Rollout, request: RolloutRequest) -> Rollout:
     """Leave the version, if it is live still; a roll-back that is not made is no error of its own."""
     reason = request.reason or f"not rolled out: {_failed(rollout)[0]}"
     asked = LiveRequest(
@@ -119,10 +119,22 @@ def _rolled_back(rollout: Rollout, request: RolloutRequest) -> Rollout:
         pointer = change_live(asked)
         return replace(rollout, rolled_back_to=pointer.version, events=pointer.events)
     except ObjectConflict as err:
-        why = str(err)
+        made, why = None, f"Not rolled back: {err}"
     except RedrawError as err:
-        why = f"{type(err).__name__}: {err}"
-    return replace(rollout, note=" ".join(filter(None, (rollout.note, f"Not rolled back: {why}"))))
+        made, why = _made_all_the_same(storage, rollout), f"Not rolled back: {type(err).__name__}: {err}"
+        why = str(err) if made else why
+    return replace(rollout, rolled_back_to=made, note=" ".join(filter(None, (rollout.note, why))))
+
+
+def _made_all_the_same(storage: Storage, rollout: Rollout) -> int | None:
+    """The version that is live by a roll-back whose last requests failed; None if it was not made."""
+    try:
+        pointer = read_pointer(storage, rollout.model)
+    except RedrawError as err:
+        _logger.warning("whether %s is still live cannot be read: %s", rollout.uri, err)
+        return None
+    left = str(rollout.version) in pointer.rejected and pointer.version != rollout.version
+    return pointer.version if left else None
 
 
 def _failed(rollout: Rollout) -> list[ServerRollout]:
@@ -132,9 +144,8 @@ def _failed(rollout: Rollout) -> list[ServerRollout]:
 def _message(rollout: Rollout) -> str:
     failed = _failed(rollout)
     listed = short_list(failed, "the servers without it", separator=" ")
-    if rollout.rolled_back_to:
-        end = f" Rolled back: version {rollout.rolled_back_to} is live again."
-    else:
-        end = f" {rollout.note}" if rollout.note else ""
+    back = f"Rolled back: version {rollout.rolled_back_to} is live again." if rollout.rolled_back_to else ""
+    note = "" if back and rollout.note == _UNRECORDED else rollout.note
+    end = "".join(f" {text}" for text in (back, note) if text)
     servers = f"{len(failed)} of {len(rollout.servers)} servers"
     return f"{servers} not confirmed after {rollout.seconds:.1f} s: {listed}{end}"

@@ -109,6 +109,17 @@ def test_every_change_is_delivered_once_signed_and_can_be_sent_again(
     assert sorted(request.body for request in server.received) == sorted(request.body for request in first)
 
 
+def test_change_is_delivered_to_an_ipv6_address(bucket: str, make_export: Any, hook: Hook) -> None:
+    with run_webhook_server("::1") as server:
+        hook(deploy=f"{server.url}/ok", down="http://[::1]:1/private")
+        release = push_model(make_export().request(bucket))
+        (received,) = server.received
+    assert received.headers["host"].startswith("[::1]:")
+    assert [event.undelivered for event in release.events] == [
+        ("webhook down (::1): expected status 2xx, got no connection (ConnectionError)",)
+    ]
+
+
 def test_command_that_changes_nothing_has_no_event(bucket: str, make_export: Any, hook: Hook) -> None:
     hook(deploy="ok")
     release = push_model(make_export().request(bucket))
@@ -117,6 +128,22 @@ def test_command_that_changes_nothing_has_no_event(bucket: str, make_export: Any
     assert [event.kind for event in _events(bucket)] == ["push"]
     assert _events(bucket, since="2999-01-01T00:00:00Z") == ()
     assert [event.version for event in _events(bucket, since=release.pushed_at)] == [release.version]
+
+
+def test_changes_by_a_clock_that_is_behind_are_listed_in_their_order_and_since_a_time_before(
+    bucket: str, make_export: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = push_model(make_export().request(bucket, make_live=True))
+    ahead, behind = "2098-01-01T00:00:00Z", "2001-01-01T00:00:00Z"
+    monkeypatch.setattr("redraw.publish.live.set_live.now", lambda: ahead)
+    _live(bucket, release.version, label="canary")
+    monkeypatch.setattr("redraw.publish.live.set_live.now", lambda: behind)
+    _live(bucket, label="canary", remove_label=True)
+    assert [event.kind for event in _events(bucket)] == ["push", "live", "label", "unlabel"]
+    assert [(event.kind, event.at) for event in _events(bucket, since=ahead)] == [
+        ("label", ahead),
+        ("unlabel", behind),
+    ]
 
 
 def test_change_that_is_asked_for_twice_has_one_id_and_changes_of_one_second_have_several(

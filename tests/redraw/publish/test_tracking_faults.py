@@ -136,8 +136,8 @@ def test_log_with_a_request_that_fails_once_is_one_run_one_version_and_the_alias
         ("", "refuse", "expected an answer, got ResponseError"),
         ("runs/create", "lose", "expected an answer, got ProtocolError"),
         ("runs/create", "wait", "expected an answer, got TimeoutError"),
-        ("experiments/get", "<html>", "expected an answer, got one that is none of MLflow's"),
-        ("runs/create", '{"run": 5}', "expected an answer, got one that is none of MLflow's"),
+        ("experiments/get", "<html>", "expected an answer, got none of MLflow's"),
+        ("runs/create", '{"run": 5}', "expected an answer, got none of MLflow's"),
         ("runs/create", "{}", "expected it to take the version, got INVALID_PARAMETER_VALUE: Missing value"),
     ],
 )
@@ -157,6 +157,18 @@ def test_log_to_a_server_that_goes_on_failing_is_one_line_and_again_is_complete(
     assert str(failed.value).startswith(f"MLflow at 127.0.0.1: {got}")
     assert "\n" not in str(failed.value)
     demand_one_of_each(client, release, log())
+
+
+def test_log_to_an_ipv6_address(
+    client: MlflowClient, release: Release, mlflow_url: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_relay(mlflow_url, lambda *_: None, "::1") as relay:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", relay)
+        demand_one_of_each(client, release, log())
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[::1]:1")
+        with pytest.raises(TrackingUnavailable, match="MLflow at ::1: expected an answer, got Connection"):
+            log()
 
 
 def test_log_after_somebody_moved_or_deleted_what_was_logged_is_as_before(

@@ -23,6 +23,7 @@ from redraw.errors import (
     VersionNotFound,
 )
 from redraw.names import ModelName
+from redraw.publish.live.serving_config import read_served_versions
 from redraw.publish.live.set_live import change_live
 from redraw.publish.rollouts import keep_rollout, read_rollout
 from redraw.records import LivePointer, Release, Rollout
@@ -37,6 +38,8 @@ from redraw.rollout.rollout import confirm_rollout
 from redraw.rollout.watch import Plan, watch
 from redraw.storage.opening import open_storage
 from tests.model_server import ModelServer, ModelServers
+from tests.publishing.faults import Fault, Moment, Refuse
+from tests.publishing.proxy import run_proxy
 from tests.redraw.rollout.conftest import DTYPES, GOLDEN, OUTPUTS, Publish
 
 MODEL = ModelName("digits")
@@ -87,6 +90,21 @@ def test_rollout_of_a_server_that_has_the_version_is_confirmed_and_stored(
     assert found.tolerance == GOLDEN["tolerance"]
     assert read_rollout(open_storage(bucket_of(release)), MODEL, release.version) == found
     assert Rollout.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest", "kserve"])
+def test_rollout_of_an_ipv6_address_is_confirmed(
+    protocol: str, release: Release, servers: ModelServers
+) -> None:
+    versions = {str(release.version): "AVAILABLE"}
+    server = servers.start("[::1]", versions=versions, outputs=OUTPUTS, dtypes=DTYPES, kserve="v2")
+    named = getattr(server, protocol)
+    assert "://[::1]:" in named
+    (seen,) = rollout(release, named).servers
+    assert (seen.state, seen.server, seen.address) == ("confirmed", named, "")
+    (unnamed,) = failure(release, "grpc://[::1]:1")[1].servers
+    assert unnamed.state == "unreachable"
+    assert str(unnamed).startswith("grpc://[::1]:1: expected version")
 
 
 def test_rollout_asks_just_the_recorded_request_of_just_the_version(
@@ -610,6 +628,33 @@ def test_rollout_that_fails_does_not_roll_back_a_pointer_that_others_have_moved(
         f"Not rolled back: {after.uri.parent}/live.json: expected the live version {after.version}" in message
     )
     assert live(after).version == newer.version
+
+
+@pytest.mark.usefixtures("_loadable")
+@pytest.mark.parametrize("moment", [Moment.ARRIVED, Moment.ACTED])
+def test_rollout_whose_roll_back_the_configuration_cannot_follow_says_both_and_can_be_run_again(
+    moment: Moment,
+    two_versions: tuple[Release, Release],
+    server: ModelServer,
+    gcs_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, after = two_versions
+    config = Fault(
+        action=Refuse(status=503), moment=moment, operation="replace", name="models.config", count=99
+    )
+    with run_proxy(gcs_server) as proxy, monkeypatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        patch.setenv("REDRAW_STORAGE_TIMEOUT", "1")
+        proxy.faults = [config]
+        message, report = failure(after, server.grpc, on_failure="roll-back")
+    assert report.rolled_back_to == live(after).version == before.version
+    assert f"Rolled back: version {before.version} is live again." in message
+    assert f"version {before.version} is live, but models.config could not follow" in message
+    _, again = failure(after, server.grpc, version=after.version, on_failure="roll-back")
+    assert (again.rolled_back_to, again.note) == (before.version, "")
+    served = read_served_versions(open_storage(bucket_of(after)), MODEL)
+    assert served == {before.version}
 
 
 def test_rollout_that_fails_rolls_back_nothing_newer_that_becomes_live_meanwhile(

@@ -57,6 +57,23 @@ def test_stage_gets_the_webhooks_that_are_configured_and_no_other_connection(
     assert "geheim" not in finished.stdout.decode()
 
 
+@pytest.mark.parametrize(
+    ("connection", "url"),
+    [
+        ({"host": "::1", "port": 8443}, "https://[::1]:8443"),
+        ({"host": "[fd00::7]/hooks/1", "schema": "http"}, "http://[fd00::7]/hooks/1"),
+        ({"host": "fd00::7/hooks", "port": 8443}, "https://[fd00::7]:8443/hooks"),
+        ({"host": "deploy.example/hooks", "port": 8443}, "https://deploy.example:8443/hooks"),
+        ({"host": "deploy.example:8443"}, "https://deploy.example:8443"),
+    ],
+)
+def test_find_webhook_takes_addresses_and_paths_of_a_connection(
+    connection: dict[str, Any], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_DEPLOY", json.dumps({"conn_type": "http", **connection}))
+    assert find_webhook("deploy").url == url
+
+
 def test_find_webhook_prefers_variables_and_masks_what_a_connection_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

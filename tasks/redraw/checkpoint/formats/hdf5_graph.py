@@ -15,6 +15,8 @@ _AVERAGES = "_model_variables_moving_average"
 _EARLY_LAYERS = "_layer_checkpoint_dependencies"
 # Earlier versions of Keras 3 left the layers' names out.
 _UNNAMED = "vars"
+# Of what is a model's own, and in no layer of it.
+_OWN = "top_level_model_weights"
 _MODEL_GROUP, _OPTIMIZER_GROUP = "model_weights", "optimizer_weights"
 # Keras 2 calls the average of dense/kernel `SGD/average/dense/kernel`, Keras 3
 # `sgd/dense_kernel_average`.
@@ -75,7 +77,7 @@ def order_of_keras_2(file: Any) -> tuple[tuple[str, ...], ...]:
     before = f"{_MODEL_GROUP}/" if _MODEL_GROUP in file else ""
     rows = (
         tuple(f"{before}{layer}/{name}" for name in _listed(held[layer], "weight_names"))
-        for layer in _listed(held, "layer_names")
+        for layer in (*_listed(held, "layer_names"), _OWN)
         if layer in held
     )
     return tuple(row for row in rows if row)

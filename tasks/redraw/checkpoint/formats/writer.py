@@ -22,11 +22,13 @@ class Writer:
 
     Attributes:
         keras_3: Whether it is certain that Keras 3 did.
+        keras_2: Whether it is certain that Keras 2 did.
         first_gates: Whether it may be a Keras whose LSTM and GRU open their gates by `hard_sigmoid` unless
             they are given another function: before 2.3, and the `tf.keras` of TensorFlow 1.
     """
 
     keras_3: bool
+    keras_2: bool = False
     first_gates: bool = False
 
 
@@ -38,7 +40,8 @@ def find_writer(source: CheckpointSource) -> Writer:
     """
     if source.format in ("keras", "keras_h5"):
         version = _version(source)
-        return Writer(keras_3=version.startswith("3."), first_gates=bool(_OLD.match(version)))
+        keras_3, keras_2 = version.startswith("3."), version.startswith("2.")
+        return Writer(keras_3=keras_3, keras_2=keras_2, first_gates=bool(_OLD.match(version)))
     graph = source.graph
     if graph is None:
         return Writer(keras_3=False, first_gates=True)

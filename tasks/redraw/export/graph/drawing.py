@@ -101,8 +101,10 @@ def _draw(definition: ModelDefinition, declarations: Declarations) -> DrawnGraph
         unreached=tuple(_described(name, "", v) for name, v in sorted(reached.others.items())),
         structure_places=places.by_structure,
         saved_places=places.in_keras_files,
+        former_places=places.in_keras_2_files,
         object_places=places.by_object,
         order_places=places.by_order,
+        former_orders=places.by_old_orders,
         own_names=places.own_names,
         trained=places.trained,
     )

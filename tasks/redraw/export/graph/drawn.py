@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -45,8 +45,10 @@ class DrawnGraph:
         structure_places: Variable's name to its places by the order of layers
             (`redraw.export.graph.places`).
         saved_places: Variable's name to its places in Keras 3's files.
+        former_places: The same in those of Keras 2.
         object_places: Variable's name to the paths of attributes that lead to it.
         order_places: Variable's name to the number of its layer and its own there.
+        former_orders: The same in the orders that Keras 2 may have.
         own_names: Variable's name to what it calls itself.
         trained: Names of what an optimizer of Keras trains, in its order.
     """
@@ -59,7 +61,9 @@ class DrawnGraph:
     unreached: tuple[DrawnVariable, ...] = ()
     structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    former_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     object_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     order_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    former_orders: Sequence[Mapping[str, tuple[str, ...]]] = ()
     own_names: Mapping[str, str] = field(default_factory=dict)
     trained: tuple[str, ...] = ()

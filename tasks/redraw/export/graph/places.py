@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,12 @@ from redraw.checkpoint.objects.object_graph import variables_from
 from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
 from redraw.compat.keras import saved_places
+from redraw.compat.keras_2 import (
+    layers_of_keras_2,
+    own_weights_of_keras_2,
+    saved_places_of_keras_2,
+    weights_of_keras_2,
+)
 from redraw.compat.tensorflow import is_trackable
 from redraw.networks.containers import containers_of
 
@@ -26,9 +32,11 @@ class Places:
             attribute there (`redraw.checkpoint.objects.structure`).
         in_keras_files: Name to place in Keras 3's `.weights.h5`, like `layers/dense/vars/0`,
             or places; none for what is no Keras model.
+        in_keras_2_files: The same in Keras 2's `.keras` and `.weights.h5`.
         by_object: Name to the paths of attributes that lead to it, as a `tf.train.Checkpoint` would have
             them.
         by_order: Name to `2/0`: the number of its layer among those with weights, and its own there.
+        by_old_orders: The same in the orders that Keras 2 may have.
         own_names: Name to the variable's own, which such a checkpoint keeps, where it is another one.
         trained: Names of what an optimizer trains, in Keras' order; none for what is no Keras
             model.
@@ -36,8 +44,10 @@ class Places:
 
     by_structure: Mapping[str, tuple[str, ...]]
     in_keras_files: Mapping[str, tuple[str, ...]]
+    in_keras_2_files: Mapping[str, tuple[str, ...]]
     by_object: Mapping[str, tuple[str, ...]]
     by_order: Mapping[str, tuple[str, ...]]
+    by_old_orders: Sequence[Mapping[str, tuple[str, ...]]]
     own_names: Mapping[str, str]
     trained: tuple[str, ...]
 
@@ -52,13 +62,15 @@ def find_places(network: Any, variables: Mapping[str, Any]) -> Places:
     names = {id(variable): name for name, variable in variables.items()}
     graph = _live_graph(network, names)
     known = isinstance(network, keras.Model)
-    in_files = saved_places(network) if known else {}
+    in_files, in_old_files = (saved_places(network), saved_places_of_keras_2(network)) if known else ({}, {})
     trained = network.trainable_variables if known else ()
     return Places(
         by_structure=_grouped((name, place) for place, name in variables_by_structure(graph, 0).items()),
         in_keras_files=_grouped((names[id(v)], place) for place, v in in_files.items() if id(v) in names),
+        in_keras_2_files=_grouped((names[id(v)], p) for p, v in in_old_files.items() if id(v) in names),
         by_object=_grouped((tensor.key, path) for path, tensor in variables_from(graph, 0)),
-        by_order=_grouped(_ordered(network, names)) if known else {},
+        by_order=_grouped(_ordered(_order_of_keras_3(network), names)) if known else {},
+        by_old_orders=_orders_of_keras_2(network, names) if known else (),
         own_names={names[key]: own for key, own in _own_names(network).items() if key in names},
         trained=tuple(names[id(variable.value)] for variable in trained if id(variable.value) in names),
     )
@@ -102,10 +114,21 @@ def _own_names(network: Any) -> dict[int, str]:
     return {id(item): item.name.partition(":")[0] for item in held if isinstance(item, tf.Variable)}
 
 
-def _ordered(network: Any, names: Mapping[int, str]) -> Iterator[tuple[str, str]]:
-    """The weights in the order in which Keras 2 lists them: layer by layer, what is trained first."""
-    weighty = [layer for layer in network.layers if layer.weights]
-    for number, layer in enumerate(weighty):
-        held = [*layer.trainable_weights, *layer.non_trainable_weights]
-        listed = [names[id(v.value)] for v in held if id(v.value) in names]
+def _orders_of_keras_2(network: Any, names: Mapping[int, str]) -> list[dict[str, tuple[str, ...]]]:
+    """The orders in which Keras 2 may list the weights: layer by layer, and last the model's own."""
+    orders = []
+    for early in (True, False):
+        layers = layers_of_keras_2(network, early=early)
+        rows = [weights_of_keras_2(layer, early=early) for layer in layers]
+        orders.append(_grouped(_ordered([*rows, own_weights_of_keras_2(network)], names)))
+    return orders if orders[0] != orders[1] else orders[:1]
+
+
+def _order_of_keras_3(network: Any) -> list[list[Any]]:
+    return [[*layer.trainable_weights, *layer.non_trainable_weights] for layer in network.layers]
+
+
+def _ordered(rows: Iterable[Sequence[Any]], names: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    for number, held in enumerate(row for row in rows if row):
+        listed = [names[id(_variable(v))] for v in held if id(_variable(v)) in names]
         yield from ((name, f"{number}/{place}") for place, name in enumerate(listed))

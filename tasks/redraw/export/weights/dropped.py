@@ -38,7 +38,8 @@ def explain_rest(
     claimed = {entry.key for entry in served}
     unreached = {lookup.key_of(variable.name) for variable in wanted.unreached}
     names = _names_by_key(lookup.catalog.keys)
-    again = {place for entry in served for place in wanted.saved_places.get(entry.variable, ())}
+    files = (wanted.saved_places, wanted.former_places)
+    again = {p for entry in served for places in files for p in places.get(entry.variable, ())}
     by_name = {entry.variable for entry in served}
     rules: dict[str, str] = {}
     unexplained = []

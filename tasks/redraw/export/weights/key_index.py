@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.checkpoint.formats.writer import find_writer
 from redraw.checkpoint.objects.averages import AVERAGE_SUFFIX, SHADOW_MODELS, find_averages
 from redraw.checkpoint.objects.object_graph import object_at, variables_from
 from redraw.checkpoint.objects.roles import Role
@@ -16,6 +17,7 @@ from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
 from redraw.errors import CheckpointMismatch
 from redraw.export.weights.orphans import demand_owned
 from redraw.export.weights.renaming import of_same_layer, of_same_name, split_counters
+from redraw.export.weights.suggestions import describe_left_out
 
 if TYPE_CHECKING:
     from redraw.export.weights.wanted import Wanted
@@ -75,8 +77,10 @@ def list_catalogs(wanted: Wanted, source: CheckpointSource, roles: Mapping[str, 
         found = [*shadows, *(_averaged(catalog, averages) for catalog in raw if averages)]
     found = [catalog for catalog in found if catalog.keys]
     if not found:
+        left_out = [variable.name for variable in wanted.variables if wanted.weights == "raw"]
         raise CheckpointMismatch(
-            f"expected {wanted.weights} weights in the checkpoint, got none{_roots_asked(wanted)}."
+            (left_out and describe_left_out(left_out, source, wanted.former_places))
+            or f"expected {wanted.weights} weights in the checkpoint, got none{_roots_asked(wanted)}."
             " Serve the other weights, train with a moving average, or name the object that holds them"
             " in the definition's checkpoint_roots."
         )
@@ -126,12 +130,7 @@ def _catalogs(
         by_path = of_role({path: tensor.key for path, tensor in reversed(tensors)})
         if source.format in _KERAS_3_FILES:
             layers = of_role(_unambiguous(tensors))
-            # What has no place is saved by its layer's own code: nothing in the file is known to be it.
-            unknown = dict.fromkeys((v.name for v in (*wanted.variables, *wanted.unreached)), ())
-            asked = {**unknown, **_by_layer(wanted.saved_places)}
-            yield Catalog(rule=f"layer's name{below}", keys=layers, asks=asked)
-            asks = unknown | _agreeing(wanted.saved_places, by_path, names_of, of_same_layer)
-            yield Catalog(rule=f"place in the file{below}", keys=by_path, asks=asks, tier=1)
+            yield from _in_keras_files(wanted, source, below, layers, by_path, names_of)
             continue
         if wanted.known_by == "path":
             yield Catalog(rule=f"path{below}", keys=by_path)
@@ -139,17 +138,62 @@ def _catalogs(
             yield from _by_names(f"name{below}", _with_old_names(of_role(_unambiguous(tensors))), wanted)
             asks = _agreeing(wanted.object_places, by_path, names_of, _calls_itself(wanted.own_names))
             yield Catalog(rule=f"path of its name{below}", keys=by_path, asks=asks)
-        order = _layer_order(source)
-        if order and order.keys() == {place for places in wanted.order_places.values() for place in places}:
-            asks = _agreeing(wanted.order_places, order, names_of, of_same_name)
-            if _counted_alike(
-                (name, names_of[order[place]]) for name, places in asks.items() for place in places
-            ):
-                yield Catalog(rule=f"order of layers{below}", keys=of_role(order), asks=asks, tier=2)
+        yield from _by_orders(wanted, source, below, of_role(_layer_order(source)), names_of)
         places = _with_old_names(of_role(variables_by_structure(source.graph, number)))
         if wanted.structure_places and wanted.known_by == "name":
             asks = _agreeing(wanted.structure_places, places, names_of, of_same_name)
             yield Catalog(rule=f"structure{below}", keys=places, asks=asks, tier=2)
+
+
+def _in_keras_files(
+    wanted: Wanted,
+    source: CheckpointSource,
+    below: str,
+    layers: Mapping[str, str],
+    by_path: Mapping[str, str],
+    names_of: Mapping[str, str],
+) -> Iterator[Catalog]:
+    """By the names of layers, and by places as the Keras that wrote the file has them, or as both do."""
+    # What has no place is saved by its layer's own code: nothing in the file is known to be it.
+    unknown = dict.fromkeys((v.name for v in (*wanted.variables, *wanted.unreached)), ())
+    writer = find_writer(source)
+    if not writer.keras_2:
+        asked = {**unknown, **_by_layer(wanted.saved_places)}
+        yield Catalog(rule=f"layer's name{below}", keys=layers, asks=asked)
+    walks = {"file": wanted.saved_places, "file of Keras 2": wanted.former_places}
+    if writer.keras_2 or writer.keras_3:
+        del walks["file" if writer.keras_2 else "file of Keras 2"]
+    stored = {path for path in by_path if "vars/" in path}
+    whole = [walk for walk, places in walks.items() if stored == _all_places(places)]
+    for walk in whole or walks:
+        asks = unknown | _agreeing(walks[walk], by_path, names_of, of_same_layer)
+        yield Catalog(rule=f"place in the {walk}{below}", keys=by_path, asks=asks, tier=1)
+
+
+def _all_places(places: Mapping[str, Sequence[str]]) -> set[str]:
+    return {place for held in places.values() for place in held}
+
+
+def _by_orders(
+    wanted: Wanted,
+    source: CheckpointSource,
+    below: str,
+    order: Mapping[str, str],
+    names_of: Mapping[str, str],
+) -> Iterator[Catalog]:
+    """By the order of a file that lists its layers; of the orders of both Keras if no version is known."""
+    if not order:
+        return
+    writer = find_writer(source)
+    orders = [
+        *(() if writer.keras_2 else (("", wanted.order_places),)),
+        *(() if writer.keras_3 else (("Keras 2's ", former) for former in wanted.former_orders)),
+    ]
+    for whose, asked in orders:
+        asks = _agreeing(asked, order, names_of, of_same_name)
+        pairs = ((name, names_of[order[place]]) for name, places in asks.items() for place in places)
+        if order.keys() == _all_places(asked) and _counted_alike(pairs):
+            yield Catalog(rule=f"{whose}order of layers{below}", keys=order, asks=asks, tier=2)
 
 
 def _layer_order(source: CheckpointSource) -> dict[str, str]:
@@ -165,8 +209,14 @@ def _counted_alike(pairs: Iterable[tuple[str, str]]) -> bool:
     for name, stored in pairs:
         plain, ours = split_counters(name)
         counters.setdefault(plain, []).append((ours, split_counters(stored)[1]))
-    orders = ([theirs for _, theirs in sorted(found)] for found in counters.values())
-    return all(order == sorted(order) for order in orders)
+    return all(map(_in_one_order, counters.values()))
+
+
+def _in_one_order(pairs: Sequence[tuple[list[int], list[int]]]) -> bool:
+    # Only some of the layers may be named with those that they are in.
+    common = min(len(counters) for pair in pairs for counters in pair)
+    order = [theirs[-common:] for _, theirs in sorted((ours[-common:], theirs) for ours, theirs in pairs)]
+    return order == sorted(order)
 
 
 def _with_old_names(keys: Mapping[str, str]) -> dict[str, str]:

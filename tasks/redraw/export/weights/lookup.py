@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.errors import CheckpointMismatch
 from redraw.export.weights.key_index import Catalog
 from redraw.export.weights.ledger import Served
 from redraw.export.weights.renaming import rename
-from redraw.export.weights.suggestions import describe_missing
+from redraw.export.weights.suggestions import describe_left_out, describe_missing
 from redraw.export.weights.wanted import Wanted, WantedVariable
 
 _SHOWN = 5
@@ -52,6 +52,10 @@ class Lookup:
             f" {', '.join(layers[:_SHOWN])}). Save the model as a tf.train.Checkpoint, and export that."
         )
 
+    def _left_out(self, free: Mapping[str, str]) -> str:
+        names = [variable.name for variable in self.missing]
+        return describe_left_out(names, self.source, self._wanted.former_places, others=bool(free))
+
     def key_of(self, name: str) -> str | None:
         """The key of a variable's value, by the definition's renames first."""
         renamed = rename(name, self._wanted.renames)
@@ -68,7 +72,9 @@ class Lookup:
         if self.missing:
             free = {name: key for name, key in self.catalog.keys.items() if key not in self.found.values()}
             entries = {name: self.source.entries[key] for name, key in free.items()}
-            raise CheckpointMismatch(self._unsaved() or describe_missing(self.missing, entries))
+            raise CheckpointMismatch(
+                self._unsaved() or self._left_out(free) or describe_missing(self.missing, entries)
+            )
         for variable in self._wanted.variables:
             entry = self.source.entries[self.found[variable.name]]
             entry.demand_whole(self.source.uri)

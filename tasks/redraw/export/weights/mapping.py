@@ -24,6 +24,9 @@ from redraw.export.weights.wanted import Wanted
 
 logger = logging.getLogger(__name__)
 
+# Rules that rest on how a version of Keras goes through a model.
+_WALKS = ("place in ", "order of ", "Keras 2's ")
+
 
 def map_checkpoint(wanted: Wanted, source: CheckpointSource) -> Ledger:
     """Give every served variable its source, and every other tensor the rule that drops it.
@@ -82,6 +85,12 @@ def _choose(lookups: Sequence[Lookup]) -> Lookup:
     first = whole[0]
     rivals = [lookup for lookup in whole if lookup.catalog.tier == first.catalog.tier]
     other = next((lookup for lookup in rivals if lookup.found != first.found), None)
+    if other is not None and other.catalog.rule.startswith(_WALKS):
+        raise CheckpointMismatch(
+            f"expected to find each variable at one place, got two: by {first.catalog.rule}, and by"
+            f" {other.catalog.rule}, and the file does not say which of them its writer took. Save the"
+            " trained model again, as a tf.train.Checkpoint, and export that."
+        )
     if other is not None:
         raise CheckpointMismatch(
             f"expected one object with the served variables, got several: by {first.catalog.rule} and by"

@@ -59,5 +59,6 @@ def split_counters(name: str) -> tuple[str, list[int]]:
 
 
 def _without_counters(name: str) -> list[str]:
-    parts = [_COUNTER.sub("", part) for part in name.split("/")]
+    # Of a layer for going backwards that Bidirectional is given, only Keras 2 changes the name.
+    parts = [_COUNTER.sub("", part).removeprefix("backward_") for part in name.split("/")]
     return [*parts[:-1], _RENAMED.get(parts[-1], parts[-1])]

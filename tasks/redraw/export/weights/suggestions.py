@@ -6,15 +6,17 @@ import difflib
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from redraw.checkpoint.bundle.entries import TensorEntry
+from redraw.checkpoint.formats.source import CheckpointSource
+from redraw.checkpoint.formats.writer import find_writer
 from redraw.errors import short_list
 
 logger = logging.getLogger(__name__)
 
-_HOW_CLOSE = 0.4
+_HOW_CLOSE, _SHOWN = 0.4, 5
 _COUNTER = re.compile(r"_\d+$")
 
 
@@ -25,6 +27,42 @@ class _Variable(Protocol):
     def dtype(self) -> str: ...
     @property
     def shape(self) -> tuple[int, ...]: ...
+
+
+def describe_left_out(
+    missing: Sequence[str], source: CheckpointSource, former: Iterable[str], *, others: bool = False
+) -> str:
+    """The message for variables that the Keras which wrote a file puts nowhere in it, or nobody knows where.
+
+    Args:
+        missing: Served variables, at least one.
+        source: The file.
+        former: The variables that are known to be somewhere in a file of Keras 2.
+        others: Whether the file has weights that no served variable takes.
+
+    Returns:
+        What is missing, why, and what to do; empty if there is no such reason.
+    """
+    writer, keras_file = find_writer(source), source.format in ("keras", "keras_weights")
+    instead = "by save_weights(PATH, save_format='tf')"
+    if keras_file and not writer.keras_3 and set(missing).isdisjoint(former):
+        why = (
+            "Keras 2 takes layers in the order in which attributes were set, which nobody can see of a list"
+            " that was set or filled after other layers were made"
+            if others
+            else "Keras 2 leaves layers in lists of lists or dicts of lists out of .keras and .weights.h5"
+        )
+    elif source.format == "tensor_bundle" and writer.keras_3 and not others:
+        why = "Keras 3 leaves layers in lists, tuples and dicts out of a tf.train.Checkpoint"
+        instead = "as .keras or .weights.h5"
+    else:
+        return ""
+    layers = short_list(sorted({name.rpartition("/")[0] or name for name in missing}), "layers", _SHOWN)
+    got = "no place that is certain" if others else "none of them"
+    return (
+        f"expected the weights of {layers} in the file, got {got}: {why}."
+        f" Save the trained model again {instead}, and export that."
+    )
 
 
 def describe_missing(missing: Sequence[_Variable], free: Mapping[str, TensorEntry]) -> str:

@@ -46,8 +46,10 @@ class Wanted:
         structure_places: Name to places by structure (`redraw.export.graph.places`); none where the
             order of layers says nothing.
         saved_places: Name to places in Keras 3's files.
+        former_places: Name to places in those of Keras 2.
         object_places: Name to the paths of attributes that lead to it.
         order_places: Name to the number of its layer and its own there.
+        former_orders: The same in the orders that Keras 2 may have.
         own_names: Name to what a variable calls itself.
         averages: Key of a weight to key of its average, where the checkpoint itself does not say so.
         renames: The definition's.
@@ -61,8 +63,10 @@ class Wanted:
     known_by: Literal["name", "path", "key"] = "name"
     structure_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    former_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     object_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     order_places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    former_orders: Sequence[Mapping[str, tuple[str, ...]]] = ()
     own_names: Mapping[str, str] = field(default_factory=dict)
     averages: Mapping[str, str] = field(default_factory=dict)
     renames: Renames = ()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from redraw.networks.layers.composing import same_composition
 from redraw.networks.layers.functions import ACTIVATIONS, layer_function, same_function
 from redraw.networks.layers.layer import Function, Layer, Model
 from redraw.networks.layers.pairing import (
@@ -111,6 +112,9 @@ class _Walk:
         if theirs.kind == ours.kind == _INPUT:
             self._compare_inputs(theirs, ours)
             return ()
+        if theirs.kind != ours.kind and (sources := same_composition(theirs, ours)):
+            self.result.compared += 1
+            return [sources]
         if _alike(theirs, ours):
             self.compare(theirs, ours)
             self._compare_calls(theirs, ours)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,11 +34,13 @@ class Function:
     Attributes:
         name: What it is called.
         values: Its answers to the numbers of `functions.GRID`; empty where it cannot be asked.
+        call: The function itself, where it can be asked.
         default: Whether it is Keras' own sigmoid, which gates have that are given no function.
     """
 
     name: str
     values: tuple[float, ...] = ()
+    call: Callable[[Any], Any] | None = field(default=None, compare=False, repr=False)
     default: bool = False
 
 
@@ -98,4 +100,5 @@ def nth_output(layer: Layer, number: int) -> Layer:
 
 def canonical_kind(name: str) -> str:
     """A class by the one name that is used here."""
+    name = name.rpartition(">")[2]  # behind the package that its author registered it under
     return _KINDS.get(name, name)

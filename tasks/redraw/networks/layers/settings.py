@@ -120,12 +120,19 @@ def _differences(key: str, theirs: Any, ours: Any, rank: int | None) -> Iterator
             return
         for inner, a, b in differing_settings(theirs["class_name"], theirs["config"], ours["config"], rank):
             yield f"{key}.{inner}", a, b
+    elif _are_objects(theirs) and _are_objects(ours) and len(theirs) == len(ours):
+        for number, pair in enumerate(zip(theirs, ours, strict=True)):
+            yield from _differences(f"{key}.{number}", *pair, rank)
     elif not _equal(key, theirs, ours, rank):
         yield key, _shown(theirs), _shown(ours)
 
 
 def _is_object(value: Any) -> bool:
     return isinstance(value, dict) and "class_name" in value and isinstance(value.get("config"), dict)
+
+
+def _are_objects(value: Any) -> bool:
+    return _is_list(value) and bool(value) and all(map(_is_object, value))
 
 
 def _equal(key: str, theirs: Any, ours: Any, rank: int | None) -> bool:

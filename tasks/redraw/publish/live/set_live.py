@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from redraw.errors import ObjectConflict, StorageForbidden, VersionNotFound
+from redraw.errors import ObjectConflict, StorageError, StorageForbidden, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
@@ -105,8 +105,8 @@ def move_pointer(
     pointer = change_pointer(storage, model, verified)
     try:
         write_serving_config(storage, model, lambda: read_pointer(storage, model))
-    except StorageForbidden as err:
-        raise StorageForbidden(
+    except StorageError as err:
+        raise type(err)(
             f"{storage.uri}/{model}: version {pointer.version} is live, but models.config could not follow,"
             f" or a deployment file next to it: {err} Servers that read these files keep their version"
             " until the next 'redraw live'; a mirror follows the pointer."

@@ -96,11 +96,13 @@ class Known:
         index: Everything that was read, now or before.
         records: The records that were read now, by version.
         unreadable: The versions whose record is damaged, or of a newer Redraw.
+        written_at: When each record was written, by the storage's clock, in seconds since 1970 UTC.
     """
 
     index: ReleaseIndex
     records: Mapping[int, Release]
     unreadable: Mapping[int, UnreadableRecord]
+    written_at: Mapping[int, float]
 
 
 def index_name(model: str) -> str:
@@ -118,14 +120,16 @@ def know_releases(storage: Storage, model: ModelName, *, afresh: bool = False) -
     """
     start = f"{model}/releases/"
     listed = {item.name.removeprefix(start).removesuffix(".json"): item for item in storage.walk(start)}
-    generations = {int(stem): item.generation for stem, item in listed.items() if is_version(stem)}
+    items = {int(stem): item for stem, item in listed.items() if is_version(stem)}
+    generations = {version: item.generation for version, item in items.items()}
     before = _stored(storage, model) if not afresh and "index" in listed else None
     releases, pruned = _unchanged(before, generations)
     known = {entry.version for entry in releases} | set(map(int, pruned))
     records, unreadable = read_records(storage, model, generations.keys() - known)
     read = [IndexedRelease.of(record, generations[version]) for version, record in records.items()]
     index = _condensed(model, [*releases, *read], pruned, before.live_before if before else None)
-    return Known(index=index, records=records, unreadable=unreadable)
+    written_at = {version: item.written_at for version, item in items.items()}
+    return Known(index=index, records=records, unreadable=unreadable, written_at=written_at)
 
 
 def with_changes(index: ReleaseIndex, changed: Mapping[int, IndexedRelease]) -> ReleaseIndex:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,11 @@ class Plan:
 
 
 def plan_prune(
-    pointer: LivePointer, served: Collection[int], releases: Sequence[IndexedRelease], request: PruneRequest
+    pointer: LivePointer,
+    served: Collection[int],
+    releases: Sequence[IndexedRelease],
+    written_at: Mapping[int, float],
+    request: PruneRequest,
 ) -> Plan:
     """Apply the rules.
 
@@ -30,6 +34,7 @@ def plan_prune(
         pointer: The live pointer, read before the releases.
         served: The versions that `models.config` names.
         releases: The model's, the newest weights first; those that are pruned do not count.
+        written_at: When each record was written, by the storage's clock, in seconds since 1970 UTC.
         request: How many, or how long, to keep.
 
     Returns:
@@ -40,6 +45,8 @@ def plan_prune(
     standing = [release for release in releases if release.pruned_at is None]
     for place, release in enumerate(standing):
         reasons = list(_reasons(pointer, release, place, request))
+        if request.keep_days is not None and _days_since(release, written_at) <= request.keep_days:
+            reasons.append(f"pushed in the last {request.keep_days:g} days")
         if release.version in served and not reasons:
             reasons.append("models.config names it, though live.json does not")
         unfinished = release.version in pointer.pruning
@@ -79,12 +86,13 @@ def _reasons(
         yield "the newest, which servers that follow the highest number load"
     if request.keep is not None and place < request.keep:
         yield f"one of the {request.keep} newest"
-    if request.keep_days is not None and _age(release) / timedelta(days=1) <= request.keep_days:
-        yield f"pushed in the last {request.keep_days:g} days"
 
 
-def _age(release: IndexedRelease) -> timedelta:
-    return datetime.now(UTC) - datetime.fromisoformat(release.pushed_at)
+def _days_since(release: IndexedRelease, written_at: Mapping[int, float]) -> float:
+    """Since the push: by the storage's clock, for that of a machine that pushed may be wrong by years."""
+    pushed_at = datetime.fromisoformat(release.pushed_at).timestamp()
+    seconds = datetime.now(UTC).timestamp() - (written_at.get(release.version) or pushed_at)
+    return seconds / timedelta(days=1).total_seconds()
 
 
 def _rule(request: PruneRequest) -> str:

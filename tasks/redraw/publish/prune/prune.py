@@ -113,7 +113,7 @@ def _planned(storage: Storage, pointer: LivePointer, known: Known, request: Prun
     served = read_served_versions(storage, pointer.model)
     if pointer.version is None:
         _demand_never_live(storage, pointer.model, served, index)
-    plan = plan_prune(pointer, served, (*index.releases, *old), request)
+    plan = plan_prune(pointer, served, (*index.releases, *old), known.written_at, request)
     entries = {entry.version: entry for entry in (*index.releases, *old)}
     needed = {*plan.newest, *(going.version for going in plan.removed)}
     records |= read_records(storage, pointer.model, needed - records.keys())[0]

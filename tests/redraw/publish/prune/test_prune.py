@@ -156,6 +156,17 @@ def test_prune_with_a_damaged_serving_configuration_removes_nothing(bucket: str,
     assert _loadable(bucket) == set(versions)
 
 
+@pytest.mark.parametrize("clock", ["2001-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
+def test_prune_by_days_goes_by_the_clock_of_the_storage(
+    clock: str, bucket: str, make_export: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redraw.publish.push.release.now", lambda: clock)
+    for month in (1, 2):
+        push_model(make_export(trained_at=f"2024-0{month}-01T00:00:00Z").request(bucket))
+    assert _prune(bucket, keep_days=1).removed == ()
+    assert len(_prune(bucket, keep_days=0).removed) == 1
+
+
 def test_prune_by_days_keeps_what_was_pushed_lately(bucket: str, versions: list[int]) -> None:
     assert _prune(bucket, keep=1, keep_days=1).removed == ()
     assert _prune(bucket, keep=1, keep_days=1e30).removed == ()
