@@ -34,7 +34,7 @@ def airflow_configuration() -> Any:
 def bundle_folders() -> tuple[str, ...]:
     """The folders of Airflow's DAG bundles on this machine; none in a process that is none of Airflow's.
 
-    The dag processor and tasks import from their own bundle alone; the API server imports from none, and
+    The dag processor and tasks import only from their own bundle; the API server imports from none, and
     Airflow has no public way to ask where they are.
     """
     return _bundle_folders() if "airflow" in sys.modules else ()
@@ -82,7 +82,7 @@ def dag_param(dag: DAG, name: str) -> Any:
 def is_task_timeout(err: BaseException) -> bool:
     """Whether a task has exceeded its `execution_timeout`: no `Exception`, so that nothing catches it.
 
-    Airflow 3.1 has the class in its core alone, which a task should not import; ends with its support.
+    Airflow 3.1 has the class only in its core, which a task should not import; ends with its support.
     """
     return type(err).__name__ == "AirflowTaskTimeout"
 

@@ -96,7 +96,7 @@ def model_field(
 ) -> Param:
     """Which model: those that some package defines, each with its own first line.
 
-    Nobody who starts a run gets a model that they did not choose: there is a default if there is one alone.
+    Nobody who starts a run gets a model that they did not choose: only a single model is the default.
 
     Args:
         description: What the model is chosen for.
@@ -136,7 +136,7 @@ def model_field(
 
 
 def known_model_field(description: str) -> Param:
-    """Which model, of those that some package defines or that the bucket alone knows.
+    """Which model, of those that some package defines or that only the bucket knows.
 
     It depends on no definition: what is published can be changed whatever is broken.
     """
