@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import numpy as np
 import pytest
 from cryptography.fernet import Fernet
 from filelock import FileLock
+from git import Actor, Repo
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -306,7 +308,7 @@ def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sett
     """Where this session's embedded default listens and keeps its state; ended with the session."""
     ports = {"REDRAW_AIRFLOW_PORT": str(free_port()), "REDRAW_GCS_PORT": str(free_port())}
     settings = read_settings({"REDRAW_STATE": str(tmp_path_factory.mktemp("embedded")), **ports})
-    _add_bundle(settings, Path(__file__).parent / "own_dags")
+    _add_bundles(settings, Path(__file__).parent)
     yield settings
     instance = read_instance(settings.state)
     if instance is not None:
@@ -314,23 +316,34 @@ def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sett
         end_services(instance.services.values(), seconds=1)
 
 
-def _add_bundle(settings: Settings, folder: Path) -> None:
+def _add_bundles(settings: Settings, tests: Path) -> None:
     """Have the instance's Airflow read DAGs of one's own, too: which its variables leave to this file."""
+    prepare_state(settings.state)
     local = {"classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
+    git = {"classpath": "airflow.providers.git.bundles.git.GitDagBundle"}
+    origin = settings.state / "airflow" / "origin"
+    shutil.copytree(tests / "git_bundle", origin, ignore=shutil.ignore_patterns("__pycache__"))
+    repository = Repo.init(origin, initial_branch="main")
+    repository.git.add("-A")
+    author = Actor("Ada", "ada@example.org")
+    repository.index.commit("Add a DAG and a definition", author=author, committer=author)
     bundles = [
         {"name": "dags-folder", **local, "kwargs": {}},
-        {"name": "own", **local, "kwargs": {"path": os.fspath(folder)}},
+        {"name": "own", **local, "kwargs": {"path": os.fspath(tests / "own_dags")}},
+        {"name": "git", **git, "kwargs": {"repo_url": os.fspath(origin), "tracking_ref": "main"}},
     ]
     # Airflow makes up these keys where it finds no file.
     options = {
         "core": {"fernet_key": Fernet.generate_key().decode()},
         "api": {"secret_key": secrets.token_urlsafe(16)},
         "api_auth": {"jwt_secret": secrets.token_urlsafe(16)},
-        "dag_processor": {"dag_bundle_config_list": json.dumps(bundles)},
+        "dag_processor": {
+            "dag_bundle_config_list": json.dumps(bundles),
+            "dag_bundle_storage_path": os.fspath(settings.state / "airflow" / "bundles"),
+        },
     }
     config = configparser.RawConfigParser()
     config.read_dict(options)
-    prepare_state(settings.state)
     home = settings.state / "airflow"
     with (home / "airflow.cfg").open("w") as file:
         config.write(file)
@@ -344,7 +357,7 @@ def embedded_variables(embedded_settings: Settings) -> dict[str, str]:
         "REDRAW_AIRFLOW_PORT": str(embedded_settings.airflow_port),
         "REDRAW_GCS_PORT": str(embedded_settings.gcs_port),
         # A model that trains and exports in no time, for what is tested of Airflow alone.
-        "REDRAW_MODELS": "redraw.models,sample_models,asking_models,failing_models",
+        "REDRAW_MODELS": "redraw.models,sample_models,asking_models,failing_models,git_models",
         "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
     }
 

@@ -202,6 +202,7 @@ class _Server:
 
 def _servicer(server: _Server) -> Any:  # noqa: C901 - a protocol and its faults
     import grpc
+    import ml_dtypes  # noqa: F401 - with it NumPy knows its dtypes by name
     import numpy as np
     from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
     from tensorflow_serving.apis import (

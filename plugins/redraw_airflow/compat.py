@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from functools import cache
+import threading
 from typing import TYPE_CHECKING, Any
+
+from cachetools import TTLCache, cached
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _BUNDLES = ("dag_processor", "dag_bundle_config_list")
+# After so long a bundle that could not be opened is tried again.
+_BUNDLES_SECONDS = 60.0
 
 
 def airflow_configuration() -> Any:
@@ -30,13 +34,13 @@ def airflow_configuration() -> Any:
 def bundle_folders() -> tuple[str, ...]:
     """The folders of Airflow's DAG bundles on this machine; none in a process that is none of Airflow's.
 
-    The dag processor and tasks import from their own bundle alone; the API server imports from none, and
+    The dag processor and tasks import only from their own bundle; the API server imports from none, and
     Airflow has no public way to ask where they are.
     """
     return _bundle_folders() if "airflow" in sys.modules else ()
 
 
-@cache
+@cached(TTLCache[Any, tuple[str, ...]](1, _BUNDLES_SECONDS), lock=threading.Lock())
 def _bundle_folders() -> tuple[str, ...]:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
@@ -78,7 +82,7 @@ def dag_param(dag: DAG, name: str) -> Any:
 def is_task_timeout(err: BaseException) -> bool:
     """Whether a task has exceeded its `execution_timeout`: no `Exception`, so that nothing catches it.
 
-    Airflow 3.1 has the class in its core alone, which a task should not import; ends with its support.
+    Airflow 3.1 has the class only in its core, which a task should not import; ends with its support.
     """
     return type(err).__name__ == "AirflowTaskTimeout"
 

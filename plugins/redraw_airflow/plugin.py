@@ -32,7 +32,7 @@ class RedrawPlugin(AirflowPlugin):
     name = "redraw"
     fastapi_apps = [{"app": _PagesWhenAsked(), "url_prefix": MOUNT, "name": "Redraw"}]
     # Without a leading slash: Airflow may itself be served under a prefix. Of two views with one
-    # url_route Airflow shows the first alone.
+    # url_route Airflow shows only the first.
     external_views = [
         {"name": "Models", "href": f"{MOUNT[1:]}/models", "destination": "nav", "url_route": MODELS_VIEW},
         {"name": "Redraw", "href": RUN_TAB, "destination": "dag_run", "url_route": "redraw"},

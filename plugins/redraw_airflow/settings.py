@@ -127,7 +127,7 @@ ALLOWED_BUCKETS: Setting[tuple[str, ...]] = Setting(
     kind=_PLACES,
     default=(),
     description="other model buckets, or folders in them, that a run may name; `*`: any",
-    unset="`REDRAW_MODEL_BUCKET` alone; any, if that is not set",
+    unset="only `REDRAW_MODEL_BUCKET`; any, if that is not set",
     example="gs://models,gs://staging/models",
 )
 ALLOWED_CATALOGUES: Setting[tuple[str, ...]] = Setting(
@@ -135,7 +135,7 @@ ALLOWED_CATALOGUES: Setting[tuple[str, ...]] = Setting(
     kind=_PLACES,
     default=(),
     description="other catalogues and places of checkpoints that a run may name; `*`: any",
-    unset="`REDRAW_CHECKPOINTS` alone; any, if that is not set",
+    unset="only `REDRAW_CHECKPOINTS`; any, if that is not set",
     example="gs://checkpoints,/shared/old-checkpoints",
 )
 ALLOWED_WORK: Setting[tuple[str, ...]] = Setting(
@@ -143,7 +143,7 @@ ALLOWED_WORK: Setting[tuple[str, ...]] = Setting(
     kind=_PLACES,
     default=(),
     description="other work folders that a run may name; `*`: any",
-    unset="`REDRAW_WORK` alone; any, if that is not set",
+    unset="only `REDRAW_WORK`; any, if that is not set",
     example="gs://work,/shared/work",
 )
 ALLOWED_SERVERS: Setting[tuple[str, ...]] = Setting(
@@ -151,7 +151,7 @@ ALLOWED_SERVERS: Setting[tuple[str, ...]] = Setting(
     kind=engine.SERVERS.kind,
     default=(),
     description="other model servers that a run may name; `*`: any",
-    unset="`REDRAW_SERVERS` alone",
+    unset="only `REDRAW_SERVERS`",
     example="grpc://models:8500,grpc://staging:8500",
 )
 TENSORFLOW_QUEUE: Setting[str | None] = Setting(

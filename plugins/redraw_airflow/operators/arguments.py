@@ -201,7 +201,7 @@ def record(name: str, value: Any) -> Mapping[str, Any] | str | None:
 
 
 def records(name: str, value: Any) -> list[Mapping[str, Any] | str]:
-    """Several of these; one alone is a list of one."""
+    """Several of these; a single one is a list of one."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = _read(name, value)
     several = value if is_several(value) else [value]

@@ -198,7 +198,7 @@ class StageOperator(PlacesOperator):
         return launcher
 
     def _run_pod(self, context: Context, stage: str, request: Request) -> FinishedStage:
-        # Imported here: the provider is needed by pods alone.
+        # Imported here: only pods need the provider.
         from redraw_airflow.stages.pod import StagePod
 
         pod = StagePod(

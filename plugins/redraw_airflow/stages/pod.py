@@ -45,7 +45,7 @@ _SECURITY = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
-_SCRATCH, _SCRATCH_FOLDER = "redraw-scratch", "/tmp"  # noqa: S108 - of the pod alone
+_SCRATCH, _SCRATCH_FOLDER = "redraw-scratch", "/tmp"  # noqa: S108 - only of the pod
 # What the stage decides by, wherever it runs; everything else is the pod's own.
 _PASSED_ON = (DOCS, MODELS, STORAGE_TIMEOUT, USER_PROJECT, WEBHOOKS)
 

@@ -49,7 +49,7 @@ def find_webhook(name: str) -> Webhook:
 
 
 def _connected(name: str) -> dict[str, Any]:
-    """Its host is the URL, or a host alone, with a schema and a port; its password is the secret."""
+    """Its host is the URL, or only a host, with a schema and a port; its password is the secret."""
     try:
         connection = BaseHook.get_connection(name)
     except AirflowNotFoundException:

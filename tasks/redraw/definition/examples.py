@@ -10,6 +10,7 @@ import numpy as np
 
 from redraw.definition.parts import GoldenExamples
 from redraw.definition.user_code import method_of, running_user_code
+from redraw.errors import InvalidDefinition
 
 if TYPE_CHECKING:
     from redraw.definition.model import ModelDefinition
@@ -26,12 +27,42 @@ def read_examples(
     Raises:
         InvalidDefinition: The method raises, or gives something else.
     """
-    with running_user_code(method_of(definition, method)):
-        return {
-            str(name): replace(examples, inputs=_arrays(examples.inputs), labels=_arrays(examples.labels))
-            for name, examples in getattr(definition, method)().items()
-        }
+    where = method_of(definition, method)
+    with running_user_code(where):
+        given = getattr(definition, method)()
+        if not isinstance(given, Mapping):
+            raise _wrong(where, "signature names with a GoldenExamples each", type(given).__name__)
+        return {str(name): _checked(where, str(name), one, definition) for name, one in given.items()}
 
 
-def _arrays(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(value) for name, value in values.items()}
+def _checked(where: str, name: str, examples: Any, definition: ModelDefinition) -> GoldenExamples:
+    """The examples of one signature, their values as arrays."""
+    where = f"{where}, signature {name!r}"
+    signature = definition.signatures.get(name)
+    if signature is None:
+        raise _wrong(where, f"one of {', '.join(definition.signatures)}", "none of them")
+    if not isinstance(examples, GoldenExamples):
+        raise _wrong(where, "GoldenExamples", type(examples).__name__)
+    for what, values, specs in (
+        ("input", examples.inputs, signature.inputs),
+        ("label", examples.labels, signature.outputs),
+    ):
+        if not isinstance(values, Mapping):
+            raise _wrong(where, f"{what}s by name", type(values).__name__)
+        if unknown := [key for key in values if key not in specs]:
+            raise _wrong(where, f"{what}s of {', '.join(specs)}", f"{unknown[0]!r}")
+    inputs, labels = (
+        {key: np.asarray(value) for key, value in values.items()}
+        for values in (examples.inputs, examples.labels)
+    )
+    for key, value in inputs.items():
+        dtype = signature.inputs[key].dtype
+        if (dtype == "string") != (value.dtype.kind in "OSU"):
+            raise _wrong(where, f"{dtype} for input {key!r}", f"values of {value.dtype}")
+        if value.ndim and not len(value):
+            raise _wrong(where, f"at least one row of input {key!r}", "none")
+    return replace(examples, inputs=inputs, labels=labels)
+
+
+def _wrong(where: str, expected: str, got: str) -> InvalidDefinition:
+    return InvalidDefinition(f"{where}: expected {expected}, got {got}. Correct the definition.")

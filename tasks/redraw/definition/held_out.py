@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from redraw.definition.parts import GoldenExamples
+from redraw.errors import InvalidDefinition
 from redraw.records.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def _first_rows(batches: tf.data.Dataset, rows: int) -> tuple[Any, Any]:
         count += len(taken[-1][-1])
         if count >= rows:
             break
+    if not taken:
+        raise InvalidDefinition("evaluation_data: expected batches, got none. Correct the definition.")
     columns = [np.concatenate(parts)[:rows] for parts in zip(*taken, strict=True)]
     packed: tuple[Any, Any] = tf.nest.pack_sequence_as(structure, columns)
     return packed

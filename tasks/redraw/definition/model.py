@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 from redraw.definition.contract import check_contract
 from redraw.definition.outside import OutsideReference
 from redraw.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
+from redraw.definition.user_code import batches_of
 from redraw.errors import InvalidDefinition
 from redraw.records import Signature, WeightsKind
 
@@ -158,7 +159,7 @@ class ModelDefinition(ABC):
 
         if self.lacks("evaluation_data"):
             return {}
-        return requests_of_features(self.evaluation_data(), self.signatures, HELD_OUT_ROWS)
+        return requests_of_features(batches_of(self, "evaluation_data"), self.signatures, HELD_OUT_ROWS)
 
     def served_metrics(
         self, signature: str, outputs: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -83,6 +84,10 @@ def _find_spec(name: str) -> ModuleSpec | None:
 def _find_elsewhere(name: str) -> ModuleSpec | None:
     """Find a package in folders that Python does not import from, such as Airflow's DAG bundles."""
     path: Sequence[str] | None = definition_folders()
+    for folder in path or ():
+        # Python remembers that a folder was not there, as a bundle is before it is fetched.
+        if sys.path_importer_cache.get(folder) is None:
+            sys.path_importer_cache.pop(folder, None)
     spec, parts = None, name.split(".")
     for number in range(len(parts)):
         spec = PathFinder.find_spec(".".join(parts[: number + 1]), path) if path else None

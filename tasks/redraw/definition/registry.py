@@ -45,7 +45,7 @@ class FoundModel:
         approval: Whether a person has to approve a publication.
         approval_by_another: Whether that person is not the one who started the run.
         legacy_keras: Whether TensorFlow's own Keras has to be Keras 2 where it runs.
-        schedule: When it is trained again; empty for by hand alone.
+        schedule: When it is trained again; empty: only by hand.
         owner: Whose it is.
         metrics: Those that it sets bounds for.
         change_tolerance: By how much floats may differ between versions; None if only running it would tell.

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import dis
 import os
+import re
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from redraw.definition.remote_files import use_local_copies
 from redraw.dependencies import naming_extras
 from redraw.errors import InvalidDefinition, RedrawError, one_line
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
+_NODE = re.compile(r"^\{\{function_node [^}]*\}\} ")
 
 
 @contextlib.contextmanager
@@ -39,11 +42,13 @@ def running_user_code(where: str, *passing: type[Exception]) -> Iterator[None]:
     except passing:
         raise
     except BaseException as err:
-        if _interrupted(err):
+        if interrupted(err):
             raise
         text = _text_of(err)
         # Autograph puts its own lines before the message.
         text = text.rstrip().rpartition("\n")[2] if text.startswith("in user code:") else text
+        # That of a generator of tf.data begins with the name of a node, and ends with the traceback.
+        text = _NODE.sub("", text.partition("\nTraceback (most recent call last):")[0])
         cause = one_line(f"{type(err).__name__}: {text}")
         # What TensorFlow says of compat.v1.layers and rnn_cell.
         keras_3 = "is not available with Keras 3" in text
@@ -71,12 +76,29 @@ def _keep_folder() -> Iterator[None]:
         os.chdir(folder)
 
 
+def batches_of(definition: object, method: str) -> Any:
+    """What `training_data` or `evaluation_data` gives: a `tf.data.Dataset` of pairs.
+
+    Raises:
+        InvalidDefinition: It gives anything else.
+    """
+    data = getattr(definition, method)()
+    spec = getattr(data, "element_spec", None)
+    if not isinstance(spec, tuple) or len(spec) != 2:  # noqa: PLR2004 - a pair
+        got = type(data).__name__ if spec is None else f"one of {spec!r:.200}"
+        raise InvalidDefinition(
+            f"{method_of(definition, method)}: expected a tf.data.Dataset of (features, labels), got {got}."
+            " Correct the definition."
+        )
+    return data
+
+
 def method_of(definition: object, method: str) -> str:
     """A definition's method, for messages."""
     return f"{type(definition).__module__}.{type(definition).__name__}.{method}"
 
 
-def _interrupted(err: BaseException) -> bool:
+def interrupted(err: BaseException) -> bool:
     """Whether a person interrupts: code that raises the same error ends in a `raise` statement."""
     trace = err.__traceback__
     while trace is not None and trace.tb_next is not None:

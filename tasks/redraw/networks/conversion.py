@@ -14,6 +14,7 @@ from typing import Any, Never
 
 import tensorflow as tf
 
+from redraw.definition.user_code import interrupted
 from redraw.errors import RedrawError, one_line
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,9 @@ def trace_function(function: Callable[..., Any], *arguments: Any, converted: boo
     except RedrawError:
         raise
     # A definition's code may fail in any way at a tensor that it takes for a value.
-    except Exception as err:
+    except BaseException as err:
+        if interrupted(err):
+            raise
         logger.info("tracing with autograph, for without it fails: %s", one_line(str(err).partition("\n")[0]))
         raise NeedsConversion from err
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from redraw.compat.keras import every_layer, inner_layers
 from redraw.definition import Mode, ModelDefinition
-from redraw.definition.user_code import running_user_code
+from redraw.definition.user_code import batches_of, running_user_code
 from redraw.errors import InvalidDefinition
 from redraw.networks.containers import follow_containers
 
@@ -75,7 +75,7 @@ def build_layers(
         return
     where = f"{type(definition).__module__}.{type(definition).__name__}.call({mode})"
     with running_user_code(where), scope:
-        features = definition.training_data().element_spec[0]
+        features = batches_of(definition, "training_data").element_spec[0]
         tf.function(definition.call).get_concrete_function(network, features, mode)
     follow_containers(layers_of(network))
 

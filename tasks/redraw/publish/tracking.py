@@ -32,6 +32,8 @@ _logger = logging.getLogger(__name__)
 
 _ALIAS = "live"
 _FOLLOWED = _TRIES = 5
+# Where MLflow would write to itself, by libraries that its client does not bring.
+_STORES = {"", "file", "sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle"}
 # MLflow's own settings, as far as nobody sets them: by default it tries for minutes, and reports its use.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -100,6 +102,12 @@ def _server() -> str:
         raise InvalidSetting(
             "MLFLOW_TRACKING_URI: expected the URI of an MLflow server, got none. Set it for the command."
         )
+    scheme = uri.partition(":")[0].partition("+")[0].strip().lower()
+    if scheme in _STORES or (":" not in uri and scheme != "databricks"):
+        raise InvalidSetting(
+            "MLFLOW_TRACKING_URI: expected the URI of an MLflow server, got that of a file or a database."
+            " Start a server for it: mlflow server --backend-store-uri URI."
+        )
     try:
         return urlsplit(uri).hostname or "MLFLOW_TRACKING_URI"
     except ValueError as err:
@@ -116,11 +124,11 @@ def _errors_of(server: str) -> Iterator[None]:
     try:
         yield
     except ParseError as err:
-        raise _unavailable(server, "one that is none of MLflow's") from err
+        raise _unavailable(server, "none of MLflow's") from err
     except MlflowException as err:
         said = isinstance(err, RestException)
         if err.error_code in _CAN_PASS:
-            other = f"the error {err.error_code}" if said else "one that is none of MLflow's"
+            other = f"the error {err.error_code}" if said else "none of MLflow's"
             raise _unavailable(server, _origin(err) or other) from err
         # Any other message may hold the whole URI.
         raise TrackingRefused(

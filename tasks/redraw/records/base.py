@@ -61,13 +61,16 @@ class Record:
             InvalidRecord: Another kind of record, a missing or unknown key, or a
                 value of a wrong type; the message names the key.
         """
+        return cls._decoded(value, "Pass the record that the stage before this one printed.")
+
+    @classmethod
+    def _decoded(cls, value: object, advice: str) -> Self:
         if not isinstance(value, Mapping):
             raise InvalidRecord(f"expected a {cls.__name__} record, got {shorten(value)}.")
         kind = value.get("record")
         if kind != cls.__name__:
             raise InvalidRecord(
-                f"expected a {cls.__name__} record, got {shorten(kind)} under 'record'."
-                " Pass the record that the stage before this one printed."
+                f"expected a {cls.__name__} record, got {shorten(kind)} under 'record'. {advice}"
             )
         fields = check_schema(value, cls.schema, f"{cls.__name__} record")
         del fields["record"]
@@ -92,7 +95,7 @@ class Record:
             InvalidRecord: As `from_json`; or it is no JSON, too long or too deep.
         """
         try:
-            return cls.from_json(parse_json(text, most))
+            return cls._decoded(parse_json(text, most), "Find out who wrote it.")
         except InvalidRecord as err:
             raise type(err)(f"{where}: {err}") from err
         except JsonMismatch as err:

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from redraw.definition import Mode, ModelDefinition
-from redraw.definition.user_code import method_of, running_user_code
+from redraw.definition.user_code import batches_of, method_of, running_user_code
 
 
 class Evaluator:
@@ -29,7 +29,7 @@ class Evaluator:
         with running_user_code(f"{method_of(self._definition, 'evaluation_data')}, call, loss or metrics"):
             for metric in self._metrics.values():
                 metric.reset_state()
-            for features, labels in self._definition.evaluation_data():
+            for features, labels in batches_of(self._definition, "evaluation_data"):
                 update(features, labels)
         return {name: self._number(name, metric) for name, metric in self._metrics.items()}
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from redraw.checkpoint.select import last_whole_checkpoint
 from redraw.definition import GraphFunctionDefinition
-from redraw.definition.user_code import running_user_code
+from redraw.definition.user_code import batches_of, running_user_code
 from redraw.networks.graph_functions import check_fit, group_by_saved_name, restore_by_name
 from redraw.records import TrainingRun
 from redraw.runs.folder import RunFolder
@@ -86,7 +86,7 @@ class GraphTrainer(StepLoop):
 
     def _spec(self, method: str) -> Any:
         with running_user_code(f"{self._definition_name()}.{method}"):
-            return getattr(self._definition, method)().element_spec
+            return batches_of(self._definition, method).element_spec
 
     def _saved_before(self) -> list[str]:
         """The run's checkpoints, the oldest first, so that the Saver removes these first."""

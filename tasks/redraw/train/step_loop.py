@@ -11,7 +11,7 @@ from typing import Any
 
 from redraw.checkpoint.catalogue.store import fetch_checkpoint
 from redraw.definition import ModelDefinition
-from redraw.definition.user_code import running_user_code
+from redraw.definition.user_code import batches_of, running_user_code
 from redraw.errors import CheckpointMismatch, InvalidDefinition
 from redraw.records import finite_metrics
 from redraw.records.progress import measured_line, step_line
@@ -100,7 +100,7 @@ class StepLoop(ABC):
 
     def _batches(self) -> Iterator[Any]:
         with running_user_code(f"{self._definition_name()}.training_data"):
-            return iter(self._fed(self._definition.training_data().skip(self.step)))
+            return iter(self._fed(batches_of(self._definition, "training_data").skip(self.step)))
 
     def _fed(self, dataset: Any) -> Any:
         """The batches as `_train_step` takes them."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from redraw.definition import Signature, TensorSpec
 from redraw.definition.held_out import measure_answers, requests_of_features
+from redraw.errors import InvalidDefinition
 from redraw.models.mnist import Mnist
 from redraw.models.recommender import Recommender
 from redraw.models.text_classifier import TextClassifier
@@ -56,6 +57,12 @@ def test_requests_of_features_that_no_signature_takes_are_none(inputs: Any) -> N
 def test_requests_of_features_labels_that_two_outputs_could_have_are_left_out() -> None:
     two = signature({"x": ("float32", (None, 1))}, {"a": ("int64", (None,)), "b": ("bool", (None,))})
     assert requests_of_features(batches(X, np.arange(10)), {"s": two}, 5)["s"].labels == {}
+
+
+def test_requests_of_features_of_no_batch_says_so() -> None:
+    none = tf.data.Dataset.from_tensors((tf.zeros([1, 1]), tf.zeros([1, 1]))).take(0)
+    with pytest.raises(InvalidDefinition, match="evaluation_data: expected batches, got none"):
+        requests_of_features(none, {}, 10)
 
 
 def test_requests_of_features_named_features_go_to_inputs_of_their_names() -> None:

@@ -381,6 +381,20 @@ def test_list_models_with_an_approval_that_is_not_written_out_is_refused(package
         load_definition("asking")
 
 
+def test_list_models_finds_a_folder_that_was_not_there_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tracking_repo"
+    monkeypatch.setattr(setting_kinds, "_definition_folders", lambda: [str(folder)])
+    monkeypatch.setenv("REDRAW_MODELS", "fetched_models")
+    assert list_models() == ()
+
+    (folder / "fetched_models").mkdir(parents=True)
+    (folder / "fetched_models" / "__init__.py").touch()
+    (folder / "fetched_models" / "late.py").write_text('"""Fetched."""\n')
+    assert [model.name for model in list_models()] == ["late"]
+
+
 def test_list_models_of_a_folder_that_python_does_not_import_from_runs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,23 @@ def test_running_user_code_that_raises_is_one_line(raised: BaseException, cause:
     assert line.endswith(". Correct the definition.")
     assert "\n" not in line
     assert len(line) < 3000
+
+
+def test_running_user_code_of_a_generator_of_data_says_what_it_raised() -> None:
+    import tensorflow as tf
+
+    def rows() -> Iterator[int]:
+        raise RuntimeError("in the generator")
+        yield
+
+    data = tf.data.Dataset.from_generator(rows, output_signature=tf.TensorSpec([], tf.int32))
+    with (
+        pytest.raises(
+            InvalidDefinition, match=r"mine fails with \w+: RuntimeError: in the generator\. Correct the def"
+        ),
+        running_user_code("mine"),
+    ):
+        list(data)
 
 
 def test_running_user_code_interrupted_by_a_person_ends() -> None:

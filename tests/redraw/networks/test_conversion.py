@@ -125,3 +125,12 @@ def test_trace_function_lets_errors_of_redraw_through() -> None:
 
     with pytest.raises(InvalidDefinition, match="expected rows"):
         trace_function(wrong, ROWS, converted=False)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), BaseException("odd"), KeyboardInterrupt()])
+def test_trace_of_code_that_raises_anything_is_tried_with_conversion(error: BaseException) -> None:
+    def ends(rows: tf.Tensor) -> tf.Tensor:
+        raise error
+
+    with pytest.raises(NeedsConversion):
+        trace_function(ends, ROWS, converted=False)

@@ -152,6 +152,18 @@ def test_log_to_a_uri_that_is_none_shows_nothing_of_it(
     assert "geheim" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "uri", ["sqlite:////a.db", "postgresql+psycopg2://u:geheim@h/db", "file:///mlruns", "mlruns", " "]
+)
+def test_log_to_a_file_or_a_database_is_refused(
+    bucket: str, releases: list[Release], uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(InvalidSetting, match="an MLflow server, got that of a file or a database") as refused:
+        _log(bucket)
+    assert "geheim" not in str(refused.value)
+
+
 def test_log_continues_a_run_that_was_left_half(
     bucket: str, releases: list[Release], server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,8 +136,8 @@ def test_log_with_a_request_that_fails_once_is_one_run_one_version_and_the_alias
         ("", "refuse", "expected an answer, got ResponseError"),
         ("runs/create", "lose", "expected an answer, got ProtocolError"),
         ("runs/create", "wait", "expected an answer, got TimeoutError"),
-        ("experiments/get", "<html>", "expected an answer, got one that is none of MLflow's"),
-        ("runs/create", '{"run": 5}', "expected an answer, got one that is none of MLflow's"),
+        ("experiments/get", "<html>", "expected an answer, got none of MLflow's"),
+        ("runs/create", '{"run": 5}', "expected an answer, got none of MLflow's"),
         ("runs/create", "{}", "expected it to take the version, got INVALID_PARAMETER_VALUE: Missing value"),
     ],
 )

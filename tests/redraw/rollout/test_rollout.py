@@ -26,16 +26,17 @@ from redraw.names import ModelName
 from redraw.publish.live.serving_config import read_served_versions
 from redraw.publish.live.set_live import change_live
 from redraw.publish.rollouts import keep_rollout, read_rollout
-from redraw.records import LivePointer, Release, Rollout
+from redraw.records import LivePointer, Release, Rollout, TensorSpec
 from redraw.requests import LiveRequest, RolloutRequest
 from redraw.rollout import rollout as module
 from redraw.rollout.addresses import parse_servers
-from redraw.rollout.client import BadAnswer, Target
+from redraw.rollout.client import BadAnswer, Question, Target
 from redraw.rollout.golden import read_questions
 from redraw.rollout.grpc_client import decode_status
 from redraw.rollout.rest import RestClient, _reshaped
 from redraw.rollout.rollout import confirm_rollout
 from redraw.rollout.watch import Plan, watch
+from redraw.serving.values import decode_tensor
 from redraw.storage.opening import open_storage
 from tests.model_server import ModelServer, ModelServers
 from tests.publishing.faults import Fault, Moment, Refuse
@@ -105,6 +106,41 @@ def test_rollout_of_an_ipv6_address_is_confirmed(
     (unnamed,) = failure(release, "grpc://[::1]:1")[1].servers
     assert unnamed.state == "unreachable"
     assert str(unnamed).startswith("grpc://[::1]:1: expected version")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "other"),
+    [
+        ("bfloat16", [0.5, 3.0], [0.5, 5.0]),
+        ("float8_e4m3fn", [0.5, 2.0], [0.5, 8.0]),
+        ("int4", [-8, 7], [-8, 6]),
+        ("uint4", [0, 15], [0, 14]),
+        ("uint64", [0, 2**64 - 1], [0, 2**64 - 2]),
+        ("complex64", ["(1+2j)", "0j"], ["(1+2j)", "1j"]),
+    ],
+)
+def test_watch_compares_answers_of_every_dtype_and_by_json_those_that_it_has(
+    dtype: str, values: list[Any], other: list[Any], servers: ModelServers
+) -> None:
+    spec = TensorSpec(dtype, (None,))
+    array = decode_tensor("here", spec, values)
+    question = Question(
+        signature="serving_default", inputs={"x": array}, outputs={"y": array}, specs={"y": spec}
+    )
+    server = servers.start(versions={"7": "AVAILABLE"}, outputs={"y": values}, dtypes={"y": dtype})
+
+    def watched(*texts: str) -> list[tuple[str, tuple[str, ...]]]:
+        asked = parse_servers(texts)
+        plan = Plan(servers=asked, model="digits", version=7, questions=(question,), timeout=PATIENT)
+        return [(one.state, one.compared) for one in watch(plan)]
+
+    by_json = () if dtype == "complex64" else ("serving_default",)
+    assert watched(server.grpc, server.rest) == [
+        ("confirmed", ("serving_default",)),
+        ("confirmed", by_json),
+    ]
+    server.set(outputs={"y": other})
+    assert watched(server.grpc) == [("wrong_answer", ("serving_default",))]
 
 
 def test_rollout_asks_just_the_recorded_request_of_just_the_version(

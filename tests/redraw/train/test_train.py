@@ -157,6 +157,21 @@ def test_train_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> No
         ("loss", "return outputs[:2]", "after step 0, fails with"),
         ("training_data", "return super().training_data().take(2)", "expected endless batches, got 2"),
         ("training_data", "raise OSError('no data')", "training_data fails with OSError: no data"),
+        (
+            "training_data",
+            "pass",
+            r"training_data: expected a tf.data.Dataset of \(features, labels\), got No",
+        ),
+        (
+            "evaluation_data",
+            "return [({}, 1)]",
+            "evaluation_data: expected a tf.data.Dataset of .*, got list",
+        ),
+        (
+            "evaluation_data",
+            "return super().evaluation_data().map(lambda x, y: {'x': x})",
+            "evaluation_data: expected a tf.data.Dataset of .*, got one of {'x'",
+        ),
     ],
 )
 def test_train_definition_that_fails_is_refused_by_one_line(

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
+from git import Repo
 
 from redraw.publish.releases import list_releases
 from redraw.records import Checkpoint
@@ -86,6 +87,22 @@ def test_training_that_exceeds_its_time_or_is_marked_failed_leaves_no_process(
         "timed_out": "AirflowTaskTimeout",
         "marked": "StageStopped",
     }
+
+
+@pytest.mark.timeout(600)
+def test_dag_and_definition_of_a_git_bundle_are_found_by_pages_and_stages(
+    airflow_api: AirflowApi, embedded_settings: Settings, until: Until
+) -> None:
+    dag, version = "git_bundled", Repo(embedded_settings.state / "airflow" / "origin").head.commit.hexsha
+    airflow_api.wait_for_dag(dag, 120, lambda: None)
+    airflow_api._send("PATCH", f"dags/{dag}", {"is_paused": False})
+    run = airflow_api.trigger(dag).run_id
+
+    page = airflow_api._client.get("/redraw/models/git_line")
+    assert "A straight line whose definition lies in a git bundle." in page.text
+    assert _ended(airflow_api, dag, run, until) == "success"
+    assert "git_line" in airflow_api.result(dag, run, "list_models")
+    assert airflow_api._get(f"dags/{dag}/dagRuns/{run}")["bundle_version"] == version
 
 
 @pytest.mark.timeout(600)

@@ -96,7 +96,7 @@ def model_field(
 ) -> Param:
     """Which model: those that some package defines, each with its own first line.
 
-    Nobody who starts a run gets a model that they did not choose: there is a default if there is one alone.
+    Nobody who starts a run gets a model that they did not choose: only a single model is the default.
 
     Args:
         description: What the model is chosen for.
@@ -136,7 +136,7 @@ def model_field(
 
 
 def known_model_field(description: str) -> Param:
-    """Which model, of those that some package defines or that the bucket alone knows.
+    """Which model, of those that some package defines or that only the bucket knows.
 
     It depends on no definition: what is published can be changed whatever is broken.
     """
@@ -154,7 +154,7 @@ def known_model_field(description: str) -> Param:
 
 def _described(models: Iterable[FoundModel]) -> str:
     """What the definitions say of themselves that a run's choices depend on; and what cannot be read."""
-    lines = [f"- {model.name}: {_describe(model)}" for model in models]
+    lines = [f"- {model.name}: {text}" for model in models if (text := _describe(model))]
     return "\n".join([*lines, *(f"- {problem}" for problem in list_problems())])
 
 
@@ -163,14 +163,12 @@ def _describe(model: FoundModel) -> str:
         return f"cannot be used: {model.problem}"
     if not model.trains:
         return "only exports, because it has no training data: see reexport_checkpoints"
-    bounds = f"has thresholds for {', '.join(model.metrics)}" if model.metrics else "sets no thresholds"
-    return bounds + (
-        "; someone other than the requester has to approve publication"
-        if model.approval_by_another
-        else "; a person approves its publication"
-        if model.approval
-        else ""
-    )
+    facts = [f"has thresholds for {', '.join(model.metrics)}"] if model.metrics else []
+    if model.approval_by_another:
+        facts.append("someone other than the requester has to approve publication")
+    elif model.approval:
+        facts.append("a person approves its publication")
+    return "; ".join(facts)
 
 
 def reason_field(where: str) -> Param:

@@ -123,8 +123,7 @@ def _training(model: str | None) -> dict[str, Param]:
     return {
         "model": model_field(
             "The model to train, by its definition. For an old checkpoint with a recorded graph you need not"
-            " write one: `redraw inspect CHECKPOINT` says whether it has a graph, and"
-            " `redraw draft CHECKPOINT --name NAME --out PACKAGE` writes a definition that exports it.",
+            " write one: see *redraw inspect* and *redraw draft*.",
             needs_training=True,
             only=model,
         ),

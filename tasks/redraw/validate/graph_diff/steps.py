@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from redraw.compat.keras import every_layer
 from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
+from redraw.definition.user_code import batches_of
 from redraw.export.graph.declared import Declarations, draw_declared
 from redraw.networks.conversion import trace_function
 from redraw.networks.modules import draw_network, known_by_own_names, trainable_weights, weights_by_name
@@ -68,7 +69,7 @@ def draw_graph_function_steps(definition: GraphFunctionDefinition, spec: Any) ->
         The graph; its operations are distinguished by the order in which training makes them.
     """
     with tf.Graph().as_default() as graph:
-        drawn = draw_training(definition, spec, definition.evaluation_data().element_spec)
+        drawn = draw_training(definition, spec, batches_of(definition, "evaluation_data").element_spec)
         saver = tf.compat.v1.train.Saver(tf.compat.v1.global_variables()).as_saver_def()
         places = {operation.name: place for place, operation in enumerate(graph.get_operations())}
         losses = [one.loss for one in (drawn.train, drawn.evaluated, drawn.averaged) if one is not None]
@@ -132,7 +133,9 @@ def _traced_evaluation(definition: ModelDefinition, declarations: Declarations) 
                 metric.update_state(labels, outputs)
             return definition.loss(outputs, labels)
 
-    return _drawn(evaluate, tuple(definition.evaluation_data().element_spec), {}, network, declarations)
+    return _drawn(
+        evaluate, tuple(batches_of(definition, "evaluation_data").element_spec), {}, network, declarations
+    )
 
 
 def _drawn(

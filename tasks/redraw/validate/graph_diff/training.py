@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from redraw.definition import GraphFunctionDefinition, ModelDefinition, RecordedDefinition
+from redraw.definition.user_code import batches_of, interrupted
 from redraw.errors import RedrawError
 from redraw.validate.graph_diff.flatten import Operation, flatten_graph
 from redraw.validate.graph_diff.kinds import Kind
@@ -48,7 +49,7 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
         why = f"the definition only exports: it has no {', '.join(lacking)}, and so no training graph"
         raise CannotRun(why, "Add what is missing.", excused=why)
     try:
-        batches = definition.training_data()
+        batches = batches_of(definition, "training_data")
         features, labels = batches.element_spec
         if isinstance(definition, GraphFunctionDefinition):
             steps = [draw_graph_function_steps(definition, batches.element_spec)]
@@ -59,7 +60,9 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
     except (RedrawError, CannotRun):
         raise
     # What a definition's methods raise is anybody's.
-    except Exception as err:
+    except BaseException as err:
+        if interrupted(err):
+            raise
         raise CannotRun(
             f"the training graph cannot be drawn: {type(err).__name__}: {_last_line(err)}",
             "Make the definition's training data reachable from here, or waive the check.",
@@ -102,7 +105,7 @@ def _described(name: str, spec: Any) -> Iterable[str]:
     return [f"{name}: {getattr(getattr(spec, 'dtype', None), 'name', type(spec).__name__)} {dimensions}"]
 
 
-def _last_line(err: Exception) -> str:
+def _last_line(err: BaseException) -> str:
     """What an error says at its end: traced code puts its own lines before it."""
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     return lines[-1] if lines else "no message"

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from redraw.compat.tensorflow import saved_slice
 from redraw.definition import GraphFunctionDefinition, Mode
-from redraw.definition.user_code import method_of, running_user_code
+from redraw.definition.user_code import batches_of, method_of, running_user_code
 from redraw.errors import CheckpointMismatch
 from redraw.networks.graph_functions import (
     draw_signature,
@@ -39,7 +39,7 @@ class SessionReference:
             self._drawn = {name: draw_signature(definition, network, name) for name in definition.signatures}
             if not definition.lacks("evaluation_data", "loss"):
                 with running_user_code(f"{method_of(definition, 'evaluation_data')}, or its graph,"):
-                    spec = definition.evaluation_data().element_spec
+                    spec = batches_of(definition, "evaluation_data").element_spec
                     self._evaluated = draw_mode(definition, Mode.EVALUATE, spec)
             self._groups = group_by_saved_name(tf.compat.v1.global_variables())
             start = [tf.compat.v1.tables_initializer(), tf.compat.v1.local_variables_initializer()]

@@ -126,6 +126,16 @@ def test_compare_floats_are_as_numpy_says(compare: Compare, tmp_path: Path) -> N
     assert all(len(point) == 2 for point in inverse.points)
 
 
+def test_compare_a_request_of_a_thousand_rows_compares_each(compare: Compare, tmp_path: Path) -> None:
+    texts = ["x" * (number % 40 + 1) for number in range(1000)]
+    log = logged(tmp_path / "log", [("serving_default", {"text": np.array(texts, object)})])
+    found = compare(log)
+    new, old = topics(texts, 4), topics(texts, 3)
+    topic = output_of(found, "topic")
+    assert found.rows == topic.rows == sum(cell.rows for cell in topic.classes) == 1000
+    assert topic.changed == sum(a != b for a, b in zip(new, old, strict=True))
+
+
 def test_compare_not_a_number_on_one_side_is_counted_and_in_no_figure(
     compare: Compare, tmp_path: Path
 ) -> None:

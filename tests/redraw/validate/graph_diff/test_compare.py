@@ -94,6 +94,18 @@ def test_draw_training_graph_without_its_data_says_why() -> None:
         draw_training_graph(Unreachable())
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), BaseException("odd")])
+def test_draw_training_graph_of_code_that_ends_the_process_says_so(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(definition: ModelDefinition) -> None:
+        raise error
+
+    monkeypatch.setattr(Mnist, "evaluation_data", ends)
+    with pytest.raises(CannotRun, match=f"the training graph cannot be drawn: {type(error).__name__}: "):
+        draw_training_graph(Mnist())
+
+
 def test_draw_training_graph_gives_no_variable_memory(caplog: pytest.LogCaptureFixture) -> None:
     draw_training_graph(Mnist())
 

@@ -1,0 +1,1 @@
+"""Definitions in a git bundle of the running instance."""
