@@ -83,9 +83,10 @@ def keywords(arguments: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
 def _defaults(kind: str) -> Mapping[str, Any]:
     """What a layer of Keras is called with if nothing is said: `training=True` where images are changed."""
     layer: Any = getattr(keras.layers, kind, None) if kind.isidentifier() else None
-    if not isinstance(layer, type) or not issubclass(layer, keras.layers.Layer):
-        return {}
-    return {name: one.default for name, one in inspect.signature(layer.call).parameters.items()}
+    call = getattr(layer, "call", None)
+    return (
+        {} if call is None else {key: one.default for key, one in inspect.signature(call).parameters.items()}
+    )
 
 
 def in_order(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
