@@ -56,6 +56,9 @@ def _checked(where: str, name: str, examples: Any, definition: ModelDefinition) 
         for values in (examples.inputs, examples.labels)
     )
     for key, value in inputs.items():
+        dtype = signature.inputs[key].dtype
+        if (dtype == "string") != (value.dtype.kind in "OSU"):
+            raise _wrong(where, f"{dtype} for input {key!r}", f"values of {value.dtype}")
         if value.ndim and not len(value):
             raise _wrong(where, f"at least one row of input {key!r}", "none")
     return replace(examples, inputs=inputs, labels=labels)
