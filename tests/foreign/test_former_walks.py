@@ -110,6 +110,15 @@ def both(forward: Callable[[Any], Any], backward: Callable[[Any], Any], *after: 
     return build
 
 
+def frozen(k: Any) -> Any:
+    """A model whose inner one Keras 2 did not train: its weights stand in another order."""
+    i, x = k.Input((6, 3)), k.Input((6, 3), name="x")
+    y = k.layers.BatchNormalization()(dense(k)(k.layers.BatchNormalization()(dense(k)(i))))
+    inner = k.Model(i, y)
+    inner.trainable = k is keras
+    return k.Model(x, k.layers.Dense(1)(inner(x)))
+
+
 def apart(k: Any) -> Any:
     x = k.Input((6, 3), name="x")
     layers = k.layers.LSTM(4), k.layers.GRU(4, go_backwards=True)
@@ -146,6 +155,7 @@ L: dict[str, Build] = {
         lambda k: k.RNN([k.GRUCell(3), k.GRUCell(2)], go_backwards=True),
     ),
     "both-apart": apart,
+    "frozen": frozen,
     "both-units": units,
 }  # fmt: skip
 # Both HDF5 forms have one walk.

@@ -15,8 +15,9 @@ from redraw.checkpoint.objects.roles import Role
 from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
 from redraw.errors import CheckpointMismatch
+from redraw.export.weights.layer_orders import count_by_kind, counted_alike, layer_order
 from redraw.export.weights.orphans import demand_owned
-from redraw.export.weights.renaming import of_same_layer, of_same_name, split_counters
+from redraw.export.weights.renaming import of_same_layer, of_same_name
 from redraw.export.weights.suggestions import describe_left_out
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _catalogs(
             yield from _by_names(f"name{below}", _with_old_names(of_role(_unambiguous(tensors))), wanted)
             asks = _agreeing(wanted.object_places, by_path, names_of, _calls_itself(wanted.own_names))
             yield Catalog(rule=f"path of its name{below}", keys=by_path, asks=asks)
-        yield from _by_orders(wanted, source, below, of_role(_layer_order(source)), names_of)
+        yield from _by_orders(wanted, source, below, of_role(layer_order(source)), names_of)
         places = _with_old_names(of_role(variables_by_structure(source.graph, number)))
         if wanted.structure_places and wanted.known_by == "name":
             asks = _agreeing(wanted.structure_places, places, names_of, of_same_name)
@@ -190,33 +191,18 @@ def _by_orders(
         *(() if writer.keras_3 else (("Keras 2's ", former) for former in wanted.former_orders)),
     ]
     for whose, asked in orders:
-        asks = _agreeing(asked, order, names_of, of_same_name)
-        pairs = ((name, names_of[order[place]]) for name, places in asks.items() for place in places)
-        if order.keys() == _all_places(asked) and _counted_alike(pairs):
-            yield Catalog(rule=f"{whose}order of layers{below}", keys=order, asks=asks, tier=2)
-
-
-def _layer_order(source: CheckpointSource) -> dict[str, str]:
-    """The keys of a file of Keras 2, by the number of their layer and their own there."""
-    rows = getattr(source, "layer_order", ())
-    keys = {f"{n}/{m}": key for n, row in enumerate(rows) for m, key in enumerate(row)}
-    return keys if set(keys.values()) <= set(source.entries) else {}
-
-
-def _counted_alike(pairs: Iterable[tuple[str, str]]) -> bool:
-    """Whether the layers of one kind were made in one order: if not, their places say nothing certain."""
-    counters: dict[str, list[tuple[list[int], list[int]]]] = {}
-    for name, stored in pairs:
-        plain, ours = split_counters(name)
-        counters.setdefault(plain, []).append((ours, split_counters(stored)[1]))
-    return all(map(_in_one_order, counters.values()))
-
-
-def _in_one_order(pairs: Sequence[tuple[list[int], list[int]]]) -> bool:
-    # Only some of the layers may be named with those that they are in.
-    common = min(len(counters) for pair in pairs for counters in pair)
-    order = [theirs[-common:] for _, theirs in sorted((ours[-common:], theirs) for ours, theirs in pairs)]
-    return order == sorted(order)
+        places = {place: name for name, held in asked.items() for place in held}
+        ours, theirs = (
+            count_by_kind(places),
+            count_by_kind({place: names_of[key] for place, key in order.items()}),
+        )
+        kinds = {name: tuple(ours[place] for place in held) for name, held in asked.items()}
+        keys = {theirs[place]: key for place, key in order.items()}
+        for tier, stored, wanted_places in ((2, order, asked), (3, keys, kinds)):
+            asks = _agreeing(wanted_places, stored, names_of, of_same_name)
+            pairs = ((name, names_of[stored[place]]) for name, held in asks.items() for place in held)
+            if stored.keys() == _all_places(wanted_places) and counted_alike(pairs):
+                yield Catalog(rule=f"{whose}order of layers{below}", keys=stored, asks=asks, tier=tier)
 
 
 def _with_old_names(keys: Mapping[str, str]) -> dict[str, str]:
