@@ -120,6 +120,7 @@ def test_navigation_models_leads_to_the_version_and_its_graphs(
     frame.get_by_role("link", name=MODEL, exact=True).click()
     expect(frame.get_by_role("heading", name="Versions")).to_be_visible()
     expect(page).to_have_url(re.compile(rf"/plugin/models/redraw/models/{MODEL}$"))
+    expect(frame.locator(".chart svg").first).to_be_visible()
     keep_picture(page, "model")
     frame.get_by_role("table").first.get_by_role("link", name=str(newest.version)).click()
     expect(frame.get_by_role("heading", name=f"{MODEL} {newest.version}")).to_be_visible()

@@ -34,7 +34,7 @@ class RecordedDefinition(GraphFunctionDefinition):
         inputs: Input name to the tensor of the recording at which a request enters; `signature/name` of a
             signature for which it is another one than for the others.
         outputs: Output name to the tensor that answers, in the same way.
-        constants: Tensor to the value that it has from now on, such as `is_training` to False.
+        constants: Tensor or variable to the value that it has from now on, such as `is_training` to False.
         files: The name of a lookup table's file to where it lies, unless that is next to the recording.
 
     Example:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
@@ -17,6 +16,7 @@ from redraw.recorded.batch import data_nodes, free_batch, mixing_rows
 from redraw.recorded.bodies import free_bodies, redraw_bodies
 from redraw.recorded.branches import inline_calls, resolve_branches
 from redraw.recorded.chance import Replacement, remove_chance
+from redraw.recorded.flags import fix_constants, fix_flags, unknown_flags
 from redraw.recorded.graph import INPUT, Graph, full_name, node_name
 from redraw.recorded.operations import ASSIGNMENTS, HOST, SOURCES, VARIABLES, demand_known
 from redraw.recorded.reading import Recording
@@ -103,9 +103,10 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
     started = time.monotonic()
     graph = open_graph(recording)
     outputs = [graph.demand_tensor(name, "output") for name in asked.outputs.values()]
-    _fix_constants(graph, asked.constants)
+    fix_constants(graph, asked.constants)
     inputs = {name: _cut(graph, name, *cut) for name, cut in asked.inputs.items()}
     counts = Counter(constants=len(asked.constants))
+    counts["training flags"] = fix_flags(graph)
     counts += _straighten(graph, outputs)
     demand_known((graph.nodes[n] for n in graph.reach(outputs)), graph.functions, graph.where)
     shapes = {f"{INPUT}{name}:0": shape for name, (_, shape) in asked.inputs.items()}
@@ -116,7 +117,9 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
     served, used, refused = serve_averages(graph, outputs, averages)
     removed, problems = remove_chance(graph, outputs, asked.kept)
     inner, others = redraw_bodies(graph, outputs, asked.kept)
-    _refuse(graph, [*refused, *problems, *others, *_strangers(graph, outputs)])
+    _refuse(
+        graph, [*refused, *problems, *others, *_strangers(graph, outputs), *unknown_flags(graph, outputs)]
+    )
     for size in {shape[0] for shape in fixed.values() if shape and shape[0]}:
         counts["freed constants"] += free_batch(graph, outputs, size, graph.shapes)
         counts["freed constants"] += free_bodies(graph, outputs, size)
@@ -151,19 +154,6 @@ def _saved_variables(recording: Recording) -> list[SavedVariable]:
     graph = open_graph(recording)
     names = [name for name, node in graph.nodes.items() if node.op in VARIABLES]
     return find_saved(graph, recording.meta_graph.saver_def, names)
-
-
-def _fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
-    for name, value in constants.items():
-        tensor = graph.demand_tensor(name, "constant")
-        dtype = tf.as_dtype(graph.dtype(tensor)).base_dtype
-        try:
-            fixed = np.asarray(value, dtype.as_numpy_dtype)
-        except (TypeError, ValueError) as err:
-            raise InvalidDefinition(
-                f"{graph.where}: constant {name!r}: expected a {dtype.name}, got {value!r}. Correct it."
-            ) from err
-        graph.replaced[tensor] = graph.add_constant(f"redraw_fixed/{node_name(tensor)}", fixed, dtype)
 
 
 def _cut(graph: Graph, name: str, tensor: str, shape: Shape) -> str:

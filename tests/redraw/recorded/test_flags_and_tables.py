@@ -12,6 +12,7 @@ import tensorflow as tf
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.definition import TensorSpec
 from redraw.draft.draft import draft_definition
+from redraw.errors import InvalidDefinition
 from redraw.export.prepared import PreparedModel
 from redraw.requests import DraftRequest
 from tests.redraw.recorded.asking import ask, definition_of, request_of
@@ -82,6 +83,66 @@ def _statistics(recorded: Recorded) -> tuple[np.ndarray, np.ndarray]:
     ]
     mean, variance = sorted(keys, key=lambda name: "Squeeze_1" in name)
     return recorded.weight(mean), recorded.weight(variance)
+
+
+def _kept(name: str, value: bool) -> Any:
+    return tf1.get_variable(name, initializer=value, trainable=False)
+
+
+def _unsaved(name: str, value: bool) -> Any:
+    scope = [tf1.GraphKeys.LOCAL_VARIABLES]
+    return tf1.get_variable(name, initializer=value, trainable=False, collections=scope)
+
+
+def _defaulted(name: str, value: bool) -> Any:
+    return tf1.placeholder_with_default(tf.constant(value), (), name=name)
+
+
+def _branches(flag: Any, x: Any) -> Any:
+    return tf1.cond(flag, lambda: x * 3.0, lambda: x)
+
+
+def _chosen(flag: Any, x: Any) -> Any:
+    return tf.where(flag, x * 3.0, x)
+
+
+def _reckoned(flag: Any, x: Any) -> Any:
+    on = tf.cast(flag, tf.float32)
+    return on * x * 3.0 + (1.0 - on) * x
+
+
+def _rated(flag: Any, x: Any) -> Any:
+    return dropout(x, tf1.cond(flag, lambda: tf.constant(0.5), lambda: tf.constant(1.0)), "select")
+
+
+def _flagged(kind: Any, name: str, use: Any) -> Layer:
+    """A layer whose flag the graph keeps itself, as it was at the last step of training: on."""
+    return lambda x: use(tf.convert_to_tensor(kind(name, True)), x)
+
+
+@pytest.mark.parametrize("use", [_branches, _chosen, _reckoned, _rated])
+@pytest.mark.parametrize("kind", [_kept, _unsaved, _defaulted])
+def test_export_of_a_flag_that_the_graph_keeps_serves_the_inference_side(
+    kind: Any, use: Any, tmp_path: Path
+) -> None:
+    recorded = recorded_with(_flagged(kind, "is_training", use), tmp_path / "run")
+
+    got = ask(definition_of(recorded), recorded, request_of(recorded, 6))["probabilities"]
+
+    hidden = np.tanh(request_of(recorded, 6)["x"] @ recorded.weight("in/kernel"))
+    np.testing.assert_allclose(got, softmax(hidden @ recorded.weight("out/kernel")), atol=3e-6)
+
+
+def test_redraw_of_a_flag_without_a_known_meaning_asks_for_its_value(tmp_path: Path) -> None:
+    recorded = recorded_with(_flagged(_kept, "mode_b", _branches), tmp_path / "run")
+    with pytest.raises(InvalidDefinition, match="flag 'mode_b', a variable.* set it in constants"):
+        ask(definition_of(recorded), recorded, request_of(recorded, 6))
+
+    recorded.constants = {"mode_b": False}
+    got = ask(definition_of(recorded), recorded, request_of(recorded, 6))["probabilities"]
+
+    hidden = np.tanh(request_of(recorded, 6)["x"] @ recorded.weight("in/kernel"))
+    np.testing.assert_allclose(got, softmax(hidden @ recorded.weight("out/kernel")), atol=3e-6)
 
 
 @pytest.mark.parametrize("layer", [_keep_by_flag, _normalized_by_flag, _stepped])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -55,22 +57,36 @@ def constants(arguments: Any) -> Iterator[Any]:
         yield from constants(arguments.__array__().tolist())
 
 
-def keywords(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def keywords(arguments: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
     """The keywords of a call that change what a layer does, such as `training` and `use_causal_mask`.
 
     Args:
         arguments: Keyword to value, as Keras keeps them or as its files have them.
+        kind: The class of a layer of Keras 3, which also keeps what it is called with by default.
 
     Returns:
         Those with a number, a text or True; and the masks that follow from nothing else.
     """
     kept: dict[str, Any] = {}
+    usual = _defaults(kind)
     for key, value in arguments.items():
+        if key in usual and usual[key] is value:
+            continue
         if key.endswith("_mask") and value is not None and not isinstance(value, _PLAIN):
             kept[key] = _TENSOR
         elif isinstance(value, _PLAIN) and value is not False and key not in ("mask", "name"):
             kept[key] = value
     return kept
+
+
+@functools.cache
+def _defaults(kind: str) -> Mapping[str, Any]:
+    """What a layer of Keras is called with if nothing is said: `training=True` where images are changed."""
+    layer: Any = getattr(keras.layers, kind, None) if kind.isidentifier() else None
+    call = getattr(layer, "call", None)
+    return (
+        {} if call is None else {key: one.default for key, one in inspect.signature(call).parameters.items()}
+    )
 
 
 def in_order(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:

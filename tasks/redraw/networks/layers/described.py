@@ -125,7 +125,8 @@ class _Reader:
         if kind in _OPERATIONS or ".ops." in str(item.get("module")) or bare:
             kind, settings = self._operation(kind, settings, node)
         name = str(item["config"].get("name") or item.get("name") or kind)
-        called_with = None if node is None else keywords(dict(_keywords(node)))
+        written_by = "" if self._keras_2 else kind
+        called_with = None if node is None else keywords(dict(_keywords(node)), written_by)
         return split_activation(
             Layer(name=name, kind=kind, settings=settings, inputs=tuple(inputs), called_with=called_with)
         )

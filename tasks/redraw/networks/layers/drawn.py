@@ -92,7 +92,7 @@ def _described(layer: Any, inputs: Sequence[Layer], call: Call | None = None) ->
         kind=kind,
         settings=settings,
         inputs=tuple(inputs),
-        called_with=None if call is None else keywords(call.keywords),
+        called_with=None if call is None else keywords(call.keywords, kind),
         rank=None if call is None else _rank_of_first(call),
     )
     return split_activation(described)

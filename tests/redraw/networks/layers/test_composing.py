@@ -93,3 +93,19 @@ def test_compare_registered_class_is_known_without_its_package(tmp_path: Path) -
     assert compared(build(tf_keras, 2.0), build(keras, 2.0), tmp_path).problems == []
     (problem,) = compared(build(tf_keras, 2.0), build(keras, 3.0), tmp_path).problems
     assert "factor: 2.0 in the file, and 3.0 in the definition" in problem
+
+
+def test_compare_layers_that_change_images_finds_them_the_same(tmp_path: Path) -> None:
+    def build(k: Any) -> Any:
+        x = k.Input((8, 8, 3), name="x")
+        y = k.layers.RandomFlip("horizontal")(x)
+        y = k.layers.CenterCrop(4, 4)(k.layers.Resizing(6, 6)(y))
+        return k.Model(x, k.layers.Conv2D(2, 3)(k.layers.RandomZoom(0.2)(y)))
+
+    assert compared(build(tf_keras), build(keras), tmp_path).problems == []
+    for form in ("h5", "keras"):
+        with quiet():
+            configuration = read_configuration(open_checkpoint(save(build(keras), form, tmp_path)))
+        assert configuration is not None
+        described = read_model(configuration.model, keras_2=False)
+        assert compare_models(described, describe_network(build(keras))).problems == []

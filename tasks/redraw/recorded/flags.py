@@ -1,0 +1,119 @@
+"""Flags of training that a graph keeps itself, in variables and placeholders with a default.
+
+A file holds what such a flag was when the weights were saved, which mostly is that of training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from redraw.errors import InvalidDefinition
+from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.operations import VARIABLES
+
+__all__ = ["fix_constants", "fix_flags", "unknown_flags"]
+
+_DEFAULTED = "PlaceholderWithDefault"
+_READS = {"ReadVariableOp"}
+_HANDLES = {"Identity", "Switch", "RefSwitch", "RefIdentity"}
+_OF_TRAINING = re.compile(
+    r"(is|in|if|do|keras)?_?(train(ing)?(_?(flag|phase|mode))?|phase_?train(ing)?|mode_?train(ing)?"
+    r"|learning_?phase)(_\d+)?"
+)
+
+
+def fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
+    """Give tensors, or variables, the values that a definition names.
+
+    Args:
+        graph: The graph; it is changed.
+        constants: Tensor or variable to its value.
+
+    Raises:
+        InvalidDefinition: There is no such tensor, or it is of another dtype.
+    """
+    for name, value in constants.items():
+        tensor = graph.demand_tensor(name, "constant")
+        node = graph.nodes[node_name(tensor)]
+        number = node.attr["dtype"].type if node.op in VARIABLES else graph.dtype(tensor)
+        dtype = tf.as_dtype(number).base_dtype
+        try:
+            fixed = np.asarray(value, dtype.as_numpy_dtype)
+        except (TypeError, ValueError) as err:
+            raise InvalidDefinition(
+                f"{graph.where}: constant {name!r}: expected a {dtype.name}, got {value!r}. Correct it."
+            ) from err
+        _fix(graph, tensor, fixed, dtype)
+
+
+def fix_flags(graph: Graph) -> int:
+    """Turn off what is called a flag of training: a variable, or a placeholder with a default.
+
+    A constant in a branch needs its flag by a control dependency alone, so all of the graph is looked at.
+
+    Args:
+        graph: The graph; it is changed.
+
+    Returns:
+        How many flags are turned off.
+    """
+    flags = [
+        name for name in _flags(graph, graph.nodes) if _OF_TRAINING.fullmatch(name.lower().rpartition("/")[2])
+    ]
+    for name in flags:
+        _fix(graph, f"{name}:0", np.asarray(False), tf.bool)
+    return len(flags)
+
+
+def unknown_flags(graph: Graph, outputs: list[str]) -> list[str]:
+    """Variables that are one flag, of which nobody says what it is while nobody trains.
+
+    Args:
+        graph: The graph.
+        outputs: What is asked of it.
+
+    Returns:
+        What is wrong, one for each.
+    """
+    return [
+        f"the outputs need the flag {name!r}, a variable, whose value in a file is that of training: set it"
+        f" in constants (draft: --set {name}=VALUE)"
+        for name in _flags(graph, graph.reach(outputs))
+        if graph.nodes[name].op in VARIABLES
+    ]
+
+
+def _flags(graph: Graph, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        node = graph.nodes[name]
+        # Asking an operation for an attribute gives it to it.
+        if node.op in VARIABLES | {_DEFAULTED} and f"{name}:0" not in graph.replaced:
+            shape, dtype = node.attr["shape"].shape, tf.as_dtype(node.attr["dtype"].type).base_dtype
+            if dtype == tf.bool and not shape.dim and not shape.unknown_rank:
+                yield name
+
+
+def _fix(graph: Graph, tensor: str, value: np.ndarray, dtype: tf.DType) -> None:
+    name = node_name(tensor)
+    fixed = graph.add_constant(f"redraw_fixed/{name}", value, dtype)
+    if graph.nodes[name].op == "VarHandleOp":
+        for read in _reads(graph, name):
+            graph.replaced[f"{read}:0"] = fixed
+    else:
+        graph.replaced[tensor] = fixed
+
+
+def _reads(graph: Graph, handle: str) -> Iterator[str]:
+    """What reads a variable, also in the branches that its handle is handed to."""
+    users, queue = graph.users(graph.nodes), [handle]
+    for name in queue:
+        for user in users[name]:
+            if graph.nodes[user].op in _READS:
+                yield user
+            elif graph.nodes[user].op in _HANDLES and user not in queue:
+                queue.append(user)
