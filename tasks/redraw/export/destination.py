@@ -11,7 +11,7 @@ from redraw.errors import InvalidRecord, OutputExists
 from redraw.export.weights.ledger import Ledger
 from redraw.records import ExportedModel
 from redraw.records.file_list import encode_files
-from redraw.storage.files import TreeFile, demand_outside_saved_model, write_atomically
+from redraw.storage.files import TreeFile, demand_no_pattern, demand_outside_saved_model, write_atomically
 from redraw.storage.opening import open_storage, upload_tree
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
@@ -86,6 +86,7 @@ def open_destination(out: Uri) -> Iterator[Destination]:
 
     Raises:
         OutputExists: Something is there.
+        InvalidName: TensorFlow would read the local folder's path as a pattern.
         StorageError: The bucket cannot be read.
     """
     uri = out.absolute()
@@ -94,6 +95,7 @@ def open_destination(out: Uri) -> Iterator[Destination]:
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             raise _exists(uri)
         demand_outside_saved_model(folder)
+        demand_no_pattern(folder)
         _keep_other_files(Path(f"{uri}.json"))
         yield Destination(uri=uri, folder=folder)
         return

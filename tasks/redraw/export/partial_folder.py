@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
@@ -40,7 +41,7 @@ def partial_folder(out: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(out: Path) -> None:
-    for folder in out.parent.glob(f".{out.name}.*{PARTIAL_SUFFIX}"):
+    for folder in out.parent.glob(f".{glob.escape(out.name)}.*{PARTIAL_SUFFIX}"):
         if not folder.is_dir():
             continue
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

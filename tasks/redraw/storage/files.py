@@ -154,6 +154,19 @@ def demand_outside_saved_model(path: Path) -> None:
             )
 
 
+def demand_no_pattern(path: Path) -> None:
+    """Refuse a folder whose name TensorFlow reads as a pattern: it writes there, and finds none of it again.
+
+    Raises:
+        InvalidName: The absolute path has an asterisk, a question mark, a bracket or a backslash.
+    """
+    if found := sorted(set("*?[\\") & set(str(path.absolute()))):
+        raise InvalidName(
+            f"{path}: expected a path without * ? [ and \\, which TensorFlow takes for a pattern of names,"
+            f" got {' '.join(found)}. Choose another path."
+        )
+
+
 def _not_regular(path: Path) -> InvalidName:
     return InvalidName(
         f"{path}: expected a regular file, got a link, a pipe, a socket or a device."

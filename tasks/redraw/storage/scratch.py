@@ -21,7 +21,7 @@ from pathlib import Path
 
 from redraw.errors import DiskFull, StorageForbidden
 from redraw.settings import SCRATCH, SCRATCH_BYTES
-from redraw.storage.files import writing_to
+from redraw.storage.files import demand_no_pattern, writing_to
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +110,7 @@ def _root() -> Path:
 def _open_root() -> Path:
     """The place for scratch, made if it is absent; in a shared /tmp another user may have made it first."""
     root = _root()
+    demand_no_pattern(root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if SCRATCH.read() is None and (root.is_symlink() or root.stat().st_uid != os.getuid()):
         raise StorageForbidden(

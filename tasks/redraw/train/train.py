@@ -15,6 +15,7 @@ import contextlib
 import logging
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from redraw.checkpoint.catalogue.listing import find_named, is_folder_name
 from redraw.definition import ModelDefinition
@@ -23,7 +24,7 @@ from redraw.errors import CheckpointMismatch, OutputExists
 from redraw.records import TrainingRun, format_metrics
 from redraw.requests import TrainRequest
 from redraw.runs.folder import RunFolder
-from redraw.storage.files import writing_to
+from redraw.storage.files import demand_no_pattern, writing_to
 from redraw.train.devices import place_training
 from redraw.train.foresight import demand_foreseeable
 from redraw.uri import Uri
@@ -59,6 +60,8 @@ def train_model(request: TrainRequest) -> TrainingRun:
     definition = load_definition(request.model)
     definition.check_trainable()
     demand_foreseeable(request, definition)
+    if not request.out.is_bucket:
+        demand_no_pattern(Path(request.out))
     placing = place_training(request, definition)
     started = time.monotonic()
     with placing.folder(request.out) as folder, writing_to(folder.path):

@@ -23,6 +23,7 @@ from redraw.records.attachments import DESCRIPTION_NAME, Description
 from redraw.records.report import is_waivable
 from redraw.requests import ValidateRequest
 from redraw.serving import ServingProcess
+from redraw.storage.files import demand_no_pattern
 from redraw.storage.scratch import scratch_folder
 from redraw.validate.outcome import CannotRun, fail, is_dependent, skip, skip_dependent
 from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck, demand_checks
@@ -93,6 +94,8 @@ class Validator:
         started = time.monotonic()
         exported = read_exported(request)
         check_place(request.report, exported)
+        if not exported.uri.is_bucket:
+            demand_no_pattern(Path(exported.uri))
         self._serving.prepare()  # its process comes up while the files are read
         with scratch_folder("validate") as scratch:
             subject = self._subject(request, exported, scratch)

@@ -10,7 +10,14 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.select import select_checkpoint
-from redraw.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointNotFound, DiskFull, OutputExists
+from redraw.errors import (
+    CheckpointCorrupt,
+    CheckpointMismatch,
+    CheckpointNotFound,
+    DiskFull,
+    InvalidName,
+    OutputExists,
+)
 from redraw.export.export import export_model
 from redraw.inspect.inspect import inspect_uri
 from redraw.records import Checkpoint, ExportedModel
@@ -242,6 +249,14 @@ def test_export_into_a_folder_that_holds_something_is_refused(
     with pytest.raises(OutputExists, match="expected an absent or empty folder"):
         export(mnist_checkpoint, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_export_into_what_tensorflow_takes_for_a_pattern_is_refused(
+    mnist_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidName, match=r"takes for a pattern of names, got \[\. Choose another path"):
+        export(mnist_checkpoint, tmp_path / "model[1]")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_export_into_an_empty_folder_is_allowed(mnist_checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ import tensorflow as tf
 
 from redraw.checkpoint.bundle.reader import TensorBundle
 from redraw.checkpoint.select import last_whole_checkpoint, select_checkpoint
-from redraw.errors import CheckpointMismatch, CheckpointNotFound, DiskFull, InvalidDefinition, OutputExists
+from redraw.errors import (
+    CheckpointMismatch,
+    CheckpointNotFound,
+    DiskFull,
+    InvalidDefinition,
+    InvalidName,
+    OutputExists,
+)
 from redraw.records import Checkpoint, TrainingRun
 from redraw.requests import CheckpointRequest, TrainRequest
 from redraw.runs.folder import RunFolder
@@ -130,6 +137,14 @@ def test_train_warm_start_of_another_model_is_refused(mnist_checkpoint: Checkpoi
 def test_train_folder_of_another_model_is_refused(trained_mnist: TrainingRun) -> None:
     with pytest.raises(CheckpointMismatch, match="expected a run of model 'line_module', got one of 'mnist'"):
         train_model(TrainRequest(model="line_module", out=trained_mnist.uri))
+
+
+@pytest.mark.parametrize("name", ["run[1]", "run*", "what?", "a\\\\b"])
+def test_train_into_what_tensorflow_takes_for_a_pattern_is_refused_at_once(name: str, tmp_path: Path) -> None:
+    """It would find none of its checkpoints again."""
+    with pytest.raises(InvalidName, match="which TensorFlow takes for a pattern of names"):
+        train_model(TrainRequest(model="mnist", out=str(tmp_path / name)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_train_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -74,7 +75,7 @@ class SavedModelReference(UntouchedReference):
         model = saved_model_pb2.SavedModel(saved_model_schema_version=1, meta_graphs=[self._expanded])
         (folder / SAVED_MODEL).write_bytes(model.SerializeToString())
         (folder / "variables").mkdir()
-        for path in prefix.parent.glob(f"{prefix.name}.*"):
+        for path in prefix.parent.glob(f"{glob.escape(prefix.name)}.*"):
             place = folder / "variables" / f"variables{path.name.removeprefix(prefix.name)}"
             try:
                 os.link(path.resolve(), place)
