@@ -14,7 +14,7 @@ import pytest
 
 from redraw.ask import golden
 from redraw.ask.ask import ask_version
-from redraw.definition import GoldenExamples
+from redraw.definition import GoldenExamples, Signature, TensorSpec
 from redraw.errors import RedrawError, SignatureInvalid, StorageUnavailable, VerificationFailed
 from redraw.inspect.answers.compare import compare_answers
 from redraw.inspect.differences.compare import compare_weights
@@ -164,7 +164,12 @@ def definition(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = GoldenExamples(
         inputs={"image": np.zeros((1, 28, 28), np.uint8)}, labels={"digit": np.zeros(1, np.int64)}
     )
-    known = SimpleNamespace(golden_examples=lambda: {"serving_default": examples})
+    signature = Signature(
+        inputs={"image": TensorSpec("uint8", (None, 28, 28))}, outputs={"digit": TensorSpec("int64", (None,))}
+    )
+    known = SimpleNamespace(
+        golden_examples=lambda: {"serving_default": examples}, signatures={"serving_default": signature}
+    )
     monkeypatch.setattr(golden, "load_definition", lambda name: known)
 
 

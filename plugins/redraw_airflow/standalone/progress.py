@@ -62,6 +62,9 @@ def _row(api: AirflowApi, dag_id: str, run: DagRun, task: TaskState, rows: dict[
     if before is not None and settled:
         return before
     lines = _said(api, dag_id, run, task)
+    if task.state not in ("failed", "up_for_retry"):
+        # Others log errors that the task gets over, such as Airflow of a bundle without its connection.
+        lines = [line for line in lines if line.source.startswith("redraw.")]
     return _Row(task=task, line=_last_line(lines[-1]) if lines else "")
 
 

@@ -46,8 +46,6 @@ class LocalStorage:
     """A folder that holds objects; it is made when the first one is written."""
 
     def __init__(self, root: Path) -> None:
-        if root.exists() and not root.is_dir():
-            raise InvalidName(f"{root}: expected a folder, got a file. Name a folder.")
         self._root = root
 
     @property

@@ -445,9 +445,3 @@ def test_read_object_that_is_larger_than_allowed_is_refused(storage: Storage) ->
         with pytest.raises(InvalidRecord, match="expected at most 2097152 bytes"):
             read("m/record.json")
     assert storage.read("m/record.json", 3 << 20) == b"x" * (3 << 20)
-
-
-def test_file_in_place_of_the_folder_of_objects_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(InvalidName, match="file: expected a folder, got a file"):
-        open_storage(f"{tmp_path}/file")

@@ -65,7 +65,7 @@ def test_make_run_prints_what_the_documentation_shows(
     printed = {_shape(line) for line in make_run.stdout.splitlines()}
     # What is there already is not made again, and how often a training is looked at depends on the machine.
     lines = [line for line in shown.splitlines() if not re.match(r"Making|Installing|\w+ +running", line)]
-    assert [line for line in lines if _shape(line) not in printed] == []
+    assert [line for line in lines if _shape(line) not in printed] == [], make_run.stdout
 
 
 @pytest.mark.timeout(600)

@@ -6,9 +6,10 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from redraw.checkpoint.catalogue.store import folder_name, read_record
-from redraw.errors import CheckpointNotFound, InvalidRecord
+from redraw.errors import CheckpointNotFound, InvalidName, InvalidRecord
 from redraw.names import CHECKPOINT_RECORD, ModelName
 from redraw.records import Checkpoint, UnreadableRecord, format_metrics
 from redraw.records.results import CheckpointList
@@ -171,6 +172,8 @@ def _records(
     known: Mapping[str, int] | None = None,
     seen: dict[str, int] | None = None,
 ) -> Iterator[Checkpoint | _Unreadable]:
+    if not catalogue.is_bucket and Path(catalogue).exists() and not Path(catalogue).is_dir():
+        raise InvalidName(f"{catalogue}: expected the folder of a catalogue, got a file. Correct it.")
     storage = open_storage(catalogue.absolute())
 
     def list_folders() -> Iterator[str]:

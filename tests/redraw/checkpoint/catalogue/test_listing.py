@@ -67,6 +67,12 @@ def test_list_of_an_empty_catalogue_is_empty(tmp_path: Path) -> None:
     assert list_catalogue(CheckpointsRequest(model="digits", catalogue=str(tmp_path))).checkpoints == ()
 
 
+def test_list_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidName, match="file: expected the folder of a catalogue, got a file"):
+        list_catalogue(CheckpointsRequest(model="digits", catalogue=f"{tmp_path}/file"))
+
+
 def test_list_with_a_time_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="from_time: expected a time such as"):
         CheckpointsRequest(model="digits", catalogue="a", from_time="last week")
