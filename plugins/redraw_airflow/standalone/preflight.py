@@ -14,8 +14,8 @@ from redraw_airflow.standalone.settings import HOST
 _SPACE_BYTES = 500_000_000
 _FOLDERS = ("airflow", "gcs", "logs", "cache", "work")
 _FILES = ("passwords.json", "services.json", "storage-token", "lock", "made-by-redraw")
-# One of them is in each state folder, from its first moment on; versions before 0.3 left the token alone.
-_MARKS = ("made-by-redraw", "storage-token")
+# The first is in each state folder from its first moment on; the others are in those of earlier versions.
+_MARKS = ("made-by-redraw", "storage-token", "services.json")
 
 
 def prepare_state(state: Path) -> None:

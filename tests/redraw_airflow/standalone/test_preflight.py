@@ -87,6 +87,15 @@ def test_remove_state_own_files_go_and_others_stay(tmp_path: Path) -> None:
     assert not tmp_path.exists()
 
 
+@pytest.mark.parametrize("mark", ["storage-token", "services.json"])
+def test_state_folder_of_an_earlier_version_is_used_and_removed(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "airflow").mkdir()
+    (tmp_path / mark).touch()
+    prepare_state(tmp_path)
+    remove_state(tmp_path)
+    assert not tmp_path.exists()
+
+
 def test_state_folder_that_holds_other_things_is_left_as_it_is(tmp_path: Path) -> None:
     """Such as a home with an Airflow of one's own in it."""
     tmp_path.chmod(0o755)
