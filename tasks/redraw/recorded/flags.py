@@ -25,6 +25,10 @@ _OF_TRAINING = re.compile(
     r"(is|in|if|do|keras)?_?(train(ing)?(_?(flag|phase|mode))?|phase_?train(ing)?|mode_?train(ing)?"
     r"|learning_?phase)(_\d+)?"
 )
+_OF_INFERENCE = re.compile(
+    r"(is|in|if|do)?_?(infer(ence|ring)?|test(ing)?|eval(uation|uating)?|predict(ion|ing)?|serving)"
+    r"(_?(flag|phase|mode))?(_\d+)?"
+)
 
 
 def fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
@@ -52,22 +56,29 @@ def fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
 
 
 def fix_flags(graph: Graph) -> int:
-    """Turn off what is called a flag of training: a variable, or a placeholder with a default.
+    """Turn off what is called a flag of training, and on what is called one of inference.
 
-    A constant in a branch needs its flag by a control dependency alone, so all of the graph is looked at.
+    They are variables, or placeholders with a default. A constant in a branch needs its flag by a control
+    dependency alone, so all of the graph is looked at.
 
     Args:
         graph: The graph; it is changed.
 
     Returns:
-        How many flags are turned off.
+        How many flags are set so.
     """
-    flags = [
-        name for name in _flags(graph, graph.nodes) if _OF_TRAINING.fullmatch(name.lower().rpartition("/")[2])
-    ]
-    for name in flags:
-        _fix(graph, f"{name}:0", np.asarray(False), tf.bool)
-    return len(flags)
+    flags = {name: _at_inference(name.lower().rpartition("/")[2]) for name in _flags(graph, graph.nodes)}
+    known = {name: value for name, value in flags.items() if value is not None}
+    for name, value in known.items():
+        _fix(graph, f"{name}:0", np.asarray(value), tf.bool)
+    return len(known)
+
+
+def _at_inference(name: str) -> bool | None:
+    """What a flag is while nobody trains, by what it is called; None if that says nothing of it."""
+    if _OF_TRAINING.fullmatch(name):
+        return False
+    return True if _OF_INFERENCE.fullmatch(name) else None
 
 
 def unknown_flags(graph: Graph, outputs: list[str]) -> list[str]:

@@ -133,6 +133,23 @@ def test_export_of_a_flag_that_the_graph_keeps_serves_the_inference_side(
     np.testing.assert_allclose(got, softmax(hidden @ recorded.weight("out/kernel")), atol=3e-6)
 
 
+@pytest.mark.parametrize("kind", [_kept, _unsaved, _defaulted])
+@pytest.mark.parametrize("name", ["is_inference", "is_test", "testing", "eval_mode"])
+def test_export_of_a_flag_of_inference_serves_the_inference_side(
+    name: str, kind: Any, tmp_path: Path
+) -> None:
+    def layer(x: Any) -> Any:
+        flag = tf.convert_to_tensor(kind(name, False))  # as it was while it trained
+        return tf1.cond(flag, lambda: x, lambda: x * 3.0)
+
+    recorded = recorded_with(layer, tmp_path / "run")
+
+    got = ask(definition_of(recorded), recorded, request_of(recorded, 6))["probabilities"]
+
+    hidden = np.tanh(request_of(recorded, 6)["x"] @ recorded.weight("in/kernel"))
+    np.testing.assert_allclose(got, softmax(hidden @ recorded.weight("out/kernel")), atol=3e-6)
+
+
 def test_redraw_of_a_flag_without_a_known_meaning_asks_for_its_value(tmp_path: Path) -> None:
     recorded = recorded_with(_flagged(_kept, "mode_b", _branches), tmp_path / "run")
     with pytest.raises(InvalidDefinition, match="flag 'mode_b', a variable.* set it in constants"):
