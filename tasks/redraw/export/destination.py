@@ -10,7 +10,7 @@ from pathlib import Path
 from redraw.errors import InvalidRecord, OutputExists
 from redraw.export.weights.ledger import Ledger
 from redraw.records import ExportedModel
-from redraw.records.file_list import encode_files
+from redraw.records.files import encode_files
 from redraw.storage.files import TreeFile, demand_no_pattern, demand_outside_saved_model, write_atomically
 from redraw.storage.opening import open_storage, upload_tree
 from redraw.storage.scratch import scratch_folder

@@ -8,13 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from redraw.checkpoint.formats.parts import join_parts
 from redraw.checkpoint.formats.source import CheckpointSource
-from redraw.definition import ModelDefinition
+from redraw.definition import ModelDefinition, RecordedDefinition
 from redraw.definition.examples import read_examples
 from redraw.definition.user_code import method_of, running_user_code
+from redraw.errors import CheckpointMismatch
 from redraw.export.graph.drawing import draw_graph
 from redraw.export.graph.drawn import DrawnGraph
 from redraw.export.provenance import describe_maker
@@ -23,7 +25,6 @@ from redraw.export.weights.ledger import Ledger, note_non_finite, note_saved_key
 from redraw.export.weights.mapping import map_checkpoint
 from redraw.export.weights.numbered_averages import find_numbered_averages
 from redraw.export.weights.renaming import rename
-from redraw.export.weights.updated import demand_updated
 from redraw.export.weights.wanted import Wanted
 from redraw.networks.outputs import check_outputs
 from redraw.records import MadeBy, WeightsKind
@@ -32,6 +33,7 @@ from redraw.storage.files import Checksums
 from redraw.storage.scratch import demand_room
 
 _WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")
+_SHOWN = 5
 
 
 class PreparedModel:
@@ -78,7 +80,7 @@ class PreparedModel:
         """
         source = join_parts(source, self._asked_for())
         ledger = self._map(source, weights)
-        demand_updated(self.definition, ledger, source)
+        _demand_updated(self.definition, ledger, source)
         demand_room(folder, ledger.served_bytes)
         written = write_saved_model(self.drawn, ledger, source, folder)
         ledger = note_non_finite(ledger, written.non_finite, allowed=allow_non_finite)
@@ -182,3 +184,24 @@ def check_answers(definition: ModelDefinition, meta_graph: Any) -> None:
             key: (tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)) for key, info in infos.items()
         }
         check_outputs(f"{where}, signature {name!r}", signature.outputs, answered)
+
+
+def _demand_updated(definition: ModelDefinition, ledger: Ledger, source: CheckpointSource) -> None:
+    """Refuse moving averages that are what they were before the first step: training never updated them."""
+    if not isinstance(definition, RecordedDefinition):
+        return
+    keys = {served.variable: served.key for served in ledger.served}
+    names = {variable.node: variable.key for variable in definition.redrawn.variables}
+    untouched = [
+        average.variable
+        for average in definition.redrawn.averages
+        if average.initial is not None
+        and np.array_equal(source.read_array(keys[names[average.variable]]), average.initial)
+    ]
+    if untouched:
+        more = f" and {len(untouched) - _SHOWN} more" if len(untouched) > _SHOWN else ""
+        raise CheckpointMismatch(
+            f"{source.uri}: expected moving averages that training updated, got the initial values in"
+            f" {', '.join(untouched[:_SHOWN])}{more}: nobody ran the update operations (UPDATE_OPS), so that"
+            " there is nothing to serve in place of the batch's statistics. Choose another checkpoint."
+        )

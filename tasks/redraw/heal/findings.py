@@ -9,7 +9,7 @@ from redraw.serving.graph.allowed import find_refused
 from redraw.serving.graph.op_groups import runs_on_host
 from redraw.serving.graph.reachable import MAIN, Place, node_of
 from redraw.serving.graph.serving_graph import ServingGraph, tensors_of
-from redraw.validate.checks.graph.inference_ops import find_suspects
+from redraw.validate.checks.graph.operations import find_suspects
 from redraw.validate.checks.weights.single_copy import find_copies
 
 _BATCH_NORM = {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}

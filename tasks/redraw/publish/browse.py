@@ -24,9 +24,8 @@ from redraw.names import ModelName
 from redraw.publish.attachment_parts import read_parts
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, is_version, read_claim, read_release
 from redraw.publish.live.pointer import read_pointer
-from redraw.publish.model_rows import ModelRow, undescribed_row
 from redraw.publish.refreshed import FRESH, Refreshed
-from redraw.publish.version_rows import VersionRow, row_of
+from redraw.publish.version_rows import ModelRow, VersionRow, row_of, undescribed_row
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import Storage, StoredObject, in_parallel
 

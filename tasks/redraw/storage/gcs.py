@@ -15,15 +15,13 @@ from google.api_core import exceptions as api
 
 from redraw.names import check_object_name
 from redraw.storage.files import checksum_of, partial_path, writing_to
-from redraw.storage.gcs_batch import Deletions
+from redraw.storage.gcs_batch import Deletions, find_gone
 from redraw.storage.gcs_described import demand_stored, describe_blob, describe_resource
 from redraw.storage.gcs_download import SmallContent, TooLarge, fetch
 from redraw.storage.gcs_errors import translating
-from redraw.storage.gcs_gone import find_gone
-from redraw.storage.gcs_media import MediaUploads
 from redraw.storage.gcs_retry import Patience, Progress
 from redraw.storage.gcs_session import connect
-from redraw.storage.gcs_upload import Upload, copy_object
+from redraw.storage.gcs_upload import MediaUploads, Upload, copy_object
 from redraw.storage.interface import (
     SMALL_BYTES,
     Absent,

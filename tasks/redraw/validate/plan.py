@@ -52,14 +52,14 @@ PLAN = (
     PlannedCheck("serve-tag", "files.graph_file:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
     PlannedCheck("finite-weights", "weights.finite_weights:check_finite_weights", _FILES),
     # What the graph says, without TensorFlow as long as nothing is wrong.
-    PlannedCheck("method-names", "graph.method_names:check_method_names", _GRAPH, of_graph=True),
-    PlannedCheck("live-signatures", "graph.live_signatures:check_live_signatures", _GRAPH),
+    PlannedCheck("method-names", "graph.signatures:check_method_names", _GRAPH, of_graph=True),
+    PlannedCheck("live-signatures", "graph.signatures:check_live_signatures", _GRAPH),
     PlannedCheck("custom-ops", "graph.known_ops:check_custom_ops", _GRAPH, of_graph=True),
-    PlannedCheck("accelerator-ops", "graph.accelerators:check_accelerators", _GRAPH, of_graph=True),
-    PlannedCheck("host-code", "graph.host_code:check_host_code", _GRAPH, of_graph=True),
+    PlannedCheck("accelerator-ops", "graph.operations:check_accelerators", _GRAPH, of_graph=True),
+    PlannedCheck("host-code", "graph.operations:check_host_code", _GRAPH, of_graph=True),
     PlannedCheck("unreached-functions", "files.graph_file:check_unreached_functions", _GRAPH, of_graph=True),
     PlannedCheck("single-copy", "weights.single_copy:check_single_copy", _GRAPH),
-    PlannedCheck("inference-ops", "graph.inference_ops:check_inference_ops", _GRAPH, of_graph=True),
+    PlannedCheck("inference-ops", "graph.operations:check_inference_ops", _GRAPH, of_graph=True),
     # Both, checked against the definition.
     PlannedCheck("weights-source", "weights.weights_source:check_weights_source", _GRAPH),
     PlannedCheck("file-configuration", "weights.file_configuration:check_file_configuration", _GRAPH),
@@ -85,7 +85,7 @@ PLAN = (
     PlannedCheck("live-metrics", "answers.live_metrics:check_live_metrics", _SERVED),
     PlannedCheck("live-answers", "answers.live_answers:check_live_answers", _SERVED),
     # After all other requests, for it tells what they have changed.
-    PlannedCheck("variables-unchanged", "behaviour.variables_unchanged:check_variables_unchanged", _SERVED),
+    PlannedCheck("variables-unchanged", "behaviour.repeatable:check_variables_unchanged", _SERVED),
 )
 
 # What is checked of exports whose definition names a recording, before the last check of the plan.

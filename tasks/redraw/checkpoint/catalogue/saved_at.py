@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from redraw.checkpoint.formats.event_file import EVENT_FILES, times_in_event_files
 from redraw.checkpoint.formats.folder import FoundFile
 from redraw.checkpoint.formats.locate import Located
 from redraw.checkpoint.formats.state_file import STATE_BYTES, STATE_FILE, times_in_state_file
+from redraw.checkpoint.formats.tf_record import EVENT_FILES, times_in_event_files
 from redraw.errors import CheckpointCorrupt
 from redraw.records.times import format_time, is_moment
 from redraw.storage.opening import Storage, StoredObject, open_storage

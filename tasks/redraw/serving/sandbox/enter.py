@@ -9,6 +9,8 @@ there are no namespaces, in an old kernel no Landlock. What is in force is repor
 from __future__ import annotations
 
 import importlib.util
+import os
+import resource
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
@@ -18,7 +20,6 @@ from typing import Any
 
 from redraw.serving.sandbox.kernel import prctl
 from redraw.serving.sandbox.landlock import restrict_files
-from redraw.serving.sandbox.limits import limit_resources
 from redraw.serving.sandbox.namespaces import drop_capabilities, enter_namespaces, hide_files
 from redraw.serving.sandbox.seccomp import filter_calls
 
@@ -31,6 +32,15 @@ _MACHINE_FILES = (
 _OWN_NAME = Path("/proc/self/cmdline")  # which TensorFlow's runtime cannot do without
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 _PACKAGES = ("redraw", "numpy", "tensorflow")
+# Loaded, weights take 1.06 times their bytes; the rest is for copies in the layout that a kernel wants.
+_PER_BYTE = 3
+# For the runtime (0.4 GB), a request's tensors and what is computed of them.
+_BESIDE = 4_000_000_000
+# A thread's stack, of several pools of threads as large as the machine.
+_PER_CORE = 32_000_000
+# Address space that is reserved and not taken: the library's, and what malloc sets aside for each thread.
+_RESERVED, _RESERVED_PER_CORE = 8_000_000_000, 8 * (64 << 20)
+_OPEN_FILES, _THREADS, _THREADS_PER_CORE = 4096, 256, 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +87,7 @@ def enter_sandbox(folder: Path) -> Sandbox:
     add("namespaces", enter_namespaces)
     if "namespaces" in layers:
         add("files", lambda: hide_files(readable))
-    add("limits", lambda: limit_resources(folder, own_user=layers.get("namespaces", "").startswith("user")))
+    add("limits", lambda: _limit_resources(folder, own_user=layers.get("namespaces", "").startswith("user")))
     add("privileges", _drop_privileges)
     add("landlock", lambda: restrict_files([*readable, _OWN_NAME]))
     add("seccomp", filter_calls)
@@ -98,3 +108,29 @@ def _readable() -> list[Path]:
     named = [*code, *packages, f"{sys.base_prefix}/lib", *_LIBRARIES, *_MACHINE_FILES]
     paths = sorted({Path(name).resolve() for name in named if Path(name).exists()})
     return [path for path in paths if not any(other in path.parents for other in paths)]
+
+
+def most_bytes(folder: Path) -> int:
+    """The memory that a model may take."""
+    weights = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return _PER_BYTE * weights + _BESIDE + _PER_CORE * (os.cpu_count() or 1)
+
+
+def _limit_resources(folder: Path, *, own_user: bool) -> str:
+    """Limit this process for good; only of a user of a namespace of its own the threads are counted alone."""
+    memory, cores = most_bytes(folder), os.cpu_count() or 1
+    limits = {
+        resource.RLIMIT_DATA: memory,
+        resource.RLIMIT_AS: memory + _RESERVED + _RESERVED_PER_CORE * cores,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_NOFILE: _OPEN_FILES,
+    }
+    if own_user:
+        limits[resource.RLIMIT_NPROC] = _THREADS + _THREADS_PER_CORE * cores
+    for kind, most in limits.items():
+        hard = resource.getrlimit(kind)[1]
+        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (least, least))
+    return f"{memory} bytes of memory, no files written"

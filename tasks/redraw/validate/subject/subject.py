@@ -17,8 +17,7 @@ from redraw.uri import Uri
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.export_files import ExportFiles
 from redraw.validate.subject.memory import demand_memory, weight_bytes
-from redraw.validate.subject.reference import Reference
-from redraw.validate.subject.restoring import restore_reference
+from redraw.validate.subject.reference import Reference, restore_reference
 
 if TYPE_CHECKING:
     import numpy as np

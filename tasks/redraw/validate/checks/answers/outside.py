@@ -18,7 +18,7 @@ from redraw.records import Check
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import take_rows
 from redraw.validate.checks.answers.differing_rows import DifferingRows, largest_gap
-from redraw.validate.checks.behaviour.declared import declared_kinds
+from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 from redraw.validate.subject.outside.opening import Opened, open_reference
 

@@ -6,6 +6,7 @@ answers, and so does a layer that serves as if it were trained.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,10 @@ from redraw.errors import CheckpointMismatch
 from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
 from redraw.records.attachments import GOLDEN
-from redraw.validate.checks.answers.golden_requests import encode_golden
-from redraw.validate.checks.behaviour.declared import declared_kinds
+from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
+from redraw.serving.requests import count_rows, take_rows
+from redraw.serving.values import encode_values
+from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
@@ -25,11 +28,12 @@ if TYPE_CHECKING:
 
 # A sample of few rows may come out the same once or twice by chance.
 _MOST_TIMES = 8
-
 _ADVICE = "Check that serve uses the network alone and that training=False reaches every layer."
-
 # What rounding alone may do to a value near 1, where a graph is fused differently.
 _ROUNDING = {"float16": 2e-3, "bfloat16": 1.6e-2}
+_ROWS = 4
+# What a request may hold; a larger row is left out, and its signature is not asked.
+_MOST_VALUES = 1_000_000
 
 
 def check_golden_examples(subject: Subject) -> Check:
@@ -174,3 +178,24 @@ def _is_float(array: np.ndarray) -> bool:
 
 def _wide(array: np.ndarray) -> np.ndarray:
     return array if array.dtype.kind == "c" else np.asarray(array, np.float64)
+
+
+def encode_golden(subject: Subject) -> str:
+    """The content of `golden.json`: rows of the golden requests, and the C++ runtime's answers to just these.
+
+    A signature whose declared operations sample or count is left out: it answers otherwise each time.
+    """
+    signatures, varying = {}, declared_kinds(subject)
+    for name, request in subject.golden_requests.items():
+        rows = count_rows(request)
+        asked = request if rows is None else take_rows(request, np.arange(min(rows, _ROWS)))
+        if varying.get(name) or sum(value.size for value in asked.values()) > _MOST_VALUES:
+            continue
+        answer = subject.served.answer(name, asked)
+        if sum(value.size for value in answer.values()) <= _MOST_VALUES:
+            signatures[name] = {
+                "inputs": {key: encode_values(value) for key, value in asked.items()},
+                "outputs": {key: encode_values(value) for key, value in answer.items()},
+            }
+    content = {SCHEMA: ATTACHMENT_SCHEMA, "tolerance": subject.definition.tolerance, "signatures": signatures}
+    return json.dumps(content, allow_nan=False)
