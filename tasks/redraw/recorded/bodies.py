@@ -14,7 +14,8 @@ from redraw.recorded.batch import free_hints, free_reshape
 from redraw.recorded.branches import inline_calls, resolve_branches
 from redraw.recorded.chance import Replacement, remove_chance
 from redraw.recorded.functions import Body, fresh_name, open_body, original_name
-from redraw.recorded.graph import Graph, copied, node_name
+from redraw.recorded.graph import Graph, copied
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import BATCH_NORM, CHANCE
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import infer_shapes

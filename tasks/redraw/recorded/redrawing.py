@@ -17,7 +17,8 @@ from redraw.recorded.bodies import free_bodies, redraw_bodies
 from redraw.recorded.branches import inline_calls, resolve_branches
 from redraw.recorded.chance import Replacement, remove_chance
 from redraw.recorded.flags import fix_constants, fix_flags, unknown_flags
-from redraw.recorded.graph import INPUT, Graph, full_name, node_name
+from redraw.recorded.graph import INPUT, Graph, full_name
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import ASSIGNMENTS, HOST, SOURCES, VARIABLES, demand_known
 from redraw.recorded.reading import Recording
 from redraw.recorded.shapes import Shape, infer_shapes

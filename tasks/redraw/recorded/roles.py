@@ -12,7 +12,7 @@ from itertools import islice
 
 from tensorflow.core.framework import types_pb2
 
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph
 from redraw.recorded.heads import (
     HEADS,
     ends,
@@ -22,6 +22,7 @@ from redraw.recorded.heads import (
     unshaped,
     users_of,
 )
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import ASSIGNMENTS, CHANCE, SWITCHES, VARIABLES, output_types_of
 
 # Where the logits and the labels of a loss stand among its inputs.

@@ -11,8 +11,9 @@ from google.protobuf.message import DecodeError
 
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.bundle.messages import SavedModel, parse_message
+from redraw.recorded.nodes import called_functions, node_name
 from redraw.serving.graph.origins import find_origins
-from redraw.serving.graph.reachable import Place, Reached, called_functions, node_of, reach
+from redraw.serving.graph.reachable import Place, Reached, reach
 from redraw.serving.graph.runtimes.op_lists import read_releases
 
 if TYPE_CHECKING:
@@ -179,14 +180,14 @@ def find_restored(restoring: Reached, arguments: dict[str, list[str]]) -> dict[s
 
 
 def _names(restoring: Reached, place: Place, tensor: str) -> list[str]:
-    node = restoring.nodes.get(Place(place.function, node_of(tensor)))
+    node = restoring.nodes.get(Place(place.function, node_name(tensor)))
     return [text.decode() for text in node.attr["value"].tensor.string_val] if node is not None else []
 
 
 def _restored_keys(restoring: Reached, function: str, tensor: str) -> Iterator[str]:
     """The key whose value a tensor is: an output of RestoreV2, perhaps copied or cast."""
     while True:
-        place = Place(function, node_of(tensor))
+        place = Place(function, node_name(tensor))
         node = restoring.nodes.get(place)
         if node is None:
             return

@@ -11,6 +11,7 @@ import tensorflow as tf
 from redraw.definition import GraphFunctionDefinition, ModelDefinition, RecordedDefinition
 from redraw.definition.user_code import batches_of, interrupted
 from redraw.errors import RedrawError
+from redraw.recorded.nodes import node_name
 from redraw.validate.graph_diff.flatten import Operation, flatten_graph
 from redraw.validate.graph_diff.kinds import Kind
 from redraw.validate.graph_diff.steps import DrawnStep, draw_evaluation, draw_graph_function_steps, draw_step
@@ -119,9 +120,9 @@ def read_recorded_step(definition: RecordedDefinition) -> DrawnStep:
         pipeline, what leads from these to the outputs the network.
     """
     graph = definition.opened.meta_graph.graph_def
-    sources = {node.name: [_node(name) for name in node.input] for node in graph.node}
-    cuts = {_node(tensor) for tensor in definition.inputs.values()}
-    network = _before(sources, map(_node, definition.outputs.values()), cuts)
+    sources = {node.name: [node_name(name) for name in node.input] for node in graph.node}
+    cuts = {node_name(tensor) for tensor in definition.inputs.values()}
+    network = _before(sources, map(node_name, definition.outputs.values()), cuts)
     pipeline = _before(sources, cuts, set()) - cuts
     read = {source for before in sources.values() for source in before}
     return DrawnStep(
@@ -131,10 +132,6 @@ def read_recorded_step(definition: RecordedDefinition) -> DrawnStep:
         kinds={name: _kind(name, network, pipeline) for name in sources},
         layers=frozenset(),
     )
-
-
-def _node(tensor: str) -> str:
-    return tensor.lstrip("^").partition(":")[0]
 
 
 def _before(sources: Mapping[str, list[str]], ends: Iterable[str], stop: set[str]) -> set[str]:

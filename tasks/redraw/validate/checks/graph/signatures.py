@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from redraw.checkpoint.bundle.dtypes import dtype_name
+from redraw.recorded.nodes import node_name
 from redraw.records import Check, Signature, TensorSpec
-from redraw.serving.graph.reachable import node_of
 from redraw.serving.graph.serving_graph import tensors_of
 from redraw.validate.outcome import conclude
 
@@ -75,7 +75,7 @@ def _unfed(graph: ServingGraph) -> Iterator[str]:
         for kind, infos in (("input", signature.inputs), ("output", signature.outputs)):
             for key, info in sorted(infos.items()):
                 for tensor in tensors_of(info):
-                    node = nodes.get(node_of(tensor))
+                    node = nodes.get(node_name(tensor))
                     where = f"signature {name!r}, {kind} {key!r}: "
                     if node is None:
                         yield f"{where}the graph has no tensor {tensor!r}"
