@@ -45,6 +45,23 @@ class VersionRow:
     pruned_at: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class UnreadableVersion:
+    """A version whose release record is damaged or of a newer version of Redraw, and why."""
+
+    version: int
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionPage:
+    """Some of a model's versions, the newest weights first, of `total`."""
+
+    total: int
+    rows: tuple[VersionRow, ...]
+    unreadable: tuple[UnreadableVersion, ...] = ()
+
+
 def row_of(release: Release) -> VersionRow:
     """A release record's row."""
     checks, asked = release.report.checks, release.report.waivers
