@@ -11,8 +11,7 @@ from redraw.compat.tensorflow import hide_accelerators
 from redraw.definition import ModelDefinition
 from redraw.definition.registry import definition_for, find_fitting, find_model, load_definition
 from redraw.errors import CheckpointMismatch
-from redraw.export.destination import open_destination
-from redraw.export.partial_folder import partial_folder
+from redraw.export.destination import open_destination, partial_folder
 from redraw.export.prepared import PreparedModel
 from redraw.export.source import open_origin, refuse_code
 from redraw.export.weights.ledger import Ledger

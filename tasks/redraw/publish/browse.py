@@ -21,7 +21,7 @@ from cachetools import LRUCache, TTLCache, cachedmethod
 from redraw.definition.registry import list_models
 from redraw.errors import InvalidRecord, VersionNotFound
 from redraw.names import ModelName
-from redraw.publish.attachment_parts import read_parts
+from redraw.publish.bucket.attachments import read_parts
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, is_version, read_claim, read_release
 from redraw.publish.live.pointer import read_pointer
 from redraw.publish.refreshed import FRESH, Refreshed

@@ -81,8 +81,8 @@ PLAN = (
     PlannedCheck("held-out-examples", "answers.parity:check_held_out_examples", _SERVED),
     # What others say, who know nothing of the definition.
     PlannedCheck("reference-answers", "answers.outside:check_reference_answers", _SERVED),
-    PlannedCheck("metric-thresholds", "answers.thresholds:check_thresholds", _SERVED),
-    PlannedCheck("live-metrics", "answers.live_metrics:check_live_metrics", _SERVED),
+    PlannedCheck("metric-thresholds", "answers.metrics:check_thresholds", _SERVED),
+    PlannedCheck("live-metrics", "answers.metrics:check_live_metrics", _SERVED),
     PlannedCheck("live-answers", "answers.live_answers:check_live_answers", _SERVED),
     # After all other requests, for it tells what they have changed.
     PlannedCheck("variables-unchanged", "behaviour.repeatable:check_variables_unchanged", _SERVED),

@@ -17,11 +17,11 @@ from dataclasses import replace
 
 from redraw.errors import InvalidRecord, NotValidated, OlderThanLive, VersionRejected
 from redraw.publish.asking import who_asks
+from redraw.publish.bucket.attachments import name_attachments
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim
 from redraw.publish.events.deliver import announce
 from redraw.publish.events.derive import last_event, push_event
 from redraw.publish.live.set_live import move_pointer
-from redraw.publish.push.attachments import name_attachments
 from redraw.publish.push.objects import publish_objects
 from redraw.publish.push.release import Candidate, write_release
 from redraw.publish.push.sources import open_source

@@ -80,8 +80,6 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-
-
 _TEMPLATES.filters |= {"fitted": _fitted, "curve": _curve}
 
 

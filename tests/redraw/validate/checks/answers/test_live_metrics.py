@@ -33,7 +33,7 @@ from redraw.requests import (
 )
 from redraw.storage.opening import read_uri
 from redraw.train.train import train_model
-from redraw.validate.checks.answers.live_metrics import check_live_metrics, measure_regression
+from redraw.validate.checks.answers.metrics import check_live_metrics, measure_regression
 from redraw.validate.validator import Validator
 
 
