@@ -95,7 +95,7 @@ class PreparedModel:
         ledger = map_checkpoint(self._wanted(weights, source), source)
         ledger = note_saved_keys(ledger, {variable.name: variable.key for variable in self.drawn.variables})
         # After the weights: a network that is not the checkpoint's is recognized by these first.
-        check_answers(self.definition, self.drawn.meta_graph)
+        _check_answers(self.definition, self.drawn.meta_graph)
         self._mapped = (layout, ledger)
         return ledger
 
@@ -126,7 +126,7 @@ class PreparedModel:
 
     def _write_warm_up(self, folder: Path) -> None:
         if self._warm_up is None:
-            write_warm_up(self.definition, folder)
+            _write_requests(self.definition, folder)
             self._warm_up = (folder / _WARM_UP).read_bytes()
             return
         (folder / _WARM_UP).parent.mkdir(exist_ok=True)
@@ -141,12 +141,8 @@ def _layout(source: CheckpointSource, weights: WeightsKind) -> Any:
     return weights, forms, source.graph
 
 
-def write_warm_up(definition: ModelDefinition, folder: Path) -> None:
-    """Write `assets.extra/tf_serving_warmup_requests` from the golden examples.
-
-    Args:
-        definition: The model; each signature's golden batch becomes one request.
-        folder: The SavedModel.
+def _write_requests(definition: ModelDefinition, folder: Path) -> None:
+    """Write each signature's golden batch as a request to `assets.extra/tf_serving_warmup_requests`.
 
     Source:
         https://www.tensorflow.org/tfx/serving/saved_model_warmup
@@ -167,16 +163,8 @@ def write_warm_up(definition: ModelDefinition, folder: Path) -> None:
             writer.write(log.SerializeToString(deterministic=True))
 
 
-def check_answers(definition: ModelDefinition, meta_graph: Any) -> None:
-    """Compare the outputs of every signature with what the definition says of them.
-
-    Args:
-        definition: The model.
-        meta_graph: The `MetaGraphDef` that was drawn of it.
-
-    Raises:
-        InvalidDefinition: A signature answers under another name, or with another dtype or shape.
-    """
+def _check_answers(definition: ModelDefinition, meta_graph: Any) -> None:
+    """Compare the outputs of every signature with what the definition says of them."""
     where = f"{type(definition).__module__}.{type(definition).__name__}.serve"
     for name, signature in definition.signatures.items():
         infos = meta_graph.signature_def[name].outputs

@@ -83,7 +83,7 @@ class ServingGraph:
     def restored(self) -> Mapping[str, tuple[str, ...]]:
         """Tensor of the bundle to the names of the variables that it is restored into."""
         return {
-            key: tuple(sorted(names)) for key, names in find_restored(self.restoring, self.arguments).items()
+            key: tuple(sorted(names)) for key, names in _find_restored(self.restoring, self.arguments).items()
         }
 
     def nodes(self) -> Iterator[tuple[Place, NodeDef]]:
@@ -155,17 +155,8 @@ def tensors_of(info: TensorInfo) -> Iterator[str]:
         yield info.name
 
 
-def find_restored(restoring: Reached, arguments: dict[str, list[str]]) -> dict[str, set[str]]:
-    """Follow each value that is restored to the variable that it is assigned to.
-
-    Args:
-        restoring: What the restoring operation reaches.
-        arguments: Function to the names of its arguments.
-
-    Returns:
-        Tensor of the bundle to the shared names of variables; empty sets for tensors that
-        are read and put nowhere.
-    """
+def _find_restored(restoring: Reached, arguments: dict[str, list[str]]) -> dict[str, set[str]]:
+    """Tensor of the bundle to the shared names of variables that it is assigned to; empty if to none."""
     restored: dict[str, set[str]] = {}
     for place, node in restoring.nodes.items():
         if node.op == "RestoreV2":

@@ -43,9 +43,7 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
         CannotRun: The definition cannot be drawn for training here, such as without its data.
     """
     if isinstance(definition, RecordedDefinition):
-        from redraw.validate.graph_diff.training import read_recorded_step
-
-        return _described_graph([read_recorded_step(definition)], (), tuple(definition.inputs))
+        return _described_graph([_read_recorded_step(definition)], (), tuple(definition.inputs))
     if lacking := definition.lacks("training_data", "evaluation_data", "loss"):
         why = f"the definition only exports: it has no {', '.join(lacking)}, and so no training graph"
         raise CannotRun(why, "Add what is missing.", excused=why)
@@ -112,13 +110,8 @@ def _last_line(err: BaseException) -> str:
     return lines[-1] if lines else "no message"
 
 
-def read_recorded_step(definition: RecordedDefinition) -> DrawnStep:
-    """Read what training ran from the recording.
-
-    Returns:
-        Every operation, and what each is for as far as its place tells: what leads to the inputs is the input
-        pipeline, what leads from these to the outputs the network.
-    """
+def _read_recorded_step(definition: RecordedDefinition) -> DrawnStep:
+    """What training ran, by the recording: what leads to the inputs is the pipeline, the rest the network."""
     graph = definition.opened.meta_graph.graph_def
     sources = {node.name: [node_name(name) for name in node.input] for node in graph.node}
     cuts = {node_name(tensor) for tensor in definition.inputs.values()}

@@ -67,7 +67,7 @@ def write_report(
     files = {name: Uri(f"{stem}.{name}") for name in attachments} | {"report.html": Uri(f"{stem}.html")}
     named = replace(report, attachments=dict(sorted(files.items())))
     answers = attachments.get(ANSWERS_NAME)
-    page = draw_page(
+    page = _draw_page(
         named,
         exported,
         attachments.get("graphs.svg"),
@@ -91,23 +91,13 @@ _TEMPLATES = Environment(
 _TEMPLATES.globals.update(check_help=check_help)
 
 
-def draw_page(
+def _draw_page(
     report: ValidationReport,
     exported: ExportedModel,
     picture: str | None,
     answers: AnswerComparison | None = None,
 ) -> str:
-    """Draw the page.
-
-    Args:
-        report: Every check.
-        exported: What was examined.
-        picture: An SVG of ours, whose own values are escaped already; None where none was drawn.
-        answers: How far the answers are from the live version's; None where they were not compared.
-
-    Returns:
-        An HTML document.
-    """
+    """Draw the page; the picture is an SVG of ours, whose own values are escaped already."""
     sums = {
         "passed": sum(check.status == "passed" for check in report.checks),
         "failed": sum(check.status == "failed" for check in report.checks),

@@ -73,12 +73,12 @@ def open_reference(subject: Subject, reference: OutsideReference, skipped: set[s
     with ExitStack() as stack:
         if place.name.endswith(_GRAPHS):
             graph = stack.enter_context(closing(GraphWitness(reference, signatures, scratch)))
-            exchanges = ask_witness(graph, reference_requests(subject, signatures), problems)
+            exchanges = ask_witness(graph, _reference_requests(subject, signatures), problems)
             what = "the recorded graph"
         elif (folder := _fetch_saved_model(place, scratch)) is not None:
             model = stack.enter_context(closing(subject.load_reference(folder)))
             witness = SavedModelWitness(model, naming)
-            exchanges = ask_witness(witness, reference_requests(subject, signatures), problems)
+            exchanges = ask_witness(witness, _reference_requests(subject, signatures), problems)
             what = "the SavedModel"
         else:
             recorded = read_exchanges(_fetch_file(place, scratch), naming, problems)
@@ -139,13 +139,8 @@ def _nothing(place: Uri) -> CheckpointNotFound:
     )
 
 
-def reference_requests(subject: Subject, signatures: Iterable[str]) -> Iterator[tuple[str, str, Request]]:
-    """The requests of some signatures.
-
-    Yields:
-        What the rows are called, the signature, and the request: the held-out and the golden examples;
-        for a signature that has neither, generated ones.
-    """
+def _reference_requests(subject: Subject, signatures: Iterable[str]) -> Iterator[tuple[str, str, Request]]:
+    """What the rows are called, the signature, and the request: held-out, golden, or else generated."""
     definition = subject.definition
     for name in sorted(signatures):
         specs = definition.signatures[name].inputs
