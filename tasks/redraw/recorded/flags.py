@@ -17,8 +17,6 @@ from redraw.recorded.graph import Graph
 from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import VARIABLES
 
-__all__ = ["fix_constants", "fix_flags", "unknown_flags"]
-
 _DEFAULTED = "PlaceholderWithDefault"
 _READS = {"ReadVariableOp"}
 _HANDLES = {"Identity", "Switch", "RefSwitch", "RefIdentity"}

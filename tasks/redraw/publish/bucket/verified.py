@@ -25,18 +25,6 @@ from redraw.storage.files import digest_of, scan_tree
 from redraw.storage.opening import Storage, download_tree
 from redraw.storage.scratch import demand_room
 
-__all__ = [
-    "configured_key",
-    "demand_consistent",
-    "demand_key",
-    "demand_record",
-    "demand_report",
-    "demand_verified",
-    "digest_report",
-    "fetch_verified",
-    "read_verified",
-]
-
 
 def configured_key(public_key: str | None = None) -> str | None:
     """The public key's file that versions must be signed for: the given one, or that of REDRAW_VERIFY_KEY."""

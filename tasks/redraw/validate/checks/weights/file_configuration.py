@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from redraw.networks.layers.layer import Model
     from redraw.validate.subject.subject import Subject
 
-__all__ = ["check_file_configuration"]
-
 NAME = "file-configuration"
 
 
