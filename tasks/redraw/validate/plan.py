@@ -46,10 +46,10 @@ _SERVED = (*_FILES, "signatures", "loads")
 
 PLAN = (
     # What the files say, without TensorFlow. What is too large to be parsed is not read first.
-    PlannedCheck("graph-size", "files.graph_file:check_graph_size"),
+    PlannedCheck("graph-size", "files.whole:check_graph_size"),
     PlannedCheck("files-whole", "files.whole:check_files"),
     PlannedCheck("digest", "files.whole:check_digest"),
-    PlannedCheck("serve-tag", "files.graph_file:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
+    PlannedCheck("serve-tag", "files.whole:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
     PlannedCheck("finite-weights", "weights.finite_weights:check_finite_weights", _FILES),
     # What the graph says, without TensorFlow as long as nothing is wrong.
     PlannedCheck("method-names", "graph.signatures:check_method_names", _GRAPH, of_graph=True),
@@ -57,7 +57,7 @@ PLAN = (
     PlannedCheck("custom-ops", "graph.known_ops:check_custom_ops", _GRAPH, of_graph=True),
     PlannedCheck("accelerator-ops", "graph.operations:check_accelerators", _GRAPH, of_graph=True),
     PlannedCheck("host-code", "graph.operations:check_host_code", _GRAPH, of_graph=True),
-    PlannedCheck("unreached-functions", "files.graph_file:check_unreached_functions", _GRAPH, of_graph=True),
+    PlannedCheck("unreached-functions", "files.whole:check_unreached_functions", _GRAPH, of_graph=True),
     PlannedCheck("single-copy", "weights.single_copy:check_single_copy", _GRAPH),
     PlannedCheck("inference-ops", "graph.operations:check_inference_ops", _GRAPH, of_graph=True),
     # Both, checked against the definition.
@@ -65,7 +65,7 @@ PLAN = (
     PlannedCheck("file-configuration", "weights.file_configuration:check_file_configuration", _GRAPH),
     PlannedCheck("signatures", "graph.signatures:check_signatures", _GRAPH, of_graph=True),
     PlannedCheck("serving-runtime", "graph.known_ops:check_serving_runtime", _GRAPH, of_graph=True),
-    PlannedCheck("size-budget", "files.size_budget:check_size_budget", _FILES),
+    PlannedCheck("size-budget", "files.whole:check_size_budget", _FILES),
     PlannedCheck("assets", "files.assets:check_assets", _GRAPH),
     # What the definition's own training graph says.
     PlannedCheck("graphs-compared", "graph.graphs_compared:check_graphs", _GRAPH, of_graph=True),
