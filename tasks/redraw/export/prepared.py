@@ -16,7 +16,7 @@ from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.definition import ModelDefinition, RecordedDefinition
 from redraw.definition.examples import read_examples
 from redraw.definition.user_code import method_of, running_user_code
-from redraw.errors import CheckpointMismatch
+from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.graph.drawing import draw_graph
 from redraw.export.graph.drawn import DrawnGraph
 from redraw.export.provenance import describe_maker
@@ -33,7 +33,6 @@ from redraw.storage.files import Checksums
 from redraw.storage.scratch import demand_room
 
 _WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")
-_SHOWN = 5
 
 
 class PreparedModel:
@@ -187,9 +186,9 @@ def _demand_updated(definition: ModelDefinition, ledger: Ledger, source: Checkpo
         and np.array_equal(source.read_array(keys[names[average.variable]]), average.initial)
     ]
     if untouched:
-        more = f" and {len(untouched) - _SHOWN} more" if len(untouched) > _SHOWN else ""
+        shown = short_list(untouched, "moving averages that training never updated")
         raise CheckpointMismatch(
             f"{source.uri}: expected moving averages that training updated, got the initial values in"
-            f" {', '.join(untouched[:_SHOWN])}{more}: nobody ran the update operations (UPDATE_OPS), so that"
+            f" {shown}: nobody ran the update operations (UPDATE_OPS), so that"
             " there is nothing to serve in place of the batch's statistics. Choose another checkpoint."
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, short_list
 from redraw.recorded.batch import data_nodes, free_batch, mixing_rows
 from redraw.recorded.bodies import free_bodies, redraw_bodies
 from redraw.recorded.branches import inline_calls, resolve_branches
@@ -251,9 +251,9 @@ def _strangers(graph: Graph, outputs: list[str]) -> list[str]:
 
 
 def _refuse(graph: Graph, problems: list[str]) -> None:
-    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     if problems:
+        shown = short_list(problems, "what no server could run", _SHOWN, "; ")
         raise InvalidDefinition(
-            f"{graph.where}: expected a graph that can be served, got: {'; '.join(problems[:_SHOWN])}{more}."
+            f"{graph.where}: expected a graph that can be served, got: {shown}."
             " Choose other inputs, outputs or constants, or write the model as a definition."
         )

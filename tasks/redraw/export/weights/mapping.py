@@ -51,7 +51,7 @@ def map_checkpoint(wanted: Wanted, source: CheckpointSource) -> Ledger:
         lookups = [Lookup(catalog, wanted, source) for catalog in catalogs]
         chosen = _choose(lookups)
         served = tuple(sorted(chosen.served(), key=lambda entry: entry.variable))
-        dropped = explain_rest(chosen, served, roles, wanted)
+        dropped = _explain_rest(chosen, served, roles, wanted)
     except CheckpointMismatch as err:
         raise CheckpointMismatch(f"{source.uri}: {err}") from err
     logger.info("found %d variables by %s in %s", len(served), chosen.catalog.rule, source.uri)
@@ -105,23 +105,10 @@ def _choose(lookups: Sequence[Lookup]) -> Lookup:
     return first
 
 
-def explain_rest(
+def _explain_rest(
     lookup: Lookup, served: Sequence[Served], roles: Mapping[str, Role], wanted: Wanted
 ) -> tuple[Dropped, ...]:
-    """Name the rule for every tensor that is not served.
-
-    Args:
-        lookup: Where the served variables were found.
-        served: What is served.
-        roles: What each tensor of the checkpoint is there for.
-        wanted: What was asked for.
-
-    Returns:
-        Every other tensor, by key.
-
-    Raises:
-        CheckpointMismatch: A weight is claimed by nothing.
-    """
+    """Name the rule for every tensor that is not served, by key; refuse a weight that nothing claims."""
     claimed = {entry.key for entry in served}
     unreached = {lookup.key_of(variable.name) for variable in wanted.unreached}
     names = _names_by_key(lookup.catalog.keys)

@@ -95,7 +95,7 @@ def enter_sandbox(folder: Path) -> Sandbox:
         add("files", lambda: hide_files(readable))
     add("limits", lambda: _limit_resources(folder, own_user=layers.get("namespaces", "").startswith("user")))
     add("privileges", _drop_privileges)
-    add("landlock", lambda: restrict_files([*readable, _OWN_NAME]))
+    add("landlock", lambda: _restrict_files([*readable, _OWN_NAME]))
     add("seccomp", filter_calls)
     return Sandbox(layers=layers, missing=missing)
 
@@ -147,11 +147,11 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = [("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32)]  # noqa: RUF012 - as ctypes wants it
 
 
-def restrict_files(readable: Iterable[Path]) -> str:
-    """Give up every file but those below some paths, which are read.
+def _restrict_files(readable: Iterable[Path]) -> str:
+    """Landlock: this thread may read files below some paths, and no write, TCP or signal is left at all.
 
-    Raises:
-        OSError: The kernel has no Landlock, or it is turned off.
+    Source:
+        https://docs.kernel.org/userspace-api/landlock.html
     """
     version = call_number("landlock_create_ruleset", None, 0, _VERSION)
     ruleset = _create(version)

@@ -14,7 +14,7 @@ import numpy as np
 
 from redraw.definition import GoldenExamples
 from redraw.errors import CheckpointMismatch
-from redraw.inspect.answers.comparing import difference
+from redraw.inspect.answers.comparing import difference, is_float
 from redraw.records import Check
 from redraw.records.attachments import GOLDEN
 from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
@@ -144,7 +144,7 @@ def _answers_varying(
 
 
 def _equal(want: np.ndarray, got: np.ndarray, tolerance: float) -> bool:
-    if not _is_float(want):
+    if not is_float(want.dtype):
         return bool(np.array_equal(got, want))
     bound = max(tolerance, _ROUNDING.get(want.dtype.name, 0.0))
     return bool(np.allclose(_wide(got), _wide(want), rtol=bound, atol=bound, equal_nan=True))
@@ -155,7 +155,7 @@ def _shown(want: np.ndarray, got: np.ndarray | None) -> str:
         return "no such output"
     if got.shape != want.shape:
         return f"shape {list(got.shape)} instead of {list(want.shape)}"
-    if _is_float(want):
+    if is_float(want.dtype):
         return f"differs by up to {np.max(np.abs(_wide(got) - _wide(want))):.3g}"
     return f"{int(np.sum(got != want))} of {want.size} values differ"
 
@@ -166,14 +166,11 @@ def largest_error(expected: Answers, answers: Answers) -> float:
         float(np.nanmax(np.abs(_wide(answers[signature][output]) - _wide(want)), initial=0.0))
         for signature, outputs in expected.items()
         for output, want in outputs.items()
-        if _is_float(want) and output in answers[signature] and answers[signature][output].shape == want.shape
+        if is_float(want.dtype)
+        and output in answers[signature]
+        and answers[signature][output].shape == want.shape
     ]
     return max(differences, default=0.0)
-
-
-def _is_float(array: np.ndarray) -> bool:
-    # ml_dtypes' kinds (bfloat16, float8) are neither "f" nor "c" to NumPy.
-    return array.dtype.kind in "fc" or "float" in array.dtype.name
 
 
 def _wide(array: np.ndarray) -> np.ndarray:
