@@ -10,8 +10,7 @@ from ctypes import byref, c_char_p, c_int, c_size_t
 import numpy as np
 
 from redraw.serving.library import Buffer, Endpoint, Status, StatusError, tensorflow_library
-from redraw.serving.runs import fetched_tensors, written_tensors
-from redraw.serving.tensors import checksum_tensor, read_tensor
+from redraw.serving.tensors import checksum_tensor, fetched_tensors, read_tensor, written_tensors
 
 _Tensors = Mapping[str, str]  # input or output name to the tensor in the graph
 # TF1's reference variables give their value themselves, resource variables by an operation.

@@ -27,9 +27,9 @@ from redraw.publish.push.release import Candidate, write_release
 from redraw.publish.push.sources import open_source
 from redraw.publish.push.versions import claim_version
 from redraw.records import ExportedModel, PointerChange, Release, ValidationReport
+from redraw.records.attachments import METRICS_NAME, read_measured
 from redraw.records.events import ModelEvent
 from redraw.records.files import list_files
-from redraw.records.measured import METRICS_NAME, read_measured
 from redraw.records.times import now
 from redraw.requests import PushRequest
 from redraw.storage.opening import Storage, open_storage, read_uri

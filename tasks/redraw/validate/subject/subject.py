@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redraw.definition.outside import OutsideReference, near_definition
+from redraw.definition.parts import OutsideReference, near_definition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.records import ExaminedObjects, Release
 from redraw.serving.requests import Request, cast_request

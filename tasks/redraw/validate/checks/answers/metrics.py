@@ -19,7 +19,7 @@ from redraw.errors import CheckpointMismatch
 from redraw.inspect.answers.metrics import lower_is_better
 from redraw.inspect.answers.samples import resample_metrics
 from redraw.records import Check
-from redraw.records.measured import METRICS_NAME, ComparedMetric, MeasuredMetrics
+from redraw.records.attachments import METRICS_NAME, ComparedMetric, MeasuredMetrics
 from redraw.serving import RequestRefused
 from redraw.validate.outcome import CannotRun, conclude
 

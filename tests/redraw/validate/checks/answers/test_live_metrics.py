@@ -20,7 +20,7 @@ from redraw.export.export import export_model
 from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
 from redraw.records import Check, ExportedModel, ValidationReport
-from redraw.records.measured import read_measured
+from redraw.records.attachments import read_measured
 from redraw.records.results import AnswerComparison
 from redraw.records.times import format_time
 from redraw.requests import (
