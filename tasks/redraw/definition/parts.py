@@ -1,4 +1,4 @@
-"""What a definition is put together from: modes, thresholds, a training plan, examples, outside references."""
+"""What a definition is put together from: modes, thresholds, a training plan, examples, references."""
 
 from __future__ import annotations
 

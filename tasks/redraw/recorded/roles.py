@@ -127,8 +127,7 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
             found.append(Source(tensor=tensor, role="data", evidence="leads to the outputs, and to no label"))
         elif tensor in labels:
             found.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
-    data = [node_name(s.tensor) for s in found if s.role == "data"]
-    possible = [] if asked else _with_doubts(graph, _outputs(graph, heads, set(labels), data), starts)
+    possible = [] if asked else _with_doubts(graph, _outputs(graph, heads, set(labels)), starts)
     return Roles(sources=tuple(found), outputs=tuple(possible))
 
 
@@ -209,7 +208,7 @@ def _is_number(graph: Graph, tensor: str) -> bool:
     return shape is None or shape.unknown_rank or not shape.dim
 
 
-def _outputs(graph: Graph, heads: list[str], labels: set[str], data: list[str]) -> list[Output]:
+def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
     users = users_of(graph)
     outputs: dict[str, Output] = {}
     queue = list(dict.fromkeys(graph.plain(head) for head in heads or ends(graph)))
