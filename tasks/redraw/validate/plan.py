@@ -50,7 +50,7 @@ PLAN = (
     PlannedCheck("files-whole", "files.whole:check_files"),
     PlannedCheck("digest", "files.whole:check_digest"),
     PlannedCheck("serve-tag", "files.whole:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
-    PlannedCheck("finite-weights", "weights.finite_weights:check_finite_weights", _FILES),
+    PlannedCheck("finite-weights", "weights.weights_source:check_finite_weights", _FILES),
     # What the graph says, without TensorFlow as long as nothing is wrong.
     PlannedCheck("method-names", "graph.signatures:check_method_names", _GRAPH, of_graph=True),
     PlannedCheck("live-signatures", "graph.signatures:check_live_signatures", _GRAPH),
@@ -71,7 +71,7 @@ PLAN = (
     PlannedCheck("graphs-compared", "graph.graphs_compared:check_graphs", _GRAPH, of_graph=True),
     # What the server says.
     PlannedCheck("loads", "behaviour.loads:check_loads", _FILES),
-    PlannedCheck("warm-up", "behaviour.warm_up:check_warm_up", _SERVED),
+    PlannedCheck("warm-up", "behaviour.loads:check_warm_up", _SERVED),
     PlannedCheck("repeatable", "behaviour.repeatable:check_repeatable", _SERVED),
     PlannedCheck("row-independence", "behaviour.row_independence:check_row_independence", _SERVED),
     PlannedCheck("request-edges", "behaviour.request_edges:check_request_edges", _SERVED),

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from redraw.checkpoint.catalogue.bare import describe_bare
+from redraw.checkpoint.catalogue.bare import SavingTimes, describe_bare
 from redraw.checkpoint.catalogue.candidates import Candidate, list_candidates
-from redraw.checkpoint.catalogue.saved_at import SavingTimes
 from redraw.checkpoint.catalogue.store import (
     PREFIX,
     add_checkpoint,

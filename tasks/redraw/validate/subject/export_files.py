@@ -20,7 +20,7 @@ from redraw.checkpoint.formats.bundle import BundleSource
 from redraw.checkpoint.formats.parts import join_parts
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
 from redraw.errors import CheckpointError, InvalidRecord, NewerRecord, StorageError
-from redraw.inspect.saved_model import describe_saved_model
+from redraw.inspect.inspect import describe_saved_model
 from redraw.records import Checkpoint, ExportedModel, Signature
 from redraw.records.json_text import parse_json
 from redraw.records.ledger import LEDGER_SCHEMA

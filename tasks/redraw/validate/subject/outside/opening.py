@@ -13,7 +13,7 @@ from redraw.errors import CheckpointNotFound, InvalidName
 from redraw.inspect.answers.naming import Exchange, Naming
 from redraw.inspect.answers.record_parts import Problems
 from redraw.inspect.answers.recorded_requests import merge_exchanges, read_exchanges
-from redraw.inspect.saved_model import GRAPH_FILE
+from redraw.inspect.inspect import GRAPH_FILE
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import is_version, release_name
 from redraw.publish.bucket.verified import fetch_verified
