@@ -1,4 +1,4 @@
-"""Kill a command at one request after the other, and run it again each time."""
+"""Kill a command at one of its requests, and see what it leaves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,21 +55,6 @@ class Killer:
         ended = command.wait()
         assert ended.status in (0, -signal.SIGKILL), ended.stderr
         return ended.status != 0
-
-    def walk(self, moment: Moment, prepare: Callable[[int], Sequence[str]]) -> Iterator[int]:
-        """Kill a command at its first request, the next one at its second, until one ends alive.
-
-        Args:
-            moment: How far the request has come when its sender dies.
-            prepare: Makes the command for a number.
-
-        Yields:
-            The number of the request at which the command was killed.
-        """
-        number = 1
-        while self.kill_at(number, moment, prepare(number)):
-            yield number
-            number += 1
 
     def _start(self, arguments: Sequence[str]) -> Command:
         return self.starter.start(arguments, {"STORAGE_EMULATOR_HOST": self.proxy.url})
