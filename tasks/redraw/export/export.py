@@ -56,7 +56,7 @@ class Exporter:
         self._models: dict[str, PreparedModel] = {}
 
     def export(self, request: ExportRequest) -> ExportedModel:
-        """As `redraw.export.export_model`."""
+        """Export one checkpoint; raises as `export_model`."""
         find_model(request.model)
         started = time.monotonic()
         with open_destination(request.out) as place, writing_to(place.folder):
