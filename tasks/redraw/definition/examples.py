@@ -1,4 +1,4 @@
-"""A definition's requests, as it gives them or made of its evaluation data, checked."""
+"""A definition's requests, as it gives them, checked."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ import numpy as np
 from redraw.definition.parts import GoldenExamples
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import InvalidDefinition
-from redraw.records.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from redraw.definition.model import ModelDefinition
-
-_DISCRETE = "biuSO"
 
 
 def read_examples(
@@ -71,106 +66,3 @@ def _checked(where: str, name: str, examples: Any, definition: ModelDefinition) 
 
 def _wrong(where: str, expected: str, got: str) -> InvalidDefinition:
     return InvalidDefinition(f"{where}: expected {expected}, got {got}. Correct the definition.")
-
-
-def requests_of_features(
-    batches: tf.data.Dataset, signatures: Mapping[str, Signature], rows: int
-) -> dict[str, GoldenExamples]:
-    """Take evaluation batches for requests, where their features are what a signature takes.
-
-    Args:
-        batches: Batches of (features, labels).
-        signatures: Name to signature.
-        rows: How many rows to take at most.
-
-    Returns:
-        Signature name to requests. Labels go to the one output that could be compared with
-        them: of as many dimensions, and discrete if the labels are.
-    """
-    features, labels = _first_rows(batches, rows)
-    found = {}
-    for name, signature in signatures.items():
-        inputs = _inputs(features, signature)
-        if inputs is not None:
-            found[name] = GoldenExamples(inputs=inputs, labels=_labels(labels, signature))
-    return found
-
-
-def measure_answers(outputs: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Compare answers with labels.
-
-    Args:
-        outputs: Output name to answers, [batch, …].
-        labels: Output name to the true answers, [batch, …].
-
-    Returns:
-        `accuracy`, the share of equal values of a discrete output, or `mean_absolute_error` of
-        a float output; with several labelled outputs the output's name comes before it.
-    """
-    measured = {}
-    for output, truth in labels.items():
-        answers, expected = np.asarray(outputs[output]), np.asarray(truth)
-        if answers.dtype.kind in _DISCRETE:
-            metric, value = "accuracy", np.mean(answers == expected)
-        else:
-            metric, value = "mean_absolute_error", np.mean(np.abs(answers - expected))
-        measured[metric if len(labels) == 1 else f"{output}_{metric}"] = float(value)
-    return measured
-
-
-def _first_rows(batches: tf.data.Dataset, rows: int) -> tuple[Any, Any]:
-    import tensorflow as tf
-
-    taken: list[Any] = []
-    count = 0
-    for features, labels in batches.as_numpy_iterator():
-        taken.append(tf.nest.flatten((features, labels)))
-        structure = (features, labels)
-        count += len(taken[-1][-1])
-        if count >= rows:
-            break
-    if not taken:
-        raise InvalidDefinition("evaluation_data: expected batches, got none. Correct the definition.")
-    columns = [np.concatenate(parts)[:rows] for parts in zip(*taken, strict=True)]
-    packed: tuple[Any, Any] = tf.nest.pack_sequence_as(structure, columns)
-    return packed
-
-
-def _inputs(features: Any, signature: Signature) -> Mapping[str, np.ndarray] | None:
-    if not isinstance(features, Mapping):
-        if len(signature.inputs) != 1:
-            return None
-        features = {next(iter(signature.inputs)): features}
-    if set(features) != set(signature.inputs):
-        return None
-    fits = all(_fits(features[name], spec) for name, spec in signature.inputs.items())
-    return dict(features) if fits else None
-
-
-def _fits(value: Any, spec: TensorSpec) -> bool:
-    value = np.asarray(value)
-    dtype = "string" if value.dtype.kind in "SO" else value.dtype.name
-    return (
-        dtype == spec.dtype
-        and value.ndim == len(spec.shape)
-        and all(want in (None, got) for want, got in zip(spec.shape, value.shape, strict=True))
-    )
-
-
-def _labels(labels: Any, signature: Signature) -> Mapping[str, np.ndarray]:
-    if isinstance(labels, (Mapping, tuple, list)):
-        return {}
-    labels = np.asarray(labels)
-    fitting = [
-        name
-        for name, spec in signature.outputs.items()
-        if len(spec.shape) == labels.ndim and _kind(spec.dtype) == _kind(labels.dtype.name)
-    ]
-    return {fitting[0]: labels} if len(fitting) == 1 else {}
-
-
-def _kind(dtype: str) -> str:
-    """Whether values are numbers to be near to, texts, or to be equal."""
-    if dtype in ("string", "object") or dtype.startswith("bytes"):
-        return "text"
-    return "float" if "float" in dtype or "complex" in dtype else "discrete"

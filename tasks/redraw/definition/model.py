@@ -162,7 +162,7 @@ class ModelDefinition(ABC):
         thresholds. By default the first rows of the evaluation data, for the signatures that
         take features as they are; a model whose requests look otherwise overrides it.
         """
-        from redraw.definition.examples import requests_of_features
+        from redraw.definition.held_out import requests_of_features
 
         if self.lacks("evaluation_data"):
             return {}
@@ -182,7 +182,7 @@ class ModelDefinition(ABC):
             By default `accuracy` where the labelled output is discrete, else
             `mean_absolute_error`. A name that `thresholds` knows is checked against them.
         """
-        from redraw.definition.examples import measure_answers
+        from redraw.definition.held_out import measure_answers
 
         return measure_answers(outputs, labels)
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from redraw.definition import Signature, TensorSpec
-from redraw.definition.examples import measure_answers, requests_of_features
+from redraw.definition.held_out import measure_answers, requests_of_features
 from redraw.errors import InvalidDefinition
 from redraw.models.mnist import Mnist
 from redraw.models.recommender import Recommender
