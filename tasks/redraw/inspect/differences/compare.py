@@ -46,11 +46,12 @@ class _Weights(NamedTuple):
     entries: Mapping[str, TensorEntry]
 
 
-def compare_weights(request: DifferencesRequest) -> WeightDifferences:
+def compare_weights(request: DifferencesRequest, storage: Storage | None = None) -> WeightDifferences:
     """Compare the served variables of two versions.
 
     Args:
         request: The model, its bucket and the two versions.
+        storage: The model bucket, opened already.
 
     Returns:
         A row for each variable of both, the largest relative change first, and the rest by name.
@@ -61,7 +62,7 @@ def compare_weights(request: DifferencesRequest) -> WeightDifferences:
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     model, started = request.model, time.monotonic()
-    storage = open_storage(request.bucket)
+    storage = storage or open_storage(request.bucket)
     ours, theirs = (_open(storage, model, version) for version in (request.version, request.other))
     shared = [key for key in ours.entries if key in theirs.entries]
     unlike = {key: why for key in shared if (why := _unlikeness(ours.entries[key], theirs.entries[key]))}
