@@ -12,6 +12,7 @@ import http.client
 import json
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from typing import Any
@@ -107,14 +108,22 @@ class Features:
 
 
 def run_batch(
-    features: Features, upstream: http.client.HTTPConnection, content_type: str, body: bytes
+    features: Features,
+    upstream: http.client.HTTPConnection,
+    content_type: str,
+    body: bytes,
+    refusal: Callable[[StorageRequest], Refusal | None],
 ) -> tuple[str, bytes]:
-    """Carry out a batch of deletions, one by one; returns the answer and its content type."""
+    """Carry out a batch of deletions, one by one, but those that a test has refused.
+
+    Returns:
+        The answer and its content type.
+    """
     message = BytesParser().parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
     boundary, parts = uuid.uuid4().hex, []
     for part in reversed(message.get_payload()):  # in an order of its own, as the service may
         assert not isinstance(part, str)
-        status, said = _run(features, upstream, str(part.get_payload()).split()[1])
+        status, said = _run(features, upstream, str(part.get_payload()).split()[1], refusal)
         number = str(part["Content-ID"]).strip("<>")
         parts.append(
             f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: <response-{number}>\r\n\r\n"
@@ -148,7 +157,12 @@ def as_multipart(target: str, checksum: str, body: bytes) -> tuple[str, str, byt
     return f"{parts.path}?{urlencode(query | {'uploadType': 'multipart'})}", kind, content
 
 
-def _run(features: Features, upstream: http.client.HTTPConnection, target: str) -> Refusal:
+def _run(
+    features: Features,
+    upstream: http.client.HTTPConnection,
+    target: str,
+    refusal: Callable[[StorageRequest], Refusal | None],
+) -> Refusal:
     parts = urlsplit(target)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     *_, bucket, _, name = parts.path.split("/")
@@ -161,4 +175,5 @@ def _run(features: Features, upstream: http.client.HTTPConnection, target: str) 
         size=0,
         project=query.get("userProject", ""),
     )
-    return features.refusal(request) or features.delete(upstream, request) or (204, "")
+    refused = refusal(request) or features.refusal(request)
+    return refused or features.delete(upstream, request) or (204, "")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 
 from tests.publishing.copies import CopyRules
-from tests.publishing.faults import Fault
+from tests.publishing.faults import Fault, Refuse
 from tests.publishing.features import Features
 from tests.publishing.relay import Relay
 from tests.publishing.requests import StorageRequest
@@ -73,6 +73,14 @@ class FaultyProxy(ThreadingHTTPServer):
             fault = next(striking, None)
             self.requests.append(request)
         return fault
+
+    def refusal_in_batch(self, request: StorageRequest) -> tuple[int, str] | None:
+        """Status and message with which a deletion in a batch is refused, as one on its own would be."""
+        for fault in self.faults:
+            refuse = fault.action
+            if fault.operation == "delete" and isinstance(refuse, Refuse) and fault.concerns(request):
+                return refuse.status, refuse.message
+        return None
 
     def allows(self, bucket: str, permission: str) -> bool:
         """Whether anyone who asks has a permission in a bucket."""

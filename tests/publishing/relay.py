@@ -121,7 +121,9 @@ class Relay(BaseHTTPRequestHandler):
         self._unread = 0
         kind = self.headers["Content-Type"]
         with self._proxy.features.deleting:
-            answered, content = run_batch(self._proxy.features, self._upstream, kind, body)
+            answered, content = run_batch(
+                self._proxy.features, self._upstream, kind, body, self._proxy.refusal_in_batch
+            )
         self._meet(Moment.ACTED)
         self._meet(Moment.ANSWERING)
         self._respond(200, answered, content)

@@ -32,6 +32,7 @@ from redraw.storage.opening import Absent, AlreadyThere, FileAltered, open_stora
 from tests.publishing.exports import small_files, write_export
 from tests.publishing.faults import Fault, Flip, HangUp, Moment, Refuse
 from tests.publishing.proxy import FaultyProxy
+from tests.publishing.served import demand_servable
 
 DAYS = ("2024-05-01", "2024-05-02", "2024-05-03")
 
@@ -355,6 +356,21 @@ def test_delete_many_says_of_what_it_may_not_delete_why(bucket: str, through: Fa
     with pytest.raises(StorageForbidden, match="digits/3: .* under active Temporary hold"):
         storage.delete_many(listed)
     assert [item.name for item in storage.list("digits/")] == ["digits/3"]
+
+
+def test_prune_that_meets_a_hold_no_listing_shows_says_so_and_the_next_one_finishes(
+    bucket: str, through: FaultyProxy, tmp_path: Path
+) -> None:
+    first, *_ = _publish(bucket, tmp_path)
+    said = "Object 'a' is subject to bucket's retention policy and cannot be deleted until 2030-01-01"
+    through.faults = [Fault(action=Refuse(status=403, message=said), operation="delete", name="variables")]
+    with pytest.raises(StorageForbidden, match=f"variables.*{said}"):
+        _prune(bucket)
+    assert any("variables" in item.name for item in open_storage(bucket).list(f"digits/{first}/"))
+    demand_servable(bucket)
+    through.faults = []
+    _prune(bucket)
+    assert open_storage(bucket).list(f"digits/{first}/") == []
 
 
 def test_prune_reads_of_a_long_history_what_changed(
