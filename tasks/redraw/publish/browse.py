@@ -66,8 +66,17 @@ class VersionPage:
     """Some of a model's versions, the newest weights first, of `total`."""
 
     total: int
-    rows: tuple[VersionRow, ...]
-    unreadable: tuple[UnreadableVersion, ...] = ()
+    listed: tuple[VersionRow | UnreadableVersion, ...]
+
+    @property
+    def rows(self) -> tuple[VersionRow, ...]:
+        """Those whose records can be read."""
+        return tuple(row for row in self.listed if isinstance(row, VersionRow))
+
+    @property
+    def unreadable(self) -> tuple[UnreadableVersion, ...]:
+        """The others."""
+        return tuple(row for row in self.listed if isinstance(row, UnreadableVersion))
 
 
 def _key_of(_browser: Browser, _model: ModelName, item: StoredObject) -> tuple[str, int]:
@@ -268,11 +277,7 @@ class Browser:
 
     def _page(self, model: ModelName, wanted: Sequence[StoredObject], total: int) -> VersionPage:
         rows = in_parallel(lambda item: self._row(model, item), wanted)
-        return VersionPage(
-            total=total,
-            rows=tuple(row for row in rows if isinstance(row, VersionRow)),
-            unreadable=tuple(row for row in rows if isinstance(row, UnreadableVersion)),
-        )
+        return VersionPage(total=total, listed=tuple(row for row in rows if row is not None))
 
     def _listed(self, model: ModelName, fresh: float = FRESH) -> tuple[StoredObject, ...]:
         """The release records, the newest weights first, as a listing that is not old shows them."""

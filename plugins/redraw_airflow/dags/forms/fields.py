@@ -131,6 +131,8 @@ def model_field(
     if len(names) == 1:
         return Param(names[0], type="string", enum=names, **wording)
     if scheduled:
+        # What Airflow's form shows for a null.
+        wording["values_display"] |= {"null": "choose one"}
         return Param(None, type=["null", "string"], enum=[None, *names], **wording)
     return Param(type="string", enum=names, **wording)
 

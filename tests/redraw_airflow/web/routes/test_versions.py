@@ -353,7 +353,7 @@ def test_show_newer_records_says_so_in_their_place_and_shows_the_rest(
     model_bucket: str, viewer: httpx.Client
 ) -> None:
     storage, model = open_storage(model_bucket), "newer"
-    publish(storage, [release_record(model, day) for day in (0, 1)])
+    publish(storage, [release_record(model, day) for day in (0, 1, 3)])
     for name, record in (
         (release_name(model, version_of(2)), release_record(model, 2)),
         (live_name(model), pointer_record(model, 2)),
@@ -364,6 +364,8 @@ def test_show_newer_records_says_so_in_their_place_and_shows_the_rest(
     version = read(viewer, f"/models/{model}/{version_of(1)}?against={version_of(2)}")
 
     assert "The live version cannot be shown" in listed.text
+    rows = [listed.text.index(str(version_of(day))) for day in (3, 2, 1, 0)]
+    assert rows == sorted(rows)
     for record, page in ((LivePointer, listed), (Release, listed), (LivePointer, version)):
         known = f"{record.__name__} record: expected schema {record.schema} or older, got 99"
         assert known in page.text
