@@ -37,7 +37,7 @@ class ModelRow:
 
 
 def undescribed_row(model: FoundModel) -> ModelRow:
-    """A model as its definition alone describes it, where the bucket cannot be read."""
+    """A model as only its definition describes it, where the bucket cannot be read."""
     name = ModelName(model.name)
     return ModelRow(
         name=name,

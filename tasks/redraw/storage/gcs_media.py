@@ -73,5 +73,5 @@ def _is_refused(session: Session, trial: Upload, status: HTTPStatus, patience: P
     if response.ok:
         where = f"{trial.endpoint}/storage/v1/b/{trial.bucket}/o/{quote(trial.name, safe='')}"
         session.request("DELETE", where, timeout=patience.silence)
-    logger.debug("an upload of content alone was answered %d, and %d is right", response.status_code, status)
+    logger.debug("an upload of only content was answered %d, and %d is right", response.status_code, status)
     return bool(response.status_code == status)

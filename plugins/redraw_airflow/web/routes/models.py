@@ -148,7 +148,7 @@ def show_model(
 def choose_versions(
     request: Request, model: ModelDep, version: Annotated[list[Version] | None, Query(max_length=100)] = None
 ) -> Response:
-    """Lead to the two versions that were ticked, next to each other; to one that was ticked alone."""
+    """Lead to the two versions that were ticked, next to each other; to one that is the only one ticked."""
     ticked = sorted(set(version or ()), reverse=True)
     place = model_place(model) if not ticked else version_place(model, ticked[0])
     if len(ticked) > 1:

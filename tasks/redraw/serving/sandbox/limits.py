@@ -28,7 +28,7 @@ def limit_resources(folder: Path, *, own_user: bool) -> str:
 
     Args:
         folder: The model that it will load.
-        own_user: Whether its user is of a namespace of its own: only there its threads are counted alone.
+        own_user: Whether its user is of a namespace of its own: only there its threads are counted apart.
     """
     memory, cores = most_bytes(folder), os.cpu_count() or 1
     limits = {

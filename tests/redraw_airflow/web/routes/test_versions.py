@@ -235,7 +235,7 @@ def test_show_hostile_batch_escapes_its_rows(part: str, viewer: httpx.Client) ->
 
 @pytest.fixture(scope="session")
 def hostile_names(model_bucket: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page of two versions whose variables have hostile names; some are in one of them alone."""
+    """The page of two versions whose variables have hostile names; some are only in one of them."""
     versions = []
     for day, (value, extra) in enumerate(((1.0, HOSTILE[0]), (2.0, HOSTILE[1])), 1):
         folder = tmp_path_factory.mktemp("hostile") / "model"
@@ -393,7 +393,7 @@ def test_show_what_is_not_there_is_not_found(path: str, publisher: httpx.Client)
     answer = publisher.get(MOUNT + path)
 
     assert answer.status_code == 404
-    # A page of Redraw's says so; the slash alone leads to no route.
+    # A page of Redraw's says so; only the slash leads to no route.
     assert ("expected" in Reader(answer.text).text) == ("%2f" not in path)
 
 
