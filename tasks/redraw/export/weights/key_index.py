@@ -15,9 +15,14 @@ from redraw.checkpoint.objects.roles import Role
 from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
 from redraw.errors import CheckpointMismatch
-from redraw.export.weights.layer_orders import count_by_kind, counted_alike, layer_order
 from redraw.export.weights.orphans import demand_owned
-from redraw.export.weights.renaming import of_same_layer, of_same_name
+from redraw.export.weights.renaming import (
+    count_by_kind,
+    counted_alike,
+    layer_order,
+    of_same_layer,
+    of_same_name,
+)
 from redraw.export.weights.suggestions import describe_left_out
 
 if TYPE_CHECKING:

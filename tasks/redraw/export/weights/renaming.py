@@ -1,15 +1,18 @@
-"""Names that differ: the definition's rename table, and counters that Keras puts behind names."""
+"""Names that differ: the rename table, Keras' counters behind names, and its orders of layers in files."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from redraw.checkpoint.formats.source import CheckpointSource
 
 # What `redraw.checkpoint.formats.hdf5_graph` says of a file without layers' names.
 _UNNAMED = "vars"
 _COUNTER = re.compile(r"_\d+$")
 # What Keras 2 calls a layer's own kernel.
 _RENAMED = {"depthwise_kernel": "kernel"}
-
 Renames = tuple[tuple[str | re.Pattern[str], str], ...]
 
 
@@ -62,3 +65,36 @@ def _without_counters(name: str) -> list[str]:
     # Of a layer for going backwards that Bidirectional is given, only Keras 2 changes the name.
     parts = [_COUNTER.sub("", part).removeprefix("backward_") for part in name.split("/")]
     return [*parts[:-1], _RENAMED.get(parts[-1], parts[-1])]
+
+
+def layer_order(source: CheckpointSource) -> dict[str, str]:
+    """The keys of a file of Keras 2, by the number of their layer and their own there."""
+    rows = getattr(source, "layer_order", ())
+    keys = {f"{n}/{m}": key for n, row in enumerate(rows) for m, key in enumerate(row)}
+    return keys if set(keys.values()) <= set(source.entries) else {}
+
+
+def count_by_kind(names: Mapping[str, str]) -> dict[str, str]:
+    """Places counted for each kind of weight: what was trained stands first, and that may have changed."""
+    counts, found = Counter[tuple[str, str]](), dict[str, str]()
+    for place in sorted(names, key=lambda place: tuple(map(int, place.split("/")))):
+        kind = place.partition("/")[0], names[place].rpartition("/")[2]
+        found[place] = f"{'/'.join(kind)}/{counts[kind]}"
+        counts[kind] += 1
+    return found
+
+
+def counted_alike(pairs: Iterable[tuple[str, str]]) -> bool:
+    """Whether the layers of one kind were made in one order: if not, their places say nothing certain."""
+    counters: dict[str, list[tuple[list[int], list[int]]]] = {}
+    for name, stored in pairs:
+        plain, ours = split_counters(name)
+        counters.setdefault(plain, []).append((ours, split_counters(stored)[1]))
+    return all(map(_in_one_order, counters.values()))
+
+
+def _in_one_order(pairs: Sequence[tuple[list[int], list[int]]]) -> bool:
+    # Only some of the layers may be named with those that they are in.
+    common = min(len(counters) for pair in pairs for counters in pair)
+    order = [theirs[-common:] for _, theirs in sorted((ours[-common:], theirs) for ours, theirs in pairs)]
+    return order == sorted(order)
