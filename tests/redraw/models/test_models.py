@@ -12,7 +12,7 @@ from redraw.definition.registry import load_definition
 from redraw.errors import InvalidSetting
 from redraw.export.export import export_model
 from redraw.models.recommender import Recommender
-from redraw.records import Checkpoint, ExportedModel
+from redraw.records import Checkpoint, ExportedModel, TrainingRun
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest, ValidateRequest
 from redraw.train.train import train_model
 from redraw.validate.validator import validate_model
@@ -24,16 +24,16 @@ Trained = Callable[[str], Checkpoint]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(trained_run: Callable[[str], TrainingRun], tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The checkpoint of a model that ships, trained at full length, once."""
     found: dict[str, Checkpoint] = {}
 
     def train(model: str) -> Checkpoint:
         if model not in found:
-            folder = tmp_path_factory.mktemp(model)
-            run = train_model(TrainRequest(model=model, out=str(folder / "run")))
-            catalogue = str(folder / "cat")
-            request = CheckpointRequest(model=model, source=run, catalogue=catalogue, latest=True)
+            catalogue = str(tmp_path_factory.mktemp(model))
+            request = CheckpointRequest(
+                model=model, source=trained_run(model), catalogue=catalogue, latest=True
+            )
             found[model] = select_checkpoint(request)
         return found[model]
 
