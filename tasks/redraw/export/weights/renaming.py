@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # What `redraw.checkpoint.formats.hdf5_graph` says of a file without layers' names.
 _UNNAMED = "vars"
@@ -58,7 +59,8 @@ def split_counters(name: str) -> tuple[str, list[int]]:
     return "/".join(_without_counters(name)), [int(found[0][1:]) if found else 0 for found in counters]
 
 
-def _without_counters(name: str) -> list[str]:
+@lru_cache(1 << 14)
+def _without_counters(name: str) -> tuple[str, ...]:
     # Of a layer for going backwards that Bidirectional is given, only Keras 2 changes the name.
     parts = [_COUNTER.sub("", part).removeprefix("backward_") for part in name.split("/")]
-    return [*parts[:-1], _RENAMED.get(parts[-1], parts[-1])]
+    return (*parts[:-1], _RENAMED.get(parts[-1], parts[-1]))
