@@ -144,14 +144,20 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def gcs_buckets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the storage server of this session keeps its buckets."""
+    folder = tmp_path_factory.mktemp("gcs") / "buckets"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gcs_server(gcs_buckets: Path) -> Iterator[str]:
     """The URL of a fake-gcs-server of this session; STORAGE_EMULATOR_HOST names it too."""
-    root = tmp_path_factory.mktemp("gcs")
     url = f"http://127.0.0.1:{free_port()}"
-    log_path = root / "server.log"
-    (root / "buckets").mkdir()
+    log_path = gcs_buckets.with_name("server.log")
     with log_path.open("wb") as log:
-        server = subprocess.Popen(fake_server_command(url, root / "buckets"), stdout=log, stderr=log)
+        server = subprocess.Popen(fake_server_command(url, gcs_buckets), stdout=log, stderr=log)
     patch = pytest.MonkeyPatch()
     try:
         wait_until(lambda: _answers(server, url, log_path), f"fake-gcs-server at {url}")

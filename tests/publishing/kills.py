@@ -1,4 +1,4 @@
-"""Kill a command at one request after the other, and run it again each time."""
+"""Kill a command at one of its requests, and see what it leaves."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redraw.publish.passport.passport import PASSPORT_FILES
 from redraw.storage.opening import open_storage
@@ -16,7 +17,7 @@ from tests.publishing.faults import Fault, Kill, Moment
 from tests.publishing.processes import Command, Ended, Starter
 from tests.publishing.proxy import FaultyProxy
 
-__all__ = ["Killer", "contents"]
+__all__ = ["Killer", "contents", "left"]
 
 # Times, and which write of an object it is.
 _OTHER_EACH_TIME = re.compile(
@@ -55,50 +56,50 @@ class Killer:
         assert ended.status in (0, -signal.SIGKILL), ended.stderr
         return ended.status != 0
 
-    def walk(
-        self, moment: Moment, prepare: Callable[[int], Sequence[str]]
-    ) -> Iterator[tuple[int, Sequence[str]]]:
-        """Kill a command at its first request, the next one at its second, until one ends alive.
-
-        Args:
-            moment: How far the request has come when its sender dies.
-            prepare: Makes the command for a number; each in a place of its own.
-
-        Yields:
-            The number and the command, which was killed there.
-        """
-        number = 1
-        while self.kill_at(number, moment, arguments := prepare(number)):
-            yield number, arguments
-            number += 1
-
     def _start(self, arguments: Sequence[str]) -> Command:
         return self.starter.start(arguments, {"STORAGE_EMULATOR_HOST": self.proxy.url})
 
 
 def contents(place: str) -> dict[str, bytes]:
-    """Every object below a gs:// URI with its bytes, but for what has to differ between two places."""
-    storage = open_storage(place)
-    read = _without_passports({item.name: storage.read(item.name) or b"" for item in storage.list()})
-    return {
-        name: _OTHER_EACH_TIME.sub(b"", content.replace(place.encode(), b"PLACE"))
-        for name, content in read.items()
-    }
+    """Every object below a gs:// URI with its bytes, but for what has to differ between two places.
 
-
-def _without_passports(read: dict[str, bytes]) -> dict[str, bytes]:
-    """The same with passports, which say when and where they were made, as names without content.
-
-    Each is what its record lists; one that a push left that was killed before the record is passed over.
+    Passports say when and where they were made. Each must be what its record lists; one that a push left that
+    was killed before the record is passed over.
     """
-    kept = {name: content for name, content in read.items() if not _PASSPORT.search(name)}
-    for name in [name for name in kept if _RECORD.search(name)]:
-        record = json.loads(kept[name])
+    read = _read(place)
+    for name, content in read.items():
+        if _RECORD.search(name):
+            _demand_passports(json.loads(content), read)
+    return {name: content for name, content in _comparable(place, read).items() if not _PASSPORT.search(name)}
+
+
+def left(place: str) -> dict[str, bytes]:
+    """The same of a place that a killed command left, with the names of all passports."""
+    return _comparable(place, _read(place))
+
+
+def _read(place: str) -> dict[str, bytes]:
+    storage = open_storage(place)
+    return {item.name: storage.read(item.name) or b"" for item in storage.list()}
+
+
+def _demand_passports(record: dict[str, Any], read: dict[str, bytes]) -> None:
+    for file in (record["attachments"].get(key) for key in PASSPORT_FILES):
+        if file:
+            content = read.get(file["name"])
+            there = content is not None and hashlib.sha256(content).hexdigest() == file["sha256"]
+            assert there == (record["pruned"] is None), file["name"]
+
+
+def _comparable(place: str, read: dict[str, bytes]) -> dict[str, bytes]:
+    kept = {name: b"" if _PASSPORT.search(name) else content for name, content in read.items()}
+    for name in filter(_RECORD.search, read):
+        record = json.loads(read[name])
         for key in PASSPORT_FILES:
-            if file := record["attachments"].get(key):
-                content = read.get(file["name"])
-                there = content is not None and hashlib.sha256(content).hexdigest() == file["sha256"]
-                assert there == (record["pruned"] is None), file["name"]
+            if record["attachments"].get(key):
                 record["attachments"][key] = {}
         kept[name] = json.dumps(record, indent=2, sort_keys=True).encode()
-    return kept
+    return {
+        name: _OTHER_EACH_TIME.sub(b"", content.replace(place.encode(), b"PLACE"))
+        for name, content in kept.items()
+    }

@@ -20,6 +20,7 @@ __all__ = ["Command", "Ended", "Starter", "run"]
 _NEEDED = [
     "tests.publishing.processes",
     "redraw.publish.push.push",
+    "redraw.publish.passport.bom",
     "redraw.publish.live.set_live",
     "redraw.publish.prune.prune",
     "redraw.publish.releases",

@@ -12,6 +12,7 @@ from redraw.publish.bucket.layout import read_release
 from redraw.publish.live.set_live import change_live
 from redraw.requests import LiveRequest
 from redraw.storage.opening import open_storage
+from tests.fake_gcs import Kept
 from tests.publishing.exports import Export, write_export
 from tests.publishing.faults import Fault, Wait
 from tests.publishing.kills import Killer
@@ -36,24 +37,33 @@ def exports(tmp_path: Path) -> list[Export]:
 @pytest.mark.usefixtures("unloadable")
 @pytest.mark.parametrize(("intruder", "outcomes"), [("live", {0, 1}), ("push", {0})])
 def test_prune_met_by_another_command_anywhere_leaves_no_half_version(
-    killer: Killer, exports: list[Export], gcs_server: str, bucket: str, intruder: str, outcomes: set[int]
+    killer: Killer,
+    exports: list[Export],
+    gcs_server: str,
+    gcs_buckets: Path,
+    bucket: str,
+    tmp_path: Path,
+    intruder: str,
+    outcomes: set[int],
 ) -> None:
-    statuses = []
+    place = f"{bucket}/place"
+    for export in exports:
+        export.publish(place)
+    kept = Kept.keep(gcs_buckets, place, tmp_path / "kept")
+    model = ["--model", "digits", "--bucket", place]
+    commands = {
+        "live": ["live", *model, "--set", str(_OLDEST), "--allow-older", "a test"],
+        "push": exports[0].push_arguments(place),
+    }
+    intrude = partial(killer.starter.start, commands[intruder], {"STORAGE_EMULATOR_HOST": gcs_server})
+    statuses = list[int]()
     while len(statuses) < _MOST:
-        place = f"{bucket}/{len(statuses)}"
-        for export in exports:
-            export.publish(place)
-        model = ["--model", "digits", "--bucket", place]
-        commands = {
-            "live": ["live", *model, "--set", str(_OLDEST), "--allow-older", "a test"],
-            "push": exports[0].push_arguments(place),
-        }
-        intrude = partial(killer.starter.start, commands[intruder], {"STORAGE_EMULATOR_HOST": gcs_server})
         ended = _prune_and_meet(killer, len(statuses) + 1, place, intrude)
         _demand_sound(place)
         if ended is None:
             break
         statuses.append(ended.status)
+        kept.restore()
     assert len(statuses) > 10
     assert set(statuses) == outcomes
 

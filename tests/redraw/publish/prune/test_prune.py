@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from redraw.publish.verify import verify_version
 from redraw.records.results import PruneReport
 from redraw.requests import LiveRequest, PinRequest, PruneRequest, ReleasesRequest
 from redraw.storage.opening import Storage, open_storage
+from tests.fake_gcs import Kept
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "loadable")
 
@@ -238,13 +240,15 @@ class _StoppingStorage:
 
 
 def test_prune_stopped_after_any_write_carries_on(
-    bucket: str, make_export: Any, monkeypatch: pytest.MonkeyPatch
+    bucket: str, gcs_buckets: Path, make_export: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    place = f"{bucket}/place"
     exports = [make_export(trained_at=f"2024-0{month}-01T00:00:00Z") for month in (1, 2)]
+    old, new = (push_model(export.request(place)).version for export in exports)
+    kept = Kept.keep(gcs_buckets, place, tmp_path / "kept")
     writes, finished = 0, False
     while not finished:
-        place = f"{bucket}/{writes}"
-        old, new = (push_model(export.request(place)).version for export in exports)
+        kept.restore()
         with monkeypatch.context() as patch:
             stopping = _StoppingStorage(open_storage(place), writes)
             patch.setattr(redraw.publish.prune.prune, "open_storage", lambda uri, stopping=stopping: stopping)

@@ -55,3 +55,45 @@ def test_file_of_a_table_by_another_name_is_compared_with_those_next_to_the_weig
     )
     assert len(problems) == named
     assert all("other.txt" in problem and "words.txt" in problem for problem in problems)
+
+
+def _served(folder: Path, text: str, columns: tuple[int, int], **how: object) -> tuple[ServingGraph, Path]:
+    """A SavedModel that looks words up in two columns of a file."""
+    (folder / "words.txt").write_text(text)
+    module = tf.Module()
+    filling = tf.lookup.TextFileInitializer(
+        str(folder / "words.txt"), tf.string, columns[0], tf.int64, columns[1], **how
+    )
+    module.table = tf.lookup.StaticHashTable(filling, 0)
+    module.answer = tf.function(
+        lambda x: {"y": module.table.lookup(x)}, input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+    tf.saved_model.save(module, str(folder / "ours"), signatures=module.answer)
+    graph = ServingGraph(read_meta_graphs(folder / "ours" / "saved_model.pb")[0])
+    return graph, folder / "ours" / "assets"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "how", "saved"),
+    [
+        ("a\nb\n", (-2, -1), {}, {"a": 0, "b": 1}),
+        ("a\nb\nc\n", (-2, -1), {"vocab_size": 2}, {"a": 0, "b": 1}),
+        ("3\ta\n5\tb\n", (1, 0), {}, {"a": 3, "b": 5}),
+        ("a,x,3\nb,x,5", (0, 2), {"delimiter": ","}, {"a": 3, "b": 5}),
+        ("x\ta\nx\tb\n", (1, -1), {}, {"a": 0, "b": 1}),
+    ],
+)
+def test_table_of_a_file_is_compared_with_the_table_of_the_checkpoint(
+    text: str, columns: tuple[int, int], how: dict[str, object], saved: dict[str, int], tmp_path: Path
+) -> None:
+    graph, assets = _served(tmp_path, text, columns, **how)
+    found = []
+    for number, content in enumerate((saved, saved | {"b": 9}, saved | {"d": 2})):
+        table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, 0)
+        table.insert(tf.constant([*content]), tf.constant([*content.values()], tf.int64))
+        prefix = tf.train.Checkpoint(table=table).save(str(tmp_path / f"model-{number}"))
+        found.append([*differing_tables(graph, open_checkpoint(Path(prefix)), assets)])
+    assert found[0] == []
+    assert [len(problems) for problems in found[1:]] == [1, 1]
+    assert f"b'b' is {saved['b']} in it, and 9 in the checkpoint's" in found[1][0]
+    assert "b'd' is None in it, and 2 in the checkpoint's" in found[2][0]

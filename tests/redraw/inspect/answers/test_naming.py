@@ -1,0 +1,63 @@
+"""The names of a reference, and those of the definition."""
+
+from __future__ import annotations
+
+import pytest
+
+from redraw.definition import OutsideReference
+from redraw.inspect.answers.naming import UNNAMED, Misfit, Naming
+from redraw.records import Signature, TensorSpec
+
+
+def _naming(*signatures: str, **renamed: dict[str, str]) -> Naming:
+    spec = TensorSpec(dtype="float32", shape=(None,))
+    signature = Signature(inputs={"x": spec, "z": spec}, outputs={"y": spec})
+    return Naming(OutsideReference(uri="x", **renamed), dict.fromkeys(signatures, signature))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("ours", "renamed", "theirs", "found"),
+    [
+        (("good", "other"), {"good": "predict"}, "predict", "good"),
+        (("good", "other"), {"good": "predict"}, "other", "other"),
+        # What was renamed is not found by its own name as well.
+        (("good", "other"), {"good": "predict"}, "good", None),
+        (("good", "other"), {"absent": "predict"}, "predict", None),
+        (("good",), {}, None, "good"),
+        (("good", "serving_default"), {}, None, "serving_default"),
+        (("good", "other"), {}, None, None),
+    ],
+)
+def test_signature_of_a_reference_is_the_definition_s_by_the_names_it_was_given(
+    ours: tuple[str, ...], renamed: dict[str, str], theirs: str | None, found: str | None
+) -> None:
+    assert _naming(*ours, signatures=renamed).signature_of(theirs) == found
+
+
+def test_signature_of_the_reference_is_the_renamed_the_same_or_the_only_one() -> None:
+    renamed = _naming("good", signatures={"good": "predict"})
+    assert renamed.their_signature("good", ["predict", "good"]) == "predict"
+    assert _naming("good").their_signature("good", ["predict", "good"]) == "good"
+    assert _naming("good").their_signature("good", ["predict"]) == "predict"
+    for naming, theirs in (
+        (renamed, ["good"]),
+        (_naming("good"), ["predict", "other"]),
+        (_naming("good", "other"), ["predict"]),
+    ):
+        with pytest.raises(Misfit, match="say which it is by signatures="):
+            naming.their_signature("good", theirs)
+
+
+def test_inputs_and_outputs_are_found_by_their_new_names_and_the_rest_is_noted() -> None:
+    naming = _naming("good", inputs={"x": "a"}, outputs={"y": "b"})
+    assert naming.inputs("good", {"a": 1, "z": 2, "more": 3}) == {"x": 1, "z": 2}
+    assert naming.outputs("good", {"b": 1, "y": 2}) == {"y": 1}
+    assert list(naming.notes) == [
+        "the reference's input 'more' is left out, for the export has none",
+        "the reference's output 'y' is left out, for the export has none",
+    ]
+    assert _naming("good").outputs("good", {UNNAMED: 1}) == {"y": 1}
+    with pytest.raises(Misfit, match="no input 'x', it has 'x', 'z'"):
+        naming.inputs("good", {"x": 1, "z": 2})
+    with pytest.raises(Misfit, match="none of its outputs 'c', 'd' is one of 'y'"):
+        _naming("good").outputs("good", {"c": 1, "d": 2})
