@@ -147,13 +147,16 @@ def _check(check: PlannedCheck) -> str:
 
 
 def _advice(check: PlannedCheck) -> str:
-    """What a report advises when the check fails: the `advice` that its function concludes with."""
+    """What a report advises when the check fails: the `advice` of its function, or of one that this calls."""
     module, _, function = f"redraw.validate.checks.{check.function}".partition(":")
     tree = ast.parse(_source(module).read_text())
     constants = {
         ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)
     }
-    calls = [node for where in (_function(f"{module}:{function}"), tree) for node in ast.walk(where)]
+    check_function = _function(f"{module}:{function}")
+    called = {ast.unparse(node.func) for node in ast.walk(check_function) if isinstance(node, ast.Call)}
+    helpers = [node for node in tree.body if getattr(node, "name", "") in called]
+    calls = [node for where in (check_function, *helpers, tree) for node in ast.walk(where)]
     advice = next(
         word.value
         for node in calls

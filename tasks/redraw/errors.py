@@ -50,8 +50,6 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 _SPACES = re.compile(r"[\t\n\r]+")
-
-
 _logger = logging.getLogger(__name__)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
+import redraw.export.export as exporter
 from redraw.checkpoint.select import select_checkpoint
 from redraw.definition import ModelDefinition
 from redraw.definition.registry import load_definition
-from redraw.export import exporter
 from redraw.export.export import export_model
 from redraw.records import Checkpoint, ExportedModel, TrainingRun, WeightsKind
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest

@@ -12,7 +12,7 @@ from typing import Self
 
 from redraw.definition import ModelDefinition
 from redraw.records import ExportedModel, Release, ValidationReport
-from redraw.records.provenance import Provenance
+from redraw.records.making import Provenance
 from redraw.serving import ServingProcess
 from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck
 from redraw.validate.subject.standard import Standard

@@ -53,8 +53,7 @@ from redraw.records import (
 )
 from redraw.records.events import ModelEvent
 from redraw.records.failure import StageFailure
-from redraw.records.file_list import FileList, encode_files
-from redraw.records.files import ListedFile
+from redraw.records.files import FileList, ListedFile, encode_files
 from redraw.records.progress import LossPoint, MeasuredStep, TrainingProgress
 from redraw.records.reexport import ReexportedCheckpoint, ReexportReport
 from redraw.records.results import (

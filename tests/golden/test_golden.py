@@ -24,7 +24,7 @@ from redraw.publish.live.pointer import read_pointer
 from redraw.publish.push.release import digest_report
 from redraw.records import ExportedModel, Record, Release
 from redraw.records.attachments import read_latency
-from redraw.records.file_list import FileList
+from redraw.records.files import FileList
 from redraw.runs.folder import RunFolder
 from redraw.storage.local import LocalStorage
 from redraw.uri import Uri

@@ -32,9 +32,9 @@ from redraw.checkpoint.bundle.table import read_table
 from redraw.checkpoint.bundle.table_writer import encode_table
 from redraw.checkpoint.catalogue.adopt import adopt_checkpoints
 from redraw.checkpoint.formats.configuration import read_configuration
-from redraw.checkpoint.formats.event_file import times_in_event_files
 from redraw.checkpoint.formats.foreign import find_files, find_foreign
 from redraw.checkpoint.formats.source import open_checkpoint
+from redraw.checkpoint.formats.tf_record import times_in_event_files
 from redraw.definition import OutsideReference, Signature, TensorSpec
 from redraw.errors import InvalidName, InvalidRecord, RedrawError
 from redraw.heal.scan import scan_files

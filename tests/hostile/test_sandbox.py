@@ -19,8 +19,8 @@ import tensorflow as tf
 
 from redraw.serving import LoadedModel, LoadFailed, RequestRefused, ServingProcess
 from redraw.serving.errors import SandboxMissing
+from redraw.serving.sandbox.enter import most_bytes
 from redraw.serving.sandbox.kernel import MACHINE
-from redraw.serving.sandbox.limits import most_bytes
 from tests.hostile.models import EFFECTS, save_model
 from tests.paths import ROOT
 

@@ -43,7 +43,7 @@ from redraw.requests import (
 from redraw.rollout.rollout import confirm_rollout
 from redraw.serving import ServingProcess
 from redraw.storage.opening import open_storage
-from redraw.validate.subject.live_version import find_live_version
+from redraw.validate.subject.fetching import find_live_version
 from tests.publishing.exports import Export, small_files, write_export
 
 pytestmark = pytest.mark.usefixtures("gcs_server", "nothing_loaded")

@@ -19,7 +19,7 @@ from redraw.records import (
     TensorSpec,
     ValidationReport,
 )
-from redraw.records.file_list import encode_files
+from redraw.records.files import encode_files
 from redraw.requests import PushRequest
 from redraw.storage.files import scan_tree
 from redraw.storage.opening import open_storage, upload_tree, write_uri

@@ -23,8 +23,8 @@ from redraw.errors import CheckpointError, CheckpointMismatch, CheckpointNotFoun
 from redraw.records import Checkpoint, TrainingRun
 from redraw.records.times import format_time
 from redraw.requests import CheckpointRequest
+from redraw.runs.bucket import open_run_folder
 from redraw.runs.folder import Evaluation, RunFolder
-from redraw.runs.opening import open_run_folder
 from redraw.uri import Uri
 
 logger = logging.getLogger(__name__)

@@ -22,8 +22,15 @@ to train, and to measure.
 from redraw.definition.configured import ConfiguredDefinition
 from redraw.definition.graph_function import GraphFunctionDefinition
 from redraw.definition.model import ModelDefinition
-from redraw.definition.outside import OutsideReference
-from redraw.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
+from redraw.definition.parts import (
+    Applies,
+    Budget,
+    GoldenExamples,
+    Mode,
+    OutsideReference,
+    Threshold,
+    TrainingPlan,
+)
 from redraw.definition.recorded import RecordedDefinition
 from redraw.records import Signature, TensorSpec
 

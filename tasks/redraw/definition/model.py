@@ -9,8 +9,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
 from redraw.definition.contract import check_contract
-from redraw.definition.outside import OutsideReference
-from redraw.definition.parts import Applies, Budget, GoldenExamples, Mode, Threshold, TrainingPlan
+from redraw.definition.parts import (
+    Applies,
+    Budget,
+    GoldenExamples,
+    Mode,
+    OutsideReference,
+    Threshold,
+    TrainingPlan,
+)
 from redraw.definition.user_code import batches_of
 from redraw.errors import InvalidDefinition
 from redraw.records import Signature, WeightsKind

@@ -7,8 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from redraw.definition.graph_function import GraphFunctionDefinition, sharing_variables
-from redraw.definition.outside import near_definition
-from redraw.definition.parts import GoldenExamples, Mode
+from redraw.definition.parts import GoldenExamples, Mode, near_definition
 from redraw.errors import InvalidDefinition
 from redraw.uri import Uri
 

@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from redraw.definition import Applies, ModelDefinition
 from redraw.errors import InvalidDefinition, one_line
 
-__all__ = ["DefinitionText", "read_definition_text"]
-
-
 # Forms and pages show it.
 _LONGEST_SUMMARY = 300
 _LONGEST_TEXT = 100

@@ -8,7 +8,8 @@ from typing import Any
 
 from redraw.errors import InvalidDefinition
 from redraw.recorded.branches import with_pivots
-from redraw.recorded.graph import Graph, full_name, node_name
+from redraw.recorded.graph import Graph, full_name
+from redraw.recorded.nodes import node_name
 from redraw.recorded.reading import Recording
 from redraw.recorded.redrawing import Asked, Redrawn, open_graph, recorded_shape, redraw_recording
 from redraw.recorded.roles import Roles, find_roles

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,11 @@ from typing import Any
 from redraw.checkpoint.formats.configuration import Configuration, read_configuration
 from redraw.checkpoint.formats.locate import locate_checkpoint
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
-from redraw.draft.asking import ask_person
 from redraw.draft.choosing import Choice, Undecided, choose
 from redraw.draft.keras_files import configuration_text, keras_module_text
 from redraw.draft.module_text import module_text
 from redraw.draft.signatures import choose_signatures, has_signatures
-from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists
+from redraw.errors import CheckpointNotFound, InvalidRequest, OutputExists, printable
 from redraw.names import ModelName
 from redraw.recorded.files import MOST_BYTES, SAVED_MODEL
 from redraw.recorded.reading import Recording, read_recording
@@ -31,6 +31,12 @@ from redraw.uri import Uri
 
 _GRAPHS = (".meta", ".pbtxt", SAVED_MODEL)
 _ASKED = re.compile(r"(?:(?P<name>[^=\[\]]+)=)?(?P<tensor>[^=\[\]]+)(?:\[(?P<shape>[0-9?, ]*)\])?")
+_SAID = {
+    "output": "What answers?",
+    "input": "Where does a request enter?",
+    "shape": "What is the shape of {about}, the batch first, with ? for any size, such as ?,10?",
+    "set": "What is {about} when it serves?",
+}
 
 
 def draft_definition(request: DraftRequest) -> DraftedDefinition:
@@ -129,7 +135,7 @@ def _decide(recording: Recording, request: DraftRequest) -> Choice:
         except Undecided as err:
             if not request.interactive:
                 raise InvalidRequest(str(err)) from err
-            field, given = ask_person(err)
+            field, given = _ask_person(err)
             kept = () if err.kind == "shape" else getattr(request, field)
             more: dict[str, Any] = {field: (*kept, *given)}
             request = replace(request, **more)
@@ -211,3 +217,40 @@ def _write(folder: Uri, model: str, text: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return str(path)
+
+
+def _ask_person(undecided: Undecided) -> tuple[str, tuple[str, ...]]:
+    """Ask a person at a terminal for what is undecided; returns a field of the request and its values."""
+    if not sys.stdin.isatty():
+        raise InvalidRequest(f"interactive: expected a terminal, got none. {undecided}")
+    if undecided.kind == "shape":
+        shape = _answer(undecided, ())[0]
+        return "input", tuple(
+            f"{asked}[{shape}]" if asked.partition("=")[0] == undecided.about else asked
+            for asked, _ in undecided.candidates
+        )
+    chosen = _answer(undecided, undecided.candidates)
+    if undecided.kind == "set":
+        return "set", (f"{undecided.about}={chosen[0]}",)
+    return undecided.kind, chosen
+
+
+def _answer(undecided: Undecided, candidates: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    several = undecided.kind in ("output", "input")
+    _say(f"\n{_SAID[undecided.kind].format(about=undecided.about)}\n")
+    for number, (value, evidence) in enumerate(candidates, start=1):
+        _say(f"  {number}  {value}  ({evidence})\n")
+    while True:
+        _say("Numbers, with commas between, or names: " if several else "> ")
+        line = sys.stdin.readline()
+        if not line:
+            raise InvalidRequest(f"interactive: expected an answer, got none. {undecided}")
+        given = [part.strip() for part in (line.split(",") if several else [line]) if part.strip()]
+        numbers = [int(part) for part in given if part.isdecimal()] if candidates else []
+        if given and all(1 <= number <= len(candidates) for number in numbers):
+            return tuple(candidates[int(p) - 1][0] if candidates and p.isdecimal() else p for p in given)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write("\n".join(map(printable, text.split("\n"))))
+    sys.stderr.flush()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +14,16 @@ from pathlib import Path
 from redraw.errors import InvalidRecord, OutputExists
 from redraw.export.weights.ledger import Ledger
 from redraw.records import ExportedModel
-from redraw.records.file_list import encode_files
-from redraw.storage.files import TreeFile, demand_no_pattern, demand_outside_saved_model, write_atomically
+from redraw.records.files import encode_files
+from redraw.storage.files import (
+    PARTIAL_SUFFIX,
+    TreeFile,
+    demand_no_pattern,
+    demand_outside_saved_model,
+    write_atomically,
+)
 from redraw.storage.opening import open_storage, upload_tree
-from redraw.storage.scratch import scratch_folder
+from redraw.storage.scratch import scratch_folder, take_lock
 from redraw.uri import Uri
 
 
@@ -123,3 +133,47 @@ def _exists(uri: Uri) -> OutputExists:
         f"{uri}: expected an absent or empty folder, got one that holds something."
         " Choose another --out, or remove it."
     )
+
+
+@contextlib.contextmanager
+def partial_folder(out: Path) -> Iterator[Path]:
+    """Make a folder next to `out` to write in, and remove it if it was not renamed.
+
+    What exports to the same place have left that were killed is removed as well: a folder
+    is locked by the process that writes in it, and the lock goes with the process.
+
+    Args:
+        out: Where the folder is to be renamed to.
+
+    Yields:
+        The folder, empty, with permissions that the umask gives.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(out)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=PARTIAL_SUFFIX, dir=out.parent))
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        take_lock(descriptor)
+        folder.chmod(0o777 & ~_umask())
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _remove_abandoned(out: Path) -> None:
+    for folder in out.parent.glob(f".{glob.escape(out.name)}.*{PARTIAL_SUFFIX}"):
+        if not folder.is_dir():
+            continue
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if take_lock(descriptor):
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

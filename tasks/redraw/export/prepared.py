@@ -8,13 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from redraw.checkpoint.formats.parts import join_parts
 from redraw.checkpoint.formats.source import CheckpointSource
-from redraw.definition import ModelDefinition
+from redraw.definition import ModelDefinition, RecordedDefinition
 from redraw.definition.examples import read_examples
 from redraw.definition.user_code import method_of, running_user_code
+from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.graph.drawing import draw_graph
 from redraw.export.graph.drawn import DrawnGraph
 from redraw.export.provenance import describe_maker
@@ -23,7 +25,6 @@ from redraw.export.weights.ledger import Ledger, note_non_finite, note_saved_key
 from redraw.export.weights.mapping import map_checkpoint
 from redraw.export.weights.numbered_averages import find_numbered_averages
 from redraw.export.weights.renaming import rename
-from redraw.export.weights.updated import demand_updated
 from redraw.export.weights.wanted import Wanted
 from redraw.networks.outputs import check_outputs
 from redraw.records import MadeBy, WeightsKind
@@ -78,7 +79,7 @@ class PreparedModel:
         """
         source = join_parts(source, self._asked_for())
         ledger = self._map(source, weights)
-        demand_updated(self.definition, ledger, source)
+        _demand_updated(self.definition, ledger, source)
         demand_room(folder, ledger.served_bytes)
         written = write_saved_model(self.drawn, ledger, source, folder)
         ledger = note_non_finite(ledger, written.non_finite, allowed=allow_non_finite)
@@ -93,7 +94,7 @@ class PreparedModel:
         ledger = map_checkpoint(self._wanted(weights, source), source)
         ledger = note_saved_keys(ledger, {variable.name: variable.key for variable in self.drawn.variables})
         # After the weights: a network that is not the checkpoint's is recognized by these first.
-        check_answers(self.definition, self.drawn.meta_graph)
+        _check_answers(self.definition, self.drawn.meta_graph)
         self._mapped = (layout, ledger)
         return ledger
 
@@ -124,7 +125,7 @@ class PreparedModel:
 
     def _write_warm_up(self, folder: Path) -> None:
         if self._warm_up is None:
-            write_warm_up(self.definition, folder)
+            _write_requests(self.definition, folder)
             self._warm_up = (folder / _WARM_UP).read_bytes()
             return
         (folder / _WARM_UP).parent.mkdir(exist_ok=True)
@@ -139,12 +140,8 @@ def _layout(source: CheckpointSource, weights: WeightsKind) -> Any:
     return weights, forms, source.graph
 
 
-def write_warm_up(definition: ModelDefinition, folder: Path) -> None:
-    """Write `assets.extra/tf_serving_warmup_requests` from the golden examples.
-
-    Args:
-        definition: The model; each signature's golden batch becomes one request.
-        folder: The SavedModel.
+def _write_requests(definition: ModelDefinition, folder: Path) -> None:
+    """Write each signature's golden batch as a request to `assets.extra/tf_serving_warmup_requests`.
 
     Source:
         https://www.tensorflow.org/tfx/serving/saved_model_warmup
@@ -165,16 +162,8 @@ def write_warm_up(definition: ModelDefinition, folder: Path) -> None:
             writer.write(log.SerializeToString(deterministic=True))
 
 
-def check_answers(definition: ModelDefinition, meta_graph: Any) -> None:
-    """Compare the outputs of every signature with what the definition says of them.
-
-    Args:
-        definition: The model.
-        meta_graph: The `MetaGraphDef` that was drawn of it.
-
-    Raises:
-        InvalidDefinition: A signature answers under another name, or with another dtype or shape.
-    """
+def _check_answers(definition: ModelDefinition, meta_graph: Any) -> None:
+    """Compare the outputs of every signature with what the definition says of them."""
     where = f"{type(definition).__module__}.{type(definition).__name__}.serve"
     for name, signature in definition.signatures.items():
         infos = meta_graph.signature_def[name].outputs
@@ -182,3 +171,24 @@ def check_answers(definition: ModelDefinition, meta_graph: Any) -> None:
             key: (tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)) for key, info in infos.items()
         }
         check_outputs(f"{where}, signature {name!r}", signature.outputs, answered)
+
+
+def _demand_updated(definition: ModelDefinition, ledger: Ledger, source: CheckpointSource) -> None:
+    """Refuse moving averages that are what they were before the first step: training never updated them."""
+    if not isinstance(definition, RecordedDefinition):
+        return
+    keys = {served.variable: served.key for served in ledger.served}
+    names = {variable.node: variable.key for variable in definition.redrawn.variables}
+    untouched = [
+        average.variable
+        for average in definition.redrawn.averages
+        if average.initial is not None
+        and np.array_equal(source.read_array(keys[names[average.variable]]), average.initial)
+    ]
+    if untouched:
+        shown = short_list(untouched, "moving averages that training never updated")
+        raise CheckpointMismatch(
+            f"{source.uri}: expected moving averages that training updated, got the initial values in"
+            f" {shown}: nobody ran the update operations (UPDATE_OPS), so that"
+            " there is nothing to serve in place of the batch's statistics. Choose another checkpoint."
+        )

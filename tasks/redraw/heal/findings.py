@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from redraw.recorded.nodes import node_name
 from redraw.records.results import Finding
 from redraw.serving.graph.allowed import find_refused
 from redraw.serving.graph.op_groups import runs_on_host
-from redraw.serving.graph.reachable import MAIN, Place, node_of
+from redraw.serving.graph.reachable import MAIN, Place
 from redraw.serving.graph.serving_graph import ServingGraph, tensors_of
-from redraw.validate.checks.graph.inference_ops import find_suspects
+from redraw.validate.checks.graph.operations import find_suspects
 from redraw.validate.checks.weights.single_copy import find_copies
 
 _BATCH_NORM = {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
@@ -52,11 +53,11 @@ def _before_the_cut(graph: ServingGraph) -> set[Place]:
     nodes = {node.name: node for node in graph.meta.graph_def.node}
     needed = set[str]()
     for signature in graph.signatures.values():
-        cuts = {node_of(name) for info in signature.inputs.values() for name in tensors_of(info)}
-        queue = [node_of(name) for info in signature.outputs.values() for name in tensors_of(info)]
+        cuts = {node_name(name) for info in signature.inputs.values() for name in tensors_of(info)}
+        queue = [node_name(name) for info in signature.outputs.values() for name in tensors_of(info)]
         for name in queue:
             if name in nodes and name not in needed:
                 needed.add(name)
-                queue += map(node_of, nodes[name].input if name not in cuts else ())
+                queue += map(node_name, nodes[name].input if name not in cuts else ())
         needed -= {name for name in cuts if name in nodes and not nodes[name].op.startswith("Placeholder")}
     return {Place(MAIN, name) for name in nodes if name not in needed}

@@ -17,8 +17,7 @@ from redraw.draft.choosing import Choice
 from redraw.draft.module_text import signatures_of
 from redraw.draft.signatures import choose_signatures
 from redraw.errors import CheckpointNotFound, ValidationFailed, short_list
-from redraw.export.destination import open_destination
-from redraw.export.partial_folder import partial_folder
+from redraw.export.destination import open_destination, partial_folder
 from redraw.export.prepared import PreparedModel
 from redraw.heal.findings import find_problems
 from redraw.recorded.files import SAVED_MODEL

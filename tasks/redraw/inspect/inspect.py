@@ -5,17 +5,44 @@ Only a checkpoint of TF1's Saver V1, and a graph recorded next to a checkpoint, 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from redraw.checkpoint.formats.source import open_checkpoint
-from redraw.inspect.checkpoint import describe_checkpoint
-from redraw.inspect.recording import find_recorded_graph
-from redraw.inspect.saved_model import GRAPH_FILE, describe_saved_model
-from redraw.records.results import CheckpointDescription, SavedModelDescription
+from redraw.checkpoint.bundle.dtypes import dtype_name
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.bundle.entries import TensorEntry, decode_text
+from redraw.checkpoint.bundle.messages import SavedModel, parse_message
+from redraw.checkpoint.catalogue.bare import find_step
+from redraw.checkpoint.formats.bundle import BundleSource
+from redraw.checkpoint.formats.locate import locate_checkpoint
+from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
+from redraw.checkpoint.objects.object_graph import Role, classify_tensors
+from redraw.errors import CheckpointCorrupt, CheckpointError, CheckpointNotFound, InvalidDefinition
+from redraw.records import Signature, TensorSpec
+from redraw.records.results import (
+    CheckpointDescription,
+    FoundRecording,
+    SavedModelDescription,
+    TensorDescription,
+)
 from redraw.requests import InspectRequest
-from redraw.storage.opening import open_storage
+from redraw.storage.opening import open_storage, read_uri
 from redraw.uri import Uri
+
+_LISTED = 8
+_INDEX = ".index"
+GRAPH_FILE = "saved_model.pb"
+_VARIABLES = "variables/"
+# TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
+_INITIALIZER = "__saved_model_init_op"
+_SERVE = "serve"
+# What TensorFlow adds to a dtype's number for a reference.
+_REFERENCE = 100
+# A graph without the weights takes a few MB, with large constants some hundreds.
+_LARGEST_GRAPH = 512 << 20
 
 
 def inspect_uri(request: InspectRequest) -> CheckpointDescription | SavedModelDescription:
@@ -37,7 +64,7 @@ def inspect_uri(request: InspectRequest) -> CheckpointDescription | SavedModelDe
     uri = request.uri
     if not _is_saved_model(uri):
         described = describe_checkpoint(open_checkpoint(uri, request.step), uri)
-        return replace(described, recording=find_recorded_graph(uri, request.step))
+        return replace(described, recording=_find_recorded_graph(uri, request.step))
     return describe_saved_model(uri, uri)
 
 
@@ -45,3 +72,183 @@ def _is_saved_model(uri: Uri) -> bool:
     if uri.is_bucket:
         return any(item.name == GRAPH_FILE for item in open_storage(uri).list(GRAPH_FILE))
     return (Path(uri) / GRAPH_FILE).is_file()
+
+
+def _find_recorded_graph(uri: Uri, step: int | None) -> FoundRecording | None:
+    """Look for a `.meta` of the checkpoint, or a `graph.pbtxt` in its folder; only one imports TensorFlow."""
+    located = locate_checkpoint(uri, step)
+    places = (located.uri.with_ending(".meta"), located.folder.uri_of("graph.pbtxt"))
+    place = next((place for place in places if read_uri(place, 1) is not None), None)
+    return None if place is None else _described(place)
+
+
+def _described(place: Uri) -> FoundRecording:
+    from redraw.definition.quiet import quiet_import
+
+    with quiet_import():
+        from redraw.recorded.reading import read_recording
+        from redraw.recorded.redrawing import open_graph
+        from redraw.recorded.roles import find_roles
+
+    command = f"redraw draft {place}"
+    try:
+        graph = open_graph(read_recording(place))
+        roles = find_roles(graph)
+    except (CheckpointError, InvalidDefinition) as err:
+        return FoundRecording(uri=place, command=command, problem=str(err))
+    ranked = sorted(roles.outputs, key=lambda output: -output.rank)
+    return FoundRecording(
+        uri=place,
+        command=command,
+        operations=len(graph.nodes),
+        sources=_listed(f"{one.tensor}: {one.role}, {one.evidence}" for one in roles.sources),
+        outputs=_listed(f"{one.tensor}: {one.evidence}" for one in ranked),
+    )
+
+
+def _listed(texts: Iterable[str]) -> tuple[str, ...]:
+    found = list(texts)
+    more = len(found) - _LISTED
+    return (*found[:_LISTED], *([f"and {more} more"] if more > 0 else ()))
+
+
+def describe_checkpoint(source: CheckpointSource, uri: Uri) -> CheckpointDescription:
+    """Describe a checkpoint.
+
+    Returns:
+        Its tensors by key, the format, the step (None where neither a variable nor the
+        name tells), and the size of all files.
+
+    Raises:
+        CheckpointCorrupt: A file is missing, truncated or altered, as far as it is read:
+            the index, the object graph and the step.
+    """
+    _demand_all_files(source)
+    return CheckpointDescription(
+        uri=uri,
+        format=source.format,
+        step=find_step(source),
+        shards=sum(not file.name.endswith(_INDEX) for file in source.files),
+        size_bytes=sum(file.size for file in source.files),
+        tensors=describe_tensors(source.entries, classify_tensors(source.entries, source.graph)),
+    )
+
+
+def describe_tensors(
+    entries: Mapping[str, TensorEntry], roles: Mapping[str, Role]
+) -> tuple[TensorDescription, ...]:
+    """Describe the tensors that `roles` names, by key."""
+    return tuple(
+        TensorDescription(
+            key=key,
+            dtype=entries[key].dtype,
+            shape=entries[key].shape,
+            size_bytes=entries[key].size,
+            role=roles[key].value,
+        )
+        for key in sorted(roles)
+    )
+
+
+def _demand_all_files(source: CheckpointSource) -> None:
+    if not isinstance(source, BundleSource):
+        return
+    found = {file.name for file in source.files}
+    for name in source.file_names:
+        if name not in found:
+            raise CheckpointCorrupt(
+                f"checkpoint {source.uri}: expected {name}, found no such file."
+                " Copy all files of the checkpoint, or choose another one."
+            )
+
+
+def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
+    """Describe a SavedModel, of several graphs the one with the tag `serve`.
+
+    Of the variables' data only their object graph is read.
+
+    Args:
+        uri: Its folder, local or in a bucket.
+        called: What the user calls it.
+
+    Returns:
+        Tags, signatures, variables (none where it has no `variables/`), the number of
+        operations of each kind in the graph and its functions, and the size of all files.
+
+    Raises:
+        CheckpointNotFound: `saved_model.pb` or the variables' index is gone.
+        CheckpointCorrupt: `saved_model.pb` or the variables are damaged.
+        StorageError: The bucket cannot be read.
+    """
+    storage = open_storage(uri)
+    files, path = list(storage.walk()), f"{uri}/{GRAPH_FILE}"
+    content = storage.read(GRAPH_FILE, _LARGEST_GRAPH)
+    if content is None:
+        raise CheckpointNotFound(f"{uri}: expected {GRAPH_FILE}, got none any more. Check the URI.")
+    try:
+        graph = _serving_graph(parse_message(SavedModel, content))
+    except MalformedError as err:
+        raise err.found_in(path) from err
+    return SavedModelDescription(
+        uri=called,
+        tags=tuple(decode_text(tag) for tag in graph.meta_info_def.tags),
+        signatures=_signatures(graph, path),
+        variables=_variables(uri) if any(file.name.startswith(_VARIABLES) for file in files) else (),
+        operations=_operations(graph),
+        size_bytes=sum(file.size for file in files),
+    )
+
+
+def _serving_graph(saved_model: Any) -> Any:
+    graphs = list(saved_model.meta_graphs)
+    if not graphs:
+        raise MalformedError("a SavedModel with a graph", "none")
+    tagged = (graph for graph in graphs if _SERVE.encode() in graph.meta_info_def.tags)
+    return next(tagged, graphs[0])
+
+
+def _signatures(graph: Any, path: str) -> Mapping[str, Signature]:
+    signatures = {decode_text(entry.key): entry.value for entry in graph.signature_def}
+    return {
+        name: Signature(
+            inputs=_tensors(signature.inputs, f"signature {name!r}, input", path),
+            outputs=_tensors(signature.outputs, f"signature {name!r}, output", path),
+        )
+        for name, signature in sorted(signatures.items())
+        if name != _INITIALIZER
+    }
+
+
+def _tensors(entries: Iterable[Any], where: str, path: str) -> dict[str, TensorSpec]:
+    described = {decode_text(entry.key): entry.value for entry in entries}
+    return {name: _spec(info, f"{where} {name!r}", path) for name, info in sorted(described.items())}
+
+
+def _spec(info: Any, where: str, path: str) -> TensorSpec:
+    # Such tensors fit no signature of a definition, and are shown as what they are.
+    if info.HasField("composite_tensor"):
+        return TensorSpec(dtype="composite tensor", shape=())
+    # TF1's reference variables, which a signature could have for an input.
+    dtype = dtype_name(info.dtype % _REFERENCE)
+    if info.dtype > _REFERENCE and dtype is not None:
+        dtype = f"reference of {dtype}"
+    if dtype is None:
+        raise MalformedError("a dtype of TensorFlow", f"number {info.dtype}").found_in(path, where)
+    if info.tensor_shape.unknown_rank:
+        return TensorSpec(dtype=f"{dtype} of unknown rank", shape=())
+    sizes = (int(dim.size) for dim in info.tensor_shape.dim)
+    shape = tuple(None if size < 0 else size for size in sizes)
+    return TensorSpec(dtype=f"sparse {dtype}" if info.HasField("coo_sparse") else dtype, shape=shape)
+
+
+def _variables(uri: str) -> tuple[TensorDescription, ...]:
+    source = open_checkpoint(f"{uri}/{_VARIABLES}variables")
+    roles = classify_tensors(source.entries, source.graph)
+    shown = {key: role for key, role in roles.items() if role is not Role.OBJECT_GRAPH}
+    return describe_tensors(source.entries, shown)
+
+
+def _operations(graph: Any) -> dict[str, int]:
+    nodes = [graph.graph_def.node, *(function.node_def for function in graph.graph_def.library.function)]
+    counts = Counter(decode_text(node.op) for group in nodes for node in group)
+    return dict(sorted(counts.items()))

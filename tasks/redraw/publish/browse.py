@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from cachetools import LRUCache, TTLCache, cachedmethod
@@ -21,16 +21,20 @@ from cachetools import LRUCache, TTLCache, cachedmethod
 from redraw.definition.registry import list_models
 from redraw.errors import InvalidRecord, VersionNotFound
 from redraw.names import ModelName
-from redraw.publish.attachment_parts import read_parts
+from redraw.publish.bucket.attachments import read_parts
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim, is_version, read_claim, read_release
 from redraw.publish.live.pointer import read_pointer
-from redraw.publish.model_rows import ModelRow, undescribed_row
 from redraw.publish.refreshed import FRESH, Refreshed
-from redraw.publish.version_rows import VersionRow, row_of
+from redraw.publish.version_rows import (
+    ModelRow,
+    UnreadableVersion,
+    VersionPage,
+    VersionRow,
+    row_of,
+    undescribed_row,
+)
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import Storage, StoredObject, in_parallel
-
-__all__ = ["Browser", "UnreadableVersion", "VersionPage", "VersionRow"]
 
 # How old, in seconds, a listing may be that is shown while a newer one is read.
 _KEPT_SECONDS = 60.0
@@ -51,23 +55,6 @@ _KEPT_ROWS = 100_000
 _KEPT_RELEASES = 64
 # How many versions of each model the list of models knows.
 _RECENT = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnreadableVersion:
-    """A version whose release record is damaged or of a newer version of Redraw, and why."""
-
-    version: int
-    problem: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class VersionPage:
-    """Some of a model's versions, the newest weights first, of `total`."""
-
-    total: int
-    rows: tuple[VersionRow, ...]
-    unreadable: tuple[UnreadableVersion, ...] = ()
 
 
 def _key_of(_browser: Browser, _model: ModelName, item: StoredObject) -> tuple[str, int]:

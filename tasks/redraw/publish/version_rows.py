@@ -1,10 +1,12 @@
-"""What a list of versions says of each: its release record, in short."""
+"""What a list says of each version and each model: the release record and the definition, in short."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from redraw.definition.registry import FoundModel
+from redraw.names import ModelName
 from redraw.records import Metrics, Release, WeightsKind
 
 _AVERAGED = "average_"
@@ -41,6 +43,23 @@ class VersionRow:
     asked_by: str
     dag_run: str | None
     pruned_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadableVersion:
+    """A version whose release record is damaged or of a newer version of Redraw, and why."""
+
+    version: int
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionPage:
+    """Some of a model's versions, the newest weights first, of `total`."""
+
+    total: int
+    rows: tuple[VersionRow, ...]
+    unreadable: tuple[UnreadableVersion, ...] = ()
 
 
 def row_of(release: Release) -> VersionRow:
@@ -100,3 +119,47 @@ def falls(name: str, lower_is_better: Collection[str]) -> bool:
     """Whether less of a metric is better: of an average of one that is known to, and of every loss."""
     plain = name.removeprefix(_AVERAGED)
     return plain in lower_is_better or plain.endswith("loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow:
+    """A model in the list of models.
+
+    Attributes:
+        name: The definition's.
+        summary: The first line of its docstring.
+        problem: Why its definition cannot be used; empty where it can.
+        live: The live version; None before the first.
+        live_problem: Why the live pointer cannot be read; empty if it can.
+        versions: How many were published, the pruned ones included.
+        recent: The last of them, the newest weights first.
+        owner: As `FoundModel`, and so are the others.
+    """
+
+    name: ModelName
+    summary: str
+    problem: str
+    live: int | None
+    live_problem: str
+    versions: int
+    recent: tuple[VersionRow, ...]
+    owner: str = ""
+    schedule: str = ""
+    metrics: tuple[str, ...] = ()
+
+
+def undescribed_row(model: FoundModel) -> ModelRow:
+    """A model as its definition alone describes it, where the bucket cannot be read."""
+    name = ModelName(model.name)
+    return ModelRow(
+        name=name,
+        summary=model.summary,
+        problem=model.problem,
+        live=None,
+        live_problem="",
+        versions=0,
+        recent=(),
+        owner=model.owner,
+        schedule=model.schedule,
+        metrics=model.metrics,
+    )

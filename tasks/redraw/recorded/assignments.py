@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import ASSIGNMENTS, VARIABLES
 from redraw.recorded.running import Piece, known_value
 

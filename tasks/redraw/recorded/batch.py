@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from redraw.recorded.graph import INPUT, Graph, copied, node_name
+from redraw.recorded.graph import INPUT, Graph, copied
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import LOOP_JOINTS
 from redraw.recorded.running import known_value
 from redraw.recorded.shapes import Shape, infer_shapes

@@ -7,7 +7,8 @@ from typing import Any
 
 from redraw.errors import InvalidDefinition
 from redraw.recorded.functions import inline
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import CALLS, MERGES, SWITCHES
 from redraw.recorded.running import known_value
 from redraw.recorded.sound import MOST_NESTED

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from redraw.recorded.graph import INPUT, Graph, node_name
+from redraw.recorded.graph import INPUT, Graph
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import CHANCE, LOOP_JOINTS, MERGES, SOURCES, SWITCHES, VARIABLES
 from redraw.recorded.recognizing import recognize
 

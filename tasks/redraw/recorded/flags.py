@@ -13,10 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import VARIABLES
-
-__all__ = ["fix_constants", "fix_flags", "unknown_flags"]
 
 _DEFAULTED = "PlaceholderWithDefault"
 _READS = {"ReadVariableOp"}

@@ -13,7 +13,8 @@ from tensorflow.core.framework import function_pb2, node_def_pb2
 
 from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
-from redraw.recorded.graph import Graph, full_name, node_name
+from redraw.recorded.graph import Graph, full_name
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import outputs_named
 from redraw.recorded.sound import demand_sound
 

@@ -10,17 +10,13 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
+from redraw.recorded.nodes import follow_calls, node_name
 from redraw.recorded.operations import COPIES, output_types
 
 # What the placeholders of the inputs are called.
 INPUT = "redraw_input/"
 
 _DROPPED = ("_class", "_output_shapes")
-
-
-def node_name(tensor: str) -> str:
-    """The operation that a tensor, or a control input, comes from."""
-    return tensor.lstrip("^").partition(":")[0]
 
 
 def full_name(tensor: str) -> str:
@@ -229,27 +225,5 @@ class Graph:
                 node.op = "Identity"
                 for attribute in ("frame_name", "is_constant", "parallel_iterations"):
                     node.attr.pop(attribute, None)
-        part.library.function.extend(self.functions[name] for name in _called(part.node, self.functions))
+        part.library.function.extend(self.functions[name] for name in follow_calls(part.node, self.functions))
         return part
-
-
-def _called(nodes: Iterable[Any], functions: Mapping[str, Any]) -> list[str]:
-    """The functions that nodes call, and those that these call."""
-    queue: list[str] = []
-    for node in nodes:
-        queue += _functions_of(node)
-    called = dict.fromkeys(name for name in queue if name in functions)
-    queue = list(called)
-    for name in queue:
-        for node in functions[name].node_def:
-            for other in _functions_of(node):
-                if other in functions and other not in called:
-                    called[other] = None
-                    queue.append(other)
-    return queue
-
-
-def _functions_of(node: Any) -> Iterator[str]:
-    yield node.op
-    for value in node.attr.values():
-        yield from (value.func.name, *(function.name for function in value.list.func))

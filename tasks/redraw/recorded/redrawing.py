@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
-from redraw.errors import InvalidDefinition
+from redraw.errors import InvalidDefinition, short_list
 from redraw.recorded.batch import data_nodes, free_batch, mixing_rows
 from redraw.recorded.bodies import free_bodies, redraw_bodies
 from redraw.recorded.branches import inline_calls, resolve_branches
 from redraw.recorded.chance import Replacement, remove_chance
 from redraw.recorded.flags import fix_constants, fix_flags, unknown_flags
-from redraw.recorded.graph import INPUT, Graph, full_name, node_name
+from redraw.recorded.graph import INPUT, Graph, full_name
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import ASSIGNMENTS, HOST, SOURCES, VARIABLES, demand_known
 from redraw.recorded.reading import Recording
 from redraw.recorded.shapes import Shape, infer_shapes
@@ -113,23 +114,12 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
     fixed = _recorded_batch(graph, asked)
     # Constants may hold the batch's size: pieces run with the one that was recorded.
     graph.shapes = infer_shapes(graph, outputs, {**shapes, **fixed})
-    averages = find_averages(graph, outputs, data_nodes(graph, outputs))
-    served, used, refused = serve_averages(graph, outputs, averages)
-    removed, problems = remove_chance(graph, outputs, asked.kept)
-    inner, others = redraw_bodies(graph, outputs, asked.kept)
-    _refuse(
-        graph, [*refused, *problems, *others, *_strangers(graph, outputs), *unknown_flags(graph, outputs)]
-    )
-    for size in {shape[0] for shape in fixed.values() if shape and shape[0]}:
-        counts["freed constants"] += free_batch(graph, outputs, size, graph.shapes)
-        counts["freed constants"] += free_bodies(graph, outputs, size)
+    replaced, averages = _infer(graph, outputs, asked.kept)
+    counts["freed constants"] += _free_rows(graph, outputs, fixed)
     mixing, grown = mixing_rows(graph, outputs, shapes)
     _refuse(graph, mixing)
     reached = graph.reach(outputs)
-    tables = find_tables(graph, outputs)
-    saved = _saved_variables(recording)
-    served_keys = {one.key for one in saved if one.node in reached}
-    replaced = (*served, *removed, *inner)
+    variables, unserved = _saved_variables(recording, reached)
     counts += Counter(one.kind for one in replaced)
     logger.info(
         "redrew %s: %d of %d operations in %.1f s; %s", recording.uri, len(reached), len(graph.nodes),
@@ -140,20 +130,50 @@ def redraw_recording(recording: Recording, asked: Asked) -> Redrawn:
         recorded=len(recording.meta_graph.graph_def.node),
         inputs=inputs,
         outputs=dict(zip(asked.outputs, outputs, strict=True)),
-        variables=tuple(one for one in saved if one.node in reached),
-        unserved=tuple(one for one in saved if one.key not in served_keys),
+        variables=variables,
+        unserved=unserved,
         replaced=replaced,
-        averages=tuple(used),
-        tables=tables,
+        averages=averages,
+        tables=find_tables(graph, outputs),
         counts=dict(counts),
         grown=grown,
     )
 
 
-def _saved_variables(recording: Recording) -> list[SavedVariable]:
+def _saved_variables(
+    recording: Recording, reached: Collection[str]
+) -> tuple[tuple[SavedVariable, ...], tuple[SavedVariable, ...]]:
+    """The variables that are served, and those that only training needs."""
     graph = open_graph(recording)
     names = [name for name, node in graph.nodes.items() if node.op in VARIABLES]
-    return find_saved(graph, recording.meta_graph.saver_def, names)
+    saved = find_saved(graph, recording.meta_graph.saver_def, names)
+    served = {one.key for one in saved if one.node in reached}
+    return (
+        tuple(one for one in saved if one.node in reached),
+        tuple(one for one in saved if one.key not in served),
+    )
+
+
+def _infer(
+    graph: Graph, outputs: list[str], kept: tuple[str, ...]
+) -> tuple[tuple[Replacement, ...], tuple[Average, ...]]:
+    """Serve averages for statistics of the batch, and leave chance out; refuse what has no such form."""
+    averages = find_averages(graph, outputs, data_nodes(graph, outputs))
+    served, used, refused = serve_averages(graph, outputs, averages)
+    removed, problems = remove_chance(graph, outputs, kept)
+    inner, others = redraw_bodies(graph, outputs, kept)
+    _refuse(
+        graph, [*refused, *problems, *others, *_strangers(graph, outputs), *unknown_flags(graph, outputs)]
+    )
+    return (*served, *removed, *inner), tuple(used)
+
+
+def _free_rows(graph: Graph, outputs: list[str], fixed: Mapping[str, Shape]) -> int:
+    """Free constants of the number of rows that was recorded; returns how many."""
+    sizes = {shape[0] for shape in fixed.values() if shape and shape[0]}
+    return sum(
+        free_batch(graph, outputs, size, graph.shapes) + free_bodies(graph, outputs, size) for size in sizes
+    )
 
 
 def _cut(graph: Graph, name: str, tensor: str, shape: Shape) -> str:
@@ -231,9 +251,9 @@ def _strangers(graph: Graph, outputs: list[str]) -> list[str]:
 
 
 def _refuse(graph: Graph, problems: list[str]) -> None:
-    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     if problems:
+        shown = short_list(problems, "what no server could run", _SHOWN, "; ")
         raise InvalidDefinition(
-            f"{graph.where}: expected a graph that can be served, got: {'; '.join(problems[:_SHOWN])}{more}."
+            f"{graph.where}: expected a graph that can be served, got: {shown}."
             " Choose other inputs, outputs or constants, or write the model as a definition."
         )

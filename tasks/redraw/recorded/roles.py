@@ -12,7 +12,7 @@ from itertools import islice
 
 from tensorflow.core.framework import types_pb2
 
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph
 from redraw.recorded.heads import (
     HEADS,
     ends,
@@ -22,6 +22,7 @@ from redraw.recorded.heads import (
     unshaped,
     users_of,
 )
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import ASSIGNMENTS, CHANCE, SWITCHES, VARIABLES, output_types_of
 
 # Where the logits and the labels of a loss stand among its inputs.
@@ -126,8 +127,7 @@ def find_roles(graph: Graph, outputs: Iterable[str] = ()) -> Roles:
             found.append(Source(tensor=tensor, role="data", evidence="leads to the outputs, and to no label"))
         elif tensor in labels:
             found.append(Source(tensor=tensor, role="label", evidence="goes into a loss as its label"))
-    data = [node_name(s.tensor) for s in found if s.role == "data"]
-    possible = [] if asked else _with_doubts(graph, _outputs(graph, heads, set(labels), data), starts)
+    possible = [] if asked else _with_doubts(graph, _outputs(graph, heads, set(labels)), starts)
     return Roles(sources=tuple(found), outputs=tuple(possible))
 
 
@@ -208,7 +208,7 @@ def _is_number(graph: Graph, tensor: str) -> bool:
     return shape is None or shape.unknown_rank or not shape.dim
 
 
-def _outputs(graph: Graph, heads: list[str], labels: set[str], data: list[str]) -> list[Output]:
+def _outputs(graph: Graph, heads: list[str], labels: set[str]) -> list[Output]:
     users = users_of(graph)
     outputs: dict[str, Output] = {}
     queue = list(dict.fromkeys(graph.plain(head) for head in heads or ends(graph)))

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from redraw.compat.tensorflow import operation_definition
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import CHANCE, HOST, SOURCES, VARIABLES
 
 _MOST_NODES = 400

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from redraw.compat.tensorflow import operation_definition
 from redraw.errors import InvalidDefinition
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph
+from redraw.recorded.nodes import node_name
 
 # Functions within functions; a program that nests deeper calls itself.
 MOST_NESTED = 40

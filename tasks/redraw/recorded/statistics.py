@@ -22,7 +22,8 @@ from redraw.recorded.assignments import (
     variable_of,
 )
 from redraw.recorded.chance import Replacement
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import ASSIGNMENTS, BATCH_NORM, VARIABLES
 from redraw.recorded.running import CannotBeRun
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from redraw.errors import InvalidDefinition
-from redraw.recorded.graph import Graph, node_name
+from redraw.recorded.graph import Graph
+from redraw.recorded.nodes import node_name
 from redraw.recorded.running import known_value
 
 _TABLES = {"HashTable", "HashTableV2"}

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
 from redraw.recorded.branches import inline_calls
-from redraw.recorded.graph import Graph, full_name, node_name
+from redraw.recorded.graph import Graph, full_name
+from redraw.recorded.nodes import node_name
 from redraw.recorded.operations import VARIABLES
 from redraw.recorded.running import known_value
 

@@ -12,13 +12,13 @@ from redraw.records.making import Checkpoint as Checkpoint
 from redraw.records.making import CheckpointFormat as CheckpointFormat
 from redraw.records.making import ExportedModel as ExportedModel
 from redraw.records.making import LedgerSummary as LedgerSummary
+from redraw.records.making import MadeBy as MadeBy
 from redraw.records.making import Metrics as Metrics
+from redraw.records.making import Provenance as Provenance
 from redraw.records.making import TrainingRun as TrainingRun
 from redraw.records.making import WeightsKind as WeightsKind
 from redraw.records.making import finite_metrics as finite_metrics
 from redraw.records.making import format_metrics as format_metrics
-from redraw.records.provenance import MadeBy as MadeBy
-from redraw.records.provenance import Provenance as Provenance
 from redraw.records.release import LivePointer as LivePointer
 from redraw.records.release import PointerChange as PointerChange
 from redraw.records.release import PointerChangeKind as PointerChangeKind

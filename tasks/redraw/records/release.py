@@ -21,8 +21,7 @@ from redraw.records.forms import (
     Version,
     VersionText,
 )
-from redraw.records.making import Checkpoint, LedgerSummary, WeightsKind
-from redraw.records.provenance import Provenance
+from redraw.records.making import Checkpoint, LedgerSummary, Provenance, WeightsKind
 from redraw.records.report import ValidationReport
 from redraw.records.signature import Signature
 from redraw.uri import Uri

@@ -17,13 +17,13 @@ from typing import Self
 
 from redraw.checkpoint.catalogue.store import find_record
 from redraw.definition.registry import find_fitting
-from redraw.export.exporter import Exporter
+from redraw.export.export import Exporter
 from redraw.export.source import open_origin
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.push.push import push_model
 from redraw.records import Checkpoint, ExportedModel, Release
 from redraw.records.events import ModelEvent
-from redraw.records.file_list import FileList
+from redraw.records.files import FileList
 from redraw.records.reexport import ReexportedCheckpoint
 from redraw.reexport.job import Job
 from redraw.reexport.known import Recipe, find_same_export, find_same_source, without_weights

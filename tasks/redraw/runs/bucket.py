@@ -8,8 +8,10 @@ run.json        written first, and with the last step when the run has ended
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from redraw.errors import ObjectConflict, StorageUnavailable
@@ -25,11 +27,10 @@ from redraw.storage.opening import (
     in_parallel,
     open_storage,
 )
-from redraw.storage.scratch import demand_room
+from redraw.storage.scratch import demand_room, scratch_folder
 from redraw.uri import Uri
 
 logger = logging.getLogger(__name__)
-
 _CHECKPOINT = "checkpoints/ckpt-"
 _INDEX = ".index"
 # Of a run's record, its metrics or one of its event files.
@@ -182,3 +183,24 @@ class RemoteRunFolder(RunFolder):
         if generation is None:
             return self._storage.create(name, data)
         return self._storage.replace(name, data, generation)
+
+
+@contextlib.contextmanager
+def open_run_folder(uri: Uri, purpose: str) -> Iterator[RunFolder]:
+    """Open a run's folder, wherever it is.
+
+    Args:
+        uri: A local folder, or one in a bucket (`gs://`); it need not exist.
+        purpose: What for: the name of the scratch folder that a bucket's files pass through.
+
+    Yields:
+        The folder, for as long as the context lasts.
+
+    Raises:
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    if not uri.is_bucket:
+        yield RunFolder(Path(uri))
+        return
+    with scratch_folder(purpose) as scratch:
+        yield RemoteRunFolder(uri, scratch)

@@ -1,4 +1,4 @@
-"""NumPy's arrays to TensorFlow's tensors and back, through the C API.
+"""NumPy's arrays to TensorFlow's tensors and back through the C API, and a run of a session with them.
 
 A string tensor is an array of `TF_TString`, each of which owns its bytes; any other is
 the bytes of its elements in C order, and NumPy's and `ml_dtypes`' layouts are TensorFlow's.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from ctypes import c_int64, c_void_p
 
 import google_crc32c
@@ -22,15 +23,13 @@ from redraw.checkpoint.bundle.dtypes import (
     name_of_array,
     numpy_dtype,
 )
-from redraw.serving.library import STRING_SIZE, Deallocator, StatusError, tensorflow_library
+from redraw.serving.library import STRING_SIZE, Deallocator, Endpoint, Status, StatusError, tensorflow_library
 
 # Their elements take less than a byte, which no request can carry.
 _PACKED = {"int4", "uint4", "int2", "uint2", "float4_e2m1fn"}
-
 _CHUNK = 1 << 22
 # Lists without values take memory where they are shown, and cost a model nothing.
 _MOST_EMPTY = 1 << 20
-
 _held: dict[int, ctypes.Array[ctypes.c_char]] = {}
 _next_key = itertools.count(1)
 
@@ -129,3 +128,54 @@ def checksum_tensor(tensor: int) -> str:
     for chunk in chunks:
         checksum = google_crc32c.extend(checksum, chunk)
     return f"{checksum:08x}"
+
+
+@contextmanager
+def written_tensors(arrays: Iterable[np.ndarray]) -> Iterator[Sequence[int]]:
+    """Arrays as tensors, for the length of a `with`.
+
+    Raises:
+        StatusError: No request can carry such values.
+    """
+    tensors: list[int] = []
+    try:
+        tensors.extend(write_tensor(array) for array in arrays)
+        yield tensors
+    finally:
+        for tensor in tensors:
+            tensorflow_library().TF_DeleteTensor(tensor)
+
+
+@contextmanager
+def fetched_tensors(
+    session: int,
+    feeds: Sequence[Endpoint],
+    given: Sequence[int],
+    fetches: Sequence[Endpoint],
+    targets: Sequence[int] = (),
+) -> Iterator[Sequence[int]]:
+    """What a session answers, as tensors, for the length of a `with`.
+
+    Args:
+        session: A `TF_Session`.
+        feeds: Where values go in.
+        given: The tensors that go in there, in the same order.
+        fetches: Where answers come out.
+        targets: Operations that run as well.
+
+    Raises:
+        StatusError: The model refuses the values.
+    """
+    library, answers = tensorflow_library(), (c_void_p * len(fetches))()
+    with Status() as status:
+        library.TF_SessionRun(
+            *(session, None),
+            *((Endpoint * len(feeds))(*feeds), (c_void_p * len(given))(*given), len(feeds)),
+            *((Endpoint * len(fetches))(*fetches), answers, len(fetches)),
+            *((c_void_p * len(targets))(*targets), len(targets), None, status.pointer),
+        )
+    try:
+        yield [tensor for tensor in answers if tensor is not None]
+    finally:
+        for tensor in answers:
+            library.TF_DeleteTensor(tensor)

@@ -30,15 +30,6 @@ from redraw.settings import USER_PROJECT, take_control_fd
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = [
-    "ask_operator",
-    "billed_project",
-    "credentials_scope",
-    "storage_credentials",
-    "using_credentials",
-    "watch_parent",
-]
-
 _ANSWER_SECONDS = 180.0
 
 _Provider = Callable[[], "Credentials | None"]

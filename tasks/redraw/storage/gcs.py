@@ -15,15 +15,13 @@ from google.api_core import exceptions as api
 
 from redraw.names import check_object_name
 from redraw.storage.files import checksum_of, partial_path, writing_to
-from redraw.storage.gcs_batch import Deletions
-from redraw.storage.gcs_described import demand_stored, describe_blob, describe_resource
+from redraw.storage.gcs_batch import Deletions, find_gone
+from redraw.storage.gcs_described import LISTED_FIELDS, demand_stored, describe_blob, describe_resource
 from redraw.storage.gcs_download import SmallContent, TooLarge, fetch
 from redraw.storage.gcs_errors import translating
-from redraw.storage.gcs_gone import find_gone
-from redraw.storage.gcs_media import MediaUploads
 from redraw.storage.gcs_retry import Patience, Progress
 from redraw.storage.gcs_session import connect
-from redraw.storage.gcs_upload import Upload, copy_object
+from redraw.storage.gcs_upload import MediaUploads, Upload, copy_object
 from redraw.storage.interface import (
     SMALL_BYTES,
     Absent,
@@ -44,10 +42,6 @@ _REPLACE = f"{_CREATE} and {_DELETE}"
 # As many as the service gives at most.
 _PAGE_SIZE = 1000
 _STREAMS = 16
-_FIELDS = (
-    "items(name,size,crc32c,generation,timeCreated,storageClass,temporaryHold,eventBasedHold,"
-    "retentionExpirationTime),nextPageToken"
-)
 
 
 class GcsStorage:
@@ -80,32 +74,28 @@ class GcsStorage:
         return skip_misnamed(self._walk(prefix, deep=deep), self._uri)
 
     def _walk(self, prefix: str, *, deep: bool = True) -> Iterator[StoredObject]:
-        pages = self._client.list_blobs(
-            self._bucket,
-            prefix=self._start + prefix,
-            delimiter=None if deep else "/",
-            fields=_FIELDS,
-            page_size=_PAGE_SIZE,
-            **self._patience.options,
-        ).pages
+        pages = self._listing(prefix, deep=deep).pages
         while (page := self._next_page(pages, prefix)) is not None:
             yield from (item for item in page if not item.name.endswith("/"))
 
     def folders(self) -> tuple[str, ...]:
         """The first parts of the names that have several, each once."""
-        listing = self._client.list_blobs(
-            self._bucket,
-            prefix=self._start,
-            delimiter="/",
-            fields="prefixes,nextPageToken",
-            page_size=_PAGE_SIZE,
-            **self._patience.options,
-        )
+        listing = self._listing("", deep=False, fields="prefixes,nextPageToken")
         with translating(self._uri, _LIST):
             for _ in listing.pages:
                 pass
         self._known_bucket = True
         return tuple(sorted(name.removeprefix(self._start)[:-1] for name in listing.prefixes))
+
+    def _listing(self, prefix: str, *, deep: bool, fields: str = LISTED_FIELDS) -> Any:
+        return self._client.list_blobs(
+            self._bucket,
+            prefix=self._start + prefix,
+            delimiter=None if deep else "/",
+            fields=fields,
+            page_size=_PAGE_SIZE,
+            **self._patience.options,
+        )
 
     def _next_page(self, pages: Iterator[Any], prefix: str) -> tuple[StoredObject, ...] | None:
         with translating(f"{self._uri}/{prefix}", _LIST):
@@ -116,16 +106,15 @@ class GcsStorage:
 
     def _described(self, blobs: Sequence[Any]) -> tuple[StoredObject, ...]:
         """A page of a listing. That of objects under a customer's key lacks checksums: they are asked for."""
-        incomplete = [blob for blob in blobs if blob.crc32c is None]
-        if incomplete:
+        if any(blob.crc32c is None for blob in blobs):
             with ThreadPoolExecutor(_STREAMS) as pool:
-                asked = zip(incomplete, pool.map(self._asked_again, incomplete), strict=True)
-                complete = {blob.name: again for blob, again in asked}
-            # One that is gone by now is no longer listed.
-            blobs = [again for blob in blobs if (again := complete.get(blob.name, blob)) is not None]
+                # One that is gone by now is no longer listed.
+                blobs = [blob for blob in pool.map(self._completed, blobs) if blob is not None]
         return tuple(describe_blob(blob, self._start, str(self._uri)) for blob in blobs)
 
-    def _asked_again(self, blob: Any) -> Any:
+    def _completed(self, blob: Any) -> Any:
+        if blob.crc32c is not None:
+            return blob
         with translating(f"gs://{self._bucket.name}/{blob.name}", _GET):
             return self._bucket.get_blob(blob.name, **self._patience.options)
 
@@ -204,13 +193,11 @@ class GcsStorage:
         self, name: str, source: bytes | Path, crc32c: int | None = None, sha256: str | None = None
     ) -> StoredObject:
         """Write an object that is not there yet, in one request."""
-        upload = replace(self._upload_of(name, source, crc32c), sha256=sha256)
-        return self._sent(upload, refused=AlreadyThere)
+        return self._sent(replace(self._upload_of(name, source, crc32c), sha256=sha256), AlreadyThere)
 
     def replace(self, name: str, data: bytes, generation: int) -> StoredObject:
         """Write an object in place of the very one that was read."""
-        upload = replace(self._upload_of(name, data), generation=generation)
-        return self._sent(upload, refused=Changed)
+        return self._sent(replace(self._upload_of(name, data), generation=generation), Changed)
 
     def copy_from(self, source: Storage, stored: StoredObject, name: str) -> StoredObject:
         """Have the service copy an object of a bucket; the one identity of the process reads and writes."""
@@ -297,15 +284,12 @@ class GcsStorage:
         Listing needs no other permission than the stages have anyway, and the object's own name as the
         prefix no other place than they may list.
         """
-        if not self._known_bucket:
-            prefix = self._key(name)
-            with translating(self._uri, _LIST):
-                list(
-                    self._client.list_blobs(
-                        self._bucket, prefix=prefix, max_results=1, **self._patience.options
-                    )
-                )
-            self._known_bucket = True
+        if self._known_bucket:
+            return
+        options = {"prefix": self._key(name), "max_results": 1, **self._patience.options}
+        with translating(self._uri, _LIST):
+            list(self._client.list_blobs(self._bucket, **options))
+        self._known_bucket = True
 
     def _key(self, name: str) -> str:
         return self._start + check_object_name(name)

@@ -1,6 +1,8 @@
-"""Many deletions in one request, where the server takes such requests.
+"""Many deletions in one request, where the server takes such requests; and what a bucket keeps of them.
 
-Source: https://cloud.google.com/storage/docs/batch
+Sources: https://cloud.google.com/storage/docs/batch,
+https://cloud.google.com/storage/docs/object-versioning,
+https://cloud.google.com/storage/docs/soft-delete
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ _NUMBER = re.compile(r"\+([0-9]{1,3})>?$")
 # What leaves nothing to do: it is gone, or it is another object by now and stays.
 _SETTLED = {HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}
 _Named = tuple[str, StoredObject]
+_FIELDS = "items(name,timeDeleted,softDeleteTime,hardDeleteTime),nextPageToken"
 
 
 class Deletions:
@@ -115,3 +118,29 @@ def _status(part: Message[Any, Any], place: int) -> tuple[int, int]:
         _STATUS.match(str(part.get_payload()).lstrip()),
     )
     return int(number[1]) if number else place, int(status[1]) if status else 0
+
+
+def find_gone(client: Any, bucket: Any, prefix: str, patience: Patience) -> Iterator[str]:
+    """Say what still lies there, by listings: to read the bucket's own settings takes a permission on it.
+
+    Args:
+        client: The `google.cloud.storage.Client`.
+        bucket: The `google.cloud.storage.Bucket`.
+        prefix: Of the names of objects that were deleted just now.
+        patience: How each call retries and when it gives up.
+    """
+
+    def first(**among: bool) -> Any:
+        options = {"prefix": prefix, "max_results": 1, "fields": _FIELDS, **among, **patience.options}
+        return next(iter(client.list_blobs(bucket, **options)), None)
+
+    noncurrent = first(versions=True)
+    if noncurrent is not None and noncurrent.time_deleted:
+        yield "object versioning keeps what was removed, and bills it, until a lifecycle rule deletes it"
+    try:
+        restorable = first(soft_deleted=True)
+    except api.BadRequest:  # the bucket has no such policy
+        return
+    if restorable is not None and restorable.hard_delete_time:
+        until = f"{restorable.hard_delete_time:%Y-%m-%dT%H:%M:%SZ}"
+        yield f"soft delete keeps what was removed, and bills it, until {until}"

@@ -14,6 +14,12 @@ from redraw.storage.interface import StoredObject, removal_command
 # Source: https://cloud.google.com/storage/docs/storage-classes
 _LEAST_DAYS = {"NEARLINE": 30, "COLDLINE": 90, "ARCHIVE": 365}
 
+# What a listing is asked for of each object: what `describe_blob` reads.
+LISTED_FIELDS = (
+    "items(name,size,crc32c,generation,timeCreated,storageClass,temporaryHold,eventBasedHold,"
+    "retentionExpirationTime),nextPageToken"
+)
+
 
 class _Content(Protocol):
     """An `Upload`, or a `StoredObject` that was copied."""

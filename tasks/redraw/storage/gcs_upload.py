@@ -3,7 +3,8 @@
 The client's own upload has two ways. A multipart request takes the whole content into memory, twice; a
 resumable one needs several requests and a session. So the request is made here, from the file as it is
 read: the content alone where the server honours the checksum and the precondition of such a request
-(`gcs_media`), else multipart. The shard of a model is the unit of retry; what was sent of it is sent again.
+(`MediaUploads`), else multipart. The shard of a model is the unit of retry; what was sent of it is sent
+again.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1/objects/insert
 """
@@ -13,15 +14,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import re
+import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
+import google_crc32c
+import requests
 from google.api_core import exceptions as api
+from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption  # noqa: TID253 - only gs:// URIs load this module
 
 from redraw.compat.storage import blob_resource
@@ -32,6 +39,10 @@ _BLOCK = 1 << 20
 _TYPE = "application/octet-stream"
 # The service's words for content that has not the checksum that it was sent with.
 _ALTERED = re.compile(r"crc32c|md5|checksum|x-goog-hash", re.IGNORECASE)
+logger = logging.getLogger(__name__)
+# For a smaller file the question would cost more than it gains.
+_LEAST_BYTES = 8 << 20
+_CONTENT = b"redraw"
 
 
 class Session(Protocol):
@@ -199,3 +210,57 @@ def copy_object(source: Any, target: Any, patience: Patience) -> dict[str, Any]:
     while token is not None:
         token, _, _ = target.rewrite(source, token=token, if_generation_match=0, **waiting)
     return blob_resource(target)
+
+
+class MediaUploads:
+    """Whether a bucket's server honours the precondition and checksum of an upload that is only content.
+
+    Cloud Storage does; servers that stand in for it may take such an upload for anything. It is tried with an
+    object that a server which honours both never makes.
+    """
+
+    def __init__(self, session: Session, patience: Patience) -> None:
+        self._session, self._patience = session, patience
+        self._honoured: bool | None = None
+        self._asking = threading.Lock()
+
+    def prefer(self, upload: Upload) -> Upload:
+        """The upload as the server takes it best. What goes wrong here will be said of the upload itself."""
+        if upload.size < _LEAST_BYTES or isinstance(upload.source, bytes):
+            return upload
+        with self._asking:
+            if self._honoured is None:
+                try:
+                    self._honoured = _is_honoured(self._session, upload, self._patience)
+                except (requests.RequestException, auth.GoogleAuthError):
+                    return upload
+        return replace(upload, media=self._honoured)
+
+
+def _is_honoured(session: Session, upload: Upload, patience: Patience) -> bool:
+    """Try it where an upload is to go; of the upload itself nothing is sent."""
+    folder = upload.name.rpartition("/")[0].split("/")[:1]
+    trial = replace(
+        upload,
+        name="/".join([*folder, f".redraw-{uuid.uuid4().hex}"]),
+        source=_CONTENT,
+        size=len(_CONTENT),
+        crc32c=google_crc32c.value(_CONTENT),
+        sha256=None,
+        media=True,
+    )
+    # To replace a generation that no object has, and to create one with another checksum.
+    refused = {
+        HTTPStatus.PRECONDITION_FAILED: replace(trial, generation=1),
+        HTTPStatus.BAD_REQUEST: replace(trial, generation=0, crc32c=trial.crc32c ^ 1),
+    }
+    return all(_is_refused(session, one, status, patience) for status, one in refused.items())
+
+
+def _is_refused(session: Session, trial: Upload, status: HTTPStatus, patience: Patience) -> bool:
+    response = trial.request(session, patience.silence)
+    if response.ok:
+        where = f"{trial.endpoint}/storage/v1/b/{trial.bucket}/o/{quote(trial.name, safe='')}"
+        session.request("DELETE", where, timeout=patience.silence)
+    logger.debug("an upload of content alone was answered %d, and %d is right", response.status_code, status)
+    return bool(response.status_code == status)

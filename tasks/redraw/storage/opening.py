@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from redraw.errors import InvalidName, StorageUnavailable
+from redraw.errors import InvalidName, InvalidRecord, NewerRecord, OutputExists, StorageUnavailable
+from redraw.records import Record
 from redraw.storage.files import write_atomically
 from redraw.storage.interface import (
     Absent,
@@ -55,6 +56,8 @@ __all__ = [
     "upload_tree",
     "write_uri",
 ]
+
+_LARGEST = 64 << 20
 
 
 def open_storage(uri: str) -> Storage:
@@ -139,3 +142,30 @@ def _split(uri: Uri) -> tuple[Uri, str]:
     if uri.is_bucket and not uri.key:
         raise InvalidName(f"{uri}: expected gs://BUCKET/NAME, got a bucket alone. Name a file in it.")
     return uri.parent, uri.name
+
+
+def demand_replaceable(uri: Uri, kind: type[Record], option: str) -> None:
+    """Refuse to write a record over something else.
+
+    Args:
+        uri: Where the record is to go.
+        kind: Its class.
+        option: The flag that says where, for the message.
+
+    Raises:
+        NewerRecord: A later release wrote the record that is there.
+        OutputExists: Another file is there, such as what is read, or a folder.
+    """
+    try:
+        if not uri.is_bucket and Path(uri).is_dir():
+            raise IsADirectoryError(uri)
+        found = read_uri(uri, _LARGEST)
+        if found is not None:
+            kind.from_text(found, uri, _LARGEST)
+    except NewerRecord:
+        raise
+    except (InvalidRecord, IsADirectoryError) as err:
+        raise OutputExists(
+            f"{uri}: expected no file, or an earlier {kind.__name__}, got another file."
+            f" Choose another {option}."
+        ) from err

@@ -12,8 +12,8 @@ from redraw.definition import GraphFunctionDefinition, ModelDefinition
 from redraw.errors import InvalidDefinition
 from redraw.records import TrainingRun
 from redraw.requests import TrainRequest
+from redraw.runs.bucket import open_run_folder
 from redraw.runs.folder import RunFolder
-from redraw.runs.opening import open_run_folder
 from redraw.storage.scratch import scratch_folder
 from redraw.train.cluster import Cluster, read_cluster
 from redraw.train.graph_loop import GraphTrainer

@@ -46,32 +46,32 @@ _SERVED = (*_FILES, "signatures", "loads")
 
 PLAN = (
     # What the files say, without TensorFlow. What is too large to be parsed is not read first.
-    PlannedCheck("graph-size", "files.graph_file:check_graph_size"),
+    PlannedCheck("graph-size", "files.whole:check_graph_size"),
     PlannedCheck("files-whole", "files.whole:check_files"),
     PlannedCheck("digest", "files.whole:check_digest"),
-    PlannedCheck("serve-tag", "files.graph_file:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
-    PlannedCheck("finite-weights", "weights.finite_weights:check_finite_weights", _FILES),
+    PlannedCheck("serve-tag", "files.whole:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
+    PlannedCheck("finite-weights", "weights.weights_source:check_finite_weights", _FILES),
     # What the graph says, without TensorFlow as long as nothing is wrong.
-    PlannedCheck("method-names", "graph.method_names:check_method_names", _GRAPH, of_graph=True),
-    PlannedCheck("live-signatures", "graph.live_signatures:check_live_signatures", _GRAPH),
+    PlannedCheck("method-names", "graph.signatures:check_method_names", _GRAPH, of_graph=True),
+    PlannedCheck("live-signatures", "graph.signatures:check_live_signatures", _GRAPH),
     PlannedCheck("custom-ops", "graph.known_ops:check_custom_ops", _GRAPH, of_graph=True),
-    PlannedCheck("accelerator-ops", "graph.accelerators:check_accelerators", _GRAPH, of_graph=True),
-    PlannedCheck("host-code", "graph.host_code:check_host_code", _GRAPH, of_graph=True),
-    PlannedCheck("unreached-functions", "files.graph_file:check_unreached_functions", _GRAPH, of_graph=True),
+    PlannedCheck("accelerator-ops", "graph.operations:check_accelerators", _GRAPH, of_graph=True),
+    PlannedCheck("host-code", "graph.operations:check_host_code", _GRAPH, of_graph=True),
+    PlannedCheck("unreached-functions", "files.whole:check_unreached_functions", _GRAPH, of_graph=True),
     PlannedCheck("single-copy", "weights.single_copy:check_single_copy", _GRAPH),
-    PlannedCheck("inference-ops", "graph.inference_ops:check_inference_ops", _GRAPH, of_graph=True),
+    PlannedCheck("inference-ops", "graph.operations:check_inference_ops", _GRAPH, of_graph=True),
     # Both, checked against the definition.
     PlannedCheck("weights-source", "weights.weights_source:check_weights_source", _GRAPH),
     PlannedCheck("file-configuration", "weights.file_configuration:check_file_configuration", _GRAPH),
     PlannedCheck("signatures", "graph.signatures:check_signatures", _GRAPH, of_graph=True),
     PlannedCheck("serving-runtime", "graph.known_ops:check_serving_runtime", _GRAPH, of_graph=True),
-    PlannedCheck("size-budget", "files.size_budget:check_size_budget", _FILES),
+    PlannedCheck("size-budget", "files.whole:check_size_budget", _FILES),
     PlannedCheck("assets", "files.assets:check_assets", _GRAPH),
     # What the definition's own training graph says.
     PlannedCheck("graphs-compared", "graph.graphs_compared:check_graphs", _GRAPH, of_graph=True),
     # What the server says.
     PlannedCheck("loads", "behaviour.loads:check_loads", _FILES),
-    PlannedCheck("warm-up", "behaviour.warm_up:check_warm_up", _SERVED),
+    PlannedCheck("warm-up", "behaviour.loads:check_warm_up", _SERVED),
     PlannedCheck("repeatable", "behaviour.repeatable:check_repeatable", _SERVED),
     PlannedCheck("row-independence", "behaviour.row_independence:check_row_independence", _SERVED),
     PlannedCheck("request-edges", "behaviour.request_edges:check_request_edges", _SERVED),
@@ -81,11 +81,11 @@ PLAN = (
     PlannedCheck("held-out-examples", "answers.parity:check_held_out_examples", _SERVED),
     # What others say, who know nothing of the definition.
     PlannedCheck("reference-answers", "answers.outside:check_reference_answers", _SERVED),
-    PlannedCheck("metric-thresholds", "answers.thresholds:check_thresholds", _SERVED),
-    PlannedCheck("live-metrics", "answers.live_metrics:check_live_metrics", _SERVED),
+    PlannedCheck("metric-thresholds", "answers.metrics:check_thresholds", _SERVED),
+    PlannedCheck("live-metrics", "answers.metrics:check_live_metrics", _SERVED),
     PlannedCheck("live-answers", "answers.live_answers:check_live_answers", _SERVED),
     # After all other requests, for it tells what they have changed.
-    PlannedCheck("variables-unchanged", "behaviour.variables_unchanged:check_variables_unchanged", _SERVED),
+    PlannedCheck("variables-unchanged", "behaviour.repeatable:check_variables_unchanged", _SERVED),
 )
 
 # What is checked of exports whose definition names a recording, before the last check of the plan.

@@ -27,10 +27,14 @@ from redraw.storage.files import demand_no_pattern
 from redraw.storage.scratch import scratch_folder
 from redraw.validate.outcome import CannotRun, fail, is_dependent, skip, skip_dependent
 from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck, demand_checks
-from redraw.validate.report.terminal import announce_check, announce_dependents, show_report
-from redraw.validate.report.write import check_place, write_report
-from redraw.validate.subject.fetching import fetch_files, read_exported
-from redraw.validate.subject.live_version import find_live_version
+from redraw.validate.report.write import (
+    announce_check,
+    announce_dependents,
+    check_place,
+    show_report,
+    write_report,
+)
+from redraw.validate.subject.fetching import fetch_files, find_live_version, read_exported
 from redraw.validate.subject.standard import Standard
 from redraw.validate.subject.subject import Subject
 

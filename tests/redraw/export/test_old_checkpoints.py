@@ -17,8 +17,7 @@ from redraw.checkpoint.catalogue.bare import describe_bare
 from redraw.checkpoint.catalogue.listing import list_checkpoints
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.errors import CheckpointCorrupt, CheckpointMismatch
-from redraw.export.export import export_model
-from redraw.export.exporter import Exporter
+from redraw.export.export import Exporter, export_model
 from redraw.records import Checkpoint
 from redraw.requests import AdoptRequest, ExportRequest, TrainRequest, ValidateRequest
 from redraw.train.train import train_model

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from redraw.export.partial_folder import partial_folder
+from redraw.export.destination import partial_folder
 
 WRITER = """
 import sys
 from pathlib import Path
-from redraw.export.partial_folder import partial_folder
+from redraw.export.destination import partial_folder
 with partial_folder(Path(sys.argv[1])) as folder:
     (folder / "half").touch()
     print(folder, flush=True)

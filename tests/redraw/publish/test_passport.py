@@ -37,7 +37,7 @@ from redraw.requests import LiveRequest, PassportRequest, PushRequest, VerifyReq
 from redraw.serving import Latency
 from redraw.storage.opening import open_storage
 from redraw.uri import Uri
-from redraw.validate.checks.answers.thresholds import _bound
+from redraw.validate.checks.answers.metrics import _bound
 from redraw.validate.checks.behaviour.latency import encode_latency
 from tests.publishing.exports import small_files, write_export
 

@@ -22,7 +22,7 @@ from redraw.errors import (
     InvalidRequest,
     StorageUnavailable,
 )
-from redraw.export.exporter import Exporter
+from redraw.export.export import Exporter
 from redraw.export.source import open_origin
 from redraw.publish.browse import Browser
 from redraw.publish.bucket.layout import list_versions, read_release
@@ -73,7 +73,7 @@ def exported_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         steps.append(record.step)
         return source, record
 
-    monkeypatch.setattr("redraw.export.exporter.open_origin", opened)
+    monkeypatch.setattr("redraw.export.export.open_origin", opened)
     return steps
 
 

@@ -11,8 +11,8 @@ from redraw.checkpoint.bundle.writer import BundleWriter
 from redraw.checkpoint.select import last_whole_checkpoint
 from redraw.errors import DiskFull, ObjectConflict
 from redraw.records import TrainingRun
+from redraw.runs.bucket import open_run_folder
 from redraw.runs.folder import RunFolder
-from redraw.runs.opening import open_run_folder
 from redraw.storage.opening import open_storage
 from redraw.uri import Uri
 

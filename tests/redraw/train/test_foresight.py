@@ -11,8 +11,7 @@ import pytest
 from redraw.definition import Threshold, TrainingPlan
 from redraw.errors import BucketNotFound, InvalidRequest
 from redraw.requests import TrainRequest
-from redraw.train.foresight import demand_foreseeable
-from redraw.train.train import train_model
+from redraw.train.train import demand_foreseeable, train_model
 from tests.paths import TESTS
 from tests.sample_models.line_module import LineDefinition
 

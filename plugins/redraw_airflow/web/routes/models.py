@@ -15,8 +15,13 @@ from redraw.definition.registry import FoundModel, find_model, list_models, list
 from redraw.errors import InvalidDefinition, InvalidRecord, StorageError, UnknownModel
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
-from redraw.publish.model_rows import ModelRow, undescribed_row
-from redraw.publish.version_rows import VersionRow, headline_metric, ordered_metrics
+from redraw.publish.version_rows import (
+    ModelRow,
+    VersionRow,
+    headline_metric,
+    ordered_metrics,
+    undescribed_row,
+)
 from redraw.records import LivePointer, Release
 from redraw.storage.opening import in_parallel
 from redraw_airflow.settings import PUBLISHING_DAGS

@@ -17,9 +17,14 @@ from redraw.publish.passport.passport import PASSPORT_FILES
 from redraw.publish.rollouts import read_rollout
 from redraw.publish.version_rows import ordered_metrics, row_of
 from redraw.records import Check, LivePointer, Release, Rollout
-from redraw.records.attachments import DESCRIPTION_NAME, read_description, read_latency
+from redraw.records.attachments import (
+    DESCRIPTION_NAME,
+    METRICS_NAME,
+    read_description,
+    read_latency,
+    read_measured,
+)
 from redraw.records.files import SIGNATURE_FILE, ListedFile
-from redraw.records.measured import METRICS_NAME, read_measured
 from redraw.storage.opening import in_parallel
 from redraw_airflow.urls import comparison_place, folder_url, object_url, run_place, version_place
 from redraw_airflow.web.pages import show_page

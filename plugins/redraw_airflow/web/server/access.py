@@ -17,8 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from redraw.errors import InvalidName, InvalidSetting
 from redraw.names import ModelName
-from redraw.publish.model_rows import ModelRow
-from redraw.publish.version_rows import VersionRow
+from redraw.publish.version_rows import ModelRow, VersionRow
 from redraw_airflow.settings import PUBLISHING_DAGS, TRY_IT
 from redraw_airflow.web.compat import DagAccessEntity, GetUserDep, dag_exists, is_allowed, requires_access_dag
 from redraw_airflow.web.server.buckets import model_browser

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redraw.publish.model_rows import ModelRow
+from redraw.publish.version_rows import ModelRow
 from redraw_airflow.web.views.model_runs import ModelRuns
 
 # As the form offers them: value to wording.

@@ -13,11 +13,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from redraw.checkpoint.catalogue.bare import describe_bare
+from redraw.checkpoint.catalogue.bare import SavingTimes, describe_bare
 from redraw.checkpoint.catalogue.candidates import Candidate, list_candidates
-from redraw.checkpoint.catalogue.fetching import fetch_located
-from redraw.checkpoint.catalogue.saved_at import SavingTimes
-from redraw.checkpoint.catalogue.store import PREFIX, add_checkpoint, find_recorded, folder_name
+from redraw.checkpoint.catalogue.store import (
+    PREFIX,
+    add_checkpoint,
+    fetch_located,
+    find_recorded,
+    folder_name,
+)
 from redraw.checkpoint.formats.locate import Located, locate_checkpoint
 from redraw.checkpoint.formats.source import open_located
 from redraw.errors import (

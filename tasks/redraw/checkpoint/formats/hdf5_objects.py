@@ -102,9 +102,9 @@ def text_attribute(item: Any, name: str, default: str = "", most: int = _LONGEST
     return text[:most] if isinstance(text, str) else default
 
 
-def text_list(item: Any, name: str, most: int = _LONGEST_LIST) -> list[str]:
+def text_list(item: Any, name: str) -> list[str]:
     """An attribute that lists texts; an empty list if there is none, or one of another kind."""
-    value = _attribute(item, name, most)
+    value = _attribute(item, name, _LONGEST_LIST)
     if not isinstance(value, np.ndarray) or value.ndim != 1:
         return []
     texts = (text.decode(errors="replace") if isinstance(text, bytes) else text for text in value.tolist())

@@ -1,4 +1,4 @@
-"""Read TFRecord files, as warm-up requests and events are kept in.
+"""Read TFRecord files: warm-up requests, and the events that training writes for TensorBoard.
 
 Source:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/third_party/xla/xla/tsl/lib/io/record_reader.cc
@@ -7,18 +7,28 @@ Source:
 from __future__ import annotations
 
 import io
+import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 import google_crc32c
 
 from redraw.checkpoint.bundle.encoding import MalformedError, mask_crc32c
+from redraw.checkpoint.bundle.messages import Event, parse_message
+from redraw.records.times import is_moment
 from redraw.storage.files import open_regular
 
 _HEADER = struct.Struct("<QI")  # the length, and its checksum
 _FOOTER = struct.Struct("<I")  # the checksum of the record
+logger = logging.getLogger(__name__)
+# What the names of event files begin with.
+EVENT_FILES = "events.out.tfevents."
+# Of a session's log. A start is noted with the step of the checkpoint that training resumes from.
+_START, _CHECKPOINT = 1, 3
+# Of an event its time is wanted, not its pictures.
+_LONGEST, _MOST_STEPS = 16 << 20, 1_000_000
 
 
 def is_tf_record(path: Path) -> bool:
@@ -79,3 +89,34 @@ def _check(data: bytes, checksum: int, what: str) -> None:
     got = mask_crc32c(google_crc32c.value(data))
     if got != checksum:
         raise MalformedError(f"{what} with checksum {checksum:#010x}", f"one with {got:#010x}")
+
+
+def times_in_event_files(paths: Iterable[Path]) -> dict[int, float]:
+    """When each step was, as TensorFlow's event files say.
+
+    Args:
+        paths: Event files of one training, the oldest first.
+
+    Returns:
+        Step to seconds since 1970 UTC: of the last checkpoint of it that is noted, or else of
+        the first event. Times that a record cannot have are left out.
+
+    Source:
+        https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/util/event.proto
+    """
+    seen: dict[int, float] = {}
+    saved: dict[int, float] = {}
+    for path in paths:
+        try:
+            for record in read_records(path, _LONGEST):
+                event = parse_message(Event, record)
+                if not is_moment(event.wall_time) or len(seen) + len(saved) >= _MOST_STEPS:
+                    continue
+                if event.session_log.status == _CHECKPOINT:
+                    saved[event.step] = event.wall_time
+                elif event.session_log.status != _START:
+                    seen.setdefault(event.step, event.wall_time)
+        except MalformedError as err:
+            # A training that was killed leaves its last event unfinished.
+            logger.info("%s ends early: %s", path, err)
+    return seen | saved

@@ -14,7 +14,8 @@ from typing import Any
 import tensorflow as tf
 
 from redraw.errors import InvalidDefinition
-from redraw.export.graph.pruning import drop_unneeded, functions_given
+from redraw.export.graph.pruning import drop_unneeded
+from redraw.recorded.nodes import functions_given
 
 _COUNT = re.compile(r"_(\d+)(?!\d)")
 # How a table's initializer is named (KeyValueTensorInitializer in lookup_ops.py).

@@ -15,14 +15,13 @@ from redraw.compat.tensorflow import build_meta_graph
 from redraw.definition import GraphFunctionDefinition, Mode, ModelDefinition
 from redraw.definition.user_code import running_user_code
 from redraw.errors import InvalidDefinition
-from redraw.export.graph.argument_names import restore_names
 from redraw.export.graph.canonical import make_canonical
 from redraw.export.graph.declared import Declarations, draw_declared
 from redraw.export.graph.drawn import DrawnGraph, DrawnVariable
 from redraw.export.graph.graph_functions import draw_graph_function
 from redraw.export.graph.places import find_places
 from redraw.export.graph.reachable import Reached, find_reached
-from redraw.export.graph.tracing import trace_signature
+from redraw.export.graph.tracing import restore_names, trace_signature
 from redraw.networks.layers.drawn import describe_network
 from redraw.networks.layers.layer import Model
 from redraw.networks.modules import draw_network, known_by_own_names

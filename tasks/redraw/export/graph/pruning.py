@@ -7,6 +7,8 @@ from typing import Any
 
 from tensorflow.core.framework import variable_pb2
 
+from redraw.recorded.nodes import follow_calls, node_name
+
 
 def drop_unneeded(meta_graph: Any) -> list[Any]:
     """Drop the nodes and functions that nothing of a SavedModel leads to, in place.
@@ -22,7 +24,7 @@ def drop_unneeded(meta_graph: Any) -> list[Any]:
     needed = reached_nodes(graph, _roots(meta_graph))
     _keep(graph.node, lambda node: node.name in needed)
     functions = {function.signature.name: function for function in graph.library.function}
-    order = _called(functions, [*_calls(graph.node), *_known_to_objects(meta_graph.object_graph_def)])
+    order = follow_calls(graph.node, functions, _known_to_objects(meta_graph.object_graph_def))
     _keep(graph.library.function, lambda function: function.signature.name in order)
     # Gradients are for training on.
     del graph.library.gradient[:]
@@ -39,11 +41,11 @@ def reached_nodes(graph: Any, starts: Iterable[str]) -> set[str]:
         starts: Names of nodes or tensors; empty ones count for nothing.
     """
     nodes = {node.name: node for node in graph.node}
-    queue = list(dict.fromkeys(_node_name(name) for name in starts if name))
+    queue = list(dict.fromkeys(node_name(name) for name in starts if name))
     seen = set(queue)
     for name in queue:
         for tensor in nodes[name].input:
-            source = _node_name(tensor)
+            source = node_name(tensor)
             if source not in seen:
                 seen.add(source)
                 queue.append(source)
@@ -72,38 +74,6 @@ def _roots(meta_graph: Any) -> Iterator[str]:
         for described in map(variable_pb2.VariableDef.FromString, collection.bytes_list.value):
             yield from (described.variable_name, described.initializer_name)
             yield from (described.initial_value_name, described.snapshot_name)
-
-
-def _node_name(tensor: str) -> str:
-    return tensor.lstrip("^").partition(":")[0]
-
-
-def _called(functions: dict[str, Any], roots: Iterable[str]) -> dict[str, None]:
-    """The functions that are called, each once, in the order in which they are met."""
-    queue = [name for name in dict.fromkeys(roots) if name in functions]
-    order = dict.fromkeys(queue)
-    for name in queue:
-        for called in _calls(functions[name].node_def):
-            if called in functions and called not in order:
-                order[called] = None
-                queue.append(called)
-    return order
-
-
-def _calls(nodes: Iterable[Any]) -> Iterator[str]:
-    for node in nodes:
-        yield node.op
-        yield from (function.name for function in functions_given(node))
-
-
-def functions_given(node: Any) -> Iterator[Any]:
-    """The functions that a node has as attributes, each a `NameAttrList`, in a fixed order."""
-    for _, value in sorted(node.attr.items()):
-        kind = value.WhichOneof("value")
-        if kind == "func":
-            yield value.func
-        elif kind == "list":
-            yield from value.list.func
 
 
 def _known_to_objects(graph: Any) -> Iterator[str]:

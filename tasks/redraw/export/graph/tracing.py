@@ -1,19 +1,31 @@
-"""Trace a definition's `serve` into one function for each signature."""
+"""Trace a definition's `serve` into one function for each signature, whatever its inputs are called.
+
+No Python argument may have a name such as `image/encoded` or `user-id` of a `tf.Example`. TensorFlow passes a
+function's inputs by keyword, and changes names that it takes for none. So the function is traced with names
+of Redraw's, and the graph is then given the definition's.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import keyword
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from redraw.definition import ModelDefinition
 from redraw.definition.user_code import running_user_code
-from redraw.export.graph.argument_names import argument_names, operation_name
 from redraw.export.graph.declared import Declarations
 from redraw.networks.conversion import trace_function
 from redraw.networks.modules import renew_derived_constants
 from redraw.records import Signature
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# Arguments of the functions that pass them on.
+_TAKEN = {"self", "function", "converted"}
 
 
 def trace_signature(
@@ -52,3 +64,67 @@ def trace_signature(
             converted=declarations.converted,
             **{names[i]: tf.TensorSpec(s.shape, s.dtype, names[i]) for i, s in signature.inputs.items()},
         )
+
+
+def argument_names(inputs: Iterable[str]) -> dict[str, str]:
+    """What each input is called while its signature is traced: itself where Python allows that."""
+    inputs = list(inputs)
+    odd = [name for name in inputs if not _may_be_argument(name)]
+    free = (name for number in range(2 * len(inputs)) if (name := f"input_{number}") not in inputs)
+    return {name: name for name in inputs} | dict(zip(odd, free, strict=False))
+
+
+def operation_name(text: str) -> str:
+    """The nearest that TensorFlow allows for an operation's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", re.sub(r"^[^A-Za-z0-9.]", "x", text))
+
+
+def restore_names(meta_graph: Any, signature: str, inputs: Iterable[str]) -> None:
+    """Call the inputs of a signature what the definition calls them: for servers, and for Python if it can.
+
+    Args:
+        meta_graph: The `MetaGraphDef`, which is changed.
+        signature: The signature's name.
+        inputs: Its inputs' names, as the definition has them.
+    """
+    names = {argument: name for name, argument in argument_names(inputs).items() if argument != name}
+    if not names:
+        return
+    _rename_keys(meta_graph.signature_def[signature].inputs, names)
+    # TensorFlow's Python loader makes a function with these arguments, or fails.
+    taken = Counter(map(_sanitized, argument_names(inputs)))
+    names = {a: n for a, n in names.items() if taken[_sanitized(n)] == 1 and _may_be_argument(_sanitized(n))}
+    nodes = meta_graph.object_graph_def.nodes
+    holder = nodes[_children(nodes[0])["signatures"]]
+    function = nodes[_children(holder)[signature]].bare_concrete_function
+    function.argument_keywords[:] = [names.get(word, word) for word in function.argument_keywords]
+    words = function.function_spec.fullargspec.named_tuple_value.values
+    for word in (
+        value for pair in words if pair.key == "kwonlyargs" for value in pair.value.list_value.values
+    ):
+        word.string_value = names.get(word.string_value, word.string_value)
+    stored = meta_graph.object_graph_def.concrete_functions[function.concrete_function_name]
+    for value in stored.canonicalized_input_signature.tuple_value.values:
+        _rename_keys(value.dict_value.fields, names)
+        for name, field in value.dict_value.fields.items():
+            field.tensor_spec_value.name = name
+
+
+def _may_be_argument(name: str) -> bool:
+    return bool(_PLAIN.fullmatch(name)) and not keyword.iskeyword(name) and name not in _TAKEN
+
+
+def _sanitized(name: str) -> str:
+    """A name as TensorFlow's loader has it."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)
+
+
+def _children(node: Any) -> Mapping[str, int]:
+    return {child.local_name: child.node_id for child in node.children}
+
+
+def _rename_keys(described: Any, names: Mapping[str, str]) -> None:
+    for argument, name in names.items():
+        if argument in described:
+            described[name].CopyFrom(described[argument])
+            del described[argument]

@@ -79,7 +79,7 @@ def write_saved_model(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors,
             saved_model_schema_version=_SCHEMA_VERSION, meta_graphs=[drawn.meta_graph]
         )
         (folder / "saved_model.pb").write_bytes(model.SerializeToString(deterministic=True))
-        write_fingerprint(folder)
+        _write_fingerprint(folder)
     logger.info("wrote %d variables in %.1f s", len(drawn.variables), time.monotonic() - started)
     found = ((variable.name, writer.non_finite.get(variable.key)) for variable in drawn.variables)
     return Written(non_finite={name: count for name, count in found if count}, digests=writer.digests)
@@ -103,13 +103,8 @@ def _write_variables(drawn: DrawnGraph, ledger: Ledger, source: MovableTensors, 
 # The hashes are TensorFlow's own; the public tf.saved_model.experimental only reads them.
 
 
-def write_fingerprint(folder: Path) -> None:
-    """Write a SavedModel's fingerprint, the same for the same files.
-
-    TensorFlow puts a random UUID into it; here it is made of the hashes.
-
-    Args:
-        folder: The SavedModel, otherwise complete.
+def _write_fingerprint(folder: Path) -> None:
+    """Write a SavedModel's fingerprint, the same for the same files: TensorFlow puts a random UUID into it.
 
     Source:
         https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/protobuf/fingerprint.proto

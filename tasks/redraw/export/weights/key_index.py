@@ -15,9 +15,14 @@ from redraw.checkpoint.objects.roles import Role
 from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
 from redraw.errors import CheckpointMismatch
-from redraw.export.weights.layer_orders import counted_alike, layer_order, pair_by_name
 from redraw.export.weights.orphans import demand_owned
-from redraw.export.weights.renaming import of_same_layer, of_same_name
+from redraw.export.weights.renaming import (
+    counted_alike,
+    layer_order,
+    of_same_layer,
+    of_same_name,
+    pair_by_name,
+)
 from redraw.export.weights.suggestions import describe_left_out
 
 if TYPE_CHECKING:

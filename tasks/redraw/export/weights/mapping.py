@@ -8,24 +8,30 @@ variables or none: two ways are never mixed.
 
 from __future__ import annotations
 
+import fnmatch
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING
 
 from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.checkpoint.objects.object_graph import classify_tensors, object_at, variables_from
 from redraw.checkpoint.objects.roles import Role
-from redraw.errors import CheckpointMismatch
-from redraw.export.weights.dropped import explain_rest
+from redraw.errors import CheckpointMismatch, short_list
 from redraw.export.weights.key_index import list_catalogs
-from redraw.export.weights.ledger import Ledger, Served
+from redraw.export.weights.ledger import Dropped, Ledger, Served
 from redraw.export.weights.lookup import Lookup
 from redraw.export.weights.orphans import find_unaveraged
 from redraw.export.weights.wanted import Wanted
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from redraw.export.weights.lookup import Lookup
+    from redraw.export.weights.wanted import Wanted
 
+logger = logging.getLogger(__name__)
 # Rules that rest on how a version of Keras goes through a model.
 _WALKS = ("place in ", "order of ", "Keras 2's ")
+_SHOWN = 5
+_TRAINING_ONLY, _UNREACHED, _AGAIN = "training only", "reached by no signature", "served from another place"
 
 
 def map_checkpoint(wanted: Wanted, source: CheckpointSource) -> Ledger:
@@ -45,7 +51,7 @@ def map_checkpoint(wanted: Wanted, source: CheckpointSource) -> Ledger:
         lookups = [Lookup(catalog, wanted, source) for catalog in catalogs]
         chosen = _choose(lookups)
         served = tuple(sorted(chosen.served(), key=lambda entry: entry.variable))
-        dropped = explain_rest(chosen, served, roles, wanted)
+        dropped = _explain_rest(chosen, served, roles, wanted)
     except CheckpointMismatch as err:
         raise CheckpointMismatch(f"{source.uri}: {err}") from err
     logger.info("found %d variables by %s in %s", len(served), chosen.catalog.rule, source.uri)
@@ -97,3 +103,72 @@ def _choose(lookups: Sequence[Lookup]) -> Lookup:
             f" {other.catalog.rule}. Name the one to serve in the definition's checkpoint_roots."
         )
     return first
+
+
+def _explain_rest(
+    lookup: Lookup, served: Sequence[Served], roles: Mapping[str, Role], wanted: Wanted
+) -> tuple[Dropped, ...]:
+    """Name the rule for every tensor that is not served, by key; refuse a weight that nothing claims."""
+    claimed = {entry.key for entry in served}
+    unreached = {lookup.key_of(variable.name) for variable in wanted.unreached}
+    names = _names_by_key(lookup.catalog.keys)
+    files = (wanted.saved_places, wanted.former_places)
+    again = {p for entry in served for places in files for p in places.get(entry.variable, ())}
+    by_name = {entry.variable for entry in served}
+    rules: dict[str, str] = {}
+    unexplained = []
+    for key in sorted(set(roles) - claimed):
+        # A SavedModel's own graph says all that its signatures read.
+        if key in unreached or wanted.known_by == "key":
+            rules[key] = _UNREACHED
+        elif key in again:
+            rules[key] = _AGAIN
+        elif wanted.weights == "average" and not by_name.isdisjoint(names.get(key, ())):
+            rules[key] = str(roles[key])  # its average is served, which a rename has named
+        elif key not in names and not _is_unclaimed_weight(roles[key], wanted):
+            rules[key] = str(roles[key])
+        elif _matches([*names.get(key, ()), key], wanted.training_only):
+            rules[key] = _TRAINING_ONLY
+        else:
+            unexplained.append(names.get(key, [key])[0])
+    layers = {_layer_of(name) for key in claimed for name in names.get(key, ())} - {""}
+    # A scope of TF1, or an object, may hold anything; a layer of Keras is one thing.
+    of_layers = lookup.source.graph is not None and wanted.known_by == "name"
+    _demand_none(sorted(unexplained), layers if of_layers else set())
+    return tuple(Dropped(key=key, rule=rule) for key, rule in rules.items())
+
+
+def _is_unclaimed_weight(role: Role, wanted: Wanted) -> bool:
+    """Whether a tensor outside of the catalog is a weight all the same; raw ones next to averages are not."""
+    return role is Role.MODEL_WEIGHT and wanted.weights == "raw"
+
+
+def _names_by_key(keys: Mapping[str, str]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for name, key in keys.items():
+        names.setdefault(key, []).append(name)
+    return names
+
+
+def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _layer_of(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _demand_none(unexplained: Sequence[str], layers: Set[str]) -> None:
+    parts = [name for name in unexplained if _layer_of(name) in layers]
+    if unexplained:
+        shown = short_list(parts or unexplained, "weights that no served variable takes", _SHOWN)
+        count = f" ({len(unexplained)} in all)" if len(unexplained) <= _SHOWN else ""
+        advice = (
+            "Their layers are served without them: draw these layers as the file has them."
+            if parts
+            else "Draw the layers that read them; only if nothing but training did, such as a second head,"
+            " name them in the definition's training_only."
+        )
+        raise CheckpointMismatch(
+            f"the checkpoint holds weights that no served variable takes: {shown}{count}. {advice}"
+        )

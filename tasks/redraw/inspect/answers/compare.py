@@ -36,8 +36,7 @@ from redraw.records import Release
 from redraw.records.results import AnswerComparison
 from redraw.requests import CompareAnswersRequest
 from redraw.serving import LoadedModel, LoadFailed, ServingCrashed, ServingProcess
-from redraw.storage.opening import Storage, open_storage, write_uri
-from redraw.storage.replacing import demand_replaceable
+from redraw.storage.opening import Storage, demand_replaceable, open_storage, write_uri
 from redraw.storage.scratch import scratch_folder
 from redraw.uri import Uri
 

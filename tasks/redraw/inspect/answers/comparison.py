@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from redraw.errors import InvalidDefinition
+from redraw.inspect.answers.batches import RequestBatch
+from redraw.inspect.answers.comparing import is_float
 from redraw.inspect.answers.metrics import LabelledRows
 from redraw.inspect.answers.pair import AnsweredBatch
-from redraw.inspect.answers.slices import SliceTally
 from redraw.inspect.answers.tally import OutputTally
 from redraw.names import ModelName
 from redraw.records import Signature
-from redraw.records.results import AnswerComparison, ComparedMetrics, RequestSource
+from redraw.records.results import AnswerComparison, AnswerSlice, ComparedMetrics, RequestSource
 
 if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
+
+_MOST_VALUES, _LONGEST = 50, 60
+_OTHERS = "other values"
+_LABEL = "label:"
+# A value with its type.
+_Value = tuple[type, Any]
 
 
 def common_signatures(
@@ -128,3 +137,107 @@ class ComparisonTally:
             except InvalidDefinition as err:
                 left_out.append(f"metrics of signature {signature!r}: {err}")
         return found
+
+
+class SliceTally:
+    """The slices of all signatures.
+
+    Args:
+        names: What to sort by in addition to where rows came from and labels that are classes: inputs,
+            fields of recorded requests, or `label:OUTPUT`.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        # By signature and name: the number of each value; by that number the rows, and those that changed.
+        self._values: dict[tuple[str, str], dict[_Value, int]] = {}
+        self._rows: dict[tuple[str, str], np.ndarray] = {}
+        self._changed: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+        self._found = set[str]()
+
+    def add(self, batch: RequestBatch, changed: Mapping[str, np.ndarray]) -> None:
+        """Count some more rows.
+
+        Args:
+            batch: Their requests.
+            changed: Output name to which of the rows changed, [rows] of bool.
+        """
+        self._count(batch, "source", [batch.source] * batch.rows, changed)
+        labels = {f"{_LABEL}{name}" for name, label in batch.labels.items() if not is_float(label.dtype)}
+        for name in dict.fromkeys([*self._names, *sorted(labels)]):
+            if (values := _values_of(batch, name)) is not None:
+                self._found.add(name)
+                self._count(batch, name, values, changed)
+
+    def _count(
+        self, batch: RequestBatch, name: str, values: Sequence[Any], changed: Mapping[str, np.ndarray]
+    ) -> None:
+        key = (batch.signature, name)
+        known = self._values.setdefault(key, {})
+        numbers = np.array([_number(known, value) for value in values])
+        self._rows[key] = self._rows.get(key, 0) + np.bincount(numbers, minlength=_MOST_VALUES + 1)
+        counts = self._changed.setdefault(key, {})
+        for output, rows in changed.items():
+            more = np.bincount(numbers[rows], minlength=_MOST_VALUES + 1)
+            counts[output] = counts.get(output, 0) + more
+
+    def missing(self) -> list[str]:
+        """The names that no request had."""
+        return [name for name in self._names if name not in self._found]
+
+    def result(self) -> Iterator[AnswerSlice]:
+        """A slice for each value, the most frequent first; of a name that has but one value, none."""
+        for key, known in self._values.items():
+            rows, names = self._rows[key], _shown(known)
+            if len(known) == 1 and key[1] not in self._names:
+                continue
+            for number in np.argsort(-rows, kind="stable").tolist():
+                if rows[number]:
+                    yield AnswerSlice(
+                        signature=key[0],
+                        by=key[1],
+                        value=names.get(number, _OTHERS),
+                        rows=int(rows[number]),
+                        changed={name: int(n[number]) for name, n in sorted(self._changed[key].items())},
+                    )
+
+
+def _number(known: dict[_Value, int], value: Any) -> int:
+    """The number of a value; all that come when there are enough have one number."""
+    # To Python, True, 1 and 1.0 are the same.
+    kind = str if isinstance(value, bytes) else type(value)
+    # What is counted is short, can be looked up, and equals itself, as NaN does not.
+    if isinstance(value, str | bytes | list | dict) or value != value:
+        value = _worded(value)
+    key = (kind, value)
+    number = known.get(key)
+    if number is None:
+        number = len(known)
+        if number < _MOST_VALUES:
+            known[key] = number
+    return number
+
+
+def _shown(known: Mapping[_Value, int]) -> dict[int, str]:
+    """Number to value in words; of a text that reads as another value or as all others, in quotes."""
+    words = Counter(_worded(value) for _, value in known)
+    words[_OTHERS] += 1
+    return {
+        number: repr(value) if kind is str and words[value] > 1 else _worded(value)
+        for (kind, value), number in known.items()
+    }
+
+
+def _values_of(batch: RequestBatch, name: str) -> Sequence[Any] | None:
+    """A value for each row; None if the batch has none of the name."""
+    fields = batch.fields.get(name)
+    if fields is not None and any(value is not None for value in fields):
+        return fields
+    sides = {**batch.inputs, **{f"{_LABEL}{label}": values for label, values in batch.labels.items()}}
+    values = sides.get(name)
+    return None if values is None or values.size != batch.rows else values.reshape(-1).tolist()
+
+
+def _worded(value: Any) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from redraw.definition.user_code import method_of, running_user_code
-from redraw.inspect.answers.bootstrap import resample_metrics
 from redraw.inspect.answers.pair import AnsweredBatch
-from redraw.inspect.answers.samples import RandomRows
+from redraw.inspect.answers.samples import RandomRows, resample_metrics
 from redraw.records.results import ComparedMetrics, MeasuredTwice
 
 if TYPE_CHECKING:

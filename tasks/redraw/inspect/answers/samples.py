@@ -1,14 +1,19 @@
-"""Some rows that stand for all: drawn at random, or those with the largest differences."""
+"""Some rows that stand for all: at random, with the largest differences, or drawn again and again."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from redraw.errors import InvalidDefinition
+
 T = TypeVar("T")
+_RESAMPLES = 200
+_SEED = 19
+Metrics = Mapping[str, float]
 
 
 class RandomRows(Generic[T]):
@@ -60,3 +65,27 @@ class LargestRows:
 
     def __iter__(self) -> Iterator[Any]:
         return (row for _, _, row in sorted(self._heap, key=lambda entry: (-entry[0], -entry[1])))
+
+
+def resample_metrics(
+    measure: Callable[[np.random.Generator], tuple[Metrics, Metrics]], names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Measure draws of the rows.
+
+    Args:
+        measure: The metrics of both sides by one draw.
+        names: The metrics.
+
+    Returns:
+        Metric name to the values of both sides, [200, 2]; none of metrics that a draw cannot have.
+    """
+    random = np.random.default_rng(_SEED)
+    found = np.full((_RESAMPLES, len(names), 2), np.nan)
+    for draw in range(_RESAMPLES):
+        try:
+            sides = measure(random)
+        except InvalidDefinition:  # what the definition measures may need all of them
+            return {}
+        found[draw] = [[side.get(name, np.nan) for side in sides] for name in names]
+    kept = {name: found[:, place] for place, name in enumerate(names)}
+    return {name: values for name, values in kept.items() if np.isfinite(values).all()}

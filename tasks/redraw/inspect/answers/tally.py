@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from redraw.checkpoint.bundle.dtypes import name_of_array
 from redraw.inspect.answers.batches import RequestBatch
 from redraw.inspect.answers.comparing import compare_values, is_float, misfit_of
 from redraw.inspect.answers.samples import LargestRows, RandomRows
-from redraw.inspect.answers.sketch import DifferenceSketch
 from redraw.records.results import DifferenceBar, DifferingAnswer, OutputDifference, ValueChange
 from redraw.serving.values import encode_values
 
@@ -22,6 +21,10 @@ _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 # A table of more values than these shows nothing; of a value that is no class there would be no end.
 _MOST_CLASSES, _MOST_CELLS = 50, 400
 _MOST_SHOWN, _LONGEST_SHOWN = 64, 200
+# Bins that are 2 % wide, from 1e-12 to 1e12: what is smaller or larger counts in the outermost.
+_LEAST, _GROWTH = 1e-12, math.log(1.02)
+_BINS = math.ceil(math.log(1e24) / _GROWTH) + 1
+_BARS_A_DECADE = 3
 
 
 class OutputTally:
@@ -136,3 +139,52 @@ def _shortened(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _shortened(one) for name, one in value.items()}
     return f"{value[:_LONGEST_SHOWN]}…" if isinstance(value, str) and len(value) > _LONGEST_SHOWN else value
+
+
+class DifferenceSketch:
+    """How often differences of each size came; those of 0 apart."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.equal = 0
+        self.largest = 0.0
+        self._sum = 0.0
+        self._bins = np.zeros(_BINS, np.int64)
+
+    def add(self, gaps: np.ndarray) -> None:
+        """Count some differences, finite and from 0 on."""
+        above = gaps[gaps > 0]
+        self.count += len(gaps)
+        self.equal += len(gaps) - len(above)
+        if len(above):
+            self.largest = max(self.largest, float(above.max()))
+            # Of each its share, so that no sum overflows.
+            self._sum += float((above / 2**64).sum())
+            places = np.log(np.maximum(above / _LEAST, 1.0)) / _GROWTH
+            self._bins += np.bincount(np.minimum(places.astype(np.intp), _BINS - 1), minlength=_BINS)
+
+    @property
+    def mean(self) -> float:
+        """Of all that were counted; 0 of none."""
+        return min(self._sum / self.count * 2.0**64, self.largest) if self.count else 0.0
+
+    def quantile(self, share: float) -> float:
+        """What this share of the differences is at most, give or take 1 %; 0 of none."""
+        rank = math.ceil(share * self.count)
+        if rank <= self.equal:
+            return 0.0
+        place = int(np.searchsorted(np.cumsum(self._bins), rank - self.equal))
+        return min(_LEAST * math.exp((place + 0.5) * _GROWTH), self.largest)
+
+    def bars(self) -> Iterator[tuple[float, float, int]]:
+        """A histogram: from, to and how many, three bars to a power of ten; the equal ones from 0 to 0."""
+        if self.equal:
+            yield 0.0, 0.0, self.equal
+        filled = np.flatnonzero(self._bins)
+        if not len(filled):
+            return
+        middles = (np.arange(_BINS) + 0.5) * _GROWTH + math.log(_LEAST)
+        bars = np.floor(middles / math.log(10) * _BARS_A_DECADE).astype(int)
+        for bar in range(bars[filled[0]], bars[filled[-1]] + 1):
+            rows = int(self._bins[bars == bar].sum())
+            yield 10 ** (bar / _BARS_A_DECADE), 10 ** ((bar + 1) / _BARS_A_DECADE), rows

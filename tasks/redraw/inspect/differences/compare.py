@@ -9,17 +9,21 @@ is copied to this machine's disk. TensorFlow is not needed.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import NamedTuple
 
+import numpy as np
+
+from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.checkpoint.bundle.entries import TensorEntry
 from redraw.checkpoint.bundle.shard_reader import Piece
 from redraw.checkpoint.bundle.tensors import BundleTensors
 from redraw.checkpoint.formats.bundle import BundleSource
 from redraw.checkpoint.formats.locate import locate_checkpoint
 from redraw.checkpoint.objects.trackable import OBJECT_GRAPH_KEY
-from redraw.inspect.differences.blocks import Gap
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import version_folder
 from redraw.publish.bucket.verified import demand_verified
@@ -28,8 +32,11 @@ from redraw.requests import DifferencesRequest
 from redraw.storage.opening import Storage, open_storage
 
 _logger = logging.getLogger(__name__)
-
 _SECONDS_BETWEEN_LINES = 5.0
+# Of stored bytes: a few of these as 64-bit floats stay in the processor's cache.
+_BLOCK = 1 << 18
+# Of a block's values: beyond these some may have been lost.
+_SAFE_SQUARES = (1e-200, 1e300)
 
 
 class _Weights(NamedTuple):
@@ -147,3 +154,85 @@ def _ordered(entry: TensorEntry) -> tuple[Piece, ...]:
 def _largest_first(row: VariableDifference) -> tuple[bool, bool, float, str]:
     known = row.relative_change is not None
     return row.equal, known, -(row.relative_change or 0.0), row.key
+
+
+class Gap:
+    """How far two tensors are apart, of which the second one is the measure.
+
+    Attributes:
+        equal: Whether they are the same in every bit.
+        not_finite: Elements that are NaN or infinite in one of them; they count in no figure.
+    """
+
+    def __init__(self, dtype: str) -> None:
+        """Start before the first byte of two tensors of this dtype, one of TensorFlow's names."""
+        self.equal = True
+        self.not_finite = 0
+        held = numpy_dtype(dtype)
+        # Strings and the like have no distance: they are the same or they are not.
+        self._held = None if held is None or held.kind == "O" else held
+        self._wide = np.complex128 if dtype.startswith("complex") else np.float64
+        self._change = self._length = self._largest = 0.0
+
+    @property
+    def relative(self) -> float | None:
+        """||a - b|| / ||b||; None of what is no number, and where b is all zero and a is not."""
+        if self._held is None:
+            return None
+        if not self._change:
+            return 0.0
+        ratio = self._change / self._length if self._length else math.inf
+        return ratio if math.isfinite(ratio) else None
+
+    @property
+    def largest(self) -> float | None:
+        """The largest |a - b| of all elements; None of what is no number."""
+        return None if self._held is None else self._largest
+
+    def take(self, ours: Iterable[bytes], theirs: Iterable[bytes]) -> None:
+        """Take the bytes of a piece of both, however they are cut."""
+        # To the end of both, where their checksums are compared. Only strings may differ in length.
+        for one, two in zip_longest(_blocks(ours), _blocks(theirs), fillvalue=b""):
+            self.equal = self.equal and one == two
+            if self._held is not None:
+                self._measure(np.frombuffer(one, self._held), np.frombuffer(two, self._held))
+
+    def _measure(self, one: np.ndarray, two: np.ndarray) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            base = two.astype(self._wide)
+            change = one.astype(self._wide) - base
+            if not np.isfinite(change.sum()):
+                finite = np.isfinite(change)
+                self.not_finite += int(finite.size - np.count_nonzero(finite))
+                base, change = base[finite], change[finite]
+        self._change = math.hypot(self._change, _length(change))
+        self._length = math.hypot(self._length, _length(base))
+        self._largest = max(self._largest, _largest(change))
+
+
+def _length(values: np.ndarray) -> float:
+    """The Euclidean length, whatever the size of the values."""
+    with np.errstate(over="ignore", under="ignore"):
+        squares = float(np.vdot(values, values).real)
+    if _SAFE_SQUARES[0] < squares < _SAFE_SQUARES[1]:
+        return math.sqrt(squares)
+    # A square overflowed or vanished, so they are brought near 1 before.
+    largest = _largest(values)
+    return largest * _length(values / largest) if largest else 0.0
+
+
+def _largest(values: np.ndarray) -> float:
+    return float(np.abs(values).max(initial=0.0))
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of one size, the last one shorter: files are cut otherwise than buckets."""
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        whole = len(held) - len(held) % _BLOCK
+        for start in range(0, whole, _BLOCK):
+            yield bytes(held[start : start + _BLOCK])
+        del held[:whole]
+    if held:
+        yield bytes(held)

@@ -9,8 +9,6 @@ from typing import Any
 
 import keras
 
-__all__ = ["CONSTANT", "constants", "in_order", "keywords", "operation_of_keras_2"]
-
 # What Keras 2 writes in the place of a layer's name where an operation is called with a number first.
 CONSTANT = "_CONSTANT_VALUE"
 _PLAIN = (bool, int, float, str)

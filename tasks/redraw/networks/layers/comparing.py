@@ -24,8 +24,6 @@ from redraw.networks.layers.pairing import (
 )
 from redraw.networks.layers.settings import differing_settings, same_axes
 
-__all__ = ["Comparison", "compare_models"]
-
 _INPUT = "InputLayer"
 _SHAPES = {"Flatten", "Reshape"}
 _OPERATION = "operation "

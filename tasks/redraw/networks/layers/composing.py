@@ -12,8 +12,6 @@ from redraw.compat.keras import to_snake_case
 from redraw.networks.layers.functions import ACTIVATIONS, GRID, layer_function, named_function, same_values
 from redraw.networks.layers.layer import Function, Layer
 
-__all__ = ["same_composition"]
-
 # How many layers one function may be made of.
 _MOST = 8
 _TENSOR = "tensor"

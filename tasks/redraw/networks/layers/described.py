@@ -10,8 +10,6 @@ from redraw.networks.layers.functions import ACTIVATIONS, layer_function, named_
 from redraw.networks.layers.layer import Layer, Model, canonical_kind, nth_output
 from redraw.networks.layers.settings import split_activation
 
-__all__ = ["Unreadable", "read_model"]
-
 _MOST_LAYERS = 20_000
 _LISTS = ("Functional", "Sequential", "Model")
 _TENSOR = "__keras_tensor__"

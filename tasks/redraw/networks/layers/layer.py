@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Function", "Layer", "Model", "PASSING", "canonical_kind", "nth_output"]
-
 # What does nothing while nobody trains.
 PASSING = frozenset({
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),

@@ -13,18 +13,6 @@ from redraw.compat.keras import container_name
 from redraw.networks.layers.functions import ACTIVATIONS
 from redraw.networks.layers.layer import PASSING, Function, Layer, Model
 
-__all__ = [
-    "Labels",
-    "Weights",
-    "names_in",
-    "paired_by_name",
-    "paired_inputs",
-    "paired_outputs",
-    "settled",
-    "weights_from",
-    "with_ending",
-]
-
 # Where the order of what is called does not change an answer.
 _COMMUTATIVE = {"Add", "Multiply", "Average", "Maximum", "Minimum", "operation Add", "operation Multiply"}
 # What may follow the last layer with weights.

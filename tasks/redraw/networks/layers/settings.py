@@ -12,8 +12,6 @@ import keras
 from redraw.networks.layers.functions import same_function
 from redraw.networks.layers.layer import Function, Layer
 
-__all__ = ["differing_settings", "same_axes", "split_activation"]
-
 # What says how a layer is called, made, trained or run, and not what it answers.
 _IGNORED = {
     *("name", "trainable", "autocast", "batch_input_shape", "batch_shape", "input_shape", "seed"),

@@ -37,34 +37,6 @@ from redraw.records.json_text import RECORD_BYTES
 from redraw.storage.opening import Storage, in_parallel
 from redraw.uri import BucketUri, Uri
 
-__all__ = [
-    "ATTACHMENT_BYTES",
-    "REVISIONS",
-    "Claim",
-    "attachment_name",
-    "claim_name",
-    "deployment_names",
-    "encode_record",
-    "is_version",
-    "list_claims",
-    "list_versions",
-    "live_folder",
-    "live_name",
-    "numbered_live_name",
-    "old_signature_name",
-    "read_claim",
-    "read_records",
-    "read_release",
-    "read_release_with_generation",
-    "release_name",
-    "reports_folder",
-    "serving_config_name",
-    "signature_name",
-    "split_version_uri",
-    "trained_before",
-    "version_folder",
-]
-
 logger = logging.getLogger(__name__)
 
 # What the last two digits count: the versions of one second.

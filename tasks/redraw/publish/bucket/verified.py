@@ -25,18 +25,6 @@ from redraw.storage.files import digest_of, scan_tree
 from redraw.storage.opening import Storage, download_tree
 from redraw.storage.scratch import demand_room
 
-__all__ = [
-    "configured_key",
-    "demand_consistent",
-    "demand_key",
-    "demand_record",
-    "demand_report",
-    "demand_verified",
-    "digest_report",
-    "fetch_verified",
-    "read_verified",
-]
-
 
 def configured_key(public_key: str | None = None) -> str | None:
     """The public key's file that versions must be signed for: the given one, or that of REDRAW_VERIFY_KEY."""
@@ -67,13 +55,12 @@ def read_verified(
     return release, claim
 
 
-def demand_record(storage: Storage, release: Release, public_key: str | None = None) -> None:
+def demand_record(storage: Storage, release: Release) -> None:
     """Demand that the record of a version, pruned or whole or not, agrees with its claim and is signed.
 
     Args:
         storage: The model bucket.
         release: The record, just read.
-        public_key: As `read_verified` takes it.
 
     Raises:
         RedrawError: As `read_verified`.
@@ -85,7 +72,7 @@ def demand_record(storage: Storage, release: Release, public_key: str | None = N
             " version, got none. Find out who removed it; do not serve this version."
         )
     _demand_agreeing(storage, release, claim)
-    if key := configured_key(public_key):
+    if key := configured_key():
         _demand_record_signed(storage, release, key)
 
 

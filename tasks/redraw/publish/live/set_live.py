@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import logging
 
-from redraw.errors import ObjectConflict, StorageError, StorageForbidden, VersionNotFound
+from redraw.errors import InvalidRecord, ObjectConflict, StorageError, StorageForbidden, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.asking import who_asks
 from redraw.publish.bucket.integrity import demand_published
-from redraw.publish.bucket.layout import live_name
+from redraw.publish.bucket.layout import REVISIONS, live_name, read_release
 from redraw.publish.bucket.verified import demand_verified
 from redraw.publish.events.derive import announce_change
 from redraw.publish.live import loading
 from redraw.publish.live.pointer import change_pointer, copy_pointer, read_pointer
 from redraw.publish.live.rules import apply_change
 from redraw.publish.live.serving_config import write_serving_config
-from redraw.publish.live.training_order import is_older_in_second
-from redraw.records import LivePointer, PointerChange, PointerChangeKind
+from redraw.records import LivePointer, PointerChange, PointerChangeKind, Release
 from redraw.records.times import now
 from redraw.requests import LiveRequest
 from redraw.storage.opening import Storage, open_storage
@@ -118,6 +117,35 @@ def move_pointer(
 def _applied(storage: Storage, pointer: LivePointer, change: PointerChange) -> LivePointer:
     older = is_older_in_second(storage, pointer.model, change.version, pointer.version)
     return apply_change(pointer, change, older=older)
+
+
+def is_older_in_second(storage: Storage, model: str, version: int, live: int | None) -> bool:
+    """Whether a version has older weights than the live one, and is of the same second.
+
+    Another revision of the same checkpoint is not older.
+
+    Args:
+        storage: The model bucket.
+        model: The definition's name.
+        version: The version.
+        live: The live one, if there is one.
+
+    Raises:
+        StorageError: The bucket does not answer.
+    """
+    if live is None or version // REVISIONS != live // REVISIONS or version == live:
+        return False
+    order, live_order = _order(storage, model, version), _order(storage, model, live)
+    return order is not None and live_order is not None and order < live_order
+
+
+def _order(storage: Storage, model: str, version: int) -> tuple[int, str] | None:
+    """Step, then digest; None of a version without a readable record, which is checked elsewhere."""
+    try:
+        release: Release | None = read_release(storage, model, version)
+    except InvalidRecord:
+        return None
+    return None if release is None else (release.checkpoint.step, release.checkpoint.digest)
 
 
 def _asked(request: LiveRequest, storage: Storage, pointer: LivePointer) -> PointerChange | None:

@@ -15,25 +15,25 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from redraw.errors import OlderThanLive, VersionRejected
+from redraw.errors import InvalidRecord, NotValidated, OlderThanLive, VersionRejected
 from redraw.publish.asking import who_asks
+from redraw.publish.bucket.attachments import name_attachments
 from redraw.publish.bucket.layout import ATTACHMENT_BYTES, Claim
 from redraw.publish.events.deliver import announce
 from redraw.publish.events.derive import last_event, push_event
 from redraw.publish.live.set_live import move_pointer
-from redraw.publish.push.attachments import name_attachments
-from redraw.publish.push.exports import demand_validated, read_export, read_report
 from redraw.publish.push.objects import publish_objects
 from redraw.publish.push.release import Candidate, write_release
 from redraw.publish.push.sources import open_source
 from redraw.publish.push.versions import claim_version
-from redraw.records import PointerChange, Release
+from redraw.records import ExportedModel, PointerChange, Release, ValidationReport
+from redraw.records.attachments import METRICS_NAME, read_measured
 from redraw.records.events import ModelEvent
-from redraw.records.file_list import list_files
-from redraw.records.measured import METRICS_NAME, read_measured
+from redraw.records.files import list_files
 from redraw.records.times import now
 from redraw.requests import PushRequest
 from redraw.storage.opening import Storage, open_storage, read_uri
+from redraw.uri import Uri
 
 _logger = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ def push_model(request: PushRequest, storage: Storage | None = None) -> Release:
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     started = time.monotonic()
-    export, report = read_export(request), read_report(request)
-    demand_validated(export, report)
+    export, report = read_export(request), _read_report(request)
+    _demand_validated(export, report)
     attachments = name_attachments(export, report)
     candidate = Candidate(request=request, export=export, report=report, attachments=attachments)
     storage = storage or open_storage(request.bucket)
@@ -116,3 +116,67 @@ def _make_live(storage: Storage, release: Release, request: PushRequest) -> tupl
         _logger.warning("published, but not made live: %s", err)
         return ()
     return last_event(storage.uri / release.model, pointer, change, release)
+
+
+def read_export(request: PushRequest) -> ExportedModel:
+    """The export's record, as given or from the file next to the SavedModel's folder.
+
+    Returns:
+        The record; its URI is the folder that was named.
+
+    Raises:
+        InvalidRecord: There is no such record, or it is of another model.
+    """
+    given = request.saved_model
+    if isinstance(given, Uri):
+        where = given.with_ending(".json")
+        content = _demand_content(where, "the record that export writes next to the SavedModel")
+        given = replace(ExportedModel.from_text(content, where), uri=given)
+    _demand_model(request.model, given.model, f"export {given.uri}")
+    return given
+
+
+def _read_report(request: PushRequest) -> ValidationReport:
+    """The validation report, as given or from its file.
+
+    Raises:
+        InvalidRecord: There is no such report, or it is of another model.
+    """
+    given = request.report
+    where = "report"
+    if isinstance(given, Uri):
+        where = f"report {given}"
+        content = _demand_content(given, "the report that validate writes")
+        given = ValidationReport.from_text(content, given)
+    _demand_model(request.model, given.model, where)
+    return given
+
+
+def _demand_validated(export: ExportedModel, report: ValidationReport) -> None:
+    """Demand that the report is of this export, and lets it pass."""
+    if report.digest != export.digest:
+        raise NotValidated(
+            f"{export.uri}: expected a report of its digest {export.digest}, got one of {report.digest}."
+            " Validate this export."
+        )
+    failed = [check.name for check in report.checks if check.status == "failed"]
+    if failed or not report.passed:
+        names = ", ".join(failed) or "the report as a whole"
+        raise NotValidated(
+            f"{export.uri}: expected a report in which every check passed, got failures of {names}."
+            " Correct the export and validate it again."
+        )
+
+
+def _demand_content(uri: Uri, what: str) -> bytes:
+    content = read_uri(uri)
+    if content is None:
+        raise InvalidRecord(f"{uri}: expected {what}, got no such file. Correct the path.")
+    return content
+
+
+def _demand_model(asked: str, found: str, where: str) -> None:
+    if asked != found:
+        raise InvalidRecord(
+            f"{where}: expected model {asked!r}, got {found!r}. Push it under its own model's name."
+        )

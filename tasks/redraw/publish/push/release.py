@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from redraw.errors import StorageUnavailable
 from redraw.publish.asking import who_asks
+from redraw.publish.bucket.attachments import publish_attachments
 from redraw.publish.bucket.integrity import demand_whole
 from redraw.publish.bucket.layout import (
     Claim,
@@ -22,7 +23,6 @@ from redraw.publish.bucket.signing import is_release_signed, sign_release, sign_
 from redraw.publish.bucket.verified import digest_report
 from redraw.publish.live.set_live import read_pointer
 from redraw.publish.passport.passport import publish_passport
-from redraw.publish.push.attachments import publish_attachments
 from redraw.records import ExportedModel, Provenance, Release, ValidationReport
 from redraw.records.files import SIGNATURE_FILE, ListedFile
 from redraw.records.times import now

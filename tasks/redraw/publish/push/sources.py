@@ -16,8 +16,7 @@ from typing import ClassVar, Protocol
 
 from redraw.errors import InvalidRecord, NotValidated
 from redraw.records import ExportedModel, ValidationReport
-from redraw.records.file_list import FileList
-from redraw.records.files import SIGNATURE_FILE, ListedFile
+from redraw.records.files import SIGNATURE_FILE, FileList, ListedFile
 from redraw.storage.files import TreeFile, digest_of, scan_tree, tree_names
 from redraw.storage.opening import (
     SMALL_STREAMS,

@@ -19,7 +19,10 @@ from redraw.records.results.comparison import DifferingAnswer as DifferingAnswer
 from redraw.records.results.comparison import MeasuredTwice as MeasuredTwice
 from redraw.records.results.comparison import OutputDifference as OutputDifference
 from redraw.records.results.comparison import RequestSource as RequestSource
+from redraw.records.results.comparison import UnlikeVariable as UnlikeVariable
 from redraw.records.results.comparison import ValueChange as ValueChange
+from redraw.records.results.comparison import VariableDifference as VariableDifference
+from redraw.records.results.comparison import WeightDifferences as WeightDifferences
 from redraw.records.results.contents import AdoptedCheckpoint as AdoptedCheckpoint
 from redraw.records.results.contents import AdoptionReport as AdoptionReport
 from redraw.records.results.contents import BrokenCheckpoint as BrokenCheckpoint
@@ -34,9 +37,6 @@ from redraw.records.results.contents import ModelList as ModelList
 from redraw.records.results.contents import SavedModelDescription as SavedModelDescription
 from redraw.records.results.contents import ScannedFiles as ScannedFiles
 from redraw.records.results.contents import TensorDescription as TensorDescription
-from redraw.records.results.differences import UnlikeVariable as UnlikeVariable
-from redraw.records.results.differences import VariableDifference as VariableDifference
-from redraw.records.results.differences import WeightDifferences as WeightDifferences
 from redraw.records.results.upkeep import EventList as EventList
 from redraw.records.results.upkeep import LoggedVersion as LoggedVersion
 from redraw.records.results.upkeep import MirroredModel as MirroredModel

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from redraw.recorded.nodes import node_name
 from redraw.serving.errors import OperationsRefused
 from redraw.serving.graph.op_groups import OpGroup, find_group, runs_on_host
-from redraw.serving.graph.reachable import MAIN, Place, Reached, node_of
+from redraw.serving.graph.reachable import MAIN, Place, Reached
 from redraw.serving.graph.runtimes.op_lists import read_releases
 from redraw.serving.graph.serving_graph import ServingGraph, is_stateful
 
@@ -134,7 +135,7 @@ def reads_asset(graph: ServingGraph, reached: Reached, place: Place) -> bool:
         return False
     everything = _merged(reached, graph.initializing, graph.restoring)
     origins = graph.origins(everything, place, node.input[_FILE_INPUTS[node.op]])
-    assets = {Place(MAIN, node_of(asset.tensor_info.name)) for asset in graph.meta.asset_file_def}
+    assets = {Place(MAIN, node_name(asset.tensor_info.name)) for asset in graph.meta.asset_file_def}
     unfed = {} if reached is graph.initializing else reached.nodes
     return bool(origins) and origins <= assets and origins.isdisjoint(unfed)
 
@@ -192,7 +193,7 @@ def _harmful_value(node: NodeDef) -> bool:
 
 def _restores_own(graph: ServingGraph, reached: Reached, place: Place) -> bool:
     """Whether an operation restores from the model's own variables, whose path the loader feeds."""
-    own = Place(MAIN, node_of(graph.meta.saver_def.filename_tensor_name))
+    own = Place(MAIN, node_name(graph.meta.saver_def.filename_tensor_name))
     inputs = reached.nodes[place].input
     return bool(inputs) and graph.origins(reached, place, inputs[0]) == {own}
 

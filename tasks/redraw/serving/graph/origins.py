@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from redraw.recorded.nodes import node_name
 from redraw.serving.graph.op_groups import is_update
-from redraw.serving.graph.reachable import Place, Reached, node_of
+from redraw.serving.graph.reachable import Place, Reached
 
 _COPIES = {"Identity", "IdentityN", "Enter", "RefEnter", "StopGradient", "Reshape", "Squeeze", "ExpandDims"}
 _READS = {"ReadVariableOp"}
@@ -47,12 +48,12 @@ class _Search:
             before = list(self._before(*here))
             if before:
                 queue += before
-            elif node_of(here[1]) not in self._arguments.get(here[0], ()):
-                found.add(Place(here[0], node_of(here[1])))
+            elif node_name(here[1]) not in self._arguments.get(here[0], ()):
+                found.add(Place(here[0], node_name(here[1])))
         return found
 
     def _before(self, function: str, tensor: str) -> Iterator[tuple[str, str]]:
-        name = node_of(tensor)
+        name = node_name(tensor)
         if name in self._arguments.get(function, ()):
             yield from self._given(function, self._arguments[function].index(name))
             return

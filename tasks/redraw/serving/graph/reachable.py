@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from redraw.recorded.nodes import called_functions, node_name
+
 if TYPE_CHECKING:
-    from tensorboard.compat.proto.attr_value_pb2 import AttrValue
     from tensorboard.compat.proto.function_pb2 import FunctionDef
     from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
@@ -69,14 +70,14 @@ class _Walk:
 
     def run(self, starts: Iterable[str]) -> Reached:
         """Walk to the end."""
-        self._queue = [Place(MAIN, node_of(name)) for name in starts]
+        self._queue = [Place(MAIN, node_name(name)) for name in starts]
         while self._queue:
             place = self._queue.pop()
             node = self._bodies[place.function].get(place.name)
             if node is None or place in self._reached.nodes:
                 continue
             self._reached.nodes[place] = node
-            self._queue += (Place(place.function, node_of(source)) for source in node.input)
+            self._queue += (Place(place.function, node_name(source)) for source in node.input)
             for name in called_functions(node):
                 if name in self._functions:
                     self._call(name, place)
@@ -90,29 +91,9 @@ class _Walk:
         function = self._functions[name]
         self._bodies[name] = {node.name: node for node in function.node_def}
         stateful = (node.name for node in function.node_def if self._is_stateful(node.op))
-        self._queue += (Place(name, node_of(source)) for source in (*_results(function), *stateful))
+        self._queue += (Place(name, node_name(source)) for source in (*_results(function), *stateful))
 
 
 def _results(function: FunctionDef) -> Iterator[str]:
     yield from function.ret.values()
     yield from function.control_ret.values()
-
-
-def node_of(tensor: str) -> str:
-    """The node, or the function's argument, that a tensor or a control input is of."""
-    return tensor.lstrip("^").partition(":")[0]
-
-
-def called_functions(node: NodeDef) -> Iterator[str]:
-    """Names that a node may call functions by: its own type, and its attributes."""
-    yield node.op
-    for _, value in sorted(node.attr.items()):
-        yield from _named(value)
-
-
-def _named(value: AttrValue) -> Iterator[str]:
-    kind = value.WhichOneof("value")
-    if kind == "func":
-        yield value.func.name
-    elif kind == "list":
-        yield from (function.name for function in value.list.func)

@@ -11,9 +11,9 @@ from google.protobuf.message import DecodeError
 
 from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.bundle.messages import SavedModel, parse_message
+from redraw.recorded.nodes import called_functions, node_name
 from redraw.serving.graph.origins import find_origins
-from redraw.serving.graph.reachable import Place, Reached, called_functions, reach
-from redraw.serving.graph.restored import find_restored
+from redraw.serving.graph.reachable import Place, Reached, reach
 from redraw.serving.graph.runtimes.op_lists import read_releases
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 INITIALIZER = "__saved_model_init_op"
 # Where older exports name that operation.
 _INITIALIZERS = ("saved_model_main_op", "legacy_init_op")
+_ASSIGNMENTS = {"AssignVariableOp", "Assign"}
+_VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 
 
 class ServingGraph:
@@ -81,7 +83,7 @@ class ServingGraph:
     def restored(self) -> Mapping[str, tuple[str, ...]]:
         """Tensor of the bundle to the names of the variables that it is restored into."""
         return {
-            key: tuple(sorted(names)) for key, names in find_restored(self.restoring, self.arguments).items()
+            key: tuple(sorted(names)) for key, names in _find_restored(self.restoring, self.arguments).items()
         }
 
     def nodes(self) -> Iterator[tuple[Place, NodeDef]]:
@@ -151,3 +153,46 @@ def tensors_of(info: TensorInfo) -> Iterator[str]:
             yield from tensors_of(component)
     else:
         yield info.name
+
+
+def _find_restored(restoring: Reached, arguments: dict[str, list[str]]) -> dict[str, set[str]]:
+    """Tensor of the bundle to the shared names of variables that it is assigned to; empty if to none."""
+    restored: dict[str, set[str]] = {}
+    for place, node in restoring.nodes.items():
+        if node.op == "RestoreV2":
+            for name in _names(restoring, place, node.input[1]):
+                restored.setdefault(name, set())
+    for place, node in restoring.nodes.items():
+        if node.op in _ASSIGNMENTS:
+            variables = find_origins(restoring, arguments, place.function, node.input[0])
+            for key in _restored_keys(restoring, place.function, node.input[1]):
+                restored.setdefault(key, set()).update(_shared_names(restoring, variables))
+    return restored
+
+
+def _names(restoring: Reached, place: Place, tensor: str) -> list[str]:
+    node = restoring.nodes.get(Place(place.function, node_name(tensor)))
+    return [text.decode() for text in node.attr["value"].tensor.string_val] if node is not None else []
+
+
+def _restored_keys(restoring: Reached, function: str, tensor: str) -> Iterator[str]:
+    """The key whose value a tensor is: an output of RestoreV2, perhaps copied or cast."""
+    while True:
+        place = Place(function, node_name(tensor))
+        node = restoring.nodes.get(place)
+        if node is None:
+            return
+        if node.op == "RestoreV2":
+            number = tensor.rpartition(":")[2] if ":" in tensor else "0"
+            yield _names(restoring, place, node.input[1])[int(number)]
+            return
+        if node.op not in ("Identity", "Cast") or not node.input:
+            return
+        tensor = node.input[0]
+
+
+def _shared_names(restoring: Reached, variables: set[Place]) -> Iterator[str]:
+    for place in variables:
+        node = restoring.nodes[place]
+        if node.op in _VARIABLES:
+            yield node.attr["shared_name"].s.decode() or node.name

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from redraw.validate.graph_diff.comparison import Comparison, Fate, Part
 from redraw.validate.graph_diff.flatten import Operation
-from redraw.validate.graph_diff.kinds import Kind, Purposes, own_kind
-from redraw.validate.graph_diff.scopes import align_scopes, layer_of, plain_scopes
+from redraw.validate.graph_diff.kinds import Kind, Purposes, align_scopes, layer_of, own_kind, plain_scopes
 from redraw.validate.graph_diff.serving_graph import ServedSignature, Tensor
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The graph that trains a definition, drawn as training draws it, and no value of any variable."""
+"""The graph that trains a definition, drawn as training draws it or recorded, and no variable's value."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 from redraw.definition import GraphFunctionDefinition, ModelDefinition, RecordedDefinition
 from redraw.definition.user_code import batches_of, interrupted
 from redraw.errors import RedrawError
+from redraw.recorded.nodes import node_name
 from redraw.validate.graph_diff.flatten import Operation, flatten_graph
 from redraw.validate.graph_diff.kinds import Kind
 from redraw.validate.graph_diff.steps import DrawnStep, draw_evaluation, draw_graph_function_steps, draw_step
@@ -42,9 +43,7 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
         CannotRun: The definition cannot be drawn for training here, such as without its data.
     """
     if isinstance(definition, RecordedDefinition):
-        from redraw.validate.graph_diff.recorded import read_recorded_step
-
-        return _described_graph([read_recorded_step(definition)], (), tuple(definition.inputs))
+        return _described_graph([_read_recorded_step(definition)], (), tuple(definition.inputs))
     if lacking := definition.lacks("training_data", "evaluation_data", "loss"):
         why = f"the definition only exports: it has no {', '.join(lacking)}, and so no training graph"
         raise CannotRun(why, "Add what is missing.", excused=why)
@@ -109,3 +108,45 @@ def _last_line(err: BaseException) -> str:
     """What an error says at its end: traced code puts its own lines before it."""
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     return lines[-1] if lines else "no message"
+
+
+def _read_recorded_step(definition: RecordedDefinition) -> DrawnStep:
+    """What training ran, by the recording: what leads to the inputs is the pipeline, the rest the network."""
+    graph = definition.opened.meta_graph.graph_def
+    sources = {node.name: [node_name(name) for name in node.input] for node in graph.node}
+    cuts = {node_name(tensor) for tensor in definition.inputs.values()}
+    network = _before(sources, map(node_name, definition.outputs.values()), cuts)
+    pipeline = _before(sources, cuts, set()) - cuts
+    read = {source for before in sources.values() for source in before}
+    return DrawnStep(
+        graph=graph,
+        ends=tuple(name for name in sources if name not in read),
+        inputs=tuple(cuts),
+        kinds={name: _kind(name, network, pipeline) for name in sources},
+        layers=frozenset(),
+    )
+
+
+def _before(sources: Mapping[str, list[str]], ends: Iterable[str], stop: set[str]) -> set[str]:
+    queue: list[Any] = list(dict.fromkeys(ends))
+    seen = set(queue)
+    for name in queue:
+        for source in sources.get(name, ()) if name not in stop else ():
+            if source not in seen:
+                seen.add(source)
+                queue.append(source)
+    return seen
+
+
+def _kind(name: str, network: set[str], pipeline: set[str]) -> Kind:
+    if name in network:
+        return Kind.NETWORK
+    if name in pipeline:
+        return Kind.INPUT
+    # TensorFlow's own scopes tell these.
+    scope = name.partition("/")[0]
+    if scope.startswith("gradients"):
+        return Kind.GRADIENT
+    if scope.startswith("save"):
+        return Kind.SAVING
+    return Kind.AVERAGE if scope.startswith("ExponentialMovingAverage") else Kind.LOSS

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from redraw.console import cell
 from redraw.errors import OutputExists
-from redraw.records import ExportedModel, ValidationReport
+from redraw.records import Check, ExportedModel, ValidationReport
 from redraw.records.results import AnswerComparison
 from redraw.records.results.comparison import ANSWERS_NAME
 from redraw.settings import check_help
-from redraw.storage.opening import write_uri
-from redraw.storage.replacing import demand_replaceable
+from redraw.storage.opening import demand_replaceable, write_uri
 from redraw.uri import Uri
 from redraw.validate.outcome import group_dependents, is_dependent
+
+logger = logging.getLogger(__name__)
+_STYLES = {"passed": "green", "failed": "bold red", "not_run": "yellow"}
 
 
 def check_place(uri: Uri, exported: ExportedModel) -> None:
@@ -59,7 +67,7 @@ def write_report(
     files = {name: Uri(f"{stem}.{name}") for name in attachments} | {"report.html": Uri(f"{stem}.html")}
     named = replace(report, attachments=dict(sorted(files.items())))
     answers = attachments.get(ANSWERS_NAME)
-    page = draw_page(
+    page = _draw_page(
         named,
         exported,
         attachments.get("graphs.svg"),
@@ -78,26 +86,18 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
 _TEMPLATES.globals.update(check_help=check_help)
 
 
-def draw_page(
+def _draw_page(
     report: ValidationReport,
     exported: ExportedModel,
     picture: str | None,
     answers: AnswerComparison | None = None,
 ) -> str:
-    """Draw the page.
-
-    Args:
-        report: Every check.
-        exported: What was examined.
-        picture: An SVG of ours, whose own values are escaped already; None where none was drawn.
-        answers: How far the answers are from the live version's; None where they were not compared.
-
-    Returns:
-        An HTML document.
-    """
+    """Draw the page; the picture is an SVG of ours, whose own values are escaped already."""
     sums = {
         "passed": sum(check.status == "passed" for check in report.checks),
         "failed": sum(check.status == "failed" for check in report.checks),
@@ -115,3 +115,45 @@ def draw_page(
         answers=answers,
         seconds=sum(check.seconds for check in report.checks),
     )
+
+
+def announce_check(check: Check) -> None:
+    """Log one check when it is done."""
+    level = logging.INFO if check.admits else logging.ERROR
+    text = f"{check.found} ({check.seconds:.1f} s){_more(check)}"
+    logger.log(level, "%s %s: %s", check.status, check.name, text)
+
+
+def announce_dependents(checks: Iterable[Check]) -> None:
+    """Log those that were left out because of another one: a line for each of these."""
+    for lacked, names in group_dependents(checks).items():
+        logger.error("%s: %s", lacked, ", ".join(names))
+
+
+def show_report(report: ValidationReport) -> None:
+    """Show all checks as a table on standard error, if that is a terminal; a log has had them already."""
+    if sys.stderr.isatty():
+        Console(stderr=True).print(_table(report))
+
+
+def _more(check: Check) -> str:
+    """Where the documentation describes a check that holds up the export, if that is known."""
+    address = "" if check.admits else check_help(check.name)
+    return f" See {address}" if address else ""
+
+
+def _table(report: ValidationReport) -> Table:
+    verdict = "may be published" if report.passed else "must not be published"
+    table = Table("Status", "Check", "Found", "Seconds", title=f"{report.model} {verdict}")
+    table.columns[1].no_wrap = True
+    table.columns[3].justify = "right"
+    for check in report.checks:
+        if is_dependent(check):
+            continue
+        text = f"{check.found} (waived: {check.waived})" if check.waived else check.found
+        found = cell(text + _more(check))
+        status = Text(check.status.replace("_", " "), _STYLES[check.status])
+        table.add_row(status, check.name, found, f"{check.seconds:.1f}")
+    for lacked, names in group_dependents(report.checks).items():
+        table.add_row(Text("not run", _STYLES["not_run"]), "", Text(f"{lacked}: {', '.join(names)}"), "")
+    return table

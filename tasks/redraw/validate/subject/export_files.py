@@ -5,18 +5,22 @@ Nothing here imports TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from redraw.checkpoint.bundle.reader import TensorBundle
+from redraw.checkpoint.bundle.reader import TensorBundle, TensorEntry, TensorSlice
+from redraw.checkpoint.bundle.shard_reader import Piece
+from redraw.checkpoint.bundle.stored_form import store_array
 from redraw.checkpoint.catalogue.store import find_record
+from redraw.checkpoint.formats.bundle import BundleSource
 from redraw.checkpoint.formats.parts import join_parts
 from redraw.checkpoint.formats.source import CheckpointSource, open_checkpoint
 from redraw.errors import CheckpointError, InvalidRecord, NewerRecord, StorageError
-from redraw.inspect.saved_model import describe_saved_model
+from redraw.inspect.inspect import describe_saved_model
 from redraw.records import Checkpoint, ExportedModel, Signature
 from redraw.records.json_text import parse_json
 from redraw.records.ledger import LEDGER_SCHEMA
@@ -25,8 +29,7 @@ from redraw.serving.graph.serving_graph import ServingGraph, read_meta_graphs
 from redraw.storage.opening import read_uri
 from redraw.uri import Uri
 from redraw.validate.outcome import CannotRun
-from redraw.validate.subject.checkpoint_bytes import list_source_bytes
-from redraw.validate.subject.export_bytes import Reading, read_export
+from redraw.validate.subject.export_bytes import Reading, SourceBytes, read_export
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
@@ -36,6 +39,8 @@ _SERVE = "serve"
 _ROW = {"variable", "key", "saved_as", "shape"}
 # A row takes some 200 bytes, and a model has at most some 100,000.
 _LARGEST_LEDGER = 64 << 20
+# An archive or an HDF5 file has one position; tensors of it are read one after the other.
+_ONE_AT_A_TIME = Lock()
 
 
 @dataclass(kw_only=True)
@@ -152,3 +157,48 @@ class ExportFiles:
         except CannotRun:
             sources = {}
         return read_export(self.folder, bundle, sources)
+
+
+def list_source_bytes(
+    keys: Mapping[str, str], bundle: TensorBundle, source: CheckpointSource
+) -> dict[str, SourceBytes]:
+    """Say for each tensor of an export which bytes the checkpoint has for it.
+
+    Args:
+        keys: Tensor of the export to the checkpoint's.
+        bundle: The export's variables.
+        source: The checkpoint.
+
+    Returns:
+        Tensor of the export to what gives its bytes; none for a tensor that one of the two has
+        not, or that differs in dtype or shape.
+    """
+    return {
+        key: partial(_bytes_of, source, source.entries[origin])
+        for key, origin in keys.items()
+        if key in bundle.entries
+        and origin in source.entries
+        and _form(bundle.entries[key]) == _form(source.entries[origin])
+    }
+
+
+def _form(entry: TensorEntry) -> tuple[str, tuple[int, ...]]:
+    return entry.dtype, entry.shape
+
+
+def _bytes_of(source: CheckpointSource, entry: TensorEntry, piece: Piece) -> Iterator[bytes]:
+    if isinstance(source, BundleSource):
+        for part in entry.slices or (entry,):
+            if _where(part) == _where(piece):
+                yield from source.bundle.chunks(entry, part)
+                return
+    with _ONE_AT_A_TIME:
+        array = source.read_array(entry.key)
+    if isinstance(piece, TensorSlice):
+        array = array[tuple(slice(a, a + n) for a, n in zip(piece.starts, piece.shape, strict=True))]
+    yield from store_array(array, entry.dtype)
+
+
+def _where(piece: Piece) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    starts = piece.starts if isinstance(piece, TensorSlice) else (0,) * len(piece.shape)
+    return starts, piece.shape

@@ -1,4 +1,4 @@
-"""The export to examine: its record, and its files on this machine."""
+"""The export to examine and the version it would replace: their records, and their files on this machine."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redraw.errors import InvalidRecord
+from redraw.names import ModelName
+from redraw.publish.bucket.verified import demand_verified, fetch_verified
+from redraw.publish.live.set_live import read_pointer
 from redraw.records import ExaminedObjects, ExportedModel
 from redraw.requests import ValidateRequest
 from redraw.storage.opening import download_tree, open_storage, read_uri
 from redraw.storage.scratch import demand_room
-from redraw.uri import Uri
+from redraw.uri import BucketUri, Uri
+from redraw.validate.subject.subject import LiveVersion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +81,33 @@ def fetch_files(request: ValidateRequest, exported: ExportedModel, scratch: Path
     fetched = download_tree(storage, "", folder)
     generations = {item.name: item.generation for item in fetched}
     return Fetched(folder=folder, objects=ExaminedObjects(uri=storage.uri, generations=generations))
+
+
+def find_live_version(model: ModelName, bucket: BucketUri | None, scratch: Path) -> LiveVersion | None:
+    """Find a model's live version.
+
+    Args:
+        model: The definition's name.
+        bucket: `gs://` URI of the model bucket; None to compare with none.
+        scratch: Where its files may go.
+
+    Returns:
+        The live version; None where none is asked for, or none is live yet.
+
+    Raises:
+        VersionNotFound: The pointer names a version that is not published.
+        ObjectConflict: Its objects are no longer what was published.
+        StorageError: The bucket is missing, forbidden or does not answer.
+    """
+    if bucket is None:
+        return None
+    storage = open_storage(bucket)
+    version = read_pointer(storage, model).version
+    if version is None:
+        return None
+
+    def fetch() -> Path:
+        fetch_verified(storage, model, version, scratch / "live")
+        return scratch / "live"
+
+    return LiveVersion(release=demand_verified(storage, model, version), fetch=fetch)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redraw.definition.outside import OutsideReference, near_definition
+from redraw.definition.parts import OutsideReference, near_definition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.records import ExaminedObjects, Release
 from redraw.serving.requests import Request, cast_request
@@ -17,8 +17,7 @@ from redraw.uri import Uri
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.export_files import ExportFiles
 from redraw.validate.subject.memory import demand_memory, weight_bytes
-from redraw.validate.subject.reference import Reference
-from redraw.validate.subject.restoring import restore_reference
+from redraw.validate.subject.reference import Reference, restore_reference
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from redraw.checkpoint.bundle.writer import BundleWriter
-from redraw.checkpoint.catalogue import fetching
-from redraw.checkpoint.catalogue.fetching import fetch_files
+from redraw.checkpoint.catalogue import store
+from redraw.checkpoint.catalogue.store import fetch_files
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound
 from redraw.storage.opening import open_storage
@@ -74,7 +74,7 @@ def test_fetch_files_that_change_meanwhile_is_refused(
     with BundleWriter(tmp_path / "run" / "ckpt") as writer:
         writer.add_array("w", np.zeros(3))
     upload(tmp_path / "run", bucket)
-    locate = fetching.locate_checkpoint
+    locate = store.locate_checkpoint
 
     def changing(uri: str, step: int | None) -> Any:
         located = locate(uri, step)
@@ -85,7 +85,7 @@ def test_fetch_files_that_change_meanwhile_is_refused(
             open_storage(bucket).replace(data.name, b"other", data.generation)
         return located
 
-    monkeypatch.setattr(fetching, "locate_checkpoint", changing)
+    monkeypatch.setattr(store, "locate_checkpoint", changing)
     with pytest.raises(CheckpointCorrupt, match=r"ckpt\.data-00000-of-00001: expected the file as it was"):
         fetch_files(Uri(f"{bucket}/ckpt"), tmp_path / "here")
 

@@ -10,7 +10,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from redraw.checkpoint.formats.event_file import times_in_event_files
+from redraw.checkpoint.formats.tf_record import times_in_event_files
 
 
 def write(folder: Path, *events: Event) -> Path:

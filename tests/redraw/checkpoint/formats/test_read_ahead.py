@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from redraw.checkpoint.formats.read_ahead import FilePart, ReadAhead
+from redraw.checkpoint.formats.bundle import FilePart, ReadAhead
 
 PARTS = [("shard", number, 1) for number in range(40)]
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from redraw.export.export import export_model
-from redraw.export.graph.argument_names import argument_names
+from redraw.export.graph.tracing import argument_names
 from redraw.requests import ExportRequest, TrainRequest, ValidateRequest
 from redraw.train.train import train_model
 from redraw.validate.validator import Validator
@@ -136,7 +136,7 @@ def test_argument_names_are_the_inputs_own_where_python_allows_them() -> None:
 
 def test_export_odd_name_is_an_argument_in_python(tmp_path: Path) -> None:
     from redraw.compat.tensorflow import build_meta_graph
-    from redraw.export.graph.argument_names import restore_names
+    from redraw.export.graph.tracing import restore_names
 
     names = argument_names(["image/encoded", "user-id"])
     first, second = names.values()

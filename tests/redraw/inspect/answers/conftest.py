@@ -13,7 +13,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from redraw.publish.push.push import push_model
 from redraw.records import Signature, TensorSpec
-from redraw.records.file_list import encode_files
+from redraw.records.files import encode_files
 from redraw.requests import PushRequest
 from redraw.storage.files import scan_tree
 from tests.publishing.exports import export_record, passing_report

@@ -9,7 +9,7 @@ import pytest
 
 from redraw.checkpoint.bundle.dtypes import numpy_dtype
 from redraw.inspect.answers.batches import RequestBatch
-from redraw.inspect.answers.slices import SliceTally
+from redraw.inspect.answers.comparison import SliceTally
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from redraw.inspect.differences.blocks import Gap
+from redraw.inspect.differences.compare import Gap
 
 _DTYPES = (
     "float32",

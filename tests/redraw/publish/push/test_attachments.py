@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import redraw.publish.push.attachments
+import redraw.publish.bucket.attachments
 from redraw.errors import InvalidName
 from redraw.publish.passport.passport import PASSPORT_FILES
 from redraw.publish.push.push import push_model
@@ -87,7 +87,7 @@ def test_push_attachment_that_cannot_be_kept_is_left_out_and_logged(
     spoil: Callable[[Path], None],
     reason: str,
 ) -> None:
-    monkeypatch.setattr(redraw.publish.push.attachments, "ATTACHMENT_BYTES", 100)
+    monkeypatch.setattr(redraw.publish.bucket.attachments, "ATTACHMENT_BYTES", 100)
     export = make_export()
     spoil(Path(f"{export.folder}.graphs.svg"))
     with caplog.at_level(logging.WARNING):

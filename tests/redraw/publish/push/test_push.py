@@ -22,7 +22,7 @@ from redraw.publish.push.push import push_model
 from redraw.publish.push.release import digest_report
 from redraw.publish.releases import list_releases
 from redraw.records import ExaminedObjects, Release, ValidationReport
-from redraw.records.file_list import encode_files
+from redraw.records.files import encode_files
 from redraw.requests import LiveRequest, PushRequest, ReleasesRequest
 from redraw.storage.files import scan_tree
 from redraw.storage.opening import Storage, StoredObject, download_tree, open_storage

@@ -11,8 +11,7 @@ import pytest
 
 from redraw.errors import InvalidRecord, OlderThanLive
 from redraw.publish.bucket.layout import Claim
-from redraw.publish.live.set_live import move_pointer, read_pointer
-from redraw.publish.live.training_order import is_older_in_second
+from redraw.publish.live.set_live import is_older_in_second, move_pointer, read_pointer
 from redraw.publish.push.push import push_model
 from redraw.publish.push.versions import claim_version, claims_of_second
 from redraw.records import ExportedModel, PointerChange, ValidationReport

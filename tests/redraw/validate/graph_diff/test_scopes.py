@@ -1,6 +1,6 @@
 import pytest
 
-from redraw.validate.graph_diff.scopes import align_scopes, layer_of, plain_scopes
+from redraw.validate.graph_diff.kinds import align_scopes, layer_of, plain_scopes
 
 AUTOMATIC = frozenset({"net", "dense", "dense_1", "dense_2"})
 

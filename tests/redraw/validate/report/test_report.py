@@ -19,8 +19,7 @@ from redraw.records import Check, ValidationReport
 from redraw.records.results import AnswerComparison, OutputDifference
 from redraw.uri import Uri
 from redraw.validate.outcome import skip_dependent
-from redraw.validate.report.terminal import announce_check, show_report
-from redraw.validate.report.write import check_place, write_report
+from redraw.validate.report.write import announce_check, check_place, show_report, write_report
 
 SCRIPT = '<script>alert("&")</script>'
 

@@ -13,7 +13,7 @@ from redraw.records import Check, Signature
 from redraw.records.results import AnswerComparison, OutputDifference
 from redraw.records.results.comparison import ANSWERS_NAME
 from redraw.serving.errors import ServingFailure
-from redraw.validate.checks.behaviour.declared import declared_kinds
+from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:

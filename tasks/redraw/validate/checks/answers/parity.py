@@ -6,6 +6,7 @@ answers, and so does a layer that serves as if it were trained.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ import numpy as np
 
 from redraw.definition import GoldenExamples
 from redraw.errors import CheckpointMismatch
-from redraw.inspect.answers.comparing import difference
+from redraw.inspect.answers.comparing import difference, is_float
 from redraw.records import Check
 from redraw.records.attachments import GOLDEN
-from redraw.validate.checks.answers.golden_requests import encode_golden
-from redraw.validate.checks.behaviour.declared import declared_kinds
+from redraw.records.schema import ATTACHMENT_SCHEMA, SCHEMA
+from redraw.serving.requests import count_rows, take_rows
+from redraw.serving.values import encode_values
+from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
@@ -25,11 +28,12 @@ if TYPE_CHECKING:
 
 # A sample of few rows may come out the same once or twice by chance.
 _MOST_TIMES = 8
-
 _ADVICE = "Check that serve uses the network alone and that training=False reaches every layer."
-
 # What rounding alone may do to a value near 1, where a graph is fused differently.
 _ROUNDING = {"float16": 2e-3, "bfloat16": 1.6e-2}
+_ROWS = 4
+# What a request may hold; a larger row is left out, and its signature is not asked.
+_MOST_VALUES = 1_000_000
 
 
 def check_golden_examples(subject: Subject) -> Check:
@@ -140,7 +144,7 @@ def _answers_varying(
 
 
 def _equal(want: np.ndarray, got: np.ndarray, tolerance: float) -> bool:
-    if not _is_float(want):
+    if not is_float(want.dtype):
         return bool(np.array_equal(got, want))
     bound = max(tolerance, _ROUNDING.get(want.dtype.name, 0.0))
     return bool(np.allclose(_wide(got), _wide(want), rtol=bound, atol=bound, equal_nan=True))
@@ -151,7 +155,7 @@ def _shown(want: np.ndarray, got: np.ndarray | None) -> str:
         return "no such output"
     if got.shape != want.shape:
         return f"shape {list(got.shape)} instead of {list(want.shape)}"
-    if _is_float(want):
+    if is_float(want.dtype):
         return f"differs by up to {np.max(np.abs(_wide(got) - _wide(want))):.3g}"
     return f"{int(np.sum(got != want))} of {want.size} values differ"
 
@@ -162,15 +166,33 @@ def largest_error(expected: Answers, answers: Answers) -> float:
         float(np.nanmax(np.abs(_wide(answers[signature][output]) - _wide(want)), initial=0.0))
         for signature, outputs in expected.items()
         for output, want in outputs.items()
-        if _is_float(want) and output in answers[signature] and answers[signature][output].shape == want.shape
+        if is_float(want.dtype)
+        and output in answers[signature]
+        and answers[signature][output].shape == want.shape
     ]
     return max(differences, default=0.0)
 
 
-def _is_float(array: np.ndarray) -> bool:
-    # ml_dtypes' kinds (bfloat16, float8) are neither "f" nor "c" to NumPy.
-    return array.dtype.kind in "fc" or "float" in array.dtype.name
-
-
 def _wide(array: np.ndarray) -> np.ndarray:
     return array if array.dtype.kind == "c" else np.asarray(array, np.float64)
+
+
+def encode_golden(subject: Subject) -> str:
+    """The content of `golden.json`: rows of the golden requests, and the C++ runtime's answers to just these.
+
+    A signature whose declared operations sample or count is left out: it answers otherwise each time.
+    """
+    signatures, varying = {}, declared_kinds(subject)
+    for name, request in subject.golden_requests.items():
+        rows = count_rows(request)
+        asked = request if rows is None else take_rows(request, np.arange(min(rows, _ROWS)))
+        if varying.get(name) or sum(value.size for value in asked.values()) > _MOST_VALUES:
+            continue
+        answer = subject.served.answer(name, asked)
+        if sum(value.size for value in answer.values()) <= _MOST_VALUES:
+            signatures[name] = {
+                "inputs": {key: encode_values(value) for key, value in asked.items()},
+                "outputs": {key: encode_values(value) for key, value in answer.items()},
+            }
+    content = {SCHEMA: ATTACHMENT_SCHEMA, "tolerance": subject.definition.tolerance, "signatures": signatures}
+    return json.dumps(content, allow_nan=False)

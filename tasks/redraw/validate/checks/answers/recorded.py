@@ -14,7 +14,7 @@ from redraw.records import Check
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, cast_request, generate_request, take_rows
 from redraw.validate.checks.answers.parity import find_differences, largest_error
-from redraw.validate.checks.behaviour.declared import declared_kinds
+from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:

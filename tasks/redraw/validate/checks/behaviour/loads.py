@@ -1,20 +1,31 @@
-"""Does the C++ loader take it, and does every signature answer as it promises? And in which sandbox."""
+"""Does the C++ loader take it, in which sandbox, and do signatures and warm-up requests get their answers?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
 
 from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
+from redraw.checkpoint.bundle.encoding import MalformedError
+from redraw.checkpoint.formats.tf_record import read_records
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
-from redraw.validate.outcome import conclude
+from redraw.validate.outcome import CannotRun, conclude
 
 if TYPE_CHECKING:
     import numpy as np
 
     from redraw.records.signature import TensorSpec
     from redraw.validate.subject.subject import Subject
+
+_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+_MOST_RECORDS = 1000  # a server refuses a file with more
+_DEFAULT_SIGNATURE = "serving_default"
 
 
 def check_loads(subject: Subject) -> Check:
@@ -63,3 +74,74 @@ def _fits(answer: np.ndarray, promised: TensorSpec) -> bool:
         and answer.ndim == len(promised.shape)
         and all(want in (None, got) for got, want in sizes)
     )
+
+
+def check_warm_up(subject: Subject) -> Check:
+    """Send every warm-up request as a server does before it takes traffic: the check `warm-up`.
+
+    Source:
+        https://github.com/tensorflow/serving/blob/2.19.1/tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc
+    """
+    path = subject.folder / _FILE
+    count, problems = 0, list[str]()
+    if path.exists():
+        count, problems = _replay(subject, path)
+    return conclude(
+        "warm-up",
+        looked_at=str(path),
+        expected=f"whole records of requests, at most {_MOST_RECORDS}, each of them answered",
+        found=f"{count} requests, each answered" if count else "no warm-up requests: a server starts cold",
+        problems=problems,
+        advice="A server would not load this version. Export again, which writes the requests again from"
+        " the golden examples.",
+    )
+
+
+def _replay(subject: Subject, path: Path) -> tuple[int, list[str]]:
+    count, problems = 0, list[str]()
+    try:
+        for count, record in enumerate(itertools.islice(read_records(path), _MOST_RECORDS + 1), start=1):
+            if count > _MOST_RECORDS:
+                return count, [*problems, f"more than {_MOST_RECORDS} records"]
+            try:
+                for signature, inputs in _requests(record):
+                    subject.served.answer(signature, inputs)
+            except (ServingFailure, DecodeError, ValueError, TypeError) as err:
+                problems.append(f"record {count}: {err}")
+    except MalformedError as err:
+        problems.append(f"after {count} whole records: {err}")
+    return count, problems
+
+
+def _requests(record: bytes) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
+    """The requests that a `PredictionLog` holds."""
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    log = PredictionLog.FromString(record)
+    kind = log.WhichOneof("log_type")
+    if kind == "predict_log":
+        yield _predict(log.predict_log.request)
+    elif kind == "predict_streamed_log":
+        yield from map(_predict, log.predict_streamed_log.request)
+    elif kind in ("classify_log", "regress_log"):
+        yield _of_examples(getattr(log, kind).request)
+    else:
+        raise CannotRun(
+            f"its warm-up file holds a record of kind {kind}, and only Predict, Classify and Regress"
+            " requests can be replayed",
+            "Record the warm-up requests as one of these.",
+        )
+
+
+def _predict(request: Any) -> tuple[str, Mapping[str, np.ndarray]]:
+    import tensorflow as tf
+
+    inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+    return request.model_spec.signature_name or _DEFAULT_SIGNATURE, inputs
+
+
+def _of_examples(request: Any) -> tuple[str, Mapping[str, np.ndarray]]:
+    """A request of `tf.Example`s, which a server passes on as serialized strings under `inputs`."""
+    examples = [example.SerializeToString() for example in request.input.example_list.examples]
+    strings = np.array(examples, dtype=object)
+    return request.model_spec.signature_name or _DEFAULT_SIGNATURE, {"inputs": strings}

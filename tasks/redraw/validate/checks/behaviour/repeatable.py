@@ -1,14 +1,14 @@
-"""Does the same request get the same answer? Dropout and sampling do not give it."""
+"""Does the same request get the same answer, and does asking leave the variables as they were trained?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, take_rows
-from redraw.validate.checks.behaviour.declared import declared_kinds
 from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
@@ -50,3 +50,49 @@ def _ask(subject: Subject, name: str, request: Request) -> list[str]:
         (o, difference(first, answer[o], 0.0)) for o, first in subject.golden_answers[name].items()
     )
     return [f"signature {name!r}, output {output!r}: {what}" for output, what in differences if what]
+
+
+def check_variables_unchanged(subject: Subject) -> Check:
+    """Compare every variable with what it was when it was loaded: the check `variables-unchanged`."""
+    before, problems, admitted = subject.variables_at_load, list[str](), list[str]()
+    after = before
+    try:
+        after = subject.served.digest_variables()
+    except ServingFailure as err:
+        problems = [f"the variables cannot be read: {err}"]
+    declared = declared_variables(subject)
+    for name in sorted(before):
+        if after.get(name) != before[name]:
+            changed = f"variable {name!r} changed from {before[name]} to {after.get(name)} (CRC-32C)"
+            (admitted if name in declared else problems).append(changed)
+    return conclude(
+        "variables-unchanged",
+        looked_at=f"the values of {len(before)} variables when loaded, and after all requests",
+        expected="the same values",
+        found="; ".join((*admitted, "as stateful_ops declares")) if admitted else "the same values",
+        problems=problems,
+        advice="Draw the network for Mode.SERVE with training=False, so that nothing assigns to its"
+        " variables; if it has to keep state, name the operation in stateful_ops.",
+    )
+
+
+def declared_kinds(subject: Subject) -> Mapping[str, tuple[str, ...]]:
+    """Signature name to the kinds of the definition's `stateful_ops` that answering it may run."""
+    declared = set(subject.definition.stateful_ops)
+    if not declared:
+        return {}
+    return {
+        name: tuple(sorted(declared & {node.op for node in reached.nodes.values()}))
+        for name, reached in subject.graph.answering.items()
+    }
+
+
+def declared_variables(subject: Subject) -> set[str]:
+    """The variables that declared operations are given, and so may change: a generator's state, say."""
+    declared, found = set(subject.definition.stateful_ops), set[str]()
+    for reached in subject.graph.answering.values() if declared else ():
+        for place, node in reached.nodes.items():
+            if node.op in declared:
+                for tensor in node.input:
+                    found |= {origin.name for origin in subject.graph.origins(reached, place, tensor)}
+    return found

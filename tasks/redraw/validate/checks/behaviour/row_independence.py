@@ -15,7 +15,7 @@ from redraw.inspect.answers.comparing import difference
 from redraw.records import Check
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, count_rows, take_rows
-from redraw.validate.checks.behaviour.declared import declared_kinds
+from redraw.validate.checks.behaviour.repeatable import declared_kinds
 from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:

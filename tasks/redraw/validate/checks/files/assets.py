@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from redraw.recorded.nodes import node_name
 from redraw.records import Check
-from redraw.serving.graph.reachable import node_of
 from redraw.storage.files import checksum_of
 from redraw.validate.outcome import conclude
 
@@ -48,7 +48,7 @@ def _asset_problems(folder: Path, name: str, tensor: str, nodes: set[str]) -> It
         yield f"asset {name!r} leaves the folder"
     elif not (folder / name).is_file():
         yield f"asset {name!r} is missing"
-    if node_of(tensor) not in nodes:
+    if node_name(tensor) not in nodes:
         yield f"asset {name!r} is fed to {tensor!r}, which the graph does not have"
 
 

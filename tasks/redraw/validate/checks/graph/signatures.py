@@ -1,4 +1,4 @@
-"""Does the SavedModel serve what the definition promises? Read from the file, without TensorFlow."""
+"""Does the SavedModel serve what the definition and the live version promise? Read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from redraw.checkpoint.bundle.dtypes import dtype_name
+from redraw.recorded.nodes import node_name
 from redraw.records import Check, Signature, TensorSpec
-from redraw.serving.graph.reachable import node_of
 from redraw.serving.graph.serving_graph import tensors_of
 from redraw.validate.outcome import conclude
 
 if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
+
+_DEFAULT = "serving_default"
+_PREDICT, _CLASSIFY, _REGRESS = (
+    f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress")
+)
+# The outputs that a method promises, and their dtypes; its one input takes serialized examples.
+# https://github.com/tensorflow/serving/blob/2.18.0/tensorflow_serving/servables/tensorflow/classifier.cc
+_PROMISED = {_CLASSIFY: {"classes": "string", "scores": "float32"}, _REGRESS: {"outputs": "float32"}}
+_Specs = Mapping[str, TensorSpec]
 
 
 def check_signatures(subject: Subject) -> Check:
@@ -66,10 +75,120 @@ def _unfed(graph: ServingGraph) -> Iterator[str]:
         for kind, infos in (("input", signature.inputs), ("output", signature.outputs)):
             for key, info in sorted(infos.items()):
                 for tensor in tensors_of(info):
-                    node = nodes.get(node_of(tensor))
+                    node = nodes.get(node_name(tensor))
                     where = f"signature {name!r}, {kind} {key!r}: "
                     if node is None:
                         yield f"{where}the graph has no tensor {tensor!r}"
                     elif node.op == "Placeholder" and node.attr["dtype"].type != info.dtype:
                         taken, said = dtype_name(node.attr["dtype"].type), dtype_name(info.dtype)
                         yield f"{where}expected a placeholder of {said}, got {tensor!r} of {taken}"
+
+
+def check_method_names(subject: Subject) -> Check:
+    """Demand `serving_default`, known methods, what these promise, and a free batch: `method-names`."""
+    methods = {name: signature.method_name for name, signature in subject.graph.signatures.items()}
+    problems = [] if _DEFAULT in methods else [f"no signature is called {_DEFAULT!r}"]
+    for name, method in methods.items():
+        signature = subject.served_signatures[name]
+        if method not in (_PREDICT, *_PROMISED):
+            problems.append(f"signature {name!r} has the method name {method!r}")
+        problems += [f"signature {name!r}, {text}" for text in _broken_promises(method, signature)]
+        problems += [f"signature {name!r}, {text}" for text in _fixed_batches(signature)]
+    return conclude(
+        "method-names",
+        looked_at=f"the signatures {', '.join(map(repr, methods)) or '(none)'}",
+        expected=f"{_DEFAULT!r} among them; the method {_PREDICT}, or {_CLASSIFY} or {_REGRESS} with the"
+        " outputs that these promise; the batch None first in each tensor",
+        found=", ".join(f"{name}: {method}" for name, method in methods.items()),
+        problems=problems,
+        advice="Give the definition a signature 'serving_default', and export again.",
+    )
+
+
+def _broken_promises(method: str, signature: Signature) -> Iterator[str]:
+    promised = _PROMISED.get(method)
+    if promised is None:
+        return
+    taken = [spec.dtype for spec in signature.inputs.values()]
+    if taken != ["string"]:
+        yield f"inputs: {method} takes one string of serialized examples, not {', '.join(taken)}"
+    for name, spec in signature.outputs.items():
+        if promised.get(name) != spec.dtype:
+            expected = promised.get(name, f"none but {' and '.join(promised)}")
+            yield f"output {name!r}: {method} promises {expected}, got {spec}"
+    if not promised.keys() & signature.outputs.keys():
+        yield f"outputs: {method} promises {' or '.join(promised)}"
+
+
+def _fixed_batches(signature: Signature) -> Iterator[str]:
+    for kind, tensors in (("input", signature.inputs), ("output", signature.outputs)):
+        for name, spec in tensors.items():
+            if not spec.shape or spec.shape[0] is not None:
+                yield f"{kind} {name!r} has no free batch dimension: {spec}"
+
+
+def check_live_signatures(subject: Subject) -> Check:
+    """Compare the signatures with the live version's, as its clients depend on them: `live-signatures`.
+
+    More is fine: another signature, another output, a wider input, a narrower output, an input
+    with a default. Anything that an unchanged client would stumble over is breaking.
+    """
+    if subject.live is None:
+        return _concluded("no live version", "nothing to compare with: no live version", [])
+    release = subject.live.release
+    breaks = list(_breaks(release.signatures, subject.served_signatures, subject.graph))
+    against = f"the signatures of the live version {release.version}"
+    if breaks and subject.allow_breaking:
+        wanted = f"breaking, and wanted ({subject.allow_breaking}): {'; '.join(breaks)}"
+        return _concluded(against, wanted, [])
+    return _concluded(against, f"all that version {release.version} promises", breaks)
+
+
+def _concluded(against: str, found: str, problems: list[str]) -> Check:
+    return conclude(
+        "live-signatures",
+        looked_at=f"the signatures, and {against}",
+        expected="every request that the live version takes, answered with what it answers",
+        found=found,
+        problems=problems,
+        advice="Keep what clients use and add a signature next to it, or say why it has to break"
+        " (--allow-breaking REASON).",
+    )
+
+
+def _breaks(
+    live: Mapping[str, Signature], new: Mapping[str, Signature], graph: ServingGraph
+) -> Iterator[str]:
+    for name, promised in sorted(live.items()):
+        if name not in new:
+            yield f"signature {name!r} is gone"
+            continue
+        where = f"signature {name!r}, "
+        optional = set(graph.signatures[name].defaults)
+        yield from (where + text for text in _input_breaks(promised.inputs, new[name].inputs, optional))
+        yield from (where + text for text in _output_breaks(promised.outputs, new[name].outputs))
+
+
+def _input_breaks(live: _Specs, new: _Specs, optional: set[str]) -> Iterator[str]:
+    for name, spec in sorted(live.items()):
+        if name not in new:
+            yield f"input {name!r} is gone or renamed"
+        elif new[name].dtype != spec.dtype or not _covers(new[name], spec):
+            yield f"input {name!r} took {spec}, and takes {new[name]}"
+    for name in sorted(new.keys() - live.keys() - optional):
+        yield f"input {name!r} is new, and no client sends it"
+
+
+def _output_breaks(live: _Specs, new: _Specs) -> Iterator[str]:
+    for name, spec in sorted(live.items()):
+        if name not in new:
+            yield f"output {name!r} is gone or renamed"
+        elif new[name].dtype != spec.dtype or not _covers(spec, new[name]):
+            yield f"output {name!r} was {spec}, and is {new[name]}"
+
+
+def _covers(wide: TensorSpec, narrow: TensorSpec) -> bool:
+    """Whether every shape of one is one of the other's."""
+    return len(wide.shape) == len(narrow.shape) and all(
+        size is None or size == other for size, other in zip(wide.shape, narrow.shape, strict=True)
+    )

@@ -1,4 +1,4 @@
-"""Is each served weight, bit by bit, the one that the restore ledger names, and of the kind it claims?"""
+"""Is each served weight a number and, bit by bit, the one that the ledger names, of the kind it claims?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # Where the export keeps what the definition itself gives a value to; no checkpoint has it.
 _CONSTANTS = "constants/"
-
 _Row = Mapping[str, Any]
 
 
@@ -133,3 +132,34 @@ def _kinds(rows: list[_Row], source: CheckpointSource, claimed: str) -> str:
     averages = set(find_averages(source.entries, source.graph).values())
     raw = sum(row["key"] not in averages for row in rows)
     return f"{len(rows) - raw} moving averages, {raw} of which there are none" if averages else "all averaged"
+
+
+def check_finite_weights(subject: Subject) -> Check:
+    """Look for NaN and infinity, which only an export that was asked to may serve: `finite-weights`.
+
+    Raises:
+        CannotRun: There are some, and the ledger that may allow them is gone.
+    """
+    found = {key: count for key, count in subject.reading.non_finite.items() if count}
+    allowed: dict[str, int] = {}
+    if found:
+        rows = {row["saved_as"]: row["variable"] for row in subject.ledger["served"]}
+        noted = {row["variable"]: row["count"] for row in subject.ledger["non_finite"]}
+        allowed = {
+            key: count
+            for key, count in found.items()
+            if noted.get(rows.get(key, key.partition("/.ATTRIBUTES/")[0])) == count
+        }
+    shown = ", ".join(f"{count} in {key!r}" for key, count in allowed.items())
+    return conclude(
+        "finite-weights",
+        looked_at=f"the values of {len(subject.bundle.entries)} tensors",
+        expected="finite numbers, or what the export was allowed (allow_non_finite) and its ledger notes",
+        found=f"allowed, and as noted: {shown}" if allowed else "every value is a finite number",
+        problems=[
+            f"{count} elements of {key!r} are NaN or infinite"
+            for key, count in found.items()
+            if key not in allowed
+        ],
+        advice="Export an earlier checkpoint.",
+    )

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redraw.definition import OutsideReference
+from redraw.definition import OutsideReference, RecordedDefinition
 from redraw.errors import CheckpointNotFound, InvalidName
 from redraw.inspect.answers.naming import Exchange, Naming
 from redraw.inspect.answers.record_parts import Problems
 from redraw.inspect.answers.recorded_requests import merge_exchanges, read_exchanges
-from redraw.inspect.saved_model import GRAPH_FILE
+from redraw.inspect.inspect import GRAPH_FILE
 from redraw.names import ModelName
 from redraw.publish.bucket.layout import is_version, release_name
 from redraw.publish.bucket.verified import fetch_verified
+from redraw.serving.requests import Request, cast_request, generate_request
 from redraw.storage.opening import download_tree, open_storage
 from redraw.storage.scratch import demand_room
 from redraw.uri import BucketUri, Uri
-from redraw.validate.subject.outside.requests import reference_requests
 from redraw.validate.subject.outside.witnesses import GraphWitness, SavedModelWitness, ask_witness
 
 if TYPE_CHECKING:
+    from redraw.definition import ModelDefinition
     from redraw.validate.subject.subject import Subject
 
 _GRAPHS = (".meta", ".pbtxt")
+_GENERATED = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +73,12 @@ def open_reference(subject: Subject, reference: OutsideReference, skipped: set[s
     with ExitStack() as stack:
         if place.name.endswith(_GRAPHS):
             graph = stack.enter_context(closing(GraphWitness(reference, signatures, scratch)))
-            exchanges = ask_witness(graph, reference_requests(subject, signatures), problems)
+            exchanges = ask_witness(graph, _reference_requests(subject, signatures), problems)
             what = "the recorded graph"
         elif (folder := _fetch_saved_model(place, scratch)) is not None:
             model = stack.enter_context(closing(subject.load_reference(folder)))
             witness = SavedModelWitness(model, naming)
-            exchanges = ask_witness(witness, reference_requests(subject, signatures), problems)
+            exchanges = ask_witness(witness, _reference_requests(subject, signatures), problems)
             what = "the SavedModel"
         else:
             recorded = read_exchanges(_fetch_file(place, scratch), naming, problems)
@@ -135,3 +137,31 @@ def _nothing(place: Uri) -> CheckpointNotFound:
         f"reference {place}: expected a SavedModel's folder, a .meta or graph.pbtxt, JSON lines or TFRecords,"
         " got none of these. Correct the URI."
     )
+
+
+def _reference_requests(subject: Subject, signatures: Iterable[str]) -> Iterator[tuple[str, str, Request]]:
+    """What the rows are called, the signature, and the request: held-out, golden, or else generated."""
+    definition = subject.definition
+    for name in sorted(signatures):
+        specs = definition.signatures[name].inputs
+        own = [
+            (called, cast_request(examples[name].inputs, specs))
+            for called, examples in (
+                ("held-out", subject.held_out_examples),
+                ("golden", subject.standard.own_examples),
+            )
+            if name in examples and not (called == "golden" and _made_up(definition))
+        ]
+        yield from ((called, name, request) for called, request in own or [_generated(definition, name)])
+
+
+def _generated(definition: ModelDefinition, name: str) -> tuple[str, Request]:
+    specs = definition.signatures[name].inputs
+    if not isinstance(definition, RecordedDefinition):
+        return "generated", generate_request(specs, _GENERATED)
+    return "generated", cast_request(definition.generate_examples(_GENERATED)[name].inputs, specs)
+
+
+def _made_up(definition: ModelDefinition) -> bool:
+    """Whether its golden examples are a few generated ones."""
+    return type(definition).golden_examples is RecordedDefinition.golden_examples

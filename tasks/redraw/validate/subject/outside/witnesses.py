@@ -12,7 +12,7 @@ from redraw.checkpoint.catalogue.store import fetch_checkpoint
 from redraw.definition import OutsideReference, RecordedDefinition
 from redraw.inspect.answers.naming import Exchange, Misfit, Naming
 from redraw.inspect.answers.record_parts import Problems
-from redraw.inspect.saved_model import describe_saved_model
+from redraw.inspect.inspect import describe_saved_model
 from redraw.records import Signature
 from redraw.serving.errors import ServingFailure
 from redraw.serving.requests import Request, cast_request, count_rows, take_rows

@@ -14,6 +14,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from redraw.compat.tensorflow import flat_function
 from redraw.errors import InvalidDefinition
+from redraw.recorded.nodes import follow_calls, node_name
 from redraw.recorded.operations import output_types_of
 from redraw.validate.subject.recording.layers import READ
 
@@ -37,7 +38,7 @@ def expand_saved_model(meta_graph: Any, outputs: Iterable[str], cuts: Iterable[s
     graph, outputs, cuts = meta_graph.graph_def, list(outputs), list(cuts)
     nodes = {node.name: node for node in graph.node}
     functions = {function.signature.name: function for function in graph.library.function}
-    for name in dict.fromkeys(map(_node, cuts)):
+    for name in dict.fromkeys(map(node_name, cuts)):
         _cut(nodes, name)
     with tf.Graph().as_default():
         tf.graph_util.import_graph_def(graph_pb2.GraphDef(library=graph.library), name="")
@@ -48,17 +49,13 @@ def expand_saved_model(meta_graph: Any, outputs: Iterable[str], cuts: Iterable[s
     for name in sorted(kept):
         node = fresh.node.add()
         node.CopyFrom(nodes[name])
-        node.input[:] = [source for source in node.input if _node(source) in kept]
+        node.input[:] = [source for source in node.input if node_name(source) in kept]
         if node.op == "VarHandleOp":
             read = fresh.node.add(name=f"{name}{READ}", op="ReadVariableOp", input=[f"{name}:0"])
             read.attr["dtype"].type = node.attr["dtype"].type
-    fresh.library.function.extend(functions[name] for name in _called(fresh.node, functions))
+    fresh.library.function.extend(functions[name] for name in follow_calls(fresh.node, functions))
     graph.CopyFrom(fresh)
     meta_graph.ClearField("object_graph_def")
-
-
-def _node(tensor: str) -> str:
-    return tensor.lstrip("^").partition(":")[0]
 
 
 def _loading(meta_graph: Any) -> Iterator[str]:
@@ -73,11 +70,11 @@ def _loading(meta_graph: Any) -> Iterator[str]:
 
 
 def _reach(nodes: dict[str, Any], tensors: Iterable[str], *, controls: bool) -> set[str]:
-    queue = [name for name in dict.fromkeys(map(_node, tensors)) if name in nodes]
+    queue = [name for name in dict.fromkeys(map(node_name, tensors)) if name in nodes]
     seen = set(queue)
     for name in queue:
         for source in nodes[name].input:
-            before = _node(source)
+            before = node_name(source)
             if before not in seen and before in nodes and (controls or not source.startswith("^")):
                 seen.add(before)
                 queue.append(before)
@@ -145,18 +142,3 @@ def _opened(call: Any, function: Any) -> list[Any]:
         placed.append(node)
     results = [f"{call.name}/{names[function.ret[out.name]]}" for out in function.signature.output_arg]
     return [*placed, _identities(call.name, results, (out.type for out in function.signature.output_arg))]
-
-
-def _called(nodes: Iterable[Any], functions: dict[str, Any]) -> list[str]:
-    queue = [name for node in nodes for name in _named(node) if name in functions]
-    queue = list(dict.fromkeys(queue))
-    for name in queue:
-        others = (other for node in functions[name].node_def for other in _named(node))
-        queue += [other for other in dict.fromkeys(others) if other in functions and other not in queue]
-    return queue
-
-
-def _named(node: Any) -> Iterator[str]:
-    yield node.op
-    for value in node.attr.values():
-        yield from (value.func.name, *(function.name for function in value.list.func))

@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from redraw.recorded.nodes import called_functions
 from redraw.serving.graph.allowed import reaches_outside
 from redraw.validate.outcome import CannotRun
 
@@ -84,7 +85,7 @@ class GuardedSession:
         group = reaches_outside(node)
         if group is not None:
             return group.reason
-        called = [node.op, *_functions_of(node)]
+        called = called_functions(node)
         return next(filter(None, (self._within(name) for name in called if name in self._bodies)), "")
 
     def _within(self, name: str) -> str:
@@ -114,8 +115,3 @@ def _flat(asked: Any) -> list[Any]:
 
 def _name(one: Any) -> str:
     return one if isinstance(one, str) else str(one.name)
-
-
-def _functions_of(node: Any) -> Iterator[str]:
-    for value in node.attr.values():
-        yield from (one.name for one in (value.func, *value.list.func) if one.name)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from redraw.records.attachments import read_golden
-from redraw.validate.checks.answers.golden_requests import encode_golden
+from redraw.validate.checks.answers.parity import encode_golden
 from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]
@@ -29,7 +29,7 @@ def test_encode_golden_records_the_first_rows_and_what_the_runtime_answers_to_th
 
 
 def test_encode_golden_leaves_out_what_is_too_large_to_ask(subject_of: SubjectOf, monkeypatch: Any) -> None:
-    monkeypatch.setattr("redraw.validate.checks.answers.golden_requests._MOST_VALUES", 0)
+    monkeypatch.setattr("redraw.validate.checks.answers.parity._MOST_VALUES", 0)
     assert json.loads(encode_golden(subject_of("good")))["signatures"] == {}
 
 

@@ -20,7 +20,7 @@ from redraw.export.export import export_model
 from redraw.publish.live.set_live import change_live
 from redraw.publish.push.push import push_model
 from redraw.records import Check, ExportedModel, ValidationReport
-from redraw.records.measured import read_measured
+from redraw.records.attachments import read_measured
 from redraw.records.results import AnswerComparison
 from redraw.records.times import format_time
 from redraw.requests import (
@@ -33,8 +33,7 @@ from redraw.requests import (
 )
 from redraw.storage.opening import read_uri
 from redraw.train.train import train_model
-from redraw.validate.checks.answers.live_metrics import check_live_metrics
-from redraw.validate.checks.answers.regression import measure_regression
+from redraw.validate.checks.answers.metrics import check_live_metrics, measure_regression
 from redraw.validate.validator import Validator
 
 

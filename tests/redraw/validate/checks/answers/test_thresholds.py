@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from redraw.definition import Threshold
-from redraw.validate.checks.answers.thresholds import check_thresholds
+from redraw.validate.checks.answers.metrics import check_thresholds
 from redraw.validate.outcome import CannotRun
 
 NAN = float("nan")

@@ -6,8 +6,7 @@ import pytest
 
 from redraw.records.signature import TensorSpec
 from redraw.serving import ServingProcess
-from redraw.validate.checks.behaviour.edge_cases import Wanted, edge_cases
-from redraw.validate.checks.behaviour.request_edges import check_request_edges
+from redraw.validate.checks.behaviour.request_edges import Wanted, check_request_edges, edge_cases
 from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]

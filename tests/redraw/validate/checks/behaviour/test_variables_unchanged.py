@@ -1,7 +1,6 @@
 from collections.abc import Callable
 
-from redraw.validate.checks.behaviour.repeatable import check_repeatable
-from redraw.validate.checks.behaviour.variables_unchanged import check_variables_unchanged
+from redraw.validate.checks.behaviour.repeatable import check_repeatable, check_variables_unchanged
 from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]

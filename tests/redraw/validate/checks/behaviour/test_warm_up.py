@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from redraw.validate.checks.behaviour.warm_up import check_warm_up
+from redraw.validate.checks.behaviour.loads import check_warm_up
 from redraw.validate.outcome import CannotRun
 from redraw.validate.subject.subject import Subject
 

@@ -9,7 +9,7 @@ import pytest
 
 from redraw.definition import Budget
 from redraw.records import Check, Release, Signature, TensorSpec, ValidationReport
-from redraw.records.provenance import Provenance
+from redraw.records.making import Provenance
 from redraw.validate.subject.subject import LiveVersion, Subject
 
 RunCheck = Callable[[str, Subject], Check]

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.serving.graph.serving_graph import ServingGraph, read_meta_graphs
-from redraw.validate.checks.weights.table_contents import differing_tables
+from redraw.validate.checks.weights.file_configuration import differing_tables
 
 
 class Words(tf.Module):

@@ -14,8 +14,8 @@ from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.records import Check
 from redraw.storage.files import digest_tree
 from redraw.validate.outcome import CannotRun
-from redraw.validate.subject.checkpoint_bytes import list_source_bytes
 from redraw.validate.subject.export_bytes import Reading, read_export
+from redraw.validate.subject.export_files import list_source_bytes
 from redraw.validate.subject.subject import Subject
 
 RunCheck = Callable[[str, Subject], Check]

@@ -1,0 +1,238 @@
+"""Do the metrics of what is served keep the definition's bounds, and are they as good as the live version's?
+
+What the server's answers to labelled requests tell counts first: it holds the whole
+path to account, preprocessing and label names included. A metric that they do not tell,
+such as a loss, is the checkpoint's own, as training recorded it; of a checkpoint that
+came without metrics it is measured here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from redraw.definition import Threshold
+from redraw.errors import CheckpointMismatch
+from redraw.inspect.answers.metrics import lower_is_better
+from redraw.inspect.answers.samples import resample_metrics
+from redraw.records import Check
+from redraw.records.attachments import METRICS_NAME, ComparedMetric, MeasuredMetrics
+from redraw.serving import RequestRefused
+from redraw.validate.outcome import CannotRun, conclude
+
+if TYPE_CHECKING:
+    from redraw.definition import ModelDefinition
+    from redraw.validate.subject.subject import Subject
+
+_NAME = "live-metrics"
+# Of the differences that resampling gives, as many lie below the upper bound, and above the lower one.
+_UPPER, _LOWER = 99.5, 0.5
+# Metrics whose names say which way is better, of definitions without thresholds.
+_KNOWN = ("accuracy", "error", "loss")
+
+
+def check_live_metrics(subject: Subject) -> Check:
+    """Compare served metrics with the live version's on the same requests: the check `live-metrics`."""
+    definition = subject.definition
+    if subject.live is None:
+        return _nothing("no live version to compare with")
+    try:
+        live = subject.live_metrics
+    except RequestRefused as err:
+        if not subject.allow_breaking:
+            raise CannotRun(
+                f"the live version {subject.live.release.version} refuses the same requests: {err}",
+                "Allow the breaking change, or keep the signature.",
+            ) from err
+        return _nothing(
+            f"the live version refuses the same requests, as was allowed: {subject.allow_breaking}"
+        )
+    unmeasured = sorted(set(definition.max_regression) - set(subject.served_metrics))
+    if unmeasured:
+        raise CannotRun(
+            f"the answers to labelled requests do not give {', '.join(unmeasured)}",
+            "Label the held-out examples, or correct the names in max_regression.",
+        )
+    measured = measure_regression(subject, subject.live.release.version, live)
+    if measured.metrics:
+        subject.attachments[METRICS_NAME] = measured.to_text()
+    return conclude(
+        _NAME,
+        looked_at=f"the answers of this export and of live version {subject.live.release.version}"
+        " to the same labelled requests",
+        expected=_bounds(definition) or "no bounds declared (max_regression)",
+        found=_found(subject, measured, live) or "no labelled requests",
+        problems=_regressions(definition, subject.served_metrics, live),
+        advice="Keep the live version, train longer, or change max_regression in the definition.",
+    )
+
+
+def _found(subject: Subject, measured: MeasuredMetrics, live: Mapping[str, float]) -> str:
+    """Each metric next to the live version's, the one that stands for the model first."""
+    names, served = [metric.name for metric in measured.metrics], subject.served_metrics
+    compared = ", ".join(_compared(subject.definition, name, served[name], live[name]) for name in names)
+    return compared + (
+        f". A push does not make it live by itself: {measured.worse}" if measured.worse else ""
+    )
+
+
+def _nothing(why: str) -> Check:
+    return conclude(
+        _NAME, looked_at="nothing", expected="no bounds to keep", found=why, problems=[], advice=""
+    )
+
+
+def _bounds(definition: ModelDefinition) -> str:
+    return ", ".join(
+        f"{name} worse by {most:g} at most" for name, most in sorted(definition.max_regression.items())
+    )
+
+
+def _compared(definition: ModelDefinition, name: str, value: float, live: float) -> str:
+    gain = gain_of(definition, name, value, live)
+    verdict = "equal" if gain == 0 else f"{'better' if gain > 0 else 'worse'} by {abs(gain):.3g}"
+    return f"{name} {value:.6g}, {verdict} ({live:.6g} live)"
+
+
+def _regressions(
+    definition: ModelDefinition, served: Mapping[str, float], live: Mapping[str, float]
+) -> Iterator[str]:
+    for name, most in sorted(definition.max_regression.items()):
+        gain = gain_of(definition, name, served[name], live[name])
+        if not gain >= -most:  # NaN is a regression too
+            worse = f"worse by {-gain:.3g}, more than {most:g}"
+            yield f"{name} {served[name]:.6g} ({live[name]:.6g} live): {worse}"
+
+
+def gain_of(definition: ModelDefinition, name: str, value: float, live: float) -> float:
+    """How much better a metric is than the live version's; below 0 if it is worse."""
+    return live - value if lower_is_better(definition, name) else value - live
+
+
+def measure_regression(subject: Subject, version: int, live: Mapping[str, float]) -> MeasuredMetrics:
+    """Compare what is served with the live version, and say whether it is worse.
+
+    It is worse if the metric that stands for the model is, by the same held-out requests, in 199 of 200
+    draws of them: a paired bootstrap. `max_regression` of that metric decides in place of this.
+    """
+    definition, served = subject.definition, subject.served_metrics
+    names = _ordered(definition, [name for name in served if name in live])
+    gains = _resampled_gains(subject, names) if names else {}
+    metrics = tuple(
+        ComparedMetric(
+            name=name,
+            here=_finite(served[name]),
+            live=_finite(live[name]),
+            lower_is_better=lower_is_better(definition, name),
+            error=_error(gains.get(name, ())),
+        )
+        for name in names
+    )
+    worse = _verdict(definition, version, metrics[0], gains.get(names[0], ())) if metrics else ""
+    return MeasuredMetrics(against=version, metrics=metrics, worse=worse)
+
+
+def _ordered(definition: ModelDefinition, names: Sequence[str]) -> list[str]:
+    bounded = list(definition.thresholds)
+    return sorted(names, key=lambda name: (bounded.index(name) if name in bounded else len(bounded), name))
+
+
+def _verdict(
+    definition: ModelDefinition, version: int, metric: ComparedMetric, gains: Sequence[float]
+) -> str:
+    known = metric.name in definition.thresholds or metric.name.endswith(_KNOWN)
+    if metric.name in definition.max_regression or not known or metric.here is None or metric.live is None:
+        return ""
+    gain = gain_of(definition, metric.name, metric.here, metric.live)
+    if gain >= 0 or not len(gains) or float(np.percentile(gains, _UPPER)) >= 0:
+        return ""
+    return (
+        f"{metric.name} {metric.here:.4g} is worse than {metric.live:.4g} of live version {version} on the"
+        f" same requests, by {-gain:.3g} ± {metric.error or 0:.2g}"
+    )
+
+
+def _resampled_gains(subject: Subject, names: Sequence[str]) -> Mapping[str, list[float]]:
+    """The gains in draws of the held-out requests; none of metrics that a draw cannot have."""
+    draws = resample_metrics(subject.metrics_of_draw, names)
+    return {
+        name: [gain_of(subject.definition, name, here, live) for here, live in pairs.tolist()]
+        for name, pairs in draws.items()
+    }
+
+
+def _error(gains: Sequence[float]) -> float | None:
+    if not len(gains):
+        return None
+    return float(np.percentile(gains, _UPPER) - np.percentile(gains, _LOWER)) / 2
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def check_thresholds(subject: Subject) -> Check:
+    """Compare metrics with the definition's thresholds: the check `metric-thresholds`."""
+    thresholds = subject.definition.thresholds
+    served, recorded = subject.served_metrics, _recorded(subject)
+    values = {name: value for name, value in {**recorded, **served}.items() if name in thresholds}
+    missing = sorted(set(thresholds) - set(values))
+    broken = [
+        f"{name} {values[name]:.6g}, {'served' if name in served else 'of the checkpoint'}"
+        for name, bound in sorted(thresholds.items())
+        if name in values and not bound.admits(values[name])
+    ]
+    if missing and not broken:
+        raise CannotRun(
+            f"neither the served answers nor the evaluation give {', '.join(missing)}",
+            "Correct the names in the definition's thresholds.",
+        )
+    found = ", ".join(f"{name} {value:.6g}" for name, value in sorted(values.items()))
+    return conclude(
+        "metric-thresholds",
+        looked_at=(
+            f"the answers to labelled requests, and the metrics of step {subject.exported.checkpoint.step},"
+            f" {subject.exported.weights} weights"
+        ),
+        expected=", ".join(_bound(name, bound) for name, bound in sorted(thresholds.items())) or "no bounds",
+        found=found or "no bounds to keep",
+        problems=broken,
+        advice="Train longer, choose another checkpoint, or change the threshold. If the checkpoint's own"
+        " metrics are good, look at what serve does before and after the network.",
+    )
+
+
+def _recorded(subject: Subject) -> Mapping[str, float]:
+    """What training measured of the weights that are served, or what the restored checkpoint shows."""
+    exported = subject.exported
+    prefix = "average_" if exported.weights == "average" else ""
+    recorded = {
+        name: math.nan if (value := exported.checkpoint.metrics[prefix + name]) is None else value
+        for name in subject.definition.thresholds
+        if prefix + name in exported.checkpoint.metrics
+    }
+    missing = set(subject.definition.thresholds) - set(recorded) - set(subject.served_metrics)
+    if not missing:
+        return recorded
+    if lacking := subject.definition.lacks("evaluation_data", "loss"):
+        raise CannotRun(
+            f"there is no metric {', '.join(sorted(missing))}: the checkpoint came without, and the"
+            f" definition has no {', '.join(lacking)}",
+            "Add it, or take the thresholds out of the definition.",
+        )
+    try:
+        return {**subject.reference[0].evaluate(), **recorded}
+    except CheckpointMismatch as err:
+        raise CannotRun(
+            f"there is no metric {', '.join(sorted(missing))}, and the checkpoint cannot be evaluated: {err}",
+            "Validate with the definition and the checkpoint that the export was made of.",
+        ) from err
+
+
+def _bound(name: str, bound: Threshold) -> str:
+    low = "" if bound.at_least is None else f" at least {bound.at_least:g}"
+    high = "" if bound.at_most is None else f" at most {bound.at_most:g}"
+    return name + low + high

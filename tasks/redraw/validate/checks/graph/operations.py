@@ -1,0 +1,134 @@
+"""Are the operations right for a server? No host code, no training, nothing for one accelerator alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from redraw.records import Check
+from redraw.serving.graph.allowed import find_refused, reads_asset
+from redraw.serving.graph.op_groups import find_group, runs_on_host
+from redraw.serving.graph.serving_graph import is_stateful
+from redraw.validate.outcome import conclude
+
+if TYPE_CHECKING:
+    from redraw.serving.graph.serving_graph import ServingGraph
+    from redraw.validate.subject.subject import Subject
+
+# That a function or a node is to be compiled by XLA; a server that has none refuses each request.
+_NOTE = re.compile("^_Xla(MustCompile|Compile)$")
+# Of XLA's operations XlaCallModule is the one that a server's own build has.
+_OPERATIONS = {
+    re.compile("^_?Xla(?!CallModule|SparseCore)"): "XLA",
+    re.compile("^_?Cudnn"): "a GPU",
+    re.compile("^_?(TPU|ConfigureDistributedTPU|ShutdownDistributedTPU)"): "a TPU",
+}
+
+
+def check_host_code(subject: Subject) -> Check:
+    """Demand that nothing in the model runs Python, or touches files or sockets: `host-code`.
+
+    It is checked again before each load. The model may read the files that the export declares as assets.
+    """
+    graph = subject.graph
+    read = _reads_of_assets(graph)
+    return conclude(
+        "host-code",
+        looked_at="what the signatures, the initialization and the restoring reach, and the function library",
+        expected="no call of Python, no socket, and no file but the export's own variables and assets",
+        found=f"no Python and no files but {read} reads of assets" if read else "no Python, no files",
+        problems=_problems(subject),
+        advice="Use TensorFlow's operations, and let the definition hold files as tf.saved_model.Asset.",
+    )
+
+
+def _problems(subject: Subject) -> Iterator[str]:
+    """Without those that other checks name: unknown operations, and what signatures need and may declare."""
+    for found in find_refused(subject.graph):
+        if not found.declarable:
+            named = found.known
+        else:
+            named = not found.of_signature and found.op not in subject.definition.stateful_ops
+        if named:
+            yield found.text
+
+
+def _reads_of_assets(graph: ServingGraph) -> int:
+    parts = [*graph.answering.values(), graph.initializing]
+    return sum(reads_asset(graph, reached, place) for reached in parts for place in reached.nodes)
+
+
+def check_inference_ops(subject: Subject) -> Check:
+    """Demand that no signature reaches an operation that draws, updates, writes or trains: `inference-ops`.
+
+    Operations in the definition's `stateful_ops` are allowed. The definition is imported only if the graph
+    has such operations, because that costs the import of TensorFlow.
+    """
+    graph = subject.graph
+    found = list(find_suspects(graph))
+    declared = set(subject.definition.stateful_ops) if found else set()
+    problems = [text for op, text in found if op not in declared]
+    count = sum(len(reached.nodes) for reached in graph.answering.values())
+    used = sorted({op for op, _ in found} & declared)
+    return conclude(
+        "inference-ops",
+        looked_at=f"the {count} operations that {_named(graph)} reach",
+        expected="none that draws at random, reads a queue or an iterator, writes a summary or a checkpoint,"
+        " prints, updates variables, or is an optimizer's or a gradient's"
+        + (f", but for {', '.join(sorted(declared))}" if declared else ""),
+        found=f"only the declared {', '.join(used)}" if used else f"none among {count} operations",
+        problems=problems,
+        advice="Draw the network for Mode.SERVE without it (training=False reaches every layer?), or declare"
+        " it in the definition's stateful_ops where the answer needs it.",
+    )
+
+
+def find_suspects(graph: ServingGraph) -> Iterator[tuple[str, str]]:
+    """Each operation that signatures reach and that answering does not need: its type, and the words."""
+    for signature, reached in graph.answering.items():
+        for place, node in sorted(reached.nodes.items(), key=lambda item: str(item[0])):
+            group = find_group(node.op, stateful=is_stateful(node.op))
+            # What reaches outside of the server is the check host-code's to name.
+            if group is not None and not (group.name == "state" and runs_on_host(node.op)):
+                kind = f" ({group.name})"
+                yield (
+                    node.op,
+                    f"signature {signature!r} reaches {node.op} {place}{kind}: it {group.reason}",
+                )
+
+
+def _named(graph: ServingGraph) -> str:
+    return ", ".join(repr(name) for name in graph.answering) or "no signatures"
+
+
+def check_accelerators(subject: Subject) -> Check:
+    """Demand that no node or function needs a GPU, a TPU or XLA: the check `accelerator-ops`."""
+    graph = subject.graph
+    problems = [*_noted(graph), *_operations(graph)]
+    return conclude(
+        "accelerator-ops",
+        looked_at="the operations, and the notes for XLA, in the graph and its functions",
+        expected="nothing that a server without a GPU, a TPU or XLA refuses",
+        found="no operation and no note of these",
+        problems=problems,
+        advice="Draw it as on a machine without a GPU (use_cudnn=False in layers of Keras, or "
+        "CUDA_VISIBLE_DEVICES=-1), and without jit_compile=True; an export takes XLA's notes"
+        " out by itself, so export again.",
+    )
+
+
+def _noted(graph: ServingGraph) -> Iterator[str]:
+    for function in graph.meta.graph_def.library.function:
+        if any(_NOTE.match(name) and value.b for name, value in function.attr.items()):
+            yield f"function {function.signature.name} is to be compiled by XLA"
+    for place, node in graph.nodes():
+        if any(_NOTE.match(name) and value.b for name, value in node.attr.items()):
+            yield f"{node.op} {place} is to be compiled by XLA"
+
+
+def _operations(graph: ServingGraph) -> Iterator[str]:
+    for place, node in graph.nodes():
+        needs = next((what for pattern, what in _OPERATIONS.items() if pattern.match(node.op)), None)
+        if needs is not None and node.op not in graph.arguments:
+            yield f"{node.op} {place} needs {needs}"
