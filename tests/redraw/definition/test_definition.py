@@ -79,7 +79,7 @@ def test_check_part_of_another_type_is_refused_by_name(name: str, value: Any, me
 
 def test_check_numbers_of_numpy_are_taken() -> None:
     parts = {
-        "training": TrainingPlan(steps=np.int64(5)),  # type: ignore[arg-type]
+        "training": TrainingPlan(steps=np.int64(5), average_decay=0.5),  # type: ignore[arg-type]
         "thresholds": {"accuracy": Threshold(at_least=np.float32(0.5))},  # type: ignore[arg-type]
     }
     type("Parts", (Mnist,), parts)().check()

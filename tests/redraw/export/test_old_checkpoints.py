@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ def test_train_with_a_warm_start_that_it_cannot_read_is_refused(
 ) -> None:
     path = tmp_path / name
     if name == "bare.keras":
-        keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(path)
+        with warnings.catch_warnings(action="ignore"):
+            keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(path)
     elif name == "packed.npz":
         np.savez(path, weights=np.zeros(3))
     else:

@@ -17,6 +17,8 @@ _CONVOLVED = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _GATED = ("LSTM", "GRU")
 # Those of LSTM and GRU are theirs; others are named with the layer that they are in.
 _CELLS = ("LSTMCell", "GRUCell")
+# Their layers are among all layers, too.
+_LISTED = ("Bidirectional", "Model", "Functional", "Sequential")
 _GATE = "recurrent_activation"
 _CLIPPED = "lambda x: tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0)"
 # The layers of Keras that ask nothing of a mask: they pass it on, or end it.
@@ -41,8 +43,8 @@ def other_meanings(drawn: Model, writer: Writer) -> Iterator[str]:
         What is unclear, each naming layer and setting, and what to write.
     """
     for layer in drawn.every:
-        if layer.kind == "Bidirectional":
-            continue  # both of its layers are among these, too
+        if layer.kind in _LISTED:
+            continue
         for key, kind, settings in _parts(layer.kind, layer.settings):
             place = f"layer {layer}, {key}" if key else f"layer {layer}, "
             for name, value in settings.items():
