@@ -20,6 +20,7 @@ from redraw.networks.layers.described import read_model
 from redraw.networks.layers.drawn import describe_network
 from redraw.networks.layers.meanings import other_masks, other_meanings
 from tests.foreign.test_answers import quiet, save
+from tests.kits import forget_names
 
 Build = Callable[[Any], Any]
 
@@ -175,7 +176,7 @@ def drawn_with_weights_of(theirs: Any, build: Build) -> Any:
 def test_file_of_keras_2_that_would_answer_otherwise_is_named(name: str, tmp_path: Path) -> None:
     build = (OTHERWISE | ALIKE)[name]
     with quiet():
-        keras.backend.clear_session()
+        forget_names()
         theirs = build(tf_keras)
         ours = drawn_with_weights_of(theirs, build)
         same = np.allclose(answers(ours), answers(theirs), atol=1e-4)

@@ -19,6 +19,7 @@ from redraw.checkpoint.objects.object_graph import variables_from
 from redraw.errors import CheckpointCorrupt, CheckpointNotFound
 from redraw.records.results import AdoptionReport
 from redraw.requests import AdoptRequest
+from tests.kits import forget_names
 
 # Keras saves by an old form of NumPy's protocol.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -28,7 +29,7 @@ INDEX = "net-7.weights.json"
 
 @pytest.fixture
 def network() -> keras.Model:
-    keras.backend.clear_session()
+    forget_names()
     layers = (keras.layers.Dense(16, name=f"d{i}") for i in range(3))
     return keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(1, name="y")])
 

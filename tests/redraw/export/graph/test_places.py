@@ -16,6 +16,7 @@ from redraw.export.graph.places import find_places
 from redraw.export.weights.mapping import map_checkpoint
 from redraw.export.weights.wanted import Wanted
 from redraw.networks.modules import weights_by_name
+from tests.kits import forget_names
 
 
 def build(training: bool) -> keras.Model:
@@ -36,7 +37,7 @@ def build(training: bool) -> keras.Model:
 
 @pytest.mark.parametrize("form", ["weights.h5", "checkpoint", "shifted checkpoint"])
 def test_map_layers_of_many_kinds_finds_each_in_its_place(form: str, tmp_path: Path) -> None:
-    keras.backend.clear_session()
+    forget_names()
     trained = build(training=True)
     for number, variable in enumerate(trained.variables):
         if "seed" not in variable.path:
@@ -49,7 +50,7 @@ def test_map_layers_of_many_kinds_finds_each_in_its_place(form: str, tmp_path: P
     else:
         path = Path(tf.train.Checkpoint(model=trained).write(str(tmp_path / "ckpt")))
     if form != "shifted checkpoint":
-        keras.backend.clear_session()
+        forget_names()
     network = build(training=False)
     ledger = map_checkpoint(ask(network), open_checkpoint(path))
     source = open_checkpoint(path)

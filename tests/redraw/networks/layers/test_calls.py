@@ -15,6 +15,7 @@ from redraw.networks.layers.comparing import compare_models
 from redraw.networks.layers.described import read_model
 from redraw.networks.layers.drawn import describe_network
 from redraw.networks.layers.pairing import Weights
+from tests.kits import forget_names
 
 Body = Callable[[Any, dict[str, Any]], Any]
 KITS = {"keras-3": keras, "keras-2": tf_keras}
@@ -32,7 +33,7 @@ def problems(kit: Any, theirs: Body, ours: Body) -> list[str]:
 
 
 def model(kit: Any, body: Body) -> Any:
-    kit.backend.clear_session()
+    forget_names(kit)
     inputs = {name: kit.Input((4, 4), name=name) for name in "ab"}
     return kit.Model(inputs, body(kit, inputs))
 
