@@ -206,13 +206,11 @@ def test_run_of_a_generated_dag_with_native_rendering_takes_values_records_and_n
 
 
 def test_run_mapped_models_of_which_one_is_unknown_publishes_the_other(
-    run_interpreter: Callable[..., Any], variables: dict[str, str], tmp_path: Path
+    run_example: Run, tmp_path: Path
 ) -> None:
     conf = json.dumps({"models": ["line_module", "nobody"]})
 
-    run = run_interpreter(
-        tmp_path / "answer.json", "run_dag", "example_map_models", "null", conf, **variables
-    )
+    run = run_example(tmp_path / "answer.json", "run_dag", "example_map_models", "null", conf)
 
     states = {name: task["state"] for name, task in run["mapped"].items()}
     assert {

@@ -72,6 +72,7 @@ class AirflowApi:
         # A user's proxy knows nothing of this machine's loopback: trust_env is off.
         self._client = httpx.Client(base_url=url, timeout=_REQUEST_SECONDS, trust_env=False)
         self._login = {"username": user, "password": password}
+        self._positions: dict[str, dict[str, int]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -129,15 +130,18 @@ class AirflowApi:
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
         """The run's tasks as they are now, in the order that they run in."""
-        downstream = {
-            task["task_id"]: task["downstream_task_ids"]
-            for task in self._get(f"dags/{dag_id}/tasks")["tasks"]
-        }
-        last_first = {
-            task: position for position, task in enumerate(TopologicalSorter(downstream).static_order())
-        }
         found = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
-        return sorted(map(_task, found), key=lambda task: last_first.get(task.task_id, 0), reverse=True)
+        known = self._positions.get(dag_id, {})
+        # A run is looked at often: asked for once, and again only if the DAG has other tasks by now.
+        if not known or any(task["task_id"] not in known for task in found):
+            known = self._positions[dag_id] = self._order(dag_id)
+        return sorted(map(_task, found), key=lambda task: known.get(task.task_id, 0), reverse=True)
+
+    def _order(self, dag_id: str) -> dict[str, int]:
+        tasks = self._get(f"dags/{dag_id}/tasks")["tasks"]
+        downstream = {task["task_id"]: task["downstream_task_ids"] for task in tasks}
+        # From the last to the first.
+        return {task: number for number, task in enumerate(TopologicalSorter(downstream).static_order())}
 
     def log(self, dag_id: str, run_id: str, task: TaskState) -> list[LogLine]:
         """The log of the task's current try, as far as it is written."""

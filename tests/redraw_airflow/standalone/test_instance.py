@@ -35,8 +35,8 @@ def test_start_services_nothing_listens_beyond_loopback(
     family = {process for service in instance.services.values() for process in service.family()}
     addresses = set()
     for process in family:
-        # Airflow hides from everyone but root what the supervisors of its workers hold open.
-        with suppress(psutil.AccessDenied):
+        # Airflow hides from everyone but root what the supervisors of its workers hold open; some end now.
+        with suppress(psutil.AccessDenied, psutil.NoSuchProcess):
             found = process.net_connections("tcp")
             addresses |= {connection.laddr for connection in found if connection.status == psutil.CONN_LISTEN}
 
