@@ -171,7 +171,7 @@ def gcs_server(gcs_buckets: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def own_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """An embedded default of which the storage server alone runs; it is reached by `reach_storage`."""
+    """An embedded default of which only the storage server runs; it is reached by `reach_storage`."""
     settings = read_settings(
         {"REDRAW_STATE": str(tmp_path_factory.mktemp("storage")), "REDRAW_GCS_PORT": str(free_port())}
     )
@@ -362,7 +362,7 @@ def embedded_variables(embedded_settings: Settings) -> dict[str, str]:
         "REDRAW_STATE": os.fspath(embedded_settings.state),
         "REDRAW_AIRFLOW_PORT": str(embedded_settings.airflow_port),
         "REDRAW_GCS_PORT": str(embedded_settings.gcs_port),
-        # A model that trains and exports in no time, for what is tested of Airflow alone.
+        # A model that trains and exports in no time, for what is tested only of Airflow.
         "REDRAW_MODELS": "redraw.models,sample_models,asking_models,failing_models,git_models",
         "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
     }
