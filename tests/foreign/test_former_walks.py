@@ -22,6 +22,7 @@ from tests.foreign.test_answers import Definition, X, chain, quiet, save
 Build = Callable[[Any], Any]
 SAVED = ("keras-2.keras", "keras-2.weights.h5", "keras-2.h5-weights", "keras-2.ckpt")
 IN_HDF5 = SAVED[:2]
+BASES = ("model", "layer")
 
 
 def dense(k: Any, **more: Any) -> Any:
@@ -97,6 +98,32 @@ def with_weights(own: Any, k: Any) -> Callable[[], Any]:
     return lambda: [own.blocks["z"], lambda x: x * own.gain, own.blocks["a"]]
 
 
+def bare(own: Any, k: Any) -> Callable[[], Any]:
+    """Variables that a layer made itself, under another name than their attributes'."""
+    own.a, own.first = tf.Variable(tf.ones(3), name="factor"), dense(k)
+    own.b = tf.Variable(tf.ones(3), name="summand", trainable=False)
+    return lambda: [lambda x: x * own.a, own.first, lambda x: x + own.b]
+
+
+def unassigned(own: Any, k: Any) -> Callable[[], Any]:
+    gain, shift = (own.add_weight(name=name, shape=(3,), initializer="ones") for name in ("gain", "shift"))
+    own._blocks = [dense(k), dense(k)]
+    return lambda: [own._blocks, lambda x: x * gain + shift]
+
+
+def part_frozen(own: Any, k: Any) -> Callable[[], Any]:
+    """One of several parts that Keras 2 did not train: its weights stand behind those of the others."""
+    own.a, own.b, own.c = dense(k, name="n"), k.layers.BatchNormalization(), dense(k, name="m")
+    own.a.trainable = k is keras
+    return lambda: [own.a, own.b, own.c]
+
+
+def first_part_frozen(own: Any, k: Any) -> Callable[[], Any]:
+    own.a, own.b = dense(k), dense(k)
+    own.a.trainable = k is keras
+    return lambda: [own.a, own.b]
+
+
 def models(own: Any, k: Any) -> Callable[[], Any]:
     own.blocks = [k.Sequential([dense(k), dense(k)]), k.Sequential([dense(k)])]
     return lambda: own.blocks
@@ -143,10 +170,14 @@ LISTS: dict[str, Callable[[Any], Any]] = {
     "tuples": lambda k: ((dense(k), dense(k)), [dense(k)]),
 }
 FILLS = {name: held(make) for name, make in LISTS.items()} | {
-    fill.__name__: fill for fill in (set_late, filled_late, shared, with_weights, models)
+    fill.__name__: fill
+    for fill in (
+        *(set_late, filled_late, shared, with_weights, models),
+        *(bare, unassigned, part_frozen, first_part_frozen),
+    )
 }
 L: dict[str, Build] = {
-    **{f"{base}-{name}": holding(base, fill) for base in ("model", "layer") for name, fill in FILLS.items()},
+    **{f"{base}-{name}": holding(base, fill) for base in BASES for name, fill in FILLS.items()},
     "both-lstm": both(lambda k: k.LSTM(4), lambda k: k.LSTM(4, go_backwards=True)),
     "both-named": both(lambda k: k.GRU(4, name="z"), lambda k: k.GRU(4, go_backwards=True, name="b")),
     "both-kinds": both(lambda k: k.LSTM(4), lambda k: k.GRU(4, go_backwards=True), merge_mode="mul"),
@@ -164,6 +195,8 @@ CASES = [(name, form) for n, name in enumerate(L) for form in (IN_HDF5[n % 2], *
 REFUSED = {
     **{(f"layer-{name}", form): "or dicts of lists" for name in LISTS if name != "dict" for form in IN_HDF5},
     **{("model-filled_late", form): "no place that is certain" for form in IN_HDF5},
+    **{(f"{base}-bare", form): "Keras does not save it there" for base in BASES for form in IN_HDF5},
+    ("layer-first_part_frozen", SAVED[2]): "lists what is trained first",
 }
 
 

@@ -88,8 +88,20 @@ def inside(kit: Any) -> Any:
     return kit.Model(x, kit.layers.Dense(1, name="y")(Block(name="block")(x)))
 
 
+@keras.saving.register_keras_serializable()
+@tf_keras.saving.register_keras_serializable()
 def _clipped(x: Any) -> Any:
     return tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0)
+
+
+@keras.saving.register_keras_serializable()
+@tf_keras.saving.register_keras_serializable()
+def _opened(x: Any) -> Any:
+    return tf.sigmoid(x)
+
+
+def film_both_ways(gate: Callable[[Any], Any]) -> Build:
+    return chain(FILM, lambda k: k.layers.Bidirectional(k.layers.ConvLSTM2D(2, 3, recurrent_activation=gate)))
 
 
 OTHERWISE: dict[str, Build] = {
@@ -124,6 +136,8 @@ ALIKE: dict[str, Build] = {
     "unmasked-after": merged("Add", lambda k: k.layers.GlobalMaxPooling1D(), masked=False),
     "stated": chain(FILM, lambda k: k.layers.ConvLSTM2D(2, 3, recurrent_activation=_clipped)),
     "stated-sigmoid": chain(FILM, lambda k: k.layers.ConvLSTM2D(2, 3, recurrent_activation=tf.sigmoid)),
+    "stated-both-ways": film_both_ways(_clipped),
+    "stated-sigmoid-both-ways": film_both_ways(_opened),
     "plain": chain((6, 3), lambda k: k.layers.LSTM(4), lambda k: k.layers.Dense(1, activation="sigmoid")),
     "batch": chain((6, 3), lambda k: k.layers.BatchNormalization(), lambda k: k.layers.LeakyReLU()),
 }
@@ -167,7 +181,7 @@ def test_file_of_keras_2_that_would_answer_otherwise_is_named(name: str, tmp_pat
         ours = drawn_with_weights_of(theirs, build)
         same = np.allclose(answers(ours), answers(theirs), atol=1e-4)
         for form in FORMS if name in ("gate", "conv-lstm", "plain", "residual") else ("ckpt", "h5"):
-            if form == "h5" and name in ("inside", "stated", "stated-sigmoid"):
+            if form == "h5" and name.startswith(("inside", "stated")):
                 continue  # code of its own, which no file names
             path = tmp_path / f"{form}.h5"
             if form == "h5-weights":
@@ -205,3 +219,9 @@ def test_gates_of_tensorflow_1_are_named(
     stated = chain((6, 3), lambda k: getattr(k.layers, layer)(4, recurrent_activation=tf.sigmoid))(keras)
     assert [p for p in problems(Path(prefix), drawn) if "hard_sigmoid" in p and "tf.sigmoid" in p]
     assert problems(Path(prefix), stated) == []
+    cell = chain((6, 3), lambda k: k.layers.RNN([getattr(k.layers, f"{layer}Cell")(4)]))(keras)
+    (found,) = problems(Path(prefix), cell)
+    assert "cells." in found
+    both = chain((6, 3), lambda k: k.layers.Bidirectional(getattr(k.layers, layer)(4)))(keras)
+    assert all("register_keras_serializable" in problem for problem in problems(Path(prefix), both))
+    assert len(problems(Path(prefix), both)) == 2  # noqa: PLR2004 - forward and backward

@@ -26,6 +26,7 @@ __all__ = [
     "inner_layers",
     "merges_masks",
     "optimizer_averages",
+    "own_attributes",
     "repair_async_saving",
     "saved_places",
     "saved_variables",
@@ -156,6 +157,20 @@ def _copy_trackable_to_cpu(variable: Any, object_map: dict[Any, Any]) -> None:
 def inner_layers(layer: Any) -> list[keras.layers.Layer]:
     """The layers that a layer or a model holds itself; only a model has the public `layers`."""
     return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def own_attributes(layer: keras.layers.Layer) -> dict[str, Any]:
+    """What the class of a layer keeps, by name; what Keras itself keeps in every layer is not among it.
+
+    Keras has no public way to tell them apart. It ends with one.
+    """
+    private = type(layer).__module__.startswith("keras.")
+    skipped = saving_lib.get_attr_skipset(layer._obj_type())
+    return {
+        name: value
+        for name, value in vars(layer).items()
+        if name not in skipped and not (private and name.startswith("_"))
+    }
 
 
 def saved_places(network: keras.Model) -> dict[str, Any]:

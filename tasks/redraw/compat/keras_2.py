@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras.src.saving import saving_lib
 from keras.src.saving.keras_saveable import KerasSaveable
 
-from redraw.compat.keras import container_name, functional_of, inner_layers, saved_variables
+from redraw.compat.keras import container_name, functional_of, inner_layers, own_attributes, saved_variables
 
 _CONTAINERS = (list, tuple, dict)
 
@@ -74,8 +74,7 @@ def layers_of_keras_2(item: Any, *, early: bool = True) -> list[keras.layers.Lay
     if type(item).__module__.startswith("keras."):
         return inner_layers(item)
     made = {id(layer): number for number, layer in enumerate(inner_layers(item))}
-    skipped = saving_lib.get_attr_skipset(item._obj_type())
-    values = [value for name, value in vars(item).items() if name not in skipped]
+    values = list(own_attributes(item).values())
     held = [list(_layers_in(value)) for value in values]
     if not early or not any(
         layers and isinstance(value, _CONTAINERS) for value, layers in zip(values, held, strict=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, SupportsIndex, get_args, get_origin
+from dataclasses import is_dataclass
+from numbers import Real
+from types import NoneType, UnionType
+from typing import Any, Literal, SupportsIndex, Union, get_args, get_origin, get_type_hints
 
 from redraw.definition.parts import Distribution
 from redraw.errors import InvalidDefinition, one_line
@@ -26,12 +29,7 @@ def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
     """
     where = f"definition {type(definition).__module__}.{type(definition).__name__}"
     for name, hint in declared.items():
-        value = getattr(definition, name, None)
-        if not _fits(value, hint):
-            expected = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
-            raise InvalidDefinition(
-                f"{where}, {name}: expected {expected}, got {one_line(repr(value), 80)}. Correct it."
-            )
+        _demand(f"{where}, {name}", getattr(definition, name, None), hint)
     if not getattr(definition, "signatures", None):
         raise InvalidDefinition(f"{where}: expected at least one signature, got none. Add one.")
     if not _fits(definition.signatures, Mapping[str, Signature]):
@@ -52,6 +50,18 @@ def check_contract(definition: Any, declared: Mapping[str, Any]) -> None:
         )
 
 
+def _demand(where: str, value: Any, hint: Any) -> None:
+    """Refuse what is not as its annotation says, a part of it included."""
+    if not _fits(value, hint):
+        expected = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
+        raise InvalidDefinition(f"{where}: expected {expected}, got {one_line(repr(value), 80)}. Correct it.")
+    parts = value.items() if isinstance(value, Mapping) else [("", value)]
+    for key, part in parts:
+        if is_dataclass(part) and type(part) is not Signature:
+            for name, inner in get_type_hints(type(part)).items():
+                _demand(f"{where}{f' {key!r:.60}' if key else ''}, {name}", getattr(part, name), inner)
+
+
 def _check_plan(where: str, definition: Any) -> None:
     plan = definition.training
     if min(plan.steps, plan.evaluate_every, plan.keep_checkpoints) < 1:
@@ -60,6 +70,11 @@ def _check_plan(where: str, definition: Any) -> None:
         raise InvalidDefinition(
             f"{where}: expected distribution {' or '.join(get_args(Distribution))} and mixed_precision"
             f" bfloat16 or None in its TrainingPlan, got {plan}. Correct it."
+        )
+    if plan.average_decay is not None and not 0 <= plan.average_decay < 1:
+        raise InvalidDefinition(
+            f"{where}, training, average_decay: expected a number from 0 to below 1, got"
+            f" {plan.average_decay}. Correct it."
         )
     if definition.weights == "average" and plan.average_decay is None:
         raise InvalidDefinition(
@@ -93,8 +108,12 @@ def _check_numbers(where: str, definition: Any) -> None:
 def _fits(value: Any, hint: Any) -> bool:
     """Whether an attribute is what its annotation says; a list is as good as a tuple, and 1 as 1.0."""
     origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, UnionType):
+        return any(_fits(value, kind) for kind in inner)
     if origin is Literal:
-        return isinstance(value, str) and value in inner
+        return isinstance(value, str | NoneType) and value in inner
     if origin is tuple:
         return isinstance(value, tuple | list) and all(_fits(item, inner[0]) for item in value)
     if origin is Mapping:
@@ -102,7 +121,9 @@ def _fits(value: Any, hint: Any) -> bool:
             _fits(item, kind) for pair in value.items() for item, kind in zip(pair, inner, strict=True)
         )
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, Real) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, SupportsIndex) and not isinstance(value, bool)
     return isinstance(value, hint)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from redraw.compat.keras import own_attributes
 from redraw.compat.tensorflow import follow, is_trackable
 
 
@@ -18,8 +19,8 @@ def containers_of(item: Any) -> dict[str, Any]:
         return {}
     return {
         name: held
-        for name, held in vars(item).items()
-        if not name.startswith("_") and isinstance(held, list | tuple | dict) and _leads_to_layers(held)
+        for name, held in own_attributes(item).items()
+        if isinstance(held, list | tuple | dict) and _leads_to_layers(held)
     }
 
 

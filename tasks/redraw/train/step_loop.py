@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from redraw.checkpoint.catalogue.store import fetch_checkpoint
+from redraw.checkpoint.formats.source import open_checkpoint
 from redraw.definition import ModelDefinition
 from redraw.definition.user_code import batches_of, running_user_code
 from redraw.errors import CheckpointMismatch, InvalidDefinition
@@ -91,9 +92,11 @@ class StepLoop(ABC):
                 f"warm start {uri}: expected a checkpoint of {self._definition_name()!r}, got one"
                 f" of {record.model!r}. Name one of this model."
             )
-        if record is not None and record.format != "tensor_bundle":
+        # Of what is in no catalogue the files say it, if they are whole.
+        stored = open_checkpoint(prefix).format if record is None else record.format
+        if "keras" in stored or (record is not None and stored != "tensor_bundle"):
             raise CheckpointMismatch(
-                f"warm start {uri}: expected a checkpoint in TensorFlow's own format, got {record.format!r}."
+                f"warm start {uri}: expected a checkpoint in TensorFlow's own format, got {stored!r}."
                 " Name one that train saved, or a tf.train.Checkpoint."
             )
         return prefix

@@ -3,9 +3,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from redraw.definition import Budget, OutsideReference, Threshold, TrainingPlan
 from redraw.errors import InvalidDefinition
 from redraw.models.mnist import Mnist
 from redraw.records import Signature, TensorSpec
@@ -56,6 +58,31 @@ def test_check_bound_that_everything_keeps_is_refused(name: str, value: Any) -> 
     bound = type("Bound", (Mnist,), {name: value})
     with pytest.raises(InvalidDefinition, match=rf"{name}.*: expected a number from 0 on, got"):
         bound().check()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("training", TrainingPlan(steps="5"), "training, steps: expected int, got '5'"),  # type: ignore[arg-type]
+        ("training", TrainingPlan(steps=1.5), "training, steps: expected int, got 1.5"),  # type: ignore[arg-type]
+        ("training", TrainingPlan(average_decay=1.5), "average_decay: expected a number from 0 to below 1"),
+        ("training", TrainingPlan(mixed_precision="fp8"), "mixed_precision: expected"),  # type: ignore[arg-type]
+        ("budget", Budget(p99_ms="9"), r"budget, p99_ms: expected float \| None, got '9'"),  # type: ignore[arg-type]
+        ("thresholds", {"loss": Threshold(at_most="1")}, "thresholds 'loss', at_most: expected"),  # type: ignore[arg-type]
+        ("reference", OutsideReference(uri=5), "reference, uri: expected str, got 5"),  # type: ignore[arg-type]
+    ],
+)
+def test_check_part_of_another_type_is_refused_by_name(name: str, value: Any, message: str) -> None:
+    with pytest.raises(InvalidDefinition, match=message):
+        type("Parts", (Mnist,), {name: value})().check()
+
+
+def test_check_numbers_of_numpy_are_taken() -> None:
+    parts = {
+        "training": TrainingPlan(steps=np.int64(5), average_decay=0.5),  # type: ignore[arg-type]
+        "thresholds": {"accuracy": Threshold(at_least=np.float32(0.5))},  # type: ignore[arg-type]
+    }
+    type("Parts", (Mnist,), parts)().check()
 
 
 GOOD = TensorSpec("float32", (None, 3))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +17,7 @@ from redraw.checkpoint.catalogue.adopt import adopt_checkpoints
 from redraw.checkpoint.catalogue.bare import describe_bare
 from redraw.checkpoint.catalogue.listing import list_checkpoints
 from redraw.checkpoint.formats.source import open_checkpoint
-from redraw.errors import CheckpointMismatch
+from redraw.errors import CheckpointCorrupt, CheckpointMismatch
 from redraw.export.export import Exporter, export_model
 from redraw.records import Checkpoint
 from redraw.requests import AdoptRequest, ExportRequest, TrainRequest, ValidateRequest
@@ -91,6 +93,30 @@ def test_train_with_a_warm_start_named_in_the_catalogue_takes_it(adopted: Path, 
         train_model(
             TrainRequest(model=MODEL, out=str(tmp_path / "no"), warm_start=folder_of(adopted, 100), **more)
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("bare.keras", CheckpointMismatch, "TensorFlow's own format, got 'keras'"),
+        ("packed.npz", CheckpointCorrupt, "no item named 'config.json'"),
+        ("damaged.index", CheckpointCorrupt, "expected"),
+    ],
+)
+def test_train_with_a_warm_start_that_it_cannot_read_is_refused(
+    name: str, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if name == "bare.keras":
+        with warnings.catch_warnings(action="ignore"):
+            keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(path)
+    elif name == "packed.npz":
+        np.savez(path, weights=np.zeros(3))
+    else:
+        path.write_bytes(b"x" * 100)
+        path.with_suffix(".data-00000-of-00001").touch()
+    with pytest.raises(error, match=message):
+        train_model(TrainRequest(model=MODEL, out=str(tmp_path / "run"), warm_start=str(path), max_steps=1))
 
 
 def record_of(year: Year, step: int, trained_at: str) -> Checkpoint:

@@ -63,15 +63,15 @@ def sequence() -> Any:
 
 
 class Tower(keras.layers.Layer):
-    """Keeps its layers in a list, in a dict with numbers for keys, and one in another's list."""
+    """Keeps its layers in a list, in a private dict with numbers for keys, and one in another's list."""
 
     def __init__(self, deeper: bool = True, **more: Any) -> None:
         super().__init__(**more)
         self.blocks = [keras.layers.Dense(3, activation="tanh") for _ in range(2)]
-        self.rows = {7: [keras.layers.Dense(3)], "others": [Tower(deeper=False)] if deeper else []}
+        self._rows = {7: [keras.layers.Dense(3)], "others": [Tower(deeper=False)] if deeper else []}
 
     def call(self, x: Any) -> Any:
-        for layer in (*self.blocks, *self.rows[7], *self.rows["others"]):
+        for layer in (*self.blocks, *self._rows[7], *self._rows["others"]):
             x = layer(x)
         return x
 

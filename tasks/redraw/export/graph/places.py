@@ -88,7 +88,7 @@ def _live_graph(network: Any, names: Mapping[int, str]) -> ObjectGraph:
     nodes = []
     for item in objects:
         # Keras 2 follows lists and dicts of layers, also where Keras 3 does not.
-        children = {**containers_of(item), **_children(view, item)}
+        children = {**containers_of(item), **_named_weights(item), **_children(view, item)}
         for child in children.values():
             if id(child) not in numbers:
                 numbers[id(child)] = len(objects)
@@ -102,6 +102,15 @@ def _live_graph(network: Any, names: Mapping[int, str]) -> ObjectGraph:
 
 def _children(view: Any, item: Any) -> Mapping[str, Any]:
     return view.children(item) if is_trackable(item) else {}
+
+
+def _named_weights(item: Any) -> dict[str, Any]:
+    """What a layer added without keeping it in an attribute, which Keras 2 holds by its name."""
+    if not isinstance(item, keras.layers.Layer):
+        return {}
+    added = [*item._trainable_variables, *item._non_trainable_variables]
+    names = [variable.name for variable in added]
+    return {v.name: v for v in added if names.count(v.name) == 1 and "/" not in v.name}
 
 
 def _variable(item: Any) -> Any:

@@ -17,11 +17,11 @@ from redraw.checkpoint.objects.trackable import ObjectGraph, SavedTensor
 from redraw.errors import CheckpointMismatch
 from redraw.export.weights.orphans import demand_owned
 from redraw.export.weights.renaming import (
-    count_by_kind,
     counted_alike,
     layer_order,
     of_same_layer,
     of_same_name,
+    pair_by_name,
 )
 from redraw.export.weights.suggestions import describe_left_out
 
@@ -147,7 +147,8 @@ def _catalogs(
         yield from _by_orders(wanted, source, below, of_role(layer_order(source)), names_of)
         places = _with_old_names(of_role(variables_by_structure(source.graph, number)))
         if wanted.structure_places and wanted.known_by == "name":
-            asks = _agreeing(wanted.structure_places, places, names_of, of_same_name)
+            agree = _of_same_or_own_name(wanted.own_names)
+            asks = _agreeing(wanted.structure_places, places, names_of, agree)
             yield Catalog(rule=f"structure{below}", keys=places, asks=asks, tier=2)
 
 
@@ -190,24 +191,24 @@ def _by_orders(
     """By the order of a file that lists its layers; of the orders of both Keras if no version is known."""
     if not order:
         return
-    writer = find_writer(source)
+    writer, agree = find_writer(source), _of_same_or_own_name(wanted.own_names)
     orders = [
         *(() if writer.keras_2 else (("", wanted.order_places),)),
         *(() if writer.keras_3 else (("Keras 2's ", former) for former in wanted.former_orders)),
     ]
     for whose, asked in orders:
         places = {place: name for name, held in asked.items() for place in held}
-        ours, theirs = (
-            count_by_kind(places),
-            count_by_kind({place: names_of[key] for place, key in order.items()}),
-        )
-        kinds = {name: tuple(ours[place] for place in held) for name, held in asked.items()}
-        keys = {theirs[place]: key for place, key in order.items()}
-        for tier, stored, wanted_places in ((2, order, asked), (3, keys, kinds)):
-            asks = _agreeing(wanted_places, stored, names_of, of_same_name)
-            pairs = ((name, names_of[stored[place]]) for name, held in asks.items() for place in held)
-            if stored.keys() == _all_places(wanted_places) and counted_alike(pairs):
-                yield Catalog(rule=f"{whose}order of layers{below}", keys=stored, asks=asks, tier=tier)
+        if order.keys() != places.keys():
+            continue
+        asks = _agreeing(asked, order, names_of, agree)
+        if not all(asks.values()):
+            paired = pair_by_name(places, {place: names_of[key] for place, key in order.items()}, agree)
+            moved = {name: tuple(paired.get(place, "") for place in held) for name, held in asked.items()}
+            asks = _agreeing(moved, order, names_of, agree)
+        pairs = ((name, names_of[order[place]]) for name, held in asks.items() for place in held)
+        if counted_alike(pairs):
+            tier = 2 if all(asks[name] == held for name, held in asked.items()) else 3
+            yield Catalog(rule=f"{whose}order of layers{below}", keys=order, asks=asks, tier=tier)
 
 
 def _with_old_names(keys: Mapping[str, str]) -> dict[str, str]:
@@ -217,6 +218,17 @@ def _with_old_names(keys: Mapping[str, str]) -> dict[str, str]:
 
 def _calls_itself(own_names: Mapping[str, str]) -> Callable[[str, str], bool]:
     return lambda name, stored: own_names.get(name, name) == stored
+
+
+def _of_same_or_own_name(own_names: Mapping[str, str]) -> Callable[[str, str], bool]:
+    """As `of_same_name`; what a layer made itself has the name of its attribute here, and its own there."""
+    return lambda name, stored: (
+        of_same_name(name, stored)
+        or (
+            own_names.get(name, name).rpartition("/")[2] != name.rpartition("/")[2]
+            and of_same_name(own_names[name], stored)
+        )
+    )
 
 
 def _by_layer(places: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from redraw.checkpoint.formats.source import CheckpointSource
 from redraw.errors import CheckpointMismatch
 from redraw.export.weights.key_index import Catalog
 from redraw.export.weights.ledger import Served
-from redraw.export.weights.renaming import rename
+from redraw.export.weights.renaming import of_same_name, rename
 from redraw.export.weights.suggestions import describe_left_out, describe_missing
 from redraw.export.weights.wanted import Wanted, WantedVariable
 
@@ -49,12 +49,21 @@ class Lookup:
             f"served variable {names[0]!r}: expected a place in the file that is known to be its own, got"
             " none: Keras does not save it there, or the layer's own code does (save_own_variables or"
             f" load_own_variables), and only that can read it ({len(names)} such variables, of"
-            f" {', '.join(layers[:_SHOWN])}). Save the model as a tf.train.Checkpoint, and export that."
+            f" {', '.join(layers[:_SHOWN])}). Save the trained model again, as a tf.train.Checkpoint,"
+            " and export that."
         )
 
     def _left_out(self, free: Mapping[str, str]) -> str:
         names = [variable.name for variable in self.missing]
-        return describe_left_out(names, self.source, self._wanted.former_places, others=bool(free))
+        nodes = self.source.graph.nodes if self.source.graph is not None else ()
+        stored = {
+            tensor.full_name for node in nodes for tensor in node.variables() if tensor.key in free.values()
+        }
+        # Of what is named alike but for counters only the order says which is which.
+        alike = all(any(of_same_name(name, other) for other in stored) for name in names)
+        return describe_left_out(
+            names, self.source, self._wanted.former_places, others=bool(free), alike=alike
+        )
 
     def key_of(self, name: str) -> str | None:
         """The key of a variable's value, by the definition's renames first."""

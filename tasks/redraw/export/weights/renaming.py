@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from redraw.checkpoint.formats.source import CheckpointSource
 
@@ -61,10 +61,11 @@ def split_counters(name: str) -> tuple[str, list[int]]:
     return "/".join(_without_counters(name)), [int(found[0][1:]) if found else 0 for found in counters]
 
 
-def _without_counters(name: str) -> list[str]:
+@lru_cache(1 << 14)
+def _without_counters(name: str) -> tuple[str, ...]:
     # Of a layer for going backwards that Bidirectional is given, only Keras 2 changes the name.
     parts = [_COUNTER.sub("", part).removeprefix("backward_") for part in name.split("/")]
-    return [*parts[:-1], _RENAMED.get(parts[-1], parts[-1])]
+    return (*parts[:-1], _RENAMED.get(parts[-1], parts[-1]))
 
 
 def layer_order(source: CheckpointSource) -> dict[str, str]:
@@ -74,14 +75,50 @@ def layer_order(source: CheckpointSource) -> dict[str, str]:
     return keys if set(keys.values()) <= set(source.entries) else {}
 
 
-def count_by_kind(names: Mapping[str, str]) -> dict[str, str]:
-    """Places counted for each kind of weight: what was trained stands first, and that may have changed."""
-    counts, found = Counter[tuple[str, str]](), dict[str, str]()
-    for place in sorted(names, key=lambda place: tuple(map(int, place.split("/")))):
-        kind = place.partition("/")[0], names[place].rpartition("/")[2]
-        found[place] = f"{'/'.join(kind)}/{counts[kind]}"
-        counts[kind] += 1
+def pair_by_name(
+    names: Mapping[str, str], stored: Mapping[str, str], agree: Callable[[str, str], bool]
+) -> dict[str, str]:
+    """Pair the variables of each layer with those of a file whose order there is another one.
+
+    Keras 2 lists what a layer trains first, and which of its parts it trained may have changed. Names that
+    agree with one another's alone are paired in their order, which says nothing of other names.
+
+    Args:
+        names: Place to the name of a variable.
+        stored: Place to the name that the file has there; the same places.
+        agree: Whether a variable may be one of the file.
+
+    Returns:
+        Place of a variable to that in the file; those without a partner are absent.
+    """
+    found: dict[str, str] = {}
+    for ours, theirs in zip(_rows(names), _rows(stored), strict=True):
+        for mine, others in _groups(ours, theirs, lambda a, b: agree(names[a], stored[b])):
+            found |= dict(zip(mine, others, strict=False)) if len(mine) == len(others) else {}
     return found
+
+
+def _rows(places: Iterable[str]) -> list[list[str]]:
+    """Places in their order, those of each layer apart."""
+    rows: dict[int, list[str]] = {}
+    for row, place in sorted(tuple(map(int, place.split("/"))) for place in places):
+        rows.setdefault(row, []).append(f"{row}/{place}")
+    return list(rows.values())
+
+
+def _groups(
+    ours: Sequence[str], theirs: Sequence[str], agree: Callable[[str, str], bool]
+) -> Iterator[tuple[list[str], list[str]]]:
+    """What is connected by names that agree, each side in its order."""
+    groups: list[tuple[set[str], set[str]]] = []
+    for place in ours:
+        mine, partners = {place}, {other for other in theirs if agree(place, other)}
+        for group in [group for group in groups if group[1] & partners]:
+            groups.remove(group)
+            mine, partners = mine | group[0], partners | group[1]
+        groups.append((mine, partners))
+    for mine, partners in groups:
+        yield [place for place in ours if place in mine], [place for place in theirs if place in partners]
 
 
 def counted_alike(pairs: Iterable[tuple[str, str]]) -> bool:

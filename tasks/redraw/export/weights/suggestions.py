@@ -30,7 +30,12 @@ class _Variable(Protocol):
 
 
 def describe_left_out(
-    missing: Sequence[str], source: CheckpointSource, former: Iterable[str], *, others: bool = False
+    missing: Sequence[str],
+    source: CheckpointSource,
+    former: Iterable[str],
+    *,
+    others: bool = False,
+    alike: bool = False,
 ) -> str:
     """The message for variables that the Keras which wrote a file puts nowhere in it, or nobody knows where.
 
@@ -39,6 +44,7 @@ def describe_left_out(
         source: The file.
         former: The variables that are known to be somewhere in a file of Keras 2.
         others: Whether the file has weights that no served variable takes.
+        alike: Whether some of them have the names of what is missing, but for counters.
 
     Returns:
         What is missing, why, and what to do; empty if there is no such reason.
@@ -55,6 +61,11 @@ def describe_left_out(
     elif source.format == "tensor_bundle" and writer.keras_3 and not others:
         why = "Keras 3 leaves layers in lists, tuples and dicts out of a tf.train.Checkpoint"
         instead = "as .keras or .weights.h5"
+    elif source.format == "keras_h5" and not writer.keras_3 and alike:
+        why = (
+            "Keras 2 lists what is trained first, and which parts of a layer of your own were trained, or in"
+            " which order they were made, the file does not say"
+        )
     else:
         return ""
     layers = short_list(sorted({name.rpartition("/")[0] or name for name in missing}), "layers", _SHOWN)

@@ -15,6 +15,10 @@ from redraw.networks.layers.layer import Function, Layer, Model
 
 _CONVOLVED = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _GATED = ("LSTM", "GRU")
+# Those of LSTM and GRU are theirs; others are named with the layer that they are in.
+_CELLS = ("LSTMCell", "GRUCell")
+# Their layers are among all layers, too.
+_LISTED = ("Bidirectional", "Model", "Functional", "Sequential")
 _GATE = "recurrent_activation"
 _CLIPPED = "lambda x: tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0)"
 # The layers of Keras that ask nothing of a mask: they pass it on, or end it.
@@ -39,21 +43,24 @@ def other_meanings(drawn: Model, writer: Writer) -> Iterator[str]:
         What is unclear, each naming layer and setting, and what to write.
     """
     for layer in drawn.every:
+        if layer.kind in _LISTED:
+            continue
         for key, kind, settings in _parts(layer.kind, layer.settings):
             place = f"layer {layer}, {key}" if key else f"layer {layer}, "
             for name, value in settings.items():
                 if isinstance(value, Function) and same_function(value, _keras_3("hard_sigmoid")):
                     yield (
                         f"{place}{name}: Keras 2 computes another hard_sigmoid than Keras 3, which the"
-                        f" definition draws, and the file was not written by Keras 3; write {_CLIPPED}"
+                        f" definition draws, and the file was not written by Keras 3; write {_clipped(layer)}"
                     )
             gate = settings.get(_GATE)
             default = isinstance(gate, Function) and gate.default
-            if default and (kind in _CONVOLVED or (writer.first_gates and kind in _GATED)):
+            first = kind in _GATED or (kind in _CELLS and key and layer.kind == "RNN")
+            if default and (kind in _CONVOLVED or (writer.first_gates and first)):
                 yield (
                     f"{place}{_GATE}: the default of Keras 3 is sigmoid, and that of the Keras that wrote the"
-                    f" file is or may be hard_sigmoid, and the file has no configuration; write {_CLIPPED},"
-                    " or tf.sigmoid if it was trained with that"
+                    f" file is or may be hard_sigmoid, and the file has no configuration; write"
+                    f" {_clipped(layer)}, or tf.sigmoid in the same way if it was trained with that"
                 )
 
 
@@ -81,6 +88,13 @@ def other_masks(drawn: Model) -> Iterator[str]:
                 f" which the definition draws, makes another mask for {layer} than Keras 2, and the file was"
                 f" not written by Keras 3; give {layer.name!r} its mask by the argument mask"
             )
+
+
+def _clipped(layer: Layer) -> str:
+    """What to write; of a function without a registered name Bidirectional makes another, or fails."""
+    if not layer.name.startswith(("forward_", "backward_")):
+        return _CLIPPED
+    return f"{_CLIPPED} as a function with keras.saving.register_keras_serializable()"
 
 
 def _parts(kind: str, settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str, Any]]:
