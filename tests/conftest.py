@@ -45,6 +45,9 @@ from tests.stage_forks import quick_interpreter
 # says: without them importing TensorFlow takes almost three times as long.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# The processes that run the tests are more than the cores: TensorFlow's threads would wait for each other.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 # How long an example takes says more of the machine than of what is tested.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -111,29 +114,38 @@ def _place(item: pytest.Item) -> int:
     return next(places, len(_LONGEST))
 
 
-def make_once(
-    folders: pytest.TempPathFactory, kind: type[_Record], name: str, make: Callable[[Path], _Record]
-) -> _Record:
-    """What one of the processes that run the tests makes, and all of them use.
+def make_folder_once(folders: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that one of the processes that run the tests makes, and all of them read.
 
     Args:
         folders: Of this process.
-        kind: Of the record.
         name: Of what is made: no other may have it.
-        make: Makes it in a folder that does not exist yet, and returns its record.
+        make: Makes it where nothing is yet.
 
     Returns:
-        The record.
+        The folder.
     """
     own = folders.getbasetemp()
     shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared" / name
     shared.mkdir(parents=True, exist_ok=True)
-    record = shared / "record.json"
     with FileLock(shared / "lock"):
-        if not record.exists():
-            made = make(shared / "made")
-            record.write_text(json.dumps(made.to_json()))
-        return kind.from_text(record.read_text(), name)
+        if not (shared / "done").exists():
+            make(shared / "made")
+            (shared / "done").touch()
+    return shared / "made"
+
+
+def make_once(
+    folders: pytest.TempPathFactory, kind: type[_Record], name: str, make: Callable[[Path], _Record]
+) -> _Record:
+    """As `make_folder_once`, for what returns the record of what it makes."""
+
+    def record(folder: Path) -> None:
+        made = make(folder)
+        folder.with_name("record.json").write_text(json.dumps(made.to_json()))
+
+    record_path = make_folder_once(folders, name, record).with_name("record.json")
+    return kind.from_text(record_path.read_text(), name)
 
 
 def free_port() -> int:

@@ -20,6 +20,7 @@ from redraw.errors import CheckpointMismatch
 from redraw.export.prepared import PreparedModel
 from tests.defects.tiny import Arrays, Tensors, Tiny, normal, one_signature
 from tests.foreign.test_answers import quiet, save
+from tests.kits import forget_names
 
 v1 = tf.compat.v1
 X = normal(5, 3)
@@ -122,7 +123,7 @@ def test_advice_on_layers_that_is_followed_answers_rightly_or_is_refused(
     theirs, ours = CHAINS[name]
     kit = tf_keras if form.startswith("keras-2") else keras
     with quiet():
-        kit.backend.clear_session()
+        forget_names(kit)
         made = network(kit, theirs)
         rng = np.random.default_rng(len(name))
         made.set_weights([rng.uniform(0.1, 0.9, value.shape) for value in made.get_weights()])

@@ -19,6 +19,7 @@ from redraw.definition import Mode, TensorSpec
 from redraw.errors import CheckpointMismatch, InvalidDefinition
 from redraw.export.prepared import PreparedModel
 from tests.defects.tiny import Arrays, Tensors, Tiny, normal, one_signature
+from tests.kits import forget_names
 
 X = normal(5, 6, 3)
 Build = Callable[[Any], Any]
@@ -307,7 +308,7 @@ def prepare() -> Callable[[str], PreparedModel]:
 
     def get(name: str) -> PreparedModel:
         if name not in drawn:
-            keras.backend.clear_session()
+            forget_names()
             shape = tuple(L[name](keras)(requests(name)).shape)[1:]
             x = TensorSpec("string", (None,)) if name == "tf-idf" else TensorSpec("float32", (None, 6, 3))
             signatures = one_signature({"x": x}, y=TensorSpec("float32", (None, *shape)))
@@ -342,7 +343,7 @@ def test_export_file_answers_as_its_framework_or_is_refused(
     if kit is tf_keras and name in ONLY_KERAS_3:
         return
     with quiet():
-        kit.backend.clear_session()
+        forget_names(kit)
         if (len(name) + len(form)) % 2:
             kit.layers.Dense(1).build((None, 1))  # what counts names, in half of the cases
             L["dense"](kit)

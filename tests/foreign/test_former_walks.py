@@ -18,6 +18,7 @@ from redraw.errors import CheckpointMismatch
 from redraw.export.prepared import PreparedModel
 from tests.defects.tiny import one_signature
 from tests.foreign.test_answers import Definition, X, chain, quiet, save
+from tests.kits import forget_names
 
 Build = Callable[[Any], Any]
 SAVED = ("keras-2.keras", "keras-2.weights.h5", "keras-2.h5-weights", "keras-2.ckpt")
@@ -206,7 +207,7 @@ def prepare() -> Callable[[str], PreparedModel]:
 
     def get(name: str) -> PreparedModel:
         if name not in drawn:
-            keras.backend.clear_session()
+            forget_names()
             shape = tuple(L[name](keras)(X).shape)[1:]
             y = TensorSpec("float32", (None, *shape))
             signatures = one_signature({"x": TensorSpec("float32", (None, 6, 3))}, y=y)

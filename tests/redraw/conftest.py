@@ -26,6 +26,7 @@ from redraw.records import (
 )
 from redraw.requests import ExportRequest, PushRequest
 from redraw.storage.files import digest_tree
+from tests.conftest import make_folder_once
 from tests.publishing.exports import TRAINED_AT, export_record, passing_report, write_attachments
 
 SHARDS = 6
@@ -157,11 +158,14 @@ class Written:
 @pytest.fixture(scope="session")
 def keras_2_files(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """`ckpt`, `model.h5`, `weights.h5` and `saved_model/` of one model, by Keras 2."""
-    folder = tmp_path_factory.mktemp("keras-2")
-    written = subprocess.run(
-        [sys.executable, "-c", _KERAS_2, str(folder)], capture_output=True, text=True, timeout=120
-    )
-    assert written.returncode == 0, written.stderr
+
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        command = [sys.executable, "-c", _KERAS_2, str(folder)]
+        written = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert written.returncode == 0, written.stderr
+
+    folder = make_folder_once(tmp_path_factory, "keras-2", write)
     return Written(folder, dict(np.load(folder / "values.npz")), dict(np.load(folder / "averages.npz")))
 
 

@@ -261,14 +261,16 @@ def test_name_that_commands_a_terminal_is_printed_as_escapes(
 
 
 @pytest.mark.parametrize("place", ["/dev/full", ""], ids=["full", "closed"])
-def test_main_record_that_nobody_takes_is_one_line_and_no_traceback(place: str) -> None:
+def test_main_record_that_nobody_takes_is_one_line_and_no_traceback(place: str, tmp_path: Path) -> None:
     """The last reader of a pipe may be gone, as after `| head -1`, and a disk full."""
+    with BundleWriter(tmp_path / "ckpt-1") as writer:
+        writer.add_array("weights", np.zeros(2, np.float32))
     if place:
         target = os.open(place, os.O_WRONLY)
     else:
         reader, target = os.pipe()
         os.close(reader)
-    command = [sys.executable, "-m", "redraw", "models"]
+    command = [sys.executable, "-m", "redraw", "inspect", str(tmp_path)]
     env = os.environ | {"PYTHONPATH": IMPORT_PATH}
     try:
         done = subprocess.run(command, stdout=target, stderr=subprocess.PIPE, timeout=60, env=env)
