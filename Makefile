@@ -13,7 +13,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 .PHONY: help setup run status stop clean test test-distributed test-versions packages lint dist release-check bench fuzz mutants screenshots lock docs reference
 
 help:
-	@echo "make run     train, export, validate and publish a model on Airflow, on this machine alone"
+	@echo "make run     train, export, validate and publish a model on Airflow, only on this machine"
 	@echo "make status  what runs, and where"
 	@echo "make stop    end what 'make run' started"
 	@echo "make clean   the same, and remove its state (.redraw)"

@@ -21,7 +21,7 @@ __all__ = ["measure_adopt"]
 
 _NUMBERS = "REDRAW_BENCH_CHECKPOINTS"
 _MOST_TURNS = 3
-# Of the smaller number alone: a server on the same cores is what is measured there.
+# Only of the smaller number: a server on the same cores is what is measured there.
 _UPLOAD = """
 import sys; from pathlib import Path
 from redraw.storage.files import scan_tree; from redraw.storage.opening import open_storage, upload_tree

@@ -22,7 +22,7 @@ _LIMIT = 0.3
 
 
 def measure_dag_parse(workshop: Workshop) -> tuple[Comparison, ...]:
-    """Import `airflow.sdk` alone, with the least that a DAG file can hold, and with the DAG file."""
+    """Import only `airflow.sdk`, with the least that a DAG file can hold, and with the DAG file."""
     variables = {
         "AIRFLOW_HOME": os.fspath(workshop.folder / "parse"),
         "PYTHONPATH": os.pathsep.join([workshop.environment["PYTHONPATH"], os.fspath(ROOT / "dags")]),

@@ -4,7 +4,7 @@ Each way runs in a process of its own, one after the other in every round, with 
 cache and the imports left out:
 
 - read: each byte of the export, once;
-- load: the C++ runtime alone, as a server has it;
+- load: only the C++ runtime, as a server has it;
 - validate: every check of the plan.
 """
 

@@ -1,4 +1,4 @@
-"""What a key means in every record whose docstring does not say so; `Record.key` for one record alone."""
+"""What a key means in every record whose docstring does not say so; `Record.key` for only one record."""
 
 __all__ = ["COMMON_KEYS"]
 

@@ -168,7 +168,7 @@ def gcs_server(gcs_buckets: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def own_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """An embedded default of which the storage server alone runs; it is reached by `reach_storage`."""
+    """An embedded default of which only the storage server runs; it is reached by `reach_storage`."""
     settings = read_settings(
         {"REDRAW_STATE": str(tmp_path_factory.mktemp("storage")), "REDRAW_GCS_PORT": str(free_port())}
     )
@@ -204,15 +204,24 @@ def new_bucket(gcs_server: str) -> Callable[[], str]:
 
 
 @pytest.fixture(scope="session")
-def trained_mnist(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
-    """A finished training run of the MNIST that ships, at full length."""
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TrainingRun]:
+    """The finished training run of a model that ships, at full length: `trained_run(model)`."""
 
-    def train(folder: Path) -> TrainingRun:
-        from redraw.train.train import train_model
+    def train(model: str) -> TrainingRun:
+        def make(folder: Path) -> TrainingRun:
+            from redraw.train.train import train_model
 
-        return train_model(TrainRequest(model="mnist", out=str(folder / "run")))
+            return train_model(TrainRequest(model=model, out=str(folder / "run")))
 
-    return make_once(tmp_path_factory, TrainingRun, "mnist-run", train)
+        return make_once(tmp_path_factory, TrainingRun, f"{model}-run", make)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def trained_mnist(trained_run: Callable[[str], TrainingRun]) -> TrainingRun:
+    """That of the MNIST that ships."""
+    return trained_run("mnist")
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ def variables_of(settings: Settings, python: str) -> dict[str, str]:
         "REDRAW_STATE": os.fspath(settings.state),
         "REDRAW_AIRFLOW_PORT": str(settings.airflow_port),
         "REDRAW_GCS_PORT": str(settings.gcs_port),
-        # A model that trains and exports in no time, for what is tested of Airflow alone.
+        # A model that trains and exports in no time, for what is tested only of Airflow.
         "REDRAW_MODELS": "redraw.models,sample_models,asking_models,failing_models,git_models",
         "REDRAW_PYTHON": python,
         "PYTHONPATH": os.fspath(settings.root / "tests"),

@@ -42,7 +42,7 @@ class RedrawNotifier(BaseNotifier):
         message: The text, a template; next to Airflow's own values it has `redraw.summary`, the line that
             `quote_record` gives, `redraw.record`, what the task's stage printed (JSON, or None), and
             `redraw.error`, what the task failed with (or None). Summary and error mention nobody; what
-            Airflow masks in logs is masked.
+            Airflow masks in logs is masked. If nothing is left of the text, the summary is sent.
 
     Example:
         >>> notifier = RedrawNotifier(webhook="chat", message="{{ redraw.summary }} <!here>")
@@ -64,14 +64,16 @@ class RedrawNotifier(BaseNotifier):
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the text; it leaves Airflow, so secrets are masked as in a log.
 
-        A template that fails, as one that reads the record of a task that has none, costs no notice.
+        A template that fails, as one that reads the record of a task that has none, costs no notice, and nor
+        does one that renders to nothing: the summary is sent.
         """
         try:
             super().render_template_fields(context, jinja_env)
         except Exception as err:  # whatever a template calls
             _logger.warning("message: expected a template that renders, got %s", one_line(err, 300))
-            self.message = quote_record(context)
-        self.message = mask_secrets(str(self.message))
+            self.message = ""
+        said = self.message is not None and str(self.message).strip()
+        self.message = mask_secrets(str(self.message) if said else quote_record(context))
 
     def notify(self, context: Context) -> None:
         """Send `self.message`; if the webhook does not take it, a warning in the log says why."""

@@ -50,22 +50,13 @@ def get_provider_info() -> dict[str, Any]:
 def _parts() -> dict[str, Any]:
     modules = [f"redraw_airflow.operators.{name}" for name in _OPERATORS]
     modules.append("redraw_airflow.rollout.operator")
+    triggers = ["redraw_airflow.rollout.trigger", "redraw_airflow.sensors.triggers"]
     vertex = {"integration-name": "Google Vertex AI", "python-modules": ["redraw_airflow.vertex.operator"]}
     return {
-        "integrations": [
-            {
-                "integration-name": _INTEGRATION,
-                "tags": ["software"],
-            }
-        ],
+        "integrations": [{"integration-name": _INTEGRATION, "tags": ["software"]}],
         "operators": [{"integration-name": _INTEGRATION, "python-modules": modules}, vertex],
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.sensors.sensors"]}],
-        "triggers": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": ["redraw_airflow.rollout.trigger", "redraw_airflow.sensors.triggers"],
-            }
-        ],
+        "triggers": [{"integration-name": _INTEGRATION, "python-modules": triggers}],
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["redraw_airflow.hooks"]}],
         "connection-types": [_connection_type()],
         "notifications": ["redraw_airflow.notifications.RedrawNotifier"],

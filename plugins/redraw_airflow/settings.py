@@ -80,6 +80,34 @@ _DAG_ID = _matching(r"[\w.~-]+", "the id of a DAG")
 _PORT = whole_number(1, 65535, expected="a port from 1 to 65535")
 
 
+def _optional(
+    name: str, description: str, unset: str, example: str, kind: Kind[str] = TEXT
+) -> Setting[str | None]:
+    return Setting(name=name, kind=kind, default=None, description=description, unset=unset, example=example)
+
+
+def _allowed(name: str, what: str, unset: str, example: str, kind: Any = _PLACES) -> Setting[tuple[str, ...]]:
+    return Setting(
+        name=f"allowed_{name}",
+        kind=kind,
+        default=(),
+        description=f"other {what} that a run may name; `*`: any",
+        unset=unset,
+        example=example,
+    )
+
+
+def _port(name: str, default: int, of: str) -> Setting[int]:
+    return Setting(
+        name=f"{name}_port",
+        kind=_PORT,
+        default=default,
+        description=f"of `make run`: the port of {of}",
+        unset=str(default),
+        configurable=False,
+    )
+
+
 def _dag_setting(action: str, default: str, use: str) -> Setting[str]:
     return Setting(
         name=f"{action}_dag",
@@ -90,77 +118,51 @@ def _dag_setting(action: str, default: str, use: str) -> Setting[str]:
     )
 
 
-MODEL_BUCKET: Setting[str | None] = Setting(
-    name="model_bucket",
-    kind=_BUCKET,
-    default=None,
-    description="`gs://` URI that servers load models from",
-    unset="none; the form asks",
-    example="gs://models",
+MODEL_BUCKET = _optional(
+    "model_bucket", "`gs://` URI that servers load models from", "none; the form asks", "gs://models", _BUCKET
 )
-CHECKPOINTS: Setting[str | None] = Setting(
-    name="checkpoints",
-    kind=TEXT,
-    default=None,
-    description="`gs://` URI or shared folder of the checkpoint catalogue",
-    unset="none; the form asks",
-    example="gs://checkpoints",
+CHECKPOINTS = _optional(
+    "checkpoints",
+    "`gs://` URI or shared folder of the checkpoint catalogue",
+    "none; the form asks",
+    "gs://checkpoints",
 )
-WORK: Setting[str | None] = Setting(
-    name="work",
-    kind=TEXT,
-    default=None,
-    description="`gs://` URI, or a folder that all workers share, for what a run's tasks hand on",
-    unset="none; it has to be set",
-    example="gs://work",
+WORK = _optional(
+    "work",
+    "`gs://` URI, or a folder that all workers share, for what a run's tasks hand on",
+    "none; it has to be set",
+    "gs://work",
 )
-REPORTS: Setting[str | None] = Setting(
-    name="reports",
-    kind=TEXT,
-    default=None,
-    description="`gs://` URI or shared folder of validations' reports, which the API server reads",
-    unset="the work folder",
-    example="gs://reports",
+REPORTS = _optional(
+    "reports",
+    "`gs://` URI or shared folder of validations' reports, which the API server reads",
+    "the work folder",
+    "gs://reports",
 )
-ALLOWED_BUCKETS: Setting[tuple[str, ...]] = Setting(
-    name="allowed_buckets",
-    kind=_PLACES,
-    default=(),
-    description="other model buckets, or folders in them, that a run may name; `*`: any",
-    unset="only `REDRAW_MODEL_BUCKET`; any, if that is not set",
-    example="gs://models,gs://staging/models",
+ALLOWED_BUCKETS = _allowed(
+    "buckets",
+    "model buckets, or folders in them,",
+    "only `REDRAW_MODEL_BUCKET`; any, if that is not set",
+    "gs://models,gs://staging/models",
 )
-ALLOWED_CATALOGUES: Setting[tuple[str, ...]] = Setting(
-    name="allowed_catalogues",
-    kind=_PLACES,
-    default=(),
-    description="other catalogues and places of checkpoints that a run may name; `*`: any",
-    unset="only `REDRAW_CHECKPOINTS`; any, if that is not set",
-    example="gs://checkpoints,/shared/old-checkpoints",
+ALLOWED_CATALOGUES = _allowed(
+    "catalogues",
+    "catalogues and places of checkpoints",
+    "only `REDRAW_CHECKPOINTS`; any, if that is not set",
+    "gs://checkpoints,/shared/old-checkpoints",
 )
-ALLOWED_WORK: Setting[tuple[str, ...]] = Setting(
-    name="allowed_work",
-    kind=_PLACES,
-    default=(),
-    description="other work folders that a run may name; `*`: any",
-    unset="only `REDRAW_WORK`; any, if that is not set",
-    example="gs://work,/shared/work",
+ALLOWED_WORK = _allowed(
+    "work", "work folders", "only `REDRAW_WORK`; any, if that is not set", "gs://work,/shared/work"
 )
-ALLOWED_SERVERS: Setting[tuple[str, ...]] = Setting(
-    name="allowed_servers",
-    kind=engine.SERVERS.kind,
-    default=(),
-    description="other model servers that a run may name; `*`: any",
-    unset="only `REDRAW_SERVERS`",
-    example="grpc://models:8500,grpc://staging:8500",
+ALLOWED_SERVERS = _allowed(
+    "servers",
+    "model servers",
+    "only `REDRAW_SERVERS`",
+    "grpc://models:8500,grpc://staging:8500",
+    engine.SERVERS.kind,
 )
-TENSORFLOW_QUEUE: Setting[str | None] = Setting(
-    name="tensorflow_queue",
-    kind=TEXT,
-    default=None,
-    description="the executor's queue for tasks that need TensorFlow",
-    unset="that of all tasks",
-    example="gpu",
+TENSORFLOW_QUEUE = _optional(
+    "tensorflow_queue", "the executor's queue for tasks that need TensorFlow", "that of all tasks", "gpu"
 )
 LAUNCHER: Setting[str] = Setting(
     name="launcher",
@@ -169,13 +171,8 @@ LAUNCHER: Setting[str] = Setting(
     description="`process`, or `kubernetes`: each stage as a pod",
     unset="`process`",
 )
-PYTHON: Setting[str | None] = Setting(
-    name="python",
-    kind=TEXT,
-    default=None,
-    description="the interpreter that has TensorFlow",
-    unset="Airflow's own",
-    example="/opt/redraw-tensorflow/bin/python",
+PYTHON = _optional(
+    "python", "the interpreter that has TensorFlow", "Airflow's own", "/opt/redraw-tensorflow/bin/python"
 )
 WEB_CONNECTION: Setting[str] = Setting(
     name="web_connection",
@@ -191,13 +188,11 @@ TRY_IT: Setting[bool] = Setting(
     description="of the API server: `1` lets those who may trigger a run ask a published version",
     unset="off, but in `make run`",
 )
-TENSORBOARD: Setting[str | None] = Setting(
-    name="tensorboard",
-    kind=TEXT,
-    default=None,
-    description="URL of a training's curves, a link on its task; `{model}`, `{run}`, `{uri}` are filled in",
-    unset="none; there is no link",
-    example="https://board.example/?regexInput={run}#timeseries",
+TENSORBOARD = _optional(
+    "tensorboard",
+    "URL of a training's curves, a link on its task; `{model}`, `{run}`, `{uri}` are filled in",
+    "none; there is no link",
+    "https://board.example/?regexInput={run}#timeseries",
 )
 PUBLISHING_DAGS: Setting[tuple[str, ...]] = Setting(
     name="publishing_dags",
@@ -223,22 +218,8 @@ STATE: Setting[Path] = Setting(
     unset="`.redraw` in the checkout",
     configurable=False,
 )
-AIRFLOW_PORT: Setting[int] = Setting(
-    name="airflow_port",
-    kind=_PORT,
-    default=8080,
-    description="of `make run`: the port of Airflow's pages and API",
-    unset="8080",
-    configurable=False,
-)
-GCS_PORT: Setting[int] = Setting(
-    name="gcs_port",
-    kind=_PORT,
-    default=4443,
-    description="of `make run`: the port of the storage server",
-    unset="4443",
-    configurable=False,
-)
+AIRFLOW_PORT = _port("airflow", 8080, "Airflow's pages and API")
+GCS_PORT = _port("gcs", 4443, "the storage server")
 
 SETTINGS: tuple[Setting[Any], ...] = (
     engine.MODELS,

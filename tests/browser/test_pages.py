@@ -243,6 +243,8 @@ def test_reexport_form_offers_days_and_dates(
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
     expect(form.get_by_text("Trained from", exact=True)).to_be_visible()
+    expect(form.get_by_text("choose one", exact=True)).to_be_visible()
+    expect(form.get_by_text("null", exact=True)).to_have_count(0)
     keep_picture(page, "reexport")
     form.get_by_text("Backfill", exact=True).first.click()
 

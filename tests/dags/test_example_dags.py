@@ -46,7 +46,7 @@ DAGS = {
 def variables(
     gcs_server: str, new_bucket: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """An Airflow whose DAGs folder has the examples alone, for models that are small."""
+    """An Airflow whose DAGs folder has only the examples, for models that are small."""
     folder = tmp_path_factory.mktemp("examples")
     return {
         "AIRFLOW__CORE__DAGS_FOLDER": os.fspath(EXAMPLES),

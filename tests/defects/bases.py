@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ import redraw.export.export as exporter
 from redraw.checkpoint.select import select_checkpoint
 from redraw.definition import ModelDefinition
 from redraw.definition.registry import load_definition
-from redraw.export.export import export_model
+from redraw.export.export import Exporter
 from redraw.records import Checkpoint, ExportedModel, TrainingRun, WeightsKind
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
 from redraw.train.train import train_model
@@ -28,10 +28,10 @@ BASES = ("mnist", "digits_graph", "text_classifier", "recommender")
 class Bases:
     """Trains, selects and exports when it is first asked; all below one folder."""
 
-    def __init__(self, folder: Path, runs: Mapping[str, TrainingRun] | None = None) -> None:
-        """Take a folder, and training runs that are finished already, by model."""
+    def __init__(self, folder: Path, run: Callable[[str], TrainingRun] | None = None) -> None:
+        """Take a folder, and what finds a finished training run by model."""
         self.folder = folder
-        self._runs = dict(runs or {})
+        self.run = run or functools.cache(self._run)
         self.export = functools.cache(self._export)
         self.checkpoint = functools.cache(self._checkpoint)
 
@@ -39,12 +39,9 @@ class Bases:
         """A path below the folder that nothing uses."""
         return self.folder / f"{name}-{uuid.uuid4().hex[:8]}"
 
-    def run(self, model: str) -> TrainingRun:
+    def _run(self, model: str) -> TrainingRun:
         """The model's training run."""
-        if model not in self._runs:
-            out = self.folder / "runs" / model
-            self._runs[model] = train_model(TrainRequest(model=model, out=str(out)))
-        return self._runs[model]
+        return train_model(TrainRequest(model=model, out=str(self.folder / "runs" / model)))
 
     def _checkpoint(self, model: str, step: int | None = None) -> Checkpoint:
         """Its last checkpoint, or that of a step."""
@@ -93,7 +90,13 @@ def export_definition(
         patch.setattr(exporter, "find_model", lambda _: found)
         patch.setattr(exporter, "find_fitting", lambda *_: found)
         patch.setattr(exporter, "definition_for", lambda *_: definition)
-        return export_model(request)
+        return _exporter(definition).export(request)
+
+
+@functools.lru_cache(maxsize=4)
+def _exporter(definition: ModelDefinition) -> Exporter:
+    """What has drawn a definition, if it was exported just now."""
+    return Exporter()
 
 
 def train_definition(definition: ModelDefinition, model: str, folder: Path) -> Checkpoint:

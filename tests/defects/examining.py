@@ -24,6 +24,8 @@ __all__ = ["Examiner", "Finding", "leading_to"]
 
 _VALIDATED_AT = "2026-01-01T00:00:00Z"
 _VERSION = 2026010100000000
+# What is slow or fast here is so by far.
+_LATENCY_SECONDS = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,9 @@ class Examiner:
     def _standard(self, model: str, definition: ModelDefinition) -> Standard:
         kind = type(definition)
         if kind not in self._standards:
-            standard = self._standards[kind] = Standard(model, _VALIDATED_AT)
+            standard = self._standards[kind] = Standard(
+                model, _VALIDATED_AT, latency_seconds=_LATENCY_SECONDS
+            )
             # It stands in no package that a name would find it in.
             standard.definition = definition
         return self._standards[kind]

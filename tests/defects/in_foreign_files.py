@@ -43,6 +43,12 @@ class Foreign(Tiny):
         return chain(keras, type(self).layers(keras), words=self.words)
 
 
+@functools.cache
+def drawing(layers: Layers, *, words: bool) -> Foreign:
+    """The definition that draws these layers: one for the files of all formats, so that it is drawn once."""
+    return type("Foreign", (Foreign,), {"layers": staticmethod(layers), "words": words})()
+
+
 def chain(kit: Any, layers: Sequence[Any], *, words: bool = False) -> Any:
     """A model of layers, one after the other."""
     x = kit.Input((), dtype="string", name="x") if words else kit.Input((6, 3), name="x")
@@ -65,8 +71,7 @@ def foreign_file(bases: Bases, file: str, theirs: Layers, ours: Layers, *, words
     path = folder / f"saved{file.removeprefix('.keras-2')}"
     more = {"max_shard_size": 1e-6} if file.endswith(".json") else {}
     (network.save_weights if "weights" in file else network.save)(str(path), **more)
-    kind = type("Foreign", (Foreign,), {"layers": staticmethod(ours), "words": words})
-    definition = kind()
+    definition = drawing(ours, words=words)
     exported = export_definition(definition, str(path), folder / "model", model="foreign")
     return Specimen(exported=exported, definition=definition)
 

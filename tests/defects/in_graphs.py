@@ -23,7 +23,7 @@ def another_tag(meta_graph: Any) -> None:
 
 @planted_in_graph("recommender", "serve-tag")
 def one_tag_more(meta_graph: Any) -> None:
-    """The server loads the tag `serve` alone, and finds no such graph."""
+    """The server loads only the tag `serve`, and finds no such graph."""
     meta_graph.meta_info_def.tags[:] = ["serve", "gpu"]
 
 

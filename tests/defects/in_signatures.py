@@ -244,7 +244,7 @@ def signature_dropped_that_is_live(bases: Bases) -> Specimen:
     """Definition and export agree on it; the clients of the live version do not."""
 
     class WithoutPng(Mnist):
-        """MNIST, from pixels alone."""
+        """MNIST, only from pixels."""
 
         signatures: ClassVar[Mapping[str, Signature]] = {_DEFAULT: Mnist.signatures[_DEFAULT]}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +40,13 @@ class ProvingGround:
 
 @contextmanager
 def open_proving_ground(
-    folder: Path, runs: Mapping[str, TrainingRun] | None = None
+    folder: Path, run: Callable[[str], TrainingRun] | None = None
 ) -> Iterator[ProvingGround]:
     """Open one in a folder.
 
     Args:
         folder: For all that is made.
-        runs: Training runs that are finished already, by model.
+        run: Finds a finished training run by model; by default each is trained here.
 
     Yields:
         The proving ground; the definitions that other tests use can be imported within.
@@ -56,7 +56,7 @@ def open_proving_ground(
     with pytest.MonkeyPatch.context() as patch, Examiner(folder / "scratch") as examiner:
         patch.syspath_prepend(str(TESTS))
         patch.setenv("SAMPLE_VOCABULARY", str(vocabulary))
-        yield ProvingGround(Bases(folder, runs), examiner)
+        yield ProvingGround(Bases(folder, run), examiner)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,9 +13,11 @@ FEWEST_DEFECTS, FEWEST_GOOD_EXPORTS = 150, 80
 
 
 @pytest.fixture(scope="module")
-def ground(trained_mnist: TrainingRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProvingGround]:
+def ground(
+    trained_run: Callable[[str], TrainingRun], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProvingGround]:
     """One proving ground for all: TensorFlow is imported, and the serving process started, once."""
-    with open_proving_ground(tmp_path_factory.mktemp("proving"), {"mnist": trained_mnist}) as opened:
+    with open_proving_ground(tmp_path_factory.mktemp("proving"), trained_run) as opened:
         yield opened
 
 

@@ -66,7 +66,7 @@ class Tiny(ModelDefinition):
 
 
 def one_signature(inputs: Mapping[str, TensorSpec], **outputs: TensorSpec) -> dict[str, Signature]:
-    """The signature `serving_default` alone."""
+    """Only the signature `serving_default`."""
     return {"serving_default": Signature(inputs=inputs, outputs=outputs)}
 
 

@@ -41,7 +41,7 @@ def run_postgres(port: int, until: Until) -> Iterator[str]:
     """
     binaries = _newest_postgres()
     assert binaries is not None
-    # Not in pytest's folder: that is root's alone, and the server must not run as root.
+    # Not in pytest's folder: that is only root's, and the server must not run as root.
     folder = Path(tempfile.mkdtemp(prefix="redraw-postgres-"))
     prefix = _as_another_user(folder)
     data = folder / "data"

@@ -44,13 +44,13 @@ def environments(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="session")
 def airflow_python(environments: Path) -> Path:
-    """The interpreter of an environment of `requirements-airflow.txt` alone."""
+    """The interpreter of an environment of only `requirements-airflow.txt`."""
     return make_environment(environments / "airflow", ROOT / "requirements-airflow.txt")
 
 
 @pytest.fixture(scope="session")
 def tensorflow_python(environments: Path) -> Path:
-    """The interpreter of an environment of `requirements-tensorflow.txt` alone."""
+    """The interpreter of an environment of only `requirements-tensorflow.txt`."""
     return make_environment(environments / "tensorflow", ROOT / "requirements-tensorflow.txt")
 
 

@@ -129,7 +129,7 @@ def test_advice_on_layers_that_is_followed_answers_rightly_or_is_refused(
         expected = np.asarray(made(X, training=False))
         kind = type("Kind", (Chained,), {"layers": ours})
         answers, advised = follow(kind, save(made, form, tmp_path), tmp_path)
-    # Other kinds of layers in places of the same shapes are no matter of advice: a file of weights alone
+    # Other kinds of layers in places of the same shapes are no matter of advice: a file of only weights
     # cannot tell, and of one with a configuration the check file-configuration does.
     if answers is not None and (advised or [kind for kind, _ in theirs] == [kind for kind, _ in ours]):
         np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-5)

@@ -253,7 +253,7 @@ def improve(release: Release) -> Release:
 
 
 def unsign(release: Release) -> Release:
-    """As a version of before, of which the files alone are signed."""
+    """As a version of before, of which only the files are signed."""
     return replace(release, signature="")
 
 
@@ -264,7 +264,7 @@ def unsign(release: Release) -> Release:
         (waive_all, "expected a signature of this content"),
         (approve, "expected a signature of this content"),
         (improve, "expected a signature of this content"),
-        (unsign, "one of the files alone covers no report, metrics, approval, provenance or bucket"),
+        (unsign, "one of only the files covers no report, metrics, approval, provenance or bucket"),
     ],
 )
 def test_use_version_altered_after_it_was_signed_is_refused(

@@ -32,13 +32,13 @@ class Features:
 
     Attributes:
         payer: Requests have to name a project that pays, this one.
-        prefix: Objects below it alone may be used, and listed.
+        prefix: Only objects below it may be used, and listed.
         uniform: Access lists of single objects can be neither read nor set.
         versioned: What is deleted stays as a noncurrent version.
         soft_deleted: Until when what is deleted can be restored.
         storage_class: Of every object.
         created: When every object was made; as it was if it is empty.
-        media: Whether uploads of content alone are checked against their precondition and checksum.
+        media: Whether uploads of only content are checked against their precondition and checksum.
         batches: Whether many deletions may come in one request.
         kept: Part of a name to what an object's description says in addition: a hold, or until when it is
             retained. Such an object can be neither deleted nor replaced.
@@ -137,7 +137,7 @@ def upload_checksums(content_type: str, hashes: str | None, body: bytes) -> tupl
 
 
 def as_multipart(target: str, checksum: str, body: bytes) -> tuple[str, str, bytes]:
-    """An upload of content alone as one that the server holds to its precondition: target, type and body."""
+    """An upload of only content as one that the server holds to its precondition: target, type and body."""
     parts = urlsplit(target)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     metadata = json.dumps({"name": query.pop("name"), "crc32c": checksum}).encode()

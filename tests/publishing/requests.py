@@ -33,7 +33,7 @@ _PERMISSIONS: dict[Operation, frozenset[str]] = {
     "replace": frozenset({"storage.objects.create", "storage.objects.delete"}),
     "update": frozenset({"storage.objects.get", "storage.objects.update"}),
     "delete": frozenset({"storage.objects.delete"}),
-    # Redraw makes batches of deletions alone.
+    # Redraw makes only batches of deletions.
     "batch": frozenset({"storage.objects.delete"}),
     "bucket": frozenset({"storage.buckets.get"}),
 }

@@ -1,4 +1,4 @@
-"""Many processes at once, let go together: generation preconditions alone decide between them."""
+"""Many processes at once, let go together: only generation preconditions decide between them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.publishing.proxy import FaultyProxy
 
 pytestmark = pytest.mark.usefixtures("unloadable")
 
-# What is written before the release record, which alone makes a version; then what follows the pointer.
+# What is written before the release record, which is what makes a version; then what follows the pointer.
 BEFORE = ("model.sig", *PASSPORT_FILES, "00.json")
 AFTER = ("models.config", "inference-service.yaml", "helm-values.yaml")
 

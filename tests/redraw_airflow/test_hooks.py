@@ -25,7 +25,7 @@ from redraw_airflow.rollout.operator import ConfirmRolloutOperator
 from redraw_airflow.sensors.sensors import CheckpointSensor, NewVersionSensor
 from tests.redraw_airflow.deciding import EXPORT, REPORT
 
-# As Airflow's API tests a connection: by its type alone, in the process that answers.
+# As Airflow's API tests a connection: only by its type, in the process that answers.
 _AS_THE_FORM = """
 import json, sys
 from airflow.models import Connection

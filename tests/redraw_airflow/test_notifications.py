@@ -106,6 +106,19 @@ def test_notifier_whose_template_fails_sends_the_summary_and_warns(
     assert line.startswith("message: expected a template that renders, got")
 
 
+@pytest.mark.parametrize("message", ["", " \n", "{{ redraw.record.note or '' }}", None])
+@pytest.mark.parametrize("native", [False, True])
+def test_notifier_whose_text_is_empty_sends_the_summary(
+    message: Any, native: bool, server: WebhookServer
+) -> None:
+    record = RECORDS["Rollout"]
+    dag = DAG("nightly", schedule=None, render_template_as_native_obj=native)
+    ended = {**context(replace(record, note="")), "dag": dag}
+    RedrawNotifier(webhook="chat", message=message)(ended)
+    (request,) = server.received
+    assert json.loads(request.body)["text"] == quote_record(ended)
+
+
 def test_notifier_signs_any_text(server: WebhookServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDRAW_WEBHOOK_CHAT_SECRET", SECRET)
     for text in ("\ud800 \x00 \u202e", "x" * 2_000_000):

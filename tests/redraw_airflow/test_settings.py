@@ -107,7 +107,7 @@ tensorboard = https://board/{run}?x=%2F
 
 @pytest.mark.parametrize("core", ["", "import airflow.configuration"])
 def test_read_settings_of_airflow_cfg(core: str, tmp_path: Path) -> None:
-    """By a worker, which has the SDK's configuration alone, and by Airflow's other components."""
+    """By a worker, which has only the SDK's configuration, and by Airflow's other components."""
     (tmp_path / "airflow.cfg").write_text(_FILE)
     done = _run(_READ.format(core=core), tmp_path)
     assert json.loads(done.stdout.splitlines()[-1]) == [

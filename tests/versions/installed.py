@@ -156,7 +156,7 @@ def airflow_variables(home: Path, python: Path, definitions: Path) -> dict[str, 
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(connection),
         "PATH": os.pathsep.join([os.fspath(python.parent), inherited["PATH"]]),
-        # The models alone: Redraw itself comes from the wheel.
+        # Only the models: Redraw itself comes from the wheel.
         "PYTHONPATH": os.fspath(definitions),
         "REDRAW_MODELS": "sample_models",
         # The stages run where TensorFlow is.

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
 from redraw_airflow.dags.forms import checked_by, mark_form, prune_form, roll_back_form
-from redraw_airflow.dags.making import MODEL, make_dag
+from redraw_airflow.dags.making import MODEL, fields, make_dag
+from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.training import MarkVersionOperator, PruneOperator, RollBackOperator
 
 _ROLL_BACK_DOC = """### Make a version live that was live before.
@@ -48,25 +47,19 @@ def roll_back_model(dag_id: str = "roll_back_model", **dag_arguments: Any) -> DA
     Example:
         >>> dag = roll_back_model()
     """
-    with _dag(
-        dag_id, "Make a version live that was live before", _ROLL_BACK_DOC, roll_back_form(), dag_arguments
-    ) as dag:
-        param = partial(dag_param, dag)
-        RollBackOperator(
-            task_id="roll_back",
-            model=MODEL,
-            pre_execute=checked_by(),
-            version=param("version"),
-            bucket=param("bucket"),
-            reason=param("reason"),
-            allow_older=param("allow_older"),
-            allow_rejected=param("allow_rejected"),
-            # A second try after a first one that did move the pointer is refused. Storage that is
-            # unavailable is retried within the try.
-            retries=0,
-            execution_timeout=timedelta(minutes=10),
-        )
-    return dag
+    return _dag(
+        dag_id,
+        "Make a version live that was live before",
+        _ROLL_BACK_DOC,
+        roll_back_form(),
+        dag_arguments,
+        RollBackOperator,
+        task_id="roll_back",
+        # A second try after a first one that did move the pointer is refused. Storage that is unavailable is
+        # retried within the try.
+        retries=0,
+        execution_timeout=timedelta(minutes=10),
+    )
 
 
 def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
@@ -82,23 +75,19 @@ def mark_version(dag_id: str = "mark_version", **dag_arguments: Any) -> DAG:
     Example:
         >>> dag = mark_version(tags=["production"])
     """
-    about = "Make a version the canary, or pin it, or take the mark away"
-    with _dag(dag_id, about, _MARK_DOC, mark_form(), dag_arguments) as dag:
-        param = partial(dag_param, dag)
-        MarkVersionOperator(
-            task_id="mark",
-            model=MODEL,
-            pre_execute=checked_by(),
-            version=param("version"),
-            mark=param("mark"),
-            reason=param("reason"),
-            bucket=param("bucket"),
-            # A mark that is there already is left as it is.
-            retries=2,
-            retry_delay=timedelta(seconds=10),
-            execution_timeout=timedelta(minutes=10),
-        )
-    return dag
+    return _dag(
+        dag_id,
+        "Make a version the canary, or pin it, or take the mark away",
+        _MARK_DOC,
+        mark_form(),
+        dag_arguments,
+        MarkVersionOperator,
+        task_id="mark",
+        # A mark that is there already is left as it is.
+        retries=2,
+        retry_delay=timedelta(seconds=10),
+        execution_timeout=timedelta(minutes=10),
+    )
 
 
 def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
@@ -114,29 +103,32 @@ def prune_versions(dag_id: str = "prune_versions", **dag_arguments: Any) -> DAG:
     Example:
         >>> dag = prune_versions(dag_id="clean_up")
     """
-    about = "Remove old versions of a model, or list which would go"
-    with _dag(dag_id, about, _PRUNE_DOC, prune_form(), dag_arguments) as dag:
-        param = partial(dag_param, dag)
-        PruneOperator(
-            task_id="prune",
-            model=MODEL,
-            pre_execute=checked_by(),
-            bucket=param("bucket"),
-            keep=param("keep"),
-            keep_days=param("keep_days"),
-            apply=param("apply"),
-            # A prune that was stopped is resumed by the next try.
-            retries=2,
-            retry_delay=timedelta(seconds=30),
-            execution_timeout=timedelta(hours=2),
-        )
-    return dag
+    return _dag(
+        dag_id,
+        "Remove old versions of a model, or list which would go",
+        _PRUNE_DOC,
+        prune_form(),
+        dag_arguments,
+        PruneOperator,
+        task_id="prune",
+        # A prune that was stopped is resumed by the next try.
+        retries=2,
+        retry_delay=timedelta(seconds=30),
+        execution_timeout=timedelta(hours=2),
+    )
 
 
 def _dag(
-    dag_id: str, description: str, doc: str, form: dict[str, Param], dag_arguments: Mapping[str, Any]
+    dag_id: str,
+    description: str,
+    doc: str,
+    form: dict[str, Param],
+    dag_arguments: Mapping[str, Any],
+    operator: type[StageOperator],
+    **task_arguments: Any,
 ) -> DAG:
-    return make_dag(
+    """A DAG of one task, whose operator takes each field of the form under its name."""
+    with make_dag(
         dag_id,
         form,
         dag_arguments,
@@ -146,4 +138,7 @@ def _dag(
         # Only a person starts it, who must not find it paused when it matters.
         is_paused_upon_creation=False,
         default_args={"on_failure_callback": announce_failure},
-    )
+    ) as dag:
+        given = fields(dag, *(name for name in form if name != "model"))
+        operator(model=MODEL, pre_execute=checked_by(), **given, **task_arguments)
+    return dag

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
+from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.callbacks import announce_failure
 
 # The model that the form names.
@@ -21,6 +22,11 @@ DEFAULTS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=30),
     "execution_timeout": timedelta(hours=2),
 }
+
+
+def fields(dag: DAG, *names: str) -> dict[str, Any]:
+    """Fields of the DAG's form, as the arguments of an operator that have the same names."""
+    return {name: dag_param(dag, name) for name in names}
 
 
 def make_dag(dag_id: str, form: dict[str, Param], dag_arguments: Mapping[str, Any], **defaults: Any) -> DAG:

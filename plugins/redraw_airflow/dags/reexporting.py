@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule, chain
@@ -13,7 +12,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule, chain
 from redraw.errors import InvalidRequest
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.forms import asks_for_approval, check_reexport_choices, checked_by, reexport_form
-from redraw_airflow.dags.making import DEFAULTS, MODEL, make_dag
+from redraw_airflow.dags.making import DEFAULTS, MODEL, fields, make_dag
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.reexporting import PARTITION_FORMAT
 from redraw_airflow.operators.training import (
@@ -105,25 +104,25 @@ def _with_partitions(schedule: Any) -> Any:
 
 
 def _add_tasks(dag: DAG, *, asks: bool) -> None:
-    param = partial(dag_param, dag)
     plan = PlanReexportOperator(
         model=MODEL,
         task_id="plan",
-        catalogue=param("catalogue"),
-        steps=param("steps"),
-        trained_from=param("trained_from"),
-        trained_to=param("trained_to"),
-        batch_size=param("batch_size"),
+        **fields(dag, "catalogue", "steps", "trained_from", "trained_to", "batch_size"),
         pre_execute=checked_by(check_reexport_choices),
     )
-    approve = _approve(dag, plan) if asks else None
+    approve = None
+    if asks:
+        approve = ApproveReexportOperator(
+            model=MODEL,
+            task_id="approve",
+            plan=plan.output,
+            bucket=dag_param(dag, "bucket"),
+            wait_hours=dag_param(dag, "approval_hours"),
+        )
     reexport = ReexportOperator.partial(
         model=MODEL,
         task_id="reexport",
-        bucket=param("bucket"),
-        weights=param("weights"),
-        waive=param("waive"),
-        waive_reason=param("waive_reason"),
+        **fields(dag, "bucket", "weights", "waive", "waive_reason"),
         approval=approve.output if approve else None,
         map_index_template="{{ task.batch_label }}",
         **tensorflow_queue(),
@@ -131,20 +130,10 @@ def _add_tasks(dag: DAG, *, asks: bool) -> None:
     summary = SummarizeReexportOperator(
         model=MODEL,
         task_id="summary",
-        bucket=param("bucket"),
+        bucket=dag_param(dag, "bucket"),
         planned_by="plan",
         done_by="reexport",
         # Whatever became of the batches; but a run without any is skipped as a whole.
         trigger_rule=TriggerRule.NONE_SKIPPED,
     )
     chain(*filter(None, (plan, approve, reexport, summary)))
-
-
-def _approve(dag: DAG, plan: PlanReexportOperator) -> ApproveReexportOperator:
-    return ApproveReexportOperator(
-        model=MODEL,
-        task_id="approve",
-        plan=plan.output,
-        bucket=dag_param(dag, "bucket"),
-        wait_hours=dag_param(dag, "approval_hours"),
-    )

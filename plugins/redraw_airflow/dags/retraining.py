@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, TriggerRule
@@ -14,7 +13,7 @@ from airflow.sdk.exceptions import AirflowTimetableInvalid
 from redraw.definition.registry import list_models
 from redraw_airflow.compat import dag_param
 from redraw_airflow.dags.forms import check_retrain_choices, checked_by, retrain_form, skip_without_servers
-from redraw_airflow.dags.making import DEFAULTS, MODEL, make_dag
+from redraw_airflow.dags.making import DEFAULTS, MODEL, fields, make_dag
 from redraw_airflow.dags.queues import tensorflow_queue
 from redraw_airflow.operators.training import (
     ApproveReleaseOperator,
@@ -152,19 +151,12 @@ def _in_utc(schedule: Any) -> Any:
 
 
 def _add_tasks(dag: DAG) -> None:
-    param = partial(dag_param, dag)
     train = TrainOperator(
         model=MODEL,
         task_id="train",
-        max_steps=param("steps"),
-        warm_start=param("warm_start"),
-        catalogue=param("catalogue"),
-        distribution=param("distribution"),
-        choose=param("checkpoint"),
-        metric=param("metric"),
-        step=param("step"),
-        weights=param("weights"),
-        bucket=param("bucket"),
+        max_steps=dag_param(dag, "steps"),
+        choose=dag_param(dag, "checkpoint"),
+        **fields(dag, "warm_start", "catalogue", "distribution", "metric", "step", "weights", "bucket"),
         execution_timeout=timedelta(days=1),
         pre_execute=checked_by(check_retrain_choices),
         **tensorflow_queue(),
@@ -173,16 +165,14 @@ def _add_tasks(dag: DAG) -> None:
         model=MODEL,
         task_id="checkpoint",
         training_run=train.output,
-        catalogue=param("catalogue"),
-        choose=param("checkpoint"),
-        metric=param("metric"),
-        step=param("step"),
+        choose=dag_param(dag, "checkpoint"),
+        **fields(dag, "catalogue", "metric", "step"),
     )
     export = ExportSavedModelOperator(
         model=MODEL,
         task_id="export",
         checkpoint=checkpoint.output,
-        weights=param("weights"),
+        weights=dag_param(dag, "weights"),
         **tensorflow_queue(),
     )
     train >> checkpoint >> export >> add_publishing_tasks(dag, export.output)
@@ -201,16 +191,12 @@ def add_publishing_tasks(
     Returns:
         The first.
     """
-    param = partial(dag_param, dag)
     validate = ValidateSavedModelOperator(
         model=MODEL,
         task_id="validate",
         saved_model=saved_model,
-        against=param("bucket"),
-        allow_breaking=param("allow_breaking"),
-        waive=param("waive"),
-        waive_reason=param("waive_reason"),
-        approval=param("approval"),
+        against=dag_param(dag, "bucket"),
+        **fields(dag, "allow_breaking", "waive", "waive_reason", "approval"),
         pre_execute=check,
         **tensorflow_queue(),
     )
@@ -219,35 +205,28 @@ def add_publishing_tasks(
         task_id="approve",
         saved_model=saved_model,
         report=validate.output,
-        bucket=param("bucket"),
-        make_live=param("make_live"),
-        wait_hours=param("approval_hours"),
+        wait_hours=dag_param(dag, "approval_hours"),
+        **fields(dag, "bucket", "make_live"),
     )
     push = PushModelOperator(
         model=MODEL,
         task_id="push",
         saved_model=saved_model,
         report=validate.output,
-        bucket=param("bucket"),
-        make_live=param("make_live"),
+        **fields(dag, "bucket", "make_live"),
         approval=approve.output,
         outlets=[RELEASES],
         # If nobody is asked, `approve` is skipped; if a person says no, it skips this task.
         trigger_rule=TriggerRule.NONE_FAILED,
     )
-    validate >> approve >> push >> _confirm_rollout(dag, push.output)
-    return validate
-
-
-def _confirm_rollout(dag: DAG, version: Any) -> ConfirmRolloutOperator:
-    param = partial(dag_param, dag)
-    return ConfirmRolloutOperator(
+    confirm = ConfirmRolloutOperator(
         model=MODEL,
         task_id="confirm_rollout",
-        version=version,
-        servers=param("servers"),
-        bucket=param("bucket"),
+        version=push.output,
+        **fields(dag, "servers", "bucket"),
         on_failure="{{ 'roll-back' if params.roll_back else 'report' }}",
         only_live=True,
         pre_execute=skip_without_servers,
     )
+    validate >> approve >> push >> confirm
+    return validate

@@ -31,6 +31,14 @@ Place = tuple[Setting[tuple[str, ...]], Setting[str | None]]
 BUCKETS: Place = (ALLOWED_BUCKETS, MODEL_BUCKET)
 CATALOGUES: Place = (ALLOWED_CATALOGUES, CHECKPOINTS)
 WORK_FOLDERS: Place = (ALLOWED_WORK, WORK)
+# Where a run may have what an argument, or a field of a form, names.
+PLACES: Mapping[str, Sequence[Place]] = {
+    **dict.fromkeys(("bucket", "against"), [BUCKETS]),
+    "catalogue": [CATALOGUES],
+    **dict.fromkeys(("work_dir", "training_run", "saved_model", "report"), [WORK_FOLDERS]),
+    **dict.fromkeys(("warm_start", "checkpoint", "checkpoints"), [CATALOGUES, WORK_FOLDERS]),
+    **dict.fromkeys(("requests", "reference"), [BUCKETS, CATALOGUES, WORK_FOLDERS]),
+}
 
 # Of a catalogue's checkpoint: its step, or its folder there.
 _IN_CATALOGUE = re.compile(r"[0-9]+(-[0-9a-f]+)?")

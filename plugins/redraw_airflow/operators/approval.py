@@ -99,7 +99,7 @@ def describe_release(
         "Compared with the live version": _found(report, "live-metrics"),
         "Changed answers": _found(report, "live-answers"),
         "If you approve": effect,
-        "Metrics of the checkpoint": _metrics(export),
+        "Metrics of the checkpoint": format_metrics(checkpoint.metrics) or "none measured",
         "Weights": f"{export.weights}, of step {checkpoint.step}, trained {checkpoint.trained_at}",
         "Size": _size(export.size_bytes),
         "Bucket": bucket,
@@ -153,10 +153,6 @@ def _verdict(check: Check) -> str:
 def _found(report: ValidationReport, name: str) -> str:
     found = next((check.found for check in report.checks if check.name == name), "not compared")
     return found.removeprefix("not run: ")
-
-
-def _metrics(export: ExportedModel) -> str:
-    return format_metrics(export.checkpoint.metrics) or "none measured"
 
 
 def _size(size: int) -> str:

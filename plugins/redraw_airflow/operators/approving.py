@@ -97,10 +97,7 @@ class _AskingOperator(TakesArguments, ApprovalOperator):
         super().__init__(
             subject="Publish?", defaults=self.REJECT, response_timeout=timedelta(hours=_WAIT_HOURS), **kwargs
         )
-        self.model = model
-        self.bucket = bucket
-        self.wait_hours: Any = wait_hours
-        self.gcp_conn_id = gcp_conn_id
+        self.keep_arguments(locals())
 
     def execute(self, context: Context) -> Any:
         """Ask, and free the worker until there is an answer.
@@ -187,9 +184,7 @@ class ApproveReleaseOperator(_AskingOperator):
         self, *, saved_model: RecordOrUri, report: AnyRecord, make_live: bool | str = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.saved_model = saved_model
-        self.report = report
-        self.make_live = make_live
+        self.keep_arguments(locals())
 
     def describe(self) -> ApprovalRequest:
         """The export, and what validation found of it."""
@@ -249,7 +244,7 @@ class ApproveReexportOperator(_AskingOperator):
 
     def __init__(self, *, plan: Sequence[Mapping[str, Any]] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.plan: Any = plan
+        self.keep_arguments(locals())
 
     def execute(self, context: Context) -> Any:
         """Ask, unless the definition does not; raises as `ApproveReleaseOperator`."""

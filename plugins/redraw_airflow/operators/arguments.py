@@ -14,32 +14,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow.sdk import XComArg
 
 from redraw.errors import InvalidRequest
 from redraw.records import Record
-
-__all__ = [
-    "Kind",
-    "TakesArguments",
-    "integer",
-    "integers",
-    "is_nothing",
-    "is_several",
-    "mapping",
-    "number",
-    "record",
-    "records",
-    "required",
-    "seconds",
-    "text",
-    "texts",
-    "time",
-    "truth",
-    "version",
-]
 
 # Makes of an argument's name and value the value that a request takes.
 Kind: TypeAlias = Callable[[str, Any], Any]
@@ -60,6 +40,15 @@ class TakesArguments:
     """
 
     kinds: ClassVar[Mapping[str, Kind]]
+
+    if TYPE_CHECKING:  # an argument is what its kind makes of it
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def keep_arguments(self, given: Mapping[str, Any]) -> None:
+        """Keep what a constructor was given, its `locals()`, each argument under its name."""
+        for name in given.keys() - {"self", "kwargs", "__class__"}:
+            setattr(self, name, given[name])
 
     def take_arguments(self) -> None:
         """Bring every argument into the form that requests take.

@@ -5,21 +5,21 @@ An operator assigns in its constructor and names its stage; everything else is h
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from redraw.errors import InvalidRequest
 from redraw.records import Record
 from redraw.requests import Request
-from redraw_airflow.operators.allowed import WORK_FOLDERS, Place
 from redraw_airflow.operators.arguments import Kind, mapping, required, text
 from redraw_airflow.operators.assets import CHANGES, update_assets
 from redraw_airflow.operators.failing import keeping_failure
-from redraw_airflow.operators.inputs import TaskFolder
+from redraw_airflow.operators.inputs import TaskFolder, asking_run, place
 from redraw_airflow.operators.lineage import describe_lineage, trace_arguments, trace_record
 from redraw_airflow.operators.places import PlacesOperator
-from redraw_airflow.settings import DEFAULT_CONNECTION, LAUNCHER
+from redraw_airflow.settings import DEFAULT_CONNECTION, LAUNCHER, MODEL_BUCKET
 from redraw_airflow.stages.metrics import send_duration, send_size
 from redraw_airflow.stages.outcome import printed_record, read_record
 from redraw_airflow.stages.process import FinishedStage, StageProcess
@@ -58,8 +58,6 @@ class StageOperator(PlacesOperator):
         **dict.fromkeys(("work_dir", "python", "launcher"), text),
         "pod": mapping,
     }
-    # Where the places lie that a run may name in these arguments.
-    places: ClassVar[Mapping[str, Sequence[Place]]] = {"work_dir": [WORK_FOLDERS]}
     stage: ClassVar[str]
     request_type: ClassVar[type[Request]]
     record_type: ClassVar[type[Record]]
@@ -70,6 +68,7 @@ class StageOperator(PlacesOperator):
 
     _running: StageProcess | StagePod | None = None
     _event: Mapping[str, Any] | None = None
+    model: str
     record: Record | None = None
 
     def __init__(
@@ -86,12 +85,7 @@ class StageOperator(PlacesOperator):
         super().__init__(**kwargs)
         if self.changes_models:
             self.outlets = [*self.outlets, CHANGES]
-        self.launcher = launcher
-        self.pod = pod
-        self.model = model
-        self.gcp_conn_id = gcp_conn_id
-        self.work_dir = work_dir
-        self.python = python
+        self.keep_arguments(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the stage.
@@ -220,8 +214,17 @@ class StageOperator(PlacesOperator):
         return None
 
     def asking_fields(self, context: Context) -> dict[str, Any]:
-        """The request's JSON that the run decides: who asks, for stages that keep it, and for when."""
-        return {}
+        """The request's JSON that the run decides: who asks, in which run and try, if it keeps that."""
+        kept = {field.name for field in dataclasses.fields(self.asked_stage()[1])}
+        return {name: value for name, value in asking_run(context).items() if name in kept}
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Arguments that go into the request as they are, under their names."""
+        return {name: getattr(self, name) for name in names}
+
+    def bucket_or_default(self) -> str:
+        """The argument `bucket`, or else the connection's, or `REDRAW_MODEL_BUCKET`; raises as `place`."""
+        return place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)
 
     def on_kill(self) -> None:
         """End the stage and all that it started."""

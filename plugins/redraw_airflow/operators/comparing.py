@@ -7,12 +7,10 @@ from typing import Any
 
 from redraw.records.results import AnswerComparison
 from redraw.requests import CompareAnswersRequest
-from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.arguments import number, required, text, texts, version
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, place
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import VersionLink
-from redraw_airflow.settings import MODEL_BUCKET
 
 
 class CompareAnswersOperator(StageOperator):
@@ -43,11 +41,6 @@ class CompareAnswersOperator(StageOperator):
         ... )
     """
 
-    places = {
-        **StageOperator.places,
-        "bucket": [BUCKETS],
-        "requests": [BUCKETS, CATALOGUES, WORK_FOLDERS],
-    }
     kinds = {
         **StageOperator.kinds,
         "version": required(version),
@@ -71,20 +64,14 @@ class CompareAnswersOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.version: Any = version
-        self.other: Any = other
-        self.bucket = bucket
-        self.requests: Any = requests
-        self.slices: Any = slices
-        self.tolerance = tolerance
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CompareAnswersRequest`."""
         given = {} if self.tolerance is None else {"tolerance": self.tolerance}
         return {
-            "version": self.version,
-            "other": self.other,
-            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
+            **self.given("version", "other"),
+            "bucket": self.bucket_or_default(),
             "requests": list(self.requests),
             "slice": list(self.slices),
             **given,

@@ -20,20 +20,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-__all__ = [
-    "AnyRecord",
-    "RecordOrUri",
-    "TaskFolder",
-    "asked_by",
-    "asking_run",
-    "optional_choice",
-    "place",
-    "run_folder_name",
-    "setting",
-    "waits_in_triggerer",
-    "waivers",
-]
-
 # What a task reads: a record, as JSON or as the XCom of the task that returned it.
 AnyRecord: TypeAlias = "Mapping[str, Any] | XComArg"
 # The same, or where a stage left its record.

@@ -57,7 +57,7 @@ class CheckpointLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The URL, or nothing where the catalogue is a folder of the workers."""
         record = _record_of(operator)
-        return checkpoint_url(record) if isinstance(record, Checkpoint) else ""
+        return folder_url(record.uri) if isinstance(record, Checkpoint) else ""
 
 
 class TensorBoardLink(BaseOperatorLink):
@@ -82,11 +82,6 @@ def version_url(model: str, version: int) -> str:
 def release_url(release: Release) -> str:
     """The URL of a release record in Google's console; nothing for one that is in no bucket of Google's."""
     return object_url(release.uri.parent / "releases" / f"{release.version}.json")
-
-
-def checkpoint_url(checkpoint: Checkpoint) -> str:
-    """The URL of a checkpoint's folder, as `release_url`."""
-    return folder_url(checkpoint.uri)
 
 
 def tensorboard_url(model: str, run: str, uri: str) -> str:

@@ -12,6 +12,7 @@ from redraw.records import Record
 from redraw.uri import Uri
 from redraw_airflow.operators.allowed import (
     CATALOGUES,
+    PLACES,
     WORK_FOLDERS,
     Place,
     demand_allowed,
@@ -33,10 +34,10 @@ class PlacesOperator(BaseOperator, TakesArguments):
     operator is the first base, so that this class does not.
 
     Attributes:
-        places: Argument to where a run may have it.
+        places: Argument to where a run may have it; a class names those that differ from `PLACES`.
     """
 
-    places: ClassVar[Mapping[str, Sequence[Place]]]
+    places: ClassVar[Mapping[str, Sequence[Place]]] = {}
     # None until they are rendered; those of a mapped operator Airflow renders by another way.
     _from_run: frozenset[str] | None = None
     _templates: frozenset[str] = frozenset()
@@ -45,6 +46,9 @@ class PlacesOperator(BaseOperator, TakesArguments):
         super().__init_subclass__(**kwargs)
         if "kinds" in cls.__dict__ and "template_fields" not in cls.__dict__:
             cls.template_fields = tuple(cls.kinds)
+        usual = {name: PLACES[name] for name in cls.__dict__.get("kinds", ()) if name in PLACES}
+        inherited = getattr(super(cls, cls), "places", {})
+        cls.places = {**inherited, **usual, **cls.__dict__.get("places", {})}
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render, and remember which places are not the author's own words, and which are templates."""

@@ -9,13 +9,11 @@ from airflow.sdk import Asset
 from redraw.errors import InvalidRequest
 from redraw.records import LivePointer, Release
 from redraw.requests import LiveRequest, PushRequest
-from redraw_airflow.operators.allowed import BUCKETS, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.arguments import mapping, record, required, text, truth, version
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder, asked_by, asking_run, place
+from redraw_airflow.operators.inputs import AnyRecord, RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import ReleaseLink, VersionLink
-from redraw_airflow.settings import MODEL_BUCKET
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,12 +47,6 @@ class PushModelOperator(StageOperator):
         ... )
     """
 
-    places = {
-        **StageOperator.places,
-        "bucket": [BUCKETS],
-        "saved_model": [WORK_FOLDERS],
-        "report": [WORK_FOLDERS],
-    }
     kinds = {
         **StageOperator.kinds,
         **dict.fromkeys(("saved_model", "report"), required(record)),
@@ -79,23 +71,13 @@ class PushModelOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.saved_model = saved_model
-        self.report = report
-        self.bucket = bucket
-        self.make_live = make_live
-        self.signing_key = signing_key
-        self.signing_certificate = signing_certificate
-        self.approval: Any = approval
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `PushRequest`."""
         return {
-            "saved_model": self.saved_model,
-            "report": self.report,
-            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
-            "make_live": self.make_live,
-            "signing_key": self.signing_key,
-            "signing_certificate": self.signing_certificate,
+            **self.given("saved_model", "report", "make_live", "signing_key", "signing_certificate"),
+            "bucket": self.bucket_or_default(),
             "approved_by": (self.approval or {}).get("approved_by"),
         }
 
@@ -103,7 +85,7 @@ class PushModelOperator(StageOperator):
         """Who asks, in which run, and in which try; raises as `demand_approval`."""
         approved_by = (self.approval or {}).get("approved_by")
         demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
-        return asking_run(context)
+        return super().asking_fields(context)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and tell the assets' subscribers what was pushed; raises as `StageOperator`."""
@@ -142,7 +124,6 @@ class SetLiveOperator(StageOperator):
         ... )
     """
 
-    places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,
         "version": version,
@@ -167,13 +148,7 @@ class SetLiveOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.version: Any = version
-        self.bucket = bucket
-        self.version_label = version_label
-        self.allow_older = allow_older
-        self.allow_rejected = allow_rejected
-        self.reason = reason
-        self.public_key = public_key
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `LiveRequest`."""
@@ -186,17 +161,8 @@ class SetLiveOperator(StageOperator):
         return {"set": self.version, "label": self.version_label, **self._why()}
 
     def _why(self) -> dict[str, Any]:
-        return {
-            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
-            "allow_older": self.allow_older,
-            "allow_rejected": self.allow_rejected,
-            "reason": self.reason,
-            "public_key": self.public_key,
-        }
-
-    def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Who asks."""
-        return {"by": asked_by(context)}
+        given = self.given("allow_older", "allow_rejected", "reason", "public_key")
+        return {"bucket": self.bucket_or_default(), **given}
 
 
 class RollBackOperator(SetLiveOperator):

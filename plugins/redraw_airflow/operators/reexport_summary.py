@@ -60,10 +60,7 @@ class SummarizeReexportOperator(BaseOperator, TakesArguments):
         self, *, model: str, planned_by: str, done_by: str, bucket: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.model = model
-        self.bucket = bucket
-        self.planned_by = planned_by
-        self.done_by = done_by
+        self.keep_arguments(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Sum up; the XCom `summary` is there whether the task succeeds or not.

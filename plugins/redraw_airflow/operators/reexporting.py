@@ -21,7 +21,6 @@ from redraw.records import Checkpoint
 from redraw.records.reexport import ReexportReport
 from redraw.records.results import CheckpointList
 from redraw.requests import CheckpointsRequest, ReexportRequest
-from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approval import demand_approval
 from redraw_airflow.operators.arguments import (
     integer,
@@ -39,12 +38,11 @@ from redraw_airflow.operators.inputs import (
     AnyRecord,
     RecordOrUri,
     TaskFolder,
-    asking_run,
     optional_choice,
     place,
     waivers,
 )
-from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
+from redraw_airflow.settings import CHECKPOINTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -84,7 +82,6 @@ class PlanReexportOperator(StageOperator):
         ... )
     """
 
-    places = {**StageOperator.places, "catalogue": [CATALOGUES]}
     kinds = {
         **StageOperator.kinds,
         "steps": integers,
@@ -105,11 +102,7 @@ class PlanReexportOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.catalogue = catalogue
-        self.steps: Any = steps
-        self.trained_from: Any = trained_from
-        self.trained_to: Any = trained_to
-        self.batch_size: Any = batch_size
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CheckpointsRequest`, without the times."""
@@ -195,7 +188,6 @@ class ReexportOperator(StageOperator):
         ... ).expand_kwargs(plan.output)
     """
 
-    places = {**StageOperator.places, "bucket": [BUCKETS], "checkpoints": [CATALOGUES, WORK_FOLDERS]}
     kinds = {
         **StageOperator.kinds,
         "checkpoints": required(records),
@@ -220,19 +212,13 @@ class ReexportOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.approval: Any = approval
-        self.checkpoints = checkpoints
-        self.batch_label = batch_label
-        self.bucket = bucket
-        self.weights = weights
-        self.waive: Any = waive
-        self.waive_reason = waive_reason
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ReexportRequest`; each try writes to a folder of its own."""
         return {
             "checkpoints": self.checkpoints,
-            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
+            "bucket": self.bucket_or_default(),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
             "waive": waivers(self.waive, self.waive_reason),
@@ -242,7 +228,7 @@ class ReexportOperator(StageOperator):
         """Who asks, in which run, and in which try; raises as `demand_approval`."""
         approved_by = (self.approval or {}).get("approved_by")
         demand_approval(self.model, approved_by, context["dag_run"].triggering_user_name)
-        return asking_run(context)
+        return super().asking_fields(context)
 
 
 def _day(key: str) -> dict[str, str]:

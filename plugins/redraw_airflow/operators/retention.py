@@ -8,15 +8,13 @@ from redraw.errors import InvalidRequest
 from redraw.records import LivePointer
 from redraw.records.results import PruneReport
 from redraw.requests import LiveRequest, PinRequest, PruneRequest, Request
-from redraw_airflow.operators.allowed import BUCKETS
 from redraw_airflow.operators.arguments import integer, number, required, text, truth, version
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, asked_by, place
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder
 from redraw_airflow.operators.links import VersionLink
-from redraw_airflow.settings import MODEL_BUCKET
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    pass
 
 # The stage that each mark runs, and its arguments apart from the version.
 _LABELS: dict[str, dict[str, Any]] = {
@@ -49,7 +47,6 @@ class MarkVersionOperator(StageOperator):
         ... )
     """
 
-    places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,
         "version": version,
@@ -70,10 +67,7 @@ class MarkVersionOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.version: Any = version
-        self.mark = mark
-        self.reason = reason
-        self.bucket = bucket
+        self.keep_arguments(locals())
 
     def asked_stage(self) -> tuple[str, type[Request]]:
         """`live`, which moves labels, or `pin`."""
@@ -93,15 +87,11 @@ class MarkVersionOperator(StageOperator):
         # A label that is taken away is taken from whichever version has it.
         named = {"version": self.version} if self.mark in _PINS else {"set": self.version}
         return {
-            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
+            "bucket": self.bucket_or_default(),
             "reason": self.reason,
             **({} if self.mark == "uncanary" else named),
             **marks[self.mark],
         }
-
-    def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Who asks."""
-        return {"by": asked_by(context)}
 
 
 class PruneOperator(StageOperator):
@@ -120,7 +110,6 @@ class PruneOperator(StageOperator):
         >>> prune = PruneOperator(task_id="prune", model="mnist", bucket="gs://models", keep=10, apply=True)
     """
 
-    places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {**StageOperator.kinds, "bucket": text, "keep": integer, "keep_days": number, "apply": truth}
     stage, request_type, record_type = "prune", PruneRequest, PruneReport
     changes_models = True
@@ -135,20 +124,8 @@ class PruneOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.bucket = bucket
-        self.keep = keep
-        self.keep_days = keep_days
-        self.apply = apply
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `PruneRequest`."""
-        return {
-            "bucket": place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET),
-            "keep": self.keep,
-            "keep_days": self.keep_days,
-            "apply": self.apply,
-        }
-
-    def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Who asks."""
-        return {"by": asked_by(context)}
+        return {"bucket": self.bucket_or_default(), **self.given("keep", "keep_days", "apply")}

@@ -6,11 +6,9 @@ from typing import Any
 
 from redraw.records.results import LoggedVersion
 from redraw.requests import LogToMlflowRequest
-from redraw_airflow.operators.allowed import BUCKETS
 from redraw_airflow.operators.arguments import text, version
 from redraw_airflow.operators.base import StageOperator
-from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, place
-from redraw_airflow.settings import MODEL_BUCKET
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder
 
 __all__ = ["LogToMlflowOperator"]
 
@@ -31,7 +29,6 @@ class LogToMlflowOperator(StageOperator):
         >>> log = LogToMlflowOperator(task_id="log", model="mnist", version=push.output, bucket="gs://models")
     """
 
-    places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {**StageOperator.kinds, "version": version, "bucket": text}
     stage, request_type, record_type = "log-to-mlflow", LogToMlflowRequest, LoggedVersion
 
@@ -39,10 +36,8 @@ class LogToMlflowOperator(StageOperator):
         self, *, version: int | RecordOrUri | None = None, bucket: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.version: Any = version
-        self.bucket = bucket
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `LogToMlflowRequest`."""
-        bucket = place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)
-        return {"bucket": bucket, "version": self.version}
+        return {"bucket": self.bucket_or_default(), "version": self.version}

@@ -20,7 +20,6 @@ from redraw.records import Checkpoint, ExportedModel, TrainingRun
 from redraw.records.progress import TrainingProgress
 from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
 from redraw_airflow.hooks import connection_place
-from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
 from redraw_airflow.operators.approving import ApproveReexportOperator, ApproveReleaseOperator
 from redraw_airflow.operators.arguments import integer, record, required, text, truth
 from redraw_airflow.operators.base import StageOperator
@@ -86,12 +85,6 @@ class TrainOperator(StageOperator):
         **dict.fromkeys(("warm_start", "catalogue", "distribution", "metric", "weights", "bucket"), text),
         "choose": required(text),
     }
-    places = {
-        **StageOperator.places,
-        "catalogue": [CATALOGUES],
-        "warm_start": [CATALOGUES, WORK_FOLDERS],
-        "bucket": [BUCKETS],
-    }
     stage, request_type, record_type = "train", TrainRequest, TrainingRun
     operator_extra_links = (TensorBoardLink(),)
 
@@ -110,22 +103,13 @@ class TrainOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.max_steps = max_steps
-        self.warm_start = warm_start
-        self.catalogue = catalogue
-        self.distribution = distribution
-        self.choose = choose
-        self.metric = metric
-        self.step = step
-        self.weights = weights
-        self.bucket = bucket
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `TrainRequest`."""
         return {
             "out": folder.for_all_tries(),
-            "max_steps": self.max_steps,
-            "warm_start": self.warm_start,
+            **self.given("max_steps", "warm_start", "bucket"),
             "catalogue": self.catalogue
             or connection_place(self.gcp_conn_id, "catalogue")
             or CHECKPOINTS.read(),
@@ -134,7 +118,6 @@ class TrainOperator(StageOperator):
             "best": self.metric if self.choose == "best" else None,
             "step": self.step if self.choose == "step" else None,
             "weights": optional_choice(self.weights),
-            "bucket": self.bucket,
         }
 
     def watch_stage(self, context: Context, folder: TaskFolder) -> Callable[[str], None]:
@@ -164,7 +147,6 @@ class CheckpointOperator(StageOperator):
         ... )
     """
 
-    places = {**StageOperator.places, "catalogue": [CATALOGUES], "training_run": [WORK_FOLDERS]}
     kinds = {
         **StageOperator.kinds,
         "training_run": record,
@@ -186,11 +168,7 @@ class CheckpointOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.training_run = training_run
-        self.catalogue = catalogue
-        self.choose = choose
-        self.metric = metric
-        self.step = step
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `CheckpointRequest`."""
@@ -234,7 +212,6 @@ class ExportSavedModelOperator(StageOperator):
         ... )
     """
 
-    places = {**StageOperator.places, "checkpoint": [CATALOGUES, WORK_FOLDERS]}
     kinds = {
         **StageOperator.kinds,
         "checkpoint": required(record),
@@ -254,17 +231,12 @@ class ExportSavedModelOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.checkpoint = checkpoint
-        self.weights = weights
-        self.step = step
-        self.allow_non_finite = allow_non_finite
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ExportRequest`; each try writes to a folder of its own."""
         return {
-            "checkpoint": self.checkpoint,
+            **self.given("checkpoint", "step", "allow_non_finite"),
             "out": folder.for_this_try(),
             "weights": optional_choice(self.weights),
-            "step": self.step,
-            "allow_non_finite": self.allow_non_finite,
         }

@@ -9,7 +9,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 
 from redraw.records import ValidationReport
 from redraw.requests import ValidateRequest
-from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES, WORK_FOLDERS
+from redraw_airflow.operators.allowed import BUCKETS, WORK_FOLDERS
 from redraw_airflow.operators.approval import approval_wanted
 from redraw_airflow.operators.approving import ApproveReleaseOperator
 from redraw_airflow.operators.arguments import record, required, text, texts
@@ -48,13 +48,8 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         ... )
     """
 
-    places = {
-        **StageOperator.places,
-        "against": [BUCKETS],
-        "saved_model": [WORK_FOLDERS, BUCKETS],
-        "checkpoint": [CATALOGUES, WORK_FOLDERS],
-        "reference": [BUCKETS, CATALOGUES, WORK_FOLDERS],
-    }
+    # What is published can be validated, too.
+    places = {"saved_model": [WORK_FOLDERS, BUCKETS]}
     # Airflow's scheduler asks it of each class that may skip tasks.
     inherits_from_skipmixin = True
     kinds = {
@@ -83,24 +78,13 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.saved_model = saved_model
-        self.checkpoint = checkpoint
-        self.against = against
-        self.reference = reference
-        self.allow_breaking = allow_breaking
-        self.waive: Any = waive
-        self.waive_reason = waive_reason
-        self.approval = approval
+        self.keep_arguments(locals())
 
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `ValidateRequest`; each try writes a report of its own."""
         return {
-            "saved_model": self.saved_model,
+            **self.given("saved_model", "checkpoint", "against", "reference", "allow_breaking"),
             "report": f"{folder.for_report()}.json",
-            "checkpoint": self.checkpoint,
-            "against": self.against,
-            "reference": self.reference,
-            "allow_breaking": self.allow_breaking,
             "waive": waivers(self.waive, self.waive_reason),
         }
 
@@ -116,11 +100,9 @@ class ValidateSavedModelOperator(StageOperator, SkipMixin):
             self.skip(context["ti"], unasked)
         return record
 
-    def _asked(self) -> str:
-        return text("approval", self.approval) or "default"
-
     def _unasked_approvals(self) -> list[ApproveReleaseOperator]:
         """The tasks right after this one that would ask a person, where nobody is to be asked."""
         later = self.downstream_list if self.downstream_task_ids else []
         asking = [task for task in later if isinstance(task, ApproveReleaseOperator)]
-        return [] if asking and approval_wanted(self._asked(), self.model) else asking
+        choice = text("approval", self.approval) or "default"
+        return [] if asking and approval_wanted(choice, self.model) else asking

@@ -14,13 +14,12 @@ from redraw.records import Rollout
 from redraw.requests import RolloutRequest
 from redraw.settings import SERVERS
 from redraw.uri import BucketUri
-from redraw_airflow.operators.allowed import BUCKETS, demand_allowed_servers, is_literal, split_servers
+from redraw_airflow.operators.allowed import demand_allowed_servers, is_literal, split_servers
 from redraw_airflow.operators.arguments import number, seconds, text, texts, truth, version
 from redraw_airflow.operators.base import StageOperator
 from redraw_airflow.operators.failing import keeping_failure
-from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, asked_by, place, waits_in_triggerer
+from redraw_airflow.operators.inputs import RecordOrUri, TaskFolder, waits_in_triggerer
 from redraw_airflow.operators.links import VersionLink
-from redraw_airflow.settings import MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
 
 if TYPE_CHECKING:
@@ -67,7 +66,6 @@ class ConfirmRolloutOperator(StageOperator):
         ... )
     """
 
-    places = {**StageOperator.places, "bucket": [BUCKETS]}
     kinds = {
         **StageOperator.kinds,
         "version": version,
@@ -81,6 +79,7 @@ class ConfirmRolloutOperator(StageOperator):
     reports = True
     operator_extra_links = (VersionLink(),)
 
+    servers: Any
     _rendered_servers: frozenset[str] | None = None
 
     def __init__(
@@ -97,13 +96,7 @@ class ConfirmRolloutOperator(StageOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.version: Any = version
-        self.servers: Any = servers
-        self.bucket = bucket
-        self.timeout: Any = timeout
-        self.tolerance = tolerance
-        self.on_failure = on_failure
-        self.only_live = only_live
+        self.keep_arguments(locals())
         self.deferrable = waits_in_triggerer(deferrable)
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
@@ -161,20 +154,11 @@ class ConfirmRolloutOperator(StageOperator):
     def request_fields(self, folder: TaskFolder) -> dict[str, Any]:
         """As `RolloutRequest`."""
         return {
-            "bucket": self._bucket(),
-            "version": self.version,
-            "servers": self.servers,
+            **self.given("version", "servers", "tolerance"),
+            "bucket": self.bucket_or_default(),
             "timeout": self._timeout(),
-            "tolerance": self.tolerance,
             "on_failure": self.on_failure or "report",
         }
-
-    def asking_fields(self, context: Context) -> dict[str, Any]:
-        """Who asks."""
-        return {"by": asked_by(context)}
-
-    def _bucket(self) -> str:
-        return place("bucket", self.bucket, self.gcp_conn_id, MODEL_BUCKET)
 
     def _timeout(self) -> float:
         return RolloutRequest.timeout if self.timeout is None else float(self.timeout)
@@ -185,14 +169,14 @@ class ConfirmRolloutOperator(StageOperator):
         from redraw.publish.live.pointer import read_pointer
         from redraw.storage.opening import open_storage
 
+        bucket = BucketUri(self.bucket_or_default())
         with using_connection(self.gcp_conn_id):
-            pointer = read_pointer(open_storage(BucketUri(self._bucket())), ModelName(self.model))
+            pointer = read_pointer(open_storage(bucket), ModelName(self.model))
         live = pointer.version
         chosen: Any = live if self.version is None else self.version
         if chosen is None:
             raise VersionNotFound(
-                f"{self._bucket()}/{self.model}: expected a live version, got none. Name a version, or make"
-                " one live."
+                f"{bucket}/{self.model}: expected a live version, got none. Name a version, or make one live."
             )
         reason = pointer.rejected.get(str(chosen))
         if self.only_live and chosen != live and reason is not None and context["ti"].try_number > 1:

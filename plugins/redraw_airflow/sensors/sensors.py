@@ -10,7 +10,6 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from redraw.errors import RedrawError, StorageUnavailable
-from redraw_airflow.operators.allowed import BUCKETS, CATALOGUES
 from redraw_airflow.operators.arguments import Kind, required, text, version
 from redraw_airflow.operators.inputs import place, waits_in_triggerer
 from redraw_airflow.operators.places import PlacesOperator
@@ -46,8 +45,7 @@ class _BucketSensor(BaseSensorOperator, PlacesOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.model = model
-        self.gcp_conn_id = gcp_conn_id
+        self.keep_arguments(locals())
         self.deferrable = waits_in_triggerer(deferrable)
         self._known: Known = {}
 
@@ -120,15 +118,13 @@ class CheckpointSensor(_BucketSensor):
     """
 
     kinds = {**_BucketSensor.kinds, "catalogue": text, "after": moment}
-    places = {"catalogue": [CATALOGUES]}
     event = "checkpoint"
 
     def __init__(
         self, *, catalogue: str | None = None, after: datetime | str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.catalogue = catalogue
-        self.after = after
+        self.keep_arguments(locals())
 
     def since(self) -> tuple[str, Any]:
         """The catalogue, and a time."""
@@ -151,13 +147,11 @@ class NewVersionSensor(_BucketSensor):
     """
 
     kinds = {**_BucketSensor.kinds, "bucket": text, "after": version}
-    places = {"bucket": [BUCKETS]}
     event = "version"
 
     def __init__(self, *, bucket: str | None = None, after: int | str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.bucket = bucket
-        self.after: Any = after
+        self.keep_arguments(locals())
 
     def since(self) -> tuple[str, Any]:
         """The bucket, and a version."""

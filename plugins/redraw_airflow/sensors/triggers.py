@@ -46,12 +46,9 @@ class BucketTrigger(BaseEventTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """As Airflow stores it."""
-        return f"{BucketTrigger.__module__}.{BucketTrigger.__qualname__}", {
-            "event": self.event,
-            "arguments": self.arguments,
-            "seconds": self.seconds,
-            "repeat": self.repeat,
-        }
+        names = ("event", "arguments", "seconds", "repeat")
+        path = f"{BucketTrigger.__module__}.{BucketTrigger.__qualname__}"
+        return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the event, or one a record."""

@@ -68,47 +68,13 @@ def using_connection(gcp_conn_id: str) -> Iterator[None]:
     Raises:
         StorageForbidden: There is no such connection, or it cannot be read; the message says why.
     """
-    grants = _Grants(gcp_conn_id)
+    grants = Grants(gcp_conn_id)
     with using_credentials(grants.scope(), grants.credentials, grants.user_project):
         yield
 
 
-def connection_scope(gcp_conn_id: str) -> str:
-    """A connection's name, and a digest of what it says: another text once it, or its key's file, changes.
-
-    Raises:
-        StorageForbidden: As `using_connection`.
-    """
-    return _Grants(gcp_conn_id).scope()
-
-
-def connection_credentials(gcp_conn_id: str) -> Any:
-    """Credentials for this process itself, which renew their tokens themselves.
-
-    Args:
-        gcp_conn_id: The Airflow connection that says who may read the buckets.
-
-    Returns:
-        Google's credentials object; None where Google's own search is to be used, because
-        the default connection does not exist.
-
-    Raises:
-        StorageForbidden: The connection gives no credentials; the message says why.
-    """
-    return _Grants(gcp_conn_id).credentials()
-
-
-def connection_project(gcp_conn_id: str) -> str | None:
-    """The project that pays for requests, as the connection's field `user_project` has it.
-
-    Raises:
-        StorageForbidden: There is no such connection.
-    """
-    return _Grants(gcp_conn_id).user_project()
-
-
 def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
-    grants = _Grants(gcp_conn_id)
+    grants = Grants(gcp_conn_id)
     try:
         with ours.makefile("rb") as questions:
             for line in questions:
@@ -119,7 +85,7 @@ def _serve(ours: socket.socket, gcp_conn_id: str) -> None:
         log.debug("the stage ended before it was answered: %s", err)
 
 
-def _answer(grants: _Grants, question: dict[str, Any]) -> dict[str, Any]:
+def _answer(grants: Grants, question: dict[str, Any]) -> dict[str, Any]:
     try:
         with _naming(grants.gcp_conn_id):
             if "webhook" in question:
@@ -150,7 +116,7 @@ def _refusal(gcp_conn_id: str, err: Exception) -> str:
     )
 
 
-class _Grants:
+class Grants:
     """The credentials of one connection, looked up when they are first asked for."""
 
     def __init__(self, gcp_conn_id: str) -> None:
@@ -158,7 +124,11 @@ class _Grants:
         self._credentials: Any = None
 
     def scope(self) -> str:
-        """As `connection_scope`."""
+        """The connection's name, and a digest of what it says: another once it, or its key's file, changes.
+
+        Raises:
+            StorageForbidden: As `using_connection`.
+        """
         with _naming(self.gcp_conn_id):
             connection = self._connection
             said = [] if connection is None else [connection.get_uri(), *_key_files(connection)]

@@ -19,7 +19,7 @@ _MARKS = ("made-by-redraw", "storage-token", "services.json")
 
 
 def prepare_state(state: Path) -> None:
-    """Make the state folder, readable by its owner alone, on a disk that has room for it.
+    """Make the state folder, readable only by its owner, on a disk that has room for it.
 
     Raises:
         EmbeddedError: The folder cannot be made, or holds what is not ours, or the disk is full.

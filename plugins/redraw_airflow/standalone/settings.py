@@ -100,7 +100,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def read_token(settings: Settings) -> str:
-    """The token that the storage server asks for, made up at the first call; its owner alone may read it."""
+    """The token that the storage server asks for, made up at the first call; only its owner may read it."""
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = os.open(settings.token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

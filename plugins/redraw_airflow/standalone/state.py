@@ -102,7 +102,7 @@ def lock_state(state: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
             raise EmbeddedError(
-                f"{state}: expected to be alone, got another command that starts or ends its services."
+                f"{state}: expected to be the only one, got another command that starts or ends its services."
                 " Wait until it is done."
             ) from err
         yield

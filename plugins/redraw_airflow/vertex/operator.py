@@ -27,15 +27,12 @@ from redraw.records import Release
 from redraw.records.base import Record
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri
-from redraw_airflow.operators.allowed import BUCKETS
 from redraw_airflow.operators.arguments import Kind, integer, mapping, required, seconds, text, version
 from redraw_airflow.operators.inputs import RecordOrUri, place
 from redraw_airflow.operators.places import PlacesOperator
 from redraw_airflow.settings import DEFAULT_CONNECTION, MODEL_BUCKET
 from redraw_airflow.stages.credentials import using_connection
-from redraw_airflow.vertex.aliases import move_aliases
-from redraw_airflow.vertex.model import VertexModel
-from redraw_airflow.vertex.registry import register_release
+from redraw_airflow.vertex.registry import VertexModel, move_aliases, register_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +106,6 @@ class RegisterVertexModelOperator(PlacesOperator):
         "version": version,
         "upload_timeout": seconds,
     }
-    places = {"bucket": [BUCKETS]}
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -129,17 +125,7 @@ class RegisterVertexModelOperator(PlacesOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.container_image = container_image
-        self.region = region
-        self.release = release
-        self.model = model
-        self.version: Any = version
-        self.bucket = bucket
-        self.vertex_model = vertex_model
-        self.project_id = project_id
-        self.gcp_conn_id = gcp_conn_id
-        self.impersonation_chain = impersonation_chain
-        self.upload_timeout: Any = upload_timeout
+        self.keep_arguments(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the version, and move the aliases.

@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
 from redraw_airflow.web.failures import answer_failures
-from redraw_airflow.web.routes import ROUTERS, RUN_ROUTERS
+from redraw_airflow.web.routes import attachments, comparison, models, runs, trial, versions
 from redraw_airflow.web.server.access import SameSiteOnly, keep_user, reading_user, run_reading_user
 from redraw_airflow.web.server.headers import GuardingHeaders
 
@@ -21,10 +21,9 @@ def create_app() -> FastAPI:
         a user of Airflow who may read the DAG that publishes, or the one whose run is shown.
     """
     app = FastAPI(title="Redraw", docs_url=None, redoc_url=None, openapi_url=None)
-    for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(reading_user), Depends(keep_user)])
-    for router in RUN_ROUTERS:
-        app.include_router(router, dependencies=[Depends(run_reading_user), Depends(keep_user)])
+    for page in (models, versions, attachments, comparison, trial):
+        app.include_router(page.router, dependencies=[Depends(reading_user), Depends(keep_user)])
+    app.include_router(runs.router, dependencies=[Depends(run_reading_user), Depends(keep_user)])
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_middleware(SameSiteOnly)
     app.add_middleware(GuardingHeaders, public="/static/")

@@ -31,10 +31,11 @@ def answer_failures(app: FastAPI) -> None:
 
 
 def _show_failure(request: Request, err: Exception) -> Response:
-    return show_page(request, "failure.html", status=_status(err), message=str(err))
+    return show_page(request, "failure.html", status=status_of(err), message=str(err))
 
 
-def _status(err: Exception) -> int:
+def status_of(err: Exception) -> int:
+    """The status that fits an error."""
     found = (status for kinds, status in _STATUSES.items() if isinstance(err, kinds))
     # What a bucket or a definition holds may be malformed: that is no fault of this server's.
     return next(found, 502)

@@ -62,7 +62,7 @@ def cached_version(
         The version, whole: its digest is that of its record.
 
     Raises:
-        InvalidRequest: The version alone is larger than the cache.
+        InvalidRequest: The version by itself is larger than the cache.
         ObjectConflict: The version's objects are not what was published.
         DiskFull: There is no room for its files.
         StorageError: The bucket cannot be read.

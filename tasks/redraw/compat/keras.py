@@ -154,7 +154,7 @@ def _copy_trackable_to_cpu(variable: Any, object_map: dict[Any, Any]) -> None:
 
 
 def inner_layers(layer: Any) -> list[keras.layers.Layer]:
-    """The layers that a layer or a model holds itself; the public `layers` is a model's alone."""
+    """The layers that a layer or a model holds itself; only a model has the public `layers`."""
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
 

@@ -83,7 +83,7 @@ def scratch_graph(name: str) -> AbstractContextManager[Any]:
 def build_meta_graph(root: Any, functions: Mapping[str, Any], options: Any) -> tuple[Any, dict[Any, Any]]:
     """`tf.saved_model.save` in all but its last step, which reads the variables to write a checkpoint.
 
-    The public function always writes. It ends with a way to save a graph alone.
+    The public function always writes. It ends with a way to save only a graph.
 
     Args:
         root: The object to save.
@@ -170,6 +170,6 @@ def mark_slice(variable: Any, part: Slice) -> None:
 def operation_definition(name: str) -> Any | None:
     """The `OpDef` of an operation; None if this TensorFlow does not have it.
 
-    `tf.raw_ops` lists the public ones alone, and without their attributes. It ends with a public registry.
+    `tf.raw_ops` lists only the public ones, and without their attributes. It ends with a public registry.
     """
     return op_def_registry.get(name)

@@ -8,7 +8,7 @@ only imported by stages that need TensorFlow).
 Three kinds of network fit: a Keras model, a `tf.Module`, and a TF1 graph function. A
 `ModelDefinition` builds one of the first two; all that is asked of it is that it is
 callable and has `variables`. A `GraphFunctionDefinition` draws with `tf.compat.v1`
-instead, for models whose checkpoints know variables by name alone. A `RecordedDefinition`
+instead, for models whose checkpoints know variables only by name. A `RecordedDefinition`
 has no network of its own: it names the graph that training recorded; a `ConfiguredDefinition`
 names the configuration that Keras kept. In each kind names
 say which value of the checkpoint belongs where (Keras: variables' paths), so a layer

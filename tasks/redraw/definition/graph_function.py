@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class GraphFunctionDefinition(ModelDefinition):
-    """A model as a TF1 graph function, for checkpoints that know variables by name alone.
+    """A model as a TF1 graph function, for checkpoints that know variables only by name.
 
     `graph` takes the place of `build`; everything else is as for the other kinds, with
     these differences:

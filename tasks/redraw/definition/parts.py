@@ -35,8 +35,8 @@ class Threshold:
 
     Attributes:
         at_least: The lowest value that passes; None for no bound.
-        at_most: The highest value that passes; None for no bound. A metric with this
-            bound alone is one of which lower is better.
+        at_most: The highest value that passes; None for no bound. A metric with only
+            this bound is one of which lower is better.
     """
 
     at_least: float | None = None

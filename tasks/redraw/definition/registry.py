@@ -92,7 +92,7 @@ def list_problems() -> tuple[str, ...]:
 
 
 def _list_definitions(name: str | None = None) -> tuple[FoundModel, ...]:
-    """The definitions of every package, or those alone whose module has a name."""
+    """The definitions of every package, or only those whose module has a name."""
     found: dict[str, FoundModel] = {}
     for model in (model for package in list_packages() for model in _models_in(package, name)):
         twin = found.get(model.name)

@@ -144,7 +144,7 @@ def _asked(name: str, given: tuple[str, Shape]) -> str:
 
 
 def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
-    """Set each flag to the value that reaches less of what training alone has."""
+    """Set each flag to the value that reaches less of what only training has."""
     constants, notes = dict(asked.constants), list[str]()
     redrawn: Redrawn | None = None
     given = {full_name(tensor) for tensor in constants}
@@ -206,7 +206,7 @@ def _needed(recording: Recording, asked: Asked, constants: Mapping[str, Any]) ->
     cuts = [node_name(tensor) for tensor, _ in asked.inputs.values()]
     stop = [*cuts, *map(node_name, constants)]
     reached = graph.reach(asked.outputs.values(), stop=stop)
-    # A flag may decide by a control dependency alone which constant is taken.
+    # A flag may decide only by a control dependency which constant is taken.
     pivots = [name for name in with_pivots(graph, reached) if name not in reached]
     reached |= graph.reach([tensor for name in pivots for tensor in graph.data_inputs(name)], stop=stop)
     return {f"{name}:0" for name in reached if graph.nodes[name].op.startswith("Placeholder")}

@@ -88,7 +88,7 @@ def _find_configuration(uri: Uri) -> tuple[CheckpointSource, Configuration] | No
     configuration = read_configuration(source)
     if configuration is None:
         raise CheckpointNotFound(
-            f"{uri}: expected a full model with its configuration, got weights alone. Save the model"
+            f"{uri}: expected a full model with its configuration, got only weights. Save the model"
             " (model.save), or write it as a definition."
         )
     return source, configuration

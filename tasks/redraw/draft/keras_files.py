@@ -1,4 +1,4 @@
-"""Draft a definition from a Keras file: the configuration inside of it, of Keras' own layers alone."""
+"""Draft a definition from a Keras file: the configuration inside of it, only of Keras' own layers."""
 
 from __future__ import annotations
 

@@ -74,5 +74,5 @@ def refuse_code(source: CheckpointSource) -> None:
         raise CheckpointMismatch(
             f"{source.uri}: expected a model of Keras' own layers, got {', '.join(unknown)}: code that is"
             " never loaded from a checkpoint. Register the class where the definition is"
-            " (keras.saving.register_keras_serializable), or save the weights alone (.weights.h5)."
+            " (keras.saving.register_keras_serializable), or save only the weights (.weights.h5)."
         )

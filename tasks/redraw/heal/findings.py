@@ -37,7 +37,7 @@ def find_problems(graph: ServingGraph, keys: set[str]) -> Iterator[Finding]:
         heals = not refused.of_signature or refused.place in before
         yield Finding(check=check, text=refused.text, heals=heals)
     for op, text in find_suspects(graph):
-        # What training alone does can be taken out; what the drawing finds there it refuses by name.
+        # What only training does can be taken out; what the drawing finds there it refuses by name.
         yield Finding(check="inference-ops", text=text, heals=runs_on_host(op) is None)
     for name, reached in graph.answering.items():
         for place, node in reached.nodes.items():
@@ -49,7 +49,7 @@ def find_problems(graph: ServingGraph, keys: set[str]) -> Iterator[Finding]:
 
 
 def _before_the_cut(graph: ServingGraph) -> set[Place]:
-    """The nodes that signatures reach behind their own inputs alone: a request takes their place."""
+    """The nodes that signatures reach, and only behind their own inputs: a request takes their place."""
     nodes = {node.name: node for node in graph.meta.graph_def.node}
     needed = set[str]()
     for signature in graph.signatures.values():

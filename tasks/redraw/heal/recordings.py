@@ -36,7 +36,7 @@ def describe_recording(uri: Uri, checkpoint: CheckpointSource | None = None) -> 
         checkpoint: The checkpoint that it lies next to; its variables are compared with it.
 
     Returns:
-        What is in it. What training alone needs is left out when it is drafted; it is listed among what is
+        What is in it. What only training needs is left out when it is drafted; it is listed among what is
         refused only if nothing can take it out.
 
     Raises:

@@ -255,11 +255,7 @@ class Browser:
 
     def _page(self, model: ModelName, wanted: Sequence[StoredObject], total: int) -> VersionPage:
         rows = in_parallel(lambda item: self._row(model, item), wanted)
-        return VersionPage(
-            total=total,
-            rows=tuple(row for row in rows if isinstance(row, VersionRow)),
-            unreadable=tuple(row for row in rows if isinstance(row, UnreadableVersion)),
-        )
+        return VersionPage(total=total, listed=tuple(row for row in rows if row is not None))
 
     def _listed(self, model: ModelName, fresh: float = FRESH) -> tuple[StoredObject, ...]:
         """The release records, the newest weights first, as a listing that is not old shows them."""

@@ -97,6 +97,6 @@ def _whole_history(storage: Storage, model: ModelName) -> list[PointerChange]:
 
 
 def _overlap(before: Sequence[PointerChange], after: Sequence[PointerChange]) -> int:
-    """How many changes both have: each shows its last ones alone."""
+    """How many changes both have: each shows only its last ones."""
     counts = range(min(len(before), len(after)), 0, -1)
     return next((count for count in counts if before[-count:] == after[:count]), 0)

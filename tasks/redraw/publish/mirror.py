@@ -1,6 +1,6 @@
 """Keep a folder that a model server reads as the live pointers say: for a server that cannot read the bucket.
 
-    <out>/<model>/<version>/            whole versions alone, each under its number from one moment to the
+    <out>/<model>/<version>/            only whole versions, each under its number from one moment to the
                                         next; with `model.sig`, if it is signed
     <out>/<model>/passport/<version>/   the passports of these versions; servers pass over them
     <out>/models.config                 every model's `models.config` in one, with the paths of this folder
@@ -115,7 +115,7 @@ def mirror_versions(request: MirrorRequest) -> MirrorReport:
 
 
 def _new_config() -> ModelServerConfig:
-    # This module alone is free of TensorFlow: tensorflow_serving.apis imports it.
+    # Only this module is free of TensorFlow: tensorflow_serving.apis imports it.
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
     return ModelServerConfig()

@@ -58,8 +58,17 @@ class VersionPage:
     """Some of a model's versions, the newest weights first, of `total`."""
 
     total: int
-    rows: tuple[VersionRow, ...]
-    unreadable: tuple[UnreadableVersion, ...] = ()
+    listed: tuple[VersionRow | UnreadableVersion, ...]
+
+    @property
+    def rows(self) -> tuple[VersionRow, ...]:
+        """Those whose records can be read."""
+        return tuple(row for row in self.listed if isinstance(row, VersionRow))
+
+    @property
+    def unreadable(self) -> tuple[UnreadableVersion, ...]:
+        """The others."""
+        return tuple(row for row in self.listed if isinstance(row, UnreadableVersion))
 
 
 def row_of(release: Release) -> VersionRow:
@@ -149,7 +158,7 @@ class ModelRow:
 
 
 def undescribed_row(model: FoundModel) -> ModelRow:
-    """A model as its definition alone describes it, where the bucket cannot be read."""
+    """A model as only its definition describes it, where the bucket cannot be read."""
     name = ModelName(model.name)
     return ModelRow(
         name=name,

@@ -83,7 +83,7 @@ def _dead_ends(graph: Graph, reached: dict[str, None]) -> _Dead:
 
 
 def with_pivots(graph: Graph, reached: dict[str, None]) -> dict[str, None]:
-    """The switches as well that say alone by a control dependency which branch a constant is in."""
+    """The switches as well that say only by a control dependency which branch a constant is in."""
     found = dict(reached)
     for name in reached:
         for pivot in graph.controls[name]:

@@ -107,11 +107,11 @@ class _Remover:
             self._done.append(Replacement(kind=kind, tensor=f"{last}:0", by=start, evidence=evidence))
 
     def _mask(self, chance: str) -> dict[str, None]:
-        """What is computed of the random numbers and of settings alone."""
+        """What is computed only of the random numbers and of settings."""
         mask, queue = {chance: None}, [chance]
         for name in queue:
             for user in self._users[name]:
-                # One whose shape alone is read, or that goes round a loop, is none.
+                # One of which only the shape is read, or that goes round a loop, is none.
                 if (
                     user not in mask
                     and self._graph.nodes[user].op not in _UNSETTLED | _SHAPES
@@ -164,7 +164,7 @@ class _Remover:
         return False
 
     def _forward(self, product: str, chance: str) -> Iterator[str]:
-        """The product, and what is computed of it alone: kept values may be scaled or moved afterwards."""
+        """The product, and what is computed only of it: kept values may be scaled or moved afterwards."""
         grown = self._mask(chance)
         for _ in range(_MOST_STEPS):
             yield product

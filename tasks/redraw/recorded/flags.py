@@ -57,8 +57,8 @@ def fix_constants(graph: Graph, constants: Mapping[str, Any]) -> None:
 def fix_flags(graph: Graph) -> int:
     """Turn off what is called a flag of training, and on what is called one of inference.
 
-    They are variables, or placeholders with a default. A constant in a branch needs its flag by a control
-    dependency alone, so all of the graph is looked at.
+    They are variables, or placeholders with a default. A constant in a branch needs its flag only by
+    a control dependency, so all of the graph is looked at.
 
     Args:
         graph: The graph; it is changed.

@@ -27,7 +27,7 @@ class Recording:
     Attributes:
         uri: Where it lies.
         digest: SHA-256 of the file, in hex.
-        meta_graph: A `MetaGraphDef`; of a `graph.pbtxt` its graph alone, of a SavedModel the one to serve.
+        meta_graph: A `MetaGraphDef`; of a `graph.pbtxt` only its graph, of a SavedModel the one to serve.
     """
 
     uri: Uri

@@ -1,4 +1,4 @@
-"""Run a piece of a recorded graph by itself: computing alone, nothing that reads, writes, keeps or waits."""
+"""Run a piece of a recorded graph by itself: only computing, nothing that reads, writes, keeps or waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a restore ledger, for who writes one and for who shows one: the standard library alone."""
+"""The rows of a restore ledger, for who writes one and for who shows one: only the standard library."""
 
 from __future__ import annotations
 

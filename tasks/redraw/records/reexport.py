@@ -1,6 +1,6 @@
 """What became of a batch of checkpoints: the record of `reexport`, one row a checkpoint.
 
-As `redraw.records`, this is JSON, and needs the standard library alone.
+As `redraw.records`, this is JSON, and needs only the standard library.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Job:
     record: Checkpoint | None = None
 
     def attempt(self, function: Callable[[], T]) -> T | ReexportedCheckpoint:
-        """Call a function; an error that is this checkpoint's alone becomes its row.
+        """Call a function; an error only of this checkpoint becomes its row.
 
         Raises:
             StorageUnavailable: The storage does not answer: the rest would fare no better.

@@ -58,8 +58,8 @@ class PushRequest(Request):
             )
         if self.signing_certificate and self.signing_key in (None, "", "sigstore"):
             raise InvalidRequest(
-                "push request: signing_certificate: expected it with the signing_key that it is of, got it"
-                " alone. Name the key."
+                "push request: signing_certificate: expected it with the signing_key that it is of, got only"
+                " the certificate. Name the key."
             )
 
 
@@ -97,7 +97,7 @@ class LiveRequest(Request):
             )
         if self.from_version is not None and not self.previous:
             raise InvalidRequest(
-                "live request: from: expected it with previous, got it alone. Say what to do."
+                "live request: from: expected it with previous, got only from. Say what to do."
             )
         lacks_version = self.label is not None and self.set is None and not self.remove_label
         if lacks_version or (self.remove_label and self.label is None):

@@ -76,7 +76,7 @@ class Server:
             return (self.host,)
         found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         addresses = dict.fromkeys(str(address[0]) for *_, address in found)
-        # Of a machine's two names for itself a server often hears one alone.
+        # Of a machine's two names for itself a server often hears only one.
         if self.host == "localhost" and len(addresses) > 1:
             addresses.pop("::1", None)
         return tuple(addresses)[:_MOST_ADDRESSES]

@@ -81,5 +81,5 @@ def _difference(want: np.ndarray, got: np.ndarray, tolerance: float) -> tuple[st
         return f"{np.sum(differs)} of {want.size} values differ" if differs.any() else "", 0.0
     largest = float(np.max(gaps[np.isfinite(gaps)], initial=0.0))
     if odd := int(np.sum(~np.isfinite(gaps))):
-        return f"{odd} of {want.size} values are finite on one side alone", largest
+        return f"{odd} of {want.size} values are finite only on one side", largest
     return f"floats differ by up to {largest:.3g}" if differs.any() else "", largest

@@ -60,7 +60,7 @@ class RestClient:
 class KServeClient(RestClient):
     """A model behind KServe: by version 2 of its protocol, or by version 1 where the server has no other.
 
-    Neither has to say which version it serves: then the recorded answers alone tell.
+    Neither has to say which version it serves: then only the recorded answers tell.
     """
 
     _v2 = True
@@ -142,9 +142,9 @@ def _has_texts(question: Question) -> bool:
 def decode_columns(question: Question, reply: Reply) -> dict[str, np.ndarray]:
     """The answer to it; raises as `Client.answer`."""
     outputs = _object(reply).get("outputs")
-    # Of a single output the values alone are sent.
-    alone = not isinstance(outputs, Mapping) or set(outputs) == {"b64"}
-    if alone and len(question.specs) == 1:
+    # Of a single output only the values are sent.
+    single = not isinstance(outputs, Mapping) or set(outputs) == {"b64"}
+    if single and len(question.specs) == 1:
         outputs = {name: outputs for name in question.specs}
     return _decode(question, outputs if isinstance(outputs, Mapping) else {})
 

@@ -124,7 +124,7 @@ def _demand_loadable(folder: Path, tags: Sequence[str], declared: Callable[[], C
     """Look through the graph that the C++ loader would choose; what it finds none in it refuses itself."""
     for other in _OTHER_GRAPHS:
         if (folder / other).exists():
-            raise OperationsRefused(f"expected the graph in {_GRAPH} alone, got {other} as well")
+            raise OperationsRefused(f"expected the graph only in {_GRAPH}, got {other} as well")
     try:
         graphs = read_meta_graphs(folder / _GRAPH) if (folder / _GRAPH).exists() else []
     except CheckpointError as err:

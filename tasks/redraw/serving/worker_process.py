@@ -23,7 +23,7 @@ _START_SECONDS = 120.0
 _END_SECONDS = 5.0
 _LOG_BYTES = 600
 _PIPE_BYTES = 1 << 16
-# The same for every model and machine: errors alone, no GPU, and no notice of either. NumPy starts no
+# The same for every model and machine: only errors, no GPU, and no notice of either. NumPy starts no
 # threads: the sandbox is for all threads only while there is one.
 _SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "2",

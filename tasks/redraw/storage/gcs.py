@@ -158,7 +158,7 @@ class GcsStorage:
             start=offset,
             end=offset + size - 1,
             raw_download=True,
-            checksum=None,  # the service knows that of the whole object alone
+            checksum=None,  # the service knows only that of the whole object
         )
         with translating(self._uri_of(name), _GET):
             try:
@@ -202,7 +202,7 @@ class GcsStorage:
     def copy_from(self, source: Storage, stored: StoredObject, name: str) -> StoredObject:
         """Have the service copy an object of a bucket; the one identity of the process reads and writes."""
         if not isinstance(source, GcsStorage):
-            raise NotImplementedError(f"{self.uri}: copies from buckets alone, not from {source.uri}")
+            raise NotImplementedError(f"{self.uri}: copies only from buckets, not from {source.uri}")
         origin = source._bucket.blob(source._start + stored.name, generation=stored.generation)
         target = self._bucket.blob(self._key(name))
         uri, origin_uri = self._uri_of(name), source._uri_of(stored.name)

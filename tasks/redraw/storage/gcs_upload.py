@@ -2,7 +2,7 @@
 
 The client's own upload has two ways. A multipart request takes the whole content into memory, twice; a
 resumable one needs several requests and a session. So the request is made here, from the file as it is
-read: the content alone where the server honours the checksum and the precondition of such a request
+read: only the content where the server honours the checksum and the precondition of such a request
 (`MediaUploads`), else multipart. The shard of a model is the unit of retry; what was sent of it is sent
 again.
 
@@ -122,7 +122,7 @@ class Upload:
         sha256: Of the content, in hex, where the file is to be checked against it while it is read.
         generation: The generation to replace; 0 to write only where no object is.
         cache_control: Whether and how long others may keep it; not with `media`.
-        media: Whether the content comes alone, its checksum in a header: where the server honours that.
+        media: Whether only the content comes, its checksum in a header: where the server honours that.
     """
 
     endpoint: str
@@ -262,5 +262,5 @@ def _is_refused(session: Session, trial: Upload, status: HTTPStatus, patience: P
     if response.ok:
         where = f"{trial.endpoint}/storage/v1/b/{trial.bucket}/o/{quote(trial.name, safe='')}"
         session.request("DELETE", where, timeout=patience.silence)
-    logger.debug("an upload of content alone was answered %d, and %d is right", response.status_code, status)
+    logger.debug("an upload of only content was answered %d, and %d is right", response.status_code, status)
     return bool(response.status_code == status)

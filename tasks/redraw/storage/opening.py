@@ -140,7 +140,7 @@ def write_uri(uri: str, data: bytes) -> None:
 
 def _split(uri: Uri) -> tuple[Uri, str]:
     if uri.is_bucket and not uri.key:
-        raise InvalidName(f"{uri}: expected gs://BUCKET/NAME, got a bucket alone. Name a file in it.")
+        raise InvalidName(f"{uri}: expected gs://BUCKET/NAME, got only a bucket. Name a file in it.")
     return uri.parent, uri.name
 
 

@@ -154,7 +154,7 @@ def _remove(folder: Path) -> None:
 
 
 def _beside(folder: Path) -> Path:
-    """Where the promise is: the folder itself is its user's alone."""
+    """Where the promise is: only its user may use the folder itself."""
     return folder.with_name(f"{folder.name}{_PROMISED}")
 
 

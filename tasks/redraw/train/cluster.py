@@ -23,7 +23,7 @@ class Cluster:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the chief: it alone reads and writes the run's folder."""
+        """Whether this is the chief: only it reads and writes the run's folder."""
         return self.index == 0
 
 

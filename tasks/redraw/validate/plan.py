@@ -24,7 +24,7 @@ class PlannedCheck:
             an export that fails early costs no import of TensorFlow. It takes the subject and
             the name, and returns the check.
         needs: The checks that have to have passed, or it is not run.
-        of_graph: Whether it looks at `saved_model.pb` and the definition alone: exports with the
+        of_graph: Whether it looks only at `saved_model.pb` and the definition: exports with the
             same file share what it found.
     """
 

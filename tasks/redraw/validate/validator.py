@@ -2,7 +2,7 @@
 
 The checks and their order are in `plan.py`, what they look at is in `subject.py`. Those
 that need no TensorFlow come first, and what they find wrong spares the rest. The export
-is asked by a process that holds TensorFlow's C++ runtime alone, as a server does.
+is asked by a process that holds only TensorFlow's C++ runtime, as a server does.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def test_draft_of_weights_alone_damaged_files_or_without_a_place_is_one_clear_li
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made.save_weights(tmp_path / "only.weights.h5")
-    with pytest.raises(CheckpointNotFound, match="got weights alone"):
+    with pytest.raises(CheckpointNotFound, match="got only weights"):
         drafted(tmp_path / "only.weights.h5", tmp_path / "package")
     with pytest.raises(InvalidRequest, match="--out, or --keep-graph"):
         draft_definition(DraftRequest.from_json({"source": str(path)}))

@@ -232,7 +232,7 @@ def test_version_whose_record_cannot_be_believed_is_sent_to_nobody(
     assert sent == tuple(event for event in believed if event.version != releases[2].version)
     assert len(server.received) == len(sent) == 5
     assert f"passed over: {bucket}/{name}: expected a signature of this content" in caplog.text
-    # Its label is moved all the same; what the event says of it is nothing that the record alone says.
+    # Its label is moved all the same; what the event says of it is nothing that only the record says.
     (event,) = pin_version(
         PinRequest(model="digits", bucket=bucket, version=releases[2].version, reason="audit")
     ).events

@@ -220,7 +220,7 @@ def train_and_save(
 
 
 def expected(case: Case, recorded: Recorded, request: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What the network answers without training, from the checkpoint's values alone."""
+    """What the network answers without training, only from the checkpoint's values."""
     x = request["x"] if "x" in request else np.concatenate([request["a"], request["b"]], 1)
     hidden = np.tanh(x @ recorded.weight("in/kernel") + recorded.weight("in/bias"))
     if case.norm != "none":

@@ -33,7 +33,7 @@ def test_every_json_that_is_written_refuses_what_is_no_number() -> None:
         if isinstance(call, ast.Call) and ast.unparse(call.func) in ("json.dumps", "json.dump")
     ]
     assert len(calls) > 15
-    # An upload's metadata holds texts alone, and a configuration's text is compared and not written.
+    # An upload's metadata holds only texts, and a configuration's text is compared and not written.
     lax = {path.name for path, _, words in calls if "allow_nan" not in words}
     assert lax <= {"gcs_upload.py", "configuration.py"}
 

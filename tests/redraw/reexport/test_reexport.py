@@ -195,7 +195,7 @@ def test_reexport_again_makes_nothing_that_is_there(
 
     assert outcomes(again) == [(1, "already there"), (2, "already there"), (3, "exported")]
     assert [row.version for row in again.checkpoints[:2]] == [row.version for row in before.checkpoints]
-    # The first tells what all of them have in common; after that digests alone are compared.
+    # The first tells what all of them have in common; after that only digests are compared.
     assert exported_steps == [1, 3]
     assert [item for item in open_storage(bucket).list() if "2025030312000000" not in item.name] == objects
 

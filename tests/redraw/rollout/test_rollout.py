@@ -214,7 +214,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
         "grpc rest",
         {"outputs": {**OUTPUTS, "scores": [[0.25, float("nan")], [0.5, 1e-3]]}},
         "wrong_answer",
-        "output 'scores': 1 of 4 values are finite on one side alone",
+        "output 'scores': 1 of 4 values are finite only on one side",
     ),
     (
         "grpc rest",

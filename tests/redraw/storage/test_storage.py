@@ -182,7 +182,7 @@ def test_delete_takes_the_very_object_and_may_be_repeated(storage: Storage) -> N
 
 
 def test_delete_of_another_generation_leaves_the_file(tmp_path: Path) -> None:
-    """Of a folder alone: the server that stands in for the bucket ignores the precondition."""
+    """Only of a folder: the server that stands in for the bucket ignores the precondition."""
     storage = open_storage(str(tmp_path))
     stored = storage.create("a", b"content")
     current = storage.replace("a", b"other", stored.generation)

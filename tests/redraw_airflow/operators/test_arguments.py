@@ -213,7 +213,7 @@ def test_mapped_operator_has_airflow_s_own_defaults() -> None:
         ours = ReexportOperator.partial(task_id="ours", model="mnist").expand(checkpoints=[["a"]])
         theirs = EmptyOperator.partial(task_id="theirs").expand(doc=["a"])
 
-    # Of what is ours alone, and of names.
+    # Only of what is ours, and of names.
     apart = {"model", "task_id"}
     assert {k: v for k, v in ours.partial_kwargs.items() if k not in apart} == {
         k: v for k, v in theirs.partial_kwargs.items() if k not in apart

@@ -25,10 +25,7 @@ from google.auth.transport.requests import Request
 from redraw.errors import StorageForbidden
 from redraw.storage.opening import open_storage
 from redraw_airflow.stages.credentials import (
-    _Grants,
-    connection_credentials,
-    connection_project,
-    connection_scope,
+    Grants,
     using_connection,
 )
 from redraw_airflow.stages.process import FinishedStage, StageProcess
@@ -227,7 +224,7 @@ def test_stage_gets_the_token_of_a_local_server_from_the_connection(
 
     assert (answer["kind"], answer["first"], answer["second"]) == ("Credentials", "geheim", "geheim")
     assert "geheim" not in json.dumps([answer["environment"], answer["arguments"]])
-    assert connection_credentials("local_server").token == "geheim"  # noqa: S105 - no password
+    assert Grants("local_server").credentials().token == "geheim"  # noqa: S105 - no password
     assert redact("it is geheim") == "it is ***"
 
 
@@ -241,7 +238,7 @@ def test_stage_gets_the_project_that_pays_from_the_connection(
     answer, _ = ask(program, "paying")
 
     assert answer["project"] == "our-project"
-    assert connection_project("paying") == "our-project"
+    assert Grants("paying").user_project() == "our-project"
 
 
 def test_storage_credentials_without_operator_leave_the_search_to_google() -> None:
@@ -277,12 +274,12 @@ def test_answer_credentials_imports_google_only_for_a_key(program: Program) -> N
     assert answer.stdout == "[]\n"
 
 
-def test_connection_credentials_of_service_account_get_and_renew_tokens_here(
+def test_grants_of_service_account_get_and_renew_tokens_here(
     issuer: TokenIssuer, private_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect_account(monkeypatch, private_key, issuer.url)
 
-    credentials = connection_credentials("publisher")
+    credentials = Grants("publisher").credentials()
     tokens = []
     for _ in range(2):
         credentials.refresh(Request())
@@ -291,14 +288,14 @@ def test_connection_credentials_of_service_account_get_and_renew_tokens_here(
     assert tokens == ["token-1", "token-2"]
 
 
-def test_connection_credentials_of_anonymous_are_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grants_of_anonymous_are_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, "local_server", {"is_anonymous": True})
 
-    assert isinstance(connection_credentials("local_server"), AnonymousCredentials)
+    assert isinstance(Grants("local_server").credentials(), AnonymousCredentials)
 
 
-def test_connection_credentials_without_default_connection_leave_the_search_to_google() -> None:
-    assert connection_credentials("google_cloud_default") is None
+def test_grants_without_default_connection_leave_the_search_to_google() -> None:
+    assert Grants("google_cloud_default").credentials() is None
 
 
 @pytest.mark.parametrize(
@@ -313,24 +310,24 @@ def test_connection_credentials_without_default_connection_leave_the_search_to_g
         ("empty.json", r"\w+: .*\. Correct"),
     ],
 )
-def test_connection_credentials_of_an_unusable_key_file_name_connection_and_cause(
+def test_grants_of_an_unusable_key_file_name_connection_and_cause(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, cause: str
 ) -> None:
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "empty.json").touch()
     connect(monkeypatch, "publisher", {"key_path": str(tmp_path / name)})
     with pytest.raises(StorageForbidden, match=f"^connection 'publisher': expected credentials.*got {cause}"):
-        connection_credentials("publisher")
+        Grants("publisher").credentials()
 
 
-def test_connection_credentials_of_unusable_connection_are_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grants_of_unusable_connection_are_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, "publisher", {"keyfile_dict": '{"private_key": "geheim"'})
 
     with pytest.raises(StorageForbidden, match="connection 'publisher'") as refusal:
-        connection_credentials("publisher")
+        Grants("publisher").credentials()
     assert "geheim" not in str(refusal.value)
     with pytest.raises(StorageForbidden, match="'nobody_made_this': expected a Google Cloud connection"):
-        connection_credentials("nobody_made_this")
+        Grants("nobody_made_this").credentials()
 
 
 def test_using_credentials_decides_for_the_buckets_that_are_opened_within() -> None:
@@ -394,14 +391,14 @@ def test_bucket_opened_again_by_an_unchanged_connection_shares_its_connections(
 def test_scope_of_a_connection_says_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = {"conn_type": "google_cloud_platform", "password": "geheim", "extra": {"is_anonymous": True}}
     monkeypatch.setenv("AIRFLOW_CONN_LOCAL_SERVER", json.dumps(connection))
-    assert re.fullmatch(r"local_server/[0-9a-f]{64}", connection_scope("local_server"))
+    assert re.fullmatch(r"local_server/[0-9a-f]{64}", Grants("local_server").scope())
 
 
 def test_token_of_a_changed_connection_is_given_to_a_stage_that_renews(
     issuer: TokenIssuer, private_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect_account(monkeypatch, private_key, issuer.url)
-    grants = _Grants("publisher")
+    grants = Grants("publisher")
     tokens = [grants.grant(renew=False)["token"]]
     connection = {"conn_type": "google_cloud_platform", "password": "geheim", "extra": {"is_anonymous": True}}
     monkeypatch.setenv("AIRFLOW_CONN_PUBLISHER", json.dumps(connection))

@@ -26,7 +26,7 @@ _NO_XCOMS = {"onlooker"}
 
 
 class DagRights(SimpleAuthManager):
-    """Airflow's own, which knows roles alone, with the rights of single users on single DAGs."""
+    """Airflow's own, which knows only roles, with the rights of single users on single DAGs."""
 
     def is_authorized_dag(
         self,

@@ -74,7 +74,7 @@ def show(
                 viewport={"width": size[0], "height": size[1]},
                 color_scheme="dark" if dark else "light",
                 reduced_motion="reduce",
-                bypass_csp=True,  # for axe alone: the pages let no script in that is not theirs
+                bypass_csp=True,  # only for axe: the pages let no script in that is not theirs
             )
             context.add_cookies([{"name": "_token", "value": pages.tokens["admin"], "url": pages.url}])
             context.set_default_timeout(SHOWN_BOUND)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
@@ -10,15 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from redraw.definition.registry import FoundModel, list_models, list_problems
 from redraw.errors import InvalidDefinition, InvalidRequest, InvalidSetting
-from redraw_airflow.operators.allowed import (
-    BUCKETS,
-    CATALOGUES,
-    WORK_FOLDERS,
-    Place,
-    demand_allowed,
-    demand_allowed_servers,
-    split_servers,
-)
+from redraw_airflow.operators.allowed import PLACES, demand_allowed, demand_allowed_servers, split_servers
 from redraw_airflow.operators.failing import keeping_failure
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET
 
@@ -32,14 +24,6 @@ _BOUNDS: Mapping[str, Mapping[str, int]] = {
     "string": {"maxLength": MOST_TEXT},
     "integer": {"maximum": MOST_NUMBER},
     "number": {"maximum": MOST_NUMBER},
-}
-
-
-_PLACES: Mapping[str, Sequence[Place]] = {
-    "bucket": [BUCKETS],
-    "catalogue": [CATALOGUES],
-    "saved_model": [WORK_FOLDERS],
-    "warm_start": [CATALOGUES, WORK_FOLDERS],
 }
 
 
@@ -77,18 +61,18 @@ def check_fields(context: Context) -> None:
         if context["dag_run"].run_type.value == "scheduled":
             raise AirflowSkipException(message)
         raise InvalidRequest(message)
-    for name, places in _PLACES.items():
+    for name in ("bucket", "catalogue", "saved_model", "warm_start"):
         # What a form does not have depends on no setting of it.
         if name in fields:
-            demand_allowed(name, context["params"].get(name), places)
+            demand_allowed(name, context["params"].get(name), PLACES[name])
     if "servers" in fields:
         demand_allowed_servers(split_servers([context["params"].get("servers") or ""]))
 
 
-def optional_field(kind: str, section: str | None, title: str, description: str, **more: Any) -> Param:
+def optional_field(kind: str, title: str, description: str, **more: Any) -> Param:
     """A field that may be left empty; `kind` is its type in JSON Schema."""
     more = {**_BOUNDS[kind], **more}
-    return Param(None, type=["null", kind], section=section, title=title, description=description, **more)
+    return Param(None, type=["null", kind], title=title, description=description, **more)
 
 
 def model_field(
@@ -131,6 +115,8 @@ def model_field(
     if len(names) == 1:
         return Param(names[0], type="string", enum=names, **wording)
     if scheduled:
+        # What Airflow's form shows for a null.
+        wording["values_display"] |= {"null": "choose one"}
         return Param(None, type=["null", "string"], enum=[None, *names], **wording)
     return Param(type="string", enum=names, **wording)
 

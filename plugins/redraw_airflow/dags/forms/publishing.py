@@ -27,7 +27,6 @@ def roll_back_form() -> dict[str, Param]:
         "model": known_model_field("The model whose live version changes."),
         "version": optional_field(
             "integer",
-            None,
             "Version",
             "Which version to make live, such as 2026010203040500. Empty: the one that was live before."
             f" {_WHERE_TO_FIND}",
@@ -36,15 +35,15 @@ def roll_back_form() -> dict[str, Param]:
         "reason": reason_field(_HISTORY),
         "allow_older": optional_field(
             "string",
-            "Exceptions",
             "Reason for older weights",
             "Required if the version was trained before the live one.",
+            section="Exceptions",
         ),
         "allow_rejected": optional_field(
             "string",
-            "Exceptions",
             "Reason for a rejected version",
             "Required if somebody rolled back from the version.",
+            section="Exceptions",
         ),
         "bucket": bucket_field("Where"),
     }
@@ -101,7 +100,6 @@ def prune_form() -> dict[str, Param]:
         ),
         "keep_days": optional_field(
             "number",
-            None,
             "Days to keep",
             "Versions published within this many days also stay, whatever the number above says.",
             minimum=0,

@@ -94,13 +94,9 @@ def _which_checkpoints() -> dict[str, Param]:
             description="The steps, one on each line, such as 1000. Empty: all.",
         ),
         "trained_from": optional_field(
-            "string", None, "Trained from", f"The first day, in UTC.{_BY_HAND}", format="date"
+            "string", "Trained from", f"The first day, in UTC.{_BY_HAND}", format="date"
         ),
         "trained_to": optional_field(
-            "string",
-            None,
-            "Trained before",
-            f"The day after the last one, in UTC.{_BY_HAND}",
-            format="date",
+            "string", "Trained before", f"The day after the last one, in UTC.{_BY_HAND}", format="date"
         ),
     }

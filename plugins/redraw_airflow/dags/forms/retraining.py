@@ -128,15 +128,10 @@ def _training(model: str | None) -> dict[str, Param]:
             only=model,
         ),
         "steps": optional_field(
-            "integer",
-            None,
-            "Steps",
-            "Batches to train on. Empty: as many as the definition says.",
-            minimum=1,
+            "integer", "Steps", "Batches to train on. Empty: as many as the definition says.", minimum=1
         ),
         "warm_start": optional_field(
             "string",
-            None,
             "Warm start",
             "A checkpoint to take the first weights from: its URI, or its step or STEP-DIGEST"
             " in the catalogue, such as 1000 or 1000-1e70157915e5. Empty: train from scratch.",
@@ -175,14 +170,14 @@ def _checkpoint() -> dict[str, Param]:
         ),
         "metric": optional_field(
             "string",
-            "Checkpoint",
             "Metric",
             "For the best checkpoint: the metric of the evaluation that decides.",
+            section="Checkpoint",
             pattern="[^ ]",
             examples=sorted({name for model in list_models() for name in model.metrics} | {"loss"}),
         ),
         "step": optional_field(
-            "integer", "Checkpoint", "Step", "For the checkpoint of a step: which one.", minimum=1
+            "integer", "Step", "For the checkpoint of a step: which one.", minimum=1, section="Checkpoint"
         ),
         "catalogue": catalogue_field("Checkpoint"),
     }
@@ -192,10 +187,10 @@ def _validation() -> dict[str, Param]:
     return {
         "allow_breaking": optional_field(
             "string",
-            "Validation",
             "Allow a breaking change",
             "Reason to publish signatures that break clients of the live version; kept in the release record."
             " Empty: such signatures are refused.",
+            section="Validation",
         ),
         "waive": waive_field("Validation"),
         "waive_reason": waive_reason_field("Validation"),

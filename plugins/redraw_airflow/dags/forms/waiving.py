@@ -33,9 +33,9 @@ def waive_reason_field(section: str) -> Param:
     """Why the chosen checks may be left undone."""
     return optional_field(
         "string",
-        section,
         "Reason for the waiver",
         "Required if a check is chosen above; kept in the report.",
+        section=section,
     )
 
 

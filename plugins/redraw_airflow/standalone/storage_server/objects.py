@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -185,14 +186,8 @@ class Objects:
         size = content.stat().st_size
         with self._replacing(place, match):
             self._newest = max(self._newest + 1, time.time_ns() // 1000)
-            values = (
-                *place,
-                self._newest,
-                size,
-                crc32c,
-                time.time(),
-                json.dumps(dict(properties), allow_nan=False),
-            )
+            kept = json.dumps(dict(properties), allow_nan=False)
+            values = (*place, self._newest, size, crc32c, time.time(), kept)
             content.rename(self._contents / str(self._newest))
             self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         return _described(values)
@@ -213,6 +208,30 @@ class Objects:
             yield
             with suppress(FileNotFoundError):
                 (self._contents / str(generation)).unlink()
+
+
+def describe_bucket(name: str) -> dict[str, str]:
+    """A bucket as the API writes it."""
+    return {"kind": "storage#bucket", "id": name, "name": name, "location": "LOCAL"}
+
+
+def describe_object(row: ObjectRow) -> dict[str, Any]:
+    """An object as the API writes it."""
+    created = datetime.fromtimestamp(row.created, UTC).isoformat(timespec="milliseconds")
+    return {
+        "kind": "storage#object",
+        "id": f"{row.bucket}/{row.name}/{row.generation}",
+        "name": row.name,
+        "bucket": row.bucket,
+        "generation": str(row.generation),
+        "metageneration": "1",
+        "size": str(row.size),
+        "crc32c": row.crc32c,
+        "storageClass": "STANDARD",
+        "timeCreated": created.replace("+00:00", "Z"),
+        "updated": created.replace("+00:00", "Z"),
+        **row.properties,
+    }
 
 
 def _described(row: tuple[Any, ...]) -> ObjectRow:

@@ -22,8 +22,14 @@ from redraw_airflow.standalone.storage_server.connection import (
     GuardedServer,
     Refused,
 )
-from redraw_airflow.standalone.storage_server.descriptions import describe_bucket, describe_object
-from redraw_airflow.standalone.storage_server.objects import ObjectRow, Objects, OtherGeneration, is_safe_name
+from redraw_airflow.standalone.storage_server.objects import (
+    ObjectRow,
+    Objects,
+    OtherGeneration,
+    describe_bucket,
+    describe_object,
+    is_safe_name,
+)
 
 _MOST_LISTED = 1000
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")

@@ -19,8 +19,8 @@ from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.versions import ModelDep, ReleaseDep, Text, VersionNumber, check_version_number
 from redraw_airflow.web.server.access import acting_user
 from redraw_airflow.web.server.buckets import BrowserDep
+from redraw_airflow.web.server.kept import Kept, read_kept
 from redraw_airflow.web.views.answer_changes import find_answers
-from redraw_airflow.web.views.attachments import Kept, read_kept
 from redraw_airflow.web.views.graph_parts import Graphs, OperationRow, differing_operations, read_graphs
 from redraw_airflow.web.views.ledger_rows import read_ledger
 from redraw_airflow.web.views.metric_changes import compare_metrics

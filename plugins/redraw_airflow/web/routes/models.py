@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from redraw.definition.registry import FoundModel, find_model, list_models, list_problems
-from redraw.errors import InvalidDefinition, InvalidRecord, StorageError, UnknownModel
+from redraw.errors import InvalidDefinition, StorageError, UnknownModel
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.publish.version_rows import (
@@ -33,10 +33,10 @@ from redraw_airflow.web.server.access import may_read, readable_models, reads_ev
 from redraw_airflow.web.server.buckets import (
     BrowserDep,
     CatalogueCounts,
-    Reached,
     ReachedBrowser,
     ReachedCounts,
 )
+from redraw_airflow.web.server.kept import Kept, attempt
 from redraw_airflow.web.views.charts import Chart, Measure, Wording, draw_chart, draw_sparkline
 from redraw_airflow.web.views.client_requests import client_requests
 from redraw_airflow.web.views.formatting import as_bytes, as_figure
@@ -125,7 +125,7 @@ def show_model(
     """A model: what is live and how to ask it, its versions a page at a time, and who moved the pointer."""
     pointer, problem = browser.pointer(model)
     versions = browser.versions(model, offset=(page - 1) * _PAGE, limit=_PAGE)
-    live, unreadable = _live(browser, pointer)
+    live = _live(browser, pointer)
     definition, definition_problem = _definition(model, published=bool(versions.total))
     runs = _runs_of(request, session, {model: versions.rows})[model]
     dags = list(filter(dag_exists, (*PUBLISHING_DAGS.read(), *sorted(runs.dags))))
@@ -139,12 +139,12 @@ def show_model(
         versions=versions,
         metrics=ordered_metrics(versions.rows, definition.metrics)[:_COLUMNS],
         pointer=pointer,
-        problem=problem or unreadable,
+        problem=problem or live.problem,
         definition_problem=definition_problem,
-        live=live,
+        live=live.content,
         runs=runs,
         dag=next(iter(dags), None),
-        clients=client_requests(model, live.signatures) if live else (),
+        clients=client_requests(model, live.content.signatures) if live.content else (),
         labels=functools.partial(version_labels, pointer),
     )
 
@@ -153,7 +153,7 @@ def show_model(
 def choose_versions(
     request: Request, model: ModelDep, version: Annotated[list[Version] | None, Query(max_length=100)] = None
 ) -> Response:
-    """Lead to the two versions that were ticked, next to each other; to one that was ticked alone."""
+    """Lead to the two versions that were ticked, next to each other; to one that is the only one ticked."""
     ticked = sorted(set(version or ()), reverse=True)
     place = model_place(model) if not ticked else version_place(model, ticked[0])
     if len(ticked) > 1:
@@ -200,14 +200,14 @@ def _runs(request: Request, session: SessionDep, rows: Sequence[ModelRow]) -> Ma
     return _runs_of(request, session, {row.name: row.recent for row in rows})
 
 
-def _rows(browser: Reached[Browser], patience: float | None) -> tuple[Sequence[ModelRow], int, str]:
+def _rows(browser: Kept[Browser], patience: float | None) -> tuple[Sequence[ModelRow], int, str]:
     """The models in the order of the list, how many are not read yet, and why no more is known of them.
 
     Args:
         browser: The bucket's.
         patience: How long to read what is published of each, in seconds; None: only whether anything is.
     """
-    problem, found = browser.problem, browser.found
+    problem, found = browser.problem, browser.content
     if found is not None:
         try:
             if patience is not None:
@@ -224,7 +224,7 @@ def _rows(browser: Reached[Browser], patience: float | None) -> tuple[Sequence[M
 def _as_they_are(
     request: Request,
     session: SessionDep,
-    browser: Reached[Browser],
+    browser: Kept[Browser],
     models: Sequence[ListedModel],
     runs: Mapping[str, ModelRuns],
 ) -> tuple[Sequence[ListedModel], str]:
@@ -239,9 +239,9 @@ def _as_they_are(
     """
     rows, problem = [model.row for model in models], ""
     before = [releasing_dags(row.recent) for row in rows]
-    if browser.found is not None:
+    if browser.content is not None:
         try:
-            rows = browser.found.rows(rows)
+            rows = browser.content.rows(rows)
         except StorageError as err:
             problem = f"The published versions cannot be read: {err}"
     # Another DAG that publishes may have had more runs.
@@ -267,14 +267,10 @@ def _definition(model: ModelName, *, published: bool) -> tuple[FoundModel, str]:
     return nothing, ""
 
 
-def _live(browser: Browser, pointer: LivePointer) -> tuple[Release | None, str]:
+def _live(browser: Browser, pointer: LivePointer) -> Kept[Release]:
     """The record of the live version, or why it cannot be read."""
-    if pointer.version is None:
-        return None, ""
-    try:
-        return browser.listed_release(pointer.model, pointer.version), ""
-    except InvalidRecord as err:
-        return None, str(err)
+    version = pointer.version
+    return attempt(lambda: None if version is None else browser.listed_release(pointer.model, version))
 
 
 def _trend(model: ModelRow) -> tuple[str, Chart] | None:
@@ -290,9 +286,9 @@ def _trend(model: ModelRow) -> tuple[str, Chart] | None:
     return None if chart is None else (name, chart)
 
 
-def _sizes(counts: Reached[CatalogueCounts], models: Sequence[ModelRow]) -> tuple[dict[str, str], str]:
+def _sizes(counts: Kept[CatalogueCounts], models: Sequence[ModelRow]) -> tuple[dict[str, str], str]:
     """How many checkpoints there are of each model, worded; or why nobody can tell."""
-    count = counts.found
+    count = counts.content
     if count is None:
         return {}, counts.problem
     try:

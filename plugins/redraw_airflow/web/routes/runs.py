@@ -16,8 +16,8 @@ from redraw_airflow.web.compat import SessionDep
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.routes.attachments import ATTACHMENTS, Theme, harmless, in_theme
 from redraw_airflow.web.routes.versions import LedgerQuery
+from redraw_airflow.web.server.kept import PARSED_BYTES, Kept
 from redraw_airflow.web.server.run_files import read_run_file
-from redraw_airflow.web.views.attachments import PARSED_BYTES, Kept
 from redraw_airflow.web.views.failed_tasks import describe_failures
 from redraw_airflow.web.views.ledger_rows import find_rows, read_ledger
 from redraw_airflow.web.views.run_records import (
@@ -100,8 +100,8 @@ def show_ledger(
     content = read_run_file(record.ledger_uri, record.model, place.dag_id, place.run_id, PARSED_BYTES)
     return show_page(
         request,
-        "run_ledger.html",
-        record=record,
+        "ledger.html",
+        subject=f"{record.model}, step {record.checkpoint.step}",
         ledger=Kept(content=find_rows(read_ledger(content), query.text, query.fate, query.page)),
         ledger_address=ledger_place(place.dag_id, place.run_id, place.task_id or "", place.map_index),
         query=query,

@@ -9,23 +9,16 @@ from typing import Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from redraw.errors import (
-    InvalidName,
-    InvalidRequest,
-    NotAnswered,
-    NotLoadable,
-    RedrawError,
-    StorageUnavailable,
-    VersionNotFound,
-)
+from redraw.errors import InvalidRequest, NotAnswered, NotLoadable, RedrawError
 from redraw.names import ModelName
 from redraw.requests import AskRequest, ExamplesRequest
 from redraw.requests import Request as StageRequest
 from redraw.uri import BucketUri
 from redraw_airflow.settings import TRY_IT
+from redraw_airflow.web.failures import status_of
 from redraw_airflow.web.server.access import acting_user
 from redraw_airflow.web.server.buckets import BrowserDep
-from redraw_airflow.web.server.errors import WorkerOverran, WorkersBusy
+from redraw_airflow.web.server.errors import WorkersBusy
 from redraw_airflow.web.server.workers import run_worker
 
 _MOST_BODY = 1_000_000  # bytes
@@ -38,16 +31,8 @@ _EXAMPLES_MEMORY_BYTES = 1 << 30
 # One at a time in each process of the API server: a model may take all of its machine.
 _turn = asyncio.Lock()
 
-_STATUS: dict[type[RedrawError], int] = {
-    InvalidRequest: 400,
-    InvalidName: 404,
-    VersionNotFound: 404,
-    NotAnswered: 422,
-    NotLoadable: 422,
-    WorkersBusy: 429,
-    StorageUnavailable: 503,
-    WorkerOverran: 504,
-}
+# Where the script of the page looks at the status; others are those of pages.
+_STATUS: dict[type[RedrawError], int] = {NotAnswered: 422, NotLoadable: 422, WorkersBusy: 429}
 
 
 def _demand_offered() -> None:
@@ -137,5 +122,5 @@ def _read_asked(content: bytes) -> dict[str, Any]:
 
 
 def _refusal(err: RedrawError) -> Response:
-    status = next((code for kind, code in _STATUS.items() if isinstance(err, kind)), 502)
+    status = next((code for kind, code in _STATUS.items() if isinstance(err, kind)), status_of(err))
     return JSONResponse({"error": type(err).__name__, "detail": str(err)}, status_code=status)

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from redraw.definition.registry import find_model
-from redraw.errors import InvalidDefinition, InvalidRecord, UnknownModel, VersionNotFound
+from redraw.errors import InvalidDefinition, UnknownModel, VersionNotFound
 from redraw.names import ModelName
 from redraw.publish.browse import Browser
 from redraw.publish.passport.passport import PASSPORT_FILES
 from redraw.publish.rollouts import read_rollout
 from redraw.publish.version_rows import ordered_metrics, row_of
-from redraw.records import Check, LivePointer, Release, Rollout
+from redraw.records import Check, LivePointer, Release
 from redraw.records.attachments import (
     DESCRIPTION_NAME,
     METRICS_NAME,
@@ -29,11 +29,11 @@ from redraw.storage.opening import in_parallel
 from redraw_airflow.urls import comparison_place, folder_url, object_url, run_place, version_place
 from redraw_airflow.web.pages import show_page
 from redraw_airflow.web.server.buckets import BrowserDep
-from redraw_airflow.web.views.attachments import Kept, read_kept
+from redraw_airflow.web.server.kept import Kept, attempt, read_kept
 from redraw_airflow.web.views.graph_parts import read_graphs
 from redraw_airflow.web.views.ledger_rows import LedgerRow, find_rows, read_ledger
 from redraw_airflow.web.views.metric_changes import MetricRow, compare_metrics
-from redraw_airflow.web.views.pagination import RowPage
+from redraw_airflow.web.views.pagination import RowPage, has_words
 from redraw_airflow.web.views.signature_changes import compare_signatures
 from redraw_airflow.web.views.version_choice import VersionChoice, offer_versions, version_labels
 
@@ -85,8 +85,7 @@ class CheckFilter:
     def _fits(self, check: Check) -> bool:
         if self.state and self.state not in (check.status, "waived" if check.waived else ""):
             return False
-        searched = f"{check.name} {check.looked_at} {check.expected} {check.found} {check.advice}"
-        return all(word in searched.casefold() for word in self.text.casefold().split())
+        return has_words(self.text, check.name, check.looked_at, check.expected, check.found, check.advice)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +116,8 @@ def show_version(
     parts = _read_parts(browser, release)
     (pointer, problem), files, graphs, ledger, latency, measured, said, rollout = parts
     choice = offer_versions(browser, pointer, release, against)
-    other, unreadable = _other(browser, release, choice.other)
+    chosen = choice.other
+    other = attempt(lambda: None if chosen is None else browser.release(release.model, chosen))
     return show_page(
         request,
         "version.html",
@@ -134,10 +134,11 @@ def show_version(
         rollout=rollout,
         said=said,
         passport=[name for name in (*PASSPORT_FILES, SIGNATURE_FILE) if name in release.attachments],
-        metrics=_metrics(release, other),
-        compared=None if other is None else other.version,
+        metrics=_metrics(release, other.content),
+        compared=None if other.content is None else other.content.version,
         signatures=Kept(
-            content=compare_signatures(release.signatures, (other or release).signatures), problem=unreadable
+            content=compare_signatures(release.signatures, (other.content or release).signatures),
+            problem=other.problem,
         ),
     )
 
@@ -150,6 +151,7 @@ def show_ledger(
     return show_page(
         request,
         "ledger.html",
+        subject=f"{release.model} {release.version}",
         model=release.model,
         version=release.version,
         ledger=_ledger(browser, release, query),
@@ -201,23 +203,15 @@ def _ledger(browser: Browser, release: Release, query: LedgerQuery) -> Kept[RowP
 
 def _files(browser: Browser, release: Release) -> Kept[Sequence[tuple[ListedFile, str]]]:
     """The files of the manifest, each with where to look at it; none if it is not kept."""
-    try:
-        manifest = browser.claim(release.model, release.version).manifest
-    except VersionNotFound:
-        return Kept()
-    except InvalidRecord as err:
-        return Kept(problem=str(err))
-    return Kept(
-        content=[(file, "" if release.pruned else object_url(release.uri / file.name)) for file in manifest]
-    )
 
+    def read() -> Sequence[tuple[ListedFile, str]] | None:
+        try:
+            manifest = browser.claim(release.model, release.version).manifest
+        except VersionNotFound:
+            return None
+        return [(file, "" if release.pruned else object_url(release.uri / file.name)) for file in manifest]
 
-def _rollout(browser: Browser, release: Release) -> Kept[Rollout]:
-    """What the model servers showed when they were last asked."""
-    try:
-        return Kept(content=read_rollout(browser.storage, release.model, release.version))
-    except InvalidRecord as err:
-        return Kept(problem=str(err))
+    return attempt(read)
 
 
 def _read_parts(browser: Browser, release: Release) -> list[Any]:
@@ -230,19 +224,11 @@ def _read_parts(browser: Browser, release: Release) -> list[Any]:
         lambda: read_kept(browser, release, "latency.json", read_latency),
         lambda: read_kept(browser, release, METRICS_NAME, read_measured),
         lambda: read_kept(browser, release, DESCRIPTION_NAME, read_description),
-        lambda: _rollout(browser, release),
+        lambda: attempt(lambda: read_rollout(browser.storage, release.model, release.version)),
         # Kept for a moment, for those who ask next.
         lambda: browser.numbers(release.model),
     )
     return list(in_parallel(lambda part: part(), parts))[:-1]
-
-
-def _other(browser: Browser, release: Release, version: int | None) -> tuple[Release | None, str]:
-    """The version that another is compared with, or why it cannot be read."""
-    try:
-        return (None if version is None else browser.release(release.model, version)), ""
-    except InvalidRecord as err:
-        return None, str(err)
 
 
 def _metrics(release: Release, other: Release | None) -> Sequence[MetricRow]:

@@ -6,8 +6,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
 from cachetools import TTLCache, cached, cachedmethod
 from fastapi import Depends
@@ -19,9 +18,10 @@ from redraw.publish.browse import Browser
 from redraw.storage.opening import Storage, open_storage
 from redraw.uri import BucketUri, Uri
 from redraw_airflow.settings import CHECKPOINTS, MODEL_BUCKET, WEB_CONNECTION
-from redraw_airflow.stages.credentials import connection_scope, using_connection
+from redraw_airflow.stages.credentials import Grants, using_connection
+from redraw_airflow.web.server.kept import Kept, attempt
 
-__all__ = ["BrowserDep", "CatalogueCounts", "Reached", "ReachedBrowser", "ReachedCounts", "model_browser"]
+__all__ = ["BrowserDep", "CatalogueCounts", "ReachedBrowser", "ReachedCounts", "model_browser"]
 
 # A catalogue grows by a checkpoint a run: its size may be a minute old.
 _COUNT_SECONDS = 60.0
@@ -29,8 +29,6 @@ _MODELS = 10_000
 # A changed connection counts so soon.
 _CONNECTION_SECONDS = 30.0
 _CONNECTIONS = 8
-
-T = TypeVar("T")
 
 
 class CatalogueCounts:
@@ -77,27 +75,18 @@ def catalogue_counts() -> CatalogueCounts:
 BrowserDep = Annotated[Browser, Depends(model_browser)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reached(Generic[T]):
-    """What could be opened, or why it could not: for a page that has more to show."""
-
-    found: T | None = None
-    problem: str = ""
+def reach_browser() -> Kept[Browser]:
+    """The same, or why it cannot be opened: for a page that has more to show."""
+    return attempt(model_browser, RedrawError)
 
 
-def _try(open_it: Callable[[], T]) -> Callable[[], Reached[T]]:
-    def reach() -> Reached[T]:
-        try:
-            return Reached(found=open_it())
-        except RedrawError as err:
-            return Reached(problem=str(err))
-
-    return reach
+def reach_counts() -> Kept[CatalogueCounts]:
+    """The sizes of the catalogue, or why it cannot be opened."""
+    return attempt(catalogue_counts, RedrawError)
 
 
-reach_browser, reach_counts = _try(model_browser), _try(catalogue_counts)
-ReachedBrowser = Annotated[Reached[Browser], Depends(reach_browser)]
-ReachedCounts = Annotated[Reached[CatalogueCounts], Depends(reach_counts)]
+ReachedBrowser = Annotated[Kept[Browser], Depends(reach_browser)]
+ReachedCounts = Annotated[Kept[CatalogueCounts], Depends(reach_counts)]
 
 
 @functools.lru_cache(_CONNECTIONS)
@@ -113,7 +102,7 @@ def _counts(catalogue: Uri | None, scope: str) -> CatalogueCounts:
 @cached(TTLCache[Any, str](_CONNECTIONS, _CONNECTION_SECONDS), lock=threading.Lock())
 def _scope(connection: str) -> str:
     """What the connection says; a changed one opens the buckets again."""
-    return connection_scope(connection)
+    return Grants(connection).scope()
 
 
 def _opened(uri: Uri) -> Storage:

@@ -1,5 +1,5 @@
-// Forms and links that change one part of the page: the server draws the part, as it draws the page
-// that they lead to without this script.
+// Forms and links that change one part of the page, and parts of other pages that are fetched at once: the
+// server draws the part, as it draws the page that they lead to without this script.
 "use strict";
 (() => {
   const PAUSE = 250;
@@ -49,6 +49,7 @@
   // What is typed or chosen acts at once: the buttons are for browsers without scripts.
   const hide = (part) => part.querySelectorAll("form[data-swap] > button").forEach((button) => { button.hidden = true; });
   hide(document);
+  for (const part of document.querySelectorAll("[data-load]")) swap(part.id, part.dataset.load);
 
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-swap]");

@@ -97,14 +97,11 @@ def possible_actions(
         name, by different DAGs, the first that the user may do counts.
     """
     if version is None:
-        training = _training(model) if trains else ()
-        return tuple(filter(_is_configured, (*training, *_of_model(model, pointer))))
-    gone = version in pointer.pruning or (release is not None and release.pruned is not None)
-    return () if gone else tuple(filter(_is_configured, _of_version(model, version, pointer, release)))
-
-
-def _is_configured(action: Action) -> bool:
-    return bool(action.dag)
+        found = [*(_training(model) if trains else ()), *_of_model(model, pointer)]
+    else:
+        gone = version in pointer.pruning or (release is not None and release.pruned is not None)
+        found = [] if gone else [*_of_version(model, version, pointer, release)]
+    return tuple(action for action in found if action.dag)
 
 
 def configured_dag(setting: Setting[str]) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redraw.publish.browse import Browser
 from redraw.records import Release
 from redraw.records.results import AnswerComparison, OutputDifference, ValueChange
 from redraw.records.results.comparison import ANSWERS_NAME
-from redraw_airflow.web.views.attachments import PARSED_BYTES, Kept, read_kept
-from redraw_airflow.web.views.charts import Tick, draw_scale
+from redraw_airflow.web.server.kept import PARSED_BYTES, Kept, read_kept
+from redraw_airflow.web.views.charts import Tick, draw_scale, is_drawn
 from redraw_airflow.web.views.formatting import as_figure
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480.0, 240.0, 72.0, 464.0, 12.0, 204.0
-_LARGEST = 1e300
 _MOST_OUTPUTS, _MOST_POINTS, _MOST_CELLS = 20, 1000, 100
 
 
@@ -88,33 +86,29 @@ def describe_answers(comparison: AnswerComparison) -> AnswerChanges:
 
 
 def _scatter(output: OutputDifference) -> Scatter | None:
-    pairs = [pair for pair in output.points[:_MOST_POINTS] if len(pair) == 2 and _fits(pair)]
+    pairs = [pair for pair in output.points[:_MOST_POINTS] if len(pair) == 2 and all(map(is_drawn, pair))]
     if not pairs:
         return None
     values = [value for pair in pairs for value in pair]
-    ticks, up = draw_scale(values, (_BOTTOM, _TOP), as_figure)
-    across, right = draw_scale(values, (_LEFT, _RIGHT), as_figure)
-    dots = tuple((round(right(other), 1), round(up(here), 1)) for other, here in pairs)
-    return Scatter(ticks=ticks, across=across, dots=dots)
+    up = draw_scale(values, (_BOTTOM, _TOP), as_figure)
+    across = draw_scale(values, (_LEFT, _RIGHT), as_figure)
+    dots = tuple((round(across.place(other), 1), round(up.place(here), 1)) for other, here in pairs)
+    return Scatter(ticks=up.ticks, across=across.ticks, dots=dots)
 
 
 def _histogram(output: OutputDifference) -> Histogram | None:
-    bars = [bar for bar in output.histogram if _fits((bar.low, bar.high))]
+    bars = [bar for bar in output.histogram if is_drawn(bar.low) and is_drawn(bar.high)]
     if not bars:
         return None
     rows = [0.0, *(float(bar.rows) for bar in bars)]
-    ticks, place = draw_scale(rows, (_BOTTOM, _TOP), as_figure, counted=True)
+    scale = draw_scale(rows, (_BOTTOM, _TOP), as_figure, counted=True)
     width = (_RIGHT - _LEFT) / len(bars)
     drawn = []
     for number, bar in enumerate(bars):
-        top = round(place(float(bar.rows)), 1)
+        top = round(scale.place(float(bar.rows)), 1)
         between = f"{as_figure(bar.low, 2)} to {as_figure(bar.high, 2)}" if bar.high else "equal"
         left = round(_LEFT + number * width, 1)
         size = (left, round(width - 1, 1), top, round(_BOTTOM - top, 1))
         drawn.append((*size, f"{between}: {bar.rows:,} rows"))
     first = as_figure(bars[0].low, 2) if bars[0].high else "equal"
-    return Histogram(ticks=ticks, bars=tuple(drawn), first=first, last=as_figure(bars[-1].high, 2))
-
-
-def _fits(values: Sequence[float]) -> bool:
-    return all(abs(value) <= _LARGEST for value in values)
+    return Histogram(ticks=scale.ticks, bars=tuple(drawn), first=first, last=as_figure(bars[-1].high, 2))

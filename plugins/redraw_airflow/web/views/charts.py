@@ -106,19 +106,16 @@ def draw_chart(
     if not known:
         return None
     values = [value for _, value in known]
-    ticks = _round_steps(min(values), max(values))
-    tell = _telling_apart(ticks, wording)
-    places = _places(values, (_LEFT, _WIDTH - _RIGHT), (_HEIGHT - _BOTTOM, _TOP), (ticks[0], ticks[-1]))
+    scale = draw_scale(values, (_HEIGHT - _BOTTOM, _TOP), wording)
+    places = _places(values, (_LEFT, _WIDTH - _RIGHT), scale.place)
     lived = [place for (row, _), place in zip(known, places, strict=True) if row.version in been_live]
     return Chart(
-        live_path=_path(lived) if len(lived) > 1 else "",
-        ticks=tuple(
-            Tick(y, tell(tick)) for tick, y in zip(ticks, _heights(ticks, ticks[0], ticks[-1]), strict=True)
-        ),
-        path=_path(places),
+        live_path=path_of(lived) if len(lived) > 1 else "",
+        ticks=scale.ticks,
+        path=path_of(places),
         strip=round((_WIDTH - _LEFT - _RIGHT) / max(len(known) - 1, 1), 2),
         points=tuple(
-            Point(x=x, y=y, value=tell(value), row=row, been_live=row.version in been_live)
+            Point(x=x, y=y, value=scale.tell(value), row=row, been_live=row.version in been_live)
             for (row, value), (x, y) in zip(known, places, strict=True)
         ),
         lowest=wording(min(values)),
@@ -132,24 +129,33 @@ def draw_sparkline(rows: Sequence[VersionRow], measure: Measure, wording: Wordin
     if not known:
         return None
     values = [value for _, value in known]
-    across = (_SPARK_MARGIN, _SPARK_WIDTH - _SPARK_MARGIN)
     down = (_SPARK_HEIGHT - _SPARK_MARGIN, _SPARK_MARGIN)
-    places = _places(values, across, down, (min(values), max(values)))
+    place = functools.partial(_between, limits=(min(values), max(values)), places=down)
+    places = _places(values, (_SPARK_MARGIN, _SPARK_WIDTH - _SPARK_MARGIN), place)
     points = zip(known, places, strict=True)
     return Chart(
         width=_SPARK_WIDTH,
         height=_SPARK_HEIGHT,
-        path=_path(places),
+        path=path_of(places),
         points=tuple(Point(x=x, y=y, value=wording(value), row=row) for (row, value), (x, y) in points),
         lowest=wording(min(values)),
         highest=wording(max(values)),
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """The lines across a chart of some figures, where a figure is on it, and how it is worded there."""
+
+    ticks: tuple[Tick, ...]
+    place: Callable[[float], float]
+    tell: Callable[[float], str]
+
+
 def draw_scale(
     values: Sequence[float], down: tuple[float, float], wording: Wording, *, counted: bool = False
-) -> tuple[tuple[Tick, ...], Callable[[float], float]]:
-    """The lines across a chart of some figures, and where a figure is on it.
+) -> Scale:
+    """Lay out the scale of a chart.
 
     Args:
         values: The figures, one at least.
@@ -160,9 +166,10 @@ def draw_scale(
     steps = _round_steps(min(values), max(values))
     if counted:
         steps = [step for step in steps if float(step).is_integer()]
-    limits, tell = (steps[0], steps[-1]), _telling_apart(steps, wording)
-    ticks = tuple(Tick(round(_between(step, limits, down), 1), tell(step)) for step in steps)
-    return ticks, lambda value: _between(value, limits, down)
+    place = functools.partial(_between, limits=(steps[0], steps[-1]), places=down)
+    tell = _telling_apart(steps, wording)
+    ticks = tuple(Tick(round(place(step), 1), tell(step)) for step in steps)
+    return Scale(ticks=ticks, place=place, tell=tell)
 
 
 def _telling_apart(ticks: Sequence[float], wording: Wording) -> Callable[[float], str]:
@@ -177,25 +184,15 @@ def _telling_apart(ticks: Sequence[float], wording: Wording) -> Callable[[float]
 def _measured(rows: Sequence[VersionRow], measure: Measure) -> list[tuple[VersionRow, float]]:
     """The versions that have a finite figure, the oldest weights first."""
     measured = ((row, measure(row)) for row in reversed(rows))
-    return [(row, value) for row, value in measured if value is not None and abs(value) <= _LARGEST]
+    return [(row, value) for row, value in measured if value is not None and is_drawn(value)]
 
 
 def _places(
-    values: Sequence[float],
-    across: tuple[float, float],
-    down: tuple[float, float],
-    limits: tuple[float, float],
+    values: Sequence[float], across: tuple[float, float], place: Callable[[float], float]
 ) -> list[tuple[float, float]]:
     step = (across[1] - across[0]) / max(len(values) - 1, 1)
     start = across[0] if len(values) > 1 else sum(across) / 2
-    return [
-        (round(start + number * step, 1), round(_between(value, limits, down), 1))
-        for number, value in enumerate(values)
-    ]
-
-
-def _heights(ticks: Sequence[float], lowest: float, highest: float) -> list[float]:
-    return [round(_between(tick, (lowest, highest), (_HEIGHT - _BOTTOM, _TOP)), 1) for tick in ticks]
+    return [(round(start + number * step, 1), round(place(value), 1)) for number, value in enumerate(values)]
 
 
 def _between(value: float, limits: tuple[float, float], places: tuple[float, float]) -> float:
@@ -204,8 +201,14 @@ def _between(value: float, limits: tuple[float, float], places: tuple[float, flo
     return places[0] + share * (places[1] - places[0])
 
 
-def _path(places: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in places)
+def is_drawn(value: float | None) -> bool:
+    """Whether a chart can show a figure."""
+    return value is not None and abs(value) <= _LARGEST
+
+
+def path_of(places: Sequence[tuple[float, float]]) -> str:
+    """The line through some points, as SVG has paths; empty without any."""
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in places) if places else ""
 
 
 def _round_steps(lowest: float, highest: float) -> list[float]:

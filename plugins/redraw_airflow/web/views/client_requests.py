@@ -57,7 +57,7 @@ def _request(url: str, name: str, signature: Signature) -> ClientRequest:
 
 def _curl(url: str, name: str, signature: Signature, body: str) -> str:
     send = f"curl -sS -H 'Content-Type: application/json' {url}"
-    if any(_count(spec) > _WRITTEN_OUT for spec in signature.inputs.values()):
+    if any(math.prod(_sizes(spec)) > _WRITTEN_OUT for spec in signature.inputs.values()):
         program = f"import json; print(json.dumps({body}))"
         return f"python3 -c {shlex.quote(program)} |\n  {send} -d @-"
     inputs = {key: _nested(spec) for key, spec in sorted(signature.inputs.items())}
@@ -86,10 +86,6 @@ def _quoted(text: object) -> str:
 def _sizes(spec: TensorSpec) -> list[int]:
     """The shape of a request of one row: a dimension that may vary is 1."""
     return [1 if size is None else size for size in spec.shape]
-
-
-def _count(spec: TensorSpec) -> int:
-    return math.prod(_sizes(spec))
 
 
 def _value(dtype: str) -> Any:

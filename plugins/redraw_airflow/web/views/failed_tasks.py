@@ -13,8 +13,8 @@ from redraw.records.attachments import Latency, read_latency
 from redraw.records.failure import StageFailure, wording_of
 from redraw.uri import Uri
 from redraw.validate.outcome import is_dependent
+from redraw_airflow.web.server.kept import Kept, attempt
 from redraw_airflow.web.views.actions import Action
-from redraw_airflow.web.views.attachments import Kept
 from redraw_airflow.web.views.failed_actions import clearing, validating_again
 from redraw_airflow.web.views.run_records import TaskPlace, TaskRecord
 
@@ -160,7 +160,4 @@ def _kept(
     uri = report.attachments.get(name)
     if read_file is None or uri is None:
         return Kept()
-    try:
-        return Kept(content=read(read_file(report.model, uri)))
-    except RedrawError as err:
-        return Kept(problem=str(err))
+    return attempt(lambda: read(read_file(report.model, uri)), RedrawError)

@@ -61,17 +61,17 @@ class Graphs:
 
     @property
     def removed(self) -> tuple[Change, ...]:
-        """What training alone has."""
+        """What only training has."""
         return _changes(self.training, "removed")
 
     @property
     def added(self) -> tuple[Change, ...]:
-        """What serving alone has."""
+        """What only serving has."""
         return _changes(self.serving, "added")
 
     @property
     def left(self) -> tuple[Change, ...]:
-        """What serving has although it is training's alone."""
+        """What serving has although only training should."""
         return _changes(self.serving, "left")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from redraw.records.attachments import decode_attachment
 from redraw.records.ledger import LEDGER_SCHEMA, Dropped, Served
-from redraw_airflow.web.views.pagination import RowPage, cut_page
+from redraw_airflow.web.views.pagination import RowPage, cut_page, has_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +73,8 @@ def find_rows(rows: Sequence[LedgerRow], text: str = "", fate: str = "", page: i
         fate: `served` or `dropped`; both where it is empty.
         page: Which page, from 1; the last one where there are fewer.
     """
-    words = text.casefold().split()
-    found = [row for row in rows if _fits(row, words, fate)]
+    wanted = [row for row in rows if not fate or row.served == (fate == "served")]
+    found = [
+        row for row in wanted if has_words(text, row.key, row.fate, row.variable, row.tensor, row.saved_as)
+    ]
     return cut_page(found, len(rows), page)
-
-
-def _fits(row: LedgerRow, words: Sequence[str], fate: str) -> bool:
-    if fate and row.served != (fate == "served"):
-        return False
-    searched = f"{row.key} {row.fate} {row.variable} {row.tensor} {row.saved_as}".casefold()
-    return all(word in searched for word in words)

@@ -8,6 +8,7 @@ from typing import Any
 
 from redraw.publish.version_rows import ModelRow
 from redraw_airflow.web.views.model_runs import ModelRuns
+from redraw_airflow.web.views.pagination import has_words
 
 # As the form offers them: value to wording.
 STATES: Mapping[str, str] = {
@@ -74,11 +75,10 @@ def find_models(
         owner: Whose they are; empty for everybody's.
         order: One of `ORDERS`; what is equal in it stays in the order of `models`.
     """
-    words = text.casefold().split()
     found = [
         model
         for model in models
-        if all(word in f"{model.row.name} {model.row.summary} {model.row.owner}".casefold() for word in words)
+        if has_words(text, model.row.name, model.row.summary, model.row.owner)
         and (state not in STATES or not state or state in model.states)
         and (not owner or owner == model.row.owner)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from sqlalchemy.orm import Session
 from redraw.records.times import format_time
 from redraw_airflow.operators.failing import FAILURE_KEY
 from redraw_airflow.web.compat import DagRun, XComModel
-from redraw_airflow.web.views.run_records import RECORD_KEYS
+from redraw_airflow.web.views.run_records import RECORD_KEYS, plain_json
 
 # Of an Airflow that has many, the newest are looked through, and of those so many tasks' records.
 _RUNS = 20_000
@@ -174,8 +173,7 @@ def _failure(runs: Mapping[int, LastRun], newest: int, left: _Left | None) -> La
 def _parsed(text: str) -> Mapping[str, Any]:
     """The failure that an XCom holds; nothing if it is cut off, or no such record."""
     try:
-        value = json.loads(text)
-        value = json.loads(value) if isinstance(value, str) else value
+        value = plain_json(text)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, Mapping) else {}

@@ -30,6 +30,12 @@ class RowPage(Generic[T]):
     pages: int
 
 
+def has_words(text: str, *parts: str) -> bool:
+    """Whether each word of a text is somewhere in the parts; upper and lower case are the same."""
+    searched = " ".join(parts).casefold()
+    return all(word in searched for word in text.casefold().split())
+
+
 def cut_page(found: Sequence[T], total: int, page: int) -> RowPage[T]:
     """Cut a page out of the rows that were found.
 

@@ -165,7 +165,7 @@ def _read(row: Any) -> TaskRecord | None:
     """The record in an XCom; None where it holds something else."""
     kind, record, problem = "record of an unknown stage", None, ""
     try:
-        value = _plain_json(row.text)
+        value = plain_json(row.text)
         named = value.get("record") if isinstance(value, Mapping) else None
         if not isinstance(named, str) or named not in _KINDS:
             return None
@@ -176,7 +176,7 @@ def _read(row: Any) -> TaskRecord | None:
     return TaskRecord(task_id=row.task_id, map_index=row.map_index, kind=kind, record=record, problem=problem)
 
 
-def _plain_json(text: str | None) -> Any:
+def plain_json(text: str | None) -> Any:
     """What the text of an XCom says. Some of Airflow's ways of writing it put JSON into a text of JSON."""
     if text is None:
         raise InvalidRecord(f"XCom: expected at most {_MOST_TEXT} characters, got more. See the task's log.")

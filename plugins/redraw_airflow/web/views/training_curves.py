@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from redraw.records.progress import TrainingProgress
 from redraw_airflow.operators.links import tensorboard_url
-from redraw_airflow.web.views.charts import Tick, draw_scale
+from redraw_airflow.web.views.charts import Tick, draw_scale, is_drawn, path_of
 from redraw_airflow.web.views.formatting import as_figure
 from redraw_airflow.web.views.run_records import TaskRecord
 
@@ -84,28 +84,23 @@ def _describe(found: TaskRecord, state: str) -> WatchedTraining:
 
 
 def _draw(progress: TrainingProgress) -> Curve | None:
-    points = [(point.step, point.loss) for point in progress.losses if _fits(point.loss)]
+    points = [(point.step, point.loss) for point in progress.losses if is_drawn(point.loss)]
     measured = [(one.step, one.metrics.get("loss")) for one in progress.measured]
-    dots = [(step, loss) for step, loss in measured if _fits(loss)]
+    dots = [(step, loss) for step, loss in measured if is_drawn(loss)]
     everything = [*points, *dots]
     if len(everything) < 2:
         return None
     first, last = min(step for step, _ in everything), max(step for step, _ in everything)
-    ticks, place = draw_scale([float(loss or 0.0) for _, loss in everything], (_BOTTOM, _TOP), as_figure)
+    scale = draw_scale([float(loss or 0.0) for _, loss in everything], (_BOTTOM, _TOP), as_figure)
 
     def at(step: int, loss: float | None) -> tuple[float, float]:
         share = (step - first) / max(last - first, 1)
-        return round(_LEFT + share * (_RIGHT - _LEFT), 1), round(place(float(loss or 0.0)), 1)
+        return round(_LEFT + share * (_RIGHT - _LEFT), 1), round(scale.place(float(loss or 0.0)), 1)
 
-    line: Sequence[tuple[float, float]] = [at(step, loss) for step, loss in points]
     return Curve(
-        ticks=ticks,
-        path="M" + "L".join(f"{x:g} {y:g}" for x, y in line) if line else "",
+        ticks=scale.ticks,
+        path=path_of([at(step, loss) for step, loss in points]),
         dots=tuple((*at(step, loss), f"step {step}: {as_figure(loss)}") for step, loss in dots),
         first=first,
         last=last,
     )
-
-
-def _fits(loss: float | None) -> bool:
-    return loss is not None and abs(loss) <= 1e300

@@ -27,6 +27,11 @@ class VersionChoice:
     other: int | None
     more: int
 
+    @property
+    def worded(self) -> list[tuple[int, str]]:
+        """The same as a list to choose from shows them."""
+        return [(number, f"{number} ({names})" if names else str(number)) for number, names in self.offered]
+
 
 def offer_versions(
     browser: Browser, pointer: LivePointer, release: Release, other: int | None

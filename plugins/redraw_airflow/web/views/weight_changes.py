@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cachetools import LRUCache
@@ -16,7 +16,7 @@ from cachetools import LRUCache
 from redraw.records.results import VariableDifference, WeightDifferences
 from redraw.requests import DifferencesRequest
 from redraw_airflow.web.server.workers import run_worker
-from redraw_airflow.web.views.pagination import RowPage, cut_page
+from redraw_airflow.web.views.pagination import RowPage, cut_page, has_words
 
 _COMMAND = ("-m", "redraw", "differences", "--request", "-")
 _SECONDS = 300.0
@@ -86,9 +86,9 @@ def find_weights(
         page: Which page, from 1.
     """
     largest = max((change.relative_change or 0.0 for change in found.variables), default=0.0)
-    words = text.casefold().split()
     rows = [_row(change, names, largest) for change in found.variables]
-    return cut_page([row for row in rows if _fits(row, words)], len(rows), page)
+    fitting = [row for row in rows if has_words(text, row.name, row.change.key, row.tensor)]
+    return cut_page(fitting, len(rows), page)
 
 
 def _row(change: VariableDifference, names: Mapping[str, str], largest: float) -> WeightRow:
@@ -98,8 +98,3 @@ def _row(change: VariableDifference, names: Mapping[str, str], largest: float) -
         change=change,
         share=(change.relative_change or 0.0) / largest if largest else 0.0,
     )
-
-
-def _fits(row: WeightRow, words: Sequence[str]) -> bool:
-    searched = f"{row.name} {row.change.key} {row.tensor}".casefold()
-    return all(word in searched for word in words)

@@ -13,7 +13,7 @@ def bundle_file(prefix: Path, suffix: str) -> Path:
     """The path of one of a checkpoint's files.
 
     Args:
-        prefix: Its prefix, or the folder where its files are called by their suffix alone.
+        prefix: Its prefix, or the folder where its files are called only by their suffix.
         suffix: `.index`, or what `shard_name` gives.
 
     Returns:
@@ -48,7 +48,7 @@ def find_bundle_prefix(path: Path) -> Path:
     folder = bundle_file(prefix, _INDEX).parent
     if not any(file.name.startswith(name) for file in folder.iterdir()):
         raise CheckpointCorrupt(
-            f"checkpoint {prefix}: expected data in {folder}/{name}*, found an index alone."
+            f"checkpoint {prefix}: expected data in {folder}/{name}*, found only an index."
             " Copy all files of the checkpoint, or choose another one."
         )
     return prefix

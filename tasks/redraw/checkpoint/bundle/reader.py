@@ -25,7 +25,7 @@ __all__ = ["TensorBundle", "TensorEntry", "TensorSlice", "find_bundle_prefix"]
 
 
 class TensorBundle(BundleTensors):
-    """The tensors of one checkpoint; opening it reads and checks the index alone.
+    """The tensors of one checkpoint; opening it reads and checks only the index.
 
     Attributes:
         prefix: What was opened.

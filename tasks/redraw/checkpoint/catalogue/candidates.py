@@ -33,7 +33,7 @@ class Candidate:
     """Files that belong together by their names.
 
     Attributes:
-        folder: Where they lie; it lists them alone.
+        folder: Where they lie; it lists only them.
         name: What their names begin with.
     """
 
@@ -62,8 +62,8 @@ class Candidate:
             return None
         expected = "an index next to the data" if ".data-" in left else "an HDF5 file or an archive of Keras"
         raise CheckpointCorrupt(
-            f"{self.uri}: expected {expected}, got {', '.join(sorted(self.folder.files))} alone or damaged."
-            " Copy all files of the checkpoint again, or leave it out."
+            f"{self.uri}: expected {expected}, got only {', '.join(sorted(self.folder.files))}, or one that"
+            " is damaged. Copy all files of the checkpoint again, or leave it out."
         )
 
 

@@ -3,7 +3,7 @@
     <catalogue>/<model>/<step>-<digest>/weights.index, weights.data-…, record.json
 
 Files of another format than TensorFlow's are called `weights` too, with their own ending.
-Of a checkpoint that is there by reference the folder holds the record alone. The record
+Of a checkpoint that is there by reference the folder holds only the record. The record
 is written last, so a folder without one is not yet a checkpoint.
 """
 

@@ -100,7 +100,7 @@ class ArchiveSource(Hdf5Source):
         return found
 
     def other_assets(self) -> tuple[str, ...]:
-        """The files that layers' own code has put into the archive, which it alone can read.
+        """The files that layers' own code has put into the archive, which only it can read.
 
         Raises:
             CheckpointCorrupt: The archive cannot be read.

@@ -58,7 +58,7 @@ class BundleSource:
 
     @cached_property
     def graph(self) -> ObjectGraph | None:
-        """Its object graph; None where it knows variables by name alone."""
+        """Its object graph; None where it knows variables only by name."""
         return read_object_graph(self.bundle)
 
     def neighbour(self, name: str, largest: int) -> bytes | None:

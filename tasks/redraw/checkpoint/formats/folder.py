@@ -28,7 +28,7 @@ class FoundFile:
     Attributes:
         name: Relative to the folder.
         size: In bytes.
-        generation: Which content it had; parts are read of that one alone.
+        generation: Which content it had; parts are read only of that one.
         written_at: Seconds since 1970 UTC.
     """
 

@@ -14,7 +14,7 @@ _CODE = ("Lambda", _LAMBDA, "function")
 _VALUE = re.compile(r"__\w+__")
 # How it was trained is not served, whatever losses and metrics that took.
 _TRAINING = "compile_config"
-# Keras 2 names classes alone: of its layers, initializers, regularizers and constraints those that run no
+# Keras 2 names only classes: of its layers, initializers, regularizers and constraints those that run no
 # code of others. TensorFlow's functions as layers (TFOpLambda) may be any of them, also one that reads files.
 _KERAS_2 = frozenset(
     """
@@ -50,7 +50,7 @@ def find_foreign(config: Any, *, keras_2: bool = False) -> Iterator[str]:
 
     Args:
         config: The configuration, as JSON has it.
-        keras_2: Whether Keras 2 wrote it, which knows classes by their names alone.
+        keras_2: Whether Keras 2 wrote it, which knows classes only by their names.
     """
     if isinstance(config, list):
         for item in config:

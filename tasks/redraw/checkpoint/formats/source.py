@@ -37,12 +37,12 @@ class CheckpointSource(Protocol):
 
     @property
     def entries(self) -> Mapping[str, TensorEntry]:
-        """Its tensors by key; where their bytes lie is known for a TensorBundle alone."""
+        """Its tensors by key; where their bytes lie is known only for a TensorBundle."""
         ...
 
     @property
     def graph(self) -> ObjectGraph | None:
-        """Its object graph, or what stands for it; None where variables are known by name alone."""
+        """Its object graph, or what stands for it; None where variables are known only by name."""
         ...
 
     def verify(self) -> None:

@@ -40,7 +40,7 @@ def read_object_graph(bundle: BundleTensors) -> ObjectGraph | None:
     """Read a checkpoint's object graph.
 
     Returns:
-        The graph; None for a checkpoint that knows variables by name alone (TF1).
+        The graph; None for a checkpoint that knows variables only by name (TF1).
 
     Raises:
         CheckpointCorrupt: The graph is damaged.

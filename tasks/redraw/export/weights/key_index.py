@@ -222,7 +222,7 @@ def _calls_itself(own_names: Mapping[str, str]) -> Callable[[str, str], bool]:
 def _by_layer(places: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """What Keras 3's files call variables: by their layer's name and their number in it.
 
-    Places alone say which layer of its class it is in the model's order, which is another
+    Places, and nothing else, say which layer of its class it is in the model's order, which is another
     one where a definition lists branches the other way round. A name that two layers have, in
     models of their own, says nothing certain of either.
     """

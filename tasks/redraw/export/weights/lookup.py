@@ -48,7 +48,7 @@ class Lookup:
         return (
             f"served variable {names[0]!r}: expected a place in the file that is known to be its own, got"
             " none: Keras does not save it there, or the layer's own code does (save_own_variables or"
-            f" load_own_variables), which alone can read it ({len(names)} such variables, of"
+            f" load_own_variables), and only that can read it ({len(names)} such variables, of"
             f" {', '.join(layers[:_SHOWN])}). Save the model as a tf.train.Checkpoint, and export that."
         )
 

@@ -35,14 +35,14 @@ def common_signatures(
     common, notes = dict[str, Signature](), list[str]()
     for name in sorted(here.keys() | other.keys()):
         if name not in here or name not in other:
-            notes.append(f"signature {name!r} is of {names[name not in here]} alone")
+            notes.append(f"only {names[name not in here]} has signature {name!r}")
         elif forms := _inputs_apart(here[name], other[name]):
             notes.append(f"signature {name!r} takes {forms[0]} in {names[0]} and {forms[1]} in {names[1]}")
         else:
             common[name] = here[name]
             outputs = (here[name].outputs.keys(), other[name].outputs.keys())
             notes += [
-                f"output {output!r} of signature {name!r} is of {names[side]} alone"
+                f"only {names[side]} has output {output!r} of signature {name!r}"
                 for side in (0, 1)
                 for output in sorted(outputs[side] - outputs[1 - side])
             ]

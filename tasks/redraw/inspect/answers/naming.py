@@ -11,7 +11,7 @@ import numpy as np
 from redraw.definition import OutsideReference
 from redraw.records import Signature
 
-# The key of a value that stands without a name, as TensorFlow Serving has it if there is one alone.
+# The key of a value that stands without a name, as TensorFlow Serving has it if there is only one.
 UNNAMED = ""
 _MOST_NOTES = 8
 

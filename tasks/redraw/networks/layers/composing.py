@@ -43,7 +43,7 @@ def same_composition(theirs: Layer, ours: Layer) -> tuple[Layer, Layer] | None:
 
 
 def _functions(layer: Layer) -> Iterator[tuple[Layer, Any]]:
-    """What a layer is a function of alone, the nearest first, and its answers to the grid."""
+    """What a layer depends on and nothing else, the nearest first, and its answers to the grid."""
     seen, queue = {layer}, list(layer.inputs)
     for source in queue:
         if source in seen or len(seen) > _MOST:

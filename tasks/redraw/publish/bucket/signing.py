@@ -4,7 +4,7 @@ There are two. One is of the list of a version's files with their SHA-256, as `m
 a folder, and lies next to them as `model.sig`: so `model_signing verify` confirms a version that was
 downloaded or mirrored. The other is in the release record: it is of the record itself (report, metrics,
 approval, provenance, digests) and of the bucket, all but what changes later, `generations` and `pruned`.
-Versions that were signed before that have the first alone; with a key they are refused, until a push of the
+Versions that were signed before that have only the first; with a key they are refused, until a push of the
 same export signs the record.
 
 Source: https://github.com/sigstore/model-transparency
@@ -135,8 +135,8 @@ def demand_release_signed(storage: Storage, release: Release, content: bytes, pu
     where = f"{storage.uri}/{release_name(release.model, release.version)}"
     if not release.signature:
         raise SignatureInvalid(
-            f"{where}: expected a signature of the record that {public_key} confirms, got none: one of the"
-            " files alone covers no report, metrics, approval, provenance or bucket. Push the same export"
+            f"{where}: expected a signature of the record that {public_key} confirms, got none: one of"
+            " only the files covers no report, metrics, approval, provenance or bucket. Push the same export"
             " with --signing-key."
         )
     manifest = _release_manifest(storage, release, content)

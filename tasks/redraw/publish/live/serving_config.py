@@ -116,7 +116,7 @@ def encode_serving_config(base_path: str, model: str, labels: Mapping[str, int])
     Source:
         https://www.tensorflow.org/tfx/serving/serving_config#assigning_string_labels_to_model_versions_to_simplify_canary_and_rollback
     """
-    # This module alone is free of TensorFlow: tensorflow_serving.apis imports it.
+    # Only this module is free of TensorFlow: tensorflow_serving.apis imports it.
     from google.protobuf import text_format
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 

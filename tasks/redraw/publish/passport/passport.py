@@ -1,4 +1,4 @@
-"""A version's passport: what other tools read about it, made of its verified records alone.
+"""A version's passport: what other tools read about it, made only of its verified records.
 
 Every push makes it and publishes it with the version, unless `REDRAW_PASSPORT` is off.
 """

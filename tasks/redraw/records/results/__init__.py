@@ -1,6 +1,6 @@
 """What the commands that only look print: records of what they found.
 
-As `redraw.records`, these are JSON, and need the standard library alone.
+As `redraw.records`, these are JSON, and need only the standard library.
 """
 
 from __future__ import annotations

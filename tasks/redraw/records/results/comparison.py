@@ -235,7 +235,7 @@ class WeightDifferences(Record):
         variables: Those of both: the largest relative change first, equal ones last.
         unlike: Those of both that changed their form.
         only_in_version: Keys that the other one has not.
-        only_in_other: Keys that it has alone.
+        only_in_other: Keys that only it has.
     """
 
     model: ModelName

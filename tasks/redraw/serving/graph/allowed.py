@@ -30,7 +30,7 @@ _FILE_INPUTS = {"ReadFile": 0, "InitializeTableFromTextFile": 1, "InitializeTabl
 # What only a saver calls: every SavedModel holds them, and nothing that a server runs may reach them.
 _SAVER = frozenset({"SaveV2", "MergeV2Checkpoints", "RestoreV2"})
 _RESTORE = "RestoreV2"
-# These touch the session's own memory alone: whether an answer may need them is for `inference-ops` to say.
+# These touch only the session's own memory: whether an answer may need them is for `inference-ops` to say.
 _WITHIN = frozenset({"optimizer", "random", "gradient", "update"})
 # And these do not.
 _OUTSIDE = frozenset({"save", "print", "summary", "iterator"})
@@ -71,7 +71,7 @@ class RefusedOp:
 
 
 def demand_allowed(graph: ServingGraph, declared: Callable[[], Collection[str]] = tuple) -> None:
-    """Demand that a model holds allowed operations alone.
+    """Demand that a model holds only allowed operations.
 
     Args:
         graph: What would be loaded.
@@ -128,7 +128,7 @@ def reads_asset(graph: ServingGraph, reached: Reached, place: Place) -> bool:
     """Whether an operation reads a file, and only such files as the export declares as its assets.
 
     The loader feeds the paths of the assets while it initializes. When a signature runs nothing feeds
-    them: there the path has to come out of a variable, which the initialization alone has written.
+    them: there the path has to come out of a variable, which only the initialization has written.
     """
     node = reached.nodes[place]
     if node.op not in _FILE_INPUTS or len(node.input) <= _FILE_INPUTS[node.op]:

@@ -1,6 +1,6 @@
 """A user, a network and a tree of files of the process's own.
 
-The new tree holds the readable paths alone, each where it was and read-only: there is no /proc, no
+The new tree holds only the readable paths, each where it was and read-only: there is no /proc, no
 configuration and no home in it. The network has not even a loopback that is up.
 
 Source: https://man7.org/linux/man-pages/man7/user_namespaces.7.html, pivot_root(2), mount_setattr(2)

@@ -152,7 +152,7 @@ class _Leftovers:
 
 
 def _of_gradient(operation: Operation) -> bool:
-    # By scope alone: a transposed convolution computes forwards what is a gradient elsewhere.
+    # Only by scope: a transposed convolution computes forwards what is a gradient elsewhere.
     return not _GRADIENT_SCOPES.isdisjoint(operation.scope.split("/"))
 
 

@@ -1,4 +1,4 @@
-"""What two graphs share, what only the one has, and what serving has of training's alone."""
+"""What two graphs share, what only the one has, and what serving has that only training should."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Part:
         kind: What they are for, as `redraw.validate.graph_diff.kinds` has it.
         scope: The layer or the outermost scope.
         fate: `shared`; `removed`, only in training; `added`, only in serving; `left`, in
-            serving though it is of training's alone.
+            serving though only training should have it.
         operations: Type to number.
     """
 

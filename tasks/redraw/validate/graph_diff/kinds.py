@@ -48,7 +48,7 @@ _KEEPS = {"SelectV2", "Select", "Mul"}
 
 @functools.cache
 def own_kind(operation_type: str) -> Kind | None:
-    """The kind that an operation's type alone tells; None for what any network may use.
+    """The kind that an operation's type tells by itself; None for what any network may use.
 
     Random operations count as dropout, and what changes a variable as batch statistics: what
     either is for, the operations around it say.

@@ -76,7 +76,7 @@ class ExportFiles:
         for graph in self.meta_graphs:
             if set(graph.meta_info_def.tags) == {_SERVE}:
                 return graph
-        raise CannotRun(f"no graph has the tag {_SERVE!r} alone", "Export again.")
+        raise CannotRun(f"no graph has only the tag {_SERVE!r}", "Export again.")
 
     @cached_property
     def graph(self) -> ServingGraph:

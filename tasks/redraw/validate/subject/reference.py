@@ -99,7 +99,7 @@ def restore_reference(
     Raises:
         CheckpointMismatch: The checkpoint does not fit the definition.
         CheckpointNotFound: It is gone.
-        CannotRun: It can be restored by the ledger alone, and there is none; or there is not the memory.
+        CannotRun: It can be restored only by the ledger, and there is none; or there is not the memory.
     """
     foreign = not recorded and _is_foreign(files.checkpoint)
     # By the ledger each tensor in turn is held as it was read, as it is assigned, and in its variable.

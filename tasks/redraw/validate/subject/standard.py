@@ -48,10 +48,11 @@ class Standard:
     Args:
         model: The model's name.
         trained_at: When the checkpoint was trained: it may need an earlier definition.
+        latency_seconds: How long requests are timed, all signatures and both batch sizes together.
     """
 
-    def __init__(self, model: str, trained_at: str) -> None:
-        self._model, self._trained_at = model, trained_at
+    def __init__(self, model: str, trained_at: str, *, latency_seconds: float = 0.2) -> None:
+        self._model, self._trained_at, self.latency_seconds = model, trained_at, latency_seconds
         self._references: dict[WeightsKind, Reference] = {}
         self._known = KnownGraph(digest="")
 

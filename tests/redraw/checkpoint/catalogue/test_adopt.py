@@ -105,7 +105,7 @@ def damage_middle(path: Path) -> None:
     ("name", "damage", "reason"),
     [
         ("estimator/model.ckpt-40.data-00000-of-00001", damage_middle, "checksum|crc32c"),
-        ("estimator/model.ckpt-40.data-00000-of-00001", Path.unlink, "found an index alone"),
+        ("estimator/model.ckpt-40.data-00000-of-00001", Path.unlink, "found only an index"),
         ("estimator/model.ckpt-40.index", Path.unlink, "expected an index next to the data"),
         ("estimator/model.ckpt-40.index", lambda path: os.truncate(path, 30), "model.ckpt-40.index"),
         ("keras/net.keras", lambda path: os.truncate(path, 0), "expected an HDF5 file or an archive"),

@@ -1,4 +1,4 @@
-"""What tensors are there for whose checkpoint knows them by name alone."""
+"""What tensors are there for whose checkpoint knows them only by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Averages that a `.keras` file knows by numbers alone, checked against what Keras itself restores."""
+"""Averages that a `.keras` file knows only by numbers, checked against what Keras itself restores."""
 
 from __future__ import annotations
 

@@ -292,10 +292,10 @@ def test_compare_versions_of_other_form_says_what_only_one_has(compare: Compare,
     assert output_of(found, "topic").changed == 6
     new, other = published.new, published.other_form
     assert found.left_out == (
-        f"signature 'fresh' is of version {other} alone",
+        f"only version {other} has signature 'fresh'",
         f"signature 'pairs' takes x (float32) in version {new} and x (float64) in version {other}",
-        f"output 'probabilities' of signature 'serving_default' is of version {new} alone",
-        f"output 'rank' of signature 'serving_default' is of version {other} alone",
+        f"only version {new} has output 'probabilities' of signature 'serving_default'",
+        f"only version {other} has output 'rank' of signature 'serving_default'",
     )
 
 

@@ -117,7 +117,7 @@ def test_prune_whose_live_pointer_is_lost_removes_nothing(
     bucket: str, versions: list[int], make_export: Any, lost: tuple[str, ...], apply: bool
 ) -> None:
     _live(bucket, versions[0])
-    if "models.config" in lost:  # then a release record alone knows that a version was live
+    if "models.config" in lost:  # then only a release record knows that a version was live
         push_model(make_export(trained_at="2024-08-01T00:00:00Z").request(bucket))
     storage = open_storage(bucket)
     for item in storage.list("digits/live/"):

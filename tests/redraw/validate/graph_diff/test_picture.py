@@ -44,7 +44,7 @@ def test_draw_picture_twice_gives_the_same_bytes() -> None:
 
 
 def test_draw_boxes_names_kinds_of_datasets_without_what_tensorflow_adds() -> None:
-    """Of the input pipeline alone: `MatMulV2` of a layer is an operation of that name."""
+    """Only of the input pipeline: `MatMulV2` of a layer is an operation of that name."""
     few = comparison(["dense"])
     pipeline = Part(
         box=f":{Kind.INPUT.value}",

@@ -23,11 +23,11 @@ from redraw_airflow.web.server import access
 from redraw_airflow.web.server.access import keep_user, reading_user
 from redraw_airflow.web.server.buckets import (
     CatalogueCounts,
-    Reached,
     model_browser,
     reach_browser,
     reach_counts,
 )
+from redraw_airflow.web.server.kept import Kept
 from redraw_airflow.web.views.model_runs import ModelRuns
 from tests.golden.records import MODEL, VERSION
 from tests.paths import ROOT
@@ -84,8 +84,8 @@ def _client(storage: Watched, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     browser, app = Browser(storage), create_app()
     app.dependency_overrides = dict.fromkeys((reading_user, keep_user, _get_session), lambda: None)
     app.dependency_overrides[model_browser] = lambda: browser
-    app.dependency_overrides[reach_browser] = lambda: Reached(found=browser)
-    app.dependency_overrides[reach_counts] = lambda: Reached(found=CatalogueCounts(None))
+    app.dependency_overrides[reach_browser] = lambda: Kept(content=browser)
+    app.dependency_overrides[reach_counts] = lambda: Kept(content=CatalogueCounts(None))
     return TestClient(app)
 
 

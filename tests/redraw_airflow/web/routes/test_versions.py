@@ -235,7 +235,7 @@ def test_show_hostile_batch_escapes_its_rows(part: str, viewer: httpx.Client) ->
 
 @pytest.fixture(scope="session")
 def hostile_names(model_bucket: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page of two versions whose variables have hostile names; some are in one of them alone."""
+    """The page of two versions whose variables have hostile names; some are only in one of them."""
     versions = []
     for day, (value, extra) in enumerate(((1.0, HOSTILE[0]), (2.0, HOSTILE[1])), 1):
         folder = tmp_path_factory.mktemp("hostile") / "model"
@@ -353,7 +353,7 @@ def test_show_newer_records_says_so_in_their_place_and_shows_the_rest(
     model_bucket: str, viewer: httpx.Client
 ) -> None:
     storage, model = open_storage(model_bucket), "newer"
-    publish(storage, [release_record(model, day) for day in (0, 1)])
+    publish(storage, [release_record(model, day) for day in (0, 1, 3)])
     for name, record in (
         (release_name(model, version_of(2)), release_record(model, 2)),
         (live_name(model), pointer_record(model, 2)),
@@ -364,6 +364,8 @@ def test_show_newer_records_says_so_in_their_place_and_shows_the_rest(
     version = read(viewer, f"/models/{model}/{version_of(1)}?against={version_of(2)}")
 
     assert "The live version cannot be shown" in listed.text
+    rows = [listed.text.index(str(version_of(day))) for day in (3, 2, 1, 0)]
+    assert rows == sorted(rows)
     for record, page in ((LivePointer, listed), (Release, listed), (LivePointer, version)):
         known = f"{record.__name__} record: expected schema {record.schema} or older, got 99"
         assert known in page.text
@@ -391,7 +393,7 @@ def test_show_what_is_not_there_is_not_found(path: str, publisher: httpx.Client)
     answer = publisher.get(MOUNT + path)
 
     assert answer.status_code == 404
-    # A page of Redraw's says so; the slash alone leads to no route.
+    # A page of Redraw's says so; only the slash leads to no route.
     assert ("expected" in Reader(answer.text).text) == ("%2f" not in path)
 
 

@@ -69,8 +69,8 @@ def ticks(chart: Chart | None) -> list[str]:
 
 @given(counts=st.lists(st.integers(1, 5_000), min_size=1, max_size=12))
 def test_draw_scale_of_counts_has_whole_numbers_and_room_for_each(counts: list[int]) -> None:
-    ticks, place = draw_scale([0.0, *map(float, counts)], (100.0, 0.0), as_figure, counted=True)
+    scale = draw_scale([0.0, *map(float, counts)], (100.0, 0.0), as_figure, counted=True)
 
-    assert all("." not in tick.wording for tick in ticks)
-    assert len({tick.wording for tick in ticks}) == len(ticks) >= 2
-    assert all(0.0 <= place(float(count)) <= 100.0 for count in counts)
+    assert all("." not in tick.wording for tick in scale.ticks)
+    assert len({tick.wording for tick in scale.ticks}) == len(scale.ticks) >= 2
+    assert all(0.0 <= scale.place(float(count)) <= 100.0 for count in counts)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # A sample of few rows may come out the same once or twice by chance.
 _MOST_TIMES = 8
-_ADVICE = "Check that serve uses the network alone and that training=False reaches every layer."
+_ADVICE = "Check that serve uses only the network and that training=False reaches every layer."
 # What rounding alone may do to a value near 1, where a graph is fused differently.
 _ROUNDING = {"float16": 2e-3, "bfloat16": 1.6e-2}
 _ROWS = 4

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
 _BATCH = 32
-_SECONDS = 0.2  # for all signatures and both batch sizes
 # A machine that is busy with something else is no fault of the model's: it has as many tries.
 _TRIES = 3
 
@@ -32,7 +31,7 @@ def check_latency(subject: Subject) -> Check:
     """
     budget, problems, notes = subject.definition.budget, list[str](), list[str]()
     requests = {name: r for name, r in subject.golden_requests.items() if count_rows(r)}
-    seconds = _SECONDS / max(1, 2 * len(requests))
+    seconds = subject.standard.latency_seconds / max(1, 2 * len(requests))
     subject.settle()
     measured: dict[str, tuple[Latency, Latency]] = {}
     for name, request in requests.items():

@@ -146,9 +146,9 @@ def check_serve_tag(subject: Subject) -> Check:
         "serve-tag",
         looked_at="the graphs in saved_model.pb and their tags",
         expected=f"one graph with the tags {_SERVE}",
-        found="one graph, with the tag 'serve' alone",
+        found="one graph, with only the tag 'serve'",
         problems=[] if tags == [_SERVE] else [f"{len(tags)} graphs with the tags {shown}"],
-        advice="Export again; a server loads the graph with the tag 'serve' alone.",
+        advice="Export again; a server loads the graph with only the tag 'serve'.",
     )
 
 

@@ -102,7 +102,7 @@ def _kind_problems(
         return
     if not shadow & set(keys.values()):
         yield f"the record says average, but no variable comes from a moving average of {source.uri}"
-    # A shadow model stands for all of the model; other averages for the trained weights alone.
+    # A shadow model stands for all of the model; other averages only for the trained weights.
     whole = bool(shadow & set(keys.values()) - set(averages.values()))
     for variable, key in keys.items():
         if key not in shadow and (whole or key in averages):

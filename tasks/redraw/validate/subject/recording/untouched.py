@@ -149,7 +149,7 @@ class UntouchedReference:
     def assign(self, tensors: LedgerTensors) -> None:
         """Never used: a recording is restored as a whole."""
         raise CannotRun(
-            "a recording is restored by its own Saver alone", "Name a checkpoint that it can read."
+            "a recording is restored only by its own Saver", "Name a checkpoint that it can read."
         )
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -110,7 +110,7 @@ def test_check_against_the_same_model_passes_and_says_how_much_was_compared(
 def test_check_against_an_old_model_names_rows_outputs_and_differences(
     compare: Compare, tmp_path: Path
 ) -> None:
-    """Another constant for negative values alone: two of five golden rows have some."""
+    """Another constant only for negative values: two of five golden rows have some."""
 
     def serve(x: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"y": tf.where(x < 0, x * 2 * WEIGHT, x * WEIGHT)}

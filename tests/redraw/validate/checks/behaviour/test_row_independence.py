@@ -19,7 +19,7 @@ def test_examine_rows_that_stand_alone_passes(subject_of: SubjectOf) -> None:
     ("behaviour", "finding"),
     [
         ("normalised", "in a batch of 2, output 'y', golden row"),
-        # Seen by a batch alone that no golden example is as large as.
+        # Seen only by a batch that no golden example is as large as.
         ("scaled_by_extreme", "in a batch of 32, output 'y', golden row"),
         ("first_row", "output 'y' has shape [1, 4]: not a row for each"),
         ("five_rows", "INVALID_ARGUMENT: Incompatible shapes"),

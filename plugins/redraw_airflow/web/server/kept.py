@@ -1,7 +1,6 @@
-"""What was published next to a version, for people to look at: read, or the reason why it cannot be.
+"""What can be read, or why it cannot: a page shows either in its place, and the rest of it all the same.
 
-Anyone who may write to the bucket can put anything there. What is no JSON of the form that
-validation writes is reported on the page in its place; the rest of the page is shown.
+Anyone who may write to the bucket can put anything next to a version, as what validation leaves to look at.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from redraw.errors import InvalidRecord, ObjectConflict
+from redraw.errors import InvalidRecord, ObjectConflict, RedrawError
 from redraw.publish.browse import Browser
 from redraw.records import Release
 
@@ -21,7 +20,7 @@ PARSED_BYTES = 16 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Kept(Generic[T]):
-    """Something published next to a version.
+    """Something that is kept somewhere.
 
     Attributes:
         content: What it says; None where it is not kept, or cannot be read.
@@ -30,6 +29,15 @@ class Kept(Generic[T]):
 
     content: T | None = None
     problem: str = ""
+
+
+def attempt(read: Callable[[], T | None], *expected: type[RedrawError]) -> Kept[T]:
+    """Read something, or keep what an `InvalidRecord`, or another error that is expected, says."""
+    errors: tuple[type[RedrawError], ...] = (InvalidRecord, *expected)
+    try:
+        return Kept(content=read())
+    except errors as err:
+        return Kept(problem=str(err))
 
 
 def read_kept(browser: Browser, release: Release, name: str, read: Callable[[bytes], T]) -> Kept[T]:
@@ -44,8 +52,9 @@ def read_kept(browser: Browser, release: Release, name: str, read: Callable[[byt
     Returns:
         What it says; nothing where the version was published without it.
     """
-    try:
+
+    def read_it() -> T | None:
         content = browser.attachment(release, name, PARSED_BYTES)
-        return Kept() if content is None else Kept(content=read(content))
-    except (InvalidRecord, ObjectConflict) as err:
-        return Kept(problem=str(err))
+        return None if content is None else read(content)
+
+    return attempt(read_it, ObjectConflict)
