@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import configparser
 import gc
 import json
 import os
-import secrets
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,24 +18,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
-from cryptography.fernet import Fernet
 from filelock import FileLock
-from git import Actor, Repo
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from redraw.checkpoint.catalogue.store import folder_name
 from redraw.records import Checkpoint, ExportedModel, Record, TrainingRun
-from redraw.requests import CheckpointRequest, ExportRequest, TrainRequest
+from redraw.requests import CheckpointRequest, ExportRequest, PushRequest, TrainRequest, ValidateRequest
 from redraw_airflow.standalone.airflow_api import AirflowApi
 from redraw_airflow.standalone.preflight import prepare_state
 from redraw_airflow.standalone.processes import Service, end_services
-from redraw_airflow.standalone.services import read_password, start_storage
+from redraw_airflow.standalone.services import read_password, start_services, start_storage
 from redraw_airflow.standalone.settings import Settings, read_settings
-from redraw_airflow.standalone.state import read_instance
 from tests.checkpoint_year import Year, save_year
+from tests.embedded import end_instance, free_port, new_settings, reach_storage, variables_of
 from tests.fake_gcs import fake_server_command
-from tests.stage_forks import quick_interpreter
+from tests.stage_forks import new_interpreters, quick_interpreter
 
 # Compiled modules are kept, in the tests' process and in those that it starts, whatever the caller's shell
 # says: without them importing TensorFlow takes almost three times as long.
@@ -56,9 +50,10 @@ settings.load_profile("busy")
 _Record = TypeVar("_Record", bound=Record)
 
 _START_BOUND = 60.0
+_LOOKED_AT = pytest.StashKey[Settings]()
 # What runs in one process each: the modules that share a running Airflow, of those that look at it and of
 # those that act on it, and those that ask the one API server of the pages. The last test of `make_run` ends
-# the Airflow that was acted on.
+# the Airflow that was acted on; the one that is looked at ends after the last test that does.
 _STANDALONE = "tests/redraw_airflow/standalone/test_"
 _LOOKING = ("tests/browser/", "tests/hostile/instance/")
 _ACTING = tuple(
@@ -101,6 +96,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that the processes end together."""
     items.sort(key=lambda item: (_place(item), item.nodeid.startswith(_LAST_OF_PAGES)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the Airflow that is looked at with the last test that does: it is never idle."""
+    looked_at = item.config.stash.get(_LOOKED_AT, None)
+    if looked_at and not (nextitem and nextitem.nodeid.startswith(_LOOKING)):
+        end_instance(looked_at)
+        del item.config.stash[_LOOKED_AT]
 
 
 def pytest_collection_finish() -> None:
@@ -146,13 +150,6 @@ def make_once(
 
     record_path = make_folder_once(folders, name, record).with_name("record.json")
     return kind.from_text(record_path.read_text(), name)
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -330,63 +327,58 @@ def quick_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield launcher
 
 
+@pytest.fixture
+def with_new_interpreters(quick_python: str) -> Iterator[None]:
+    """Stages of the test start in new interpreters."""
+    with new_interpreters(quick_python):
+        yield
+
+
 @pytest.fixture(scope="session")
 def embedded_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Where this session's embedded default listens and keeps its state; ended with the session."""
-    ports = {"REDRAW_AIRFLOW_PORT": str(free_port()), "REDRAW_GCS_PORT": str(free_port())}
-    settings = read_settings({"REDRAW_STATE": str(tmp_path_factory.mktemp("embedded")), **ports})
-    _add_bundles(settings, Path(__file__).parent)
+    settings = new_settings(tmp_path_factory)
     yield settings
-    instance = read_instance(settings.state)
-    if instance is not None:
-        # What is left of it is of no use: nobody waits for Airflow's own orderly end.
-        end_services(instance.services.values(), seconds=1)
-
-
-def _add_bundles(settings: Settings, tests: Path) -> None:
-    """Have the instance's Airflow read DAGs of one's own, too: which its variables leave to this file."""
-    prepare_state(settings.state)
-    local = {"classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
-    git = {"classpath": "airflow.providers.git.bundles.git.GitDagBundle"}
-    origin = settings.state / "airflow" / "origin"
-    shutil.copytree(tests / "git_bundle", origin, ignore=shutil.ignore_patterns("__pycache__"))
-    repository = Repo.init(origin, initial_branch="main")
-    repository.git.add("-A")
-    author = Actor("Ada", "ada@example.org")
-    repository.index.commit("Add a DAG and a definition", author=author, committer=author)
-    bundles = [
-        {"name": "dags-folder", **local, "kwargs": {}},
-        {"name": "own", **local, "kwargs": {"path": os.fspath(tests / "own_dags")}},
-        {"name": "git", **git, "kwargs": {"repo_url": os.fspath(origin), "tracking_ref": "main"}},
-    ]
-    # Airflow makes up these keys where it finds no file.
-    options = {
-        "core": {"fernet_key": Fernet.generate_key().decode()},
-        "api": {"secret_key": secrets.token_urlsafe(16)},
-        "api_auth": {"jwt_secret": secrets.token_urlsafe(16)},
-        "dag_processor": {
-            "dag_bundle_config_list": json.dumps(bundles),
-            "dag_bundle_storage_path": os.fspath(settings.state / "airflow" / "bundles"),
-        },
-    }
-    config = configparser.RawConfigParser()
-    config.read_dict(options)
-    home = settings.state / "airflow"
-    with (home / "airflow.cfg").open("w") as file:
-        config.write(file)
+    end_instance(settings)
 
 
 @pytest.fixture(scope="session")
-def embedded_variables(embedded_settings: Settings) -> dict[str, str]:
+def looked_at(
+    tmp_path_factory: pytest.TempPathFactory,
+    quick_python: str,
+    mnist_export: ExportedModel,
+    pytestconfig: pytest.Config,
+) -> Iterator[Settings]:
+    """A running embedded default of its own, with a live version of MNIST: to be looked at."""
+    from redraw.publish.push.push import push_model
+    from redraw.validate.validator import validate_model
+
+    settings = new_settings(tmp_path_factory)
+    pytestconfig.stash[_LOOKED_AT] = settings
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables_of(settings, quick_python).items():
+            patch.setenv(name, value)
+        start_services(settings, None, lambda line: None)
+    with pytest.MonkeyPatch.context() as patch:
+        reach_storage(patch, settings)
+        model = {"model": "mnist", "saved_model": mnist_export}
+        report = validate_model(ValidateRequest(**model, report=f"{settings.state}/report.json"))
+        push_model(PushRequest(**model, report=report, bucket=settings.model_bucket, make_live=True))
+    yield settings
+    end_instance(settings)
+
+
+@pytest.fixture(scope="session")
+def looking_api(looked_at: Settings) -> Iterator[AirflowApi]:
+    """A client of the Airflow that is looked at."""
+    with AirflowApi(looked_at.airflow_url, "admin", read_password(looked_at)) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def embedded_variables(embedded_settings: Settings, quick_python: str) -> dict[str, str]:
     """The environment variables that make `make run` start this session's embedded default."""
-    return {
-        "REDRAW_STATE": os.fspath(embedded_settings.state),
-        "REDRAW_AIRFLOW_PORT": str(embedded_settings.airflow_port),
-        "REDRAW_GCS_PORT": str(embedded_settings.gcs_port),
-        # A model that trains and exports in no time, for what is tested only of Airflow.
-        "REDRAW_MODELS": "redraw.models,sample_models,asking_models,failing_models,git_models",
-        "PYTHONPATH": os.fspath(embedded_settings.root / "tests"),
-    }
+    return variables_of(embedded_settings, quick_python)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@
 
 An operator that stops its stage signals the launcher, which hands that on; the keeper ends the stage
 with it. How stages start in new interpreters is tested of stages, in a run of `retrain_and_export`, in
-images and wherever a whole Airflow runs.
+images and of the embedded default, within `new_interpreters`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LAUNCHER = """\
 #!{python} -IS
 import json, os, signal, socket, sys
 
-if sys.argv[1:3] != ["-m", "redraw"]:
+if sys.argv[1:3] != ["-m", "redraw"] or os.path.exists({plain!r}):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 control = os.environ.get("REDRAW_CONTROL_FD")
 descriptors = [0, 1, 2, *([int(control)] if control else [])]
@@ -75,7 +75,8 @@ def quick_interpreter(folder: Path) -> Iterator[str]:
         The launcher's path.
     """
     address, launcher = f"redraw-stages-{uuid.uuid4().hex}", folder / "python"
-    launcher.write_text(_LAUNCHER.format(python=sys.executable, address=address))
+    plain = os.fspath(_plain(os.fspath(launcher)))
+    launcher.write_text(_LAUNCHER.format(python=sys.executable, address=address, plain=plain))
     launcher.chmod(0o755)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(f"\0{address}")
@@ -97,6 +98,20 @@ def quick_interpreter(folder: Path) -> Iterator[str]:
     finally:
         os.close(ours)
         server.wait(timeout=30)
+
+
+@contextmanager
+def new_interpreters(launcher: str) -> Iterator[None]:
+    """Let stages start in new interpreters within the block, as without a launcher."""
+    _plain(launcher).touch()
+    try:
+        yield
+    finally:
+        _plain(launcher).unlink()
+
+
+def _plain(launcher: str) -> Path:
+    return Path(launcher).with_name("plain")
 
 
 def _serve(listening: socket.socket, life: int) -> None:

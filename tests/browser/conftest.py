@@ -1,4 +1,4 @@
-"""Debian's Chromium before the Airflow that `make run` started, logged in as one user or another.
+"""Debian's Chromium before a running Airflow, logged in as one user or another.
 
 Each picture that a test keeps lies in `.redraw/pictures`; `make screenshots` puts those that the
 documentation shows where it finds them.
@@ -6,21 +6,33 @@ documentation shows where it finds them.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState
 
+from redraw_airflow.standalone.airflow_api import AirflowApi
 from redraw_airflow.standalone.services import read_password
 from redraw_airflow.standalone.settings import Settings
 from tests.chromium import NARROW, SHOWN_BOUND, WIDE, chromium
 from tests.paths import ROOT
 
-__all__ = ["NARROW", "WIDE", "KeepPicture", "LogIn", "chromium", "keep_picture", "log_in"]
+__all__ = ["NARROW", "WIDE", "KeepPicture", "LogIn", "chromium"]
 
 LogIn = Callable[..., Page]
 KeepPicture = Callable[[Page, str], None]
+
+
+@pytest.fixture(scope="session")
+def embedded_settings(looked_at: Settings) -> Settings:
+    """The instance that is looked at."""
+    return looked_at
+
+
+@pytest.fixture(scope="session")
+def airflow_api(looking_api: AirflowApi) -> AirflowApi:
+    """A client of its Airflow."""
+    return looking_api
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +45,6 @@ def logged_in() -> dict[str, StorageState]:
 @pytest.fixture
 def log_in(
     chromium: Browser,
-    make_run: subprocess.CompletedProcess[str],
     embedded_settings: Settings,
     logged_in: dict[str, StorageState],
 ) -> Iterator[LogIn]:
@@ -41,7 +52,6 @@ def log_in(
 
     The first of a user logs in by the form.
     """
-    assert make_run.returncode == 0, make_run.stdout + make_run.stderr
     contexts: list[BrowserContext] = []
 
     def open_page(user: str = "admin", size: tuple[int, int] = WIDE, dark: bool = False) -> Page:

@@ -1,6 +1,7 @@
 """DAGs of one's own, a bundle of the running instance: what a scheduler and a triggerer are needed for."""
 
 import os
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -33,8 +34,10 @@ def own_stopped() -> None:
         left = {name: ti.xcom_pull(task_ids=name, key="failure") for name in ("timed_out", "marked")}
         return {name: failure and failure["error"] for name, failure in left.items()}
 
-    timed_out = train(task_id="timed_out", model=SLOW, execution_timeout=timedelta(seconds=20))
-    marked = train(task_id="marked", model=SLOW)
+    # In processes of their own, which are to end with the tasks.
+    slow = {"model": SLOW, "python": sys.executable}
+    timed_out = train(task_id="timed_out", execution_timeout=timedelta(seconds=20), **slow)
+    marked = train(task_id="marked", **slow)
     [timed_out, marked] >> tell()
 
 

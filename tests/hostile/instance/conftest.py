@@ -1,5 +1,5 @@
-"""The one Airflow that `make run` started, and a browser that is on another site."""
+"""The Airflow that is looked at, and a browser that is on another site."""
 
-from tests.browser.conftest import chromium, log_in, logged_in
+from tests.browser.conftest import airflow_api, chromium, embedded_settings, log_in, logged_in
 
-__all__ = ["chromium", "log_in", "logged_in"]
+__all__ = ["airflow_api", "chromium", "embedded_settings", "log_in", "logged_in"]

@@ -171,7 +171,7 @@ def _stages(settings: Settings) -> list[psutil.Process]:
         process
         for service in services
         for process in service.family()
-        if _arguments(process)[1:4] == ["-m", "redraw", "reexport"]
+        if _arguments(process)[-5:-2] == ["-m", "redraw", "reexport"]
     ]
 
 

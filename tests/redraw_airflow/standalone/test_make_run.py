@@ -69,6 +69,7 @@ def test_make_run_prints_what_the_documentation_shows(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("with_new_interpreters")
 def test_make_run_second_time_uses_the_services_and_publishes_the_next_version(
     make_run: subprocess.CompletedProcess[str],
     make: Callable[..., subprocess.CompletedProcess[str]],
