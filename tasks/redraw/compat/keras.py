@@ -22,6 +22,7 @@ __all__ = [
     "calls_of",
     "container_name",
     "every_layer",
+    "finish_saving",
     "functional_of",
     "inner_layers",
     "merges_masks",
@@ -148,6 +149,17 @@ def repair_async_saving() -> None:
     serves as well. It ends with a Keras that keeps its copy.
     """
     keras.Variable._copy_trackable_to_cpu = _copy_trackable_to_cpu
+
+
+def finish_saving(checkpoint: tf.train.Checkpoint) -> None:
+    """Wait for a checkpoint's asynchronous saves, and raise what went wrong in the last one.
+
+    TensorFlow's `sync` only waits: it raises the error of a save at the next one, and that of the last at no
+    time. It ends with a public way to ask.
+    """
+    checkpoint.sync()
+    if (saving := checkpoint._async_checkpointer_impl) is not None:
+        saving._check_async_thread_error()
 
 
 def _copy_trackable_to_cpu(variable: Any, object_map: dict[Any, Any]) -> None:

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from redraw.checkpoint.select import last_whole_checkpoint
-from redraw.compat.keras import repair_async_saving
+from redraw.compat.keras import finish_saving, repair_async_saving
 from redraw.definition import Mode, ModelDefinition
 from redraw.definition.user_code import method_of, running_user_code
 from redraw.errors import CheckpointMismatch, one_line
@@ -96,7 +96,7 @@ class Trainer(StepLoop):
     def train_until(self, steps: int) -> None:
         """Train up to a step; the last checkpoint is on the disk when this returns."""
         super().train_until(steps)
-        self._checkpoint.sync()
+        finish_saving(self._checkpoint)
 
     def _drawn_average(self) -> Any:
         if self._definition.training.average_decay is None:

@@ -13,6 +13,7 @@ import tf_keras
 
 from redraw.compat.keras import (
     every_layer,
+    finish_saving,
     optimizer_averages,
     repair_async_saving,
     saved_places,
@@ -221,3 +222,16 @@ def test_repair_async_saving_saves_a_keras_variable_twice(tmp_path: Path) -> Non
         assert weight.numpy() == [3.0]
     finally:
         keras.Variable._copy_trackable_to_cpu = before
+
+
+def test_finish_saving_raises_what_the_last_save_met(tmp_path: Path) -> None:
+    checkpoint = tf.train.Checkpoint(weight=tf.Variable([1.0]))
+    finish_saving(checkpoint)
+    options = tf.train.CheckpointOptions(enable_async=True)
+    checkpoint.write(str(tmp_path / "saved"), options)
+    finish_saving(checkpoint)
+    (tmp_path / "file").touch()
+    checkpoint.write(str(tmp_path / "file" / "saved"), options)
+    with pytest.raises(tf.errors.OpError, match="file"):
+        finish_saving(checkpoint)
+    finish_saving(checkpoint)
