@@ -18,6 +18,7 @@ from keras.src.utils.naming import to_snake_case
 from redraw.compat.tensorflow import copy_to_cpu
 
 __all__ = [
+    "added_weights",
     "Call",
     "calls_of",
     "container_name",
@@ -169,6 +170,14 @@ def _copy_trackable_to_cpu(variable: Any, object_map: dict[Any, Any]) -> None:
 def inner_layers(layer: Any) -> list[keras.layers.Layer]:
     """The layers that a layer or a model holds itself; only a model has the public `layers`."""
     return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def added_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """What a layer added by `add_weight` or keeps in an attribute; its public `weights` hold its parts' too.
+
+    It ends with a public way to ask for a layer's own.
+    """
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
 def own_attributes(layer: keras.layers.Layer) -> dict[str, Any]:

@@ -14,7 +14,14 @@ import tensorflow as tf
 from keras.src.saving import saving_lib
 from keras.src.saving.keras_saveable import KerasSaveable
 
-from redraw.compat.keras import container_name, functional_of, inner_layers, own_attributes, saved_variables
+from redraw.compat.keras import (
+    added_weights,
+    container_name,
+    functional_of,
+    inner_layers,
+    own_attributes,
+    saved_variables,
+)
 
 _CONTAINERS = (list, tuple, dict)
 
@@ -99,7 +106,7 @@ def _sorted_items(value: dict[Any, Any]) -> list[Any]:
 
 
 def _own_variables(layer: Any) -> Iterator[Any]:
-    yield from (*layer._trainable_variables, *layer._non_trainable_variables)
+    yield from added_weights(layer)
     yield from (value for value in vars(layer).values() if isinstance(value, tf.Variable))
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from redraw.checkpoint.objects.object_graph import variables_from
 from redraw.checkpoint.objects.structure import variables_by_structure
 from redraw.checkpoint.objects.trackable import VARIABLE_VALUE, ObjectGraph, ObjectNode, SavedTensor
-from redraw.compat.keras import saved_places
+from redraw.compat.keras import added_weights, saved_places
 from redraw.compat.keras_2 import (
     layers_of_keras_2,
     own_weights_of_keras_2,
@@ -108,7 +108,7 @@ def _named_weights(item: Any) -> dict[str, Any]:
     """What a layer added without keeping it in an attribute, which Keras 2 holds by its name."""
     if not isinstance(item, keras.layers.Layer):
         return {}
-    added = [*item._trainable_variables, *item._non_trainable_variables]
+    added = added_weights(item)
     names = [variable.name for variable in added]
     return {v.name: v for v in added if names.count(v.name) == 1 and "/" not in v.name}
 
