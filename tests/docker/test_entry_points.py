@@ -12,10 +12,11 @@ import re
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,16 @@ def is_healthy(service: dict[str, Any], environment: dict[str, str]) -> bool:
     return subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == 0
 
 
+def has_job(service: dict[str, Any], environment: dict[str, str]) -> bool:
+    """Whether Airflow's database knows of its job: to ask the health check that often takes a core."""
+    check = shlex.split(service["healthcheck"]["test"][1])
+    kind = check[check.index("--job-type") + 1]
+    database = sqlite3.connect(f"file:{environment['AIRFLOW_HOME']}/airflow.db?mode=ro", uri=True, timeout=60)
+    with closing(database):
+        jobs = database.execute("select 1 from job where job_type = ? and state = 'running'", [kind])
+        return jobs.fetchone() is not None
+
+
 def answers(url: str | urllib.request.Request) -> bool:
     """Whether a server answers there."""
     try:
@@ -119,6 +130,7 @@ def test_components_are_healthy_by_their_own_checks(
             command = [*service["command"], *QUIET[name]]
             stack.enter_context(running(command, environment, tmp_path / f"{name}.log"))
         for name, service in services.items():
+            until(lambda service=service: has_job(service, environment), f"job of {name}", 240.0, every=0.2)
             until(lambda service=service: is_healthy(service, environment), f"a healthy {name}", 240.0)
 
 

@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Request
 
 from redraw.storage.opening import open_storage
 from tests.chromium import NARROW, SHOWN_BOUND, WIDE, chromium, find_serious
+from tests.conftest import wait_until
 from tests.paths import ROOT
 from tests.redraw_airflow.web.appearances import MODELS, PRUNED_DAY, UNREADABLE_DAY, publish_for_looks
 from tests.redraw_airflow.web.page_server import Pages
@@ -55,39 +56,59 @@ _RULES = {
     "dark": ("color-contrast", "link-in-text-block"),
     "narrow": ("scrollable-region-focusable", "target-size", "color-contrast"),
 }
-_LOOKS = {"light": (WIDE, False), "dark": (WIDE, True), "narrow": (NARROW, False)}
+# Next to each other those of one page that is loaded once.
+_LOOKS = {"light": (WIDE, False), "narrow": (NARROW, False), "dark": (WIDE, True)}
 
 
 @pytest.fixture(scope="module")
-def show(
-    chromium: Browser, pages: Pages, model_bucket: str
-) -> Iterator[Callable[[str, tuple[int, int], bool], Page]]:
+def show(chromium: Browser, pages: Pages, model_bucket: str) -> Iterator[Callable[..., Page]]:
     """Opens a page of these as somebody who may start everything."""
     publish_for_looks(open_storage(model_bucket))
     shutil.rmtree(_PICTURES, ignore_errors=True)
     _PICTURES.mkdir(parents=True)
-    opened: dict[tuple[tuple[int, int], bool], Page] = {}
+    opened: dict[bool, _Window] = {}
 
-    def open_page(path: str, size: tuple[int, int] = WIDE, dark: bool = False) -> Page:
-        if (size, dark) not in opened:
+    def open_page(path: str, size: tuple[int, int] = WIDE, dark: bool = False, again: bool = True) -> Page:
+        if dark not in opened:
             context = chromium.new_context(
-                viewport={"width": size[0], "height": size[1]},
                 color_scheme="dark" if dark else "light",
                 reduced_motion="reduce",
                 bypass_csp=True,  # only for axe: the pages let no script in that is not theirs
             )
             context.add_cookies([{"name": "_token", "value": pages.tokens["admin"], "url": pages.url}])
             context.set_default_timeout(SHOWN_BOUND)
-            opened[size, dark] = context.new_page()
-        page = opened[size, dark]
-        page.goto(
-            f"{pages.url}/redraw/{path}", wait_until="networkidle" if "training" not in path else "load"
-        )
-        return page
+            opened[dark] = _Window(context.new_page())
+        opened[dark].show(f"{pages.url}/redraw/{path}", size, again)
+        return opened[dark].page
 
     yield open_page
-    for page in opened.values():
-        page.context.close()
+    for window in opened.values():
+        window.page.context.close()
+
+
+class _Window:
+    """A page, and what it waits for."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._waits_for = set[Request]()
+        page.on("request", lambda request: self._waits_for.add(request))
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, lambda request: self._waits_for.discard(request))
+
+    def show(self, url: str, size: tuple[int, int], again: bool) -> None:
+        """Open it in a window of that size; one that is open already as it is, unless it is to be new."""
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        if again or self.page.url != url:
+            self._waits_for.clear()
+            self.page.goto(url, wait_until="load")
+        if "training" not in url:  # a page that follows a training asks again and again
+            wait_until(self._is_quiet, f"all of {url}")
+
+    def _is_quiet(self) -> bool:
+        # What came may ask for more.
+        self.page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        return not self._waits_for
 
 
 @pytest.mark.parametrize("look", _LOOKS)
@@ -95,7 +116,7 @@ def show(
 def test_page_fits_its_window_and_axe_finds_nothing_serious(
     name: str, look: str, show: Callable[..., Page]
 ) -> None:
-    page = show(_PATHS[name], *_LOOKS[look])
+    page = show(_PATHS[name], *_LOOKS[look], again=False)
     page.screenshot(path=_PICTURES / f"{name}-{look}.png", full_page=True, animations="disabled")
 
     wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
