@@ -39,6 +39,13 @@ class Reply:
     value: Any
 
 
+def error_of(reply: Reply) -> str:
+    """Why a server refused, in its own words: TensorFlow Serving's text, or the message in Google's."""
+    error = reply.value.get("error") if isinstance(reply.value, Mapping) else None
+    said = error.get("message") if isinstance(error, Mapping) else error
+    return shown(said or "no reason")
+
+
 class _Connection(http.client.HTTPConnection):
     """To an address that was looked up before, whatever its name stands for by now."""
 

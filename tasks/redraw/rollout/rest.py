@@ -19,7 +19,7 @@ from redraw.checkpoint.bundle.dtypes import name_of_array
 from redraw.errors import InvalidRequest
 from redraw.rollout.addresses import Server
 from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
-from redraw.rollout.http import HttpAddress, Reply, ask_http
+from redraw.rollout.http import HttpAddress, Reply, ask_http, error_of
 from redraw.serving.values import decode_tensor, encode_values
 
 _FOUND, _UNKNOWN = 200, 404
@@ -53,7 +53,7 @@ class RestClient:
             return None
         reply = ask_http(self._where, path, seconds=seconds, body=columns(question), most=question.most_bytes)
         if reply.status == _UNKNOWN:
-            raise NotReached(f"HTTP status {_UNKNOWN}: {_error(reply)}")
+            raise NotReached(f"HTTP status {_UNKNOWN}: {error_of(reply)}")
         return decode_columns(question, reply)
 
 
@@ -163,19 +163,14 @@ def _decode(question: Question, outputs: Mapping[str, Any]) -> dict[str, np.ndar
 
 def _object(reply: Reply) -> Mapping[str, Any]:
     if reply.status != _FOUND:
-        raise BadAnswer(f"HTTP status {reply.status}: {_error(reply)}")
+        raise BadAnswer(f"HTTP status {reply.status}: {error_of(reply)}")
     if not isinstance(reply.value, Mapping):
         raise BadAnswer("an answer that is no JSON object")
     return reply.value
 
 
-def _error(reply: Reply) -> str:
-    found = reply.value.get("error") if isinstance(reply.value, Mapping) else None
-    return shown(found or "no reason")
-
-
 def _unknown(target: Target, reply: Reply) -> Look:
-    return Look(state="unknown_model", received=f"no model {target.model!r}: {_error(reply)}")
+    return Look(state="unknown_model", received=f"no model {target.model!r}: {error_of(reply)}")
 
 
 def _ready() -> Look:

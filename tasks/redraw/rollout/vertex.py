@@ -18,7 +18,7 @@ import numpy as np
 
 from redraw.rollout.addresses import Server
 from redraw.rollout.client import BadAnswer, Look, NotReached, Question, Target, judge_versions, shown
-from redraw.rollout.http import HttpAddress, Reply, ask_http
+from redraw.rollout.http import HttpAddress, Reply, ask_http, error_of
 from redraw.rollout.rest import columns, decode_columns
 from redraw.storage.credentials import storage_credentials
 
@@ -55,7 +55,7 @@ class VertexClient:
         """Ask which version the endpoint's requests go to; raises as `Client.look`."""
         reply = self._ask(self._endpoint, seconds)
         if reply.status == _UNKNOWN:
-            return Look(state="unknown_model", received=f"no such endpoint: {_error(reply)}")
+            return Look(state="unknown_model", received=f"no such endpoint: {error_of(reply)}")
         found = _object(reply)
         split = found.get("trafficSplit")
         getting = {str(key) for key, share in split.items() if share} if isinstance(split, Mapping) else set()
@@ -110,12 +110,7 @@ class VertexClient:
 
 def _object(reply: Reply) -> Mapping[str, Any]:
     if reply.status in _FORBIDDEN:
-        raise BadAnswer(f"credentials that may not ask the endpoint: {_error(reply)}")
+        raise BadAnswer(f"credentials that may not ask the endpoint: {error_of(reply)}")
     if reply.status != _FOUND or not isinstance(reply.value, Mapping):
-        raise BadAnswer(f"HTTP status {reply.status}: {_error(reply)}")
+        raise BadAnswer(f"HTTP status {reply.status}: {error_of(reply)}")
     return reply.value
-
-
-def _error(reply: Reply) -> str:
-    error = reply.value.get("error") if isinstance(reply.value, Mapping) else None
-    return shown(error.get("message") if isinstance(error, Mapping) else error or "no reason")

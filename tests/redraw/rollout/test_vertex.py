@@ -10,7 +10,7 @@ from redraw.records import Release
 from redraw.rollout.addresses import parse_servers
 from redraw.rollout.client import BadAnswer, NotReached, Target
 from redraw.rollout.golden import read_questions
-from redraw.rollout.http import HttpAddress
+from redraw.rollout.http import HttpAddress, Reply
 from redraw.rollout.vertex import VertexClient
 from redraw.rollout.watch import Plan, watch
 from redraw.storage.opening import open_storage
@@ -96,6 +96,24 @@ def test_endpoint_whose_requests_go_elsewhere_is_not_confirmed(
     one = follow(server, release, timeout=0.1)
     assert one.state == state
     assert received.replace("VERSION", str(release.version)) in one.received
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"error": {"message": "gone"}}, "gone"),
+        ({"error": "not found"}, "not found"),
+        ({"error": {}}, "no reason"),
+        ({}, "no reason"),
+        (None, "no reason"),
+    ],
+)
+def test_endpoint_that_is_not_there_says_why_as_far_as_the_service_does(
+    value: object, said: str, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redraw.rollout.vertex.ask_http", lambda *_, **__: Reply(status=404, value=value))
+    look = client(server).look(Target(model="digits", version=1), 1.0)
+    assert (look.state, look.received) == ("unknown_model", f"no such endpoint: {said}")
 
 
 def test_token_goes_to_the_host_of_the_location_alone() -> None:
