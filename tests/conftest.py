@@ -460,7 +460,8 @@ def wait_until(
         if (now := progress()) != reached:
             deadline, reached = time.monotonic() + seconds, now
         if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not come within {seconds:g} s")
+            after = f" after {reached}" if reached else ""
+            pytest.fail(f"{what} did not come within {seconds:g} s{after}")
         time.sleep(every)
 
 

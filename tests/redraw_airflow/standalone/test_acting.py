@@ -44,7 +44,7 @@ def asking_run(airflow_api: AirflowApi, embedded_settings: Settings, until: Unti
         **{"approval": "yes", "approval_hours": HOURS},
     }
     run = airflow_api.trigger(DAG, conf=conf)
-    _wait(airflow_api, run, until, "awaiting_input")
+    _wait(airflow_api, run, until)
     return run
 
 
@@ -52,22 +52,24 @@ def _bucket(settings: Settings) -> str:
     return f"{settings.model_bucket}/approved"
 
 
-def _path(run: DagRun) -> str:
-    return f"dags/{DAG}/dagRuns/{run.run_id}"
+def _question(run: DagRun, dag: str = DAG) -> str:
+    return f"dags/{dag}/dagRuns/{run.run_id}/taskInstances/approve/-1/hitlDetails"
 
 
 def _states(api: AirflowApi, run: DagRun, dag: str = DAG) -> dict[str, str]:
     return {task.task_id: task.state for task in api.tasks(dag, run.run_id)}
 
 
-def _wait(api: AirflowApi, run: DagRun, until: Until, state: str) -> None:
-    def reached() -> bool:
-        states = _states(api, run)
-        assert "failed" not in states.values(), states
-        return states.get("approve") == state
+def _wait(api: AirflowApi, run: DagRun, until: Until, dag: str = DAG) -> None:
+    """Wait for the run to ask."""
+    progress = functools.partial(_states, api, run, dag)
 
-    progress = functools.partial(_states, api, run)
-    until(reached, f"an approval that is {state}", SECONDS, every=1, progress=progress)
+    def asks() -> bool:
+        states = progress()
+        assert "failed" not in states.values(), states
+        return states.get("approve") == "awaiting_input"
+
+    until(asks, "the question", SECONDS, every=1, progress=progress)
 
 
 def _ended(api: AirflowApi, dag: str, run: DagRun, until: Until) -> str:
@@ -81,38 +83,38 @@ def _ended(api: AirflowApi, dag: str, run: DagRun, until: Until) -> str:
 def _ask_again(api: AirflowApi, run: DagRun, until: Until) -> None:
     asked = {"dag_run_id": run.run_id, "task_ids": ["approve", "push"], "only_failed": False}
     api._send("POST", f"dags/{DAG}/clearTaskInstances", {**asked, "dry_run": False, "reset_dag_runs": True})
-    _wait(api, run, until, "awaiting_input")
+    _wait(api, run, until)
 
 
 def _decide(api: AirflowApi, run: DagRun, option: str, until: Until) -> str:
     """Answer as a person would, again if that is too late, and return the state that the run ends in."""
-    path = f"{_path(run)}/taskInstances/approve/-1/hitlDetails"
     for _ in range(MOST_ASKED):
-        state = _answer(api, run, option, until, path)
-        if api._get(path)["responded_by_user"] is not None:
+        state = _answer(api, run, option, until)
+        if api._get(_question(run))["responded_by_user"] is not None:
             return state
         _ask_again(api, run, until)
     raise AssertionError(f"expected an answer in time to one of {MOST_ASKED} questions, got none")
 
 
-def _answer(api: AirflowApi, run: DagRun, option: str, until: Until, path: str) -> str:
+def _answer(api: AirflowApi, run: DagRun, option: str, until: Until, dag: str = DAG) -> str:
     """Answer each time that the run asks, and return the state it ends in."""
+    path = _question(run, dag)
     # By this clock: the request that a task asks again with bears the time of its first one.
     asked_since: float | None = None
 
     def ended() -> bool:
         nonlocal asked_since
-        if _states(api, run).get("approve") != "awaiting_input" or api._get(path)["response_received"]:
+        if _states(api, run, dag).get("approve") != "awaiting_input" or api._get(path)["response_received"]:
             asked_since = None
         elif asked_since is None:
             asked_since = time.monotonic()
         elif time.monotonic() - asked_since > READING_SECONDS:
             api._send("PATCH", path, {"chosen_options": [option], "params_input": {}})
-        return api.dag_run(DAG, run.run_id).state in ("success", "failed")
+        return api.dag_run(dag, run.run_id).state in ("success", "failed")
 
-    progress = functools.partial(_states, api, run)
+    progress = functools.partial(_states, api, run, dag)
     until(ended, f"the end of a run with the option {option}", SECONDS, every=1, progress=progress)
-    return api.dag_run(DAG, run.run_id).state
+    return api.dag_run(dag, run.run_id).state
 
 
 def _pointer(settings: Settings, patch: pytest.MonkeyPatch) -> LivePointer:
@@ -125,7 +127,7 @@ def own_answer(airflow_api: AirflowApi, embedded_settings: Settings, until: Unti
     """A run of a model whose definition wants another person's approval, answered by who started it."""
     conf = {"model": "line_asking", "bucket": _bucket(embedded_settings), "approval_hours": 1}
     run = airflow_api.trigger(DAG, conf=conf)
-    _wait(airflow_api, run, until, "awaiting_input")
+    _wait(airflow_api, run, until)
     assert _decide(airflow_api, run, "Approve", until) == "failed"
     return run
 
@@ -162,28 +164,18 @@ def test_reexport_of_a_model_that_asks_for_approval_asks_once_for_its_batch(
     dag = "reexport_checkpoints"
     conf = {"model": "line_asking", "bucket": _bucket(embedded_settings), "steps": [8]}
     run = airflow_api.trigger(dag, conf=conf)
-    path = f"dags/{dag}/dagRuns/{run.run_id}/taskInstances/approve/-1/hitlDetails"
+    _wait(airflow_api, run, until, dag)
+    assert airflow_api._get(_question(run, dag))["subject"] == "Publish 1 checkpoint of line_asking?"
 
-    states = functools.partial(_states, airflow_api, run, dag)
-
-    def reading() -> bool:
-        assert "failed" not in states().values()
-        return states().get("approve") == "awaiting_input"
-
-    until(reading, "the question", SECONDS, every=1, progress=states)
-    assert airflow_api._get(path)["subject"] == "Publish 1 checkpoint of line_asking?"
-    asked_since = time.monotonic()
-    until(lambda: time.monotonic() - asked_since > READING_SECONDS, "a reader", 60, every=1)
-    airflow_api._send("PATCH", path, {"chosen_options": ["Reject"], "params_input": {}})
-
-    assert _ended(airflow_api, dag, run, until) == "success"
-    assert (states()["reexport"], states()["summary"]) == ("skipped", "skipped")
+    assert _answer(airflow_api, run, "Reject", until, dag) == "success"
+    states = _states(airflow_api, run, dag)
+    assert (states["reexport"], states["summary"]) == ("skipped", "skipped")
     reach_storage(monkeypatch, embedded_settings)
     assert open_storage(_bucket(embedded_settings)).list("line_asking/") == []
 
 
 def test_approval_shows_what_to_decide_by(airflow_api: AirflowApi, asking_run: DagRun) -> None:
-    asked = airflow_api._get(f"{_path(asking_run)}/taskInstances/approve/-1/hitlDetails")
+    asked = airflow_api._get(_question(asking_run))
 
     assert asked["subject"] == f"Publish {MODEL}, step 8?"
     assert asked["options"] == ["Approve", "Reject"]
