@@ -1,4 +1,4 @@
-"""How a check says what it found."""
+"""How a check reports its outcome."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import replace
 from redraw.errors import short_list
 from redraw.records import Check
 
-# A report is read by people: of more problems of one check the log has all.
+# People read reports; if a check has more problems than this, the log lists all of them.
 _MOST_SHOWN = 8
 _CORRECT = "Correct the definition."
 _NEEDS = "not run: it needs the check "
 
 
 class CannotRun(Exception):
-    """A check lacks what it needs; the message says what, and becomes the finding of `not_run`.
+    """A check lacks what it needs; its message becomes the finding of the check, which is `not_run`.
 
     Args:
-        reason: What it lacks.
+        reason: What the check lacks.
         advice: What to do about it.
-        excused: Why publication goes ahead without the check; empty if only a waiver can say so.
+        excused: Why publication may go ahead without the check; empty if that takes a waiver.
     """
 
     def __init__(self, reason: str, advice: str, *, excused: str = "") -> None:
@@ -36,11 +36,11 @@ def conclude(
     """The outcome of a check that ran.
 
     Args:
-        name: The check's.
+        name: The name of the check.
         looked_at: What was examined.
-        expected: What a good export shows.
-        found: What this one shows, where nothing is wrong.
-        problems: What is wrong, each in a few words that name the place; none passes the check.
+        expected: What is true of a good export.
+        found: What is true of this export, if nothing is wrong.
+        problems: What is wrong, each in a few words that name the place; the check passes if there are none.
         advice: What to do about the problems.
     """
     listed = list(problems)
@@ -72,23 +72,23 @@ def skip_dependent(name: str, needed: str) -> Check:
 
 
 def is_dependent(check: Check) -> bool:
-    """Whether a check was left out because another one did not pass."""
+    """Whether a check was skipped because another one did not pass."""
     return check.found.startswith(_NEEDS)
 
 
 def group_dependents(checks: Iterable[Check]) -> dict[str, list[str]]:
-    """What each check lacked that was left out because of another one, to the names of these checks."""
-    found: dict[str, list[str]] = {}
+    """Group the checks that were skipped because of another one: what they lacked, to their names."""
+    groups: dict[str, list[str]] = {}
     for check in filter(is_dependent, checks):
-        found.setdefault(check.found.removeprefix(_NEEDS), []).append(check.name)
+        groups.setdefault(check.found.removeprefix(_NEEDS), []).append(check.name)
     return {
         f"not run: {len(names)} {'check needs' if len(names) == 1 else 'checks need'} {lacked}": names
-        for lacked, names in found.items()
+        for lacked, names in groups.items()
     }
 
 
 def fail(name: str, cause: str) -> Check:
-    """The outcome of a check that the definition's own code ended."""
+    """The outcome of a check in which the definition's own code raised an error."""
     return Check(
         name=name,
         status="failed",

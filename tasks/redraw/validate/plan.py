@@ -19,13 +19,13 @@ class PlannedCheck:
     """One check of the plan.
 
     Attributes:
-        name: Its name in the report, which a waiver may give.
-        function: `module:function` below `redraw.validate.checks`; imported when its turn comes, so that
-            an export that fails early costs no import of TensorFlow. It takes the subject and
-            the name, and returns the check.
-        needs: The checks that have to have passed, or it is not run.
-        of_graph: Whether it looks only at `saved_model.pb` and the definition: exports with the
-            same file share what it found.
+        name: Its name in the report and in waivers.
+        function: `module:function` below `redraw.validate.checks`. It is imported when its turn comes, so
+            that an export that fails early costs no import of TensorFlow. It takes the subject and
+            returns the check.
+        needs: The checks that must have passed before it runs.
+        of_graph: Whether it looks only at `saved_model.pb` and the definition. Exports with the
+            same file share its result.
     """
 
     name: str
@@ -34,7 +34,11 @@ class PlannedCheck:
     of_graph: bool = False
 
     def run(self, subject: Subject) -> Check:
-        """Do the check; raises `CannotRun` where it lacks something."""
+        """Run the check.
+
+        Raises:
+            CannotRun: The check lacks something that it needs.
+        """
         module, _, function = self.function.partition(":")
         loaded = importlib.import_module(f"redraw.validate.checks.{module}")
         return cast("Callable[[Subject], Check]", getattr(loaded, function))(subject)
@@ -45,13 +49,13 @@ _GRAPH = (*_FILES, "graph-size", "serve-tag")
 _SERVED = (*_FILES, "signatures", "loads")
 
 PLAN = (
-    # What the files say, without TensorFlow. What is too large to be parsed is not read first.
+    # The files, without TensorFlow. The size comes first: a graph that is too large is not parsed.
     PlannedCheck("graph-size", "files.whole:check_graph_size"),
     PlannedCheck("files-whole", "files.whole:check_files"),
     PlannedCheck("digest", "files.whole:check_digest"),
     PlannedCheck("serve-tag", "files.whole:check_serve_tag", (*_FILES, "graph-size"), of_graph=True),
     PlannedCheck("finite-weights", "weights.weights_source:check_finite_weights", _FILES),
-    # What the graph says, without TensorFlow as long as nothing is wrong.
+    # The graph, without TensorFlow unless something is wrong.
     PlannedCheck("method-names", "graph.signatures:check_method_names", _GRAPH, of_graph=True),
     PlannedCheck("live-signatures", "graph.signatures:check_live_signatures", _GRAPH),
     PlannedCheck("custom-ops", "graph.known_ops:check_custom_ops", _GRAPH, of_graph=True),
@@ -60,45 +64,45 @@ PLAN = (
     PlannedCheck("unreached-functions", "files.whole:check_unreached_functions", _GRAPH, of_graph=True),
     PlannedCheck("single-copy", "weights.single_copy:check_single_copy", _GRAPH),
     PlannedCheck("inference-ops", "graph.operations:check_inference_ops", _GRAPH, of_graph=True),
-    # Both, checked against the definition.
+    # Files and graph, checked against the definition.
     PlannedCheck("weights-source", "weights.weights_source:check_weights_source", _GRAPH),
     PlannedCheck("file-configuration", "weights.file_configuration:check_file_configuration", _GRAPH),
     PlannedCheck("signatures", "graph.signatures:check_signatures", _GRAPH, of_graph=True),
     PlannedCheck("serving-runtime", "graph.known_ops:check_serving_runtime", _GRAPH, of_graph=True),
     PlannedCheck("size-budget", "files.whole:check_size_budget", _FILES),
     PlannedCheck("assets", "files.assets:check_assets", _GRAPH),
-    # What the definition's own training graph says.
+    # The serving graph, compared with the definition's training graph.
     PlannedCheck("graphs-compared", "graph.graphs_compared:check_graphs", _GRAPH, of_graph=True),
-    # What the server says.
+    # The server's behaviour.
     PlannedCheck("loads", "behaviour.loads:check_loads", _FILES),
     PlannedCheck("warm-up", "behaviour.loads:check_warm_up", _SERVED),
     PlannedCheck("repeatable", "behaviour.repeatable:check_repeatable", _SERVED),
     PlannedCheck("row-independence", "behaviour.row_independence:check_row_independence", _SERVED),
     PlannedCheck("request-edges", "behaviour.request_edges:check_request_edges", _SERVED),
     PlannedCheck("latency-budget", "behaviour.latency:check_latency", _SERVED, of_graph=True),
-    # What the checkpoint itself says.
+    # The server's answers, compared with the checkpoint's.
     PlannedCheck("golden-examples", "answers.parity:check_golden_examples", _SERVED),
     PlannedCheck("held-out-examples", "answers.parity:check_held_out_examples", _SERVED),
-    # What others say, who know nothing of the definition.
+    # The server's answers, compared with sources other than the definition.
     PlannedCheck("reference-answers", "answers.outside:check_reference_answers", _SERVED),
     PlannedCheck("metric-thresholds", "answers.metrics:check_thresholds", _SERVED),
     PlannedCheck("live-metrics", "answers.metrics:check_live_metrics", _SERVED),
     PlannedCheck("live-answers", "answers.live_answers:check_live_answers", _SERVED),
-    # After all other requests, for it tells what they have changed.
+    # After all other requests, because it finds what they changed.
     PlannedCheck("variables-unchanged", "behaviour.repeatable:check_variables_unchanged", _SERVED),
 )
 
-# What is checked of exports whose definition names a recording, before the last check of the plan.
+# More checks if the definition names a recording; they run before the last check of the plan.
 PLAN_OF_RECORDINGS = (PlannedCheck("recorded-answers", "answers.recorded:check_recorded_answers", _SERVED),)
-# Their names are what a waiver may give.
+# The names that a waiver accepts.
 EVERY_CHECK = tuple(planned.name for planned in (*PLAN, *PLAN_OF_RECORDINGS))
 
 
 def demand_checks(names: Iterable[str]) -> None:
-    """Demand that each name is that of a check.
+    """Demand that each name is the name of a check.
 
     Raises:
-        InvalidRequest: One is not.
+        InvalidRequest: There is no check of one of these names.
     """
     for name in names:
         if name not in EVERY_CHECK:

@@ -1,8 +1,8 @@
 """Examine an export before it may be published: every check by name, with its evidence.
 
-The checks and their order are in `plan.py`, what they look at is in `subject.py`. Those
-that need no TensorFlow come first, and what they find wrong spares the rest. The export
-is asked by a process that holds only TensorFlow's C++ runtime, as a server does.
+`plan.py` lists the checks in order, `subject.py` holds what they look at. Checks that need no
+TensorFlow come first; if one of them fails, the checks that depend on it are skipped. A separate
+process answers requests with TensorFlow's C++ runtime alone, as a server does.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Once the files are known to be whole they are loaded, though the check of that comes later.
+# Once this check passes, the files are complete: loading starts then, before its own check runs.
 _WHOLE, _LOADS = "digest", "loads"
-# And once they serve, the checkpoint that they are compared with is asked, though that comes later, too.
+# Once the export has loaded, the checkpoint is restored and asked, before this check runs.
 _GOLDEN = "golden-examples"
 
 
@@ -66,16 +66,16 @@ def validate_model(request: ValidateRequest) -> ValidationReport:
         InvalidRequest: A waiver names no check.
         InvalidRecord: The export has no record, or is of another model.
         OutputExists: The report would go over another file, or into the SavedModel.
-        CheckpointNotFound: The checkpoint to compare with is gone.
+        CheckpointNotFound: The checkpoint to compare with does not exist.
     """
     with Validator() as validator:
         return validator.validate(request)
 
 
 class Validator:
-    """Validates any number of exports, one after the other; a context manager.
+    """Validates any number of exports, one after another; a context manager.
 
-    What is expensive is had once: the process that serves, and each model's networks.
+    It starts the serving process once, and draws each model's networks once.
     """
 
     def __init__(self) -> None:
@@ -93,14 +93,14 @@ class Validator:
             standard.close()
 
     def validate(self, request: ValidateRequest) -> ValidationReport:
-        """As `validate_model`."""
+        """Run every check on one export, with the arguments, result and errors of `validate_model`."""
         demand_checks(request.waivers)
         started = time.monotonic()
         exported = read_exported(request)
         check_place(request.report, exported)
         if not exported.uri.is_bucket:
             demand_no_pattern(Path(exported.uri))
-        self._serving.prepare()  # its process comes up while the files are read
+        self._serving.prepare()  # its process starts while the files are read
         with scratch_folder("validate") as scratch:
             subject = self._subject(request, exported, scratch)
             logger.info("validating %s in %s", request.model, exported.uri)
@@ -133,8 +133,8 @@ class Validator:
         )
 
     def _standard(self, model: str, trained_at: str) -> Standard:
-        found = find_fitting(model, trained_at)
-        return self._standards.setdefault(found.module, Standard(model, trained_at))
+        definition_file = find_fitting(model, trained_at)
+        return self._standards.setdefault(definition_file.module, Standard(model, trained_at))
 
 
 def _describe(definition: ModelDefinition) -> Description:
@@ -154,7 +154,7 @@ def examine(
 
     Args:
         subject: The export.
-        waivers: Check to the reason why it may be left undone.
+        waivers: Check to the reason why the export may be published without it.
         plan: The checks, in order.
 
     Returns:
@@ -164,17 +164,18 @@ def examine(
     names = {planned.name for planned in plan}
     for planned in _planned(plan, subject, checks):
         check = checks[planned.name] = _run(planned, subject, checks.values(), waivers)
-        # What waits for another check is counted at the end.
+        # Checks that were skipped because of another one are counted at the end.
         if not is_dependent(check):
             announce_check(check)
-        # The process that serves has a core of its own: while the graph is looked at here it loads, and
-        # while it is asked, the checkpoint is restored here. Not both at once: each asks for memory first.
+        # The serving process runs in parallel: it loads while this process examines the graph, and it
+        # answers while this process restores the checkpoint. Loading and restoring do not overlap: each
+        # first checks how much memory is free.
         if check.name == _WHOLE and check.status == "passed" and _LOADS in names:
             subject.load_ahead()
         if check.name == _LOADS and check.status == "passed" and _GOLDEN in names:
             subject.compare_ahead()
     announce_dependents(checks.values())
-    whole = _WHOLE in checks and checks[_WHOLE].status == "passed"
+    files_complete = _WHOLE in checks and checks[_WHOLE].status == "passed"
     return ValidationReport(
         model=subject.exported.model,
         digest=subject.exported.digest,
@@ -184,16 +185,16 @@ def examine(
         waivers=waivers,
         allow_breaking=subject.allow_breaking,
         against=subject.live.release.version if subject.live else None,
-        objects=subject.objects if whole else None,
+        objects=subject.objects if files_complete else None,
     )
 
 
 def _planned(
     plan: Sequence[PlannedCheck], subject: Subject, done: dict[str, Check]
 ) -> Iterator[PlannedCheck]:
-    """The plan; if the definition names a recording, with the checks of recordings before the last one.
+    """The plan, and before its last check those of recordings, if the definition names a recording.
 
-    Whether it does is asked late: what fails early needs no definition, and no TensorFlow.
+    The definition is read late: an export that fails early needs neither it nor TensorFlow.
     """
     yield from plan[:-1]
     if plan is PLAN and done[_LOADS].status == "passed" and subject.standard.has_original:
@@ -215,37 +216,37 @@ def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waive
             check = skip(planned.name, lacking.reason, lacking.advice)
         except (InvalidDefinition, MissingDependency) as err:
             check = fail(planned.name, str(err))
-            if (same := next((one.name for one in before if one.found == check.found), None)) is not None:
+            if (same := next((c.name for c in before if c.found == check.found), None)) is not None:
                 check = skip_dependent(planned.name, same)
     waived = waivers.get(planned.name, excused) if is_waivable(check) else ""
     return replace(check, waived=waived, seconds=round(time.monotonic() - started, 3))
 
 
 def _shared(planned: PlannedCheck, subject: Subject) -> Check:
-    """A check of the graph; once it passed, the next export with the same graph need not repeat it."""
-    known = subject.known_graph
-    if subject.live is None and planned.name in known.checks:
-        subject.attachments.update(known.attachments)
-        check = known.checks[planned.name]
+    """Run a check of the graph, or repeat its result if it passed for an export with the same graph."""
+    same_graph = subject.known_graph
+    if subject.live is None and planned.name in same_graph.checks:
+        subject.attachments.update(same_graph.attachments)
+        check = same_graph.checks[planned.name]
         return replace(check, looked_at=f"{check.looked_at}, of an export with the same saved_model.pb")
-    before = set(subject.attachments)  # what other checks made may be of the weights
+    before = set(subject.attachments)  # other checks may have attached files about the weights
     check = planned.run(subject)
     if subject.live is None and check.status == "passed":
-        known.checks[planned.name] = check
+        same_graph.checks[planned.name] = check
         made = subject.attachments.keys() - before
-        known.attachments.update({name: subject.attachments[name] for name in made})
+        same_graph.attachments.update({name: subject.attachments[name] for name in made})
     return check
 
 
 def _demand_passed(report: ValidationReport, path: str) -> None:
     if report.passed:
         return
-    held_up = [check for check in report.checks if not check.admits]
-    roots = [check for check in held_up if not is_dependent(check)]
-    failed = [check for check in roots if check.status == "failed"] or roots or held_up
+    blocking = [check for check in report.checks if not check.admits]
+    roots = [check for check in blocking if not is_dependent(check)]
+    failed = [check for check in roots if check.status == "failed"] or roots or blocking
     evidence = "; ".join(f"{c.name}: expected {c.expected}, got {c.found}. {c.advice}" for c in failed)
     raise ValidationFailed(
-        f"{len(held_up)} of {len(report.checks)} checks of {report.model} failed or were not run:"
+        f"{len(blocking)} of {len(report.checks)} checks of {report.model} failed or were not run:"
         f" {evidence} Report: {path}",
         report,
     )

@@ -1,8 +1,8 @@
-"""Read an export's files once, for all that has to be known of their bytes.
+"""Read an export's files once, for everything that the checks ask about their bytes.
 
-A file's digest, each tensor's checksum, what is not finite in it, and whether it is bit by
-bit what the checkpoint holds: all of it is taken from the same blocks while they are in
-the processor's cache. The checkpoint is read at the same time, so the bytes pass twice in all.
+One pass computes each file's digest and each tensor's checksum, counts the elements that are not
+finite and compares every tensor bit by bit with the checkpoint, block by block, while the block is
+in the processor's cache.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _BLOCK = 512 * 1024
 
 @dataclass(kw_only=True)
 class Reading:
-    """What was found in the bytes.
+    """The results of one pass over the bytes.
 
     Attributes:
-        files: Of each file its name in the folder, its size and its SHA-256.
+        files: The name in the folder, size in bytes and SHA-256 of each file.
         damaged: Tensor to what is wrong with its bytes.
         non_finite: Tensor to its number of elements that are NaN or infinite.
-        compared: Tensor to its bytes that were compared with the checkpoint's.
-        unlike: Tensor to how it differs from the checkpoint's, or why that cannot be read.
+        compared: Tensor to the number of its bytes that were compared with the checkpoint's.
+        unlike: Tensor to how it differs from the checkpoint's, or why the checkpoint's cannot be read.
     """
 
     files: list[tuple[str, int, str]] = field(default_factory=list)
@@ -52,16 +52,16 @@ class Reading:
 
     @property
     def digest(self) -> str:
-        """As an export's record has it."""
+        """The digest of all files, computed like the one in an export's record."""
         return digest_files(self.files)
 
     @property
     def size_bytes(self) -> int:
-        """Of all files."""
+        """The size of all files in bytes."""
         return sum(size for _, size, _ in self.files)
 
     def add(self, other: Reading) -> None:
-        """Take in what was found elsewhere; a tensor may lie in several files."""
+        """Add the results of another file; a tensor may have parts in several files."""
         self.files += other.files
         self.damaged.update(other.damaged)
         self.unlike.update(other.unlike)
@@ -74,8 +74,8 @@ def read_export(folder: Path, bundle: TensorBundle | None, sources: Mapping[str,
 
     Args:
         folder: The SavedModel.
-        bundle: Its variables; None where their index cannot be read.
-        sources: Tensor to what the checkpoint holds for it, for those that are to be compared.
+        bundle: Its variables; None if their index cannot be read.
+        sources: Tensor to the checkpoint's bytes for it; only these tensors are compared.
 
     Raises:
         OSError: A file cannot be read.
@@ -91,7 +91,7 @@ def read_export(folder: Path, bundle: TensorBundle | None, sources: Mapping[str,
         file = scan_file(path, name)
         return Reading(files=[(name, file.size, file.sha256)])
 
-    # The libraries that do the work let other threads run meanwhile.
+    # The libraries that do the work release the interpreter's lock.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for part in pool.map(read, sorted(names - {SIGNATURE_FILE})):
             reading.add(part)
@@ -127,7 +127,7 @@ class _Shard:
         self._reading, self._sha256 = Reading(), hashlib.sha256()
 
     def read(self, pieces: list[tuple[TensorEntry, Piece]]) -> Reading:
-        """Read it, tensor by tensor in the order of the bytes."""
+        """Read the file, tensor by tensor in the order of the bytes."""
         shard, at = LocalShard(self._path), 0
         try:
             for entry, piece in pieces:
@@ -181,7 +181,7 @@ class _Shard:
 
 
 class ToleratedChecksum:
-    """The checksum of a piece, whose damage does not keep the rest of the file from being read."""
+    """The checksum of a piece; if the piece is damaged, the rest of the file is still read."""
 
     def __init__(self, entry: TensorEntry, piece: Piece) -> None:
         self._checksum = scanning_checksum_for(entry.dtype, piece.shape, piece.size)
@@ -190,7 +190,7 @@ class ToleratedChecksum:
 
     @property
     def non_finite(self) -> int:
-        """Its elements so far that are NaN or infinite."""
+        """The number of elements so far that are NaN or infinite."""
         return self._checksum.scan.count if isinstance(self._checksum, ScanningChecksum) else 0
 
     def update(self, block: bytes) -> None:
@@ -202,7 +202,7 @@ class ToleratedChecksum:
                 self._damage = str(err)
 
     def finish(self) -> str:
-        """What is wrong with it; empty for nothing."""
+        """What is wrong with the piece; empty if nothing is."""
         if not self._damage:
             try:
                 finish_checksum(self._checksum, self._expected)
@@ -212,11 +212,11 @@ class ToleratedChecksum:
 
 
 class ExpectedBytes:
-    """What the checkpoint holds for a piece, taken in the blocks in which the other side comes."""
+    """The checkpoint's bytes of a piece, read in blocks of the same size as the export's."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
-        self._held = b""
+        self._buffered = b""
         self._problem = ""
         self._at = 0
         self._differing = 0
@@ -232,8 +232,8 @@ class ExpectedBytes:
         self._at += len(block)
 
     def finish(self) -> str:
-        """How the two differ; empty where they are the same, bit by bit."""
-        if not self._problem and (self._held or self._take(1)):
+        """How the two differ; empty if they are the same, bit by bit."""
+        if not self._problem and (self._buffered or self._take(1)):
             return "the checkpoint's tensor is longer"
         if not self._problem and self._differing:
             return f"{self._differing} of {self._at} bytes differ, the first at {self._first}"
@@ -248,11 +248,11 @@ class ExpectedBytes:
 
     def _take(self, count: int) -> bytes:
         try:
-            while len(self._held) < count:
-                self._held += next(self._blocks)
+            while len(self._buffered) < count:
+                self._buffered += next(self._blocks)
         except StopIteration:
             pass
         except (CheckpointError, StorageError) as err:
             self._problem = f"the checkpoint cannot be read: {err}"
-        taken, self._held = self._held[:count], self._held[count:]
-        return taken
+        head, self._buffered = self._buffered[:count], self._buffered[count:]
+        return head

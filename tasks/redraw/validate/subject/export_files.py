@@ -1,4 +1,4 @@
-"""The files of an export and what they were made of, each part read when a check first asks for it.
+"""The files of an export and its checkpoint, each part read when a check first needs it.
 
 Nothing here imports TensorFlow.
 """
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
 _SERVE = "serve"
-# What is read of each served variable in the restore ledger.
+# The keys that each served variable must have in the restore ledger.
 _ROW = {"variable", "key", "saved_as", "shape"}
 # A row takes some 200 bytes, and a model has at most some 100,000.
 _LARGEST_LEDGER = 64 << 20
-# An archive or an HDF5 file has one position; tensors of it are read one after the other.
+# An archive or an HDF5 file has one read position, so its tensors are read one at a time.
 _ONE_AT_A_TIME = Lock()
 
 
@@ -50,7 +50,7 @@ class ExportFiles:
     Attributes:
         exported: Its record.
         folder: Its files.
-        checkpoint: The checkpoint that it is checked against.
+        checkpoint: The checkpoint that the export is checked against.
     """
 
     exported: ExportedModel
@@ -71,7 +71,7 @@ class ExportFiles:
         """The graph with the tag that servers load.
 
         Raises:
-            CannotRun: There is none.
+            CannotRun: No graph has that tag alone.
         """
         for graph in self.meta_graphs:
             if set(graph.meta_info_def.tags) == {_SERVE}:
@@ -80,16 +80,16 @@ class ExportFiles:
 
     @cached_property
     def graph(self) -> ServingGraph:
-        """That graph, with what its signatures reach.
+        """The serving graph, with what its signatures reach.
 
         Raises:
-            CannotRun: There is none.
+            CannotRun: No graph has the tag that servers load.
         """
         return ServingGraph(self.meta_graph)
 
     @cached_property
     def served_signatures(self) -> Mapping[str, Signature]:
-        """Signature name to what the file says of it, as clients see it."""
+        """Signature name to the signature in the file, as clients see it."""
         uri = Uri(self.folder)
         return describe_saved_model(uri, uri).signatures
 
@@ -100,10 +100,10 @@ class ExportFiles:
 
     @cached_property
     def ledger(self) -> Mapping[str, Any]:
-        """The restore ledger: `served` and `dropped` rows, as `redraw.export.weights.ledger` writes them.
+        """The restore ledger that `redraw.export.weights.ledger` wrote, with `served` and `dropped` rows.
 
         Raises:
-            CannotRun: It is gone, a newer version of Redraw wrote it, or it is none.
+            CannotRun: The file is missing, a newer version of Redraw wrote it, or it is no ledger.
         """
         uri = self.exported.ledger_uri
         text = read_uri(uri, _LARGEST_LEDGER)
@@ -113,12 +113,12 @@ class ExportFiles:
             ledger: Mapping[str, Any] = check_schema(
                 parse_json(text, _LARGEST_LEDGER), LEDGER_SCHEMA, f"{uri}: restore ledger"
             )
-            whole = "non_finite" in ledger and all(row.keys() >= _ROW for row in ledger["served"])
+            complete = "non_finite" in ledger and all(row.keys() >= _ROW for row in ledger["served"])
         except NewerRecord as err:
             raise CannotRun(str(err), "Upgrade Redraw.") from err
         except (InvalidRecord, ValueError, TypeError, KeyError, AttributeError):
-            whole = False
-        if not whole:
+            complete = False
+        if not complete:
             raise CannotRun(f"{uri} is no restore ledger of this version of Redraw", "Export again.")
         return ledger
 
@@ -127,14 +127,14 @@ class ExportFiles:
         """The checkpoint's tensors.
 
         Raises:
-            CannotRun: It is gone or damaged.
+            CannotRun: The checkpoint is missing or damaged.
         """
-        given = self.checkpoint
+        checkpoint = self.checkpoint
         try:
-            record = given if isinstance(given, Checkpoint) else find_record(given)
-            uri = record.files_uri if record else str(given)
-            whole = {row["key"]: tuple(row["shape"]) for row in self.ledger["served"]}
-            return join_parts(open_checkpoint(uri), whole)
+            record = checkpoint if isinstance(checkpoint, Checkpoint) else find_record(checkpoint)
+            uri = record.files_uri if record else str(checkpoint)
+            shapes = {row["key"]: tuple(row["shape"]) for row in self.ledger["served"]}
+            return join_parts(open_checkpoint(uri), shapes)
         except (CheckpointError, StorageError) as err:
             raise CannotRun(
                 f"the checkpoint cannot be read: {err}", "Name a checkpoint that exists and is whole."
@@ -142,10 +142,10 @@ class ExportFiles:
 
     @cached_property
     def reading(self) -> Reading:
-        """All bytes of the export, read once, the weights together with those of the checkpoint.
+        """The results of reading all bytes of the export once, along with those of the checkpoint.
 
-        Where the index, the ledger or the checkpoint is gone, what depends on it is left out:
-        the checks that ask for it say so.
+        If the index, the ledger or the checkpoint is missing, the results that need it are missing too;
+        the checks that need it report that.
         """
         try:
             bundle = self.bundle
@@ -162,7 +162,7 @@ class ExportFiles:
 def list_source_bytes(
     keys: Mapping[str, str], bundle: TensorBundle, source: CheckpointSource
 ) -> dict[str, SourceBytes]:
-    """Say for each tensor of an export which bytes the checkpoint has for it.
+    """Find the checkpoint's bytes for each tensor of an export.
 
     Args:
         keys: Tensor of the export to the checkpoint's.
@@ -170,26 +170,26 @@ def list_source_bytes(
         source: The checkpoint.
 
     Returns:
-        Tensor of the export to what gives its bytes; none for a tensor that one of the two has
-        not, or that differs in dtype or shape.
+        Tensor of the export to a function that reads its bytes, without the tensors that the export
+        or the checkpoint lacks and those that differ in dtype or shape.
     """
     return {
         key: partial(_bytes_of, source, source.entries[origin])
         for key, origin in keys.items()
         if key in bundle.entries
         and origin in source.entries
-        and _form(bundle.entries[key]) == _form(source.entries[origin])
+        and _dtype_and_shape(bundle.entries[key]) == _dtype_and_shape(source.entries[origin])
     }
 
 
-def _form(entry: TensorEntry) -> tuple[str, tuple[int, ...]]:
+def _dtype_and_shape(entry: TensorEntry) -> tuple[str, tuple[int, ...]]:
     return entry.dtype, entry.shape
 
 
 def _bytes_of(source: CheckpointSource, entry: TensorEntry, piece: Piece) -> Iterator[bytes]:
     if isinstance(source, BundleSource):
         for part in entry.slices or (entry,):
-            if _where(part) == _where(piece):
+            if _place(part) == _place(piece):
                 yield from source.bundle.chunks(entry, part)
                 return
     with _ONE_AT_A_TIME:
@@ -199,6 +199,6 @@ def _bytes_of(source: CheckpointSource, entry: TensorEntry, piece: Piece) -> Ite
     yield from store_array(array, entry.dtype)
 
 
-def _where(piece: Piece) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _place(piece: Piece) -> tuple[tuple[int, ...], tuple[int, ...]]:
     starts = piece.starts if isinstance(piece, TensorSlice) else (0,) * len(piece.shape)
     return starts, piece.shape

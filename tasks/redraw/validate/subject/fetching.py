@@ -1,4 +1,4 @@
-"""The export to examine and the version it would replace: their records, and their files on this machine."""
+"""Fetch the export to examine and the live version that it would replace: records and files."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Fetched:
     """The files of an export on this machine.
 
     Attributes:
-        folder: Where they are.
-        objects: Which they were, if they lay in a bucket.
+        folder: The folder of the files.
+        objects: The objects that were read, if the export is in a bucket.
     """
 
     folder: Path
@@ -31,49 +31,49 @@ class Fetched:
 
 
 def read_exported(request: ValidateRequest) -> ExportedModel:
-    """The export's record, as given or from the file next to the SavedModel's folder.
+    """The export's record, from the request or from the file next to the SavedModel's folder.
 
     Raises:
-        InvalidRecord: There is no such record, or it is of another model.
+        InvalidRecord: There is no such record, or it belongs to another model.
     """
-    given = request.saved_model
-    if isinstance(given, Uri):
-        uri = given.absolute().with_ending(".json")
+    exported = request.saved_model
+    if isinstance(exported, Uri):
+        uri = exported.absolute().with_ending(".json")
         content = read_uri(uri)
         if content is None:
             raise InvalidRecord(
-                f"{uri}: expected the record that export writes next to {given}, got no such file."
+                f"{uri}: expected the record that export writes next to {exported}, got no such file."
                 " Export again."
             )
-        given = ExportedModel.from_text(content, uri)
-    if given.model != request.model:
+        exported = ExportedModel.from_text(content, uri)
+    if exported.model != request.model:
         raise InvalidRecord(
-            f"{given.uri}: expected an export of model {request.model!r}, got one of {given.model!r}."
+            f"{exported.uri}: expected an export of model {request.model!r}, got one of {exported.model!r}."
             " Name an export of this model."
         )
-    return given
+    return exported
 
 
 def fetch_files(request: ValidateRequest, exported: ExportedModel, scratch: Path) -> Fetched:
-    """The export's folder on this machine; one in a bucket is fetched, once for all checks.
+    """Bring an export to this machine; an export in a bucket is downloaded once for all checks.
 
-    An object that has been read stays what it was as long as it has that generation, which tells a
-    push later on what need not be read again.
+    The result has the generation of each object: as long as it stays the same, the object has not
+    changed, and a later push need not read it again.
 
     Args:
-        request: What was asked for.
+        request: The request to validate.
         exported: The export's record.
-        scratch: A folder for what is fetched.
+        scratch: A folder for the download.
 
     Returns:
-        The folder, which need not exist where it was said to be on this machine.
+        The folder; if the request names one on this machine, it may not exist.
 
     Raises:
         DiskFull: There is no room for it.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
-    given = request.saved_model
-    uri = given if isinstance(given, Uri) else given.uri
+    saved_model = request.saved_model
+    uri = saved_model if isinstance(saved_model, Uri) else saved_model.uri
     if not uri.is_bucket:
         return Fetched(folder=Path(uri))
     demand_room(scratch, exported.size_bytes)
@@ -88,15 +88,15 @@ def find_live_version(model: ModelName, bucket: BucketUri | None, scratch: Path)
 
     Args:
         model: The definition's name.
-        bucket: `gs://` URI of the model bucket; None to compare with none.
-        scratch: Where its files may go.
+        bucket: `gs://` URI of the model bucket; None if the export is not compared with a live version.
+        scratch: A folder for its files.
 
     Returns:
-        The live version; None where none is asked for, or none is live yet.
+        The live version; None if `bucket` is None or no version is live yet.
 
     Raises:
         VersionNotFound: The pointer names a version that is not published.
-        ObjectConflict: Its objects are no longer what was published.
+        ObjectConflict: Its objects differ from what was published.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     if bucket is None:

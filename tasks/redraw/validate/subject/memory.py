@@ -1,4 +1,4 @@
-"""Whether there is room for the weights that a check needs: beyond it the kernel ends the process."""
+"""Check that the weights fit in memory before they are loaded: the kernel kills a process that takes more."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from pathlib import Path
 
 from redraw.validate.outcome import CannotRun
 
-# Measured of 0.6 and 2.6 GB: loaded or restored they take 1.055 times their bytes.
+# Measured with 0.6 and 2.6 GB of weights: loaded or restored, they take 1.055 times their bytes.
 _PER_BYTE = 1.06
-# What it takes on top: TensorFlow in the process of the checks 0.7 GB, the C++ runtime in the other 0.4 GB.
-_BESIDE = 1_200_000_000
+# The processes themselves: 0.7 GB for TensorFlow in this one, 0.4 GB for the serving process.
+_OVERHEAD = 1_200_000_000
 
 
 def demand_memory(what: str, weights: int) -> None:
-    """Demand room for weights, and for what has them.
+    """Demand free memory for weights and for the processes that hold them.
 
     Args:
-        what: What they are needed for.
-        weights: Their bytes, as often as they are held at once.
+        what: What needs the weights; starts the message.
+        weights: Their size in bytes, times the number of copies in memory at once.
 
     Raises:
-        CannotRun: The machine, or the container, has less left.
+        CannotRun: The machine or the container has less free memory.
     """
     available = available_memory()
-    needed = weights * _PER_BYTE + _BESIDE
+    needed = weights * _PER_BYTE + _OVERHEAD
     if available is not None and available < needed:
         raise CannotRun(
             f"{what} takes {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are left",
@@ -48,11 +48,11 @@ def available_memory(root: Path = _ROOT) -> int | None:
         root: Where `proc` and `sys` are.
 
     Returns:
-        What the machine has left, or the control group, whichever is less; page cache counts as
-        left, for the kernel gives it up. None where the system does not say.
+        The free memory of the machine or of the control group, whichever is less. Page cache counts
+        as free, because the kernel can reclaim it. None if the system does not report it.
     """
-    found = [*_of_machine(root / "proc/meminfo"), *_of_groups(root)]
-    return max(0, min(found)) if found else None
+    sizes = [*_of_machine(root / "proc/meminfo"), *_of_groups(root)]
+    return max(0, min(sizes)) if sizes else None
 
 
 def _of_machine(meminfo: Path) -> Iterator[int]:
@@ -62,7 +62,7 @@ def _of_machine(meminfo: Path) -> Iterator[int]:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """What the group of this process has left, and each that it is in, down from the root."""
+    """The free memory of this process's control group and of each group above it."""
     mounts = root / "sys/fs/cgroup"
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
@@ -74,21 +74,21 @@ def _of_groups(root: Path) -> Iterator[int]:
         else:
             continue
         group = start / path.lstrip("/")
-        # Within a container the path may be the host's: then only the container's own root is there.
+        # In a container the path may be the host's; then only the container's own root exists.
         for folder in (group, *group.parents):
-            yield from _left(folder, *names)
+            yield from _free(folder, *names)
             if folder == start:
                 break
 
 
-def _left(folder: Path, limit: str, usage: str, prefix: str) -> Iterator[int]:
-    """What a group has left: its limit less what it holds and would not give up."""
-    bound, held = _number(folder / limit), _number(folder / usage)
-    if bound is None or held is None:  # no limit, or no such group here
+def _free(folder: Path, limit: str, usage: str, prefix: str) -> Iterator[int]:
+    """A group's free memory: its limit minus the memory that it uses and cannot reclaim."""
+    limit_bytes, used_bytes = _number(folder / limit), _number(folder / usage)
+    if limit_bytes is None or used_bytes is None:  # no limit, or no such group here
         return
     counts = dict(line.split() for line in _lines(folder / "memory.stat"))
     cache = sum(int(counts.get(f"{prefix}{name}", 0)) for name in ("active_file", "inactive_file"))
-    yield bound - held + cache
+    yield limit_bytes - used_bytes + cache
 
 
 def _number(path: Path) -> int | None:

@@ -28,23 +28,23 @@ from redraw.validate.subject.reference import LedgerTensors
 
 
 class NetworkReference:
-    """As `redraw.validate.subject.reference.Reference`.
+    """The `Reference` of a Keras model or a tf.Module.
 
-    The networks take memory when weights are restored under them, and not before; raw weights
-    lie in the network that training draws and in the one for evaluation as one copy.
+    The networks take memory only once weights are restored into them. Raw weights exist once:
+    the training network and the evaluation network share them.
     """
 
     def __init__(self, definition: ModelDefinition, weights: WeightsKind) -> None:
         self._definition, self._weights = definition, weights
-        self._network = _drawn(definition, Mode.EVALUATE)
-        self._trained = self._network if weights == "average" else _drawn(definition, Mode.TRAIN)
+        self._network = _draw(definition, Mode.EVALUATE)
+        self._trained = self._network if weights == "average" else _draw(definition, Mode.TRAIN)
         self._serving: dict[str, Any] = {}
 
     def restore(self, prefix: Path) -> str:
-        """Restore by the objects that training saved."""
-        name = "average" if self._weights == "average" else "model"
+        """Restore with `tf.train.Checkpoint`, by the objects that training saved."""
+        root = {"average" if self._weights == "average" else "model": self._trained}
         try:
-            status = tf.train.Checkpoint(**{name: self._trained}).read(str(prefix))
+            status = tf.train.Checkpoint(**root).read(str(prefix))
             status.expect_partial().assert_existing_objects_matched()
         except (AssertionError, ValueError) as err:
             first_line = one_line(str(err).partition("\n")[0])
@@ -58,7 +58,7 @@ class NetworkReference:
         return "tf.train.Checkpoint"
 
     def assign(self, tensors: LedgerTensors) -> None:
-        """Assign what the ledger serves."""
+        """Assign the tensors that the ledger serves."""
         for name, variable in weights_by_name(self._network).items():
             value = tensors.read(name)
             if value is not None:
@@ -70,15 +70,15 @@ class NetworkReference:
         """Output name to answers."""
         specs = self._definition.signatures[signature].inputs
         if signature not in self._serving:
-            # Traced once, for any batch, as it is for serving.
+            # Traced once for every batch size, as for serving.
             tensors = {name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in specs.items()}
             self._serving[signature] = tf.function(
-                lambda given: self._definition.serve(self._network, signature, given),
+                lambda features: self._definition.serve(self._network, signature, features),
                 input_signature=[tensors],
             )
         with running_user_code(method_of(self._definition, f"serve, signature {signature!r}, asked here,")):
-            given = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
-            return {name: value.numpy() for name, value in self._serving[signature](given).items()}
+            features = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
+            return {name: value.numpy() for name, value in self._serving[signature](features).items()}
 
     def evaluate(self) -> dict[str, float]:
         """Metric name to value over the evaluation data."""
@@ -90,7 +90,7 @@ class NetworkReference:
                 evaluate.close()
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self._network = self._trained = None
         self._serving.clear()
 
@@ -105,11 +105,11 @@ def _demand_fit(name: str, variable: Any, value: np.ndarray) -> None:
         )
 
 
-def _drawn(definition: ModelDefinition, mode: Mode) -> Any:
+def _draw(definition: ModelDefinition, mode: Mode) -> Any:
     def draw(declarations: Declarations) -> Any:
         network = draw_network(definition, mode, declarations.in_force())
         if not all(layer.built for layer in layers_of(network)):
-            # What is first called when it is asked would have no variables for the weights.
+            # A layer that was never called has no variables yet for the weights.
             for name, signature in sorted(definition.signatures.items()):
                 trace_signature(definition, network, name, signature, declarations)
         return network

@@ -1,10 +1,9 @@
-"""What a checkpoint itself makes of requests, asked in evaluation mode: what an export is checked against.
+"""The checkpoint itself, asked in evaluation mode: an export's answers are checked against its answers.
 
-A checkpoint that a training run of ours saved is restored by TensorFlow's own
-`tf.train.Checkpoint` (of a TF1 graph function: by its Saver), under the networks as
-training drew them: a way that shares nothing with the export's. Files that came from
-elsewhere fit no such network as a whole; of these the ledger's tensors are assigned
-to the network one by one, which still holds the drawing and the moving to account.
+A checkpoint of a Redraw training run is restored by TensorFlow's own `tf.train.Checkpoint` (for a
+TF1 graph function by its Saver) into the networks that training draws. That shares no code with
+the export. A checkpoint from elsewhere does not match these networks; its tensors are assigned
+one by one, as the restore ledger says, which still checks how the graph was drawn and served.
 """
 
 from __future__ import annotations
@@ -24,10 +23,13 @@ from redraw.validate.subject.memory import demand_memory, weight_bytes
 
 
 class Reference(Protocol):
-    """Networks in evaluation mode, and the checkpoint that was last restored under them."""
+    """Networks in evaluation mode, with the weights of the checkpoint that was last restored."""
 
     def restore(self, prefix: Path) -> str:
-        """Restore a checkpoint of our own training by TensorFlow's own means; says by which.
+        """Restore a checkpoint of a Redraw training run with TensorFlow.
+
+        Returns:
+            What restored it, in words for the report.
 
         Raises:
             CheckpointMismatch: It does not fit the definition.
@@ -35,23 +37,23 @@ class Reference(Protocol):
         ...
 
     def assign(self, tensors: LedgerTensors) -> None:
-        """Assign the tensors of any checkpoint, as the restore ledger says.
+        """Assign the tensors of any checkpoint to the variables that the restore ledger names.
 
         Raises:
-            CheckpointMismatch: The checkpoint lacks one of them, or it does not fit.
+            CheckpointMismatch: The checkpoint lacks a tensor, or a tensor does not fit its variable.
         """
         ...
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Output name to answers; `inputs` are as the signature says."""
+        """Output name to answers, for inputs that match the signature."""
         ...
 
     def evaluate(self) -> dict[str, float]:
-        """Metric name to value over the definition's evaluation data, `loss` among them."""
+        """Metric name to value over the definition's evaluation data, including `loss`."""
         ...
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         ...
 
 
@@ -89,23 +91,23 @@ def restore_reference(
 
     Args:
         files: The export.
-        draw: Draws the definition's networks in evaluation mode.
+        draw: A function that draws the definition's networks in evaluation mode.
         scratch: An empty folder.
-        recorded: Whether the definition names a recording, whose own Saver reads any checkpoint of it.
+        recorded: Whether the definition names a recording, whose Saver reads every checkpoint of the graph.
 
     Returns:
-        The checkpoint under the definition's networks, and how it was restored.
+        The definition's networks with the checkpoint's weights, and how they were restored.
 
     Raises:
         CheckpointMismatch: The checkpoint does not fit the definition.
-        CheckpointNotFound: It is gone.
-        CannotRun: It can be restored only by the ledger, and there is none; or there is not the memory.
+        CheckpointNotFound: The checkpoint does not exist.
+        CannotRun: Restoring needs the ledger, and there is none; or there is too little memory.
     """
     foreign = not recorded and _is_foreign(files.checkpoint)
-    # By the ledger each tensor in turn is held as it was read, as it is assigned, and in its variable.
+    # Assigning a tensor holds it three times: as read, as assigned and in its variable.
     largest = max((entry.size for entry in files.bundle.entries.values()), default=0)
     demand_memory(
-        "to restore the checkpoint under the definition's network",
+        "to restore the checkpoint into the definition's network",
         weight_bytes(files.folder) + (2 * largest if foreign else 0),
     )
     reference = draw(files.exported.weights)
@@ -117,6 +119,6 @@ def restore_reference(
 
 
 def _is_foreign(checkpoint: Checkpoint | Uri) -> bool:
-    """Whether no training run of Redraw has saved it."""
+    """Whether a checkpoint comes from elsewhere than a training run of Redraw."""
     record = checkpoint if isinstance(checkpoint, Checkpoint) else find_record(checkpoint)
     return record is None or record.run is None

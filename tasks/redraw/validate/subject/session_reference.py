@@ -27,7 +27,7 @@ from redraw.validate.subject.reference import LedgerTensors
 
 
 class SessionReference:
-    """As `redraw.validate.subject.reference.Reference`."""
+    """The `Reference` of a TF1 graph function."""
 
     def __init__(self, definition: GraphFunctionDefinition, weights: WeightsKind) -> None:
         self._definition, self._weights = definition, weights
@@ -51,15 +51,15 @@ class SessionReference:
         keys = {name: name for name in self._groups}
         with self._graph.as_default():
             if self._weights == "average":
-                held = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
-                keys = with_averages(self._groups, held)
+                saved_names = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
+                keys = with_averages(self._groups, saved_names)
             restore_by_name(
                 self._session, prefix, {keys[name]: parts for name, parts in self._groups.items()}
             )
         return "TensorFlow's Saver"
 
     def assign(self, tensors: LedgerTensors) -> None:
-        """Assign what the ledger serves; the rest keeps its initial value."""
+        """Assign the tensors that the ledger serves; other variables keep their initial values."""
         for name, parts in self._groups.items():
             value = tensors.read(name)
             for part in parts:
@@ -90,14 +90,14 @@ class SessionReference:
                 evaluate.close()
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self._session.close()
 
 
-def _slice(part: Any, whole: np.ndarray) -> np.ndarray:
-    """What one part of a partitioned variable holds of the whole."""
+def _slice(part: Any, value: np.ndarray) -> np.ndarray:
+    """The rows of a variable's value that belong to one part of a partitioned variable."""
     info = saved_slice(part)
     if info is None:
-        return whole
+        return value
     bounds = zip(info.offset, info.shape, strict=True)
-    return whole[tuple(slice(offset, offset + size) for offset, size in bounds)]
+    return value[tuple(slice(offset, offset + size) for offset, size in bounds)]

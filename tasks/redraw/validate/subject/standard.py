@@ -1,6 +1,6 @@
 """What every export of one model is checked against: its definition, its examples, its networks.
 
-Each is made once, however many exports are examined in turn.
+Each is made once for all exports that one process examines.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class KnownGraph:
-    """What was found of one `saved_model.pb`, for the next export that has the very same.
+    """Results for one `saved_model.pb`, for the next export with the same file.
 
     Attributes:
         digest: SHA-256 of the file, in hex.
-        graph: The graph, once it was parsed.
-        checks: Name to check, of those that passed.
-        attachments: What these made to be looked at.
+        graph: The graph, once it has been parsed.
+        checks: Name to check, for the checks that passed.
+        attachments: File name to text that these checks attached to the report.
     """
 
     digest: str
@@ -47,7 +47,7 @@ class Standard:
 
     Args:
         model: The model's name.
-        trained_at: When the checkpoint was trained: it may need an earlier definition.
+        trained_at: When the checkpoint was trained; an old one may need an earlier definition.
         latency_seconds: How long requests are timed, all signatures and both batch sizes together.
     """
 
@@ -57,7 +57,7 @@ class Standard:
         self._known = KnownGraph(digest="")
 
     def known_graph(self, saved_model: Path) -> KnownGraph:
-        """What is known of a `saved_model.pb`: nothing yet, unless the export before had the same."""
+        """The results for a `saved_model.pb`; empty unless the previous export had the same file."""
         digest = hashlib.sha256(saved_model.read_bytes()).hexdigest()
         if self._known.digest != digest:
             self._known = KnownGraph(digest=digest)
@@ -70,12 +70,12 @@ class Standard:
         from redraw.definition.registry import definition_for
 
         with quiet_import():
-            import tensorflow  # noqa: F401 - imported by the definition; here without its chatter
+            import tensorflow  # noqa: F401 - the definition imports it, too; here without its log lines
         return definition_for(self._model, self._trained_at)
 
     @cached_property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
-        """Signature name to the definition's examples; to a generated request where it has none."""
+        """Signature name to the definition's examples, or to a generated request if it has none."""
         from redraw.definition import GoldenExamples
 
         made = {name: GoldenExamples(inputs=request) for name, request in self.generated_requests.items()}
@@ -83,13 +83,13 @@ class Standard:
 
     @cached_property
     def generated_requests(self) -> Mapping[str, Request]:
-        """Signature name to a request, of the signatures for which the definition has no golden examples."""
+        """Signature name to a generated request, for signatures without golden examples."""
         missing = self.definition.signatures.keys() - self.own_examples.keys()
         return {name: generate_request(self.definition.signatures[name].inputs) for name in sorted(missing)}
 
     @cached_property
     def own_examples(self) -> Mapping[str, GoldenExamples]:
-        """Signature name to the golden examples that the definition gives itself."""
+        """Signature name to the definition's own golden examples."""
         from redraw.definition.examples import read_examples
 
         return read_examples(self.definition, "golden_examples")
@@ -115,7 +115,7 @@ class Standard:
 
     @property
     def has_original(self) -> bool:
-        """Whether something untouched can be asked: a recorded graph, or a file that Keras itself loads."""
+        """Whether the original can be asked: a recorded graph, or a file that Keras itself loads."""
         return isinstance(self.definition, RecordedDefinition | ConfiguredDefinition)
 
     @cached_property
@@ -127,31 +127,31 @@ class Standard:
 
     @cached_property
     def training_graph(self) -> TrainingGraph:
-        """The graph that trains it, with no value of any variable.
+        """The model's training graph, without the values of its variables.
 
         Raises:
-            CannotRun: It cannot be drawn here.
+            CannotRun: The graph cannot be drawn on this machine.
         """
         definition = self.definition
-        # Not before the definition, which imports TensorFlow without its chatter.
+        # After the definition, which imports TensorFlow without its log lines.
         from redraw.validate.graph_diff.training import draw_training_graph
 
         return draw_training_graph(definition)
 
     def reference(self, weights: WeightsKind) -> Reference:
-        """The definition's networks, drawn for evaluation; a checkpoint has yet to be restored under them."""
+        """The definition's networks, drawn for evaluation, before a checkpoint is restored into them."""
         if weights not in self._references:
-            self._references[weights] = _drawn(self.definition, weights)
+            self._references[weights] = _draw(self.definition, weights)
         return self._references[weights]
 
     def close(self) -> None:
-        """Let go of the networks."""
+        """Free the networks."""
         while self._references:
             self._references.popitem()[1].close()
 
 
-def _drawn(definition: ModelDefinition, weights: WeightsKind) -> Reference:
-    # Imported here: each imports TensorFlow, and what a batch needs is known when its definition is.
+def _draw(definition: ModelDefinition, weights: WeightsKind) -> Reference:
+    # Imported here, because each imports TensorFlow and only the definition tells which one is needed.
     if isinstance(definition, RecordedDefinition) and definition.is_saved_model:
         from redraw.validate.subject.recording.saved_model import SavedModelReference
 

@@ -1,4 +1,4 @@
-"""An export, and all that it is checked against. Each part is read when a check first asks for it."""
+"""An export and everything that it is checked against, each part read when a check first needs it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LiveVersion:
 
     Attributes:
         release: Its record.
-        fetch: Copies its files to a local folder, and says where.
+        fetch: Copies its files to a local folder and returns the folder.
     """
 
     release: Release
@@ -47,7 +47,7 @@ class LiveVersion:
 
     @cached_property
     def folder(self) -> Path:
-        """Its files, fetched when a check first asks for them."""
+        """The folder of its files, fetched when a check first needs them."""
         return self.fetch()
 
 
@@ -56,14 +56,14 @@ class Subject(ExportFiles):
     """An export under examination.
 
     Attributes:
-        live: The version that it would replace; None where it is compared with none.
-        allow_breaking: Why a breaking change of signatures is wanted; empty where it is not.
+        live: The version that it would replace; None if it is not compared with one.
+        allow_breaking: The reason to allow a breaking change of signatures; empty to allow none.
         standard: What exports of its model are checked against; it outlives the subject.
-        serving: The process that answers as a server does; it outlives the subject as well.
-        reference_uri: The outside reference to compare with, if not the one that the definition names.
+        serving: The process that answers requests like a server; it outlives the subject as well.
+        reference_uri: The outside reference to compare with, instead of the one that the definition names.
         scratch: An empty folder.
-        objects: Which were read, of an export that lay in a bucket.
-        attachments: File name to text of what checks made to be looked at; it goes next to the report.
+        objects: The objects that were read, if the export is in a bucket.
+        attachments: File name to text, for the files that checks attach to the report.
     """
 
     live: LiveVersion | None
@@ -74,7 +74,7 @@ class Subject(ExportFiles):
     reference_uri: Uri | None = None
     objects: ExaminedObjects | None = None
     attachments: dict[str, str] = field(default_factory=dict)
-    # What was begun ahead, by what it is; it may come yet, or have failed.
+    # The results of work that was started early, by name; it may still run, or have failed.
     _begun: dict[str, Future[Any]] = field(default_factory=dict, init=False)
 
     @property
@@ -84,12 +84,12 @@ class Subject(ExportFiles):
 
     @cached_property
     def known_graph(self) -> KnownGraph:
-        """What was found of `saved_model.pb`, by this export or by one before with the same file."""
+        """The results for `saved_model.pb`, from this export or an earlier one with the same file."""
         return self.standard.known_graph(self.folder / "saved_model.pb")
 
     @cached_property
     def graph(self) -> ServingGraph:
-        """As of the files; parsed once for all exports in turn that have the same."""
+        """The serving graph, parsed once for successive exports with the same file."""
         if self.known_graph.graph is None:
             self.known_graph.graph = super().graph
         return self.known_graph.graph
@@ -101,7 +101,7 @@ class Subject(ExportFiles):
 
     @cached_property
     def golden_requests(self) -> Mapping[str, Request]:
-        """Signature name to the request that the golden examples are, in the signature's dtypes."""
+        """Signature name to the golden examples as a request, in the signature's dtypes."""
         signatures = self.definition.signatures
         return {
             name: cast_request(examples.inputs, signatures[name].inputs)
@@ -118,23 +118,27 @@ class Subject(ExportFiles):
         """The export, loaded in the serving process.
 
         Raises:
-            CannotRun: There is not the memory for it.
+            CannotRun: There is too little memory for it.
             LoadFailed: The C++ loader refuses it.
-            ServingCrashed: The process died of it.
+            ServingCrashed: The serving process crashed while it loaded.
         """
         return self._loaded[0]
 
     @property
     def variables_at_load(self) -> Mapping[str, str]:
-        """Variable name to a digest of its value before the first request; raises as `served`."""
+        """Variable name to a digest of its value before the first request.
+
+        Raises:
+            RedrawError: The export could not be loaded.
+        """
         return self._loaded[1]
 
     def load_ahead(self) -> None:
-        """Begin to load the export; what comes of it shows when `served` is first asked for."""
+        """Start to load the export in the background; `served` returns the result or raises its error."""
         self._begin(loaded=self._load)
 
     def compare_ahead(self) -> None:
-        """Begin to restore the checkpoint and to ask it the examples; `settle` waits for the end of it."""
+        """Start to restore the checkpoint and ask it the examples, in the background; `settle` waits."""
         self._begin(
             reference=self._restore,
             golden=lambda: self._expect(self.golden_examples),
@@ -142,11 +146,11 @@ class Subject(ExportFiles):
         )
 
     def settle(self) -> None:
-        """Wait for what was begun: what measures time wants the machine for itself."""
+        """Wait for background work, so that a check that measures time has the machine for itself."""
         wait(self._begun.values())
 
     def _begin(self, **functions: Callable[[], object]) -> None:
-        """Call functions one after the other, in another thread."""
+        """Call functions one after another in another thread."""
         pool = ThreadPoolExecutor(1)
         self._begun |= {what: pool.submit(function) for what, function in functions.items()}
         pool.shutdown(wait=False)
@@ -176,42 +180,47 @@ class Subject(ExportFiles):
         return replace(named, uri=str(near_definition(self.definition, named.uri))) if named.uri else named
 
     def load_reference(self, folder: Path) -> LoadedModel:
-        """Load an outside SavedModel as the export is loaded; raises as `served`."""
+        """Load an outside SavedModel like the export, with the same errors as `served`."""
         return self._serve(folder)
 
     @cached_property
     def golden_answers(self) -> Answers:
-        """What the server answers to the golden examples.
+        """The server's answers to the golden examples.
 
         Raises:
             RequestRefused: It answers one of them with an error.
-            ServingCrashed: The process died of it.
+            ServingCrashed: The serving process crashed while it answered.
         """
         return self._ask(self.served, self.golden_examples)
 
     @cached_property
     def held_out_answers(self) -> Answers:
-        """What the server answers to the held-out examples; raises as `golden_answers`."""
+        """The server's answers to the held-out examples, with the errors of `golden_answers`."""
         return self._ask(self.served, self.held_out_examples)
 
     @cached_property
     def served_metrics(self) -> Mapping[str, float]:
-        """Metric name to value, of the server's answers to the labelled held-out examples."""
+        """Metric name to value, measured on the server's answers to the labelled held-out examples."""
         return self._metrics(self.held_out_answers)
 
     @cached_property
     def live_served(self) -> LoadedModel | None:
-        """The live version, loaded next to the export; None where there is none.
+        """The live version, loaded next to the export; None if there is none.
 
         Raises:
-            CannotRun: There is not the memory for it.
+            CannotRun: There is too little memory for it.
             LoadFailed: The C++ loader refuses it.
         """
         return None if self.live is None else self._serve(self.live.folder)
 
     @cached_property
     def live_metrics(self) -> Mapping[str, float]:
-        """As `served_metrics`, of the live version; raises as `golden_answers`."""
+        """Metric name to value, measured on the live version's answers to the same examples.
+
+        Raises:
+            CannotRun: There is no live version.
+            RequestRefused: It answers an example with an error.
+        """
         return self._metrics(self._live_answers)
 
     @cached_property
@@ -221,7 +230,10 @@ class Subject(ExportFiles):
         return self._ask(self.live_served, self.held_out_examples)
 
     def metrics_of_draw(self, random: np.random.Generator) -> tuple[Mapping[str, float], Mapping[str, float]]:
-        """As `served_metrics` and `live_metrics`, of as many held-out requests drawn with replacement."""
+        """Metrics of the export and of the live version on held-out requests drawn with replacement.
+
+        The draw has as many requests as there are.
+        """
         draws = {
             name: random.integers(0, rows, rows)
             for name, example in self.held_out_examples.items()
@@ -235,27 +247,27 @@ class Subject(ExportFiles):
 
         Raises:
             CheckpointMismatch: It does not fit the definition.
-            CannotRun: There is not the memory for it.
+            CannotRun: There is too little memory for it.
         """
         return self._begun_or_now("reference", self._restore)
 
     @cached_property
     def golden_answers_expected(self) -> Answers:
-        """What the checkpoint itself answers to the golden examples; raises as `reference`."""
+        """The checkpoint's own answers to the golden examples, with the errors of `reference`."""
         return self._begun_or_now("golden", lambda: self._expect(self.golden_examples))
 
     @cached_property
     def held_out_answers_expected(self) -> Answers:
-        """The same for the held-out examples; raises as `reference`."""
+        """The checkpoint's own answers to the held-out examples, with the errors of `reference`."""
         return self._begun_or_now("held_out", lambda: self._expect(self.held_out_examples))
 
     def close(self) -> None:
-        """Let go of what was loaded, before the next subject comes."""
+        """Unload the export and the live version, before the next subject."""
         self.settle()
         loaded, live = self.__dict__.pop("_loaded", None), self.__dict__.pop("live_served", None)
         loading = self._begun.get("loaded")
         if loaded is None and loading is not None and loading.exception() is None:
-            loaded = loading.result()  # no check asked for it
+            loaded = loading.result()  # no check needed it
         for model in (loaded and loaded[0], live):
             if model is not None:
                 model.close()
@@ -271,17 +283,20 @@ class Subject(ExportFiles):
     def _metrics(
         self, answers: Answers, draws: Mapping[str, np.ndarray] | None = None
     ) -> Mapping[str, float]:
-        """Several signatures with one metric: the first by name tells it. Of all rows, or of those drawn."""
+        """Metrics of all rows, or of the drawn ones.
+
+        If several signatures have the same metric, the first signature by name wins.
+        """
         measured: dict[str, float] = {}
         for signature, examples in sorted(self.held_out_examples.items()):
             if examples.labels:
                 where = method_of(self.definition, f"served_metrics, signature {signature!r},")
                 with running_user_code(where):
-                    given, labels = answers[signature], examples.labels
+                    outputs, labels = answers[signature], examples.labels
                     if draws is not None:
-                        given, labels = (_rows_of(part, draws[signature]) for part in (given, labels))
-                    served = self.definition.served_metrics(signature, given, labels)
-                    measured = {**{name: float(value) for name, value in served.items()}, **measured}
+                        outputs, labels = (_rows_of(part, draws[signature]) for part in (outputs, labels))
+                    metrics = self.definition.served_metrics(signature, outputs, labels)
+                    measured = {**{name: float(value) for name, value in metrics.items()}, **measured}
         return measured
 
     def _ask(self, model: LoadedModel, examples: Mapping[str, GoldenExamples]) -> Answers:

@@ -57,7 +57,7 @@ def test_load_ahead_of_export_beyond_memory_is_told_when_it_is_asked_for(huge: S
 
 
 def test_restore_of_checkpoint_beyond_memory_does_not_begin(huge: Subject) -> None:
-    with pytest.raises(CannotRun, match=f"^to restore the checkpoint under .*{_TAKES}"):
+    with pytest.raises(CannotRun, match=f"^to restore the checkpoint into .*{_TAKES}"):
         _ = huge.reference
 
 

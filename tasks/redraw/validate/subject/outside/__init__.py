@@ -1,1 +1,1 @@
-"""What a definition names as a witness of its answers: opened, and brought to the definition's names."""
+"""Open the outside reference of a definition, and translate its names to the definition's."""

@@ -1,4 +1,4 @@
-"""Open what a definition names as its reference: find out what it is, and fetch it."""
+"""Open the outside reference of a definition: detect its kind, and fetch it."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Opened:
 
     Attributes:
         what: What it is, in words.
-        exchanges: Requests with its answers; they are made as they are asked for.
-        naming: What belongs to what, and what is not compared.
-        problems: What is wrong with it, as far as was asked for.
+        exchanges: Requests with its answers, made one at a time as they are iterated.
+        naming: Which names of the two correspond, and which are not compared.
+        problems: The problems so far; iterating the exchanges adds more.
     """
 
     what: str
@@ -50,25 +50,25 @@ class Opened:
 
 @contextmanager
 def open_reference(subject: Subject, reference: OutsideReference, skipped: set[str]) -> Iterator[Opened]:
-    """Open a reference, as long as it is asked.
+    """Open a reference; it is closed on exit.
 
     Args:
         subject: The export that is compared with it.
-        reference: It, with its full URI.
+        reference: The reference, with its full URI.
         skipped: Signatures that are not compared.
 
     Yields:
         The reference.
 
     Raises:
-        CheckpointNotFound: Nothing of the kind is there.
+        CheckpointNotFound: There is no reference at the URI.
         CheckpointCorrupt: A SavedModel or a recording is damaged.
-        LoadFailed: A SavedModel is not one, or holds operations that no model may hold.
+        LoadFailed: It is no SavedModel, or has operations that are not allowed.
         StorageError: The bucket cannot be read.
     """
     place, scratch = Uri(reference.uri), subject.scratch / "outside"
     scratch.mkdir(exist_ok=True)
-    signatures = {name: one for name, one in subject.definition.signatures.items() if name not in skipped}
+    signatures = {name: spec for name, spec in subject.definition.signatures.items() if name not in skipped}
     naming, problems = Naming(reference, signatures), Problems()
     with ExitStack() as stack:
         if place.name.endswith(_GRAPHS):
@@ -87,9 +87,9 @@ def open_reference(subject: Subject, reference: OutsideReference, skipped: set[s
 
 
 def _fetch_saved_model(place: Uri, scratch: Path) -> Path | None:
-    """A SavedModel's folder on this machine; None if it is none.
+    """A SavedModel's folder on this machine; None if the place holds no SavedModel.
 
-    A published version is demanded to be what was published, as wherever one is loaded.
+    A published version is checked against its release record.
     """
     if not place.is_bucket:
         return Path(place) if (Path(place) / GRAPH_FILE).exists() else None
@@ -114,8 +114,8 @@ def _published(place: Uri) -> tuple[BucketUri, ModelName, int] | None:
         bucket, model, version = BucketUri(place.parent.parent), ModelName(place.parent.name), int(place.name)
     except InvalidName:
         return None
-    known = open_storage(bucket).stat(release_name(model, version)) is not None
-    return (bucket, model, version) if known else None
+    is_published = open_storage(bucket).stat(release_name(model, version)) is not None
+    return (bucket, model, version) if is_published else None
 
 
 def _fetch_file(place: Uri, scratch: Path) -> Path:
@@ -140,19 +140,19 @@ def _nothing(place: Uri) -> CheckpointNotFound:
 
 
 def _reference_requests(subject: Subject, signatures: Iterable[str]) -> Iterator[tuple[str, str, Request]]:
-    """What the rows are called, the signature, and the request: held-out, golden, or else generated."""
+    """The kind of the rows, the signature and the request: held-out and golden, or else generated."""
     definition = subject.definition
     for name in sorted(signatures):
         specs = definition.signatures[name].inputs
         own = [
-            (called, cast_request(examples[name].inputs, specs))
-            for called, examples in (
+            (kind, cast_request(examples[name].inputs, specs))
+            for kind, examples in (
                 ("held-out", subject.held_out_examples),
                 ("golden", subject.standard.own_examples),
             )
-            if name in examples and not (called == "golden" and _made_up(definition))
+            if name in examples and not (kind == "golden" and _are_generated(definition))
         ]
-        yield from ((called, name, request) for called, request in own or [_generated(definition, name)])
+        yield from ((kind, name, request) for kind, request in own or [_generated(definition, name)])
 
 
 def _generated(definition: ModelDefinition, name: str) -> tuple[str, Request]:
@@ -162,6 +162,6 @@ def _generated(definition: ModelDefinition, name: str) -> tuple[str, Request]:
     return "generated", cast_request(definition.generate_examples(_GENERATED)[name].inputs, specs)
 
 
-def _made_up(definition: ModelDefinition) -> bool:
-    """Whether its golden examples are a few generated ones."""
+def _are_generated(definition: ModelDefinition) -> bool:
+    """Whether the definition's golden examples are generated ones."""
     return type(definition).golden_examples is RecordedDefinition.golden_examples

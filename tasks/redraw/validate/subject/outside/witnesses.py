@@ -1,4 +1,4 @@
-"""A SavedModel or a recorded graph that answers the definition's requests: what its export has to answer."""
+"""SavedModels and recorded graphs that answer the definition's requests, to compare with its export."""
 
 from __future__ import annotations
 
@@ -25,59 +25,68 @@ _BATCH = 32
 
 
 class Witness(Protocol):
-    """Answers requests that are in the definition's names."""
+    """Answers requests in the definition's names."""
 
     def batch(self, signature: str) -> int | None:
-        """How many rows it takes at once, if that is fixed; raises `Misfit` if it has no such signature."""
+        """The number of rows that a request must have; None for any number.
+
+        Raises:
+            Misfit: It has no such signature.
+        """
         ...
 
     def answer(self, signature: str, request: Request) -> Mapping[str, np.ndarray]:
-        """Output name to answers; raises `Misfit` or `ServingFailure`."""
+        """Output name to answers.
+
+        Raises:
+            Misfit: Its inputs or outputs do not match the definition's.
+            ServingFailure: The serving process refuses the request, or crashed.
+        """
         ...
 
 
 class SavedModelWitness:
-    """A SavedModel, loaded as an export is: its operations are allowed ones, and it runs in the sandbox.
+    """A SavedModel, loaded like an export: with allowed operations only, in the sandbox.
 
     Args:
-        model: It.
-        naming: What belongs to what.
+        model: The loaded SavedModel.
+        naming: Which of its names correspond to the definition's.
     """
 
     def __init__(self, model: LoadedModel, naming: Naming) -> None:
         self._model, self._naming = model, naming
         self._signatures = describe_saved_model(Uri(model.folder), Uri(model.folder)).signatures
 
-    def _theirs(self, signature: str) -> tuple[str, Signature]:
+    def _find_signature(self, signature: str) -> tuple[str, Signature]:
         name = self._naming.their_signature(signature, self._signatures.keys())
         return name, self._signatures[name]
 
     def batch(self, signature: str) -> int | None:
-        """As `Witness`."""
-        shapes = [spec.shape for spec in self._theirs(signature)[1].inputs.values()]
+        """The first fixed batch size among the signature's inputs; None if there is none."""
+        shapes = [spec.shape for spec in self._find_signature(signature)[1].inputs.values()]
         return next((shape[0] for shape in shapes if shape and shape[0] is not None), None)
 
     def answer(self, signature: str, request: Request) -> Mapping[str, np.ndarray]:
-        """As `Witness`; numbers are cast to its dtypes."""
-        name, theirs = self._theirs(signature)
-        taken = self._naming.inputs(signature, {name: name for name in theirs.inputs})
-        if extra := sorted(set(theirs.inputs) - set(taken.values())):
+        """Output name to answers; the request's numbers are cast to the SavedModel's dtypes."""
+        name, spec = self._find_signature(signature)
+        input_names = self._naming.inputs(signature, {name: name for name in spec.inputs})
+        if extra := sorted(set(spec.inputs) - set(input_names.values())):
             raise Misfit(f"it wants the input {', '.join(map(repr, extra))}, which the export does not take")
-        asked = {their: request[ours] for ours, their in taken.items()}
-        for their, value in asked.items():
-            if (theirs.inputs[their].dtype == "string") != (value.dtype.kind in "OSU"):
-                raise Misfit(f"its input {their!r} is {theirs.inputs[their].dtype}, and not {value.dtype}")
-        answers = self._model.answer(name, cast_request(asked, theirs.inputs))
+        inputs = {input_name: request[ours] for ours, input_name in input_names.items()}
+        for input_name, value in inputs.items():
+            if ((dtype := spec.inputs[input_name].dtype) == "string") != (value.dtype.kind in "OSU"):
+                raise Misfit(f"its input {input_name!r} is {dtype}, and not {value.dtype}")
+        answers = self._model.answer(name, cast_request(inputs, spec.inputs))
         return self._naming.outputs(signature, answers)
 
 
 class GraphWitness:
-    """A recorded graph, untouched, with what training baked in overridden layer by layer.
+    """A recorded graph, unchanged, whose training behaviour is overridden layer by layer.
 
     Args:
-        reference: Names its file, tensors and constants.
-        signatures: The definition's.
-        scratch: Where a checkpoint from a bucket goes.
+        reference: Names the graph's file, tensors and constants.
+        signatures: The definition's signatures.
+        scratch: A folder for a checkpoint from a bucket.
     """
 
     def __init__(
@@ -85,16 +94,16 @@ class GraphWitness:
     ) -> None:
         from redraw.validate.subject.recording.untouched import UntouchedReference
 
-        names = [(set(one.inputs), set(one.outputs)) for one in signatures.values()]
+        names = [(set(spec.inputs), set(spec.outputs)) for spec in signatures.values()]
         inputs, outputs = (set().union(*sides) for sides in zip(*names, strict=True))
-        known = {
+        attributes = {
             "recording": reference.uri,
             "inputs": {name: reference.inputs.get(name, name) for name in inputs},
             "outputs": {name: reference.outputs.get(name, name) for name in outputs},
             "constants": reference.constants,
             "signatures": signatures,
         }
-        definition = type("NamedAsReference", (RecordedDefinition,), known)()
+        definition = type("NamedAsReference", (RecordedDefinition,), attributes)()
         self._graph = UntouchedReference(definition, "raw")
         place = Uri(reference.uri)
         graph = place.name.endswith(".meta")
@@ -102,15 +111,15 @@ class GraphWitness:
         self._graph.restore(fetch_checkpoint(checkpoint, scratch)[0])
 
     def batch(self, signature: str) -> int | None:
-        """As `Witness`: it brings requests to its size by itself."""
+        """None: it pads requests to its batch size itself."""
         return None
 
     def answer(self, signature: str, request: Request) -> Mapping[str, np.ndarray]:
-        """As `Witness`."""
+        """Output name to answers."""
         return self._graph.answer(signature, request)
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self._graph.close()
 
 
@@ -120,21 +129,21 @@ def ask_witness(
     """Ask all requests, in batches.
 
     Args:
-        witness: Who is asked.
-        requests: What each request's rows are called, its signature, and its inputs.
-        problems: Takes what is not answered.
+        witness: The witness.
+        requests: The kind of the rows (such as "golden"), the signature and the inputs of each request.
+        problems: Collects the requests that are not answered.
 
     Yields:
-        The rows with their answers.
+        Rows with their answers.
     """
-    for called, signature, request in requests:
+    for kind, signature, request in requests:
         try:
             for rows in _batches(count_rows(request) or 0, witness.batch(signature)):
                 piece = take_rows(request, rows)
                 answers = witness.answer(signature, piece)
                 count = len(set(rows))
                 yield Exchange(
-                    rows=tuple(f"{called} row {row}" for row in rows[:count]),
+                    rows=tuple(f"{kind} row {row}" for row in rows[:count]),
                     signature=signature,
                     inputs=take_rows(piece, range(count)),
                     answers={
@@ -143,12 +152,12 @@ def ask_witness(
                     },
                 )
         except (Misfit, ServingFailure) as err:
-            problems.add(f"signature {signature!r}, {called} rows: {err}")
+            problems.add(f"signature {signature!r}, {kind} rows: {err}")
 
 
 def _batches(rows: int, fixed: int | None) -> Iterator[list[int]]:
-    """Rows by number; of a fixed number the last row again and again."""
+    """Row numbers, batch by batch; the last batch repeats its last row if the batch size is fixed."""
     size = fixed or _BATCH
     for start in range(0, rows, size):
-        some = list(range(start, min(start + size, rows)))
-        yield some + [some[-1]] * (size - len(some) if fixed else 0)
+        batch = list(range(start, min(start + size, rows)))
+        yield batch + [batch[-1]] * (size - len(batch) if fixed else 0)

@@ -1,1 +1,1 @@
-"""Ask the graph that training recorded, untouched; it shares no code with the rewriting."""
+"""Ask the graph that training recorded, unchanged, without the code that rewrites it for serving."""

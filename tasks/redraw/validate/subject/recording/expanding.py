@@ -1,7 +1,7 @@
-"""A SavedModel's graph with its calls put in place by TensorFlow's means: a session feeds any tensor then.
+"""Inline the function calls of a SavedModel's graph with TensorFlow, so that a session can feed any tensor.
 
-What is left is what leads from the signatures' inputs to their outputs, what updates variables on the way,
-and what a loader runs. The operations themselves stay as they are.
+The result has the operations between the signatures' inputs and outputs, those that update variables on
+the way, and those that a loader runs. The operations themselves do not change.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _MOST_CALLS = 20_000
 
 
 def expand_saved_model(meta_graph: Any, outputs: Iterable[str], cuts: Iterable[str]) -> None:
-    """Put the functions that outputs call in place, under the calls' names.
+    """Inline the functions that the outputs call, under the names of the calls.
 
     Args:
-        meta_graph: A `MetaGraphDef`; it is changed.
-        outputs: The tensors that answer.
-        cuts: The tensors that requests give: nothing that leads to these stays.
+        meta_graph: A `MetaGraphDef`; it is changed in place.
+        outputs: The output tensors.
+        cuts: The tensors that requests feed; operations that only lead to these are removed.
 
     Raises:
-        InvalidDefinition: Its functions call each other without an end.
+        InvalidDefinition: A function calls itself.
     """
     graph, outputs, cuts = meta_graph.graph_def, list(outputs), list(cuts)
     nodes = {node.name: node for node in graph.node}
@@ -43,13 +43,13 @@ def expand_saved_model(meta_graph: Any, outputs: Iterable[str], cuts: Iterable[s
     with tf.Graph().as_default():
         tf.graph_util.import_graph_def(graph_pb2.GraphDef(library=graph.library), name="")
         updates = _expand(nodes, functions, outputs)
-    kept = _reach(nodes, [*outputs, *cuts, *updates], controls=False)
-    kept |= _reach(nodes, _loading(meta_graph), controls=True)
+    reachable = _reach(nodes, [*outputs, *cuts, *updates], controls=False)
+    reachable |= _reach(nodes, _loading(meta_graph), controls=True)
     fresh = graph_pb2.GraphDef(versions=graph.versions)
-    for name in sorted(kept):
+    for name in sorted(reachable):
         node = fresh.node.add()
         node.CopyFrom(nodes[name])
-        node.input[:] = [source for source in node.input if node_name(source) in kept]
+        node.input[:] = [source for source in node.input if node_name(source) in reachable]
         if node.op == "VarHandleOp":
             read = fresh.node.add(name=f"{name}{READ}", op="ReadVariableOp", input=[f"{name}:0"])
             read.attr["dtype"].type = node.attr["dtype"].type
@@ -59,7 +59,7 @@ def expand_saved_model(meta_graph: Any, outputs: Iterable[str], cuts: Iterable[s
 
 
 def _loading(meta_graph: Any) -> Iterator[str]:
-    """What a loader runs and feeds."""
+    """The tensors and operations that a loader runs or feeds."""
     yield from (meta_graph.saver_def.filename_tensor_name, meta_graph.saver_def.restore_op_name)
     yield from (asset.tensor_info.name for asset in meta_graph.asset_file_def)
     if _INITIALIZER in meta_graph.signature_def:
@@ -82,7 +82,7 @@ def _reach(nodes: dict[str, Any], tensors: Iterable[str], *, controls: bool) -> 
 
 
 def _cut(nodes: dict[str, Any], name: str) -> None:
-    """Let an operation that a request takes the place of need nothing."""
+    """Replace the inputs of an operation that requests feed by placeholders."""
     node = nodes.get(name)
     if node is None or node.op.startswith("Placeholder"):
         return
@@ -104,7 +104,7 @@ def _identities(name: str, tensors: list[str], types: Iterable[int]) -> Any:
 
 
 def _expand(nodes: dict[str, Any], functions: dict[str, Any], outputs: list[str]) -> list[str]:
-    """Open every call that outputs reach, and those inside; returns what updates variables there."""
+    """Inline the calls that outputs reach, nested ones too; returns the operations that assign variables."""
     updates: list[str] = []
     queue = [n for n in _reach(nodes, outputs, controls=False) if nodes[n].op in _CALLS]
     for count, name in enumerate(queue):
@@ -114,22 +114,22 @@ def _expand(nodes: dict[str, Any], functions: dict[str, Any], outputs: list[str]
                 " more: it calls itself. Write the model as a definition."
             )
         function = functions[nodes[name].attr["f"].func.name]
-        inner = _opened(nodes[name], function)
+        inner = _inline(nodes[name], function)
         updates += [node.name for node in inner if node.op.startswith("Assign")]
         queue += [node.name for node in inner if node.op in _CALLS]
         nodes.update({node.name: node for node in inner})
     return updates
 
 
-def _opened(call: Any, function: Any) -> list[Any]:
-    """A function's nodes, the arguments as copies of what the call gives, and the call as their results."""
+def _inline(call: Any, function: Any) -> list[Any]:
+    """A function's nodes: arguments become copies of the call's inputs, the call a copy of the results."""
     body, names = flat_function(function)
-    given = [source for source in call.input if not source.startswith("^")]
+    inputs = [source for source in call.input if not source.startswith("^")]
     arguments = {argument.name: n for n, argument in enumerate(function.signature.input_arg)}
     placed = []
     for node in body.node:
         if node.name in arguments:
-            kind, source = node.attr["dtype"].type, given[arguments[node.name]]
+            kind, source = node.attr["dtype"].type, inputs[arguments[node.name]]
             node.op, node.input[:] = "Identity", [source]
             node.attr.clear()
             node.attr["T"].type = kind

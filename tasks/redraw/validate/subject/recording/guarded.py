@@ -1,8 +1,8 @@
-"""A session that runs nothing of a recorded graph which reaches outside of it.
+"""A session that refuses the operations of a recorded graph that reach outside of it.
 
-A recording comes from wherever its checkpoint does. Before each run, what it would run is looked through: all
-that the asked tensors need and no request feeds. Operations that touch files, sockets or Python are refused;
-only the recording's own Saver reads, and only the checkpoint that it is given.
+A recording is as untrusted as its checkpoint. Before each run the session examines every operation that the
+fetched tensors need and that no feed replaces. It refuses operations that touch files, sockets or Python.
+Only the recording's own Saver may read files, and only the checkpoint whose path is fed.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from redraw.validate.outcome import CannotRun
 
 tf1 = tf.compat.v1
 
-# What a Saver reads by, and what fills a table from a file: which of their inputs names the file.
+# The operations of a Saver and of table files, to the number of the input that names the file.
 _READS_FED = {
-    "RestoreV2": 0, "Restore": 0, "RestoreSlice": 0,
-    "InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1,
-}  # fmt: skip
+    "RestoreV2": 0,
+    "Restore": 0,
+    "RestoreSlice": 0,
+    "InitializeTableFromTextFile": 1,
+    "InitializeTableFromTextFileV2": 1,
+}
 _PASSES_ON = {"Identity", "PlaceholderWithDefault"}
 
 
 class GuardedSession:
-    """What `UntouchedReference`, its layers and TensorFlow's Saver use of a session.
+    """A session with the methods that `UntouchedReference`, its layers and TensorFlow's Saver call.
 
     Args:
-        recorded: The graph's definition, as it was imported.
-        most_ms: How long a run may take.
+        recorded: The `GraphDef` that was imported.
+        most_ms: The timeout of a run in milliseconds.
     """
 
     def __init__(self, recorded: Any, most_ms: int) -> None:
@@ -41,33 +44,33 @@ class GuardedSession:
         self._bodies = {function.signature.name: function for function in recorded.library.function}
         self._inner: dict[str, str] = {}
 
-    def run(self, asked: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
-        """Run what is asked for, as `tf.compat.v1.Session.run` does.
+    def run(self, fetches: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
+        """Fetch tensors, as `tf.compat.v1.Session.run` does.
 
         Raises:
-            CannotRun: It would reach outside of the session.
+            CannotRun: The run needs an operation that reaches outside of the session.
         """
-        fed = {_name(one) for one in feeds or {}}
-        for node in self._needed(asked, fed):
+        fed = set(map(_name, feeds or {}))
+        for node in self._needed(fetches, fed):
             if (why := self._outside(node, fed)) != "":
                 raise CannotRun(
                     f"the recorded graph was not run: {node.op} {node.name!r} {why}",
                     "Cut behind it, or waive the check.",
                 )
-        return self._session.run(asked, feeds)
+        return self._session.run(fetches, feeds)
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self._session.close()
 
-    def _needed(self, asked: Any, fed: set[str]) -> Iterator[Any]:
+    def _needed(self, fetches: Any, fed: set[str]) -> Iterator[Any]:
         """The operations that would run."""
-        queue = [name for name in map(_name, _flat(asked)) if name not in fed]
+        queue = [name for name in map(_name, _flat(fetches)) if name not in fed]
         seen = {name.partition(":")[0] for name in queue}
         queue = list(seen)
         for name in queue:
             node = self._nodes.get(name)
-            if node is None:  # one that was added here, such as a placeholder of a Saver
+            if node is None:  # one that this process added, such as a placeholder of a Saver
                 continue
             yield node
             for source in node.input:
@@ -78,7 +81,7 @@ class GuardedSession:
                     queue.append(before)
 
     def _outside(self, node: Any, fed: set[str]) -> str:
-        """Why an operation, or one in a function that it calls, reaches outside; empty if none does."""
+        """Why an operation or one in a function that it calls reaches outside; empty if none does."""
         place = _READS_FED.get(node.op)
         if place is not None and len(node.input) > place and self._is_fed(node.input[place], fed):
             return ""
@@ -91,13 +94,13 @@ class GuardedSession:
     def _within(self, name: str) -> str:
         if name not in self._inner:
             self._inner[name] = ""  # a function that calls itself adds nothing
-            found = (self._outside(node, set()) for node in self._bodies[name].node_def)
-            why = next(filter(None, found), "")
+            reasons = (self._outside(node, set()) for node in self._bodies[name].node_def)
+            why = next(filter(None, reasons), "")
             self._inner[name] = f"calls {name!r}, which {why}" if why else ""
         return self._inner[name]
 
     def _is_fed(self, source: str, fed: set[str]) -> bool:
-        """Whether a path is one that was given here, and none that the graph holds."""
+        """Whether a path is fed, and not a constant of the graph."""
         while True:
             tensor = source if ":" in source else f"{source}:0"
             if tensor in fed:
@@ -108,10 +111,10 @@ class GuardedSession:
             source = node.input[0]
 
 
-def _flat(asked: Any) -> list[Any]:
-    values = asked.values() if isinstance(asked, Mapping) else asked
-    return list(values) if not isinstance(asked, str | tf.Tensor | tf.Operation) else [asked]
+def _flat(fetches: Any) -> list[Any]:
+    values = fetches.values() if isinstance(fetches, Mapping) else fetches
+    return list(values) if not isinstance(fetches, str | tf.Tensor | tf.Operation) else [fetches]
 
 
-def _name(one: Any) -> str:
-    return one if isinstance(one, str) else str(one.name)
+def _name(tensor: Any) -> str:
+    return tensor if isinstance(tensor, str) else str(tensor.name)

@@ -1,4 +1,4 @@
-"""A Keras file as Keras itself loads it: its own configuration, and its own way from weights to layers."""
+"""A Keras file, loaded by Keras itself."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from redraw.validate.outcome import CannotRun
 
 
 class KerasFile:
-    """As `redraw.validate.subject.reference.Reference`, of a definition that names a configuration.
+    """The original that a definition with a configuration is compared with.
 
     Args:
-        definition: The definition: its signatures say in which order the model takes and answers.
+        definition: The definition; its signatures give the order of the model's inputs and outputs.
         path: The `.keras` or full `.h5` file.
 
     Raises:
-        CannotRun: It is no such file, needs code that is not Keras' own, or Keras does not load it.
-        CheckpointCorrupt: It is damaged.
+        CannotRun: The file has no configuration, needs code that is not Keras' own, or Keras cannot load it.
+        CheckpointCorrupt: The file is damaged.
     """
 
     def __init__(self, definition: ConfiguredDefinition, path: Path) -> None:
         self._definition = definition
         _demand_own(path)
         try:
-            self._model = _loaded(path, keras_2=definition.stored["keras_2"])
-        except Exception as err:  # whatever Keras raises of a file that it does not take
+            self._model = _load(path, keras_2=definition.stored["keras_2"])
+        except Exception as err:  # Keras raises many kinds of errors for a file that it cannot load
             raise CannotRun(
                 f"Keras does not load {path.name} by itself: {type(err).__name__}: {one_line(err, 200)}",
                 "Name the file that holds the whole model, or a reference.",
@@ -43,8 +43,8 @@ class KerasFile:
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Output name to answers."""
         spec = self._definition.signatures[signature]
-        asked = [tf.convert_to_tensor(inputs[name]) for name in spec.inputs]
-        answers = self._model(asked if len(asked) > 1 else asked[0], training=False)
+        tensors = [tf.convert_to_tensor(inputs[name]) for name in spec.inputs]
+        answers = self._model(tensors if len(tensors) > 1 else tensors[0], training=False)
         return {
             name: np.asarray(value)
             for name, value in zip(spec.outputs, tf.nest.flatten(answers), strict=True)
@@ -52,7 +52,7 @@ class KerasFile:
 
 
 def _demand_own(path: Path) -> None:
-    """Demand a file whose model is made of Keras' own layers: others bring code, or read files."""
+    """Demand a model of Keras' own layers: other layers run their own code, or read files."""
     configuration = read_configuration(open_checkpoint(path))
     if configuration is None:
         raise CannotRun(
@@ -71,7 +71,7 @@ def _demand_own(path: Path) -> None:
         )
 
 
-def _loaded(path: Path, *, keras_2: bool) -> Any:
+def _load(path: Path, *, keras_2: bool) -> Any:
     if keras_2:
         import tf_keras
 

@@ -1,4 +1,4 @@
-"""What training baked into a recorded graph: tried in a session, and overridden at its output."""
+"""Layers whose training behaviour a recorded graph contains: tested in a session, then overridden."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redraw.validate.subject.recording.loops import inside_loops
 
 _FUSED = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _INPUT = "redraw_input/"
-# What reads a resource variable's value, after the variable's name.
+# The suffix of the operation that reads a resource variable's value.
 READ = "/redraw_read"
 _FEWEST = 4000
 _MOST_RUNS = 40
@@ -23,13 +23,13 @@ _ANY_RATE = 0.6
 
 
 class Layers:
-    """The layers of which the definition says what they are without training.
+    """The layers for which the definition claims an inference behaviour.
 
     Args:
-        session: A session of the untouched graph, restored.
+        session: A session of the unchanged graph, restored.
         definition: The definition.
-        reader: The checkpoint.
-        weights: Which weights it serves.
+        reader: A reader of the checkpoint.
+        weights: Which weights the export serves.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class Layers:
         redrawn = definition.redrawn
         self._keys = {variable.node: variable.key for variable in redrawn.variables}
         self._inside = inside_loops(definition.opened.meta_graph.graph_def)
-        here = [one for one in redrawn.replaced if not one.function and self._is_fed(one.tensor)]
-        # What is nearer to the input is settled first: all that follows is computed of it.
-        self._claims = sorted(here, key=lambda one: order[one.tensor.partition(":")[0]])
+        claims = [claim for claim in redrawn.replaced if not claim.function and self._is_fed(claim.tensor)]
+        # Layers near the input come first: the values of later ones are computed from theirs.
+        self._claims = sorted(claims, key=lambda claim: order[claim.tensor.partition(":")[0]])
         self._loose = self._loose_rates()
 
     def _is_fed(self, tensor: str) -> bool:
@@ -64,8 +64,8 @@ class Layers:
         return self._graph.get_tensor_by_name(name)
 
     def _loose_rates(self) -> dict[Any, float]:
-        """Placeholders of rates that nobody gives: what they feed is overridden, but they want a value."""
-        given = {
+        """Placeholders of rates without a constant: they need a value, though what reads it is overridden."""
+        fed = {
             self._tensor(_full(name))
             for name in (*self._definition.constants, *self._definition.inputs.values())
         }
@@ -73,16 +73,16 @@ class Layers:
             operation.outputs[0]: _ANY_RATE
             for operation in self._graph.get_operations()
             if operation.type == "Placeholder"
-            and operation.outputs[0] not in given
+            and operation.outputs[0] not in fed
             and operation.outputs[0].dtype.is_floating
             and operation.outputs[0].shape.rank in (0, None)
         }
 
-    def settled(self, feeds: dict[Any, Any], asked: Iterable[Any]) -> dict[Any, Any]:
-        """The feeds, with what training baked in on the way to what is asked overridden layer by layer."""
-        feeds, reached = {**self._loose, **feeds}, self._reached(asked)
+    def settled(self, feeds: dict[Any, Any], fetches: Iterable[Any]) -> dict[Any, Any]:
+        """The feeds, plus overrides of the training behaviour of every layer that the fetches need."""
+        feeds, needed = {**self._loose, **feeds}, self._operations_behind(fetches)
         for claim in self._claims:
-            if claim.tensor.partition(":")[0] not in reached:
+            if claim.tensor.partition(":")[0] not in needed:
                 continue
             tensor = self._tensor(claim.tensor)
             if claim.kind != "batch statistic":
@@ -93,8 +93,8 @@ class Layers:
                 feeds[tensor] = self._statistic(claim.by, tensor)
         return feeds
 
-    def _reached(self, asked: Iterable[Any]) -> set[str]:
-        queue = [tensor.op for tensor in asked]
+    def _operations_behind(self, fetches: Iterable[Any]) -> set[str]:
+        queue = [tensor.op for tensor in fetches]
         seen = {operation.name for operation in queue}
         for operation in queue:
             for tensor in operation.inputs:
@@ -128,12 +128,12 @@ class Layers:
         return np.asarray(answer, x.dtype)
 
     def try_claims(self, feeds: dict[Any, Any]) -> None:
-        """Try each claim in this session; what an update changes has to be restored afterwards.
+        """Test each claim in this session. It updates variables: restore them afterwards.
 
         Raises:
-            CannotRun: One does not hold.
+            CannotRun: A claim is wrong.
         """
-        averages = {one.statistic: one for one in self._definition.redrawn.averages}
+        averages = {average.statistic: average for average in self._definition.redrawn.averages}
         feeds = {**self._loose, **feeds}
         for claim in self._claims:
             if claim.kind == "batch statistic":
@@ -145,13 +145,15 @@ class Layers:
         data, product = self._tensor(claim.by), self._tensor(claim.tensor)
         shape = self._session.run(data, feeds).shape
         rng = np.random.default_rng(3)
-        given: list[np.ndarray] = []
+        inputs: list[np.ndarray] = []
         answers: list[np.ndarray] = []
         while len(answers) < _MOST_RUNS and sum(answer.size for answer in answers) < _FEWEST:
             x = rng.uniform(1, 2, shape).astype(data.dtype.as_numpy_dtype)
-            given.append(x)
+            inputs.append(x)
             answers.append(self._session.run(product, {**feeds, data: x}))
-        x, y = (np.concatenate([one.ravel() for one in many]).astype(np.float64) for many in (given, answers))
+        x, y = (
+            np.concatenate([run.ravel() for run in runs]).astype(np.float64) for runs in (inputs, answers)
+        )
         fits = _is_dropout(x, y) if claim.kind == "dropout" else abs(np.mean(y) - np.mean(x)) < 0.2
         if not fits:
             raise CannotRun(
@@ -170,7 +172,7 @@ class Layers:
                 )
 
     def _try_average(self, average: Any, feeds: dict[Any, Any]) -> None:
-        """Run the update itself with a statistic of our choice: its variable has to go towards it."""
+        """Run the update with a chosen statistic: the variable must move towards it."""
         statistic = self._tensor(average.statistic)
         update = self._graph.get_operation_by_name(average.assignment)
         variable = self._graph.get_operation_by_name(average.variable)
@@ -195,9 +197,9 @@ def _full(name: str) -> str:
 
 
 def _is_dropout(x: np.ndarray, y: np.ndarray) -> bool:
-    kept = y != 0
-    if not kept.any():
+    nonzero = y != 0
+    if not nonzero.any():
         return False
-    ratios = y[kept] / x[kept]
-    # Masks may be drawn for whole rows or channels: then there are fewer draws than values.
-    return float(np.ptp(ratios)) < 0.05 and abs(1 / float(ratios.mean()) - float(kept.mean())) < 0.1
+    ratios = y[nonzero] / x[nonzero]
+    # A mask may be drawn for whole rows or channels; then there are fewer draws than values.
+    return float(np.ptp(ratios)) < 0.05 and abs(1 / float(ratios.mean()) - float(nonzero.mean())) < 0.1

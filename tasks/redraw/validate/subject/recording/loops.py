@@ -1,4 +1,4 @@
-"""What is inside of loops and functions, where no session can feed: tried by itself."""
+"""Dropout inside loops and functions, where no session can feed tensors: tested in a graph of its own."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _ANY_RATE = 0.6
 
 
 def silence_loops(graph: Any, claims: Iterable[Any]) -> str:
-    """Let what reads a dropout's product inside of a loop or a function read its data instead.
+    """Bypass dropout inside loops and functions: consumers of its product read its data instead.
 
     Args:
-        graph: A `GraphDef`, as it was recorded; it is changed.
-        claims: What is claimed of its layers.
+        graph: The recorded `GraphDef`; it is changed in place.
+        claims: The claims about its layers.
 
     Returns:
-        What was done, and which claims could not be tried by themselves, in words; empty for nothing.
+        What was replaced and which claims could not be tested, in words; empty if nothing was replaced.
 
     Raises:
-        CannotRun: A piece, run by itself, is not what is claimed.
+        CannotRun: A claim is wrong.
     """
     inside = inside_loops(graph)
     functions = {function.signature.name: function for function in graph.library.function}
-    whole = Graph(graph.node, functions, "the recorded graph")
+    recorded = Graph(graph.node, functions, "the recorded graph")
     count, untried = 0, list[str]()
     for claim in claims:
         product, data = claim.tensor.partition(":")[0], claim.by.partition(":")[0]
         if claim.function in functions:
-            if not _try_piece(open_body(whole, claim.function).graph.nodes, claim):
+            if not _try_piece(open_body(recorded, claim.function).graph.nodes, claim):
                 untried.append(f"{product} in the function {claim.function}")
             _silence_function(functions[claim.function], product, data)
             count += 1
@@ -61,7 +61,7 @@ def _is(name: str, tensor: str) -> bool:
 
 
 def inside_loops(graph: Any) -> set[str]:
-    """The nodes of a `GraphDef` that are inside of v1 loops."""
+    """The nodes of a `GraphDef` that are inside TF1 loops."""
     readers: dict[str, list[Any]] = {}
     for node in graph.node:
         for name in node.input:
@@ -77,21 +77,19 @@ def inside_loops(graph: Any) -> set[str]:
 
 
 def _try_piece(nodes: Mapping[str, Any], claim: Any) -> bool:
-    """Run the piece from the data to the product by itself, with TensorFlow's own random numbers.
+    """Run the operations from the data to the product alone, with TensorFlow's own random numbers.
 
     Returns:
-        Whether it can run alone: of data with a shape of their own only the loop knows that.
+        Whether they could run: only the loop knows some shapes of its data.
     """
-    found = next(
-        (found for shape in _shapes(nodes, claim) if (found := _run_piece(nodes, claim, shape))), None
-    )
-    if found is None:
+    runs = filter(None, (_run_piece(nodes, claim, shape) for shape in _shapes(nodes, claim)))
+    if (run := next(runs, None)) is None:
         return False
-    x, answers = found
-    kept = answers != 0
-    ratios = (answers / x)[kept]
+    x, answers = run
+    nonzero = answers != 0
+    ratios = (answers / x)[nonzero]
     if claim.kind == "dropout":
-        fits = kept.any() and np.ptp(ratios) <= 0.05 and abs(1 / ratios.mean() - kept.mean()) <= 0.1
+        fits = nonzero.any() and np.ptp(ratios) <= 0.05 and abs(1 / ratios.mean() - nonzero.mean()) <= 0.1
     else:
         fits = abs(float(np.mean(answers)) - float(np.mean(x))) < 0.2
     if not fits:
@@ -103,7 +101,7 @@ def _try_piece(nodes: Mapping[str, Any], claim: Any) -> bool:
 
 
 def _shapes(nodes: Mapping[str, Any], claim: Any) -> Iterator[tuple[int, ...]]:
-    """Shapes for the data: any, and the recorded one, which a constant of the piece may hold."""
+    """Shapes to try for the data: any shape, then the recorded one, which a constant may need."""
     yield _SIZE, _SIZE
     data = nodes.get(claim.by.partition(":")[0])
     recorded = (
@@ -116,22 +114,22 @@ def _shapes(nodes: Mapping[str, Any], claim: Any) -> Iterator[tuple[int, ...]]:
 def _run_piece(
     nodes: Mapping[str, Any], claim: Any, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Data, and the products of many runs; None if the piece does not run alone."""
+    """The data and the products of many runs; None if the operations do not run alone."""
     product = claim.tensor.partition(":")[0]
     x = np.random.default_rng(9).uniform(1, 2, shape)
     try:
         piece = _piece(nodes, product, claim.by.partition(":")[0])
         with tf.Graph().as_default(), tf1.Session() as session:
             types = {"DstT", "T", "dtype"} & set(nodes[product].attr)
-            given = tf1.placeholder(tf.as_dtype(nodes[product].attr[sorted(types)[-1]].type), x.shape)
-            (out,) = tf.graph_util.import_graph_def(piece, {claim.by: given}, [claim.tensor], name="")
-            return x, np.stack([session.run(out, {given: x}) for _ in range(_RUNS)])
+            data = tf1.placeholder(tf.as_dtype(nodes[product].attr[sorted(types)[-1]].type), x.shape)
+            (out,) = tf.graph_util.import_graph_def(piece, {claim.by: data}, [claim.tensor], name="")
+            return x, np.stack([session.run(out, {data: x}) for _ in range(_RUNS)])
     except (ValueError, KeyError, IndexError, TypeError, tf.errors.OpError):
         return None
 
 
 def _piece(nodes: Mapping[str, Any], product: str, start: str) -> Any:
-    """What computes a product of its data; a rate that is given from outside has a value of ours."""
+    """The operations that compute a product from its data; a rate from outside becomes a constant."""
     names, queue = {product}, [product]
     for name in queue:
         for source in nodes[name].input:
@@ -144,7 +142,7 @@ def _piece(nodes: Mapping[str, Any], product: str, start: str) -> Any:
         node = piece.node.add()
         node.CopyFrom(nodes[name])
         node.input[:] = [source for source in node.input if not source.startswith("^")]
-        for key in ("_class", "_output_shapes"):  # old shapes contradict today's shape functions, and ours
+        for key in ("_class", "_output_shapes"):  # old shapes contradict today's shape functions
             node.attr.pop(key, None)
         if node.op in ("Enter", "RefEnter"):
             node.op = "Identity"
@@ -161,7 +159,7 @@ def _piece(nodes: Mapping[str, Any], product: str, start: str) -> Any:
 
 def _silence_function(function: Any, product: str, data: str) -> None:
     inputs = [name for node in function.node_def for name in node.input]
-    # A function names a tensor by its node's output; the data are read under that name somewhere.
+    # A function names a tensor by its node's output; some node reads the data under that name.
     named = next((name for name in inputs if name.partition(":")[0] == data), data)
     for node in function.node_def:
         node.input[:] = [named if name.partition(":")[0] == product else name for name in node.input]

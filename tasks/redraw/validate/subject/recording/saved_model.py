@@ -1,4 +1,4 @@
-"""A SavedModel as it is, in the serving process's sandbox, which may be fed any tensor of it."""
+"""An unchanged SavedModel in the serving process's sandbox, which can feed any of its tensors."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ _ASSETS = "assets"
 
 
 class SavedModelReference(UntouchedReference):
-    """As `UntouchedReference`, of a definition whose recording is a SavedModel's graph.
+    """The reference of a definition whose recording is a SavedModel's graph.
 
-    Its functions are put in the place of their calls by TensorFlow's own means. It is loaded only if its
-    operations are allowed.
+    TensorFlow inlines its functions. It is loaded only if its operations are allowed.
     """
 
     def __init__(self, definition: RecordedDefinition, weights: WeightsKind) -> None:
@@ -57,7 +56,7 @@ class SavedModelReference(UntouchedReference):
         return _Session(self._graph)
 
     def restore(self, prefix: Path) -> str:
-        """Load it with a checkpoint in its `variables/`, and try what is claimed of its layers."""
+        """Load it with a checkpoint in its `variables/`, and test the claims about its layers."""
         folder = self._stack.enter_context(scratch_folder("untouched"))
         self._fill(folder, prefix)
         serving = self._stack.enter_context(ServingProcess())
@@ -106,10 +105,10 @@ class SavedModelReference(UntouchedReference):
             ) from err
 
     def _start_tables(self) -> None:
-        """The loader has filled them."""
+        """Nothing to do: the loader has filled the tables."""
 
     def close(self) -> None:
-        """End its process, and let go of its files."""
+        """End its process and delete its files."""
         self._stack.close()
 
 
@@ -118,48 +117,47 @@ def _name(tensor: str) -> str:
 
 
 class _Session:
-    """What `UntouchedReference` and `Layers` use of a session, of the model in the serving process."""
+    """The session methods that `UntouchedReference` and `Layers` call, run in the serving process."""
 
     def __init__(self, graph: Any) -> None:
         self.graph = graph
         self.model: LoadedModel
 
-    def run(self, asked: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
-        """Values of a tensor, or of a list or mapping of tensors; None of an operation."""
-        wanted = list(asked.values()) if isinstance(asked, Mapping) else asked
-        wanted = wanted if isinstance(wanted, list) else [wanted]
-        given = {
+    def run(self, fetches: Any, feeds: Mapping[Any, Any] | None = None) -> Any:
+        """The value of a tensor, or of a list or mapping of tensors; None for an operation."""
+        items = list(fetches.values()) if isinstance(fetches, Mapping) else fetches
+        items = items if isinstance(items, list) else [items]
+        values = {
             tensor.name: np.asarray(value, None if tensor.dtype == tf.string else tensor.dtype.as_numpy_dtype)
             for tensor, value in (feeds or {}).items()
         }
-        tensors = [one.name for one in wanted if isinstance(one, tf.Tensor) and one.name not in given]
-        targets = [one.name for one in wanted if not isinstance(one, tf.Tensor)]
-        found = dict(given)
+        tensors = [item.name for item in items if isinstance(item, tf.Tensor) and item.name not in values]
+        targets = [item.name for item in items if not isinstance(item, tf.Tensor)]
         if tensors or targets:
-            found |= self.model.run(given, list(dict.fromkeys(tensors)), targets)
-        values = [found[one.name] if isinstance(one, tf.Tensor) else None for one in wanted]
-        if isinstance(asked, Mapping):
-            return dict(zip(asked, values, strict=True))
-        return values if isinstance(asked, list) else values[0]
+            values |= self.model.run(values, list(dict.fromkeys(tensors)), targets)
+        results = [values[item.name] if isinstance(item, tf.Tensor) else None for item in items]
+        if isinstance(fetches, Mapping):
+            return dict(zip(fetches, results, strict=True))
+        return results if isinstance(fetches, list) else results[0]
 
     def close(self) -> None:
-        """The model's process ends elsewhere."""
+        """Nothing to do: `SavedModelReference.close` ends the process."""
 
 
 class _Reader:
-    """A checkpoint as TensorFlow's reader shows it."""
+    """A checkpoint with the methods of TensorFlow's reader."""
 
     def __init__(self, source: CheckpointSource) -> None:
         self._source = source
 
     def has_tensor(self, key: str) -> bool:
-        """Whether it holds one."""
+        """Whether it has a tensor."""
         return key in self._source.entries
 
     def get_tensor(self, key: str) -> np.ndarray:
-        """Its value, checked."""
+        """The value of a tensor, checked against its checksum."""
         return self._source.read_array(key)
 
     def get_variable_to_shape_map(self) -> Iterable[str]:
-        """Its keys."""
+        """The keys of its tensors."""
         return self._source.entries

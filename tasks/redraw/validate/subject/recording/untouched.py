@@ -1,9 +1,9 @@
-"""The recorded graph as it is, restored by TensorFlow's own Saver, in a session that may be fed any tensor.
+"""The unchanged recorded graph, restored by TensorFlow's own Saver, in a session that can feed any tensor.
 
-What training baked in is overridden layer by layer at its output: a dropout by what goes into it, a batch
-normalization by its inference value, computed in NumPy from the checkpoint. What is claimed of each layer is
-tried in this very session first. No session can feed what is inside of loops and functions: there the claim
-is tried on the piece by itself, with TensorFlow's own random numbers, and the data are read in its place.
+Training behaviour is overridden layer by layer at the layer's output: a dropout by its input, a batch
+normalization by its inference value, computed in NumPy from the checkpoint. First the session tests the claim
+about each layer. A session cannot feed tensors inside loops and functions: there the operations are tested
+in a graph of their own, with TensorFlow's own random numbers, and then bypassed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from redraw.validate.subject.reference import LedgerTensors
 tf1 = tf.compat.v1
 
 _AVERAGE = "/ExponentialMovingAverage"
-# Where a Saver keeps its operations by default: `graph.pbtxt` does not say it.
+# The default names of a Saver's operations, which `graph.pbtxt` does not record.
 _SAVER = {
     "filename_tensor_name": "save/Const:0",
     "save_tensor_name": "save/control_dependency:0",
@@ -39,10 +39,10 @@ _MOST_MS = 20_000
 
 
 class UntouchedReference:
-    """As `redraw.validate.subject.reference.Reference`, of a definition that names a recording.
+    """The `Reference` of a definition that names a recording.
 
     Raises:
-        CannotRun: TensorFlow does not take the recorded graph, or what is claimed of it does not hold.
+        CannotRun: TensorFlow cannot import the recorded graph, or a claim about it is wrong.
     """
 
     def __init__(self, definition: RecordedDefinition, weights: WeightsKind) -> None:
@@ -62,7 +62,7 @@ class UntouchedReference:
     def _open(self, recorded: Any) -> Any:
         with self._graph.as_default():
             self._saver = self._imported(recorded)
-            # What waits for a queue that nobody fills would wait for ever.
+            # With a timeout: reading a queue that nothing fills would block forever.
             return GuardedSession(recorded.graph_def, _MOST_MS)
 
     def _imported(self, recorded: Any) -> Any:
@@ -85,16 +85,16 @@ class UntouchedReference:
         return tf1.train.Saver(saver_def=saver(**_SAVER, version=2))  # type: ignore[misc]
 
     def restore(self, prefix: Path) -> str:
-        """Restore by the recording's own Saver, and try what is claimed of its layers."""
+        """Restore with the recording's own Saver, and test the claims about its layers."""
         self._read(prefix)
         self._start_tables()
         reader = self._reader(prefix)
         examples = self._definition.generate_examples(_PADDED_ROWS)
         self._layers = Layers(self._session, self._definition, reader, self._weights)
-        feeds = [self._feeds(name, self._padded(one.inputs)) for name, one in examples.items()]
-        # What one signature is fed, the others may need as well: every layer is tried at once.
+        feeds = [self._feeds(name, self._padded(example.inputs)) for name, example in examples.items()]
+        # All claims are tested at once, so each signature's layers get the feeds of every signature.
         self._layers.try_claims({tensor: value for fed in reversed(feeds) for tensor, value in fed.items()})
-        # Trying an update has changed what it updates.
+        # Testing an update has changed its variable.
         self._read(prefix)
         if self._weights == "average":
             self._take_averages(reader)
@@ -111,7 +111,7 @@ class UntouchedReference:
             line = str(err).partition("\n")[0][:200]
             raise CheckpointMismatch(
                 f"{prefix}: expected a checkpoint of the recorded graph, got: {line}."
-                " Name the checkpoint that lies next to the recording."
+                " Name the checkpoint that is next to the recording."
             ) from err
 
     def _start_tables(self) -> None:
@@ -123,17 +123,17 @@ class UntouchedReference:
                 path = tf.get_static_value(initializer.inputs[1])
                 name = Path(path.item().decode() if path is not None else "").name
                 near = Path(self._definition.recording_uri.parent) / name
-                found = files.get(name) or (str(near) if near.is_file() else None)
-                if found is None:  # the path that it has is another machine's
+                local_path = files.get(name) or (str(near) if near.is_file() else None)
+                if local_path is None:  # the recorded path belongs to another machine
                     continue
-                feeds = {initializer.inputs[1]: found}
+                feeds = {initializer.inputs[1]: local_path}
             self._session.run(initializer, feeds)
 
     def _take_averages(self, reader: Any) -> None:
-        held = reader.get_variable_to_shape_map()
+        shapes = reader.get_variable_to_shape_map()
         for operation in self._graph.get_operations():
             key = operation.name + _AVERAGE
-            if operation.type in ("VariableV2", "VarHandleOp") and key in held:
+            if operation.type in ("VariableV2", "VarHandleOp") and key in shapes:
                 assign = next(
                     (
                         user
@@ -147,13 +147,17 @@ class UntouchedReference:
                     self._session.run(assign, {assign.inputs[1]: reader.get_tensor(key)})
 
     def assign(self, tensors: LedgerTensors) -> None:
-        """Never used: a recording is restored as a whole."""
+        """Always refused: only its own Saver restores a recording.
+
+        Raises:
+            CannotRun: Always.
+        """
         raise CannotRun(
             "a recording is restored only by its own Saver", "Name a checkpoint that it can read."
         )
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Output name to answers, in batches of the size that the recording takes."""
+        """Output name to answers, asked in batches of the recording's size."""
         if self._layers is None:
             raise CannotRun("no checkpoint was restored", "Validate again.")
         outputs = self._definition.signatures[signature].outputs
@@ -167,10 +171,10 @@ class UntouchedReference:
             feeds = self._layers.settled(self._feeds(signature, self._padded(piece)), fetched.values())
             for name, value in self._session.run(fetched, feeds).items():
                 parts[name].append(value[:count])
-        return {name: np.concatenate(found) for name, found in parts.items()}
+        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
     def _padded(self, request: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """A request of the number of rows that the recording takes, the last row again and again."""
+        """A request with the recording's number of rows; its last row is repeated."""
         size = self._batch
         if not size:
             return request
@@ -180,14 +184,14 @@ class UntouchedReference:
         return self._tensor(self._definition.outputs[self._definition.answer_of(signature, name)])
 
     def _feeds(self, signature: str, request: Mapping[str, np.ndarray]) -> dict[Any, Any]:
-        """Data where the definition cuts, flags and rates where they are given."""
+        """Tensor to value: the request's data at the definition's cuts, and the definition's constants."""
         fixed = {self._tensor(name): value for name, value in self._definition.constants.items()}
         cuts = {name: self._definition.inputs[self._definition.cut_of(signature, name)] for name in request}
         data = {self._tensor(cuts[name]): value for name, value in request.items()}
         return {**self._siblings(data), **fixed, **data}
 
     def _siblings(self, data: Mapping[Any, np.ndarray]) -> dict[Any, np.ndarray]:
-        """Values for what comes from the same queue or iterator, such as labels: nobody fills it here."""
+        """Zeros for tensors from the same queue or iterator, such as labels, which nothing fills here."""
         siblings = {}
         for tensor, value in data.items():
             for other in tensor.op.outputs if len(tensor.op.outputs) > 1 else ():
@@ -202,7 +206,7 @@ class UntouchedReference:
         return self._graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
 
     def _fixed_batch(self) -> int | None:
-        """How many rows the recording takes: as many as it was trained with where that is fixed."""
+        """The recording's number of rows, if training fixed it; None for any number."""
         sizes = set()
         for tensor in map(self._tensor, self._definition.inputs.values()):
             shape, recorded = tensor.shape, self._shapes[tensor.op.name].shape
@@ -212,11 +216,15 @@ class UntouchedReference:
         return min(sizes) if sizes else None
 
     def evaluate(self) -> dict[str, float]:
-        """A recording comes without data."""
+        """Always refused: a recording comes without evaluation data.
+
+        Raises:
+            CannotRun: Always.
+        """
         raise CannotRun(
             "a recording comes without evaluation data", "Take the thresholds out of the definition."
         )
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self._session.close()
