@@ -1,4 +1,4 @@
-"""The comparison as boxes and arrows: few enough to be read at a glance, whatever the graph's size."""
+"""The comparison as boxes and arrows, few enough to read at a glance whatever the graph's size."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Box:
     """One box of the picture.
 
     Attributes:
-        key: The same on both sides for what both have.
+        key: Its identity; a box that both sides have has the same key on both.
         title: Its first line.
         detail: Its second line.
         look: `shared`, `changed`, `removed`, `added`, `left` or `data`.
-        note: All that it stands for, for who points at it.
+        note: The tooltip: all operations that it stands for.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Drawing:
 
 
 def draw_boxes(comparison: Comparison) -> dict[Side, Drawing]:
-    """Collapse both graphs by the same scopes, as far as it takes.
+    """Collapse the scopes of both graphs until few enough boxes are left.
 
     Returns:
         Side to boxes and arrows.
@@ -62,17 +62,19 @@ def draw_boxes(comparison: Comparison) -> dict[Side, Drawing]:
     serving = dict(_part_boxes(comparison.serving, group, root))
     serving |= dict(_tensor_boxes("in", comparison.placeholders))
     serving |= dict(_tensor_boxes("out", comparison.outputs))
-    flow = [(group(_INPUT if one == ":in" else one), group(other)) for one, other in comparison.training_flow]
-    within = [
-        (one, other)
-        for one, other in flow
-        if one not in _LATER and (other not in _LATER or other == _ORDER[0])
+    flow = [
+        (group(_INPUT if start == ":in" else start), group(end)) for start, end in comparison.training_flow
     ]
-    served = [(_tensor_key(group(one), serving), _tensor_key(group(other), serving))
-              for one, other in comparison.serving_flow]  # fmt: skip
+    within = [
+        (start, end) for start, end in flow if start not in _LATER and (end not in _LATER or end == _ORDER[0])
+    ]
+    serving_flow = [
+        (_tensor_key(group(start), serving), _tensor_key(group(end), serving))
+        for start, end in comparison.serving_flow
+    ]
     return {
         "training": Drawing(boxes=training, arrows=_arrows([*within, *_afterwards(training)], training)),
-        "serving": Drawing(boxes=serving, arrows=_arrows(served, serving)),
+        "serving": Drawing(boxes=serving, arrows=_arrows(serving_flow, serving)),
     }
 
 
@@ -84,7 +86,7 @@ def _network_boxes(parts: Iterable[Part]) -> list[str]:
 
 
 def _afterwards(boxes: dict[str, Box]) -> Iterator[tuple[str, str]]:
-    """What runs after the loss, in this order: the arrows from every layer to each would hide the rest."""
+    """Arrows between the steps after the loss, in order: arrows from each layer would hide the rest."""
     order = [key for key in _ORDER if key in boxes]
     yield from zip(order, order[1:], strict=False)
     yield from ((order[-1], key) for key in _AFTER if order and key in boxes)
@@ -95,7 +97,7 @@ def _arrows(flow: Iterable[tuple[str, str]], boxes: dict[str, Box]) -> tuple[tup
 
 
 def _grouping(sides: list[list[str]]) -> Callable[[str], str]:
-    """The finest way to collapse scopes with which no side has too many."""
+    """The finest way to collapse scopes that leaves no side with too many boxes."""
     deepest = max(
         (key.count("/") + 1 for keys in sides for key in keys if not key.startswith(":")), default=1
     )
@@ -114,21 +116,21 @@ def _cut(depth: int) -> Callable[[str], str]:
 
 
 def _stems(depth: int) -> Callable[[str], str]:
-    """Scopes of one name and many numbers, such as `block_0` to `block_23`, as one."""
+    """Collapse scopes that differ only in numbers, such as `block_0` to `block_23`."""
     cut = _cut(depth)
     return lambda key: key if key.startswith(":") else re.sub(r"\d+", "*", cut(key))
 
 
 def _largest(way: Callable[[str], str], sides: list[list[str]]) -> Callable[[str], str]:
     counts = Counter(way(key) for keys in sides for key in keys)
-    kept = {
+    largest = {
         key for key, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: _MOST_LAYERS - 1]
     }
-    return lambda key: way(key) if way(key) in kept or key in _APART or _is_tensor(key) else _OTHERS
+    return lambda key: way(key) if way(key) in largest or key in _APART or _is_tensor(key) else _OTHERS
 
 
 def _common_root(keys: list[str]) -> str:
-    """The scope that is around everything, such as the model's own."""
+    """The scope that contains all others, such as the model's own."""
     roots = {key.partition("/")[0] for key in keys if not key.startswith(":")}
     return f"{roots.pop()}/" if len(roots) == 1 else ""
 
@@ -150,7 +152,7 @@ def _box(key: str, parts: list[Part], root: str) -> Box:
         title=_title(key, parts, root),
         detail=_detail(key, parts, types, look),
         look=look,
-        note="\n".join([key.removeprefix(":"), *_told(parts)]),
+        note="\n".join([key.removeprefix(":"), *_describe(parts)]),
     )
 
 
@@ -160,7 +162,7 @@ def _title(key: str, parts: list[Part], root: str) -> str:
     name = key.removeprefix(root).removeprefix(":") or key
     kinds = {part.kind for part in parts if part.fate in ("removed", "left")}
     special = kinds - {Kind.NETWORK.value} if all(part.fate != "shared" for part in parts) else set()
-    # `dropout (dropout)` would say nothing twice.
+    # No `dropout (dropout)`.
     return f"{name} ({', '.join(sorted(special))})" if special and name not in special else name
 
 
@@ -172,7 +174,7 @@ def _detail(key: str, parts: list[Part], types: Counter[str], look: str) -> str:
         kinds = sorted({part.kind for part in parts if part.fate == "removed"} - {Kind.NETWORK.value})
         counts = ", ".join(f"{count} {fate}" for fate, count in sorted(by_fate.items(), reverse=True))
         return f"{counts}: {', '.join(kinds)}" if kinds else counts
-    plain = [re.sub(r"(Dataset)?(V\d)?$", "", one) if key == _INPUT else one for one, _ in _most(types)]
+    plain = [re.sub(r"(Dataset)?(V\d)?$", "", op) if key == _INPUT else op for op, _ in _most(types)]
     return f"{sum(types.values())}: {', '.join(plain)}"
 
 
@@ -180,23 +182,23 @@ def _most(types: Counter[str]) -> list[tuple[str, int]]:
     return sorted(types.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _told(parts: list[Part]) -> Iterator[str]:
+def _describe(parts: list[Part]) -> Iterator[str]:
     for part in parts:
         types = ", ".join(f"{count} {name}" for name, count in _most(Counter(part.operations))[:12])
         yield f"{part.fate}, {part.kind}: {types}"
 
 
 def _tensor_boxes(kind: str, tensors: tuple[Tensor, ...]) -> Iterator[tuple[str, Box]]:
-    shown = tensors if len(tensors) <= _MOST_TENSORS else tensors[: _MOST_TENSORS - 1]
+    listed = tensors if len(tensors) <= _MOST_TENSORS else tensors[: _MOST_TENSORS - 1]
     look = "added" if kind == "in" else "data"
-    for tensor in shown:
+    for tensor in listed:
         note = f"{'placeholder' if kind == 'in' else 'answer'} of {', '.join(tensor.signatures)}"
         key = f":{kind}/{tensor.name}"
         yield (
             key,
             Box(key=key, title=tensor.name, detail=tensor.spec, look=look, note=f"{tensor.name}\n{note}"),
         )
-    rest = tensors[len(shown) :]
+    rest = tensors[len(listed) :]
     if rest:
         key, names = f":{kind}", "\n".join(tensor.name for tensor in rest)
         yield key, Box(key=key, title=f"{len(rest)} more", detail="", look=look, note=names)
@@ -207,5 +209,5 @@ def _is_tensor(key: str) -> bool:
 
 
 def _tensor_key(key: str, boxes: dict[str, Box]) -> str:
-    """The box of a tensor: its own, or that of those without one."""
+    """The key of a tensor's own box, or of the box for the rest."""
     return key if not _is_tensor(key) or key in boxes else key.partition("/")[0]

@@ -25,7 +25,7 @@ Parts = dict[tuple[str, str, str, Fate], Counter[str]]
 
 @dataclass(frozen=True)
 class _Placed:
-    """An operation of a network, the scope that both graphs know it by, and its box."""
+    """An operation of a network, its scope in both graphs, and its box."""
 
     operation: Operation
     scope: str
@@ -39,71 +39,73 @@ class _Placed:
 def compare_graphs(
     training: TrainingGraph, signatures: list[ServedSignature], allowed: Collection[str]
 ) -> Comparison:
-    """Compare what training runs with what the signatures reach.
+    """Compare the operations that training runs with those that the signatures reach.
 
     Args:
         training: The training graph.
-        signatures: What each signature reaches.
+        signatures: The operations that each signature reaches.
         allowed: Types of operations that may be random or keep a state.
     """
-    network = [one for one, kind in training.operations if kind is Kind.NETWORK]
-    apart = [(one, _apart(one, kind)) for one, kind in training.operations if kind is not Kind.NETWORK]
-    trained = _placed(network, plain_scopes((one.scope for one in network), training.layers), training.layers)
-    served = [_served(signature, trained, training.layers) for signature in signatures]
-    parts = _training_parts(trained, _most(map(_counted, served)), training.layers)
-    _add_apart(parts, apart)
-    forbidden = {kind for one, _ in training.operations if (kind := own_kind(one.type))}
-    boxes = {id(one): f":{kind.value}" for one, kind in apart}
+    network = [op for op, kind in training.operations if kind is Kind.NETWORK]
+    outside = [(op, _kind_outside(op, kind)) for op, kind in training.operations if kind is not Kind.NETWORK]
+    trained = _place(network, plain_scopes((op.scope for op in network), training.layers), training.layers)
+    served = [_place_served(signature, trained, training.layers) for signature in signatures]
+    parts = _training_parts(trained, _most(map(_count, served)), training.layers)
+    _add_outside(parts, outside)
+    forbidden = {kind for op, _ in training.operations if (kind := own_kind(op.type))}
+    boxes = {id(op): f":{kind.value}" for op, kind in outside}
     return Comparison(
         training=_listed(parts),
         serving=_serving_parts(served, trained, training.layers, _Leftovers(forbidden, allowed)),
         training_inputs=training.inputs,
-        placeholders=_merged(tensor for one in signatures for tensor in one.inputs.values()),
-        outputs=_merged(tensor for one in signatures for tensor in one.outputs),
-        training_flow=tuple(sorted(set(_flow(trained, apart, boxes)))),
+        placeholders=_merged(tensor for signature in signatures for tensor in signature.inputs.values()),
+        outputs=_merged(tensor for signature in signatures for tensor in signature.outputs),
+        training_flow=tuple(sorted(set(_flow(trained, outside, boxes)))),
         serving_flow=tuple(sorted(set(_serving_flow(signatures, served)))),
         layers=tuple(sorted(training.layers)),
     )
 
 
-def _apart(operation: Operation, kind: Kind) -> Kind:
-    """What is no part of the network; summaries and saving are wherever they are drawn."""
+def _kind_outside(operation: Operation, kind: Kind) -> Kind:
+    """The kind of an operation outside of the network; its type alone tells summaries and saving."""
     own = own_kind(operation.type)
     return own if own in (Kind.SUMMARY, Kind.SAVING) else kind
 
 
-def _served(signature: ServedSignature, trained: list[_Placed], layers: frozenset[str]) -> list[_Placed]:
+def _place_served(
+    signature: ServedSignature, trained: list[_Placed], layers: frozenset[str]
+) -> list[_Placed]:
     operations = signature.graph.operations
-    plain = plain_scopes((one.scope for one in operations), layers)
-    aligned = align_scopes(plain.values(), [one.scope for one in trained])
-    return _placed(operations, {raw: aligned[scope] for raw, scope in plain.items()}, layers)
+    plain = plain_scopes((op.scope for op in operations), layers)
+    aligned = align_scopes(plain.values(), [placed.scope for placed in trained])
+    return _place(operations, {raw: aligned[scope] for raw, scope in plain.items()}, layers)
 
 
-def _placed(operations: list[Operation], scopes: Mapping[str, str], layers: frozenset[str]) -> list[_Placed]:
-    computing = [one for one in operations if one.type != "Placeholder"]
-    loose = _components([one for one in computing if not one.scope])
+def _place(operations: list[Operation], scopes: Mapping[str, str], layers: frozenset[str]) -> list[_Placed]:
+    computing = [op for op in operations if op.type != "Placeholder"]
+    loose = _components([op for op in computing if not op.scope])
     return [
-        _Placed(one, scopes[one.scope], loose.get(id(one)) or layer_of(scopes[one.scope], layers))
-        for one in computing
+        _Placed(op, scopes[op.scope], loose.get(id(op)) or layer_of(scopes[op.scope], layers))
+        for op in computing
     ]
 
 
 def _components(operations: list[Operation]) -> dict[int, str]:
-    """Boxes for operations without a scope: one for those that hang together, named by their types."""
-    groups = {id(one): [one] for one in operations}
-    for one in operations:
-        for source in one.sources:
-            ours, theirs = groups[id(one)], groups.get(id(source), [])
-            if theirs and theirs is not ours:
-                smaller, larger = sorted((ours, theirs), key=len)
+    """Boxes for operations without a scope: one box for connected operations, named by their types."""
+    groups = {id(op): [op] for op in operations}
+    for op in operations:
+        for source in op.sources:
+            group, source_group = groups[id(op)], groups.get(id(source), [])
+            if source_group and source_group is not group:
+                smaller, larger = sorted((group, source_group), key=len)
                 larger += smaller
                 groups.update((id(member), larger) for member in smaller)
-    names = {id(group): ":" + ", ".join(sorted({one.type for one in group})) for group in groups.values()}
+    names = {id(group): ":" + ", ".join(sorted({op.type for op in group})) for group in groups.values()}
     return {key: names[id(group)] for key, group in groups.items()}
 
 
-def _counted(placed: Iterable[_Placed]) -> Counts:
-    return Counter(one.key for one in placed)
+def _count(operations: Iterable[_Placed]) -> Counts:
+    return Counter(placed.key for placed in operations)
 
 
 def _most(counted: Iterable[Counts]) -> Counts:
@@ -114,31 +116,31 @@ def _most(counted: Iterable[Counts]) -> Counts:
 
 
 def _training_parts(trained: list[_Placed], served: Counts, layers: frozenset[str]) -> Parts:
-    purposes = Purposes((one.key for one in trained), layers)
+    purposes = Purposes((placed.key for placed in trained), layers)
     parts: Parts = defaultdict(Counter)
     free = Counter(served)
-    for one in trained:
-        shared = free[one.key] > 0
-        free[one.key] -= shared
-        kind = Kind.NETWORK if shared else purposes.of(one.scope)
+    for placed in trained:
+        shared = free[placed.key] > 0
+        free[placed.key] -= shared
+        kind = Kind.NETWORK if shared else purposes.of(placed.scope)
         fate: Fate = "shared" if shared else "removed"
-        parts[one.box, kind.value, layer_of(one.scope, layers), fate][one.operation.type] += 1
+        parts[placed.box, kind.value, layer_of(placed.scope, layers), fate][placed.operation.type] += 1
     return parts
 
 
-def _add_apart(parts: Parts, apart: list[tuple[Operation, Kind]]) -> None:
-    for one, kind in apart:
-        scope = one.scope.partition("/")[0]
-        parts[f":{kind.value}", kind.value, scope, "removed"][one.type] += 1
+def _add_outside(parts: Parts, outside: list[tuple[Operation, Kind]]) -> None:
+    for op, kind in outside:
+        scope = op.scope.partition("/")[0]
+        parts[f":{kind.value}", kind.value, scope, "removed"][op.type] += 1
 
 
 @dataclass(frozen=True)
 class _Leftovers:
-    """What of the serving graph should have stayed in training.
+    """Recognizes operations of the serving graph that only training should have.
 
     Attributes:
-        kinds: Those that training has.
-        allowed: Types that the definition declares.
+        kinds: The kinds of operations that training has.
+        allowed: The types of operations that the definition declares.
     """
 
     kinds: Collection[Kind]
@@ -152,7 +154,7 @@ class _Leftovers:
 
 
 def _of_gradient(operation: Operation) -> bool:
-    # Only by scope: a transposed convolution computes forwards what is a gradient elsewhere.
+    # By scope alone: a transposed convolution uses an operation that is a gradient elsewhere.
     return not _GRADIENT_SCOPES.isdisjoint(operation.scope.split("/"))
 
 
@@ -160,32 +162,32 @@ def _serving_parts(
     served: list[list[_Placed]], trained: list[_Placed], layers: frozenset[str], leftovers: _Leftovers
 ) -> tuple[Part, ...]:
     most: Parts = defaultdict(Counter)
-    for placed in served:
-        purposes = Purposes((one.key for one in placed), layers)
-        free = _counted(trained)
+    for operations in served:
+        purposes = Purposes((placed.key for placed in operations), layers)
+        free = _count(trained)
         parts: Parts = defaultdict(Counter)
-        for one in placed:
-            shared = free[one.key] > 0
-            free[one.key] -= shared
+        for placed in operations:
+            shared = free[placed.key] > 0
+            free[placed.key] -= shared
             fate: Fate = "shared" if shared else "added"
             kind = Kind.NETWORK.value if shared else _SERVING
-            if leftovers.has(one.operation):
-                fate, kind = "left", _left_kind(one, purposes).value
-            parts[one.box, kind, layer_of(one.scope, layers), fate][one.operation.type] += 1
+            if leftovers.has(placed.operation):
+                fate, kind = "left", _left_kind(placed, purposes).value
+            parts[placed.box, kind, layer_of(placed.scope, layers), fate][placed.operation.type] += 1
         for key, counts in parts.items():
             most[key] |= counts
     return _listed(most)
 
 
-def _left_kind(one: _Placed, purposes: Purposes) -> Kind:
-    if _of_gradient(one.operation):
+def _left_kind(placed: _Placed, purposes: Purposes) -> Kind:
+    if _of_gradient(placed.operation):
         return Kind.GRADIENT
-    own = own_kind(one.operation.type)
-    around = purposes.of(one.scope)
-    return own if own is not None and (around is Kind.NETWORK or own not in _TOLD_BY_SCOPE) else around
+    own = own_kind(placed.operation.type)
+    around = purposes.of(placed.scope)
+    return own if own is not None and (around is Kind.NETWORK or own not in _RECOGNIZED_BY_SCOPE) else around
 
 
-_TOLD_BY_SCOPE = (Kind.DROPOUT, Kind.STATISTICS)
+_RECOGNIZED_BY_SCOPE = (Kind.DROPOUT, Kind.STATISTICS)
 
 
 def _listed(parts: Parts) -> tuple[Part, ...]:
@@ -196,42 +198,43 @@ def _listed(parts: Parts) -> tuple[Part, ...]:
 
 
 def _merged(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
-    """Each once, with all signatures that have it."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    """Each tensor once, with all signatures that have it."""
+    signatures: dict[tuple[str, str], list[str]] = defaultdict(list)
     for tensor in tensors:
-        found[tensor.name, tensor.spec] += tensor.signatures
+        signatures[tensor.name, tensor.spec] += tensor.signatures
     return tuple(
-        Tensor(name=name, spec=spec, signatures=tuple(names)) for (name, spec), names in sorted(found.items())
+        Tensor(name=name, spec=spec, signatures=tuple(names))
+        for (name, spec), names in sorted(signatures.items())
     )
 
 
 def _flow(
-    trained: list[_Placed], apart: list[tuple[Operation, Kind]], boxes: Mapping[int, str]
+    trained: list[_Placed], outside: list[tuple[Operation, Kind]], boxes: Mapping[int, str]
 ) -> Iterator[tuple[str, str]]:
-    known = {**boxes, **{id(one.operation): one.box for one in trained}}
-    yield from _between(trained, known)
-    for operation, _ in apart:
+    all_boxes = {**boxes, **{id(placed.operation): placed.box for placed in trained}}
+    yield from _between(trained, all_boxes)
+    for operation, _ in outside:
         for source in operation.sources:
-            if known.get(id(source), boxes[id(operation)]) != boxes[id(operation)]:
-                yield known[id(source)], boxes[id(operation)]
+            if all_boxes.get(id(source), boxes[id(operation)]) != boxes[id(operation)]:
+                yield all_boxes[id(source)], boxes[id(operation)]
 
 
-def _between(placed: list[_Placed], boxes: Mapping[int, str]) -> Iterator[tuple[str, str]]:
-    for one in placed:
-        for source in one.operation.sources:
-            box = boxes.get(id(source), _INPUT if source.type == "Placeholder" else one.box)
-            if box != one.box:
-                yield box, one.box
+def _between(operations: list[_Placed], boxes: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    for placed in operations:
+        for source in placed.operation.sources:
+            box = boxes.get(id(source), _INPUT if source.type == "Placeholder" else placed.box)
+            if box != placed.box:
+                yield box, placed.box
 
 
 def _serving_flow(
     signatures: list[ServedSignature], served: list[list[_Placed]]
 ) -> Iterator[tuple[str, str]]:
-    for signature, placed in zip(signatures, served, strict=True):
-        boxes = {id(one.operation): one.box for one in placed}
-        for one in signature.graph.operations:
-            if one.type == "Placeholder":
-                boxes[id(one)] = f":in/{signature.inputs[one.name].name}"
-        yield from _between(placed, boxes)
+    for signature, operations in zip(signatures, served, strict=True):
+        boxes = {id(placed.operation): placed.box for placed in operations}
+        for op in signature.graph.operations:
+            if op.type == "Placeholder":
+                boxes[id(op)] = f":in/{signature.inputs[op.name].name}"
+        yield from _between(operations, boxes)
         for tensor, ends in zip(signature.outputs, signature.graph.ends, strict=True):
             yield from ((boxes[id(end)], f":out/{tensor.name}") for end in ends)

@@ -1,4 +1,4 @@
-"""What two graphs share, what only the one has, and what serving has that only training should."""
+"""The result of comparing two graphs: what they share, what one lacks, and what serving should not have."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Part:
     """Operations of one graph, of one layer or scope, with one purpose and one fate.
 
     Attributes:
-        box: What they are drawn as: the layer or scope, or `:` and a word for what has none.
-        kind: What they are for, as `redraw.validate.graph_diff.kinds` has it.
+        box: Their box in the picture: the layer or scope, or `:` and a word if they have none.
+        kind: What they are for, a value of `redraw.validate.graph_diff.kinds.Kind` or `serving`.
         scope: The layer or the outermost scope.
         fate: `shared`; `removed`, only in training; `added`, only in serving; `left`, in
             serving though only training should have it.
-        operations: Type to number.
+        operations: Type to number of operations.
     """
 
     box: str
@@ -42,14 +42,14 @@ class Comparison:
     """The two graphs, side by side.
 
     Attributes:
-        training: All that training runs; its parts are shared or removed.
-        serving: All that the signatures reach; what two of them have counts once.
-        training_inputs: What the input pipeline gives.
-        placeholders: What took its place.
-        outputs: What serving answers.
-        training_flow: Pairs of boxes, from source to user; `:in` is what a batch gives.
+        training: All operations that training runs; its parts are shared or removed.
+        serving: All operations that the signatures reach; what two signatures share counts once.
+        training_inputs: The tensors that the input pipeline gives.
+        placeholders: The placeholders that replace the input pipeline.
+        outputs: The outputs of serving.
+        training_flow: Pairs of boxes, from source to user; `:in` stands for a batch.
         serving_flow: The same; `:in/NAME` and `:out/NAME` are placeholders and outputs.
-        layers: Names by which scopes are known for layers.
+        layers: The names of layers, by which scopes are recognized as layers.
     """
 
     training: tuple[Part, ...]
@@ -62,12 +62,12 @@ class Comparison:
     layers: tuple[str, ...]
 
     def count(self, fate: Fate) -> int:
-        """The number of operations of a fate; what is shared is counted in training."""
+        """The number of operations of a fate; shared ones are counted in training."""
         parts = self.training if fate in ("shared", "removed") else self.serving
         return sum(part.count for part in parts if part.fate == fate)
 
     def by_kind(self, fate: Fate) -> dict[str, int]:
-        """Kind to number of operations of a fate, the most first."""
+        """Kind to number of operations of a fate, the largest number first."""
         counts: dict[str, int] = {}
         for part in (*self.training, *self.serving) if fate != "shared" else self.training:
             if part.fate == fate:
@@ -75,7 +75,7 @@ class Comparison:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values: the number of the form, the sums, then every part and the flow between boxes."""
+        """JSON values: the schema number, the sums, then every part and the flow between boxes."""
         return {
             SCHEMA: ATTACHMENT_SCHEMA,
             "training_operations": sum(part.count for part in self.training),

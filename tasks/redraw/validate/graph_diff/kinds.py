@@ -1,4 +1,4 @@
-"""What operations are for, by their types and scopes: kinds that training has and serving must not have."""
+"""What operations are for, by their types and scopes, including the kinds that only training may have."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Kind(Enum):
     SAVING = "checkpoint saving"
 
 
-# As the check of a signature's operations groups them; what each is for, the operations around it say better.
+# The kinds of the groups in `op_groups`; the operations around one refine the kind.
 _GROUPS = {
     "queue": Kind.INPUT,
     "iterator": Kind.INPUT,
@@ -48,10 +48,10 @@ _KEEPS = {"SelectV2", "Select", "Mul"}
 
 @functools.cache
 def own_kind(operation_type: str) -> Kind | None:
-    """The kind that an operation's type tells by itself; None for what any network may use.
+    """The kind of an operation by its type alone; None for types that any network may use.
 
-    Random operations count as dropout, and what changes a variable as batch statistics: what
-    either is for, the operations around it say.
+    Random operations count as dropout, and operations that change a variable as batch statistics; the
+    operations around them refine that.
     """
     if _LOSS.search(operation_type):
         return Kind.LOSS
@@ -60,16 +60,16 @@ def own_kind(operation_type: str) -> Kind | None:
 
 
 def looks_like_dropout(types: set[str]) -> bool:
-    """Whether the operations of a scope, one of them random, are dropout's: a mask by comparison."""
+    """Whether a scope with a random operation is a dropout: a comparison makes a mask."""
     return bool(types & _COMPARISONS) and bool(types & _KEEPS)
 
 
 class Purposes:
-    """Tells what is special to training within one network.
+    """Recognizes the training-only parts of one network.
 
     Args:
         operations: Scope and type of each operation.
-        layers: Names of layers; what is in one layer says nothing of another.
+        layers: Names of layers, each of which is judged by itself.
     """
 
     def __init__(self, operations: Iterable[tuple[str, str]], layers: frozenset[str]) -> None:
@@ -80,12 +80,12 @@ class Purposes:
                 self._types[path].add(operation_type)
 
     def of(self, scope: str) -> Kind:
-        """What the operations of a scope are for, by the innermost scope around them that tells."""
+        """What the operations of a scope are for, by the innermost scope that tells."""
         around = [self._types[path] for path in self._up(scope)]
         for types in around:
-            kinds = {own_kind(one) for one in types}
+            kinds = {own_kind(op_type) for op_type in types}
             if Kind.DROPOUT in kinds:
-                # The mask is made around what draws the random numbers.
+                # The scopes around the random operation have the mask.
                 masks = any(looks_like_dropout(outer) for outer in around)
                 return Kind.DROPOUT if masks else Kind.AUGMENTATION
             if Kind.STATISTICS in kinds:
@@ -93,7 +93,7 @@ class Purposes:
         return Kind.NETWORK
 
     def _up(self, scope: str) -> Iterator[str]:
-        """The scope and those around it, as far as its layer."""
+        """The scope and the scopes around it, up to its layer."""
         layer = layer_of(scope, self._layers)
         while len(scope) > len(layer):
             yield scope
@@ -102,22 +102,22 @@ class Purposes:
 
 
 def plain_scopes(scopes: Iterable[str], layers: frozenset[str]) -> dict[str, str]:
-    """Take off the numbers that a drawing gave to its scopes.
+    """Remove the numbers that TensorFlow added to scopes.
 
-    TensorFlow numbers a scope that is opened twice (`dense`, `dense_1`), so that one layer
-    has another scope in each drawing. Layers are known by the names that they were given.
+    TensorFlow numbers a scope that is opened twice (`dense`, `dense_1`), so a layer may have a
+    different scope each time that it is drawn. The layers' names tell which numbers were added.
 
     Returns:
-        Scope to the same by the layers' names.
+        Scope to the scope without added numbers.
     """
     siblings = _siblings(scopes)
     plain = {"": ""}
-    for path in sorted(siblings, key=lambda one: one.count("/")):
+    for path in sorted(siblings, key=lambda path: path.count("/")):
         names = siblings[path]
         stripped = {name: _NUMBER.sub("", name) for name in names}
-        known = [name for name in names if name in layers or stripped[name] in layers]
-        # `dense_1` is the layer of this name, or `dense` drawn again: what fits all its siblings.
-        all_numbered = len({stripped[name] for name in known} & layers) == len(known)
+        layer_names = [name for name in names if name in layers or stripped[name] in layers]
+        # `dense_1` is the layer of that name, or `dense` drawn again, depending on all its siblings.
+        all_numbered = len({stripped[name] for name in layer_names} & layers) == len(layer_names)
         for name in names:
             takes = stripped[name] in layers and (all_numbered or name not in layers)
             plain[_below(path, name)] = _below(plain[path], stripped[name] if takes else name)
@@ -125,40 +125,40 @@ def plain_scopes(scopes: Iterable[str], layers: frozenset[str]) -> dict[str, str
 
 
 def align_scopes(served: Iterable[str], trained: Iterable[str]) -> dict[str, str]:
-    """Where a served scope is none of training's, take its only sibling of the same stem.
+    """Map served scopes to training's: one that training lacks, to the only one that differs in its number.
 
     Returns:
-        Served scope to the scope of training that it is, or to itself.
+        Served scope to the scope in training, or to itself.
     """
-    theirs, ours = _siblings(trained), _siblings(served)
+    trained_names, served_names = _siblings(trained), _siblings(served)
     aligned = {"": ""}
-    for path in sorted(ours, key=lambda one: one.count("/")):
-        siblings: Collection[str] = theirs.get(aligned[path], ())
-        free = [name for name in siblings if name not in ours[path]]
-        for name in ours[path]:
-            alike = [one for one in free if _NUMBER.sub("", one) == _NUMBER.sub("", name)]
-            taken = alike[0] if name not in siblings and len(alike) == 1 else name
-            aligned[_below(path, name)] = _below(aligned[path], taken)
+    for path in sorted(served_names, key=lambda path: path.count("/")):
+        candidates: Collection[str] = trained_names.get(aligned[path], ())
+        free = [name for name in candidates if name not in served_names[path]]
+        for name in served_names[path]:
+            alike = [other for other in free if _NUMBER.sub("", other) == _NUMBER.sub("", name)]
+            match = alike[0] if name not in candidates and len(alike) == 1 else name
+            aligned[_below(path, name)] = _below(aligned[path], match)
     return aligned
 
 
-@functools.lru_cache(maxsize=65536)  # operations of one scope ask one after the other
+@functools.lru_cache(maxsize=65536)  # operations of one scope follow each other
 def layer_of(scope: str, layers: frozenset[str]) -> str:
-    """The innermost layer that a scope belongs to; without any the outermost scope."""
+    """The innermost layer of a scope, or its outermost scope if it belongs to no layer."""
     parts = scope.split("/")
     last = max((number for number, part in enumerate(parts) if part in layers), default=0)
     return "/".join(parts[: last + 1])
 
 
 def _siblings(scopes: Iterable[str]) -> Mapping[str, list[str]]:
-    """Path to the names below it, for every scope and all above it."""
-    found: dict[str, dict[str, None]] = {}
+    """Path to the names below it, for every scope and every scope above it."""
+    names_below: dict[str, dict[str, None]] = {}
     for scope in scopes:
         path = ""
         for name in scope.split("/") if scope else ():
-            found.setdefault(path, {})[name] = None
+            names_below.setdefault(path, {})[name] = None
             path = _below(path, name)
-    return {path: sorted(names) for path, names in found.items()}
+    return {path: sorted(names) for path, names in names_below.items()}
 
 
 def _below(path: str, name: str) -> str:

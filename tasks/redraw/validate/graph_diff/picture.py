@@ -1,4 +1,4 @@
-"""The two graphs as an SVG: readable alone and within a page, on a light and on a dark screen."""
+"""Draw the two graphs as an SVG, readable alone or in a page, on a light or a dark screen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redraw.validate.graph_diff.boxes import Drawing, Side, draw_boxes
 from redraw.validate.graph_diff.comparison import Comparison
 
 _CHARACTERS = {"title": 30, "detail": 35}  # what fits into a box, in a fixed-width font of 13 and 11 pixels
-BOX_WIDTH, BOX_HEIGHT = 250, 40  # pixels; the same for each, so that no font decides on the layout
+BOX_WIDTH, BOX_HEIGHT = 250, 40  # pixels; fixed, so that the layout does not depend on fonts
 _INCH = 72.0
 
 
@@ -23,7 +23,7 @@ def draw_picture(comparison: Comparison, title: str) -> str:
     """Draw both graphs next to each other.
 
     Returns:
-        An SVG document, the same for the same graphs.
+        An SVG document; equal graphs give equal documents.
     """
     drawings = draw_boxes(comparison)
     layout = _lay_out(drawings)
@@ -32,7 +32,7 @@ def draw_picture(comparison: Comparison, title: str) -> str:
         for (side, key), (x, y) in sorted(layout.boxes.items())
     ]
     left: dict[Side, float] = {
-        side: min(x for (one, _), (x, _) in layout.boxes.items() if one == side)
+        side: min(x for (box_side, _), (x, _) in layout.boxes.items() if box_side == side)
         for side in drawings
         if drawings[side].boxes
     }
@@ -48,18 +48,18 @@ def draw_picture(comparison: Comparison, title: str) -> str:
 
 
 def _fitted(text: str, line: str) -> str:
-    """Text that fits into a box: wide characters count twice, those that do not show are replaced."""
+    """Cut text to fit into a box: wide characters count twice, unprintable ones are replaced."""
     room = _CHARACTERS[line]
-    shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
-    if sum(map(_columns, shown)) <= room:
-        return shown
-    kept, used = "", 1
-    for one in shown:
-        used += _columns(one)
+    printable = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    if sum(map(_columns, printable)) <= room:
+        return printable
+    head, used = "", 1
+    for char in printable:
+        used += _columns(char)
         if used > room:
             break
-        kept += one
-    return f"{kept}…"
+        head += char
+    return f"{head}…"
 
 
 def _columns(character: str) -> int:
@@ -85,11 +85,11 @@ _TEMPLATES.filters |= {"fitted": _fitted, "curve": _curve}
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """Places, in pixels from the upper left.
+    """Positions in pixels from the upper left corner.
 
     Attributes:
-        width: Of it all.
-        height: Of it all.
+        width: The width of the picture.
+        height: The height of the picture.
         boxes: Side and key of a box to its upper left corner.
         arrows: The control points of each arrow's Bézier curve.
     """
@@ -101,7 +101,7 @@ class _Layout:
 
 
 def _lay_out(drawings: Mapping[Side, Drawing]) -> _Layout:
-    """Lay both sides out next to each other, what they share on one height; the same for the same boxes."""
+    """Lay both sides out next to each other, with shared boxes at the same height."""
     graph = pygraphviz.AGraph(
         directed=True, strict=True, newrank="true", nodesep=0.25, ranksep=0.28, splines="true", rankdir="TB"
     )

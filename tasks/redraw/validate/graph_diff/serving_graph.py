@@ -1,4 +1,4 @@
-"""What the signatures of a SavedModel reach, read from its file without TensorFlow."""
+"""The operations that a SavedModel's signatures reach, read from its file without TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redraw.validate.graph_diff.flatten import FlatGraph, flatten_graph
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
-_NOT_SERVED = "__saved_model"  # how TensorFlow calls the signatures of its own, for initialization
+_NOT_SERVED = "__saved_model"  # the prefix of TensorFlow's own signatures, for initialization
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +19,9 @@ class Tensor:
     """An input or an output of signatures.
 
     Attributes:
-        name: As a request says it.
-        spec: Its dtype and shape, for reading.
-        signatures: Those that have it.
+        name: Its name in requests.
+        spec: Its dtype and shape as text.
+        signatures: The signatures that have it.
     """
 
     name: str
@@ -31,13 +31,13 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class ServedSignature:
-    """What one signature reaches.
+    """The operations that one signature reaches.
 
     Attributes:
-        name: The signature's.
-        inputs: Node name to the input that it is.
-        outputs: In the order of `graph.ends`.
-        graph: Its operations; those at its inputs are of type `Placeholder`.
+        name: The name of the signature.
+        inputs: Node name to input.
+        outputs: Its outputs, in the order of `graph.ends`.
+        graph: Its operations; those of its inputs have the type `Placeholder`.
     """
 
     name: str
@@ -47,13 +47,13 @@ class ServedSignature:
 
 
 def read_signatures(meta_graph: MetaGraphDef) -> list[ServedSignature]:
-    """Flatten what each signature reaches.
+    """Flatten the part of the graph that each signature reaches.
 
     Returns:
-        A signature each, by name.
+        The signatures, sorted by name.
 
     Raises:
-        CannotRun: Its functions call each other without an end.
+        CannotRun: A function calls itself.
     """
     return list(_read(meta_graph))
 
@@ -86,5 +86,5 @@ def _tensor(key: str, info: Any, signature: str) -> Tensor:
 
 
 def _numpy_name(dtype: str) -> str:
-    """As the definition writes it: what is called FLOAT in a file is `float32` there."""
+    """The dtype as definitions write it: `float32` for FLOAT."""
     return {"float": "float32", "double": "float64", "half": "float16"}.get(dtype, dtype)

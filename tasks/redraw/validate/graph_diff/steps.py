@@ -1,4 +1,4 @@
-"""One step of training and one of evaluation, traced as `redraw.train` traces them, only to be compared."""
+"""Trace a step of training and one of evaluation like `redraw.train`, to compare the graphs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class DrawnStep:
 
     Attributes:
         graph: Its `GraphDef`.
-        ends: The nodes that a run asks for.
+        ends: The nodes that a run fetches.
         inputs: The placeholders of the batch's features.
-        kinds: Name of a node to what it is for.
+        kinds: Node name to its kind.
         layers: Names of layers and of variable scopes.
     """
 
@@ -40,46 +40,46 @@ class DrawnStep:
 
 
 def draw_step(definition: ModelDefinition, features: Any, labels: Any) -> DrawnStep:
-    """Trace a training step of a Keras model or a module, its variables declared.
+    """Trace a training step of a Keras model or a module, without values of its variables.
 
     Args:
         definition: The model.
         features: `element_spec` of a batch's features.
-        labels: The same of its labels.
+        labels: `element_spec` of a batch's labels.
 
     Returns:
         Forward pass, loss, gradients, optimizer and moving average.
     """
-    return draw_declared(lambda declarations: _traced_step(definition, (features, labels), declarations))
+    return draw_declared(lambda declarations: _trace_step(definition, (features, labels), declarations))
 
 
 def draw_evaluation(definition: ModelDefinition) -> DrawnStep:
     """Trace an evaluation step: the network in EVALUATE mode, the loss and the metrics."""
-    return draw_declared(lambda declarations: _traced_evaluation(definition, declarations))
+    return draw_declared(lambda declarations: _trace_evaluation(definition, declarations))
 
 
 def draw_graph_function_steps(definition: GraphFunctionDefinition, spec: Any) -> DrawnStep:
-    """Draw the graph of a TF1 graph function, with what trains, measures and saves it.
+    """Draw the graph of a TF1 graph function that trains, evaluates and saves it.
 
     Args:
         definition: The model.
         spec: `element_spec` of the training data.
 
     Returns:
-        The graph; its operations are distinguished by the order in which training makes them.
+        The graph; the order in which training makes the operations tells their kinds.
     """
     with tf.Graph().as_default() as graph:
         drawn = draw_training(definition, spec, batches_of(definition, "evaluation_data").element_spec)
         saver = tf.compat.v1.train.Saver(tf.compat.v1.global_variables()).as_saver_def()
         places = {operation.name: place for place, operation in enumerate(graph.get_operations())}
-        losses = [one.loss for one in (drawn.train, drawn.evaluated, drawn.averaged) if one is not None]
+        losses = [mode.loss for mode in (drawn.train, drawn.evaluated, drawn.averaged) if mode is not None]
         ends = (*(loss.op.name for loss in losses), drawn.train_step.name, saver.save_tensor_name)
     marks = {
         Kind.NETWORK: max(places[tensor.op.name] for tensor in tf.nest.flatten(drawn.train.outputs)),
         Kind.LOSS: places[drawn.train.loss.op.name],
         Kind.OPTIMIZER: places[drawn.train_step.name],
     }
-    kinds = {name: _refined(name, kind) for name, kind in _by_place(list(places), marks)}
+    kinds = {name: _refine(name, kind) for name, kind in _by_place(list(places), marks)}
     return DrawnStep(
         graph=graph.as_graph_def(),
         ends=tuple(name.partition(":")[0] for name in ends),
@@ -89,7 +89,7 @@ def draw_graph_function_steps(definition: GraphFunctionDefinition, spec: Any) ->
     )
 
 
-def _traced_step(definition: ModelDefinition, spec: Any, declarations: Declarations) -> DrawnStep:
+def _trace_step(definition: ModelDefinition, spec: Any, declarations: Declarations) -> DrawnStep:
     network = draw_network(definition, Mode.TRAIN, declarations.in_force())
     decay = definition.training.average_decay
     average = None if decay is None else draw_network(definition, Mode.EVALUATE, declarations.in_force())
@@ -110,7 +110,7 @@ def _traced_step(definition: ModelDefinition, spec: Any, declarations: Declarati
             plain = [v.value if isinstance(v, keras.Variable) else v for v in variables]
             gradients = tape.gradient(loss, plain)
             mark(Kind.GRADIENT)
-            # Not before: what Keras asks of the weights for its slots would give them memory.
+            # Not earlier: to make its slots, Keras asks for the weights, which would give them memory.
             optimizer.build(variables)
             optimizer.apply(gradients, variables)
             mark(Kind.OPTIMIZER)
@@ -119,10 +119,10 @@ def _traced_step(definition: ModelDefinition, spec: Any, declarations: Declarati
                 mark(Kind.AVERAGE)
         return loss
 
-    return _drawn(train, spec, marks, network, declarations)
+    return _draw(train, spec, marks, network, declarations)
 
 
-def _traced_evaluation(definition: ModelDefinition, declarations: Declarations) -> DrawnStep:
+def _trace_evaluation(definition: ModelDefinition, declarations: Declarations) -> DrawnStep:
     network = draw_network(definition, Mode.EVALUATE, declarations.in_force())
     metrics = definition.metrics()
 
@@ -133,12 +133,12 @@ def _traced_evaluation(definition: ModelDefinition, declarations: Declarations) 
                 metric.update_state(labels, outputs)
             return definition.loss(outputs, labels)
 
-    return _drawn(
+    return _draw(
         evaluate, tuple(batches_of(definition, "evaluation_data").element_spec), {}, network, declarations
     )
 
 
-def _drawn(
+def _draw(
     step: Callable[..., Any],
     spec: Any,
     marks: Mapping[Kind, int],
@@ -147,7 +147,7 @@ def _drawn(
 ) -> DrawnStep:
     graph = trace_function(step, *spec, converted=declarations.converted).graph
     made = [operation.name for operation in graph.get_operations()]
-    ends = [*(tensor.op.name for tensor in graph.outputs), *(one.name for one in graph.control_outputs)]
+    ends = [*(tensor.op.name for tensor in graph.outputs), *(op.name for op in graph.control_outputs)]
     features = len(tf.nest.flatten(spec[0], expand_composites=True))
     return DrawnStep(
         graph=graph.as_graph_def(),
@@ -159,14 +159,14 @@ def _drawn(
 
 
 def _by_place(names: list[str], marks: Mapping[Kind, int]) -> Iterator[tuple[str, Kind]]:
-    """What each operation is for: what was made last when it was made."""
+    """The kind of each operation, by the first mark that was set after it was made."""
     for place, name in enumerate(names):
         kind = next((kind for kind, last in marks.items() if place <= last), Kind.EVALUATION)
         yield name, kind
 
 
-def _refined(name: str, kind: Kind) -> Kind:
-    """Within what `minimize` makes and what averages, TensorFlow's own scopes tell the parts."""
+def _refine(name: str, kind: Kind) -> Kind:
+    """Refine the kind of `minimize`'s operations by TensorFlow's own scopes: gradients and averages."""
     scope = name.partition("/")[0]
     if kind is Kind.OPTIMIZER and scope.startswith("gradients"):
         return Kind.GRADIENT

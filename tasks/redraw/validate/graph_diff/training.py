@@ -1,4 +1,4 @@
-"""The graph that trains a definition, drawn as training draws it or recorded, and no variable's value."""
+"""The graph that trains a definition, drawn like in training or recorded, without values of variables."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from redraw.validate.graph_diff.kinds import Kind
 from redraw.validate.graph_diff.steps import DrawnStep, draw_evaluation, draw_graph_function_steps, draw_step
 from redraw.validate.outcome import CannotRun
 
-_IGNORE_STATE = 1  # of tf.data's ExternalStatePolicy: nobody will run the copy
+_IGNORE_STATE = 1  # of tf.data's ExternalStatePolicy: nothing runs the copy
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingGraph:
-    """What training and its evaluations run.
+    """The operations that training and its evaluations run.
 
     Attributes:
-        operations: Every operation, with what it is for as far as its place tells: what of the
-            network is dropout or the like, a comparison finds out.
-        inputs: What the input pipeline gives, each as name, dtype and shape.
-        layers: Names of layers and scopes, by which a numbered scope is known for one of them.
+        operations: Every operation with its kind. Comparing the graphs refines the kind of the
+            network's operations, for example to dropout.
+        inputs: The tensors that the input pipeline gives, each as name, dtype and shape.
+        layers: Names of layers and scopes, by which numbered scopes are recognized.
     """
 
     operations: list[tuple[Operation, Kind]]
@@ -40,10 +40,10 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
     """Draw forward pass, loss, gradients, optimizer, averages, evaluation and input pipeline.
 
     Raises:
-        CannotRun: The definition cannot be drawn for training here, such as without its data.
+        CannotRun: The definition cannot be drawn for training here, for example without its data.
     """
     if isinstance(definition, RecordedDefinition):
-        return _described_graph([_read_recorded_step(definition)], (), tuple(definition.inputs))
+        return _graph_of([_read_recorded_step(definition)], (), tuple(definition.inputs))
     if lacking := definition.lacks("training_data", "evaluation_data", "loss"):
         why = f"the definition only exports: it has no {', '.join(lacking)}, and so no training graph"
         raise CannotRun(why, "Add what is missing.", excused=why)
@@ -55,10 +55,10 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
         else:
             steps = [draw_step(definition, features, labels), draw_evaluation(definition)]
         pipeline = _of_pipeline(batches)
-        return _described_graph(steps, pipeline, tuple(_described("features", features)))
+        return _graph_of(steps, pipeline, tuple(_describe("features", features)))
     except (RedrawError, CannotRun):
         raise
-    # What a definition's methods raise is anybody's.
+    # A definition's methods may raise anything.
     except BaseException as err:
         if interrupted(err):
             raise
@@ -68,7 +68,7 @@ def draw_training_graph(definition: ModelDefinition) -> TrainingGraph:
         ) from err
 
 
-def _described_graph(
+def _graph_of(
     steps: list[DrawnStep], pipeline: Iterable[tuple[Operation, Kind]], inputs: tuple[str, ...]
 ) -> TrainingGraph:
     return TrainingGraph(
@@ -85,33 +85,33 @@ def _of_step(step: DrawnStep) -> Iterable[tuple[Operation, Kind]]:
 
 def _of_pipeline(batches: Any) -> Iterable[tuple[Operation, Kind]]:
     text = tf.raw_ops.DatasetToGraphV2(
-        # A data set has no public way to its graph but this operation.
+        # This operation is the only public way to a data set's graph.
         input_dataset=tf.data.experimental.to_variant(batches),
         external_state_policy=_IGNORE_STATE,
     )
     graph = tf.compat.v1.GraphDef.FromString(text.numpy())
     flat = flatten_graph(graph, [node.name for node in graph.node])
-    return [(one, Kind.INPUT) for one in flat.operations]
+    return [(op, Kind.INPUT) for op in flat.operations]
 
 
-def _described(name: str, spec: Any) -> Iterable[str]:
+def _describe(name: str, spec: Any) -> Iterable[str]:
     if isinstance(spec, Mapping):
-        return [text for key in spec for text in _described(str(key), spec[key])]
+        return [text for key in spec for text in _describe(str(key), spec[key])]
     if isinstance(spec, (tuple, list)):
-        return [text for number, one in enumerate(spec) for text in _described(f"{name}_{number}", one)]
+        return [text for number, part in enumerate(spec) for text in _describe(f"{name}_{number}", part)]
     shape = getattr(spec, "shape", None)
     dimensions = "?" if shape is None or shape.rank is None else list(shape)
     return [f"{name}: {getattr(getattr(spec, 'dtype', None), 'name', type(spec).__name__)} {dimensions}"]
 
 
 def _last_line(err: BaseException) -> str:
-    """What an error says at its end: traced code puts its own lines before it."""
+    """The last line of an error's message; traced code puts its own lines before it."""
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     return lines[-1] if lines else "no message"
 
 
 def _read_recorded_step(definition: RecordedDefinition) -> DrawnStep:
-    """What training ran, by the recording: what leads to the inputs is the pipeline, the rest the network."""
+    """The recorded training graph: what leads to the inputs is the pipeline, the rest the network."""
     graph = definition.opened.meta_graph.graph_def
     sources = {node.name: [node_name(name) for name in node.input] for node in graph.node}
     cuts = {node_name(tensor) for tensor in definition.inputs.values()}
@@ -143,7 +143,7 @@ def _kind(name: str, network: set[str], pipeline: set[str]) -> Kind:
         return Kind.NETWORK
     if name in pipeline:
         return Kind.INPUT
-    # TensorFlow's own scopes tell these.
+    # TensorFlow's own scopes tell the rest.
     scope = name.partition("/")[0]
     if scope.startswith("gradients"):
         return Kind.GRADIENT

@@ -1,4 +1,4 @@
-"""The report as files and on the terminal: JSON for the next stage, a page and a picture for people."""
+"""Write the report as JSON for the next stage, and as a page for people; show it on the terminal."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _STYLES = {"passed": "green", "failed": "bold red", "not_run": "yellow"}
 
 
 def check_place(uri: Uri, exported: ExportedModel) -> None:
-    """Refuse to write a report over something else, or into what is examined.
+    """Refuse to write a report over another file, or into the examined SavedModel.
 
     Raises:
-        OutputExists: Another file is there, such as the export's own record, or it is in the SavedModel.
+        OutputExists: The place has another file, such as the export's record, or is in the SavedModel.
     """
     report, folder = uri.absolute(), exported.uri.absolute()
     if not report.is_bucket and not folder.is_bucket:
@@ -50,17 +50,17 @@ def write_report(
 ) -> ValidationReport:
     """Write the report, its page and its attachments next to each other.
 
-    The record comes last: where it is, all that it names is there.
+    The record comes last: once it exists, every file that it names exists.
 
     Args:
         report: Every check, passed or not.
-        exported: What was examined.
+        exported: The examined export.
         attachments: File name to text.
         uri: The record's file, local or in a bucket; `NAME.json` has `NAME.html` and
             `NAME.<attachment>` next to it.
 
     Returns:
-        The report with the URIs of what is next to it.
+        The report with the URIs of the files next to it.
     """
     uri = uri.absolute()
     stem = uri.removesuffix(".json")
@@ -97,7 +97,7 @@ def _draw_page(
     picture: str | None,
     answers: AnswerComparison | None = None,
 ) -> str:
-    """Draw the page; the picture is an SVG of ours, whose own values are escaped already."""
+    """Draw the page; the picture is an SVG from `draw_picture`, which escapes its values."""
     sums = {
         "passed": sum(check.status == "passed" for check in report.checks),
         "failed": sum(check.status == "failed" for check in report.checks),
@@ -106,11 +106,11 @@ def _draw_page(
     }
     return _TEMPLATES.get_template("page.html").render(
         report=report,
-        held_up=[check for check in report.checks if not check.admits and not is_dependent(check)],
+        blocking=[check for check in report.checks if not check.admits and not is_dependent(check)],
         dependents=group_dependents(check for check in report.checks if not check.admits),
         exported=exported,
         sums={name: count for name, count in sums.items() if count},
-        # Drawn with every value escaped, and never from outside; it has to stand in the page as it is.
+        # Not escaped again: `draw_picture` escapes every value, and the picture never comes from outside.
         picture=None if picture is None else Markup(picture),  # noqa: S704
         answers=answers,
         seconds=sum(check.seconds for check in report.checks),
@@ -125,19 +125,19 @@ def announce_check(check: Check) -> None:
 
 
 def announce_dependents(checks: Iterable[Check]) -> None:
-    """Log those that were left out because of another one: a line for each of these."""
+    """Log the skipped checks: one line for each check that they depend on."""
     for lacked, names in group_dependents(checks).items():
         logger.error("%s: %s", lacked, ", ".join(names))
 
 
 def show_report(report: ValidationReport) -> None:
-    """Show all checks as a table on standard error, if that is a terminal; a log has had them already."""
+    """Show all checks as a table on standard error if that is a terminal; otherwise the log has them."""
     if sys.stderr.isatty():
         Console(stderr=True).print(_table(report))
 
 
 def _more(check: Check) -> str:
-    """Where the documentation describes a check that holds up the export, if that is known."""
+    """A link to the documentation of a check that blocks publication, if there is one."""
     address = "" if check.admits else check_help(check.name)
     return f" See {address}" if address else ""
 
@@ -151,9 +151,9 @@ def _table(report: ValidationReport) -> Table:
         if is_dependent(check):
             continue
         text = f"{check.found} (waived: {check.waived})" if check.waived else check.found
-        found = cell(text + _more(check))
+        finding = cell(text + _more(check))
         status = Text(check.status.replace("_", " "), _STYLES[check.status])
-        table.add_row(status, check.name, found, f"{check.seconds:.1f}")
+        table.add_row(status, check.name, finding, f"{check.seconds:.1f}")
     for lacked, names in group_dependents(report.checks).items():
         table.add_row(Text("not run", _STYLES["not_run"]), "", Text(f"{lacked}: {', '.join(names)}"), "")
     return table

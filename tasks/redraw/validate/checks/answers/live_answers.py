@@ -1,4 +1,4 @@
-"""What changes for the requests that the live version answers now?"""
+"""Which answers change compared with the live version?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NAME = "live-answers"
 _NONE = "there is no live version to compare with"
-# Of examples, which validation asks at once in its other checks, too.
+# Examples are asked in one batch, as in the other checks.
 _MOST_ROWS = 1 << 20
 
 
@@ -30,27 +30,28 @@ def check_live_answers(subject: Subject) -> Check:
     """Compare answers with the live version's, to golden and held-out examples: the check `live-answers`."""
     live = subject.live
     if live is None:
-        raise _nothing()
+        raise _no_live_version()
     definition, names = subject.definition, ("this export", f"live version {live.release.version}")
     common, notes = common_signatures(subject.exported.signatures, live.release.signatures, names)
     for name in [name for name in common if declared_kinds(subject).get(name)]:
         notes.append(f"signature {name!r} answers differently each time")
         del common[name]
     try:
-        found = _compare(subject, live, common, notes)
+        comparison = _compare(subject, live, common, notes)
     except ServingFailure as err:
         raise CannotRun(
             f"{names[1]} does not answer the same requests: {err}",
             f"Compare by hand, then waive it: --waive {_NAME}=REASON.",
         ) from err
-    subject.attachments[ANSWERS_NAME] = found.to_bytes().decode()
-    rows = ", ".join(f"{source.rows} {source.name} rows" for source in found.sources) or "no rows"
+    subject.attachments[ANSWERS_NAME] = comparison.to_bytes().decode()
+    rows = ", ".join(f"{source.rows} {source.name} rows" for source in comparison.sources) or "no rows"
     return conclude(
         _NAME,
         looked_at=f"the answers of this export and of {names[1]} to {rows}",
         expected=_limits(definition) or "no limits declared (max_changed)",
-        found="; ".join([*map(_described, found.outputs), *found.left_out]) or "no examples to compare",
-        problems=_over(definition, found),
+        found="; ".join([*map(_describe, comparison.outputs), *comparison.left_out])
+        or "no examples to compare",
+        problems=_exceeded(definition, comparison),
         advice="Look at the rows that differ most in the report. If the change is wanted, raise max_changed"
         f" in the definition, or say why: --waive {_NAME}=REASON.",
     )
@@ -61,18 +62,18 @@ def _compare(
 ) -> AnswerComparison:
     served = subject.live_served
     if served is None:
-        raise _nothing()
+        raise _no_live_version()
     tally = ComparisonTally(subject.definition.change_tolerance)
     examples = {GOLDEN: subject.standard.own_examples, HELD_OUT: subject.held_out_examples}
     answers = {GOLDEN: subject.golden_answers, HELD_OUT: subject.held_out_answers}
-    for source, given in examples.items():
-        for batch in batches_of_examples(source, given, common, lambda: _MOST_ROWS):
+    for source, named_examples in examples.items():
+        for batch in batches_of_examples(source, named_examples, common, lambda: _MOST_ROWS):
             other = served.answer(batch.signature, batch.inputs)
             tally.add(AnsweredBatch(batch, answers[source][batch.signature], other))
     return tally.result(ModelName(subject.exported.model), (None, live.release.version), None, notes)
 
 
-def _nothing() -> CannotRun:
+def _no_live_version() -> CannotRun:
     return CannotRun(_NONE, "Compare with the live version of a bucket: --against BUCKET.", excused=_NONE)
 
 
@@ -81,16 +82,16 @@ def _limits(definition: ModelDefinition) -> str:
     return ", ".join(f"at most {_percent(most)} of the rows changed in {name}" for name, most in limits)
 
 
-def _described(output: OutputDifference) -> str:
+def _describe(output: OutputDifference) -> str:
     by = "" if output.largest is None else f", by {output.largest:.3g} at most"
     return f"{output.output} of {output.signature!r}: {output.changed} of {output.rows} rows changed{by}"
 
 
-def _over(definition: ModelDefinition, found: AnswerComparison) -> Iterator[str]:
-    for output in found.outputs:
+def _exceeded(definition: ModelDefinition, comparison: AnswerComparison) -> Iterator[str]:
+    for output in comparison.outputs:
         most = definition.max_changed.get(output.output)
         if most is not None and output.share > most:
-            yield f"{_described(output)}: {_percent(output.share)}, more than {_percent(most)}"
+            yield f"{_describe(output)}: {_percent(output.share)}, more than {_percent(most)}"
 
 
 def _percent(share: float) -> str:

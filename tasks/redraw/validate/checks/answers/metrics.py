@@ -1,9 +1,8 @@
-"""Do the metrics of what is served keep the definition's bounds, and are they as good as the live version's?
+"""Do the served metrics keep the definition's bounds, and are they as good as the live version's?
 
-What the server's answers to labelled requests tell counts first: it holds the whole
-path to account, preprocessing and label names included. A metric that they do not tell,
-such as a loss, is the checkpoint's own, as training recorded it; of a checkpoint that
-came without metrics it is measured here.
+Metrics of the server's answers to labelled requests come first: they cover the whole path, including
+preprocessing and label names. For a metric that the answers do not give, such as a loss, the checks use
+what training recorded in the checkpoint, or evaluate the checkpoint if it came without metrics.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
 _NAME = "live-metrics"
-# Of the differences that resampling gives, as many lie below the upper bound, and above the lower one.
+# The percentiles of the resampled differences that bound their interval.
 _UPPER, _LOWER = 99.5, 0.5
-# Metrics whose names say which way is better, of definitions without thresholds.
-_KNOWN = ("accuracy", "error", "loss")
+# Without thresholds: the ends of metric names that tell whether higher or lower is better.
+_DIRECTED = ("accuracy", "error", "loss")
 
 
 def check_live_metrics(subject: Subject) -> Check:
     """Compare served metrics with the live version's on the same requests: the check `live-metrics`."""
     definition = subject.definition
     if subject.live is None:
-        return _nothing("no live version to compare with")
+        return _conclude_without_comparison("no live version to compare with")
     try:
         live = subject.live_metrics
     except RequestRefused as err:
@@ -47,7 +46,7 @@ def check_live_metrics(subject: Subject) -> Check:
                 f"the live version {subject.live.release.version} refuses the same requests: {err}",
                 "Allow the breaking change, or keep the signature.",
             ) from err
-        return _nothing(
+        return _conclude_without_comparison(
             f"the live version refuses the same requests, as was allowed: {subject.allow_breaking}"
         )
     unmeasured = sorted(set(definition.max_regression) - set(subject.served_metrics))
@@ -71,7 +70,7 @@ def check_live_metrics(subject: Subject) -> Check:
 
 
 def _found(subject: Subject, measured: MeasuredMetrics, live: Mapping[str, float]) -> str:
-    """Each metric next to the live version's, the one that stands for the model first."""
+    """Each metric next to the live version's, the primary metric first."""
     names, served = [metric.name for metric in measured.metrics], subject.served_metrics
     compared = ", ".join(_compared(subject.definition, name, served[name], live[name]) for name in names)
     return compared + (
@@ -79,7 +78,7 @@ def _found(subject: Subject, measured: MeasuredMetrics, live: Mapping[str, float
     )
 
 
-def _nothing(why: str) -> Check:
+def _conclude_without_comparison(why: str) -> Check:
     return conclude(
         _NAME, looked_at="nothing", expected="no bounds to keep", found=why, problems=[], advice=""
     )
@@ -108,15 +107,15 @@ def _regressions(
 
 
 def gain_of(definition: ModelDefinition, name: str, value: float, live: float) -> float:
-    """How much better a metric is than the live version's; below 0 if it is worse."""
+    """How much better a metric is than the live version's; negative if it is worse."""
     return live - value if lower_is_better(definition, name) else value - live
 
 
 def measure_regression(subject: Subject, version: int, live: Mapping[str, float]) -> MeasuredMetrics:
-    """Compare what is served with the live version, and say whether it is worse.
+    """Compare the served metrics with the live version's, and decide whether the export is worse.
 
-    It is worse if the metric that stands for the model is, by the same held-out requests, in 199 of 200
-    draws of them: a paired bootstrap. `max_regression` of that metric decides in place of this.
+    It is worse if its primary metric is worse in 199 of 200 draws of the same held-out requests (a paired
+    bootstrap). If `max_regression` has a bound for that metric, the bound decides instead.
     """
     definition, served = subject.definition, subject.served_metrics
     names = _ordered(definition, [name for name in served if name in live])
@@ -143,8 +142,13 @@ def _ordered(definition: ModelDefinition, names: Sequence[str]) -> list[str]:
 def _verdict(
     definition: ModelDefinition, version: int, metric: ComparedMetric, gains: Sequence[float]
 ) -> str:
-    known = metric.name in definition.thresholds or metric.name.endswith(_KNOWN)
-    if metric.name in definition.max_regression or not known or metric.here is None or metric.live is None:
+    has_direction = metric.name in definition.thresholds or metric.name.endswith(_DIRECTED)
+    if (
+        metric.name in definition.max_regression
+        or not has_direction
+        or metric.here is None
+        or metric.live is None
+    ):
         return ""
     gain = gain_of(definition, metric.name, metric.here, metric.live)
     if gain >= 0 or not len(gains) or float(np.percentile(gains, _UPPER)) >= 0:
@@ -156,7 +160,7 @@ def _verdict(
 
 
 def _resampled_gains(subject: Subject, names: Sequence[str]) -> Mapping[str, list[float]]:
-    """The gains in draws of the held-out requests; none of metrics that a draw cannot have."""
+    """Metric name to its gains in draws of the held-out requests, without metrics that a draw may lack."""
     draws = resample_metrics(subject.metrics_of_draw, names)
     return {
         name: [gain_of(subject.definition, name, here, live) for here, live in pairs.tolist()]
@@ -190,7 +194,7 @@ def check_thresholds(subject: Subject) -> Check:
             f"neither the served answers nor the evaluation give {', '.join(missing)}",
             "Correct the names in the definition's thresholds.",
         )
-    found = ", ".join(f"{name} {value:.6g}" for name, value in sorted(values.items()))
+    measured = ", ".join(f"{name} {value:.6g}" for name, value in sorted(values.items()))
     return conclude(
         "metric-thresholds",
         looked_at=(
@@ -198,7 +202,7 @@ def check_thresholds(subject: Subject) -> Check:
             f" {subject.exported.weights} weights"
         ),
         expected=", ".join(_bound(name, bound) for name, bound in sorted(thresholds.items())) or "no bounds",
-        found=found or "no bounds to keep",
+        found=measured or "no bounds to keep",
         problems=broken,
         advice="Train longer, choose another checkpoint, or change the threshold. If the checkpoint's own"
         " metrics are good, look at what serve does before and after the network.",
@@ -206,7 +210,7 @@ def check_thresholds(subject: Subject) -> Check:
 
 
 def _recorded(subject: Subject) -> Mapping[str, float]:
-    """What training measured of the weights that are served, or what the restored checkpoint shows."""
+    """The metrics that training recorded for the served weights, or those of the restored checkpoint."""
     exported = subject.exported
     prefix = "average_" if exported.weights == "average" else ""
     recorded = {

@@ -1,7 +1,7 @@
-"""Does the SavedModel answer as a witness from outside does?
+"""Does the SavedModel answer like an outside reference?
 
-Export and checkpoint are compared by the same definition: what is wrong in it, such as a constant of
-its preprocessing, is wrong on both sides. An old model, or what it once answered, knows nothing of it.
+Export and checkpoint share one definition, so an error in it, such as a wrong constant of the
+preprocessing, is on both sides. An old model, or its recorded answers, does not share the definition.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
 _NAME = "reference-answers"
-# Of refused batches, which are asked again row by row; a log that does not fit has no end of them.
+# Refused batches that are asked again row by row; a log that does not fit would have too many.
 _MOST_ASKED_ALONE = 20
 _NONE = "the definition names no outside reference"
 _ADVICE = (
@@ -45,26 +45,26 @@ def check_reference_answers(subject: Subject) -> Check:
         raise CannotRun(_NONE, "Name one: reference in the definition, or --reference URI.", excused=_NONE)
     tolerance = subject.definition.tolerance if reference.tolerance is None else reference.tolerance
     skipped = {name for name, kinds in declared_kinds(subject).items() if kinds}
-    found, what, notes = dict[tuple[str, str], DifferingRows](), "the reference", list[str]()
+    results, what, notes = dict[tuple[str, str], DifferingRows](), "the reference", list[str]()
     problems = list[str]()
     try:
         with open_reference(subject, reference, skipped) as opened:
             what = opened.what
             notes = [f"signature {name!r} answers differently each time" for name in sorted(skipped)]
-            _compare(subject, opened, found, tolerance, reference)
+            _compare(subject, opened, results, tolerance, reference)
             notes += opened.naming.notes
             problems += opened.problems.listed()
     except (CheckpointError, StorageError, ServingFailure, InvalidDefinition, InvalidName, Misfit) as err:
         problems.append(str(err))
-    problems += _differences(found)
-    rows = sum(_rows_by_signature(found).values())
+    problems += _differences(results)
+    rows = sum(_rows_by_signature(results).values())
     if not rows and not problems:
         problems.append(f"nothing could be compared: {'; '.join(notes) or 'it holds no request'}")
     return conclude(
         _NAME,
         looked_at=f"the answers to {rows} rows, and those of {what} {reference.uri}",
         expected=f"the same answers, floats within {tolerance:g}",
-        found=_summarize(found, notes),
+        found=_summarize(results, notes),
         problems=problems,
         advice=_ADVICE,
     )
@@ -73,31 +73,31 @@ def check_reference_answers(subject: Subject) -> Check:
 def _compare(
     subject: Subject,
     opened: Opened,
-    found: dict[tuple[str, str], DifferingRows],
+    results: dict[tuple[str, str], DifferingRows],
     tolerance: float,
     reference: OutsideReference,
 ) -> None:
-    """Ask the export what the reference was asked, batch by batch."""
+    """Send the reference's requests to the export, batch by batch."""
     for exchange in _first_rows(opened.exchanges, reference.rows):
-        for piece, answers in _asked(subject, exchange, opened):
-            for output, want in piece.answers.items():
-                rows = found.setdefault((piece.signature, output), DifferingRows())
-                rows.add(piece.rows, want, answers[output], tolerance)
+        for piece, answers in _ask_export(subject, exchange, opened):
+            for output, expected in piece.answers.items():
+                rows = results.setdefault((piece.signature, output), DifferingRows())
+                rows.add(piece.rows, expected, answers[output], tolerance)
 
 
 def _first_rows(exchanges: Iterator[Exchange], most: int | None) -> Iterator[Exchange]:
-    left = most
+    remaining = most
     for exchange in exchanges:
-        yield exchange if left is None else _part(exchange, 0, min(left, len(exchange.rows)))
-        left = None if left is None else left - len(exchange.rows)
-        if left is not None and left <= 0:
+        yield exchange if remaining is None else _part(exchange, 0, min(remaining, len(exchange.rows)))
+        remaining = None if remaining is None else remaining - len(exchange.rows)
+        if remaining is not None and remaining <= 0:
             return
 
 
-def _asked(
+def _ask_export(
     subject: Subject, exchange: Exchange, opened: Opened
 ) -> Iterator[tuple[Exchange, Mapping[str, np.ndarray]]]:
-    """The export's answers; if it refuses them together, row by row, so that each is named."""
+    """The export's answers; if it refuses a batch, it is asked row by row, to name the refused rows."""
     try:
         yield exchange, subject.served.answer(exchange.signature, exchange.inputs)
     except ServingFailure as err:
@@ -105,7 +105,7 @@ def _asked(
             opened.problems.add(f"{exchange.rows[0]}: the export refuses it: {err}")
             return
         for row in range(len(exchange.rows)):
-            yield from _asked(subject, _part(exchange, row, row + 1), opened)
+            yield from _ask_export(subject, _part(exchange, row, row + 1), opened)
 
 
 def _part(exchange: Exchange, start: int, stop: int) -> Exchange:
@@ -118,43 +118,42 @@ def _part(exchange: Exchange, start: int, stop: int) -> Exchange:
     )
 
 
-def _differences(found: Mapping[tuple[str, str], DifferingRows]) -> Iterator[str]:
-    for (signature, output), rows in sorted(found.items()):
+def _differences(results: Mapping[tuple[str, str], DifferingRows]) -> Iterator[str]:
+    for (signature, output), rows in sorted(results.items()):
         if what := rows.described():
             yield f"signature {signature!r}, output {output!r}: {what}"
 
 
-def _rows_by_signature(found: Mapping[tuple[str, str], DifferingRows]) -> dict[str, int]:
+def _rows_by_signature(results: Mapping[tuple[str, str], DifferingRows]) -> dict[str, int]:
     counts = dict[str, int]()
-    for (signature, _), rows in found.items():
+    for (signature, _), rows in results.items():
         counts[signature] = max(counts.get(signature, 0), rows.rows)
     return counts
 
 
-def _summarize(found: Mapping[tuple[str, str], DifferingRows], notes: list[str]) -> str:
+def _summarize(results: Mapping[tuple[str, str], DifferingRows], notes: list[str]) -> str:
     compared = ", ".join(
-        f"{count} rows of {name!r}" for name, count in sorted(_rows_by_signature(found).items())
+        f"{count} rows of {name!r}" for name, count in sorted(_rows_by_signature(results).items())
     )
     dtypes = [
-        f"output {output!r} is {rows.dtypes}" for (_, output), rows in sorted(found.items()) if rows.dtypes
+        f"output {output!r} is {rows.dtypes}" for (_, output), rows in sorted(results.items()) if rows.dtypes
     ]
     return "; ".join(
-        [f"the same for {compared}; floats differ by {largest_gap(found):.3g} at most", *dtypes, *notes]
+        [f"the same for {compared}; floats differ by {largest_gap(results):.3g} at most", *dtypes, *notes]
     )
 
 
 @dataclass
 class DifferingRows:
-    """What was found of one output.
+    """The result of comparing one output.
 
     Attributes:
-        rows: How many were compared.
+        rows: How many rows were compared.
         differing: How many of them differ.
-        named: The first of these.
-        worst: What the one with the largest difference has, in words.
-        gap: The largest difference of floats, of rows that differ and that do not; NaN against a number
-            is infinite.
-        misfit: What cannot be compared, such as shapes; empty if all can.
+        named: The names of the first rows that differ.
+        worst: The row with the largest difference, in words.
+        gap: The largest difference of floats over all rows; NaN against a number is infinite.
+        misfit: Why answers cannot be compared, such as their shapes; empty if all can.
         dtypes: The dtypes of reference and export, if they differ.
     """
 
@@ -167,38 +166,40 @@ class DifferingRows:
     dtypes: str = ""
     _worst_gap: float = -1.0
 
-    def add(self, rows: Sequence[str], want: np.ndarray, got: np.ndarray, tolerance: float) -> None:
-        """Compare the answers to some more rows.
+    def add(self, rows: Sequence[str], expected: np.ndarray, actual: np.ndarray, tolerance: float) -> None:
+        """Compare the answers to more rows.
 
         Args:
-            rows: What they are called.
-            want: The reference's answers.
-            got: The export's.
+            rows: The names of the rows.
+            expected: The reference's answers.
+            actual: The export's answers.
             tolerance: How much floats may differ, absolute and relative.
         """
         self.rows += len(rows)
-        problem = misfit_of(want, got, len(rows), tolerance)
+        problem = misfit_of(expected, actual, len(rows), tolerance)
         if problem is not None:
             self.differing += len(rows) if problem else 0
             self.misfit = self.misfit or (problem and f"{problem} ({rows[0]})")
             return
-        if want.dtype != got.dtype and want.dtype.kind not in "OSU":
-            self.dtypes = f"{want.dtype.name} in the reference, {got.dtype.name} in the export"
-        gaps, differs = compare_values(want, got, tolerance)
+        if expected.dtype != actual.dtype and expected.dtype.kind not in "OSU":
+            self.dtypes = f"{expected.dtype.name} in the reference, {actual.dtype.name} in the export"
+        gaps, differs = compare_values(expected, actual, tolerance)
         flat_gaps, flat = gaps.reshape(len(rows), -1), differs.reshape(len(rows), -1)
         self.gap = max(self.gap, float(np.max(flat_gaps, initial=0.0)))
         places = np.flatnonzero(flat.any(axis=1))
         self.differing += len(places)
         self.named += [rows[place] for place in places[: _MOST_NAMED - len(self.named)]]
         if len(places):
-            self._keep_worst(rows, flat_gaps * flat, want, got)
+            self._keep_worst(rows, flat_gaps * flat, expected, actual)
 
-    def _keep_worst(self, rows: Sequence[str], gaps: np.ndarray, want: np.ndarray, got: np.ndarray) -> None:
+    def _keep_worst(
+        self, rows: Sequence[str], gaps: np.ndarray, expected: np.ndarray, actual: np.ndarray
+    ) -> None:
         row, column = map(int, np.unravel_index(int(np.argmax(gaps)), gaps.shape))
         if gaps[row, column] > self._worst_gap:
             self._worst_gap = float(gaps[row, column])
-            values = [array.reshape(len(rows), -1)[row, column] for array in (got, want)]
-            self.worst = f"{rows[row]}: {_shown(values[0])} instead of {_shown(values[1])}"
+            values = [array.reshape(len(rows), -1)[row, column] for array in (actual, expected)]
+            self.worst = f"{rows[row]}: {_format(values[0])} instead of {_format(values[1])}"
 
     def described(self) -> str:
         """The difference in words; empty if there is none."""
@@ -213,12 +214,12 @@ class DifferingRows:
         )
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, bytes):
         return repr(value.decode("utf-8", "replace"))[:_SHOWN_TEXT]
     return f"{value:.6g}" if isinstance(value, np.floating | float) else str(value)[:_SHOWN_TEXT]
 
 
-def largest_gap(found: Mapping[tuple[str, str], DifferingRows]) -> float:
+def largest_gap(results: Mapping[tuple[str, str], DifferingRows]) -> float:
     """The largest difference of floats in all outputs."""
-    return max((one.gap for one in found.values()), default=0.0)
+    return max((rows.gap for rows in results.values()), default=0.0)

@@ -1,7 +1,7 @@
-"""Does the SavedModel answer as the checkpoint itself does?
+"""Does the SavedModel answer like the checkpoint itself?
 
-Weights that the export forgot, swapped or took from elsewhere show up as different
-answers, and so does a layer that serves as if it were trained.
+Answers differ if the export left out or swapped weights or took them from elsewhere, or if a layer
+serves in training mode.
 """
 
 from __future__ import annotations
@@ -29,21 +29,24 @@ if TYPE_CHECKING:
 # A sample of few rows may come out the same once or twice by chance.
 _MOST_TIMES = 8
 _ADVICE = "Check that serve uses only the network and that training=False reaches every layer."
-# What rounding alone may do to a value near 1, where a graph is fused differently.
+# The rounding error of a value near 1 if the runtime fuses the graph differently.
 _ROUNDING = {"float16": 2e-3, "bfloat16": 1.6e-2}
 _ROWS = 4
-# What a request may hold; a larger row is left out, and its signature is not asked.
+# The most values of a request; a signature with larger ones is left out.
 _MOST_VALUES = 1_000_000
 
 
 def check_golden_examples(subject: Subject) -> Check:
     """Compare the server's answers to the golden examples with the checkpoint's: `golden-examples`.
 
-    The first rows and their answers go into the attachment `golden.json`, to be asked of model servers.
+    The first rows and their answers go into the attachment `golden.json`, for tests of model servers.
     """
     subject.attachments[GOLDEN] = encode_golden(subject)
     return _compared(
-        *("golden-examples", subject, subject.golden_examples, subject.golden_answers),
+        "golden-examples",
+        subject,
+        subject.golden_examples,
+        subject.golden_answers,
         lambda: subject.golden_answers_expected,
     )
 
@@ -61,13 +64,16 @@ def check_held_out_examples(subject: Subject) -> Check:
             excused=_other_witness(subject) if none else "",
         )
     return _compared(
-        *("held-out-examples", subject, subject.held_out_examples, subject.held_out_answers),
+        "held-out-examples",
+        subject,
+        subject.held_out_examples,
+        subject.held_out_answers,
         lambda: subject.held_out_answers_expected,
     )
 
 
 def _other_witness(subject: Subject) -> str:
-    """What else than made-up requests was compared, of a definition without data; empty for nothing."""
+    """Why a definition without data may pass: another check compares real answers; empty if none does."""
     if subject.standard.has_original:
         return "it comes without data; recorded-answers asks the untouched original itself"
     if subject.outside.uri:
@@ -88,7 +94,7 @@ def _compared(
     rows = sum(len(next(iter(example.inputs.values()))) for example in examples.values())
     expected = f"the same answers, floats within {tolerance:g}"
     try:
-        wanted, (_, how) = ask_checkpoint(), subject.reference
+        expected_answers, (_, how) = ask_checkpoint(), subject.reference
     except CheckpointMismatch as err:
         return conclude(
             name,
@@ -99,7 +105,7 @@ def _compared(
             advice="Validate with the definition and the checkpoint that the export was made of.",
         )
     problems, varying = list[str](), list[str]()
-    for (signature, output), what in find_differences(wanted, answers, tolerance):
+    for (signature, output), what in find_differences(expected_answers, answers, tolerance):
         request, first = examples[signature].inputs, answers[signature].get(output)
         place = f"signature {signature!r}, output {output!r}"
         if first is not None and _answers_varying(subject, signature, output, request, first):
@@ -110,7 +116,9 @@ def _compared(
         name,
         looked_at=f"the answers to {rows} requests, and those of {how}",
         expected=expected,
-        found="".join([f"the same; floats differ by {largest_error(wanted, answers):.3g} at most", *varying]),
+        found="".join(
+            [f"the same; floats differ by {largest_error(expected_answers, answers):.3g} at most", *varying]
+        ),
         problems=problems,
         advice=_ADVICE,
     )
@@ -119,24 +127,27 @@ def _compared(
 def find_differences(
     expected: Answers, answers: Answers, tolerance: float
 ) -> Iterator[tuple[tuple[str, str], str]]:
-    """Signature and output to what differs, of answers by signature and output.
+    """Find the outputs whose answers differ.
 
     Args:
-        expected: What the checkpoint itself answers.
-        answers: What the server answers.
+        expected: The checkpoint's own answers.
+        answers: The server's answers.
         tolerance: How much floats may differ, absolute and relative.
+
+    Yields:
+        Signature and output, and how they differ.
     """
     for signature, outputs in expected.items():
         for output, want in outputs.items():
             got = answers[signature].get(output)
             if got is None or got.shape != want.shape or not _equal(want, got, tolerance):
-                yield (signature, output), _shown(want, got)
+                yield (signature, output), _format(want, got)
 
 
 def _answers_varying(
     subject: Subject, signature: str, output: str, request: Mapping[str, np.ndarray], first: np.ndarray
 ) -> bool:
-    """Whether an output is one that samples or counts, by declaration and by its answers."""
+    """Whether an output samples or counts: it is declared to, and its answers vary."""
     if not declared_kinds(subject).get(signature):
         return False
     again = (subject.served.answer(signature, request)[output] for _ in range(_MOST_TIMES))
@@ -150,7 +161,7 @@ def _equal(want: np.ndarray, got: np.ndarray, tolerance: float) -> bool:
     return bool(np.allclose(_wide(got), _wide(want), rtol=bound, atol=bound, equal_nan=True))
 
 
-def _shown(want: np.ndarray, got: np.ndarray | None) -> str:
+def _format(want: np.ndarray, got: np.ndarray | None) -> str:
     if got is None:
         return "no such output"
     if got.shape != want.shape:
@@ -161,7 +172,7 @@ def _shown(want: np.ndarray, got: np.ndarray | None) -> str:
 
 
 def largest_error(expected: Answers, answers: Answers) -> float:
-    """The largest difference between floats that should be equal; 0 where there are none."""
+    """The largest difference between floats that should be equal; 0 if there are none."""
     differences = [
         float(np.nanmax(np.abs(_wide(answers[signature][output]) - _wide(want)), initial=0.0))
         for signature, outputs in expected.items()
@@ -178,20 +189,20 @@ def _wide(array: np.ndarray) -> np.ndarray:
 
 
 def encode_golden(subject: Subject) -> str:
-    """The content of `golden.json`: rows of the golden requests, and the C++ runtime's answers to just these.
+    """The content of `golden.json`: rows of the golden requests, and the C++ runtime's answers to them.
 
-    A signature whose declared operations sample or count is left out: it answers otherwise each time.
+    A signature whose declared operations sample or count is left out: its answers differ each time.
     """
     signatures, varying = {}, declared_kinds(subject)
     for name, request in subject.golden_requests.items():
         rows = count_rows(request)
-        asked = request if rows is None else take_rows(request, np.arange(min(rows, _ROWS)))
-        if varying.get(name) or sum(value.size for value in asked.values()) > _MOST_VALUES:
+        sample = request if rows is None else take_rows(request, np.arange(min(rows, _ROWS)))
+        if varying.get(name) or sum(value.size for value in sample.values()) > _MOST_VALUES:
             continue
-        answer = subject.served.answer(name, asked)
+        answer = subject.served.answer(name, sample)
         if sum(value.size for value in answer.values()) <= _MOST_VALUES:
             signatures[name] = {
-                "inputs": {key: encode_values(value) for key, value in asked.items()},
+                "inputs": {key: encode_values(value) for key, value in sample.items()},
                 "outputs": {key: encode_values(value) for key, value in answer.items()},
             }
     content = {SCHEMA: ATTACHMENT_SCHEMA, "tolerance": subject.definition.tolerance, "signatures": signatures}

@@ -1,4 +1,4 @@
-"""Does the SavedModel answer as the graph does that training recorded, untouched?"""
+"""Does the SavedModel answer like the unchanged graph that training recorded?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BATCH = 32
 
 
 class Answering(Protocol):
-    """What answers the definition's requests: signature and inputs to outputs by name."""
+    """Answers the definition's requests: signature and inputs to outputs by name."""
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Output name to answers."""
@@ -67,24 +67,24 @@ def check_recorded_answers(subject: Subject) -> Check:
 
 
 def _generated(definition: ModelDefinition) -> dict[str, Request]:
-    """Signature name to a request of `ROWS` made-up rows."""
+    """Signature name to a request of `ROWS` generated rows."""
     signatures = definition.signatures
     if isinstance(definition, RecordedDefinition):
         made = definition.generate_examples(ROWS)
         return {name: cast_request(made[name].inputs, signatures[name].inputs) for name in made}
     if isinstance(definition, ConfiguredDefinition):
-        return {name: generate_request(one.inputs, ROWS) for name, one in signatures.items()}
+        return {name: generate_request(spec.inputs, ROWS) for name, spec in signatures.items()}
     raise CannotRun("the definition names no recording", "Leave the check out.")
 
 
 def _original(subject: Subject) -> tuple[Answering, str]:
-    """What is compared with, and what it is in words."""
+    """The original to compare with, and a description of it."""
     definition = subject.definition
     if isinstance(definition, RecordedDefinition):
         reference, how = subject.reference
         redrawn = definition.redrawn
         return reference, f"{redrawn.graph.where}, untouched ({redrawn.recorded} operations), {how}"
-    # Imports Keras, for which a recording need not wait.
+    # Imports Keras, which a recording does not need.
     from redraw.validate.subject.recording.keras_file import KerasFile
 
     if not isinstance(definition, ConfiguredDefinition):
@@ -109,13 +109,13 @@ def compare_answers(
     """Compare answers to rows asked alone, in batches and at once with those of the untouched graph.
 
     Args:
-        reference: The untouched graph, restored.
-        ask: What is compared with it: signature and request to answers.
+        reference: The unchanged graph, restored.
+        ask: The model that is compared with it: signature and request to answers.
         requests: Signature to a request of `ROWS` rows.
         tolerance: How much floats may differ.
 
     Returns:
-        What differs, and how much floats differ at most.
+        The differences in words, and the largest difference between floats.
     """
     expected = {name: reference.answer(name, request) for name, request in requests.items()}
     again = {name: reference.answer(name, request) for name, request in requests.items()}
@@ -123,10 +123,10 @@ def compare_answers(
         f"the recorded graph itself varies: {p} {w}" for p, w in find_differences(expected, again, 1e-6)
     ]
     most = 0.0
-    for asked, size in (("alone", 1), (f"in batches of {_BATCH}", _BATCH), ("at once", ROWS)):
+    for how, size in (("alone", 1), (f"in batches of {_BATCH}", _BATCH), ("at once", ROWS)):
         answers = {name: _in_parts(ask, name, request, size) for name, request in requests.items()}
         problems += [
-            f"{asked}, signature {signature!r}, output {output!r}: {what}"
+            f"{how}, signature {signature!r}, output {output!r}: {what}"
             for (signature, output), what in find_differences(expected, answers, tolerance)
         ]
         most = max(most, largest_error(expected, answers))

@@ -1,6 +1,5 @@
-"""What shows only when a model is asked: that it serves as a server's model must.
+"""Checks that send requests to the loaded model in the serving process.
 
-A layer that still trains answers differently the second time, or next to other rows, or
-changes its variables; and a request at the edge must not take the server down. All of it is asked
-of the serving process.
+A layer in training mode answers differently the second time or next to other rows, or changes its
+variables; and an unusual request must not crash the server.
 """

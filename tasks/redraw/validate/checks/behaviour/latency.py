@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
 _BATCH = 32
-# A machine that is busy with something else is no fault of the model's: it has as many tries.
+# A busy machine is not the model's fault: a measurement over budget is repeated up to so many times.
 _TRIES = 3
 
 
@@ -36,12 +36,12 @@ def check_latency(subject: Subject) -> Check:
     measured: dict[str, tuple[Latency, Latency]] = {}
     for name, request in requests.items():
         try:
-            one, many = measured[name] = _measure_within(subject.served, name, request, seconds, budget)
+            single, batch = measured[name] = _measure_within(subject.served, name, request, seconds, budget)
         except ServingFailure as err:
             problems.append(f"signature {name!r}: {err}")
             continue
-        problems += (f"signature {name!r}: {excess}" for excess in _excesses(budget, one, many))
-        notes.append(f"{name!r}: {_shown(one, many)}{_beside(subject, name, request, seconds)}")
+        problems += (f"signature {name!r}: {excess}" for excess in _excesses(budget, single, batch))
+        notes.append(f"{name!r}: {_format(single, batch)}{_live_figures(subject, name, request, seconds)}")
     if measured:
         subject.attachments["latency.json"] = encode_latency(measured)
     return conclude(
@@ -58,10 +58,10 @@ def _measure_within(
     model: LoadedModel, name: str, request: Request, seconds: float, budget: Budget
 ) -> tuple[Latency, Latency]:
     for _ in range(_TRIES):
-        one, many = _measure(model, name, request, seconds)
-        if not list(_excesses(budget, one, many)):
+        single, batch = _measure(model, name, request, seconds)
+        if not list(_excesses(budget, single, batch)):
             break
-    return one, many
+    return single, batch
 
 
 def _measure(model: LoadedModel, name: str, request: Request, seconds: float) -> tuple[Latency, Latency]:
@@ -72,19 +72,19 @@ def _measure(model: LoadedModel, name: str, request: Request, seconds: float) ->
     )
 
 
-def _excesses(budget: Budget, one: Latency, many: Latency) -> Iterator[str]:
-    if budget.p50_ms is not None and one.p50_ms > budget.p50_ms:
-        yield f"p50 {one.p50_ms:.3g} ms"
-    if budget.p99_ms is not None and one.p99_ms > budget.p99_ms:
-        yield f"p99 {one.p99_ms:.3g} ms"
-    if budget.rows_per_second is not None and many.rows_per_second < budget.rows_per_second:
-        yield f"{many.rows_per_second:,.0f} rows a second"
+def _excesses(budget: Budget, single: Latency, batch: Latency) -> Iterator[str]:
+    if budget.p50_ms is not None and single.p50_ms > budget.p50_ms:
+        yield f"p50 {single.p50_ms:.3g} ms"
+    if budget.p99_ms is not None and single.p99_ms > budget.p99_ms:
+        yield f"p99 {single.p99_ms:.3g} ms"
+    if budget.rows_per_second is not None and batch.rows_per_second < budget.rows_per_second:
+        yield f"{batch.rows_per_second:,.0f} rows a second"
 
 
 def encode_latency(measured: Mapping[str, tuple[Latency, Latency]]) -> str:
     """The content of `latency.json`: signature name to the figures of each batch size.
 
-    Times are in milliseconds; `runs` is how many requests there were.
+    Times are in milliseconds; `runs` is the number of requests.
     """
     figures = {
         name: [
@@ -112,21 +112,21 @@ def _bounds(budget: Budget) -> str:
     return ", ".join(text.format(bound) for text, bound in bounds.items() if bound is not None)
 
 
-def _shown(one: Latency, many: Latency) -> str:
+def _format(single: Latency, batch: Latency) -> str:
     return (
-        f"1 row p50 {one.p50_ms:.3g} ms, p99 {one.p99_ms:.3g} ms; {_BATCH} rows p50 {many.p50_ms:.3g} ms,"
-        f" p99 {many.p99_ms:.3g} ms, {many.rows_per_second:,.0f} rows a second"
+        f"1 row p50 {single.p50_ms:.3g} ms, p99 {single.p99_ms:.3g} ms; {_BATCH} rows"
+        f" p50 {batch.p50_ms:.3g} ms, p99 {batch.p99_ms:.3g} ms, {batch.rows_per_second:,.0f} rows a second"
     )
 
 
-def _beside(subject: Subject, name: str, request: Request, seconds: float) -> str:
-    """The live version's figures, where there is one; what it cannot do is no fault of the export's."""
+def _live_figures(subject: Subject, name: str, request: Request, seconds: float) -> str:
+    """The live version's figures, if there is one; an error of it is noted, but fails no check."""
     if subject.live is None:
         return ""
     version = subject.live.release.version
     try:
         live = subject.live_served
-        figures = _shown(*_measure(live, name, request, seconds)) if live else "none"
+        figures = _format(*_measure(live, name, request, seconds)) if live else "none"
     except ServingFailure as err:
         figures = f"not measured, {err}"
     return f" (live version {version}: {figures})"

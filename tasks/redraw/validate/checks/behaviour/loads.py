@@ -1,4 +1,4 @@
-"""Does the C++ loader take it, in which sandbox, and do signatures and warm-up requests get their answers?"""
+"""Does the C++ loader load the export, and does it answer golden and warm-up requests?"""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _DEFAULT_SIGNATURE = "serving_default"
 
 def check_loads(subject: Subject) -> Check:
     """Load the export as a server would, and send each signature its golden examples: the check `loads`."""
-    found = ""
+    summary = ""
     try:
         problems = [*_misfits(subject)]
         generated = subject.standard.generated_requests
         labels = {name: f"{name} (generated requests)" for name in generated}
         names = ", ".join(labels.get(name, name) for name in sorted(subject.golden_answers))
-        found = (
+        summary = (
             f"loaded in {subject.served.load_seconds:.2f} s, {subject.served.sandbox}; answers from {names}"
         )
     except ServingFailure as err:
@@ -47,7 +47,7 @@ def check_loads(subject: Subject) -> Check:
         expected="the C++ loader takes it with the tag 'serve', and each signature answers its golden"
         " examples, or generated requests if it has none, with the outputs, dtypes and shapes that it"
         " promises",
-        found=found,
+        found=summary,
         problems=problems,
         advice="Export again; if it fails again, correct the definition's serve. A signature that refuses a"
         " generated request needs golden examples of its own.",
@@ -55,7 +55,7 @@ def check_loads(subject: Subject) -> Check:
 
 
 def _misfits(subject: Subject) -> Iterator[str]:
-    """What is answered otherwise than the definition says."""
+    """The outputs that differ from the definition's."""
     for name, answers in subject.golden_answers.items():
         promised = subject.definition.signatures[name].outputs
         for output in sorted(set(promised) | set(answers)):
@@ -114,7 +114,7 @@ def _replay(subject: Subject, path: Path) -> tuple[int, list[str]]:
 
 
 def _requests(record: bytes) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
-    """The requests that a `PredictionLog` holds."""
+    """The requests of a `PredictionLog`."""
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
     log = PredictionLog.FromString(record)
@@ -127,7 +127,7 @@ def _requests(record: bytes) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
         yield _of_examples(getattr(log, kind).request)
     else:
         raise CannotRun(
-            f"its warm-up file holds a record of kind {kind}, and only Predict, Classify and Regress"
+            f"its warm-up file has a record of kind {kind}, and only Predict, Classify and Regress"
             " requests can be replayed",
             "Record the warm-up requests as one of these.",
         )
@@ -141,7 +141,7 @@ def _predict(request: Any) -> tuple[str, Mapping[str, np.ndarray]]:
 
 
 def _of_examples(request: Any) -> tuple[str, Mapping[str, np.ndarray]]:
-    """A request of `tf.Example`s, which a server passes on as serialized strings under `inputs`."""
+    """A request of `tf.Example`s, which a server passes to the model as serialized strings in `inputs`."""
     examples = [example.SerializeToString() for example in request.input.example_list.examples]
     strings = np.array(examples, dtype=object)
     return request.model_spec.signature_name or _DEFAULT_SIGNATURE, {"inputs": strings}

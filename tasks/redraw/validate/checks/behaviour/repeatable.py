@@ -1,4 +1,4 @@
-"""Does the same request get the same answer, and does asking leave the variables as they were trained?"""
+"""Does the same request get the same answer, and do requests leave the variables unchanged?"""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def check_repeatable(subject: Subject) -> Check:
     problems, admitted = list[str](), list[str]()
     for turn in range(1, _TIMES + 1):
         for name, request in requests.items():
-            found = [f"on request {turn + 1}, {problem}" for problem in _ask(subject, name, request)]
-            if found and declared.get(name):
+            differences = [f"on request {turn + 1}, {problem}" for problem in _ask(subject, name, request)]
+            if differences and declared.get(name):
                 admitted.append(f"{name!r} varies each time, as its {', '.join(declared[name])} may")
-            elif found:
-                problems += found
+            elif differences:
+                problems += differences
     return conclude(
         "repeatable",
         looked_at=f"the answers of {', '.join(requests)} to the same requests, {_TIMES + 1} times each",
@@ -40,7 +40,7 @@ def check_repeatable(subject: Subject) -> Check:
 
 
 def _ask(subject: Subject, name: str, request: Request) -> list[str]:
-    """What differs from the first answer, after a request of another size."""
+    """The differences from the first answer, after a request of another size."""
     try:
         subject.served.answer(name, take_rows(request, [0]))
         answer = subject.served.answer(name, request)
@@ -53,7 +53,7 @@ def _ask(subject: Subject, name: str, request: Request) -> list[str]:
 
 
 def check_variables_unchanged(subject: Subject) -> Check:
-    """Compare every variable with what it was when it was loaded: the check `variables-unchanged`."""
+    """Compare every variable with its value at loading: the check `variables-unchanged`."""
     before, problems, admitted = subject.variables_at_load, list[str](), list[str]()
     after = before
     try:
@@ -77,22 +77,22 @@ def check_variables_unchanged(subject: Subject) -> Check:
 
 
 def declared_kinds(subject: Subject) -> Mapping[str, tuple[str, ...]]:
-    """Signature name to the kinds of the definition's `stateful_ops` that answering it may run."""
+    """Signature name to the `stateful_ops` of the definition that the signature reaches."""
     declared = set(subject.definition.stateful_ops)
     if not declared:
         return {}
     return {
-        name: tuple(sorted(declared & {node.op for node in reached.nodes.values()}))
-        for name, reached in subject.graph.answering.items()
+        name: tuple(sorted(declared & {node.op for node in subgraph.nodes.values()}))
+        for name, subgraph in subject.graph.answering.items()
     }
 
 
 def declared_variables(subject: Subject) -> set[str]:
-    """The variables that declared operations are given, and so may change: a generator's state, say."""
-    declared, found = set(subject.definition.stateful_ops), set[str]()
-    for reached in subject.graph.answering.values() if declared else ():
-        for place, node in reached.nodes.items():
+    """The variables that declared operations read and may change, such as a generator's state."""
+    declared, names = set(subject.definition.stateful_ops), set[str]()
+    for subgraph in subject.graph.answering.values() if declared else ():
+        for place, node in subgraph.nodes.items():
             if node.op in declared:
                 for tensor in node.input:
-                    found |= {origin.name for origin in subject.graph.origins(reached, place, tensor)}
-    return found
+                    names |= {origin.name for origin in subject.graph.origins(subgraph, place, tensor)}
+    return names

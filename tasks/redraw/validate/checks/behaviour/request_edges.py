@@ -1,4 +1,4 @@
-"""What do requests at the edges of a signature, and beyond them, do to the server?"""
+"""Does the server survive requests at the edges of a signature, and refuse those beyond them?"""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from redraw.validate.outcome import conclude
 if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
-# Errors that blame the request. Others (INTERNAL, RESOURCE_EXHAUSTED, …) blame the model. Whether a
-# string is an image, or a number an index, only the model knows: it may refuse the one that is not.
+# Error codes that blame the request. Others (INTERNAL, RESOURCE_EXHAUSTED, …) blame the model. Only the
+# model knows which strings are images and which numbers are indices: it may refuse others.
 _CLEAN = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "FAILED_PRECONDITION", "DATA_LOSS")
-_SIZES = (1, 257)  # 257 is a whole number of no vector's width
+_SIZES = (1, 257)  # 257 is no multiple of any vector's width
 _MOST_BYTES = 32 << 20  # of one request
 _HUGE = 1 << 20
 _STRINGS = {
@@ -35,9 +35,9 @@ _STRINGS = {
 
 
 def check_request_edges(subject: Subject) -> Check:
-    """Ask what no golden example asks, one request at a time: the check `request-edges`.
+    """Send requests that no golden example covers, one at a time: the check `request-edges`.
 
-    If a request ends the process, that is the finding, and a new process gets the next request.
+    If a request crashes the process, the check fails, and a new process gets the next request.
     """
     signatures, problems, outcomes = subject.definition.signatures, list[str](), Counter[str]()
     for name, golden in subject.golden_requests.items():
@@ -60,30 +60,30 @@ def check_request_edges(subject: Subject) -> Check:
 
 
 def _ask(subject: Subject, name: str, case: EdgeCase) -> tuple[str, str]:
-    """What came of a request, and what is wrong with that."""
+    """The outcome of a request, and what is wrong with it."""
     try:
         answer = subject.served.answer(name, case.request)
     except RequestRefused as err:
-        right = case.wanted is Wanted.ERROR or (case.wanted is Wanted.EITHER and err.code in _CLEAN)
-        return "refused", "" if right else f"expected {case.wanted.value}, got {err}"
+        right = case.expected is Outcome.ERROR or (case.expected is Outcome.EITHER and err.code in _CLEAN)
+        return "refused", "" if right else f"expected {case.expected.value}, got {err}"
     except ServingFailure as err:
         return "died", str(err)
     return "answered", _wrong(case, answer)
 
 
 def _wrong(case: EdgeCase, answer: dict[str, np.ndarray]) -> str:
-    if case.wanted is Wanted.ERROR:
+    if case.expected is Outcome.ERROR:
         shapes = ", ".join(f"{output} {list(values.shape)}" for output, values in answer.items())
         return f"expected an error, got an answer: {shapes}"
     for output, values in answer.items():
         if values.ndim == 0 or len(values) != case.rows:
             return f"expected {case.rows} rows in {output!r}, got shape {list(values.shape)}"
-        if case.wanted is Wanted.ANSWER and is_float(values.dtype) and np.isnan(values).any():
+        if case.expected is Outcome.ANSWER and is_float(values.dtype) and np.isnan(values).any():
             return f"expected numbers in {output!r}, got NaN"
     return ""
 
 
-class Wanted(enum.Enum):
+class Outcome(enum.Enum):
     """What a good model does with a request."""
 
     ANSWER = "an answer with a row for each"
@@ -98,20 +98,20 @@ class EdgeCase:
     Attributes:
         name: What is special about it.
         request: Its inputs.
-        wanted: What a good model does.
-        rows: How many rows an answer has; None where none is wanted.
+        expected: What a good model does.
+        rows: The number of rows of an answer; None if no answer is expected.
     """
 
     name: str
     request: Request
-    wanted: Wanted
+    expected: Outcome
     rows: int | None = None
 
 
 def edge_cases(golden: Request, specs: Mapping[str, TensorSpec]) -> Iterator[EdgeCase]:
     """Every edge of one signature."""
     if count_rows(golden) is None:
-        return  # inputs without rows in common: what is an edge of theirs, nobody knows
+        return  # inputs without common rows have no edges that are known here
     row = take_rows(golden, [0])
     yield from _batch_sizes(golden)
     for name, value in row.items():
@@ -119,26 +119,26 @@ def edge_cases(golden: Request, specs: Mapping[str, TensorSpec]) -> Iterator[Edg
             yield EdgeCase(
                 name=f"input {name!r} of {what}",
                 request={**row, name: edge},
-                wanted=Wanted.EITHER,
+                expected=Outcome.EITHER,
                 rows=1,
             )
         for what, wrong in _misfits(value, specs[name]):
             request = {**row, name: wrong}
-            yield EdgeCase(name=f"input {name!r} of {what}", request=request, wanted=Wanted.ERROR)
+            yield EdgeCase(name=f"input {name!r} of {what}", request=request, expected=Outcome.ERROR)
 
 
 def _batch_sizes(golden: Request) -> Iterator[EdgeCase]:
     rows = count_rows(golden) or 0
-    # Many layers can do nothing with no row at all, and say so.
-    yield EdgeCase(name="no row", request=take_rows(golden, []), wanted=Wanted.EITHER, rows=0)
+    # Many layers refuse an empty batch.
+    yield EdgeCase(name="no row", request=take_rows(golden, []), expected=Outcome.EITHER, rows=0)
     most = max(1, _MOST_BYTES * rows // max(1, sum(value.nbytes for value in golden.values())))
     for size in sorted({min(size, most) for size in _SIZES}):
         request = take_rows(golden, np.arange(size) % rows)
-        yield EdgeCase(name=f"{size} rows", request=request, wanted=Wanted.ANSWER, rows=size)
+        yield EdgeCase(name=f"{size} rows", request=request, expected=Outcome.ANSWER, rows=size)
 
 
 def _contents(value: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Values of the right dtype and shape, as far out as there are."""
+    """Extreme values of the right dtype and shape."""
     if value.size == 0:
         return
     if value.dtype == object:

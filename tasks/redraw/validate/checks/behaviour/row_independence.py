@@ -1,7 +1,7 @@
-"""Does a row get the same answer whatever rows stand next to it, and however many?
+"""Does a row get the same answer regardless of the other rows in its batch?
 
-Batch normalisation that still trains, and any other sum or extreme over the batch, gives
-away itself: a server puts the requests of many clients into one batch.
+A server puts the requests of many clients into one batch. Batch normalisation in training mode, and
+any other sum or extreme over the batch, would mix them.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def _examine(subject: Subject, name: str, request: Request) -> list[str]:
         alone = [subject.served.answer(name, take_rows(request, [row])) for row in range(rows)]
         for chosen in _batches(request, rows):
             answer = subject.served.answer(name, take_rows(request, chosen))
-            if found := list(_differences(alone, chosen, answer, subject.definition.tolerance)):
-                return [f"signature {name!r}, in a batch of {len(chosen)}, {what}" for what in found]
+            if differences := list(_differences(alone, chosen, answer, subject.definition.tolerance)):
+                return [f"signature {name!r}, in a batch of {len(chosen)}, {what}" for what in differences]
     except ServingFailure as err:
         return [f"signature {name!r}: {err}"]
     return []
@@ -69,7 +69,7 @@ def _batches(request: Request, rows: int) -> Iterator[np.ndarray]:
     row_bytes = sum(value.nbytes for value in request.values()) // rows
     for size in _SIZES:
         if size * row_bytes <= _MOST_BYTES or size == min(_SIZES):
-            # Every row has its turn before one comes again.
+            # Every row is used once before any is repeated.
             yield random.permutation(np.resize(random.permutation(rows), size))
 
 
@@ -84,15 +84,15 @@ def _differences(
             yield f"output {output!r} has shape {list(values.shape)}: not a row for each"
             continue
         for place, row in enumerate(chosen):
-            want, got = _common(alone[row][output], values[place : place + 1])
-            if what := difference(want, got, tolerance):
+            expected, actual = _common(alone[row][output], values[place : place + 1])
+            if what := difference(expected, actual, tolerance):
                 yield f"output {output!r}, golden row {row}: {what}"
                 break
 
 
-def _common(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two rows without what only the longer one has: a batch is padded to its longest row."""
-    if one.ndim != other.ndim:
-        return one, other
-    shared = tuple(slice(min(sizes)) for sizes in zip(one.shape, other.shape, strict=True))
-    return one[shared], other[shared]
+def _common(row: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two rows, cut to the shape that they share: a batch is padded to its longest row."""
+    if row.ndim != other.ndim:
+        return row, other
+    shared = tuple(slice(min(sizes)) for sizes in zip(row.shape, other.shape, strict=True))
+    return row[shared], other[shared]

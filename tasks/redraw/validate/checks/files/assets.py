@@ -1,4 +1,4 @@
-"""Are the files that the graph reads its own, there, and those that the definition would write?"""
+"""Do the assets exist, does the graph read them all, and are they the definition's files?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def check_assets(subject: Subject) -> Check:
     """Compare the assets with the graph's list of them and with the definition's files: the check `assets`.
 
-    The definition is drawn again only where there are assets.
+    The definition is drawn again only if there are assets.
     """
     folder = subject.folder / "assets"
     declared = [(asset.filename, asset.tensor_info.name) for asset in subject.meta_graph.asset_file_def]
@@ -29,7 +29,7 @@ def check_assets(subject: Subject) -> Check:
         f"assets/{name} is read by nothing" for name in sorted(there - {name for name, _ in declared})
     ]
     if declared and not problems:
-        problems += list(_unlike(folder, subject.standard.assets))
+        problems += list(_unequal_files(folder, subject.standard.assets))
     return conclude(
         "assets",
         looked_at=f"the {len(declared)} assets of the graph and the {len(there)} files below assets/",
@@ -52,24 +52,25 @@ def _asset_problems(folder: Path, name: str, tensor: str, nodes: set[str]) -> It
         yield f"asset {name!r} is fed to {tensor!r}, which the graph does not have"
 
 
-def _unlike(folder: Path, wanted: Mapping[str, Path]) -> Iterator[str]:
-    for name in sorted(wanted):
+def _unequal_files(folder: Path, files: Mapping[str, Path]) -> Iterator[str]:
+    for name in sorted(files):
         if not (folder / name).is_file():
             yield f"the definition writes assets/{name}, and the export has none"
         else:
-            yield from _difference(folder / name, wanted[name])
+            yield from _difference(folder / name, files[name])
 
 
-def _difference(path: Path, wanted: Path) -> Iterator[str]:
-    if checksum_of(path) == checksum_of(wanted) and path.stat().st_size == wanted.stat().st_size:
+def _difference(path: Path, source: Path) -> Iterator[str]:
+    if checksum_of(path) == checksum_of(source) and path.stat().st_size == source.stat().st_size:
         return
-    got, expected = path.read_bytes().splitlines(), wanted.read_bytes().splitlines()
+    got, expected = path.read_bytes().splitlines(), source.read_bytes().splitlines()
     pairs = enumerate(zip(got, expected, strict=False), start=1)
     first = next(
-        (number for number, (ours, theirs) in pairs if ours != theirs), min(len(got), len(expected)) + 1
+        (number for number, (line, source_line) in pairs if line != source_line),
+        min(len(got), len(expected)) + 1,
     )
     order = ", the same lines in another order" if sorted(got) == sorted(expected) else ""
     yield (
-        f"assets/{path.name} differs from the definition's {wanted.name} from line {first} on"
+        f"assets/{path.name} differs from the definition's {source.name} from line {first} on"
         f" ({len(got)} lines, {len(expected)} expected{order})"
     )

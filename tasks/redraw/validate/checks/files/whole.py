@@ -1,4 +1,4 @@
-"""Is every file there, whole, the one that was exported, and one that a server reads? Without TensorFlow."""
+"""Are all files complete, unchanged since the export, and readable by a server? Without TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from redraw.validate.subject.subject import Subject
 
 _GRAPH, _INDEX = "saved_model.pb", "variables/variables.index"
-# What a SavedModel consists of, and its signature; of the folders of assets any content.
-_KNOWN = re.compile(
+# The files of a SavedModel and its signature; asset folders may have any files.
+_EXPECTED_FILES = re.compile(
     rf"{re.escape(_GRAPH)}|fingerprint\.pb|{re.escape(_INDEX)}|{re.escape(SIGNATURE_FILE)}"
     r"|assets/.+|assets\.extra/tf_serving_warmup_requests"
 )
 # Protocol buffers count a message's bytes in a signed 32-bit number.
 MOST_BYTES = 2**31 - 1
 _SERVE = ["serve"]
-# What a server calls of a table in addition to what the graph itself calls.
+# The methods of a table that a server calls, in addition to the calls in the graph.
 _RESOURCE_METHODS = {"_create_resource", "_initialize", "_destroy_resource"}
 
 
@@ -66,10 +66,10 @@ def check_files(subject: Subject) -> Check:
 
 
 def _graph_problems(subject: Subject) -> list[str]:
-    # Of a larger one the check graph-size says so.
+    # The check graph-size reports a larger one.
     if (subject.folder / _GRAPH).stat().st_size <= MOST_BYTES:
         try:
-            subject.meta_graphs  # noqa: B018 - parsed, and kept for the checks that look into it
+            subject.meta_graphs  # noqa: B018 - parsed and cached for later checks
         except CheckpointError as err:
             return [str(err)]
     return []
@@ -95,7 +95,7 @@ def _file_problems(folder: Path) -> Iterator[str]:
             yield f"{name} is a symbolic link, to {path.readlink()}"
         elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             yield f"{name} is no regular file"
-        elif stat.S_ISREG(mode) and not _KNOWN.fullmatch(name) and not name.startswith("variables/"):
+        elif stat.S_ISREG(mode) and not _EXPECTED_FILES.fullmatch(name) and not name.startswith("variables/"):
             yield f"{name} belongs to no SavedModel"
 
 
@@ -112,13 +112,13 @@ def _shard_problems(folder: Path, shards: set[Path]) -> Iterator[str]:
 def check_digest(subject: Subject) -> Check:
     """Compare the files with the digest in the export's record: the check `digest`."""
     folder, digest = subject.folder, subject.exported.digest
-    found = subject.reading.digest if folder.is_dir() else "no folder"
+    actual = subject.reading.digest if folder.is_dir() else "no folder"
     return conclude(
         "digest",
         looked_at=f"the {len(subject.reading.files)} files below {folder}",
         expected=digest,
-        found=found,
-        problems=[] if found == digest else [f"digest {found}"],
+        found=actual,
+        problems=[] if actual == digest else [f"digest {actual}"],
         advice="The files changed after the export: export again.",
     )
 
@@ -126,7 +126,7 @@ def check_digest(subject: Subject) -> Check:
 def check_graph_size(subject: Subject) -> Check:
     """Demand a `saved_model.pb` of less than 2 GB, the most that a server parses: the check `graph-size`."""
     path = subject.folder / "saved_model.pb"
-    # Whether it is there at all is for the check of the files to say.
+    # The check files-whole reports a missing file.
     size = path.stat().st_size if path.is_file() else 0
     return conclude(
         "graph-size",
@@ -141,13 +141,13 @@ def check_graph_size(subject: Subject) -> Check:
 def check_serve_tag(subject: Subject) -> Check:
     """Demand one graph, with the tag that servers ask for: the check `serve-tag`."""
     tags = [sorted(graph.meta_info_def.tags) for graph in subject.meta_graphs]
-    shown = ", ".join(str(found) for found in tags) or "none"
+    listed = ", ".join(map(str, tags)) or "none"
     return conclude(
         "serve-tag",
         looked_at="the graphs in saved_model.pb and their tags",
         expected=f"one graph with the tags {_SERVE}",
         found="one graph, with only the tag 'serve'",
-        problems=[] if tags == [_SERVE] else [f"{len(tags)} graphs with the tags {shown}"],
+        problems=[] if tags == [_SERVE] else [f"{len(tags)} graphs with the tags {listed}"],
         advice="Export again; a server loads the graph with only the tag 'serve'.",
     )
 
@@ -168,12 +168,12 @@ def check_unreached_functions(subject: Subject) -> Check:
 
 def _called(graph: ServingGraph) -> set[str]:
     called = set()
-    for reached in (*graph.answering.values(), graph.initializing, graph.restoring, graph.saving):
-        called |= reached.functions
-    return called | graph.functions_below(_of_resources(graph))
+    for subgraph in (*graph.answering.values(), graph.initializing, graph.restoring, graph.saving):
+        called |= subgraph.functions
+    return called | graph.functions_below(_resource_functions(graph))
 
 
-def _of_resources(graph: ServingGraph) -> Iterator[str]:
+def _resource_functions(graph: ServingGraph) -> Iterator[str]:
     nodes = graph.meta.object_graph_def.nodes
     for node in nodes:
         if node.WhichOneof("kind") == "resource":

@@ -1,4 +1,4 @@
-"""Has serving anything left that only training should have? Found by comparing the two graphs."""
+"""Does the serving graph have anything that only training needs? Compares the two graphs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_graphs(subject: Subject) -> Check:
-    """Draw both graphs, and demand that serving has nothing that only training needs: `graphs-compared`."""
+    """Draw both graphs, and demand nothing in serving that only training needs: `graphs-compared`."""
     model, signatures = subject.exported.model, read_signatures(subject.meta_graph)
     allowed = subject.definition.stateful_ops
     comparison = compare_graphs(subject.standard.training_graph, signatures, allowed)
@@ -28,11 +28,11 @@ def check_graphs(subject: Subject) -> Check:
         "graphs-compared",
         looked_at=(
             f"the training graph ({sum(part.count for part in comparison.training)} operations) and what"
-            f" {', '.join(one.name for one in signatures)} reach"
+            f" {', '.join(signature.name for signature in signatures)} reach"
             f" ({sum(part.count for part in comparison.serving)})"
         ),
         expected="nothing in serving that only training needs: dropout, input, gradients, optimizer, …",
-        found=_told(comparison),
+        found=_summarize(comparison),
         problems=[_problem(part) for part in comparison.serving if part.fate == "left"],
         advice=(
             "Draw it only for Mode.TRAIN in build, and make sure that training=False reaches every layer; if"
@@ -41,7 +41,7 @@ def check_graphs(subject: Subject) -> Check:
     )
 
 
-def _told(comparison: Comparison) -> str:
+def _summarize(comparison: Comparison) -> str:
     inputs = ", ".join(f"{tensor.name} {tensor.spec}" for tensor in comparison.placeholders)
     return (
         f"{comparison.count('shared')} operations shared; {comparison.count('removed')} removed"

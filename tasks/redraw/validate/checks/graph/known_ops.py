@@ -1,4 +1,4 @@
-"""Does the declared server know every operation, as it is used?"""
+"""Does the declared server version know every operation and its attributes?"""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _ends(releases: Releases) -> tuple[str, str]:
 
 
 def _used(graph: ServingGraph) -> dict[str, list[tuple[object, NodeDef]]]:
-    """Type of operation to its nodes; calls of functions by their names are none."""
+    """Type of operation to its nodes, without calls of functions by their names."""
     used: dict[str, list[tuple[object, NodeDef]]] = {}
     for place, node in graph.nodes():
         if node.op not in graph.arguments:
@@ -100,11 +100,11 @@ def _version_problems(graph: ServingGraph, releases: Releases, runtime: str) -> 
 def _op_problems(
     op: str, places: list[tuple[object, NodeDef]], releases: Releases, runtime: str
 ) -> Iterator[str]:
-    newest, known = releases.newest(op), releases.known_at(op, runtime)
+    newest, form = releases.newest(op), releases.known_at(op, runtime)
     if newest is None:
-        # No release has it, which the check custom-ops says.
+        # The check custom-ops reports operations that no release has.
         return
-    if known is None:
+    if form is None:
         first = next(releases.forms(op)).first
         yield (
             f"TensorFlow {runtime} does not know {op}, as node {places[0][0]}; the first that does is {first}"
@@ -112,36 +112,36 @@ def _op_problems(
         return
     for place, node in places:
         for name, value in sorted(node.attr.items()):
-            problem = _attr_problem(name, value, known, newest)
+            problem = _attr_problem(name, value, form, newest)
             if problem:
                 yield f"{op} {place}: TensorFlow {runtime} {problem}{_since(name, value, op, releases)}"
                 return
 
 
 def _refusals(
-    op: str, places: list[tuple[object, NodeDef]], known: OpForm | None, graph: ServingGraph
+    op: str, places: list[tuple[object, NodeDef]], form: OpForm | None, graph: ServingGraph
 ) -> Iterator[str]:
     producer = graph.meta.graph_def.versions.producer
-    if known is not None and known.deprecated is not None and producer >= known.deprecated:
+    if form is not None and form.deprecated is not None and producer >= form.deprecated:
         yield (
-            f"TensorFlow refuses {op} {places[0][0]} in graphs of version {known.deprecated} or later,"
+            f"TensorFlow refuses {op} {places[0][0]} in graphs of version {form.deprecated} or later,"
             f" and this one's is {producer}"
         )
 
 
-def _attr_problem(name: str, value: AttrValue, known: OpForm, newest: OpForm) -> str:
-    # What begins so is a note of the graph's makers, which each runtime may take or leave.
+def _attr_problem(name: str, value: AttrValue, form: OpForm, newest: OpForm) -> str:
+    # These attributes are hints, which a runtime may ignore.
     if name.startswith("_"):
         return ""
-    if name not in known.defaults:
-        # At its default it says what an older runtime, which passes it over, does anyway.
+    if name not in form.defaults:
+        # An older runtime ignores the attribute; with its default value the result is the same.
         at_default = newest.defaults.get(name) == value.SerializeToString(deterministic=True)
         return "" if at_default else f"does not know the attribute {name!r}"
-    refused = [item for item in _values(value) if item not in known.allowed.get(name, {item})]
+    refused = [item for item in _values(value) if item not in form.allowed.get(name, {item})]
     if not refused:
         return ""
-    shown = dtype_name(refused[0]) if isinstance(refused[0], int) else refused[0]
-    return f"does not take {shown} for the attribute {name!r}"
+    text = dtype_name(refused[0]) if isinstance(refused[0], int) else refused[0]
+    return f"does not take {text} for the attribute {name!r}"
 
 
 def _values(value: AttrValue) -> Iterator[int | str]:

@@ -1,4 +1,4 @@
-"""Are the operations right for a server? No host code, no training, nothing for one accelerator alone."""
+"""Are the operations right for a server: no host code, no training, nothing that needs an accelerator?"""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from redraw.serving.graph.serving_graph import ServingGraph
     from redraw.validate.subject.subject import Subject
 
-# That a function or a node is to be compiled by XLA; a server that has none refuses each request.
+# The attribute of functions and nodes that XLA must compile; a server without XLA refuses each request.
 _NOTE = re.compile("^_Xla(MustCompile|Compile)$")
-# Of XLA's operations XlaCallModule is the one that a server's own build has.
+# XlaCallModule is the only operation of XLA in the standard build of a server.
 _OPERATIONS = {
     re.compile("^_?Xla(?!CallModule|SparseCore)"): "XLA",
     re.compile("^_?Cudnn"): "a GPU",
@@ -44,19 +44,22 @@ def check_host_code(subject: Subject) -> Check:
 
 
 def _problems(subject: Subject) -> Iterator[str]:
-    """Without those that other checks name: unknown operations, and what signatures need and may declare."""
-    for found in find_refused(subject.graph):
-        if not found.declarable:
-            named = found.known
+    """The refused operations, without those that other checks report.
+
+    `custom-ops` reports unknown operations, `inference-ops` those of signatures that may be declared.
+    """
+    for refused in find_refused(subject.graph):
+        if not refused.declarable:
+            reported = refused.known
         else:
-            named = not found.of_signature and found.op not in subject.definition.stateful_ops
-        if named:
-            yield found.text
+            reported = not refused.of_signature and refused.op not in subject.definition.stateful_ops
+        if reported:
+            yield refused.text
 
 
 def _reads_of_assets(graph: ServingGraph) -> int:
     parts = [*graph.answering.values(), graph.initializing]
-    return sum(reads_asset(graph, reached, place) for reached in parts for place in reached.nodes)
+    return sum(reads_asset(graph, subgraph, place) for subgraph in parts for place in subgraph.nodes)
 
 
 def check_inference_ops(subject: Subject) -> Check:
@@ -66,11 +69,11 @@ def check_inference_ops(subject: Subject) -> Check:
     has such operations, because that costs the import of TensorFlow.
     """
     graph = subject.graph
-    found = list(find_suspects(graph))
-    declared = set(subject.definition.stateful_ops) if found else set()
-    problems = [text for op, text in found if op not in declared]
-    count = sum(len(reached.nodes) for reached in graph.answering.values())
-    used = sorted({op for op, _ in found} & declared)
+    suspects = list(find_suspects(graph))
+    declared = set(subject.definition.stateful_ops) if suspects else set()
+    problems = [text for op, text in suspects if op not in declared]
+    count = sum(len(subgraph.nodes) for subgraph in graph.answering.values())
+    used = sorted({op for op, _ in suspects} & declared)
     return conclude(
         "inference-ops",
         looked_at=f"the {count} operations that {_named(graph)} reach",
@@ -85,11 +88,11 @@ def check_inference_ops(subject: Subject) -> Check:
 
 
 def find_suspects(graph: ServingGraph) -> Iterator[tuple[str, str]]:
-    """Each operation that signatures reach and that answering does not need: its type, and the words."""
-    for signature, reached in graph.answering.items():
-        for place, node in sorted(reached.nodes.items(), key=lambda item: str(item[0])):
+    """The type and a description of each operation that a signature reaches and answering does not need."""
+    for signature, subgraph in graph.answering.items():
+        for place, node in sorted(subgraph.nodes.items(), key=lambda item: str(item[0])):
             group = find_group(node.op, stateful=is_stateful(node.op))
-            # What reaches outside of the server is the check host-code's to name.
+            # The check host-code reports operations that reach outside of the server.
             if group is not None and not (group.name == "state" and runs_on_host(node.op)):
                 kind = f" ({group.name})"
                 yield (

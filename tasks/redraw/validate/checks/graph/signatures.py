@@ -1,4 +1,4 @@
-"""Does the SavedModel serve what the definition and the live version promise? Read without TensorFlow."""
+"""Are the signatures those of the definition and compatible with the live version? Without TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEFAULT = "serving_default"
 _PREDICT, _CLASSIFY, _REGRESS = (
     f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress")
 )
-# The outputs that a method promises, and their dtypes; its one input takes serialized examples.
+# The outputs that each method promises, and their dtypes; its one input takes serialized examples.
 # https://github.com/tensorflow/serving/blob/2.18.0/tensorflow_serving/servables/tensorflow/classifier.cc
 _PROMISED = {_CLASSIFY: {"classes": "string", "scores": "float32"}, _REGRESS: {"outputs": "float32"}}
 _Specs = Mapping[str, TensorSpec]
@@ -28,44 +28,44 @@ _Specs = Mapping[str, TensorSpec]
 def check_signatures(subject: Subject) -> Check:
     """Compare names, dtypes and shapes of every signature, both ways: the check `signatures`.
 
-    The placeholder behind each input has to take what the signature says of it.
+    The placeholder of each input must have the dtype that the signature declares.
     """
     expected = subject.definition.signatures
     return conclude(
         "signatures",
         looked_at=f"the signatures in {subject.folder / 'saved_model.pb'}",
-        expected="; ".join(f"{name}: {_shown(signature)}" for name, signature in sorted(expected.items())),
+        expected="; ".join(f"{name}: {_format(signature)}" for name, signature in sorted(expected.items())),
         found=f"just these: {', '.join(sorted(expected))}",
         problems=[*_differences(expected, subject.served_signatures), *_unfed(subject.graph)],
         advice="Export again with the current definition, or change its signature.",
     )
 
 
-def _shown(signature: Signature) -> str:
+def _format(signature: Signature) -> str:
     inputs = ", ".join(f"{name} {spec}" for name, spec in signature.inputs.items())
     outputs = ", ".join(f"{name} {spec}" for name, spec in signature.outputs.items())
     return f"({inputs}) -> ({outputs})"
 
 
-def _differences(expected: Mapping[str, Signature], found: Mapping[str, Signature]) -> Iterator[str]:
-    for name in sorted(set(expected) | set(found)):
-        if name not in found:
+def _differences(expected: Mapping[str, Signature], actual: Mapping[str, Signature]) -> Iterator[str]:
+    for name in sorted(set(expected) | set(actual)):
+        if name not in actual:
             yield f"signature {name!r} is missing"
         elif name not in expected:
             yield f"signature {name!r} is not in the definition"
         else:
-            yield from _tensor_differences(name, "input", expected[name].inputs, found[name].inputs)
-            yield from _tensor_differences(name, "output", expected[name].outputs, found[name].outputs)
+            yield from _tensor_differences(name, "input", expected[name].inputs, actual[name].inputs)
+            yield from _tensor_differences(name, "output", expected[name].outputs, actual[name].outputs)
 
 
 def _tensor_differences(
-    signature: str, kind: str, expected: Mapping[str, TensorSpec], found: Mapping[str, TensorSpec]
+    signature: str, kind: str, expected: Mapping[str, TensorSpec], actual: Mapping[str, TensorSpec]
 ) -> Iterator[str]:
-    for name in sorted(set(expected) | set(found)):
-        if expected.get(name) != found.get(name):
+    for name in sorted(set(expected) | set(actual)):
+        if expected.get(name) != actual.get(name):
             yield (
                 f"signature {signature!r}, {kind} {name!r}: expected {expected.get(name, 'none')},"
-                f" got {found.get(name, 'none')}"
+                f" got {actual.get(name, 'none')}"
             )
 
 
@@ -80,12 +80,12 @@ def _unfed(graph: ServingGraph) -> Iterator[str]:
                     if node is None:
                         yield f"{where}the graph has no tensor {tensor!r}"
                     elif node.op == "Placeholder" and node.attr["dtype"].type != info.dtype:
-                        taken, said = dtype_name(node.attr["dtype"].type), dtype_name(info.dtype)
-                        yield f"{where}expected a placeholder of {said}, got {tensor!r} of {taken}"
+                        actual, declared = dtype_name(node.attr["dtype"].type), dtype_name(info.dtype)
+                        yield f"{where}expected a placeholder of {declared}, got {tensor!r} of {actual}"
 
 
 def check_method_names(subject: Subject) -> Check:
-    """Demand `serving_default`, known methods, what these promise, and a free batch: `method-names`."""
+    """Demand `serving_default`, known methods with their outputs, and a free batch: `method-names`."""
     methods = {name: signature.method_name for name, signature in subject.graph.signatures.items()}
     problems = [] if _DEFAULT in methods else [f"no signature is called {_DEFAULT!r}"]
     for name, method in methods.items():
@@ -109,9 +109,9 @@ def _broken_promises(method: str, signature: Signature) -> Iterator[str]:
     promised = _PROMISED.get(method)
     if promised is None:
         return
-    taken = [spec.dtype for spec in signature.inputs.values()]
-    if taken != ["string"]:
-        yield f"inputs: {method} takes one string of serialized examples, not {', '.join(taken)}"
+    dtypes = [spec.dtype for spec in signature.inputs.values()]
+    if dtypes != ["string"]:
+        yield f"inputs: {method} takes one string of serialized examples, not {', '.join(dtypes)}"
     for name, spec in signature.outputs.items():
         if promised.get(name) != spec.dtype:
             expected = promised.get(name, f"none but {' and '.join(promised)}")
@@ -128,23 +128,23 @@ def _fixed_batches(signature: Signature) -> Iterator[str]:
 
 
 def check_live_signatures(subject: Subject) -> Check:
-    """Compare the signatures with the live version's, as its clients depend on them: `live-signatures`.
+    """Compare the signatures with the live version's, on which its clients depend: `live-signatures`.
 
-    More is fine: another signature, another output, a wider input, a narrower output, an input
-    with a default. Anything that an unchanged client would stumble over is breaking.
+    A new signature or output, a wider input, a narrower output and an input with a default are fine.
+    Anything that makes an unchanged client fail is breaking.
     """
     if subject.live is None:
-        return _concluded("no live version", "nothing to compare with: no live version", [])
+        return _conclude("no live version", "nothing to compare with: no live version", [])
     release = subject.live.release
     breaks = list(_breaks(release.signatures, subject.served_signatures, subject.graph))
     against = f"the signatures of the live version {release.version}"
     if breaks and subject.allow_breaking:
-        wanted = f"breaking, and wanted ({subject.allow_breaking}): {'; '.join(breaks)}"
-        return _concluded(against, wanted, [])
-    return _concluded(against, f"all that version {release.version} promises", breaks)
+        allowed = f"breaking, and wanted ({subject.allow_breaking}): {'; '.join(breaks)}"
+        return _conclude(against, allowed, [])
+    return _conclude(against, f"all that version {release.version} promises", breaks)
 
 
-def _concluded(against: str, found: str, problems: list[str]) -> Check:
+def _conclude(against: str, found: str, problems: list[str]) -> Check:
     return conclude(
         "live-signatures",
         looked_at=f"the signatures, and {against}",
@@ -188,7 +188,7 @@ def _output_breaks(live: _Specs, new: _Specs) -> Iterator[str]:
 
 
 def _covers(wide: TensorSpec, narrow: TensorSpec) -> bool:
-    """Whether every shape of one is one of the other's."""
+    """Whether the wide spec admits every shape of the narrow one."""
     return len(wide.shape) == len(narrow.shape) and all(
         size is None or size == other for size, other in zip(wide.shape, narrow.shape, strict=True)
     )

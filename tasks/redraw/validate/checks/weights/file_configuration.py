@@ -1,4 +1,4 @@
-"""Does the definition draw the layers, and hold the tables, that the checkpoint's own file describes?"""
+"""Are the definition's layers and tables those that the checkpoint's own file describes?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "file-configuration"
 _KEYS, _VALUES = "keys", "values"
 _FROM_FILE = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
-# What an initializer of a table takes from each line of a file: all of it, or its number.
+# The columns by which a table initializer means the whole line of a file, or the line's number.
 _LINE, _NUMBER = -2, -1
 _LARGEST, _LARGEST_ASSET, _MOST_ASSETS = 64 << 20, 8 << 20, 20
 _FILLERS = {"LookupTableImport", "LookupTableImportV2", "InitializeTable", "InitializeTableV2"}
@@ -35,11 +35,11 @@ Table = Mapping[Any, Any]
 def check_file_configuration(subject: Subject) -> Check:
     """Compare layers and tables of the file with those that are served: the check `file-configuration`.
 
-    Weights say nothing of an activation, an epsilon, a vocabulary, or the order of two layers; and what
-    the definition answers is compared with the definition.
+    Comparing weights cannot find a wrong activation, epsilon, vocabulary or order of layers, and the
+    checks of answers use the same definition on both sides.
 
     Raises:
-        CannotRun: The checkpoint is gone, or its configuration cannot be read.
+        CannotRun: The checkpoint is missing, or its configuration cannot be read.
     """
     source = subject.source
     try:
@@ -65,7 +65,7 @@ def check_file_configuration(subject: Subject) -> Check:
 
 
 def _compared(subject: Subject, configuration: Configuration) -> Comparison | None:
-    # Imports TensorFlow, for which an export without a configuration need not wait.
+    # Imports TensorFlow, which an export without a configuration does not need.
     from redraw.networks.layers.comparing import compare_models
     from redraw.networks.layers.described import Unreadable, read_model
     from redraw.networks.layers.pairing import weights_from
@@ -80,13 +80,13 @@ def _compared(subject: Subject, configuration: Configuration) -> Comparison | No
             f"the configuration in {subject.source.uri} cannot be read as layers ({err})",
             f"Compare it by hand, then waive it: --waive {NAME}=REASON.",
         ) from err
-    _complete(described, subject.source)
+    _complete_settings(described, subject.source)
     served = ((row["variable"], row["key"]) for row in subject.ledger["served"])
     return compare_models(described, drawn, configuration.vocabularies, weights_from(served, subject.source))
 
 
-def _complete(described: Model, source: CheckpointSource) -> None:
-    """Say of layers what other parts of the file say: what they learned; low ranks are added already."""
+def _complete_settings(described: Model, source: CheckpointSource) -> None:
+    """Complete the layers' settings with learned values; low-rank updates are part of the weights already."""
     from redraw.networks.layers.pairing import names_in
 
     keys = dict(names_in(source))
@@ -101,7 +101,7 @@ def _complete(described: Model, source: CheckpointSource) -> None:
 
 
 def _unclear(subject: Subject, *, described: bool) -> list[str]:
-    """What the definition draws by names and defaults that the writer of the file understands otherwise."""
+    """Names and defaults of the definition that the writer of the file understands differently."""
     from redraw.networks.layers.meanings import other_masks, other_meanings
 
     writer = find_writer(subject.source)
@@ -123,28 +123,28 @@ def _found(subject: Subject, compared: Comparison | None) -> str:
 
 
 def differing_tables(graph: ServingGraph, source: CheckpointSource, assets: Path) -> Iterator[str]:
-    """Compare each table that a server fills with the checkpoint's of the same kinds.
+    """Compare each table that a server fills with the checkpoint's tables of the same types.
 
     Args:
-        graph: The export's.
-        source: The checkpoint; what a table saves of itself are two tensors, its keys and its values.
-        assets: The folder of the export's files that tables are filled from.
+        graph: The export's graph.
+        source: The checkpoint, which has two tensors for each table: its keys and its values.
+        assets: The folder of the export's files that fill tables.
 
     Yields:
-        What is wrong with each table that none of them equals.
+        A description of each table that equals none of the checkpoint's.
     """
     names = [key for key in source.entries if key.endswith(f"-{_KEYS}") and _values_of(key) in source.entries]
     saved = {key: _content(source, key) for key in names if source.entries[key].shape != (0,)}
     yield from _differing_files(graph, source, assets)
     if not saved:
         return
-    for place, served in _served(graph, assets):
-        rivals = {key: table for key, table in saved.items() if _kinds(table) == _kinds(served)}
-        if rivals and served not in rivals.values():
+    for place, content in _served_tables(graph, assets):
+        rivals = {key: table for key, table in saved.items() if _kinds(table) == _kinds(content)}
+        if rivals and content not in rivals.values():
             key, table = next(iter(rivals.items()))
-            other = next(word for word in [*table, *served] if table.get(word) != served.get(word))
+            other = next(word for word in [*table, *content] if table.get(word) != content.get(word))
             yield (
-                f"table {place}, {len(served)} keys: {other!r} is {served.get(other)!r} in it, and"
+                f"table {place}, {len(content)} keys: {other!r} is {content.get(other)!r} in it, and"
                 f" {table.get(other)!r} in the checkpoint's {key!r}, {len(table)} keys"
             )
 
@@ -164,29 +164,33 @@ def _kinds(table: Table) -> tuple[type, type]:
 
 
 def _differing_files(graph: ServingGraph, source: CheckpointSource, assets: Path) -> Iterator[str]:
-    """The files of the export that a SavedModel whose weights are served has with another content."""
+    """The assets that differ from the files of the SavedModel whose weights are served."""
     if not hasattr(source, "neighbours") or not hasattr(source, "neighbour"):
         return
-    ours = {asset.filename: (assets / asset.filename).read_bytes() for asset in graph.meta.asset_file_def}
-    names = [name.removeprefix("assets/") for name in source.neighbours("assets")] if ours else []
-    theirs = {name: source.neighbour(f"assets/{name}", _LARGEST_ASSET) for name in names[:_MOST_ASSETS]}
-    for name, content in sorted(ours.items()):
-        if theirs.get(name, content) not in (None, content):
+    exported = {asset.filename: (assets / asset.filename).read_bytes() for asset in graph.meta.asset_file_def}
+    names = [name.removeprefix("assets/") for name in source.neighbours("assets")] if exported else []
+    original = {name: source.neighbour(f"assets/{name}", _LARGEST_ASSET) for name in names[:_MOST_ASSETS]}
+    for name, content in sorted(exported.items()):
+        if original.get(name, content) not in (None, content):
             yield f"asset {name!r}: its content is another one than that of the file next to the weights"
-    spare = [n for n, content in theirs.items() if n not in ours and content not in (None, *ours.values())]
-    for name in sorted(ours.keys() - theirs.keys()):
-        if spare and ours[name] not in theirs.values():
+    spare = [
+        n
+        for n, content in original.items()
+        if n not in exported and content not in (None, *exported.values())
+    ]
+    for name in sorted(exported.keys() - original.keys()):
+        if spare and exported[name] not in original.values():
             yield (
                 f"asset {name!r}: its content is that of none of the files next to the weights, of which none"
                 f" is used for {short_list(spare, 'files')}"
             )
 
 
-def _served(graph: ServingGraph, assets: Path) -> Iterator[tuple[str, Table]]:
-    """The tables that are filled with constants or from files, each with its place."""
+def _served_tables(graph: ServingGraph, assets: Path) -> Iterator[tuple[str, Table]]:
+    """The tables that constants or files fill, each with its place."""
     for place, node in graph.initializing.nodes.items():
         if node.op in _FROM_FILE:
-            content = _of_file(graph, place, node, assets)
+            content = _read_file(graph, place, node, assets)
             if content:
                 yield str(place), content
         if node.op not in _FILLERS:
@@ -196,8 +200,8 @@ def _served(graph: ServingGraph, assets: Path) -> Iterator[tuple[str, Table]]:
             yield str(place), dict(zip(*parts, strict=False))
 
 
-def _of_file(graph: ServingGraph, place: Place, node: Any, assets: Path) -> dict[Any, Any]:
-    """What a file fills a table with, as TensorFlow reads it."""
+def _read_file(graph: ServingGraph, place: Place, node: Any, assets: Path) -> dict[Any, Any]:
+    """The content that TensorFlow reads from a file into a table."""
     names = {asset.tensor_info.name.partition(":")[0]: asset.filename for asset in graph.meta.asset_file_def}
     files = [names.get(origin.name) for origin in graph.origins(graph.initializing, place, node.input[1])]
     if len(files) != 1 or files[0] is None or (assets / files[0]).stat().st_size > _LARGEST:

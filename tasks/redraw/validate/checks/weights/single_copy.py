@@ -32,11 +32,11 @@ def check_single_copy(subject: Subject) -> Check:
 
 
 def find_copies(graph: ServingGraph, keys: set[str]) -> Iterator[str]:
-    """What is stored, and read by no signature or stored a second time, in words."""
+    """Describe each stored tensor that no signature reads or that is stored twice."""
     read = {
         node.attr["shared_name"].s.decode() or node.name
-        for reached in graph.answering.values()
-        for node in reached.nodes.values()
+        for subgraph in graph.answering.values()
+        for node in subgraph.nodes.values()
         if node.op in _VARIABLES
     }
     owners: dict[str, list[str]] = {}
@@ -57,7 +57,7 @@ def _ledger_problems(subject: Subject) -> Iterator[str]:
     try:
         rows = subject.ledger["served"]
     except CannotRun:
-        # Which the check weights-source says; the graph tells without it what is stored in vain.
+        # The check weights-source reports that; find_copies needs no ledger.
         return
     owners: dict[str, list[str]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Is each served weight a number and, bit by bit, the one that the ledger names, of the kind it claims?"""
+"""Is each served weight finite, identical to the checkpoint's, and averaged or raw as the record says?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from redraw.validate.subject.export_bytes import Reading
     from redraw.validate.subject.subject import Subject
 
-# Where the export keeps what the definition itself gives a value to; no checkpoint has it.
+# The export's prefix for constants of the definition, which no checkpoint has.
 _CONSTANTS = "constants/"
 _Row = Mapping[str, Any]
 
@@ -27,7 +27,7 @@ def check_weights_source(subject: Subject) -> Check:
     """Compare every served weight with the checkpoint's, and its kind with the claim: `weights-source`.
 
     Raises:
-        CannotRun: The checkpoint or the ledger is gone.
+        CannotRun: The checkpoint or the ledger is missing.
     """
     rows: list[_Row] = subject.ledger["served"]
     source, reading, claimed = subject.source, subject.reading, subject.exported.weights
@@ -54,16 +54,16 @@ def _bytes_problems(
 ) -> Iterator[str]:
     for row in rows:
         variable, key, saved_as = row["variable"], row["key"], row["saved_as"]
-        ours, theirs = bundle.entries.get(saved_as), source.entries.get(key)
-        if ours is None or theirs is None:
+        served, stored = bundle.entries.get(saved_as), source.entries.get(key)
+        if served is None or stored is None:
             where = (
-                f"the export has no tensor {saved_as!r}" if ours is None else f"{source.uri} has no {key!r}"
+                f"the export has no tensor {saved_as!r}" if served is None else f"{source.uri} has no {key!r}"
             )
             yield f"variable {variable!r}: {where}"
-        elif (ours.dtype, ours.shape) != (theirs.dtype, theirs.shape):
+        elif (served.dtype, served.shape) != (stored.dtype, stored.shape):
             yield (
-                f"variable {variable!r} is {ours.dtype} {list(ours.shape)}, the checkpoint's {key!r}"
-                f" {theirs.dtype} {list(theirs.shape)}"
+                f"variable {variable!r} is {served.dtype} {list(served.shape)}, the checkpoint's {key!r}"
+                f" {stored.dtype} {list(stored.shape)}"
             )
         elif saved_as in reading.unlike:
             yield f"variable {variable!r} is not the checkpoint's {key!r}: {reading.unlike[saved_as]}"
@@ -79,7 +79,7 @@ def _unexplained(rows: list[_Row], bundle: TensorBundle) -> Iterator[str]:
 
 
 def _misplaced(rows: list[_Row], restored: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """What the graph puts into a variable of another name; a `tf.Module`'s have none of their own."""
+    """Values that the graph restores into another variable; a `tf.Module`'s variables have no names here."""
     named = {variable for variables in restored.values() for variable in variables}
     for row in rows:
         into = restored.get(row["saved_as"], ())
@@ -102,10 +102,10 @@ def _kind_problems(
         return
     if not shadow & set(keys.values()):
         yield f"the record says average, but no variable comes from a moving average of {source.uri}"
-    # A shadow model stands for all of the model; other averages only for the trained weights.
-    whole = bool(shadow & set(keys.values()) - set(averages.values()))
+    # A shadow model has averages of all variables; other averages exist only for trained ones.
+    all_averaged = bool(shadow & set(keys.values()) - set(averages.values()))
     for variable, key in keys.items():
-        if key not in shadow and (whole or key in averages):
+        if key not in shadow and (all_averaged or key in averages):
             yield (
                 f"variable {variable!r} is averaged by the record, but comes from the raw {key!r}"
                 + (f" next to {averages[key]!r}" if key in averages else "")
@@ -135,30 +135,30 @@ def _kinds(rows: list[_Row], source: CheckpointSource, claimed: str) -> str:
 
 
 def check_finite_weights(subject: Subject) -> Check:
-    """Look for NaN and infinity, which only an export that was asked to may serve: `finite-weights`.
+    """Demand finite weights, unless the export was allowed to have others: `finite-weights`.
 
     Raises:
-        CannotRun: There are some, and the ledger that may allow them is gone.
+        CannotRun: Some are not finite, and the ledger that may allow them is missing.
     """
-    found = {key: count for key, count in subject.reading.non_finite.items() if count}
+    non_finite = {key: count for key, count in subject.reading.non_finite.items() if count}
     allowed: dict[str, int] = {}
-    if found:
+    if non_finite:
         rows = {row["saved_as"]: row["variable"] for row in subject.ledger["served"]}
         noted = {row["variable"]: row["count"] for row in subject.ledger["non_finite"]}
         allowed = {
             key: count
-            for key, count in found.items()
+            for key, count in non_finite.items()
             if noted.get(rows.get(key, key.partition("/.ATTRIBUTES/")[0])) == count
         }
-    shown = ", ".join(f"{count} in {key!r}" for key, count in allowed.items())
+    listed = ", ".join(f"{count} in {key!r}" for key, count in allowed.items())
     return conclude(
         "finite-weights",
         looked_at=f"the values of {len(subject.bundle.entries)} tensors",
         expected="finite numbers, or what the export was allowed (allow_non_finite) and its ledger notes",
-        found=f"allowed, and as noted: {shown}" if allowed else "every value is a finite number",
+        found=f"allowed, and as noted: {listed}" if allowed else "every value is a finite number",
         problems=[
             f"{count} elements of {key!r} are NaN or infinite"
-            for key, count in found.items()
+            for key, count in non_finite.items()
             if key not in allowed
         ],
         advice="Export an earlier checkpoint.",

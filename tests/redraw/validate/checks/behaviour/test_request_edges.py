@@ -6,7 +6,7 @@ import pytest
 
 from redraw.records.signature import TensorSpec
 from redraw.serving import ServingProcess
-from redraw.validate.checks.behaviour.request_edges import Wanted, check_request_edges, edge_cases
+from redraw.validate.checks.behaviour.request_edges import Outcome, check_request_edges, edge_cases
 from redraw.validate.subject.subject import Subject
 
 SubjectOf = Callable[..., Subject]
@@ -65,11 +65,11 @@ def test_list_edges_of_any_dtype_keeps_dtype_and_shape_where_they_fit(
 ) -> None:
     golden = {"x": np.full((2, 3), b"" if dtype is object else 1, dtype)}
     cases = list(edge_cases(golden, {"x": TensorSpec("any", (None, 3))}))
-    fitting = [case for case in cases if case.wanted is not Wanted.ERROR]
+    fitting = [case for case in cases if case.expected is not Outcome.ERROR]
     assert all(case.request["x"].dtype == dtype for case in fitting)
     assert all(case.request["x"].shape == (case.rows, 3) for case in fitting)
     assert len(fitting) == 3 + extremes
-    wrong = [case.request["x"] for case in cases if case.wanted is Wanted.ERROR]
+    wrong = [case.request["x"] for case in cases if case.expected is Outcome.ERROR]
     assert all(value.dtype != dtype or value.shape[1:] != (3,) for value in wrong)
     assert {value.shape for value in wrong if value.dtype == dtype} == {(1, 3, 1), (3,), (1, 4), (1, 0)}
     assert len({case.name for case in cases}) == len(cases)
@@ -79,4 +79,4 @@ def test_list_edges_of_large_rows_bounds_the_bytes(subject_of: SubjectOf) -> Non
     golden = {"x": np.zeros((1, 1 << 20), np.float32)}
     cases = list(edge_cases(golden, {"x": TensorSpec("float32", (None, 1 << 20))}))
     assert max(case.request["x"].nbytes for case in cases) <= 32 << 20
-    assert [case.rows for case in cases if case.wanted is Wanted.ANSWER] == [1, 8]
+    assert [case.rows for case in cases if case.expected is Outcome.ANSWER] == [1, 8]
