@@ -1,1 +1,1 @@
-"""Show what a checkpoint or a SavedModel holds, and compare the weights of two versions."""
+"""Describe checkpoints and SavedModels, and compare the weights and answers of two versions."""

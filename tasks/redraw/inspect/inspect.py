@@ -1,6 +1,6 @@
-"""Show what a checkpoint or a SavedModel holds, read from its files.
+"""Describe a checkpoint or a SavedModel from its files.
 
-Only a checkpoint of TF1's Saver V1, and a graph recorded next to a checkpoint, need TensorFlow for it.
+Only checkpoints of TF1's Saver V1 and graphs recorded next to a checkpoint need TensorFlow.
 """
 
 from __future__ import annotations
@@ -36,35 +36,35 @@ _LISTED = 8
 _INDEX = ".index"
 GRAPH_FILE = "saved_model.pb"
 _VARIABLES = "variables/"
-# TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
+# TensorFlow stores the operation that initializes a model as a signature that is never called.
 _INITIALIZER = "__saved_model_init_op"
 _SERVE = "serve"
-# What TensorFlow adds to a dtype's number for a reference.
+# The offset that TensorFlow adds to a dtype's number for a reference.
 _REFERENCE = 100
 # A graph without the weights takes a few MB, with large constants some hundreds.
 _LARGEST_GRAPH = 512 << 20
 
 
 def inspect_uri(request: InspectRequest) -> CheckpointDescription | SavedModelDescription:
-    """Tell by the files whether it is a checkpoint or a SavedModel, and describe it.
+    """Describe a checkpoint or a SavedModel; the files tell which one it is.
 
     Args:
-        request: The folder of either, or a checkpoint's file or prefix; local, or in a
-            bucket, of which the graph and the indexes are read, and no weights.
+        request: The folder of either, or a checkpoint's file or prefix, local or in a bucket. From
+            a bucket only the graph and the indexes are read, and no weights.
 
     Returns:
         The tensors of a checkpoint, or the signatures, variables and operations of a
         SavedModel.
 
     Raises:
-        CheckpointNotFound: Neither is there, or the folder holds several checkpoints.
+        CheckpointNotFound: There is neither, or the folder has several checkpoints.
         CheckpointCorrupt: A file is missing, truncated or altered.
         StorageError: The bucket cannot be read.
     """
     uri = request.uri
     if not _is_saved_model(uri):
-        described = describe_checkpoint(open_checkpoint(uri, request.step), uri)
-        return replace(described, recording=_find_recorded_graph(uri, request.step))
+        description = describe_checkpoint(open_checkpoint(uri, request.step), uri)
+        return replace(description, recording=_find_recorded_graph(uri, request.step))
     return describe_saved_model(uri, uri)
 
 
@@ -75,14 +75,14 @@ def _is_saved_model(uri: Uri) -> bool:
 
 
 def _find_recorded_graph(uri: Uri, step: int | None) -> FoundRecording | None:
-    """Look for a `.meta` of the checkpoint, or a `graph.pbtxt` in its folder; only one imports TensorFlow."""
+    """Look for a `.meta` of the checkpoint or a `graph.pbtxt` in its folder; imports TensorFlow if found."""
     located = locate_checkpoint(uri, step)
     places = (located.uri.with_ending(".meta"), located.folder.uri_of("graph.pbtxt"))
     place = next((place for place in places if read_uri(place, 1) is not None), None)
-    return None if place is None else _described(place)
+    return None if place is None else _describe_recording(place)
 
 
-def _described(place: Uri) -> FoundRecording:
+def _describe_recording(place: Uri) -> FoundRecording:
     from redraw.definition.quiet import quiet_import
 
     with quiet_import():
@@ -101,27 +101,27 @@ def _described(place: Uri) -> FoundRecording:
         uri=place,
         command=command,
         operations=len(graph.nodes),
-        sources=_listed(f"{one.tensor}: {one.role}, {one.evidence}" for one in roles.sources),
-        outputs=_listed(f"{one.tensor}: {one.evidence}" for one in ranked),
+        sources=_listed(f"{source.tensor}: {source.role}, {source.evidence}" for source in roles.sources),
+        outputs=_listed(f"{output.tensor}: {output.evidence}" for output in ranked),
     )
 
 
 def _listed(texts: Iterable[str]) -> tuple[str, ...]:
-    found = list(texts)
-    more = len(found) - _LISTED
-    return (*found[:_LISTED], *([f"and {more} more"] if more > 0 else ()))
+    lines = list(texts)
+    more = len(lines) - _LISTED
+    return (*lines[:_LISTED], *([f"and {more} more"] if more > 0 else ()))
 
 
 def describe_checkpoint(source: CheckpointSource, uri: Uri) -> CheckpointDescription:
     """Describe a checkpoint.
 
     Returns:
-        Its tensors by key, the format, the step (None where neither a variable nor the
-        name tells), and the size of all files.
+        Its tensors by key, the format, the step (None if neither a variable nor the name tells),
+        and the size of all files.
 
     Raises:
-        CheckpointCorrupt: A file is missing, truncated or altered, as far as it is read:
-            the index, the object graph and the step.
+        CheckpointCorrupt: A file is missing, or the index, the object graph or the step is truncated
+            or altered.
     """
     _demand_all_files(source)
     return CheckpointDescription(
@@ -153,9 +153,9 @@ def describe_tensors(
 def _demand_all_files(source: CheckpointSource) -> None:
     if not isinstance(source, BundleSource):
         return
-    found = {file.name for file in source.files}
+    names = {file.name for file in source.files}
     for name in source.file_names:
-        if name not in found:
+        if name not in names:
             raise CheckpointCorrupt(
                 f"checkpoint {source.uri}: expected {name}, found no such file."
                 " Copy all files of the checkpoint, or choose another one."
@@ -163,20 +163,20 @@ def _demand_all_files(source: CheckpointSource) -> None:
 
 
 def describe_saved_model(uri: Uri, called: Uri) -> SavedModelDescription:
-    """Describe a SavedModel, of several graphs the one with the tag `serve`.
+    """Describe a SavedModel; if it has several graphs, the one with the tag `serve`.
 
-    Of the variables' data only their object graph is read.
+    It reads the variables' index and object graph, and no values.
 
     Args:
         uri: Its folder, local or in a bucket.
-        called: What the user calls it.
+        called: The URI to put into the description.
 
     Returns:
-        Tags, signatures, variables (none where it has no `variables/`), the number of
-        operations of each kind in the graph and its functions, and the size of all files.
+        Tags, signatures, variables (none without a `variables/` folder), the number of operations of
+        each kind in the graph and its functions, and the size of all files.
 
     Raises:
-        CheckpointNotFound: `saved_model.pb` or the variables' index is gone.
+        CheckpointNotFound: `saved_model.pb` or the variables' index is missing.
         CheckpointCorrupt: `saved_model.pb` or the variables are damaged.
         StorageError: The bucket cannot be read.
     """
@@ -225,10 +225,10 @@ def _tensors(entries: Iterable[Any], where: str, path: str) -> dict[str, TensorS
 
 
 def _spec(info: Any, where: str, path: str) -> TensorSpec:
-    # Such tensors fit no signature of a definition, and are shown as what they are.
+    # Definitions cannot have such tensors in signatures, so they are only named.
     if info.HasField("composite_tensor"):
         return TensorSpec(dtype="composite tensor", shape=())
-    # TF1's reference variables, which a signature could have for an input.
+    # A signature may have a reference variable of TF1 as input.
     dtype = dtype_name(info.dtype % _REFERENCE)
     if info.dtype > _REFERENCE and dtype is not None:
         dtype = f"reference of {dtype}"
@@ -244,8 +244,8 @@ def _spec(info: Any, where: str, path: str) -> TensorSpec:
 def _variables(uri: str) -> tuple[TensorDescription, ...]:
     source = open_checkpoint(f"{uri}/{_VARIABLES}variables")
     roles = classify_tensors(source.entries, source.graph)
-    shown = {key: role for key, role in roles.items() if role is not Role.OBJECT_GRAPH}
-    return describe_tensors(source.entries, shown)
+    served_roles = {key: role for key, role in roles.items() if role is not Role.OBJECT_GRAPH}
+    return describe_tensors(source.entries, served_roles)
 
 
 def _operations(graph: Any) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Show people what `inspect` found."""
+"""Show the results of `redraw inspect` as tables."""
 
 from __future__ import annotations
 
@@ -21,50 +21,50 @@ from redraw.records.results import (
 _NAMES_WIDTH = 11
 
 
-def print_tables(described: CheckpointDescription | SavedModelDescription) -> None:
+def print_tables(description: CheckpointDescription | SavedModelDescription) -> None:
     """Print tables to standard output."""
     console = open_console()
-    if isinstance(described, CheckpointDescription):
-        _print_checkpoint(console, described)
+    if isinstance(description, CheckpointDescription):
+        _print_checkpoint(console, description)
     else:
-        _print_saved_model(console, described)
+        _print_saved_model(console, description)
 
 
-def _print_checkpoint(console: Console, described: CheckpointDescription) -> None:
-    step = "unknown" if described.step is None else str(described.step)
+def _print_checkpoint(console: Console, description: CheckpointDescription) -> None:
+    step = "unknown" if description.step is None else str(description.step)
     _print_facts(
         console,
         {
-            "Checkpoint": described.uri,
-            "Format": described.format,
+            "Checkpoint": description.uri,
+            "Format": description.format,
             "Step": step,
-            "Data files": f"{described.shards:,}",
-            "Size": _size(described.size_bytes),
+            "Data files": f"{description.shards:,}",
+            "Size": _size(description.size_bytes),
         },
     )
-    if described.recording is not None:
-        _print_recording(console, described.recording)
-    console.print(_roles(described.tensors))
-    console.print(_tensors("Tensor", described.tensors))
+    if description.recording is not None:
+        _print_recording(console, description.recording)
+    console.print(_roles(description.tensors))
+    console.print(_tensors("Tensor", description.tensors))
 
 
-def _print_recording(console: Console, found: FoundRecording) -> None:
-    summary = found.problem or f"{found.operations:,} operations, recorded by training"
-    _print_facts(console, {"Graph": f"{found.uri}: {summary}"})
-    for source in found.sources:
+def _print_recording(console: Console, recording: FoundRecording) -> None:
+    summary = recording.problem or f"{recording.operations:,} operations, recorded by training"
+    _print_facts(console, {"Graph": f"{recording.uri}: {summary}"})
+    for source in recording.sources:
         _print_facts(console, {"  given": source})
-    for output in found.outputs:
+    for output in recording.outputs:
         _print_facts(console, {"  answers": output})
-    _print_facts(console, {"  draft": f"{found.command} --name NAME --out PACKAGE"})
+    _print_facts(console, {"  draft": f"{recording.command} --name NAME --out PACKAGE"})
 
 
-def _print_saved_model(console: Console, described: SavedModelDescription) -> None:
-    facts = {"SavedModel": described.uri, "Tags": ", ".join(described.tags)}
-    _print_facts(console, facts | {"Size": _size(described.size_bytes)})
-    console.print(_signatures(described.signatures))
-    console.print(_tensors("Variable", described.variables))
+def _print_saved_model(console: Console, description: SavedModelDescription) -> None:
+    facts = {"SavedModel": description.uri, "Tags": ", ".join(description.tags)}
+    _print_facts(console, facts | {"Size": _size(description.size_bytes)})
+    console.print(_signatures(description.signatures))
+    console.print(_tensors("Variable", description.variables))
     operations = _table("Operation", "Nodes")
-    for name, count in described.operations.items():
+    for name, count in description.operations.items():
         operations.add_row(cell(name), f"{count:,}")
     console.print(operations)
 
@@ -75,7 +75,7 @@ def _print_facts(console: Console, facts: Mapping[str, str]) -> None:
 
 
 def _roles(tensors: Iterable[TensorDescription]) -> Table:
-    """What the tensors are there for: how many and how large, weights, slots and averages apart."""
+    """The number and size of the tensors of each role, such as weights, slots and averages."""
     counts, sizes = Counter[str](), Counter[str]()
     for tensor in tensors:
         counts[tensor.role] += 1
@@ -109,7 +109,7 @@ def _specs(specs: Mapping[str, TensorSpec]) -> Text:
 
 def _table(name: str, *numbers: str, texts: Iterable[str] = ()) -> Table:
     table = Table()
-    # A name that is too long goes on in the next line: cut off it could not be copied.
+    # A long name wraps: a cut one could not be copied.
     table.add_column(name, overflow="fold")
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)

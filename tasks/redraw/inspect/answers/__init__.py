@@ -1,1 +1,1 @@
-"""What two versions answer to the same requests, and how far that is apart."""
+"""Compare the answers of two versions to the same requests."""

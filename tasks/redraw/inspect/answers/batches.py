@@ -1,4 +1,4 @@
-"""Requests of some rows each, with what is known of the rows: where they came from, labels, fields."""
+"""Batches of requests, with the source, labels and fields of their rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class RequestBatch:
     """A request to a signature.
 
     Attributes:
-        source: Where its rows came from.
-        signature: Which signature it is for.
+        source: The source of its rows, such as a file name.
+        signature: The signature that it is for.
         inputs: Input name to values, [rows, …].
-        unit: What a row came in: `line`, `record` or `row`.
-        numbers: Of the line or record of each row, from 1 on; or of the row, from 0 on.
+        unit: The unit of its source: `line`, `record` or `row`.
+        numbers: For each row the number of its line or record, from 1 on, or of the row, from 0 on.
         labels: Output name to the true answers, [rows, …].
-        fields: Name to what recorded requests have under it, a value for each row.
+        fields: Name of a field of recorded requests to a value for each row.
     """
 
     source: str
@@ -35,15 +35,15 @@ class RequestBatch:
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """The number of rows."""
         return len(self.numbers)
 
-    def called(self, row: int) -> str:
-        """What a row is called in messages."""
+    def row_name(self, row: int) -> str:
+        """The name of a row in messages."""
         return f"{self.source} {self.unit} {self.numbers[row]}"
 
     def part(self, start: int, stop: int) -> RequestBatch:
-        """Some of its rows."""
+        """The rows from `start` to before `stop`."""
         rows = range(start, min(stop, self.rows))
         return replace(
             self,
@@ -55,7 +55,7 @@ class RequestBatch:
 
 
 def split_batch(batch: RequestBatch, most_rows: Callable[[], int]) -> Iterator[RequestBatch]:
-    """A batch in parts of so many rows at most."""
+    """Split a batch into parts of at most `most_rows()` rows each."""
     start = 0
     while start < batch.rows:
         stop = start + most_rows()
@@ -64,16 +64,16 @@ def split_batch(batch: RequestBatch, most_rows: Callable[[], int]) -> Iterator[R
 
 
 def join_batches(batches: Sequence[RequestBatch]) -> RequestBatch:
-    """Batches of one source, signature and form, as one."""
+    """Join batches of one source, signature and form."""
     first = batches[0]
     return replace(
         first,
-        inputs=_joined([batch.inputs for batch in batches]),
+        inputs=_concatenate([batch.inputs for batch in batches]),
         numbers=np.concatenate([batch.numbers for batch in batches]),
-        labels=_joined([batch.labels for batch in batches]),
+        labels=_concatenate([batch.labels for batch in batches]),
         fields={name: [value for batch in batches for value in batch.fields[name]] for name in first.fields},
     )
 
 
-def _joined(sides: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+def _concatenate(sides: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
     return {name: np.concatenate([side[name] for side in sides]) for name in sides[0]}

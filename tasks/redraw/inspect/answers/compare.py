@@ -1,4 +1,4 @@
-"""Ask two published versions the same requests, and say how far their answers are apart.
+"""Send the same requests to two published versions, and compare their answers.
 
     two verified versions ─► two processes of the C++ runtime ◄─ requests, batch by batch
                                        └─► tallies of a bounded size ─► one record
@@ -47,20 +47,20 @@ _TOLERANCE = ModelDefinition.change_tolerance
 
 
 def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
-    """Compare what two versions answer.
+    """Compare the answers of two versions.
 
     Args:
-        request: The model, its bucket, the two versions, and what to ask them.
+        request: The model, its bucket, the two versions, and the sources of requests.
 
     Returns:
         Figures for each output, slices, metrics of both, and what was left out.
 
     Raises:
-        InvalidRequest: No request could be compared, or a file of requests is not there.
+        InvalidRequest: No request could be compared, or a file of requests does not exist.
         OutputExists: The record would replace a file that is no comparison of answers.
         VersionNotFound: One of the versions was never published, or is pruned.
-        ObjectConflict: Its objects are no longer what was published.
-        NotLoadable: TensorFlow's C++ loader refuses one.
+        ObjectConflict: Its objects differ from what was published.
+        NotLoadable: TensorFlow's C++ loader refuses a version.
         StorageError: A bucket cannot be read.
     """
     storage = open_storage(request.bucket)
@@ -78,22 +78,23 @@ def compare_answers(request: CompareAnswersRequest) -> AnswerComparison:
                 _load(serving, release, scratch / side, stack)
                 for side, release in zip(("here", "other"), releases, strict=True)
             ]
-            found = _compare(request, (releases[0], releases[1]), (models[0], models[1]), scratch)
+            comparison = _compare(request, (releases[0], releases[1]), (models[0], models[1]), scratch)
     if request.json:
-        _write(request.json.absolute(), found)
-    return found
+        _write(request.json.absolute(), comparison)
+    return comparison
 
 
-def _write(place: Uri, found: AnswerComparison) -> None:
-    """Write the record; if that fails, the error carries it, so that it is printed."""
+def _write(place: Uri, comparison: AnswerComparison) -> None:
+    """Write the record; if that fails, the error has the record, so that the command prints it."""
     try:
-        write_uri(place, found.to_bytes())
+        write_uri(place, comparison.to_bytes())
     except RedrawError as err:
-        err.report = found
+        err.report = comparison
         raise
     except OSError as err:
         raise InvalidRequest(
-            f"json {place}: expected a file that can be written, got {err}. Name another one.", report=found
+            f"json {place}: expected a file that can be written, got {err}. Name another one.",
+            report=comparison,
         ) from err
 
 
@@ -138,7 +139,7 @@ def _compare(
     sources = Sources(request, releases[0], common, scratch, problems)
     tally = ComparisonTally(_tolerance(request, releases[0], sources), request.slice)
     pair = VersionPair(*models, names, problems)
-    for answered in _saying_progress(pair.ask(sources.batches(pair.rows)), tally):
+    for answered in _log_progress(pair.ask(sources.batches(pair.rows)), tally):
         tally.add(answered)
     definition = sources.definition() if tally.has_labels else None
     notes = [*problems.listed(), *sources.notes, *notes]
@@ -150,9 +151,9 @@ def _compare(
         )
     for problem in problems.listed():
         _logger.warning("%s", problem)
-    found = tally.result(request.model, (releases[0].version, releases[1].version), definition, notes)
+    comparison = tally.result(request.model, (releases[0].version, releases[1].version), definition, notes)
     return replace(
-        found,
+        comparison,
         refused=pair.refused[0],
         refused_by_other=pair.refused[1],
         seconds=round(time.monotonic() - started, 3),
@@ -160,28 +161,28 @@ def _compare(
 
 
 def _tolerance(request: CompareAnswersRequest, release: Release, sources: Sources) -> float:
-    """How much floats may differ: as asked for, or as the version's definition has it."""
+    """How much floats may differ, by the request or by the version's definition."""
     if request.tolerance is not None:
         return request.tolerance
     try:
-        written = find_fitting(release.model, release.checkpoint.trained_at).change_tolerance
+        declared = find_fitting(release.model, release.checkpoint.trained_at).change_tolerance
     except (UnknownModel, InvalidDefinition) as err:
         _logger.warning("tolerance %s, for the definition cannot be used: %s", _TOLERANCE, err)
         return _TOLERANCE
-    if written is not None:
-        return written
+    if declared is not None:
+        return declared
     definition = sources.definition()
     return _TOLERANCE if definition is None else definition.change_tolerance
 
 
-def _saying_progress(answers: Iterator[AnsweredBatch], tally: ComparisonTally) -> Iterator[AnsweredBatch]:
-    """The same, with a line in the log from time to time."""
-    started = said = time.monotonic()
+def _log_progress(answers: Iterator[AnsweredBatch], tally: ComparisonTally) -> Iterator[AnsweredBatch]:
+    """Pass the answers on, and log the progress from time to time."""
+    started = logged_at = time.monotonic()
     for answered in answers:
         yield answered
         now = time.monotonic()
-        if now - said > _SECONDS_BETWEEN_LINES:
-            said = now
+        if now - logged_at > _SECONDS_BETWEEN_LINES:
+            logged_at = now
             _logger.info("compared %d rows, %.0f a second", tally.rows, tally.rows / (now - started))
     seconds = time.monotonic() - started
     _logger.info(

@@ -1,4 +1,4 @@
-"""Put together what two versions answered: a tally for each output, slices, and labelled rows."""
+"""Collect the answers of two versions: a tally for each output, slices, and labelled rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Value = tuple[type, Any]
 def common_signatures(
     here: Mapping[str, Signature], other: Mapping[str, Signature], names: tuple[str, str]
 ) -> tuple[dict[str, Signature], list[str]]:
-    """The signatures that take the same requests, and what only one of two versions has, in words."""
+    """The signatures that take the same requests, and notes on what only one of two versions has."""
     common, notes = dict[str, Signature](), list[str]()
     for name in sorted(here.keys() | other.keys()):
         if name not in here or name not in other:
@@ -50,8 +50,8 @@ def common_signatures(
 
 
 def _inputs_apart(here: Signature, other: Signature) -> tuple[str, str] | None:
-    """The inputs of both, if a request to one is none to the other."""
-    forms = [{name: spec.dtype for name, spec in one.inputs.items()} for one in (here, other)]
+    """The inputs of both in words, if requests to one do not fit the other."""
+    forms = [{name: spec.dtype for name, spec in side.inputs.items()} for side in (here, other)]
     if forms[0] == forms[1]:
         return None
     first, second = (", ".join(f"{n} ({dtype})" for n, dtype in sorted(form.items())) for form in forms)
@@ -59,11 +59,11 @@ def _inputs_apart(here: Signature, other: Signature) -> tuple[str, str] | None:
 
 
 class ComparisonTally:
-    """All that is counted of a comparison.
+    """Collects the results of a comparison.
 
     Args:
         tolerance: How much floats may differ.
-        by: What rows are sorted by, as `SliceTally` takes it.
+        by: The names by which `SliceTally` slices rows.
     """
 
     def __init__(self, tolerance: float, by: Sequence[str] = ()) -> None:
@@ -80,7 +80,7 @@ class ComparisonTally:
         return bool(self._labelled)
 
     def add(self, answered: AnsweredBatch) -> None:
-        """Count the answers to some more rows."""
+        """Count the answers to more rows."""
         batch, changed = answered.batch, {}
         for name in sorted(answered.here.keys() & answered.other.keys()):
             key = (batch.signature, name)
@@ -100,12 +100,12 @@ class ComparisonTally:
         definition: ModelDefinition | None,
         notes: Sequence[str] = (),
     ) -> AnswerComparison:
-        """What was found.
+        """The record of the comparison.
 
         Args:
             model: The definition's name.
-            versions: The one and the other.
-            definition: Says which metrics the labelled rows have; None for none.
+            versions: The first and the other version.
+            definition: Measures the metrics of labelled rows; None to measure none.
             notes: What was not compared.
         """
         left_out = list(notes)
@@ -125,7 +125,7 @@ class ComparisonTally:
         )
 
     def _measure(self, definition: ModelDefinition, left_out: list[str]) -> list[ComparedMetrics]:
-        found = list[ComparedMetrics]()
+        metrics = list[ComparedMetrics]()
         for signature, rows in sorted(self._labelled.items()):
             if rows.left_out:
                 left_out.append(
@@ -133,48 +133,48 @@ class ComparisonTally:
                     " than the first"
                 )
             try:
-                found.append(rows.measure(definition, signature))
+                metrics.append(rows.measure(definition, signature))
             except InvalidDefinition as err:
                 left_out.append(f"metrics of signature {signature!r}: {err}")
-        return found
+        return metrics
 
 
 class SliceTally:
-    """The slices of all signatures.
+    """Counts the rows of slices, for all signatures.
 
     Args:
-        names: What to sort by in addition to where rows came from and labels that are classes: inputs,
+        names: The names to slice by, in addition to the source of rows and labels that are classes: inputs,
             fields of recorded requests, or `label:OUTPUT`.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
-        # By signature and name: the number of each value; by that number the rows, and those that changed.
+        # Signature and name to the number of each value, and to the rows and changed rows by that number.
         self._values: dict[tuple[str, str], dict[_Value, int]] = {}
         self._rows: dict[tuple[str, str], np.ndarray] = {}
         self._changed: dict[tuple[str, str], dict[str, np.ndarray]] = {}
-        self._found = set[str]()
+        self._present = set[str]()
 
     def add(self, batch: RequestBatch, changed: Mapping[str, np.ndarray]) -> None:
-        """Count some more rows.
+        """Count more rows.
 
         Args:
-            batch: Their requests.
+            batch: The requests of the rows.
             changed: Output name to which of the rows changed, [rows] of bool.
         """
         self._count(batch, "source", [batch.source] * batch.rows, changed)
         labels = {f"{_LABEL}{name}" for name, label in batch.labels.items() if not is_float(label.dtype)}
         for name in dict.fromkeys([*self._names, *sorted(labels)]):
             if (values := _values_of(batch, name)) is not None:
-                self._found.add(name)
+                self._present.add(name)
                 self._count(batch, name, values, changed)
 
     def _count(
         self, batch: RequestBatch, name: str, values: Sequence[Any], changed: Mapping[str, np.ndarray]
     ) -> None:
         key = (batch.signature, name)
-        known = self._values.setdefault(key, {})
-        numbers = np.array([_number(known, value) for value in values])
+        value_numbers = self._values.setdefault(key, {})
+        numbers = np.array([_number(value_numbers, value) for value in values])
         self._rows[key] = self._rows.get(key, 0) + np.bincount(numbers, minlength=_MOST_VALUES + 1)
         counts = self._changed.setdefault(key, {})
         for output, rows in changed.items():
@@ -183,13 +183,13 @@ class SliceTally:
 
     def missing(self) -> list[str]:
         """The names that no request had."""
-        return [name for name in self._names if name not in self._found]
+        return [name for name in self._names if name not in self._present]
 
     def result(self) -> Iterator[AnswerSlice]:
-        """A slice for each value, the most frequent first; of a name that has but one value, none."""
-        for key, known in self._values.items():
-            rows, names = self._rows[key], _shown(known)
-            if len(known) == 1 and key[1] not in self._names:
+        """A slice for each value, the most frequent first; none for a name with a single value."""
+        for key, value_numbers in self._values.items():
+            rows, names = self._rows[key], _format_values(value_numbers)
+            if len(value_numbers) == 1 and key[1] not in self._names:
                 continue
             for number in np.argsort(-rows, kind="stable").tolist():
                 if rows[number]:
@@ -202,34 +202,34 @@ class SliceTally:
                     )
 
 
-def _number(known: dict[_Value, int], value: Any) -> int:
-    """The number of a value; all that come when there are enough have one number."""
-    # To Python, True, 1 and 1.0 are the same.
+def _number(value_numbers: dict[_Value, int], value: Any) -> int:
+    """The number of a value; once there are enough values, all new ones share a number."""
+    # Python considers True, 1 and 1.0 equal.
     kind = str if isinstance(value, bytes) else type(value)
-    # What is counted is short, can be looked up, and equals itself, as NaN does not.
+    # A key must be short, hashable and equal to itself, which NaN is not.
     if isinstance(value, str | bytes | list | dict) or value != value:
-        value = _worded(value)
+        value = _to_text(value)
     key = (kind, value)
-    number = known.get(key)
+    number = value_numbers.get(key)
     if number is None:
-        number = len(known)
+        number = len(value_numbers)
         if number < _MOST_VALUES:
-            known[key] = number
+            value_numbers[key] = number
     return number
 
 
-def _shown(known: Mapping[_Value, int]) -> dict[int, str]:
-    """Number to value in words; of a text that reads as another value or as all others, in quotes."""
-    words = Counter(_worded(value) for _, value in known)
+def _format_values(value_numbers: Mapping[_Value, int]) -> dict[int, str]:
+    """Number to value as text; a text that looks like another value or like "other values" gets quotes."""
+    words = Counter(_to_text(value) for _, value in value_numbers)
     words[_OTHERS] += 1
     return {
-        number: repr(value) if kind is str and words[value] > 1 else _worded(value)
-        for (kind, value), number in known.items()
+        number: repr(value) if kind is str and words[value] > 1 else _to_text(value)
+        for (kind, value), number in value_numbers.items()
     }
 
 
 def _values_of(batch: RequestBatch, name: str) -> Sequence[Any] | None:
-    """A value for each row; None if the batch has none of the name."""
+    """A value for each row; None if the batch has nothing of that name."""
     fields = batch.fields.get(name)
     if fields is not None and any(value is not None for value in fields):
         return fields
@@ -238,6 +238,6 @@ def _values_of(batch: RequestBatch, name: str) -> Sequence[Any] | None:
     return None if values is None or values.size != batch.rows else values.reshape(-1).tolist()
 
 
-def _worded(value: Any) -> str:
+def _to_text(value: Any) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,7 +1,7 @@
-"""Logged requests, with or without answers, read in batches: JSON lines, or TFRecords of `PredictionLog`.
+"""Read logged requests, with or without answers, in batches: JSON lines, or TFRecords of `PredictionLog`.
 
-A line is read as TensorFlow Serving's REST interface has requests. It may have `labels`, output name to a
-value for each row, and any other field. Rows go on together as far as they have the same form.
+A line has the form of a request to TensorFlow Serving's REST interface. It may also have `labels` (output
+name to a value for each row) and any other field. Rows of the same form are batched together.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from redraw.records import Signature, TensorSpec
 from redraw.serving.values import decode_tensor
 
 _LABELS = "labels"
-# Of what waits to be asked together: as text or tensors, and how many forms may wait.
+# Limits of the rows that wait for their batch: bytes as text or tensors, and number of forms.
 _BATCH_BYTES, _MOST_FORMS = 4 << 20, 16
-_MOST_KNOWN = 100
+_MOST_CACHED = 100
 
 # Signature and names of labels.
 _Kind = tuple[str, tuple[str, ...]]
@@ -33,7 +33,7 @@ _Kind = tuple[str, tuple[str, ...]]
 
 @dataclass
 class _Waiting:
-    """Rows that wait to be asked together: inputs and labels as they were read, a list of rows each."""
+    """Rows that wait for their batch: inputs and labels as they were read, a list of rows each."""
 
     numbers: list[int] = field(default_factory=list)
     inputs: dict[str, list[Any]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class _Waiting:
     size: int = 0
 
     def of_record(self, places: slice) -> _Waiting:
-        """The rows of one record."""
+        """The rows at some places, such as those of one record."""
         inputs, labels, fields = (
             {name: rows[places] for name, rows in side.items()}
             for side in (self.inputs, self.labels, self.fields)
@@ -55,13 +55,13 @@ class LoggedRequests:
 
     Args:
         path: The file.
-        source: What it is called.
-        naming: The signatures, and what is left out of them.
-        fields: Fields of lines that are kept for each row.
-        problems: Takes what is wrong with lines: the others count all the same.
+        source: The name of the source in messages.
+        naming: The signatures, and notes on what is left out.
+        fields: The fields of lines that are stored for each row.
+        problems: Collects the problems of lines; other lines still count.
 
     Attributes:
-        models: Each model that requests name, and how many do; not without end.
+        models: The models that requests name, a bounded number of them, with the number of requests.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class LoggedRequests:
         """Read the file.
 
         Args:
-            rows: How many rows a batch shall have at most.
+            rows: Returns the most rows of a batch.
 
         Yields:
             Its requests, in the signatures' dtypes.
         """
-        for kind in self._kinds_that_are_full(rows):
-            for batch in self._decoded(kind[0], self._waiting.pop(kind)):
+        for kind in self._full_kinds(rows):
+            for batch in self._decode(kind[0], self._waiting.pop(kind)):
                 yield from split_batch(batch, rows)
 
-    def _kinds_that_are_full(self, rows: Callable[[], int]) -> Iterator[_Kind]:
+    def _full_kinds(self, rows: Callable[[], int]) -> Iterator[_Kind]:
         others, number = dict[str, int](), 0
         try:
             for number, record in self._file:
@@ -121,20 +121,24 @@ class LoggedRequests:
             )
 
     def _add(self, number: int, name: str, parts: RecordParts) -> tuple[_Kind, _Waiting]:
-        """Let the rows of one record wait; raises `Misfit` if its inputs have not as many rows each."""
+        """Add the rows of one record to those that wait.
+
+        Raises:
+            Misfit: Its inputs differ in their number of rows.
+        """
         signature = self._naming.signatures[name]
-        given = {
+        inputs = {
             key: value if isinstance(value, list) else _read_tensor(key, signature.inputs[key], value)
             for key, value in self._inputs(name, parts.inputs)
         }
-        rows = _count_rows(given)
+        rows = _count_rows(inputs)
         labels = _labels_of(parts.line.get(_LABELS), signature, rows) if _LABELS in parts.line else {}
         kind = (name, tuple(labels))
         waiting = self._waiting.setdefault(kind, _Waiting())
         waiting.numbers += [number] * rows
         # A few bytes can declare many equal values.
-        waiting.size += sum(value.nbytes for value in given.values() if isinstance(value, np.ndarray))
-        for key, value in given.items():
+        waiting.size += sum(value.nbytes for value in inputs.values() if isinstance(value, np.ndarray))
+        for key, value in inputs.items():
             waiting.inputs.setdefault(key, []).extend(value)
         for key, values in labels.items():
             waiting.labels.setdefault(key, []).extend(values)
@@ -145,27 +149,27 @@ class LoggedRequests:
         return kind, waiting
 
     def _count_model(self, line: Mapping[str, Any]) -> None:
-        # In a line of JSON a field of that name may mean anything.
+        # In a JSON line, a field of that name may mean anything.
         if MODEL in line and self._file.unit == "record":
             name = line[MODEL] if line[MODEL] in self.models or len(self.models) < _MOST_FORMS else "…"
             self.models[name] += 1
 
     def _signature(self, named: str | None) -> str | None:
         if named not in self._signatures:
-            _forget_many(self._signatures)
+            _bound_cache(self._signatures)
             self._signatures[named] = self._naming.signature_of(named)
         return self._signatures[named]
 
-    def _inputs(self, name: str, given: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        """What a request has of each input; the names are looked up once for all requests with the same."""
-        form = (name, *given)
+    def _inputs(self, name: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """A request's value of each input; the names are cached for requests with the same names."""
+        form = (name, *values)
         if form not in self._names:
-            _forget_many(self._names)
-            self._names[form] = self._naming.inputs(name, {theirs: theirs for theirs in given})
-        return [(ours, given[theirs]) for ours, theirs in self._names[form].items()]
+            _bound_cache(self._names)
+            self._names[form] = self._naming.inputs(name, {key: key for key in values})
+        return [(input_name, values[key]) for input_name, key in self._names[form].items()]
 
-    def _decoded(self, name: str, waiting: _Waiting) -> Iterator[RequestBatch]:
-        """What waits, as one batch; if its rows have not one form, a batch for each form."""
+    def _decode(self, name: str, waiting: _Waiting) -> Iterator[RequestBatch]:
+        """The waiting rows as one batch, or as a batch for each form if their forms differ."""
         try:
             yield self._batch(name, waiting)
         except (Misfit, InvalidRequest) as err:
@@ -175,7 +179,7 @@ class LoggedRequests:
                 return
             forms = dict[Any, list[RequestBatch]]()
             for place in places:
-                for batch in self._decoded(name, waiting.of_record(place)):
+                for batch in self._decode(name, waiting.of_record(place)):
                     forms.setdefault(_form(batch), []).append(batch)
             yield from map(join_batches, forms.values())
 
@@ -198,14 +202,14 @@ class LoggedRequests:
         )
 
 
-def _forget_many(known: dict[Any, Any]) -> None:
-    """Keep what was looked up bounded: lines may name anything."""
-    if len(known) > _MOST_KNOWN:
-        known.clear()
+def _bound_cache(cache: dict[Any, Any]) -> None:
+    """Empty a cache that is too large: lines may have any names."""
+    if len(cache) > _MOST_CACHED:
+        cache.clear()
 
 
 def _records(numbers: Sequence[int]) -> list[slice]:
-    """Where the rows of each record are."""
+    """The places of the rows of each record."""
     starts = [place for place in range(len(numbers)) if not place or numbers[place] != numbers[place - 1]]
     return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(numbers)], strict=True)]
 
@@ -219,9 +223,9 @@ def _read_tensor(name: str, spec: TensorSpec, value: Any) -> Any:
     return cast_values(f"input {name!r}", spec, value) if isinstance(value, bytes) else value
 
 
-def _count_rows(given: Mapping[str, Any]) -> int:
+def _count_rows(inputs: Mapping[str, Any]) -> int:
     rows = None
-    for name, value in given.items():
+    for name, value in inputs.items():
         listed = isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 0)
         rows = len(value) if rows is None and listed else rows
         if not listed or len(value) != rows or not rows:
@@ -233,15 +237,15 @@ def _count_rows(given: Mapping[str, Any]) -> int:
 def _labels_of(labels: Any, signature: Signature, rows: int) -> dict[str, list[Any]]:
     """Output name to a label for each row."""
     named = labels if isinstance(labels, dict) else dict.fromkeys([*signature.outputs][:1], labels)
-    found = {}
+    columns = {}
     for name, value in sorted(named.items()):
         if name not in signature.outputs:
             raise Misfit(f"labels: expected names of outputs, got {name!r}")
         values = value if isinstance(value, list) else [value]
         if len(values) != rows:
             raise Misfit(f"labels of {name!r}: expected one for each of {rows} rows, got {len(values)}")
-        found[name] = values
-    return found
+        columns[name] = values
+    return columns
 
 
 def _decode_rows(where: str, spec: TensorSpec, rows: list[Any]) -> np.ndarray:
@@ -249,7 +253,7 @@ def _decode_rows(where: str, spec: TensorSpec, rows: list[Any]) -> np.ndarray:
     from_tensors = isinstance(rows[0], np.ndarray | np.generic | bytes)
     if spec.dtype == "string" and not from_tensors:
         return decode_tensor(where, spec, rows)
-    array = _stacked(where, rows) if from_tensors else cast_values(where, spec, rows)
+    array = _stack(where, rows) if from_tensors else cast_values(where, spec, rows)
     fits = array.ndim == len(spec.shape) and all(
         size is None or size == got for size, got in zip(spec.shape[1:], array.shape[1:], strict=True)
     )
@@ -258,8 +262,8 @@ def _decode_rows(where: str, spec: TensorSpec, rows: list[Any]) -> np.ndarray:
     return array
 
 
-def _stacked(where: str, rows: list[Any]) -> np.ndarray:
-    """The rows of tensors, which have the dtype already."""
+def _stack(where: str, rows: list[Any]) -> np.ndarray:
+    """Stack rows of tensors, which have the right dtype already."""
     if any(np.shape(row) != np.shape(rows[0]) for row in rows):
         raise Misfit(f"{where}: expected rows of one shape, got others")
     if not isinstance(rows[0], bytes) and rows[0].dtype != object:
@@ -271,12 +275,12 @@ def _stacked(where: str, rows: list[Any]) -> np.ndarray:
 
 
 def _label(where: str, spec: TensorSpec, rows: list[Any]) -> np.ndarray:
-    """Labels as an array: texts as bytes, numbers in the dtype that they have."""
+    """Labels as an array: texts as bytes, numbers in their own dtype."""
     if spec.dtype == "string":
         return decode_tensor(where, TensorSpec("string", (None,) * np.ndim(np.array(rows, object))), rows)
     try:
         array = np.asarray(rows)
-    except OverflowError as err:  # an integer that no number of NumPy's holds, next to a float
+    except OverflowError as err:  # an integer that is too large for NumPy, next to a float
         raise Misfit(f"{where}: expected numbers, got {rows!r:.40}") from err
     except ValueError as err:
         raise Misfit(f"{where}: expected values of one shape, got lists of different lengths") from err

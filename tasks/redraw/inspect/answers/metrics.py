@@ -1,4 +1,4 @@
-"""The metrics of both versions by labelled rows, and how far chance alone would move them."""
+"""The metrics of both versions on labelled rows, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from redraw.records.results import ComparedMetrics, MeasuredTwice
 if TYPE_CHECKING:
     from redraw.definition import ModelDefinition
 
-# Of a signature: so many rows say a share within 0.01, and draws of them cost a few seconds.
+# The rows of a signature: enough for shares within 0.01, and few enough to resample in seconds.
 _ROWS, _SEED = 5_000, 29
 _LOWER, _UPPER = 2.5, 97.5
 
@@ -24,7 +24,7 @@ _Side = dict[str, np.ndarray]
 
 
 def lower_is_better(definition: ModelDefinition, name: str) -> bool:
-    """Whether only an upper bound says so, or, without a threshold, the metric is an error or a loss."""
+    """Whether a metric has only an upper bound or, without a threshold, is an error or a loss by name."""
     bound = definition.thresholds.get(name)
     if bound is None:
         return name.endswith(("error", "loss"))
@@ -32,10 +32,10 @@ def lower_is_better(definition: ModelDefinition, name: str) -> bool:
 
 
 class LabelledRows:
-    """Some of the labelled rows of a signature, with both answers: as many as memory and time allow.
+    """A random sample of the labelled rows of a signature, with both answers.
 
     Attributes:
-        left_out: How many rows have other labels, or labels of another shape, than the first ones.
+        left_out: The number of rows with other labels, or labels of another shape, than the first ones.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class LabelledRows:
         self.left_out = 0
 
     def add(self, answered: AnsweredBatch) -> None:
-        """Let the rows of a batch take part, if they have the form of those before."""
+        """Add the rows of a batch, if they have the form of the first batch."""
         sides = (answered.here, answered.other, answered.batch.labels)
         form = [[(name, value.shape[1:], _kind(value)) for name, value in side.items()] for side in sides]
         self._form = self._form or form
@@ -56,21 +56,25 @@ class LabelledRows:
             self.left_out += answered.batch.rows
 
     def measure(self, definition: ModelDefinition, signature: str) -> ComparedMetrics:
-        """The definition's metrics of them; raises `InvalidDefinition` if that fails."""
+        """The definition's metrics of these rows.
+
+        Raises:
+            InvalidDefinition: The definition's method fails.
+        """
         columns = iter([_column(values) for values in zip(*self._rows.rows, strict=True)])
         here, other, labels = ({name: next(columns) for name, *_ in names} for names in self._form)
         rows = len(self._rows.rows)
 
-        def measured(random: np.random.Generator | None) -> tuple[Mapping[str, float], Mapping[str, float]]:
-            drawn = slice(None) if random is None else random.integers(0, rows, rows)
-            true = _taken(labels, drawn)
-            sides = (_taken(side, drawn) for side in (here, other))
-            ours, theirs = (_metrics(definition, signature, side, true) for side in sides)
-            return ours, theirs
+        def measure(random: np.random.Generator | None) -> tuple[Mapping[str, float], Mapping[str, float]]:
+            sample = slice(None) if random is None else random.integers(0, rows, rows)
+            true = _select(labels, sample)
+            sides = (_select(side, sample) for side in (here, other))
+            first, second = (_metrics(definition, signature, side, true) for side in sides)
+            return first, second
 
-        ours, theirs = measured(None)
-        names = [name for name in sorted(ours) if name in theirs]
-        draws = resample_metrics(measured, names)
+        here_metrics, other_metrics = measure(None)
+        names = [name for name in sorted(here_metrics) if name in other_metrics]
+        draws = resample_metrics(measure, names)
         return ComparedMetrics(
             signature=signature,
             labelled=self._rows.seen,
@@ -78,8 +82,8 @@ class LabelledRows:
             metrics=tuple(
                 MeasuredTwice(
                     name=name,
-                    here=_finite(ours[name]),
-                    other=_finite(theirs[name]),
+                    here=_finite(here_metrics[name]),
+                    other=_finite(other_metrics[name]),
                     here_interval=_interval(draws, name, lambda pair: pair[:, 0]),
                     other_interval=_interval(draws, name, lambda pair: pair[:, 1]),
                     difference_interval=_interval(draws, name, lambda pair: pair[:, 0] - pair[:, 1]),
@@ -92,16 +96,16 @@ class LabelledRows:
 
 def _metrics(definition: ModelDefinition, signature: str, answers: _Side, labels: _Side) -> dict[str, float]:
     with running_user_code(method_of(definition, f"served_metrics, signature {signature!r},")):
-        found = definition.served_metrics(signature, answers, labels)
-        return {name: float(value) for name, value in found.items()}
+        metrics = definition.served_metrics(signature, answers, labels)
+        return {name: float(value) for name, value in metrics.items()}
 
 
 def _kind(values: np.ndarray) -> str:
-    """Numbers are of one kind: in JSON the labels of some rows may all be whole, and of others not."""
+    """The kind of values; all numbers are of one kind, because JSON mixes integers and floats."""
     return "number" if values.dtype.kind in "biuf" else values.dtype.kind
 
 
-def _taken(side: _Side, rows: Any) -> _Side:
+def _select(side: _Side, rows: Any) -> _Side:
     return {name: values[rows] for name, values in side.items()}
 
 

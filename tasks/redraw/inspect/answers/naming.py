@@ -1,4 +1,4 @@
-"""Bring what a reference calls its signatures, inputs and outputs to the definition's names."""
+"""Translate a reference's names of signatures, inputs and outputs to the definition's names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from redraw.definition import OutsideReference
 from redraw.records import Signature
 
-# The key of a value that stands without a name, as TensorFlow Serving has it if there is only one.
+# The key of a value without a name; TensorFlow Serving omits the name of a single value.
 UNNAMED = ""
 _MOST_NOTES = 8
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Misfit(Exception):
-    """A reference's request or answer does not fit the definition's signatures; the message says how."""
+    """A reference's request or answer does not fit the definition's signatures; the message tells why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Exchange:
     """Requests of some rows, and the reference's answers to them.
 
     Attributes:
-        rows: What each row is called in messages.
-        signature: The definition's.
+        rows: The name of each row in messages.
+        signature: The name of the definition's signature.
         inputs: Input name to values, [rows, …].
         answers: Output name to the reference's answers, [rows, …].
     """
@@ -44,9 +44,9 @@ class Naming:
     """The names of a definition, and those of its reference.
 
     Args:
-        reference: What the definition says of it.
-        signatures: The definition's.
-        notes: What is not compared, in a few words each; it is filled.
+        reference: The reference, with its names for those of the definition.
+        signatures: The definition's signatures.
+        notes: Collects what is not compared, in a few words each.
     """
 
     reference: OutsideReference
@@ -54,71 +54,81 @@ class Naming:
     notes: dict[str, None] = field(default_factory=dict)
 
     def note(self, text: str) -> None:
-        """Remember what is not compared, once, and not without end."""
+        """Note what is not compared, each text once, up to a bound."""
         if len(self.notes) < _MOST_NOTES:
             self.notes[text] = None
 
-    def signature_of(self, theirs: str | None) -> str | None:
+    def signature_of(self, reference_name: str | None) -> str | None:
         """The definition's signature for one of the reference; None if it has none."""
-        for ours, other in self.reference.signatures.items():
-            if other == theirs and ours in self.signatures:
-                return ours
-        if theirs is None and len(self.signatures) == 1:
+        for signature, other in self.reference.signatures.items():
+            if other == reference_name and signature in self.signatures:
+                return signature
+        if reference_name is None and len(self.signatures) == 1:
             return next(iter(self.signatures))
-        name = theirs or "serving_default"
+        name = reference_name or "serving_default"
         return name if name in self.signatures and name not in self.reference.signatures else None
 
-    def their_signature(self, ours: str, theirs: Collection[str]) -> str:
-        """The reference's signature for one of the definition.
+    def reference_signature(self, signature: str, names: Collection[str]) -> str:
+        """The reference's signature, among those of `names`, for one of the definition.
 
         Raises:
-            Misfit: It has none.
+            Misfit: The reference has no such signature.
         """
-        name = self.reference.signatures.get(ours, ours)
-        if name in theirs:
+        name = self.reference.signatures.get(signature, signature)
+        if name in names:
             return name
-        if ours not in self.reference.signatures and len(theirs) == len(self.signatures) == 1:
-            return next(iter(theirs))
+        if signature not in self.reference.signatures and len(names) == len(self.signatures) == 1:
+            return next(iter(names))
         raise Misfit(
-            f"the reference has no signature {name!r}, it has {_listed(theirs)}: say which it is by"
+            f"the reference has no signature {name!r}, it has {_listed(names)}: say which it is by"
             " signatures={…}"
         )
 
-    def inputs(self, ours: str, given: Mapping[str, T]) -> dict[str, T]:
-        """What a reference holds of each input of a signature; raises `Misfit` if one is missing."""
-        pairs = _pairs(self.signatures[ours].inputs, self.reference.inputs, given)
-        if missing := [name for name in self.signatures[ours].inputs if name not in pairs]:
+    def inputs(self, signature: str, values: Mapping[str, T]) -> dict[str, T]:
+        """A reference's values by the definition's input names.
+
+        Raises:
+            Misfit: An input is missing.
+        """
+        names = self.signatures[signature].inputs
+        pairs = _pairs(names, self.reference.inputs, values)
+        if missing := [name for name in names if name not in pairs]:
             raise Misfit(
-                f"it has no input {_listed(missing)}, it has {_listed(given)}: say which it is by"
+                f"it has no input {_listed(missing)}, it has {_listed(values)}: say which it is by"
                 " inputs={…}"
             )
-        self._note_rest("input", given, pairs.values())
-        return {name: given[theirs] for name, theirs in pairs.items()}
+        self._note_rest("input", values, pairs.values())
+        return {name: values[key] for name, key in pairs.items()}
 
-    def outputs(self, ours: str, given: Mapping[str, T]) -> dict[str, T]:
-        """The same for the outputs that both have; raises `Misfit` if there is none."""
-        pairs = _pairs(self.signatures[ours].outputs, self.reference.outputs, given)
+    def outputs(self, signature: str, values: Mapping[str, T]) -> dict[str, T]:
+        """A reference's values by the definition's output names, without outputs that one of them lacks.
+
+        Raises:
+            Misfit: They have no output in common.
+        """
+        names = self.signatures[signature].outputs
+        pairs = _pairs(names, self.reference.outputs, values)
         if not pairs:
             raise Misfit(
-                f"none of its outputs {_listed(given)} is one of {_listed(self.signatures[ours].outputs)}:"
+                f"none of its outputs {_listed(values)} is one of {_listed(names)}:"
                 " say which it is by outputs={…}"
             )
-        self._note_rest("output", given, pairs.values())
-        for name in self.signatures[ours].outputs.keys() - pairs.keys():
+        self._note_rest("output", values, pairs.values())
+        for name in names.keys() - pairs.keys():
             self.note(f"output {name!r} is not compared, for the reference has none")
-        return {name: given[theirs] for name, theirs in pairs.items()}
+        return {name: values[key] for name, key in pairs.items()}
 
-    def _note_rest(self, kind: str, given: Iterable[str], used: Collection[str]) -> None:
-        for name in sorted(set(given) - set(used)):
+    def _note_rest(self, kind: str, keys: Iterable[str], used: Collection[str]) -> None:
+        for name in sorted(set(keys) - set(used)):
             self.note(f"the reference's {kind} {name!r} is left out, for the export has none")
 
 
-def _pairs(ours: Iterable[str], renamed: Mapping[str, str], given: Collection[str]) -> dict[str, str]:
-    """Our name to the reference's. One on either side needs no name in common."""
-    names = list(ours)
-    if len(names) == len(given) == 1 and (UNNAMED in given or not set(names) & set(renamed)):
-        return {names[0]: next(iter(given))}
-    return {name: renamed.get(name, name) for name in names if renamed.get(name, name) in given}
+def _pairs(names: Iterable[str], renamed: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
+    """The definition's name to the reference's; a single one on each side may have different names."""
+    names = list(names)
+    if len(names) == len(keys) == 1 and (UNNAMED in keys or not set(names) & set(renamed)):
+        return {names[0]: next(iter(keys))}
+    return {name: renamed.get(name, name) for name in names if renamed.get(name, name) in keys}
 
 
 def _listed(names: Iterable[str]) -> str:

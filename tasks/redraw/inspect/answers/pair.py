@@ -1,4 +1,4 @@
-"""Ask two loaded versions the same, both at once, while the next requests are read."""
+"""Send the same requests to two loaded versions in parallel, while the next requests are read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from redraw.inspect.answers.record_parts import Problems
 from redraw.serving import LoadedModel
 from redraw.serving.errors import ServingFailure
 
-# A batch grows as long as it is answered within the one, and shrinks beyond the other, in seconds.
+# Limits of a batch; it grows if its answers take less than _QUICK seconds, and shrinks above _SLOW seconds.
 _FIRST_ROWS, _MOST_ROWS, _MOST_BYTES = 256, 4096, 16 << 20
 _QUICK, _SLOW = 0.2, 1.0
 _AHEAD = 2
-# A refused row is found by halving its batch. Once there are more of them than this number and this share of
-# the answered rows, whole batches are left out: a log that does not fit has no end of them.
+# Halving its batch finds a refused row. With more refused rows than this number and this share of the
+# answered rows, complete batches are left out: a log that does not fit would have too many.
 _MOST_FOUND, _FOUND_SHARE = 20, 0.1
 
 
@@ -34,21 +34,21 @@ class AnsweredBatch(NamedTuple):
 
 
 _Answer = Mapping[str, np.ndarray] | ServingFailure
-_Asked = tuple[RequestBatch, list[Future[_Answer]]]
+_Pending = tuple[RequestBatch, list[Future[_Answer]]]
 
 
 class VersionPair:
-    """Two versions that are asked the same.
+    """Two versions that get the same requests.
 
     Args:
-        here: The one, loaded.
-        other: The other.
-        names: What they are called in messages.
-        problems: Takes what either refuses.
+        here: The first version, loaded.
+        other: The other version, loaded.
+        names: Their names in messages.
+        problems: Collects refused requests.
 
     Attributes:
-        refused: How many rows each of them refused; with those that were asked together with one, if there
-            are many.
+        refused: The number of rows that each of them refused; if there are many, with the rest of their
+            batches.
     """
 
     def __init__(
@@ -59,28 +59,28 @@ class VersionPair:
         self.refused = [0, 0]
 
     def rows(self) -> int:
-        """How many rows to ask at once: as many as are answered within a second."""
+        """The number of rows of the next batch: as many as are answered within a second."""
         return self._rows
 
     def ask(self, batches: Iterable[RequestBatch]) -> Iterator[AnsweredBatch]:
-        """Ask both versions each request; rows that one refuses are counted, and left out."""
+        """Send each request to both versions; rows that one refuses are counted and left out."""
         with ExitStack() as stack:
-            # A model answers one request at a time: all that it is asked goes through one thread.
+            # A model answers one request at a time, so each has one thread.
             pools = [ThreadPoolExecutor(1) for _ in self._models]
             for pool in pools:
                 stack.callback(pool.shutdown, cancel_futures=True)
 
-            def submit(batch: RequestBatch) -> _Asked:
-                asked = zip(pools, self._models, strict=True)
-                return batch, [pool.submit(self._answer, model, batch) for pool, model in asked]
+            def submit(batch: RequestBatch) -> _Pending:
+                pairs = zip(pools, self._models, strict=True)
+                return batch, [pool.submit(self._answer, model, batch) for pool, model in pairs]
 
-            waiting = deque[_Asked]()
+            waiting = deque[_Pending]()
             for batch in batches:
                 waiting.append(submit(batch))
                 if len(waiting) > _AHEAD:
-                    yield from self._compared(waiting.popleft(), submit)
+                    yield from self._compare(waiting.popleft(), submit)
             while waiting:
-                yield from self._compared(waiting.popleft(), submit)
+                yield from self._compare(waiting.popleft(), submit)
 
     def _answer(self, model: LoadedModel, batch: RequestBatch) -> _Answer:
         started = time.monotonic()
@@ -100,8 +100,10 @@ class VersionPair:
             self._rows = max(self._rows, batch.rows * 2)
         self._rows = min(self._rows, most)
 
-    def _compared(self, asked: _Asked, submit: Callable[[RequestBatch], _Asked]) -> Iterator[AnsweredBatch]:
-        batch, (here, other) = asked[0], [future.result() for future in asked[1]]
+    def _compare(
+        self, pending: _Pending, submit: Callable[[RequestBatch], _Pending]
+    ) -> Iterator[AnsweredBatch]:
+        batch, (here, other) = pending[0], [future.result() for future in pending[1]]
         if not isinstance(here, ServingFailure) and not isinstance(other, ServingFailure):
             self._answered += batch.rows
             yield AnsweredBatch(batch, here, other)
@@ -110,11 +112,11 @@ class VersionPair:
         else:
             middle = batch.rows // 2
             for half in (batch.part(0, middle), batch.part(middle, batch.rows)):
-                yield from self._compared(submit(half), submit)
+                yield from self._compare(submit(half), submit)
 
     def _refuse(self, batch: RequestBatch, answers: tuple[_Answer, _Answer]) -> None:
         more = f" and {batch.rows - 1} rows asked with it" if batch.rows > 1 else ""
         for place, answer in enumerate(answers):
             if isinstance(answer, ServingFailure):
                 self.refused[place] += batch.rows
-                self._problems.add(f"{self._names[place]} refuses {batch.called(0)}{more}: {answer}")
+                self._problems.add(f"{self._names[place]} refuses {batch.row_name(0)}{more}: {answer}")

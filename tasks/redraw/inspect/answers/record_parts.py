@@ -1,4 +1,4 @@
-"""Requests that somebody recorded, one by one: lines of JSON, or TFRecords of `PredictionLog`."""
+"""Read recorded requests one by one: lines of JSON, or TFRecords of `PredictionLog`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from redraw.serving.tensor_proto import read_tensor_proto
 from redraw.serving.values import decode_tensor
 from redraw.storage.files import open_regular
 
-# Of one line, of one record, and of one tensor in it.
+# The longest line or record in bytes, and the most elements of a tensor in it.
 _LONGEST = 64 << 20
 _MOST_ELEMENTS = 16 << 20
 _MOST_PROBLEMS = 5
 _LONGEST_TEXT = 300
 _ZLIB = dict.fromkeys((b"\x78\x01", b"\x78\x9c", b"\x78\xda"), "gzip or zlib")
-_PACKED = {
+_COMPRESSED = {
     **_ZLIB,
     b"\x1f\x8b": "gzip or zlib",
     b"BZh": "bzip2",
@@ -44,14 +44,14 @@ _FLOATS = ("float", "half", "bfloat")
 _EXACT = 2.0**53
 
 MODEL = "model"
-# Input or output name to what a record holds of it: JSON values, or a serialized tensor.
+# Input or output name to its value in a record: JSON values, or a serialized tensor.
 Named = Mapping[str, Any]
 
 
 class RecordParts(NamedTuple):
-    """What a record holds: the signature that it names, its inputs, its answers, and all that a line has.
+    """The parts of a record: the signature that it names, its inputs, its answers, and all fields of a line.
 
-    Of a `PredictionLog` that is the model that it names, as `model`.
+    For a `PredictionLog` the only field is `model`, if it names a model.
     """
 
     signature: str | None
@@ -65,7 +65,7 @@ class RecordedFile:
 
     Args:
         path: JSON lines, or TFRecords of `PredictionLog`.
-        answers: Whether the answers are read, and have to be there.
+        answers: Whether each record must have answers, which are read.
     """
 
     def __init__(self, path: Path, *, answers: bool) -> None:
@@ -74,10 +74,10 @@ class RecordedFile:
         self.unit = "record" if self._is_log else "line"
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Each record with its number, as it stands in the file; of one that is too long, its beginning.
+        """Each record with its number, unparsed; a record that is too long is cut.
 
         Raises:
-            MalformedError: The file is cut off here, or is no such file.
+            MalformedError: The file ends within a record, or is no such file.
         """
         if self._is_log:
             return enumerate(read_records(self._path, cut_longer=_LONGEST), start=1)
@@ -85,25 +85,30 @@ class RecordedFile:
         return ((number, line) for number, line in lines if not line.isspace())
 
     def parse(self, record: bytes) -> RecordParts:
-        """Take a record apart; raises `Misfit` or `MalformedError` if it is no request."""
+        """Parse a record.
+
+        Raises:
+            Misfit: It is no request, or too long.
+            MalformedError: It is no `PredictionLog`.
+        """
         if len(record) > _LONGEST:
             raise Misfit(f"expected a {self.unit} of at most {_LONGEST} bytes, got a longer one")
         return (_log_parts if self._is_log else _json_parts)(record, self._answers)
 
-    def cut_off(self, found: int, err: MalformedError) -> str:
-        """Where the file ends too early, or what follows cannot be read."""
-        return f"after {found} whole records: {err}" if self._is_log else f"line {found + 1}: {err}"
+    def cut_off(self, count: int, err: MalformedError) -> str:
+        """The error of a file of which only the first `count` records can be read."""
+        return f"after {count} whole records: {err}" if self._is_log else f"line {count + 1}: {err}"
 
 
 class Problems:
-    """What is wrong with lines, the first few in words, and how many there are."""
+    """The problems of lines: the first few in words, and their number."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.count = 0
 
     def add(self, text: str) -> None:
-        """Count one, and keep its words if they are among the first."""
+        """Count a problem; only the first few keep their words."""
         self.count += 1
         text = one_line(text, _LONGEST_TEXT)
         if len(self.texts) < _MOST_PROBLEMS:
@@ -114,7 +119,7 @@ class Problems:
         self.add(f"{where}: {str(err).removesuffix(' Correct the request.').rstrip('.')}")
 
     def listed(self) -> list[str]:
-        """The first few, and how many more there are."""
+        """The first few problems, and the number of others."""
         more = self.count - len(self.texts)
         return [*self.texts, f"{more} more lines like these"] if more else self.texts
 
@@ -122,9 +127,13 @@ class Problems:
 def _read_lines(path: Path) -> Iterator[bytes]:
     with open_regular(path) as file:
         head = file.read(_HEAD)
-        packed = next((name for mark, name in _PACKED.items() if head.startswith(mark)), "")
-        if packed or b"\0" in head:
-            got = f"a file that is packed by {packed}: unpack it" if packed else "damaged or other data"
+        compression = next((name for mark, name in _COMPRESSED.items() if head.startswith(mark)), "")
+        if compression or b"\0" in head:
+            got = (
+                f"a file that is compressed with {compression}: decompress it"
+                if compression
+                else "damaged or other data"
+            )
             raise MalformedError("JSON lines or TFRecords", got)
         file.seek(len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0)
         while line := file.readline(_LONGEST + 1):
@@ -155,8 +164,8 @@ def _json_parts(line: bytes, answers: bool) -> RecordParts:
     request = record.get("request", record) if isinstance(record, dict) else None
     response = record.get("response", record) if answers and request is not None else {}
     if not (isinstance(request, dict) and isinstance(response, dict)):
-        wanted = "a request and its answer" if answers else "a request"
-        raise Misfit(f"expected a JSON object with {wanted}, got another value")
+        expected = "a request and its answer" if answers else "a request"
+        raise Misfit(f"expected a JSON object with {expected}, got another value")
     inputs = _columns(request, "inputs", "instances")
     outputs = _columns(response, "outputs", "predictions") if answers else {}
     name = request.get("signature_name", request.get("signature"))
@@ -168,7 +177,7 @@ def _json_parts(line: bytes, answers: bool) -> RecordParts:
 def _parse_line(line: bytes) -> Any:
     try:
         try:
-            return json.loads(line.decode())  # of bytes it would look for the encoding of each line
+            return json.loads(line.decode())  # given bytes, it would detect the encoding of each line
         except ValueError:
             return json.loads(line)
     except (ValueError, RecursionError) as err:
@@ -176,7 +185,7 @@ def _parse_line(line: bytes) -> Any:
 
 
 def _columns(record: Mapping[str, Any], by_column: str, by_row: str) -> Named:
-    """The tensors of one side by name: TensorFlow Serving's REST interface has them by column or by row."""
+    """The tensors of a request or response by name; the REST interface has them by column or by row."""
     if by_column in record:
         value = record[by_column]
         return value if _is_named(value) else {UNNAMED: value}
@@ -196,7 +205,7 @@ def _is_named(value: Any) -> bool:
 
 
 def read_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
-    """What a record holds, in the dtype that it has itself; of JSON, strings if the signature has strings."""
+    """A record's value as an array in its own dtype; JSON texts become strings if the signature has them."""
     if isinstance(value, bytes):
         try:
             return read_tensor_proto(value, _MOST_ELEMENTS)
@@ -209,7 +218,11 @@ def read_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
 
 
 def cast_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
-    """The same in the dtype of the signature, if that holds every value."""
+    """A record's value as an array in the dtype of the signature.
+
+    Raises:
+        Misfit: The dtype cannot represent every value.
+    """
     array = read_values(where, spec, value)
     texts, complex_numbers = array.dtype.kind in "OSU", array.dtype.kind == "c"
     if (spec.dtype == "string") != texts or (complex_numbers and not spec.dtype.startswith("complex")):
@@ -218,7 +231,7 @@ def cast_values(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
         return array
     with np.errstate(invalid="ignore", over="ignore"):
         cast = array.astype(numpy_dtype(spec.dtype))
-    # An integer next to a float in JSON has been rounded to one: beyond 2^53 nobody knows what it was.
+    # An integer next to a float in JSON was rounded to a float: beyond 2^53 its value is lost.
     rounded = array.dtype.kind == "f" and not np.all(np.abs(array) < _EXACT)
     if not spec.dtype.startswith(_FLOATS) and (rounded or not np.array_equal(cast, array)):
         raise Misfit(f"{where}: expected {spec.dtype}, got {array.dtype.name} values that it cannot hold")

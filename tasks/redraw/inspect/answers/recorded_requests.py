@@ -1,4 +1,4 @@
-"""Recorded requests with their answers, read as they come: lines of JSON, or records of `PredictionLog`."""
+"""Read recorded requests with their answers: lines of JSON, or TFRecords of `PredictionLog`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redraw.errors import InvalidRequest
 from redraw.inspect.answers.naming import Exchange, Misfit, Naming
 from redraw.inspect.answers.record_parts import Named, Problems, RecordedFile, cast_values, read_values
 
-# Of a request that several records are put together to; and how many forms may wait for more of theirs.
+# Limits of a batch of several records, and the number of forms that may wait for more records.
 _BATCH_ROWS = 256
 _BATCH_BYTES = 32 << 20
 _MOST_FORMS = 16
@@ -24,68 +24,72 @@ def read_exchanges(path: Path, naming: Naming, problems: Problems) -> Iterator[E
 
     Args:
         path: JSON lines, or TFRecords of `PredictionLog`.
-        naming: What belongs to what.
-        problems: Takes what is wrong: the other lines count all the same.
+        naming: Which names of the file and the definition correspond.
+        problems: Collects the problems of lines; other lines still count.
 
     Yields:
-        Each record that is of a signature of the definition, in the dtypes of that.
+        Each record for a signature of the definition, in the signature's dtypes.
     """
-    file, others, found = RecordedFile(path, answers=True), dict[str, int](), 0
+    file, others, number = RecordedFile(path, answers=True), dict[str, int](), 0
     try:
-        for found, record in file:
-            where = f"{file.unit} {found}"
+        for number, record in file:
+            where = f"{file.unit} {number}"
             try:
-                theirs, inputs, outputs, _ = file.parse(record)
-                ours = naming.signature_of(theirs)
-                if ours is None:
-                    other = str(theirs) if str(theirs) in others or len(others) < _MOST_FORMS else "…"
+                recorded_name, inputs, outputs, _ = file.parse(record)
+                signature = naming.signature_of(recorded_name)
+                if signature is None:
+                    other = str(recorded_name)
+                    other = other if other in others or len(others) < _MOST_FORMS else "…"
                     others[other] = others.get(other, 0) + 1
                     continue
-                yield _exchange(where, ours, naming, inputs, outputs)
+                yield _exchange(where, signature, naming, inputs, outputs)
             except (Misfit, MalformedError, InvalidRequest) as err:
                 problems.add_misfit(where, err)
     except MalformedError as err:
-        problems.add(file.cut_off(found, err))
-    if not found and not problems.count:
+        problems.add(file.cut_off(number, err))
+    if not number and not problems.count:
         problems.add(f"{path.name}: expected requests with their answers, got an empty file")
     for name, count in sorted(others.items()):
         naming.note(f"{count} records of signature {name!r} are left out, for the definition has none")
 
 
-def _exchange(where: str, ours: str, naming: Naming, inputs: Named, outputs: Named) -> Exchange:
-    signature = naming.signatures[ours]
-    given = {
-        name: cast_values(f"input {name!r}", signature.inputs[name], value)
-        for name, value in naming.inputs(ours, inputs).items()
+def _exchange(where: str, name: str, naming: Naming, inputs: Named, outputs: Named) -> Exchange:
+    signature = naming.signatures[name]
+    features = {
+        key: cast_values(f"input {key!r}", signature.inputs[key], value)
+        for key, value in naming.inputs(name, inputs).items()
     }
     answers = {
-        name: read_values(f"output {name!r}", signature.outputs[name], value)
-        for name, value in naming.outputs(ours, outputs).items()
+        key: read_values(f"output {key!r}", signature.outputs[key], value)
+        for key, value in naming.outputs(name, outputs).items()
     }
-    rows = next(iter(given.values())).shape[:1]
-    for kind, tensors in (("input", given), ("output", answers)):
-        for name, values in tensors.items():
+    rows = next(iter(features.values())).shape[:1]
+    for kind, tensors in (("input", features), ("output", answers)):
+        for key, values in tensors.items():
             if not rows or values.shape[:1] != rows:
                 raise Misfit(
-                    f"{kind} {name!r}: expected a row for each of the first input's {list(rows)}, got shape"
+                    f"{kind} {key!r}: expected a row for each of the first input's {list(rows)}, got shape"
                     f" {list(values.shape)}"
                 )
     labels = (where,) if rows == (1,) else tuple(f"{where} row {row}" for row in range(rows[0]))
-    return Exchange(rows=labels, signature=ours, inputs=given, answers=answers)
+    return Exchange(rows=labels, signature=name, inputs=features, answers=answers)
 
 
 def merge_exchanges(exchanges: Iterator[Exchange]) -> Iterator[Exchange]:
-    """Put exchanges of the same form together, up to some rows or bytes: a server is asked in batches."""
+    """Join exchanges of the same form into batches, up to a number of rows or bytes."""
     waiting: dict[Any, list[Exchange]] = {}
     for exchange in exchanges:
         form = _form(exchange)
         batch = waiting.setdefault(form, [])
         batch.append(exchange)
-        if sum(len(one.rows) for one in batch) >= _BATCH_ROWS or len(batch) * _size(exchange) > _BATCH_BYTES:
-            yield _joined(waiting.pop(form))
+        if (
+            sum(len(part.rows) for part in batch) >= _BATCH_ROWS
+            or len(batch) * _size(exchange) > _BATCH_BYTES
+        ):
+            yield _join(waiting.pop(form))
         elif len(waiting) > _MOST_FORMS:
-            yield _joined(waiting.pop(next(iter(waiting))))
-    yield from map(_joined, waiting.values())
+            yield _join(waiting.pop(next(iter(waiting))))
+    yield from map(_join, waiting.values())
 
 
 def _size(exchange: Exchange) -> int:
@@ -99,11 +103,11 @@ def _form(exchange: Exchange) -> Any:
     )
 
 
-def _joined(exchanges: Sequence[Exchange]) -> Exchange:
+def _join(exchanges: Sequence[Exchange]) -> Exchange:
     first = exchanges[0]
     return Exchange(
-        rows=tuple(row for one in exchanges for row in one.rows),
+        rows=tuple(row for part in exchanges for row in part.rows),
         signature=first.signature,
-        inputs={name: np.concatenate([one.inputs[name] for one in exchanges]) for name in first.inputs},
-        answers={name: np.concatenate([one.answers[name] for one in exchanges]) for name in first.answers},
+        inputs={name: np.concatenate([part.inputs[name] for part in exchanges]) for name in first.inputs},
+        answers={name: np.concatenate([part.answers[name] for part in exchanges]) for name in first.answers},
     )

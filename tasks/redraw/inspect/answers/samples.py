@@ -1,4 +1,4 @@
-"""Some rows that stand for all: at random, with the largest differences, or drawn again and again."""
+"""Samples of rows: at random, with the largest differences, or resampled."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Metrics = Mapping[str, float]
 
 
 class RandomRows(Generic[T]):
-    """So many rows of any number, each as likely as any other, and the same each time.
+    """A random sample of a stream of rows, each equally likely; the same seed gives the same sample.
 
     Args:
-        size: How many at most.
-        seed: Of the draw.
+        size: The most rows of the sample.
+        seed: The seed of the random numbers.
     """
 
     def __init__(self, size: int, seed: int) -> None:
@@ -30,7 +30,7 @@ class RandomRows(Generic[T]):
         self._size, self._random = size, np.random.default_rng(seed)
 
     def add(self, count: int, make: Callable[[int], T]) -> None:
-        """Let some more rows take part; only those that are drawn are made."""
+        """Offer more rows; `make` is called only for those that are drawn."""
         first = min(max(self._size - len(self.rows), 0), count)
         self.rows += map(make, range(first))
         places = self._random.integers(0, self.seen + np.arange(first, count) + 1)
@@ -40,10 +40,10 @@ class RandomRows(Generic[T]):
 
 
 class LargestRows:
-    """The rows with the largest differences, the first of those that are equally large.
+    """The rows with the largest differences; of equal differences, the first.
 
     Args:
-        size: How many at most.
+        size: The most rows.
     """
 
     def __init__(self, size: int) -> None:
@@ -52,7 +52,7 @@ class LargestRows:
         self._heap: list[tuple[float, int, Any]] = []
 
     def add(self, gaps: np.ndarray, make: Callable[[int, float], Any]) -> None:
-        """Look through the differences of some more rows; rows of 0 are none."""
+        """Offer the differences of more rows; rows without a difference are ignored."""
         least = self._heap[0][0] if len(self._heap) == self._size else 0.0
         rows = np.flatnonzero(gaps > least)
         for row in rows[np.argsort(-gaps[rows], kind="stable")][: self._size].tolist():
@@ -70,22 +70,22 @@ class LargestRows:
 def resample_metrics(
     measure: Callable[[np.random.Generator], tuple[Metrics, Metrics]], names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Measure draws of the rows.
+    """Measure the metrics of random draws of the rows.
 
     Args:
-        measure: The metrics of both sides by one draw.
+        measure: Draws rows, and returns the metrics of both sides.
         names: The metrics.
 
     Returns:
-        Metric name to the values of both sides, [200, 2]; none of metrics that a draw cannot have.
+        Metric name to the values of both sides, [200, 2], without metrics that some draw lacks.
     """
     random = np.random.default_rng(_SEED)
-    found = np.full((_RESAMPLES, len(names), 2), np.nan)
+    values = np.full((_RESAMPLES, len(names), 2), np.nan)
     for draw in range(_RESAMPLES):
         try:
             sides = measure(random)
-        except InvalidDefinition:  # what the definition measures may need all of them
+        except InvalidDefinition:  # the metric may need all rows
             return {}
-        found[draw] = [[side.get(name, np.nan) for side in sides] for name in names]
-    kept = {name: found[:, place] for place, name in enumerate(names)}
-    return {name: values for name, values in kept.items() if np.isfinite(values).all()}
+        values[draw] = [[side.get(name, np.nan) for side in sides] for name in names]
+    by_name = {name: values[:, place] for place, name in enumerate(names)}
+    return {name: pairs for name, pairs in by_name.items() if np.isfinite(pairs).all()}

@@ -1,4 +1,4 @@
-"""What two versions are asked: examples of the version and its definition, and files of logged requests."""
+"""The requests of a comparison: examples of the version and its definition, and logged requests."""
 
 from __future__ import annotations
 
@@ -34,16 +34,20 @@ _WARM_UP = Path("assets.extra/tf_serving_warmup_requests")
 
 
 def demand_sources(names: Sequence[str]) -> None:
-    """Demand that each file of requests is there, before anything is fetched; raises `InvalidRequest`."""
+    """Demand that each file of requests exists, before anything is fetched.
+
+    Raises:
+        InvalidRequest: A file does not exist.
+    """
     for name in names:
         place = Uri(name)
         if name in (GOLDEN, HELD_OUT):
             continue
         if place.is_bucket:
-            there = bool(place.name) and open_storage(place.parent).stat(place.name) is not None
+            exists = bool(place.name) and open_storage(place.parent).stat(place.name) is not None
         else:
-            there = Path(place).is_file()
-        if not there:
+            exists = Path(place).is_file()
+        if not exists:
             raise InvalidRequest(
                 f"requests {name}: expected a file of JSON lines or TFRecords, {GOLDEN} or {HELD_OUT}, got no"
                 " such file. Correct it."
@@ -51,14 +55,14 @@ def demand_sources(names: Sequence[str]) -> None:
 
 
 class Sources:
-    """All requests of a comparison, read when their turn comes.
+    """All requests of a comparison, each source read when its turn comes.
 
     Args:
-        request: Names them; by default the golden and the held-out examples.
-        release: The version whose examples they are.
-        signatures: Those that are compared.
-        scratch: Where the version's files are, in `here`, and where files from a bucket go.
-        problems: Takes what is wrong with lines.
+        request: Names the sources; by default the golden and the held-out examples.
+        release: The version that the examples belong to.
+        signatures: The signatures that are compared.
+        scratch: A folder with the version's files in `here`, and room for files from a bucket.
+        problems: Collects the problems of lines.
 
     Attributes:
         notes: What is left out, in words.
@@ -83,7 +87,7 @@ class Sources:
         return [*self._naming.notes, *([self._lacking] if self._lacking else [])]
 
     def batches(self, rows: Callable[[], int]) -> Iterator[RequestBatch]:
-        """All requests, so many rows at once."""
+        """All requests, in batches of at most `rows()` rows."""
         for name in self._request.requests or (GOLDEN, HELD_OUT):
             if name == HELD_OUT:
                 yield from self._held_out(rows)
@@ -93,7 +97,7 @@ class Sources:
                 yield from self._file(Uri(name), rows)
 
     def definition(self) -> ModelDefinition | None:
-        """The version's definition; None if it cannot be used here, which is noted."""
+        """The version's definition; None, with a note, if it cannot be used here."""
         return self._definition
 
     @cached_property
@@ -138,7 +142,7 @@ class Sources:
     def _logged(self, path: Path, source: str, rows: Callable[[], int]) -> Iterator[RequestBatch]:
         logged = LoggedRequests(path, source, self._naming, self._request.slice, self._problems)
         yield from logged.batches(rows)
-        # A server may have the model under another name: its requests count.
+        # A server may use another name for the model, so its requests count.
         for name, count in sorted(logged.models.items()):
             if name != self._request.model:
                 self._naming.note(
@@ -152,13 +156,13 @@ def batches_of_examples(
     signatures: Mapping[str, Signature],
     rows: Callable[[], int],
 ) -> Iterator[RequestBatch]:
-    """A definition's examples as requests, of the signatures that are compared.
+    """A definition's examples as requests, for the signatures that are compared.
 
     Args:
-        source: What they are called.
-        examples: Signature name to them.
-        signatures: Those that are compared.
-        rows: How many rows a request shall have at most.
+        source: The name of the source in messages.
+        examples: Signature name to examples.
+        signatures: The signatures that are compared.
+        rows: Returns the most rows of a request.
     """
     for name, example in sorted(examples.items()):
         inputs = cast_request(example.inputs, signatures[name].inputs) if name in signatures else {}

@@ -1,4 +1,4 @@
-"""Show people what `compare-answers` found."""
+"""Show the results of `redraw compare-answers` as tables."""
 
 from __future__ import annotations
 
@@ -16,25 +16,30 @@ from redraw.records.results import AnswerComparison, ComparedMetrics, OutputDiff
 _MOST_CHANGES, _MOST_SLICES, _MOST_EXAMPLES = 10, 20, 5
 
 
-def print_answers(found: AnswerComparison) -> None:
-    """Print a comparison to standard output: figures first, then changes, slices, metrics and examples."""
+def print_answers(comparison: AnswerComparison) -> None:
+    """Print a comparison to standard output: figures, changes, slices, metrics and examples."""
     console = open_console(highlight=False)
-    here = "this export" if found.version is None else str(found.version)
-    sources = ", ".join(f"{source.rows:,} of {source.name}" for source in found.sources)
-    _say(console, f"{found.model}: {here} versus {found.other}, {found.rows:,} rows ({sources})", "bold")
-    if found.refused or found.refused_by_other:
-        _say(console, f"refused: {found.refused:,} rows, and {found.refused_by_other:,} by {found.other}")
+    here = "this export" if comparison.version is None else str(comparison.version)
+    sources = ", ".join(f"{source.rows:,} of {source.name}" for source in comparison.sources)
+    _print(
+        console,
+        f"{comparison.model}: {here} versus {comparison.other}, {comparison.rows:,} rows ({sources})",
+        "bold",
+    )
+    if comparison.refused or comparison.refused_by_other:
+        by_other = f"{comparison.refused_by_other:,} by {comparison.other}"
+        _print(console, f"refused: {comparison.refused:,} rows, and {by_other}")
     headings = ["Output", "Rows", "Changed", "Largest", "Mean", "p50", "p90", "p99", "p99.9", "Not finite"]
-    _show(console, headings, (_figures(output) for output in found.outputs))
-    for output in found.outputs:
-        _show_changes(console, output)
-    cut = found.slices[:_MOST_SLICES]
+    _print_table(console, headings, (_figures(output) for output in comparison.outputs))
+    for output in comparison.outputs:
+        _print_changes(console, output)
+    cut = comparison.slices[:_MOST_SLICES]
     rows = ([f"{s.by} = {s.value}", f"{s.rows:,}", _shares(s.rows, s.changed)] for s in cut)
-    _show(console, ["Slice", "Rows", "Changed"], rows)
-    for metrics in found.metrics:
-        _show_metrics(console, metrics)
-    for text in found.left_out:
-        _say(console, f"left out: {text}")
+    _print_table(console, ["Slice", "Rows", "Changed"], rows)
+    for metrics in comparison.metrics:
+        _print_metrics(console, metrics)
+    for text in comparison.left_out:
+        _print(console, f"left out: {text}")
 
 
 def _figures(output: OutputDifference) -> list[str]:
@@ -45,19 +50,21 @@ def _figures(output: OutputDifference) -> list[str]:
     return [name, f"{output.rows:,}", changed, *figures, f"{output.not_finite:,}"]
 
 
-def _show_changes(console: Console, output: OutputDifference) -> None:
+def _print_changes(console: Console, output: OutputDifference) -> None:
     if output.misfit:
-        _say(console, f"{output.signature} {output.output}: {output.misfit}")
+        _print(console, f"{output.signature} {output.output}: {output.misfit}")
     changes = [change for change in output.classes if change.here != change.other][:_MOST_CHANGES]
     name = f"{output.signature} {output.output}"
-    _show(console, [f"{name} was", "is now", "Rows"], ([c.other, c.here, f"{c.rows:,}"] for c in changes))
+    _print_table(
+        console, [f"{name} was", "is now", "Rows"], ([c.other, c.here, f"{c.rows:,}"] for c in changes)
+    )
     examples = output.examples[:_MOST_EXAMPLES]
     rows = ([e.row, _number(e.difference), e.inputs, e.other, e.here] for e in examples)
-    _show(console, [f"{name}: row", "Difference", "Inputs", "Was", "Is now"], rows)
+    _print_table(console, [f"{name}: row", "Difference", "Inputs", "Was", "Is now"], rows)
 
 
-def _show_metrics(console: Console, found: ComparedMetrics) -> None:
-    title = f"{found.signature}: metric of {found.measured:,} of {found.labelled:,} labelled rows"
+def _print_metrics(console: Console, metrics: ComparedMetrics) -> None:
+    title = f"{metrics.signature}: metric of {metrics.measured:,} of {metrics.labelled:,} labelled rows"
     rows = [
         [
             metric.name,
@@ -65,12 +72,12 @@ def _show_metrics(console: Console, found: ComparedMetrics) -> None:
             f"{_number(metric.other)} {_interval(metric.other_interval)}",
             _interval(metric.difference_interval),
         ]
-        for metric in found.metrics
+        for metric in metrics.metrics
     ]
-    _show(console, [title, "Is now", "Was", "Difference"], rows)
+    _print_table(console, [title, "Is now", "Was", "Difference"], rows)
 
 
-def _show(console: Console, headings: list[str], rows: Iterable[list[Any]]) -> None:
+def _print_table(console: Console, headings: list[str], rows: Iterable[list[Any]]) -> None:
     table = Table(*(escape(printable(heading)) for heading in headings))
     for row in rows:
         table.add_row(*(cell(str(value)) for value in row))
@@ -78,7 +85,7 @@ def _show(console: Console, headings: list[str], rows: Iterable[list[Any]]) -> N
         console.print(table)
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
+def _print(console: Console, text: str, style: str = "") -> None:
     console.print(cell(text, style), soft_wrap=True)
 
 

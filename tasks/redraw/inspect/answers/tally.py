@@ -1,4 +1,4 @@
-"""What is counted of one output while answers come: nothing in it grows with the number of rows."""
+"""Count the differences of one output, in memory that does not grow with the number of rows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from redraw.serving.values import encode_values
 
 _EXAMPLES, _POINTS, _SEED = 10, 300, 23
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
-# A table of more values than these shows nothing; of a value that is no class there would be no end.
+# More values than these are no classes, and a larger table could not be read.
 _MOST_CLASSES, _MOST_CELLS = 50, 400
 _MOST_SHOWN, _LONGEST_SHOWN = 64, 200
-# Bins that are 2 % wide, from 1e-12 to 1e12: what is smaller or larger counts in the outermost.
+# Bins of 2 % width from 1e-12 to 1e12; smaller and larger differences count in the outermost bins.
 _LEAST, _GROWTH = 1e-12, math.log(1.02)
 _BINS = math.ceil(math.log(1e24) / _GROWTH) + 1
 _BARS_A_DECADE = 3
@@ -31,8 +31,8 @@ class OutputTally:
     """The differences of one output.
 
     Args:
-        signature: Whose output it is.
-        output: Its name.
+        signature: The name of the signature.
+        output: The name of the output.
         tolerance: How much floats may differ.
     """
 
@@ -47,13 +47,13 @@ class OutputTally:
         self._texts = False
 
     def add(self, batch: RequestBatch, here: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Compare the answers to some more rows; says which of them are changed, [rows] of bool."""
+        """Compare the answers to more rows; returns which of them changed, [rows] of bool."""
         self.rows += batch.rows
         self._dtypes |= dict.fromkeys(str(name_of_array(array)) for array in (here, other))
         problem = misfit_of(other, here, batch.rows, self._tolerance)
         if problem is not None:
             self.changed += batch.rows if problem else 0
-            self._misfit = self._misfit or (problem and f"{problem} ({batch.called(0)})")
+            self._misfit = self._misfit or (problem and f"{problem} ({batch.row_name(0)})")
             return np.full(batch.rows, bool(problem))
         gaps, differs = compare_values(other, here, self._tolerance)
         largest = gaps.reshape(batch.rows, -1).max(axis=1, initial=0.0)
@@ -70,11 +70,11 @@ class OutputTally:
     def _add_gaps(self, batch: RequestBatch, here: np.ndarray, other: np.ndarray, gaps: np.ndarray) -> None:
         def example(row: int, gap: float) -> DifferingAnswer:
             return DifferingAnswer(
-                row=batch.called(row),
+                row=batch.row_name(row),
                 difference=gap if math.isfinite(gap) and not self._texts else None,
-                inputs={name: _shown(values[row]) for name, values in batch.inputs.items()},
-                here=_shown(here[row]),
-                other=_shown(other[row]),
+                inputs={name: _to_readable(values[row]) for name, values in batch.inputs.items()},
+                here=_to_readable(here[row]),
+                other=_to_readable(other[row]),
             )
 
         self._worst.add(gaps, example)
@@ -94,7 +94,7 @@ class OutputTally:
             self._classes = None
 
     def result(self) -> OutputDifference:
-        """What was found."""
+        """The record of the differences."""
         signature, output = self._names
         sketch, numbers = self._sketch, not self._texts and self._sketch.count > 0
         return OutputDifference(
@@ -112,7 +112,7 @@ class OutputTally:
             else (),
             points=tuple(pair for pair in self._points.rows if all(map(math.isfinite, pair))),
             classes=tuple(
-                ValueChange(here=_shown(pair[0]), other=_shown(pair[1]), rows=rows)
+                ValueChange(here=_to_readable(pair[0]), other=_to_readable(pair[1]), rows=rows)
                 for pair, rows in (self._classes or Counter()).most_common(_MOST_CELLS)
             ),
             examples=tuple(self._worst),
@@ -121,28 +121,28 @@ class OutputTally:
 
 
 def _at(rows: np.ndarray, row: int, width: int) -> float:
-    """One element of a row, another one of each."""
+    """One element of a row, at a different column for each row."""
     return float(rows[row, row % width])
 
 
-def _shown(value: Any) -> Any:
-    """A value as JSON, if people can read it."""
+def _to_readable(value: Any) -> Any:
+    """A value as JSON, or its dtype and shape if it is too large to read."""
     array = np.asarray(value, dtype=object if isinstance(value, bytes) else None)
     if array.size > _MOST_SHOWN:
         return f"{name_of_array(array)} {list(array.shape)}"
-    return _shortened(encode_values(array))
+    return _shorten(encode_values(array))
 
 
-def _shortened(value: Any) -> Any:
+def _shorten(value: Any) -> Any:
     if isinstance(value, list):
-        return [_shortened(one) for one in value]
+        return [_shorten(item) for item in value]
     if isinstance(value, Mapping):
-        return {name: _shortened(one) for name, one in value.items()}
+        return {name: _shorten(item) for name, item in value.items()}
     return f"{value[:_LONGEST_SHOWN]}…" if isinstance(value, str) and len(value) > _LONGEST_SHOWN else value
 
 
 class DifferenceSketch:
-    """How often differences of each size came; those of 0 apart."""
+    """A histogram of differences; those of 0 are counted separately."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -152,24 +152,24 @@ class DifferenceSketch:
         self._bins = np.zeros(_BINS, np.int64)
 
     def add(self, gaps: np.ndarray) -> None:
-        """Count some differences, finite and from 0 on."""
+        """Count differences, which must be finite and not negative."""
         above = gaps[gaps > 0]
         self.count += len(gaps)
         self.equal += len(gaps) - len(above)
         if len(above):
             self.largest = max(self.largest, float(above.max()))
-            # Of each its share, so that no sum overflows.
+            # Scaled, so that the sum does not overflow.
             self._sum += float((above / 2**64).sum())
             places = np.log(np.maximum(above / _LEAST, 1.0)) / _GROWTH
             self._bins += np.bincount(np.minimum(places.astype(np.intp), _BINS - 1), minlength=_BINS)
 
     @property
     def mean(self) -> float:
-        """Of all that were counted; 0 of none."""
+        """The mean of all differences; 0 if there are none."""
         return min(self._sum / self.count * 2.0**64, self.largest) if self.count else 0.0
 
     def quantile(self, share: float) -> float:
-        """What this share of the differences is at most, give or take 1 %; 0 of none."""
+        """The quantile at this share of the differences, within 1 %; 0 if there are none."""
         rank = math.ceil(share * self.count)
         if rank <= self.equal:
             return 0.0
@@ -177,7 +177,7 @@ class DifferenceSketch:
         return min(_LEAST * math.exp((place + 0.5) * _GROWTH), self.largest)
 
     def bars(self) -> Iterator[tuple[float, float, int]]:
-        """A histogram: from, to and how many, three bars to a power of ten; the equal ones from 0 to 0."""
+        """The bars of the histogram (from, to, count), three for each power of ten; 0 to 0 for equal ones."""
         if self.equal:
             yield 0.0, 0.0, self.equal
         filled = np.flatnonzero(self._bins)

@@ -1,9 +1,9 @@
-"""How far the weights of two published versions are apart, variable by variable.
+"""Compare the weights of two published versions, variable by variable.
 
     two release records ─► two indexes ─► the same variables of both, block by block ─► one row each
 
-The blocks come straight from the bucket: no tensor is ever in memory as a whole, and nothing
-is copied to this machine's disk. TensorFlow is not needed.
+The blocks come straight from the bucket: no complete tensor is in memory, and nothing is copied to
+this machine's disk. TensorFlow is not needed.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from redraw.storage.opening import Storage, open_storage
 
 _logger = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 5.0
-# Of stored bytes: a few of these as 64-bit floats stay in the processor's cache.
+# Stored bytes; a few blocks as 64-bit floats fit into the processor's cache.
 _BLOCK = 1 << 18
-# Of a block's values: beyond these some may have been lost.
+# Sums of squares outside of this range may have lost values.
 _SAFE_SQUARES = (1e-200, 1e300)
 
 
 class _Weights(NamedTuple):
-    """The variables of a version; no bundle where it has none."""
+    """The variables of a version; without a bundle if it has none."""
 
     bundle: BundleTensors | None
     entries: Mapping[str, TensorEntry]
@@ -51,22 +51,24 @@ def compare_weights(request: DifferencesRequest, storage: Storage | None = None)
 
     Args:
         request: The model, its bucket and the two versions.
-        storage: The model bucket, opened already.
+        storage: The model bucket, if it is open already.
 
     Returns:
-        A row for each variable of both, the largest relative change first, and the rest by name.
+        A row for each variable that both have, the largest relative change first, and the rest by name.
 
     Raises:
-        VersionNotFound: One of them was never published, or has been pruned.
+        VersionNotFound: One of the versions was never published, or has been pruned.
         CheckpointCorrupt: Weights are missing, truncated or altered.
         StorageError: The bucket is missing, forbidden or does not answer.
     """
     model, started = request.model, time.monotonic()
     storage = storage or open_storage(request.bucket)
-    ours, theirs = (_open(storage, model, version) for version in (request.version, request.other))
-    shared = [key for key in ours.entries if key in theirs.entries]
-    unlike = {key: why for key in shared if (why := _unlikeness(ours.entries[key], theirs.entries[key]))}
-    rows = _compare(ours, theirs, [key for key in shared if key not in unlike])
+    weights, other = (_open(storage, model, version) for version in (request.version, request.other))
+    shared = [key for key in weights.entries if key in other.entries]
+    unlike = {
+        key: why for key in shared if (why := _explain_unlike(weights.entries[key], other.entries[key]))
+    }
+    rows = _compare(weights, other, [key for key in shared if key not in unlike])
     seconds = time.monotonic() - started
     _logger.info("compared %d variables of %s in %.1f s", len(rows), model, seconds)
     return WeightDifferences(
@@ -75,8 +77,8 @@ def compare_weights(request: DifferencesRequest, storage: Storage | None = None)
         other=request.other,
         variables=tuple(sorted(rows, key=_largest_first)),
         unlike=tuple(unlike.values()),
-        only_in_version=tuple(sorted(ours.entries.keys() - theirs.entries.keys())),
-        only_in_other=tuple(sorted(theirs.entries.keys() - ours.entries.keys())),
+        only_in_version=tuple(sorted(weights.entries.keys() - other.entries.keys())),
+        only_in_other=tuple(sorted(other.entries.keys() - weights.entries.keys())),
     )
 
 
@@ -89,52 +91,52 @@ def _open(storage: Storage, model: ModelName, version: int) -> _Weights:
     return _Weights(bundle, {key: bundle.entries[key] for key in bundle.entries if key != OBJECT_GRAPH_KEY})
 
 
-def _unlikeness(ours: TensorEntry, theirs: TensorEntry) -> UnlikeVariable | None:
-    """Why two variables of one key cannot be held against each other, element by element."""
-    layouts = [sorted((part.starts, part.shape) for part in entry.slices) for entry in (ours, theirs)]
-    kinds = {
-        "dtype": (ours.dtype, theirs.dtype),
-        "shape": (ours.shape, theirs.shape),
+def _explain_unlike(entry: TensorEntry, other: TensorEntry) -> UnlikeVariable | None:
+    """Why two variables of one key cannot be compared element by element; None if they can."""
+    layouts = [sorted((part.starts, part.shape) for part in each.slices) for each in (entry, other)]
+    properties = {
+        "dtype": (entry.dtype, other.dtype),
+        "shape": (entry.shape, other.shape),
         "partitions": tuple(layouts),
     }
-    why = next((name for name, (one, other) in kinds.items() if one != other), None)
+    why = next((name for name, (value, other_value) in properties.items() if value != other_value), None)
     if why is None:
         return None
     return UnlikeVariable(
-        key=ours.key,
+        key=entry.key,
         why=why,
-        dtype=ours.dtype,
-        shape=ours.shape,
-        other_dtype=theirs.dtype,
-        other_shape=theirs.shape,
+        dtype=entry.dtype,
+        shape=entry.shape,
+        other_dtype=other.dtype,
+        other_shape=other.shape,
     )
 
 
-def _compare(ours: _Weights, theirs: _Weights, keys: list[str]) -> list[VariableDifference]:
-    if ours.bundle is None or theirs.bundle is None:
+def _compare(weights: _Weights, other: _Weights, keys: list[str]) -> list[VariableDifference]:
+    if weights.bundle is None or other.bundle is None:
         return []
-    # In the order of the one's files; the other was written by the same code, in the same order.
-    keys = sorted(keys, key=lambda key: min((p.shard, p.offset) for p in ours.entries[key].pieces))
-    for bundle, entries in ((ours.bundle, ours.entries), (theirs.bundle, theirs.entries)):
+    # In the order of the first version's files; the same code wrote the other's in the same order.
+    keys = sorted(keys, key=lambda key: min((p.shard, p.offset) for p in weights.entries[key].pieces))
+    for bundle, entries in ((weights.bundle, weights.entries), (other.bundle, other.entries)):
         bundle.expect(piece for key in keys for piece in _ordered(entries[key]))
-    total, done, said = sum(ours.entries[key].size for key in keys), 0, time.monotonic()
+    total, done, logged_at = sum(weights.entries[key].size for key in keys), 0, time.monotonic()
     _logger.info("comparing %d variables, %d bytes of each version", len(keys), total)
     rows = []
     for key in keys:
-        rows.append(_row(ours.bundle, ours.entries[key], theirs.bundle, theirs.entries[key]))
-        done += ours.entries[key].size
-        if time.monotonic() - said > _SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
+        rows.append(_row(weights.bundle, weights.entries[key], other.bundle, other.entries[key]))
+        done += weights.entries[key].size
+        if time.monotonic() - logged_at > _SECONDS_BETWEEN_LINES:
+            logged_at = time.monotonic()
             _logger.info("compared %d of %d bytes", done, total)
     return rows
 
 
 def _row(
-    ours: BundleTensors, entry: TensorEntry, theirs: BundleTensors, other: TensorEntry
+    bundle: BundleTensors, entry: TensorEntry, other_bundle: BundleTensors, other: TensorEntry
 ) -> VariableDifference:
     gap = Gap(entry.dtype)
-    for one, two in zip(_ordered(entry), _ordered(other), strict=True):
-        gap.take(ours.chunks(entry, one), theirs.chunks(other, two))
+    for piece, other_piece in zip(_ordered(entry), _ordered(other), strict=True):
+        gap.add(bundle.chunks(entry, piece), other_bundle.chunks(other, other_piece))
     return VariableDifference(
         key=entry.key,
         dtype=entry.dtype,
@@ -147,37 +149,37 @@ def _row(
 
 
 def _ordered(entry: TensorEntry) -> tuple[Piece, ...]:
-    """Its pieces, those of a partitioned one by where they begin in it."""
+    """The pieces of a variable; those of a partitioned one ordered by where they start."""
     return tuple(sorted(entry.slices, key=lambda part: part.starts)) or (entry,)
 
 
 def _largest_first(row: VariableDifference) -> tuple[bool, bool, float, str]:
-    known = row.relative_change is not None
-    return row.equal, known, -(row.relative_change or 0.0), row.key
+    measured = row.relative_change is not None
+    return row.equal, measured, -(row.relative_change or 0.0), row.key
 
 
 class Gap:
-    """How far two tensors are apart, of which the second one is the measure.
+    """The difference between two tensors, relative to the second one.
 
     Attributes:
         equal: Whether they are the same in every bit.
-        not_finite: Elements that are NaN or infinite in one of them; they count in no figure.
+        not_finite: The number of elements that are NaN or infinite in one of them; no figure counts them.
     """
 
     def __init__(self, dtype: str) -> None:
         """Start before the first byte of two tensors of this dtype, one of TensorFlow's names."""
         self.equal = True
         self.not_finite = 0
-        held = numpy_dtype(dtype)
-        # Strings and the like have no distance: they are the same or they are not.
-        self._held = None if held is None or held.kind == "O" else held
+        stored = numpy_dtype(dtype)
+        # Strings and the like have no distance: they are equal or not.
+        self._dtype = None if stored is None or stored.kind == "O" else stored
         self._wide = np.complex128 if dtype.startswith("complex") else np.float64
         self._change = self._length = self._largest = 0.0
 
     @property
     def relative(self) -> float | None:
-        """||a - b|| / ||b||; None of what is no number, and where b is all zero and a is not."""
-        if self._held is None:
+        """||a - b|| / ||b||; None for other than numbers, and if only b is all zero."""
+        if self._dtype is None:
             return None
         if not self._change:
             return 0.0
@@ -186,21 +188,21 @@ class Gap:
 
     @property
     def largest(self) -> float | None:
-        """The largest |a - b| of all elements; None of what is no number."""
-        return None if self._held is None else self._largest
+        """The largest |a - b| of all elements; None for other than numbers."""
+        return None if self._dtype is None else self._largest
 
-    def take(self, ours: Iterable[bytes], theirs: Iterable[bytes]) -> None:
-        """Take the bytes of a piece of both, however they are cut."""
-        # To the end of both, where their checksums are compared. Only strings may differ in length.
-        for one, two in zip_longest(_blocks(ours), _blocks(theirs), fillvalue=b""):
-            self.equal = self.equal and one == two
-            if self._held is not None:
-                self._measure(np.frombuffer(one, self._held), np.frombuffer(two, self._held))
+    def add(self, chunks: Iterable[bytes], other_chunks: Iterable[bytes]) -> None:
+        """Add the bytes of a piece of both tensors, in chunks of any size."""
+        # To the end of both, where their checksums are checked. Only strings may differ in length.
+        for block, other in zip_longest(_blocks(chunks), _blocks(other_chunks), fillvalue=b""):
+            self.equal = self.equal and block == other
+            if self._dtype is not None:
+                self._measure(np.frombuffer(block, self._dtype), np.frombuffer(other, self._dtype))
 
-    def _measure(self, one: np.ndarray, two: np.ndarray) -> None:
+    def _measure(self, values: np.ndarray, other: np.ndarray) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
-            base = two.astype(self._wide)
-            change = one.astype(self._wide) - base
+            base = other.astype(self._wide)
+            change = values.astype(self._wide) - base
             if not np.isfinite(change.sum()):
                 finite = np.isfinite(change)
                 self.not_finite += int(finite.size - np.count_nonzero(finite))
@@ -216,7 +218,7 @@ def _length(values: np.ndarray) -> float:
         squares = float(np.vdot(values, values).real)
     if _SAFE_SQUARES[0] < squares < _SAFE_SQUARES[1]:
         return math.sqrt(squares)
-    # A square overflowed or vanished, so they are brought near 1 before.
+    # A square overflowed or vanished, so the values are scaled to at most 1 first.
     largest = _largest(values)
     return largest * _length(values / largest) if largest else 0.0
 
@@ -226,13 +228,13 @@ def _largest(values: np.ndarray) -> float:
 
 
 def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of one size, the last one shorter: files are cut otherwise than buckets."""
-    held = bytearray()
+    """The same bytes in blocks of equal size, the last one shorter; files and buckets give other chunks."""
+    buffer = bytearray()
     for chunk in chunks:
-        held += chunk
-        whole = len(held) - len(held) % _BLOCK
-        for start in range(0, whole, _BLOCK):
-            yield bytes(held[start : start + _BLOCK])
-        del held[:whole]
-    if held:
-        yield bytes(held)
+        buffer += chunk
+        complete = len(buffer) - len(buffer) % _BLOCK
+        for start in range(0, complete, _BLOCK):
+            yield bytes(buffer[start : start + _BLOCK])
+        del buffer[:complete]
+    if buffer:
+        yield bytes(buffer)

@@ -104,11 +104,11 @@ def read_bytes(path: Path, content: bytes) -> tuple[list[RequestBatch], list[str
 @pytest.mark.parametrize(
     ("content", "got"),
     [
-        (gzip.compress(GOOD * 99), "a file that is packed by gzip or zlib: unpack it"),
-        (zlib.compress(GOOD * 99), "a file that is packed by gzip or zlib: unpack it"),
-        (bz2.compress(GOOD * 99), "a file that is packed by bzip2: unpack it"),
-        (lzma.compress(GOOD * 99), "a file that is packed by xz: unpack it"),
-        (b"\x28\xb5\x2f\xfd\0", "a file that is packed by zstandard: unpack it"),
+        (gzip.compress(GOOD * 99), "a file that is compressed with gzip or zlib: decompress it"),
+        (zlib.compress(GOOD * 99), "a file that is compressed with gzip or zlib: decompress it"),
+        (bz2.compress(GOOD * 99), "a file that is compressed with bzip2: decompress it"),
+        (lzma.compress(GOOD * 99), "a file that is compressed with xz: decompress it"),
+        (b"\x28\xb5\x2f\xfd\0", "a file that is compressed with zstandard: decompress it"),
         (b"\x14" + bytes(7) + b"crc?" + bytes(20), "damaged or other data"),
         (GOOD.decode().encode("utf-16"), "damaged or other data"),
     ],

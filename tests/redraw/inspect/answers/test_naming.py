@@ -36,16 +36,16 @@ def test_signature_of_a_reference_is_the_definition_s_by_the_names_it_was_given(
 
 def test_signature_of_the_reference_is_the_renamed_the_same_or_the_only_one() -> None:
     renamed = _naming("good", signatures={"good": "predict"})
-    assert renamed.their_signature("good", ["predict", "good"]) == "predict"
-    assert _naming("good").their_signature("good", ["predict", "good"]) == "good"
-    assert _naming("good").their_signature("good", ["predict"]) == "predict"
+    assert renamed.reference_signature("good", ["predict", "good"]) == "predict"
+    assert _naming("good").reference_signature("good", ["predict", "good"]) == "good"
+    assert _naming("good").reference_signature("good", ["predict"]) == "predict"
     for naming, theirs in (
         (renamed, ["good"]),
         (_naming("good"), ["predict", "other"]),
         (_naming("good", "other"), ["predict"]),
     ):
         with pytest.raises(Misfit, match="say which it is by signatures="):
-            naming.their_signature("good", theirs)
+            naming.reference_signature("good", theirs)
 
 
 def test_inputs_and_outputs_are_found_by_their_new_names_and_the_rest_is_noted() -> None:

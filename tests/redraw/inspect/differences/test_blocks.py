@@ -28,7 +28,7 @@ _DTYPES = (
 def _gap(dtype: str, one: bytes, two: bytes, cut: int = 1 << 20) -> Gap:
     """The gap of two streams that are cut into chunks of different sizes."""
     gap = Gap(dtype)
-    gap.take(*([data[n : n + size] for n in range(0, len(data), size)]
+    gap.add(*([data[n : n + size] for n in range(0, len(data), size)]
                for data, size in ((one, cut), (two, 2 * cut + 1))))  # fmt: skip
     return gap
 

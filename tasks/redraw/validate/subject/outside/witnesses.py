@@ -58,7 +58,7 @@ class SavedModelWitness:
         self._signatures = describe_saved_model(Uri(model.folder), Uri(model.folder)).signatures
 
     def _find_signature(self, signature: str) -> tuple[str, Signature]:
-        name = self._naming.their_signature(signature, self._signatures.keys())
+        name = self._naming.reference_signature(signature, self._signatures.keys())
         return name, self._signatures[name]
 
     def batch(self, signature: str) -> int | None:
