@@ -1,4 +1,4 @@
-"""Choose what a recorded graph serves: only where one choice is left, else list them and stop."""
+"""Choose the inputs and outputs of a recorded graph; if several choices are possible, list them and stop."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TRAINING = ("dropout", "alpha dropout", "Gaussian noise", "Gaussian dropout", "
 
 
 class Undecided(Exception):
-    """Several choices are as good, or there is none; the message lists them.
+    """Several choices are equally good, or there is none; the message lists them.
 
     Args:
-        message: For who is not at a terminal.
-        kind: What is to be chosen: `output`, `input`, `shape` or `set`.
-        candidates: What may be chosen, each with its evidence, the likeliest first; none: anything.
+        message: The message if no person at a terminal can choose.
+        kind: What must be chosen: `output`, `input`, `shape` or `set`.
+        candidates: The choices, each with its evidence, the likeliest first; none if any value is possible.
         about: The tensor that a shape or a value is for.
     """
 
@@ -38,14 +38,15 @@ class Undecided(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What is to be served.
+    """What a drafted definition serves.
 
     Attributes:
         asked: Inputs, outputs and constants.
-        redrawn: What becomes of the graph so.
-        roles: What the graph's sources are there for.
+        redrawn: The graph, redrawn for these.
+        roles: The roles of the graph's sources.
         notes: Why flags have their values.
-        signatures: Signature to what `asked` calls its inputs and its outputs; empty for one of all of them.
+        signatures: Signature to the names in `asked` of its inputs and its outputs; empty for a single
+            signature with all of them.
     """
 
     asked: Asked
@@ -65,28 +66,28 @@ def choose(
 
     Args:
         recording: The recording.
-        inputs: Input name to tensor and shape, as far as they were given; None for the recorded shape.
-        outputs: Output name to tensor, if they were given.
-        constants: Tensor to value, of what was given.
+        inputs: Input name to tensor and shape (None for the recorded shape), empty to choose them.
+        outputs: Output name to tensor, empty to choose them.
+        constants: Tensor to value, for the flags that need not be chosen.
 
     Raises:
-        Undecided: Several are as good, or there is none.
-        InvalidDefinition: It cannot be served so.
+        Undecided: Several choices are equally good, or there is none.
+        InvalidDefinition: The graph cannot be served with these.
     """
     graph = open_graph(recording)
-    wanted = [graph.demand_tensor(tensor, "output") for tensor in outputs.values()]
-    roles = find_roles(graph, wanted)
-    outputs = outputs or _chosen_outputs(graph, roles)
+    tensors = [graph.demand_tensor(tensor, "output") for tensor in outputs.values()]
+    roles = find_roles(graph, tensors)
+    outputs = outputs or _choose_outputs(graph, roles)
     if not inputs:
-        inputs = _chosen_inputs(graph, find_roles(graph, [full_name(t) for t in outputs.values()]))
+        inputs = _choose_inputs(graph, find_roles(graph, [full_name(t) for t in outputs.values()]))
     shaped = {
-        name: (tensor, shape or _batched(graph, name, inputs)) for name, (tensor, shape) in inputs.items()
+        name: (tensor, shape or _batch_shape(graph, name, inputs)) for name, (tensor, shape) in inputs.items()
     }
     asked = Asked(inputs=shaped, outputs=outputs, constants=constants)
     return _with_flags(recording, asked, roles)
 
 
-def _chosen_outputs(graph: Graph, roles: Roles) -> dict[str, str]:
+def _choose_outputs(graph: Graph, roles: Roles) -> dict[str, str]:
     heads = [output for output in roles.outputs if output.rank == 1]
     named = [output for output in roles.outputs if output.rank > 1]
     logits = [output for output in heads if "loss" in output.evidence]
@@ -94,34 +95,37 @@ def _chosen_outputs(graph: Graph, roles: Roles) -> dict[str, str]:
     unsure = not named and len(heads) != 1
     if unsure or len(logits) > 1 or len(set(kinds)) < len(kinds):
         ranked = sorted(roles.outputs, key=lambda output: -output.rank)
-        _stop(graph, "one output, or one head", "output", [(one.tensor, one.evidence) for one in ranked])
+        candidates = [(output.tensor, output.evidence) for output in ranked]
+        _stop(graph, "one output, or one head", "output", candidates)
     return {_label(output.tensor): output.tensor for output in named or heads}
 
 
-def _chosen_inputs(graph: Graph, roles: Roles) -> dict[str, tuple[str, Shape]]:
+def _choose_inputs(graph: Graph, roles: Roles) -> dict[str, tuple[str, Shape]]:
     data = [source.tensor for source in roles.of("data")]
     if not data:
-        shown = [(one.tensor, f"{one.role}, {one.evidence}") for one in roles.sources]
-        _stop(graph, "a placeholder, queue or iterator that leads to the outputs", "input", shown)
+        candidates = [(source.tensor, f"{source.role}, {source.evidence}") for source in roles.sources]
+        _stop(graph, "a placeholder, queue or iterator that leads to the outputs", "input", candidates)
     several = len({node_name(tensor) for tensor in data}) < len(data)
     fed = all(graph.nodes[node_name(tensor)].op.startswith("Placeholder") for tensor in data)
     names = [f"input_{n}" if several else _label(t) if fed else "input" for n, t in enumerate(data)]
     return {name: (tensor, None) for name, tensor in zip(names, data, strict=True)}
 
 
-def _stop(graph: Graph, expected: str, kind: str, found: Sequence[tuple[str, str]]) -> None:
-    listed = "; ".join(f"{tensor} ({evidence})" for tensor, evidence in found[:_LISTED]) or "none"
+def _stop(graph: Graph, expected: str, kind: str, candidates: Sequence[tuple[str, str]]) -> None:
+    listed = "; ".join(f"{tensor} ({evidence})" for tensor, evidence in candidates[:_LISTED]) or "none"
     raise Undecided(
-        f"{graph.where}: expected {expected}, got {listed}. Choose: --{kind} TENSOR.", kind, found[:_LISTED]
+        f"{graph.where}: expected {expected}, got {listed}. Choose: --{kind} TENSOR.",
+        kind,
+        candidates[:_LISTED],
     )
 
 
 def _label(tensor: str) -> str:
-    """A short name for a tensor, the last part of its own that says something."""
+    """A short name for a tensor: the last part of its node's name."""
     return node_name(tensor).rpartition("/")[2].lower()
 
 
-def _batched(graph: Graph, name: str, inputs: Mapping[str, tuple[str, Shape]]) -> Shape:
+def _batch_shape(graph: Graph, name: str, inputs: Mapping[str, tuple[str, Shape]]) -> Shape:
     tensor = inputs[name][0]
     shape = recorded_shape(graph, full_name(tensor))
     if not shape:
@@ -130,48 +134,46 @@ def _batched(graph: Graph, name: str, inputs: Mapping[str, tuple[str, Shape]]) -
             f"{graph.where}: input {name!r}: expected a shape in the recording, got {got} for {tensor!r}."
             f" Say it, the batch first, with ? for any size: --input '{name}={tensor}[?,10]'.",
             "shape",
-            [(_asked(*one), "") for one in inputs.items()],
+            [(_format_input(name, *entry), "") for name, entry in inputs.items()],
             name,
         )
     return (None, *shape[1:])
 
 
-def _asked(name: str, given: tuple[str, Shape]) -> str:
-    """An input as a flag has it."""
-    tensor, shape = given
+def _format_input(name: str, tensor: str, shape: Shape) -> str:
+    """An input in the form of the flag `--input`."""
     sizes = ",".join("?" if size is None else str(size) for size in shape or ())
     return f"{name}={tensor}[{sizes}]" if sizes else f"{name}={tensor}"
 
 
 def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
-    """Set each flag to the value that reaches less of what only training has."""
+    """Set each flag to the value with which the outputs need fewer training-only operations."""
     constants, notes = dict(asked.constants), list[str]()
     redrawn: Redrawn | None = None
-    given = {full_name(tensor) for tensor in constants}
-    # One that no output needs changes nothing; a graph of 20,000 nodes takes seconds to draw.
-    needed = _needed(recording, asked, constants) - given
+    fixed = {full_name(tensor) for tensor in constants}
+    # Only flags that outputs need: a graph of 20,000 nodes takes seconds to draw.
+    needed = _needed(recording, asked, constants) - fixed
     for flag in [source.tensor for source in roles.of("flag") if source.tensor in needed]:
         tried: dict[bool, int | None] = {}
-        nearest: Redrawn | None = None  # of two large graphs only one is kept
+        nearest: Redrawn | None = None  # keeps only one of two large graphs
         for value in (False, True):
-            tried[value], found = _tried(recording, asked, {**constants, flag: value})
-            if found is not None and (nearest is None or (tried[value] or 0) < (tried[False] or 0)):
-                nearest = found
+            tried[value], candidate = _try_constants(recording, asked, {**constants, flag: value})
+            if candidate is not None and (nearest is None or (tried[value] or 0) < (tried[False] or 0)):
+                nearest = candidate
         counts = {value: count for value, count in tried.items() if count is not None}
         best = [value for value, count in counts.items() if count == min(counts.values(), default=0)]
-        # That the other value is refused says nothing for one that reaches what trains.
+        # A value that needs training operations is not chosen just because the other one is refused.
         if len(best) == 1 and not (counts[best[0]] and None in tried.values()):
-            constants[flag], redrawn = best[0], nearest
-            notes.append(
-                f"{flag} = {best[0]}: {_shown(tried[best[0]])}; {not best[0]}: {_shown(tried[not best[0]])}"
-            )
-        elif counts and flag in _needed(recording, asked, constants):  # those before may have cut it off
+            chosen, redrawn = best[0], nearest
+            constants[flag], texts = chosen, {value: _format_count(tried[value]) for value in tried}
+            notes.append(f"{flag} = {chosen}: {texts[chosen]}; {not chosen}: {texts[not chosen]}")
+        elif counts and flag in _needed(recording, asked, constants):  # earlier flags may have cut it off
             raise Undecided(
                 f"{recording.uri}: flag {flag!r}: expected one value with less of training, got"
-                f" {_shown(tried[False])} with false and {_shown(tried[True])} with true."
+                f" {_format_count(tried[False])} with false and {_format_count(tried[True])} with true."
                 f" Choose: --set {node_name(flag)}=false, or =true.",
                 "set",
-                [("false", _shown(tried[False])), ("true", _shown(tried[True]))],
+                [("false", _format_count(tried[False])), ("true", _format_count(tried[True]))],
                 node_name(flag),
             )
     settled = Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
@@ -183,10 +185,10 @@ def _with_flags(recording: Recording, asked: Asked, roles: Roles) -> Choice:
     )
 
 
-def _tried(
+def _try_constants(
     recording: Recording, asked: Asked, constants: Mapping[str, Any]
 ) -> tuple[int | None, Redrawn | None]:
-    """How much of training is reached so, and what becomes of the graph; None where it is refused."""
+    """The number of training-only parts that are left, and the redrawn graph; None if it is refused."""
     try:
         redrawn = redraw_recording(
             recording, Asked(inputs=asked.inputs, outputs=asked.outputs, constants=constants)
@@ -196,7 +198,7 @@ def _tried(
     return sum(redrawn.counts.get(kind, 0) for kind in _TRAINING), redrawn
 
 
-def _shown(count: int | None) -> str:
+def _format_count(count: int | None) -> str:
     return "refused" if count is None else f"{count} parts of training reached"
 
 
@@ -205,8 +207,8 @@ def _needed(recording: Recording, asked: Asked, constants: Mapping[str, Any]) ->
     graph = open_graph(recording)
     cuts = [node_name(tensor) for tensor, _ in asked.inputs.values()]
     stop = [*cuts, *map(node_name, constants)]
-    reached = graph.reach(asked.outputs.values(), stop=stop)
-    # A flag may decide only by a control dependency which constant is taken.
-    pivots = [name for name in with_pivots(graph, reached) if name not in reached]
-    reached |= graph.reach([tensor for name in pivots for tensor in graph.data_inputs(name)], stop=stop)
-    return {f"{name}:0" for name in reached if graph.nodes[name].op.startswith("Placeholder")}
+    nodes = graph.reach(asked.outputs.values(), stop=stop)
+    # A flag may select a constant by a control dependency alone.
+    pivots = [name for name in with_pivots(graph, nodes) if name not in nodes]
+    nodes |= graph.reach([tensor for name in pivots for tensor in graph.data_inputs(name)], stop=stop)
+    return {f"{name}:0" for name in nodes if graph.nodes[name].op.startswith("Placeholder")}

@@ -1,4 +1,4 @@
-"""Draft a definition from a recorded graph: read it, say what was found and why, and write a module."""
+"""Draft a definition from a recorded graph: read it, choose what it serves, and write a module."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from redraw.storage.opening import read_uri, write_uri
 from redraw.uri import Uri
 
 _GRAPHS = (".meta", ".pbtxt", SAVED_MODEL)
-_ASKED = re.compile(r"(?:(?P<name>[^=\[\]]+)=)?(?P<tensor>[^=\[\]]+)(?:\[(?P<shape>[0-9?, ]*)\])?")
-_SAID = {
+_TENSOR_FLAG = re.compile(r"(?:(?P<name>[^=\[\]]+)=)?(?P<tensor>[^=\[\]]+)(?:\[(?P<shape>[0-9?, ]*)\])?")
+_QUESTIONS = {
     "output": "What answers?",
     "input": "Where does a request enter?",
     "shape": "What is the shape of {about}, the batch first, with ? for any size, such as ?,10?",
@@ -40,27 +40,27 @@ _SAID = {
 
 
 def draft_definition(request: DraftRequest) -> DraftedDefinition:
-    """Draft a definition; nothing of the recorded graph runs but pieces that only compute.
+    """Draft a definition; only pieces of the recorded graph that do nothing but compute are run.
 
     Args:
-        request: Where the recording lies, and what is known of inputs, outputs and flags.
+        request: Where the recording is, and the inputs, outputs and flags that are not to be chosen.
 
     Returns:
         The module's text, and where it was written.
 
     Raises:
         CheckpointNotFound: There is no recording.
-        CheckpointCorrupt: It is none.
-        InvalidRequest: Several choices are as good; the message lists them.
-        InvalidDefinition: The graph cannot be served so.
-        OutputExists: The module is there already.
+        CheckpointCorrupt: The file is no recording.
+        InvalidRequest: Several choices are equally good; the message lists them.
+        InvalidDefinition: The graph cannot be served.
+        OutputExists: The module exists already.
     """
-    kept = _find_configuration(request.source)
-    if kept is not None:
-        return _draft_keras(request, *kept)
+    keras_file = _find_configuration(request.source)
+    if keras_file is not None:
+        return _draft_keras(request, *keras_file)
     recording = read_recording(_find_recording(request.source))
     if recording.is_saved_model and not (request.input or request.output or has_signatures(recording)):
-        # Keras 2 says in a file of its own what the model is.
+        # Keras 2 stores the model's configuration in a file of its own.
         source = open_checkpoint(recording.uri.parent)
         configuration = read_configuration(source)
         if configuration is not None:
@@ -75,13 +75,17 @@ def draft_definition(request: DraftRequest) -> DraftedDefinition:
     text = module_text(model, place, recording, choice)
     path = _write(request.out, model, text) if request.out is not None else ""
     return DraftedDefinition(
-        model=model, recording=place, digest=recording.digest, path=path, module=text,
+        model=model,
+        recording=place,
+        digest=recording.digest,
+        path=path,
+        module=text,
         replaced=dict(choice.redrawn.counts),
-    )  # fmt: skip
+    )
 
 
 def _find_configuration(uri: Uri) -> tuple[CheckpointSource, Configuration] | None:
-    """A Keras file that holds its model's configuration; None of any other source."""
+    """A Keras file with its model's configuration; None for any other source."""
     if uri.name.endswith(_GRAPHS) or not uri.name.endswith((".keras", ".h5", ".hdf5")):
         return None
     source = open_checkpoint(uri)
@@ -97,7 +101,7 @@ def _find_configuration(uri: Uri) -> tuple[CheckpointSource, Configuration] | No
 def _draft_keras(
     request: DraftRequest, source: CheckpointSource, configuration: Configuration
 ) -> DraftedDefinition:
-    """The configuration goes next to the module, or where graphs are kept."""
+    """Draft from a Keras file; its configuration goes next to the module, or to `keep_graph`."""
     if request.out is None and request.keep_graph is None:
         raise InvalidRequest(
             f"{source.uri}: expected a place for its configuration, got none: --out, or --keep-graph."
@@ -123,10 +127,10 @@ def _draft_keras(
 
 
 def _decide(recording: Recording, request: DraftRequest) -> Choice:
-    """Choose; what is undecided is asked of a person, if there is one, until nothing is."""
+    """Choose what to serve; in interactive mode, ask a person about each open choice."""
     while True:
-        inputs = {name: (tensor, shape) for name, tensor, shape in map(_parse_asked, request.input)}
-        outputs = {name: tensor for name, tensor, _ in map(_parse_asked, request.output)}
+        inputs = {name: (tensor, shape) for name, tensor, shape in map(_parse_tensor, request.input)}
+        outputs = {name: tensor for name, tensor, _ in map(_parse_tensor, request.output)}
         constants = dict(map(_parse_setting, request.set))
         try:
             if recording.is_saved_model and not inputs and not outputs:
@@ -135,9 +139,9 @@ def _decide(recording: Recording, request: DraftRequest) -> Choice:
         except Undecided as err:
             if not request.interactive:
                 raise InvalidRequest(str(err)) from err
-            field, given = _ask_person(err)
-            kept = () if err.kind == "shape" else getattr(request, field)
-            more: dict[str, Any] = {field: (*kept, *given)}
+            field, values = _ask_person(err)
+            earlier = () if err.kind == "shape" else getattr(request, field)
+            more: dict[str, Any] = {field: (*earlier, *values)}
             request = replace(request, **more)
 
 
@@ -171,18 +175,18 @@ def _model_name(uri: Uri) -> str:
     return name if name[:1].isalpha() else f"recorded_{name}".rstrip("_")
 
 
-def _parse_asked(text: str) -> tuple[str, str, Shape]:
-    """`TENSOR`, `NAME=TENSOR`, and a shape in brackets behind it."""
-    found = _ASKED.fullmatch(text)
-    if found is None:
+def _parse_tensor(text: str) -> tuple[str, str, Shape]:
+    """Parse `TENSOR` or `NAME=TENSOR`, with an optional shape in brackets."""
+    match = _TENSOR_FLAG.fullmatch(text)
+    if match is None:
         raise InvalidRequest(
             f"draft request: expected TENSOR, NAME=TENSOR or NAME=TENSOR[?,10], got {text!r}. Correct it."
         )
-    tensor = found["tensor"].strip()
+    tensor = match["tensor"].strip()
     name = (
-        found["name"] or re.sub(r"[^A-Za-z0-9_]", "_", tensor.partition(":")[0].rpartition("/")[2])
+        match["name"] or re.sub(r"[^A-Za-z0-9_]", "_", tensor.partition(":")[0].rpartition("/")[2])
     ).strip()
-    sizes = [size.strip() for size in (found["shape"] or "").split(",") if size.strip()]
+    sizes = [size.strip() for size in (match["shape"] or "").split(",") if size.strip()]
     shape = tuple(None if size == "?" else int(size) for size in sizes) if sizes else None
     return name, tensor, shape
 
@@ -220,37 +224,37 @@ def _write(folder: Uri, model: str, text: str) -> str:
 
 
 def _ask_person(undecided: Undecided) -> tuple[str, tuple[str, ...]]:
-    """Ask a person at a terminal for what is undecided; returns a field of the request and its values."""
+    """Ask a person at a terminal about an open choice; returns a field of the request and its values."""
     if not sys.stdin.isatty():
         raise InvalidRequest(f"interactive: expected a terminal, got none. {undecided}")
     if undecided.kind == "shape":
-        shape = _answer(undecided, ())[0]
+        shape = _read_answer(undecided, ())[0]
         return "input", tuple(
-            f"{asked}[{shape}]" if asked.partition("=")[0] == undecided.about else asked
-            for asked, _ in undecided.candidates
+            f"{flag}[{shape}]" if flag.partition("=")[0] == undecided.about else flag
+            for flag, _ in undecided.candidates
         )
-    chosen = _answer(undecided, undecided.candidates)
+    chosen = _read_answer(undecided, undecided.candidates)
     if undecided.kind == "set":
         return "set", (f"{undecided.about}={chosen[0]}",)
     return undecided.kind, chosen
 
 
-def _answer(undecided: Undecided, candidates: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+def _read_answer(undecided: Undecided, candidates: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     several = undecided.kind in ("output", "input")
-    _say(f"\n{_SAID[undecided.kind].format(about=undecided.about)}\n")
+    _print(f"\n{_QUESTIONS[undecided.kind].format(about=undecided.about)}\n")
     for number, (value, evidence) in enumerate(candidates, start=1):
-        _say(f"  {number}  {value}  ({evidence})\n")
+        _print(f"  {number}  {value}  ({evidence})\n")
     while True:
-        _say("Numbers, with commas between, or names: " if several else "> ")
+        _print("Numbers, with commas between, or names: " if several else "> ")
         line = sys.stdin.readline()
         if not line:
             raise InvalidRequest(f"interactive: expected an answer, got none. {undecided}")
-        given = [part.strip() for part in (line.split(",") if several else [line]) if part.strip()]
-        numbers = [int(part) for part in given if part.isdecimal()] if candidates else []
-        if given and all(1 <= number <= len(candidates) for number in numbers):
-            return tuple(candidates[int(p) - 1][0] if candidates and p.isdecimal() else p for p in given)
+        parts = [part.strip() for part in (line.split(",") if several else [line]) if part.strip()]
+        numbers = [int(part) for part in parts if part.isdecimal()] if candidates else []
+        if parts and all(1 <= number <= len(candidates) for number in numbers):
+            return tuple(candidates[int(p) - 1][0] if candidates and p.isdecimal() else p for p in parts)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stderr.write("\n".join(map(printable, text.split("\n"))))
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Draft a definition from a Keras file: the configuration inside of it, only of Keras' own layers."""
+"""Draft a definition from the configuration in a Keras file, if the model has only Keras' own layers."""
 
 from __future__ import annotations
 
@@ -16,30 +16,38 @@ from redraw.errors import CheckpointMismatch, InvalidDefinition, RedrawError, on
 from redraw.export.graph.declared import draw_declared
 from redraw.networks.modules import draw_network, weights_by_name
 
-# Of Keras' own modules those whose classes only compute.
+# The modules of Keras whose classes do nothing but compute.
 _MODULES = {
-    *("keras", "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "builtins"),
-    *("keras.constraints", "keras.dtype_policies", "keras.activations", "keras.random"),
+    "builtins",
+    "keras",
+    "keras.activations",
+    "keras.constraints",
+    "keras.dtype_policies",
+    "keras.initializers",
+    "keras.layers",
+    "keras.models",
+    "keras.random",
+    "keras.regularizers",
 }
-_KEPT = ("class_name", "config", "module", "registered_name", "build_config")
-# These load what lies elsewhere, or run what no graph says.
+_STORED_KEYS = ("class_name", "config", "module", "registered_name", "build_config")
+# These classes load other files, or run code that is not in the graph.
 _LOADING = {"TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "KerasLayer", "TFOpLambda"}
 
 
 def configuration_text(source: CheckpointSource, configuration: Configuration) -> bytes:
-    """The configuration as the definition keeps it.
+    """The configuration in the form in which the definition stores it.
 
     Args:
         source: The file.
-        configuration: What it says of its model.
+        configuration: The configuration in it.
 
     Returns:
         JSON.
 
     Raises:
-        InvalidDefinition: It needs code that Keras does not have, or reads files: all of it is named.
+        InvalidDefinition: It needs classes that Keras does not have, or reads files; the message names them.
     """
-    model = {key: _plain(configuration.model[key]) for key in _KEPT if key in configuration.model}
+    model = {key: _plain(configuration.model[key]) for key in _STORED_KEYS if key in configuration.model}
     foreign = [*find_foreign(model, keras_2=configuration.keras_2), *_loading(model, configuration.keras_2)]
     if foreign:
         raise InvalidDefinition(
@@ -52,13 +60,13 @@ def configuration_text(source: CheckpointSource, configuration: Configuration) -
             f"{source.uri}: expected a configuration with its words, got layers that read"
             f" {short_list(files, 'files')}. Write the model as a definition."
         )
-    _put_words(model, configuration.vocabularies)
+    _put_vocabularies(model, configuration.vocabularies)
     stored = {"keras_2": configuration.keras_2, "model": model}
     return json.dumps(stored, indent=1, sort_keys=True, allow_nan=False).encode()
 
 
 def _plain(config: Any) -> Any:
-    """A copy with lists in the place of tuples, which a SavedModel's configuration marks as such."""
+    """A copy with lists instead of tuples, which a SavedModel's configuration marks by a class name."""
     if isinstance(config, dict):
         if config.get("class_name") in ("__tuple__", "TensorShape") and isinstance(config.get("items"), list):
             return [_plain(item) for item in config["items"]]
@@ -82,26 +90,26 @@ def _loading(config: Any, keras_2: bool) -> Iterator[str]:
         yield from _loading(item, keras_2)
 
 
-def _put_words(config: Any, vocabularies: Mapping[str, Any]) -> None:
-    """Keras 3 keeps a layer's words in a file of the archive: here they stand in its configuration."""
+def _put_vocabularies(config: Any, vocabularies: Mapping[str, Any]) -> None:
+    """Put vocabularies into the layers' configuration; Keras 3 stores them in files of the archive."""
     if isinstance(config, list):
         for item in config:
-            _put_words(item, vocabularies)
+            _put_vocabularies(item, vocabularies)
     if isinstance(config, dict):
         if "vocabulary" in config and config.get("name") in vocabularies and not config["vocabulary"]:
             config["vocabulary"] = list(vocabularies[config["name"]])
         for item in config.values():
-            _put_words(item, vocabularies)
+            _put_vocabularies(item, vocabularies)
 
 
 def keras_module_text(model: str, place: str, source: CheckpointSource, text: bytes) -> str:
     """Write a definition's module.
 
     Args:
-        model: Its name.
-        place: Where the configuration is read from.
+        model: The model's name.
+        place: Where the definition reads the configuration from.
         source: The file with the weights.
-        text: The configuration, as `configuration_text` gives it.
+        text: The configuration from `configuration_text`.
 
     Returns:
         Python code.
@@ -169,7 +177,7 @@ def _specs(names: list[str], tensors: list[Any]) -> dict[str, TensorSpec]:
 
 
 def _renames(network: Any, source: CheckpointSource) -> dict[str, str]:
-    """Variable's name to its key, by the order in which Keras 2 keeps layers and their weights."""
+    """Variable name to key, by the order in which Keras 2 stores layers and their weights."""
     rows = getattr(source, "layer_order", ())
     layers = [layer for layer in network.layers if layer.weights]
     names = {id(variable): name for name, variable in weights_by_name(network).items()}

@@ -1,4 +1,4 @@
-"""The text of a drafted definition, with what was found and why as comments."""
+"""The text of a drafted definition, with the choices and their evidence as comments."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def module_text(model: str, place: str, recording: Recording, choice: Choice) ->
     """Write a definition's module.
 
     Args:
-        model: Its name.
-        place: Where the recording is read from.
+        model: The model's name.
+        place: Where the definition reads the recording from.
         recording: The recording.
-        choice: What is served of it.
+        choice: What the definition serves.
 
     Returns:
         Python code.
@@ -45,7 +45,7 @@ def module_text(model: str, place: str, recording: Recording, choice: Choice) ->
         f"class {''.join(part.title() for part in model.split('_'))}(RecordedDefinition):",
         f'    """{redrawn.recorded} operations recorded, {len(served)} served."""',
         "",
-        *(f"    # {line}"[:_WIDTH] for line in _found(choice)),
+        *(f"    # {line}"[:_WIDTH] for line in _comments(choice)),
         f"    recording = {str(place)!r}",
         f"    digest = {recording.digest!r}",
         *_mapping("inputs", {name: tensor for name, (tensor, _) in asked.inputs.items()}),
@@ -59,10 +59,10 @@ def module_text(model: str, place: str, recording: Recording, choice: Choice) ->
 
 
 def signatures_of(recording: Recording, choice: Choice) -> dict[str, Signature]:
-    """The signatures with the dtypes and shapes of what is served.
+    """The signatures, with the dtypes and shapes of their tensors.
 
     Raises:
-        InvalidDefinition: An output is no row for each of the request's.
+        InvalidDefinition: An output does not have one row for each row of the request.
     """
     redrawn, asked = choice.redrawn, choice.asked
     graph = redrawn.graph
@@ -89,7 +89,7 @@ def signatures_of(recording: Recording, choice: Choice) -> dict[str, Signature]:
 
 
 def _demand_rows(recording: Recording, choice: Choice) -> None:
-    """Demand an output for each row of a request: one that is as wide as the batch compares rows."""
+    """Demand outputs with one row for each row of a request, which does not depend on the batch size."""
     redrawn = choice.redrawn
     for name, tensor in redrawn.outputs.items():
         shape, other = redrawn.grown.get(redrawn.graph.resolve(full_name(tensor)), (None, None))
@@ -115,7 +115,7 @@ def signature_lines(name: str, signature: Signature) -> list[str]:
     ]
 
 
-def _shown(spec: TensorSpec) -> str:
+def _format(spec: TensorSpec) -> str:
     sizes = ", ".join(str(size) for size in spec.shape) + ("," if len(spec.shape) == 1 else "")
     return f'TensorSpec("{spec.dtype}", ({sizes}))'
 
@@ -126,13 +126,15 @@ def _mapping(name: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def _specs(name: str, specs: Mapping[str, TensorSpec]) -> list[str]:
-    inner = [f"                {key!r}: {_shown(spec)}," for key, spec in specs.items()]
+    inner = [f"                {key!r}: {_format(spec)}," for key, spec in specs.items()]
     return [f"            {name}={{", *inner, "            },"]
 
 
-def _found(choice: Choice) -> list[str]:
+def _comments(choice: Choice) -> list[str]:
     roles = [f"{source.tensor}: {source.role}, {source.evidence}" for source in choice.roles.sources]
-    replaced = [f"{one.kind} {one.tensor}: {one.by}, for {one.evidence}" for one in choice.redrawn.replaced]
+    replaced = [
+        f"{part.kind} {part.tensor}: {part.by}, for {part.evidence}" for part in choice.redrawn.replaced
+    ]
     return [*_cut(roles), *choice.notes, *_cut(replaced)]
 
 

@@ -1,4 +1,4 @@
-"""Serve a SavedModel's signatures: they say what is asked of its graph, so nothing is left to choose."""
+"""Serve a SavedModel's signatures: they name its inputs and outputs, so nothing needs to be chosen."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _INITIALIZER = "__saved_model_init_op"
 
 
 def choose_signatures(
-    recording: Recording, constants: Mapping[str, Any], kept: tuple[str, ...] = ()
+    recording: Recording, constants: Mapping[str, Any], stateful_ops: tuple[str, ...] = ()
 ) -> Choice:
-    """Take every signature of a SavedModel as it is.
+    """Serve every signature of a SavedModel.
 
     Args:
         recording: A SavedModel's graph.
-        constants: Tensor to the value that it has from now on.
-        kept: Kinds of random operations that stay.
+        constants: Tensor to the constant that replaces it.
+        stateful_ops: Types of random operations that are not removed.
 
     Returns:
-        The choice; an input or output that is another tensor in another signature is `signature/name`.
+        The choice. If signatures use one name for different tensors, the choice calls each `signature/name`.
 
     Raises:
-        InvalidDefinition: It has no signatures, one of a form that no request has, or it cannot be served so.
+        InvalidDefinition: It has no signatures, one that no request can match, or it cannot be served.
     """
     signatures = _signatures(recording)
     if not signatures:
@@ -46,7 +46,7 @@ def choose_signatures(
         inputs=asked_inputs,
         outputs={key: tensor for key, (tensor, _) in asked_outputs.items()},
         constants=constants,
-        kept=kept,
+        kept=stateful_ops,
     )
     redrawn = redraw_recording(recording, asked)
     empty = sorted(variable.node for variable in redrawn.variables if not variable.saved)
@@ -66,7 +66,7 @@ def choose_signatures(
 
 
 def has_signatures(recording: Recording) -> bool:
-    """Whether a SavedModel says what may be asked of it."""
+    """Whether a SavedModel has signatures."""
     return bool(_signatures(recording))
 
 
@@ -78,7 +78,7 @@ def _signatures(recording: Recording) -> dict[str, Any]:
 def _keyed(
     where: str, side: str, signatures: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, tuple[str, Shape]], dict[str, dict[str, str]]]:
-    """What the definition calls each tensor, and which of these names each signature's names are."""
+    """The tensors by their names in the definition, and each signature's names to these names."""
     tensors: dict[str, set[str]] = {}
     for infos in signatures.values():
         for name, info in infos.items():

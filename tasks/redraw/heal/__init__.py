@@ -1,1 +1,1 @@
-"""Say what is wrong with models that somebody else made, and heal what can be healed."""
+"""Find the problems of SavedModels and checkpoints from elsewhere, and heal SavedModels."""

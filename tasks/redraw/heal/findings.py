@@ -1,4 +1,4 @@
-"""What is wrong with a SavedModel, by the names of the checks that say so; without TensorFlow."""
+"""Find the problems of a SavedModel, each with the check that would report it, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ _BATCH_NORM = {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
 
 
 def find_problems(graph: ServingGraph, keys: set[str]) -> Iterator[Finding]:
-    """Find what a good SavedModel has not.
+    """Find the problems of a SavedModel.
 
     Args:
         graph: The graph to serve.
         keys: The tensors in its `variables/`.
 
-    Returns:
-        Each problem once, with the check that names it when an export is validated; `heals` says whether
-        healing may take it away.
+    Yields:
+        Each problem once, with the check that reports it when an export is validated; `heals` tells whether
+        healing may remove it.
     """
     if not graph.signatures:
         yield Finding(check="signatures", text="it has no signatures", heals=False)
         return
     before = _before_the_cut(graph)
     for refused in find_refused(graph):
-        known = refused.known and runs_on_host(refused.op) is not None
-        check = "host-code" if known else "known-ops" if not refused.known else "inference-ops"
+        on_host = refused.known and runs_on_host(refused.op) is not None
+        check = "host-code" if on_host else "known-ops" if not refused.known else "inference-ops"
         heals = not refused.of_signature or refused.place in before
         yield Finding(check=check, text=refused.text, heals=heals)
     for op, text in find_suspects(graph):
-        # What only training does can be taken out; what the drawing finds there it refuses by name.
+        # Redrawing removes operations that only training needs, or refuses them by name.
         yield Finding(check="inference-ops", text=text, heals=runs_on_host(op) is None)
-    for name, reached in graph.answering.items():
-        for place, node in reached.nodes.items():
+    for name, subgraph in graph.answering.items():
+        for place, node in subgraph.nodes.items():
             if node.op in _BATCH_NORM and ("is_training" not in node.attr or node.attr["is_training"].b):
                 text = f"signature {name!r} reaches {node.op} {place}: it uses the batch's statistics"
                 yield Finding(check="row-independence", text=text, heals=True)
@@ -49,7 +49,7 @@ def find_problems(graph: ServingGraph, keys: set[str]) -> Iterator[Finding]:
 
 
 def _before_the_cut(graph: ServingGraph) -> set[Place]:
-    """The nodes that signatures reach, and only behind their own inputs: a request takes their place."""
+    """The nodes that outputs need only to compute the signatures' inputs, which requests replace."""
     nodes = {node.name: node for node in graph.meta.graph_def.node}
     needed = set[str]()
     for signature in graph.signatures.values():

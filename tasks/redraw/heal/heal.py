@@ -1,4 +1,4 @@
-"""Heal a SavedModel: serve of its graph what answers, and nothing of what trained it."""
+"""Heal a SavedModel: keep the part of its graph that answers, without the part that only trained it."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ _SHOWN = 5
 
 
 def heal_saved_model(request: HealRequest) -> HealedModel:
-    """Heal a SavedModel, or copy it untouched if it needs nothing.
+    """Heal a SavedModel, or copy it unchanged if it has no problem.
 
-    What comes out is proven: the untouched model is asked as well, in the sandbox, with what training
-    baked in overridden layer by layer at its output.
+    The healed model's answers are compared with those of the original, which runs in the sandbox with
+    its training behaviour overridden layer by layer.
 
     Args:
-        request: The SavedModel, and where to put what is good.
+        request: The SavedModel, and where to write the healed one.
 
     Returns:
-        What was done, with the evidence.
+        What was replaced, with the evidence.
 
     Raises:
         CheckpointNotFound: There is no SavedModel.
         CheckpointCorrupt: It is damaged.
-        InvalidDefinition: It cannot be healed; the message says what is in the way, by name.
-        ValidationFailed: What came out answers something else than the untouched model; nothing is left.
-        OutputExists: Something is at its place.
+        InvalidDefinition: It cannot be healed; the message names the reason.
+        ValidationFailed: The healed model answers differently; nothing is written.
+        OutputExists: There is a file or folder at its place.
     """
     started = time.monotonic()
     with _local(request.saved_model) as folder, open_destination(request.out) as place:
@@ -76,8 +76,8 @@ def heal_saved_model(request: HealRequest) -> HealedModel:
                 _copy(folder, partial)
             scan = scan_tree(partial)
             place.put_files(partial, scan.files)
-    logger.info("%s %s in %.1f s", "healed" if healed else "copied", request.saved_model,
-                time.monotonic() - started)  # fmt: skip
+    seconds = time.monotonic() - started
+    logger.info("%s %s in %.1f s", "healed" if healed else "copied", request.saved_model, seconds)
     counts = {what: count for what, count in choice.redrawn.counts.items() if count}
     return HealedModel(
         saved_model=request.saved_model,
@@ -124,8 +124,8 @@ def _problems(folder: Path) -> list[Finding]:
     index = folder / f"{_VARIABLES}.index"
     keys = set(TensorBundle(folder / _VARIABLES).entries) - {OBJECT_GRAPH_KEY} if index.exists() else set()
     untagged = Finding(check="loads", text="no graph has the tag 'serve', which servers ask for", heals=True)
-    found = find_problems(ServingGraph((tagged or graphs)[0]), keys)
-    return [*([] if tagged else [untagged]), *found]
+    problems = find_problems(ServingGraph((tagged or graphs)[0]), keys)
+    return [*([] if tagged else [untagged]), *problems]
 
 
 def _declared(problem: Finding, stateful_ops: tuple[str, ...]) -> bool:
@@ -161,7 +161,7 @@ def _heal(definition: RecordedDefinition, folder: Path, partial: Path) -> float:
 
 
 def _prove(definition: RecordedDefinition, prefix: Path, healed: Path) -> float:
-    """The largest difference between what came out and the untouched model."""
+    """The largest difference between the answers of the healed and the original model."""
     where = f"{definition.recording_uri.parent}"
     requests = {name: examples.inputs for name, examples in definition.generate_examples(ROWS).items()}
     reference = SavedModelReference(definition, definition.weights)
@@ -205,7 +205,8 @@ def _summary(problems: list[Finding], counts: Mapping[str, int], *, healed: bool
     kinds: dict[str, int] = {}
     for problem in problems:
         kinds[problem.check] = kinds.get(problem.check, 0) + 1
-    found = ", ".join(f"{count} of {check}" for check, count in kinds.items())
+    problems_text = ", ".join(f"{count} of {check}" for check, count in kinds.items())
     return (
-        f"It was healed. Problems: {found or 'none by a check'}; in the graph: {done or 'nothing replaced'}."
+        f"It was healed. Problems: {problems_text or 'none by a check'};"
+        f" in the graph: {done or 'nothing replaced'}."
     )

@@ -1,4 +1,4 @@
-"""What a recorded graph holds, without TensorFlow: where data may enter, what trains, what no server has."""
+"""Describe a recorded graph without TensorFlow: possible inputs, training parts, refused operations."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def describe_recording(uri: Uri, checkpoint: CheckpointSource | None = None) -> 
 
     Args:
         uri: A `.meta` or a `graph.pbtxt`.
-        checkpoint: The checkpoint that it lies next to; its variables are compared with it.
+        checkpoint: The checkpoint next to it; the graph's variables are compared with it.
 
     Returns:
-        What is in it. What only training needs is left out when it is drafted; it is listed among what is
-        refused only if nothing can take it out.
+        The description. Drafting removes operations that only training needs, so they are listed as refused
+        only if nothing can remove them.
 
     Raises:
         CheckpointNotFound: There is no such file.
         CheckpointCorrupt: It is too large, truncated, or no graph.
     """
-    meta = _parsed(uri)
+    meta = _parse(uri)
     graph = meta.graph_def
     functions = {function.signature.name for function in graph.library.function}
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
@@ -54,11 +54,11 @@ def describe_recording(uri: Uri, checkpoint: CheckpointSource | None = None) -> 
         kind="recording",
         made_by=f"TensorFlow {version}" if version else "",
         holds=tuple(_holds(graph, nodes, operations)),
-        refused=(*_refused(operations, functions), *_strange(graph, checkpoint)),
+        refused=(*_refused(operations, functions), *_missing_variables(graph, checkpoint)),
     )
 
 
-def _parsed(uri: Uri) -> Any:
+def _parse(uri: Uri) -> Any:
     most = most_bytes(uri.name)
     content = read_uri(uri, most + 1)
     if content is None:
@@ -105,14 +105,14 @@ def _holds(graph: Any, nodes: list[Any], operations: Counter[str]) -> Iterator[s
 
 
 def _of_group(operations: Counter[str], names: set[str]) -> list[str]:
-    found = ((op, find_group(op, stateful=is_stateful(op))) for op in operations)
-    return [f"{operations[op]} {op}" for op, group in found if group is not None and group.name in names]
+    groups = ((op, find_group(op, stateful=is_stateful(op))) for op in operations)
+    return [f"{operations[op]} {op}" for op, group in groups if group is not None and group.name in names]
 
 
-def _listed(what: str, found: list[str]) -> Iterator[str]:
-    if found:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        yield f"{what}: {', '.join(found[:_SHOWN])}{more}"
+def _listed(what: str, items: list[str]) -> Iterator[str]:
+    if items:
+        more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+        yield f"{what}: {', '.join(items[:_SHOWN])}{more}"
 
 
 def _shape(node: Any) -> str:
@@ -131,8 +131,8 @@ def _refused(operations: Counter[str], functions: set[str]) -> Iterator[Finding]
             )
 
 
-def _strange(graph: Any, checkpoint: CheckpointSource | None) -> Iterable[Finding]:
-    """The variables that its Saver saves and that the checkpoint next to it has not."""
+def _missing_variables(graph: Any, checkpoint: CheckpointSource | None) -> Iterable[Finding]:
+    """The variables that the recording's Saver saves and that the checkpoint lacks."""
     if checkpoint is None:
         return
     missing = sorted(set(_saved(graph)) - set(checkpoint.entries))

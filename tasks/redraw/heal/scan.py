@@ -1,4 +1,4 @@
-"""Say what is in a model's files, and what would be refused of it; TensorFlow is never imported."""
+"""Describe a model's files and what of them would be refused, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def scan_files(request: ScanRequest) -> ScannedFiles:
     """Scan a checkpoint, a SavedModel, a recording or a Keras file, local or in a bucket.
 
     Args:
-        request: What.
+        request: Where the files are.
 
     Returns:
-        What is in it, and what would be refused, by the name of the check or the error that says so.
+        The content, and what would be refused, by the name of the check or error that reports it.
 
     Raises:
-        CheckpointNotFound: There is nothing of these.
-        CheckpointCorrupt: It is damaged.
+        CheckpointNotFound: There is no such file or folder.
+        CheckpointCorrupt: A file is damaged.
         StorageError: The bucket cannot be read.
     """
     uri = request.uri
@@ -51,12 +51,12 @@ def scan_files(request: ScanRequest) -> ScannedFiles:
 
 
 def print_scanned(scanned: ScannedFiles) -> None:
-    """Show people what was found."""
+    """Print the result of a scan."""
     lines = [f"{scanned.uri}: {scanned.kind}" + (f", {scanned.made_by}" if scanned.made_by else "")]
     lines += [f"  {line}" for line in scanned.holds]
     lines += ["Refused:" if scanned.refused else "Nothing of it would be refused."]
     heals = {True: " (redraw heal may take it out)", False: ""}
-    lines += [f"  {one.check}: {one.text}{heals[one.heals]}" for one in scanned.refused]
+    lines += [f"  {finding.check}: {finding.text}{heals[finding.heals]}" for finding in scanned.refused]
     sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
 
 
@@ -93,8 +93,8 @@ def _scan_saved_model(uri: Uri) -> ScannedFiles:
 
 def _in_saved_model(graph: ServingGraph, source: CheckpointSource | None) -> Iterator[str]:
     for name, signature in graph.signatures.items():
-        asked, answered = sorted(signature.inputs), sorted(signature.outputs)
-        yield f"signature {name!r}: {', '.join(asked) or 'nothing'} to {', '.join(answered) or 'nothing'}"
+        inputs, outputs = sorted(signature.inputs), sorted(signature.outputs)
+        yield f"signature {name!r}: {', '.join(inputs) or 'nothing'} to {', '.join(outputs) or 'nothing'}"
     operations = Counter(node.op for _, node in graph.nodes())
     functions = len(graph.meta.graph_def.library.function)
     yield f"{operations.total()} operations of {len(operations)} kinds, {functions} functions"
@@ -106,14 +106,14 @@ def _scan_checkpoint(source: CheckpointSource, uri: Uri) -> ScannedFiles:
     holds = [*_tensors(source)]
     recording = Uri(f"{source.uri}.meta")
     if read_uri(recording, 1) is not None:
-        holds.append(f"its recorded graph lies next to it: redraw draft {recording}")
+        holds.append(f"its recorded graph is next to it: redraw draft {recording}")
         try:
-            found = describe_recording(recording, source)
+            recorded = describe_recording(recording, source)
         except RedrawError as err:
             refused.append(Finding(check=type(err).__name__, text=str(err)))
         else:
-            holds += found.holds
-            refused += found.refused
+            holds += recorded.holds
+            refused += recorded.refused
     return ScannedFiles(
         uri=uri, kind=source.format, made_by=_made_by(source), holds=tuple(holds), refused=tuple(refused)
     )
@@ -137,7 +137,7 @@ def _tensors(source: CheckpointSource) -> Iterator[str]:
 
 
 def _of_configuration(source: CheckpointSource | None) -> Iterable[Finding]:
-    """The classes that loading the model would need, and that are code of somebody's own."""
+    """The custom classes that loading the model would need."""
     configuration = read_configuration(source) if source is not None else None
     if configuration is None:
         return
