@@ -1,11 +1,11 @@
-"""Ask a SavedModel as a server does: TensorFlow's C++ runtime in a process of its own.
+"""Load and ask a SavedModel like a server: TensorFlow's C++ runtime in a process of its own.
 
     ServingProcess ── requests, arrays ──► worker ── ctypes ──► libtensorflow_cc.so.2
       LoadedModel  ◄── answers, errors ──┘
 
-The worker imports no TensorFlow: it holds what TensorFlow Serving holds, the C++ loader
-and a session for each model. It may die of a model; the caller gets an error, and the next
-request finds a new worker.
+The worker does not import TensorFlow: like TensorFlow Serving it has the C++ loader and a session
+for its model. If a model crashes the worker, the caller gets an error, and the next request starts a
+new worker.
 """
 
 from redraw.serving.errors import LoadFailed as LoadFailed

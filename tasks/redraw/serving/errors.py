@@ -1,16 +1,16 @@
-"""How asking a model may go wrong.
+"""The errors of loading and asking a model.
 
-None of these is an error of Redraw: they are findings, and a check turns each into one.
+None of them is a `RedrawError`: they are findings about the model, which checks report.
 """
 
 from __future__ import annotations
 
-# The worker's code of `SandboxMissing`; TensorFlow has none of that name.
+# The worker's error code for `SandboxMissing`; TensorFlow has no code of that name.
 NO_SANDBOX = "NO_SANDBOX"
 
 
 class ServingFailure(Exception):
-    """The model does not do what was asked of it; the message says why."""
+    """The model could not be loaded or asked; the message tells why."""
 
 
 class LoadFailed(ServingFailure):
@@ -18,11 +18,11 @@ class LoadFailed(ServingFailure):
 
 
 class OperationsRefused(LoadFailed):
-    """The SavedModel holds operations that no model may hold: it is not loaded."""
+    """The SavedModel has operations that are not allowed, so it was not loaded."""
 
 
 class SandboxMissing(LoadFailed):
-    """This machine cannot keep a model from reading other files, and that was demanded."""
+    """A sandbox was demanded, and this machine cannot keep a model from reading other files."""
 
 
 class RequestRefused(ServingFailure):
@@ -30,7 +30,7 @@ class RequestRefused(ServingFailure):
 
     Attributes:
         code: TensorFlow's name of the error, such as `INVALID_ARGUMENT`.
-        message: What it says.
+        message: TensorFlow's message.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -40,4 +40,4 @@ class RequestRefused(ServingFailure):
 
 
 class ServingCrashed(ServingFailure):
-    """The process died of the request, or did not answer in time and was ended."""
+    """The serving process crashed, or did not answer in time and was ended."""

@@ -15,13 +15,27 @@ from pathlib import Path
 
 # sizeof(TF_TString)
 STRING_SIZE = 24
-# TensorFlow prints its whole function library where a function is missing from it.
+# TensorFlow's message may contain its entire function library, if a function is missing from it.
 _LONGEST_MESSAGE = 1000
 
 _CODES = (
-    *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND"),
-    *("ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED"),
-    *("OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
 )
 
 Deallocator = ctypes.CFUNCTYPE(None, c_void_p, c_size_t, c_void_p)
@@ -30,13 +44,13 @@ Deallocator = ctypes.CFUNCTYPE(None, c_void_p, c_size_t, c_void_p)
 class Endpoint(ctypes.Structure):
     """`TF_Output` and `TF_Input`: an operation and the index of its output or input."""
 
-    _fields_ = [("operation", c_void_p), ("index", c_int)]  # noqa: RUF012 - as ctypes wants it
+    _fields_ = [("operation", c_void_p), ("index", c_int)]  # noqa: RUF012 - required by ctypes
 
 
 class Buffer(ctypes.Structure):
     """`TF_Buffer`: bytes that TensorFlow owns."""
 
-    _fields_ = [("data", POINTER(c_ubyte)), ("length", c_size_t)]  # noqa: RUF012 - as ctypes wants it
+    _fields_ = [("data", POINTER(c_ubyte)), ("length", c_size_t)]  # noqa: RUF012 - required by ctypes
 
 
 _FUNCTIONS = {
@@ -62,17 +76,43 @@ _FUNCTIONS = {
     "TF_NewSessionOptions": (c_void_p,),
     "TF_DeleteSessionOptions": (None, c_void_p),
     "TF_LoadSessionFromSavedModel": (
-        *(c_void_p, c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p, c_void_p, c_void_p),
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_char_p,
+        POINTER(c_char_p),
+        c_int,
+        c_void_p,
+        c_void_p,
+        c_void_p,
     ),
     "TF_CloseSession": (None, c_void_p, c_void_p),
     "TF_DeleteSession": (None, c_void_p, c_void_p),
     "TF_SessionRun": (
-        *(None, c_void_p, c_void_p),
-        *(POINTER(Endpoint), POINTER(c_void_p), c_int),
-        *(POINTER(Endpoint), POINTER(c_void_p), c_int),
-        *(c_void_p, c_int, c_void_p, c_void_p),
+        None,
+        c_void_p,
+        c_void_p,
+        POINTER(Endpoint),
+        POINTER(c_void_p),
+        c_int,
+        POINTER(Endpoint),
+        POINTER(c_void_p),
+        c_int,
+        c_void_p,
+        c_int,
+        c_void_p,
+        c_void_p,
     ),
-    "TF_NewTensor": (*(c_void_p, c_int, POINTER(c_int64), c_int, c_void_p, c_size_t, Deallocator, c_void_p),),
+    "TF_NewTensor": (
+        c_void_p,
+        c_int,
+        POINTER(c_int64),
+        c_int,
+        c_void_p,
+        c_size_t,
+        Deallocator,
+        c_void_p,
+    ),
     "TF_AllocateTensor": (c_void_p, c_int, POINTER(c_int64), c_int, c_size_t),
     "TF_DeleteTensor": (None, c_void_p),
     "TF_TensorType": (c_int, c_void_p),
@@ -94,7 +134,7 @@ def tensorflow_library() -> ctypes.CDLL:
     Raises:
         FileNotFoundError: This interpreter has no TensorFlow.
     """
-    spec = importlib.util.find_spec("tensorflow")  # finds the folder, and executes nothing
+    spec = importlib.util.find_spec("tensorflow")  # finds the folder without importing it
     if spec is None or spec.origin is None:
         raise FileNotFoundError(
             "expected TensorFlow in this interpreter, got no such package. Install requirements.txt."
@@ -111,7 +151,7 @@ class StatusError(Exception):
 
     Attributes:
         code: TensorFlow's name of the error.
-        message: What it says.
+        message: TensorFlow's message.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -120,14 +160,14 @@ class StatusError(Exception):
         self.message = message
 
 
-def _shortened(message: str) -> str:
-    """TensorFlow's message; where it goes on to print a whole graph, its beginning."""
+def _shorten(message: str) -> str:
+    """The beginning of TensorFlow's message, which may contain an entire graph."""
     more = len(message) - _LONGEST_MESSAGE
     return message if more <= 0 else f"{message[:_LONGEST_MESSAGE]} … and {more} more characters"
 
 
 class Status:
-    """A `TF_Status` for one call: `with Status() as status: call(…, status.pointer)` raises its error."""
+    """A `TF_Status` for a call: `with Status() as status: call(…, status.pointer)` raises its error."""
 
     def __enter__(self) -> Status:
         self._library = tensorflow_library()
@@ -136,7 +176,7 @@ class Status:
 
     def __exit__(self, kind: object, *_: object) -> None:
         code = self._library.TF_GetCode(self.pointer)
-        message = _shortened(self._library.TF_Message(self.pointer).decode(errors="replace"))
+        message = _shorten(self._library.TF_Message(self.pointer).decode(errors="replace"))
         self._library.TF_DeleteStatus(self.pointer)
         if code and kind is None:
             raise StatusError(_CODES[code] if code < len(_CODES) else str(code), message)

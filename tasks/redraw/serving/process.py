@@ -1,4 +1,4 @@
-"""The client of the serving process: loads models in it, asks them, and survives its death."""
+"""The client of the serving process: loads models, asks them, and restarts the process after a crash."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _logger = logging.getLogger(__name__)
 _REQUEST_SECONDS = 60.0
 _LOAD_SECONDS = 120.0
 _SLOWEST_DISK = 20e6  # bytes a second
-# What the loader reads, and what it would read instead.
+# The file that the loader must read, and files that it might read instead.
 _GRAPH = "saved_model.pb"
 _OTHER_GRAPHS = ("saved_model.pbtxt", "saved_model.cpb")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """How fast a model answers one request after the other.
+    """How fast a model answers requests, one after another.
 
     Attributes:
-        p50_ms: Half of the requests are answered within this, in milliseconds.
-        p95_ms: 95 of 100 are.
-        p99_ms: 99 of 100 are.
-        requests_per_second: In the time that the requests took.
-        rows_per_second: The same, times the rows of a request.
-        requests: How many were asked.
+        p50_ms: The median time of an answer in milliseconds.
+        p95_ms: The 95th percentile in milliseconds.
+        p99_ms: The 99th percentile in milliseconds.
+        requests_per_second: Requests for each second that they took.
+        rows_per_second: The same for rows.
+        requests: The number of requests.
     """
 
     p50_ms: float
@@ -50,15 +50,15 @@ class Latency:
 
 
 class ServingProcess:
-    """TensorFlow's C++ runtime in processes of their own, one a model, as a context manager.
+    """TensorFlow's C++ runtime in processes of their own, one for each model; a context manager.
 
-    The first starts when this is made, so that it is there once it is needed; a model whose process
-    died is loaded again by its next use.
+    It starts the first process immediately, so that it is ready when it is needed. A model whose process
+    crashed is loaded again when it is next used.
 
     Args:
-        request_seconds: After so long without an answer to a request a process is ended.
-        load_seconds: The same for a load, on top of the time that a slow disk takes.
-        demand_sandbox: Whether a model may be loaded only if other files are out of its reach.
+        request_seconds: The timeout of a request in seconds; then the process is ended.
+        load_seconds: The timeout of a load in seconds, in addition to the time that a slow disk takes.
+        demand_sandbox: Whether a model is loaded only if it cannot read other files.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class ServingProcess:
         self.close()
 
     def prepare(self) -> None:
-        """Start the process of the next model, unless it is there."""
+        """Start the process for the next model, unless it is running already."""
         self._spare = self._spare or WorkerProcess()
 
     def take_worker(self) -> WorkerProcess:
-        """A process that holds no model yet; `close` ends it at the latest."""
+        """A process without a model; `close` ends it at the latest."""
         worker, self._spare = self._spare or WorkerProcess(), None
         self._workers = [*(other for other in self._workers if not other.ended), worker]
         return worker
@@ -102,26 +102,26 @@ class ServingProcess:
         tags: Sequence[str] = ("serve",),
         declared: Callable[[], Collection[str]] = tuple,
     ) -> LoadedModel:
-        """Load a SavedModel as a server does, if its operations are allowed.
+        """Load a SavedModel like a server, if its operations are allowed.
 
         Args:
-            folder: It.
-            tags: Which of its graphs.
-            declared: Operations that its definition declares in `stateful_ops`; called if there are
-                some that have to be declared.
+            folder: The SavedModel.
+            tags: The tags of the graph to load.
+            declared: Returns the `stateful_ops` of its definition; called only if the graph has operations
+                that must be declared.
 
         Raises:
-            OperationsRefused: It holds operations that no model may hold.
+            OperationsRefused: It has operations that are not allowed.
             SandboxMissing: A sandbox is demanded, and this machine has none.
             LoadFailed: The C++ loader refuses it.
-            ServingCrashed: The process died of it.
+            ServingCrashed: The process crashed while it loaded.
         """
         _demand_loadable(folder, tags, declared)
         return LoadedModel(self, folder, tuple(tags))
 
 
 def _demand_loadable(folder: Path, tags: Sequence[str], declared: Callable[[], Collection[str]]) -> None:
-    """Look through the graph that the C++ loader would choose; what it finds none in it refuses itself."""
+    """Check the graph that the C++ loader would choose; if there is none, the loader refuses by itself."""
     for other in _OTHER_GRAPHS:
         if (folder / other).exists():
             raise OperationsRefused(f"expected the graph only in {_GRAPH}, got {other} as well")
@@ -135,12 +135,12 @@ def _demand_loadable(folder: Path, tags: Sequence[str], declared: Callable[[], C
 
 
 class LoadedModel:
-    """A SavedModel in a serving process; loaded again by its next use after the process died.
+    """A SavedModel in a serving process; if the process crashed, the next use loads it again.
 
     Attributes:
         folder: The SavedModel.
-        load_seconds: How long the C++ loader took.
-        sandbox: What its process is kept in.
+        load_seconds: The time of loading in seconds.
+        sandbox: The sandbox of its process.
     """
 
     def __init__(self, serving: ServingProcess, folder: Path, tags: tuple[str, ...]) -> None:
@@ -152,14 +152,14 @@ class LoadedModel:
 
     @property
     def pid(self) -> int:
-        """The process that answers now."""
+        """The id of the process that answers now."""
         return self._worker.pid
 
     def answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Ask for one answer; the inputs need not fit the signature.
+        """Send one request; the inputs need not fit the signature.
 
         Args:
-            signature: Its name.
+            signature: The name of the signature.
             inputs: Input name to values; strings as an object array of bytes.
 
         Returns:
@@ -167,24 +167,24 @@ class LoadedModel:
 
         Raises:
             RequestRefused: The answer is an error.
-            ServingCrashed: The process died of the request, or did not answer in time.
+            ServingCrashed: The process crashed, or did not answer in time.
         """
         return self._ask({"command": "answer", "signature": signature}, inputs)[1]
 
     def measure(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Latency:
-        """Ask the same request over and over, one at a time.
+        """Send the same request repeatedly, one at a time.
 
         Args:
-            signature: Its name.
+            signature: The name of the signature.
             inputs: Input name to values, shape [batch, …].
-            seconds: How long.
+            seconds: How long to repeat it.
 
         Returns:
-            How fast it was, without what passing tensors between the processes takes.
+            The latency, without the time to pass tensors between the processes.
 
         Raises:
             RequestRefused: The answer is an error.
-            ServingCrashed: The process died of the request, or did not answer in time.
+            ServingCrashed: The process crashed, or did not answer in time.
         """
         request = {"command": "measure", "signature": signature, "seconds": seconds}
         took = np.array(self._ask(request, inputs, more_seconds=seconds)[0]["took"])
@@ -201,35 +201,35 @@ class LoadedModel:
     def run(
         self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str] = (), targets: Sequence[str] = ()
     ) -> dict[str, np.ndarray]:
-        """Run any part of the graph: a session may be fed any tensor.
+        """Run any part of the graph: any tensor may be fed.
 
         Args:
             feeds: Tensor to values.
-            fetches: The tensors that are asked for.
-            targets: The operations that run as well.
+            fetches: The tensors to return.
+            targets: The operations to run in addition.
 
         Returns:
             Tensor to values.
 
         Raises:
             RequestRefused: It cannot run.
-            ServingCrashed: The process died of it, or did not answer in time.
+            ServingCrashed: The process crashed, or did not answer in time.
         """
-        asked = {"command": "run", "fetches": [*fetches], "targets": [*targets]}
-        return self._ask(asked, feeds)[1]
+        request = {"command": "run", "fetches": [*fetches], "targets": [*targets]}
+        return self._ask(request, feeds)[1]
 
     def digest_variables(self) -> dict[str, str]:
-        """Variable name to a digest of the value that it has now.
+        """Variable name to a digest of its current value.
 
         Raises:
             RequestRefused: A variable cannot be read.
-            ServingCrashed: The process died of reading, or did not answer in time.
+            ServingCrashed: The process crashed, or did not answer in time.
         """
         digests: dict[str, str] = self._ask({"command": "variables"}, {})[0]["digests"]
         return digests
 
     def close(self) -> None:
-        """End the process, and give back its memory."""
+        """End the process, which frees its memory."""
         self._worker.end()
 
     def _load(self) -> WorkerProcess:
@@ -248,7 +248,7 @@ class LoadedModel:
             raise (SandboxMissing if err.code == NO_SANDBOX else LoadFailed)(str(err)) from err
         self.load_seconds, self.sandbox = float(header["seconds"]), Sandbox(**header["sandbox"])
         if self.sandbox.missing:
-            _logger.warning("%s is loaded with less than the whole %s", folder, self.sandbox)
+            _logger.warning("%s is loaded in an incomplete %s", folder, self.sandbox)
         return worker
 
     def _ask(

@@ -1,4 +1,4 @@
-"""Requests to a signature: with its dtypes, of other rows and other sizes."""
+"""Make requests for a signature: cast to its dtypes, generated, or with other rows."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ Request = Mapping[str, np.ndarray]
 
 
 def cast_request(inputs: Request, specs: Mapping[str, TensorSpec]) -> Request:
-    """Values in the dtypes of a signature, as any client of a typed interface sends them.
+    """Cast values to the dtypes of a signature, like a client of a typed interface.
 
     Args:
         inputs: Input name to values.
-        specs: Input name to what the signature says of it.
+        specs: Input name to its spec in the signature.
     """
     cast = {}
     for name, value in inputs.items():
         dtype = numpy_dtype(specs[name].dtype) if name in specs else None
-        held = dtype is None or dtype.kind == "O"
-        cast[name] = normalize_array(np.asarray(value)) if held else np.asarray(value).astype(dtype)
+        unchanged = dtype is None or dtype.kind == "O"
+        cast[name] = normalize_array(np.asarray(value)) if unchanged else np.asarray(value).astype(dtype)
     return cast
 
 
 def generate_request(specs: Mapping[str, TensorSpec], rows: int = _ROWS) -> Request:
-    """A request with values that most models can answer, the same each time.
+    """Generate a request with values that most models can answer; it is the same each time.
 
     Args:
-        specs: Input name to what the signature says of it.
-        rows: How many rows.
+        specs: Input name to its spec in the signature.
+        rows: The number of rows.
 
     Returns:
-        Small numbers, short texts; dimensions that are open have a size of their own.
+        Small numbers and short texts; open dimensions have a fixed size.
     """
     random = np.random.default_rng(_SEED)
-    return {name: _generated(spec, rows, random) for name, spec in sorted(specs.items())}
+    return {name: _generate(spec, rows, random) for name, spec in sorted(specs.items())}
 
 
-def _generated(spec: TensorSpec, rows: int, random: np.random.Generator) -> np.ndarray:
+def _generate(spec: TensorSpec, rows: int, random: np.random.Generator) -> np.ndarray:
     shape = (rows, *(_OPEN if size is None else size for size in spec.shape[1:]))
     dtype = numpy_dtype(spec.dtype) or np.dtype(object)
     if dtype.kind == "O":
@@ -56,12 +56,12 @@ def _generated(spec: TensorSpec, rows: int, random: np.random.Generator) -> np.n
 
 
 def count_rows(request: Request) -> int | None:
-    """How many rows a request has; None where its inputs have no batch in common, or no row."""
+    """The number of rows of a request; None if its inputs differ in it, or have no row."""
     sizes = {len(value) for value in request.values()}
     return sizes.pop() if len(sizes) == 1 and sizes != {0} else None
 
 
 def take_rows(request: Request, rows: Sequence[int] | np.ndarray) -> Request:
-    """A request of some rows of another, in any order and any number of times."""
+    """A request of some rows of another one, in any order and with repetitions."""
     indices = np.asarray(rows, dtype=np.intp)
     return {name: value[indices] for name, value in request.items()}

@@ -1,4 +1,4 @@
-"""One SavedModel in a session of TensorFlow's C++ runtime: loaded, asked, measured."""
+"""Load, ask and measure one SavedModel in a session of TensorFlow's C++ runtime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redraw.serving.library import Buffer, Endpoint, Status, StatusError, tensor
 from redraw.serving.tensors import checksum_tensor, fetched_tensors, read_tensor, written_tensors
 
 _Tensors = Mapping[str, str]  # input or output name to the tensor in the graph
-# TF1's reference variables give their value themselves, resource variables by an operation.
+# A TF1 reference variable is its own value; a resource variable needs an operation that reads it.
 _REFERENCES = ("Variable", "VariableV2")
 _RESOURCE = "VarHandleOp"
 _UNINITIALIZED = "FAILED_PRECONDITION"
@@ -24,7 +24,7 @@ class ModelSession:
 
     Args:
         folder: The SavedModel.
-        tags: Which of its graphs.
+        tags: The tags of the graph to load.
 
     Raises:
         StatusError: The loader refuses it.
@@ -38,8 +38,14 @@ class ModelSession:
         try:
             with Status() as status:
                 self._session = library.TF_LoadSessionFromSavedModel(
-                    *(options, None, folder.encode(), names, len(tags)),
-                    *(self._graph, meta_graph, status.pointer),
+                    options,
+                    None,
+                    folder.encode(),
+                    names,
+                    len(tags),
+                    self._graph,
+                    meta_graph,
+                    status.pointer,
                 )
             self._signatures = _read_signatures(meta_graph)
         finally:
@@ -51,45 +57,45 @@ class ModelSession:
         """Answer one request.
 
         Args:
-            signature: Its name.
+            signature: The name of the signature.
             inputs: Input name to values.
 
         Returns:
             Output name to values.
 
         Raises:
-            StatusError: There is no such signature, the inputs are not its inputs, or the
+            StatusError: There is no such signature, the inputs do not match it, or the
                 model refuses their values.
         """
         feeds, fetches = self._ends(signature, inputs)
         with (
-            written_tensors(inputs[name] for name in feeds) as given,
-            fetched_tensors(self._session, [*feeds.values()], given, [*fetches.values()]) as answers,
+            written_tensors(inputs[name] for name in feeds) as tensors,
+            fetched_tensors(self._session, [*feeds.values()], tensors, [*fetches.values()]) as answers,
         ):
             return {name: read_tensor(tensor) for name, tensor in zip(fetches, answers, strict=True)}
 
     def measure(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> list[float]:
-        """Ask the same request over and over.
+        """Answer the same request repeatedly.
 
         Args:
-            signature: Its name.
+            signature: The name of the signature.
             inputs: Input name to values.
-            seconds: How long; it is asked twice at the least.
+            seconds: How long to repeat it; at least twice.
 
         Returns:
-            The seconds that each request took, without the copying to and from NumPy.
+            The seconds that each request took, without copying to and from NumPy.
 
         Raises:
             StatusError: The model refuses the request.
         """
         feeds, fetches = self._ends(signature, inputs)
         ends, took = ([*feeds.values()], [*fetches.values()]), list[float]()
-        with written_tensors(inputs[name] for name in feeds) as given:
-            with fetched_tensors(self._session, ends[0], given, ends[1]):
-                last = time.monotonic() + seconds  # the first one makes what the others find made
+        with written_tensors(inputs[name] for name in feeds) as tensors:
+            with fetched_tensors(self._session, ends[0], tensors, ends[1]):
+                last = time.monotonic() + seconds  # the first run prepares the later ones
             while not took or time.monotonic() < last:
                 started = time.perf_counter()
-                with fetched_tensors(self._session, ends[0], given, ends[1]):
+                with fetched_tensors(self._session, ends[0], tensors, ends[1]):
                     took.append(time.perf_counter() - started)
         return took
 
@@ -99,9 +105,9 @@ class ModelSession:
         """Run any part of the graph.
 
         Args:
-            feeds: Tensor, whichever it is, to values.
-            fetches: The tensors that are asked for.
-            targets: The operations that run as well.
+            feeds: Any tensor to values.
+            fetches: The tensors to return.
+            targets: The operations to run in addition.
 
         Returns:
             Tensor to values.
@@ -112,13 +118,13 @@ class ModelSession:
         ends = ([self._end(name) for name in feeds], [self._end(name) for name in fetches])
         operations = [self._operation(name) for name in targets]
         with (
-            written_tensors(feeds.values()) as given,
-            fetched_tensors(self._session, ends[0], given, ends[1], operations) as answers,
+            written_tensors(feeds.values()) as tensors,
+            fetched_tensors(self._session, ends[0], tensors, ends[1], operations) as answers,
         ):
             return {name: read_tensor(tensor) for name, tensor in zip(fetches, answers, strict=True)}
 
     def digest_variables(self) -> dict[str, str]:
-        """Variable name to a digest of the value that it has now."""
+        """Variable name to a digest of its current value."""
         if self._variables is None:
             self._variables = _VariableReader(self._graph, self._session)
         return self._variables.digest()
@@ -175,7 +181,7 @@ class _VariableReader:
         self._values = dict(sorted(self._find()))
 
     def digest(self) -> dict[str, str]:
-        """Variable name to a digest of its value; "uninitialized" where it has none.
+        """Variable name to a digest of its value; "uninitialized" if it has none.
 
         Raises:
             StatusError: A variable cannot be read.
@@ -183,8 +189,8 @@ class _VariableReader:
         if not self._values:
             return {}
         try:
-            # A read shares the variable's memory: none is held twice. And it is one run, for
-            # TensorFlow prepares each new set of fetches at some expense.
+            # A read shares the variable's memory. All are read in one run, because TensorFlow prepares
+            # each new set of fetches, which takes time.
             with fetched_tensors(self._session, [], [], [*self._values.values()]) as tensors:
                 return dict(zip(self._values, map(checksum_tensor, tensors), strict=True))
         except StatusError as err:

@@ -1,4 +1,4 @@
-"""Read a serialized `TensorProto` within bounds, and without TensorFlow.
+"""Read a serialized `TensorProto` within bounds, without TensorFlow.
 
 Source:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/framework/tensor.proto
@@ -18,7 +18,7 @@ from redraw.checkpoint.bundle.encoding import MalformedError
 if TYPE_CHECKING:
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
-# The field that holds a dtype's values, and what NumPy reads them as; integers of 32 bits and less have one.
+# The field of a dtype's values, and NumPy's dtype to read them; smaller integers share `int_val`.
 _FIELDS: dict[str, tuple[str, Any]] = {
     "float32": ("float_val", np.float32),
     "float64": ("double_val", np.float64),
@@ -38,13 +38,13 @@ def read_tensor_proto(data: bytes, most: int) -> np.ndarray:
 
     Args:
         data: A serialized `TensorProto`.
-        most: How many elements it may have: a few bytes can declare any shape.
+        most: The most elements of the tensor: a few bytes can declare any shape.
 
     Returns:
         Its values; strings as an object array of bytes.
 
     Raises:
-        MalformedError: It is none, has more elements, or a dtype that NumPy does not have.
+        MalformedError: It is no tensor, has more elements, or a dtype that NumPy lacks.
     """
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -52,9 +52,9 @@ def read_tensor_proto(data: bytes, most: int) -> np.ndarray:
     try:
         parsed = TensorProto.FromString(data)
         shape = [dim.size for dim in parsed.tensor_shape.dim]
-        # Rows without elements are rows: they are counted one by one.
+        # A row without elements counts as one element.
         fits = min(shape, default=0) >= 0 and math.prod(max(size, 1) for size in shape) <= max(most, 1)
-        array = _filled(_values(parsed), math.prod(shape)).reshape(shape) if fits else None
+        array = _fill(_values(parsed), math.prod(shape)).reshape(shape) if fits else None
     except (DecodeError, TypeError, ValueError, OverflowError) as err:
         raise MalformedError("a tensor", f"{type(err).__name__}: {str(err)[:100]}") from err
     if array is None:
@@ -63,7 +63,7 @@ def read_tensor_proto(data: bytes, most: int) -> np.ndarray:
 
 
 def _values(parsed: TensorProto) -> np.ndarray:
-    """The values that are written out, in a row."""
+    """The values that the message contains, in one dimension."""
     name = dtype_name(parsed.dtype) or ""
     if name == "string":
         texts = np.empty(len(parsed.string_val), object)
@@ -86,8 +86,8 @@ def _values(parsed: TensorProto) -> np.ndarray:
     return integers.astype(dtype)
 
 
-def _filled(values: np.ndarray, count: int) -> np.ndarray:
-    """So many values: the last one stands for those that are not written out, and zero for all of none."""
+def _fill(values: np.ndarray, count: int) -> np.ndarray:
+    """Fill up to `count` values: with the last value, or with zeros if there is none."""
     if len(values) >= count:
         return values
     if len(values):

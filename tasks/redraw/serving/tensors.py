@@ -1,7 +1,7 @@
-"""NumPy's arrays to TensorFlow's tensors and back through the C API, and a run of a session with them.
+"""Convert NumPy arrays to TensorFlow's tensors and back with the C API, and run a session with them.
 
-A string tensor is an array of `TF_TString`, each of which owns its bytes; any other is
-the bytes of its elements in C order, and NumPy's and `ml_dtypes`' layouts are TensorFlow's.
+A string tensor is an array of `TF_TString`, each of which owns its bytes. Any other tensor is the bytes of
+its elements in C order, with the same layout as in NumPy and `ml_dtypes`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from redraw.checkpoint.bundle.dtypes import (
 )
 from redraw.serving.library import STRING_SIZE, Deallocator, Endpoint, Status, StatusError, tensorflow_library
 
-# Their elements take less than a byte, which no request can carry.
+# Dtypes whose elements take less than a byte, which requests do not support.
 _PACKED = {"int4", "uint4", "int2", "uint2", "float4_e2m1fn"}
 _CHUNK = 1 << 22
-# Lists without values take memory where they are shown, and cost a model nothing.
+# The most rows without values: they cost a model nothing, and memory where they are shown.
 _MOST_EMPTY = 1 << 20
-_held: dict[int, ctypes.Array[ctypes.c_char]] = {}
+_buffers: dict[int, ctypes.Array[ctypes.c_char]] = {}
 _next_key = itertools.count(1)
 
 
@@ -38,13 +38,13 @@ def write_tensor(array: np.ndarray) -> int:
     """Make a `TF_Tensor` of an array.
 
     Args:
-        array: Of any dtype that a request can carry; strings as an object array of bytes.
+        array: An array of any dtype that requests support; strings as an object array of bytes.
 
     Returns:
-        The tensor, to be given to `TF_DeleteTensor`.
+        The tensor; the caller must pass it to `TF_DeleteTensor`.
 
     Raises:
-        StatusError: No request can carry such values.
+        StatusError: Requests do not support the dtype.
     """
     name = name_of_array(array)
     if name is None or name in _PACKED:
@@ -60,14 +60,14 @@ def write_tensor(array: np.ndarray) -> int:
 
 def _write_strings(array: np.ndarray, shape: ctypes.Array[c_int64]) -> int:
     library, size = tensorflow_library(), array.size * STRING_SIZE
-    # Zeros, which is what `TF_StringInit` makes of an element.
+    # Zeros, like after `TF_StringInit`.
     elements = ctypes.create_string_buffer(max(size, 1))
     start, copy = ctypes.addressof(elements), library.TF_StringCopy
     for place, value in zip(range(start, start + size, STRING_SIZE), array.reshape(-1).tolist(), strict=True):
         copy(place, value, len(value))
-    # TensorFlow may keep the tensor beyond the request, and says when it lets go.
+    # TensorFlow may keep the tensor beyond the request; it calls `_release_strings` when it is done.
     key = next(_next_key)
-    _held[key] = elements
+    _buffers[key] = elements
     tensor: int = library.TF_NewTensor(
         dtype_number("string"), shape, len(shape), start, size, _release_strings, c_void_p(key)
     )
@@ -78,20 +78,20 @@ def _write_strings(array: np.ndarray, shape: ctypes.Array[c_int64]) -> int:
 def _release_strings(data: int, size: int, key: int) -> None:
     for offset in range(0, size, STRING_SIZE):
         tensorflow_library().TF_StringDealloc(data + offset)
-    _held.pop(key)
+    _buffers.pop(key)
 
 
 def read_tensor(tensor: int) -> np.ndarray:
     """Copy a `TF_Tensor` into an array of its dtype and shape.
 
     Args:
-        tensor: Which stays the caller's.
+        tensor: The tensor; the caller still owns it.
 
     Returns:
         The array; strings as an object array of bytes.
 
     Raises:
-        StatusError: NumPy cannot hold such values.
+        StatusError: NumPy does not support the dtype.
     """
     library = tensorflow_library()
     name = dtype_name(library.TF_TensorType(tensor))
@@ -111,10 +111,10 @@ def read_tensor(tensor: int) -> np.ndarray:
 
 
 def checksum_tensor(tensor: int) -> str:
-    """The CRC-32C of a `TF_Tensor`'s values, read where they lie, in hexadecimal.
+    """The CRC-32C of a `TF_Tensor`'s values in hexadecimal, computed without copying the tensor.
 
     Raises:
-        StatusError: NumPy cannot hold such values.
+        StatusError: NumPy does not support the dtype.
     """
     library = tensorflow_library()
     size, data = library.TF_TensorByteSize(tensor), library.TF_TensorData(tensor)
@@ -132,10 +132,10 @@ def checksum_tensor(tensor: int) -> str:
 
 @contextmanager
 def written_tensors(arrays: Iterable[np.ndarray]) -> Iterator[Sequence[int]]:
-    """Arrays as tensors, for the length of a `with`.
+    """Arrays as tensors within a `with` block, which then deletes them.
 
     Raises:
-        StatusError: No request can carry such values.
+        StatusError: Requests do not support a dtype.
     """
     tensors: list[int] = []
     try:
@@ -150,18 +150,18 @@ def written_tensors(arrays: Iterable[np.ndarray]) -> Iterator[Sequence[int]]:
 def fetched_tensors(
     session: int,
     feeds: Sequence[Endpoint],
-    given: Sequence[int],
+    inputs: Sequence[int],
     fetches: Sequence[Endpoint],
     targets: Sequence[int] = (),
 ) -> Iterator[Sequence[int]]:
-    """What a session answers, as tensors, for the length of a `with`.
+    """Run a session; its outputs are tensors within a `with` block, which then deletes them.
 
     Args:
         session: A `TF_Session`.
-        feeds: Where values go in.
-        given: The tensors that go in there, in the same order.
-        fetches: Where answers come out.
-        targets: Operations that run as well.
+        feeds: The endpoints to feed.
+        inputs: The tensors to feed, in the same order.
+        fetches: The endpoints to return.
+        targets: Operations to run in addition.
 
     Raises:
         StatusError: The model refuses the values.
@@ -169,10 +169,18 @@ def fetched_tensors(
     library, answers = tensorflow_library(), (c_void_p * len(fetches))()
     with Status() as status:
         library.TF_SessionRun(
-            *(session, None),
-            *((Endpoint * len(feeds))(*feeds), (c_void_p * len(given))(*given), len(feeds)),
-            *((Endpoint * len(fetches))(*fetches), answers, len(fetches)),
-            *((c_void_p * len(targets))(*targets), len(targets), None, status.pointer),
+            session,
+            None,
+            (Endpoint * len(feeds))(*feeds),
+            (c_void_p * len(inputs))(*inputs),
+            len(feeds),
+            (Endpoint * len(fetches))(*fetches),
+            answers,
+            len(fetches),
+            (c_void_p * len(targets))(*targets),
+            len(targets),
+            None,
+            status.pointer,
         )
     try:
         yield [tensor for tensor in answers if tensor is not None]

@@ -1,7 +1,7 @@
-"""Tensors as JSON: lists in lists, as TensorFlow Serving's REST API has them.
+"""Convert tensors to JSON and back: nested lists, like in TensorFlow Serving's REST API.
 
-Bytes that are no text stand as `{"b64": …}`, and what JSON has no number for as the text
-`"NaN"`, `"Infinity"` or `"-Infinity"`; a complex number as `"(1+2j)"`.
+Bytes that are no UTF-8 text become `{"b64": …}`; numbers that JSON lacks become the texts `"NaN"`,
+`"Infinity"` and `"-Infinity"`; a complex number becomes `"(1+2j)"`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from redraw.records.results import AnsweredTensor
 from redraw.records.signature import Signature, TensorSpec
 
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-# What a page can show and a pipe should carry; a request of fewer rows has a smaller answer.
+# The most values of an answer that a page shows or a pipe carries.
 _MOST_VALUES = 200_000
 
 
@@ -30,15 +30,15 @@ def decode_inputs(where: str, signature: Signature, inputs: Mapping[str, Any]) -
     """Read a request's inputs, checked against the signature.
 
     Args:
-        where: The signature, for messages.
-        signature: What it takes.
-        inputs: Input name to lists in lists.
+        where: The name of the signature in messages.
+        signature: The signature.
+        inputs: Input name to nested lists.
 
     Returns:
         Input name to values; strings as an object array of bytes.
 
     Raises:
-        InvalidRequest: An input is missing or unknown, or its values are not of the
+        InvalidRequest: An input is missing or unknown, or its values do not have the
             signature's dtype and shape; the message names it.
     """
     if set(inputs) != set(signature.inputs):
@@ -52,30 +52,34 @@ def decode_inputs(where: str, signature: Signature, inputs: Mapping[str, Any]) -
 
 
 def decode_tensor(where: str, spec: TensorSpec, value: Any) -> np.ndarray:
-    """Read one tensor, checked against what is said of it; raises as `decode_inputs`."""
+    """Read one tensor, checked against its spec.
+
+    Raises:
+        InvalidRequest: The values do not have the spec's dtype and shape.
+    """
     try:
-        given = np.array(value, dtype=object)
+        array = np.array(value, dtype=object)
     except (ValueError, RecursionError) as err:
         raise _misfit(where, spec, "lists that are nested too deep") from err
-    # NumPy goes through no more than 32 dimensions.
-    if given.ndim <= len(spec.shape) and any(isinstance(element, list) for element in given.flat):
+    # NumPy supports at most 32 dimensions.
+    if array.ndim <= len(spec.shape) and any(isinstance(element, list) for element in array.flat):
         raise _misfit(where, spec, "lists of different lengths")
-    known = len(given.shape) == len(spec.shape) and all(
-        size is None or size == got for size, got in zip(spec.shape, given.shape, strict=True)
+    fits = len(array.shape) == len(spec.shape) and all(
+        size is None or size == got for size, got in zip(spec.shape, array.shape, strict=True)
     )
-    if not known:
-        raise _misfit(where, spec, f"values of shape {list(given.shape)}")
-    elements = [_element(where, spec, element) for element in given.flat]
+    if not fits:
+        raise _misfit(where, spec, f"values of shape {list(array.shape)}")
+    elements = [_element(where, spec, element) for element in array.flat]
     if spec.dtype == "string":
         strings = np.empty(len(elements), dtype=object)
         strings[:] = elements
-        return strings.reshape(given.shape)
-    with np.errstate(over="ignore"):  # what is too large for a short float is infinite there
-        return np.array(elements, dtype=numpy_dtype(spec.dtype)).reshape(given.shape)
+        return strings.reshape(array.shape)
+    with np.errstate(over="ignore"):  # numbers that are too large for a short float become infinite
+        return np.array(elements, dtype=numpy_dtype(spec.dtype)).reshape(array.shape)
 
 
 def _element(where: str, spec: TensorSpec, value: Any) -> Any:
-    """One value as Python has it, if the dtype can hold it."""
+    """One value as a Python object, if the dtype can represent it."""
     dtype = spec.dtype
     if dtype == "string" and (data := _bytes_of(value)) is not None:
         return data
@@ -128,11 +132,11 @@ def encode_outputs(where: str, outputs: Mapping[str, np.ndarray]) -> dict[str, A
     """An answer as JSON values.
 
     Args:
-        where: The signature, for messages.
+        where: The name of the signature in messages.
         outputs: Output name to values.
 
     Raises:
-        InvalidRequest: There are too many values for an answer that people read.
+        InvalidRequest: There are too many values.
     """
     count = sum(value.size for value in outputs.values())
     if count > _MOST_VALUES:
@@ -148,8 +152,8 @@ def encode_outputs(where: str, outputs: Mapping[str, np.ndarray]) -> dict[str, A
 
 
 def encode_values(array: np.ndarray) -> Any:
-    """An array as lists in lists of JSON values."""
-    # Integers of fewer than eight bits are none of NumPy's.
+    """An array as nested lists of JSON values."""
+    # NumPy has no integers of fewer than eight bits; `ml_dtypes` has.
     short = array.dtype.kind == "V" and "int" in array.dtype.name
     flat = np.empty(array.size, dtype=object)
     flat[:] = [_plain(element) for element in (array.astype(np.int8) if short else array).flat]
@@ -164,7 +168,7 @@ def _plain(element: Any) -> Any:
     if isinstance(element, int | np.integer):
         return int(element)
     try:
-        # By its own digits: 0.1 of float32 is 0.1, not 0.10000000149011612.
+        # With its own digits: 0.1 of float32 becomes 0.1, not 0.10000000149011612.
         number = float(str(element))
     except ValueError:
         return str(element)  # a complex number

@@ -1,4 +1,4 @@
-"""How requests and answers pass between the client and the worker: a header in JSON, then arrays."""
+"""The messages between the client and the worker: a header in JSON, then arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redraw.checkpoint.bundle.dtypes import name_of_array, numpy_dtype
 
 
 def normalize_array(array: np.ndarray) -> np.ndarray:
-    """An array as a request carries it: text becomes bytes in UTF-8, in an object array.
+    """Normalize an array for a request: text becomes an object array of bytes in UTF-8.
 
     Raises:
         TypeError: TensorFlow has no such dtype.
@@ -33,15 +33,15 @@ def send(connection: Connection, header: Mapping[str, Any], arrays: Mapping[str,
     """Send one message.
 
     Args:
-        connection: To the other side.
+        connection: The connection to the other process.
         header: JSON values.
-        arrays: Name to array, as `normalize_array` gives them.
+        arrays: Name to array, normalized by `normalize_array`.
 
     Raises:
-        OSError: The other side is gone.
+        OSError: The other process has ended.
     """
-    described = [[name, name_of_array(array), array.shape] for name, array in arrays.items()]
-    connection.send_bytes(json.dumps({**header, "arrays": described}, allow_nan=False).encode())
+    descriptions = [[name, name_of_array(array), array.shape] for name, array in arrays.items()]
+    connection.send_bytes(json.dumps({**header, "arrays": descriptions}, allow_nan=False).encode())
     for array in arrays.values():
         if array.dtype == object:
             values = [*array.reshape(-1)]
@@ -55,8 +55,8 @@ def receive(connection: Connection) -> tuple[dict[str, Any], dict[str, np.ndarra
     """Receive one message: its header and its arrays.
 
     Raises:
-        EOFError: The other side is gone.
-        OSError: The same, in the middle of a message.
+        EOFError: The other process has ended.
+        OSError: The other process ended in the middle of a message.
     """
     header = json.loads(connection.recv_bytes())
     arrays = {name: _receive_array(connection, dtype, shape) for name, dtype, shape in header.pop("arrays")}
@@ -64,9 +64,8 @@ def receive(connection: Connection) -> tuple[dict[str, Any], dict[str, np.ndarra
 
 
 def _receive_array(connection: Connection, dtype: str, shape: list[int]) -> np.ndarray:
-    held = numpy_dtype(dtype)
     if dtype != "string":
-        return np.frombuffer(connection.recv_bytes(), held).reshape(shape)
+        return np.frombuffer(connection.recv_bytes(), numpy_dtype(dtype)).reshape(shape)
     lengths = np.frombuffer(connection.recv_bytes(), np.int64)
     text = io.BytesIO(connection.recv_bytes())
     strings = np.empty(len(lengths), dtype=object)

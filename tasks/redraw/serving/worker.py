@@ -1,8 +1,8 @@
-"""The process that holds TensorFlow's C++ runtime, and one model: `python -m redraw.serving.worker FD`.
+"""The process with TensorFlow's C++ runtime and one model: `python -m redraw.serving.worker FD`.
 
-It takes requests from the socket of the file descriptor and answers them one after the
-other, until the other side is gone. Its standard output and error are the log. Before it loads
-the model it gives up everything else, while it still has a single thread.
+It reads requests from the socket with that file descriptor and answers them one after another, until
+the client ends. Its standard output and error are the log. Before it loads the model, while it still
+has a single thread, it enters the sandbox.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-# What is needed once the files are out of reach is imported before.
+# Imported before the sandbox hides the files.
 from tensorboard.compat.proto import meta_graph_pb2  # noqa: F401
 
 from redraw.serving.errors import NO_SANDBOX
@@ -39,7 +39,7 @@ class _Worker:
         self._model = model
 
     def answer(self, header: Mapping[str, Any], arrays: _Arrays) -> _Message:
-        """Do what a request asks; what TensorFlow refuses becomes part of the answer."""
+        """Run the command of a request; an error of TensorFlow becomes part of the answer."""
         model = self._model
         commands: Mapping[str, Callable[[], _Message]] = {
             "answer": lambda: ({}, model.answer(header["signature"], arrays)),
@@ -61,7 +61,7 @@ def _read_requests(connection: Connection, requests: queue.Queue[_Message]) -> N
         while True:
             requests.put(receive(connection))
     except (EOFError, OSError):
-        # The client is gone: nobody waits for the answer, even if TensorFlow is in the middle of one.
+        # The client has ended, so no one waits for an answer, even if TensorFlow is computing one.
         os._exit(0)
 
 
@@ -71,11 +71,11 @@ def _main() -> None:
         send(connection, {"version": tensorflow_library().TF_Version().decode()}, {})
         header, _ = receive(connection)
     except (EOFError, OSError):
-        return  # the client has no model
+        return  # the client ended without a model
     sandbox = enter_sandbox(Path(header["folder"]))
-    said = {"sandbox": {"layers": sandbox.layers, "missing": sandbox.missing}}
+    in_force = {"sandbox": {"layers": sandbox.layers, "missing": sandbox.missing}}
     if header["demand_sandbox"] and not sandbox.hides_files:
-        send(connection, {**said, "error": {"code": NO_SANDBOX, "message": str(sandbox)}}, {})
+        send(connection, {**in_force, "error": {"code": NO_SANDBOX, "message": str(sandbox)}}, {})
         return
     requests: queue.Queue[_Message] = queue.Queue()
     threading.Thread(target=_read_requests, args=(connection, requests), daemon=True).start()
@@ -85,7 +85,7 @@ def _main() -> None:
     except StatusError as err:
         send(connection, {"error": {"code": err.code, "message": err.message}}, {})
         return
-    send(connection, {**said, "seconds": time.monotonic() - started}, {})
+    send(connection, {**in_force, "seconds": time.monotonic() - started}, {})
     while True:
         send(connection, *worker.answer(*requests.get()))
 

@@ -1,4 +1,4 @@
-"""Start the worker, talk to it with a bound, and tell how it died."""
+"""Start the worker, send it requests with a timeout, and report how it ended."""
 
 from __future__ import annotations
 
@@ -23,53 +23,57 @@ _START_SECONDS = 120.0
 _END_SECONDS = 5.0
 _LOG_BYTES = 600
 _PIPE_BYTES = 1 << 16
-# The same for every model and machine: only errors, no GPU, and no notice of either. NumPy starts no
-# threads: the sandbox is for all threads only while there is one.
+# The same for every model and machine: log only errors, and use no GPU. NumPy starts no threads, because a
+# process can enter the sandbox only while it has a single thread.
 _SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "CUDA_VISIBLE_DEVICES": "-1",
     "OPENBLAS_NUM_THREADS": "1",
     "LC_ALL": "C.UTF-8",
 }
-# All that the worker gets of this process's environment: how to find its libraries, and how to compute.
+# The only environment variables that the worker inherits: how to find libraries, and how to compute.
 _PASSED_ON = (
-    *("LD_LIBRARY_PATH", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
-    *("TF_XLA_FLAGS", "OMP_NUM_THREADS"),
+    "LD_LIBRARY_PATH",
+    "OMP_NUM_THREADS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_XLA_FLAGS",
 )
 
 
 class WorkerProcess:
-    """The worker, started now; it holds one model, and does not come back once it died."""
+    """A worker, started immediately, for one model; it is not restarted."""
 
     def __init__(self) -> None:
         root = Path(redraw.__file__).resolve().parents[1]
-        ours, theirs = socket.socketpair()
+        client, worker = socket.socketpair()
         self._log, log = os.pipe()
-        # What nobody reads of a full log is lost; it never holds the worker up.
+        # If the log is full, more output is lost; it never blocks the worker.
         for end in (self._log, log):
             os.set_blocking(end, False)
-        with theirs:
+        with worker:
             self._process = subprocess.Popen(  # noqa: S603 - no shell, and this interpreter
-                [sys.executable, "-m", "redraw.serving.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "redraw.serving.worker", str(worker.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=root,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _SETTINGS,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(worker.fileno(),),
             )
         os.close(log)
-        self._connection = Connection(ours.detach())
+        self._connection = Connection(client.detach())
         self._greeted = False
 
     @property
     def pid(self) -> int:
-        """The worker's process."""
+        """The id of the worker's process."""
         return self._process.pid
 
     @property
     def ended(self) -> bool:
-        """Whether it was ended, or its death was reported."""
+        """Whether it was ended, or a crash was reported."""
         return self._connection.closed
 
     def ask(
@@ -78,19 +82,19 @@ class WorkerProcess:
         """Send one request and wait for its answer.
 
         Args:
-            header: What is asked.
-            arrays: The values that go with it.
-            seconds: After so long the worker is ended.
+            header: The command and its parameters.
+            arrays: Name to array.
+            seconds: The timeout; then the worker is ended.
 
         Returns:
             The answer's header and values.
 
         Raises:
             RequestRefused: TensorFlow answers with an error.
-            ServingCrashed: The worker died of it, or did not answer in time.
+            ServingCrashed: The worker crashed, or did not answer in time.
         """
         self._wake()
-        self._read_log()  # what was written before is of another request
+        self._read_log()  # discard the output of earlier requests
         try:
             send(self._connection, header, arrays)
             answer, values = self._receive(seconds)
@@ -101,10 +105,10 @@ class WorkerProcess:
         return answer, values
 
     def end(self) -> None:
-        """End the worker, at once if it does not end by itself."""
+        """End the worker; kill it if it does not end by itself."""
         if self.ended:
             return
-        self._connection.close()  # which it sees even while it is in the middle of an answer
+        self._connection.close()  # which ends it even while it computes an answer
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -113,7 +117,7 @@ class WorkerProcess:
         os.close(self._log)
 
     def _wake(self) -> None:
-        """See that the worker lives and has its library; the time of starting is no request's."""
+        """Wait until the worker has its library, so that starting counts for no request's timeout."""
         if self._process.poll() is not None:
             raise self._crashed()
         if not self._greeted:
@@ -137,13 +141,13 @@ class WorkerProcess:
         return b"".join(parts)
 
     def _crashed(self) -> ServingCrashed:
-        """How the worker died, in its own words."""
+        """The error of a worker that ended, with its last output."""
         self._connection.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
         self._process.kill()
         how = _how(self._process.wait())
-        # What it wrote since it was asked, from the start: what went wrong, then the trace.
+        # Its output since the request, from the start: the error comes before the trace.
         words = self._read_log()[:_LOG_BYTES].decode(errors="replace").split()
         os.close(self._log)
         return ServingCrashed(f"the serving process {how}" + (f": {' '.join(words)}" if words else ""))

@@ -1,1 +1,1 @@
-"""The serving graph: its operations, where they come from and which releases know them."""
+"""The serving graph: its operations, the origins of its tensors, and the releases that know them."""

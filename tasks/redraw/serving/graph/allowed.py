@@ -1,10 +1,9 @@
-"""Which operations a model may hold to be loaded: those that touch nothing outside of their session.
+"""Decide whether a model's operations allow loading it: they must touch nothing outside of their session.
 
-Everything that runs is followed (signatures, initialization, restoring), and the whole function
-library is looked through. Allowed are TensorFlow's own operations by the rule of `op_groups`,
-the restoring of the model's own variables, and reads of files that the export declares as its
-assets. What the definition declares in `stateful_ops` is allowed as well, unless it reaches
-outside of the session; what the model says of itself counts for nothing.
+The check covers all operations that signatures, initialization and restoring run, and all functions of the
+library. It allows TensorFlow's own operations by the rules of `op_groups`, restoring the model's own
+variables, and reading the files that the export declares as assets. It also allows operations in the
+definition's `stateful_ops`, unless they reach outside of the session. The model's own claims do not count.
 """
 
 from __future__ import annotations
@@ -18,28 +17,28 @@ from typing import TYPE_CHECKING
 from redraw.recorded.nodes import node_name
 from redraw.serving.errors import OperationsRefused
 from redraw.serving.graph.op_groups import OpGroup, find_group, runs_on_host
-from redraw.serving.graph.reachable import MAIN, Place, Reached
+from redraw.serving.graph.reachable import MAIN, Place, Subgraph
 from redraw.serving.graph.runtimes.op_lists import read_releases
 from redraw.serving.graph.serving_graph import ServingGraph, is_stateful
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-# Which of its inputs names the file, of the operations that may read an asset.
+# Operations that may read an asset, to the number of the input that names the file.
 _FILE_INPUTS = {"ReadFile": 0, "InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1}
-# What only a saver calls: every SavedModel holds them, and nothing that a server runs may reach them.
+# A saver's operations: every SavedModel has them, and nothing that a server runs may need them.
 _SAVER = frozenset({"SaveV2", "MergeV2Checkpoints", "RestoreV2"})
 _RESTORE = "RestoreV2"
-# These touch only the session's own memory: whether an answer may need them is for `inference-ops` to say.
+# Groups that touch only the session's memory; the check `inference-ops` decides about them.
 _WITHIN = frozenset({"optimizer", "random", "gradient", "update"})
-# And these do not.
+# Groups that reach outside of the session.
 _OUTSIDE = frozenset({"save", "print", "summary", "iterator"})
-# Stateful, and within the session too: `repeatable` and `variables-unchanged` see what they do to answers.
+# Stateful within the session; `repeatable` and `variables-unchanged` check their effect on answers.
 _HARMLESS = re.compile(
     "^(Timestamp|TemporaryVariable|Stack((Close|Pop|Push)?V2)?|BoostedTrees.*|IsBoostedTrees.*"
     "|AnonymousMutable.*Table.*)$"
 )
-# Operations that read a file, or write one, if an attribute says so; and the values that do not.
+# Operations that read or write a file, depending on an attribute, and its values that do not.
 _HARMLESS_VALUES: dict[str, tuple[str, tuple[bytes, ...]]] = {
     "PrintV2": ("output_stream", (b"stderr", b"stdout", b"log(")),
     "DecodeProtoV2": ("descriptor_source", (b"local://", b"bytes://")),
@@ -55,11 +54,11 @@ class RefusedOp:
 
     Attributes:
         op: Its type.
-        place: Where it is.
-        text: Who reaches it and what it does, as a clause.
+        place: Its node.
+        text: What needs it and what it does, as a clause.
         known: Whether it is one of TensorFlow's own.
         declarable: Whether the definition's `stateful_ops` may allow it.
-        of_signature: Whether a signature reaches it.
+        of_signature: Whether a signature needs it.
     """
 
     op: str
@@ -71,20 +70,20 @@ class RefusedOp:
 
 
 def demand_allowed(graph: ServingGraph, declared: Callable[[], Collection[str]] = tuple) -> None:
-    """Demand that a model holds only allowed operations.
+    """Demand that a model has only allowed operations.
 
     Args:
-        graph: What would be loaded.
-        declared: The definition's `stateful_ops`; asked only if something is to be declared.
+        graph: The graph to load.
+        declared: Returns the definition's `stateful_ops`; called only if an operation must be declared.
 
     Raises:
-        OperationsRefused: It holds others; the message names them.
+        OperationsRefused: The model has other operations; the message names them.
     """
     refused = list(find_refused(graph))
-    if any(found.declarable for found in refused):
+    if any(operation.declarable for operation in refused):
         allowed = set(declared())
-        refused = [found for found in refused if not (found.declarable and found.op in allowed)]
-    problems = [*_asset_problems(graph), *(found.text for found in refused)]
+        refused = [op for op in refused if not (op.declarable and op.op in allowed)]
+    problems = [*_asset_problems(graph), *(operation.text for operation in refused)]
     if problems:
         more = len(problems) - _MOST_NAMED
         raise OperationsRefused(
@@ -96,14 +95,14 @@ def demand_allowed(graph: ServingGraph, declared: Callable[[], Collection[str]] 
 
 
 def find_refused(graph: ServingGraph) -> Iterator[RefusedOp]:
-    """Every operation of a model that may not be loaded, the running ones first."""
+    """Every operation of a model that is not allowed, those that run first."""
     seen = set[Place]()
-    for who, reached in _what_runs(graph):
-        for place, node in sorted(reached.nodes.items(), key=lambda item: str(item[0])):
-            if place not in seen and (found := _refusal(graph, who, reached, place, node)):
+    for user, subgraph in _running_parts(graph):
+        for place, node in sorted(subgraph.nodes.items(), key=lambda item: str(item[0])):
+            if place not in seen and (refused := _refusal(graph, user, subgraph, place, node)):
                 seen.add(place)
-                yield found
-    runs = {place for _, reached in _what_runs(graph) for place in reached.nodes}
+                yield refused
+    runs = {place for _, subgraph in _running_parts(graph) for place in subgraph.nodes}
     for function in graph.meta.graph_def.library.function:
         name = function.signature.name
         if not name:
@@ -116,7 +115,7 @@ def find_refused(graph: ServingGraph) -> Iterator[RefusedOp]:
 
 
 def reaches_outside(node: NodeDef) -> OpGroup | None:
-    """Why an operation touches more than its session, such as files; None for one that does not."""
+    """Why an operation touches more than its session, such as files; None if it does not."""
     if _harmful_value(node):
         return OpGroup.plain("file", "reads or writes a file")
     group = runs_on_host(node.op) or find_group(node.op, stateful=False)
@@ -124,56 +123,56 @@ def reaches_outside(node: NodeDef) -> OpGroup | None:
     return group if outside else None
 
 
-def reads_asset(graph: ServingGraph, reached: Reached, place: Place) -> bool:
-    """Whether an operation reads a file, and only such files as the export declares as its assets.
+def reads_asset(graph: ServingGraph, subgraph: Subgraph, place: Place) -> bool:
+    """Whether an operation reads a file, and only files that the export declares as assets.
 
-    The loader feeds the paths of the assets while it initializes. When a signature runs nothing feeds
-    them: there the path has to come out of a variable, which only the initialization has written.
+    The loader feeds the paths of the assets only during initialization. When a signature runs, the path
+    must come from a variable that only the initialization has written.
     """
-    node = reached.nodes[place]
+    node = subgraph.nodes[place]
     if node.op not in _FILE_INPUTS or len(node.input) <= _FILE_INPUTS[node.op]:
         return False
-    everything = _merged(reached, graph.initializing, graph.restoring)
+    everything = _merge(subgraph, graph.initializing, graph.restoring)
     origins = graph.origins(everything, place, node.input[_FILE_INPUTS[node.op]])
     assets = {Place(MAIN, node_name(asset.tensor_info.name)) for asset in graph.meta.asset_file_def}
-    unfed = {} if reached is graph.initializing else reached.nodes
+    unfed = {} if subgraph is graph.initializing else subgraph.nodes
     return bool(origins) and origins <= assets and origins.isdisjoint(unfed)
 
 
-def _what_runs(graph: ServingGraph) -> Iterator[tuple[str, Reached]]:
-    for name, reached in graph.answering.items():
-        yield f"signature {name!r}", reached
+def _running_parts(graph: ServingGraph) -> Iterator[tuple[str, Subgraph]]:
+    for name, subgraph in graph.answering.items():
+        yield f"signature {name!r}", subgraph
     yield "the initialization", graph.initializing
     yield "the restoring", graph.restoring
 
 
 def _refusal(
-    graph: ServingGraph, who: str, reached: Reached, place: Place, node: NodeDef
+    graph: ServingGraph, user: str, subgraph: Subgraph, place: Place, node: NodeDef
 ) -> RefusedOp | None:
     group = _group_of(graph, node)
-    if group is None or reads_asset(graph, reached, place):
+    if group is None or reads_asset(graph, subgraph, place):
         return None
-    if node.op == _RESTORE and reached is graph.restoring and _restores_own(graph, reached, place):
+    if node.op == _RESTORE and subgraph is graph.restoring and _restores_own(graph, subgraph, place):
         return None
-    return _refused(who, place, node, group)
+    return _refused(user, place, node, group)
 
 
-def _refused(who: str, place: Place, node: NodeDef, group: OpGroup) -> RefusedOp:
-    known = group.name != "unknown"
+def _refused(user: str, place: Place, node: NodeDef, group: OpGroup) -> RefusedOp:
+    is_known = group.name != "unknown"
     within = runs_on_host(node.op) is None and not _harmful_value(node)
     return RefusedOp(
         op=node.op,
         place=place,
-        text=f"{who} reaches {node.op} {place}: it {group.reason}",
-        known=known,
-        declarable=known and within and group.name != "save",
-        of_signature=who.startswith("signature"),
+        text=f"{user} reaches {node.op} {place}: it {group.reason}",
+        known=is_known,
+        declarable=is_known and within and group.name != "save",
+        of_signature=user.startswith("signature"),
     )
 
 
 def _group_of(graph: ServingGraph, node: NodeDef) -> OpGroup | None:
-    """Why an operation may not be loaded; None for one that may."""
-    if node.op in graph.arguments:  # the call of a function of the library, which is looked through itself
+    """Why an operation is not allowed; None if it is."""
+    if node.op in graph.arguments:  # a call of a function of the library, which is checked itself
         return None
     if read_releases().newest(node.op) is None:
         return OpGroup.plain("unknown", "is none of TensorFlow's own")
@@ -191,15 +190,15 @@ def _harmful_value(node: NodeDef) -> bool:
     return bool(value) and not value.startswith(harmless)
 
 
-def _restores_own(graph: ServingGraph, reached: Reached, place: Place) -> bool:
-    """Whether an operation restores from the model's own variables, whose path the loader feeds."""
+def _restores_own(graph: ServingGraph, subgraph: Subgraph, place: Place) -> bool:
+    """Whether an operation restores the model's own variables, whose path the loader feeds."""
     own = Place(MAIN, node_name(graph.meta.saver_def.filename_tensor_name))
-    inputs = reached.nodes[place].input
-    return bool(inputs) and graph.origins(reached, place, inputs[0]) == {own}
+    inputs = subgraph.nodes[place].input
+    return bool(inputs) and graph.origins(subgraph, place, inputs[0]) == {own}
 
 
-def _merged(*parts: Reached) -> Reached:
-    merged = Reached()
+def _merge(*parts: Subgraph) -> Subgraph:
+    merged = Subgraph()
     for part in parts:
         merged.nodes.update(part.nodes)
         for name, places in part.calls.items():

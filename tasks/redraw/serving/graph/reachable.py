@@ -1,4 +1,4 @@
-"""What a signature leads to: nodes of the graph, and through calls those of its functions."""
+"""Find the nodes that a signature needs, in the graph and in the functions that it calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAIN = ""
 
 @dataclass(frozen=True)
 class Place:
-    """A node by name, and the function that it is in, `MAIN` for none."""
+    """A node by name and its function; `MAIN` for the graph itself."""
 
     function: str
     name: str
@@ -29,12 +29,12 @@ class Place:
 
 
 @dataclass(kw_only=True)
-class Reached:
-    """What some nodes lead to, themselves included.
+class Subgraph:
+    """The part of a graph that some nodes need, including these nodes.
 
     Attributes:
         nodes: Place to node.
-        functions: The functions that are called.
+        functions: The names of the called functions.
         calls: Function to every node that calls it.
     """
 
@@ -43,17 +43,17 @@ class Reached:
     calls: dict[str, list[Place]] = field(default_factory=dict)
 
 
-def reach(graph: GraphDef, starts: Iterable[str], is_stateful: Callable[[str], bool]) -> Reached:
+def reach(graph: GraphDef, starts: Iterable[str], is_stateful: Callable[[str], bool]) -> Subgraph:
     """Follow inputs, control inputs and calls from some nodes of a graph.
 
-    Of a function that is called, TensorFlow runs what its results and its control results
-    need and every stateful operation: these are followed, and no others.
+    When it calls a function, TensorFlow runs the operations that the results and control results need, and
+    every stateful operation. These are followed, and no others.
 
     Args:
         graph: The graph with its library.
-        starts: Names of nodes or tensors; those that do not exist are passed over, for the loader
-            to complain of.
-        is_stateful: Whether a type of operation is.
+        starts: Names of nodes or tensors; names that do not exist are ignored, because the loader
+            reports them.
+        is_stateful: Tells whether a type of operation is stateful.
     """
     return _Walk(graph, is_stateful).run(starts)
 
@@ -66,28 +66,28 @@ class _Walk:
         self._bodies = {MAIN: {node.name: node for node in graph.node}}
         self._is_stateful = is_stateful
         self._queue: list[Place] = []
-        self._reached = Reached()
+        self._subgraph = Subgraph()
 
-    def run(self, starts: Iterable[str]) -> Reached:
+    def run(self, starts: Iterable[str]) -> Subgraph:
         """Walk to the end."""
         self._queue = [Place(MAIN, node_name(name)) for name in starts]
         while self._queue:
             place = self._queue.pop()
             node = self._bodies[place.function].get(place.name)
-            if node is None or place in self._reached.nodes:
+            if node is None or place in self._subgraph.nodes:
                 continue
-            self._reached.nodes[place] = node
+            self._subgraph.nodes[place] = node
             self._queue += (Place(place.function, node_name(source)) for source in node.input)
             for name in called_functions(node):
                 if name in self._functions:
                     self._call(name, place)
-        return self._reached
+        return self._subgraph
 
     def _call(self, name: str, place: Place) -> None:
-        self._reached.calls.setdefault(name, []).append(place)
-        if name in self._reached.functions:
+        self._subgraph.calls.setdefault(name, []).append(place)
+        if name in self._subgraph.functions:
             return
-        self._reached.functions.add(name)
+        self._subgraph.functions.add(name)
         function = self._functions[name]
         self._bodies[name] = {node.name: node for node in function.node_def}
         stateful = (node.name for node in function.node_def if self._is_stateful(node.op))

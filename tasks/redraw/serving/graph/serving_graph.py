@@ -1,4 +1,4 @@
-"""The graph of an export, with what each signature, its initialization and its restoring reach."""
+"""The graph of an export, with the parts that its signatures, initialization and restoring need."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from redraw.checkpoint.bundle.encoding import MalformedError
 from redraw.checkpoint.bundle.messages import SavedModel, parse_message
 from redraw.recorded.nodes import called_functions, node_name
 from redraw.serving.graph.origins import find_origins
-from redraw.serving.graph.reachable import Place, Reached, reach
+from redraw.serving.graph.reachable import Place, Subgraph, reach
 from redraw.serving.graph.runtimes.op_lists import read_releases
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef, SignatureDef, TensorInfo
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
-# TensorFlow keeps the operation that initializes a model as a signature that nobody calls.
+# TensorFlow stores the operation that initializes a model as a signature that is never called.
 INITIALIZER = "__saved_model_init_op"
-# Where older exports name that operation.
+# The collections in which older exports name that operation.
 _INITIALIZERS = ("saved_model_main_op", "legacy_init_op")
 _ASSIGNMENTS = {"AssignVariableOp", "Assign"}
 _VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 
 
 class ServingGraph:
-    """A `MetaGraphDef`, and what leads where in it.
+    """A `MetaGraphDef` with its subgraphs.
 
     Attributes:
         meta: The message.
@@ -37,7 +37,7 @@ class ServingGraph:
     """
 
     def __init__(self, meta: MetaGraphDef) -> None:
-        """Take the message; nothing is followed yet."""
+        """Store the message; subgraphs are found when they are needed."""
         self.meta = meta
         self.signatures: Mapping[str, SignatureDef] = {
             name: signature for name, signature in sorted(meta.signature_def.items()) if name != INITIALIZER
@@ -50,33 +50,33 @@ class ServingGraph:
         return {f.signature.name: [arg.name for arg in f.signature.input_arg] for f in library}
 
     @cached_property
-    def answering(self) -> Mapping[str, Reached]:
-        """Signature to what its outputs reach."""
+    def answering(self) -> Mapping[str, Subgraph]:
+        """Signature to the subgraph of its outputs."""
         return {
             name: self._reach(t for info in signature.outputs.values() for t in tensors_of(info))
             for name, signature in self.signatures.items()
         }
 
     @cached_property
-    def initializing(self) -> Reached:
-        """What runs once, when a server has loaded the variables."""
+    def initializing(self) -> Subgraph:
+        """The subgraph that runs once, after a server has loaded the variables."""
         meta = self.meta
-        # Only where it is there: looking a name up in a message's map adds it.
-        known = INITIALIZER in meta.signature_def
-        names = [info.name for info in meta.signature_def[INITIALIZER].outputs.values()] if known else []
+        names: list[str] = []
+        if INITIALIZER in meta.signature_def:  # looking up a missing name in a message's map would add it
+            names += [info.name for info in meta.signature_def[INITIALIZER].outputs.values()]
         for collection in _INITIALIZERS:
             if collection in meta.collection_def:
                 names += meta.collection_def[collection].node_list.value
         return self._reach(names)
 
     @cached_property
-    def restoring(self) -> Reached:
-        """What puts the values into the variables."""
+    def restoring(self) -> Subgraph:
+        """The subgraph that restores the variables."""
         return self._reach([self.meta.saver_def.restore_op_name])
 
     @cached_property
-    def saving(self) -> Reached:
-        """What would write the variables; TensorFlow leaves it in each SavedModel."""
+    def saving(self) -> Subgraph:
+        """The subgraph that would save the variables; TensorFlow leaves it in each SavedModel."""
         return self._reach([self.meta.saver_def.save_tensor_name])
 
     @cached_property
@@ -94,7 +94,7 @@ class ServingGraph:
             yield from ((Place(function.signature.name, node.name), node) for node in function.node_def)
 
     def functions_below(self, names: Iterable[str]) -> set[str]:
-        """Some functions of the library, and those that they call."""
+        """The named functions of the library and those that they call, directly or indirectly."""
         bodies = {f.signature.name: f.node_def for f in self.meta.graph_def.library.function}
         queue = [name for name in dict.fromkeys(names) if name in bodies]
         for name in queue:
@@ -102,17 +102,17 @@ class ServingGraph:
             queue += [c for c in dict.fromkeys(called) if c in bodies and c not in queue]
         return set(queue)
 
-    def origins(self, reached: Reached, place: Place, tensor: str) -> set[Place]:
-        """The nodes that make a tensor, of those that are reached.
+    def origins(self, subgraph: Subgraph, place: Place, tensor: str) -> set[Place]:
+        """The nodes of a subgraph that make a tensor.
 
         Args:
-            reached: What was followed.
+            subgraph: The subgraph to search.
             place: The node that takes the tensor.
-            tensor: As its input has it.
+            tensor: The tensor's name in that node's input.
         """
-        return find_origins(reached, self.arguments, place.function, tensor)
+        return find_origins(subgraph, self.arguments, place.function, tensor)
 
-    def _reach(self, names: Iterable[str]) -> Reached:
+    def _reach(self, names: Iterable[str]) -> Subgraph:
         return reach(self.meta.graph_def, [name for name in names if name], is_stateful)
 
 
@@ -126,7 +126,15 @@ def read_meta_graphs(path: Path) -> list[MetaGraphDef]:
 
 
 def parse_meta_graphs(content: bytes, path: str | Path) -> list[MetaGraphDef]:
-    """As `read_meta_graphs`, of a file's content; `path` is for the message."""
+    """Every graph of a `saved_model.pb`, from the file's content.
+
+    Args:
+        content: The content.
+        path: The name of the file in messages.
+
+    Raises:
+        CheckpointCorrupt: The content is damaged.
+    """
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
 
     try:
@@ -137,7 +145,7 @@ def parse_meta_graphs(content: bytes, path: str | Path) -> list[MetaGraphDef]:
 
 
 def is_stateful(op: str) -> bool:
-    """Whether a type of operation is stateful by its definition; of an unknown one nothing is known."""
+    """Whether a type of operation is stateful by its definition; False for an unknown type."""
     form = read_releases().newest(op)
     return form is not None and form.stateful
 
@@ -155,8 +163,8 @@ def tensors_of(info: TensorInfo) -> Iterator[str]:
         yield info.name
 
 
-def _find_restored(restoring: Reached, arguments: dict[str, list[str]]) -> dict[str, set[str]]:
-    """Tensor of the bundle to the shared names of variables that it is assigned to; empty if to none."""
+def _find_restored(restoring: Subgraph, arguments: dict[str, list[str]]) -> dict[str, set[str]]:
+    """Tensor of the bundle to the shared names of the variables that it is assigned to."""
     restored: dict[str, set[str]] = {}
     for place, node in restoring.nodes.items():
         if node.op == "RestoreV2":
@@ -170,13 +178,13 @@ def _find_restored(restoring: Reached, arguments: dict[str, list[str]]) -> dict[
     return restored
 
 
-def _names(restoring: Reached, place: Place, tensor: str) -> list[str]:
+def _names(restoring: Subgraph, place: Place, tensor: str) -> list[str]:
     node = restoring.nodes.get(Place(place.function, node_name(tensor)))
     return [text.decode() for text in node.attr["value"].tensor.string_val] if node is not None else []
 
 
-def _restored_keys(restoring: Reached, function: str, tensor: str) -> Iterator[str]:
-    """The key whose value a tensor is: an output of RestoreV2, perhaps copied or cast."""
+def _restored_keys(restoring: Subgraph, function: str, tensor: str) -> Iterator[str]:
+    """The key that a tensor was restored from: an output of RestoreV2, which may be copied or cast."""
     while True:
         place = Place(function, node_name(tensor))
         node = restoring.nodes.get(place)
@@ -191,7 +199,7 @@ def _restored_keys(restoring: Reached, function: str, tensor: str) -> Iterator[s
         tensor = node.input[0]
 
 
-def _shared_names(restoring: Reached, variables: set[Place]) -> Iterator[str]:
+def _shared_names(restoring: Subgraph, variables: set[Place]) -> Iterator[str]:
     for place in variables:
         node = restoring.nodes[place]
         if node.op in _VARIABLES:

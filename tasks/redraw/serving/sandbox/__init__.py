@@ -1,1 +1,1 @@
-"""What a process gives up before it loads a model: files, network, other processes, memory without end."""
+"""Restrict a process before it loads a model: its files, network, other processes and memory."""

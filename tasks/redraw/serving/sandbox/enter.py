@@ -1,9 +1,9 @@
-"""Give up everything but one model, in the process that is about to load it.
+"""Restrict the process that is about to load a model to that model.
 
     limits ─► namespaces ─► capabilities ─► Landlock ─► seccomp
 
-Each layer holds without the others, and each may be missing: in a container without extra rights
-there are no namespaces, in an old kernel no Landlock. What is in force is reported.
+Each layer works without the others, and each may be missing: a container without extra rights has no
+namespaces, an old kernel no Landlock. The result reports the layers that are in force.
 """
 
 from __future__ import annotations
@@ -24,26 +24,31 @@ from redraw.serving.sandbox.namespaces import drop_capabilities, enter_namespace
 from redraw.serving.sandbox.seccomp import filter_calls
 
 _SET_DUMPABLE, _SET_NO_NEW_PRIVILEGES = 4, 38
-# What the runtime asks about the machine; no other file of /proc, /sys and /etc is there.
+# The files about the machine that the runtime reads; it sees no others of /proc, /sys and /etc.
 _MACHINE_FILES = (
-    *("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),
-    *("/etc/ld.so.cache", "/dev/null", "/dev/random", "/dev/urandom"),
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
+    "/etc/ld.so.cache",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/sys/devices/system/cpu",
 )
-_OWN_NAME = Path("/proc/self/cmdline")  # which TensorFlow's runtime cannot do without
+_OWN_NAME = Path("/proc/self/cmdline")  # TensorFlow's runtime needs it
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 _PACKAGES = ("redraw", "numpy", "tensorflow")
-# Loaded, weights take 1.06 times their bytes; the rest is for copies in the layout that a kernel wants.
+# Loaded weights take 1.06 times their bytes; the rest is for copies in the layouts of kernels.
 _PER_BYTE = 3
-# For the runtime (0.4 GB), a request's tensors and what is computed of them.
-_BESIDE = 4_000_000_000
-# A thread's stack, of several pools of threads as large as the machine.
+# For the runtime (0.4 GB), a request's tensors and the results of operations.
+_BASE_BYTES = 4_000_000_000
+# The stacks of several thread pools, each with a thread for each core.
 _PER_CORE = 32_000_000
-# Address space that is reserved and not taken: the library's, and what malloc sets aside for each thread.
+# Reserved address space that takes no memory: the library's, and malloc's for each thread.
 _RESERVED, _RESERVED_PER_CORE = 8_000_000_000, 8 * (64 << 20)
 _OPEN_FILES, _THREADS, _THREADS_PER_CORE = 4096, 256, 16
 _VERSION, _PATH_BENEATH = 1, 1
 _EXECUTE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 2, 1 << 3
-# How many kinds of access to files each version of the interface knows; the last holds for later ones.
+# Landlock's version to the number of kinds of file access that it knows; later versions use the last.
 _KINDS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _TCP_FROM, _SCOPES_FROM = 4, 6
 _BIND_AND_CONNECT = _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
@@ -51,11 +56,11 @@ _BIND_AND_CONNECT = _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
-    """What a model is kept in.
+    """The sandbox of a model.
 
     Attributes:
-        layers: Layer to what of it is in force.
-        missing: Layer to why it is not.
+        layers: Name of a layer in force to its details.
+        missing: Name of a missing layer to the reason.
     """
 
     layers: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +68,7 @@ class Sandbox:
 
     @property
     def hides_files(self) -> bool:
-        """Whether files other than the model's are out of reach: without that there is no sandbox."""
+        """Whether the model cannot read other files, which is the least that a sandbox must do."""
         return "landlock" in self.layers or "files" in self.layers
 
     def __str__(self) -> str:
@@ -73,13 +78,13 @@ class Sandbox:
 
 
 def enter_sandbox(folder: Path) -> Sandbox:
-    """Give up all but what loading and asking a model needs; there must be no other thread yet.
+    """Enter the sandbox; the process must have a single thread.
 
     Args:
-        folder: The model, without links in its path.
+        folder: The model's folder, without links in its path.
 
     Returns:
-        What is in force now. Nothing of it can be taken back.
+        The layers in force, which cannot be undone.
     """
     layers, missing = dict[str, str](), dict[str, str]()
 
@@ -107,7 +112,7 @@ def _drop_privileges() -> None:
 
 
 def _readable() -> list[Path]:
-    """The interpreter, the libraries, and what tells of the machine: real paths, outermost first."""
+    """The interpreter, the libraries and the machine's files: real paths, without those below others."""
     code = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     specs = (importlib.util.find_spec(name) for name in _PACKAGES)
     packages = [str(Path(spec.origin).parents[1]) for spec in specs if spec is not None and spec.origin]
@@ -117,13 +122,13 @@ def _readable() -> list[Path]:
 
 
 def most_bytes(folder: Path) -> int:
-    """The memory that a model may take."""
+    """The most memory that a model may take, in bytes."""
     weights = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return _PER_BYTE * weights + _BESIDE + _PER_CORE * (os.cpu_count() or 1)
+    return _PER_BYTE * weights + _BASE_BYTES + _PER_CORE * (os.cpu_count() or 1)
 
 
 def _limit_resources(folder: Path, *, own_user: bool) -> str:
-    """Limit this process for good; only of a user of a namespace of its own the threads are counted alone."""
+    """Limit this process; its threads only if it has its own user, whose threads are counted separately."""
     memory, cores = most_bytes(folder), os.cpu_count() or 1
     limits = {
         resource.RLIMIT_DATA: memory,
@@ -144,11 +149,11 @@ def _limit_resources(folder: Path, *, own_user: bool) -> str:
 
 class _PathBeneath(ctypes.Structure):
     _pack_ = 1
-    _fields_ = [("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32)]  # noqa: RUF012 - as ctypes wants it
+    _fields_ = [("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32)]  # noqa: RUF012 - ctypes needs it
 
 
 def _restrict_files(readable: Iterable[Path]) -> str:
-    """Landlock: this thread may read files below some paths, and no write, TCP or signal is left at all.
+    """Restrict this thread with Landlock: it may read files below some paths, and use no TCP or signals.
 
     Source:
         https://docs.kernel.org/userspace-api/landlock.html

@@ -1,4 +1,4 @@
-"""System calls that Python has no function for."""
+"""System calls for which Python has no function."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import platform
 
 MACHINE = platform.machine()
 _LIBC = ctypes.CDLL(None, use_errno=True)
-# The same on each architecture, or (x86_64, aarch64).
+# The call's number: the same for all architectures, or (x86_64, aarch64).
 _NUMBERS: dict[str, int | tuple[int, int]] = {
     "landlock_create_ruleset": 444,
     "landlock_add_rule": 445,
@@ -24,7 +24,7 @@ def call(name: str, *arguments: object) -> int:
     """Call a function of the C library.
 
     Raises:
-        OSError: It failed.
+        OSError: The call failed.
     """
     ctypes.set_errno(0)
     result = int(getattr(_LIBC, name)(*arguments))
@@ -35,7 +35,11 @@ def call(name: str, *arguments: object) -> int:
 
 
 def call_number(name: str, *arguments: object) -> int:
-    """Call the kernel for what the C library has no function for; raises as `call`."""
+    """Call a kernel function that the C library lacks.
+
+    Raises:
+        OSError: The call failed, or its number on this machine is unknown.
+    """
     numbers = _NUMBERS[name]
     if isinstance(numbers, tuple):
         if MACHINE not in _MACHINES:
@@ -45,6 +49,10 @@ def call_number(name: str, *arguments: object) -> int:
 
 
 def prctl(option: int, *values: object) -> int:
-    """Change something of this thread; raises as `call`."""
+    """Call `prctl`, which changes a property of this thread.
+
+    Raises:
+        OSError: The call failed.
+    """
     filled = [ctypes.c_ulong(value) if isinstance(value, int) else value for value in (*values, 0, 0, 0, 0)]
     return call("prctl", option, *filled[:4])

@@ -1,7 +1,7 @@
-"""A user, a network and a tree of files of the process's own.
+"""Give the process a user, a network and a file tree of its own.
 
-The new tree holds only the readable paths, each where it was and read-only: there is no /proc, no
-configuration and no home in it. The network has not even a loopback that is up.
+The new tree has only the readable paths, each at its old place and read-only, without /proc,
+configuration or home folders. The network has no interface that is up, not even loopback.
 
 Source: https://man7.org/linux/man-pages/man7/user_namespaces.7.html, pivot_root(2), mount_setattr(2)
 """
@@ -27,21 +27,21 @@ _OTHERS = _NEW_MOUNTS | _NEW_NETWORK | _NEW_IPC | _NEW_UTS
 _BIND, _RECURSIVE, _PRIVATE, _NOSUID, _NODEV, _NOEXEC = 0x1000, 0x4000, 1 << 18, 2, 4, 8
 _DETACH, _AT_FDCWD, _AT_RECURSIVE, _READ_ONLY = 2, -100, 0x8000, 1
 _CAPABILITY_VERSION = 0x20080522
-# The new tree is built on top of one of these, which the process itself need not see.
+# The new tree is mounted over one of these folders, which the process does not need.
 _ROOTS = ("/tmp", "/mnt", "/srv", "/sys")  # noqa: S108 - nothing is written there
 
 
 def enter_namespaces() -> str:
-    """Leave the machine's users, network, mounts and messages.
+    """Leave the machine's namespaces of users, network, mounts and messages.
 
     Raises:
-        OSError: The kernel, or the container, refuses.
+        OSError: The kernel or the container refuses.
     """
     user, group = os.getuid(), os.getgid()
     try:
         call("unshare", _NEW_USER | _OTHERS)
     except OSError:
-        call("unshare", _OTHERS)  # what an administrator may without a user of their own
+        call("unshare", _OTHERS)  # root may do this without a user namespace
         return "network, mounts, ipc"
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
@@ -50,13 +50,13 @@ def enter_namespaces() -> str:
 
 
 def hide_files(readable: Iterable[Path]) -> None:
-    """Make a tree of readable paths the root of all files.
+    """Make a tree of the readable paths the root folder.
 
     Args:
-        readable: Absolute paths without links in them.
+        readable: Absolute paths without links.
 
     Raises:
-        OSError: The kernel refuses; the files are then as they were.
+        OSError: The kernel refuses; the files are unchanged then.
     """
     call("mount", b"none", b"/", None, _RECURSIVE | _PRIVATE, None)
     opened = {path: os.open(path, os.O_PATH) for path in readable}
@@ -65,7 +65,7 @@ def hide_files(readable: Iterable[Path]) -> None:
     try:
         for path, descriptor in opened.items():
             _bind(descriptor, Path(os.fsdecode(root) + str(path)))
-        _tell_own_name(Path(os.fsdecode(root), "proc/self"))
+        _add_own_name(Path(os.fsdecode(root), "proc/self"))
         attributes = (ctypes.c_uint64 * 4)(_READ_ONLY, 0, 0, 0)
         call_number("mount_setattr", _AT_FDCWD, root, _AT_RECURSIVE, attributes, ctypes.sizeof(attributes))
         os.chdir(root)
@@ -90,14 +90,18 @@ def _bind(descriptor: int, target: Path) -> None:
     call("mount", source.encode(), os.fsencode(target), None, _BIND | _RECURSIVE, None)
 
 
-def _tell_own_name(folder: Path) -> None:
-    """TensorFlow's runtime ends the process if it cannot read what the process runs."""
+def _add_own_name(folder: Path) -> None:
+    """Add the process's own name: TensorFlow's runtime aborts if it cannot read it."""
     folder.mkdir(parents=True)
     (folder / "exe").symlink_to(sys.executable)
     (folder / "cmdline").write_bytes(os.fsencode(sys.executable) + b"\0")
 
 
 def drop_capabilities() -> None:
-    """Give up what root, of the machine or of the namespace, may do; raises OSError."""
+    """Give up the capabilities of root.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     call_number("capset", header, (ctypes.c_uint32 * 6)())

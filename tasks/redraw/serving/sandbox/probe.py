@@ -1,4 +1,4 @@
-"""What a model would be kept in on this machine: `python -m redraw.serving.sandbox.probe FOLDER`."""
+"""Report the sandbox of models on this machine: `python -m redraw.serving.sandbox.probe FOLDER`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SECONDS = 30
 
 
 def probe_sandbox() -> Sandbox:
-    """Enter a sandbox in a process of its own, which ends at once.
+    """Enter a sandbox in a process of its own, which then ends.
 
     Returns:
-        What is in force in it, and what is missing.
+        The layers that are in force and those that are missing.
 
     Raises:
         subprocess.SubprocessError: The process failed.

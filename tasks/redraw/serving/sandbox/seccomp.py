@@ -1,7 +1,7 @@
-"""A filter for system calls: those that computing needs, and no others.
+"""Filter system calls: allow those that computing needs, and no others.
 
-There is no socket, no new process, no trace of another one, no mount, and no file opened but to be
-read. What the filter does not know fails with EPERM, or ENOSYS if it is newer than the list.
+The filter allows no sockets, processes, tracing or mounts, and opens files only for reading. Other calls
+fail with EPERM, or with ENOSYS if they are newer than the list.
 
 Source: https://docs.kernel.org/userspace-api/seccomp_filter.html; the numbers are those of
 arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from redraw.serving.sandbox.kernel import MACHINE, prctl
 
-# name:x86_64:aarch64, with a number of -1 for one that the architecture does not have.
+# name:x86_64:aarch64; the number is -1 if the architecture does not have the call.
 _ALLOWED = """
 read:0:63 write:1:64 close:3:57 stat:4:-1 fstat:5:80 lstat:6:-1 poll:7:-1 lseek:8:62 mmap:9:222
 mprotect:10:226 munmap:11:215 brk:12:214 rt_sigaction:13:134 rt_sigprocmask:14:135 rt_sigreturn:15:139
@@ -41,7 +41,7 @@ eventfd2:290:19 epoll_create1:291:20 dup3:292:24 pipe2:293:59 preadv:295:69 pwri
 getrandom:318:278 membarrier:324:283 mlock2:325:284 statx:332:291 rseq:334:293 faccessat2:439:439
 futex_waitv:449:449
 """
-# Calls whose arguments decide: which argument it is, and what it must be.
+# Calls that an argument decides: its position, a mask, and the value that it must have.
 _OPENING = (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0)
 _CLONE_THREAD = 0x10000
 _BY_FLAGS = {
@@ -60,7 +60,7 @@ _SET_SECCOMP, _FILTER = 22, 2
 
 
 class _Instruction(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012 - as ctypes wants it
+    _fields_ = [  # noqa: RUF012 - required by ctypes
         ("code", ctypes.c_uint16),
         ("if_so", ctypes.c_uint8),
         ("if_not", ctypes.c_uint8),
@@ -73,16 +73,16 @@ class _Program(ctypes.Structure):
 
 
 def filter_calls() -> str:
-    """Give up all other system calls, in this thread and those that it starts.
+    """Apply the filter to this thread and to those that it starts.
 
     Raises:
-        OSError: The kernel has no such filters, or the machine's numbers are not known.
+        OSError: The kernel has no such filters, or the machine's call numbers are unknown.
     """
     if MACHINE not in _ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"the system calls of {MACHINE} are not known")
     instructions = [_Instruction(*line) for line in _lines()]
-    held = (_Instruction * len(instructions))(*instructions)
-    prctl(_SET_SECCOMP, _FILTER, ctypes.byref(_Program(len(held), held)))
+    program = (_Instruction * len(instructions))(*instructions)
+    prctl(_SET_SECCOMP, _FILTER, ctypes.byref(_Program(len(program), program)))
     return "allow-list"
 
 
@@ -96,8 +96,8 @@ def _lines() -> Iterator[tuple[int, int, int, int]]:
         if number >= 0:
             yield (_EQUAL, 0, 1, number)
             yield (_RETURN, 0, 0, _ALLOW)
-    for name, (argument, mask, wanted) in _BY_FLAGS.items():
-        yield from _if_called(name, [*_load(argument), (_AND, 0, 0, mask), (_EQUAL, 0, 1, wanted)])
+    for name, (argument, mask, value) in _BY_FLAGS.items():
+        yield from _if_called(name, [*_load(argument), (_AND, 0, 0, mask), (_EQUAL, 0, 1, value)])
     for name, own in _BY_PROCESS.items():
         either = [(_EQUAL, 1, 0, 0)] if own else []
         yield from _if_called(name, [*_load(0), *either, (_EQUAL, 0, 1, os.getpid())])
@@ -111,12 +111,12 @@ def _number(entry: str) -> int:
 
 
 def _load(argument: int) -> list[tuple[int, int, int, int]]:
-    """The lower half of an argument: these are all numbers of 32 bits."""
+    """Load the lower half of an argument; all of these have 32 bits."""
     return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument)]
 
 
 def _if_called(entry: str, test: list[tuple[int, int, int, int]]) -> Iterator[tuple[int, int, int, int]]:
-    """Allow a call if the test, whose last line skips one line if it fails, holds."""
+    """Allow a call if the test passes; the last instruction of a test that fails skips one instruction."""
     number = _number(entry)
     if number < 0:
         return

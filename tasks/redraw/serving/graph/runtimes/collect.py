@@ -2,9 +2,8 @@
 
     python -m redraw.serving.graph.runtimes.collect 2.12.0 2.13.0 …
 
-The wheels of the releases that are named, oldest first, are fetched by pip, one at a time,
-and deleted again. Their C library is asked for its operations in a process of its own: no
-Python of that release is run.
+pip downloads the wheels of the named releases, oldest first, one at a time, and they are deleted again.
+A process of its own reads the operations from each C library, without running Python code of the release.
 """
 
 from __future__ import annotations
@@ -34,27 +33,27 @@ _PYTHON = "3.11"
 
 
 def collect_op_lists(releases: Iterable[str]) -> bytes:
-    """Ask releases of TensorFlow for their operations.
+    """Collect the operations of releases of TensorFlow.
 
     Args:
-        releases: Versions as the package index has them, the oldest first.
+        releases: Versions in the package index, the oldest first.
 
     Returns:
-        The content of `op_lists.json.gz`; the same each time.
+        The content of `op_lists.json.gz`, which is the same each time.
 
     Raises:
         subprocess.CalledProcessError: pip does not find a wheel.
         OSError: The library of a wheel cannot be loaded here.
     """
-    asked = {release.rpartition(".")[0]: _ask(release) for release in releases}
-    return gzip.compress(merge_op_lists(asked), mtime=0)
+    op_lists = {release.rpartition(".")[0]: _ask(release) for release in releases}
+    return gzip.compress(merge_op_lists(op_lists), mtime=0)
 
 
 def merge_op_lists(releases: Mapping[str, tuple[OpList, GraphDef]]) -> bytes:
-    """Put the operations of several releases together, each form of one once.
+    """Merge the operations of several releases; each form of an operation is listed once.
 
     Args:
-        releases: Release to its operations and an empty graph of its version, the oldest first.
+        releases: Release to its operations and an empty graph that it wrote, the oldest first.
 
     Returns:
         JSON.
@@ -64,44 +63,44 @@ def merge_op_lists(releases: Mapping[str, tuple[OpList, GraphDef]]) -> bytes:
     for name, (op_list, graph) in releases.items():
         versions[name] = graph.versions.producer
         for op in op_list.op:
-            _note(ops.setdefault(op.name, []), name, list(versions), _described(op))
+            _note(ops.setdefault(op.name, []), name, list(versions), _describe(op))
     content = {"graph_versions": versions, "ops": dict(sorted(ops.items()))}
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _note(forms: list[dict[str, Any]], release: str, releases: list[str], described: dict[str, Any]) -> None:
-    """Lengthen an operation's last form, or begin a new one where it changed or was gone."""
+def _note(forms: list[dict[str, Any]], release: str, releases: list[str], form: dict[str, Any]) -> None:
+    """Extend an operation's last form, or add a new form if it changed or was missing."""
     if forms:
         last = forms[-1]
-        known = {key: value for key, value in last.items() if key not in ("first", "last")}
-        if known == described and last["last"] == releases[-2]:
+        last_form = {key: value for key, value in last.items() if key not in ("first", "last")}
+        if last_form == form and last["last"] == releases[-2]:
             last["last"] = release
             return
-    forms.append({"first": release, "last": release, **described})
+    forms.append({"first": release, "last": release, **form})
 
 
-def _described(op: OpDef) -> dict[str, Any]:
-    described: dict[str, Any] = {"attrs": {attr.name: _described_attr(attr) for attr in op.attr}}
+def _describe(op: OpDef) -> dict[str, Any]:
+    form: dict[str, Any] = {"attrs": {attr.name: _describe_attr(attr) for attr in op.attr}}
     if op.is_stateful:
-        described["stateful"] = True
+        form["stateful"] = True
     if op.HasField("deprecation"):
-        described["deprecated"] = op.deprecation.version
-    return described
+        form["deprecated"] = op.deprecation.version
+    return form
 
 
-def _described_attr(attr: OpDef.AttrDef) -> dict[str, Any]:
-    described: dict[str, Any] = {}
+def _describe_attr(attr: OpDef.AttrDef) -> dict[str, Any]:
+    form: dict[str, Any] = {}
     if attr.HasField("default_value"):
-        described["default"] = attr.default_value.SerializeToString(deterministic=True).hex()
+        form["default"] = attr.default_value.SerializeToString(deterministic=True).hex()
     if attr.HasField("allowed_values"):
         allowed = attr.allowed_values.list
-        described["allowed"] = [*allowed.type] or [text.decode() for text in allowed.s]
-    return described
+        form["allowed"] = [*allowed.type] or [text.decode() for text in allowed.s]
+    return form
 
 
 def _ask(release: str) -> tuple[OpList, GraphDef]:
     with tempfile.TemporaryDirectory() as scratch:
-        command = [*(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch)]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch]
         command += ["--python-version", _PYTHON, "--only-binary", ":all:", f"{_PACKAGE}=={release}"]
         subprocess.run(command, check=True)  # noqa: S603 - the command line's own arguments
         (wheel,) = Path(scratch).glob("*.whl")
@@ -111,16 +110,16 @@ def _ask(release: str) -> tuple[OpList, GraphDef]:
 
 
 def ask_library(path: str) -> tuple[OpList, GraphDef]:
-    """Ask a C library of TensorFlow, in a process of its own: two releases would take each other's symbols.
+    """Read the operations of a C library of TensorFlow in a process of its own, as two would share symbols.
 
     Args:
-        path: `libtensorflow_cc.so.2`.
+        path: The path of `libtensorflow_cc.so.2`.
 
     Returns:
-        Its operations, and an empty graph of the version that it writes.
+        Its operations, and an empty graph that it wrote.
 
     Raises:
-        OSError: It cannot be loaded here.
+        OSError: The library cannot be loaded here.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         op_list, graph = process.submit(_read_library, path).result()
@@ -130,7 +129,7 @@ def ask_library(path: str) -> tuple[OpList, GraphDef]:
 class _Buffer(ctypes.Structure):
     """`TF_Buffer` of TensorFlow's C API."""
 
-    _fields_ = [  # noqa: RUF012 - as ctypes has it
+    _fields_ = [  # noqa: RUF012 - required by ctypes
         ("data", ctypes.c_void_p),
         ("length", ctypes.c_size_t),
         ("deallocator", ctypes.c_void_p),
@@ -151,8 +150,8 @@ def _read_library(path: str) -> tuple[bytes, bytes]:
 
 
 def _content(buffer: int) -> bytes:
-    held = _Buffer.from_address(buffer)
-    return ctypes.string_at(held.data, held.length)
+    contents = _Buffer.from_address(buffer)
+    return ctypes.string_at(contents.data, contents.length)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,16 @@ OP_LISTS = Path(__file__).with_name("op_lists.json.gz")
 
 @dataclass(frozen=True, kw_only=True)
 class OpForm:
-    """One operation as one or several releases in a row know it.
+    """One operation in the form that one or several successive releases know.
 
     Attributes:
         first: The first of these releases, such as `2.12`.
         last: The last of them.
-        stateful: Whether it keeps or changes something between requests, or reaches outside.
-        deprecated: The graph version from which on it is refused; None where it is not.
-        defaults: Attribute to its default as a serialized `AttrValue`; None for those without.
-        allowed: Attribute to the values that it may take (numbers of dtypes, or strings), of
-            those that may not take any.
+        stateful: Whether it keeps or changes a state between requests, or reaches outside.
+        deprecated: The first graph version in which it is refused; None if it is not refused.
+        defaults: Attribute to its default as a serialized `AttrValue`; None if it has no default.
+        allowed: Attribute to the values that it may have (numbers of dtypes, or strings), for
+            attributes that are restricted.
     """
 
     first: str
@@ -45,13 +45,13 @@ class Releases:
     """
 
     def __init__(self, graph_versions: Mapping[str, int], ops: Mapping[str, list[dict[str, Any]]]) -> None:
-        """Take what `op_lists.json.gz` holds."""
+        """Store the content of `op_lists.json.gz`."""
         self.graph_versions = graph_versions
         self._ops = ops
         self._order = {release: number for number, release in enumerate(graph_versions)}
 
     def known_at(self, op: str, release: str) -> OpForm | None:
-        """The form in which a release knows an operation; None where it does not.
+        """The form in which a release knows an operation; None if it does not know it.
 
         Args:
             op: The operation's type.
@@ -60,13 +60,13 @@ class Releases:
         return next((form for form in self.forms(op) if self._within(form, release)), None)
 
     def forms(self, op: str) -> Iterator[OpForm]:
-        """An operation in every form that it had, the oldest first; none of an unknown one."""
+        """Every form of an operation, the oldest first; none for an unknown operation."""
         yield from (_form(raw) for raw in self._ops.get(op, ()))
 
     def newest(self, op: str) -> OpForm | None:
-        """An operation as the last release that had it knows it."""
-        known = self._ops.get(op)
-        return _form(known[-1]) if known else None
+        """The newest form of an operation; None for an unknown operation."""
+        forms = self._ops.get(op)
+        return _form(forms[-1]) if forms else None
 
     def _within(self, form: OpForm, release: str) -> bool:
         return self._order[form.first] <= self._order[release] <= self._order[form.last]
@@ -74,7 +74,7 @@ class Releases:
 
 @cache
 def read_releases() -> Releases:
-    """Read the op lists that ship."""
+    """Read the op lists that Redraw ships."""
     content = json.loads(gzip.decompress(OP_LISTS.read_bytes()))
     return Releases(content["graph_versions"], content["ops"])
 
