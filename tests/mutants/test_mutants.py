@@ -148,8 +148,13 @@ def test_try_slips_tells_what_tests_catch_and_changes_only_the_copy(checkout: Pa
 def test_nearest_tests_a_module_begin_with_its_own() -> None:
     nearest = nearest_tests(ROOT, "tasks/redraw/publish/prune/prune.py")
     assert nearest[0] == "tests/redraw/publish/prune/test_prune.py"
-    assert "tests/redraw/publish/push/test_push.py" in nearest
-    assert all(path.startswith("tests/redraw/publish/") for path in nearest)
+    importing, others = (
+        nearest.index(f"tests/redraw/{path}.py")
+        for path in ("inspect/differences/test_compare", "publish/push/test_push")
+    )
+    assert importing < others
+    assert all(path.startswith("tests/redraw/publish/") for path in nearest[others:])
+    assert "tests/redraw/publish/test_verify.py" in nearest[others:]
     stages = nearest_tests(ROOT, "plugins/redraw_airflow/stages/pod.py")
     assert stages[0] == "tests/redraw_airflow/stages/test_pod.py"
     recording = nearest_tests(ROOT, "tasks/redraw/validate/subject/recording/untouched.py")
