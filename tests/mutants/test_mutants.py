@@ -120,6 +120,9 @@ def test_apply_slip_to_a_limit_changes_nothing() -> None:
     slips = [slip_at(0, "NumberReplacer", occurrence) for occurrence in range(8)]
     assert [apply_slip(source, slip) is None for slip in slips] == [*(6 * [True]), False, False]
     assert apply_slip(source, slip_at(2, "LShift_RShift")) is not None
+    numbers = slip_at(1, "NumberReplacer")
+    assert apply_slip("_MOST, _LONGEST = 50, 400\n", numbers) is None
+    assert apply_slip("_INTEGERS = (3, 9)\n", numbers) is not None
 
 
 def test_try_slips_tells_what_tests_catch_and_changes_only_the_copy(checkout: Path) -> None:
