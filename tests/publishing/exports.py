@@ -90,8 +90,15 @@ class RemoteExport:
 
 def _push_arguments(uri: str, bucket: str) -> list[str]:
     return [
-        *("push", "--model", "digits", "--bucket", bucket),
-        *("--saved-model", uri, "--report", f"{uri}.report.json"),
+        "push",
+        "--model",
+        "digits",
+        "--bucket",
+        bucket,
+        "--saved-model",
+        uri,
+        "--report",
+        f"{uri}.report.json",
     ]
 
 
