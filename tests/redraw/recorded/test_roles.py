@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
 
 from redraw.recorded.graph import Graph
+from redraw.recorded.heads import is_gradient
 from redraw.recorded.roles import Roles, find_roles
 
 tf1 = tf.compat.v1
@@ -177,3 +179,16 @@ def test_outputs_next_to_another_that_meets_a_label_are_all_in_doubt() -> None:
         "meets 'second_label:0' as an answer meets its label",
     )
     assert len(found) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "op", "gradient"),
+    [
+        ("gradients/mul", "Mul", True),
+        ("layer/tanh", "TanhGrad", True),
+        ("layer/shapes", "BroadcastGradientArgs", True),
+        ("layer/mul", "Mul", False),
+    ],
+)
+def test_is_gradient_by_its_operation_or_its_place(name: str, op: str, gradient: bool) -> None:
+    assert is_gradient(Graph([node_def_pb2.NodeDef(name=name, op=op)], {}, "a test"), name) == gradient
