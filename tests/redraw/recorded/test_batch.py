@@ -72,7 +72,8 @@ FREED: dict[str, tuple[Draw, int, Draw]] = {
         lambda x: x[:, None] + constant(RECORDED, 2, WIDTH), 1,
         lambda x: x[:, None].repeat(2, 1) + [2, 3, 4]),
     "two of them": (
-        lambda x: x * constant(RECORDED, WIDTH) + tf.fill([RECORDED, 1], 2.0), 2, lambda x: x * [2, 3, 4] + 2),
+        lambda x: x * constant(RECORDED, WIDTH) + tf.fill([RECORDED, 1], 2.0),
+        2, lambda x: x * [2, 3, 4] + 2),
     "whole numbers": (
         lambda x: tf.cast(tf.cast(x, tf.int32) + constant(RECORDED, WIDTH, dtype=np.int32), tf.float32),
         1, lambda x: x.astype(int) + [2, 3, 4]),
@@ -119,6 +120,7 @@ def test_free_batch_leaves_alone_what_is_no_size_of_the_batch(draw: Draw) -> Non
         (lambda x: x - tf.reduce_mean(x, -2), "Mean 'Mean' is taken over the batch"),
         (lambda x: x - tf.reduce_mean(x, 1, keepdims=True), ""),
         (lambda x: x + tf.reduce_mean(tf.ones([23, 3]), 0), ""),  # no data
+        (lambda x: x + tf.reduce_mean(tf.ones(tf.shape(x)), 0), ""),  # but their shape
         (lambda x: x + tf.cast(tf.reduce_sum(tf.cast(x, tf.int32), 0), tf.float32), ""),
     ],
 )  # fmt: skip
