@@ -206,4 +206,7 @@ def _is_constant(statement: ast.stmt) -> bool:
     )
     if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
         return False
-    return all(isinstance(node, plain) for node in ast.walk(statement.value))
+    # Several constants in one line are no less constants; a tuple by one name is a choice of values.
+    several = isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Tuple)
+    values = statement.value.elts if several and isinstance(statement.value, ast.Tuple) else [statement.value]
+    return all(isinstance(node, plain) for value in values for node in ast.walk(value))

@@ -81,11 +81,13 @@ def test_write_same_tensors_gives_tensorflows_own_bytes(
 
 
 def test_write_in_shards_of_a_size_is_read_by_tensorflow(tf: Any, tmp_path: Path) -> None:
+    opened = len(os.listdir("/proc/self/fd"))
     with BundleWriter(tmp_path / "ckpt", 10_000) as writer:
         for number in range(6):
             writer.add_array(f"w{number}", np.full(1_000, number, np.float32))
         writer.add_array("large", np.zeros(5_000, np.float32))
         writer.add_array("last", np.float32(1))
+        assert len(os.listdir("/proc/self/fd")) == opened + 1  # no shard but the last one
     shards = TensorBundle(tmp_path / "ckpt").shard_paths
     assert [path.stat().st_size for path in shards] == [8_000, 8_000, 8_000, 20_000, 4]
     reader = tf.train.load_checkpoint(str(tmp_path / "ckpt"))
