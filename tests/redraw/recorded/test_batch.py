@@ -46,15 +46,22 @@ def constant(*shape: int, dtype: type = np.float32) -> Any:
     return tf.constant(np.broadcast_to(np.arange(2, 2 + shape[-1]), shape).astype(dtype))
 
 
-def as_list(x: Any) -> Any:
+def as_lists(x: Any) -> Any:
+    """Columns, put into lists of every kind and taken out again: the second one five times."""
+    of = {"element_shape": [RECORDED], "element_dtype": tf.float32}
     turned = raw.TensorListFromTensor(tensor=tf.transpose(x), element_shape=[RECORDED])
-    one = raw.TensorListGetItem(
-        input_handle=turned, index=1, element_shape=[RECORDED], element_dtype=tf.float32
+    reserved = raw.TensorListReserve(num_elements=1, **of)
+    reserved = raw.TensorListSetItem(input_handle=reserved, index=0, item=x[:, 1])
+    pushed = raw.TensorListPushBack(
+        input_handle=raw.EmptyTensorList(max_num_elements=1, **of), tensor=x[:, 1]
     )
-    stacked = raw.TensorListStack(
-        input_handle=turned, element_shape=[RECORDED], element_dtype=tf.float32, num_elements=WIDTH
-    )
-    return tf.transpose(stacked) + one[:, None]
+    columns = [
+        raw.TensorListGetItem(input_handle=turned, index=1, **of),
+        raw.TensorListGather(input_handle=turned, indices=[1], **of)[0],
+        *(raw.TensorListStack(input_handle=one, num_elements=-1, **of)[0] for one in (reserved, pushed)),
+        raw.TensorListStack(input_handle=turned, num_elements=WIDTH, **of)[1],
+    ]
+    return tf.stack(columns, 1)
 
 
 FREED: dict[str, tuple[Draw, int, Draw]] = {
@@ -81,7 +88,7 @@ FREED: dict[str, tuple[Draw, int, Draw]] = {
     "a default": (
         lambda x: x + tf1.placeholder_with_default(constant(RECORDED, WIDTH), [RECORDED, WIDTH]),
         2, lambda x: x + [2, 3, 4]),
-    "lists": (as_list, 3, lambda x: x + x[:, 1:2]),
+    "lists": (as_lists, 8, lambda x: x[:, [1] * 5]),
 }  # fmt: skip
 
 
