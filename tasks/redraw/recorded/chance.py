@@ -206,8 +206,7 @@ class _Remover:
         """Whether it is a number that the graph is given."""
         node = self._graph.nodes[node_name(tensor)]
         if node.op in ("Identity", "ReadVariableOp", "Enter", "RefEnter"):
-            inner = self._graph.data_inputs(node_name(tensor))
-            return self._is_rate(inner[0]) if inner else False
+            return self._is_rate(self._graph.data_inputs(node_name(tensor))[0])
         if node.op == "_Arg":
             return self._graph.shapes.get(tensor) == () and self._graph.dtype(tensor) in FLOATS
         if node.op in ("Placeholder", "VariableV2", "Variable", "VarHandleOp"):
