@@ -114,7 +114,7 @@ class Naming:
                 " say which it is by outputs={…}"
             )
         self._note_rest("output", values, pairs.values())
-        for name in names.keys() - pairs.keys():
+        for name in sorted(names.keys() - pairs.keys()):
             self.note(f"output {name!r} is not compared, for the reference has none")
         return {name: values[key] for name, key in pairs.items()}
 
