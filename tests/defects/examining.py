@@ -15,7 +15,7 @@ from redraw.records import ExportedModel, Release, ValidationReport
 from redraw.records.making import Provenance
 from redraw.serving import ServingProcess
 from redraw.validate.plan import PLAN, PLAN_OF_RECORDINGS, PlannedCheck
-from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.model_resources import ModelResources
 from redraw.validate.subject.subject import LiveVersion, Subject
 from redraw.validate.validator import examine
 from tests.defects.planting import Specimen
@@ -54,7 +54,7 @@ class Examiner:
         """Take a folder for scratch."""
         self._folder = folder
         self._serving = ServingProcess()
-        self._standards: dict[type[ModelDefinition], Standard] = {}
+        self._resources: dict[type[ModelDefinition], ModelResources] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -63,8 +63,8 @@ class Examiner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._serving.close()
-        for standard in self._standards.values():
-            standard.close()
+        for resources in self._resources.values():
+            resources.close()
 
     def examine(self, make: Callable[[], Specimen], plan: tuple[PlannedCheck, ...] = PLAN) -> Finding:
         """Make a specimen and run the checks of a plan on it."""
@@ -98,7 +98,7 @@ class Examiner:
             checkpoint=exported.checkpoint,
             live=None if specimen.live is None else _live(specimen.live),
             allow_breaking="",
-            standard=self._standard(exported.model, specimen.definition),
+            resources=self._resources_of(exported.model, specimen.definition),
             serving=self._serving,
             scratch=scratch,
         )
@@ -107,15 +107,15 @@ class Examiner:
         finally:
             subject.close()
 
-    def _standard(self, model: str, definition: ModelDefinition) -> Standard:
+    def _resources_of(self, model: str, definition: ModelDefinition) -> ModelResources:
         kind = type(definition)
-        if kind not in self._standards:
-            standard = self._standards[kind] = Standard(
+        if kind not in self._resources:
+            resources = self._resources[kind] = ModelResources(
                 model, _VALIDATED_AT, latency_seconds=_LATENCY_SECONDS
             )
             # It stands in no package that a name would find it in.
-            standard.definition = definition
-        return self._standards[kind]
+            resources.definition = definition
+        return self._resources[kind]
 
 
 def leading_to(name: str) -> tuple[PlannedCheck, ...]:

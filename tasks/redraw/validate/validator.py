@@ -35,7 +35,7 @@ from redraw.validate.report.write import (
     write_report,
 )
 from redraw.validate.subject.fetching import fetch_files, find_live_version, read_exported
-from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.model_resources import ModelResources
 from redraw.validate.subject.subject import Subject
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Validator:
 
     def __init__(self) -> None:
         self._serving = ServingProcess()
-        self._standards: dict[str, Standard] = {}
+        self._resources: dict[str, ModelResources] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -89,8 +89,8 @@ class Validator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._serving.close()
-        for standard in self._standards.values():
-            standard.close()
+        for resources in self._resources.values():
+            resources.close()
 
     def validate(self, request: ValidateRequest) -> ValidationReport:
         """Run every check on one export, with the arguments, result and errors of `validate_model`."""
@@ -108,7 +108,7 @@ class Validator:
                 report = examine(subject, request.waivers)
             finally:
                 subject.close()
-        if report.passed and (description := _describe(subject.standard.definition)) != Description():
+        if report.passed and (description := _describe(subject.resources.definition)) != Description():
             subject.attachments[DESCRIPTION_NAME] = description.to_text()
         report = write_report(report, exported, subject.attachments, request.report)
         show_report(report)
@@ -127,14 +127,14 @@ class Validator:
             live=find_live_version(request.model, request.against, scratch),
             allow_breaking=request.allow_breaking or "",
             reference_uri=request.reference,
-            standard=self._standard(request.model, exported.checkpoint.trained_at),
+            resources=self._resources_of(request.model, exported.checkpoint.trained_at),
             serving=self._serving,
             scratch=scratch,
         )
 
-    def _standard(self, model: str, trained_at: str) -> Standard:
+    def _resources_of(self, model: str, trained_at: str) -> ModelResources:
         definition_file = find_fitting(model, trained_at)
-        return self._standards.setdefault(definition_file.module, Standard(model, trained_at))
+        return self._resources.setdefault(definition_file.module, ModelResources(model, trained_at))
 
 
 def _describe(definition: ModelDefinition) -> Description:
@@ -197,7 +197,7 @@ def _planned(
     The definition is read late: an export that fails early needs neither it nor TensorFlow.
     """
     yield from plan[:-1]
-    if plan is PLAN and done[_LOADS].status == "passed" and subject.standard.has_original:
+    if plan is PLAN and done[_LOADS].status == "passed" and subject.resources.has_original:
         yield from PLAN_OF_RECORDINGS
     yield from plan[-1:]
 
@@ -224,7 +224,7 @@ def _run(planned: PlannedCheck, subject: Subject, before: Iterable[Check], waive
 
 def _shared(planned: PlannedCheck, subject: Subject) -> Check:
     """Run a check of the graph, or repeat its result if it passed for an export with the same graph."""
-    same_graph = subject.known_graph
+    same_graph = subject.graph_results
     if subject.live is None and planned.name in same_graph.checks:
         subject.attachments.update(same_graph.attachments)
         check = same_graph.checks[planned.name]

@@ -8,7 +8,7 @@ import pytest
 
 from redraw.records import Checkpoint, ExportedModel
 from redraw.validate.plan import PLAN
-from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.model_resources import ModelResources
 from redraw.validate.subject.subject import Subject
 
 STATIC = (
@@ -49,7 +49,7 @@ def test_export_of_every_kind_is_found_to_be_what_it_is(
         checkpoint=exported.checkpoint,
         live=None,
         allow_breaking="",
-        standard=Standard(model, exported.checkpoint.trained_at),
+        resources=ModelResources(model, exported.checkpoint.trained_at),
         serving=cast("Any", None),
         scratch=tmp_path,
     )

@@ -21,7 +21,7 @@ from redraw.definition import Budget
 from redraw.records import Check, Checkpoint, ExportedModel, LedgerSummary, Signature, TensorSpec
 from redraw.storage.files import digest_tree
 from redraw.validate.plan import PLAN
-from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.model_resources import ModelResources
 from redraw.validate.subject.subject import LiveVersion, Subject
 
 SIGNATURES = {
@@ -157,8 +157,8 @@ class HandMade:
         self, exported: ExportedModel, live: LiveVersion | None = None, allow_breaking: str = ""
     ) -> Subject:
         """The subject of files that were changed after they were written."""
-        standard = Standard("line", "2024-05-06T07:08:09Z")
-        standard.definition, standard.assets = self.definition, self.assets
+        resources = ModelResources("line", "2024-05-06T07:08:09Z")
+        resources.definition, resources.assets = self.definition, self.assets
         serving: Any = None
         return Subject(
             exported=exported,
@@ -166,7 +166,7 @@ class HandMade:
             checkpoint=exported.checkpoint,
             live=live,
             allow_breaking=allow_breaking,
-            standard=standard,
+            resources=resources,
             serving=serving,
             scratch=self.root,
         )

@@ -39,12 +39,12 @@ import sys
 from pathlib import Path
 from redraw.records import ExportedModel
 from redraw.validate.plan import PLAN
-from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.model_resources import ModelResources
 from redraw.validate.subject.subject import Subject
 text = Path(sys.argv[1] + ".json").read_text()
 exported = ExportedModel.from_text(text, "the record")
 subject = Subject(exported=exported, folder=Path(sys.argv[1]), checkpoint=exported.checkpoint, live=None,
-                  allow_breaking="", standard=Standard("mnist", exported.checkpoint.trained_at),
+                  allow_breaking="", resources=ModelResources("mnist", exported.checkpoint.trained_at),
                   serving=None, scratch=Path(sys.argv[1]))
 for planned in PLAN:
     if planned.name == "weights-source":

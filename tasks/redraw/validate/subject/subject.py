@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from redraw.definition import GoldenExamples, ModelDefinition
     from redraw.serving import LoadedModel, ServingProcess
     from redraw.serving.graph.serving_graph import ServingGraph
-    from redraw.validate.subject.standard import KnownGraph, Standard
+    from redraw.validate.subject.model_resources import GraphResults, ModelResources
 
 # Signature name to output name to values.
 Answers = Mapping[str, Mapping[str, "np.ndarray"]]
@@ -58,7 +58,7 @@ class Subject(ExportFiles):
     Attributes:
         live: The version that it would replace; None if it is not compared with one.
         allow_breaking: The reason to allow a breaking change of signatures; empty to allow none.
-        standard: What exports of its model are checked against; it outlives the subject.
+        resources: The definition, examples and networks of its model; they outlive the subject.
         serving: The process that answers requests like a server; it outlives the subject as well.
         reference_uri: The outside reference to compare with, instead of the one that the definition names.
         scratch: An empty folder.
@@ -68,7 +68,7 @@ class Subject(ExportFiles):
 
     live: LiveVersion | None
     allow_breaking: str
-    standard: Standard
+    resources: ModelResources
     serving: ServingProcess
     scratch: Path
     reference_uri: Uri | None = None
@@ -80,24 +80,24 @@ class Subject(ExportFiles):
     @property
     def definition(self) -> ModelDefinition:
         """The model's definition; the first call imports TensorFlow."""
-        return self.standard.definition
+        return self.resources.definition
 
     @cached_property
-    def known_graph(self) -> KnownGraph:
+    def graph_results(self) -> GraphResults:
         """The results for `saved_model.pb`, from this export or an earlier one with the same file."""
-        return self.standard.known_graph(self.folder / "saved_model.pb")
+        return self.resources.graph_results(self.folder / "saved_model.pb")
 
     @cached_property
     def graph(self) -> ServingGraph:
         """The serving graph, parsed once for successive exports with the same file."""
-        if self.known_graph.graph is None:
-            self.known_graph.graph = super().graph
-        return self.known_graph.graph
+        if self.graph_results.graph is None:
+            self.graph_results.graph = super().graph
+        return self.graph_results.graph
 
     @property
     def golden_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to the definition's examples."""
-        return self.standard.golden_examples
+        return self.resources.golden_examples
 
     @cached_property
     def golden_requests(self) -> Mapping[str, Request]:
@@ -111,7 +111,7 @@ class Subject(ExportFiles):
     @property
     def held_out_examples(self) -> Mapping[str, GoldenExamples]:
         """Signature name to requests that training never saw."""
-        return self.standard.held_out_examples
+        return self.resources.held_out_examples
 
     @property
     def served(self) -> LoadedModel:
@@ -273,8 +273,8 @@ class Subject(ExportFiles):
                 model.close()
 
     def _restore(self) -> tuple[Reference, str]:
-        recorded = self.standard.is_recorded
-        return restore_reference(self, self.standard.reference, self.scratch, recorded=recorded)
+        recorded = self.resources.is_recorded
+        return restore_reference(self, self.resources.reference, self.scratch, recorded=recorded)
 
     def _expect(self, examples: Mapping[str, GoldenExamples]) -> Answers:
         reference, _ = self.reference

@@ -13,7 +13,7 @@ import tensorflow as tf
 from redraw.definition import Budget, GoldenExamples, Signature, TensorSpec
 from redraw.records import Checkpoint, ExportedModel, LedgerSummary
 from redraw.serving import ServingProcess
-from redraw.validate.subject.standard import Standard
+from redraw.validate.subject.model_resources import ModelResources
 from redraw.validate.subject.subject import Subject
 from tests.sample_models.line_module import LineDefinition
 
@@ -144,10 +144,10 @@ def subject_of(behaviours: Path, serving: ServingProcess, tmp_path: Path) -> Ite
         golden: Mapping[str, np.ndarray] | None = None,
         folder: Path = behaviours,
     ) -> Subject:
-        standard, definition = Standard("asked", "2026-01-01T00:00:00Z"), Asked(names, golden or {})
+        resources, definition = ModelResources("asked", "2026-01-01T00:00:00Z"), Asked(names, golden or {})
         definition.stateful_ops = stateful_ops  # type: ignore[misc]
         definition.budget = budget or Budget()  # type: ignore[misc]
-        standard.__dict__["definition"] = definition
+        resources.__dict__["definition"] = definition
         checkpoint = Checkpoint(
             model="asked", uri="", prefix="", format="tensor_bundle", step=0, trained_at="", digest="",
             size_bytes=0, metrics={}, run="",
@@ -159,7 +159,7 @@ def subject_of(behaviours: Path, serving: ServingProcess, tmp_path: Path) -> Ite
         made.append(
             Subject(
                 exported=exported, folder=folder, checkpoint=checkpoint, live=None, allow_breaking="",
-                standard=standard, serving=serving, scratch=tmp_path,
+                resources=resources, serving=serving, scratch=tmp_path,
             )
         )  # fmt: skip
         return made[-1]

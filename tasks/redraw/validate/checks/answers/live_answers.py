@@ -64,7 +64,7 @@ def _compare(
     if served is None:
         raise _no_live_version()
     tally = ComparisonTally(subject.definition.change_tolerance)
-    examples = {GOLDEN: subject.standard.own_examples, HELD_OUT: subject.held_out_examples}
+    examples = {GOLDEN: subject.resources.own_examples, HELD_OUT: subject.held_out_examples}
     answers = {GOLDEN: subject.golden_answers, HELD_OUT: subject.held_out_answers}
     for source, named_examples in examples.items():
         for batch in batches_of_examples(source, named_examples, common, lambda: _MOST_ROWS):

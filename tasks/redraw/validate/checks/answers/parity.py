@@ -74,11 +74,11 @@ def check_held_out_examples(subject: Subject) -> Check:
 
 def _other_witness(subject: Subject) -> str:
     """Why a definition without data may pass: another check compares real answers; empty if none does."""
-    if subject.standard.has_original:
+    if subject.resources.has_original:
         return "it comes without data; recorded-answers asks the untouched original itself"
     if subject.outside.uri:
         return "the definition only exports; reference-answers compares it with an outside reference"
-    if subject.definition.signatures.keys() <= subject.standard.own_examples.keys():
+    if subject.definition.signatures.keys() <= subject.resources.own_examples.keys():
         return "the definition only exports; golden-examples compares its own examples of each signature"
     return ""
 

@@ -31,7 +31,7 @@ def check_latency(subject: Subject) -> Check:
     """
     budget, problems, notes = subject.definition.budget, list[str](), list[str]()
     requests = {name: r for name, r in subject.golden_requests.items() if count_rows(r)}
-    seconds = subject.standard.latency_seconds / max(1, 2 * len(requests))
+    seconds = subject.resources.latency_seconds / max(1, 2 * len(requests))
     subject.settle()
     measured: dict[str, tuple[Latency, Latency]] = {}
     for name, request in requests.items():

@@ -33,7 +33,7 @@ def check_loads(subject: Subject) -> Check:
     summary = ""
     try:
         problems = [*_misfits(subject)]
-        generated = subject.standard.generated_requests
+        generated = subject.resources.generated_requests
         labels = {name: f"{name} (generated requests)" for name in generated}
         names = ", ".join(labels.get(name, name) for name in sorted(subject.golden_answers))
         summary = (

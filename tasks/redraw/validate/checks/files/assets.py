@@ -29,7 +29,7 @@ def check_assets(subject: Subject) -> Check:
         f"assets/{name} is read by nothing" for name in sorted(there - {name for name, _ in declared})
     ]
     if declared and not problems:
-        problems += list(_unequal_files(folder, subject.standard.assets))
+        problems += list(_unequal_files(folder, subject.resources.assets))
     return conclude(
         "assets",
         looked_at=f"the {len(declared)} assets of the graph and the {len(there)} files below assets/",

@@ -21,7 +21,7 @@ def check_graphs(subject: Subject) -> Check:
     """Draw both graphs, and demand nothing in serving that only training needs: `graphs-compared`."""
     model, signatures = subject.exported.model, read_signatures(subject.meta_graph)
     allowed = subject.definition.stateful_ops
-    comparison = compare_graphs(subject.standard.training_graph, signatures, allowed)
+    comparison = compare_graphs(subject.resources.training_graph, signatures, allowed)
     subject.attachments["graphs.json"] = json.dumps(comparison.to_json(), indent=1, allow_nan=False)
     subject.attachments["graphs.svg"] = draw_picture(comparison, f"{model}: training and serving graphs")
     return conclude(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The attribute of functions and nodes that XLA must compile; a server without XLA refuses each request.
 _NOTE = re.compile("^_Xla(MustCompile|Compile)$")
-# XlaCallModule is the only operation of XLA in the standard build of a server.
+# XlaCallModule is the only operation of XLA in the usual build of a server.
 _OPERATIONS = {
     re.compile("^_?Xla(?!CallModule|SparseCore)"): "XLA",
     re.compile("^_?Cudnn"): "a GPU",

@@ -70,7 +70,7 @@ def _compared(subject: Subject, configuration: Configuration) -> Comparison | No
     from redraw.networks.layers.described import Unreadable, read_model
     from redraw.networks.layers.pairing import weights_from
 
-    drawn = subject.standard.drawn_layers
+    drawn = subject.resources.drawn_layers
     if not drawn.layers:
         return None
     try:
@@ -107,7 +107,7 @@ def _unclear(subject: Subject, *, described: bool) -> list[str]:
     writer = find_writer(subject.source)
     if writer.keras_3:
         return []
-    drawn = subject.standard.drawn_layers
+    drawn = subject.resources.drawn_layers
     return [*(() if described else other_meanings(drawn, writer)), *other_masks(drawn)]
 
 

@@ -148,7 +148,7 @@ def _reference_requests(subject: Subject, signatures: Iterable[str]) -> Iterator
             (kind, cast_request(examples[name].inputs, specs))
             for kind, examples in (
                 ("held-out", subject.held_out_examples),
-                ("golden", subject.standard.own_examples),
+                ("golden", subject.resources.own_examples),
             )
             if name in examples and not (kind == "golden" and _are_generated(definition))
         ]

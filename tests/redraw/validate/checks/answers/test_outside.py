@@ -410,7 +410,7 @@ def test_check_against_a_recorded_graph_asks_it_untouched(subject_of: SubjectOf,
 
     other = saved(tmp_path / "other", serve, tf.TensorSpec([None, 5], tf.float32, name="x"))
     subject = subject_of("good", folder=other)
-    subject.standard.__dict__["definition"] = Drawn()
+    subject.resources.__dict__["definition"] = Drawn()
     subject.reference_uri = Uri(recorded.meta)
     subject.definition.reference = OutsideReference(inputs=recorded.inputs, outputs=recorded.outputs)  # type: ignore[misc]
     check = check_reference_answers(subject)

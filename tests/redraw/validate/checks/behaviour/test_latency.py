@@ -51,7 +51,7 @@ def test_measure_above_each_bound_fails_by_it(subject_of: SubjectOf) -> None:
 
 def test_measure_no_longer_than_its_standard_says(subject_of: SubjectOf) -> None:
     subject = subject_of("good")
-    subject.standard.latency_seconds = 0.0
+    subject.resources.latency_seconds = 0.0
     check_latency(subject)
     figures = json.loads(subject.attachments["latency.json"])["signatures"]["good"]
     assert [batch["runs"] for batch in figures] == [1, 1]

@@ -55,7 +55,7 @@ def compare(hand_made: Any, run_check: Callable[[str, Subject], Check]) -> Compa
 
     def compared(drawn: Any, path: Path | None = None) -> Check:
         subject = hand_made.subject()
-        subject.standard.__dict__["drawn_layers"] = (
+        subject.resources.__dict__["drawn_layers"] = (
             Model(layers=()) if drawn is None else describe_network(drawn)
         )
         if path is not None:

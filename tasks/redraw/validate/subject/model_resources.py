@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class KnownGraph:
+class GraphResults:
     """Results for one `saved_model.pb`, for the next export with the same file.
 
     Attributes:
@@ -42,8 +42,8 @@ class KnownGraph:
     attachments: dict[str, str] = field(default_factory=dict)
 
 
-class Standard:
-    """The standard of one model.
+class ModelResources:
+    """The definition, examples and networks of one model, shared by all of its exports.
 
     Args:
         model: The model's name.
@@ -54,14 +54,14 @@ class Standard:
     def __init__(self, model: str, trained_at: str, *, latency_seconds: float = 0.2) -> None:
         self._model, self._trained_at, self.latency_seconds = model, trained_at, latency_seconds
         self._references: dict[WeightsKind, Reference] = {}
-        self._known = KnownGraph(digest="")
+        self._graph_results = GraphResults(digest="")
 
-    def known_graph(self, saved_model: Path) -> KnownGraph:
+    def graph_results(self, saved_model: Path) -> GraphResults:
         """The results for a `saved_model.pb`; empty unless the previous export had the same file."""
         digest = hashlib.sha256(saved_model.read_bytes()).hexdigest()
-        if self._known.digest != digest:
-            self._known = KnownGraph(digest=digest)
-        return self._known
+        if self._graph_results.digest != digest:
+            self._graph_results = GraphResults(digest=digest)
+        return self._graph_results
 
     @cached_property
     def definition(self) -> ModelDefinition:
