@@ -63,16 +63,18 @@ def check_live_metrics(subject: Subject) -> Check:
         looked_at=f"the answers of this export and of live version {subject.live.release.version}"
         " to the same labelled requests",
         expected=_bounds(definition) or "no bounds declared (max_regression)",
-        found=_found(subject, measured, live) or "no labelled requests",
+        found=_summarize(subject, measured, live) or "no labelled requests",
         problems=_regressions(definition, subject.served_metrics, live),
         advice="Keep the live version, train longer, or change max_regression in the definition.",
     )
 
 
-def _found(subject: Subject, measured: MeasuredMetrics, live: Mapping[str, float]) -> str:
+def _summarize(subject: Subject, measured: MeasuredMetrics, live: Mapping[str, float]) -> str:
     """Each metric next to the live version's, the primary metric first."""
     names, served = [metric.name for metric in measured.metrics], subject.served_metrics
-    compared = ", ".join(_compared(subject.definition, name, served[name], live[name]) for name in names)
+    compared = ", ".join(
+        _compare_metric(subject.definition, name, served[name], live[name]) for name in names
+    )
     return compared + (
         f". A push does not make it live by itself: {measured.worse}" if measured.worse else ""
     )
@@ -90,7 +92,7 @@ def _bounds(definition: ModelDefinition) -> str:
     )
 
 
-def _compared(definition: ModelDefinition, name: str, value: float, live: float) -> str:
+def _compare_metric(definition: ModelDefinition, name: str, value: float, live: float) -> str:
     gain = gain_of(definition, name, value, live)
     verdict = "equal" if gain == 0 else f"{'better' if gain > 0 else 'worse'} by {abs(gain):.3g}"
     return f"{name} {value:.6g}, {verdict} ({live:.6g} live)"

@@ -42,7 +42,7 @@ def check_golden_examples(subject: Subject) -> Check:
     The first rows and their answers go into the attachment `golden.json`, for tests of model servers.
     """
     subject.attachments[GOLDEN] = encode_golden(subject)
-    return _compared(
+    return _compare(
         "golden-examples",
         subject,
         subject.golden_examples,
@@ -63,7 +63,7 @@ def check_held_out_examples(subject: Subject) -> Check:
             " --waive held-out-examples=REASON.",
             excused=_other_witness(subject) if none else "",
         )
-    return _compared(
+    return _compare(
         "held-out-examples",
         subject,
         subject.held_out_examples,
@@ -83,7 +83,7 @@ def _other_witness(subject: Subject) -> str:
     return ""
 
 
-def _compared(
+def _compare(
     name: str,
     subject: Subject,
     examples: Mapping[str, GoldenExamples],

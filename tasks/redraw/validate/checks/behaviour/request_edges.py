@@ -68,10 +68,10 @@ def _ask(subject: Subject, name: str, case: EdgeCase) -> tuple[str, str]:
         return "refused", "" if right else f"expected {case.expected.value}, got {err}"
     except ServingFailure as err:
         return "died", str(err)
-    return "answered", _wrong(case, answer)
+    return "answered", _problem_of(case, answer)
 
 
-def _wrong(case: EdgeCase, answer: dict[str, np.ndarray]) -> str:
+def _problem_of(case: EdgeCase, answer: dict[str, np.ndarray]) -> str:
     if case.expected is Outcome.ERROR:
         shapes = ", ".join(f"{output} {list(values.shape)}" for output, values in answer.items())
         return f"expected an error, got an answer: {shapes}"

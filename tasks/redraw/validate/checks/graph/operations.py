@@ -83,7 +83,7 @@ def check_inference_ops(subject: Subject) -> Check:
         found=f"only the declared {', '.join(used)}" if used else f"none among {count} operations",
         problems=problems,
         advice="Draw the network for Mode.SERVE without it (training=False reaches every layer?), or declare"
-        " it in the definition's stateful_ops where the answer needs it.",
+        " it in the definition's stateful_ops if the answer needs it.",
     )
 
 

@@ -47,7 +47,7 @@ def check_file_configuration(subject: Subject) -> Check:
         tables = list(differing_tables(subject.graph, source, subject.folder / "assets"))
     except (CheckpointError, StorageError) as err:
         raise CannotRun(str(err), "Validate with the checkpoint that the export was made of.") from err
-    compared = None if configuration is None else _compared(subject, configuration)
+    compared = None if configuration is None else _compare_layers(subject, configuration)
     unclear = _unclear(subject, described=compared is not None)
     if configuration is not None and configuration.other_assets:
         names = short_list(configuration.other_assets, "files")
@@ -56,7 +56,7 @@ def check_file_configuration(subject: Subject) -> Check:
         NAME,
         looked_at=f"the layers' settings and the tables in {source.uri}, compared with those that are served",
         expected="the same settings where they change an answer, the same order of layers, and equal tables",
-        found=_found(subject, compared),
+        found=_summarize(subject, compared),
         problems=[*(compared.problems if compared else ()), *unclear, *tables],
         advice="Make the definition's layers as the file has them; if a difference is wanted, such as a"
         " function of the last layer that serve applies by itself, say why:"
@@ -64,7 +64,7 @@ def check_file_configuration(subject: Subject) -> Check:
     )
 
 
-def _compared(subject: Subject, configuration: Configuration) -> Comparison | None:
+def _compare_layers(subject: Subject, configuration: Configuration) -> Comparison | None:
     # Imports TensorFlow, which an export without a configuration does not need.
     from redraw.networks.layers.comparing import compare_models
     from redraw.networks.layers.described import Unreadable, read_model
@@ -111,7 +111,7 @@ def _unclear(subject: Subject, *, described: bool) -> list[str]:
     return [*(() if described else other_meanings(drawn, writer)), *other_masks(drawn)]
 
 
-def _found(subject: Subject, compared: Comparison | None) -> str:
+def _summarize(subject: Subject, compared: Comparison | None) -> str:
     if compared is not None:
         rest = f"; not compared: {', '.join(compared.uncertain[:5])}" if compared.uncertain else ""
         return f"{compared.compared} layers compared, each the same{rest}"
