@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 import tensorflow as tf
 
 from redraw.recorded.chance import Replacement
 from redraw.validate.outcome import CannotRun
-from redraw.validate.subject.recording.loops import silence_loops
+from redraw.validate.subject.recording.loops import inside_loops, silence_loops
 
 tf1 = tf.compat.v1
 
@@ -55,3 +58,84 @@ def test_silence_loops_says_which_claim_could_not_be_tried() -> None:
     graph, claim = recorded_loop(1 / 0.6)
     said = silence_loops(graph, [Replacement(**{**vars(claim), "by": "absent:0"})])
     assert said.endswith(f"not tried by themselves: product_0 in the function {claim.function}")
+
+
+def old_loop(make: Callable[[tf.Tensor], tf.Tensor], shape: list[int | None]) -> tf1.GraphDef:
+    """A loop of v1 control flow, and behind it what is no longer in it."""
+    tf1.disable_control_flow_v2()
+    with tf.Graph().as_default() as graph:
+        x = tf1.placeholder(tf.float32, shape, "x")
+        end = tf1.while_loop(
+            lambda time, _: time < 3,
+            lambda time, state: (time + 1, make(tf.tanh(state, name="data"))),
+            (0, x),
+        )[1]
+        tf.identity(end, name="behind")
+        return graph.as_graph_def()
+
+
+def dropped(keep: float) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda data: tf.multiply(
+        data / keep, tf.floor(keep + tf1.random_uniform(tf.shape(data))), name="product"
+    )
+
+
+CLAIM = Replacement(kind="dropout", tensor="while/product:0", by="while/data:0", evidence="claimed")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (dropped(0.5), "dropout"),
+        (
+            lambda data: tf.add(data, 0.1 * tf1.random_normal(tf.shape(data)), name="product"),
+            "Gaussian noise",
+        ),
+        (
+            lambda data: tf.multiply(data, 2.0 * tf.floor(0.5 + tf1.random_uniform([3, 4])), name="product"),
+            "dropout",
+        ),
+    ],
+    ids=["dropout", "noise", "the recorded shape"],
+)
+def test_silence_loops_of_v1_reads_the_data_instead(
+    make: Callable[[tf.Tensor], tf.Tensor], kind: str
+) -> None:
+    graph = old_loop(make, [3, 4])
+    claim = replace(CLAIM, kind=kind)
+    assert "while/product" in inside_loops(graph)
+    assert {"behind", "x", "while/Exit_1"}.isdisjoint(inside_loops(graph))
+    done = silence_loops(
+        graph, [claim, replace(claim, kind="batch statistic"), replace(claim, tensor="behind:0")]
+    )
+    assert done.startswith("1 random products inside of loops")
+    read = {name for node in graph.node for name in node.input}
+    assert "while/data" in read | {name.removesuffix(":0") for name in read}
+    assert not any(name.startswith("while/product") for name in read)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda data: tf.multiply(data, tf.floor(0.5 + tf1.random_uniform(tf.shape(data))), name="product"),
+        lambda data: tf.multiply(data, 1.0 + tf1.random_uniform(tf.shape(data)), name="product"),
+        lambda data: tf.multiply(data, 0.0, name="product"),
+    ],
+    ids=["no scale", "no dropout", "nothing"],
+)
+def test_silence_loops_of_v1_refuses_what_is_not_claimed(make: Callable[[tf.Tensor], tf.Tensor]) -> None:
+    with pytest.raises(CannotRun, match="does not show that while/product:0 is dropout of while/data:0"):
+        silence_loops(old_loop(make, [None, 4]), [CLAIM])
+
+
+def test_silence_loops_of_v1_refuses_noise_that_moves_the_mean() -> None:
+    graph = old_loop(lambda data: tf.add(data, tf1.random_uniform(tf.shape(data)), name="product"), [None, 4])
+    with pytest.raises(CannotRun, match="is noise of"):
+        silence_loops(graph, [replace(CLAIM, kind="noise")])
+
+
+def test_silence_loops_without_claims_does_nothing() -> None:
+    graph, _ = recorded_loop(1 / 0.6)
+    before = graph.SerializeToString(deterministic=True)
+    assert silence_loops(graph, []) == ""
+    assert graph.SerializeToString(deterministic=True) == before
