@@ -234,7 +234,10 @@ def test_answer_says_who_approved_and_the_log_who_did_not(
     operator = ApproveReexportOperator(task_id="approve", model="two", plan=[])
     at = datetime(2026, 1, 1, tzinfo=UTC)
     event = {
-        **{"chosen_options": [chosen], "responded_by_user": user, "params_input": {}, "responded_at": at}
+        "chosen_options": [chosen],
+        "responded_by_user": user,
+        "params_input": {},
+        "responded_at": at,
     }
 
     answer = operator.execute_complete(cast(Any, context), event)

@@ -113,8 +113,12 @@ def test_push_says_on_its_own_assets_what_was_pushed_and_in_lineage_what_was_rea
     monkeypatch.setattr(Stats, "gauge", lambda *gauge, **more: sent.append((*gauge, more)))
     asset = Asset("mine")
     operator = PushModelOperator(
-        **{"task_id": "t", "model": "mnist", "saved_model": EXPORT.to_json(), "report": "gs://work/r.json"},
-        **{"python": prints(RELEASE), "outlets": [asset]},
+        task_id="t",
+        model="mnist",
+        saved_model=EXPORT.to_json(),
+        report="gs://work/r.json",
+        python=prints(RELEASE),
+        outlets=[asset],
     )
 
     execute(operator, context)
@@ -141,8 +145,12 @@ def test_stage_that_reports_and_fails_leaves_its_report(
     row = ReexportedCheckpoint(uri="gs://c/1", outcome="failed", seconds=1.0, reason="broken")
     report = ReexportReport(model="mnist", bucket="gs://models", checkpoints=(row,), seconds=1.0)
     operator = ReexportOperator(
-        **{"task_id": "t", "model": "mnist", "checkpoints": ["gs://checkpoints/mnist/1-ab"]},
-        **{"waive": "loads", "waive_reason": "no room", "weights": "default", "batch_label": "step 1"},
+        task_id="t",
+        model="mnist",
+        checkpoints=["gs://checkpoints/mnist/1-ab"],
+        waive="loads",
+        waive_reason="no room",
+        weights="default",
         python=prints(report, "[CheckpointsFailed]: 1 of 1 checkpoints failed"),
     )
 
@@ -153,8 +161,11 @@ def test_stage_that_reports_and_fails_leaves_its_report(
     assert context["ti"].pushed["failure"]["error"] == "CheckpointsFailed"
     asked = operator.request_fields(cast(Any, SimpleNamespace(for_this_try=lambda: "gs://work/out")))
     assert asked == {
-        **{"checkpoints": ["gs://checkpoints/mnist/1-ab"], "bucket": "gs://models", "out": "gs://work/out"},
-        **{"weights": None, "waive": ["loads=no room"]},
+        "checkpoints": ["gs://checkpoints/mnist/1-ab"],
+        "bucket": "gs://models",
+        "out": "gs://work/out",
+        "weights": None,
+        "waive": ["loads=no room"],
     }
 
 
@@ -244,8 +255,11 @@ def test_stage_in_a_pod_returns_the_record_that_the_pod_leaves(
 
     monkeypatch.setattr(StagePod, "execute_sync" if event is None else "trigger_reentry", end)
     operator = SetLiveOperator(
-        **{"task_id": "t", "model": "mnist", "version": VERSION, "launcher": "kubernetes"},
-        **{"pod": {"image": "image:1", "in_cluster": False}},
+        task_id="t",
+        model="mnist",
+        version=VERSION,
+        launcher="kubernetes",
+        pod={"image": "image:1", "in_cluster": False},
     )
 
     if event is None:
